@@ -1,0 +1,91 @@
+//! SHA-256 digests, each of one thing only: a pin, a key's fingerprint, a secret's hash.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+macro_rules! digest {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// Computes the digest of `bytes`.
+            pub fn of(bytes: &[u8]) -> Self {
+                Self(Sha256::digest(bytes).into())
+            }
+
+            /// Takes a digest computed elsewhere.
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// Returns the 32 bytes.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "sha256:{}", HEXLOWER.encode(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+digest! {
+    /// The SHA-256 of a certificate authority's SubjectPublicKeyInfo (DER): whom to trust on a first contact.
+    Pin
+}
+
+digest! {
+    /// The SHA-256 of a site's SubjectPublicKeyInfo (DER): which key a peer proved to hold.
+    KeyFingerprint
+}
+
+digest! {
+    /// The SHA-256 of a join token's secret or of an API key. Both hold 128 random bits or more, so a
+    /// plain hash is as hard to reverse as the secret is to guess.
+    SecretHash
+}
+
+impl Pin {
+    /// Parses `sha256:` and 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`PinError`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, PinError> {
+        let hex = text.trim().strip_prefix("sha256:").ok_or(PinError)?;
+        let bytes = HEXLOWER
+            .decode(hex.to_ascii_lowercase().as_bytes())
+            .map_err(|_| PinError)?;
+        bytes.try_into().map(Self).map_err(|_| PinError)
+    }
+}
+
+/// A pin that does not read as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a pin is `sha256:` and 64 hexadecimal digits, as `linecamp-server init` prints it")]
+pub struct PinError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_survives_its_text() {
+        let pin = Pin::of(b"key");
+        assert_eq!(Pin::parse(&pin.to_string()), Ok(pin));
+        assert_eq!(Pin::parse("sha256:00"), Err(PinError));
+        assert_eq!(Pin::parse(&pin.to_string()[7..]), Err(PinError));
+    }
+}

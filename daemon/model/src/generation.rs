@@ -1,0 +1,25 @@
+//! The number of a document, which only rises.
+
+use std::fmt;
+
+/// The number of a spec or status document. Within one site and one direction no two changes share a
+/// generation, so "everything above g" is always exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// Before the first change.
+    pub const ZERO: Self = Self(0);
+
+    /// Returns the generation of the next change.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}

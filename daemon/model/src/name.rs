@@ -1,0 +1,158 @@
+//! Names of sites, hosts and environments, and the free text that describes them.
+
+use std::fmt;
+
+use crate::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+
+/// The name of a site, host or environment: a DNS label, because it becomes part of a DNS name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<str>);
+
+impl Name {
+    /// Parses 1 to 63 of `a-z 0-9 -`, with a letter or digit at both ends.
+    ///
+    /// # Errors
+    /// [`NameError`] says what is wrong, and where.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if NAME_BYTES_MAX < text.len() {
+            return Err(NameError::TooLong { bytes: text.len() });
+        }
+        let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if let Some((index, found)) = text.char_indices().find(|(_, c)| !is_inner(*c)) {
+            return Err(NameError::BadCharacter {
+                found,
+                column: index + 1,
+            });
+        }
+        if text.starts_with('-') || text.ends_with('-') {
+            return Err(NameError::HyphenAtEnd);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is not a [`Name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing there.
+    #[error("a name cannot be empty")]
+    Empty,
+    /// Longer than a DNS label.
+    #[error("a name has at most {NAME_BYTES_MAX} characters, not {bytes}")]
+    TooLong {
+        /// The length found.
+        bytes: usize,
+    },
+    /// Not of a DNS label's alphabet.
+    #[error("a name has only a-z, 0-9 and `-`: column {column} is `{}`", found.escape_default())]
+    BadCharacter {
+        /// The first character that does not fit.
+        found: char,
+        /// Its place, from 1.
+        column: usize,
+    },
+    /// A hyphen where DNS wants a letter or digit.
+    #[error("a name begins and ends with a letter or digit, not `-`")]
+    HyphenAtEnd,
+}
+
+/// Free text for people, such as a description: bounded, and without control characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text(Box<str>);
+
+impl Text {
+    /// Parses at most [`TEXT_BYTES_MAX`] bytes without control characters.
+    ///
+    /// # Errors
+    /// [`TextError`] says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        if TEXT_BYTES_MAX < text.len() {
+            return Err(TextError::TooLong { bytes: text.len() });
+        }
+        if let Some((index, _)) = text.char_indices().find(|(_, c)| c.is_control()) {
+            return Err(TextError::ControlCharacter { byte: index });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Keeps what fits of `text`: control characters become spaces, the rest is cut at a character.
+    /// For words of our own that quote somebody else's.
+    pub fn lossy(text: &str) -> Self {
+        let mut kept: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        while TEXT_BYTES_MAX < kept.len() {
+            kept.pop();
+        }
+        Self(kept.into())
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Why a text is not a [`Text`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Longer than we keep.
+    #[error("a text has at most {TEXT_BYTES_MAX} bytes, not {bytes}")]
+    TooLong {
+        /// The length found.
+        bytes: usize,
+    },
+    /// A line feed, an escape, or the like.
+    #[error("a text has no control characters: byte {byte} is one")]
+    ControlCharacter {
+        /// Its place, from 0.
+        byte: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_dns_label() {
+        let check = |text: &str, error| assert_eq!(Name::parse(text).err(), error);
+        check("camp-042", None);
+        check("", Some(NameError::Empty));
+        check("Camp", Some(NameError::BadCharacter { found: 'C', column: 1 }));
+        check("a_b", Some(NameError::BadCharacter { found: '_', column: 2 }));
+        check("-a", Some(NameError::HyphenAtEnd));
+        check(&"a".repeat(64), Some(NameError::TooLong { bytes: 64 }));
+    }
+
+    #[test]
+    fn a_lossy_text_always_fits() {
+        let long = "é\n".repeat(TEXT_BYTES_MAX);
+        assert!(Text::lossy(&long).as_str().len() <= TEXT_BYTES_MAX);
+        assert_eq!(Text::lossy("a\tb").as_str(), "a b");
+    }
+}

@@ -1,0 +1,132 @@
+//! Time as an argument.
+//!
+//! The machines read no clock. Whoever drives them says what time it is with every input: a steady
+//! [`Instant`] that timers are set by, and the [`WallTime`] that people read. The wall may jump; the
+//! instant never goes back.
+
+use std::fmt;
+use std::ops::Add;
+use std::time::Duration;
+
+/// A point on a steady clock, counted from an origin of the driver's choice.
+///
+/// Comparable only with instants of the same driver and process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(Duration);
+
+impl Instant {
+    /// The driver's origin.
+    pub const ORIGIN: Self = Self(Duration::ZERO);
+
+    /// Returns the instant that lies `elapsed` after the driver's origin.
+    pub const fn after_origin(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    /// Returns the time since the driver's origin.
+    pub const fn since_origin(self) -> Duration {
+        self.0
+    }
+
+    /// Returns the time from `earlier` to here, or zero if `earlier` is later.
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(delay))
+    }
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z, as a wall clock shows them. It may jump either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WallTime(u64);
+
+impl WallTime {
+    /// The first moment a wall clock can show.
+    pub const EPOCH: Self = Self(0);
+
+    /// Returns the moment `millis` milliseconds after 1970 began.
+    pub const fn from_unix_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Returns the milliseconds since 1970 began.
+    pub const fn unix_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Returns how far apart two moments are, whichever comes first.
+    pub const fn distance(self, other: Self) -> Duration {
+        Duration::from_millis(self.0.abs_diff(other.0))
+    }
+
+    /// Returns the time from `earlier` to here, or zero if `earlier` is later.
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for WallTime {
+    type Output = Self;
+
+    fn add(self, delay: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+impl fmt::Display for WallTime {
+    /// Writes RFC 3339 in UTC with whole seconds, as in `2026-11-22T02:27:04Z`.
+    ///
+    /// Civil date from days after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / 1000;
+        let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+        let shifted = days + 719_468;
+        let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
+        let year = era * 400 + year_of_era + u64::from(month <= 2);
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// What every input to a machine carries: both clocks, read at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The steady clock, for timers.
+    pub instant: Instant,
+    /// The wall clock, for people and for certificates.
+    pub wall: WallTime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_time_reads_as_people_write_it() {
+        let check = |millis, text: &str| {
+            assert_eq!(WallTime::from_unix_millis(millis).to_string(), text);
+        };
+        check(0, "1970-01-01T00:00:00Z");
+        check(951_782_400_000, "2000-02-29T00:00:00Z");
+        check(1_795_314_424_999, "2026-11-22T02:27:04Z");
+        check(4_107_542_399_000, "2100-02-28T23:59:59Z");
+    }
+}

@@ -1,0 +1,257 @@
+//! Join tokens, and the addresses that go with them.
+
+use std::fmt;
+
+use data_encoding::BASE64URL_NOPAD;
+
+use crate::digest::{Pin, SecretHash};
+use crate::id::TokenId;
+use crate::limits::{SERVER_ADDRESS_BYTES_MAX, SERVERS_PER_SITE_MAX};
+
+const PREFIX: &str = "lct_";
+const ID_BYTES: usize = 8;
+const SECRET_BYTES: usize = 16;
+const PIN_BYTES: usize = 32;
+
+/// What an operator hands to a site so that it may join: which token, the secret, and whom to trust.
+///
+/// Its text is `lct_` and 75 characters of base64url. `Debug` shows the id alone; `Display` is absent on
+/// purpose, so that the secret is written only where [`JoinToken::reveal`] is called.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinToken {
+    /// Which token.
+    pub id: TokenId,
+    /// 128 random bits that only the holder knows; the server keeps their hash.
+    pub secret: JoinSecret,
+    /// The key of the server's certificate authority.
+    pub pin: Pin,
+}
+
+/// The secret half of a join token. `Debug` hides it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct JoinSecret([u8; SECRET_BYTES]);
+
+impl JoinSecret {
+    /// Takes 16 bytes from a cryptographic source.
+    pub const fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes, for the wire.
+    pub const fn as_bytes(&self) -> &[u8; SECRET_BYTES] {
+        &self.0
+    }
+
+    /// Returns what the server keeps of it.
+    pub fn hash(&self) -> SecretHash {
+        SecretHash::of(&self.0)
+    }
+}
+
+impl fmt::Debug for JoinSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl fmt::Debug for JoinToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "token {}", self.id)
+    }
+}
+
+impl JoinToken {
+    /// Parses `lct_…`.
+    ///
+    /// # Errors
+    /// [`TokenError::Malformed`], which does not repeat the text: it may hold a secret.
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        let body = text.strip_prefix(PREFIX).ok_or(TokenError::Malformed)?;
+        let bytes = BASE64URL_NOPAD
+            .decode(body.as_bytes())
+            .map_err(|_| TokenError::Malformed)?;
+        let (id, rest) = bytes.split_first_chunk::<ID_BYTES>().ok_or(TokenError::Malformed)?;
+        let (secret, rest) = rest.split_first_chunk::<SECRET_BYTES>().ok_or(TokenError::Malformed)?;
+        let pin: [u8; PIN_BYTES] = rest.try_into().map_err(|_| TokenError::Malformed)?;
+        Ok(Self {
+            id: TokenId::from_bytes(*id),
+            secret: JoinSecret(*secret),
+            pin: Pin::from_bytes(pin),
+        })
+    }
+
+    /// Returns the text that lets whoever reads it join.
+    pub fn reveal(&self) -> String {
+        let bytes = [&self.id.as_bytes()[..], &self.secret.0, self.pin.as_bytes()].concat();
+        format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&bytes))
+    }
+}
+
+/// `host:port` of a server's link, as a site dials it. The host is a DNS name, an IPv4 address, or an
+/// IPv6 address in brackets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerAddress {
+    host: Box<str>,
+    port: u16,
+}
+
+impl ServerAddress {
+    /// Parses `host:port`.
+    ///
+    /// # Errors
+    /// [`TokenError::Address`] names the text.
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        let bad = || TokenError::Address {
+            text: text.chars().take(80).collect(),
+        };
+        if SERVER_ADDRESS_BYTES_MAX < text.len() {
+            return Err(bad());
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(bad)?;
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(ipv6) => ipv6.parse::<std::net::Ipv6Addr>().map_err(|_| bad())?.to_string(),
+            None => host.to_owned(),
+        };
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        let is_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok() && text.starts_with('[');
+        if host.is_empty() || !(is_ipv6 || host.chars().all(fits)) {
+            return Err(bad());
+        }
+        Ok(Self {
+            host: host.into(),
+            port,
+        })
+    }
+
+    /// Parses `host:port[,host:port…]`, one to [`SERVERS_PER_SITE_MAX`] of them.
+    ///
+    /// # Errors
+    /// [`TokenError::Address`] names the first bad one, [`TokenError::Addresses`] a bad count.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, TokenError> {
+        let servers = text
+            .split(',')
+            .map(|one| Self::parse(one.trim()))
+            .collect::<Result<Vec<_>, _>>()?;
+        if SERVERS_PER_SITE_MAX < servers.len() {
+            return Err(TokenError::Addresses { count: servers.len() });
+        }
+        Ok(servers)
+    }
+
+    /// Returns the host without brackets, as a resolver takes it.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the UDP port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A whole join argument: `TOKEN@HOST:PORT[,HOST:PORT…]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinTarget {
+    /// The token.
+    pub token: JoinToken,
+    /// Where to use it: one or more, tried in turn.
+    pub servers: Vec<ServerAddress>,
+}
+
+impl JoinTarget {
+    /// Parses what `linecamp token create` prints.
+    ///
+    /// # Errors
+    /// [`TokenError`] says which half is wrong; the secret is never repeated.
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        let (token, servers) = text.trim().split_once('@').ok_or(TokenError::Malformed)?;
+        Ok(Self {
+            token: JoinToken::parse(token)?,
+            servers: ServerAddress::parse_list(servers)?,
+        })
+    }
+}
+
+/// Why a text is not a join token or a server address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not `lct_…@host:port`.
+    #[error(
+        "a join token reads `lct_…@HOST:PORT`, as `linecamp token create` prints it; part of this one is missing or changed"
+    )]
+    Malformed,
+    /// Not `host:port`.
+    #[error("`{text}` is not a server address; write HOST:PORT, or [IPV6]:PORT")]
+    Address {
+        /// What was found, cut at 80 characters.
+        text: String,
+    },
+    /// Too many addresses.
+    #[error("a site has at most {SERVERS_PER_SITE_MAX} server addresses, not {count}")]
+    Addresses {
+        /// How many were given.
+        count: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> JoinToken {
+        JoinToken {
+            id: TokenId::from_bytes([7; 8]),
+            secret: JoinSecret([9; 16]),
+            pin: Pin::of(b"ca"),
+        }
+    }
+
+    #[test]
+    fn a_token_survives_its_text() {
+        let text = format!("{}@camp.example:443,[::1]:444", token().reveal());
+        let target = JoinTarget::parse(&text).expect("own text parses");
+        assert_eq!(target.token, token());
+        assert_eq!(target.servers[1].to_string(), "[::1]:444");
+    }
+
+    #[test]
+    fn a_broken_token_is_refused_without_repeating_it() {
+        let text = token().reveal();
+        for broken in [
+            &text[..text.len() - 1],
+            "lct_",
+            "",
+            "x@y:1",
+            &text.replace("lct_", "lck_"),
+        ] {
+            let error = JoinTarget::parse(&format!("{broken}@h:1")).expect_err("broken");
+            assert_eq!(error, TokenError::Malformed);
+        }
+        assert!(!format!("{:?}", token()).contains(&text[10..20]));
+    }
+
+    #[test]
+    fn an_address_needs_a_host_and_a_port() {
+        for bad in ["h", "h:", ":1", "h:0", "h:70000", "::1:443", "a b:1", "[x]:1"] {
+            assert!(
+                matches!(ServerAddress::parse(bad), Err(TokenError::Address { .. })),
+                "{bad}"
+            );
+        }
+        assert!(matches!(
+            ServerAddress::parse_list(&["h:1"; 9].join(",")),
+            Err(TokenError::Addresses { count: 9 })
+        ));
+    }
+}
