@@ -8,16 +8,46 @@
 
 pub mod limits;
 
+mod condition;
 mod digest;
+mod document;
+mod event;
 mod generation;
 mod id;
+mod label;
+mod message;
 mod name;
+mod phase;
+mod record;
 mod time;
 mod token;
+mod view;
 
+pub use condition::{Condition, ConditionKind};
 pub use digest::{KeyFingerprint, Pin, PinError, SecretHash};
+pub use document::{
+    Delta, Document, DocumentKey, HostSpec, HostStatus, Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
+    StatusDelta, Target,
+};
+pub use event::{Event, EventKind};
 pub use generation::Generation;
 pub use id::{CommandId, DialId, HostId, RunId, SessionId, SiteId, TokenId, WriteId};
+pub use label::{
+    EffectiveLabel, EffectiveLabels, HeldLabel, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelSet,
+    LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
+};
+pub use message::{
+    EventBatch, FromServer, FromSite, Hello, History, IdentityGrant, JoinRequest, Refusal, RefusalCode, VersionRange,
+    Welcome,
+};
 pub use name::{Name, NameError, Text, TextError};
+pub use phase::{Phase, PhaseEvent};
+pub use record::{
+    ApiKey, Change, Environment, FleetBody, FleetChange, FleetKey, FleetOrigin, Life, Mark, Registration, SiteBody,
+    SiteChange, SiteKey, SiteOrigin, Token,
+};
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};
+pub use view::{
+    EventView, HostView, LinkState, LinkView, LocalHostView, LocalView, SiteView, TokenState, TokenView, Why,
+};

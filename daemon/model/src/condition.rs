@@ -1,0 +1,80 @@
+//! Conditions: named troubles an operator can see. A condition is a level, present or absent, and says
+//! since when and in what way; what happened at one moment is an [`Event`](crate::Event).
+
+use std::fmt;
+
+use crate::name::Text;
+use crate::time::WallTime;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// Every one, in the order of the catalogue.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Returns the code that people and programs see. It never changes.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+
+            /// Returns the one with this code.
+            pub fn parse(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == code)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// The catalogue. Each entry says when it clears.
+    ConditionKind {
+        /// Two machines present one identity. Clears when the refused one has not tried for a while.
+        DuplicateIdentity = "duplicate-identity",
+        /// The site's clock and the server's differ by more than a minute or two. Clears when they agree at a greeting.
+        ClockSkew = "clock-skew",
+        /// The store could not commit because the disk is full. Clears with the next commit.
+        DiskFull = "disk-full",
+        /// The store could not commit for another reason. Clears with the next commit.
+        StoreFailed = "store-failed",
+        /// A damaged site database was put aside; the site went on with an empty one. Clears at the daemon's next start.
+        StoreDamaged = "store-damaged",
+        /// A label drop-in file could not be used. Clears when it is mended or gone.
+        LabelsInvalid = "labels-invalid",
+        /// The same label was given twice in one input; the last won. Clears when the input no longer repeats it.
+        LabelsRepeated = "labels-repeated",
+        /// More labels than one owner may have; the last good set stays. Clears when they fit.
+        LabelsTooMany = "labels-too-many",
+        /// Events were dropped because the outbox was full. Clears when the server has been told how many.
+        EventsDropped = "events-dropped",
+        /// A transitional phase has waited past its deadline. Clears when it ends.
+        PhaseLate = "phase-late",
+        /// The site came back with an expired certificate more often than its environment allows. Clears on the next recovery that is let in.
+        RecoverRefused = "recover-refused",
+    }
+}
+
+/// One trouble of one site or host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Which.
+    pub kind: ConditionKind,
+    /// Since when, by the clock of whoever raised it.
+    pub since: WallTime,
+    /// In what way, and what to do.
+    pub detail: Text,
+}

@@ -1,0 +1,61 @@
+//! Events: what happened, at one moment, that an operator would want to read about later.
+
+use std::fmt;
+
+use crate::condition::words;
+use crate::id::SiteId;
+use crate::name::Text;
+use crate::time::WallTime;
+
+words! {
+    /// What kind of thing happened.
+    EventKind {
+        /// A site joined.
+        SiteJoined = "site-joined",
+        /// An operator accepted a pending site.
+        SiteAccepted = "site-accepted",
+        /// A site's or host's phase changed.
+        PhaseChanged = "phase-changed",
+        /// A site has not been reachable for longer than it takes to call it disconnected.
+        SiteDisconnected = "site-disconnected",
+        /// A disconnected site is back.
+        SiteReturned = "site-returned",
+        /// A site came back with an expired certificate and was given a new one.
+        SiteRecovered = "site-recovered",
+        /// A second machine with a site's identity was refused.
+        DuplicateRefused = "duplicate-refused",
+        /// Labels were changed centrally.
+        LabelsAssigned = "labels-assigned",
+        /// Name or description were changed.
+        Edited = "edited",
+        /// A join token was made.
+        TokenCreated = "token-created",
+        /// A join token was revoked.
+        TokenRevoked = "token-revoked",
+        /// An environment was made or changed.
+        EnvironmentChanged = "environment-changed",
+        /// The daemon started.
+        DaemonStarted = "daemon-started",
+        /// Labels were changed on the spot.
+        LabelsSetLocally = "labels-set-locally",
+        /// A condition appeared at the site.
+        ConditionRaised = "condition-raised",
+        /// A condition went away at the site.
+        ConditionCleared = "condition-cleared",
+        /// The site's certificate was renewed.
+        CertificateRenewed = "certificate-renewed",
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When, by the clock of whoever saw it.
+    pub at: WallTime,
+    /// What kind of thing.
+    pub kind: EventKind,
+    /// To which site; `None` for the server itself.
+    pub site: Option<SiteId>,
+    /// In words.
+    pub text: Text,
+}

@@ -1,0 +1,195 @@
+//! The life of a site or a host: one graph.
+//!
+//! ```text
+//! pending ──► registering ──► active ⇄ inactive ──► removing ──► removed ──► purged
+//!                               (deactivating / activating between)
+//! ```
+//!
+//! The link is not part of it: whether a site can be reached is said beside its phase (`LinkState`).
+
+use std::fmt;
+
+/// Where a site or a host is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Joined, and waits until an operator accepts it.
+    Pending,
+    /// Registered, and has not reported yet.
+    Registering,
+    /// In service.
+    Active,
+    /// Told to leave service; has not confirmed.
+    Deactivating,
+    /// Out of service: nothing new is placed there, what runs goes on.
+    Inactive,
+    /// Told to come back into service; has not confirmed.
+    Activating,
+    /// Told to leave for good; has not confirmed.
+    Removing,
+    /// Left for good; kept for a while so that people can see it.
+    Removed,
+    /// Forgotten.
+    Purged,
+}
+
+/// What can happen to a site or a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseEvent {
+    /// An operator accepted it.
+    Accepted,
+    /// Its first report arrived.
+    Reported,
+    /// An operator asked it to leave service.
+    DeactivateAsked,
+    /// An operator asked it back into service.
+    ActivateAsked,
+    /// It confirmed what it was last asked.
+    Confirmed,
+    /// An operator asked it to leave for good.
+    RemoveAsked,
+    /// An operator asked it to leave for good, whatever state it is in.
+    RemoveForced,
+    /// Its keep time after removal is over.
+    KeepOver,
+}
+
+impl Phase {
+    /// Every phase, in the order of a life.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Registering,
+        Self::Active,
+        Self::Deactivating,
+        Self::Inactive,
+        Self::Activating,
+        Self::Removing,
+        Self::Removed,
+        Self::Purged,
+    ];
+
+    /// Returns the phase after `event`, or `None` where that cannot happen.
+    #[must_use]
+    pub fn after(self, event: PhaseEvent) -> Option<Self> {
+        use PhaseEvent as Event;
+        match (self, event) {
+            (Self::Pending, Event::Accepted) => Some(Self::Registering),
+            (Self::Registering, Event::Reported) => Some(Self::Active),
+            (Self::Registering | Self::Active | Self::Activating, Event::DeactivateAsked) => Some(Self::Deactivating),
+            (Self::Deactivating, Event::Confirmed) => Some(Self::Inactive),
+            (Self::Deactivating | Self::Inactive, Event::ActivateAsked) => Some(Self::Activating),
+            (Self::Activating, Event::Confirmed) => Some(Self::Active),
+            (Self::Pending | Self::Inactive, Event::RemoveAsked) => Some(Self::Removing),
+            (Self::Removing, Event::Confirmed) => Some(Self::Removed),
+            (
+                Self::Pending
+                | Self::Registering
+                | Self::Active
+                | Self::Deactivating
+                | Self::Inactive
+                | Self::Activating
+                | Self::Removing,
+                Event::RemoveForced,
+            ) => Some(Self::Removed),
+            (Self::Removed, Event::KeepOver) => Some(Self::Purged),
+            (_, _) => None,
+        }
+    }
+
+    /// Whether it waits for somebody: such a phase has a deadline, a reason and a way out.
+    pub const fn is_transitional(self) -> bool {
+        matches!(
+            self,
+            Self::Pending | Self::Registering | Self::Deactivating | Self::Activating | Self::Removing
+        )
+    }
+
+    /// Whether the site may never link again.
+    pub const fn is_gone(self) -> bool {
+        matches!(self, Self::Removed | Self::Purged)
+    }
+
+    /// Returns the phase with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == word)
+    }
+
+    /// Returns the phase as one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Registering => "registering",
+            Self::Active => "active",
+            Self::Deactivating => "deactivating",
+            Self::Inactive => "inactive",
+            Self::Activating => "activating",
+            Self::Removing => "removing",
+            Self::Removed => "removed",
+            Self::Purged => "purged",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for PhaseEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Accepted => "accepted",
+            Self::Reported => "reported",
+            Self::DeactivateAsked => "deactivate asked",
+            Self::ActivateAsked => "activate asked",
+            Self::Confirmed => "confirmed",
+            Self::RemoveAsked => "remove asked",
+            Self::RemoveForced => "remove forced",
+            Self::KeepOver => "keep over",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENTS: [PhaseEvent; 8] = [
+        PhaseEvent::Accepted,
+        PhaseEvent::Reported,
+        PhaseEvent::DeactivateAsked,
+        PhaseEvent::ActivateAsked,
+        PhaseEvent::Confirmed,
+        PhaseEvent::RemoveAsked,
+        PhaseEvent::RemoveForced,
+        PhaseEvent::KeepOver,
+    ];
+
+    /// Prints every pair, so that a changed rule is a changed line.
+    #[test]
+    fn every_move_of_a_life_is_written_down() {
+        let mut table = String::new();
+        for phase in Phase::ALL {
+            for event in EVENTS {
+                let after = phase.after(event).map_or("-", Phase::as_str);
+                table += &format!("{phase:<13}{event:<18}{after}\n");
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn nothing_comes_back_from_removal() {
+        for event in EVENTS {
+            assert!(Phase::Removed.after(event).is_none_or(Phase::is_gone));
+            assert_eq!(Phase::Purged.after(event), None);
+        }
+    }
+
+    #[test]
+    fn a_phase_survives_its_word() {
+        for phase in Phase::ALL {
+            assert_eq!(Phase::parse(phase.as_str()), Some(phase));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What the two databases hold: typed keys and bodies. `proto` knows their bytes, `store` keeps them.
+
+use std::time::Duration;
+
+use crate::digest::{KeyFingerprint, SecretHash};
+use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
+use crate::event::Event;
+use crate::generation::Generation;
+use crate::id::{SiteId, TokenId};
+use crate::label::{LabelSet, Level};
+use crate::message::History;
+use crate::name::Name;
+use crate::phase::Phase;
+use crate::time::WallTime;
+
+/// One change to a database: a new body under a key, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change<K, B> {
+    /// What is changed.
+    pub key: K,
+    /// What it is afterwards; `None` takes it away.
+    pub body: Option<B>,
+}
+
+/// A key of the site database.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SiteKey {
+    /// What the database is.
+    Origin,
+    /// A spec document, as received.
+    Spec(DocumentKey),
+    /// A status document.
+    Status(DocumentKey),
+    /// Labels set on the spot by hand, apart from drop-in files: the status holds both, merged.
+    LocalLabels(Level),
+    /// An event the server has not acknowledged.
+    Event(u64),
+}
+
+/// A body of the site database; its kind fits its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteBody {
+    /// Under [`SiteKey::Origin`].
+    Origin(SiteOrigin),
+    /// Under [`SiteKey::Spec`].
+    Spec(Document<SpecBody>),
+    /// Under [`SiteKey::Status`].
+    Status(Document<StatusBody>),
+    /// Under [`SiteKey::LocalLabels`].
+    LocalLabels(LabelSet),
+    /// Under [`SiteKey::Event`].
+    Event(Event),
+}
+
+/// What a site database says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SiteOrigin {
+    /// The history its status belongs to.
+    pub status_history: History,
+    /// The history its spec belongs to: the server's. Zero before the first spec.
+    pub spec_history: History,
+    /// The number of the last event, acknowledged or not.
+    pub events_made: u64,
+    /// Events dropped because the outbox was full.
+    pub events_dropped: u64,
+}
+
+/// A change to the site database.
+pub type SiteChange = Change<SiteKey, SiteBody>;
+
+/// A key of the fleet database.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FleetKey {
+    /// What the database is.
+    Origin,
+    /// An environment.
+    Environment(Name),
+    /// An API key, under the hash of its secret.
+    ApiKey(SecretHash),
+    /// A join token.
+    Token(TokenId),
+    /// That a token created a site. Kept as long as the token, so that its uses are counted exactly.
+    TokenUse(TokenId, SiteId),
+    /// A site's registration.
+    Site(SiteId),
+    /// A spec document of a site.
+    Spec(SiteId, DocumentKey),
+    /// A status document of a site, as received.
+    Status(SiteId, DocumentKey),
+    /// How far the server has followed a site.
+    Mark(SiteId),
+    /// An event.
+    Event(u64),
+    /// A key that was removed: it never comes back. Kept for ever.
+    Departed(KeyFingerprint),
+}
+
+/// A body of the fleet database; its kind fits its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FleetBody {
+    /// Under [`FleetKey::Origin`].
+    Origin(FleetOrigin),
+    /// Under [`FleetKey::Environment`].
+    Environment(Environment),
+    /// Under [`FleetKey::ApiKey`].
+    ApiKey(ApiKey),
+    /// Under [`FleetKey::Token`].
+    Token(Token),
+    /// Under [`FleetKey::TokenUse`].
+    TokenUse,
+    /// Under [`FleetKey::Site`].
+    Site(Registration),
+    /// Under [`FleetKey::Spec`].
+    Spec(Document<SpecBody>),
+    /// Under [`FleetKey::Status`].
+    Status(Document<StatusBody>),
+    /// Under [`FleetKey::Mark`].
+    Mark(Mark),
+    /// Under [`FleetKey::Event`].
+    Event(Event),
+    /// Under [`FleetKey::Departed`].
+    Departed(WallTime),
+}
+
+/// A change to the fleet database.
+pub type FleetChange = Change<FleetKey, FleetBody>;
+
+/// What a fleet database says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FleetOrigin {
+    /// The history its specs belong to. Whoever restores a backup draws a new one.
+    pub spec_history: History,
+}
+
+/// The unit of isolation, and its rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// Whether joined sites wait until an operator accepts them.
+    pub approval: bool,
+    /// How many recoveries with an expired certificate one site may have in any 24 hours.
+    pub recoveries_per_day_max: u32,
+    /// How long a removed site is kept before it is purged.
+    pub removed_keep: Duration,
+}
+
+/// An API key of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Words that say whose it is.
+    pub name: Name,
+    /// When it was made.
+    pub created_at: WallTime,
+}
+
+/// A join token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The hash of its secret.
+    pub secret: SecretHash,
+    /// Where its sites go.
+    pub environment: Name,
+    /// When it was made.
+    pub created_at: WallTime,
+    /// When it stops working.
+    pub expires_at: WallTime,
+    /// How many sites it may create.
+    pub uses_max: u32,
+    /// Labels its sites are given, as assigned labels of the site.
+    pub labels: LabelSet,
+    /// When it was revoked.
+    pub revoked_at: Option<WallTime>,
+}
+
+/// The durable record that a site belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The key it joined with.
+    pub fingerprint: KeyFingerprint,
+    /// Its environment.
+    pub environment: Name,
+    /// The token that created it.
+    pub token: TokenId,
+    /// When it joined.
+    pub joined_at: WallTime,
+    /// Where it is in its life.
+    pub life: Life,
+    /// Where its gateway host is in its life.
+    pub gateway: Life,
+    /// Since when it has been disconnected, if it was when last looked at.
+    pub dark_since: Option<WallTime>,
+    /// Recoveries with an expired certificate: how many in all.
+    pub recoveries: u32,
+    /// How many of them since `recovery_day` began, and when that was.
+    pub recoveries_today: u32,
+    /// The start of the 24 hours that `recoveries_today` counts.
+    pub recovery_day: WallTime,
+}
+
+/// Where a site or a host is in its life, and what ends a transitional phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The phase.
+    pub phase: Phase,
+    /// Since when.
+    pub since: WallTime,
+    /// The spec generation that asked for it: the site confirms by converging to it.
+    pub asked_at: Generation,
+}
+
+/// How far the server has followed a site's own history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The site's history that its status and events belong to.
+    pub status_history: History,
+    /// The last event held.
+    pub events_held: u64,
+    /// How many events the site said it dropped.
+    pub events_dropped: u64,
+}
