@@ -43,8 +43,7 @@ pub use message::{
 pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};
 pub use record::{
-    ApiKey, Change, Environment, FleetBody, FleetChange, FleetKey, FleetOrigin, Life, Mark, Registration, SiteBody,
-    SiteChange, SiteKey, SiteOrigin, Token,
+    ApiKey, Environment, FleetChange, FleetOrigin, Life, Mark, Registration, SiteChange, SiteOrigin, Token,
 };
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};

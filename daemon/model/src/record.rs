@@ -1,4 +1,4 @@
-//! What the two databases hold: typed keys and bodies. `proto` knows their bytes, `store` keeps them.
+//! What the two databases hold, as typed changes. `proto` knows their bytes, `store` keeps them.
 
 use std::time::Duration;
 
@@ -13,43 +13,21 @@ use crate::name::Name;
 use crate::phase::Phase;
 use crate::time::WallTime;
 
-/// One change to a database: a new body under a key, or none.
+/// One change to the site database, and one record of it: what a change leaves behind is itself.
+///
+/// `None` takes the record away. Key and body cannot disagree, because they are one variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change<K, B> {
-    /// What is changed.
-    pub key: K,
-    /// What it is afterwards; `None` takes it away.
-    pub body: Option<B>,
-}
-
-/// A key of the site database.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SiteKey {
+pub enum SiteChange {
     /// What the database is.
-    Origin,
+    Origin(Option<SiteOrigin>),
     /// A spec document, as received.
-    Spec(DocumentKey),
+    Spec(DocumentKey, Option<Document<SpecBody>>),
     /// A status document.
-    Status(DocumentKey),
+    Status(DocumentKey, Option<Document<StatusBody>>),
     /// Labels set on the spot by hand, apart from drop-in files: the status holds both, merged.
-    LocalLabels(Level),
-    /// An event the server has not acknowledged.
-    Event(u64),
-}
-
-/// A body of the site database; its kind fits its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SiteBody {
-    /// Under [`SiteKey::Origin`].
-    Origin(SiteOrigin),
-    /// Under [`SiteKey::Spec`].
-    Spec(Document<SpecBody>),
-    /// Under [`SiteKey::Status`].
-    Status(Document<StatusBody>),
-    /// Under [`SiteKey::LocalLabels`].
-    LocalLabels(LabelSet),
-    /// Under [`SiteKey::Event`].
-    Event(Event),
+    LocalLabels(Level, Option<LabelSet>),
+    /// An event the server has not acknowledged, under its number.
+    Event(u64, Option<Event>),
 }
 
 /// What a site database says of itself.
@@ -65,65 +43,34 @@ pub struct SiteOrigin {
     pub events_dropped: u64,
 }
 
-/// A change to the site database.
-pub type SiteChange = Change<SiteKey, SiteBody>;
-
-/// A key of the fleet database.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FleetKey {
-    /// What the database is.
-    Origin,
-    /// An environment.
-    Environment(Name),
-    /// An API key, under the hash of its secret.
-    ApiKey(SecretHash),
-    /// A join token.
-    Token(TokenId),
-    /// That a token created a site. Kept as long as the token, so that its uses are counted exactly.
-    TokenUse(TokenId, SiteId),
-    /// A site's registration.
-    Site(SiteId),
-    /// A spec document of a site.
-    Spec(SiteId, DocumentKey),
-    /// A status document of a site, as received.
-    Status(SiteId, DocumentKey),
-    /// How far the server has followed a site.
-    Mark(SiteId),
-    /// An event.
-    Event(u64),
-    /// A key that was removed: it never comes back. Kept for ever.
-    Departed(KeyFingerprint),
-}
-
-/// A body of the fleet database; its kind fits its key.
+/// One change to the fleet database, and one record of it: what a change leaves behind is itself.
+///
+/// `None` takes the record away. Key and body cannot disagree, because they are one variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FleetBody {
-    /// Under [`FleetKey::Origin`].
-    Origin(FleetOrigin),
-    /// Under [`FleetKey::Environment`].
-    Environment(Environment),
-    /// Under [`FleetKey::ApiKey`].
-    ApiKey(ApiKey),
-    /// Under [`FleetKey::Token`].
-    Token(Token),
-    /// Under [`FleetKey::TokenUse`].
-    TokenUse,
-    /// Under [`FleetKey::Site`].
-    Site(Registration),
-    /// Under [`FleetKey::Spec`].
-    Spec(Document<SpecBody>),
-    /// Under [`FleetKey::Status`].
-    Status(Document<StatusBody>),
-    /// Under [`FleetKey::Mark`].
-    Mark(Mark),
-    /// Under [`FleetKey::Event`].
-    Event(Event),
-    /// Under [`FleetKey::Departed`].
-    Departed(WallTime),
+pub enum FleetChange {
+    /// What the database is.
+    Origin(Option<FleetOrigin>),
+    /// An environment, under its name.
+    Environment(Name, Option<Environment>),
+    /// An API key, under the hash of its secret.
+    ApiKey(SecretHash, Option<ApiKey>),
+    /// A join token.
+    Token(TokenId, Option<Token>),
+    /// That a token created a site, and when. Kept as long as the token, so that its uses are counted exactly.
+    TokenUse(TokenId, SiteId, Option<WallTime>),
+    /// A site's registration.
+    Site(SiteId, Option<Registration>),
+    /// A spec document of a site.
+    Spec(SiteId, DocumentKey, Option<Document<SpecBody>>),
+    /// A status document of a site, as received.
+    Status(SiteId, DocumentKey, Option<Document<StatusBody>>),
+    /// How far the server has followed a site.
+    Mark(SiteId, Option<Mark>),
+    /// An event, under its number.
+    Event(u64, Option<Event>),
+    /// A key that was removed, and when: it never comes back. Kept for ever.
+    Departed(KeyFingerprint, Option<WallTime>),
 }
-
-/// A change to the fleet database.
-pub type FleetChange = Change<FleetKey, FleetBody>;
 
 /// What a fleet database says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
