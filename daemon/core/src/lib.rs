@@ -1,1 +1,60 @@
+//! All decisions, and nothing else.
+//!
+//! [`Site`] decides for one daemon, [`Fleet`] for the server. They do nothing themselves: no I/O, no async,
+//! no threads, no clock, no randomness of their own. Whoever drives them (a daemon, the server, a simulator, a
+//! test with a clock in its hand) hands in what happened and carries out what they ask for.
+//!
+//! How to drive a machine:
+//! 1. One input (`handle_…`), then drain `poll_output` until `None`, then the next input.
+//! 2. Time never goes back between calls. Equal is fine. (The wall clock may jump.)
+//! 3. An output is a request. `Dial`, `Persist` and `SaveIdentity` get exactly one answer, carrying the same
+//!    id; silence is answered by a timer. The others need none.
+//! 4. A late or unknown answer is ignored and counted.
+//! 5. A machine never fails. Bad input becomes a state, a condition or a hang-up with a reason.
+//!
+//! What is *not* here: bytes (`proto`), disks (`store`), sockets (`transport`). Nothing in here iterates in an
+//! order that differs from run to run.
 
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod conditions;
+mod fleet;
+
+mod ledger;
+mod rng;
+mod site;
+mod sync;
+mod timers;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use fleet::{
+    CERTIFICATE_LIFE, Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit,
+    FIRST_MESSAGE_MAX, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, Force,
+    IssueRequest, LinkCounts, NewToken, PHASE_DEADLINE, PROBE_MAX, Peer, RECOVERIES_PER_DAY_DEFAULT,
+    REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT, START_GRACE, SWEEP_PERIOD, SavedFleet, SessionEvent, SiteFilter, SiteRef,
+    Subject,
+};
+pub use rng::Rng;
+pub use site::{
+    CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, GREETING_MAX, JoinWish, LabelLayer, LinkEvent, LossReason,
+    Purpose, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY, STORE_RETRY, SavedSite, Site, SiteCommand,
+    SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer,
+};
+
+use std::time::Duration;
+
+/// How long a lost link counts as about to come back, before it is called disconnected: three minutes, so
+/// that a reboot or a line's nightly reconnect passes without notice (the figure Rancher 1.6 used).
+pub const DISCONNECTED_AFTER: Duration = Duration::from_secs(180);
+
+/// Why the store could not commit, as far as a machine has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// No room.
+    DiskFull,
+    /// Anything else; the store's own words are in the log.
+    Failed,
+}

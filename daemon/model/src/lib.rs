@@ -19,6 +19,7 @@ mod message;
 mod name;
 mod phase;
 mod record;
+mod selector;
 mod time;
 mod token;
 mod view;
@@ -45,6 +46,7 @@ pub use phase::{Phase, PhaseEvent};
 pub use record::{
     ApiKey, Environment, FleetChange, FleetOrigin, Life, Mark, Registration, SiteChange, SiteOrigin, Token,
 };
+pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};
 pub use view::{

@@ -52,6 +52,9 @@ pub const OUTBOX_EVENTS_MAX: usize = 1_000;
 /// Events the server keeps. Past it the oldest goes.
 pub const SERVER_EVENTS_MAX: usize = 10_000;
 
+/// Events of one site that the server keeps. Past it that site's oldest goes.
+pub const SERVER_EVENTS_PER_SITE_MAX: usize = 200;
+
 /// Conditions of one site or host. There are fewer kinds; more on the wire is refused.
 pub const CONDITIONS_MAX: usize = 16;
 

@@ -1,0 +1,57 @@
+//! How long to wait before the next try: random, growing, bounded.
+//!
+//! Full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): each delay is
+//! drawn evenly from zero to a ceiling that doubles, so that those who failed together do not return
+//! together. The first ceiling is the caller's: a server spreads its whole fleet over it.
+
+use std::time::Duration;
+
+use crate::rng::Rng;
+
+/// The state of one row of tries.
+#[derive(Clone, Debug)]
+pub(crate) struct Backoff {
+    ceiling_max: Duration,
+    tries: u32,
+}
+
+impl Backoff {
+    /// Starts a row of tries whose delays never pass `ceiling_max`.
+    pub(crate) const fn new(ceiling_max: Duration) -> Self {
+        Self { ceiling_max, tries: 0 }
+    }
+
+    /// Returns the delay before the next try. `spread` is the ceiling of the first.
+    pub(crate) fn next(&mut self, spread: Duration, rng: &mut Rng) -> Duration {
+        let doubled = spread.saturating_mul(1 << self.tries.min(20));
+        self.tries = self.tries.saturating_add(1);
+        rng.delay_up_to(doubled.min(self.ceiling_max))
+    }
+
+    /// Ends the row: the next delay is a first one.
+    pub(crate) const fn reset(&mut self) {
+        self.tries = 0;
+    }
+
+    /// Returns how many delays this row has given.
+    pub(crate) const fn tries(&self) -> u32 {
+        self.tries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_and_never_pass_their_ceiling() {
+        let (mut backoff, mut rng) = (Backoff::new(Duration::from_secs(60)), Rng::new(1));
+        let second = Duration::from_secs(1);
+        let delays: Vec<_> = (0..200).map(|_| backoff.next(second, &mut rng)).collect();
+        assert!(delays[0] <= second);
+        assert!(delays.iter().all(|delay| *delay <= Duration::from_secs(60)));
+        assert!(delays[10..].iter().any(|delay| Duration::from_secs(30) < *delay));
+        backoff.reset();
+        assert!(backoff.next(second, &mut rng) <= second);
+    }
+}

@@ -1,0 +1,35 @@
+//! The troubles that hold, one of a kind.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{Condition, ConditionKind, Text, WallTime};
+
+/// The conditions of one site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Conditions(BTreeMap<ConditionKind, Condition>);
+
+impl Conditions {
+    /// Raises `kind`, or corrects its detail. Returns whether it is new.
+    pub(crate) fn raise(&mut self, kind: ConditionKind, detail: Text, now: WallTime) -> bool {
+        let since = self.0.get(&kind).map(|condition| condition.since);
+        self.0.insert(
+            kind,
+            Condition {
+                kind,
+                since: since.unwrap_or(now),
+                detail,
+            },
+        );
+        since.is_none()
+    }
+
+    /// Clears `kind`. Returns whether it was there.
+    pub(crate) fn clear(&mut self, kind: ConditionKind) -> bool {
+        self.0.remove(&kind).is_some()
+    }
+
+    /// Returns them in the order of the catalogue.
+    pub(crate) fn list(&self) -> Vec<Condition> {
+        self.0.values().cloned().collect()
+    }
+}

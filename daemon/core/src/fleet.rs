@@ -1,0 +1,604 @@
+//! Fleet: the machine of the server.
+//!
+//! It wires the [`registry`] (who belongs), the [`downlink`] (who is there), [`sync`](crate::sync) (spec down,
+//! status up), what [`operator`]s ask for, and the [`ledger`](crate::ledger) that lets nothing out before it
+//! is durable. The rules live there; here is who hears of what.
+//!
+//! Presence lives in memory: a link that comes and goes writes nothing. Only a site that has been gone for
+//! longer than a reconnect takes leaves a mark, and another when it returns.
+
+mod config;
+mod downlink;
+mod follow;
+mod greet;
+mod operator;
+mod registry;
+mod state;
+mod view;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
+use linecamp_model::{
+    CommandId, Environment, EventKind, FleetChange, FleetOrigin, FromServer, FromSite, History, Instant, LinkState,
+    Mark, Name, Now, Phase, PhaseEvent, Refusal, RefusalCode, SessionId, SiteId, Text, WallTime, WriteId,
+};
+
+pub use self::config::{
+    CERTIFICATE_LIFE, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, FleetConfig, PHASE_DEADLINE,
+    PROBE_MAX, RECOVERIES_PER_DAY_DEFAULT, REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT, START_GRACE, SWEEP_PERIOD,
+    SavedFleet,
+};
+pub use self::downlink::{Credential, Peer};
+pub use self::operator::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, NewToken, SiteRef, Subject};
+pub use self::view::{LinkCounts, SiteFilter};
+
+use self::config::{CERTIFICATE_BACKDATE, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY, TOKEN_KEEP};
+use self::downlink::{Downlink, Link, Session, Slots, Stage};
+use self::operator::{Decision, decide};
+use self::registry::Membership;
+use self::state::{FleetState, event};
+use crate::ledger::Ledger;
+use crate::rng::Rng;
+use crate::timers::Timers;
+use crate::{DISCONNECTED_AFTER, StoreFault};
+
+/// The rules of an environment nobody has changed.
+pub const ENVIRONMENT_DEFAULT: Environment = Environment {
+    approval: false,
+    recoveries_per_day_max: RECOVERIES_PER_DAY_DEFAULT,
+    removed_keep: REMOVED_KEEP_DEFAULT,
+};
+
+/// What the server's machine waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FleetTimer {
+    /// A session has not greeted, or has not left.
+    Late(SessionId),
+    /// A probed session has not answered; this one waits to take its place.
+    ProbeLate(SessionId),
+    /// It is time to tell a session what is held of its status.
+    StatusRetry(SessionId),
+    /// It is time to send a session again what it could not keep.
+    Resend(SessionId),
+    /// A lost link has had its time to come back.
+    Disconnect(SiteId),
+    /// A duplicate has not shown up for a while.
+    DuplicateClears(SiteId),
+    /// It is time to clear away what has had its time.
+    Sweep,
+}
+
+/// A certificate to be made for the peer of a session, and sent to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssueRequest {
+    /// Whose it is.
+    pub site: SiteId,
+    /// The site's name.
+    pub name: Name,
+    /// The site's environment.
+    pub environment: Name,
+    /// When it begins to hold.
+    pub not_before: WallTime,
+    /// When it ends.
+    pub not_after: WallTime,
+}
+
+/// What the server's machine asks of the outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FleetOutput {
+    /// Send a message on a session.
+    Send {
+        /// Which session.
+        session: SessionId,
+        /// What to say.
+        message: FromServer,
+    },
+    /// Make a certificate for the key the peer proved to hold, and send it as [`FromServer::Identity`].
+    Issue {
+        /// Whose session.
+        session: SessionId,
+        /// What it says.
+        request: IssueRequest,
+    },
+    /// Close a session.
+    Hangup {
+        /// Which session.
+        session: SessionId,
+        /// What to say in the close frame.
+        refusal: Refusal,
+    },
+    /// Make changes durable. Answered by `handle_persisted` or `handle_persist_failed`.
+    Persist {
+        /// Names the write.
+        write: WriteId,
+        /// What to write, all or nothing.
+        changes: Vec<FleetChange>,
+    },
+    /// Let the store go on after this write failed: it and all later ones have been undone here.
+    ResumeStore(WriteId),
+    /// Answer an operator.
+    Reply {
+        /// Whose request it was.
+        command: CommandId,
+        /// What became of it.
+        result: Result<(), FleetCommandError>,
+    },
+}
+
+/// What happens to a session, seen from the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// The handshake is done.
+    Opened(Peer),
+    /// A message arrived.
+    Received(FromSite),
+    /// The peer moved to another address.
+    Moved(Text),
+    /// It is over: closed by the peer, silent for too long, or broken.
+    Closed(Text),
+}
+
+/// What comes out when a write is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Release {
+    Output(FleetOutput),
+    SpecDurable(SiteId),
+}
+
+/// The machine of the server. See the [crate] for how to drive it.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    config: FleetConfig,
+    ledger: Ledger<FleetState, Release>,
+    downlink: Downlink,
+    slots: Slots,
+    started: Now,
+    timers: Timers<FleetTimer>,
+    outputs: VecDeque<FleetOutput>,
+    ignored: u64,
+}
+
+impl Fleet {
+    /// Starts from what survived. Drive it as the [crate] says.
+    pub fn new(config: FleetConfig, saved: SavedFleet, mut rng: Rng, now: Now) -> Self {
+        let mut fleet = Self {
+            config,
+            ledger: Ledger::new(FleetState::from_records(saved.records)),
+            downlink: Downlink::default(),
+            slots: Slots::new(REDIALS_PER_SECOND),
+            started: now,
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            ignored: 0,
+        };
+        if fleet.ledger.state().origin.is_none() {
+            let origin = FleetOrigin {
+                spec_history: History(rng.next_u64() | 1),
+            };
+            let default = Name::parse("default").expect("`default` is a name");
+            let environment = FleetChange::Environment(default, Some(ENVIRONMENT_DEFAULT));
+            fleet.stage(vec![FleetChange::Origin(Some(origin)), environment], Vec::new());
+        }
+        fleet.timers.set(FleetTimer::Sweep, now.instant + SWEEP_PERIOD);
+        fleet.expect_everybody(now);
+        fleet
+    }
+
+    /// Takes what happened to a session. The driver numbers sessions upwards and never reuses a number.
+    pub fn handle_session(&mut self, id: SessionId, event: SessionEvent, now: Now) {
+        match event {
+            SessionEvent::Opened(peer) => self.open(id, peer, now),
+            SessionEvent::Received(message) => self.receive(id, message, now),
+            SessionEvent::Moved(address) => self.relocate(id, address),
+            SessionEvent::Closed(_) => self.close(id, now),
+        }
+    }
+
+    /// Takes a request of an operator.
+    pub fn handle_command(&mut self, id: CommandId, command: FleetCommand, now: Now) {
+        match decide(self.ledger.state(), command, now) {
+            Ok(decision) => self.carry_out(
+                decision,
+                vec![FleetOutput::Reply {
+                    command: id,
+                    result: Ok(()),
+                }],
+                now,
+            ),
+            Err(error) => self.outputs.push_back(FleetOutput::Reply {
+                command: id,
+                result: Err(error),
+            }),
+        }
+    }
+
+    /// Takes the store's word that a write is durable.
+    pub fn handle_persisted(&mut self, write: WriteId, now: Now) {
+        let Some(settled) = self.ledger.settle(write, true) else {
+            self.ignored += 1;
+            return;
+        };
+        for release in settled.releases {
+            match release {
+                Release::Output(FleetOutput::Hangup { session, refusal }) => self.refuse(session, refusal, now),
+                Release::Output(output) => self.outputs.push_back(output),
+                Release::SpecDurable(site) => self.spec_settled(site, now),
+            }
+        }
+    }
+
+    /// Takes the store's word that a write failed. It and all later ones are undone.
+    pub fn handle_persist_failed(&mut self, write: WriteId, fault: StoreFault, now: Now) {
+        let Some(settled) = self.ledger.settle(write, false) else {
+            self.ignored += 1;
+            return;
+        };
+        self.outputs.push_back(FleetOutput::ResumeStore(write));
+        for release in settled.releases {
+            match release {
+                Release::Output(output) => self.take_back(output, fault, now),
+                Release::SpecDurable(site) => self.spec_settled(site, now),
+            }
+        }
+    }
+
+    /// Takes the passing of time.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_expired(now.instant) {
+            match timer {
+                FleetTimer::Late(session) => {
+                    let text = "no greeting in time";
+                    self.refuse(session, Refusal::new(RefusalCode::Protocol, text), now);
+                }
+                FleetTimer::ProbeLate(session) => self.probe_unanswered(session, now),
+                FleetTimer::StatusRetry(session) => self.acknowledge_status(session),
+                FleetTimer::Resend(session) => self.resend(session),
+                FleetTimer::Disconnect(site) => self.disconnect(site, now),
+                FleetTimer::DuplicateClears(site) => self.duplicate_clears(site),
+                FleetTimer::Sweep => self.sweep(now),
+            }
+        }
+    }
+
+    /// Takes the wish of whoever runs the server that it stop: tells every site when to come back, one after
+    /// the other.
+    pub fn handle_stop(&mut self, now: Now) {
+        let mut slots = Slots::new(REDIALS_PER_SECOND);
+        let sessions: Vec<_> = self.downlink.sessions.keys().copied().collect();
+        for session in sessions {
+            let slot = RESTART_ALLOWANCE + slots.take(now.instant);
+            let refusal = Refusal::new(RefusalCode::ServerStopping, "the server is stopping").retry_after(slot);
+            self.refuse(session, refusal, now);
+        }
+    }
+
+    /// Returns the next thing to do, until there is none.
+    pub fn poll_output(&mut self) -> Option<FleetOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// Returns when to call `handle_timeout` next, and why.
+    pub fn next_deadline(&self) -> Option<(Instant, FleetTimer)> {
+        self.timers.next()
+    }
+
+    /// Returns how many answers came that nobody waited for.
+    pub const fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    /// At a start, every site counts as about to come back, unless it was disconnected before.
+    fn expect_everybody(&mut self, now: Now) {
+        let sites = self
+            .ledger
+            .state()
+            .registered()
+            .filter(|(_, _, of)| !of.life.phase.is_gone());
+        let sites: Vec<_> = sites.map(|(id, _, of)| (id, of.dark_since)).collect();
+        for (id, dark_since) in sites {
+            let link = match dark_since {
+                Some(since) => Link::new(LinkState::Disconnected, since, Text::default()),
+                None => Link::new(LinkState::Reconnecting, now.wall, Text::default()),
+            };
+            if dark_since.is_none() {
+                self.timers.set(
+                    FleetTimer::Disconnect(id),
+                    now.instant + START_GRACE.max(DISCONNECTED_AFTER),
+                );
+            }
+            self.downlink.links.insert(id, link);
+        }
+    }
+
+    fn open(&mut self, id: SessionId, peer: Peer, now: Now) {
+        self.downlink.sessions.insert(
+            id,
+            Session {
+                peer,
+                stage: Stage::Opened,
+            },
+        );
+        self.downlink.opening += 1;
+        self.timers.set(FleetTimer::Late(id), now.instant + FIRST_MESSAGE_MAX);
+        if OPENING_SESSIONS_MAX < self.downlink.opening {
+            let slot = self.slots.take(now.instant);
+            self.refuse(
+                id,
+                Refusal::new(RefusalCode::Busy, "the server has too many newcomers").retry_after(slot),
+                now,
+            );
+        }
+    }
+
+    fn receive(&mut self, id: SessionId, message: FromSite, now: Now) {
+        let Some(session) = self.downlink.sessions.get(&id) else {
+            self.ignored += 1;
+            return;
+        };
+        match (&session.stage, message) {
+            (Stage::Opened, FromSite::Join(request)) => self.join(id, &request, now),
+            (Stage::Opened, FromSite::Hello(hello)) => self.greet(id, hello, now),
+            (Stage::Up { .. }, FromSite::SpecAck(held)) => self.handle_spec_ack(id, held, now),
+            (Stage::Up { .. }, FromSite::Status(delta)) => self.handle_status(id, delta, now),
+            (Stage::Up { .. }, FromSite::Events(batch)) => self.handle_events(id, batch),
+            (Stage::Up { site, .. }, FromSite::Renew) => self.renew(id, *site, now),
+            (Stage::Up { site, .. }, FromSite::Alive) => self.probe_answered(*site, now),
+            (Stage::Closing, _) => self.ignored += 1,
+            (Stage::Opened | Stage::Probing { .. } | Stage::Up { .. }, _) => {
+                self.refuse(id, Refusal::new(RefusalCode::Protocol, "a message out of order"), now);
+            }
+        }
+    }
+
+    fn relocate(&mut self, id: SessionId, address: Text) {
+        if let Some(session) = self.downlink.sessions.get_mut(&id) {
+            session.peer.address = address.clone();
+        }
+        let site = self.downlink.up(id).map(|(site, _)| site);
+        if let Some(link) = site.and_then(|site| self.downlink.links.get_mut(&site)) {
+            link.address = address;
+        }
+    }
+
+    fn close(&mut self, id: SessionId, now: Now) {
+        let Some(session) = self.downlink.remove(id) else {
+            self.ignored += 1;
+            return;
+        };
+        self.clear_session_timers(id);
+        match session.stage {
+            Stage::Up { site, .. } => self.lose(site, id, now),
+            Stage::Probing { site, .. } => {
+                if let Some(link) = self.downlink.links.get_mut(&site) {
+                    link.probing = None;
+                }
+            }
+            Stage::Opened | Stage::Closing => {}
+        }
+    }
+
+    /// A site's session ended. If another one waits for its place, that one has it now.
+    fn lose(&mut self, site: SiteId, session: SessionId, now: Now) {
+        let Some(link) = self
+            .downlink
+            .links
+            .get_mut(&site)
+            .filter(|link| link.session == Some(session))
+        else {
+            return;
+        };
+        link.session = None;
+        link.state = LinkState::Reconnecting;
+        link.since = now.wall;
+        let grace_ends = self.started.instant + START_GRACE;
+        self.timers.set(
+            FleetTimer::Disconnect(site),
+            (now.instant + DISCONNECTED_AFTER).max(grace_ends),
+        );
+        if let Some(waiting) = link.probing.take() {
+            self.probe_unanswered(waiting, now);
+        }
+    }
+
+    fn disconnect(&mut self, site: SiteId, now: Now) {
+        if self
+            .ledger
+            .state()
+            .site(site)
+            .is_none_or(|(_, registration)| registration.life.phase.is_gone())
+        {
+            self.downlink.links.remove(&site);
+            return;
+        }
+        let Some(link) = self.downlink.links.get_mut(&site).filter(|link| link.session.is_none()) else {
+            return;
+        };
+        link.state = LinkState::Disconnected;
+        let since = link.since;
+        self.mark_dark(site, Some(since));
+        self.note(
+            EventKind::SiteDisconnected,
+            Some(site),
+            &format!("no link since {since}"),
+            now,
+        );
+    }
+
+    /// Notes durably since when a site is dark, or that it is not.
+    fn mark_dark(&mut self, site: SiteId, dark_since: Option<WallTime>) {
+        let Some((_, registration)) = self.ledger.state().site(site) else {
+            return;
+        };
+        if registration.dark_since != dark_since {
+            let registration = linecamp_model::Registration {
+                dark_since,
+                ..registration.clone()
+            };
+            self.stage(vec![FleetChange::Site(site, Some(registration))], Vec::new());
+        }
+    }
+
+    /// Closes a session; if it was its site's, the site has lost its link.
+    fn refuse(&mut self, id: SessionId, refusal: Refusal, now: Now) {
+        let site = self.downlink.up(id).map(|(site, _)| site);
+        self.downlink.set_stage(id, Stage::Closing);
+        self.outputs.push_back(FleetOutput::Hangup { session: id, refusal });
+        if let Some(site) = site {
+            self.lose(site, id, now);
+        }
+    }
+
+    /// Stages a decision; `then` comes out when it is durable.
+    fn carry_out(&mut self, decision: Decision, then: Vec<FleetOutput>, now: Now) {
+        if decision.changes.is_empty() {
+            self.release_when_durable(then);
+        } else {
+            let mut releases: Vec<_> = then.into_iter().map(Release::Output).collect();
+            if let Some(site) = decision.site {
+                releases.push(Release::SpecDurable(site));
+                if let Some(link) = self.downlink.links.get_mut(&site) {
+                    link.specs_in_flight += 1;
+                }
+                if let Some(removed) = self.farewell(site, &decision.changes) {
+                    releases.push(Release::Output(removed));
+                }
+            }
+            self.stage(decision.changes, releases);
+        }
+        if let Some((kind, site, text)) = decision.event {
+            self.note(kind, site, &text, now);
+        }
+    }
+
+    /// Returns the hang-up that tells a linked site that it was removed, if `changes` remove it.
+    fn farewell(&self, site: SiteId, changes: &[FleetChange]) -> Option<FleetOutput> {
+        let is_removal = changes.iter().any(|change| matches!(change, FleetChange::Departed(..)));
+        let session = self.downlink.links.get(&site)?.session.filter(|_| is_removal)?;
+        let text = "this site was removed at the server; to bring the machine back, join it again with a new token";
+        Some(FleetOutput::Hangup {
+            session,
+            refusal: Refusal::new(RefusalCode::Removed, text),
+        })
+    }
+
+    /// Lets `outputs` out when everything staged so far is durable.
+    fn release_when_durable(&mut self, outputs: Vec<FleetOutput>) {
+        if self.ledger.in_flight() == 0 {
+            self.outputs.extend(outputs);
+        } else {
+            self.stage(Vec::new(), outputs.into_iter().map(Release::Output).collect());
+        }
+    }
+
+    /// Says to whoever waited that a write failed.
+    fn take_back(&mut self, output: FleetOutput, fault: StoreFault, now: Now) {
+        match output {
+            FleetOutput::Reply { command, .. } => {
+                let result = Err(FleetCommandError::Store(fault));
+                self.outputs.push_back(FleetOutput::Reply { command, result });
+            }
+            FleetOutput::Issue { session, .. } => {
+                let text = "the server cannot write to its store; nothing was changed";
+                self.refuse(
+                    session,
+                    Refusal::new(RefusalCode::StoreFailed, text).retry_after(STORE_RETRY),
+                    now,
+                );
+            }
+            FleetOutput::Send { session, .. } => {
+                self.timers
+                    .set(FleetTimer::StatusRetry(session), now.instant + STORE_RETRY);
+            }
+            FleetOutput::Hangup { .. } | FleetOutput::Persist { .. } | FleetOutput::ResumeStore(_) => {}
+        }
+    }
+
+    fn spec_settled(&mut self, site: SiteId, now: Now) {
+        if let Some(link) = self.downlink.links.get_mut(&site) {
+            link.specs_in_flight = link.specs_in_flight.saturating_sub(1);
+        }
+        self.confirm(site, now);
+        self.pump(site);
+    }
+
+    /// Clears away what has had its time.
+    fn sweep(&mut self, now: Now) {
+        self.timers.set(FleetTimer::Sweep, now.instant + SWEEP_PERIOD);
+        let state = self.ledger.state();
+        let keep = |of: &linecamp_model::Registration| {
+            state
+                .environments
+                .get(&of.environment)
+                .map_or(REMOVED_KEEP_DEFAULT, |rules| rules.removed_keep)
+        };
+        let is_over = |of: &linecamp_model::Registration| {
+            of.life.phase.after(PhaseEvent::KeepOver) == Some(Phase::Purged) && of.life.since + keep(of) <= now.wall
+        };
+        let purged: Vec<_> = state
+            .registered()
+            .filter(|(_, _, of)| is_over(of))
+            .map(|(id, _, _)| id)
+            .collect();
+        let mut changes: Vec<_> = purged.iter().flat_map(|id| state.purge_changes(*id)).collect();
+        let is_stale = |token: &linecamp_model::Token| {
+            token.expires_at + TOKEN_KEEP <= now.wall || token.revoked_at.is_some_and(|at| at + TOKEN_KEEP <= now.wall)
+        };
+        let stale = state.tokens.iter().filter(|(_, token)| is_stale(token));
+        changes.extend(stale.flat_map(|(id, _)| state.token_purge_changes(*id)));
+        for id in purged {
+            self.downlink.links.remove(&id);
+        }
+        if !changes.is_empty() {
+            self.stage(changes, Vec::new());
+        }
+    }
+
+    fn note(&mut self, kind: EventKind, site: Option<SiteId>, text: &str, now: Now) {
+        let changes = self.ledger.state().event_changes(event(kind, site, text, now));
+        self.stage(changes, Vec::new());
+    }
+
+    fn stage(&mut self, changes: Vec<FleetChange>, releases: Vec<Release>) {
+        let write = self.ledger.stage(&changes, releases);
+        self.outputs.push_back(FleetOutput::Persist { write, changes });
+    }
+
+    fn clear_session_timers(&mut self, id: SessionId) {
+        for timer in [
+            FleetTimer::Late(id),
+            FleetTimer::ProbeLate(id),
+            FleetTimer::StatusRetry(id),
+            FleetTimer::Resend(id),
+        ] {
+            self.timers.clear(timer);
+        }
+    }
+
+    /// Over how long this fleet should spread its redials.
+    fn redial_spread(&self) -> Duration {
+        let sites = u32::try_from(self.downlink.links.len().min(SITES_PER_ENVIRONMENT_MAX * 100)).unwrap_or(u32::MAX);
+        Duration::from_secs(1) * sites / REDIALS_PER_SECOND
+    }
+
+    fn issue_request(&self, member: Membership, now: Now) -> IssueRequest {
+        let backdate = u64::try_from(CERTIFICATE_BACKDATE.as_millis()).unwrap_or(u64::MAX);
+        IssueRequest {
+            site: member.site,
+            name: member.name,
+            environment: member.environment,
+            not_before: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(backdate)),
+            not_after: now.wall + self.config.certificate_life,
+        }
+    }
+
+    fn mark_of(&self, site: SiteId) -> Mark {
+        self.ledger
+            .state()
+            .sites
+            .get(&site)
+            .and_then(|record| record.mark)
+            .unwrap_or_default()
+    }
+}

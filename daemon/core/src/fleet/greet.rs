@@ -1,0 +1,369 @@
+//! The first word of a session: a join, or a greeting.
+
+use linecamp_model::{
+    Condition, ConditionKind, Document, DocumentKey, EventKind, FleetChange, FromServer, Generation, Hello,
+    JoinRequest, LinkState, Now, Refusal, RefusalCode, SessionId, SiteId, SpecBody, Text, VersionRange, Welcome,
+};
+
+use super::config::{DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX};
+use super::downlink::{Credential, Link, Stage};
+use super::registry::{Joining, Membership, join, member, recover};
+use super::{Fleet, FleetOutput, FleetTimer, Release};
+use crate::sync::Source;
+
+impl Fleet {
+    pub(super) fn join(&mut self, id: SessionId, request: &JoinRequest, now: Now) {
+        let Some(key) = self.downlink.sessions.get(&id).map(|session| session.peer.fingerprint) else {
+            return;
+        };
+        let joining = self
+            .common_version(request.versions)
+            .and_then(|_| join(self.ledger.state(), key, request, now));
+        self.expect_leave(id, now);
+        match joining {
+            Ok(Joining::Again(member)) => {
+                let request = self.issue_request(member, now);
+                self.release_when_durable(vec![FleetOutput::Issue { session: id, request }]);
+            }
+            Ok(Joining::New(member, changes)) => {
+                let (site, name, environment) = (member.site, member.name.clone(), member.environment.clone());
+                let address = self
+                    .downlink
+                    .sessions
+                    .get(&id)
+                    .map(|session| session.peer.address.clone());
+                let link = Link::new(LinkState::Reconnecting, now.wall, address.unwrap_or_default());
+                self.downlink.links.insert(site, link);
+                self.timers
+                    .set(FleetTimer::Disconnect(site), now.instant + crate::DISCONNECTED_AFTER);
+                let request = self.issue_request(member, now);
+                self.stage(
+                    changes,
+                    vec![Release::Output(FleetOutput::Issue { session: id, request })],
+                );
+                self.note(
+                    EventKind::SiteJoined,
+                    Some(site),
+                    &format!("{name} joined environment {environment}"),
+                    now,
+                );
+            }
+            Err(refusal) => self.refuse(id, refusal, now),
+        }
+    }
+
+    pub(super) fn greet(&mut self, id: SessionId, hello: Hello, now: Now) {
+        let Some(peer) = self.downlink.sessions.get(&id).map(|session| session.peer.clone()) else {
+            return;
+        };
+        let known = self
+            .common_version(hello.versions)
+            .and_then(|_| member(self.ledger.state(), peer.fingerprint));
+        let member = match known {
+            Ok(Some(member)) => member,
+            Ok(None) => {
+                let text = "no site with this key is registered here; join it with a token of this server";
+                return self.refuse(
+                    id,
+                    Refusal::new(RefusalCode::NotRegistered, text).retry_after(DUPLICATE_RETRY),
+                    now,
+                );
+            }
+            Err(refusal) => return self.refuse(id, refusal, now),
+        };
+        match peer.credential {
+            Credential::Issued => self.admit(id, member.site, hello, now),
+            Credential::Expired | Credential::SelfMade | Credential::Foreign => self.recover(id, member, now),
+        }
+    }
+
+    /// Gives a new certificate to a site that still holds its key.
+    fn recover(&mut self, id: SessionId, member: Membership, now: Now) {
+        self.expect_leave(id, now);
+        let site = member.site;
+        match recover(self.ledger.state(), site, now) {
+            Ok(change) => {
+                let request = self.issue_request(member, now);
+                let release = Release::Output(FleetOutput::Issue { session: id, request });
+                self.stage(change.into_iter().collect(), vec![release]);
+                self.clear_condition(site, ConditionKind::RecoverRefused);
+                self.note(
+                    EventKind::SiteRecovered,
+                    Some(site),
+                    "let in with an expired certificate, given a new one",
+                    now,
+                );
+            }
+            Err(refusal) => {
+                self.raise_condition(site, ConditionKind::RecoverRefused, refusal.text.clone(), now);
+                self.refuse(id, refusal, now);
+            }
+        }
+    }
+
+    pub(super) fn renew(&mut self, id: SessionId, site: SiteId, now: Now) {
+        let Some(key) = self.downlink.sessions.get(&id).map(|session| session.peer.fingerprint) else {
+            return;
+        };
+        if let Ok(Some(member)) = member(self.ledger.state(), key).map(|member| member.filter(|of| of.site == site)) {
+            let request = self.issue_request(member, now);
+            self.outputs.push_back(FleetOutput::Issue { session: id, request });
+        }
+    }
+
+    /// Lets a registered site in, unless another machine is there with its identity.
+    fn admit(&mut self, id: SessionId, site: SiteId, hello: Hello, now: Now) {
+        let link = self.downlink.links.entry(site);
+        let link = link.or_insert_with(|| Link::new(LinkState::Reconnecting, now.wall, Text::default()));
+        let (established, probing) = (link.session, link.probing);
+        let Some(established) = established else {
+            return self.welcome(id, site, &hello, now);
+        };
+        if self.downlink.run(established) == Some(hello.run) {
+            self.supersede(established, site, now);
+            return self.welcome(id, site, &hello, now);
+        }
+        if probing.is_some() {
+            let text = "another session of this site is being looked into; try again in a moment";
+            return self.refuse(id, Refusal::new(RefusalCode::Busy, text).retry_after(PROBE_MAX), now);
+        }
+        if let Some(link) = self.downlink.links.get_mut(&site) {
+            link.probing = Some(id);
+        }
+        self.downlink.set_stage(
+            id,
+            Stage::Probing {
+                hello: Box::new(hello),
+                site,
+            },
+        );
+        self.timers.clear(FleetTimer::Late(id));
+        self.timers.set(FleetTimer::ProbeLate(id), now.instant + PROBE_MAX);
+        self.outputs.push_back(FleetOutput::Send {
+            session: established,
+            message: FromServer::Probe,
+        });
+    }
+
+    /// The established session answered: the one that waits for its place is a duplicate.
+    pub(super) fn probe_answered(&mut self, site: SiteId, now: Now) {
+        let Some(link) = self.downlink.links.get_mut(&site) else {
+            return;
+        };
+        let Some(newcomer) = link.probing.take() else { return };
+        let established = link.address.clone();
+        self.timers.clear(FleetTimer::ProbeLate(newcomer));
+        let address = self
+            .downlink
+            .sessions
+            .get(&newcomer)
+            .map(|session| session.peer.address.clone())
+            .unwrap_or_default();
+        let detail = format!(
+            "two machines have this site's identity: {established} is linked, {address} was refused; one is a copy of the other: join it again under a name of its own"
+        );
+        let is_new = self.raise_condition(site, ConditionKind::DuplicateIdentity, Text::lossy(&detail), now);
+        self.timers
+            .set(FleetTimer::DuplicateClears(site), now.instant + DUPLICATE_CLEARS_AFTER);
+        if is_new {
+            self.note(EventKind::DuplicateRefused, Some(site), &detail, now);
+        }
+        let text = format!(
+            "another machine, at {established}, is linked with this identity; if this one is a copy of its disk, remove its identity and join it under a name of its own"
+        );
+        self.refuse(
+            newcomer,
+            Refusal::new(RefusalCode::DuplicateIdentity, &text).retry_after(DUPLICATE_RETRY),
+            now,
+        );
+    }
+
+    /// The established session is not there any more: the one that waited takes its place.
+    pub(super) fn probe_unanswered(&mut self, newcomer: SessionId, now: Now) {
+        let Some(session) = self.downlink.sessions.get(&newcomer) else {
+            return;
+        };
+        let Stage::Probing { hello, site } = &session.stage else {
+            return;
+        };
+        let (hello, site) = (hello.clone(), *site);
+        self.timers.clear(FleetTimer::ProbeLate(newcomer));
+        let link = self.downlink.links.get_mut(&site);
+        let established = link.and_then(|link| {
+            link.probing = None;
+            link.session
+        });
+        if let Some(established) = established {
+            self.supersede(established, site, now);
+        }
+        self.welcome(newcomer, site, &hello, now);
+    }
+
+    fn supersede(&mut self, established: SessionId, site: SiteId, now: Now) {
+        if let Some(link) = self.downlink.links.get_mut(&site) {
+            link.session = None;
+        }
+        self.refuse(
+            established,
+            Refusal::new(RefusalCode::Superseded, "a newer session of this site took over"),
+            now,
+        );
+    }
+
+    fn welcome(&mut self, id: SessionId, site: SiteId, hello: &Hello, now: Now) {
+        let version = match self.common_version(hello.versions) {
+            Ok(version) => version,
+            Err(refusal) => return self.refuse(id, refusal, now),
+        };
+        let held = self.held_spec(site, hello);
+        let address = self
+            .downlink
+            .sessions
+            .get(&id)
+            .map(|session| session.peer.address.clone())
+            .unwrap_or_default();
+        let stage = Stage::Up {
+            site,
+            run: hello.run,
+            history: hello.status_history,
+            spec: Source::new(held),
+        };
+        self.downlink.set_stage(id, stage);
+        self.timers.clear(FleetTimer::Late(id));
+        self.timers.clear(FleetTimer::Disconnect(site));
+        let message = self.welcome_message(id, site, hello, (version, address.clone()), now);
+        let mut outputs = vec![FleetOutput::Send { session: id, message }];
+        if let Some(link) = self.downlink.links.get_mut(&site) {
+            link.session = Some(id);
+            link.probing = link.probing.filter(|waiting| *waiting != id);
+            link.state = LinkState::Connected;
+            link.since = now.wall;
+            link.address = address;
+            // Its spec follows the welcome, also where that has to wait for the disk.
+            link.specs_in_flight += 1;
+            if link.probing.is_some() {
+                outputs.push(FleetOutput::Send {
+                    session: id,
+                    message: FromServer::Probe,
+                });
+            }
+        }
+        if self.is_dark(site) {
+            self.mark_dark(site, None);
+            self.note(EventKind::SiteReturned, Some(site), "linked again", now);
+        }
+        self.release_when_durable(outputs);
+        if self.ledger.in_flight() == 0 {
+            self.spec_settled(site, now);
+        } else {
+            self.stage(Vec::new(), vec![Release::SpecDurable(site)]);
+        }
+    }
+
+    fn welcome_message(
+        &self,
+        id: SessionId,
+        site: SiteId,
+        hello: &Hello,
+        (version, observed_address): (u32, Text),
+        now: Now,
+    ) -> FromServer {
+        let mark = self.mark_of(site);
+        let is_followed = mark.status_history == hello.status_history;
+        let state = self.ledger.state();
+        let status_head = state
+            .sites
+            .get(&site)
+            .map(|record| record.status.head())
+            .unwrap_or_default();
+        FromServer::Welcome(Welcome {
+            version,
+            session: id,
+            wall: now.wall,
+            spec_history: state.origin.unwrap_or_default().spec_history,
+            status_held: if is_followed { status_head } else { Generation::ZERO },
+            events_held: if is_followed { mark.events_held } else { 0 },
+            redial_spread: self.redial_spread(),
+            observed_address,
+        })
+    }
+
+    /// Returns what the site holds of this server's spec. A site that is ahead, because this server lost
+    /// what it had, is given everything again under generations above its own.
+    fn held_spec(&mut self, site: SiteId, hello: &Hello) -> Generation {
+        let state = self.ledger.state();
+        let is_ours = state.origin.unwrap_or_default().spec_history == hello.spec_history;
+        let Some(record) = state.sites.get(&site).filter(|_| is_ours) else {
+            return Generation::ZERO;
+        };
+        if hello.spec_held <= record.spec.head() {
+            return hello.spec_held;
+        }
+        let fresh: Vec<(DocumentKey, Document<SpecBody>)> = record.spec.restamped(hello.spec_held);
+        let changes = fresh
+            .into_iter()
+            .map(|(key, document)| FleetChange::Spec(site, key, Some(document)))
+            .collect();
+        if let Some(link) = self.downlink.links.get_mut(&site) {
+            link.specs_in_flight += 1;
+        }
+        self.stage(changes, vec![Release::SpecDurable(site)]);
+        Generation::ZERO
+    }
+
+    /// Gives a session that has had its answer the time to leave.
+    fn expect_leave(&mut self, id: SessionId, now: Now) {
+        self.downlink.set_stage(id, Stage::Closing);
+        self.timers.set(FleetTimer::Late(id), now.instant + FIRST_MESSAGE_MAX);
+    }
+
+    fn common_version(&self, theirs: VersionRange) -> Result<u32, Refusal> {
+        let ours = self.config.versions;
+        ours.highest_common(theirs).ok_or_else(|| {
+            let older = if theirs.max < ours.min {
+                "the site's daemon"
+            } else {
+                "the server"
+            };
+            let text = format!("the server speaks protocol {ours}, the site {theirs}: upgrade {older}");
+            Refusal::new(RefusalCode::NoCommonVersion, &text)
+        })
+    }
+
+    fn raise_condition(&mut self, site: SiteId, kind: ConditionKind, detail: Text, now: Now) -> bool {
+        let Some(link) = self.downlink.links.get_mut(&site) else {
+            return false;
+        };
+        match link.conditions.iter_mut().find(|condition| condition.kind == kind) {
+            Some(condition) => {
+                condition.detail = detail;
+                false
+            }
+            None => {
+                link.conditions.push(Condition {
+                    kind,
+                    since: now.wall,
+                    detail,
+                });
+                true
+            }
+        }
+    }
+
+    fn clear_condition(&mut self, site: SiteId, kind: ConditionKind) {
+        if let Some(link) = self.downlink.links.get_mut(&site) {
+            link.conditions.retain(|condition| condition.kind != kind);
+        }
+    }
+
+    pub(super) fn duplicate_clears(&mut self, site: SiteId) {
+        self.clear_condition(site, ConditionKind::DuplicateIdentity);
+    }
+
+    fn is_dark(&self, site: SiteId) -> bool {
+        self.ledger
+            .state()
+            .site(site)
+            .is_some_and(|(_, registration)| registration.dark_since.is_some())
+    }
+}

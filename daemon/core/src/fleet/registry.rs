@@ -1,0 +1,226 @@
+//! Registry: who may become a site, and who still is one.
+//!
+//! A join is idempotent on the site's key: whoever proves to hold a registered key is that site, whatever
+//! has become of the token since. So a lost answer is harmless, and a token with one use left is never
+//! spent twice. A key that was removed never comes back.
+
+use std::time::Duration;
+
+use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
+use linecamp_model::{
+    Document, DocumentKey, FleetChange, Generation, HostSpec, JoinRequest, KeyFingerprint, Life, Name, Now, Origin,
+    Phase, Refusal, RefusalCode, Registration, SiteId, SiteSpec, SpecBody, Target, Text, Token, TokenId, TokenState,
+};
+
+use super::operator::Subject;
+use super::state::FleetState;
+
+/// The span over which recoveries are counted.
+const RECOVERY_SPAN: Duration = Duration::from_secs(24 * 3600);
+
+/// What becomes of a join.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// The key is registered already: give it a certificate again.
+    Again(Membership),
+    /// A new site, once these changes are durable.
+    New(Membership, Vec<FleetChange>),
+}
+
+/// Under which name, where, a site belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Membership {
+    pub(crate) site: SiteId,
+    pub(crate) name: Name,
+    pub(crate) environment: Name,
+}
+
+/// Decides about a join of the holder of `key`.
+pub(crate) fn join(
+    state: &FleetState,
+    key: KeyFingerprint,
+    request: &JoinRequest,
+    now: Now,
+) -> Result<Joining, Refusal> {
+    let site = SiteId::of_key(&key);
+    if let Some(member) = member(state, key)? {
+        return Ok(Joining::Again(member));
+    }
+    let token = valid_token(state, request, now)?;
+    let environment = token.environment.clone();
+    let Some(rules) = state.environments.get(&environment) else {
+        let text = format!("the token's environment {environment} does not exist any more; create another token");
+        return Err(Refusal::new(RefusalCode::TokenUnknown, &text));
+    };
+    let is_taken = |subject| state.is_name_taken(subject, &environment, &request.name, None);
+    if is_taken(Subject::Site) || is_taken(Subject::Gateway) {
+        let text = format!(
+            "the name {} is taken in environment {environment}: choose another with --name",
+            request.name
+        );
+        return Err(Refusal::new(RefusalCode::NameTaken, &text));
+    }
+    if SITES_PER_ENVIRONMENT_MAX <= state.sites_in(&environment) {
+        let text = format!("environment {environment} holds {SITES_PER_ENVIRONMENT_MAX} sites, as many as it may");
+        return Err(Refusal::new(RefusalCode::EnvironmentFull, &text));
+    }
+    let (phase, target) = match rules.approval {
+        true => (Phase::Pending, Target::Pending),
+        false => (Phase::Registering, Target::Active),
+    };
+    let spec = SiteSpec {
+        name: request.name.clone(),
+        environment: environment.clone(),
+        description: Text::default(),
+        target,
+        assigned: token.labels.clone(),
+    };
+    let gateway = HostSpec {
+        name: request.name.clone(),
+        origin: Origin::Gateway,
+        description: Text::default(),
+        target: Target::Active,
+        assigned: linecamp_model::LabelSet::default(),
+    };
+    let life = |phase| Life {
+        phase,
+        since: now.wall,
+        asked_at: Generation(1),
+    };
+    let registration = Registration {
+        fingerprint: key,
+        environment: environment.clone(),
+        token: request.token,
+        joined_at: now.wall,
+        life: life(phase),
+        gateway: life(Phase::Registering),
+        dark_since: None,
+        recoveries: 0,
+        recoveries_today: 0,
+        recovery_day: now.wall,
+    };
+    let document = |generation, body| {
+        Some(Document {
+            generation: Generation(generation),
+            body: Some(body),
+        })
+    };
+    let changes = vec![
+        FleetChange::Site(site, Some(registration)),
+        FleetChange::Spec(site, DocumentKey::Site, document(1, SpecBody::Site(spec))),
+        FleetChange::Spec(
+            site,
+            DocumentKey::Host(site.gateway()),
+            document(2, SpecBody::Host(gateway)),
+        ),
+        FleetChange::TokenUse(request.token, site, Some(now.wall)),
+    ];
+    Ok(Joining::New(
+        Membership {
+            site,
+            name: request.name.clone(),
+            environment,
+        },
+        changes,
+    ))
+}
+
+/// Returns the site that holds `key`; `None` if nobody does.
+///
+/// # Errors
+/// A removed site is refused for good.
+pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<Membership>, Refusal> {
+    let removed = || {
+        let text = "this site was removed at the server; to bring the machine back, join it again with a new token";
+        Refusal::new(RefusalCode::Removed, text)
+    };
+    if state.departed.contains_key(&key) {
+        return Err(removed());
+    }
+    let site = SiteId::of_key(&key);
+    let Some((record, registration)) = state
+        .site(site)
+        .filter(|(_, registration)| registration.fingerprint == key)
+    else {
+        return Ok(None);
+    };
+    if registration.life.phase.is_gone() {
+        return Err(removed());
+    }
+    let environment = registration.environment.clone();
+    Ok(record.site_spec().map(|spec| Membership {
+        site,
+        name: spec.name.clone(),
+        environment,
+    }))
+}
+
+/// Counts a recovery of `site` with an expired certificate, if it may have one.
+///
+/// # Errors
+/// Past the environment's limit, until its 24 hours are over.
+pub(crate) fn recover(state: &FleetState, site: SiteId, now: Now) -> Result<Option<FleetChange>, Refusal> {
+    let Some((_, registration)) = state.site(site) else {
+        return Ok(None);
+    };
+    let max = state
+        .environments
+        .get(&registration.environment)
+        .map_or(0, |rules| rules.recoveries_per_day_max);
+    let into_span = now.wall.saturating_since(registration.recovery_day);
+    let is_new_span = RECOVERY_SPAN <= into_span || now.wall < registration.recovery_day;
+    let today = if is_new_span { 0 } else { registration.recoveries_today };
+    if max <= today {
+        let environment = &registration.environment;
+        let text = format!("the certificate has expired, and environment {environment} allows {max} recoveries a day");
+        return Err(Refusal::new(RefusalCode::RecoverLimit, &text).retry_after(RECOVERY_SPAN.saturating_sub(into_span)));
+    }
+    let mut registration = registration.clone();
+    registration.recoveries = registration.recoveries.saturating_add(1);
+    registration.recoveries_today = today + 1;
+    if is_new_span {
+        registration.recovery_day = now.wall;
+    }
+    Ok(Some(FleetChange::Site(site, Some(registration))))
+}
+
+/// Whether a token works, and if not, why not.
+pub(crate) fn token_state(state: &FleetState, id: TokenId, token: &Token, now: Now) -> TokenState {
+    if token.revoked_at.is_some() {
+        TokenState::Revoked
+    } else if token.expires_at <= now.wall {
+        TokenState::Expired
+    } else if token.uses_max <= state.uses(id) {
+        TokenState::UsedUp
+    } else {
+        TokenState::Valid
+    }
+}
+
+fn valid_token<'a>(state: &'a FleetState, request: &JoinRequest, now: Now) -> Result<&'a Token, Refusal> {
+    let known = state
+        .tokens
+        .get(&request.token)
+        .filter(|token| token.secret == request.secret.hash());
+    let Some(token) = known else {
+        let text =
+            "the server does not know this join token: it may belong to another server, or be long past its time";
+        return Err(Refusal::new(RefusalCode::TokenUnknown, text));
+    };
+    let (code, text) = match token_state(state, request.token, token, now) {
+        TokenState::Valid => return Ok(token),
+        TokenState::Revoked => (RefusalCode::TokenRevoked, "this join token was revoked".to_owned()),
+        TokenState::Expired => (
+            RefusalCode::TokenExpired,
+            format!("this join token expired at {}", token.expires_at),
+        ),
+        TokenState::UsedUp => (
+            RefusalCode::TokenUsedUp,
+            format!("this join token has had its {} uses", token.uses_max),
+        ),
+    };
+    Err(Refusal::new(
+        code,
+        &format!("{text}; create another with `linecamp token create`"),
+    ))
+}

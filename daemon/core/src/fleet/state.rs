@@ -1,0 +1,282 @@
+//! What the server holds durably, and the indexes that follow from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use linecamp_model::limits::{SERVER_EVENTS_MAX, SERVER_EVENTS_PER_SITE_MAX};
+use linecamp_model::{
+    ApiKey, DocumentKey, Environment, Event, EventKind, FleetChange, FleetOrigin, Generation, HostSpec, KeyFingerprint,
+    Mark, Name, Now, Registration, SecretHash, SiteId, SiteSpec, SpecBody, StatusBody, Text, Token, TokenId, WallTime,
+};
+
+use super::operator::Subject;
+use crate::ledger::Replay;
+use crate::site::set;
+use crate::sync::Documents;
+
+/// The fleet database, in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FleetState {
+    pub(crate) origin: Option<FleetOrigin>,
+    pub(crate) environments: BTreeMap<Name, Environment>,
+    pub(crate) api_keys: BTreeMap<SecretHash, ApiKey>,
+    pub(crate) tokens: BTreeMap<TokenId, Token>,
+    pub(crate) token_uses: BTreeMap<TokenId, BTreeMap<SiteId, WallTime>>,
+    pub(crate) sites: BTreeMap<SiteId, SiteRecord>,
+    pub(crate) departed: BTreeMap<KeyFingerprint, WallTime>,
+    pub(crate) events: BTreeMap<u64, Event>,
+    /// The numbers of each site's events. Derived.
+    site_events: BTreeMap<SiteId, BTreeSet<u64>>,
+    /// Names of sites and hosts that are not gone, by environment. Derived.
+    names: BTreeSet<(Subject, Name, Name, SiteId)>,
+}
+
+/// All that is known of one site.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SiteRecord {
+    pub(crate) registration: Option<Registration>,
+    pub(crate) spec: Documents<SpecBody>,
+    pub(crate) status: Documents<StatusBody>,
+    pub(crate) mark: Option<Mark>,
+}
+
+impl SiteRecord {
+    /// Returns what should be, of the site.
+    pub(crate) fn site_spec(&self) -> Option<&SiteSpec> {
+        match self.spec.body(DocumentKey::Site) {
+            Some(SpecBody::Site(spec)) => Some(spec),
+            Some(SpecBody::Host(_)) | None => None,
+        }
+    }
+
+    /// Returns what should be, of its gateway.
+    pub(crate) fn gateway_spec(&self, site: SiteId) -> Option<&HostSpec> {
+        match self.spec.body(DocumentKey::Host(site.gateway())) {
+            Some(SpecBody::Host(spec)) => Some(spec),
+            Some(SpecBody::Site(_)) | None => None,
+        }
+    }
+
+    /// Returns the newest spec the site said it matches.
+    pub(crate) fn converged(&self) -> Generation {
+        match self.status.body(DocumentKey::Site) {
+            Some(StatusBody::Site(status)) => status.converged,
+            Some(StatusBody::Host(_)) | None => Generation::ZERO,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.registration.is_none() && self.mark.is_none() && self.spec.is_empty() && self.status.is_empty()
+    }
+}
+
+impl FleetState {
+    /// Returns the state that `records` describe.
+    pub(crate) fn from_records(records: Vec<FleetChange>) -> Self {
+        let mut state = Self::default();
+        for record in records {
+            state.apply(record);
+        }
+        state
+    }
+
+    /// Returns a registered site.
+    pub(crate) fn site(&self, id: SiteId) -> Option<(&SiteRecord, &Registration)> {
+        let record = self.sites.get(&id)?;
+        Some((record, record.registration.as_ref()?))
+    }
+
+    /// Returns the registered sites, in the order of environment and name.
+    pub(crate) fn registered(&self) -> impl Iterator<Item = (SiteId, &SiteRecord, &Registration)> {
+        self.sites
+            .iter()
+            .filter_map(|(id, record)| Some((*id, record, record.registration.as_ref()?)))
+    }
+
+    /// Returns the sites meant by a name of theirs or of their gateway, in whichever environment; those that
+    /// are gone only if no other is there.
+    pub(crate) fn named(&self, subject: Subject, environment: Option<&Name>, name: &Name) -> Vec<SiteId> {
+        let is_meant = |of: &Name| environment.is_none_or(|wanted| wanted == of);
+        let is_live =
+            |(kind, of, named, _): &&(Subject, Name, Name, SiteId)| *kind == subject && named == name && is_meant(of);
+        let live: Vec<_> = self.names.iter().filter(is_live).map(|(_, _, _, id)| *id).collect();
+        if !live.is_empty() {
+            return live;
+        }
+        let is_named = |id, record: &SiteRecord| match subject {
+            Subject::Site => record.site_spec().is_some_and(|spec| spec.name == *name),
+            Subject::Gateway => record.gateway_spec(id).is_some_and(|spec| spec.name == *name),
+        };
+        let gone = self
+            .registered()
+            .filter(|(id, record, of)| is_named(*id, record) && is_meant(&of.environment));
+        gone.map(|(id, _, _)| id).collect()
+    }
+
+    /// Whether another site of the environment that is not gone has this name, for itself or its gateway.
+    pub(crate) fn is_name_taken(
+        &self,
+        subject: Subject,
+        environment: &Name,
+        name: &Name,
+        except: Option<SiteId>,
+    ) -> bool {
+        let from = (subject, environment.clone(), name.clone(), SiteId::from_bytes([0; 16]));
+        let of_name = self.names.range(from..);
+        let mut of_name =
+            of_name.take_while(|(kind, of, named, _)| *kind == subject && of == environment && named == name);
+        of_name.any(|(_, _, _, id)| Some(*id) != except)
+    }
+
+    /// How many sites of the environment are not gone.
+    pub(crate) fn sites_in(&self, environment: &Name) -> usize {
+        self.names
+            .iter()
+            .filter(|(kind, of, _, _)| *kind == Subject::Site && of == environment)
+            .count()
+    }
+
+    /// How many sites the token has created.
+    pub(crate) fn uses(&self, token: TokenId) -> u32 {
+        self.token_uses
+            .get(&token)
+            .map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Returns the changes that note an event. At the limit of a site its own oldest goes, so that a site
+    /// that talks a lot cannot push out what others said; at the limit of all, the oldest of all.
+    pub(crate) fn event_changes(&self, event: Event) -> Vec<FleetChange> {
+        let seq = self.events.keys().next_back().map_or(1, |last| last + 1);
+        let of_site = event.site.and_then(|site| self.site_events.get(&site));
+        let own_oldest = of_site
+            .filter(|seqs| SERVER_EVENTS_PER_SITE_MAX <= seqs.len())
+            .and_then(BTreeSet::first);
+        let is_full = SERVER_EVENTS_MAX <= self.events.len();
+        let oldest = own_oldest.or_else(|| self.events.keys().next().filter(|_| is_full));
+        let oldest = oldest.map(|seq| FleetChange::Event(*seq, None));
+        oldest
+            .into_iter()
+            .chain([FleetChange::Event(seq, Some(event))])
+            .collect()
+    }
+
+    /// Returns the changes that forget a site that is gone, all but its key.
+    pub(crate) fn purge_changes(&self, id: SiteId) -> Vec<FleetChange> {
+        let Some(record) = self.sites.get(&id) else {
+            return Vec::new();
+        };
+        let specs = record.spec.keys().map(|key| FleetChange::Spec(id, key, None));
+        let statuses = record.status.keys().map(|key| FleetChange::Status(id, key, None));
+        specs
+            .chain(statuses)
+            .chain([FleetChange::Mark(id, None), FleetChange::Site(id, None)])
+            .collect()
+    }
+
+    /// Returns the changes that forget a token and its uses.
+    pub(crate) fn token_purge_changes(&self, id: TokenId) -> Vec<FleetChange> {
+        let uses = self.token_uses.get(&id).into_iter().flat_map(BTreeMap::keys);
+        uses.map(|site| FleetChange::TokenUse(id, *site, None))
+            .chain([FleetChange::Token(id, None)])
+            .collect()
+    }
+
+    /// Takes a site's places in the index of names away or puts them back.
+    fn index(&mut self, id: SiteId, is_there: bool) {
+        let Some((record, registration)) = self.site(id).filter(|(_, of)| !of.life.phase.is_gone()) else {
+            return;
+        };
+        let environment = registration.environment.clone();
+        let site = record
+            .site_spec()
+            .map(|spec| (Subject::Site, environment.clone(), spec.name.clone(), id));
+        let gateway = record
+            .gateway_spec(id)
+            .map(|spec| (Subject::Gateway, environment, spec.name.clone(), id));
+        for place in site.into_iter().chain(gateway) {
+            if is_there {
+                self.names.insert(place);
+            } else {
+                self.names.remove(&place);
+            }
+        }
+    }
+
+    /// Changes one site's record and keeps the index of names true.
+    fn change_site(&mut self, id: SiteId, change: impl FnOnce(&mut SiteRecord) -> FleetChange) -> FleetChange {
+        self.index(id, false);
+        let record = self.sites.entry(id).or_default();
+        let undo = change(record);
+        if record.is_empty() {
+            self.sites.remove(&id);
+        }
+        self.index(id, true);
+        undo
+    }
+}
+
+impl Replay for FleetState {
+    type Change = FleetChange;
+
+    fn apply(&mut self, change: FleetChange) -> FleetChange {
+        use FleetChange as Change;
+        match change {
+            Change::Origin(origin) => Change::Origin(std::mem::replace(&mut self.origin, origin)),
+            Change::Environment(name, body) => {
+                let before = set(&mut self.environments, name.clone(), body);
+                Change::Environment(name, before)
+            }
+            Change::ApiKey(hash, body) => Change::ApiKey(hash, set(&mut self.api_keys, hash, body)),
+            Change::Token(id, body) => Change::Token(id, set(&mut self.tokens, id, body)),
+            Change::TokenUse(token, site, at) => {
+                let uses = self.token_uses.entry(token).or_default();
+                let before = set(uses, site, at);
+                if uses.is_empty() {
+                    self.token_uses.remove(&token);
+                }
+                Change::TokenUse(token, site, before)
+            }
+            Change::Site(id, body) => self.change_site(id, |record| {
+                Change::Site(id, std::mem::replace(&mut record.registration, body))
+            }),
+            Change::Spec(id, key, body) => {
+                self.change_site(id, |record| Change::Spec(id, key, record.spec.set(key, body)))
+            }
+            Change::Status(id, key, body) => {
+                self.change_site(id, |record| Change::Status(id, key, record.status.set(key, body)))
+            }
+            Change::Mark(id, body) => {
+                self.change_site(id, |record| Change::Mark(id, std::mem::replace(&mut record.mark, body)))
+            }
+            Change::Event(seq, event) => {
+                let is_there = event.is_some();
+                let site = event
+                    .as_ref()
+                    .or_else(|| self.events.get(&seq))
+                    .and_then(|event| event.site);
+                if let Some(site) = site {
+                    let seqs = self.site_events.entry(site).or_default();
+                    if is_there {
+                        seqs.insert(seq);
+                    } else {
+                        seqs.remove(&seq);
+                    }
+                    if seqs.is_empty() {
+                        self.site_events.remove(&site);
+                    }
+                }
+                Change::Event(seq, set(&mut self.events, seq, event))
+            }
+            Change::Departed(key, at) => Change::Departed(key, set(&mut self.departed, key, at)),
+        }
+    }
+}
+
+/// Makes an event of `site`, or of the server.
+pub(crate) fn event(kind: EventKind, site: Option<SiteId>, text: &str, now: Now) -> Event {
+    Event {
+        at: now.wall,
+        kind,
+        site,
+        text: Text::lossy(text),
+    }
+}

@@ -1,0 +1,302 @@
+//! What operators are shown.
+
+use linecamp_model::{
+    Condition, ConditionKind, DocumentKey, EffectiveLabel, EffectiveLabels, Environment, EventView, HostView,
+    KeyFingerprint, Level, LinkState, LinkView, Name, Now, OwnedLabels, Owner, Phase, Registration, SecretHash,
+    Selector, SiteId, SiteView, StatusBody, Text, TokenId, TokenView, effective, effective_of_site,
+};
+
+use super::config::PHASE_DEADLINE;
+use super::operator::{Subject, find};
+use super::registry::token_state;
+use super::state::SiteRecord;
+use super::{Fleet, FleetCommandError, SiteRef};
+use crate::site::coarse;
+
+/// Which sites or hosts to show.
+#[derive(Clone, Debug, Default)]
+pub struct SiteFilter {
+    /// Of which environment; `None` for all.
+    pub environment: Option<Name>,
+    /// With which labels.
+    pub selector: Selector,
+    /// Of which site, for hosts; `None` for all.
+    pub site: Option<Name>,
+}
+
+/// How many links are in which state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// With a session.
+    pub connected: usize,
+    /// Lost a moment ago.
+    pub reconnecting: usize,
+    /// Gone for longer.
+    pub disconnected: usize,
+}
+
+impl Fleet {
+    /// Returns the sites that `filter` selects, by environment and name.
+    pub fn sites(&self, filter: &SiteFilter, now: Now) -> Vec<SiteView> {
+        let mut sites: Vec<_> = self.selected(filter).filter_map(|id| self.site_view(id, now)).collect();
+        sites.retain(|site| filter.selector.matches(&site.labels));
+        sites.sort_by(|a, b| (&a.environment, &a.name).cmp(&(&b.environment, &b.name)));
+        sites
+    }
+
+    /// Returns the hosts that `filter` selects, by environment and name.
+    pub fn hosts(&self, filter: &SiteFilter, now: Now) -> Vec<HostView> {
+        let is_of_site = |host: &HostView| filter.site.as_ref().is_none_or(|site| *site == host.site);
+        let mut hosts: Vec<_> = self.selected(filter).filter_map(|id| self.host_view(id, now)).collect();
+        hosts.retain(|host| is_of_site(host) && filter.selector.matches(&host.labels));
+        hosts.sort_by(|a, b| (&a.environment, &a.name).cmp(&(&b.environment, &b.name)));
+        hosts
+    }
+
+    /// Returns one site.
+    ///
+    /// # Errors
+    /// If there is none of that name, or several.
+    pub fn site(&self, site: &SiteRef, now: Now) -> Result<SiteView, FleetCommandError> {
+        let id = find(self.ledger.state(), Subject::Site, site)?;
+        self.site_view(id, now)
+            .ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))
+    }
+
+    /// Returns one host.
+    ///
+    /// # Errors
+    /// If there is none of that name, or several.
+    pub fn host(&self, host: &SiteRef, now: Now) -> Result<HostView, FleetCommandError> {
+        let id = find(self.ledger.state(), Subject::Gateway, host)?;
+        self.host_view(id, now)
+            .ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {}", host.name)))
+    }
+
+    /// Returns the join tokens, newest first.
+    pub fn tokens(&self, now: Now) -> Vec<TokenView> {
+        let state = self.ledger.state();
+        let mut tokens: Vec<_> = state.tokens.keys().filter_map(|id| self.token(*id, now)).collect();
+        tokens.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.id.cmp(&b.id)));
+        tokens
+    }
+
+    /// Returns one join token.
+    pub fn token(&self, id: TokenId, now: Now) -> Option<TokenView> {
+        let state = self.ledger.state();
+        let token = state.tokens.get(&id)?;
+        let labels = token.labels.iter().map(|(key, held)| {
+            let label = EffectiveLabel {
+                value: held.value.clone(),
+                owner: Owner::Assigned,
+                level: Level::Site,
+                since: held.since,
+            };
+            (key.clone(), label)
+        });
+        Some(TokenView {
+            id,
+            environment: token.environment.clone(),
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            uses_max: token.uses_max,
+            uses_left: token.uses_max.saturating_sub(state.uses(id)),
+            labels: labels.collect::<EffectiveLabels>(),
+            state: token_state(state, id, token, now),
+        })
+    }
+
+    /// Returns the environments, with how many sites each holds.
+    pub fn environments(&self) -> Vec<(Name, Environment, usize)> {
+        let state = self.ledger.state();
+        state
+            .environments
+            .iter()
+            .map(|(name, rules)| (name.clone(), *rules, state.sites_in(name)))
+            .collect()
+    }
+
+    /// Returns at most `limit` events after number `after`, of one site or of all; the oldest first.
+    pub fn events(&self, after: u64, site: Option<SiteId>, limit: usize) -> Vec<EventView> {
+        let state = self.ledger.state();
+        let events = state.events.range(after.saturating_add(1)..);
+        let events = events.filter(|(_, event)| site.is_none() || event.site == site);
+        let view = |(seq, event): (&u64, &linecamp_model::Event)| EventView {
+            seq: *seq,
+            site: event
+                .site
+                .and_then(|id| Some(state.sites.get(&id)?.site_spec()?.name.clone())),
+            event: event.clone(),
+        };
+        events.take(limit).map(view).collect()
+    }
+
+    /// Returns the number of the newest event.
+    pub fn last_event(&self) -> u64 {
+        self.ledger.state().events.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// Whether an API key with this hash may come in.
+    pub fn knows_api_key(&self, hash: SecretHash) -> bool {
+        self.ledger.state().api_keys.contains_key(&hash)
+    }
+
+    /// Returns how many links are in which state.
+    pub fn link_counts(&self) -> LinkCounts {
+        let [connected, reconnecting, disconnected] = self.downlink.counts();
+        LinkCounts {
+            connected,
+            reconnecting,
+            disconnected,
+        }
+    }
+
+    /// Whether a key was removed for good.
+    pub fn has_departed(&self, key: &KeyFingerprint) -> bool {
+        self.ledger.state().departed.contains_key(key)
+    }
+
+    fn selected<'a>(&'a self, filter: &'a SiteFilter) -> impl Iterator<Item = SiteId> + 'a {
+        let is_meant = |of: &Registration| {
+            filter
+                .environment
+                .as_ref()
+                .is_none_or(|wanted| *wanted == of.environment)
+        };
+        self.ledger
+            .state()
+            .registered()
+            .filter(move |(_, _, of)| is_meant(of))
+            .map(|(id, _, _)| id)
+    }
+
+    fn site_view(&self, id: SiteId, now: Now) -> Option<SiteView> {
+        let (record, registration) = self.ledger.state().site(id)?;
+        let spec = record.site_spec()?;
+        let link = self.link_view(id, registration);
+        let status = match record.status.body(DocumentKey::Site) {
+            Some(StatusBody::Site(status)) => Some(status),
+            Some(StatusBody::Host(_)) | None => None,
+        };
+        let mut conditions = status.map(|status| status.conditions.clone()).unwrap_or_default();
+        conditions.extend(
+            self.downlink
+                .links
+                .get(&id)
+                .map(|link| link.conditions.clone())
+                .unwrap_or_default(),
+        );
+        conditions.extend(late(registration.life, &link, now));
+        Some(SiteView {
+            id,
+            name: spec.name.clone(),
+            environment: registration.environment.clone(),
+            description: spec.description.clone(),
+            phase: registration.life.phase,
+            phase_since: registration.life.since,
+            waits_for: waits_for(registration.life.phase, &link),
+            labels: effective_of_site(
+                owned(record, DocumentKey::Site),
+                owned(record, DocumentKey::Host(id.gateway())),
+            ),
+            spec_generation: record.spec.head(),
+            applied_generation: status.map(|status| status.applied).unwrap_or_default(),
+            converged_generation: record.converged(),
+            daemon_version: status.map(|status| status.daemon_version.clone()).unwrap_or_default(),
+            joined_at: registration.joined_at,
+            token: registration.token,
+            recoveries: registration.recoveries,
+            hosts: self.host_view(id, now).into_iter().collect(),
+            conditions,
+            link,
+        })
+    }
+
+    fn host_view(&self, site: SiteId, _now: Now) -> Option<HostView> {
+        let (record, registration) = self.ledger.state().site(site)?;
+        let spec = record.gateway_spec(site)?;
+        let key = DocumentKey::Host(site.gateway());
+        let link = self.link_view(site, registration);
+        Some(HostView {
+            id: site.gateway(),
+            name: spec.name.clone(),
+            site: record.site_spec()?.name.clone(),
+            environment: registration.environment.clone(),
+            origin: spec.origin,
+            description: spec.description.clone(),
+            phase: registration.gateway.phase,
+            phase_since: registration.gateway.since,
+            waits_for: waits_for(registration.gateway.phase, &link),
+            labels: effective(owned(record, DocumentKey::Site), owned(record, key)),
+            link,
+        })
+    }
+
+    fn link_view(&self, site: SiteId, registration: &Registration) -> LinkView {
+        match self.downlink.links.get(&site) {
+            Some(link) => LinkView {
+                state: link.state,
+                since: link.since,
+                address: link.address.clone(),
+            },
+            None => LinkView {
+                state: LinkState::Disconnected,
+                since: registration.life.since,
+                address: Text::default(),
+            },
+        }
+    }
+}
+
+fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
+    let assigned = match record.spec.body(key) {
+        Some(linecamp_model::SpecBody::Site(spec)) => Some(&spec.assigned),
+        Some(linecamp_model::SpecBody::Host(spec)) => Some(&spec.assigned),
+        None => None,
+    };
+    match record.status.body(key) {
+        Some(StatusBody::Site(status)) => OwnedLabels {
+            reported: None,
+            local: Some(&status.local),
+            assigned,
+        },
+        Some(StatusBody::Host(status)) => OwnedLabels {
+            reported: Some(&status.reported),
+            local: Some(&status.local),
+            assigned,
+        },
+        None => OwnedLabels {
+            assigned,
+            ..OwnedLabels::default()
+        },
+    }
+}
+
+/// Says what a transitional phase waits for.
+fn waits_for(phase: Phase, link: &LinkView) -> Option<Text> {
+    let way_out = match phase {
+        Phase::Pending => "an operator to accept it (`linecamp site accept`)",
+        Phase::Registering => "the site's first report",
+        Phase::Deactivating | Phase::Activating => "the site to confirm",
+        Phase::Removing => "the site to confirm; `linecamp site rm --force` does not wait",
+        Phase::Active | Phase::Inactive | Phase::Removed | Phase::Purged => return None,
+    };
+    let link = match link.state {
+        LinkState::Connected => String::new(),
+        LinkState::Reconnecting | LinkState::Disconnected => format!("; it is {} since {}", link.state, link.since),
+    };
+    Some(Text::lossy(&format!("{way_out}{link}")))
+}
+
+/// The condition of a transitional phase past its deadline.
+fn late(life: linecamp_model::Life, link: &LinkView, now: Now) -> Option<Condition> {
+    let waited = now.wall.saturating_since(life.since);
+    let is_late = life.phase.is_transitional() && life.phase != Phase::Pending && PHASE_DEADLINE < waited;
+    let waits_for = waits_for(life.phase, link).filter(|_| is_late)?;
+    let detail = format!("{} for {}, waiting for {waits_for}", life.phase, coarse(waited));
+    Some(Condition {
+        kind: ConditionKind::PhaseLate,
+        since: life.since + PHASE_DEADLINE,
+        detail: Text::lossy(&detail),
+    })
+}

@@ -1,0 +1,54 @@
+//! Chance as an argument: a small seeded generator for jitter and for numbers that need not be secret.
+//!
+//! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014). Secrets
+//! never come from here: drivers draw them from the operating system and hand them in.
+
+use std::time::Duration;
+
+/// A seeded source of chance. The same seed gives the same numbers on every machine.
+#[derive(Clone, Debug)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// Starts from `seed`.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Returns 64 fresh bits.
+    pub const fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Returns a delay from zero up to and with `max`.
+    pub fn delay_up_to(&mut self, max: Duration) -> Duration {
+        let micros = u64::try_from(max.as_micros()).unwrap_or(u64::MAX - 1);
+        Duration::from_micros(self.next_u64() % (micros + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_gives_one_sequence() {
+        let mut rng = Rng::new(0);
+        assert_eq!(
+            rng.next_u64(),
+            0xe220_a839_7b1d_cdaf,
+            "the published first value for seed 0"
+        );
+    }
+
+    #[test]
+    fn a_delay_stays_within_its_bound() {
+        let mut rng = Rng::new(7);
+        assert!((0..1000).all(|_| rng.delay_up_to(Duration::from_millis(3)) <= Duration::from_millis(3)));
+        assert_eq!(rng.delay_up_to(Duration::ZERO), Duration::ZERO);
+    }
+}

@@ -1,0 +1,780 @@
+//! Site: the machine of one daemon.
+//!
+//! It wires [`uplink`](self::uplink) (the way to the server), [`sync`](crate::sync) (spec down, status
+//! up), the outbox of events and the [`ledger`](crate::ledger) that lets nothing out before it is durable.
+//! The rules live there; here is who hears of what.
+//!
+//! Its status is never written by hand: it is computed from what holds (spec, labels, facts, conditions)
+//! after every input, and becomes a new document only where it differs. So steady state writes nothing,
+//! and a restart needs no recovery of its own.
+
+mod config;
+mod labels;
+mod state;
+mod uplink;
+mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
+use linecamp_model::{
+    CommandId, ConditionKind, DialId, Document, DocumentKey, Event, EventBatch, EventKind, FromServer, FromSite,
+    Generation, Hello, History, HostStatus, IdentityGrant, Instant, JoinRequest, LabelError, LabelKey, LabelPatch,
+    LabelSet, LabelValue, Level, Now, Refusal, SiteChange, SiteOrigin, SiteStatus, SpecDelta, StatusBody, Text,
+    WallTime, Welcome, WriteId,
+};
+
+pub use self::config::{
+    CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY,
+    STORE_RETRY, SavedSite, SiteConfig, SiteIdentity,
+};
+pub use self::labels::{DropIns, LabelLayer};
+pub use self::uplink::{Dial, LossReason, Purpose};
+
+use self::labels::merged;
+pub(crate) use self::state::set;
+
+use self::state::SiteState;
+use self::uplink::{State, Uplink, is_removed, stopping};
+use crate::StoreFault;
+use crate::conditions::Conditions;
+use crate::ledger::Ledger;
+use crate::rng::Rng;
+use crate::sync::{Source, Verdict, judge};
+use crate::timers::Timers;
+
+/// What a site's machine waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A dial has taken too long.
+    DialLate,
+    /// The answer to a greeting has taken too long.
+    GreetingLate,
+    /// It is time to dial again.
+    Redial,
+    /// It is time to collect facts.
+    Facts,
+    /// It is time to try the store again.
+    StoreRetry,
+    /// It is time to ask for a new certificate.
+    Renew,
+}
+
+/// What a site's machine asks of the outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteOutput {
+    /// Reach a server. Answered by [`LinkEvent`]s that carry the dial.
+    Dial(Dial),
+    /// Send a message on the session of this dial.
+    Send {
+        /// The dial whose session it is.
+        dial: DialId,
+        /// What to say.
+        message: FromSite,
+    },
+    /// Close the session of this dial, or give up the dial.
+    Hangup {
+        /// The dial.
+        dial: DialId,
+        /// What to say in the close frame.
+        refusal: Refusal,
+    },
+    /// Make changes durable. Answered by `handle_persisted` or `handle_persist_failed`.
+    Persist {
+        /// Names the write.
+        write: WriteId,
+        /// What to write, all or nothing.
+        changes: Vec<SiteChange>,
+    },
+    /// Let the store go on after this write failed: it and all later ones have been undone here.
+    ResumeStore(WriteId),
+    /// Make a certificate durable. Answered by `handle_identity_saved`.
+    SaveIdentity(IdentityGrant),
+    /// Find out about this machine. Answered by `handle_facts`.
+    CollectFacts,
+    /// Answer somebody on the spot.
+    Reply {
+        /// Whose request it was.
+        command: CommandId,
+        /// What became of it.
+        result: Result<(), SiteCommandError>,
+    },
+    /// The site was removed: forget its identity and all it held, and stop.
+    Forget(Refusal),
+    /// The wish to join was refused for good.
+    JoinRefused(Refusal),
+}
+
+/// What happens to a link, seen from the site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// The dial came through.
+    Dialed(DialId),
+    /// A message arrived.
+    Received(DialId, FromServer),
+    /// The dial failed, or its session ended.
+    Lost(DialId, LossReason),
+}
+
+/// What somebody on the spot may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteCommand {
+    /// Change the labels set by hand.
+    PatchLabels(Level, LabelPatch),
+}
+
+/// Why a request on the spot was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteCommandError {
+    /// The labels would be too many.
+    Labels(LabelError),
+    /// The store could not commit; nothing was changed.
+    Store(StoreFault),
+}
+
+/// What comes out when a write is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Release {
+    SpecAck { dial: DialId, held: Generation },
+    Reply(CommandId),
+}
+
+/// What the link of this moment has been told.
+#[derive(Clone, Debug)]
+struct Following {
+    status: Source,
+    events_held: u64,
+    events_sent: bool,
+}
+
+/// The machine of one daemon. See the [crate] for how to drive it.
+#[derive(Clone, Debug)]
+pub struct Site {
+    config: SiteConfig,
+    identity: Option<SiteIdentity>,
+    ledger: Ledger<SiteState, Release>,
+    uplink: Uplink,
+    following: Option<Following>,
+    facts: BTreeMap<LabelKey, LabelValue>,
+    drop_ins: DropIns,
+    conditions: Conditions,
+    server_ahead: (WallTime, WallTime),
+    rng: Rng,
+    timers: Timers<Timer>,
+    outputs: VecDeque<SiteOutput>,
+    ignored: u64,
+    is_stopped: bool,
+}
+
+impl Site {
+    /// Starts from what survived. Drive it as the [crate] says.
+    pub fn new(config: SiteConfig, saved: SavedSite, rng: Rng, now: Now) -> Self {
+        let purpose = match (&saved.identity, &config.join) {
+            (Some(_), _) => Some(Purpose::Link),
+            (None, Some(_)) => Some(Purpose::Join),
+            (None, None) => None,
+        };
+        let uplink = Uplink::new(config.servers.clone(), purpose, now);
+        let mut site = Self {
+            uplink,
+            config,
+            identity: saved.identity,
+            ledger: Ledger::new(SiteState::from_records(saved.records)),
+            following: None,
+            facts: BTreeMap::new(),
+            drop_ins: DropIns::default(),
+            conditions: Conditions::default(),
+            server_ahead: (WallTime::EPOCH, WallTime::EPOCH),
+            rng,
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            ignored: 0,
+            is_stopped: false,
+        };
+        if site.ledger.state().origin.is_none() {
+            let origin = SiteOrigin {
+                status_history: History(site.rng.next_u64() | 1),
+                ..SiteOrigin::default()
+            };
+            site.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
+        }
+        if let Some(place) = saved.damaged {
+            let detail = format!("the site database was damaged and put aside as {place}; the site went on without it");
+            site.raise(ConditionKind::StoreDamaged, Text::lossy(&detail), now);
+        }
+        if site.identity.is_some() {
+            site.record(
+                EventKind::DaemonStarted,
+                &format!("daemon {} started", site.config.daemon_version),
+                now,
+            );
+        }
+        site.timers.set(Timer::Facts, now.instant);
+        if purpose.is_some() {
+            // The first dial is at a random moment too: after a power cut a whole region starts at once.
+            let delay = site.rng.delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
+            site.timers.set(Timer::Redial, now.instant + delay);
+        }
+        site.settle_down(now);
+        site
+    }
+
+    /// Takes what happened to a link.
+    pub fn handle_link(&mut self, event: LinkEvent, now: Now) {
+        match event {
+            LinkEvent::Dialed(dial) if self.uplink.handle_dialed(dial, &mut self.timers, now) => self.greet(dial, now),
+            LinkEvent::Received(dial, message) if self.uplink.current() == Some(dial) => {
+                self.receive(dial, message, now)
+            }
+            LinkEvent::Lost(dial, reason) if self.uplink.current() == Some(dial) => self.lose(&reason, now),
+            LinkEvent::Dialed(_) | LinkEvent::Received(..) | LinkEvent::Lost(..) => self.ignored += 1,
+        }
+        self.settle_down(now);
+    }
+
+    /// Takes the store's word that a write is durable.
+    pub fn handle_persisted(&mut self, write: WriteId, now: Now) {
+        let Some(settled) = self.ledger.settle(write, true) else {
+            self.ignored += 1;
+            return;
+        };
+        if self.timers.deadline(Timer::StoreRetry).is_none() {
+            self.clear(ConditionKind::DiskFull, now);
+            self.clear(ConditionKind::StoreFailed, now);
+        }
+        for release in settled.releases {
+            match release {
+                Release::SpecAck { dial, held } => self.send(dial, FromSite::SpecAck(held)),
+                Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply {
+                    command,
+                    result: Ok(()),
+                }),
+            }
+        }
+        self.settle_down(now);
+    }
+
+    /// Takes the store's word that a write failed. It and all later ones are undone.
+    pub fn handle_persist_failed(&mut self, write: WriteId, fault: StoreFault, now: Now) {
+        let Some(settled) = self.ledger.settle(write, false) else {
+            self.ignored += 1;
+            return;
+        };
+        let (kind, advice) = match fault {
+            StoreFault::DiskFull => (
+                ConditionKind::DiskFull,
+                "the disk of the site's data directory is full: make room",
+            ),
+            StoreFault::Failed => (
+                ConditionKind::StoreFailed,
+                "the site database cannot be written: see the daemon's log",
+            ),
+        };
+        self.conditions.raise(kind, Text::lossy(advice), now.wall);
+        self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
+        self.outputs.push_back(SiteOutput::ResumeStore(write));
+        for release in settled.releases {
+            match release {
+                // The retry timer tells the server what is held, and is sent the rest again.
+                Release::SpecAck { .. } => {}
+                Release::Reply(command) => {
+                    let result = Err(SiteCommandError::Store(fault));
+                    self.outputs.push_back(SiteOutput::Reply { command, result });
+                }
+            }
+        }
+        self.settle_down(now);
+    }
+
+    /// Takes what became of a certificate that was to be saved.
+    pub fn handle_identity_saved(&mut self, saved: Result<SiteIdentity, Text>, now: Now) {
+        match saved {
+            Ok(identity) => {
+                let is_first = self.identity.is_none();
+                self.identity = Some(identity);
+                self.config.join = None;
+                self.uplink.purpose = Purpose::Link;
+                let words = if is_first { "joined" } else { "certificate renewed" };
+                let text = format!("{words}; the certificate holds until {}", identity.not_after);
+                self.record(EventKind::CertificateRenewed, &text, now);
+                self.set_renewal(now);
+                if self.uplink.state == State::Saving {
+                    self.dial(now);
+                }
+            }
+            Err(text) if self.uplink.state == State::Saving => self.lose(&LossReason::Failed(text), now),
+            Err(text) => {
+                self.conditions.raise(ConditionKind::StoreFailed, text, now.wall);
+            }
+        }
+        self.settle_down(now);
+    }
+
+    /// Takes what the machine found out about itself. More labels than fit are left out, the last first.
+    pub fn handle_facts(&mut self, facts: BTreeMap<LabelKey, LabelValue>, now: Now) {
+        self.facts = facts
+            .into_iter()
+            .take(linecamp_model::limits::LABELS_PER_OWNER_MAX)
+            .collect();
+        self.settle_down(now);
+    }
+
+    /// Takes what the drop-in files say.
+    pub fn handle_drop_ins(&mut self, drop_ins: DropIns, now: Now) {
+        self.level(ConditionKind::LabelsInvalid, drop_ins.invalid.clone(), now);
+        self.level(ConditionKind::LabelsRepeated, drop_ins.repeated.clone(), now);
+        self.drop_ins = drop_ins;
+        self.settle_down(now);
+    }
+
+    /// Takes a request of somebody on the spot.
+    pub fn handle_command(&mut self, id: CommandId, command: SiteCommand, now: Now) {
+        let SiteCommand::PatchLabels(level, patch) = command;
+        match self.patched(level, &patch, now) {
+            Ok(labels) => {
+                self.stage(
+                    &[SiteChange::LocalLabels(level, Some(labels))],
+                    vec![Release::Reply(id)],
+                );
+                let words = describe_patch(&patch);
+                self.record(
+                    EventKind::LabelsSetLocally,
+                    &format!("{level} labels set on the spot: {words}"),
+                    now,
+                );
+            }
+            Err(error) => {
+                let result = Err(SiteCommandError::Labels(error));
+                self.outputs.push_back(SiteOutput::Reply { command: id, result });
+            }
+        }
+        self.settle_down(now);
+    }
+
+    /// Takes the passing of time.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_expired(now.instant) {
+            match timer {
+                Timer::DialLate | Timer::GreetingLate => self.give_up(now),
+                Timer::Redial => self.dial(now),
+                Timer::Facts => {
+                    self.outputs.push_back(SiteOutput::CollectFacts);
+                    self.timers.set(Timer::Facts, now.instant + FACTS_PERIOD);
+                }
+                Timer::StoreRetry => self.retry_store(),
+                Timer::Renew => self.renew(now),
+            }
+        }
+        self.settle_down(now);
+    }
+
+    /// Takes the wish of whoever runs the daemon that it stop: says goodbye to the server.
+    pub fn handle_stop(&mut self) {
+        self.is_stopped = true;
+        if let Some(dial) = self.uplink.current() {
+            self.outputs.push_back(SiteOutput::Hangup {
+                dial,
+                refusal: stopping(),
+            });
+        }
+    }
+
+    /// Returns the next thing to do, until there is none.
+    pub fn poll_output(&mut self) -> Option<SiteOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// Returns when to call `handle_timeout` next, and why.
+    pub fn next_deadline(&self) -> Option<(Instant, Timer)> {
+        if self.is_stopped { None } else { self.timers.next() }
+    }
+
+    /// Returns how many answers came that nobody waited for.
+    pub const fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    fn greet(&mut self, dial: DialId, now: Now) {
+        let state = self.ledger.state();
+        let origin = state.origin.unwrap_or_default();
+        let message = match (self.uplink.purpose, &self.config.join) {
+            (Purpose::Join, Some(wish)) => FromSite::Join(JoinRequest {
+                versions: self.config.versions,
+                token: wish.token.id,
+                secret: wish.token.secret,
+                name: wish.name.clone(),
+                daemon_version: self.config.daemon_version.clone(),
+            }),
+            (Purpose::Join | Purpose::Link, _) => FromSite::Hello(Hello {
+                versions: self.config.versions,
+                run: self.config.run,
+                daemon_version: self.config.daemon_version.clone(),
+                wall: now.wall,
+                spec_history: origin.spec_history,
+                spec_held: state.spec.head(),
+                status_history: origin.status_history,
+            }),
+        };
+        self.send(dial, message);
+    }
+
+    fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
+        match message {
+            FromServer::Welcome(welcome) => self.handle_welcome(welcome, now),
+            FromServer::Identity(grant) => {
+                // On a session that is up this is a renewal; before, the session has done its work with it.
+                if !self.uplink.is_up() {
+                    self.uplink.save(&mut self.timers);
+                    let refusal = Refusal::new(linecamp_model::RefusalCode::Done, "certificate received");
+                    self.outputs.push_back(SiteOutput::Hangup { dial, refusal });
+                }
+                self.outputs.push_back(SiteOutput::SaveIdentity(grant));
+            }
+            FromServer::Spec(delta) => self.handle_spec(dial, delta),
+            FromServer::StatusAck(held) => {
+                if let Some(following) = &mut self.following {
+                    following.status.handle_ack(held);
+                }
+            }
+            FromServer::EventsAck(held) => self.handle_events_ack(held),
+            FromServer::Probe => self.send(dial, FromSite::Alive),
+        }
+    }
+
+    fn handle_welcome(&mut self, welcome: Welcome, now: Now) {
+        self.uplink
+            .handle_welcome(welcome.session, welcome.redial_spread, &mut self.timers, now);
+        self.following = Some(Following {
+            status: Source::new(welcome.status_held),
+            events_held: welcome.events_held,
+            events_sent: false,
+        });
+        self.server_ahead = (now.wall, welcome.wall);
+        let skew = now.wall.distance(welcome.wall);
+        let detail = (CLOCK_SKEW_MAX < skew).then(|| {
+            let side = if now.wall < welcome.wall { "behind" } else { "ahead of" };
+            Text::lossy(&format!(
+                "the site's clock is {} {side} the server's: set it, or enable time sync",
+                coarse(skew)
+            ))
+        });
+        self.level(ConditionKind::ClockSkew, detail, now);
+        let origin = self.ledger.state().origin.unwrap_or_default();
+        if origin.spec_history != welcome.spec_history {
+            let origin = SiteOrigin {
+                spec_history: welcome.spec_history,
+                ..origin
+            };
+            self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
+        }
+        self.handle_events_ack(welcome.events_held);
+        self.set_renewal(now);
+    }
+
+    fn handle_spec(&mut self, dial: DialId, delta: SpecDelta) {
+        let held = match judge(&self.ledger.state().spec, delta) {
+            Verdict::Adopt(documents) => {
+                let changes: Vec<_> = documents
+                    .into_iter()
+                    .map(|(key, document)| SiteChange::Spec(key, document))
+                    .collect();
+                let release = |held| vec![Release::SpecAck { dial, held }];
+                let mut after = self.ledger.state().spec.clone();
+                for change in &changes {
+                    if let SiteChange::Spec(key, document) = change {
+                        after.set(*key, document.clone());
+                    }
+                }
+                self.stage(&changes, release(after.head()));
+                return;
+            }
+            Verdict::Acknowledge => self.ledger.state().spec.head(),
+        };
+        self.stage(&[], vec![Release::SpecAck { dial, held }]);
+    }
+
+    fn handle_events_ack(&mut self, held: u64) {
+        let done: Vec<_> = self
+            .ledger
+            .state()
+            .events
+            .range(..=held)
+            .map(|(seq, _)| SiteChange::Event(*seq, None))
+            .collect();
+        if let Some(following) = &mut self.following {
+            following.events_held = following.events_held.max(held);
+            following.events_sent = false;
+        }
+        if !done.is_empty() {
+            self.stage(&done, Vec::new());
+        }
+    }
+
+    fn lose(&mut self, reason: &LossReason, now: Now) {
+        self.following = None;
+        if let (LossReason::Closed(refusal), true) = (reason, is_removed(reason)) {
+            let output = match self.uplink.purpose {
+                Purpose::Link => SiteOutput::Forget(refusal.clone()),
+                Purpose::Join => SiteOutput::JoinRefused(refusal.clone()),
+            };
+            self.uplink.state = State::Stopped(refusal.clone());
+            self.outputs.push_back(output);
+            self.is_stopped = true;
+            return;
+        }
+        self.uplink.lose(reason, &mut self.rng, &mut self.timers, now);
+        if let State::Stopped(refusal) = &self.uplink.state {
+            self.outputs.push_back(SiteOutput::JoinRefused(refusal.clone()));
+        }
+    }
+
+    fn give_up(&mut self, now: Now) {
+        let Some(dial) = self.uplink.current() else { return };
+        let server = self.uplink.server().map_or_else(String::new, ToString::to_string);
+        let text = Text::lossy(&format!("{server} did not answer in time"));
+        self.outputs.push_back(SiteOutput::Hangup {
+            dial,
+            refusal: stopping(),
+        });
+        self.lose(&LossReason::Failed(text), now);
+    }
+
+    fn dial(&mut self, now: Now) {
+        if let Some(dial) = self.uplink.dial(&mut self.timers, now) {
+            self.outputs.push_back(SiteOutput::Dial(dial));
+        }
+    }
+
+    fn retry_store(&mut self) {
+        if let State::Up { dial, .. } = self.uplink.state {
+            let held = self.ledger.state().spec.head();
+            self.stage(&[], vec![Release::SpecAck { dial, held }]);
+        }
+    }
+
+    fn set_renewal(&mut self, now: Now) {
+        if let Some(identity) = self.identity {
+            let delay = identity.renew_at().saturating_since(self.server_wall(now));
+            self.timers.set(Timer::Renew, now.instant + delay);
+        }
+    }
+
+    fn renew(&mut self, now: Now) {
+        if let State::Up { dial, .. } = self.uplink.state {
+            self.send(dial, FromSite::Renew);
+            self.timers.set(Timer::Renew, now.instant + RENEW_RETRY);
+        }
+    }
+
+    /// Returns the server's wall clock, as far as the last greeting tells: the site's own may be wrong.
+    fn server_wall(&self, now: Now) -> WallTime {
+        let (ours, theirs) = self.server_ahead;
+        if ours == WallTime::EPOCH {
+            now.wall
+        } else {
+            theirs + now.wall.saturating_since(ours)
+        }
+    }
+
+    fn patched(&self, level: Level, patch: &LabelPatch, now: Now) -> Result<LabelSet, LabelError> {
+        let by_hand = self
+            .ledger
+            .state()
+            .local
+            .get(&level)
+            .cloned()
+            .unwrap_or_default()
+            .patched(patch, now.wall)?;
+        merged(level, [&self.config.labels, &self.drop_ins.labels], Some(&by_hand))?;
+        Ok(by_hand)
+    }
+
+    /// Brings status up to what holds, and sends what the server lacks.
+    fn settle_down(&mut self, now: Now) {
+        if self.identity.is_some() && self.timers.deadline(Timer::StoreRetry).is_none() {
+            self.refresh_status(now);
+        }
+        self.pump();
+    }
+
+    fn refresh_status(&mut self, now: Now) {
+        let Some(identity) = self.identity else { return };
+        let gateway = DocumentKey::Host(identity.site.gateway());
+        let (site_labels, host_labels) = (self.local(Level::Site, now), self.local(Level::Host, now));
+        let state = self.ledger.state();
+        let reported = match state.status.body(gateway) {
+            Some(StatusBody::Host(host)) => host.reported.clone(),
+            Some(StatusBody::Site(_)) | None => LabelSet::default(),
+        };
+        let reported = reported.replaced(&self.facts, now.wall).unwrap_or_default();
+        let spec = state.spec.head();
+        let site = StatusBody::Site(SiteStatus {
+            daemon_version: self.config.daemon_version.clone(),
+            applied: spec,
+            // Labels need nothing done at the site: what is held is matched.
+            converged: spec,
+            local: site_labels,
+            conditions: self.conditions.list(),
+        });
+        let host = StatusBody::Host(HostStatus {
+            local: host_labels,
+            reported,
+        });
+        let mut generation = state.status.head();
+        let mut changes = Vec::new();
+        for (key, body) in [(DocumentKey::Site, site), (gateway, host)] {
+            // Before the first facts are in, an older report stays as it is.
+            let is_early = key == gateway && self.facts.is_empty() && state.status.body(key).is_some();
+            if !is_early && state.status.body(key) != Some(&body) {
+                generation = generation.next();
+                changes.push(SiteChange::Status(
+                    key,
+                    Some(Document {
+                        generation,
+                        body: Some(body),
+                    }),
+                ));
+            }
+        }
+        if !changes.is_empty() {
+            self.stage(&changes, Vec::new());
+        }
+    }
+
+    /// Returns the local labels of `level`; where they are too many, the last that fitted.
+    fn local(&mut self, level: Level, now: Now) -> LabelSet {
+        let held = self.held_local(level);
+        let by_hand = self.ledger.state().local.get(&level);
+        match merged(level, [&self.config.labels, &self.drop_ins.labels], by_hand)
+            .and_then(|labels| held.replaced(&labels, now.wall))
+        {
+            Ok(labels) => {
+                if level == Level::Site {
+                    self.conditions.clear(ConditionKind::LabelsTooMany);
+                }
+                labels
+            }
+            Err(error) => {
+                self.conditions.raise(
+                    ConditionKind::LabelsTooMany,
+                    Text::lossy(&format!("{level} labels: {error}")),
+                    now.wall,
+                );
+                held
+            }
+        }
+    }
+
+    fn held_local(&self, level: Level) -> LabelSet {
+        let Some(identity) = self.identity else {
+            return LabelSet::default();
+        };
+        let key = match level {
+            Level::Site => DocumentKey::Site,
+            Level::Host => DocumentKey::Host(identity.site.gateway()),
+        };
+        match self.ledger.state().status.body(key) {
+            Some(StatusBody::Site(site)) => site.local.clone(),
+            Some(StatusBody::Host(host)) => host.local.clone(),
+            None => LabelSet::default(),
+        }
+    }
+
+    /// Sends what the server lacks, once everything is durable.
+    fn pump(&mut self) {
+        let (State::Up { dial, .. }, 0) = (&self.uplink.state, self.ledger.in_flight()) else {
+            return;
+        };
+        let (dial, state) = (*dial, self.ledger.state());
+        let Some(following) = &mut self.following else { return };
+        if let Some(delta) = following.status.poll(&state.status) {
+            self.outputs.push_back(SiteOutput::Send {
+                dial,
+                message: FromSite::Status(delta),
+            });
+        }
+        if following.events_sent {
+            return;
+        }
+        let pending = state
+            .events
+            .range(following.events_held + 1..)
+            .take(EVENTS_PER_MESSAGE_MAX);
+        let events: Vec<_> = pending.clone().map(|(_, event)| event.clone()).collect();
+        if let Some((first, _)) = pending.clone().next() {
+            let dropped = state.origin.unwrap_or_default().events_dropped;
+            let batch = EventBatch {
+                first: *first,
+                dropped,
+                events,
+            };
+            following.events_sent = true;
+            self.outputs.push_back(SiteOutput::Send {
+                dial,
+                message: FromSite::Events(batch),
+            });
+        }
+    }
+
+    fn level(&mut self, kind: ConditionKind, detail: Option<Text>, now: Now) {
+        match detail {
+            Some(detail) => self.raise(kind, detail, now),
+            None => self.clear(kind, now),
+        }
+    }
+
+    fn raise(&mut self, kind: ConditionKind, detail: Text, now: Now) {
+        if self.conditions.raise(kind, detail.clone(), now.wall) {
+            self.record(EventKind::ConditionRaised, &format!("{kind}: {detail}"), now);
+        }
+    }
+
+    fn clear(&mut self, kind: ConditionKind, now: Now) {
+        if self.conditions.clear(kind) {
+            self.record(EventKind::ConditionCleared, kind.as_str(), now);
+        }
+    }
+
+    fn record(&mut self, kind: EventKind, text: &str, now: Now) {
+        let event = Event {
+            at: now.wall,
+            kind,
+            site: None,
+            text: Text::lossy(text),
+        };
+        let changes = self.ledger.state().outbox_changes(event);
+        self.stage(&changes, Vec::new());
+    }
+
+    fn stage(&mut self, changes: &[SiteChange], releases: Vec<Release>) {
+        let write = self.ledger.stage(changes, releases);
+        self.outputs.push_back(SiteOutput::Persist {
+            write,
+            changes: changes.to_vec(),
+        });
+    }
+
+    fn send(&mut self, dial: DialId, message: FromSite) {
+        if self.uplink.current() == Some(dial) {
+            self.outputs.push_back(SiteOutput::Send { dial, message });
+        }
+    }
+}
+
+/// Says a patch in words: `rack=r7, gpu-`.
+pub(crate) fn describe_patch(patch: &LabelPatch) -> String {
+    let set = patch.set.iter().map(|(key, value)| format!("{key}={value}"));
+    let removed = patch.remove.iter().map(|key| format!("{key}-"));
+    set.chain(removed).collect::<Vec<_>>().join(", ")
+}
+
+/// Says a duration by its largest unit, so that the words stay the same from one look to the next.
+pub(crate) fn coarse(duration: std::time::Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..=119 => format!("{seconds} seconds"),
+        120..=7_199 => format!("{} minutes", seconds / 60),
+        7_200..=172_799 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

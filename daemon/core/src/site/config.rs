@@ -1,0 +1,88 @@
+//! What a site's machine is told at its start, and the constants that govern it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_model::{
+    JoinToken, LabelKey, LabelValue, Level, Name, RunId, ServerAddress, SiteChange, SiteId, Text, VersionRange,
+    WallTime,
+};
+
+/// How long a dial may take. A driver gives up earlier; this catches one that says nothing.
+pub const DIAL_MAX: Duration = Duration::from_secs(30);
+
+/// How long the server may take to answer a greeting. It probes another session for 5 s at most.
+pub const GREETING_MAX: Duration = Duration::from_secs(15);
+
+/// The ceiling of the first redial where the server has not named one: a small fleet is back in a moment.
+pub const REDIAL_SPREAD_DEFAULT: Duration = Duration::from_secs(1);
+
+/// The ceiling of all redials. A site asks at least this often, so it is back a minute after its server is.
+pub const REDIAL_MAX: Duration = Duration::from_secs(60);
+
+/// How often facts are collected. They are sent only when they change.
+pub const FACTS_PERIOD: Duration = Duration::from_secs(60);
+
+/// How long to leave the store alone after a failed commit before the machine tries again by itself.
+pub const STORE_RETRY: Duration = Duration::from_secs(30);
+
+/// How long to wait for a renewed certificate before asking again.
+pub const RENEW_RETRY: Duration = Duration::from_secs(3600);
+
+/// How far the clocks of site and server may differ before it is a condition.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(90);
+
+/// What a site's machine needs to know and never changes.
+#[derive(Clone, Debug)]
+pub struct SiteConfig {
+    /// The daemon's version.
+    pub daemon_version: Text,
+    /// The protocol versions it speaks.
+    pub versions: VersionRange,
+    /// This run of the daemon.
+    pub run: RunId,
+    /// Where to find the server, tried in turn. At least one, unless there is nothing to dial.
+    pub servers: Vec<ServerAddress>,
+    /// Labels from the environment: beneath drop-in files and what was set by hand.
+    pub labels: BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>,
+    /// A wish to join, if the site has no identity yet.
+    pub join: Option<JoinWish>,
+}
+
+/// A wish to join.
+#[derive(Clone, Debug)]
+pub struct JoinWish {
+    /// With which token.
+    pub token: JoinToken,
+    /// Under which name.
+    pub name: Name,
+}
+
+/// What survived from earlier runs.
+#[derive(Clone, Debug, Default)]
+pub struct SavedSite {
+    /// Who the site is; `None` before it joined.
+    pub identity: Option<SiteIdentity>,
+    /// The records of the site database.
+    pub records: Vec<SiteChange>,
+    /// Where a damaged database was put aside, if one was.
+    pub damaged: Option<Text>,
+}
+
+/// Who a site is, as far as its machine has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteIdentity {
+    /// Its id.
+    pub site: SiteId,
+    /// When its certificate begins to hold.
+    pub not_before: WallTime,
+    /// When its certificate ends.
+    pub not_after: WallTime,
+}
+
+impl SiteIdentity {
+    /// Returns when the certificate is due for renewal: at two thirds of its life.
+    pub fn renew_at(&self) -> WallTime {
+        self.not_before + self.not_after.saturating_since(self.not_before) * 2 / 3
+    }
+}

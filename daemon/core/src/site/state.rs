@@ -1,0 +1,68 @@
+//! What a site holds durably.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::limits::OUTBOX_EVENTS_MAX;
+use linecamp_model::{Event, LabelSet, Level, SiteChange, SiteOrigin, SpecBody, StatusBody};
+
+use crate::ledger::Replay;
+use crate::sync::Documents;
+
+/// The site database, in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SiteState {
+    pub(crate) origin: Option<SiteOrigin>,
+    pub(crate) spec: Documents<SpecBody>,
+    pub(crate) status: Documents<StatusBody>,
+    pub(crate) local: BTreeMap<Level, LabelSet>,
+    pub(crate) events: BTreeMap<u64, Event>,
+}
+
+impl SiteState {
+    /// Returns the state that `records` describe.
+    pub(crate) fn from_records(records: Vec<SiteChange>) -> Self {
+        let mut state = Self::default();
+        for record in records {
+            state.apply(record);
+        }
+        state
+    }
+
+    /// Returns the changes that put `event` into the outbox. At the limit the oldest goes, and is counted.
+    pub(crate) fn outbox_changes(&self, event: Event) -> Vec<SiteChange> {
+        let mut origin = self.origin.unwrap_or_default();
+        origin.events_made += 1;
+        let mut changes = vec![SiteChange::Event(origin.events_made, Some(event))];
+        let surplus = (self.events.len() + 1).saturating_sub(OUTBOX_EVENTS_MAX);
+        for seq in self.events.keys().take(surplus) {
+            origin.events_dropped += 1;
+            changes.push(SiteChange::Event(*seq, None));
+        }
+        changes.push(SiteChange::Origin(Some(origin)));
+        changes
+    }
+}
+
+impl Replay for SiteState {
+    type Change = SiteChange;
+
+    fn apply(&mut self, change: SiteChange) -> SiteChange {
+        match change {
+            SiteChange::Origin(origin) => SiteChange::Origin(std::mem::replace(&mut self.origin, origin)),
+            SiteChange::Spec(key, document) => SiteChange::Spec(key, self.spec.set(key, document)),
+            SiteChange::Status(key, document) => SiteChange::Status(key, self.status.set(key, document)),
+            SiteChange::LocalLabels(level, labels) => {
+                SiteChange::LocalLabels(level, set(&mut self.local, level, labels))
+            }
+            SiteChange::Event(seq, event) => SiteChange::Event(seq, set(&mut self.events, seq, event)),
+        }
+    }
+}
+
+/// Puts or takes away a value and returns what was there.
+pub(crate) fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    }
+}

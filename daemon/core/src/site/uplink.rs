@@ -1,0 +1,236 @@
+//! Uplink: how a site reaches its parent, and what it does while it cannot.
+//!
+//! ```text
+//! idle ─► dialing ─► greeting ─► up
+//!            ▲          │         │  lost, closed, late
+//!            └─ waiting ◄─────────┘
+//!                       └─► saving ─► dialing      (a certificate arrived: join, recover)
+//!                       └─► stopped                (refused for good)
+//! ```
+//!
+//! Servers are tried in turn. The delay before a redial is the slot the server handed out in its close
+//! frame, or else random and growing ([`Backoff`]), beginning with the spread the server last named.
+//! What an earlier dial says is ignored: it can never take down a later one. Presence is the connection
+//! itself; there is no heartbeat here.
+//!
+//! Constants: [`DIAL_MAX`], [`GREETING_MAX`], [`REDIAL_SPREAD_DEFAULT`], [`REDIAL_MAX`].
+
+use std::time::Duration;
+
+use linecamp_model::{DialId, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime};
+
+use super::Timer;
+use super::config::{DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_SPREAD_DEFAULT};
+use crate::backoff::Backoff;
+use crate::rng::Rng;
+use crate::timers::Timers;
+
+/// What a dial is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be registered, trusting the pin of the join token.
+    Join,
+    /// To link, with the site's certificate.
+    Link,
+}
+
+/// Why a link is not there any more, or never was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LossReason {
+    /// The server closed it and said why.
+    Closed(Refusal),
+    /// It could not be made or it broke: in words, with the address.
+    Failed(Text),
+}
+
+/// Where the uplink is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing to dial for: no identity and no wish to join.
+    Idle,
+    /// A dial is under way.
+    Dialing { dial: DialId },
+    /// Connected, greeted, and waiting for the answer.
+    Greeting { dial: DialId },
+    /// A session is up.
+    Up { dial: DialId, session: SessionId },
+    /// A certificate is on its way to the disk.
+    Saving,
+    /// Until the redial timer.
+    Waiting,
+    /// Refused for good.
+    Stopped(Refusal),
+}
+
+/// The way to the parent.
+#[derive(Clone, Debug)]
+pub(crate) struct Uplink {
+    pub(crate) state: State,
+    pub(crate) purpose: Purpose,
+    /// Since when the state is up, or not up.
+    pub(crate) since: WallTime,
+    /// Why the last session ended, or the last try failed.
+    pub(crate) last_loss: Option<Text>,
+    servers: Vec<ServerAddress>,
+    server: usize,
+    last_dial: DialId,
+    backoff: Backoff,
+    spread: Duration,
+}
+
+/// A dial to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Names this try in all that follows from it.
+    pub dial: DialId,
+    /// Where to.
+    pub server: ServerAddress,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+impl Uplink {
+    pub(crate) fn new(servers: Vec<ServerAddress>, purpose: Option<Purpose>, now: Now) -> Self {
+        Self {
+            state: if purpose.is_some() && !servers.is_empty() {
+                State::Waiting
+            } else {
+                State::Idle
+            },
+            purpose: purpose.unwrap_or(Purpose::Link),
+            since: now.wall,
+            last_loss: None,
+            servers,
+            server: 0,
+            last_dial: DialId(0),
+            backoff: Backoff::new(REDIAL_MAX),
+            spread: REDIAL_SPREAD_DEFAULT,
+        }
+    }
+
+    /// Dials the server whose turn it is.
+    pub(crate) fn dial(&mut self, timers: &mut Timers<Timer>, now: Now) -> Option<Dial> {
+        let server = self.servers.get(self.server % self.servers.len().max(1))?.clone();
+        self.last_dial = self.last_dial.next();
+        self.state = State::Dialing { dial: self.last_dial };
+        timers.set(Timer::DialLate, now.instant + DIAL_MAX);
+        Some(Dial {
+            dial: self.last_dial,
+            server,
+            purpose: self.purpose,
+        })
+    }
+
+    /// The dial came through; the caller greets. Returns false for an earlier dial.
+    pub(crate) fn handle_dialed(&mut self, dial: DialId, timers: &mut Timers<Timer>, now: Now) -> bool {
+        if self.state != (State::Dialing { dial }) {
+            return false;
+        }
+        self.state = State::Greeting { dial };
+        timers.clear(Timer::DialLate);
+        timers.set(Timer::GreetingLate, now.instant + GREETING_MAX);
+        true
+    }
+
+    /// The server let the site in.
+    pub(crate) fn handle_welcome(
+        &mut self,
+        session: SessionId,
+        spread: Duration,
+        timers: &mut Timers<Timer>,
+        now: Now,
+    ) {
+        if let State::Greeting { dial } = self.state {
+            self.state = State::Up { dial, session };
+            self.since = now.wall;
+            self.last_loss = None;
+            self.spread = spread.clamp(REDIAL_SPREAD_DEFAULT, REDIAL_MAX);
+            self.backoff.reset();
+            timers.clear(Timer::GreetingLate);
+        }
+    }
+
+    /// The link is gone; a redial is set for its time.
+    pub(crate) fn lose(&mut self, reason: &LossReason, rng: &mut Rng, timers: &mut Timers<Timer>, now: Now) {
+        if matches!(self.state, State::Up { .. }) {
+            self.since = now.wall;
+        }
+        let (text, slot) = match reason {
+            LossReason::Closed(refusal) => (Text::lossy(&refusal.to_string()), refusal.retry_after),
+            LossReason::Failed(text) => (text.clone(), None),
+        };
+        let is_refused = matches!(reason, LossReason::Closed(refusal) if refusal.code.is_final_for_join());
+        self.last_loss = Some(text);
+        timers.clear(Timer::DialLate);
+        timers.clear(Timer::GreetingLate);
+        if let (Purpose::Join, true, LossReason::Closed(refusal)) = (self.purpose, is_refused, reason) {
+            self.state = State::Stopped(refusal.clone());
+            return;
+        }
+        // A refusal comes from a server that is there; another address would be the same server.
+        if !matches!(reason, LossReason::Closed(_)) {
+            self.server = (self.server + 1) % self.servers.len().max(1);
+        }
+        let spread = if is_refused { REDIAL_MAX } else { self.spread };
+        let delay = slot.unwrap_or_else(|| self.backoff.next(spread, rng));
+        self.state = State::Waiting;
+        timers.set(Timer::Redial, now.instant + delay);
+    }
+
+    /// A certificate arrived and goes to the disk: the session has done its work.
+    pub(crate) fn save(&mut self, timers: &mut Timers<Timer>) {
+        self.state = State::Saving;
+        timers.clear(Timer::GreetingLate);
+    }
+
+    /// The dial that is under way or up, if any.
+    pub(crate) const fn current(&self) -> Option<DialId> {
+        match self.state {
+            State::Dialing { dial } | State::Greeting { dial } | State::Up { dial, .. } => Some(dial),
+            State::Idle | State::Saving | State::Waiting | State::Stopped(_) => None,
+        }
+    }
+
+    /// Whether a session is up.
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.state, State::Up { .. })
+    }
+
+    /// The server that is dialled now or next.
+    pub(crate) fn server(&self) -> Option<&ServerAddress> {
+        self.servers.get(self.server % self.servers.len().max(1))
+    }
+
+    /// What the uplink is doing, in words.
+    pub(crate) fn doing(&self) -> String {
+        let server = self
+            .server()
+            .map_or_else(|| "no server".to_owned(), ToString::to_string);
+        let before = self
+            .last_loss
+            .as_ref()
+            .map_or_else(String::new, |loss| format!("; before: {loss}"));
+        match &self.state {
+            State::Idle => "not joined: run `linecampd join`".to_owned(),
+            State::Dialing { .. } => format!("dialling {server}{before}"),
+            State::Greeting { .. } => format!("greeting {server}{before}"),
+            State::Up { session, .. } => format!("linked with {server} in session {session}"),
+            State::Saving => "saving a new certificate".to_owned(),
+            State::Waiting => format!("waiting to dial {server}, after {} tries{before}", self.backoff.tries()),
+            State::Stopped(refusal) => format!("refused by {server}: {refusal}"),
+        }
+    }
+}
+
+/// Whether a loss means that the site was removed.
+pub(crate) const fn is_removed(reason: &LossReason) -> bool {
+    match reason {
+        LossReason::Closed(refusal) => refusal.code.forgets_registration(),
+        LossReason::Failed(_) => false,
+    }
+}
+
+/// The refusal a site closes with when its daemon stops.
+pub(crate) fn stopping() -> Refusal {
+    Refusal::new(RefusalCode::SiteStopping, "the site's daemon stops")
+}

@@ -1,0 +1,271 @@
+//! Sync: one-way replication of small documents, the same at both ends and in both directions.
+//!
+//! The writer of the documents has a [`Source`] for each reader, the reader a [`Replica`]. On a new session
+//! the reader says what it holds durably; the source sends what lies above, in one [`Delta`], and waits
+//! for the acknowledgement, which again says what the reader holds durably. One delta is under way at a
+//! time: while it is, further changes gather, and leave together in the next. A reader that cannot commit
+//! says, after a while, what it still holds, and is sent the rest again. There is no other path.
+//!
+//! Invariants: a replica's documents are those of the source at the generation it acknowledged; an
+//! acknowledgement names only what is durable; nothing is sent that is not durable at the source; without
+//! changes nothing is sent.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{Delta, Document, DocumentKey, Generation};
+
+/// The documents of one direction. A deleted one stays as a tombstone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Documents<B>(BTreeMap<DocumentKey, Document<B>>);
+
+impl<B> Default for Documents<B> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<B> Documents<B> {
+    /// Whether there is nothing, not even a tombstone.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<B: Clone + PartialEq> Documents<B> {
+    /// Returns the highest generation.
+    pub(crate) fn head(&self) -> Generation {
+        self.0
+            .values()
+            .map(|document| document.generation)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Returns the keys, those of tombstones included.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = DocumentKey> {
+        self.0.keys().copied()
+    }
+
+    /// Returns the body under `key`.
+    pub(crate) fn body(&self, key: DocumentKey) -> Option<&B> {
+        self.0.get(&key)?.body.as_ref()
+    }
+
+    /// Puts or takes away a document and returns what was there.
+    pub(crate) fn set(&mut self, key: DocumentKey, document: Option<Document<B>>) -> Option<Document<B>> {
+        match document {
+            Some(document) => self.0.insert(key, document),
+            None => self.0.remove(&key),
+        }
+    }
+
+    /// Returns what a reader lacks that holds `base`; everything, if it holds nothing.
+    pub(crate) fn above(&self, base: Generation) -> Delta<B> {
+        let snapshot = base == Generation::ZERO;
+        let lacks = |document: &Document<B>| base < document.generation && !(snapshot && document.body.is_none());
+        let documents = self.0.iter().filter(|(_, document)| lacks(document));
+        Delta {
+            base,
+            to: self.head(),
+            snapshot,
+            documents: documents.map(|(key, document)| (*key, document.clone())).collect(),
+        }
+    }
+
+    /// Returns all documents under fresh generations above `floor`, oldest first: for a reader that is
+    /// ahead because this side lost what it had.
+    pub(crate) fn restamped(&self, floor: Generation) -> Vec<(DocumentKey, Document<B>)> {
+        let mut all: Vec<_> = self.0.iter().map(|(key, document)| (*key, document.clone())).collect();
+        all.sort_by_key(|(_, document)| document.generation);
+        let mut generation = floor.max(self.head());
+        for (_, document) in &mut all {
+            generation = generation.next();
+            document.generation = generation;
+        }
+        all
+    }
+}
+
+/// The writer's side of one reader, for one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    held: Generation,
+    sent: Option<Generation>,
+}
+
+impl Source {
+    /// Starts with a reader that holds `held`, of this history, durably.
+    pub(crate) const fn new(held: Generation) -> Self {
+        Self { held, sent: None }
+    }
+
+    /// Returns the next delta, unless one is under way or nothing is lacking. `documents` must be durable.
+    pub(crate) fn poll<B: Clone + PartialEq>(&mut self, documents: &Documents<B>) -> Option<Delta<B>> {
+        if self.sent.is_some() || documents.head() <= self.held {
+            return None;
+        }
+        let delta = documents.above(self.held);
+        self.sent = Some(delta.to);
+        Some(delta)
+    }
+
+    /// Takes the reader's word for what it holds. Returns whether it is more than it held before.
+    pub(crate) fn handle_ack(&mut self, held: Generation) -> bool {
+        let is_more = self.held < held;
+        self.held = held;
+        self.sent = None;
+        is_more
+    }
+
+    /// Returns what the reader holds, as far as it has said.
+    pub(crate) const fn held(&self) -> Generation {
+        self.held
+    }
+}
+
+/// What a reader does with a delta.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict<B> {
+    /// Make these changes durable, then acknowledge; `None` takes a document away.
+    Adopt(Vec<(DocumentKey, Option<Document<B>>)>),
+    /// Nothing new: acknowledge what is durable.
+    Acknowledge,
+}
+
+/// Decides what a reader that has `documents` does with `delta`.
+///
+/// An older delta is never adopted; one whose base is not held is answered with what is held, which asks
+/// for the right one.
+pub(crate) fn judge<B: Clone + PartialEq>(documents: &Documents<B>, delta: Delta<B>) -> Verdict<B> {
+    let head = documents.head();
+    if delta.snapshot {
+        let gone = documents
+            .0
+            .keys()
+            .filter(|key| !delta.documents.contains_key(key))
+            .map(|key| (*key, None));
+        let gone: Vec<_> = gone.collect();
+        let new = delta.documents.into_iter().map(|(key, document)| (key, Some(document)));
+        return Verdict::Adopt(gone.into_iter().chain(new).collect());
+    }
+    if delta.to <= head || delta.base != head {
+        return Verdict::Acknowledge;
+    }
+    Verdict::Adopt(
+        delta
+            .documents
+            .into_iter()
+            .map(|(key, document)| (key, Some(document)))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn host(number: u8) -> DocumentKey {
+        DocumentKey::Host(linecamp_model::HostId::from_bytes([number; 16]))
+    }
+
+    fn write(documents: &mut Documents<u32>, key: DocumentKey, body: Option<u32>) {
+        let generation = documents.head().next();
+        documents.set(key, Some(Document { generation, body }));
+    }
+
+    fn adopt(documents: &mut Documents<u32>, delta: Delta<u32>) {
+        if let Verdict::Adopt(changes) = judge(documents, delta) {
+            for (key, document) in changes {
+                documents.set(key, document);
+            }
+        }
+    }
+
+    #[test]
+    fn changes_made_while_a_delta_is_under_way_leave_together() {
+        let (mut source, mut documents) = (Source::new(Generation::ZERO), Documents::default());
+        assert_eq!(source.poll(&documents), None, "nothing to say");
+        write(&mut documents, DocumentKey::Site, Some(1));
+        let first = source.poll(&documents).expect("a change");
+        assert!(first.snapshot);
+        write(&mut documents, DocumentKey::Site, Some(2));
+        write(&mut documents, host(1), Some(3));
+        assert_eq!(source.poll(&documents), None, "one at a time");
+        source.handle_ack(first.to);
+        let second = source.poll(&documents).expect("two changes");
+        assert_eq!(
+            (second.base, second.to, second.documents.len()),
+            (Generation(1), Generation(3), 2)
+        );
+        source.handle_ack(second.to);
+        assert_eq!(source.poll(&documents), None, "steady state says nothing");
+    }
+
+    #[test]
+    fn an_older_or_foreign_delta_is_not_adopted() {
+        let mut writer = Documents::default();
+        for value in 1..=4 {
+            write(&mut writer, DocumentKey::Site, Some(value));
+        }
+        let mut reader = Documents::default();
+        adopt(&mut reader, writer.above(Generation::ZERO));
+        let delta = |base, to| Delta {
+            base: Generation(base),
+            to: Generation(to),
+            snapshot: false,
+            documents: BTreeMap::new(),
+        };
+        assert_eq!(judge(&reader, delta(2, 3)), Verdict::Acknowledge, "older");
+        assert_eq!(judge(&reader, delta(3, 4)), Verdict::Acknowledge, "the same");
+        assert_eq!(judge(&reader, delta(5, 6)), Verdict::Acknowledge, "a gap");
+    }
+
+    #[test]
+    fn a_snapshot_takes_away_what_it_does_not_name() {
+        let (mut writer, mut reader) = (Documents::default(), Documents::default());
+        write(&mut reader, host(9), Some(9));
+        write(&mut writer, DocumentKey::Site, Some(1));
+        adopt(&mut reader, writer.above(Generation::ZERO));
+        assert_eq!(reader, writer);
+    }
+
+    #[test]
+    fn restamped_documents_lie_above_what_the_reader_claims() {
+        let mut writer = Documents::default();
+        write(&mut writer, DocumentKey::Site, Some(1));
+        write(&mut writer, host(1), Some(2));
+        let fresh: Vec<_> = writer
+            .restamped(Generation(7))
+            .into_iter()
+            .map(|(key, d)| (key, d.generation.0))
+            .collect();
+        assert_eq!(fresh, [(DocumentKey::Site, 8), (host(1), 9)]);
+    }
+
+    proptest! {
+        /// Whatever is written, lost on the way, or sent again: after one undisturbed exchange both sides agree.
+        #[test]
+        fn a_reader_always_catches_up(steps in prop::collection::vec((0_u8..4, prop::option::of(0_u32..9), 0_u8..4), 0..60)) {
+            let (mut writer, mut reader) = (Documents::default(), Documents::default());
+            let mut source = Source::new(Generation::ZERO);
+            for (key, body, fate) in steps {
+                write(&mut writer, host(key), body);
+                let Some(delta) = source.poll(&writer) else { continue };
+                match fate {
+                    0 => source = Source::new(reader.head()),
+                    1 => { adopt(&mut reader, delta); source = Source::new(reader.head()); }
+                    2 => { adopt(&mut reader, delta.clone()); adopt(&mut reader, delta); source.handle_ack(reader.head()); }
+                    _ => { adopt(&mut reader, delta); source.handle_ack(reader.head()); }
+                }
+            }
+            source.handle_ack(reader.head());
+            if let Some(delta) = source.poll(&writer) {
+                adopt(&mut reader, delta);
+            }
+            let live = |documents: &Documents<u32>| documents.above(Generation::ZERO).documents;
+            prop_assert_eq!(live(&reader), live(&writer));
+        }
+    }
+}
