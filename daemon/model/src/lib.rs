@@ -22,6 +22,7 @@ mod record;
 mod selector;
 mod time;
 mod token;
+mod version;
 mod view;
 
 pub use condition::{Condition, ConditionKind};

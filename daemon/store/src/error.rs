@@ -1,0 +1,274 @@
+//! What can go wrong: when a store is opened ([`StoreError`]), and when a write is committed ([`StoreFault`]).
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
+use crate::file::Kind;
+use crate::queue::{QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
+
+/// Why a store could not be opened, or a directory not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process works on the directory.
+    #[error("data directory {} is in use by {}", directory.display(), Holder(*pid))]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// The process that holds it; `None` if it has not written its number yet.
+        pid: Option<u32>,
+    },
+    /// The lock file could not be made, locked or written.
+    #[error("failed to lock data directory {}", directory.display())]
+    Lock {
+        /// The directory.
+        directory: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The database file could not be created, or not be opened for reading and writing.
+    #[error("failed to create or open {}", path.display())]
+    File {
+        /// The database file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// SQLite could not set up, check or read the database, for a reason that is not damage.
+    #[error("failed to open database {}", path.display())]
+    Open {
+        /// The database file.
+        path: PathBuf,
+        /// The cause.
+        source: rusqlite::Error,
+    },
+    /// The file system cannot hold a write-ahead log.
+    #[error("failed to open database {}: its file system does not support a write-ahead log", path.display())]
+    NoWriteAheadLog {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// A schema step failed; the database is still at the step before.
+    #[error("failed to bring database {} to schema v{version}", path.display())]
+    Migrate {
+        /// The database file.
+        path: PathBuf,
+        /// The step that failed.
+        version: u32,
+        /// The cause.
+        source: rusqlite::Error,
+    },
+    /// A newer build wrote the database. It was not changed.
+    #[error("database {} has schema v{found}, newer than this build's v{supported}: run a newer build", path.display())]
+    TooNew {
+        /// The database file.
+        path: PathBuf,
+        /// The file's version.
+        found: u32,
+        /// The newest version that this build knows.
+        supported: u32,
+    },
+    /// The file is a sound database, but not one of this kind. It was not changed.
+    #[error("{} is not a {expected} database: its application id is {found:#010x}", path.display())]
+    OtherKind {
+        /// The database file.
+        path: PathBuf,
+        /// What was to be opened.
+        expected: Kind,
+        /// The application id that the file carries; 0 if none.
+        found: u32,
+    },
+    /// The file does not hold together, and may not be replaced. It was not changed.
+    #[error("database {} is damaged ({detail}): restore it from a backup", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What the check found.
+        detail: String,
+    },
+    /// A damaged file could not be renamed aside.
+    #[error("failed to rename damaged database {} aside", path.display())]
+    Quarantine {
+        /// The damaged file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The system gave no thread to the writer.
+    #[error("failed to start the writer thread of database {}", path.display())]
+    Thread {
+        /// The database file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    /// Says whether trying again is pointless until a person has done something: exit code 3.
+    pub fn needs_operator(&self) -> bool {
+        match self {
+            Self::TooNew { .. } | Self::OtherKind { .. } | Self::Damaged { .. } | Self::NoWriteAheadLog { .. } => true,
+            Self::InUse { .. }
+            | Self::Lock { .. }
+            | Self::File { .. }
+            | Self::Open { .. }
+            | Self::Migrate { .. }
+            | Self::Quarantine { .. }
+            | Self::Thread { .. } => false,
+        }
+    }
+}
+
+struct Holder(Option<u32>);
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(pid) => write!(f, "process {pid}"),
+            None => f.write_str("another process"),
+        }
+    }
+}
+
+/// Why a write failed, or was refused. One fault is the answer to many writes, so it can be cloned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct StoreFault {
+    /// What to do about it.
+    pub kind: FaultKind,
+    /// What happened, for people.
+    pub text: Box<str>,
+}
+
+/// The sorts of fault that call for different help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// The disk is full: make room.
+    DiskFull,
+    /// The file or its file system may not be written: permissions, or a disk that was remounted after errors.
+    ReadOnly,
+    /// The disk fails to read, write or sync.
+    DiskFailing,
+    /// The queue was full: the disk is slower than the writes. Later may do.
+    Overloaded,
+    /// Anything else; the text says what.
+    Other,
+}
+
+impl StoreFault {
+    pub(crate) fn overloaded() -> Self {
+        let text = format!(
+            "the store's queue is full ({QUEUE_WRITES_MAX} writes or {QUEUE_BYTES_MAX} bytes wait for the disk)"
+        );
+        Self {
+            kind: FaultKind::Overloaded,
+            text: text.into(),
+        }
+    }
+
+    pub(crate) fn of_commit(error: &rusqlite::Error) -> Self {
+        let kind = match error.sqlite_error() {
+            // SQLite's manual, "Result and Error Codes": the shared-memory file could not grow, for want of room.
+            Some(cause) if cause.extended_code == SQLITE_IOERR_SHMSIZE => FaultKind::DiskFull,
+            Some(cause) => match cause.code {
+                ErrorCode::DiskFull => FaultKind::DiskFull,
+                ErrorCode::ReadOnly => FaultKind::ReadOnly,
+                ErrorCode::SystemIoFailure => FaultKind::DiskFailing,
+                _ => FaultKind::Other,
+            },
+            None => FaultKind::Other,
+        };
+        Self {
+            kind,
+            text: format!("failed to commit: {error}").into(),
+        }
+    }
+}
+
+/// Says whether `error`, met while a file is checked or loaded, lies in the file's content.
+///
+/// Our own SQL is known to be right: if SQLite refuses it, or a row is of another type, the schema is not ours.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(code) => matches!(
+            code,
+            ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown
+        ),
+        None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_tells_what_would_help() {
+        let check = |code, kind| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert_eq!(StoreFault::of_commit(&error).kind, kind, "code {code}");
+        };
+        check(ffi::SQLITE_FULL, FaultKind::DiskFull);
+        check(SQLITE_IOERR_SHMSIZE, FaultKind::DiskFull);
+        check(ffi::SQLITE_READONLY, FaultKind::ReadOnly);
+        check(ffi::SQLITE_READONLY_DBMOVED, FaultKind::ReadOnly);
+        check(ffi::SQLITE_IOERR, FaultKind::DiskFailing);
+        check(ffi::SQLITE_IOERR_FSYNC, FaultKind::DiskFailing);
+        check(ffi::SQLITE_BUSY, FaultKind::Other);
+    }
+
+    #[test]
+    fn an_error_names_the_file_once_and_says_what_to_do() {
+        let check = |error: StoreError, text: &str, needs_operator| {
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.needs_operator(), needs_operator);
+        };
+        let path = PathBuf::from("/d/fleet.db");
+        let directory = PathBuf::from("/d");
+        check(
+            StoreError::TooNew {
+                path: path.clone(),
+                found: 9,
+                supported: 1,
+            },
+            "database /d/fleet.db has schema v9, newer than this build's v1: run a newer build",
+            true,
+        );
+        check(
+            StoreError::OtherKind {
+                path: path.clone(),
+                expected: Kind::Fleet,
+                found: 0x1f,
+            },
+            "/d/fleet.db is not a fleet database: its application id is 0x0000001f",
+            true,
+        );
+        check(
+            StoreError::Damaged {
+                path,
+                detail: "bad page".to_owned(),
+            },
+            "database /d/fleet.db is damaged (bad page): restore it from a backup",
+            true,
+        );
+        check(
+            StoreError::InUse {
+                directory: directory.clone(),
+                pid: Some(7),
+            },
+            "data directory /d is in use by process 7",
+            false,
+        );
+        check(
+            StoreError::InUse { directory, pid: None },
+            "data directory /d is in use by another process",
+            false,
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! The database file: created, checked, brought up to date, loaded.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{StoreError, is_damage};
+use crate::migrate::{self, FailedStep, LATEST};
+use crate::quarantine::set_aside;
+
+/// Permissions of a new database: it holds what only the daemon may read. SQLite gives its logs the same.
+const FILE_MODE: u32 = 0o600;
+
+/// SQLite's page cache, negative because it counts KiB: documents are read once, so only the pages that commits touch
+/// need to be near. Dirty pages beyond it go to the write-ahead log early, which is slower and nothing worse.
+const CACHE_SIZE: i32 = -256;
+
+/// Pages of the write-ahead log (4 KiB each, 1 MiB together) after which a commit moves them into the database:
+/// a quarter of SQLite's default, because a gateway's flash is small and a short log is soon recovered.
+const CHECKPOINT_PAGES: u32 = 256;
+
+/// Bytes to which a write-ahead log that grew in one large commit is cut back.
+const LOG_BYTES_KEPT: u32 = 1024 * 1024;
+
+/// How long to wait for somebody who reads the database beside us, such as a person with `sqlite3`; readers never
+/// block a commit, only recovery and the cut of the log. Past it the step fails.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A document as it was stored: its key and its body.
+pub type Document = (Vec<u8>, Vec<u8>);
+
+/// Whose database it is. Each kind has its own application id, so one is never opened as the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A site's database.
+    Site,
+    /// The server's database.
+    Fleet,
+}
+
+impl Kind {
+    /// SQLite's `application_id`: `LCst` and `LCfl` in ASCII, so that `file` and `hexdump` tell them apart.
+    pub(crate) const fn application_id(self) -> u32 {
+        match self {
+            Self::Site => u32::from_be_bytes(*b"LCst"),
+            Self::Fleet => u32::from_be_bytes(*b"LCfl"),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Site => "site",
+            Self::Fleet => "fleet",
+        })
+    }
+}
+
+/// What to do with a file that does not hold together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDamage {
+    /// Rename it aside and start empty: for a site, whose server sends everything again.
+    Quarantine,
+    /// Leave it as it is and refuse: for a server, where a person has to restore a backup.
+    Refuse,
+}
+
+/// A database that is sound and of this build's version, and everything in it.
+#[derive(Debug)]
+pub(crate) struct OpenedFile {
+    pub(crate) connection: Connection,
+    pub(crate) documents: Vec<Document>,
+    pub(crate) quarantined: Option<PathBuf>,
+}
+
+/// Opens `path`, or creates it.
+pub(crate) fn open(path: &Path, kind: Kind, on_damage: OnDamage) -> Result<OpenedFile, StoreError> {
+    let (opened, quarantined) = match (open_sound(path, kind), on_damage) {
+        (Err(StoreError::Damaged { .. }), OnDamage::Quarantine) => {
+            let aside = set_aside(path)?;
+            (open_sound(path, kind), Some(aside))
+        }
+        (opened, _) => (opened, None),
+    };
+    let (connection, documents) = opened?;
+    Ok(OpenedFile {
+        connection,
+        documents,
+        quarantined,
+    })
+}
+
+fn open_sound(path: &Path, kind: Kind) -> Result<(Connection, Vec<Document>), StoreError> {
+    let failed = |source: rusqlite::Error| failed_open(path, source);
+    create_if_absent(path)?;
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(failed)?;
+    confine(&connection).map_err(failed)?;
+    let version = check(&connection, path, kind)?;
+    use_write_ahead_log(&connection, path)?;
+    migrate::climb(&mut connection, kind, version).map_err(|step| failed_step(path, step))?;
+    let documents = load(&connection).map_err(failed)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(failed)?;
+    Ok((connection, documents))
+}
+
+/// SQLite would create the file too, but with permissions that the umask decides.
+fn create_if_absent(path: &Path) -> Result<(), StoreError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(path)
+        .map(drop)
+        .map_err(|source| StoreError::File {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// Bounds SQLite's memory, distrusts functions named in the file's schema, and keeps a file that
+/// may yet be refused as it is: closing would move its write-ahead log into it.
+fn confine(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
+    connection.pragma_update(None, "mmap_size", 0)
+}
+
+/// Returns the schema version of a file that is sound, ours and not too new; 0 for a fresh one.
+fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<u32, StoreError> {
+    let failed = |source: rusqlite::Error| failed_open(path, source);
+    let damaged = |detail: String| StoreError::Damaged {
+        path: path.to_owned(),
+        detail,
+    };
+    let pragma = |name: &str| {
+        connection
+            .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
+            .map_err(failed)
+    };
+
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(failed)?;
+    if verdict != "ok" {
+        return Err(damaged(verdict));
+    }
+    let found_id = pragma("application_id")?.cast_unsigned();
+    let found_version = pragma("user_version")?;
+    let is_empty: bool = connection
+        .query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+        .map_err(failed)?;
+    if (found_id, found_version, is_empty) == (0, 0, true) {
+        return Ok(0);
+    }
+    if found_id != kind.application_id() {
+        return Err(StoreError::OtherKind {
+            path: path.to_owned(),
+            expected: kind,
+            found: found_id,
+        });
+    }
+    match u32::try_from(found_version) {
+        Ok(0) | Err(_) => Err(damaged(format!("its schema version is {found_version}"))),
+        Ok(found) if LATEST < found => Err(StoreError::TooNew {
+            path: path.to_owned(),
+            found,
+            supported: LATEST,
+        }),
+        Ok(found) => Ok(found),
+    }
+}
+
+/// Durable at every commit (`FULL`), and one `fdatasync` for it.
+fn use_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |source: rusqlite::Error| failed_open(path, source);
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+        .map_err(failed)?;
+    if mode != "wal" {
+        return Err(StoreError::NoWriteAheadLog { path: path.to_owned() });
+    }
+    connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
+    connection
+        .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
+        .map_err(failed)?;
+    connection
+        .pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)
+        .map_err(failed)
+}
+
+fn load(connection: &Connection) -> rusqlite::Result<Vec<Document>> {
+    connection
+        .prepare("SELECT key, body FROM documents ORDER BY key")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+fn failed_open(path: &Path, source: rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    if is_damage(&source) {
+        return StoreError::Damaged {
+            path,
+            detail: source.to_string(),
+        };
+    }
+    StoreError::Open { path, source }
+}
+
+fn failed_step(path: &Path, FailedStep { version, cause }: FailedStep) -> StoreError {
+    StoreError::Migrate {
+        path: path.to_owned(),
+        version,
+        source: cause,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The schema ladder: numbered files, one transaction for each step.
+//!
+//! A database carries the number of the last step it has taken in SQLite's `user_version`. Opening takes the
+//! remaining steps, lowest first; a fresh file takes all of them, so it cannot differ from one that grew.
+//! A step that was released is never edited. A death between two steps leaves the database at a whole step.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::file::Kind;
+
+/// The steps in order: the step at index 0 leads to version 1.
+const STEPS: [&str; 1] = [include_str!("schema/0001_documents.sql")];
+
+/// The version that the last step leads to.
+pub(crate) const LATEST: u32 = {
+    assert!(STEPS.len() < 10_000, "a step's file name has four digits");
+    #[expect(clippy::cast_possible_truncation, reason = "fewer than 10,000")]
+    let latest = STEPS.len() as u32;
+    latest
+};
+
+/// A step that failed, and why.
+#[derive(Debug)]
+pub(crate) struct FailedStep {
+    pub(crate) version: u32,
+    pub(crate) cause: rusqlite::Error,
+}
+
+/// Takes the steps from `version`, exclusive, to [`LATEST`].
+pub(crate) fn climb(connection: &mut Connection, kind: Kind, version: u32) -> Result<(), FailedStep> {
+    for (next, step) in (1..).zip(STEPS) {
+        if version < next {
+            take(connection, kind, next, step).map_err(|cause| FailedStep { version: next, cause })?;
+        }
+    }
+    Ok(())
+}
+
+/// The application id goes with every step, so that no file has tables but no kind.
+fn take(connection: &mut Connection, kind: Kind, version: u32, step: &str) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(step)?;
+    transaction.pragma_update(None, "application_id", kind.application_id())?;
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_schema_file_is_a_step_of_the_ladder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schema");
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names.len(), STEPS.len());
+        for (version, name) in (1..).zip(names) {
+            assert!(
+                name.starts_with(&format!("{version:04}_")),
+                "{name} is not step {version}"
+            );
+        }
+    }
+
+    /// Adding a step changes this text: it is the schema of a file that this build has opened.
+    #[test]
+    fn the_ladder_ends_in_the_schema_we_expect() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        climb(&mut connection, Kind::Site, 0).unwrap();
+
+        let schema: String = connection
+            .query_row("SELECT group_concat(sql, ';') FROM sqlite_schema", [], |row| row.get(0))
+            .unwrap();
+        let words: Vec<_> = schema.split_whitespace().collect();
+        assert_eq!(
+            words.join(" "),
+            "CREATE TABLE documents ( key BLOB PRIMARY KEY NOT NULL, body BLOB NOT NULL ) WITHOUT ROWID, STRICT"
+        );
+        let version: u32 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, LATEST);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_nothing_behind() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let half_done = "CREATE TABLE half (a); CREATE TABLE half (a);";
+
+        take(&mut connection, Kind::Site, 1, half_done).unwrap_err();
+
+        let tables: u32 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .unwrap();
+        let version: u32 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
+        assert_eq!((tables, version), (0, 0));
+    }
+}

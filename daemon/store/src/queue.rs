@@ -1,0 +1,252 @@
+//! What waits for the disk, and the door in front of it.
+//!
+//! The door is open, or shut by one write: the earliest that failed and is not yet undone. While it is shut nothing
+//! enters. There are two ways to shut it:
+//!
+//! - the writer failed a group: everything behind it leaves the queue at the same moment, to fail as well;
+//! - the queue is full: the write at the door is refused. What is inside is older, and still goes to the disk.
+//!
+//! It opens when the owner names the write that shut it. Another name changes nothing, and that is what makes late
+//! and repeated calls harmless: an owner who has undone write 5 but not yet heard of the failure of write 3
+//! names 5, and the door stays shut because of 3. All of it happens under one lock, so there is no moment
+//! between "failed" and "shut" in which a write could slip through.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::error::StoreFault;
+
+/// Writes that may wait for the disk. More is refused with [`FaultKind::Overloaded`](crate::FaultKind::Overloaded).
+/// A disk that takes 50 ms for a commit is left behind only by 80,000 writes a second.
+pub const QUEUE_WRITES_MAX: usize = 4096;
+
+/// Bytes of keys and bodies that may wait for the disk; while there are fewer, one more write of any size is taken, so
+/// that the largest document always gets through. Past it a write is refused as above.
+pub const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// One document to put or delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which document.
+    pub key: Vec<u8>,
+    /// Its body from here on; `None` deletes it, and is fine if there is none.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Change {
+    fn bytes(&self) -> usize {
+        self.key.len() + self.body.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// Changes that take effect together, under the owner's number.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) number: u64,
+    pub(crate) changes: Vec<Change>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    writes: VecDeque<Write>,
+    bytes: usize,
+    shut: Option<Shut>,
+    closing: bool,
+}
+
+#[derive(Debug)]
+struct Shut {
+    by: u64,
+    fault: StoreFault,
+}
+
+impl Queue {
+    /// Lets a write in, or says why not.
+    pub(crate) fn submit(&self, write: Write) -> Result<(), StoreFault> {
+        let mut state = self.state();
+        if let Some(shut) = &state.shut {
+            return Err(shut.fault.clone());
+        }
+        if QUEUE_WRITES_MAX <= state.writes.len() || QUEUE_BYTES_MAX <= state.bytes {
+            let fault = StoreFault::overloaded();
+            state.shut = Some(Shut {
+                by: write.number,
+                fault: fault.clone(),
+            });
+            return Err(fault);
+        }
+        state.bytes += write.changes.iter().map(Change::bytes).sum::<usize>();
+        state.writes.push_back(write);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Opens the door if `undone` is the write that shut it.
+    pub(crate) fn resume(&self, undone: u64) {
+        let mut state = self.state();
+        if state.shut.as_ref().is_some_and(|shut| shut.by == undone) {
+            state.shut = None;
+        }
+    }
+
+    /// Waits for writes and takes all of them, at least one; `None` once the queue is closed and empty.
+    pub(crate) fn take(&self) -> Option<VecDeque<Write>> {
+        let is_idle = |state: &mut State| state.writes.is_empty() && !state.closing;
+        let mut state = self
+            .arrived
+            .wait_while(self.state(), is_idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.bytes = 0;
+        Some(mem::take(&mut state.writes)).filter(|writes| !writes.is_empty())
+    }
+
+    /// Shuts the door because of `failed`, the first write of a group that failed, and takes what waits behind it.
+    ///
+    /// A door that is shut already was shut by a younger write that found the queue full: the older takes its place.
+    pub(crate) fn fail(&self, failed: u64, fault: StoreFault) -> VecDeque<Write> {
+        let mut state = self.state();
+        state.shut = Some(Shut { by: failed, fault });
+        state.bytes = 0;
+        mem::take(&mut state.writes)
+    }
+
+    /// Lets the writer end after what waits.
+    pub(crate) fn close(&self) {
+        self.state().closing = true;
+        self.arrived.notify_one();
+    }
+
+    /// No code panics while it holds the lock, so a poisoned one guards a sound state.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::FaultKind;
+
+    fn write(number: u64) -> Write {
+        Write {
+            number,
+            changes: Vec::new(),
+        }
+    }
+
+    fn numbers(writes: &VecDeque<Write>) -> Vec<u64> {
+        writes.iter().map(|write| write.number).collect()
+    }
+
+    fn fault() -> StoreFault {
+        StoreFault {
+            kind: FaultKind::DiskFull,
+            text: "full".into(),
+        }
+    }
+
+    #[test]
+    fn what_arrives_while_a_group_fails_fails_with_it() {
+        let queue = Queue::default();
+        queue.submit(write(1)).unwrap();
+        assert_eq!(numbers(&queue.take().unwrap()), [1]);
+        queue.submit(write(2)).unwrap();
+        queue.submit(write(3)).unwrap();
+
+        assert_eq!(numbers(&queue.fail(1, fault())), [2, 3]);
+
+        assert_eq!(queue.submit(write(4)), Err(fault()));
+        queue.resume(1);
+        queue.submit(write(5)).unwrap();
+        assert_eq!(numbers(&queue.take().unwrap()), [5]);
+    }
+
+    #[test]
+    fn a_late_resume_does_not_open_the_door_that_a_newer_failure_shut() {
+        let queue = Queue::default();
+        for number in [1, 2] {
+            queue.submit(write(number)).unwrap();
+        }
+        queue.take();
+        queue.fail(1, fault());
+        queue.resume(1);
+        queue.submit(write(3)).unwrap();
+        queue.take();
+        queue.fail(3, fault());
+
+        queue.resume(2);
+        assert_eq!(queue.submit(write(4)), Err(fault()));
+        queue.resume(3);
+        queue.submit(write(5)).unwrap();
+    }
+
+    #[test]
+    fn a_full_queue_shuts_the_door_until_the_refused_write_is_undone() {
+        let queue = Queue::default();
+        for number in 0..QUEUE_WRITES_MAX as u64 {
+            queue.submit(write(number)).unwrap();
+        }
+        let refused = |number| queue.submit(write(number)).unwrap_err().kind;
+        assert_eq!(refused(10_000), FaultKind::Overloaded);
+        assert_eq!(queue.take().unwrap().len(), QUEUE_WRITES_MAX);
+        assert_eq!(
+            refused(10_001),
+            FaultKind::Overloaded,
+            "it was decided on top of the first"
+        );
+
+        queue.resume(10_001);
+        assert_eq!(refused(10_002), FaultKind::Overloaded);
+        queue.resume(10_000);
+        queue.submit(write(10_003)).unwrap();
+    }
+
+    #[test]
+    fn a_failure_inside_is_older_than_a_refusal_at_the_door() {
+        let queue = Queue::default();
+        for number in 0..QUEUE_WRITES_MAX as u64 {
+            queue.submit(write(number)).unwrap();
+        }
+        queue.submit(write(10_000)).unwrap_err();
+        queue.take();
+        queue.fail(0, fault());
+
+        queue.resume(10_000);
+        assert_eq!(queue.submit(write(10_001)), Err(fault()));
+        queue.resume(0);
+        queue.submit(write(10_002)).unwrap();
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_but_one_large_write_gets_through() {
+        let queue = Queue::default();
+        let large = |number| Write {
+            number,
+            changes: vec![Change {
+                key: vec![1],
+                body: Some(vec![0; 2 * QUEUE_BYTES_MAX]),
+            }],
+        };
+        queue.submit(large(1)).unwrap();
+        assert_eq!(queue.submit(write(2)).unwrap_err().kind, FaultKind::Overloaded);
+        queue.resume(2);
+        queue.take();
+        queue.submit(large(3)).unwrap();
+    }
+
+    #[test]
+    fn a_closed_queue_gives_what_it_has_and_then_nothing() {
+        let queue = Queue::default();
+        queue.submit(write(1)).unwrap();
+        queue.close();
+        assert_eq!(numbers(&queue.take().unwrap()), [1]);
+        assert!(queue.take().is_none());
+    }
+}

@@ -1,0 +1,120 @@
+//! The thread that owns the database: take what waits, commit it as one transaction, answer in order.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::StoreFault;
+use crate::queue::{Queue, Write};
+
+const PUT: &str =
+    "INSERT INTO documents (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = excluded.body";
+const DELETE: &str = "DELETE FROM documents WHERE key = ?1";
+
+/// What became of one write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The number that it was submitted under.
+    pub write: u64,
+    /// Durable, or why it is not known to be.
+    pub result: Result<(), StoreFault>,
+}
+
+/// What a store has made durable since it was opened. Failed writes do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Transactions: each cost the disk one sync.
+    pub commits: u64,
+    /// Writes, those without changes included.
+    pub writes: u64,
+    /// Documents put or deleted.
+    pub changes: u64,
+}
+
+/// The counters while they are counted: one thread adds, any thread reads.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    commits: AtomicU64,
+    writes: AtomicU64,
+    changes: AtomicU64,
+}
+
+impl Tally {
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            commits: self.commits.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+            changes: self.changes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn add(&self, counters: Counters) {
+        self.commits.fetch_add(counters.commits, Ordering::Relaxed);
+        self.writes.fetch_add(counters.writes, Ordering::Relaxed);
+        self.changes.fetch_add(counters.changes, Ordering::Relaxed);
+    }
+}
+
+/// Commits until the queue is closed and empty.
+pub(crate) fn run(mut connection: Connection, queue: &Queue, tally: &Tally, mut answer: impl FnMut(Answer)) {
+    while let Some(group) = queue.take() {
+        match commit(&mut connection, &group) {
+            Ok(counters) => {
+                tally.add(counters);
+                answer_all(group, &Ok(()), &mut answer);
+            }
+            Err(error) => {
+                let fault = StoreFault::of_commit(&error);
+                // The door is shut before the first answer leaves: who hears it must find it shut.
+                let behind = group.front().map(|first| queue.fail(first.number, fault.clone()));
+                answer_all(
+                    group.into_iter().chain(behind.into_iter().flatten()),
+                    &Err(fault),
+                    &mut answer,
+                );
+            }
+        }
+    }
+    // Closing moves the write-ahead log into the database. If that fails nothing is lost: the next open does it.
+    let _ = connection.close();
+}
+
+fn answer_all(
+    writes: impl IntoIterator<Item = Write>,
+    result: &Result<(), StoreFault>,
+    answer: &mut impl FnMut(Answer),
+) {
+    for write in writes {
+        answer(Answer {
+            write: write.number,
+            result: result.clone(),
+        });
+    }
+}
+
+/// Commits a group whole, or, whatever fails, leaves the database as it was: a transaction that is dropped rolls back.
+fn commit(connection: &mut Connection, group: &VecDeque<Write>) -> rusqlite::Result<Counters> {
+    let writes = group.len() as u64;
+    if group.iter().all(|write| write.changes.is_empty()) {
+        return Ok(Counters {
+            writes,
+            ..Counters::default()
+        });
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut changes = 0;
+    for change in group.iter().flat_map(|write| &write.changes) {
+        match &change.body {
+            Some(body) => transaction.prepare_cached(PUT)?.execute((&change.key, body))?,
+            None => transaction.prepare_cached(DELETE)?.execute((&change.key,))?,
+        };
+        changes += 1;
+    }
+    transaction.commit()?;
+    Ok(Counters {
+        commits: 1,
+        writes,
+        changes,
+    })
+}

@@ -1,0 +1,187 @@
+//! The site's end: one UDP socket for the life of the daemon, one handshake at a time and server.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use linecamp_model::ServerAddress;
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, ConnectionError, Endpoint, EndpointConfig, VarInt};
+use ring::hmac;
+use ring::rand::SystemRandom;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{DnsName, ServerName};
+
+use crate::dial_error::DialError;
+use crate::error::{Cause, TransportError};
+use crate::identity::{SERVER_NAME, SiteCredentials};
+use crate::outside::{Outside, TlsClock, WallClock};
+use crate::session::{Session, cut};
+use crate::settings::LinkSettings;
+use crate::socket::open_socket;
+use crate::tls;
+use crate::trust::{Roots, ServerJudge, Trust};
+
+/// Time for DNS. Resolvers of libc give up after 5 s a server, and most machines have two.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Dials servers for one site.
+#[derive(Debug)]
+pub struct Dialer {
+    endpoint: Endpoint,
+    settings: LinkSettings,
+    clock: Arc<dyn WallClock>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Dialer {
+    /// Opens a socket to dial from, for both address families where the machine has both.
+    ///
+    /// # Errors
+    /// [`TransportError`] if the socket refuses.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind(settings: LinkSettings, outside: Outside) -> Result<Self, TransportError> {
+        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let bind_error = |source| TransportError::Bind { address, source };
+        let socket = match outside.socket {
+            Some(socket) => socket,
+            None => open_socket(address, None)
+                .or_else(|_| open_socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), None))
+                .map_err(bind_error)?,
+        };
+        let reset_key =
+            hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| TransportError::Make {
+                what: "a reset key",
+                source: "the system gave no random bytes".into(),
+            })?;
+        let mut config = EndpointConfig::new(Arc::new(reset_key));
+        config.rng_seed(outside.rng_seed);
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let endpoint = Endpoint::new_with_abstract_socket(config, None, socket, runtime).map_err(bind_error)?;
+        Ok(Self {
+            endpoint,
+            settings,
+            clock: outside.clock,
+            provider: tls::link_provider(),
+        })
+    }
+
+    /// Reaches `server`, believes it or not, and opens the stream of messages.
+    ///
+    /// The server learns of the session with the first message, so send one at once. A server that
+    /// refuses the credentials says so by ending the session.
+    ///
+    /// # Errors
+    /// [`DialError`] says what was tried and what to do.
+    pub async fn dial(
+        &self,
+        server: SocketAddr,
+        credentials: SiteCredentials<'_>,
+        trust: &Trust,
+    ) -> Result<Session, DialError> {
+        let name = DnsName::try_from(SERVER_NAME).expect("a constant that is a DNS name");
+        let judge = Arc::new(ServerJudge::new(
+            Roots::of(trust),
+            ServerName::DnsName(name),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.provider),
+        ));
+        let config = self
+            .client_config(credentials, &judge)
+            .map_err(|error| DialError::local(server, error))?;
+        let connecting = self
+            .endpoint
+            .connect_with(config, server, SERVER_NAME)
+            .map_err(|error| DialError::Local {
+                server: server.to_string(),
+                source: error.into(),
+            })?;
+        let limit = self.settings.handshake_limit;
+        let established = tokio::time::timeout(limit, async {
+            let connection = connecting.await?;
+            let streams = connection.open_bi().await?;
+            Ok(Session::new(&connection, streams, self.settings.idle_timeout))
+        });
+        let error = match established.await {
+            Ok(Ok(session)) => return Ok(session),
+            Ok(Err(error)) => error,
+            Err(_) => ConnectionError::TimedOut,
+        };
+        Err(dial_error(server, &judge, limit, error))
+    }
+
+    /// Closes every session with this code and reason.
+    pub fn close(&self, code: u32, reason: &[u8]) {
+        self.endpoint.close(VarInt::from_u32(code), cut(reason));
+    }
+
+    /// Waits until every closed session has told its peer, or given up on it.
+    pub async fn wait_idle(&self) {
+        self.endpoint.wait_idle().await;
+    }
+
+    fn client_config(
+        &self,
+        credentials: SiteCredentials<'_>,
+        judge: &Arc<ServerJudge>,
+    ) -> Result<ClientConfig, TransportError> {
+        let tls_error = |source: Cause| TransportError::Tls {
+            what: "the link",
+            source,
+        };
+        let chain = credentials.client_chain()?;
+        let mut crypto = tls::client_config(
+            Arc::clone(&self.provider),
+            TlsClock(Arc::clone(&self.clock)),
+            Arc::<ServerJudge>::clone(judge),
+            Some(chain),
+        )
+        .map_err(|error| tls_error(error.into()))?;
+        crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
+        let crypto = QuicClientConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
+        let mut config = ClientConfig::new(Arc::new(crypto));
+        config.transport_config(self.settings.transport());
+        Ok(config)
+    }
+}
+
+/// Looks the addresses of `server` up, in the order of preference. A literal address needs no look-up.
+///
+/// # Errors
+/// [`DialError::Resolve`] if there is none.
+pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialError> {
+    let failed = |source| DialError::Resolve {
+        server: server.to_string(),
+        source,
+    };
+    let lookup = tokio::net::lookup_host((server.host(), server.port()));
+    let addresses: Vec<_> = match tokio::time::timeout(RESOLVE_LIMIT, lookup).await {
+        Ok(found) => found.map_err(failed)?.collect(),
+        Err(_) => return Err(failed(io::ErrorKind::TimedOut.into())),
+    };
+    if addresses.is_empty() {
+        return Err(failed(io::ErrorKind::NotFound.into()));
+    }
+    Ok(addresses)
+}
+
+fn dial_error(server: SocketAddr, judge: &ServerJudge, limit: Duration, error: ConnectionError) -> DialError {
+    let server = server.to_string();
+    if let Some(refusal) = judge.refusal() {
+        return DialError::of_refusal(server, refusal);
+    }
+    match error {
+        ConnectionError::TimedOut => DialError::Silent {
+            server,
+            limit,
+            transport: "UDP",
+        },
+        other => DialError::Handshake {
+            server,
+            source: other.into(),
+        },
+    }
+}

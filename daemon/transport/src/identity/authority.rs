@@ -1,0 +1,229 @@
+//! The server's own certificate authority, and the folder it lives in.
+//!
+//! `ca/` holds `key.pem` and `certificate.pem` (the authority), `names` (what the server is called, one
+//! name a line) and `quic-secrets`. It is made once, whole, by `create`; nothing writes to it afterwards.
+//! Whoever loses it loses every registration's trust, so it belongs in the backup; whoever steals it can
+//! pose as the server.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use linecamp_model::{KeyFingerprint, Pin, SiteId, WallTime};
+use rcgen::{ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData as _, SanType};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::files;
+use super::leaf::{LEAF_VALIDITY, Leaf};
+use super::secrets::QuicSecrets;
+use super::x509::{self, CertificateFacts, Ed25519PublicKey, make_error};
+use crate::error::TransportError;
+
+/// The name in every server's certificate, whatever it is called in DNS: sites verify this one, because
+/// what they trust is the authority, and an address may change.
+pub(crate) const SERVER_NAME: &str = "server.linecamp.internal";
+
+/// How long an authority is good for. Sites do not look; browsers and other people's tools do.
+const AUTHORITY_VALIDITY: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
+
+/// How far another machine's clock may be behind without finding a new certificate "not yet valid".
+const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
+
+const KEY_FILE: &str = "key.pem";
+const CERTIFICATE_FILE: &str = "certificate.pem";
+const NAMES_FILE: &str = "names";
+const SECRETS_FILE: &str = "quic-secrets";
+const REMEDY: &str = "restore the `ca` folder from a backup";
+
+/// The certificate authority of one server: it issues the certificates of its sites and its own.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    facts: CertificateFacts,
+    names: Vec<SanType>,
+    secrets: QuicSecrets,
+    leaf: Mutex<Option<Leaf>>,
+}
+
+impl Authority {
+    /// Makes an authority in `dir`, which must not hold one, for a server that is called `names`.
+    ///
+    /// The folder appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`TransportError`] if the folder exists with anything in it, a name cannot stand in a certificate,
+    /// or the disk refuses.
+    pub fn create(dir: &Path, names: &[String], now: WallTime) -> Result<Self, TransportError> {
+        if !files::entries(dir)?.is_empty() {
+            return Err(TransportError::AuthorityExists { dir: dir.to_owned() });
+        }
+        parse_names(names.iter().map(String::as_str))?;
+        let key = x509::new_key("the authority's key")?;
+        let fingerprint = KeyFingerprint::of(&key.subject_public_key_info());
+        let common_name = format!("Linecamp authority {}", SiteId::of_key(&fingerprint));
+        let validity = slack_before(now)..now + AUTHORITY_VALIDITY;
+        let mut params = x509::certificate(&common_name, &validity)?;
+        x509::make_authority(&mut params);
+        let certificate = params
+            .self_signed(&key)
+            .map_err(make_error("the authority's certificate"))?;
+
+        let building = dir.with_extension("new");
+        files::empty_dir(&building)?;
+        files::create_dir(&building)?;
+        files::write_file(&building.join(KEY_FILE), key.serialize_pem().as_bytes())?;
+        files::write_file(&building.join(CERTIFICATE_FILE), certificate.pem().as_bytes())?;
+        files::write_file(&building.join(NAMES_FILE), (names.join("\n") + "\n").as_bytes())?;
+        files::write_file(&building.join(SECRETS_FILE), QuicSecrets::random()?.as_bytes())?;
+        files::rename(&building, dir)?;
+        Self::load(dir)
+    }
+
+    /// Loads the authority in `dir`.
+    ///
+    /// # Errors
+    /// [`TransportError`] names the file that is missing or damaged.
+    pub fn load(dir: &Path) -> Result<Self, TransportError> {
+        let [key_file, certificate_file, names_file, secrets_file] =
+            [KEY_FILE, CERTIFICATE_FILE, NAMES_FILE, SECRETS_FILE].map(|file| dir.join(file));
+        let key = files::read_key(&key_file, REMEDY)?.ok_or_else(|| TransportError::Missing {
+            path: key_file.clone(),
+            remedy: REMEDY,
+        })?;
+        let damaged = |path: &Path, problem: String| TransportError::Damaged {
+            path: path.to_owned(),
+            problem,
+            remedy: REMEDY,
+        };
+
+        let pem = files::read_required(&certificate_file, REMEDY)?;
+        let certificate =
+            CertificateDer::from_pem_slice(&pem).map_err(|error| damaged(&certificate_file, error.to_string()))?;
+        let facts = CertificateFacts::read(&certificate).map_err(|problem| damaged(&certificate_file, problem))?;
+        if facts.public_key != key.subject_public_key_info() {
+            let problem = format!("it is not the certificate of the key in {}", key_file.display());
+            return Err(damaged(&certificate_file, problem));
+        }
+
+        let text = String::from_utf8(files::read_required(&names_file, REMEDY)?)
+            .map_err(|error| damaged(&names_file, error.to_string()))?;
+        let names = parse_names(text.lines().map(str::trim).filter(|line| !line.is_empty()))
+            .map_err(|error| damaged(&names_file, error.to_string()))?;
+
+        let secrets = QuicSecrets::from_bytes(&files::read_required(&secrets_file, REMEDY)?)
+            .ok_or_else(|| damaged(&secrets_file, "its length is wrong".to_owned()))?;
+
+        let mut params = x509::certificate(&facts.common_name, &facts.validity)?;
+        x509::make_authority(&mut params);
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+            facts,
+            names,
+            secrets,
+            leaf: Mutex::new(None),
+        })
+    }
+
+    /// Returns what a join token carries of this authority.
+    pub fn pin(&self) -> Pin {
+        Pin::of(&self.facts.public_key)
+    }
+
+    /// Returns the authority's certificate in DER, for the trust bundle of a site.
+    pub fn certificate_der(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// Returns a client certificate in DER for the key that `site` proved to hold.
+    ///
+    /// `public_key` is its `SubjectPublicKeyInfo` in DER. The certificate names the site, counts in whole
+    /// seconds, and can do nothing but identify a client.
+    ///
+    /// # Errors
+    /// [`TransportError::BadPublicKey`] if the key is not Ed25519.
+    pub fn issue_site(
+        &self,
+        public_key: &[u8],
+        site: SiteId,
+        validity: Range<WallTime>,
+    ) -> Result<Vec<u8>, TransportError> {
+        let key = Ed25519PublicKey::parse(public_key).ok_or(TransportError::BadPublicKey {
+            whose: "what the site proved to hold",
+        })?;
+        let mut params = x509::certificate(&site.to_string(), &validity)?;
+        x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .map_err(make_error("a site's certificate"))?;
+        Ok(certificate.der().to_vec())
+    }
+
+    /// Checks that certificates issued at `now` would make sense.
+    pub(crate) fn check_clock(&self, now: WallTime) -> Result<(), TransportError> {
+        let not_before = self.facts.validity.start;
+        if now < not_before {
+            return Err(TransportError::ClockBeforeAuthority { now, not_before });
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn secrets(&self) -> &QuicSecrets {
+        &self.secrets
+    }
+
+    pub(crate) const fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// Returns the server's own certificate, with its chain, and a new one once a day.
+    pub(crate) fn server_leaf(&self, now: WallTime) -> Result<Arc<CertifiedKey>, TransportError> {
+        let mut leaf = self.leaf.lock().expect("no holder panics");
+        match &*leaf {
+            Some(leaf) if !leaf.is_stale(now) => Ok(leaf.certified()),
+            Some(_) | None => Ok(leaf.insert(self.issue_leaf(now)?).certified()),
+        }
+    }
+
+    fn issue_leaf(&self, now: WallTime) -> Result<Leaf, TransportError> {
+        let key = x509::new_key("the server's key")?;
+        let mut params = x509::certificate(SERVER_NAME, &(slack_before(now)..now + LEAF_VALIDITY))?;
+        x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ServerAuth);
+        params.subject_alt_names.clone_from(&self.names);
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .map_err(make_error("the server's certificate"))?;
+        let chain = vec![certificate.der().clone(), self.certificate.clone()];
+        Leaf::new(now, chain, &PrivatePkcs8KeyDer::from(key.serialized_der()))
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("pin", &self.pin())
+            .finish_non_exhaustive()
+    }
+}
+
+fn slack_before(now: WallTime) -> WallTime {
+    WallTime::EPOCH + now.saturating_since(WallTime::EPOCH + CLOCK_SLACK)
+}
+
+fn parse_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<SanType>, TransportError> {
+    std::iter::once(SERVER_NAME).chain(names).map(parse_name).collect()
+}
+
+fn parse_name(name: &str) -> Result<SanType, TransportError> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(address));
+    }
+    let bad = || TransportError::BadName { name: name.to_owned() };
+    rustls::pki_types::DnsName::try_from(name).map_err(|_| bad())?;
+    Ok(SanType::DnsName(name.try_into().map_err(|_| bad())?))
+}

@@ -1,0 +1,172 @@
+//! Small private files that are either whole or absent, whenever the power goes.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64;
+use rcgen::{KeyPair, PKCS_ED25519};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::error::TransportError;
+
+/// Bytes of an identity file: keys and a few certificates have room many times over. A longer one is damaged.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Bytes in one line of PEM: 64 characters.
+const PEM_LINE_BYTES: usize = 48;
+
+/// Makes `dir` and what is above it, readable by nobody else, and keeps a folder that is there.
+pub(super) fn create_dir(dir: &Path) -> Result<(), TransportError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(write_error(dir))?;
+    sync_parent(dir)
+}
+
+/// Replaces or makes the file at `path`: it holds the old bytes or the new ones, never a part.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), TransportError> {
+    let temporary = path.with_extension("new");
+    write_and_sync(&temporary, bytes).map_err(write_error(&temporary))?;
+    rename(&temporary, path)
+}
+
+/// Moves a file or folder into its place, durably.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), TransportError> {
+    fs::rename(from, to).map_err(write_error(to))?;
+    sync_parent(to)
+}
+
+/// Reads the whole file, or `None` if there is none.
+pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<u8>>, TransportError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(read_error(path)(source)),
+    };
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(read_error(path))?;
+    if FILE_BYTES_MAX < bytes.len() as u64 {
+        return Err(TransportError::Damaged {
+            path: path.to_owned(),
+            problem: format!("it is longer than {FILE_BYTES_MAX} bytes"),
+            remedy,
+        });
+    }
+    Ok(Some(bytes))
+}
+
+/// Reads a file that must be there.
+pub(super) fn read_required(path: &Path, remedy: &'static str) -> Result<Vec<u8>, TransportError> {
+    read_file(path, remedy)?.ok_or_else(|| TransportError::Missing {
+        path: path.to_owned(),
+        remedy,
+    })
+}
+
+/// Reads the Ed25519 key pair at `path`, or `None` if there is no file.
+pub(super) fn read_key(path: &Path, remedy: &'static str) -> Result<Option<KeyPair>, TransportError> {
+    let Some(pem) = read_file(path, remedy)? else {
+        return Ok(None);
+    };
+    let damaged = |problem: String| TransportError::Damaged {
+        path: path.to_owned(),
+        problem,
+        remedy,
+    };
+    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|error| damaged(error.to_string()))?;
+    KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519)
+        .map(Some)
+        .map_err(|error| damaged(error.to_string()))
+}
+
+/// Writes a certificate in DER as other tools read it (RFC 7468).
+pub(super) fn certificate_pem(der: &[u8]) -> String {
+    let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in der.chunks(PEM_LINE_BYTES) {
+        text += &BASE64.encode(line);
+        text.push('\n');
+    }
+    text + "-----END CERTIFICATE-----\n"
+}
+
+/// Removes the file durably; one that is not there is fine.
+pub(super) fn remove_file(path: &Path) -> Result<(), TransportError> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(write_error(path)(source)),
+    }
+}
+
+/// Removes everything in `dir` durably and keeps the folder; one that is not there is fine.
+pub(super) fn empty_dir(dir: &Path) -> Result<(), TransportError> {
+    for path in entries(dir)? {
+        let removed = if path.is_dir() && !path.is_symlink() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        removed.map_err(write_error(&path))?;
+    }
+    match sync_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(write_error(dir)),
+    }
+}
+
+/// Lists what is in `dir`; nothing if it is not there.
+pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, TransportError> {
+    let listing = match fs::read_dir(dir) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(read_error(dir)(source)),
+    };
+    listing
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<_>>()
+        .map_err(read_error(dir))
+}
+
+fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What an interrupted write left behind may have another mode: begin afresh.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_parent(path: &Path) -> Result<(), TransportError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    sync_dir(parent).map_err(write_error(parent))
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> TransportError {
+    move |source| TransportError::Read {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn write_error(path: &Path) -> impl FnOnce(io::Error) -> TransportError {
+    move |source| TransportError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}

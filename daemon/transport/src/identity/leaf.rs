@@ -1,0 +1,70 @@
+//! The server's own certificate: in memory only, short-lived, renewed by being looked at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use linecamp_model::WallTime;
+use rustls::crypto::ring::sign::any_eddsa_type;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::authority::Authority;
+use crate::error::{TransportError, chain};
+use crate::outside::WallClock;
+
+/// How long a leaf is good for. Ninety days let an operator's wrong clock be noticed before it hurts.
+pub(super) const LEAF_VALIDITY: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How old a leaf may be when it is presented; past it, the next handshake gets a new one. A day also
+/// bounds how long a leaf lives that was issued while the clock was wrong.
+const LEAF_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A server certificate with its key and chain.
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    issued_at: WallTime,
+    certified: Arc<CertifiedKey>,
+}
+
+impl Leaf {
+    pub(super) fn new(
+        issued_at: WallTime,
+        chain: Vec<CertificateDer<'static>>,
+        key: &PrivatePkcs8KeyDer<'_>,
+    ) -> Result<Self, TransportError> {
+        let key = any_eddsa_type(key).map_err(|source| TransportError::Make {
+            what: "the server's signing key",
+            source: source.into(),
+        })?;
+        Ok(Self {
+            issued_at,
+            certified: Arc::new(CertifiedKey::new(chain, key)),
+        })
+    }
+
+    /// Says whether the clock has moved a day away, in either direction.
+    pub(super) fn is_stale(&self, now: WallTime) -> bool {
+        LEAF_AGE_MAX < now.distance(self.issued_at)
+    }
+
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
+    }
+}
+
+/// Hands the authority's current leaf to every handshake.
+#[derive(Debug)]
+pub(crate) struct LeafResolver {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) clock: Arc<dyn WallClock>,
+}
+
+impl ResolvesServerCert for LeafResolver {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.authority
+            .server_leaf(self.clock.now())
+            .inspect_err(|error| tracing::error!(error = chain(error), "no server certificate"))
+            .ok()
+    }
+}

@@ -1,0 +1,16 @@
+//! Who is who: the server's authority, a site's key and certificate, and the files they live in.
+
+mod authority;
+mod files;
+mod leaf;
+mod secrets;
+mod site;
+mod x509;
+
+pub use authority::Authority;
+
+pub use site::{SiteCredentials, SiteIdentity, SiteKey};
+
+pub(crate) use authority::SERVER_NAME;
+pub(crate) use leaf::LeafResolver;
+pub(crate) use x509::{CertificateFacts, Ed25519PublicKey};

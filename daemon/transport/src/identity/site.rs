@@ -1,0 +1,290 @@
+//! A site's identity: the key that *is* the site, and what the server gave it.
+//!
+//! `identity/` holds two files. `key.pem` is made once, at the site, and never leaves it. `membership.pem`
+//! is what joining brought: the server addresses as text, then the site's certificate, then the
+//! authorities it trusts. It is one file so that it changes in one step: a site has joined, or it has not.
+//! Without it the site shows a certificate it made itself; the handshake's signature is the proof that it
+//! holds the key, whoever issued the paper around it.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use linecamp_model::{KeyFingerprint, ServerAddress, SiteId, WallTime};
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PublicKeyData as _};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::files;
+use super::x509::{self, CertificateFacts, make_error};
+use crate::error::TransportError;
+use crate::tls::ClientChain;
+use crate::trust::Trust;
+
+const KEY_FILE: &str = "key.pem";
+const MEMBERSHIP_FILE: &str = "membership.pem";
+const SERVER_LINE: &str = "Server: ";
+const REMEDY: &str = "run `linecampd forget`, then join again with a new token";
+
+/// The key pair of a site, which may or may not have joined. `Debug` shows the fingerprint alone.
+pub struct SiteKey {
+    key: KeyPair,
+    public_key: Vec<u8>,
+}
+
+impl SiteKey {
+    /// Loads the key in `dir`, or makes one, durably, before anybody can learn of it.
+    ///
+    /// # Errors
+    /// [`TransportError`] names the file. A damaged key is never replaced: it may be all that a backup needs.
+    pub fn load_or_create(dir: &Path) -> Result<Self, TransportError> {
+        let path = dir.join(KEY_FILE);
+        if let Some(key) = files::read_key(&path, REMEDY)? {
+            return Ok(Self::new(key));
+        }
+        if dir.join(MEMBERSHIP_FILE).exists() {
+            return Err(TransportError::Missing { path, remedy: REMEDY });
+        }
+        let key = x509::new_key("the site's key")?;
+        files::create_dir(dir)?;
+        files::write_file(&path, key.serialize_pem().as_bytes())?;
+        Ok(Self::new(key))
+    }
+
+    fn new(key: KeyPair) -> Self {
+        let public_key = key.subject_public_key_info();
+        Self { key, public_key }
+    }
+
+    /// Returns the `SubjectPublicKeyInfo` in DER.
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// Returns which key this is.
+    pub fn fingerprint(&self) -> KeyFingerprint {
+        KeyFingerprint::of(&self.public_key)
+    }
+
+    /// Returns which site this is, or will be.
+    pub fn site_id(&self) -> SiteId {
+        SiteId::of_key(&self.fingerprint())
+    }
+
+    fn self_made_certificate(&self) -> Result<CertificateDer<'static>, TransportError> {
+        // Nobody looks at its validity, so it says nothing of this machine's clock.
+        let validity = WallTime::EPOCH..WallTime::from_unix_millis(u64::MAX);
+        let mut params = x509::certificate(&self.site_id().to_string(), &validity)?;
+        x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
+        params.use_authority_key_identifier_extension = false;
+        let certificate = params
+            .self_signed(&self.key)
+            .map_err(make_error("the site's own certificate"))?;
+        Ok(certificate.der().clone())
+    }
+}
+
+impl fmt::Debug for SiteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SiteKey").field(&self.fingerprint()).finish()
+    }
+}
+
+/// The identity of a site that has joined.
+#[derive(Debug)]
+pub struct SiteIdentity {
+    dir: PathBuf,
+    key: SiteKey,
+    membership: Membership,
+}
+
+impl SiteIdentity {
+    /// Loads the identity in `dir`, or `None` if the site has not joined.
+    ///
+    /// # Errors
+    /// [`TransportError`] names the file that is missing or damaged.
+    pub fn load(dir: &Path) -> Result<Option<Self>, TransportError> {
+        let path = dir.join(MEMBERSHIP_FILE);
+        let Some(bytes) = files::read_file(&path, REMEDY)? else {
+            return Ok(None);
+        };
+        let key = SiteKey::load_or_create(dir)?;
+        let membership = Membership::parse(&bytes, &key).map_err(|problem| TransportError::Damaged {
+            path,
+            problem,
+            remedy: REMEDY,
+        })?;
+        Ok(Some(Self {
+            dir: dir.to_owned(),
+            key,
+            membership,
+        }))
+    }
+
+    /// Makes the holder of `key` in `dir` a member, durably, with what the server answered.
+    ///
+    /// All certificates are in DER. What was there of an earlier membership is replaced in one step.
+    ///
+    /// # Errors
+    /// [`TransportError::BadCertificate`] if a certificate does not decode or is for another key.
+    pub fn adopt(
+        dir: &Path,
+        certificate: &[u8],
+        authorities: &[Vec<u8>],
+        servers: &[ServerAddress],
+    ) -> Result<Self, TransportError> {
+        let key = SiteKey::load_or_create(dir)?;
+        let membership = Membership::new(certificate, authorities, servers, &key).map_err(bad_answer)?;
+        files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            key,
+            membership,
+        })
+    }
+
+    /// Replaces the certificate alone, durably: a renewal. On an error the old one stays.
+    ///
+    /// # Errors
+    /// As [`SiteIdentity::adopt`].
+    pub fn replace_certificate(&mut self, certificate: &[u8]) -> Result<(), TransportError> {
+        let Membership {
+            authorities, servers, ..
+        } = &self.membership;
+        let authorities: Vec<_> = authorities.iter().map(|der| der.to_vec()).collect();
+        let membership = Membership::new(certificate, &authorities, servers, &self.key).map_err(bad_answer)?;
+        files::write_file(&self.dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
+        self.membership = membership;
+        Ok(())
+    }
+
+    /// Removes everything in `dir`, durably: the site that was is gone. The membership goes first, so that
+    /// an interrupted forgetting leaves a site that has not joined.
+    ///
+    /// # Errors
+    /// [`TransportError::Write`] names what could not be removed.
+    pub fn forget(dir: &Path) -> Result<(), TransportError> {
+        files::remove_file(&dir.join(MEMBERSHIP_FILE))?;
+        files::empty_dir(dir)
+    }
+
+    /// Returns the key.
+    pub const fn key(&self) -> &SiteKey {
+        &self.key
+    }
+
+    /// Returns which key this is.
+    pub fn fingerprint(&self) -> KeyFingerprint {
+        self.key.fingerprint()
+    }
+
+    /// Returns which site this is.
+    pub fn site_id(&self) -> SiteId {
+        self.key.site_id()
+    }
+
+    /// Returns the first and the last moment of the certificate, in whole seconds.
+    pub fn certificate_validity(&self) -> Range<WallTime> {
+        self.membership.validity.clone()
+    }
+
+    /// Returns the servers to dial, in order.
+    pub fn servers(&self) -> &[ServerAddress] {
+        &self.membership.servers
+    }
+
+    /// Returns whom this site believes to be its server.
+    pub fn trust(&self) -> Trust {
+        Trust::Authorities(self.membership.authorities.iter().map(|der| der.to_vec()).collect())
+    }
+}
+
+/// What a site shows when it dials.
+#[derive(Clone, Copy, Debug)]
+pub enum SiteCredentials<'a> {
+    /// Its key alone, in a certificate it made itself: before it joined.
+    SelfMade(&'a SiteKey),
+    /// The certificate that the server issued, good or expired.
+    Issued(&'a SiteIdentity),
+}
+
+impl SiteCredentials<'_> {
+    pub(crate) fn client_chain(self) -> Result<ClientChain, TransportError> {
+        let (key, certificate) = match self {
+            Self::SelfMade(key) => (key, key.self_made_certificate()?),
+            Self::Issued(identity) => (&identity.key, identity.membership.certificate.clone()),
+        };
+        let key = PrivatePkcs8KeyDer::from(key.key.serialized_der().to_vec());
+        Ok((vec![certificate], PrivateKeyDer::Pkcs8(key)))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Membership {
+    certificate: CertificateDer<'static>,
+    validity: Range<WallTime>,
+    authorities: Vec<CertificateDer<'static>>,
+    servers: Vec<ServerAddress>,
+}
+
+impl Membership {
+    fn new(
+        certificate: &[u8],
+        authorities: &[Vec<u8>],
+        servers: &[ServerAddress],
+        key: &SiteKey,
+    ) -> Result<Self, String> {
+        let facts = CertificateFacts::read(certificate)?;
+        if facts.public_key != key.public_key {
+            return Err(format!(
+                "the certificate is for the key {}, not for {}",
+                facts.fingerprint(),
+                key.fingerprint()
+            ));
+        }
+        if authorities.is_empty() {
+            return Err("there is no authority to trust".to_owned());
+        }
+        for authority in authorities {
+            CertificateFacts::read(authority)?;
+        }
+        if servers.is_empty() {
+            return Err("there is no server to dial".to_owned());
+        }
+        Ok(Self {
+            certificate: CertificateDer::from(certificate.to_vec()),
+            validity: facts.validity,
+            authorities: authorities.iter().cloned().map(CertificateDer::from).collect(),
+            servers: servers.to_vec(),
+        })
+    }
+
+    fn parse(bytes: &[u8], key: &SiteKey) -> Result<Self, String> {
+        let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let servers = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(SERVER_LINE))
+            .map(|line| ServerAddress::parse(line).map_err(|error| error.to_string()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let certificates = CertificateDer::pem_slice_iter(bytes)
+            .map(|certificate| certificate.map(|der| der.to_vec()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| error.to_string())?;
+        let (certificate, authorities) = certificates.split_first().ok_or("there is no certificate in it")?;
+        Self::new(certificate, authorities, &servers, key)
+    }
+
+    fn to_text(&self) -> String {
+        let servers = self.servers.iter().map(|server| format!("{SERVER_LINE}{server}\n"));
+        let certificates = std::iter::once(&self.certificate).chain(&self.authorities);
+        let blocks = certificates.map(|der| files::certificate_pem(der));
+        servers.chain(blocks).collect()
+    }
+}
+
+fn bad_answer(problem: String) -> TransportError {
+    TransportError::BadCertificate {
+        whose: "what the server answered",
+        problem,
+    }
+}

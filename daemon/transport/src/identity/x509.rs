@@ -1,0 +1,165 @@
+//! X.509, as much of it as Linecamp needs: what a certificate says, and the frame of a new one.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use linecamp_model::{KeyFingerprint, WallTime};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SerialNumber, SignatureAlgorithm,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::error::TransportError;
+
+/// What comes before the 32 bytes of the key in an Ed25519 `SubjectPublicKeyInfo` (RFC 8410).
+const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// Bytes of a serial number: the most that RFC 5280 takes is 20, and 16 random ones never meet.
+const SERIAL_BYTES: usize = 16;
+
+/// The last moment X.509 can write, 9999-12-31T23:59:59Z.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// An Ed25519 public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ed25519PublicKey([u8; 32]);
+
+impl Ed25519PublicKey {
+    /// Reads a `SubjectPublicKeyInfo` in DER; `None` for any other kind of key.
+    pub(crate) fn parse(spki: &[u8]) -> Option<Self> {
+        spki.strip_prefix(&ED25519_SPKI_PREFIX)?.try_into().ok().map(Self)
+    }
+}
+
+impl PublicKeyData for Ed25519PublicKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ED25519
+    }
+}
+
+/// What a certificate says. Nothing of it is verified.
+#[derive(Clone, Debug)]
+pub(crate) struct CertificateFacts {
+    /// The `SubjectPublicKeyInfo` in DER.
+    pub(crate) public_key: Vec<u8>,
+    /// The first and the last moment it claims to be good for.
+    pub(crate) validity: Range<WallTime>,
+    /// The subject's common name, or nothing.
+    pub(crate) common_name: String,
+    /// Whether it is signed by the very key it carries.
+    pub(crate) is_self_signed: bool,
+}
+
+impl CertificateFacts {
+    /// Reads a certificate in DER.
+    pub(crate) fn read(der: &[u8]) -> Result<Self, String> {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes follow the certificate", rest.len()));
+        }
+        let validity = certificate.validity();
+        let public_key = certificate.public_key().raw.to_vec();
+        Ok(Self {
+            is_self_signed: is_self_signed(&certificate, &public_key),
+            public_key,
+            validity: wall_time(validity.not_before.timestamp())..wall_time(validity.not_after.timestamp()),
+            common_name: certificate
+                .subject()
+                .iter_common_name()
+                .find_map(|name| name.as_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+        })
+    }
+
+    /// Returns which key it carries.
+    pub(crate) fn fingerprint(&self) -> KeyFingerprint {
+        KeyFingerprint::of(&self.public_key)
+    }
+}
+
+fn is_self_signed(certificate: &X509Certificate<'_>, public_key: &[u8]) -> bool {
+    Ed25519PublicKey::parse(public_key).is_some_and(|key| {
+        UnparsedPublicKey::new(&ED25519, &key.0)
+            .verify(certificate.tbs_certificate.as_ref(), &certificate.signature_value.data)
+            .is_ok()
+    })
+}
+
+fn wall_time(unix_seconds: i64) -> WallTime {
+    let seconds = u64::try_from(unix_seconds).unwrap_or(0);
+    WallTime::EPOCH + Duration::from_secs(seconds)
+}
+
+/// Makes an Ed25519 key pair from the system's randomness.
+pub(super) fn new_key(what: &'static str) -> Result<KeyPair, TransportError> {
+    KeyPair::generate_for(&PKCS_ED25519).map_err(make_error(what))
+}
+
+/// Returns the frame of a certificate: a common name, whole seconds of validity, a random serial, no power.
+pub(super) fn certificate(common_name: &str, validity: &Range<WallTime>) -> Result<CertificateParams, TransportError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named(common_name);
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + x509_seconds(validity.start);
+    params.not_after = epoch + x509_seconds(validity.end);
+    params.serial_number = Some(random_serial()?);
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    Ok(params)
+}
+
+/// Gives the frame the power to sign leaves, and nothing below them.
+pub(super) fn make_authority(params: &mut CertificateParams) {
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.use_authority_key_identifier_extension = false;
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+}
+
+/// Limits the frame to one end of TLS, so that a site can never pose as the server.
+pub(super) fn allow_only(params: &mut CertificateParams, purpose: ExtendedKeyUsagePurpose) {
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.extended_key_usages = vec![purpose];
+}
+
+/// Returns the error for a key or certificate that could not be made.
+pub(super) fn make_error(what: &'static str) -> impl FnOnce(rcgen::Error) -> TransportError {
+    move |source| TransportError::Make {
+        what,
+        source: source.into(),
+    }
+}
+
+/// Fills `bytes` from the system's randomness.
+pub(super) fn fill_random(bytes: &mut [u8]) -> Result<(), TransportError> {
+    SystemRandom::new().fill(bytes).map_err(|_| TransportError::Make {
+        what: "random bytes",
+        source: "the system gave none".into(),
+    })
+}
+
+fn random_serial() -> Result<SerialNumber, TransportError> {
+    let mut serial = [0; SERIAL_BYTES];
+    fill_random(&mut serial)?;
+    // Positive and of full length, as RFC 5280 wants it.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    Ok(SerialNumber::from_slice(&serial))
+}
+
+fn named(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+/// Returns the whole seconds since 1970, as far as X.509 can write them.
+fn x509_seconds(time: WallTime) -> Duration {
+    Duration::from_secs((time.unix_millis() / 1000).min(LAST_SECOND))
+}

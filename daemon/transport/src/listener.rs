@@ -1,0 +1,219 @@
+//! The server's end: one UDP port, many handshakes, each bounded in number and time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, EndpointConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::{Cause, TransportError};
+use crate::identity::{Authority, LeafResolver};
+use crate::outside::{Outside, TlsClock, WallClock};
+use crate::peer::{AnyKeyHolder, Peer, PeerJudge};
+use crate::session::{Session, canonical, cut};
+use crate::settings::ListenerSettings;
+use crate::socket::open_socket;
+use crate::tls;
+
+/// Between two stateless resets. A restarted server owes one to every site: with quinn's 20 ms, the last
+/// of 2,000 would wait for its idle timeout instead.
+const RESET_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Bytes of early packets that quinn keeps for handshakes nobody has looked at yet. Past it they are
+/// dropped, and sent again by whoever sent them.
+const INCOMING_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of kernel buffer to ask for: its default of 208 KB holds a few hundred small packets. The kernel
+/// gives what its administrator allows.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Accepts the sites of one server.
+#[derive(Debug)]
+pub struct Listener {
+    endpoint: Endpoint,
+    local_addr: SocketAddr,
+    settings: ListenerSettings,
+    pending: Arc<Semaphore>,
+    judge: Arc<PeerJudge>,
+    clock: Arc<dyn WallClock>,
+}
+
+impl Listener {
+    /// Opens `address` for the sites of `authority`. The unspecified IPv6 address listens to IPv4 as well.
+    ///
+    /// # Errors
+    /// [`TransportError`] if the clock is before the authority's first moment, or the socket refuses.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind(
+        address: SocketAddr,
+        authority: Arc<Authority>,
+        settings: ListenerSettings,
+        outside: Outside,
+    ) -> Result<Self, TransportError> {
+        authority.check_clock(outside.clock.now())?;
+        let provider = tls::link_provider();
+        let judge = Arc::new(PeerJudge::new(&authority, Arc::clone(&provider))?);
+        let endpoint_config = endpoint_config(&authority, outside.rng_seed);
+        let server_config = server_config(authority, &settings, provider, &outside.clock)?;
+        let bind_error = |source| TransportError::Bind { address, source };
+        let socket = match outside.socket {
+            Some(socket) => socket,
+            None => open_socket(address, Some(SOCKET_BUFFER_BYTES)).map_err(bind_error)?,
+        };
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let endpoint = Endpoint::new_with_abstract_socket(endpoint_config, Some(server_config), socket, runtime)
+            .map_err(bind_error)?;
+        Ok(Self {
+            local_addr: endpoint.local_addr().map_err(bind_error)?,
+            endpoint,
+            settings,
+            pending: Arc::new(Semaphore::new(settings.pending_handshakes_max)),
+            judge,
+            clock: outside.clock,
+        })
+    }
+
+    /// Returns the address it listens on, with the port that the system chose if none was asked for.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Returns the next peer that wants in, or `None` once the listener is closed. Cancel-safe.
+    ///
+    /// Give each one to a task of its own: nobody waits for a slow one.
+    pub async fn accept(&self) -> Option<Incoming> {
+        loop {
+            let incoming = self.endpoint.accept().await?;
+            if let Some(incoming) = self.admit(incoming) {
+                return Some(incoming);
+            }
+        }
+    }
+
+    fn admit(&self, incoming: quinn::Incoming) -> Option<Incoming> {
+        let remote = canonical(incoming.remote_address());
+        let is_busy = self.pending.available_permits() <= self.settings.pending_handshakes_max / 2;
+        if is_busy && !incoming.remote_address_validated() && incoming.may_retry() {
+            tracing::debug!(%remote, "busy: the peer has to prove its address first");
+            if let Err(error) = incoming.retry() {
+                error.into_incoming().ignore();
+            }
+            return None;
+        }
+        let Ok(permit) = Arc::clone(&self.pending).try_acquire_owned() else {
+            tracing::debug!(%remote, "too many handshakes: the peer is ignored");
+            incoming.ignore();
+            return None;
+        };
+        Some(Incoming {
+            incoming,
+            remote,
+            settings: self.settings,
+            judge: Arc::clone(&self.judge),
+            clock: Arc::clone(&self.clock),
+            _permit: permit,
+        })
+    }
+
+    /// Closes every session with this code and reason, and takes no more.
+    pub fn close(&self, code: u32, reason: &[u8]) {
+        self.endpoint.close(VarInt::from_u32(code), cut(reason));
+    }
+
+    /// Waits until every closed session has told its peer, or given up on it.
+    pub async fn wait_idle(&self) {
+        self.endpoint.wait_idle().await;
+    }
+}
+
+/// A peer that sent its first packet. Dropping it refuses the peer.
+#[derive(Debug)]
+pub struct Incoming {
+    incoming: quinn::Incoming,
+    remote: SocketAddr,
+    settings: ListenerSettings,
+    judge: Arc<PeerJudge>,
+    clock: Arc<dyn WallClock>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Incoming {
+    /// Returns where the peer says it is.
+    pub const fn remote_address(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Shakes hands and waits for the peer's first bytes: who it is, and its session.
+    ///
+    /// # Errors
+    /// [`TransportError::Handshake`] or [`TransportError::HandshakeLate`]; the peer is gone then.
+    pub async fn establish(self) -> Result<(Peer, Session), TransportError> {
+        let (remote, limit) = (self.remote, self.settings.handshake_limit);
+        match tokio::time::timeout(limit, self.shake_hands()).await {
+            Ok(Ok(established)) => Ok(established),
+            Ok(Err(source)) => Err(TransportError::Handshake { remote, source }),
+            Err(_) => Err(TransportError::HandshakeLate { remote, limit }),
+        }
+    }
+
+    async fn shake_hands(self) -> Result<(Peer, Session), Cause> {
+        let connection = self.incoming.accept()?.await?;
+        let chain = connection
+            .peer_identity()
+            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+            .ok_or("the peer showed no certificate")?;
+        let certificate = chain.first().ok_or("the peer showed no certificate")?;
+        let peer = self.judge.judge(certificate, self.clock.now())?;
+        let streams = connection.accept_bi().await?;
+        Ok((peer, Session::new(&connection, streams, self.settings.idle_timeout_max)))
+    }
+}
+
+fn endpoint_config(authority: &Authority, rng_seed: Option<[u8; 32]>) -> EndpointConfig {
+    let secrets = authority.secrets();
+    let cid_key = secrets.cid_key();
+    let mut config = EndpointConfig::new(Arc::new(secrets.reset_key()));
+    config
+        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(cid_key)))
+        .min_reset_interval(RESET_INTERVAL)
+        .rng_seed(rng_seed);
+    config
+}
+
+fn server_config(
+    authority: Arc<Authority>,
+    settings: &ListenerSettings,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+    clock: &Arc<dyn WallClock>,
+) -> Result<quinn::ServerConfig, TransportError> {
+    let tls_error = |source: Cause| TransportError::Tls {
+        what: "the link",
+        source,
+    };
+    let token_key = Arc::new(authority.secrets().token_key());
+    let clients = Arc::new(AnyKeyHolder {
+        provider: Arc::clone(&provider),
+    });
+    let leaf = Arc::new(LeafResolver {
+        authority,
+        clock: Arc::clone(clock),
+    });
+    let tls_clock = TlsClock(Arc::clone(clock));
+    let mut crypto =
+        tls::server_config(provider, tls_clock.clone(), clients, leaf).map_err(|error| tls_error(error.into()))?;
+    crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
+    let crypto = QuicServerConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
+    let mut config = quinn::ServerConfig::new(Arc::new(crypto), token_key);
+    config
+        .transport_config(settings.transport())
+        .max_incoming(settings.pending_handshakes_max)
+        .incoming_buffer_size_total(INCOMING_BYTES_MAX)
+        .time_source(Arc::new(tls_clock));
+    Ok(config)
+}

@@ -1,0 +1,254 @@
+//! One established connection between a site and a server: frames both ways, and how it ended.
+//!
+//! All messages travel on one stream that the site opens; the server learns of the session with the first
+//! bytes on it. Frames arrive in order and whole, or the session ends. What was sent and not acknowledged
+//! by a *message* of the other side may be lost with the session.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use linecamp_model::limits::CLOSE_BYTES_MAX;
+use linecamp_proto::frame::{FrameDecoder, FrameError, encode_frame};
+use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
+
+use crate::error::chain;
+
+/// Bytes taken from the stream at once: one stream window.
+const READ_BYTES_MAX: usize = 16 * 1024;
+
+/// Why a session is over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionEnd {
+    /// The peer closed it, and said why.
+    #[error("closed by the peer with code {code}: {text}", text = String::from_utf8_lossy(reason))]
+    Closed {
+        /// The peer's code.
+        code: u32,
+        /// The peer's bytes, at most a packet of them.
+        reason: Vec<u8>,
+    },
+    /// We closed it.
+    #[error("closed here")]
+    ClosedHere,
+    /// Nothing came for the idle timeout.
+    #[error("the peer fell silent")]
+    Silent,
+    /// The peer knows nothing of this session: it has started again.
+    #[error("the peer has started again")]
+    Reset,
+    /// The peer sent what is no frame. The session is still open; close it.
+    #[error("the peer broke the framing")]
+    BadFrame(#[source] FrameError),
+    /// Anything else: the peer broke QUIC, ended its stream, or stopped reading.
+    #[error("the session broke: {0}")]
+    Broken(String),
+}
+
+/// An established session. It ends when it is closed, or when all of its parts are dropped.
+#[derive(Debug)]
+pub struct Session {
+    sender: SessionSender,
+    receiver: SessionReceiver,
+}
+
+impl Session {
+    pub(crate) fn new(connection: &Connection, streams: (SendStream, RecvStream), stall_limit: Duration) -> Self {
+        let (sending, receiving) = streams;
+        let closer = SessionCloser {
+            connection: connection.clone(),
+        };
+        Self {
+            sender: SessionSender {
+                stream: sending,
+                closer: closer.clone(),
+                stall_limit,
+            },
+            receiver: SessionReceiver {
+                stream: receiving,
+                decoder: FrameDecoder::default(),
+                closer,
+                stall_limit,
+            },
+        }
+    }
+
+    /// Returns where the peer is. It may move during a session.
+    pub fn remote_address(&self) -> SocketAddr {
+        self.closer().remote_address()
+    }
+
+    /// Returns the two directions, to be used by two tasks.
+    pub fn split(self) -> (SessionSender, SessionReceiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// Returns a handle to close the session from elsewhere.
+    pub fn closer(&self) -> SessionCloser {
+        self.sender.closer.clone()
+    }
+
+    /// Closes the session, as [`SessionCloser::close`].
+    pub fn close(&self, code: u32, reason: &[u8]) {
+        self.sender.closer.close(code, reason);
+    }
+}
+
+/// Closes a session while others send and receive. Each one keeps the session open until it is dropped.
+#[derive(Clone, Debug)]
+pub struct SessionCloser {
+    connection: Connection,
+}
+
+impl SessionCloser {
+    /// Closes the session and tells the peer why, with a reason cut at [`CLOSE_BYTES_MAX`].
+    ///
+    /// What was sent and is still under way is lost; see [`SessionSender::close_after_delivery`]. The first
+    /// close counts. Before the process ends, wait for the endpoint's `wait_idle`, or the peer learns nothing.
+    pub fn close(&self, code: u32, reason: &[u8]) {
+        self.connection.close(VarInt::from_u32(code), cut(reason));
+    }
+
+    /// Returns where the peer is.
+    pub fn remote_address(&self) -> SocketAddr {
+        canonical(self.connection.remote_address())
+    }
+}
+
+/// The sending half of a session.
+#[derive(Debug)]
+pub struct SessionSender {
+    stream: SendStream,
+    closer: SessionCloser,
+    stall_limit: Duration,
+}
+
+impl SessionSender {
+    /// Sends one message. Returns when QUIC has taken it, not when the peer has it.
+    ///
+    /// Not cancel-safe: a dropped call may leave half a frame behind, and then the session must be closed.
+    ///
+    /// # Errors
+    /// How the session ended. A peer that takes no byte for the idle timeout costs its session.
+    pub async fn send(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
+        let frame = encode_frame(payload);
+        let mut rest = frame.as_slice();
+        while !rest.is_empty() {
+            let written = tokio::time::timeout(self.stall_limit, self.stream.write(rest)).await;
+            match written {
+                Ok(Ok(bytes)) => rest = &rest[bytes..],
+                Ok(Err(error)) => return Err(end_of_write(error)),
+                Err(_) => {
+                    return Err(SessionEnd::Broken(format!(
+                        "the peer took no bytes for {} s",
+                        self.stall_limit.as_secs()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the session, as [`SessionCloser::close`].
+    pub fn close(&self, code: u32, reason: &[u8]) {
+        self.closer.close(code, reason);
+    }
+
+    /// Closes the session once the peer has all that was sent, or is not heard of for the idle timeout.
+    ///
+    /// For a last word: a plain close overtakes what was just sent.
+    pub async fn close_after_delivery(mut self, code: u32, reason: &[u8]) {
+        // Either failure means that the session is over already, and then there is nothing to deliver.
+        if self.stream.finish().is_ok() {
+            drop(tokio::time::timeout(self.stall_limit, self.stream.stopped()).await);
+        }
+        self.closer.close(code, reason);
+    }
+
+    /// Sends bytes that need not be a frame, and then nothing more.
+    #[cfg(test)]
+    pub(crate) async fn write_raw_and_finish(mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("the session is open");
+        self.stream.finish().expect("the stream is open");
+    }
+}
+
+/// The receiving half of a session.
+#[derive(Debug)]
+pub struct SessionReceiver {
+    stream: RecvStream,
+    decoder: FrameDecoder,
+    closer: SessionCloser,
+    stall_limit: Duration,
+}
+
+impl SessionReceiver {
+    /// Returns the next message, of at most `frame_bytes_max` bytes. Cancel-safe.
+    ///
+    /// # Errors
+    /// How the session ended. Messages that came before the end are returned first.
+    pub async fn recv(&mut self, frame_bytes_max: usize) -> Result<Vec<u8>, SessionEnd> {
+        loop {
+            if let Some(payload) = self.decoder.next(frame_bytes_max).map_err(SessionEnd::BadFrame)? {
+                return Ok(payload);
+            }
+            match self.stream.read_chunk(READ_BYTES_MAX, true).await {
+                Ok(Some(chunk)) => self.decoder.push(&chunk.bytes),
+                Ok(None) => {
+                    self.decoder.finish().map_err(SessionEnd::BadFrame)?;
+                    return Err(self.end_after_stream().await);
+                }
+                Err(error) => return Err(end_of_read(error)),
+            }
+        }
+    }
+
+    /// A peer that says its last word ends the stream first; the reason follows once we have the word.
+    async fn end_after_stream(&self) -> SessionEnd {
+        match tokio::time::timeout(self.stall_limit, self.closer.connection.closed()).await {
+            Ok(error) => end_of_connection(error),
+            Err(_) => SessionEnd::Broken("the peer ended its stream and stayed".to_owned()),
+        }
+    }
+
+    /// Closes the session, as [`SessionCloser::close`].
+    pub fn close(&self, code: u32, reason: &[u8]) {
+        self.closer.close(code, reason);
+    }
+}
+
+/// Cuts a close reason to what fits a packet.
+pub(crate) fn cut(reason: &[u8]) -> &[u8] {
+    &reason[..reason.len().min(CLOSE_BYTES_MAX)]
+}
+
+/// Writes an IPv4 address as such, also if it came through a socket for both families.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn end_of_write(error: WriteError) -> SessionEnd {
+    match error {
+        WriteError::ConnectionLost(error) => end_of_connection(error),
+        other => SessionEnd::Broken(chain(&other)),
+    }
+}
+
+fn end_of_read(error: ReadError) -> SessionEnd {
+    match error {
+        ReadError::ConnectionLost(error) => end_of_connection(error),
+        other => SessionEnd::Broken(chain(&other)),
+    }
+}
+
+pub(crate) fn end_of_connection(error: ConnectionError) -> SessionEnd {
+    match error {
+        ConnectionError::ApplicationClosed(close) => SessionEnd::Closed {
+            code: u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX),
+            reason: close.reason.to_vec(),
+        },
+        ConnectionError::LocallyClosed => SessionEnd::ClosedHere,
+        ConnectionError::TimedOut => SessionEnd::Silent,
+        ConnectionError::Reset => SessionEnd::Reset,
+        other => SessionEnd::Broken(other.to_string()),
+    }
+}

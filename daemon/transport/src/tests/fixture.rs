@@ -1,0 +1,190 @@
+//! A server and a site with a clock each, in temporary folders.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
+use linecamp_model::{ServerAddress, WallTime};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::{
+    Authority, DialError, Dialer, LinkSettings, Listener, ListenerSettings, Outside, Peer, Session, SiteCredentials,
+    SiteIdentity, SiteKey, TransportError, Trust, WallClock,
+};
+
+/// 2026-11-22, in whole seconds.
+pub(super) const START: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
+
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Nothing here takes a second; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+pub(super) struct HandClock(AtomicU64);
+
+impl HandClock {
+    pub(super) fn at(time: WallTime) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(time.unix_millis())))
+    }
+
+    pub(super) fn set(&self, time: WallTime) {
+        self.0.store(time.unix_millis(), Ordering::Relaxed);
+    }
+}
+
+impl WallClock for HandClock {
+    fn now(&self) -> WallTime {
+        WallTime::from_unix_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) fn outside(clock: &Arc<HandClock>) -> Outside {
+    Outside {
+        clock: Arc::<HandClock>::clone(clock),
+        ..Outside::default()
+    }
+}
+
+pub(super) fn loopback() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// Waits, but not for ever.
+pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what)
+        .await
+        .expect("it happens within the patience of a test")
+}
+
+pub(super) type Arrival = Result<(Peer, Session), TransportError>;
+
+pub(super) struct Server {
+    pub(super) authority: Arc<Authority>,
+    pub(super) clock: Arc<HandClock>,
+    pub(super) listener: Arc<Listener>,
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    _dir: TempDir,
+}
+
+impl Server {
+    pub(super) fn start() -> Self {
+        Self::start_with(ListenerSettings::default())
+    }
+
+    pub(super) fn start_with(settings: ListenerSettings) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Arc::new(authority(&dir.path().join("ca")));
+        let clock = HandClock::at(START);
+        let listener = Listener::bind(loopback(), Arc::clone(&authority), settings, outside(&clock)).unwrap();
+        let listener = Arc::new(listener);
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        tokio::spawn(establish_all(Arc::clone(&listener), sender));
+        Self {
+            authority,
+            clock,
+            listener,
+            arrivals,
+            _dir: dir,
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    pub(super) fn pin(&self) -> Trust {
+        Trust::Pin(self.authority.pin())
+    }
+
+    pub(super) async fn arrival(&mut self) -> Arrival {
+        soon(self.arrivals.recv()).await.expect("the server runs")
+    }
+
+    /// Links `site` with what it holds, up to its first message.
+    pub(super) async fn link(
+        &mut self,
+        site: &Site,
+        credentials: SiteCredentials<'_>,
+        trust: &Trust,
+    ) -> Result<Linked, DialError> {
+        let (mut sender, receiver) = soon(site.dialer.dial(self.address(), credentials, trust))
+            .await?
+            .split();
+        sender.send(b"hello").await.expect("a new session takes a message");
+        let (peer, session) = self.arrival().await.expect("the server lets everybody in");
+        let (server_sender, mut server_receiver) = session.split();
+        let hello = soon(server_receiver.recv(FIRST_FRAME_BYTES_MAX)).await;
+        assert_eq!(hello.as_deref(), Ok(&b"hello"[..]));
+        Ok(Linked {
+            peer,
+            site: (sender, receiver),
+            server: (server_sender, server_receiver),
+        })
+    }
+}
+
+pub(super) struct Linked {
+    pub(super) peer: Peer,
+    pub(super) site: (crate::SessionSender, crate::SessionReceiver),
+    pub(super) server: (crate::SessionSender, crate::SessionReceiver),
+}
+
+pub(super) struct Site {
+    pub(super) key: SiteKey,
+    pub(super) clock: Arc<HandClock>,
+    pub(super) dialer: Dialer,
+    pub(super) dir: PathBuf,
+    _dir: TempDir,
+}
+
+impl Site {
+    pub(super) fn start() -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().join("identity");
+        let clock = HandClock::at(START);
+        Self {
+            key: SiteKey::load_or_create(&dir).unwrap(),
+            dialer: Dialer::bind(LinkSettings::default(), outside(&clock)).unwrap(),
+            clock,
+            dir,
+            _dir: temporary,
+        }
+    }
+
+    /// Becomes a member below `authority` for thirty days from `START`.
+    pub(super) fn adopt(&self, authority: &Authority) -> SiteIdentity {
+        let certificate = issue(authority, &self.key);
+        let authorities = [authority.certificate_der().to_vec()];
+        SiteIdentity::adopt(&self.dir, &certificate, &authorities, &servers()).unwrap()
+    }
+
+    pub(super) fn self_made(&self) -> SiteCredentials<'_> {
+        SiteCredentials::SelfMade(&self.key)
+    }
+}
+
+pub(super) fn authority(dir: &std::path::Path) -> Authority {
+    Authority::create(dir, &["localhost".to_owned(), "127.0.0.1".to_owned()], START).unwrap()
+}
+
+pub(super) fn issue(authority: &Authority, key: &SiteKey) -> Vec<u8> {
+    authority
+        .issue_site(key.public_key(), key.site_id(), START..START + 30 * DAY)
+        .unwrap()
+}
+
+pub(super) fn servers() -> Vec<ServerAddress> {
+    ServerAddress::parse_list("camp.example:4433,[::1]:444").unwrap()
+}
+
+pub(super) async fn establish_all(listener: Arc<Listener>, arrivals: mpsc::UnboundedSender<Arrival>) {
+    while let Some(incoming) = listener.accept().await {
+        let arrivals = arrivals.clone();
+        tokio::spawn(async move { arrivals.send(incoming.establish().await).ok() });
+    }
+}

@@ -1,0 +1,93 @@
+//! The API's TLS, as its clients meet it.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use linecamp_model::Pin;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::fixture::soon;
+use crate::{ApiTrust, Authority, DialError, SystemClock, TlsListener, WallClock as _, connect};
+
+struct Api {
+    authority: Arc<Authority>,
+    port: u16,
+    dir: TempDir,
+}
+
+/// Starts a server that answers each byte with the next number.
+async fn api() -> Api {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let authority = Arc::new(Authority::create(&dir.path().join("ca"), &names, SystemClock.now()).unwrap());
+    let every_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut listener = TlsListener::bind(every_address, Arc::clone(&authority), Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let port = listener.local_addr().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await;
+            tokio::spawn(async move {
+                let byte = stream.read_u8().await.unwrap();
+                stream.write_u8(byte + 1).await.unwrap();
+                stream.shutdown().await.unwrap();
+            });
+        }
+    });
+    Api { authority, port, dir }
+}
+
+async fn ask(host: &str, port: u16, trust: &ApiTrust) -> Result<u8, DialError> {
+    soon(async {
+        let mut stream = connect(host, port, trust).await?;
+        stream.write_u8(41).await.unwrap();
+        Ok(stream.read_u8().await.unwrap())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_client_believes_the_pin_or_the_file_and_nothing_else() {
+    let api = api().await;
+    let pin = ApiTrust::Pin(api.authority.pin());
+    let file = ApiTrust::CaFile(api.dir.path().join("ca/certificate.pem"));
+    assert_eq!(ask("127.0.0.1", api.port, &pin).await.unwrap(), 42);
+    assert_eq!(ask("127.0.0.1", api.port, &file).await.unwrap(), 42);
+    assert_eq!(ask("localhost", api.port, &file).await.unwrap(), 42);
+
+    let error = ask("127.0.0.2", api.port, &file).await.unwrap_err();
+    assert!(matches!(error, DialError::WrongName { .. }), "{error:?}");
+    let error = ask("127.0.0.1", api.port, &ApiTrust::Pin(Pin::of(b"x")))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, DialError::WrongPin { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_file_without_certificates_is_named() {
+    let api = api().await;
+    let path = api.dir.path().join("empty.pem");
+    fs::write(&path, "").unwrap();
+    for path in [path, api.dir.path().join("absent.pem")] {
+        let error = ask("127.0.0.1", api.port, &ApiTrust::CaFile(path.clone()))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, DialError::CaFile { .. }), "{error:?}");
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn slow_clients_do_not_hold_up_others() {
+    let api = api().await;
+    let mut slow = Vec::new();
+    for _ in 0..32 {
+        slow.push(TcpStream::connect(("127.0.0.1", api.port)).await.unwrap());
+    }
+    let pin = ApiTrust::Pin(api.authority.pin());
+    assert_eq!(ask("127.0.0.1", api.port, &pin).await.unwrap(), 42);
+}

@@ -1,0 +1,123 @@
+//! What lies on disk, and what a damaged one says.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::fixture::{DAY, START, Site, authority, issue, servers};
+use crate::{Authority, SiteIdentity, SiteKey, TransportError};
+
+#[tokio::test]
+async fn a_membership_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = authority(&dir.path().join("ca"));
+    let site = Site::start();
+    assert!(SiteIdentity::load(&site.dir).unwrap().is_none());
+
+    let adopted = site.adopt(&authority);
+    let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
+    assert_eq!(loaded.site_id(), site.key.site_id());
+    assert_eq!(loaded.servers(), servers());
+    assert_eq!(loaded.trust(), adopted.trust());
+    assert_eq!(loaded.certificate_validity(), START..START + 30 * DAY);
+    assert_eq!(
+        SiteKey::load_or_create(&site.dir).unwrap().fingerprint(),
+        site.key.fingerprint()
+    );
+}
+
+#[tokio::test]
+async fn a_renewal_replaces_the_certificate_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = authority(&dir.path().join("ca"));
+    let site = Site::start();
+    let mut identity = site.adopt(&authority);
+    let renewed = START + 20 * DAY..START + 50 * DAY;
+    let certificate = authority
+        .issue_site(site.key.public_key(), site.key.site_id(), renewed.clone())
+        .unwrap();
+    identity.replace_certificate(&certificate).unwrap();
+    let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
+    assert_eq!(loaded.certificate_validity(), renewed);
+    assert_eq!(loaded.servers(), servers());
+
+    let of_another = issue(&authority, &Site::start().key);
+    let error = identity.replace_certificate(&of_another).unwrap_err();
+    assert!(matches!(error, TransportError::BadCertificate { .. }), "{error:?}");
+    assert_eq!(identity.certificate_validity(), renewed);
+}
+
+#[tokio::test]
+async fn forgetting_leaves_an_empty_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::start();
+    site.adopt(&authority(&dir.path().join("ca")));
+    fs::write(site.dir.join("membership.new"), "left behind").unwrap();
+    SiteIdentity::forget(&site.dir).unwrap();
+    assert_eq!(fs::read_dir(&site.dir).unwrap().count(), 0);
+    SiteIdentity::forget(&site.dir).unwrap();
+    assert!(SiteIdentity::load(&site.dir).unwrap().is_none());
+    assert_ne!(
+        SiteKey::load_or_create(&site.dir).unwrap().fingerprint(),
+        site.key.fingerprint()
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca");
+    let site = Site::start();
+    site.adopt(&authority(&ca));
+    for (folder, file) in [
+        (&site.dir, "key.pem"),
+        (&site.dir, "membership.pem"),
+        (&ca, "key.pem"),
+        (&ca, "certificate.pem"),
+        (&ca, "names"),
+        (&ca, "quic-secrets"),
+    ] {
+        let path = folder.join(file);
+        let load = || match folder == &ca {
+            true => Authority::load(folder).map(drop),
+            false => SiteIdentity::load(folder).map(drop),
+        };
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, b"\xff no such thing").unwrap();
+        let error = load().unwrap_err();
+        assert!(matches!(error, TransportError::Damaged { .. }), "{error:?}");
+        assert!(error.to_string().contains(file), "{error}");
+        if file != "membership.pem" {
+            fs::remove_file(&path).unwrap();
+            let error = load().unwrap_err();
+            assert!(matches!(error, TransportError::Missing { .. }), "{error:?}");
+            assert!(error.to_string().contains(file), "{error}");
+        }
+        fs::write(&path, good).unwrap();
+        load().unwrap();
+    }
+}
+
+#[test]
+fn an_authority_is_made_once_and_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca");
+    let made = authority(&ca);
+    let error = Authority::create(&ca, &[], START).unwrap_err();
+    assert!(matches!(error, TransportError::AuthorityExists { .. }), "{error:?}");
+    assert_eq!(Authority::load(&ca).unwrap().pin(), made.pin());
+
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&ca), 0o700);
+    for file in fs::read_dir(&ca).unwrap() {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
+}
+
+#[test]
+fn a_name_that_no_certificate_can_carry_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca");
+    let error = Authority::create(&ca, &["not a name".to_owned()], START).unwrap_err();
+    assert!(matches!(error, TransportError::BadName { .. }), "{error:?}");
+    assert!(!ca.exists());
+}

@@ -1,0 +1,185 @@
+//! Who is believed, and what the others are told.
+
+use std::sync::Arc;
+
+use linecamp_model::{Pin, WallTime};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::pki_types::{CertificateDer, DnsName, ServerName};
+
+use super::fixture::{DAY, HandClock, START, Server, Site, authority, issue, loopback, outside, soon};
+use crate::identity::SERVER_NAME;
+use crate::outside::TlsClock;
+use crate::trust::{Roots, ServerJudge};
+use crate::{Credential, DialError, Listener, ListenerSettings, SiteCredentials, TransportError, Trust, tls};
+
+#[tokio::test]
+async fn a_site_that_joins_by_the_pin_arrives_as_self_made() {
+    let (mut server, site) = (Server::start(), Site::start());
+    let linked = server.link(&site, site.self_made(), &server.pin()).await.unwrap();
+    assert_eq!(linked.peer.credential, Credential::SelfMade);
+    assert_eq!(linked.peer.fingerprint, site.key.fingerprint());
+    assert_eq!(linked.peer.public_key, site.key.public_key());
+}
+
+#[tokio::test]
+async fn a_wrong_pin_is_refused_and_both_are_named() {
+    let (server, site) = (Server::start(), Site::start());
+    let wrong = Pin::of(b"another authority");
+    let trust = Trust::Pin(wrong);
+    let dialed = site.dialer.dial(server.address(), site.self_made(), &trust);
+    let error = soon(dialed).await.unwrap_err();
+    assert!(matches!(error, DialError::WrongPin { .. }), "{error:?}");
+    assert!(error.needs_operator());
+    for part in [
+        wrong.to_string(),
+        server.authority.pin().to_string(),
+        server.address().to_string(),
+    ] {
+        assert!(error.to_string().contains(&part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_a_foreign_authority_is_refused() {
+    let (server, site) = (Server::start(), Site::start());
+    let dir = tempfile::tempdir().unwrap();
+    let identity = site.adopt(&authority(&dir.path().join("ca")));
+    let (credentials, trust) = (SiteCredentials::Issued(&identity), identity.trust());
+    let dialed = site.dialer.dial(server.address(), credentials, &trust);
+    let error = soon(dialed).await.unwrap_err();
+    assert!(matches!(error, DialError::ForeignAuthority { .. }), "{error:?}");
+    assert!(error.needs_operator());
+}
+
+#[tokio::test]
+async fn an_issued_certificate_is_recognised_until_it_expires() {
+    let (mut server, site) = (Server::start(), Site::start());
+    let identity = site.adopt(&server.authority);
+    let credentials = SiteCredentials::Issued(&identity);
+    let (not_before, not_after) = (START, START + 30 * DAY);
+
+    let linked = server.link(&site, credentials, &identity.trust()).await.unwrap();
+    assert_eq!(linked.peer.credential, Credential::Issued { not_before, not_after });
+    assert_eq!(linked.peer.fingerprint, identity.fingerprint());
+
+    server.clock.set(START + 400 * DAY);
+    let linked = server.link(&site, credentials, &identity.trust()).await.unwrap();
+    assert_eq!(linked.peer.credential, Credential::Expired { not_after });
+    assert_eq!(linked.peer.fingerprint, identity.fingerprint());
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_foreign() {
+    let (mut server, site) = (Server::start(), Site::start());
+    let dir = tempfile::tempdir().unwrap();
+    let identity = site.adopt(&authority(&dir.path().join("ca")));
+    let credentials = SiteCredentials::Issued(&identity);
+    let linked = server.link(&site, credentials, &server.pin()).await.unwrap();
+    assert_eq!(linked.peer.credential, Credential::Foreign);
+}
+
+#[tokio::test]
+async fn a_site_that_woke_up_in_1970_links() {
+    let (mut server, site) = (Server::start(), Site::start());
+    let identity = site.adopt(&server.authority);
+    site.clock.set(WallTime::EPOCH);
+    for (credentials, trust) in [
+        (site.self_made(), server.pin()),
+        (SiteCredentials::Issued(&identity), identity.trust()),
+    ] {
+        server.link(&site, credentials, &trust).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_in_1970_refuses_to_start_and_one_that_falls_back_goes_on() {
+    let mut server = Server::start();
+    let clock = HandClock::at(WallTime::EPOCH);
+    let settings = ListenerSettings::default();
+    let error = Listener::bind(loopback(), Arc::clone(&server.authority), settings, outside(&clock)).unwrap_err();
+    assert!(
+        matches!(error, TransportError::ClockBeforeAuthority { .. }),
+        "{error:?}"
+    );
+
+    let site = Site::start();
+    let identity = site.adopt(&server.authority);
+    let credentials = SiteCredentials::Issued(&identity);
+    // The new leaf ends in spring 1970, so the site's clock has to be as wrong.
+    server.clock.set(WallTime::EPOCH);
+    site.clock.set(WallTime::EPOCH);
+    let linked = server.link(&site, credentials, &identity.trust()).await.unwrap();
+    assert!(matches!(linked.peer.credential, Credential::Issued { .. }));
+}
+
+#[tokio::test]
+async fn an_expired_server_is_refused() {
+    let (server, site) = (Server::start(), Site::start());
+    site.clock.set(START + 91 * DAY);
+    let error = soon(site.dialer.dial(server.address(), site.self_made(), &server.pin()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, DialError::Expired { .. }), "{error:?}");
+    assert!(!error.needs_operator());
+}
+
+#[tokio::test]
+async fn the_server_shows_a_new_leaf_every_day() {
+    let server = Server::start();
+    let leaf = |time| server.authority.server_leaf(time).unwrap().cert[0].clone();
+    assert_eq!(leaf(START), leaf(START + DAY));
+    assert_ne!(leaf(START), leaf(START + 2 * DAY));
+    assert_ne!(leaf(START), leaf(WallTime::EPOCH));
+}
+
+/// A stolen or curious site has a certificate of the right authority, and still is no server.
+#[tokio::test]
+async fn a_site_cannot_pose_as_the_server() {
+    let (server, thief, site) = (Server::start(), Site::start(), Site::start());
+    let certificate = CertificateDer::from(issue(&server.authority, &thief.key));
+    let (_, key) = thief.self_made().client_chain().unwrap();
+    let mut crypto = rustls::ServerConfig::builder_with_provider(tls::link_provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate, server.authority.certificate().clone()], key)
+        .unwrap();
+    crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
+    let crypto = QuicServerConfig::try_from(crypto).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let impostor = quinn::Endpoint::server(config, loopback()).unwrap();
+    let address = impostor.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Some(incoming) = impostor.accept().await {
+            drop(incoming.await);
+        }
+    });
+
+    for trust in [server.pin(), site.adopt(&server.authority).trust()] {
+        let error = soon(site.dialer.dial(address, site.self_made(), &trust))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, DialError::WrongName { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_is_refused_in_the_handshake() {
+    let mut server = Server::start();
+    let clock: Arc<dyn crate::WallClock> = HandClock::at(START);
+    let judge = Arc::new(ServerJudge::new(
+        Roots::of(&server.pin()),
+        ServerName::DnsName(DnsName::try_from(SERVER_NAME).unwrap()),
+        Arc::clone(&clock),
+        tls::link_provider(),
+    ));
+    let mut crypto = tls::client_config(tls::link_provider(), TlsClock(clock), judge, None).unwrap();
+    crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
+    let crypto = QuicClientConfig::try_from(crypto).unwrap();
+    let config = quinn::ClientConfig::new(Arc::new(crypto));
+    let endpoint = quinn::Endpoint::client(loopback()).unwrap();
+    let connecting = endpoint.connect_with(config, server.address(), SERVER_NAME).unwrap();
+    let (_connected, arrived) = tokio::join!(connecting, server.arrival());
+    let error = arrived.unwrap_err();
+    assert!(matches!(error, TransportError::Handshake { .. }), "{error:?}");
+}
