@@ -30,6 +30,9 @@ mod timers;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+#[cfg(test)]
+mod stories;
+
 pub use fleet::{
     CERTIFICATE_LIFE, Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit,
     FIRST_MESSAGE_MAX, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, Force,
@@ -40,7 +43,7 @@ pub use fleet::{
 pub use rng::Rng;
 pub use site::{
     CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, GREETING_MAX, JoinWish, LabelLayer, LinkEvent, LossReason,
-    Purpose, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY, STORE_RETRY, SavedSite, Site, SiteCommand,
+    Purpose, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, Site, SiteCommand,
     SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer,
 };
 

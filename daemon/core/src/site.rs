@@ -26,7 +26,7 @@ use linecamp_model::{
 
 pub use self::config::{
     CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY,
-    STORE_RETRY, SavedSite, SiteConfig, SiteIdentity,
+    RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig, SiteIdentity,
 };
 pub use self::labels::{DropIns, LabelLayer};
 pub use self::uplink::{Dial, LossReason, Purpose};
@@ -155,7 +155,8 @@ pub struct Site {
     ledger: Ledger<SiteState, Release>,
     uplink: Uplink,
     following: Option<Following>,
-    facts: BTreeMap<LabelKey, LabelValue>,
+    /// What the machine found out about itself; `None` until it has.
+    facts: Option<BTreeMap<LabelKey, LabelValue>>,
     drop_ins: DropIns,
     conditions: Conditions,
     server_ahead: (WallTime, WallTime),
@@ -181,7 +182,7 @@ impl Site {
             identity: saved.identity,
             ledger: Ledger::new(SiteState::from_records(saved.records)),
             following: None,
-            facts: BTreeMap::new(),
+            facts: None,
             drop_ins: DropIns::default(),
             conditions: Conditions::default(),
             server_ahead: (WallTime::EPOCH, WallTime::EPOCH),
@@ -312,11 +313,12 @@ impl Site {
 
     /// Takes what the machine found out about itself. More labels than fit are left out, the last first.
     pub fn handle_facts(&mut self, facts: BTreeMap<LabelKey, LabelValue>, now: Now) {
-        self.facts = facts
-            .into_iter()
-            .take(linecamp_model::limits::LABELS_PER_OWNER_MAX)
-            .collect();
-        self.settle_down(now);
+        let fitting = facts.into_iter().take(linecamp_model::limits::LABELS_PER_OWNER_MAX);
+        let facts = Some(fitting.collect());
+        if self.facts != facts {
+            self.facts = facts;
+            self.settle_down(now);
+        }
     }
 
     /// Takes what the drop-in files say.
@@ -361,11 +363,13 @@ impl Site {
                     self.outputs.push_back(SiteOutput::CollectFacts);
                     self.timers.set(Timer::Facts, now.instant + FACTS_PERIOD);
                 }
-                Timer::StoreRetry => self.retry_store(),
+                Timer::StoreRetry => {
+                    self.retry_store();
+                    self.settle_down(now);
+                }
                 Timer::Renew => self.renew(now),
             }
         }
-        self.settle_down(now);
     }
 
     /// Takes the wish of whoever runs the daemon that it stop: says goodbye to the server.
@@ -606,7 +610,11 @@ impl Site {
             Some(StatusBody::Host(host)) => host.reported.clone(),
             Some(StatusBody::Site(_)) | None => LabelSet::default(),
         };
-        let reported = reported.replaced(&self.facts, now.wall).unwrap_or_default();
+        // Before the first facts are in, an older report stays as it is.
+        let reported = match &self.facts {
+            Some(facts) => reported.replaced(facts, now.wall).unwrap_or(reported),
+            None => reported,
+        };
         let spec = state.spec.head();
         let site = StatusBody::Site(SiteStatus {
             daemon_version: self.config.daemon_version.clone(),
@@ -623,9 +631,7 @@ impl Site {
         let mut generation = state.status.head();
         let mut changes = Vec::new();
         for (key, body) in [(DocumentKey::Site, site), (gateway, host)] {
-            // Before the first facts are in, an older report stays as it is.
-            let is_early = key == gateway && self.facts.is_empty() && state.status.body(key).is_some();
-            if !is_early && state.status.body(key) != Some(&body) {
+            if state.status.body(key) != Some(&body) {
                 generation = generation.next();
                 changes.push(SiteChange::Status(
                     key,

@@ -1,1 +1,859 @@
+//! Pair: one Fleet, one Site or a few, one clock, and a network and disks that do what a test says.
+//!
+//! For stories. Time moves only when a test runs it; a year takes milliseconds. Everything is kept in
+//! order by (time, number), so a story is the same on every run.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use linecamp_model::{
+    CommandId, DialId, DocumentKey, Event, FleetChange, FromServer, Instant, JoinSecret, JoinToken, KeyFingerprint,
+    LabelInput, LabelKey, LabelPatch, LabelValue, Name, Now, Pin, Refusal, RunId, ServerAddress, SessionId, SiteChange,
+    SiteId, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+};
+
+use crate::{
+    CERTIFICATE_LIFE, Credential, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, JoinWish,
+    LinkEvent, LossReason, NewToken, Peer, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand,
+    SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, SiteRef, StoreFault,
+};
+
+/// A day.
+pub const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How many happenings a story remembers.
+const TRACE_MAX: usize = 200;
+
+const LATENCY: Duration = Duration::from_millis(20);
+const COMMIT: Duration = Duration::from_millis(2);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+const STARTED_AT: WallTime = WallTime::from_unix_millis(1_795_300_000_000);
+const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
+
+/// What is to happen.
+#[derive(Clone, Debug)]
+enum Happening {
+    DialArrives { site: usize, dial: DialId, boot: u32 },
+    AtSite(usize, LinkEvent),
+    AtFleet(SessionId, SessionEvent),
+    SiteCommitted(usize, WriteId, u32),
+    FleetCommitted(WriteId, u32),
+    IdentitySaved(usize, u32),
+    Facts(usize, u32),
+}
+
+/// What a disk does with a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskMood {
+    /// Commits it.
+    #[default]
+    Well,
+    /// Has no room for it.
+    Full,
+}
+
+/// One machine with a daemon on it.
+#[derive(Debug)]
+pub struct Node {
+    /// The machine under test.
+    pub site: Site,
+    /// What its disk does.
+    pub disk_mood: DiskMood,
+    /// Added to the true time, to make its wall clock.
+    pub clock_behind: Duration,
+    /// Why the daemon ended, if it did.
+    pub ended: Option<Refusal>,
+    /// How many times it was asked to write.
+    pub writes: u64,
+    /// Replies to commands on the spot.
+    pub replies: Vec<Result<(), SiteCommandError>>,
+    /// Facts it will report.
+    pub facts: BTreeMap<LabelKey, LabelValue>,
+    /// Labels its environment gives.
+    pub config: SiteConfig,
+    key: KeyFingerprint,
+    disk: BTreeMap<String, SiteChange>,
+    pending: BTreeMap<WriteId, Vec<SiteChange>>,
+    identity: Option<SiteIdentity>,
+    saving: Option<SiteIdentity>,
+    sessions: BTreeMap<DialId, SessionId>,
+    boot: u32,
+    is_cut: bool,
+}
+
+/// One Fleet and its sites.
+#[derive(Debug)]
+pub struct Pair {
+    /// The server's machine.
+    pub fleet: Fleet,
+    /// The sites, the first one in front.
+    pub nodes: Vec<Node>,
+    /// What the server's disk does.
+    pub fleet_disk_mood: DiskMood,
+    /// How many times the server was asked to write.
+    pub fleet_writes: u64,
+    /// Spec deltas that reached a site.
+    pub deltas_delivered: u64,
+    /// Replies to operators, by command.
+    pub replies: BTreeMap<CommandId, Result<(), FleetCommandError>>,
+    trace: VecDeque<(Duration, Happening)>,
+    fleet_disk: BTreeMap<String, FleetChange>,
+    fleet_pending: BTreeMap<WriteId, Vec<FleetChange>>,
+    fleet_boot: u32,
+    is_fleet_down: bool,
+    elapsed: Duration,
+    queue: BTreeMap<(Duration, u64), Happening>,
+    next_number: u64,
+    next_session: SessionId,
+    next_command: CommandId,
+    sessions: BTreeMap<SessionId, (usize, DialId)>,
+    seed: u64,
+    token: JoinToken,
+}
+
+/// Parses a label key, for stories.
+pub fn key(text: &str) -> LabelKey {
+    LabelKey::parse(text).expect("a story's key is valid")
+}
+
+/// Parses a name, for stories.
+pub fn name(text: &str) -> Name {
+    Name::parse(text).expect("a story's name is valid")
+}
+
+/// Names a site, for stories.
+pub fn site_ref(text: &str) -> SiteRef {
+    SiteRef {
+        environment: None,
+        name: name(text),
+    }
+}
+
+/// Makes a patch of `k=v` and `k-`, for stories.
+pub fn patch(changes: &[&str]) -> LabelPatch {
+    let (remove, set): (Vec<&str>, Vec<&str>) = changes.iter().partition(|change| change.ends_with('-'));
+    let set = LabelInput::parse_list(set).expect("a story's labels are valid").labels;
+    LabelPatch {
+        set,
+        remove: remove.iter().map(|change| key(change.trim_end_matches('-'))).collect(),
+    }
+}
+
+impl Pair {
+    /// A server with one join token, and one machine that wishes to join as `camp`.
+    pub fn new(seed: u64) -> Self {
+        let token = JoinToken {
+            id: TokenId::from_bytes([1; 8]),
+            secret: JoinSecret::from_bytes([2; 16]),
+            pin: Pin::of(b"ca"),
+        };
+        let config = FleetConfig {
+            versions: VERSIONS,
+            certificate_life: CERTIFICATE_LIFE,
+        };
+        let now = Now {
+            instant: Instant::ORIGIN,
+            wall: STARTED_AT,
+        };
+        let mut pair = Self {
+            fleet: Fleet::new(config, SavedFleet::default(), Rng::new(seed), now),
+            nodes: Vec::new(),
+            fleet_disk_mood: DiskMood::Well,
+            fleet_writes: 0,
+            deltas_delivered: 0,
+            replies: BTreeMap::new(),
+            trace: VecDeque::new(),
+            fleet_disk: BTreeMap::new(),
+            fleet_pending: BTreeMap::new(),
+            fleet_boot: 0,
+            is_fleet_down: false,
+            elapsed: Duration::ZERO,
+            queue: BTreeMap::new(),
+            next_number: 0,
+            next_session: SessionId(1),
+            next_command: CommandId(1),
+            sessions: BTreeMap::new(),
+            seed,
+            token,
+        };
+        pair.create_token(&name("default"), 10, &[]);
+        pair.add_node("camp");
+        pair
+    }
+
+    /// A server and a site named `camp` that has joined, linked and settled.
+    pub fn linked(seed: u64) -> Self {
+        let mut pair = Self::new(seed);
+        pair.run_for(Duration::from_secs(30));
+        assert!(pair.is_linked(), "a fresh site links: {}", pair.trace());
+        pair
+    }
+
+    /// Makes the story's join token anew.
+    pub fn create_token(&mut self, environment: &Name, uses: u32, labels: &[&str]) {
+        let new = NewToken {
+            id: self.token.id,
+            secret: self.token.secret.hash(),
+            environment: environment.clone(),
+            ttl: DAY,
+            uses,
+            labels: patch(labels),
+        };
+        self.operator(FleetCommand::CreateToken(new));
+    }
+
+    /// Adds a machine with a key of its own that wishes to join.
+    pub fn add_node(&mut self, wished: &str) -> usize {
+        let index = self.nodes.len();
+        let join = Some(JoinWish {
+            token: self.token.clone(),
+            name: name(wished),
+        });
+        let fingerprint = KeyFingerprint::of(&[u8::try_from(index).expect("few nodes")]);
+        self.push_node(fingerprint, None, BTreeMap::new(), join)
+    }
+
+    /// Adds a copy of the first machine's disk, as it is at this moment.
+    pub fn clone_disk(&mut self) -> usize {
+        let original = &self.nodes[0];
+        let (fingerprint, identity, disk) = (original.key, original.identity, original.disk.clone());
+        self.push_node(fingerprint, identity, disk, None)
+    }
+
+    fn push_node(
+        &mut self,
+        key: KeyFingerprint,
+        identity: Option<SiteIdentity>,
+        disk: BTreeMap<String, SiteChange>,
+        join: Option<JoinWish>,
+    ) -> usize {
+        let index = self.nodes.len();
+        let config = SiteConfig {
+            daemon_version: Text::lossy("0.1.0"),
+            versions: VERSIONS,
+            run: RunId::from_bytes([u8::try_from(index).expect("few nodes"); 8]),
+            servers: vec![ServerAddress::parse("server:443").expect("valid")],
+            labels: BTreeMap::new(),
+            join,
+        };
+        let saved = SavedSite {
+            identity,
+            records: disk.values().cloned().collect(),
+            damaged: None,
+        };
+        let site = Site::new(
+            config.clone(),
+            saved,
+            Rng::new(self.seed + index as u64 + 100),
+            self.now(),
+        );
+        self.nodes.push(Node {
+            site,
+            disk_mood: DiskMood::Well,
+            clock_behind: Duration::ZERO,
+            ended: None,
+            writes: 0,
+            replies: Vec::new(),
+            facts: BTreeMap::new(),
+            config,
+            key,
+            disk,
+            pending: BTreeMap::new(),
+            identity,
+            saving: None,
+            sessions: BTreeMap::new(),
+            boot: 0,
+            is_cut: false,
+        });
+        index
+    }
+
+    /// Returns the first site.
+    pub fn site(&self) -> &Site {
+        &self.nodes[0].site
+    }
+
+    /// Returns what the operator sees of the site named `camp`.
+    pub fn view(&self) -> SiteView {
+        self.fleet.site(&site_ref("camp"), self.now()).expect("camp is known")
+    }
+
+    /// Returns the value of one of camp's labels, as the operator sees it.
+    pub fn seen_label(&self, wanted: &str) -> Option<String> {
+        self.view()
+            .labels
+            .get(&key(wanted))
+            .map(|label| label.value.to_string())
+    }
+
+    /// Returns the value of one of camp's labels, as the site has it.
+    pub fn held_label(&self, wanted: &str) -> Option<String> {
+        self.site().label(wanted)
+    }
+
+    /// Whether the first site is linked, as it sees it itself.
+    pub fn is_linked(&self) -> bool {
+        self.is_linked_node(0)
+    }
+
+    /// Whether a site is linked, as it sees it itself.
+    pub fn is_linked_node(&self, index: usize) -> bool {
+        self.nodes[index].site.view(self.now()).link.state == linecamp_model::LinkState::Connected
+    }
+
+    /// Returns the events the operator sees.
+    pub fn events(&self) -> Vec<Event> {
+        self.fleet
+            .events(0, None, 10_000)
+            .into_iter()
+            .map(|view| view.event)
+            .collect()
+    }
+
+    /// Returns the time.
+    pub fn now(&self) -> Now {
+        Now {
+            instant: Instant::after_origin(self.elapsed),
+            wall: STARTED_AT + self.elapsed,
+        }
+    }
+
+    fn now_at(&self, index: usize) -> Now {
+        let now = self.now();
+        let behind = u64::try_from(self.nodes[index].clock_behind.as_millis()).unwrap_or(u64::MAX);
+        Now {
+            wall: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(behind)),
+            ..now
+        }
+    }
+
+    /// Asks something of the server and returns under which number.
+    pub fn operator(&mut self, command: FleetCommand) -> CommandId {
+        let id = self.next_command;
+        self.next_command = id.next();
+        self.fleet.handle_command(id, command, self.now());
+        id
+    }
+
+    /// Asks something of the server, runs on until it has answered, and returns the answer.
+    pub fn ask(&mut self, command: FleetCommand) -> Result<(), FleetCommandError> {
+        let id = self.operator(command);
+        for _ in 0..1000 {
+            if let Some(reply) = self.replies.remove(&id) {
+                return reply;
+            }
+            self.step();
+        }
+        panic!("no reply to {id}: {}", self.trace());
+    }
+
+    /// Asks something on the spot.
+    pub fn on_the_spot(&mut self, command: SiteCommand) {
+        let now = self.now_at(0);
+        self.nodes[0].site.handle_command(CommandId(1), command, now);
+    }
+
+    /// Cuts the network of one site: nothing arrives, on either side; both notice after the idle timeout.
+    pub fn cut(&mut self, index: usize) {
+        self.nodes[index].is_cut = true;
+        let lost: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, (node, _))| *node == index)
+            .map(|(s, (_, d))| (*s, *d))
+            .collect();
+        for (session, dial) in lost {
+            self.sessions.remove(&session);
+            self.nodes[index].sessions.remove(&dial);
+            let reason = LossReason::Failed(Text::lossy("the server fell silent"));
+            self.after(IDLE_TIMEOUT, Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
+            self.after(
+                IDLE_TIMEOUT,
+                Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))),
+            );
+        }
+    }
+
+    /// Mends the network of one site.
+    pub fn heal(&mut self, index: usize) {
+        self.nodes[index].is_cut = false;
+    }
+
+    /// Kills the first site's daemon at this very moment, and starts it from its disk.
+    pub fn crash_site(&mut self) {
+        self.crash_node(0);
+    }
+
+    /// Kills a site's daemon at this very moment, and starts it from its disk.
+    pub fn crash_node(&mut self, index: usize) {
+        let now = self.now_at(index);
+        let lost: Vec<_> = self.nodes[index].sessions.values().copied().collect();
+        for session in lost {
+            self.sessions.remove(&session);
+            self.after(
+                IDLE_TIMEOUT,
+                Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))),
+            );
+        }
+        let seed = self.seed + u64::from(self.nodes[index].boot) + 1_000;
+        let node = &mut self.nodes[index];
+        node.boot += 1;
+        node.pending.clear();
+        node.sessions.clear();
+        node.saving = None;
+        node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
+        let records = node.disk.values().cloned().collect();
+        let saved = SavedSite {
+            identity: node.identity,
+            records,
+            damaged: None,
+        };
+        node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
+    }
+
+    /// Kills the server at this very moment, and starts it from its disk.
+    pub fn crash_fleet(&mut self) {
+        self.stop_fleet();
+        self.start_fleet();
+    }
+
+    /// Kills the server at this very moment. Its sites notice after the idle timeout.
+    pub fn stop_fleet(&mut self) {
+        self.is_fleet_down = true;
+        self.fleet_boot += 1;
+        self.fleet_pending.clear();
+        for (_, (index, dial)) in std::mem::take(&mut self.sessions) {
+            self.nodes[index].sessions.remove(&dial);
+            let reason = LossReason::Failed(Text::lossy("the server fell silent"));
+            self.after(IDLE_TIMEOUT, Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
+        }
+    }
+
+    /// Starts the server from its disk.
+    pub fn start_fleet(&mut self) {
+        self.is_fleet_down = false;
+        let config = FleetConfig {
+            versions: VERSIONS,
+            certificate_life: CERTIFICATE_LIFE,
+        };
+        let saved = SavedFleet {
+            records: self.fleet_disk.values().cloned().collect(),
+        };
+        self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.now());
+    }
+
+    /// Puts the server's disk back to what it was, as somebody does who restores a backup.
+    pub fn restore_fleet(&mut self, backup: BTreeMap<String, FleetChange>) {
+        self.stop_fleet();
+        self.fleet_disk = backup;
+        self.start_fleet();
+    }
+
+    /// Returns what is on the server's disk.
+    pub fn backup_fleet(&self) -> BTreeMap<String, FleetChange> {
+        self.fleet_disk.clone()
+    }
+
+    /// Takes everything off a site's disk but its identity, as a damaged database does, and restarts it.
+    pub fn lose_site_database(&mut self) {
+        self.nodes[0].disk.clear();
+        self.crash_site();
+    }
+
+    /// Runs for a while.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.elapsed + time;
+        self.perform();
+        while self.next_moment().is_some_and(|moment| moment <= end) {
+            self.step();
+        }
+        self.elapsed = end;
+        self.perform();
+    }
+
+    /// Does the next thing that is due, and all that follows from it at once.
+    pub fn step(&mut self) {
+        self.perform();
+        let Some(moment) = self.next_moment() else { return };
+        self.elapsed = self.elapsed.max(moment);
+        match self.queue.first_key_value() {
+            Some(((due, _), _)) if *due <= self.elapsed => {
+                let (_, happening) = self.queue.pop_first().expect("looked at a moment ago");
+                self.trace.push_back((self.elapsed, happening.clone()));
+                self.happen(happening);
+            }
+            Some(_) | None => self.ring(),
+        }
+        if TRACE_MAX < self.trace.len() {
+            self.trace.pop_front();
+        }
+        self.perform();
+    }
+
+    /// Returns what happened last, in words, for a story that failed.
+    pub fn trace(&self) -> String {
+        self.trace
+            .iter()
+            .map(|(at, happening)| format!("{at:?} {happening:?}\n"))
+            .collect()
+    }
+
+    fn next_moment(&self) -> Option<Duration> {
+        let queued = self.queue.keys().next().map(|(due, _)| *due);
+        let sites = self.nodes.iter().filter(|node| node.ended.is_none());
+        let sites = sites
+            .filter_map(|node| node.site.next_deadline())
+            .map(|(due, _)| due.since_origin());
+        let fleet = self
+            .fleet
+            .next_deadline()
+            .filter(|_| !self.is_fleet_down)
+            .map(|(due, _)| due.since_origin());
+        queued.into_iter().chain(sites).chain(fleet).min()
+    }
+
+    fn ring(&mut self) {
+        for index in 0..self.nodes.len() {
+            let now = self.now_at(index);
+            let node = &mut self.nodes[index];
+            if node.ended.is_none() && node.site.next_deadline().is_some_and(|(due, _)| due <= now.instant) {
+                node.site.handle_timeout(now);
+                return;
+            }
+        }
+        self.fleet.handle_timeout(self.now());
+    }
+
+    fn after(&mut self, delay: Duration, happening: Happening) {
+        self.queue.insert((self.elapsed + delay, self.next_number), happening);
+        self.next_number += 1;
+    }
+
+    fn perform(&mut self) {
+        loop {
+            let mut is_quiet = true;
+            for index in 0..self.nodes.len() {
+                while let Some(output) = self.nodes[index].site.poll_output() {
+                    is_quiet = false;
+                    self.perform_site(index, output);
+                }
+            }
+            while let Some(output) = self.fleet.poll_output() {
+                is_quiet = false;
+                self.perform_fleet(output);
+            }
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    fn perform_site(&mut self, index: usize, output: SiteOutput) {
+        let boot = self.nodes[index].boot;
+        match output {
+            SiteOutput::Dial(dial) => self.after(
+                LATENCY,
+                Happening::DialArrives {
+                    site: index,
+                    dial: dial.dial,
+                    boot,
+                },
+            ),
+            SiteOutput::Send { dial, message } => {
+                if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
+                    self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Received(message)));
+                }
+            }
+            SiteOutput::Hangup { dial, refusal } => {
+                if let Some(session) = self.nodes[index].sessions.remove(&dial) {
+                    self.sessions.remove(&session);
+                    self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Closed(refusal.text)));
+                }
+            }
+            SiteOutput::Persist { write, changes } => {
+                self.nodes[index].writes += u64::from(!changes.is_empty());
+                self.nodes[index].pending.insert(write, changes);
+                self.after(COMMIT, Happening::SiteCommitted(index, write, boot));
+            }
+            SiteOutput::ResumeStore(_) => {}
+            SiteOutput::SaveIdentity(grant) => {
+                self.nodes[index].saving =
+                    Some(identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate));
+                self.after(COMMIT, Happening::IdentitySaved(index, boot));
+            }
+            SiteOutput::CollectFacts => self.after(COMMIT, Happening::Facts(index, boot)),
+            SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
+            SiteOutput::Forget(refusal) => {
+                let node = &mut self.nodes[index];
+                node.identity = None;
+                node.disk.clear();
+                node.ended = Some(refusal);
+            }
+            SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
+        }
+    }
+
+    fn perform_fleet(&mut self, output: FleetOutput) {
+        let boot = self.fleet_boot;
+        match output {
+            FleetOutput::Send { session, message } => self.tell_site(session, message),
+            FleetOutput::Issue { session, request } => {
+                let grant = linecamp_model::IdentityGrant {
+                    name: request.name,
+                    environment: request.environment,
+                    certificate: certificate_of(request.not_before, request.not_after),
+                    authorities: vec![b"ca".to_vec()],
+                };
+                self.tell_site(session, FromServer::Identity(grant));
+            }
+            FleetOutput::Hangup { session, refusal } => {
+                if let Some((index, dial)) = self.sessions.remove(&session) {
+                    self.nodes[index].sessions.remove(&dial);
+                    self.after(
+                        LATENCY,
+                        Happening::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))),
+                    );
+                }
+                self.after(
+                    Duration::ZERO,
+                    Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("closed here"))),
+                );
+            }
+            FleetOutput::Persist { write, changes } => {
+                self.fleet_writes += u64::from(!changes.is_empty());
+                self.fleet_pending.insert(write, changes);
+                self.after(COMMIT, Happening::FleetCommitted(write, boot));
+            }
+            FleetOutput::ResumeStore(_) => {}
+            FleetOutput::Reply { command, result } => {
+                self.replies.insert(command, result);
+            }
+        }
+    }
+
+    fn tell_site(&mut self, session: SessionId, message: FromServer) {
+        if let Some((index, dial)) = self.sessions.get(&session).copied() {
+            self.after(LATENCY, Happening::AtSite(index, LinkEvent::Received(dial, message)));
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let now = self.now();
+        match happening {
+            Happening::DialArrives { site, dial, boot } if boot == self.nodes[site].boot => self.connect(site, dial),
+            Happening::AtSite(index, event) => self.at_site(index, event),
+            Happening::AtFleet(session, event) => {
+                if !self.is_fleet_down {
+                    self.fleet.handle_session(session, event, now);
+                }
+            }
+            Happening::SiteCommitted(index, write, boot) if boot == self.nodes[index].boot => {
+                self.site_committed(index, write);
+            }
+            Happening::FleetCommitted(write, boot) if boot == self.fleet_boot => self.fleet_committed(write),
+            Happening::IdentitySaved(index, boot) if boot == self.nodes[index].boot => {
+                let at = self.now_at(index);
+                let node = &mut self.nodes[index];
+                node.identity = node.saving.take();
+                node.config.join = None;
+                if let Some(identity) = node.identity {
+                    node.site.handle_identity_saved(Ok(identity), at);
+                }
+            }
+            Happening::Facts(index, boot) if boot == self.nodes[index].boot => {
+                let facts = self.nodes[index].facts.clone();
+                let at = self.now_at(index);
+                self.nodes[index].site.handle_facts(facts, at);
+            }
+            Happening::DialArrives { .. }
+            | Happening::SiteCommitted(..)
+            | Happening::FleetCommitted(..)
+            | Happening::IdentitySaved(..)
+            | Happening::Facts(..) => {}
+        }
+    }
+
+    fn at_site(&mut self, index: usize, event: LinkEvent) {
+        let now = self.now_at(index);
+        let dial = match &event {
+            LinkEvent::Dialed(dial) | LinkEvent::Received(dial, _) | LinkEvent::Lost(dial, _) => *dial,
+        };
+        // What was under way when the line was cut does not arrive; the loss itself does.
+        let is_lost = matches!(event, LinkEvent::Lost(..));
+        let node = &mut self.nodes[index];
+        if node.ended.is_some() || (!is_lost && !node.sessions.contains_key(&dial)) {
+            return;
+        }
+        if matches!(event, LinkEvent::Received(_, FromServer::Spec(_))) {
+            self.deltas_delivered += 1;
+        }
+        node.site.handle_link(event, now);
+    }
+
+    fn site_committed(&mut self, index: usize, write: WriteId) {
+        let now = self.now_at(index);
+        let node = &mut self.nodes[index];
+        let Some(changes) = node.pending.remove(&write) else {
+            return;
+        };
+        match node.disk_mood {
+            DiskMood::Well => {
+                for change in changes {
+                    keep(
+                        &mut node.disk,
+                        change_key(&change),
+                        change.clone(),
+                        is_site_removal(&change),
+                    );
+                }
+                node.site.handle_persisted(write, now);
+            }
+            DiskMood::Full => {
+                node.pending.clear();
+                node.site.handle_persist_failed(write, StoreFault::DiskFull, now);
+            }
+        }
+    }
+
+    fn fleet_committed(&mut self, write: WriteId) {
+        let now = self.now();
+        let Some(changes) = self.fleet_pending.remove(&write) else {
+            return;
+        };
+        match self.fleet_disk_mood {
+            DiskMood::Well => {
+                for change in changes {
+                    keep(
+                        &mut self.fleet_disk,
+                        fleet_change_key(&change),
+                        change.clone(),
+                        is_fleet_removal(&change),
+                    );
+                }
+                self.fleet.handle_persisted(write, now);
+            }
+            DiskMood::Full => {
+                self.fleet_pending.clear();
+                self.fleet.handle_persist_failed(write, StoreFault::DiskFull, now);
+            }
+        }
+    }
+
+    fn connect(&mut self, index: usize, dial: DialId) {
+        let now = self.now();
+        let node = &self.nodes[index];
+        if node.is_cut || self.is_fleet_down {
+            let reason = LossReason::Failed(Text::lossy("server:443 did not answer"));
+            self.after(
+                Duration::from_secs(10),
+                Happening::AtSite(index, LinkEvent::Lost(dial, reason)),
+            );
+            return;
+        }
+        let credential = match node.identity {
+            None => Credential::SelfMade,
+            Some(identity) if now.wall <= identity.not_after => Credential::Issued,
+            Some(_) => Credential::Expired,
+        };
+        let peer = Peer {
+            fingerprint: node.key,
+            credential,
+            address: Text::lossy(&format!("10.0.0.{index}:7000")),
+        };
+        let session = self.next_session;
+        self.next_session = session.next();
+        self.sessions.insert(session, (index, dial));
+        self.nodes[index].sessions.insert(dial, session);
+        self.fleet.handle_session(session, SessionEvent::Opened(peer), now);
+        self.after(LATENCY, Happening::AtSite(index, LinkEvent::Dialed(dial)));
+    }
+}
+
+fn keep<C>(disk: &mut BTreeMap<String, C>, key: String, change: C, is_removal: bool) {
+    if is_removal {
+        disk.remove(&key);
+    } else {
+        disk.insert(key, change);
+    }
+}
+
+fn change_key(change: &SiteChange) -> String {
+    match change {
+        SiteChange::Origin(_) => "origin".to_owned(),
+        SiteChange::Spec(key, _) => format!("spec {}", document_key(*key)),
+        SiteChange::Status(key, _) => format!("status {}", document_key(*key)),
+        SiteChange::LocalLabels(level, _) => format!("labels {level}"),
+        SiteChange::Event(seq, _) => format!("event {seq:020}"),
+    }
+}
+
+fn is_site_removal(change: &SiteChange) -> bool {
+    match change {
+        SiteChange::Origin(body) => body.is_none(),
+        SiteChange::Spec(_, body) => body.is_none(),
+        SiteChange::Status(_, body) => body.is_none(),
+        SiteChange::LocalLabels(_, body) => body.is_none(),
+        SiteChange::Event(_, body) => body.is_none(),
+    }
+}
+
+fn fleet_change_key(change: &FleetChange) -> String {
+    match change {
+        FleetChange::Origin(_) => "origin".to_owned(),
+        FleetChange::Environment(name, _) => format!("environment {name}"),
+        FleetChange::ApiKey(hash, _) => format!("key {hash}"),
+        FleetChange::Token(id, _) => format!("token {id}"),
+        FleetChange::TokenUse(id, site, _) => format!("use {id} {site}"),
+        FleetChange::Site(id, _) => format!("site {id}"),
+        FleetChange::Spec(id, key, _) => format!("spec {id} {}", document_key(*key)),
+        FleetChange::Status(id, key, _) => format!("status {id} {}", document_key(*key)),
+        FleetChange::Mark(id, _) => format!("mark {id}"),
+        FleetChange::Event(seq, _) => format!("event {seq:020}"),
+        FleetChange::Departed(key, _) => format!("departed {key}"),
+    }
+}
+
+fn is_fleet_removal(change: &FleetChange) -> bool {
+    match change {
+        FleetChange::Origin(body) => body.is_none(),
+        FleetChange::Environment(_, body) => body.is_none(),
+        FleetChange::ApiKey(_, body) => body.is_none(),
+        FleetChange::Token(_, body) => body.is_none(),
+        FleetChange::TokenUse(_, _, body) => body.is_none(),
+        FleetChange::Site(_, body) => body.is_none(),
+        FleetChange::Spec(_, _, body) => body.is_none(),
+        FleetChange::Status(_, _, body) => body.is_none(),
+        FleetChange::Mark(_, body) => body.is_none(),
+        FleetChange::Event(_, body) => body.is_none(),
+        FleetChange::Departed(_, body) => body.is_none(),
+    }
+}
+
+fn document_key(key: DocumentKey) -> String {
+    match key {
+        DocumentKey::Site => "site".to_owned(),
+        DocumentKey::Host(id) => format!("host {id}"),
+    }
+}
+
+fn certificate_of(not_before: WallTime, not_after: WallTime) -> Vec<u8> {
+    [
+        not_before.unix_millis().to_be_bytes(),
+        not_after.unix_millis().to_be_bytes(),
+    ]
+    .concat()
+}
+
+fn identity_of(site: SiteId, certificate: &[u8]) -> SiteIdentity {
+    let at = |from: usize| {
+        let bytes = certificate[from..from + 8]
+            .try_into()
+            .expect("a story's certificate is 16 bytes");
+        WallTime::from_unix_millis(u64::from_be_bytes(bytes))
+    };
+    SiteIdentity {
+        site,
+        not_before: at(0),
+        not_after: at(8),
+    }
+}

@@ -25,7 +25,7 @@ pub const SELECTOR_TERMS_MAX: usize = 32;
 pub const SELECTOR_BYTES_MAX: usize = 2048;
 
 /// Hosts of one site, its gateway included: "one to five small machines", with room. More are refused.
-pub const HOSTS_PER_SITE_MAX: usize = 32;
+pub const HOSTS_PER_SITE_MAX: usize = 16;
 
 /// Server addresses a site tries in turn. More are refused.
 pub const SERVERS_PER_SITE_MAX: usize = 8;
@@ -33,8 +33,8 @@ pub const SERVERS_PER_SITE_MAX: usize = 8;
 /// Bytes of a server address `host:port`: a DNS name's 253 and a port. A longer one is refused.
 pub const SERVER_ADDRESS_BYTES_MAX: usize = 260;
 
-/// Bytes of a message from a peer that proved its place: the whole spec of a site fits
-/// (`HOSTS_PER_SITE_MAX` hosts, each with one owner's labels: about 0.8 MB). A longer one costs the session.
+/// Bytes of a message from a peer that proved its place: the whole status of a site fits
+/// (`HOSTS_PER_SITE_MAX` hosts, each with two owners' labels: about 0.85 MB). A longer one costs the session.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes of a peer's first message. A greeting or a join with all its labels fits; a longer one costs the session.

@@ -20,6 +20,9 @@ pub const REDIAL_SPREAD_DEFAULT: Duration = Duration::from_secs(1);
 /// The ceiling of all redials. A site asks at least this often, so it is back a minute after its server is.
 pub const REDIAL_MAX: Duration = Duration::from_secs(60);
 
+/// The longest slot a server can hand out: it cannot send a site away for more than a day.
+pub const RETRY_SLOT_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// How often facts are collected. They are sent only when they change.
 pub const FACTS_PERIOD: Duration = Duration::from_secs(60);
 

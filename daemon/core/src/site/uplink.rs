@@ -20,7 +20,7 @@ use std::time::Duration;
 use linecamp_model::{DialId, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime};
 
 use super::Timer;
-use super::config::{DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_SPREAD_DEFAULT};
+use super::config::{DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX};
 use crate::backoff::Backoff;
 use crate::rng::Rng;
 use crate::timers::Timers;
@@ -156,7 +156,10 @@ impl Uplink {
             self.since = now.wall;
         }
         let (text, slot) = match reason {
-            LossReason::Closed(refusal) => (Text::lossy(&refusal.to_string()), refusal.retry_after),
+            LossReason::Closed(refusal) => (
+                Text::lossy(&refusal.to_string()),
+                refusal.retry_after.map(|slot| slot.min(RETRY_SLOT_MAX)),
+            ),
             LossReason::Failed(text) => (text.clone(), None),
         };
         let is_refused = matches!(reason, LossReason::Closed(refusal) if refusal.code.is_final_for_join());

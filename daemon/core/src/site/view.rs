@@ -1,5 +1,7 @@
 //! What a site shows on the spot, also while the server is away.
 
+use std::collections::BTreeMap;
+
 use linecamp_model::{
     DocumentKey, EffectiveLabels, HostSpec, LinkState, LinkView, LocalHostView, LocalView, Now, Origin, OwnedLabels,
     SiteSpec, SpecBody, StatusBody, Text, WallTime, Why, effective, effective_of_site,
@@ -79,7 +81,7 @@ impl Site {
             ),
             part(
                 "facts",
-                format!("{} known", self.facts.len()),
+                format!("{} known", self.facts.as_ref().map_or(0, BTreeMap::len)),
                 self.next_of(&[Timer::Facts], "collects facts", now),
             ),
             part(

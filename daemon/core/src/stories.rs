@@ -1,0 +1,7 @@
+//! What must be true of a site and its server together, told as stories about a [`Pair`](crate::testing::Pair).
+
+mod faults;
+mod identity;
+mod join;
+mod labels;
+mod life;

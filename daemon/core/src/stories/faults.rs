@@ -1,0 +1,169 @@
+//! Disks that are full or lost, backups, and clocks that are wrong.
+
+use std::time::Duration;
+
+use linecamp_model::{ConditionKind, EventKind, Level};
+
+use crate::testing::{DAY, DiskMood, Pair, patch, site_ref};
+use crate::{FleetCommand, FleetCommandError, SiteCommand, SiteCommandError, StoreFault, Subject};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn assign(labels: &[&str]) -> FleetCommand {
+    FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(labels))
+}
+
+#[test]
+fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
+    let mut pair = Pair::linked(1);
+    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.ask(assign(&["rack=r7"])).expect("the server has room");
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    pair.run_for(10 * MINUTE);
+    assert_eq!(
+        pair.nodes[0].replies,
+        [Err(SiteCommandError::Store(StoreFault::DiskFull))]
+    );
+    assert_eq!(pair.held_label("rack"), None, "what could not be kept does not hold");
+    assert_ne!(
+        pair.view().spec_generation,
+        pair.view().applied_generation,
+        "and is not acknowledged"
+    );
+    let conditions = pair.site().view(pair.now()).conditions;
+    assert!(
+        conditions
+            .iter()
+            .any(|condition| condition.kind == ConditionKind::DiskFull)
+    );
+    assert!(pair.is_linked(), "the link stays");
+    let before = pair.nodes[0].writes;
+    pair.run_for(10 * MINUTE);
+    assert!(pair.nodes[0].writes - before < 100, "and the disk is not hammered");
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(2 * MINUTE);
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert!(pair.site().view(pair.now()).conditions.is_empty());
+}
+
+#[test]
+fn a_full_disk_at_the_server_refuses_and_keeps_the_fleet_linked() {
+    let mut pair = Pair::linked(2);
+    pair.fleet_disk_mood = DiskMood::Full;
+    assert_eq!(
+        pair.ask(assign(&["rack=r7"])),
+        Err(FleetCommandError::Store(StoreFault::DiskFull))
+    );
+    assert_eq!(pair.seen_label("rack"), None);
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    let late = pair.add_node("late");
+    pair.run_for(10 * MINUTE);
+    assert!(pair.is_linked());
+    assert_eq!(pair.seen_label("door"), None, "not kept, so not shown");
+    pair.fleet_disk_mood = DiskMood::Well;
+    pair.run_for(10 * MINUTE);
+    assert_eq!(pair.seen_label("door").as_deref(), Some("3"));
+    assert!(pair.is_linked_node(late), "and who wanted to join has joined");
+}
+
+#[test]
+fn a_lost_site_database_is_filled_again_from_the_server() {
+    let mut pair = Pair::linked(3);
+    pair.ask(assign(&["rack=r7"])).expect("assigned");
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    pair.run_for(MINUTE);
+    pair.lose_site_database();
+    assert_eq!(pair.held_label("rack"), None);
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert_eq!(
+        pair.seen_label("door"),
+        None,
+        "what only the site knew is gone, and the server says so"
+    );
+    assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
+}
+
+#[test]
+fn a_server_restored_from_a_backup_wins_over_what_it_forgot() {
+    let mut pair = Pair::linked(4);
+    let backup = pair.backup_fleet();
+    for rack in ["rack=r1", "rack=r2", "rack=r3"] {
+        pair.ask(assign(&[rack])).expect("assigned");
+    }
+    pair.run_for(MINUTE);
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r3"));
+    pair.restore_fleet(backup);
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked());
+    assert_eq!(pair.held_label("rack"), None, "the site follows the server's word");
+    pair.ask(assign(&["rack=r9"])).expect("assigned");
+    pair.run_for(MINUTE);
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r9"));
+}
+
+#[test]
+fn a_site_that_booted_in_1970_links_and_says_that_its_clock_is_wrong() {
+    let mut pair = Pair::new(5);
+    pair.nodes[0].clock_behind = Duration::from_secs(60 * 365 * 24 * 3600);
+    pair.crash_site();
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked());
+    let conditions = pair.view().conditions;
+    assert!(
+        conditions.iter().any(|one| one.kind == ConditionKind::ClockSkew),
+        "{conditions:?}"
+    );
+    pair.run_for(60 * DAY);
+    assert_eq!(pair.view().recoveries, 0, "renewal goes by the server's clock");
+}
+
+#[test]
+fn events_of_a_long_time_in_the_dark_are_bounded_and_the_loss_is_counted() {
+    let mut pair = Pair::linked(6);
+    pair.cut(0);
+    pair.run_for(MINUTE);
+    for value in 0..1_500 {
+        pair.on_the_spot(SiteCommand::PatchLabels(
+            Level::Site,
+            patch(&[&format!("door={value}")]),
+        ));
+        pair.run_for(Duration::from_secs(1));
+    }
+    let view = pair.site().view(pair.now());
+    assert_eq!(view.outbox_events, 1_000);
+    assert!(500 <= view.events_dropped);
+    pair.heal(0);
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.site().view(pair.now()).outbox_events, 0);
+    assert_eq!(pair.seen_label("door").as_deref(), Some("1499"));
+    let kept = pair
+        .events()
+        .iter()
+        .filter(|event| event.kind == EventKind::LabelsSetLocally)
+        .count();
+    assert!(
+        (1..=200).contains(&kept),
+        "the server keeps its own bound for one site: {kept}"
+    );
+}
+
+#[test]
+fn a_site_lives_for_a_week_without_its_server() {
+    let mut pair = Pair::linked(7);
+    pair.stop_fleet();
+    pair.run_for(DAY);
+    pair.crash_site();
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&["door=3"])));
+    pair.run_for(6 * DAY);
+    assert_eq!(pair.nodes[0].replies, [Ok(())]);
+    assert_eq!(
+        pair.site().view(pair.now()).name.expect("from its cache").as_str(),
+        "camp"
+    );
+    pair.start_fleet();
+    pair.run_for(2 * MINUTE);
+    assert!(pair.is_linked());
+    let host = pair.fleet.host(&site_ref("camp"), pair.now()).expect("known");
+    assert!(host.labels.keys().any(|key| key.as_str() == "door"));
+}

@@ -1,0 +1,172 @@
+//! Joining.
+
+use std::time::Duration;
+
+use linecamp_model::{EventKind, LinkState, Phase, RefusalCode, VersionRange};
+
+use crate::testing::{DAY, Pair, name, site_ref};
+use crate::{EnvironmentEdit, FleetCommand};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn refused(pair: &Pair, index: usize) -> Option<RefusalCode> {
+    pair.nodes[index].ended.as_ref().map(|refusal| refusal.code)
+}
+
+#[test]
+fn a_site_joins_links_and_is_active() {
+    let mut pair = Pair::new(1);
+    pair.create_token(&name("default"), 1, &["region=eu"]);
+    pair.run_for(MINUTE);
+    let view = pair.view();
+    assert_eq!((view.phase, view.link.state), (Phase::Active, LinkState::Connected));
+    assert_eq!(view.hosts[0].phase, Phase::Active);
+    assert_eq!(view.spec_generation, view.converged_generation);
+    assert_eq!(
+        pair.held_label("region").as_deref(),
+        Some("eu"),
+        "labels of the token are assigned"
+    );
+    assert!(pair.events().iter().any(|event| event.kind == EventKind::SiteJoined));
+}
+
+/// The answer is lost at every single step of a join with a token of one use: it is still one site.
+#[test]
+fn a_lost_answer_to_a_join_is_harmless() {
+    for steps in 1..60 {
+        let mut pair = Pair::new(steps);
+        pair.create_token(&name("default"), 1, &[]);
+        for _ in 0..steps {
+            pair.step();
+        }
+        pair.cut(0);
+        pair.run_for(MINUTE);
+        pair.heal(0);
+        pair.run_for(10 * MINUTE);
+        assert!(pair.is_linked(), "after {steps} steps: {}", pair.trace());
+        assert_eq!(pair.fleet.sites(&crate::SiteFilter::default(), pair.now()).len(), 1);
+    }
+}
+
+/// The daemon, and then the server, is killed at every single step of a join.
+#[test]
+fn a_join_survives_a_crash_at_every_step() {
+    for steps in 1..60 {
+        for kill in [Pair::crash_site, Pair::crash_fleet] {
+            let mut pair = Pair::new(steps);
+            pair.create_token(&name("default"), 1, &[]);
+            pair.run_for(Duration::from_millis(5));
+            for _ in 0..steps {
+                pair.step();
+            }
+            kill(&mut pair);
+            pair.run_for(10 * MINUTE);
+            assert!(pair.is_linked(), "after {steps} steps: {}", pair.trace());
+            assert_eq!(
+                pair.view().phase,
+                Phase::Active,
+                "after {steps} steps: {} {:?}",
+                pair.trace(),
+                pair.view()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_token_that_does_not_work_says_why() {
+    type Spoil = fn(&mut Pair);
+    let check = |spoil: Spoil, code| {
+        let mut pair = Pair::new(3);
+        spoil(&mut pair);
+        let late = pair.add_node("other");
+        pair.run_for(10 * MINUTE);
+        assert_eq!(refused(&pair, late), Some(code), "{}", pair.trace());
+    };
+    check(
+        |pair| {
+            pair.create_token(&name("default"), 1, &[]);
+            pair.run_for(MINUTE);
+        },
+        RefusalCode::TokenUsedUp,
+    );
+    check(|pair| pair.run_for(2 * DAY), RefusalCode::TokenExpired);
+    check(
+        |pair| {
+            pair.run_for(MINUTE);
+            let token = pair.fleet.tokens(pair.now())[0].id;
+            pair.ask(FleetCommand::RevokeToken(token)).expect("revoked");
+        },
+        RefusalCode::TokenRevoked,
+    );
+    check(
+        |pair| {
+            pair.run_for(MINUTE);
+            pair.crash_fleet();
+            let other = crate::NewToken {
+                id: pair.fleet.tokens(pair.now())[0].id,
+                secret: linecamp_model::SecretHash::of(b"another secret"),
+                environment: name("default"),
+                ttl: DAY * 30,
+                uses: 9,
+                labels: Default::default(),
+            };
+            pair.ask(FleetCommand::CreateToken(other)).expect("created");
+        },
+        RefusalCode::TokenUnknown,
+    );
+}
+
+#[test]
+fn a_name_belongs_to_one_site_of_an_environment() {
+    let mut pair = Pair::linked(4);
+    let second = pair.add_node("camp");
+    pair.run_for(MINUTE);
+    assert_eq!(refused(&pair, second), Some(RefusalCode::NameTaken));
+    assert!(pair.is_linked(), "the first one is not touched");
+}
+
+#[test]
+fn revoking_a_token_touches_nobody_who_joined() {
+    let mut pair = Pair::linked(5);
+    let token = pair.fleet.tokens(pair.now())[0].id;
+    pair.ask(FleetCommand::RevokeToken(token)).expect("revoked");
+    pair.ask(FleetCommand::RevokeToken(token)).expect("twice is no error");
+    pair.crash_site();
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked());
+}
+
+#[test]
+fn where_approval_is_required_a_site_waits_for_it() {
+    let mut pair = Pair::new(6);
+    let edit = EnvironmentEdit {
+        approval: Some(true),
+        ..EnvironmentEdit::default()
+    };
+    pair.operator(FleetCommand::EditEnvironment(name("default"), edit));
+    pair.run_for(MINUTE);
+    assert_eq!(pair.view().phase, Phase::Pending);
+    assert!(
+        pair.view()
+            .waits_for
+            .expect("says what for")
+            .as_str()
+            .contains("accept")
+    );
+    pair.ask(FleetCommand::Accept(site_ref("camp"))).expect("accepted");
+    pair.run_for(MINUTE);
+    assert_eq!(pair.view().phase, Phase::Active);
+}
+
+#[test]
+fn no_common_protocol_version_names_the_side_to_upgrade() {
+    let mut pair = Pair::new(7);
+    let late = pair.add_node("late");
+    pair.nodes[late].config.versions = VersionRange { min: 2, max: 3 };
+    pair.crash_node(late);
+    pair.run_for(MINUTE);
+    let refusal = pair.nodes[late].ended.clone().expect("refused");
+    assert_eq!(refusal.code, RefusalCode::NoCommonVersion);
+    assert!(refusal.text.as_str().contains("upgrade the server"), "{refusal}");
+}

@@ -1,0 +1,197 @@
+//! Labels, both ways.
+
+use std::time::Duration;
+
+use linecamp_model::{LabelValue, Level, Owner};
+
+use crate::testing::{DAY, Pair, key, patch, site_ref};
+use crate::{FleetCommand, FleetCommandError, SiteCommand, Subject};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn assign(labels: &[&str]) -> FleetCommand {
+    FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(labels))
+}
+
+fn settled(pair: &Pair) -> bool {
+    let view = pair.view();
+    view.spec_generation == view.converged_generation && pair.is_linked()
+}
+
+/// The first story: from the operator to the site, durable on both sides, and known to be.
+#[test]
+fn a_label_assigned_centrally_is_soon_held_at_the_site() {
+    let mut pair = Pair::linked(1);
+    pair.ask(assign(&["rack=r7"])).expect("assigned");
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert!(settled(&pair), "the operator sees that it converged");
+    pair.crash_site();
+    assert_eq!(
+        pair.held_label("rack").as_deref(),
+        Some("r7"),
+        "it is on the site's disk"
+    );
+}
+
+/// The link is cut at every single step of the story; the same steps run later, and there is no other path.
+#[test]
+fn a_label_arrives_although_the_link_is_cut_at_any_step() {
+    for steps in 0..40 {
+        let mut pair = Pair::linked(2);
+        pair.operator(assign(&["rack=r7"]));
+        for _ in 0..steps {
+            pair.step();
+        }
+        pair.cut(0);
+        pair.run_for(10 * MINUTE);
+        pair.heal(0);
+        pair.run_for(3 * MINUTE);
+        assert_eq!(
+            pair.held_label("rack").as_deref(),
+            Some("r7"),
+            "after {steps} steps: {}",
+            pair.trace()
+        );
+        assert!(settled(&pair), "after {steps} steps");
+    }
+}
+
+/// Either side is killed at every single step: what was acknowledged is never lost, and all converges.
+#[test]
+fn nothing_acknowledged_is_lost_in_a_crash_at_any_step() {
+    for steps in 0..40 {
+        for kill in [Pair::crash_site, Pair::crash_fleet] {
+            let mut pair = Pair::linked(3);
+            let first = pair.operator(assign(&["rack=r7"]));
+            pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+            for _ in 0..steps {
+                pair.step();
+            }
+            let (assigned, set) = (pair.replies.contains_key(&first), !pair.nodes[0].replies.is_empty());
+            kill(&mut pair);
+            pair.run_for(10 * MINUTE);
+            assert!(settled(&pair), "after {steps} steps: {}", pair.trace());
+            assert_eq!(pair.held_label("rack"), pair.seen_label("rack"), "both sides agree");
+            assert_eq!(pair.held_label("door"), pair.seen_label("door"), "both sides agree");
+            assert!(
+                !assigned || pair.seen_label("rack").is_some(),
+                "acknowledged to the operator: {steps}"
+            );
+            assert!(
+                !set || pair.seen_label("door").is_some(),
+                "acknowledged on the spot: {steps}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_label_set_offline_arrives_once() {
+    let mut pair = Pair::linked(7);
+    pair.cut(0);
+    pair.run_for(10 * MINUTE);
+    let before = pair.deltas_delivered;
+    for rack in ["rack=r5", "rack=r6", "rack=r7"] {
+        pair.ask(assign(&[rack])).expect("assigned");
+    }
+    pair.run_for(DAY);
+    pair.heal(0);
+    pair.run_for(3 * MINUTE);
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert_eq!(pair.deltas_delivered, before + 1);
+}
+
+#[test]
+fn edits_on_both_sides_of_a_partition_never_conflict() {
+    let mut pair = Pair::linked(8);
+    pair.cut(0);
+    pair.run_for(MINUTE);
+    pair.ask(assign(&["rack=central", "tier=gold"])).expect("assigned");
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["rack=local", "door=3"])));
+    pair.run_for(Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(
+        pair.held_label("rack").as_deref(),
+        Some("local"),
+        "the site goes on with its own"
+    );
+    pair.heal(0);
+    pair.run_for(3 * MINUTE);
+    for (label, value) in [("rack", "central"), ("tier", "gold"), ("door", "3")] {
+        assert_eq!(pair.held_label(label).as_deref(), Some(value));
+        assert_eq!(pair.seen_label(label).as_deref(), Some(value));
+    }
+    assert_eq!(pair.view().labels[&key("rack")].owner, Owner::Assigned);
+    pair.ask(assign(&["rack-"])).expect("taken back");
+    pair.run_for(MINUTE);
+    assert_eq!(
+        pair.seen_label("rack").as_deref(),
+        Some("local"),
+        "what was beneath shows again"
+    );
+}
+
+#[test]
+fn facts_show_up_as_reported_and_only_when_they_change() {
+    let mut pair = Pair::linked(9);
+    let fact = key("io.linecamp.host.os");
+    pair.nodes[0]
+        .facts
+        .insert(fact.clone(), LabelValue::parse("linux").expect("valid"));
+    pair.run_for(2 * MINUTE);
+    assert_eq!(pair.view().labels[&fact].owner, Owner::Reported);
+    assert_eq!(pair.view().hosts[0].labels[&fact].value.as_str(), "linux");
+    let before = (pair.nodes[0].writes, pair.fleet_writes);
+    pair.run_for(10 * DAY);
+    assert_eq!(
+        (pair.nodes[0].writes, pair.fleet_writes),
+        before,
+        "steady state writes nothing"
+    );
+    pair.crash_site();
+    pair.run_for(Duration::from_millis(1));
+    assert_eq!(
+        pair.held_label(fact.as_str()).as_deref(),
+        Some("linux"),
+        "kept over a restart"
+    );
+}
+
+#[test]
+fn too_many_labels_are_refused_and_nothing_is_changed() {
+    let mut pair = Pair::linked(10);
+    let many = |from: usize| (from..from + 40).map(|index| format!("k{index}=v")).collect::<Vec<_>>();
+    let (some, more) = (many(0), many(40));
+    let (some, more): (Vec<_>, Vec<_>) = (
+        some.iter().map(String::as_str).collect(),
+        more.iter().map(String::as_str).collect(),
+    );
+    pair.ask(assign(&some)).expect("these fit");
+    assert!(matches!(pair.ask(assign(&more)), Err(FleetCommandError::Labels(_))));
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&some)));
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&more)));
+    pair.run_for(MINUTE);
+    assert!(
+        pair.nodes[0].replies[0].is_err(),
+        "refused before it went near the disk"
+    );
+    assert_eq!(pair.nodes[0].replies[1], Ok(()));
+    assert_eq!(pair.seen_label("k40"), None);
+}
+
+#[test]
+fn a_label_of_a_host_overlays_its_sites() {
+    let mut pair = Pair::linked(11);
+    pair.ask(assign(&["tier=gold", "region=eu"])).expect("assigned");
+    let command = FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&["tier=silver"]));
+    pair.ask(command).expect("assigned");
+    pair.run_for(MINUTE);
+    let host = pair.fleet.host(&site_ref("camp"), pair.now()).expect("known");
+    assert_eq!(host.labels[&key("tier")].value.as_str(), "silver");
+    assert_eq!(host.labels[&key("region")].value.as_str(), "eu");
+    assert_eq!(
+        pair.seen_label("tier").as_deref(),
+        Some("gold"),
+        "the site keeps its own"
+    );
+}

@@ -1,0 +1,192 @@
+//! Phases, and the link beside them.
+
+use std::time::Duration;
+
+use linecamp_model::{EventKind, LinkState, Phase, Target};
+
+use crate::testing::{DAY, Pair, patch, site_ref};
+use crate::{DISCONNECTED_AFTER, FleetCommand, FleetCommandError, Force, Subject};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn deactivate() -> FleetCommand {
+    FleetCommand::Deactivate(Subject::Site, site_ref("camp"))
+}
+
+fn activate() -> FleetCommand {
+    FleetCommand::Activate(Subject::Site, site_ref("camp"))
+}
+
+fn remove(force: Force) -> FleetCommand {
+    FleetCommand::Remove(site_ref("camp"), force)
+}
+
+#[test]
+fn a_site_goes_out_of_service_and_back_with_its_link_up() {
+    let mut pair = Pair::linked(1);
+    pair.ask(deactivate()).expect("asked");
+    assert_eq!(pair.view().phase, Phase::Deactivating);
+    pair.run_for(MINUTE);
+    assert_eq!(pair.view().phase, Phase::Inactive);
+    assert_eq!(pair.site().view(pair.now()).target, Some(Target::Inactive));
+    assert!(pair.is_linked());
+    pair.ask(deactivate()).expect("twice is no error");
+    pair.ask(activate()).expect("asked");
+    pair.run_for(MINUTE);
+    assert_eq!(pair.view().phase, Phase::Active);
+}
+
+#[test]
+fn a_host_goes_out_of_service_by_itself() {
+    let mut pair = Pair::linked(2);
+    pair.ask(FleetCommand::Deactivate(Subject::Gateway, site_ref("camp")))
+        .expect("asked");
+    pair.run_for(MINUTE);
+    assert_eq!(
+        (pair.view().phase, pair.view().hosts[0].phase),
+        (Phase::Active, Phase::Inactive)
+    );
+}
+
+#[test]
+fn what_a_dark_site_was_told_happens_when_it_is_back() {
+    let mut pair = Pair::linked(3);
+    pair.cut(0);
+    pair.run_for(DAY);
+    pair.ask(deactivate()).expect("asked");
+    pair.run_for(DAY);
+    let view = pair.view();
+    assert_eq!(view.phase, Phase::Deactivating, "nobody assumes that it is done");
+    assert!(
+        view.waits_for
+            .expect("says why")
+            .as_str()
+            .contains("disconnected since")
+    );
+    assert!(!view.conditions.is_empty(), "and that it takes long is a condition");
+    pair.heal(0);
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.view().phase, Phase::Inactive);
+}
+
+#[test]
+fn removal_begins_from_inactive_or_by_force() {
+    let mut pair = Pair::linked(4);
+    let refusal = pair.ask(remove(Force::No)).expect_err("it is active");
+    assert!(
+        matches!(&refusal, FleetCommandError::Conflict(text) if text.contains("deactivate it first")),
+        "{refusal:?}"
+    );
+    pair.ask(deactivate()).expect("asked");
+    pair.run_for(MINUTE);
+    pair.ask(remove(Force::No)).expect("asked");
+    pair.run_for(MINUTE);
+    assert_eq!(
+        pair.view().phase,
+        Phase::Removed,
+        "the site confirmed: {}",
+        pair.trace()
+    );
+    assert!(pair.nodes[0].ended.is_some(), "and has left");
+    assert!(
+        pair.ask(FleetCommand::PatchLabels(
+            Subject::Site,
+            site_ref("camp"),
+            patch(&["a=b"])
+        ))
+        .is_err()
+    );
+}
+
+#[test]
+fn a_name_is_free_again_after_removal() {
+    let mut pair = Pair::linked(5);
+    pair.ask(remove(Force::Yes)).expect("removed");
+    let second = pair.add_node("camp");
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked_node(second));
+    assert_eq!(pair.view().phase, Phase::Active, "the name means the one that lives");
+}
+
+#[test]
+fn a_lost_link_is_reconnecting_and_then_disconnected() {
+    let mut pair = Pair::linked(6);
+    pair.run_for(5 * MINUTE);
+    pair.cut(0);
+    pair.run_for(Duration::from_secs(44));
+    assert_eq!(pair.view().link.state, LinkState::Connected, "nobody can know yet");
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(pair.view().link.state, LinkState::Reconnecting);
+    let since = pair.view().link.since;
+    pair.run_for(DISCONNECTED_AFTER);
+    assert_eq!(
+        (pair.view().link.state, pair.view().link.since),
+        (LinkState::Disconnected, since)
+    );
+    assert!(
+        pair.events()
+            .iter()
+            .any(|event| event.kind == EventKind::SiteDisconnected)
+    );
+    pair.crash_fleet();
+    assert_eq!(
+        (pair.view().link.state, pair.view().link.since),
+        (LinkState::Disconnected, since),
+        "remembered"
+    );
+}
+
+#[test]
+fn a_short_loss_writes_nothing_at_the_server() {
+    let mut pair = Pair::linked(7);
+    pair.run_for(10 * MINUTE);
+    let before = pair.fleet_writes;
+    pair.cut(0);
+    pair.run_for(MINUTE);
+    pair.heal(0);
+    pair.run_for(3 * MINUTE);
+    assert!(pair.is_linked());
+    assert_eq!(pair.fleet_writes, before);
+}
+
+#[test]
+fn after_a_server_start_nobody_is_called_disconnected_for_a_while() {
+    let mut pair = Pair::linked(8);
+    pair.run_for(10 * MINUTE);
+    pair.stop_fleet();
+    pair.run_for(DAY);
+    pair.cut(0);
+    pair.start_fleet();
+    pair.run_for(Duration::from_secs(179));
+    assert_eq!(pair.view().link.state, LinkState::Reconnecting);
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(pair.view().link.state, LinkState::Disconnected);
+}
+
+#[test]
+fn a_planned_stop_hands_out_the_slots_in_which_to_return() {
+    let mut pair = Pair::linked(9);
+    let now = pair.now();
+    pair.fleet.handle_stop(now);
+    pair.run_for(Duration::from_millis(100));
+    pair.stop_fleet();
+    let link = pair
+        .site()
+        .why(now)
+        .into_iter()
+        .find(|why| why.part == "link")
+        .expect("always there");
+    let slot = link
+        .next
+        .clone()
+        .unwrap_or_else(|| panic!("a redial is set: {link:?} {}", pair.trace()))
+        .0
+        .saturating_since(now.wall);
+    assert!(
+        Duration::from_millis(900) < slot && slot < Duration::from_secs(2),
+        "{slot:?}"
+    );
+    pair.start_fleet();
+    pair.run_for(Duration::from_secs(2));
+    assert!(pair.is_linked());
+}
