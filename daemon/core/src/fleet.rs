@@ -284,6 +284,12 @@ impl Fleet {
         self.timers.next()
     }
 
+    /// Whether everything decided so far is durable. What operators are *shown* may be one commit ahead of the
+    /// disk; what they are *answered* never is.
+    pub fn is_durable(&self) -> bool {
+        self.ledger.in_flight() == 0
+    }
+
     /// Returns how many answers came that nobody waited for.
     pub const fn ignored(&self) -> u64 {
         self.ignored

@@ -159,6 +159,8 @@ pub struct Site {
     facts: Option<BTreeMap<LabelKey, LabelValue>>,
     drop_ins: DropIns,
     conditions: Conditions,
+    /// Whether something that status is computed from may have changed.
+    is_status_stale: bool,
     server_ahead: (WallTime, WallTime),
     rng: Rng,
     timers: Timers<Timer>,
@@ -185,6 +187,7 @@ impl Site {
             facts: None,
             drop_ins: DropIns::default(),
             conditions: Conditions::default(),
+            is_status_stale: true,
             server_ahead: (WallTime::EPOCH, WallTime::EPOCH),
             rng,
             timers: Timers::default(),
@@ -272,6 +275,7 @@ impl Site {
             ),
         };
         self.conditions.raise(kind, Text::lossy(advice), now.wall);
+        self.is_status_stale = true;
         self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
         self.outputs.push_back(SiteOutput::ResumeStore(write));
         for release in settled.releases {
@@ -304,10 +308,9 @@ impl Site {
                 }
             }
             Err(text) if self.uplink.state == State::Saving => self.lose(&LossReason::Failed(text), now),
-            Err(text) => {
-                self.conditions.raise(ConditionKind::StoreFailed, text, now.wall);
-            }
+            Err(text) => self.raise(ConditionKind::StoreFailed, text, now),
         }
+        self.is_status_stale = true;
         self.settle_down(now);
     }
 
@@ -317,6 +320,7 @@ impl Site {
         let facts = Some(fitting.collect());
         if self.facts != facts {
             self.facts = facts;
+            self.is_status_stale = true;
             self.settle_down(now);
         }
     }
@@ -326,6 +330,7 @@ impl Site {
         self.level(ConditionKind::LabelsInvalid, drop_ins.invalid.clone(), now);
         self.level(ConditionKind::LabelsRepeated, drop_ins.repeated.clone(), now);
         self.drop_ins = drop_ins;
+        self.is_status_stale = true;
         self.settle_down(now);
     }
 
@@ -595,7 +600,8 @@ impl Site {
 
     /// Brings status up to what holds, and sends what the server lacks.
     fn settle_down(&mut self, now: Now) {
-        if self.identity.is_some() && self.timers.deadline(Timer::StoreRetry).is_none() {
+        if self.is_status_stale && self.identity.is_some() && self.timers.deadline(Timer::StoreRetry).is_none() {
+            self.is_status_stale = false;
             self.refresh_status(now);
         }
         self.pump();
@@ -730,6 +736,7 @@ impl Site {
     }
 
     fn raise(&mut self, kind: ConditionKind, detail: Text, now: Now) {
+        self.is_status_stale = true;
         if self.conditions.raise(kind, detail.clone(), now.wall) {
             self.record(EventKind::ConditionRaised, &format!("{kind}: {detail}"), now);
         }
@@ -737,6 +744,7 @@ impl Site {
 
     fn clear(&mut self, kind: ConditionKind, now: Now) {
         if self.conditions.clear(kind) {
+            self.is_status_stale = true;
             self.record(EventKind::ConditionCleared, kind.as_str(), now);
         }
     }
@@ -753,6 +761,7 @@ impl Site {
     }
 
     fn stage(&mut self, changes: &[SiteChange], releases: Vec<Release>) {
+        self.is_status_stale |= !changes.is_empty();
         let write = self.ledger.stage(changes, releases);
         self.outputs.push_back(SiteOutput::Persist {
             write,

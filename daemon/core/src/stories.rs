@@ -1,5 +1,6 @@
 //! What must be true of a site and its server together, told as stories about a [`Pair`](crate::testing::Pair).
 
+mod chaos;
 mod faults;
 mod identity;
 mod join;

@@ -1,0 +1,176 @@
+//! One connection to the server, and one request at a time over it.
+//!
+//! The connection is opened by the first request, through `linecamp-transport`, which judges the server before a
+//! byte of the key is sent. A request that fails on the way closes it, and the next one dials again: whoever wants
+//! to wait for a server that restarts (`event tail`) only has to ask again. Redirects are not followed, nothing is
+//! cached, nothing is retried here.
+
+mod ask;
+mod error;
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use linecamp_proto::api::ErrorBody;
+use serde::de::DeserializeOwned;
+
+pub(crate) use ask::Ask;
+pub(crate) use error::ClientError;
+
+use crate::config::Config;
+
+/// Bytes of an answer: some 3,000 sites, with one host and a dozen labels each (about 5 KiB of JSON). A larger one is
+/// an error, which a selector cures.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("linecamp/", env!("CARGO_PKG_VERSION")));
+
+/// A client of one server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    config: Config,
+    timeout: Duration,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    /// Makes a client that has not dialed yet; `timeout` bounds each request.
+    pub(crate) const fn new(config: Config, timeout: Duration) -> Self {
+        Self {
+            config,
+            timeout,
+            sender: None,
+        }
+    }
+
+    /// Returns where the server is.
+    pub(crate) fn server(&self) -> String {
+        self.config.server.to_string()
+    }
+
+    /// Asks, and reads the answer. Cancel-safe: an unanswered request closes the connection.
+    pub(crate) async fn ask<T: DeserializeOwned>(&mut self, ask: Ask) -> Result<T, ClientError> {
+        let limit = self.timeout + ask.wait;
+        let open = self.sender.take().filter(|sender| !sender.is_closed());
+        let exchange = async {
+            let sender = match open {
+                Some(sender) => sender,
+                None => dial(&self.config).await?,
+            };
+            self.exchange(sender, ask).await
+        };
+        let (answer, sender) = match tokio::time::timeout(limit, exchange).await {
+            Ok(exchanged) => exchanged?,
+            Err(_) => {
+                return Err(ClientError::Late {
+                    server: self.server(),
+                    limit,
+                });
+            }
+        };
+        self.sender = Some(sender);
+        self.read(&answer)
+    }
+
+    async fn exchange(
+        &self,
+        mut sender: SendRequest<Full<Bytes>>,
+        ask: Ask,
+    ) -> Result<(Answer, SendRequest<Full<Bytes>>), ClientError> {
+        let lost = |source| ClientError::Lost {
+            server: self.server(),
+            source,
+        };
+        let request = self.request(ask)?;
+        sender.ready().await.map_err(lost)?;
+        let response = sender.send_request(request).await.map_err(lost)?;
+        let answer = self.collect(response).await?;
+        Ok((answer, sender))
+    }
+
+    fn request(&self, ask: Ask) -> Result<Request<Full<Bytes>>, ClientError> {
+        let malformed = |source| ClientError::Request { source };
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.config.key.reveal()))
+            .map_err(|error| malformed(error.into()))?;
+        bearer.set_sensitive(true);
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(ask.target)
+            .header(HOST, self.config.server.authority())
+            .header(AUTHORIZATION, bearer)
+            .header(ACCEPT, JSON)
+            .header(USER_AGENT, AGENT);
+        if ask.body.is_some() {
+            request = request.header(CONTENT_TYPE, JSON);
+        }
+        let body = Full::from(ask.body.unwrap_or_default());
+        request.body(body).map_err(malformed)
+    }
+
+    async fn collect(&self, response: Response<Incoming>) -> Result<Answer, ClientError> {
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+        match body.collect().await {
+            Ok(body) => Ok(Answer {
+                status,
+                body: body.to_bytes(),
+            }),
+            Err(error) if error.is::<LengthLimitError>() => Err(ClientError::TooLarge { server: self.server() }),
+            Err(source) => Err(ClientError::CutShort {
+                server: self.server(),
+                source,
+            }),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ClientError> {
+        if answer.status.is_success() {
+            return serde_json::from_slice(&answer.body).map_err(|source| ClientError::Unreadable {
+                server: self.server(),
+                source,
+            });
+        }
+        match serde_json::from_slice::<ErrorBody>(&answer.body) {
+            Ok(body) => Err(ClientError::Refused {
+                server: self.server(),
+                code: body.error.code,
+                message: body.error.message,
+            }),
+            Err(_) => Err(ClientError::Foreign {
+                server: self.server(),
+                status: answer.status,
+            }),
+        }
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+/// The one place that opens a connection.
+async fn dial(config: &Config) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    let server = &config.server;
+    let stream = linecamp_transport::connect(&server.host, server.port, &config.trust)
+        .await
+        .map_err(|source| ClientError::Dial { source })?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|source| ClientError::Lost {
+            server: server.to_string(),
+            source,
+        })?;
+    // Whatever ends the connection, the request on it reports.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+#[cfg(test)]
+mod tests;

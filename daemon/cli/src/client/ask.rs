@@ -1,0 +1,122 @@
+//! One request, before it has a connection.
+
+use std::time::Duration;
+
+use hyper::Method;
+use serde::Serialize;
+use serde_json::Value;
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(super) method: Method,
+    pub(super) target: String,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) wait: Duration,
+}
+
+impl Ask {
+    /// Reads what is at `path`.
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// Makes something at `path`, or has something done.
+    pub(crate) fn post(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    /// Edits what is at `path`.
+    pub(crate) fn patch(path: impl Into<String>) -> Self {
+        Self::new(Method::PATCH, path)
+    }
+
+    /// Takes away what is at `path`.
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    /// Adds a query: the fields of `query` that are set. Panics if it is not a flat structure.
+    pub(crate) fn query(mut self, query: &impl Serialize) -> Self {
+        let Ok(Value::Object(fields)) = serde_json::to_value(query) else {
+            panic!("a query is a flat structure");
+        };
+        let mut mark = '?';
+        for (key, value) in &fields {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            self.target.push(mark);
+            self.target += &format!("{key}={}", percent_encode(&text));
+            mark = '&';
+        }
+        self
+    }
+
+    /// Adds a body. Panics if it does not serialise.
+    pub(crate) fn body(mut self, body: &impl Serialize) -> Self {
+        self.body = Some(serde_json::to_vec(body).expect("requests are maps with text keys"));
+        self
+    }
+
+    /// Allows the server to take this much longer.
+    pub(crate) const fn waiting(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            target: path.into(),
+            body: None,
+            wait: Duration::ZERO,
+        }
+    }
+}
+
+/// Encodes everything but the unreserved characters of RFC 3986.
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_proto::api::path::{EventQuery, RemoveQuery, SITES, SiteQuery};
+
+    use super::*;
+
+    #[test]
+    fn a_query_holds_what_is_set_and_is_escaped() {
+        let check = |ask: Ask, expected: &str| assert_eq!(ask.target, expected);
+        let query = SiteQuery {
+            selector: Some("region=eu, zone in (a,é)".into()),
+            environment: None,
+        };
+        check(
+            Ask::get(SITES).query(&query),
+            "/api/v1/sites?selector=region%3Deu%2C%20zone%20in%20%28a%2C%C3%A9%29",
+        );
+        check(Ask::get(SITES).query(&SiteQuery::default()), "/api/v1/sites");
+        let query = EventQuery {
+            after: Some(7),
+            limit: Some(2),
+            ..EventQuery::default()
+        };
+        check(Ask::get("/e").query(&query), "/e?after=7&limit=2");
+        let query = RemoveQuery {
+            environment: Some("lab".into()),
+            force: true,
+        };
+        check(Ask::delete("/s").query(&query), "/s?environment=lab&force=true");
+    }
+}

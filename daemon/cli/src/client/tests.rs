@@ -1,0 +1,191 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use linecamp_model::Pin;
+use linecamp_proto::api::path::{HEALTH, SERVER};
+use linecamp_proto::api::{Edit, ErrorCode};
+use linecamp_transport::{ApiTrust, Authority, ServerTlsStream, SystemClock, TlsListener, WallClock as _};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::config::{ApiKey, ServerUrl};
+
+/// A server that reads one request after the other and gives the answers it was told to, closing where one is
+/// `None`. What it read comes out of `requests`.
+struct Stub {
+    config: Config,
+    requests: mpsc::UnboundedReceiver<String>,
+    _dir: TempDir,
+}
+
+impl Stub {
+    async fn start(answers: Vec<Option<String>>) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ca = dir.path().join("ca");
+        let authority = Authority::create(&ca, &["localhost".into()], SystemClock.now()).expect("an authority");
+        let pin = authority.pin();
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = TlsListener::bind(anywhere, Arc::new(authority), Arc::new(SystemClock)).await;
+        let listener = listener.expect("a free port");
+        let server = ServerUrl {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().port(),
+        };
+        let (sender, requests) = mpsc::unbounded_channel();
+        tokio::spawn(serve(listener, answers, sender));
+        let config = Config {
+            server,
+            trust: ApiTrust::Pin(pin),
+            key: ApiKey::parse("lck_secret").expect("valid"),
+        };
+        Self {
+            config,
+            requests,
+            _dir: dir,
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.config.clone(), Duration::from_secs(20))
+    }
+}
+
+async fn serve(mut listener: TlsListener, answers: Vec<Option<String>>, requests: mpsc::UnboundedSender<String>) {
+    let mut open: Option<ServerTlsStream> = None;
+    for answer in answers {
+        let mut stream = match open.take() {
+            Some(stream) => stream,
+            None => listener.accept().await.0,
+        };
+        let mut buffer = vec![0; 4096];
+        let length = stream.read(&mut buffer).await.expect("a request");
+        let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        requests.send(request).expect("the test listens");
+        if let Some(answer) = answer {
+            // A client that hangs up in the middle is part of what is tested.
+            _ = stream.write_all(answer.as_bytes()).await;
+            _ = stream.flush().await;
+            open = Some(stream);
+        }
+    }
+    // Kept open, so that nothing but the answers is seen.
+    std::future::pending::<()>().await;
+}
+
+fn answer(status: &str, body: &str) -> Option<String> {
+    Some(format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+#[tokio::test]
+async fn requests_share_one_connection_and_carry_the_key() {
+    let mut stub = Stub::start(vec![
+        answer("200 OK", r#"{"n":1}"#),
+        answer("201 Created", r#"{"n":2}"#),
+    ])
+    .await;
+    let mut client = stub.client();
+    let first: Value = client.ask(Ask::get(HEALTH)).await.expect("answered");
+    let edit = Edit {
+        name: Some("harbour".into()),
+        description: None,
+    };
+    let second: Value = client.ask(Ask::patch("/x").body(&edit)).await.expect("answered");
+    assert_eq!((first, second), (json!({"n": 1}), json!({"n": 2})));
+    let host = stub.config.server.authority();
+    let get = stub.requests.recv().await.expect("the first");
+    assert!(get.starts_with("GET /healthz HTTP/1.1\r\n"), "{get}");
+    assert!(
+        get.contains(&format!("host: {host}\r\nauthorization: Bearer lck_secret\r\n")),
+        "{get}"
+    );
+    let patch = stub.requests.recv().await.expect("the second");
+    assert!(
+        patch.starts_with("PATCH /x ") && patch.ends_with("\r\n\r\n{\"name\":\"harbour\"}"),
+        "{patch}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_told_apart() {
+    let refusal = r#"{"error":{"code":"not-found","message":"no site camp-9"}}"#;
+    let stub = Stub::start(vec![
+        answer("404 Not Found", refusal),
+        answer("502 Bad Gateway", "<html>"),
+        answer("200 OK", "<html>"),
+    ])
+    .await;
+    let mut client = stub.client();
+    let mut errors = Vec::new();
+    for _ in 0..3 {
+        errors.push(client.ask::<Value>(Ask::get(SERVER)).await.expect_err("no answer"));
+    }
+    assert!(matches!(
+        &errors[0],
+        ClientError::Refused {
+            code: ErrorCode::NotFound,
+            ..
+        }
+    ));
+    assert_eq!(errors[0].to_string(), "no site camp-9");
+    assert!(
+        errors[1].is_retryable() && errors[1].to_string().contains("502"),
+        "{}",
+        errors[1]
+    );
+    assert!(matches!(&errors[2], ClientError::Unreadable { .. }));
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_dialed_again_by_the_next_request() {
+    let stub = Stub::start(vec![None, answer("200 OK", "7")]).await;
+    let mut client = stub.client();
+    let error = client.ask::<u8>(Ask::get(SERVER)).await.expect_err("closed");
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(client.ask::<u8>(Ask::get(SERVER)).await.expect("answered"), 7);
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off() {
+    let stub = Stub::start(vec![answer("200 OK", &" ".repeat(ANSWER_BYTES_MAX + 1))]).await;
+    let error = stub
+        .client()
+        .ask::<Value>(Ask::get(SERVER))
+        .await
+        .expect_err("too much");
+    assert!(matches!(error, ClientError::TooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_with_another_pin_never_sees_the_key() {
+    let mut stub = Stub::start(vec![answer("200 OK", "7")]).await;
+    stub.config.trust = ApiTrust::Pin(Pin::of(b"another"));
+    let error = stub
+        .client()
+        .ask::<u8>(Ask::get(SERVER))
+        .await
+        .expect_err("not believed");
+    assert!(error.needs_operator() && !error.is_retryable(), "{error}");
+    assert!(stub.requests.try_recv().is_err(), "nothing was asked");
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_with_what_to_look_at() {
+    let mut stub = Stub::start(Vec::new()).await;
+    let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    stub.config.server.port = free.local_addr().expect("bound").port();
+    drop(free);
+    let error = stub.client().ask::<u8>(Ask::get(SERVER)).await.expect_err("refused");
+    assert!(error.is_retryable());
+    assert!(
+        error
+            .advice()
+            .expect("advice")
+            .starts_with("is linecamp-server running there")
+    );
+}

@@ -1,0 +1,140 @@
+//! `linecamp environment`.
+
+use std::time::Duration;
+
+use clap::ArgGroup;
+use linecamp_model::Name;
+use linecamp_proto::api::path::{self, at};
+use linecamp_proto::api::{Environment, EnvironmentEdit, EnvironmentRequest, List};
+
+use crate::argument;
+use crate::client::Ask;
+use crate::global::Context;
+use crate::output::{Cell, Look, Table};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum EnvironmentCommand {
+    /// List environments and their rules
+    #[command(after_help = "\
+Example:
+  linecamp environment ls")]
+    Ls,
+    /// Create an environment; a rule that is not given has the server's default
+    #[command(after_help = "\
+Examples:
+  linecamp environment create lab
+  linecamp environment create production --approval on --removed-keep 30days")]
+    Create(Create),
+    /// Change an environment's rules; what is not given stays
+    #[command(after_help = "\
+Examples:
+  linecamp environment edit production --approval on
+  linecamp environment edit lab --recoveries-per-day 10 --removed-keep 1h")]
+    Edit(EditArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Create {
+    /// Its name
+    #[arg(value_parser = argument::name)]
+    name: Name,
+    #[command(flatten)]
+    rules: Rules,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    group(
+        ArgGroup::new("edited").required(true).multiple(true)
+            .args(["approval", "recoveries_per_day", "removed_keep"])
+    ),
+    override_usage = "linecamp environment edit <NAME> <RULE>..."
+)]
+pub(crate) struct EditArgs {
+    /// The environment
+    #[arg(value_parser = argument::name)]
+    name: Name,
+    #[command(flatten)]
+    rules: Rules,
+}
+
+#[derive(Debug, clap::Args)]
+struct Rules {
+    /// Whether joined sites wait until an operator accepts them: on or off
+    #[arg(long, value_name = "SWITCH", value_parser = argument::switch)]
+    approval: Option<bool>,
+    /// How often in 24 hours a site may come back with an expired certificate
+    #[arg(long, value_name = "N")]
+    recoveries_per_day: Option<u32>,
+    /// How long a removed site is kept before it is forgotten
+    #[arg(long, value_name = "DURATION", value_parser = argument::removed_keep)]
+    removed_keep: Option<Duration>,
+}
+
+impl EnvironmentCommand {
+    pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        match self {
+            Self::Ls => {
+                let all: List<Environment> = context.client()?.ask(Ask::get(path::ENVIRONMENTS)).await?;
+                Ok(context.out.show(&all, |look| list(&all.items, look))?)
+            }
+            Self::Create(Create { name, rules }) => {
+                let request = EnvironmentRequest {
+                    name: name.to_string(),
+                    approval: rules.approval,
+                    recoveries_per_day_max: rules.recoveries_per_day,
+                    removed_keep_seconds: rules.removed_keep.map(|keep| keep.as_secs()),
+                };
+                change(Ask::post(path::ENVIRONMENTS).body(&request), context).await
+            }
+            Self::Edit(EditArgs { name, rules }) => {
+                let edit = EnvironmentEdit {
+                    approval: rules.approval,
+                    recoveries_per_day_max: rules.recoveries_per_day,
+                    removed_keep_seconds: rules.removed_keep.map(|keep| keep.as_secs()),
+                };
+                change(Ask::patch(at(path::ENVIRONMENT, &name)).body(&edit), context).await
+            }
+        }
+    }
+}
+
+async fn change(ask: Ask, context: &Context<'_>) -> anyhow::Result<()> {
+    let environment: Environment = context.client()?.ask(ask).await?;
+    let table = |look: &Look| list(std::slice::from_ref(&environment), look);
+    Ok(context.out.show(&environment, table)?)
+}
+
+fn list(environments: &[Environment], look: &Look) -> String {
+    let row = |environment: &Environment| {
+        let keep = Duration::from_secs(environment.removed_keep_seconds);
+        [
+            Cell::from(&environment.name),
+            Cell::from(environment.sites.to_string()),
+            Cell::from(if environment.approval { "on" } else { "off" }),
+            Cell::from(environment.recoveries_per_day_max.to_string()),
+            Cell::from(humantime::format_duration(keep).to_string()),
+        ]
+    };
+    Table::new(["NAME", "SITES", "APPROVAL", "RECOVERIES PER DAY", "REMOVED KEEP"])
+        .with(environments.iter().map(row))
+        .render(look)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::plain;
+
+    #[test]
+    fn environments_are_listed_with_their_rules() {
+        let lab = Environment {
+            name: "lab".into(),
+            approval: true,
+            recoveries_per_day_max: 3,
+            removed_keep_seconds: 30 * 24 * 3600,
+            sites: 12,
+        };
+        insta::assert_snapshot!(list(&[lab], &plain()));
+    }
+}

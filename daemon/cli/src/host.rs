@@ -1,0 +1,212 @@
+//! `linecamp host`.
+
+use linecamp_model::{Name, Selector};
+use linecamp_proto::api::path::{self, HostQuery, at};
+use linecamp_proto::api::{Host, LabelChange, List};
+
+use crate::argument;
+use crate::client::Ask;
+use crate::global::Context;
+use crate::output::{Cell, Look, Table, clean};
+use crate::site::{EditArgs, label_patch, labels_table};
+use crate::state::{self, State};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum HostCommand {
+    /// List hosts
+    ///
+    /// A host's labels are its site's, overlaid by its own.
+    #[command(after_help = "\
+Examples:
+  linecamp host ls --site camp-042
+  linecamp host ls -l 'gpu, io.linecamp.host.memory_mib>=8192'")]
+    Ls(Ls),
+    /// Show everything about a host
+    #[command(after_help = "\
+Example:
+  linecamp host show camp-042")]
+    Show(One),
+    Label(Label),
+    /// Change a host's name or description
+    #[command(after_help = "\
+Example:
+  linecamp host edit camp-042 --description 'the left one'")]
+    Edit(EditArgs),
+    /// Take a host out of service: nothing new is placed there, what runs goes on
+    #[command(after_help = "\
+Example:
+  linecamp host deactivate camp-042")]
+    Deactivate(One),
+    /// Take a host back into service
+    #[command(after_help = "\
+Example:
+  linecamp host activate camp-042")]
+    Activate(One),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ls {
+    /// Only hosts that match
+    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
+    selector: Option<Selector>,
+    /// Only hosts of this site
+    #[arg(long, value_name = "NAME", value_parser = argument::name)]
+    site: Option<Name>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    /// The host
+    #[arg(value_parser = argument::name)]
+    name: Name,
+}
+
+/// Set labels on a host, and take them away
+///
+/// KEY=VALUE sets a label, KEY- takes it away, everything else stays. These are the labels assigned centrally; they
+/// win over those set at the site.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  linecamp host label camp-042 rack=r7 tier-")]
+pub(crate) struct Label {
+    /// The host
+    #[arg(value_parser = argument::name)]
+    name: Name,
+    /// The labels
+    #[arg(value_name = "KEY=VALUE|KEY-", required = true)]
+    words: Vec<String>,
+}
+
+impl HostCommand {
+    pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        let by_name = |ask: Ask| ask.query(&context.name_query());
+        match self {
+            Self::Ls(ls) => ls.run(context).await,
+            Self::Show(one) => {
+                let host: Host = context
+                    .client()?
+                    .ask(by_name(Ask::get(at(path::HOST, &one.name))))
+                    .await?;
+                Ok(context.out.show(&host, |look| show(&host, look))?)
+            }
+            Self::Label(label) => {
+                let change = LabelChange::from(&label_patch(&label.words, context)?);
+                change_host(
+                    by_name(Ask::post(at(path::HOST_LABELS, &label.name))).body(&change),
+                    context,
+                )
+                .await
+            }
+            Self::Edit(args) => {
+                change_host(
+                    by_name(Ask::patch(at(path::HOST, &args.of))).body(&args.edit()),
+                    context,
+                )
+                .await
+            }
+            Self::Deactivate(one) => {
+                change_host(by_name(Ask::post(at(path::HOST_DEACTIVATE, &one.name))), context).await
+            }
+            Self::Activate(one) => change_host(by_name(Ask::post(at(path::HOST_ACTIVATE, &one.name))), context).await,
+        }
+    }
+}
+
+impl Ls {
+    async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        let query = HostQuery {
+            selector: self.selector.map(|selector| selector.to_string()),
+            environment: context.environment_text(),
+            site: self.site.map(|site| site.to_string()),
+        };
+        let hosts: List<Host> = context.client()?.ask(Ask::get(path::HOSTS).query(&query)).await?;
+        context.out.show(&hosts, |look| list(&hosts.items, look))?;
+        if hosts.items.is_empty() {
+            context.out.note("no hosts");
+        }
+        Ok(())
+    }
+}
+
+async fn change_host(ask: Ask, context: &Context<'_>) -> anyhow::Result<()> {
+    let host: Host = context.client()?.ask(ask).await?;
+    Ok(context.out.show(&host, |look| changed(&host, look))?)
+}
+
+fn list(hosts: &[Host], look: &Look) -> String {
+    if hosts.is_empty() {
+        return String::new();
+    }
+    let row = |host: &Host| {
+        let state = State::from(host);
+        [
+            Cell::from(&host.name),
+            Cell::from(&host.site),
+            Cell::from(&host.environment),
+            Cell::from(&host.origin),
+            state.cell(),
+            state.since_cell(look),
+            Cell::from(&host.description),
+        ]
+    };
+    Table::new(["NAME", "SITE", "ENVIRONMENT", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"])
+        .with(hosts.iter().map(row))
+        .render(look)
+}
+
+fn show(host: &Host, look: &Look) -> String {
+    let state = State::from(host);
+    let mut facts = vec![
+        ["name".into(), Cell::from(&host.name)],
+        ["id".into(), Cell::from(&host.id)],
+        ["site".into(), Cell::from(&host.site)],
+        ["environment".into(), Cell::from(&host.environment)],
+        ["origin".into(), Cell::from(&host.origin)],
+        ["description".into(), Cell::from(&host.description)],
+        ["state".into(), state.cell()],
+        [
+            "since".into(),
+            Cell::from(format!("{} ({} ago)", state.since(), look.age(state.since()))),
+        ],
+    ];
+    if let Some(waits_for) = &host.waits_for {
+        facts.push(["waits for".into(), Cell::from(waits_for)]);
+    }
+    let link = format!("{} {}", host.link.state, look.age(&host.link.since));
+    facts.push(["link".into(), Cell::coloured(&link, state::colour(&host.link.state))]);
+    let facts = Table::bare().with(facts).render(look);
+    match labels_table(&host.labels, look) {
+        labels if labels.is_empty() => facts,
+        labels => facts + "\n" + &labels,
+    }
+}
+
+fn changed(host: &Host, look: &Look) -> String {
+    let state = State::from(host);
+    let word = look.paint(&clean(state.word()), state::colour(state.word()));
+    let mut text = format!("{}  {word}  site {}\n", clean(&host.name), clean(&host.site));
+    if !host.link.is_connected() {
+        text += "the site is dark; it follows when it is back\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::plain;
+    use crate::site::tests::host;
+
+    #[test]
+    fn hosts_are_listed_and_shown_with_their_labels() {
+        let mut dark = host("camp-007");
+        dark.link.state = "reconnecting".into();
+        let all = [
+            list(&[host("camp-042"), dark.clone()], &plain()),
+            show(&host("camp-042"), &plain()),
+            changed(&dark, &plain()),
+        ];
+        insta::assert_snapshot!(all.join("---\n"));
+    }
+}

@@ -1,0 +1,261 @@
+//! Sites, as people read them.
+
+use linecamp_proto::api::{Condition, Host, Label, Site};
+
+use crate::output::{Cell, Colour, Look, Table, clean};
+use crate::state::{self, State};
+
+/// A list of sites, one a line.
+pub(crate) fn list(sites: &[Site], look: &Look) -> String {
+    if sites.is_empty() {
+        return String::new();
+    }
+    let row = |site: &Site| {
+        let state = State::from(site);
+        let troubles: Vec<_> = site
+            .conditions
+            .iter()
+            .map(|condition| condition.kind.as_str())
+            .collect();
+        [
+            Cell::from(&site.name),
+            Cell::from(&site.environment),
+            state.cell(),
+            state.since_cell(look),
+            Cell::from(site.hosts.len().to_string()),
+            Cell::from(site.spec_generation.to_string()),
+            Cell::from(site.converged_generation.to_string()),
+            Cell::from(&site.daemon_version),
+            Cell::coloured(&troubles.join(","), Colour::Red),
+        ]
+    };
+    let headings = [
+        "NAME",
+        "ENVIRONMENT",
+        "STATE",
+        "SINCE",
+        "HOSTS",
+        "SPEC",
+        "CONVERGED",
+        "DAEMON",
+        "CONDITIONS",
+    ];
+    Table::new(headings).with(sites.iter().map(row)).render(look)
+}
+
+/// Everything about a site; its last line says how far it has followed its spec.
+pub(crate) fn show(site: &Site, look: &Look) -> String {
+    let state = State::from(site);
+    let dated = |moment: &str| format!("{moment} ({} ago)", look.age(moment));
+    let mut facts = vec![
+        ["name".into(), Cell::from(&site.name)],
+        ["id".into(), Cell::from(&site.id)],
+        ["environment".into(), Cell::from(&site.environment)],
+        ["description".into(), Cell::from(&site.description)],
+        ["state".into(), state.cell()],
+        ["since".into(), Cell::from(dated(state.since()))],
+    ];
+    if let Some(waits_for) = &site.waits_for {
+        facts.push(["waits for".into(), Cell::from(waits_for)]);
+    }
+    facts.extend([
+        ["address".into(), Cell::from(&site.link.address)],
+        ["daemon".into(), Cell::from(&site.daemon_version)],
+        ["joined".into(), Cell::from(dated(&site.joined_at))],
+        ["token".into(), Cell::from(&site.token)],
+        ["recoveries".into(), Cell::from(site.recoveries.to_string())],
+    ]);
+    let sections = [
+        Table::bare().with(facts).render(look),
+        hosts_table(&site.hosts, look),
+        labels_table(&site.labels, look),
+        conditions_table(&site.conditions, look),
+        sync_line(site, look) + "\n",
+    ];
+    let filled: Vec<_> = sections.into_iter().filter(|section| !section.is_empty()).collect();
+    filled.join("\n")
+}
+
+/// A site after something was asked of it: its state, how far it has followed, and whether that has to wait.
+pub(crate) fn changed(site: &Site, look: &Look) -> String {
+    let state = State::from(site);
+    let word = look.paint(&clean(state.word()), state::colour(state.word()));
+    let mut text = format!("{}  {word}  {}\n", clean(&site.name), sync_line(site, look));
+    if !site.link.is_connected() && site.converged_generation < site.spec_generation {
+        text += "the site is dark; it follows when it is back\n";
+    }
+    text
+}
+
+/// How far a site has followed its spec.
+fn sync_line(site: &Site, look: &Look) -> String {
+    let link = &site.link;
+    format!(
+        "spec {}  applied {}  converged {}  link {} {}",
+        site.spec_generation,
+        site.applied_generation,
+        site.converged_generation,
+        look.paint(&clean(&link.state), state::colour(&link.state)),
+        look.age(&link.since),
+    )
+}
+
+fn hosts_table(hosts: &[Host], look: &Look) -> String {
+    if hosts.is_empty() {
+        return String::new();
+    }
+    let row = |host: &Host| {
+        let state = State::from(host);
+        [
+            Cell::from(&host.name),
+            Cell::from(&host.origin),
+            state.cell(),
+            state.since_cell(look),
+            Cell::from(&host.description),
+        ]
+    };
+    Table::new(["HOST", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"])
+        .with(hosts.iter().map(row))
+        .render(look)
+}
+
+/// Labels with who says so, or nothing if there are none.
+pub(crate) fn labels_table(labels: &[Label], look: &Look) -> String {
+    if labels.is_empty() {
+        return String::new();
+    }
+    let row = |label: &Label| {
+        [
+            Cell::from(&label.key),
+            Cell::from(&label.value),
+            Cell::from(&label.owner),
+            Cell::from(&label.level),
+            Cell::from(look.age(&label.since)),
+        ]
+    };
+    Table::new(["LABEL", "VALUE", "OWNER", "LEVEL", "SINCE"])
+        .with(labels.iter().map(row))
+        .render(look)
+}
+
+fn conditions_table(conditions: &[Condition], look: &Look) -> String {
+    if conditions.is_empty() {
+        return String::new();
+    }
+    let row = |condition: &Condition| {
+        [
+            Cell::coloured(&condition.kind, Colour::Red),
+            Cell::from(look.age(&condition.since)),
+            Cell::from(&condition.detail),
+        ]
+    };
+    Table::new(["CONDITION", "SINCE", "DETAIL"])
+        .with(conditions.iter().map(row))
+        .render(look)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use linecamp_proto::api::Link;
+
+    use super::*;
+    use crate::output::tests::plain;
+
+    fn label(key: &str, value: &str, owner: &str) -> Label {
+        Label {
+            key: key.into(),
+            value: value.into(),
+            owner: owner.into(),
+            since: "2026-11-20T02:27:00Z".into(),
+            level: "site".into(),
+        }
+    }
+
+    pub(crate) fn host(name: &str) -> Host {
+        Host {
+            id: "0707".into(),
+            name: name.into(),
+            site: name.into(),
+            environment: "default".into(),
+            origin: "gateway".into(),
+            description: String::new(),
+            state: "active".into(),
+            state_since: "2026-11-01T02:27:00Z".into(),
+            waits_for: None,
+            link: link(),
+            labels: vec![label("rack", "r7", "assigned")],
+        }
+    }
+
+    fn link() -> Link {
+        Link {
+            state: "connected".into(),
+            since: "2026-11-19T02:27:00Z".into(),
+            address: "192.0.2.7:4711".into(),
+        }
+    }
+
+    pub(crate) fn site(name: &str) -> Site {
+        Site {
+            id: "0707".into(),
+            name: name.into(),
+            environment: "default".into(),
+            description: "behind the shop".into(),
+            state: "active".into(),
+            state_since: "2026-11-01T02:27:00Z".into(),
+            waits_for: None,
+            link: link(),
+            labels: vec![
+                label("io.linecamp.host.docker_version", "27.1.0", "reported"),
+                label("rack", "r7", "assigned"),
+            ],
+            spec_generation: 19,
+            applied_generation: 19,
+            converged_generation: 19,
+            daemon_version: "0.1.0".into(),
+            joined_at: "2025-10-18T02:27:00Z".into(),
+            token: "0909090909090909".into(),
+            recoveries: 1,
+            hosts: vec![host(name)],
+            conditions: Vec::new(),
+        }
+    }
+
+    fn troubled() -> Site {
+        let mut site = site("harbour-1");
+        site.state = "deactivating".into();
+        site.waits_for = Some("the site to confirm spec 20".into());
+        site.link.state = "disconnected".into();
+        site.spec_generation = 20;
+        site.hosts.clear();
+        site.labels.clear();
+        site.conditions.push(Condition {
+            kind: "phase-late".into(),
+            since: "2026-11-22T02:20:00Z".into(),
+            detail: "waits for its site, which is dark".into(),
+        });
+        site
+    }
+
+    #[test]
+    fn a_list_shows_the_link_word_of_a_dark_active_site() {
+        let mut dark = site("camp-007");
+        dark.link.state = "disconnected".into();
+        insta::assert_snapshot!(list(&[site("camp-042"), dark, troubled()], &plain()));
+    }
+
+    #[test]
+    fn a_site_is_shown_down_to_how_far_it_has_followed() {
+        let text = show(&site("camp-042"), &plain());
+        assert!(
+            text.ends_with("\nspec 19  applied 19  converged 19  link connected 3d\n"),
+            "{text}"
+        );
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_dark_site_says_that_it_follows_later() {
+        insta::assert_snapshot!(show(&troubled(), &plain()) + "---\n" + &changed(&troubled(), &plain()));
+    }
+}

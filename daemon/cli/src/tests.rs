@@ -1,0 +1,119 @@
+use clap::{CommandFactory as _, Parser as _};
+use linecamp_proto::api::ErrorCode;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split_whitespace())
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn what_is_meant_is_parsed_before_anything_is_dialed() {
+    for line in [
+        "linecamp site ls -l region=eu,tier!=lab --environment lab",
+        "linecamp -o json site show camp-042",
+        "linecamp site show camp-042 -o json --timeout 5s",
+        "linecamp site label camp-042 rack=r7 tier-",
+        "linecamp site label -l region=eu rack=r7 --yes",
+        "linecamp site edit camp-042 --description x",
+        "linecamp site deactivate -l region=eu",
+        "linecamp site rm camp-042 --force",
+        "linecamp host ls --site camp-042 -l gpu",
+        "linecamp token create -q --ttl 7days --uses 50 --label a=1 --label b=2 --environment lab",
+        "linecamp token revoke 0707070707070707",
+        "linecamp environment edit lab --approval on",
+        "linecamp event tail --site camp-042",
+        "linecamp login https://h:1 --ca x.pem --key-file -",
+        "linecamp version",
+    ] {
+        assert!(parse(line).is_ok(), "{line}: {}", parse(line).expect_err("refused"));
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_with_its_place() {
+    let check = |line: &str, expected: &str| {
+        let error = parse(line).expect_err(line);
+        let text = error.to_string();
+        assert!(text.contains(expected), "{line}: {text}");
+        assert_eq!(error.exit_code(), i32::from(EXIT_USAGE));
+    };
+    check("linecamp site ls -l region=eu,,x", "column 11");
+    check("linecamp site show Camp", "column 1 is `C`");
+    check("linecamp site deactivate", "<NAME>");
+    check("linecamp site deactivate camp-042 -l x", "cannot be used with");
+    check("linecamp site deactivate camp-042 --yes", "cannot be used with");
+    check("linecamp site label camp-042 rack=r7 --yes", "--selector");
+    check("linecamp site label", "required");
+    check("linecamp site edit camp-042", "--description <TEXT>");
+    check("linecamp environment edit lab", "--approval <SWITCH>");
+    check("linecamp host edit camp-042", "--name <NAME>");
+    check("linecamp environment edit lab --approval maybe", "write `on` or `off`");
+    check("linecamp host label camp-042", "required");
+    check("linecamp token create --ttl 500days", "is not between 1s and");
+    check("linecamp token create --uses 0", "0 is not in 1..=100000");
+    check("linecamp token create --label rack", "`rack` is not a label");
+    check("linecamp token revoke 07", "16 hexadecimal digits");
+    check("linecamp login http://h --pin x --key y", "begins with https://");
+    check("linecamp login https://h --key y", "--pin");
+    check("linecamp login https://h --ca x", "--key");
+    check("linecamp event ls --limit 0", "from 1 to 1000");
+    check("linecamp site ls --timeout 0s", "not between");
+}
+
+#[test]
+fn every_command_has_examples() {
+    fn check(command: &clap::Command, path: &str) {
+        let path = format!("{path} {}", command.get_name());
+        assert!(command.get_about().is_some(), "{path} says what it does");
+        match command.get_subcommands().count() {
+            0 => {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example"), "{path} has examples");
+                assert!(help.contains(path.trim()), "{path} is in its own examples");
+            }
+            _ => command.get_subcommands().for_each(|below| check(below, &path)),
+        }
+    }
+    check(&Cli::command(), "");
+}
+
+#[test]
+fn every_line_of_help_fits_a_terminal() {
+    fn check(command: &mut clap::Command) {
+        let help = command.clone().term_width(100).render_long_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+        }
+        command.get_subcommands_mut().for_each(check);
+    }
+    let mut command = Cli::command();
+    command.build();
+    check(&mut command);
+}
+
+#[test]
+fn an_exit_code_says_who_is_to_act() {
+    let refused = |code| {
+        anyhow::Error::from(ClientError::Refused {
+            server: "https://h".into(),
+            code,
+            message: "no".into(),
+        })
+    };
+    assert_eq!(exit_code(&refused(ErrorCode::NotFound)), EXIT_FAILED);
+    assert_eq!(exit_code(&refused(ErrorCode::BadRequest)), EXIT_USAGE);
+    assert_eq!(exit_code(&refused(ErrorCode::Unauthorized)), EXIT_OPERATOR);
+    assert_eq!(exit_code(&ArgumentError::SelectsAll.into()), EXIT_USAGE);
+    assert_eq!(exit_code(&ConfigError::NoHome.into()), EXIT_USAGE);
+    assert!(
+        advice(&refused(ErrorCode::Ambiguous))
+            .expect("advice")
+            .contains("--environment")
+    );
+}

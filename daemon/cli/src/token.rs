@@ -1,0 +1,185 @@
+//! `linecamp token`.
+
+use std::time::Duration;
+
+use linecamp_model::limits::TOKEN_USES_MAX;
+use linecamp_model::{Label, TokenId, TokenState};
+use linecamp_proto::api::path::{self, at};
+use linecamp_proto::api::{List, Token, TokenCreated, TokenRequest};
+
+use crate::argument;
+use crate::client::Ask;
+use crate::global::Context;
+use crate::output::{Cell, Colour, Look, Table, clean};
+
+/// Where sites go when nobody says: the environment every server begins with.
+const ENVIRONMENT_DEFAULT: &str = "default";
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum TokenCommand {
+    Create(Create),
+    /// List join tokens, never their secrets
+    #[command(after_help = "\
+Examples:
+  linecamp token ls
+  linecamp token ls --environment production -o json")]
+    Ls,
+    /// Revoke a join token: nobody new joins with it; who joined stays
+    #[command(after_help = "\
+Example:
+  linecamp token revoke 07ff3c5d9a1b2c4e")]
+    Revoke(Revoke),
+}
+
+/// Create a join token, and print the command to run at a site
+///
+/// The token's secret is shown here and never again: the server keeps its hash. It carries the server's key pin, so
+/// that a site verifies the server from its very first connection. Sites go to --environment, by default to the
+/// environment `default`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  linecamp token create
+  linecamp token create --environment production --ttl 7days --uses 50 --label region=eu
+  ssh camp-042 sudo linecampd join $(linecamp token create -q)")]
+pub(crate) struct Create {
+    /// How long it works
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = argument::ttl)]
+    ttl: Duration,
+    /// How many sites may join with it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(TOKEN_USES_MAX)))]
+    uses: u32,
+    /// A label its sites are given; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = Label::parse)]
+    labels: Vec<Label>,
+    /// Print only TOKEN@HOST:PORT, for scripts
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Revoke {
+    /// The token's id, as `linecamp token ls` shows it
+    #[arg(value_name = "ID", value_parser = argument::token_id)]
+    id: TokenId,
+}
+
+impl TokenCommand {
+    pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        match self {
+            Self::Create(create) => create.run(context).await,
+            Self::Ls => list(context).await,
+            Self::Revoke(revoke) => {
+                let ask = Ask::delete(at(path::TOKEN, &revoke.id));
+                let token: Token = context.client()?.ask(ask).await?;
+                let line = format!("{}  {}\n", clean(&token.id), clean(&token.state));
+                Ok(context.out.show(&token, |_| line)?)
+            }
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        let request = TokenRequest {
+            environment: context.environment_text().unwrap_or_else(|| ENVIRONMENT_DEFAULT.into()),
+            ttl_seconds: self.ttl.as_secs(),
+            uses: self.uses,
+            labels: argument::label_options(self.labels, &context.out)?,
+        };
+        let created: TokenCreated = context.client()?.ask(Ask::post(path::TOKENS).body(&request)).await?;
+        if self.quiet {
+            context.out.print(&(clean(&created.join) + "\n"))?;
+        } else {
+            context.out.show(&created, |look| created_text(&created, look))?;
+        }
+        Ok(())
+    }
+}
+
+async fn list(context: &Context<'_>) -> anyhow::Result<()> {
+    let mut tokens: List<Token> = context.client()?.ask(Ask::get(path::TOKENS)).await?;
+    if let Some(environment) = &context.environment {
+        tokens.items.retain(|token| token.environment == environment.as_str());
+    }
+    context.out.show(&tokens, |look| list_text(&tokens.items, look))?;
+    if tokens.items.is_empty() {
+        context.out.note("no join tokens");
+    }
+    Ok(())
+}
+
+fn created_text(created: &TokenCreated, look: &Look) -> String {
+    let token = &created.token;
+    format!(
+        "token {}  environment {}  expires in {}  uses {}\n\n\
+         Run this at a site. It is shown only once, and whoever reads it can join:\n\n  {}\n",
+        clean(&token.id),
+        clean(&token.environment),
+        look.until(&token.expires_at),
+        token.uses_max,
+        clean(&created.command),
+    )
+}
+
+fn list_text(tokens: &[Token], look: &Look) -> String {
+    if tokens.is_empty() {
+        return String::new();
+    }
+    let row = |token: &Token| {
+        let is_valid = token.state == TokenState::Valid.as_str();
+        let colour = if is_valid { Colour::Green } else { Colour::Dim };
+        let labels: Vec<_> = token
+            .labels
+            .iter()
+            .map(|label| format!("{}={}", label.key, label.value))
+            .collect();
+        [
+            Cell::from(&token.id),
+            Cell::from(&token.environment),
+            Cell::coloured(&token.state, colour),
+            Cell::from(if is_valid {
+                look.until(&token.expires_at)
+            } else {
+                String::new()
+            }),
+            Cell::from(format!("{}/{}", token.uses_left, token.uses_max)),
+            Cell::from(look.age(&token.created_at)),
+            Cell::from(labels.join(",")),
+        ]
+    };
+    Table::new(["ID", "ENVIRONMENT", "STATE", "EXPIRES IN", "USES LEFT", "AGE", "LABELS"])
+        .with(tokens.iter().map(row))
+        .render(look)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::plain;
+
+    fn token(state: &str) -> Token {
+        Token {
+            id: "0707070707070707".into(),
+            environment: "default".into(),
+            created_at: "2026-11-22T01:27:00Z".into(),
+            expires_at: "2026-11-23T01:27:00Z".into(),
+            uses_max: 50,
+            uses_left: 49,
+            labels: Vec::new(),
+            state: state.into(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_shown_with_what_to_run_and_listed_without() {
+        let created = TokenCreated {
+            token: token("valid"),
+            join: "lct_x@camp.example:8443".into(),
+            command: "sudo linecampd join lct_x@camp.example:8443".into(),
+        };
+        let listed = list_text(&[token("valid"), token("revoked")], &plain());
+        insta::assert_snapshot!(created_text(&created, &plain()) + "---\n" + &listed);
+    }
+}

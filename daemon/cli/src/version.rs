@@ -1,0 +1,71 @@
+//! `linecamp version`.
+
+use linecamp_proto::api::Server;
+use linecamp_proto::api::path::SERVER;
+use serde_json::json;
+
+use crate::client::Ask;
+use crate::config::ConfigError;
+use crate::global::Context;
+use crate::output::{clean, in_largest_unit};
+
+/// This program's version.
+const OURS: &str = env!("CARGO_PKG_VERSION");
+
+/// Show the version of this program, and of the server it is logged in to
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without a login, and with `linecamp --version`, no server is asked.
+
+Example:
+  linecamp version")]
+pub(crate) struct Version;
+
+impl Version {
+    pub(crate) async fn run(&self, context: &Context<'_>) -> anyhow::Result<()> {
+        let mut client = match context.client() {
+            Ok(client) => client,
+            Err(ConfigError::NotLoggedIn { .. } | ConfigError::NoHome) => {
+                let shown = json!({ "version": OURS, "server": null });
+                return Ok(context.out.show(&shown, |_| format!("linecamp {OURS}\n"))?);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let server: Server = client.ask(Ask::get(SERVER)).await?;
+        let shown = json!({ "version": OURS, "server": server });
+        Ok(context.out.show(&shown, |_| text(&client.server(), &server))?)
+    }
+}
+
+fn text(url: &str, server: &Server) -> String {
+    format!(
+        "linecamp {OURS}\n\
+         linecamp-server {} at {url}, up {}, {}\n\
+         sites: {} connected, {} reconnecting, {} disconnected\n",
+        clean(&server.version),
+        in_largest_unit(server.uptime_seconds),
+        clean(&server.pin),
+        server.connected,
+        server.reconnecting,
+        server.disconnected,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_shown_with_its_sites() {
+        let server = Server {
+            version: "0.1.0".into(),
+            pin: "sha256:00".into(),
+            uptime_seconds: 7_300,
+            connected: 312,
+            reconnecting: 1,
+            disconnected: 9,
+        };
+        let text = text("https://camp.example", &server).replace(OURS, "VERSION");
+        insta::assert_snapshot!(text);
+    }
+}

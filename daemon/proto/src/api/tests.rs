@@ -1,0 +1,184 @@
+use std::time::Duration;
+
+use linecamp_model as model;
+use linecamp_model::{
+    ConditionKind, EffectiveLabel, EffectiveLabels, EventKind, EventView, Generation, HostView, JoinSecret, JoinTarget,
+    JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, LinkState, LinkView, Name, Origin, Owner, Phase, Pin,
+    ServerAddress, SiteId, SiteView, Text, TokenId, TokenState, TokenView, WallTime,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::*;
+
+fn name(text: &str) -> Name {
+    Name::parse(text).expect("valid")
+}
+
+fn minute(minutes: u64) -> WallTime {
+    WallTime::from_unix_millis(1_795_314_420_000 + minutes * 60_000)
+}
+
+fn labels() -> EffectiveLabels {
+    let rack = EffectiveLabel {
+        value: LabelValue::parse("r7").expect("valid"),
+        owner: Owner::Assigned,
+        level: Level::Site,
+        since: minute(3),
+    };
+    EffectiveLabels::from([(LabelKey::parse("rack").expect("valid"), rack)])
+}
+
+pub(crate) fn site() -> SiteView {
+    let id = SiteId::of_key(&KeyFingerprint::of(b"key"));
+    let link = LinkView {
+        state: LinkState::Reconnecting,
+        since: minute(9),
+        address: Text::lossy("192.0.2.7:4711"),
+    };
+    let host = HostView {
+        id: id.gateway(),
+        name: name("camp-042"),
+        site: name("camp-042"),
+        environment: name("default"),
+        origin: Origin::Gateway,
+        description: Text::default(),
+        phase: Phase::Active,
+        phase_since: minute(1),
+        waits_for: None,
+        link: link.clone(),
+        labels: labels(),
+    };
+    SiteView {
+        id,
+        name: name("camp-042"),
+        environment: name("default"),
+        description: Text::lossy("behind the shop"),
+        phase: Phase::Deactivating,
+        phase_since: minute(8),
+        waits_for: Some(Text::lossy("the site to confirm spec 19")),
+        link,
+        labels: labels(),
+        spec_generation: Generation(19),
+        applied_generation: Generation(18),
+        converged_generation: Generation(17),
+        daemon_version: Text::lossy("0.1.0"),
+        joined_at: minute(0),
+        token: TokenId::from_bytes([7; 8]),
+        recoveries: 2,
+        hosts: vec![host],
+        conditions: vec![model::Condition {
+            kind: ConditionKind::ClockSkew,
+            since: minute(5),
+            detail: Text::lossy("ahead by 7 min"),
+        }],
+    }
+}
+
+fn token() -> TokenView {
+    TokenView {
+        id: TokenId::from_bytes([7; 8]),
+        environment: name("default"),
+        created_at: minute(0),
+        expires_at: minute(60),
+        uses_max: 50,
+        uses_left: 49,
+        labels: labels(),
+        state: TokenState::UsedUp,
+    }
+}
+
+/// Checks that what is written can be read, and returns it for a snapshot: these are promises to scripts.
+pub(crate) fn written<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T) -> String {
+    let text = serde_json::to_string_pretty(value).expect("serialises");
+    assert_eq!(&serde_json::from_str::<T>(&text).expect("own text reads"), value);
+    text
+}
+
+#[test]
+fn a_site_is_written_as_promised() {
+    insta::assert_snapshot!(written(&Site::from(&site())));
+}
+
+#[test]
+fn a_token_an_event_an_environment_and_a_preview_are_written_as_promised() {
+    let event = EventView {
+        seq: 41,
+        site: Some(name("camp-042")),
+        event: model::Event {
+            at: minute(1),
+            kind: EventKind::SiteJoined,
+            site: None,
+            text: Text::lossy("joined"),
+        },
+    };
+    let rules = model::Environment {
+        approval: true,
+        recoveries_per_day_max: 3,
+        removed_keep: Duration::from_secs(3600),
+    };
+    let all = [
+        written(&List::from_iter([Token::from(&token())])),
+        written(&Event::from(&event)),
+        written(&Environment::new(&name("default"), &rules, 12)),
+        written(&Preview::from(&[Site::from(&site())][..])),
+    ];
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn a_new_token_shows_its_secret_to_its_reader_and_to_no_log() {
+    let secret = JoinToken {
+        id: TokenId::from_bytes([7; 8]),
+        secret: JoinSecret::from_bytes([9; 16]),
+        pin: Pin::of(b"ca"),
+    };
+    let target = JoinTarget {
+        servers: ServerAddress::parse_list("camp.example:8443,[::1]:8444").expect("valid"),
+        token: secret.clone(),
+    };
+    let created = TokenCreated::new(&token(), &target);
+    assert_eq!(
+        created.join,
+        format!("{}@camp.example:8443,[::1]:8444", secret.reveal())
+    );
+    assert_eq!(created.command, format!("sudo linecampd join {}", created.join));
+    assert!(!format!("{created:?}").contains(&secret.reveal()));
+    written(&created);
+}
+
+#[test]
+fn a_label_change_is_checked_where_it_comes_in() {
+    let change = |text: &str| serde_json::from_str::<LabelChange>(text).expect("reads");
+    let patch = change(r#"{"set":{"rack":" r7 "},"remove":["tier"]}"#)
+        .to_patch()
+        .expect("valid");
+    assert_eq!(
+        LabelChange::from(&patch),
+        change(r#"{"set":{"rack":"r7"},"remove":["tier"]}"#)
+    );
+    assert!(change(r#"{"set":{"ra ck":"r7"}}"#).to_patch().is_err());
+    assert!(change(r#"{"remove":["-"]}"#).to_patch().is_err());
+    let many: BTreeMap<_, _> = (0..65).map(|index| (format!("k{index}"), String::new())).collect();
+    let many = LabelChange {
+        set: many,
+        ..LabelChange::default()
+    };
+    assert_eq!(many.to_patch(), Err(model::LabelError::TooMany { count: 65 }));
+}
+
+#[test]
+fn a_request_with_an_unknown_field_is_refused_and_an_answer_with_one_is_read() {
+    assert!(serde_json::from_str::<Edit>(r#"{"nmae":"x"}"#).is_err());
+    assert!(serde_json::from_str::<TokenRequest>(r#"{"environment":"e","ttl_seconds":1,"uses":1,"use":2}"#).is_err());
+    let link: Link = serde_json::from_str(r#"{"state":"connected","since":"","address":"","speed":9}"#).expect("reads");
+    assert!(link.is_connected());
+}
+
+#[test]
+fn an_error_code_of_a_newer_server_is_still_an_error() {
+    let body: ErrorBody = serde_json::from_str(r#"{"error":{"code":"on-fire","message":"run"}}"#).expect("reads");
+    assert_eq!(body.error, Error::new(ErrorCode::Unknown, "run"));
+    let text = serde_json::to_string(&Error::new(ErrorCode::NameTaken, "m")).expect("serialises");
+    assert_eq!(text, r#"{"code":"name-taken","message":"m"}"#);
+}

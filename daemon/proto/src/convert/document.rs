@@ -1,0 +1,327 @@
+//! Spec and status documents, and the deltas they travel in.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{
+    Delta, Document, DocumentKey, Generation, HostId, HostSpec, HostStatus, Name, SiteSpec, SiteStatus, SpecBody,
+    SpecDelta, StatusBody, StatusDelta, Text,
+};
+
+use crate::convert::field::{bytes, count, field, generation, kind, word};
+use crate::convert::label::{conditions, from_labels, labels};
+use crate::convert::{FieldError, Wire, Word};
+use crate::limits::DOCUMENTS_MAX;
+use crate::wire::link::v1 as wire;
+use crate::wire::link::v1::{spec_document, status_document};
+
+/// A body that belongs under some keys and not under others.
+pub(crate) trait Body {
+    /// Whether it may stand under `key`.
+    fn fits(&self, key: DocumentKey) -> bool;
+}
+
+impl Body for SpecBody {
+    fn fits(&self, key: DocumentKey) -> bool {
+        match self {
+            Self::Site(_) => matches!(key, DocumentKey::Site),
+            Self::Host(_) => matches!(key, DocumentKey::Host(_)),
+        }
+    }
+}
+
+impl Body for StatusBody {
+    fn fits(&self, key: DocumentKey) -> bool {
+        match self {
+            Self::Site(_) => matches!(key, DocumentKey::Site),
+            Self::Host(_) => matches!(key, DocumentKey::Host(_)),
+        }
+    }
+}
+
+/// Refuses a site's body under a host's key, and the reverse.
+pub(crate) fn check_body<B: Body>(key: DocumentKey, document: &Document<B>) -> Result<(), FieldError> {
+    match &document.body {
+        Some(body) if !body.fits(key) => Err(FieldError::new(
+            "body",
+            "is of a site under a host's key, or the reverse",
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+impl Wire for wire::SpecDelta {
+    type Model = SpecDelta;
+
+    fn from_model(delta: &SpecDelta) -> Self {
+        let entries = delta.documents.iter().map(|(key, document)| wire::SpecEntry {
+            key: from_key(*key),
+            document: Some(wire::SpecDocument::from_model(document)),
+        });
+        Self {
+            base: delta.base.0,
+            to: delta.to.0,
+            snapshot: delta.snapshot,
+            documents: entries.collect(),
+        }
+    }
+
+    fn into_model(self) -> Result<SpecDelta, FieldError> {
+        let delta = Delta {
+            base: generation("base", self.base)?,
+            to: generation("to", self.to)?,
+            snapshot: self.snapshot,
+            documents: BTreeMap::new(),
+        };
+        fill(
+            delta,
+            self.documents.into_iter().map(|entry| (entry.key, entry.document)),
+        )
+    }
+}
+
+impl Wire for wire::StatusDelta {
+    type Model = StatusDelta;
+
+    fn from_model(delta: &StatusDelta) -> Self {
+        let entries = delta.documents.iter().map(|(key, document)| wire::StatusEntry {
+            key: from_key(*key),
+            document: Some(wire::StatusDocument::from_model(document)),
+        });
+        Self {
+            base: delta.base.0,
+            to: delta.to.0,
+            snapshot: delta.snapshot,
+            documents: entries.collect(),
+        }
+    }
+
+    fn into_model(self) -> Result<StatusDelta, FieldError> {
+        let delta = Delta {
+            base: generation("base", self.base)?,
+            to: generation("to", self.to)?,
+            snapshot: self.snapshot,
+            documents: BTreeMap::new(),
+        };
+        fill(
+            delta,
+            self.documents.into_iter().map(|entry| (entry.key, entry.document)),
+        )
+    }
+}
+
+/// Checks that a delta leads from its base to where it says, and takes its documents.
+fn fill<D, B>(
+    mut delta: Delta<B>,
+    entries: impl ExactSizeIterator<Item = (Vec<u8>, Option<D>)>,
+) -> Result<Delta<B>, FieldError>
+where
+    D: Wire<Model = Document<B>>,
+    B: Body,
+{
+    if delta.to < delta.base {
+        return Err(FieldError::new(
+            "to",
+            format!("{} is below the base {}", delta.to, delta.base),
+        ));
+    }
+    if delta.snapshot && delta.base != Generation::ZERO {
+        return Err(FieldError::new(
+            "base",
+            format!("a snapshot has none, not {}", delta.base),
+        ));
+    }
+    count("documents", entries.len(), DOCUMENTS_MAX)?;
+    for (index, (key, document)) in entries.enumerate() {
+        add(&mut delta, &key, document).map_err(|error| error.within_element("documents", index))?;
+    }
+    Ok(delta)
+}
+
+fn add<D, B>(delta: &mut Delta<B>, key: &[u8], document: Option<D>) -> Result<(), FieldError>
+where
+    D: Wire<Model = Document<B>>,
+    B: Body,
+{
+    let key = document_key(key)?;
+    let document = document
+        .ok_or_else(|| FieldError::new("document", "is absent"))?
+        .into_model()?;
+    check_body(key, &document)?;
+    let Delta { base, to, .. } = *delta;
+    if document.generation <= base || to < document.generation {
+        let problem = format!("{} is not above {base} and up to {to}", document.generation);
+        return Err(FieldError::new("generation", problem));
+    }
+    match delta.documents.insert(key, document) {
+        Some(_) => Err(FieldError::new("key", "comes twice")),
+        None => Ok(()),
+    }
+}
+
+fn from_key(key: DocumentKey) -> Vec<u8> {
+    match key {
+        DocumentKey::Site => Vec::new(),
+        DocumentKey::Host(host) => host.as_bytes().to_vec(),
+    }
+}
+
+fn document_key(found: &[u8]) -> Result<DocumentKey, FieldError> {
+    match found {
+        [] => Ok(DocumentKey::Site),
+        host => Ok(DocumentKey::Host(HostId::from_bytes(bytes("key", host)?))),
+    }
+}
+
+impl Wire for wire::SpecDocument {
+    type Model = Document<SpecBody>;
+
+    fn from_model(document: &Document<SpecBody>) -> Self {
+        use spec_document::Body as Wire;
+        let body = match &document.body {
+            None => Wire::Tombstone(wire::Tombstone {}),
+            Some(SpecBody::Site(site)) => Wire::Site(Box::new(wire::SiteSpec::from_model(site))),
+            Some(SpecBody::Host(host)) => Wire::Host(Box::new(wire::HostSpec::from_model(host))),
+        };
+        Self {
+            generation: document.generation.0,
+            body: Some(body),
+        }
+    }
+
+    fn into_model(self) -> Result<Document<SpecBody>, FieldError> {
+        use spec_document::Body as Wire;
+        let body = match kind("body", self.body)? {
+            Wire::Tombstone(_) => None,
+            Wire::Site(site) => Some(SpecBody::Site(site.into_model().map_err(|error| error.within("site"))?)),
+            Wire::Host(host) => Some(SpecBody::Host(host.into_model().map_err(|error| error.within("host"))?)),
+        };
+        Ok(Document {
+            generation: generation("generation", self.generation)?,
+            body,
+        })
+    }
+}
+
+impl Wire for wire::StatusDocument {
+    type Model = Document<StatusBody>;
+
+    fn from_model(document: &Document<StatusBody>) -> Self {
+        use status_document::Body as Wire;
+        let body = match &document.body {
+            None => Wire::Tombstone(wire::Tombstone {}),
+            Some(StatusBody::Site(site)) => Wire::Site(Box::new(wire::SiteStatus::from_model(site))),
+            Some(StatusBody::Host(host)) => Wire::Host(Box::new(wire::HostStatus::from_model(host))),
+        };
+        Self {
+            generation: document.generation.0,
+            body: Some(body),
+        }
+    }
+
+    fn into_model(self) -> Result<Document<StatusBody>, FieldError> {
+        use status_document::Body as Wire;
+        let body = match kind("body", self.body)? {
+            Wire::Tombstone(_) => None,
+            Wire::Site(site) => Some(StatusBody::Site(
+                site.into_model().map_err(|error| error.within("site"))?,
+            )),
+            Wire::Host(host) => Some(StatusBody::Host(
+                host.into_model().map_err(|error| error.within("host"))?,
+            )),
+        };
+        Ok(Document {
+            generation: generation("generation", self.generation)?,
+            body,
+        })
+    }
+}
+
+impl Wire for wire::SiteSpec {
+    type Model = SiteSpec;
+
+    fn from_model(spec: &SiteSpec) -> Self {
+        Self {
+            name: spec.name.as_str().to_owned(),
+            environment: spec.environment.as_str().to_owned(),
+            description: spec.description.as_str().to_owned(),
+            target: spec.target.number(),
+            assigned: from_labels(&spec.assigned),
+        }
+    }
+
+    fn into_model(self) -> Result<SiteSpec, FieldError> {
+        Ok(SiteSpec {
+            name: field("name", Name::parse(&self.name))?,
+            environment: field("environment", Name::parse(&self.environment))?,
+            description: field("description", Text::parse(&self.description))?,
+            target: word("target", self.target)?,
+            assigned: labels("assigned", self.assigned)?,
+        })
+    }
+}
+
+impl Wire for wire::HostSpec {
+    type Model = HostSpec;
+
+    fn from_model(spec: &HostSpec) -> Self {
+        Self {
+            name: spec.name.as_str().to_owned(),
+            origin: spec.origin.number(),
+            description: spec.description.as_str().to_owned(),
+            target: spec.target.number(),
+            assigned: from_labels(&spec.assigned),
+        }
+    }
+
+    fn into_model(self) -> Result<HostSpec, FieldError> {
+        Ok(HostSpec {
+            name: field("name", Name::parse(&self.name))?,
+            origin: word("origin", self.origin)?,
+            description: field("description", Text::parse(&self.description))?,
+            target: word("target", self.target)?,
+            assigned: labels("assigned", self.assigned)?,
+        })
+    }
+}
+
+impl Wire for wire::SiteStatus {
+    type Model = SiteStatus;
+
+    fn from_model(status: &SiteStatus) -> Self {
+        Self {
+            daemon_version: status.daemon_version.as_str().to_owned(),
+            applied: status.applied.0,
+            converged: status.converged.0,
+            local: from_labels(&status.local),
+            conditions: status.conditions.iter().map(wire::Condition::from_model).collect(),
+        }
+    }
+
+    fn into_model(self) -> Result<SiteStatus, FieldError> {
+        Ok(SiteStatus {
+            daemon_version: field("daemon_version", Text::parse(&self.daemon_version))?,
+            applied: generation("applied", self.applied)?,
+            converged: generation("converged", self.converged)?,
+            local: labels("local", self.local)?,
+            conditions: conditions("conditions", self.conditions)?,
+        })
+    }
+}
+
+impl Wire for wire::HostStatus {
+    type Model = HostStatus;
+
+    fn from_model(status: &HostStatus) -> Self {
+        Self {
+            local: from_labels(&status.local),
+            reported: from_labels(&status.reported),
+        }
+    }
+
+    fn into_model(self) -> Result<HostStatus, FieldError> {
+        Ok(HostStatus {
+            local: labels("local", self.local)?,
+            reported: labels("reported", self.reported)?,
+        })
+    }
+}

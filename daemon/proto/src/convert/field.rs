@@ -1,0 +1,127 @@
+//! Checks of one field, and the error that knows where it is.
+
+use std::fmt;
+use std::time::Duration;
+
+use linecamp_model::{Generation, Text, WallTime};
+
+use crate::convert::{Wire, Word};
+use crate::error::ProtoError;
+use crate::limits::COUNTER_MAX;
+
+/// What is wrong with a field, and the way to it so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    path: String,
+    problem: Text,
+}
+
+impl FieldError {
+    /// Says what is wrong with the field `name`. The problem may quote the field: it is made fit for a log here.
+    pub(crate) fn new(name: &str, problem: impl fmt::Display) -> Self {
+        Self {
+            path: name.to_owned(),
+            problem: Text::lossy(&problem.to_string()),
+        }
+    }
+
+    /// Says that the field lies in the message field `name`.
+    #[must_use]
+    pub(crate) fn within(self, name: &str) -> Self {
+        Self {
+            path: format!("{name}.{}", self.path),
+            ..self
+        }
+    }
+
+    /// Says that the field lies in one element of the list field `name`.
+    #[must_use]
+    pub(crate) fn within_element(self, name: &str, index: usize) -> Self {
+        self.within(&format!("{name}[{index}]"))
+    }
+
+    /// Says what it all belongs to.
+    pub(crate) fn of(self, what: impl fmt::Display) -> ProtoError {
+        ProtoError::Field {
+            what: what.to_string(),
+            path: self.path,
+            problem: self.problem,
+        }
+    }
+}
+
+/// Names the field whose parsing failed.
+pub(crate) fn field<T, E: fmt::Display>(name: &str, parsed: Result<T, E>) -> Result<T, FieldError> {
+    parsed.map_err(|problem| FieldError::new(name, problem))
+}
+
+/// Checks a message field that has to be there.
+pub(crate) fn message<W: Wire>(name: &str, found: Option<W>) -> Result<W::Model, FieldError> {
+    match found {
+        Some(wire) => wire.into_model().map_err(|error| error.within(name)),
+        None => Err(FieldError::new(name, "is absent")),
+    }
+}
+
+/// Refuses a oneof that is not set, or set to a kind that this build cannot see.
+pub(crate) fn kind<T>(name: &str, found: Option<T>) -> Result<T, FieldError> {
+    found.ok_or_else(|| FieldError::new(name, "is absent, or of a kind that this build does not know"))
+}
+
+/// Checks the elements of a list, and first how many there are.
+pub(crate) fn list<W: Wire>(name: &str, found: Vec<W>, count_max: usize) -> Result<Vec<W::Model>, FieldError> {
+    count(name, found.len(), count_max)?;
+    let elements = found.into_iter().enumerate();
+    elements
+        .map(|(index, wire)| wire.into_model().map_err(|error| error.within_element(name, index)))
+        .collect()
+}
+
+/// Checks the length of a list.
+pub(crate) fn count(name: &str, found: usize, count_max: usize) -> Result<(), FieldError> {
+    match found {
+        found if count_max < found => {
+            let problem = format!("has {found} elements; at most {count_max} are allowed");
+            Err(FieldError::new(name, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the length of an id, a secret or a digest.
+pub(crate) fn bytes<const N: usize>(name: &str, found: &[u8]) -> Result<[u8; N], FieldError> {
+    found
+        .try_into()
+        .map_err(|_| FieldError::new(name, format!("has {} bytes, not {N}", found.len())))
+}
+
+/// Checks a number that only rises.
+pub(crate) fn counter(name: &str, found: u64) -> Result<u64, FieldError> {
+    match found {
+        ..=COUNTER_MAX => Ok(found),
+        _ => Err(FieldError::new(
+            name,
+            format!("{found} cannot be: nothing counts so far"),
+        )),
+    }
+}
+
+/// Checks a generation.
+pub(crate) fn generation(name: &str, found: u64) -> Result<Generation, FieldError> {
+    counter(name, found).map(Generation)
+}
+
+/// Checks an enum.
+pub(crate) fn word<W: Word>(name: &str, found: i32) -> Result<W, FieldError> {
+    W::of_number(found).ok_or_else(|| FieldError::new(name, format!("number {found} has no meaning in this build")))
+}
+
+/// Returns a duration in milliseconds; what lies below one is lost.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Reads a moment that may be absent.
+pub(crate) fn moment(found: Option<u64>) -> Option<WallTime> {
+    found.map(WallTime::from_unix_millis)
+}

@@ -1,0 +1,101 @@
+//! Labels of one owner, conditions, events: what the documents are made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use linecamp_model::limits::{CONDITIONS_MAX, LABELS_PER_OWNER_MAX};
+use linecamp_model::{Condition, Event, HeldLabel, LabelKey, LabelSet, LabelValue, SiteId, Text, WallTime};
+
+use crate::convert::field::{bytes, count, field, list, word};
+use crate::convert::{FieldError, Wire, Word};
+use crate::wire::link::v1 as wire;
+
+/// Writes one owner's labels down.
+pub(crate) fn from_labels(labels: &LabelSet) -> Vec<wire::Label> {
+    let labels = labels.iter().map(|(key, held)| wire::Label {
+        key: key.as_str().to_owned(),
+        value: held.value.as_str().to_owned(),
+        since_millis: held.since.unix_millis(),
+    });
+    labels.collect()
+}
+
+/// Checks one owner's labels, in any order.
+pub(crate) fn labels(name: &str, found: Vec<wire::Label>) -> Result<LabelSet, FieldError> {
+    count(name, found.len(), LABELS_PER_OWNER_MAX)?;
+    let mut labels = BTreeMap::new();
+    for (index, label) in found.into_iter().enumerate() {
+        let (key, held) = held_label(&label).map_err(|error| error.within_element(name, index))?;
+        if let Some(key) = (labels.contains_key(&key)).then_some(&key) {
+            return Err(FieldError::new("key", format!("`{key}` comes twice")).within_element(name, index));
+        }
+        labels.insert(key, held);
+    }
+    field(name, LabelSet::from_map(labels))
+}
+
+fn held_label(label: &wire::Label) -> Result<(LabelKey, HeldLabel), FieldError> {
+    let held = HeldLabel {
+        value: field("value", LabelValue::parse(&label.value))?,
+        since: WallTime::from_unix_millis(label.since_millis),
+    };
+    Ok((field("key", LabelKey::parse(&label.key))?, held))
+}
+
+/// Checks the conditions of one site or host: one of a kind.
+pub(crate) fn conditions(name: &str, found: Vec<wire::Condition>) -> Result<Vec<Condition>, FieldError> {
+    let conditions = list(name, found, CONDITIONS_MAX)?;
+    let mut kinds = BTreeSet::new();
+    match conditions.iter().position(|condition| !kinds.insert(condition.kind)) {
+        Some(index) => {
+            let problem = format!("`{}` comes twice", conditions[index].kind);
+            Err(FieldError::new("kind", problem).within_element(name, index))
+        }
+        None => Ok(conditions),
+    }
+}
+
+impl Wire for wire::Condition {
+    type Model = Condition;
+
+    fn from_model(condition: &Condition) -> Self {
+        Self {
+            kind: condition.kind.number(),
+            since_millis: condition.since.unix_millis(),
+            detail: condition.detail.as_str().to_owned(),
+        }
+    }
+
+    fn into_model(self) -> Result<Condition, FieldError> {
+        Ok(Condition {
+            kind: word("kind", self.kind)?,
+            since: WallTime::from_unix_millis(self.since_millis),
+            detail: field("detail", Text::parse(&self.detail))?,
+        })
+    }
+}
+
+impl Wire for wire::Event {
+    type Model = Event;
+
+    fn from_model(event: &Event) -> Self {
+        Self {
+            at_millis: event.at.unix_millis(),
+            kind: event.kind.number(),
+            site: event.site.map(|site| site.as_bytes().to_vec()).unwrap_or_default(),
+            text: event.text.as_str().to_owned(),
+        }
+    }
+
+    fn into_model(self) -> Result<Event, FieldError> {
+        let site = match self.site.as_slice() {
+            [] => None,
+            id => Some(SiteId::from_bytes(bytes("site", id)?)),
+        };
+        Ok(Event {
+            at: WallTime::from_unix_millis(self.at_millis),
+            kind: word("kind", self.kind)?,
+            site,
+            text: field("text", Text::parse(&self.text))?,
+        })
+    }
+}

@@ -1,0 +1,254 @@
+//! The messages of the link.
+
+use std::time::Duration;
+
+use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
+use linecamp_model::{
+    EventBatch, FromServer, FromSite, Generation, Hello, History, IdentityGrant, JoinRequest, JoinSecret, Name, RunId,
+    SessionId, Text, TokenId, VersionRange, WallTime, Welcome,
+};
+
+use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis};
+use crate::convert::{FieldError, Wire};
+use crate::limits::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX};
+use crate::wire::link::v1 as wire;
+use crate::wire::link::v1::{from_server, from_site};
+
+impl Wire for wire::FromSite {
+    type Model = FromSite;
+
+    fn from_model(message: &FromSite) -> Self {
+        use from_site::Kind;
+        let kind = match message {
+            FromSite::Join(join) => Kind::Join(wire::JoinRequest::from_model(join)),
+            FromSite::Hello(hello) => Kind::Hello(wire::Hello::from_model(hello)),
+            FromSite::SpecAck(held) => Kind::SpecAck(wire::Ack::from_model(held)),
+            FromSite::Status(delta) => Kind::Status(wire::StatusDelta::from_model(delta)),
+            FromSite::Events(batch) => Kind::Events(wire::EventBatch::from_model(batch)),
+            FromSite::Renew => Kind::Renew(wire::Renew {}),
+            FromSite::Alive => Kind::Alive(wire::Alive {}),
+        };
+        Self { kind: Some(kind) }
+    }
+
+    fn into_model(self) -> Result<FromSite, FieldError> {
+        use from_site::Kind;
+        match kind("kind", self.kind)? {
+            Kind::Join(join) => message("join", Some(join)).map(FromSite::Join),
+            Kind::Hello(hello) => message("hello", Some(hello)).map(FromSite::Hello),
+            Kind::SpecAck(ack) => message("spec_ack", Some(ack)).map(FromSite::SpecAck),
+            Kind::Status(delta) => message("status", Some(delta)).map(FromSite::Status),
+            Kind::Events(batch) => message("events", Some(batch)).map(FromSite::Events),
+            Kind::Renew(_) => Ok(FromSite::Renew),
+            Kind::Alive(_) => Ok(FromSite::Alive),
+        }
+    }
+}
+
+impl Wire for wire::FromServer {
+    type Model = FromServer;
+
+    fn from_model(message: &FromServer) -> Self {
+        use from_server::Kind;
+        let kind = match message {
+            FromServer::Identity(grant) => Kind::Identity(wire::IdentityGrant::from_model(grant)),
+            FromServer::Welcome(welcome) => Kind::Welcome(wire::Welcome::from_model(welcome)),
+            FromServer::Spec(delta) => Kind::Spec(wire::SpecDelta::from_model(delta)),
+            FromServer::StatusAck(held) => Kind::StatusAck(wire::Ack::from_model(held)),
+            FromServer::EventsAck(last) => Kind::EventsAck(wire::EventsAck { last: *last }),
+            FromServer::Probe => Kind::Probe(wire::Probe {}),
+        };
+        Self { kind: Some(kind) }
+    }
+
+    fn into_model(self) -> Result<FromServer, FieldError> {
+        use from_server::Kind;
+        match kind("kind", self.kind)? {
+            Kind::Identity(grant) => message("identity", Some(grant)).map(FromServer::Identity),
+            Kind::Welcome(welcome) => message("welcome", Some(welcome)).map(FromServer::Welcome),
+            Kind::Spec(delta) => message("spec", Some(delta)).map(FromServer::Spec),
+            Kind::StatusAck(ack) => message("status_ack", Some(ack)).map(FromServer::StatusAck),
+            Kind::EventsAck(ack) => counter("events_ack.last", ack.last).map(FromServer::EventsAck),
+            Kind::Probe(_) => Ok(FromServer::Probe),
+        }
+    }
+}
+
+impl Wire for wire::Ack {
+    type Model = Generation;
+
+    fn from_model(held: &Generation) -> Self {
+        Self { generation: held.0 }
+    }
+
+    fn into_model(self) -> Result<Generation, FieldError> {
+        generation("generation", self.generation)
+    }
+}
+
+impl Wire for wire::VersionRange {
+    type Model = VersionRange;
+
+    fn from_model(versions: &VersionRange) -> Self {
+        Self {
+            min: versions.min,
+            max: versions.max,
+        }
+    }
+
+    fn into_model(self) -> Result<VersionRange, FieldError> {
+        let Self { min, max } = self;
+        if min < 1 || max < min {
+            return Err(FieldError::new(
+                "max",
+                format!("{min} to {max} is not a range of versions"),
+            ));
+        }
+        Ok(VersionRange { min, max })
+    }
+}
+
+impl Wire for wire::JoinRequest {
+    type Model = JoinRequest;
+
+    fn from_model(join: &JoinRequest) -> Self {
+        Self {
+            versions: Some(wire::VersionRange::from_model(&join.versions)),
+            token: join.token.as_bytes().to_vec(),
+            secret: join.secret.as_bytes().to_vec(),
+            name: join.name.as_str().to_owned(),
+            daemon_version: join.daemon_version.as_str().to_owned(),
+        }
+    }
+
+    fn into_model(self) -> Result<JoinRequest, FieldError> {
+        Ok(JoinRequest {
+            versions: message("versions", self.versions)?,
+            token: TokenId::from_bytes(bytes("token", &self.token)?),
+            secret: JoinSecret::from_bytes(bytes("secret", &self.secret)?),
+            name: field("name", Name::parse(&self.name))?,
+            daemon_version: field("daemon_version", Text::parse(&self.daemon_version))?,
+        })
+    }
+}
+
+impl Wire for wire::Hello {
+    type Model = Hello;
+
+    fn from_model(hello: &Hello) -> Self {
+        Self {
+            versions: Some(wire::VersionRange::from_model(&hello.versions)),
+            run: hello.run.as_bytes().to_vec(),
+            daemon_version: hello.daemon_version.as_str().to_owned(),
+            wall_millis: hello.wall.unix_millis(),
+            spec_history: hello.spec_history.0,
+            spec_held: hello.spec_held.0,
+            status_history: hello.status_history.0,
+        }
+    }
+
+    fn into_model(self) -> Result<Hello, FieldError> {
+        Ok(Hello {
+            versions: message("versions", self.versions)?,
+            run: RunId::from_bytes(bytes("run", &self.run)?),
+            daemon_version: field("daemon_version", Text::parse(&self.daemon_version))?,
+            wall: WallTime::from_unix_millis(self.wall_millis),
+            spec_history: History(self.spec_history),
+            spec_held: generation("spec_held", self.spec_held)?,
+            status_history: History(self.status_history),
+        })
+    }
+}
+
+impl Wire for wire::Welcome {
+    type Model = Welcome;
+
+    fn from_model(welcome: &Welcome) -> Self {
+        Self {
+            version: welcome.version,
+            session: welcome.session.0,
+            wall_millis: welcome.wall.unix_millis(),
+            spec_history: welcome.spec_history.0,
+            status_held: welcome.status_held.0,
+            events_held: welcome.events_held,
+            redial_spread_millis: millis(welcome.redial_spread),
+            observed_address: welcome.observed_address.as_str().to_owned(),
+        }
+    }
+
+    fn into_model(self) -> Result<Welcome, FieldError> {
+        if self.version < 1 {
+            return Err(FieldError::new("version", "there is no version 0"));
+        }
+        Ok(Welcome {
+            version: self.version,
+            session: SessionId(counter("session", self.session)?),
+            wall: WallTime::from_unix_millis(self.wall_millis),
+            spec_history: History(self.spec_history),
+            status_held: generation("status_held", self.status_held)?,
+            events_held: counter("events_held", self.events_held)?,
+            redial_spread: Duration::from_millis(self.redial_spread_millis),
+            observed_address: field("observed_address", Text::parse(&self.observed_address))?,
+        })
+    }
+}
+
+impl Wire for wire::IdentityGrant {
+    type Model = IdentityGrant;
+
+    fn from_model(grant: &IdentityGrant) -> Self {
+        Self {
+            name: grant.name.as_str().to_owned(),
+            environment: grant.environment.as_str().to_owned(),
+            certificate: grant.certificate.clone(),
+            authorities: grant.authorities.clone(),
+        }
+    }
+
+    fn into_model(self) -> Result<IdentityGrant, FieldError> {
+        count("authorities", self.authorities.len(), AUTHORITIES_MAX)?;
+        if self.authorities.is_empty() {
+            return Err(FieldError::new("authorities", "is empty: nobody would be trusted"));
+        }
+        for (index, authority) in self.authorities.iter().enumerate() {
+            check_certificate(&format!("authorities[{index}]"), authority)?;
+        }
+        check_certificate("certificate", &self.certificate)?;
+        Ok(IdentityGrant {
+            name: field("name", Name::parse(&self.name))?,
+            environment: field("environment", Name::parse(&self.environment))?,
+            certificate: self.certificate,
+            authorities: self.authorities,
+        })
+    }
+}
+
+fn check_certificate(name: &str, found: &[u8]) -> Result<(), FieldError> {
+    match found.len() {
+        1..=CERTIFICATE_BYTES_MAX => Ok(()),
+        bytes => {
+            let problem = format!("a certificate has 1 to {CERTIFICATE_BYTES_MAX} bytes, not {bytes}");
+            Err(FieldError::new(name, problem))
+        }
+    }
+}
+
+impl Wire for wire::EventBatch {
+    type Model = EventBatch;
+
+    fn from_model(batch: &EventBatch) -> Self {
+        Self {
+            first: batch.first,
+            dropped: batch.dropped,
+            events: batch.events.iter().map(wire::Event::from_model).collect(),
+        }
+    }
+
+    fn into_model(self) -> Result<EventBatch, FieldError> {
+        Ok(EventBatch {
+            first: counter("first", self.first)?,
+            dropped: counter("dropped", self.dropped)?,
+            events: list("events", self.events, EVENTS_PER_MESSAGE_MAX)?,
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! The bodies of records, apart from documents and events, which look the same on the link.
+//!
+//! A database's own bytes are checked as a peer's are: a flipped bit is as bad as a lie.
+
+use std::time::Duration;
+
+use linecamp_model::{
+    ApiKey, Environment, FleetOrigin, History, KeyFingerprint, LabelSet, Life, Mark, Name, Registration, SecretHash,
+    SiteOrigin, Token, TokenId, WallTime,
+};
+
+use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
+use crate::convert::label::{from_labels, labels};
+use crate::convert::{FieldError, Wire, Word};
+use crate::wire::record::v1 as wire;
+
+impl Wire for wire::SiteOrigin {
+    type Model = SiteOrigin;
+
+    fn from_model(origin: &SiteOrigin) -> Self {
+        Self {
+            status_history: origin.status_history.0,
+            spec_history: origin.spec_history.0,
+            events_made: origin.events_made,
+            events_dropped: origin.events_dropped,
+        }
+    }
+
+    fn into_model(self) -> Result<SiteOrigin, FieldError> {
+        Ok(SiteOrigin {
+            status_history: History(self.status_history),
+            spec_history: History(self.spec_history),
+            events_made: counter("events_made", self.events_made)?,
+            events_dropped: counter("events_dropped", self.events_dropped)?,
+        })
+    }
+}
+
+impl Wire for wire::LabelSet {
+    type Model = LabelSet;
+
+    fn from_model(labels: &LabelSet) -> Self {
+        Self {
+            labels: from_labels(labels),
+        }
+    }
+
+    fn into_model(self) -> Result<LabelSet, FieldError> {
+        labels("labels", self.labels)
+    }
+}
+
+impl Wire for wire::FleetOrigin {
+    type Model = FleetOrigin;
+
+    fn from_model(origin: &FleetOrigin) -> Self {
+        Self {
+            spec_history: origin.spec_history.0,
+        }
+    }
+
+    fn into_model(self) -> Result<FleetOrigin, FieldError> {
+        Ok(FleetOrigin {
+            spec_history: History(self.spec_history),
+        })
+    }
+}
+
+impl Wire for wire::Environment {
+    type Model = Environment;
+
+    fn from_model(environment: &Environment) -> Self {
+        Self {
+            approval: environment.approval,
+            recoveries_per_day_max: environment.recoveries_per_day_max,
+            removed_keep_millis: millis(environment.removed_keep),
+        }
+    }
+
+    fn into_model(self) -> Result<Environment, FieldError> {
+        Ok(Environment {
+            approval: self.approval,
+            recoveries_per_day_max: self.recoveries_per_day_max,
+            removed_keep: Duration::from_millis(self.removed_keep_millis),
+        })
+    }
+}
+
+impl Wire for wire::ApiKey {
+    type Model = ApiKey;
+
+    fn from_model(key: &ApiKey) -> Self {
+        Self {
+            name: key.name.as_str().to_owned(),
+            created_at_millis: key.created_at.unix_millis(),
+        }
+    }
+
+    fn into_model(self) -> Result<ApiKey, FieldError> {
+        Ok(ApiKey {
+            name: field("name", Name::parse(&self.name))?,
+            created_at: WallTime::from_unix_millis(self.created_at_millis),
+        })
+    }
+}
+
+impl Wire for wire::Token {
+    type Model = Token;
+
+    fn from_model(token: &Token) -> Self {
+        Self {
+            secret: token.secret.as_bytes().to_vec(),
+            environment: token.environment.as_str().to_owned(),
+            created_at_millis: token.created_at.unix_millis(),
+            expires_at_millis: token.expires_at.unix_millis(),
+            uses_max: token.uses_max,
+            labels: from_labels(&token.labels),
+            revoked_at_millis: token.revoked_at.map(WallTime::unix_millis),
+        }
+    }
+
+    fn into_model(self) -> Result<Token, FieldError> {
+        Ok(Token {
+            secret: SecretHash::from_bytes(bytes("secret", &self.secret)?),
+            environment: field("environment", Name::parse(&self.environment))?,
+            created_at: WallTime::from_unix_millis(self.created_at_millis),
+            expires_at: WallTime::from_unix_millis(self.expires_at_millis),
+            uses_max: self.uses_max,
+            labels: labels("labels", self.labels)?,
+            revoked_at: moment(self.revoked_at_millis),
+        })
+    }
+}
+
+impl Wire for wire::Moment {
+    type Model = WallTime;
+
+    fn from_model(at: &WallTime) -> Self {
+        Self {
+            at_millis: at.unix_millis(),
+        }
+    }
+
+    fn into_model(self) -> Result<WallTime, FieldError> {
+        Ok(WallTime::from_unix_millis(self.at_millis))
+    }
+}
+
+impl Wire for wire::Registration {
+    type Model = Registration;
+
+    fn from_model(registration: &Registration) -> Self {
+        Self {
+            fingerprint: registration.fingerprint.as_bytes().to_vec(),
+            environment: registration.environment.as_str().to_owned(),
+            token: registration.token.as_bytes().to_vec(),
+            joined_at_millis: registration.joined_at.unix_millis(),
+            life: Some(wire::Life::from_model(&registration.life)),
+            gateway: Some(wire::Life::from_model(&registration.gateway)),
+            dark_since_millis: registration.dark_since.map(WallTime::unix_millis),
+            recoveries: registration.recoveries,
+            recoveries_today: registration.recoveries_today,
+            recovery_day_millis: registration.recovery_day.unix_millis(),
+        }
+    }
+
+    fn into_model(self) -> Result<Registration, FieldError> {
+        Ok(Registration {
+            fingerprint: KeyFingerprint::from_bytes(bytes("fingerprint", &self.fingerprint)?),
+            environment: field("environment", Name::parse(&self.environment))?,
+            token: TokenId::from_bytes(bytes("token", &self.token)?),
+            joined_at: WallTime::from_unix_millis(self.joined_at_millis),
+            life: message("life", self.life)?,
+            gateway: message("gateway", self.gateway)?,
+            dark_since: moment(self.dark_since_millis),
+            recoveries: self.recoveries,
+            recoveries_today: self.recoveries_today,
+            recovery_day: WallTime::from_unix_millis(self.recovery_day_millis),
+        })
+    }
+}
+
+impl Wire for wire::Life {
+    type Model = Life;
+
+    fn from_model(life: &Life) -> Self {
+        Self {
+            phase: life.phase.number(),
+            since_millis: life.since.unix_millis(),
+            asked_at: life.asked_at.0,
+        }
+    }
+
+    fn into_model(self) -> Result<Life, FieldError> {
+        Ok(Life {
+            phase: word("phase", self.phase)?,
+            since: WallTime::from_unix_millis(self.since_millis),
+            asked_at: generation("asked_at", self.asked_at)?,
+        })
+    }
+}
+
+impl Wire for wire::Mark {
+    type Model = Mark;
+
+    fn from_model(mark: &Mark) -> Self {
+        Self {
+            status_history: mark.status_history.0,
+            events_held: mark.events_held,
+            events_dropped: mark.events_dropped,
+        }
+    }
+
+    fn into_model(self) -> Result<Mark, FieldError> {
+        Ok(Mark {
+            status_history: History(self.status_history),
+            events_held: counter("events_held", self.events_held)?,
+            events_dropped: counter("events_dropped", self.events_dropped)?,
+        })
+    }
+}

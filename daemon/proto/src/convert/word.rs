@@ -1,0 +1,130 @@
+//! Enums: the words of the model and their numbers on the wire. The numbers stand in the schemas.
+
+use linecamp_model::{ConditionKind, EventKind, Origin, Phase, RefusalCode, Target};
+
+use crate::wire::link::v1 as link;
+use crate::wire::record::v1 as record;
+
+/// A word with a number.
+pub(crate) trait Word: Sized {
+    /// Returns its number.
+    fn number(self) -> i32;
+
+    /// Returns the word with this number, if this build knows one.
+    fn of_number(number: i32) -> Option<Self>;
+}
+
+/// Pairs the variants of two enums. Both matches are exhaustive: what has a word added to one side alone does not
+/// compile.
+macro_rules! words {
+    ($wire:path = $model:ty { $($word:ident),* $(,)? }) => {
+        impl Word for $model {
+            fn number(self) -> i32 {
+                use $wire as Wire;
+                match self {
+                    $(Self::$word => Wire::$word.into(),)*
+                }
+            }
+
+            fn of_number(number: i32) -> Option<Self> {
+                use $wire as Wire;
+                match Wire::try_from(number).ok()? {
+                    Wire::Unspecified => None,
+                    $(Wire::$word => Some(Self::$word),)*
+                }
+            }
+        }
+    };
+}
+
+words!(
+    link::Target = Target {
+        Pending,
+        Active,
+        Inactive,
+        Removed
+    }
+);
+
+words!(
+    link::Origin = Origin {
+        Gateway,
+        Custom,
+        Provider
+    }
+);
+
+words!(
+    link::ConditionKind = ConditionKind {
+        DuplicateIdentity,
+        ClockSkew,
+        DiskFull,
+        StoreFailed,
+        StoreDamaged,
+        LabelsInvalid,
+        LabelsRepeated,
+        LabelsTooMany,
+        EventsDropped,
+        PhaseLate,
+        RecoverRefused,
+    }
+);
+
+words!(
+    link::EventKind = EventKind {
+        SiteJoined,
+        SiteAccepted,
+        PhaseChanged,
+        SiteDisconnected,
+        SiteReturned,
+        SiteRecovered,
+        DuplicateRefused,
+        LabelsAssigned,
+        Edited,
+        TokenCreated,
+        TokenRevoked,
+        EnvironmentChanged,
+        DaemonStarted,
+        LabelsSetLocally,
+        ConditionRaised,
+        ConditionCleared,
+        CertificateRenewed,
+    }
+);
+
+words!(
+    link::RefusalCode = RefusalCode {
+        Protocol,
+        NoCommonVersion,
+        TokenUnknown,
+        TokenExpired,
+        TokenUsedUp,
+        TokenRevoked,
+        NameTaken,
+        EnvironmentFull,
+        NotRegistered,
+        Removed,
+        DuplicateIdentity,
+        RecoverLimit,
+        Superseded,
+        ServerStopping,
+        Busy,
+        StoreFailed,
+        SiteStopping,
+        Done,
+    }
+);
+
+words!(
+    record::Phase = Phase {
+        Pending,
+        Registering,
+        Active,
+        Deactivating,
+        Inactive,
+        Activating,
+        Removing,
+        Removed,
+        Purged,
+    }
+);

@@ -1,0 +1,151 @@
+//! The local socket: what somebody on the spot asks the daemon, also while the server is away.
+//!
+//! One JSON request on one line, one JSON response on one line, then the daemon closes. A request line is at most
+//! [`REQUEST_BYTES_MAX`]; an unknown request or field is refused. Who may open the socket may do everything here:
+//! the socket's file mode is the lock. The daemon says nothing here that its server could not know, and no secret.
+
+mod convert;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Condition, Error, Label, Link};
+
+/// Bytes of a request line: as many labels as one owner may have, with room. The daemon answers a longer one with
+/// [`TooLarge`](crate::api::ErrorCode::TooLarge) and closes.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a response line: a site with everything at its limit (every host with three owners' labels at both levels)
+/// stays below 10 MiB. Who asks gives up on a longer one.
+pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What can be asked: `{"do":"status"}` and so on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LocalRequest {
+    /// How the site is. Answered by [`LocalStatus`].
+    Status {},
+    /// Why each part waits. Answered by a list of [`WhyLine`].
+    Why {},
+    /// The site's labels and those of its gateway. Answered by [`LocalLabels`].
+    LabelList {},
+    /// Sets local labels. Answered by [`LocalLabels`], as they are afterwards.
+    LabelSet {
+        /// What to set.
+        labels: BTreeMap<String, String>,
+        /// Of what.
+        level: LabelLevel,
+    },
+    /// Takes local labels away; one that is not there is no error. Answered by [`LocalLabels`].
+    LabelRemove {
+        /// Which.
+        keys: Vec<String>,
+        /// Of what.
+        level: LabelLevel,
+    },
+    /// The site's hosts. Answered by a list of [`LocalHost`].
+    HostList {},
+}
+
+/// What is answered: `{"ok":…}` or `{"error":{"code":…,"message":…}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LocalResponse<T> {
+    /// It was done, and this is the answer.
+    Ok(T),
+    /// It was not done.
+    Error(Error),
+}
+
+/// Whether a label is the whole site's or the gateway host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelLevel {
+    /// The whole site's.
+    Site,
+    /// The gateway host's.
+    Host,
+}
+
+/// How a site is, as its daemon says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalStatus {
+    /// Its id; `null` before it joined.
+    pub id: Option<String>,
+    /// Its name, as far as known.
+    pub name: Option<String>,
+    /// Its environment, as far as known.
+    pub environment: Option<String>,
+    /// What it should be doing, as far as known: `pending`, `active`, `inactive` or `removed`.
+    pub target: Option<String>,
+    /// Its link; the address is the server's.
+    pub link: Link,
+    /// What the link is doing, in words.
+    pub link_doing: String,
+    /// The labels that hold for the site.
+    pub labels: Vec<Label>,
+    /// The newest spec it holds.
+    pub applied_generation: u64,
+    /// The newest spec it matches.
+    pub converged_generation: u64,
+    /// The daemon's version.
+    pub daemon_version: String,
+    /// When its certificate expires; `null` before it joined.
+    pub certificate_expires_at: Option<String>,
+    /// Events that wait for the server.
+    pub outbox_events: u64,
+    /// Events dropped since its database began.
+    pub events_dropped: u64,
+    /// Its hosts.
+    pub hosts: Vec<LocalHost>,
+    /// Its troubles.
+    pub conditions: Vec<Condition>,
+}
+
+/// A host, as the site's daemon says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalHost {
+    /// Its id.
+    pub id: String,
+    /// Its name, as far as known.
+    pub name: Option<String>,
+    /// Where it comes from: `gateway`, `custom` or `provider`.
+    pub origin: String,
+    /// What it should be doing, as far as known.
+    pub target: Option<String>,
+    /// The labels that hold, the site's included.
+    pub labels: Vec<Label>,
+}
+
+/// The labels that hold at each level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalLabels {
+    /// The site's.
+    pub site: Vec<Label>,
+    /// The gateway host's, the site's included.
+    pub host: Vec<Label>,
+}
+
+/// Why one part of the daemon waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyLine {
+    /// The part.
+    pub part: String,
+    /// Its state, in words.
+    pub state: String,
+    /// What it does next by itself; `null` if it waits for somebody else.
+    pub next: Option<WhyNext>,
+}
+
+/// What a part does next by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyNext {
+    /// When.
+    pub at: String,
+    /// What, in words.
+    pub does: String,
+}
+
+#[cfg(test)]
+mod tests;

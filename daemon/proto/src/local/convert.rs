@@ -1,0 +1,81 @@
+//! The model's views as the local socket shows them.
+
+use linecamp_model as model;
+
+use super::{LabelLevel, LocalHost, LocalLabels, LocalStatus, WhyLine, WhyNext};
+use crate::api::{Condition, Label, Link};
+
+impl From<LabelLevel> for model::Level {
+    fn from(level: LabelLevel) -> Self {
+        match level {
+            LabelLevel::Site => Self::Site,
+            LabelLevel::Host => Self::Host,
+        }
+    }
+}
+
+impl From<model::Level> for LabelLevel {
+    fn from(level: model::Level) -> Self {
+        match level {
+            model::Level::Site => Self::Site,
+            model::Level::Host => Self::Host,
+        }
+    }
+}
+
+impl From<&model::LocalView> for LocalStatus {
+    fn from(view: &model::LocalView) -> Self {
+        Self {
+            id: view.id.map(|id| id.to_string()),
+            name: view.name.as_ref().map(ToString::to_string),
+            environment: view.environment.as_ref().map(ToString::to_string),
+            target: view.target.map(|target| target.to_string()),
+            link: Link::from(&view.link),
+            link_doing: view.link_doing.to_string(),
+            labels: Label::all(&view.labels),
+            applied_generation: view.applied_generation.0,
+            converged_generation: view.converged_generation.0,
+            daemon_version: view.daemon_version.to_string(),
+            certificate_expires_at: view.certificate_expires_at.map(|at| at.to_string()),
+            outbox_events: view.outbox_events,
+            events_dropped: view.events_dropped,
+            hosts: view.hosts.iter().map(LocalHost::from).collect(),
+            conditions: view.conditions.iter().map(Condition::from).collect(),
+        }
+    }
+}
+
+impl From<&model::LocalHostView> for LocalHost {
+    fn from(host: &model::LocalHostView) -> Self {
+        Self {
+            id: host.id.to_string(),
+            name: host.name.as_ref().map(ToString::to_string),
+            origin: host.origin.to_string(),
+            target: host.target.map(|target| target.to_string()),
+            labels: Label::all(&host.labels),
+        }
+    }
+}
+
+impl From<&model::LocalView> for LocalLabels {
+    fn from(view: &model::LocalView) -> Self {
+        let gateway = view.hosts.iter().find(|host| host.origin == model::Origin::Gateway);
+        Self {
+            site: Label::all(&view.labels),
+            host: gateway.map(|host| Label::all(&host.labels)).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&model::Why> for WhyLine {
+    fn from(why: &model::Why) -> Self {
+        Self {
+            part: why.part.into(),
+            state: why.state.clone(),
+            next: why.next.as_ref().map(|(at, does)| WhyNext {
+                at: at.to_string(),
+                does: does.clone(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use linecamp_model as model;
+use linecamp_model::{Generation, LinkState, LinkView, Name, Text, WallTime, Why};
+
+use super::*;
+use crate::api::ErrorCode;
+use crate::api::tests::{site, written};
+
+fn view() -> model::LocalView {
+    let site = site();
+    model::LocalView {
+        id: Some(site.id),
+        name: Some(site.name.clone()),
+        environment: None,
+        target: Some(model::Target::Inactive),
+        link: LinkView {
+            state: LinkState::Disconnected,
+            since: WallTime::EPOCH,
+            address: Text::lossy("camp.example:8443"),
+        },
+        link_doing: Text::lossy("waiting to dial again"),
+        labels: site.labels.clone(),
+        applied_generation: Generation(18),
+        converged_generation: Generation(17),
+        daemon_version: Text::lossy("0.1.0"),
+        certificate_expires_at: Some(WallTime::from_unix_millis(1_795_314_420_000)),
+        outbox_events: 4,
+        events_dropped: 0,
+        hosts: vec![model::LocalHostView {
+            id: site.id.gateway(),
+            name: Name::parse("camp-042").ok(),
+            origin: model::Origin::Gateway,
+            target: None,
+            labels: site.labels,
+        }],
+        conditions: site.conditions,
+    }
+}
+
+#[test]
+fn a_local_status_is_written_as_promised() {
+    insta::assert_snapshot!(written(&LocalStatus::from(&view())));
+    written(&LocalLabels::from(&view()));
+}
+
+#[test]
+fn a_local_request_is_one_line_and_read_strictly() {
+    let check = |text: &str, expected: Option<LocalRequest>| {
+        assert_eq!(serde_json::from_str(text).ok(), expected, "{text}");
+        if let Some(request) = expected {
+            assert_eq!(serde_json::to_string(&request).expect("serialises"), text);
+        }
+    };
+    check(r#"{"do":"status"}"#, Some(LocalRequest::Status {}));
+    check(r#"{"do":"why"}"#, Some(LocalRequest::Why {}));
+    check(r#"{"do":"host_list"}"#, Some(LocalRequest::HostList {}));
+    check(
+        r#"{"do":"label_set","labels":{"rack":"r7"},"level":"host"}"#,
+        Some(LocalRequest::LabelSet {
+            labels: [("rack".into(), "r7".into())].into(),
+            level: LabelLevel::Host,
+        }),
+    );
+    check(
+        r#"{"do":"label_remove","keys":["rack"],"level":"site"}"#,
+        Some(LocalRequest::LabelRemove {
+            keys: vec!["rack".into()],
+            level: LabelLevel::Site,
+        }),
+    );
+    check(r#"{"do":"reboot"}"#, None);
+    check(r#"{"do":"status","now":true}"#, None);
+    check(r#"{"do":"label_set","labels":{}}"#, None);
+}
+
+#[test]
+fn a_local_response_is_either_ok_or_an_error() {
+    let line = WhyLine::from(&Why {
+        part: "link",
+        state: "waits".into(),
+        next: Some((WallTime::EPOCH, "dials".into())),
+    });
+    let ok = serde_json::to_string(&LocalResponse::Ok(vec![line])).expect("serialises");
+    assert_eq!(
+        ok,
+        r#"{"ok":[{"part":"link","state":"waits","next":{"at":"1970-01-01T00:00:00Z","does":"dials"}}]}"#
+    );
+    let error = LocalResponse::<Vec<WhyLine>>::Error(Error::new(ErrorCode::BadRequest, "no"));
+    assert_eq!(
+        serde_json::to_string(&error).expect("serialises"),
+        r#"{"error":{"code":"bad-request","message":"no"}}"#
+    );
+}

@@ -1,0 +1,107 @@
+//! The records of the fleet's database.
+
+use linecamp_model::{FleetChange, KeyFingerprint, Name, SecretHash, SiteId, TokenId};
+
+use super::key;
+use super::{Found, row, unknown_key};
+use crate::error::ProtoError;
+use crate::wire::{link::v1 as link, record::v1 as record};
+
+/// Returns the key of the record that a change is about, and its new body; no body takes the record away.
+pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
+    match change {
+        FleetChange::Origin(body) => row::<record::FleetOrigin>("origin".to_owned(), body.as_ref()),
+        FleetChange::Environment(name, body) => {
+            row::<record::Environment>(format!("environment/{name}"), body.as_ref())
+        }
+        FleetChange::ApiKey(secret, body) => row::<record::ApiKey>(
+            format!("api-key/{}", key::from_digest(secret.as_bytes())),
+            body.as_ref(),
+        ),
+        FleetChange::Token(token, body) => row::<record::Token>(format!("token/{token}"), body.as_ref()),
+        FleetChange::TokenUse(token, site, body) => {
+            row::<record::Moment>(format!("token-use/{token}/{site}"), body.as_ref())
+        }
+        FleetChange::Site(site, body) => row::<record::Registration>(format!("site/{site}"), body.as_ref()),
+        FleetChange::Mark(site, body) => row::<record::Mark>(format!("site/{site}/mark"), body.as_ref()),
+        FleetChange::Spec(site, document, body) => {
+            let key = format!("site/{site}/spec/{}", key::from_document(*document));
+            row::<link::SpecDocument>(key, body.as_ref())
+        }
+        FleetChange::Status(site, document, body) => {
+            let key = format!("site/{site}/status/{}", key::from_document(*document));
+            row::<link::StatusDocument>(key, body.as_ref())
+        }
+        FleetChange::Event(number, body) => {
+            row::<link::Event>(format!("event/{}", key::from_number(*number)), body.as_ref())
+        }
+        FleetChange::Departed(fingerprint, body) => {
+            let key = format!("departed/{}", key::from_digest(fingerprint.as_bytes()));
+            row::<record::Moment>(key, body.as_ref())
+        }
+    }
+}
+
+/// Reads a record, as the change that leaves it behind.
+///
+/// # Errors
+/// [`ProtoError`] names the record and the field that was refused.
+pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> {
+    let found = Found::new(key, body)?;
+    let path: Vec<&str> = found.key.split('/').collect();
+    let change = match path.as_slice() {
+        ["origin"] => FleetChange::Origin(Some(found.read::<record::FleetOrigin>()?)),
+        ["environment", name] => {
+            let name = found.part(Name::parse(name).ok())?;
+            FleetChange::Environment(name, Some(found.read::<record::Environment>()?))
+        }
+        ["api-key", secret] => {
+            let secret = SecretHash::from_bytes(found.part(key::digest(secret))?);
+            FleetChange::ApiKey(secret, Some(found.read::<record::ApiKey>()?))
+        }
+        ["token", token] => {
+            let token = found.part(TokenId::parse(token))?;
+            FleetChange::Token(token, Some(found.read::<record::Token>()?))
+        }
+        ["token-use", token, site] => {
+            let token = found.part(TokenId::parse(token))?;
+            let site = found.part(SiteId::parse(site))?;
+            FleetChange::TokenUse(token, site, Some(found.read::<record::Moment>()?))
+        }
+        ["site", site, part @ ..] => {
+            let site = found.part(SiteId::parse(site))?;
+            site_part(found, site, part)?
+        }
+        ["event", number] => {
+            let number = found.part(key::number(number))?;
+            FleetChange::Event(number, Some(found.read::<link::Event>()?))
+        }
+        ["departed", fingerprint] => {
+            let fingerprint = KeyFingerprint::from_bytes(found.part(key::digest(fingerprint))?);
+            FleetChange::Departed(fingerprint, Some(found.read::<record::Moment>()?))
+        }
+        _ => return Err(unknown_key(found.key)),
+    };
+    Ok(change)
+}
+
+fn site_part(found: Found<'_>, site: SiteId, part: &[&str]) -> Result<FleetChange, ProtoError> {
+    let change = match part {
+        [] => FleetChange::Site(site, Some(found.read::<record::Registration>()?)),
+        ["mark"] => FleetChange::Mark(site, Some(found.read::<record::Mark>()?)),
+        ["spec", about @ ..] => {
+            let about = found.part(key::document(about))?;
+            FleetChange::Spec(site, about, Some(found.read_document::<link::SpecDocument, _>(about)?))
+        }
+        ["status", about @ ..] => {
+            let about = found.part(key::document(about))?;
+            FleetChange::Status(
+                site,
+                about,
+                Some(found.read_document::<link::StatusDocument, _>(about)?),
+            )
+        }
+        _ => return Err(unknown_key(found.key)),
+    };
+    Ok(change)
+}

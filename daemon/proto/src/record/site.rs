@@ -1,0 +1,57 @@
+//! The records of a site's database.
+
+use linecamp_model::SiteChange;
+
+use super::key;
+use super::{Found, row, unknown_key};
+use crate::error::ProtoError;
+use crate::wire::{link::v1 as link, record::v1 as record};
+
+/// Returns the key of the record that a change is about, and its new body; no body takes the record away.
+pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
+    match change {
+        SiteChange::Origin(body) => row::<record::SiteOrigin>("origin".to_owned(), body.as_ref()),
+        SiteChange::Spec(document, body) => {
+            row::<link::SpecDocument>(format!("spec/{}", key::from_document(*document)), body.as_ref())
+        }
+        SiteChange::Status(document, body) => {
+            row::<link::StatusDocument>(format!("status/{}", key::from_document(*document)), body.as_ref())
+        }
+        SiteChange::LocalLabels(level, body) => {
+            row::<record::LabelSet>(format!("labels/{}", key::from_level(*level)), body.as_ref())
+        }
+        SiteChange::Event(number, body) => {
+            row::<link::Event>(format!("event/{}", key::from_number(*number)), body.as_ref())
+        }
+    }
+}
+
+/// Reads a record, as the change that leaves it behind.
+///
+/// # Errors
+/// [`ProtoError`] names the record and the field that was refused.
+pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
+    let found = Found::new(key, body)?;
+    let path: Vec<&str> = found.key.split('/').collect();
+    let change = match path.as_slice() {
+        ["origin"] => SiteChange::Origin(Some(found.read::<record::SiteOrigin>()?)),
+        ["spec", about @ ..] => {
+            let about = found.part(key::document(about))?;
+            SiteChange::Spec(about, Some(found.read_document::<link::SpecDocument, _>(about)?))
+        }
+        ["status", about @ ..] => {
+            let about = found.part(key::document(about))?;
+            SiteChange::Status(about, Some(found.read_document::<link::StatusDocument, _>(about)?))
+        }
+        ["labels", level] => {
+            let level = found.part(key::level(level))?;
+            SiteChange::LocalLabels(level, Some(found.read::<record::LabelSet>()?))
+        }
+        ["event", number] => {
+            let number = found.part(key::number(number))?;
+            SiteChange::Event(number, Some(found.read::<link::Event>()?))
+        }
+        _ => return Err(unknown_key(found.key)),
+    };
+    Ok(change)
+}

@@ -1,0 +1,8 @@
+//! Tests of the bytes as a whole: what goes in comes out, what is hostile is refused, what was written is readable.
+
+mod golden;
+mod hostile;
+mod property;
+mod sample;
+mod size;
+mod strategy;

@@ -1,0 +1,403 @@
+//! What a peer or a disk may try, and the words it is refused with.
+
+use prost::Message;
+
+use super::sample;
+use crate::convert::Wire;
+use crate::record::{fleet_record, site_change, site_record};
+use crate::wire::link::v1::{self as wire, from_server, from_site, status_document};
+use crate::wire::record::v1 as record;
+use crate::{
+    AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, DOCUMENTS_MAX, ProtoError, VERSIONS, decode_from_server,
+    decode_from_site, decode_refusal,
+};
+
+/// Returns a sample message of a site as a peer might change it, encoded.
+fn site_message(name: &str, change: impl FnOnce(&mut from_site::Kind)) -> Vec<u8> {
+    let messages = sample::from_site();
+    let (_, message) = messages.iter().find(|(found, _)| *found == name).expect("a sample");
+    let mut message = wire::FromSite::from_model(message);
+    change(message.kind.as_mut().expect("a kind"));
+    message.encode_to_vec()
+}
+
+fn server_message(name: &str, change: impl FnOnce(&mut from_server::Kind)) -> Vec<u8> {
+    let messages = sample::from_server();
+    let (_, message) = messages.iter().find(|(found, _)| *found == name).expect("a sample");
+    let mut message = wire::FromServer::from_model(message);
+    change(message.kind.as_mut().expect("a kind"));
+    message.encode_to_vec()
+}
+
+fn check_site(bytes: &[u8], path_and_problem: &str) {
+    let error = decode_from_site(bytes).expect_err(path_and_problem);
+    assert_eq!(
+        error.to_string(),
+        format!("refused a message from a site: {path_and_problem}")
+    );
+}
+
+fn check_server(bytes: &[u8], path_and_problem: &str) {
+    let error = decode_from_server(bytes).expect_err(path_and_problem);
+    assert_eq!(
+        error.to_string(),
+        format!("refused a message from the server: {path_and_problem}")
+    );
+}
+
+fn check_status(change: impl FnOnce(&mut wire::StatusDelta), path_and_problem: &str) {
+    let bytes = site_message("status-snapshot", |kind| match kind {
+        from_site::Kind::Status(delta) => change(delta),
+        other => panic!("{other:?} is no status"),
+    });
+    check_site(&bytes, path_and_problem);
+}
+
+fn site_status(delta: &mut wire::StatusDelta) -> &mut wire::SiteStatus {
+    match delta.documents[0]
+        .document
+        .as_mut()
+        .and_then(|document| document.body.as_mut())
+    {
+        Some(status_document::Body::Site(site)) => site,
+        other => panic!("{other:?} is no site's status"),
+    }
+}
+
+fn host_status(delta: &mut wire::StatusDelta) -> &mut wire::HostStatus {
+    match delta.documents[1]
+        .document
+        .as_mut()
+        .and_then(|document| document.body.as_mut())
+    {
+        Some(status_document::Body::Host(host)) => host,
+        other => panic!("{other:?} is no host's status"),
+    }
+}
+
+fn label(key: &str, value: &str) -> wire::Label {
+    wire::Label {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        since_millis: 0,
+    }
+}
+
+#[test]
+fn a_message_of_no_or_an_unknown_kind_is_refused() {
+    let problem = "kind: is absent, or of a kind that this build does not know";
+    check_site(&[], problem);
+    check_server(&[], problem);
+    let unknown = [&[0xfa_u8, 0x01][..], &[0]].concat();
+    check_site(&unknown, problem);
+    check_server(&unknown, problem);
+}
+
+#[test]
+fn bytes_without_form_are_refused() {
+    assert!(matches!(decode_from_site(&[0xff]), Err(ProtoError::Malformed { .. })));
+    assert!(matches!(
+        decode_from_server(b"GET / HTTP/1.1"),
+        Err(ProtoError::Malformed { .. })
+    ));
+}
+
+#[test]
+fn a_bad_label_is_refused_with_its_place() {
+    check_status(
+        |delta| host_status(delta).reported[1].key = "-a".to_owned(),
+        "status.documents[1].host.reported[1].key: label key `-a`: column 1 is `-`; \
+         a key has letters, digits and . _ / : -, with a letter or digit at both ends",
+    );
+    check_status(
+        |delta| host_status(delta).local[0].value = "x\u{1b}[31m".to_owned(),
+        "status.documents[1].host.local[0].value: \
+         a label's value has no control characters: column 2 of the value is one",
+    );
+    check_status(
+        |delta| host_status(delta).local.push(label("seat", "right")),
+        "status.documents[1].host.local[1].key: `seat` comes twice",
+    );
+    check_status(
+        |delta| site_status(delta).local = (0..65).map(|index| label(&format!("k{index}"), "")).collect(),
+        "status.documents[0].site.local: has 65 elements; at most 64 are allowed",
+    );
+}
+
+#[test]
+fn a_hostile_text_does_not_reach_the_log_as_it_is() {
+    let bytes = site_message("status-snapshot", |kind| match kind {
+        from_site::Kind::Status(delta) => host_status(delta).local[0].key = "a\n2026 ERROR forged\u{7}".to_owned(),
+        other => panic!("{other:?} is no status"),
+    });
+    let text = decode_from_site(&bytes).expect_err("hostile").to_string();
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+}
+
+#[test]
+fn bad_conditions_are_refused() {
+    check_status(
+        |delta| site_status(delta).conditions[1].kind = 0,
+        "status.documents[0].site.conditions[1].kind: number 0 has no meaning in this build",
+    );
+    check_status(
+        |delta| site_status(delta).conditions[1].kind = site_status(delta).conditions[0].kind,
+        "status.documents[0].site.conditions[1].kind: `clock-skew` comes twice",
+    );
+    check_status(
+        |delta| site_status(delta).conditions = vec![wire::Condition::default(); 17],
+        "status.documents[0].site.conditions: has 17 elements; at most 16 are allowed",
+    );
+    check_status(
+        |delta| site_status(delta).conditions[0].detail = "x".repeat(513),
+        "status.documents[0].site.conditions[0].detail: a text has at most 512 bytes, not 513",
+    );
+}
+
+#[test]
+fn a_delta_that_does_not_add_up_is_refused() {
+    check_status(
+        |delta| delta.to = 6,
+        "status.documents[0].generation: 7 is not above 0 and up to 6",
+    );
+    check_status(
+        |delta| (delta.base, delta.to) = (9, 8),
+        "status.to: 8 is below the base 9",
+    );
+    check_status(|delta| delta.base = 1, "status.base: a snapshot has none, not 1");
+    check_status(
+        |delta| (delta.snapshot, delta.base) = (false, 7),
+        "status.documents[0].generation: 7 is not above 7 and up to 8",
+    );
+    check_status(
+        |delta| delta.to = COUNTER_MAX + 1,
+        "status.to: 9223372036854775808 cannot be: nothing counts so far",
+    );
+    check_status(
+        |delta| delta.documents = vec![wire::StatusEntry::default(); DOCUMENTS_MAX + 1],
+        "status.documents: has 34 elements; at most 33 are allowed",
+    );
+}
+
+#[test]
+fn a_document_under_a_wrong_key_is_refused() {
+    check_status(
+        |delta| delta.documents[1].key = Vec::new(),
+        "status.documents[1].body: is of a site under a host's key, or the reverse",
+    );
+    check_status(
+        |delta| delta.documents[0].key = vec![1; 16],
+        "status.documents[0].body: is of a site under a host's key, or the reverse",
+    );
+    check_status(
+        |delta| delta.documents[1].key.truncate(15),
+        "status.documents[1].key: has 15 bytes, not 16",
+    );
+    check_status(
+        |delta| delta.documents.push(delta.documents[1].clone()),
+        "status.documents[2].key: comes twice",
+    );
+}
+
+/// An older build must not take a body of a later kind for a deletion.
+#[test]
+fn a_document_without_a_body_is_no_tombstone() {
+    check_status(
+        |delta| delta.documents[1].document = None,
+        "status.documents[1].document: is absent",
+    );
+    check_status(
+        |delta| delta.documents[1].document.as_mut().expect("a document").body = None,
+        "status.documents[1].body: is absent, or of a kind that this build does not know",
+    );
+}
+
+#[test]
+fn a_bad_greeting_is_refused() {
+    let hello = |change: fn(&mut wire::Hello)| {
+        site_message("hello", |kind| match kind {
+            from_site::Kind::Hello(hello) => change(hello),
+            other => panic!("{other:?} is no hello"),
+        })
+    };
+    check_site(&hello(|hello| hello.versions = None), "hello.versions: is absent");
+    check_site(
+        &hello(|hello| hello.versions = Some(wire::VersionRange { min: 2, max: 1 })),
+        "hello.versions.max: 2 to 1 is not a range of versions",
+    );
+    check_site(
+        &hello(|hello| hello.versions = Some(wire::VersionRange { min: 0, max: 1 })),
+        "hello.versions.max: 0 to 1 is not a range of versions",
+    );
+    check_site(&hello(|hello| hello.run.clear()), "hello.run: has 0 bytes, not 8");
+    check_site(
+        &hello(|hello| hello.spec_held = u64::MAX),
+        "hello.spec_held: 18446744073709551615 cannot be: nothing counts so far",
+    );
+}
+
+#[test]
+fn a_bad_join_is_refused_without_its_secret() {
+    let join = |change: fn(&mut wire::JoinRequest)| {
+        site_message("join", |kind| match kind {
+            from_site::Kind::Join(join) => change(join),
+            other => panic!("{other:?} is no join"),
+        })
+    };
+    check_site(&join(|join| join.secret.push(1)), "join.secret: has 17 bytes, not 16");
+    check_site(&join(|join| join.token.clear()), "join.token: has 0 bytes, not 8");
+    check_site(
+        &join(|join| join.name = "Camp".to_owned()),
+        "join.name: a name has only a-z, 0-9 and `-`: column 1 is `C`",
+    );
+}
+
+#[test]
+fn bad_events_are_refused() {
+    let events = |change: fn(&mut wire::EventBatch)| {
+        site_message("events", |kind| match kind {
+            from_site::Kind::Events(batch) => change(batch),
+            other => panic!("{other:?} are no events"),
+        })
+    };
+    check_site(
+        &events(|batch| batch.events = vec![wire::Event::default(); 65]),
+        "events.events: has 65 elements; at most 64 are allowed",
+    );
+    check_site(
+        &events(|batch| batch.events[1].kind = 99),
+        "events.events[1].kind: number 99 has no meaning in this build",
+    );
+    check_site(
+        &events(|batch| batch.events[0].site.truncate(3)),
+        "events.events[0].site: has 3 bytes, not 16",
+    );
+    check_site(
+        &events(|batch| batch.first = u64::MAX),
+        "events.first: 18446744073709551615 cannot be: nothing counts so far",
+    );
+}
+
+#[test]
+fn a_bad_grant_is_refused() {
+    let grant = |change: fn(&mut wire::IdentityGrant)| {
+        server_message("identity", |kind| match kind {
+            from_server::Kind::Identity(grant) => change(grant),
+            other => panic!("{other:?} is no grant"),
+        })
+    };
+    check_server(
+        &grant(|grant| grant.certificate = vec![0; CERTIFICATE_BYTES_MAX + 1]),
+        "identity.certificate: a certificate has 1 to 16384 bytes, not 16385",
+    );
+    check_server(
+        &grant(|grant| grant.authorities[1].clear()),
+        "identity.authorities[1]: a certificate has 1 to 16384 bytes, not 0",
+    );
+    check_server(
+        &grant(|grant| grant.authorities.clear()),
+        "identity.authorities: is empty: nobody would be trusted",
+    );
+    check_server(
+        &grant(|grant| grant.authorities = vec![vec![1]; AUTHORITIES_MAX + 1]),
+        "identity.authorities: has 9 elements; at most 8 are allowed",
+    );
+}
+
+#[test]
+fn bad_words_of_the_server_are_refused() {
+    let welcome = server_message("welcome", |kind| match kind {
+        from_server::Kind::Welcome(welcome) => welcome.version = 0,
+        other => panic!("{other:?} is no welcome"),
+    });
+    check_server(&welcome, "welcome.version: there is no version 0");
+    let ack = server_message("events-ack", |kind| match kind {
+        from_server::Kind::EventsAck(ack) => ack.last = u64::MAX,
+        other => panic!("{other:?} is no acknowledgement"),
+    });
+    check_server(
+        &ack,
+        "events_ack.last: 18446744073709551615 cannot be: nothing counts so far",
+    );
+}
+
+#[test]
+fn a_close_that_is_no_refusal_is_none() {
+    assert_eq!(decode_refusal(0, b""), None, "a plain close of the transport");
+    assert_eq!(decode_refusal(1, b"bye"), None, "words of another protocol");
+}
+
+#[test]
+fn an_unknown_refusal_asks_to_come_back_and_names_itself() {
+    let reason = wire::Refusal {
+        text: "the moon\nis full".to_owned(),
+        retry_after_millis: Some(5),
+    };
+    let refusal = decode_refusal(99, &reason.encode_to_vec()).expect("a refusal");
+    assert_eq!(
+        refusal.to_string(),
+        "refusal 99, unknown to this build: the moon is full (busy)"
+    );
+    assert!(!refusal.code.is_final_for_join() && !refusal.code.forgets_registration());
+    assert!(refusal.retry_after.is_some());
+}
+
+#[test]
+fn a_key_that_is_none_of_ours_is_refused() {
+    let check = |key: &[u8], shown: &str| {
+        for error in [site_record(key, b"").err(), fleet_record(key, b"").err()] {
+            assert_eq!(
+                error.map(|error| error.to_string()),
+                Some(format!("`{shown}` is not the key of a record"))
+            );
+        }
+    };
+    check(b"", "");
+    check(b"origin/", "origin/");
+    check(b"event/42", "event/42");
+    check(b"event/+0000000000000000042", "event/+0000000000000000042");
+    check(b"event/99999999999999999999", "event/99999999999999999999");
+    check(b"spec/host/AB", "spec/host/AB");
+    check(b"site/0/mark", "site/0/mark");
+    check(b"a\nb\xff", "a b\u{fffd}");
+}
+
+#[test]
+fn a_damaged_record_is_refused_with_its_key() {
+    let check =
+        |error: Option<ProtoError>, text: &str| assert_eq!(error.map(|error| error.to_string()), Some(text.to_owned()));
+    check(
+        fleet_record(b"token/0000000000000000", b"").err(),
+        "refused record token/0000000000000000: secret: has 0 bytes, not 32",
+    );
+    check(site_record(b"origin", b"\xff").err(), "failed to decode record origin");
+    let (_, body) = site_change(&sample::site_records()[2].1);
+    check(
+        site_record(b"spec/site", &body.expect("a record")).err(),
+        "refused record spec/site: body: is of a site under a host's key, or the reverse",
+    );
+    let life = record::Life {
+        phase: 10,
+        ..record::Life::default()
+    };
+    assert!(life.into_model().is_err());
+}
+
+/// What a later release adds to a message is skipped.
+#[test]
+fn an_unknown_field_is_no_harm() {
+    let (_, message) = sample::from_site().swap_remove(2);
+    let wire::FromSite { kind } = wire::FromSite::from_model(&message);
+    let Some(from_site::Kind::SpecAck(ack)) = kind else {
+        panic!("no acknowledgement")
+    };
+    let inner = [ack.encode_to_vec(), vec![0xfa, 0x01, 1, 7]].concat();
+    let length = u8::try_from(inner.len()).expect("short");
+    let bytes = [vec![0x1a, length], inner].concat();
+    assert_eq!(decode_from_site(&bytes), Ok(message));
+}
+
+#[test]
+fn this_build_speaks_a_range_that_its_own_door_lets_in() {
+    assert!(wire::VersionRange::from_model(&VERSIONS).into_model().is_ok());
+}

@@ -1,0 +1,195 @@
+//! What goes in comes out, and nothing panics.
+
+use std::fmt::Debug;
+
+use linecamp_model::limits::{CLOSE_BYTES_MAX, FIRST_FRAME_BYTES_MAX};
+use linecamp_model::{FromSite, RefusalCode};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::strategy;
+use crate::record::{fleet_change, fleet_record, site_change, site_record};
+use crate::{
+    ProtoError, decode_from_server, decode_from_site, decode_refusal, encode_from_server, encode_from_site,
+    encode_refusal, refusal_code_number,
+};
+
+/// One thing that can happen to bytes on their way.
+#[derive(Clone, Debug)]
+enum Damage {
+    Flip(Index, u8),
+    Cut(Index),
+    Insert(Index, Vec<u8>),
+    Repeat(Index, Index),
+}
+
+impl Damage {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        let at = |index: &Index, bytes: &[u8]| index.index(bytes.len() + 1);
+        match self {
+            Self::Flip(index, mask) => {
+                let at = at(index, bytes);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= mask;
+                }
+            }
+            Self::Cut(index) => bytes.truncate(at(index, bytes)),
+            Self::Insert(index, more) => {
+                let at = at(index, bytes);
+                bytes.splice(at..at, more.iter().copied());
+            }
+            Self::Repeat(from, to) => {
+                let (from, to) = (at(from, bytes), at(to, bytes));
+                let piece = bytes[from.min(to)..from.max(to)].to_vec();
+                bytes.extend_from_slice(&piece);
+            }
+        }
+    }
+}
+
+fn damage() -> impl Strategy<Value = Vec<Damage>> {
+    let one = prop_oneof![
+        4 => (any::<Index>(), 1..=u8::MAX).prop_map(|(index, mask)| Damage::Flip(index, mask)),
+        1 => any::<Index>().prop_map(Damage::Cut),
+        1 => (any::<Index>(), vec(any::<u8>(), 1..6)).prop_map(|(index, more)| Damage::Insert(index, more)),
+        1 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Damage::Repeat(from, to)),
+    ];
+    vec(one, 1..4)
+}
+
+/// Whatever decodes is valid: it survives its own bytes. Whatever does not says why, in a few words fit for a log.
+fn check_door<T: Debug + PartialEq>(
+    decoded: Result<T, ProtoError>,
+    again: impl FnOnce(&T) -> Result<T, ProtoError>,
+) -> Result<(), TestCaseError> {
+    match decoded {
+        Ok(value) => prop_assert_eq!(again(&value), Ok(value)),
+        Err(error) => {
+            let text = error.to_string();
+            prop_assert!(text.len() < 800 && !text.chars().any(char::is_control), "{}", text);
+        }
+    }
+    Ok(())
+}
+
+fn check_bytes(bytes: &[u8]) -> Result<(), TestCaseError> {
+    check_door(decode_from_site(bytes), |message| {
+        decode_from_site(&encode_from_site(message))
+    })?;
+    check_door(decode_from_server(bytes), |message| {
+        decode_from_server(&encode_from_server(message))
+    })?;
+    if let Some(refusal) = decode_refusal(1, bytes) {
+        prop_assert_eq!(decode_refusal(1, &encode_refusal(&refusal)), Some(refusal));
+    }
+    Ok(())
+}
+
+fn check_records(key: &[u8], body: &[u8]) -> Result<(), TestCaseError> {
+    check_door(site_record(key, body), |change| {
+        let (found, body) = site_change(change);
+        assert_eq!(found, key, "a key has one spelling");
+        site_record(&found, &body.expect("a record"))
+    })?;
+    check_door(fleet_record(key, body), |change| {
+        let (found, body) = fleet_change(change);
+        assert_eq!(found, key, "a key has one spelling");
+        fleet_record(&found, &body.expect("a record"))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_message_of_a_site_survives_its_bytes(message in strategy::from_site()) {
+        let bytes = encode_from_site(&message);
+        prop_assert!(!bytes.is_empty());
+        if matches!(message, FromSite::Join(_) | FromSite::Hello(_)) {
+            prop_assert!(bytes.len() <= FIRST_FRAME_BYTES_MAX);
+        }
+        prop_assert_eq!(decode_from_site(&bytes), Ok(message));
+    }
+
+    #[test]
+    fn a_message_of_the_server_survives_its_bytes(message in strategy::from_server()) {
+        let bytes = encode_from_server(&message);
+        prop_assert!(!bytes.is_empty());
+        prop_assert_eq!(decode_from_server(&bytes), Ok(message));
+    }
+
+    #[test]
+    fn a_refusal_survives_its_close_frame(refusal in strategy::refusal()) {
+        let reason = encode_refusal(&refusal);
+        prop_assert!(reason.len() <= CLOSE_BYTES_MAX);
+        prop_assert_eq!(decode_refusal(refusal_code_number(refusal.code), &reason), Some(refusal));
+    }
+
+    #[test]
+    fn a_record_of_a_site_survives_its_bytes(record in strategy::site_record()) {
+        let (key, body) = site_change(&record);
+        prop_assert_eq!(site_record(&key, &body.expect("a record")), Ok(record));
+    }
+
+    #[test]
+    fn a_record_of_the_fleet_survives_its_bytes(record in strategy::fleet_record()) {
+        let (key, body) = fleet_change(&record);
+        prop_assert_eq!(fleet_record(&key, &body.expect("a record")), Ok(record));
+    }
+
+    #[test]
+    fn random_bytes_never_panic(
+        bytes in vec(any::<u8>(), 0..300),
+        number in prop_oneof![0..40_u32, any::<u32>()],
+        key in "[a-z]{4,11}(/[0-9a-f]{16,32}|/site|/host){0,3}",
+    ) {
+        check_bytes(&bytes)?;
+        check_records(&bytes, &bytes)?;
+        check_records(key.as_bytes(), &bytes)?;
+        let code = decode_refusal(number, &bytes).map(|refusal| refusal.code);
+        let known = RefusalCode::ALL.iter().any(|code| refusal_code_number(*code) == number);
+        prop_assert!(known || code.is_none_or(|code| code == RefusalCode::Busy));
+    }
+
+    #[test]
+    fn a_damaged_message_of_a_site_never_panics(message in strategy::from_site(), damage in damage()) {
+        let mut bytes = encode_from_site(&message);
+        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        check_bytes(&bytes)?;
+    }
+
+    #[test]
+    fn a_damaged_message_of_the_server_never_panics(message in strategy::from_server(), damage in damage()) {
+        let mut bytes = encode_from_server(&message);
+        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        check_bytes(&bytes)?;
+    }
+
+    #[test]
+    fn a_damaged_refusal_never_panics(refusal in strategy::refusal(), damage in damage()) {
+        let mut bytes = encode_refusal(&refusal);
+        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        check_bytes(&bytes)?;
+    }
+
+    #[test]
+    fn a_damaged_record_of_a_site_never_panics(record in strategy::site_record(), of_key: bool, damage in damage()) {
+        let (mut key, body) = site_change(&record);
+        let mut body = body.expect("a record");
+        damage.iter().for_each(|damage| damage.apply(if of_key { &mut key } else { &mut body }));
+        check_records(&key, &body)?;
+    }
+
+    #[test]
+    fn a_damaged_record_of_the_fleet_never_panics(
+        record in strategy::fleet_record(),
+        of_key: bool,
+        damage in damage(),
+    ) {
+        let (mut key, body) = fleet_change(&record);
+        let mut body = body.expect("a record");
+        damage.iter().for_each(|damage| damage.apply(if of_key { &mut key } else { &mut body }));
+        check_records(&key, &body)?;
+    }
+}

@@ -1,0 +1,342 @@
+//! One value of each kind, with every field set: what the golden files hold. A value here never changes, because its
+//! bytes are pinned; what a later release adds is a further value.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_model::{
+    ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
+    FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, History, HostId, HostSpec,
+    HostStatus, IdentityGrant, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
+    Mark, Name, Origin, Phase, Refusal, RefusalCode, Registration, RunId, SecretHash, SessionId, SiteChange, SiteId,
+    SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token, TokenId, VersionRange, WallTime,
+    Welcome,
+};
+
+const WALL: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
+const LATER: WallTime = WallTime::from_unix_millis(1_795_314_425_500);
+const SITE: SiteId = SiteId::from_bytes([0x11; 16]);
+const HOST: HostId = HostId::from_bytes([0x22; 16]);
+const TOKEN: TokenId = TokenId::from_bytes([0x33; 8]);
+
+fn name(text: &str) -> Name {
+    Name::parse(text).expect("a name")
+}
+
+fn text(text: &str) -> Text {
+    Text::parse(text).expect("a text")
+}
+
+fn labels(pairs: &[(&str, &str)]) -> LabelSet {
+    let held = |value| HeldLabel {
+        value: LabelValue::parse(value).expect("a value"),
+        since: WALL,
+    };
+    let labels: BTreeMap<_, _> = pairs
+        .iter()
+        .map(|(key, value)| (LabelKey::parse(key).expect("a key"), held(value)))
+        .collect();
+    LabelSet::from_map(labels).expect("few")
+}
+
+fn site_spec() -> Document<SpecBody> {
+    Document {
+        generation: Generation(18),
+        body: Some(SpecBody::Site(SiteSpec {
+            name: name("camp-042"),
+            environment: name("default"),
+            description: text("mast above the bay, keys at the harbour"),
+            target: Target::Active,
+            assigned: labels(&[("rack", "r7"), ("region", "eu")]),
+        })),
+    }
+}
+
+fn host_spec() -> Document<SpecBody> {
+    Document {
+        generation: Generation(19),
+        body: Some(SpecBody::Host(HostSpec {
+            name: name("camp-042-b"),
+            origin: Origin::Custom,
+            description: text("the spare machine"),
+            target: Target::Inactive,
+            assigned: labels(&[("tier", "lab")]),
+        })),
+    }
+}
+
+fn site_status() -> Document<StatusBody> {
+    let condition = |kind, detail| Condition {
+        kind,
+        since: WALL,
+        detail: text(detail),
+    };
+    Document {
+        generation: Generation(7),
+        body: Some(StatusBody::Site(SiteStatus {
+            daemon_version: text("0.1.0"),
+            applied: Generation(19),
+            converged: Generation(18),
+            local: labels(&[("shift", "night")]),
+            conditions: vec![
+                condition(ConditionKind::ClockSkew, "the site is 4 minutes behind the server"),
+                condition(ConditionKind::LabelsInvalid, "labels.d/10-rack.toml: line 3"),
+            ],
+        })),
+    }
+}
+
+fn host_status() -> Document<StatusBody> {
+    Document {
+        generation: Generation(8),
+        body: Some(StatusBody::Host(HostStatus {
+            local: labels(&[("seat", "left")]),
+            reported: labels(&[
+                ("io.linecamp.host.arch", "x86_64"),
+                ("io.linecamp.host.linux_kernel_version", "6.18.5-amd64"),
+            ]),
+        })),
+    }
+}
+
+fn event(site: Option<SiteId>) -> Event {
+    Event {
+        at: WALL,
+        kind: EventKind::LabelsSetLocally,
+        site,
+        text: text("rack=r7 was set on the spot"),
+    }
+}
+
+fn delta<B>(base: u64, documents: Vec<(DocumentKey, Document<B>)>) -> Delta<B> {
+    let to = documents.iter().map(|(_, document)| document.generation).max();
+    Delta {
+        base: Generation(base),
+        to: to.unwrap_or_default(),
+        snapshot: base == 0,
+        documents: documents.into_iter().collect(),
+    }
+}
+
+fn tombstone<B>(generation: u64) -> Document<B> {
+    Document {
+        generation: Generation(generation),
+        body: None,
+    }
+}
+
+/// Every message of a site.
+pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
+    let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
+    let versions = VersionRange { min: 1, max: 2 };
+    vec![
+        (
+            "join",
+            FromSite::Join(JoinRequest {
+                versions,
+                token: TOKEN,
+                secret: JoinSecret::from_bytes([0x44; 16]),
+                name: name("camp-042"),
+                daemon_version: text("0.1.0"),
+            }),
+        ),
+        (
+            "hello",
+            FromSite::Hello(Hello {
+                versions,
+                run: RunId::from_bytes([0x55; 8]),
+                daemon_version: text("0.1.0"),
+                wall: WALL,
+                spec_history: History(0x6666_6666_6666_6666),
+                spec_held: Generation(18),
+                status_history: History(0x7777_7777_7777_7777),
+            }),
+        ),
+        ("spec-ack", FromSite::SpecAck(Generation(19))),
+        (
+            "status-snapshot",
+            FromSite::Status(delta(0, vec![(site, site_status()), (host, host_status())])),
+        ),
+        ("status-delta", FromSite::Status(delta(8, vec![(host, tombstone(9))]))),
+        (
+            "events",
+            FromSite::Events(EventBatch {
+                first: 42,
+                dropped: 3,
+                events: vec![event(Some(SITE)), event(None)],
+            }),
+        ),
+        ("renew", FromSite::Renew),
+        ("alive", FromSite::Alive),
+    ]
+}
+
+/// Every message of the server.
+pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
+    let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
+    vec![
+        (
+            "identity",
+            FromServer::Identity(IdentityGrant {
+                name: name("camp-042"),
+                environment: name("default"),
+                certificate: b"a certificate".to_vec(),
+                authorities: vec![b"an authority".to_vec(), b"the next one".to_vec()],
+            }),
+        ),
+        (
+            "welcome",
+            FromServer::Welcome(Welcome {
+                version: 1,
+                session: SessionId(99),
+                wall: WALL,
+                spec_history: History(0x6666_6666_6666_6666),
+                status_held: Generation(8),
+                events_held: 41,
+                redial_spread: Duration::from_secs(30),
+                observed_address: text("[2001:db8::7]:51820"),
+            }),
+        ),
+        (
+            "spec-snapshot",
+            FromServer::Spec(delta(0, vec![(site, site_spec()), (host, host_spec())])),
+        ),
+        ("spec-delta", FromServer::Spec(delta(19, vec![(host, tombstone(20))]))),
+        ("status-ack", FromServer::StatusAck(Generation(8))),
+        ("events-ack", FromServer::EventsAck(42)),
+        ("probe", FromServer::Probe),
+    ]
+}
+
+/// A refusal.
+pub(super) fn refusal() -> Refusal {
+    Refusal::new(RefusalCode::Busy, "too many sites greet at once").retry_after(Duration::from_millis(12_500))
+}
+
+/// Every record of a site's database.
+pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
+    let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
+    vec![
+        (
+            "origin",
+            SiteChange::Origin(Some(SiteOrigin {
+                status_history: History(0x7777_7777_7777_7777),
+                spec_history: History(0x6666_6666_6666_6666),
+                events_made: 42,
+                events_dropped: 3,
+            })),
+        ),
+        ("spec-site", SiteChange::Spec(site, Some(site_spec()))),
+        ("spec-host", SiteChange::Spec(host, Some(host_spec()))),
+        ("spec-tombstone", SiteChange::Spec(host, Some(tombstone(20)))),
+        ("status-site", SiteChange::Status(site, Some(site_status()))),
+        ("status-host", SiteChange::Status(host, Some(host_status()))),
+        ("status-tombstone", SiteChange::Status(host, Some(tombstone(9)))),
+        (
+            "labels-site",
+            SiteChange::LocalLabels(Level::Site, Some(labels(&[("shift", "night")]))),
+        ),
+        (
+            "labels-host",
+            SiteChange::LocalLabels(Level::Host, Some(labels(&[("seat", "left")]))),
+        ),
+        ("event", SiteChange::Event(42, Some(event(None)))),
+    ]
+}
+
+/// Every record of the fleet's database.
+pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
+    let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
+    vec![
+        (
+            "origin",
+            FleetChange::Origin(Some(FleetOrigin {
+                spec_history: History(0x6666_6666_6666_6666),
+            })),
+        ),
+        (
+            "environment",
+            FleetChange::Environment(
+                name("default"),
+                Some(Environment {
+                    approval: true,
+                    recoveries_per_day_max: 3,
+                    removed_keep: Duration::from_secs(604_800),
+                }),
+            ),
+        ),
+        (
+            "api-key",
+            FleetChange::ApiKey(
+                SecretHash::from_bytes([0x88; 32]),
+                Some(ApiKey {
+                    name: name("night-shift"),
+                    created_at: WALL,
+                }),
+            ),
+        ),
+        ("token", FleetChange::Token(TOKEN, Some(token()))),
+        ("token-use", FleetChange::TokenUse(TOKEN, SITE, Some(WALL))),
+        ("site", FleetChange::Site(SITE, Some(registration()))),
+        ("site-spec-site", FleetChange::Spec(SITE, site, Some(site_spec()))),
+        ("site-spec-host", FleetChange::Spec(SITE, host, Some(host_spec()))),
+        (
+            "site-spec-tombstone",
+            FleetChange::Spec(SITE, host, Some(tombstone(20))),
+        ),
+        ("site-status-site", FleetChange::Status(SITE, site, Some(site_status()))),
+        ("site-status-host", FleetChange::Status(SITE, host, Some(host_status()))),
+        (
+            "site-status-tombstone",
+            FleetChange::Status(SITE, host, Some(tombstone(9))),
+        ),
+        (
+            "site-mark",
+            FleetChange::Mark(
+                SITE,
+                Some(Mark {
+                    status_history: History(0x7777_7777_7777_7777),
+                    events_held: 42,
+                    events_dropped: 3,
+                }),
+            ),
+        ),
+        ("event", FleetChange::Event(7, Some(event(Some(SITE))))),
+        (
+            "departed",
+            FleetChange::Departed(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER)),
+        ),
+    ]
+}
+
+fn token() -> Token {
+    Token {
+        secret: SecretHash::from_bytes([0xaa; 32]),
+        environment: name("default"),
+        created_at: WALL,
+        expires_at: WallTime::from_unix_millis(1_795_400_824_000),
+        uses_max: 50,
+        labels: labels(&[("region", "eu")]),
+        revoked_at: Some(LATER),
+    }
+}
+
+fn registration() -> Registration {
+    let life = |phase, asked_at| Life {
+        phase,
+        since: LATER,
+        asked_at: Generation(asked_at),
+    };
+    Registration {
+        fingerprint: KeyFingerprint::from_bytes([0x11; 32]),
+        environment: name("default"),
+        token: TOKEN,
+        joined_at: WALL,
+        life: life(Phase::Active, 1),
+        gateway: life(Phase::Deactivating, 19),
+        dark_since: Some(LATER),
+        recoveries: 4,
+        recoveries_today: 1,
+        recovery_day: WALL,
+    }
+}

@@ -1,0 +1,439 @@
+//! Arbitrary valid values. Lists are mostly short and now and then as long as they may be.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use linecamp_model::limits::{
+    CONDITIONS_MAX, EVENTS_PER_MESSAGE_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX,
+    NAME_BYTES_MAX, TEXT_BYTES_MAX,
+};
+use linecamp_model::{
+    ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
+    FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, History, HostId, HostSpec,
+    HostStatus, IdentityGrant, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
+    Mark, Name, Origin, Phase, Refusal, RefusalCode, Registration, RunId, SecretHash, SessionId, SiteChange, SiteId,
+    SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token, TokenId, VersionRange, WallTime,
+    Welcome,
+};
+use proptest::array::{uniform8, uniform16, uniform32};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use crate::limits::{AUTHORITIES_MAX, COUNTER_MAX, DOCUMENTS_MAX};
+
+/// Lists and texts are this short most of the time: drawing each character of each label takes its time.
+const SHORT: usize = 4;
+
+fn length(max: usize) -> impl Strategy<Value = usize> {
+    prop_oneof![19 => 0..=SHORT.min(max), 1 => Just(max)]
+}
+
+/// Texts of `alphabet`: short ones, and now and then one of exactly `bytes_max` bytes or a little less.
+fn word(alphabet: &'static [char], bytes_max: usize) -> impl Strategy<Value = String> {
+    let short = vec(select(alphabet), 0..=SHORT).prop_map(String::from_iter);
+    let long = vec(select(alphabet), SHORT).prop_map(move |chars| {
+        let mut text = String::new();
+        for c in chars.iter().cycle() {
+            if bytes_max < text.len() + c.len_utf8() {
+                break;
+            }
+            text.push(*c);
+        }
+        text
+    });
+    prop_oneof![9 => short, 1 => long]
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    let inner = word(&['a', 'z', '0', '9', '-'], NAME_BYTES_MAX - 2);
+    inner.prop_map(|inner| Name::parse(&format!("a{inner}9")).expect("a name"))
+}
+
+fn text() -> impl Strategy<Value = Text> {
+    word(&['a', ' ', '"', '\\', '\u{e9}', '\u{1f3d5}'], TEXT_BYTES_MAX)
+        .prop_map(|text| Text::parse(&text).expect("a text"))
+}
+
+fn label_key() -> impl Strategy<Value = LabelKey> {
+    let inner = word(&['a', 'Z', '0', '9', '.', '_', '/', ':', '-'], LABEL_KEY_BYTES_MAX - 2);
+    inner.prop_map(|inner| LabelKey::parse(&format!("K{inner}0")).expect("a key"))
+}
+
+fn label_value() -> impl Strategy<Value = LabelValue> {
+    let text = word(&['a', ' ', '=', '\u{e9}', '\u{1f3d5}'], LABEL_VALUE_BYTES_MAX);
+    text.prop_map(|text| LabelValue::parse(&text).expect("a value"))
+}
+
+fn labels() -> impl Strategy<Value = LabelSet> {
+    let held = || (label_value(), wall()).prop_map(|(value, since)| HeldLabel { value, since });
+    length(LABELS_PER_OWNER_MAX)
+        .prop_flat_map(move |count| btree_map(label_key(), held(), 0..=count))
+        .prop_map(|labels| LabelSet::from_map(labels).expect("few"))
+}
+
+fn counter() -> impl Strategy<Value = u64> {
+    prop_oneof![0..100_u64, 0..=COUNTER_MAX, Just(COUNTER_MAX)]
+}
+
+fn generation() -> impl Strategy<Value = Generation> {
+    counter().prop_map(Generation)
+}
+
+fn history() -> impl Strategy<Value = History> {
+    any::<u64>().prop_map(History)
+}
+
+fn wall() -> impl Strategy<Value = WallTime> {
+    any::<u64>().prop_map(WallTime::from_unix_millis)
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_millis)
+}
+
+fn site_id() -> impl Strategy<Value = SiteId> {
+    uniform16(any::<u8>()).prop_map(SiteId::from_bytes)
+}
+
+fn token_id() -> impl Strategy<Value = TokenId> {
+    uniform8(any::<u8>()).prop_map(TokenId::from_bytes)
+}
+
+fn condition(kind: ConditionKind) -> impl Strategy<Value = Condition> {
+    (wall(), text()).prop_map(move |(since, detail)| Condition { kind, since, detail })
+}
+
+fn conditions() -> impl Strategy<Value = Vec<Condition>> {
+    let kinds = ConditionKind::ALL.to_vec();
+    let count_max = kinds.len().min(CONDITIONS_MAX);
+    subsequence(kinds, 0..=count_max)
+        .prop_shuffle()
+        .prop_flat_map(|kinds| kinds.into_iter().map(condition).collect::<Vec<_>>())
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let parts = (wall(), select(EventKind::ALL), option::of(site_id()), text());
+    parts.prop_map(|(at, kind, site, text)| Event { at, kind, site, text })
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    select(&[Target::Pending, Target::Active, Target::Inactive, Target::Removed])
+}
+
+fn site_spec() -> impl Strategy<Value = SpecBody> {
+    (name(), name(), text(), target(), labels()).prop_map(|(name, environment, description, target, assigned)| {
+        SpecBody::Site(SiteSpec {
+            name,
+            environment,
+            description,
+            target,
+            assigned,
+        })
+    })
+}
+
+fn host_spec() -> impl Strategy<Value = SpecBody> {
+    let origin = select(&[Origin::Gateway, Origin::Custom, Origin::Provider]);
+    (name(), origin, text(), target(), labels()).prop_map(|(name, origin, description, target, assigned)| {
+        SpecBody::Host(HostSpec {
+            name,
+            origin,
+            description,
+            target,
+            assigned,
+        })
+    })
+}
+
+fn site_status() -> impl Strategy<Value = StatusBody> {
+    (text(), generation(), generation(), labels(), conditions()).prop_map(
+        |(daemon_version, applied, converged, local, conditions)| {
+            StatusBody::Site(SiteStatus {
+                daemon_version,
+                applied,
+                converged,
+                local,
+                conditions,
+            })
+        },
+    )
+}
+
+fn host_status() -> impl Strategy<Value = StatusBody> {
+    (labels(), labels()).prop_map(|(local, reported)| StatusBody::Host(HostStatus { local, reported }))
+}
+
+type Keyed<B> = (DocumentKey, Option<B>);
+
+fn spec_body() -> BoxedStrategy<Keyed<SpecBody>> {
+    keyed(option::of(site_spec()).boxed(), option::of(host_spec()).boxed())
+}
+
+fn status_body() -> BoxedStrategy<Keyed<StatusBody>> {
+    keyed(option::of(site_status()).boxed(), option::of(host_status()).boxed())
+}
+
+fn keyed<B: std::fmt::Debug + Clone + 'static>(
+    site: BoxedStrategy<Option<B>>,
+    host: BoxedStrategy<Option<B>>,
+) -> BoxedStrategy<Keyed<B>> {
+    let id = uniform16(any::<u8>()).prop_map(|id| DocumentKey::Host(HostId::from_bytes(id)));
+    prop_oneof![(Just(DocumentKey::Site), site), (id, host)].boxed()
+}
+
+fn document<B: std::fmt::Debug + 'static>(
+    body: BoxedStrategy<Keyed<B>>,
+    generations: RangeInclusive<u64>,
+) -> BoxedStrategy<(DocumentKey, Document<B>)> {
+    let generation = generations.prop_map(Generation);
+    (body, generation)
+        .prop_map(|((key, body), generation)| (key, Document { generation, body }))
+        .boxed()
+}
+
+fn delta<B: std::fmt::Debug + Clone + 'static>(body: BoxedStrategy<Keyed<B>>) -> BoxedStrategy<Delta<B>> {
+    let span = prop_oneof![
+        (1..COUNTER_MAX).prop_map(|to| (0, to, true)),
+        (0..COUNTER_MAX - 1, 1..1_000_u64, Just(false)).prop_map(|(base, more, snapshot)| (
+            base,
+            base.saturating_add(more).min(COUNTER_MAX),
+            snapshot
+        )),
+    ];
+    (span, length(DOCUMENTS_MAX))
+        .prop_flat_map(move |((base, to, snapshot), count)| {
+            let documents = vec(document(body.clone(), base + 1..=to), count);
+            documents.prop_map(move |documents| Delta {
+                base: Generation(base),
+                to: Generation(to),
+                snapshot,
+                documents: documents.into_iter().collect::<BTreeMap<_, _>>(),
+            })
+        })
+        .boxed()
+}
+
+fn versions() -> impl Strategy<Value = VersionRange> {
+    (1..=u32::MAX).prop_flat_map(|min| (min..=u32::MAX).prop_map(move |max| VersionRange { min, max }))
+}
+
+fn join() -> impl Strategy<Value = JoinRequest> {
+    let secret = uniform16(any::<u8>()).prop_map(JoinSecret::from_bytes);
+    (versions(), token_id(), secret, name(), text()).prop_map(|(versions, token, secret, name, daemon_version)| {
+        JoinRequest {
+            versions,
+            token,
+            secret,
+            name,
+            daemon_version,
+        }
+    })
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    let run = uniform8(any::<u8>()).prop_map(RunId::from_bytes);
+    (versions(), run, text(), wall(), history(), generation(), history()).prop_map(
+        |(versions, run, daemon_version, wall, spec_history, spec_held, status_history)| Hello {
+            versions,
+            run,
+            daemon_version,
+            wall,
+            spec_history,
+            spec_held,
+            status_history,
+        },
+    )
+}
+
+fn batch() -> impl Strategy<Value = EventBatch> {
+    let events = length(EVENTS_PER_MESSAGE_MAX).prop_flat_map(|count| vec(event(), count));
+    (counter(), counter(), events).prop_map(|(first, dropped, events)| EventBatch { first, dropped, events })
+}
+
+/// Any message of a site.
+pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
+    prop_oneof![
+        1 => join().prop_map(FromSite::Join),
+        1 => hello().prop_map(FromSite::Hello),
+        1 => generation().prop_map(FromSite::SpecAck),
+        3 => delta(status_body()).prop_map(FromSite::Status),
+        1 => batch().prop_map(FromSite::Events),
+        1 => Just(FromSite::Renew),
+        1 => Just(FromSite::Alive),
+    ]
+}
+
+fn grant() -> impl Strategy<Value = IdentityGrant> {
+    let certificate = || vec(any::<u8>(), 1..400);
+    (name(), name(), certificate(), vec(certificate(), 1..=AUTHORITIES_MAX)).prop_map(
+        |(name, environment, certificate, authorities)| IdentityGrant {
+            name,
+            environment,
+            certificate,
+            authorities,
+        },
+    )
+}
+
+fn welcome() -> impl Strategy<Value = Welcome> {
+    let session = counter().prop_map(SessionId);
+    (
+        1..=u32::MAX,
+        session,
+        wall(),
+        history(),
+        generation(),
+        counter(),
+        duration(),
+        text(),
+    )
+        .prop_map(
+            |(version, session, wall, spec_history, status_held, events_held, redial_spread, observed_address)| {
+                Welcome {
+                    version,
+                    session,
+                    wall,
+                    spec_history,
+                    status_held,
+                    events_held,
+                    redial_spread,
+                    observed_address,
+                }
+            },
+        )
+}
+
+/// Any message of the server.
+pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
+    prop_oneof![
+        1 => grant().prop_map(FromServer::Identity),
+        1 => welcome().prop_map(FromServer::Welcome),
+        3 => delta(spec_body()).prop_map(FromServer::Spec),
+        1 => generation().prop_map(FromServer::StatusAck),
+        1 => counter().prop_map(FromServer::EventsAck),
+        1 => Just(FromServer::Probe),
+    ]
+}
+
+/// Any refusal.
+pub(super) fn refusal() -> impl Strategy<Value = Refusal> {
+    let parts = (select(RefusalCode::ALL), text(), option::of(duration()));
+    parts.prop_map(|(code, text, retry_after)| Refusal {
+        code,
+        text,
+        retry_after,
+    })
+}
+
+fn spec_record() -> impl Strategy<Value = (DocumentKey, Document<SpecBody>)> {
+    document(spec_body(), 0..=COUNTER_MAX)
+}
+
+fn status_record() -> impl Strategy<Value = (DocumentKey, Document<StatusBody>)> {
+    document(status_body(), 0..=COUNTER_MAX)
+}
+
+/// Any record of a site's database.
+pub(super) fn site_record() -> impl Strategy<Value = SiteChange> {
+    let origin = (history(), history(), counter(), counter()).prop_map(
+        |(status_history, spec_history, events_made, events_dropped)| {
+            SiteChange::Origin(Some(SiteOrigin {
+                status_history,
+                spec_history,
+                events_made,
+                events_dropped,
+            }))
+        },
+    );
+    prop_oneof![
+        origin,
+        spec_record().prop_map(|(key, document)| SiteChange::Spec(key, Some(document))),
+        status_record().prop_map(|(key, document)| SiteChange::Status(key, Some(document))),
+        (select(&[Level::Site, Level::Host]), labels())
+            .prop_map(|(level, labels)| SiteChange::LocalLabels(level, Some(labels))),
+        (counter(), event()).prop_map(|(number, event)| SiteChange::Event(number, Some(event))),
+    ]
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    let parts = (select(&Phase::ALL), wall(), generation());
+    parts.prop_map(|(phase, since, asked_at)| Life { phase, since, asked_at })
+}
+
+fn registration() -> impl Strategy<Value = Registration> {
+    let fingerprint = uniform32(any::<u8>()).prop_map(KeyFingerprint::from_bytes);
+    let origin = (fingerprint, name(), token_id(), wall());
+    let lives = (life(), life(), option::of(wall()));
+    let recoveries = (any::<u32>(), any::<u32>(), wall());
+    (origin, lives, recoveries).prop_map(|(origin, lives, recoveries)| Registration {
+        fingerprint: origin.0,
+        environment: origin.1,
+        token: origin.2,
+        joined_at: origin.3,
+        life: lives.0,
+        gateway: lives.1,
+        dark_since: lives.2,
+        recoveries: recoveries.0,
+        recoveries_today: recoveries.1,
+        recovery_day: recoveries.2,
+    })
+}
+
+fn token() -> impl Strategy<Value = Token> {
+    let secret = uniform32(any::<u8>()).prop_map(SecretHash::from_bytes);
+    (
+        secret,
+        name(),
+        wall(),
+        wall(),
+        any::<u32>(),
+        labels(),
+        option::of(wall()),
+    )
+        .prop_map(
+            |(secret, environment, created_at, expires_at, uses_max, labels, revoked_at)| Token {
+                secret,
+                environment,
+                created_at,
+                expires_at,
+                uses_max,
+                labels,
+                revoked_at,
+            },
+        )
+}
+
+/// Any record of the fleet's database.
+pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
+    let environment =
+        (any::<bool>(), any::<u32>(), duration()).prop_map(|(approval, recoveries_per_day_max, removed_keep)| {
+            Environment {
+                approval,
+                recoveries_per_day_max,
+                removed_keep,
+            }
+        });
+    let api_key = (name(), wall()).prop_map(|(name, created_at)| ApiKey { name, created_at });
+    let mark = (history(), counter(), counter()).prop_map(|(status_history, events_held, events_dropped)| Mark {
+        status_history,
+        events_held,
+        events_dropped,
+    });
+    let digest = || uniform32(any::<u8>());
+    prop_oneof![
+        history().prop_map(|spec_history| FleetChange::Origin(Some(FleetOrigin { spec_history }))),
+        (name(), environment).prop_map(|(name, body)| FleetChange::Environment(name, Some(body))),
+        (digest(), api_key).prop_map(|(hash, body)| FleetChange::ApiKey(SecretHash::from_bytes(hash), Some(body))),
+        (token_id(), token()).prop_map(|(id, body)| FleetChange::Token(id, Some(body))),
+        (token_id(), site_id(), wall()).prop_map(|(id, site, at)| FleetChange::TokenUse(id, site, Some(at))),
+        (site_id(), registration()).prop_map(|(site, body)| FleetChange::Site(site, Some(body))),
+        (site_id(), spec_record()).prop_map(|(site, (key, body))| FleetChange::Spec(site, key, Some(body))),
+        (site_id(), status_record()).prop_map(|(site, (key, body))| FleetChange::Status(site, key, Some(body))),
+        (site_id(), mark).prop_map(|(site, body)| FleetChange::Mark(site, Some(body))),
+        (counter(), event()).prop_map(|(number, body)| FleetChange::Event(number, Some(body))),
+        (digest(), wall()).prop_map(|(key, at)| FleetChange::Departed(KeyFingerprint::from_bytes(key), Some(at))),
+    ]
+}

@@ -1,0 +1,41 @@
+//! The types that prost makes of `link.proto` and `record.proto`, as `package` and file name them.
+//!
+//! They hold whatever a peer wrote, unchecked, so they do not leave this crate. An element of a list costs a peer two
+//! bytes at least, and us its size: the sizes below bound how far a hostile frame can grow.
+
+/// The package `linecamp.link`.
+pub(crate) mod link {
+    /// The file `link.proto`.
+    #[allow(unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+    pub(crate) mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/linecamp.link.v1.rs"));
+    }
+}
+
+/// The package `linecamp.record`.
+pub(crate) mod record {
+    /// The file `record.proto`.
+    #[allow(unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+    pub(crate) mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/linecamp.record.v1.rs"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::link::v1;
+
+    /// A list element of two bytes may take 32 times its room, no more.
+    const ELEMENT_BYTES_MAX: usize = 64;
+
+    #[test]
+    fn a_hostile_list_grows_by_a_small_factor() {
+        let check = |name, bytes| assert!(bytes <= ELEMENT_BYTES_MAX, "{name} takes {bytes} bytes");
+        check("SpecEntry", size_of::<v1::SpecEntry>());
+        check("StatusEntry", size_of::<v1::StatusEntry>());
+        check("Label", size_of::<v1::Label>());
+        check("Condition", size_of::<v1::Condition>());
+        check("Event", size_of::<v1::Event>());
+        check("an authority", size_of::<Vec<u8>>());
+    }
+}
