@@ -41,13 +41,13 @@ Example:
 Examples:
   linecamp token create
   linecamp token create --environment production --ttl 7days --uses 50 --label region=eu
-  ssh camp-042 sudo linecampd join $(linecamp token create -q)")]
+  ssh camp-042 sudo linecampd join $(linecamp token create -q) --data /var/lib/linecamp --name camp-042")]
 pub(crate) struct Create {
     /// How long it works
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = argument::ttl)]
     ttl: Duration,
     /// How many sites may join with it
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 50)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(TOKEN_USES_MAX)))]
     uses: u32,
     /// A label its sites are given; may be repeated

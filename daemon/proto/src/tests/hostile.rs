@@ -175,7 +175,7 @@ fn a_delta_that_does_not_add_up_is_refused() {
     );
     check_status(
         |delta| delta.documents = vec![wire::StatusEntry::default(); DOCUMENTS_MAX + 1],
-        "status.documents: has 34 elements; at most 33 are allowed",
+        "status.documents: has 18 elements; at most 17 are allowed",
     );
 }
 

@@ -7,9 +7,10 @@ use linecamp_model::limits::{
     LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
-    Delta, Document, DocumentKey, Event, EventBatch, EventKind, FromServer, FromSite, Generation, HeldLabel, HostId,
-    HostSpec, IdentityGrant, JoinRequest, JoinSecret, LabelKey, LabelSet, LabelValue, Name, Origin, SiteId, SiteSpec,
-    SpecBody, Target, Text, TokenId, VersionRange, WallTime,
+    Condition, ConditionKind, Delta, Document, DocumentKey, Event, EventBatch, EventKind, FromServer, FromSite,
+    Generation, HeldLabel, HostId, HostSpec, HostStatus, IdentityGrant, JoinRequest, JoinSecret, LabelKey, LabelSet,
+    LabelValue, Name, Origin, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, VersionRange,
+    WallTime,
 };
 
 use crate::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, encode_from_server, encode_from_site};
@@ -68,6 +69,49 @@ fn the_whole_spec_of_a_full_site_fits_a_frame() {
         documents,
     };
     let bytes = encode_from_server(&FromServer::Spec(delta)).len();
+    assert!(bytes <= FRAME_BYTES_MAX, "{bytes} bytes");
+}
+
+#[test]
+fn the_whole_status_of_a_full_site_fits_a_frame() {
+    let document = |body| Document {
+        generation: Generation(COUNTER_MAX),
+        body: Some(body),
+    };
+    let condition = Condition {
+        kind: ConditionKind::DuplicateIdentity,
+        since: WALL,
+        detail: text(),
+    };
+    let site = StatusBody::Site(SiteStatus {
+        daemon_version: text(),
+        applied: Generation(COUNTER_MAX),
+        converged: Generation(COUNTER_MAX),
+        local: labels(),
+        conditions: ConditionKind::ALL
+            .iter()
+            .map(|kind| Condition {
+                kind: *kind,
+                ..condition.clone()
+            })
+            .collect(),
+    });
+    let host = StatusBody::Host(HostStatus {
+        local: labels(),
+        reported: labels(),
+    });
+    let mut documents = BTreeMap::from([(DocumentKey::Site, document(site))]);
+    for index in 0..HOSTS_PER_SITE_MAX {
+        let id = HostId::from_bytes([u8::try_from(index).expect("few"); 16]);
+        documents.insert(DocumentKey::Host(id), document(host.clone()));
+    }
+    let delta = Delta {
+        base: Generation::ZERO,
+        to: Generation(COUNTER_MAX),
+        snapshot: true,
+        documents,
+    };
+    let bytes = encode_from_site(&FromSite::Status(delta)).len();
     assert!(bytes <= FRAME_BYTES_MAX, "{bytes} bytes");
 }
 
