@@ -213,6 +213,7 @@ impl Site {
                 now,
             );
         }
+        site.take_drop_ins(saved.drop_ins, now);
         site.timers.set(Timer::Facts, now.instant);
         if purpose.is_some() {
             // The first dial is at a random moment too: after a power cut a whole region starts at once.
@@ -299,9 +300,10 @@ impl Site {
                 self.identity = Some(identity);
                 self.config.join = None;
                 self.uplink.purpose = Purpose::Link;
-                let words = if is_first { "joined" } else { "certificate renewed" };
-                let text = format!("{words}; the certificate holds until {}", identity.not_after);
-                self.record(EventKind::CertificateRenewed, &text, now);
+                if !is_first {
+                    let text = format!("the new certificate holds until {}", identity.not_after);
+                    self.record(EventKind::CertificateRenewed, &text, now);
+                }
                 self.set_renewal(now);
                 if self.uplink.state == State::Saving {
                     self.dial(now);
@@ -327,10 +329,7 @@ impl Site {
 
     /// Takes what the drop-in files say.
     pub fn handle_drop_ins(&mut self, drop_ins: DropIns, now: Now) {
-        self.level(ConditionKind::LabelsInvalid, drop_ins.invalid.clone(), now);
-        self.level(ConditionKind::LabelsRepeated, drop_ins.repeated.clone(), now);
-        self.drop_ins = drop_ins;
-        self.is_status_stale = true;
+        self.take_drop_ins(drop_ins, now);
         self.settle_down(now);
     }
 
@@ -401,6 +400,13 @@ impl Site {
     /// Returns how many answers came that nobody waited for.
     pub const fn ignored(&self) -> u64 {
         self.ignored
+    }
+
+    fn take_drop_ins(&mut self, drop_ins: DropIns, now: Now) {
+        self.level(ConditionKind::LabelsInvalid, drop_ins.invalid.clone(), now);
+        self.level(ConditionKind::LabelsRepeated, drop_ins.repeated.clone(), now);
+        self.drop_ins = drop_ins;
+        self.is_status_stale = true;
     }
 
     fn greet(&mut self, dial: DialId, now: Now) {

@@ -13,7 +13,7 @@ use linecamp_model::{
 };
 
 use crate::{
-    CERTIFICATE_LIFE, Credential, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, JoinWish,
+    CERTIFICATE_LIFE, Credential, DropIns, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, JoinWish,
     LinkEvent, LossReason, NewToken, Peer, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand,
     SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, SiteRef, StoreFault,
 };
@@ -67,6 +67,8 @@ pub struct Node {
     pub writes: u64,
     /// Replies to commands on the spot.
     pub replies: Vec<Result<(), SiteCommandError>>,
+    /// What its drop-in files say, at its next start.
+    pub drop_ins: DropIns,
     /// Facts it will report.
     pub facts: BTreeMap<LabelKey, LabelValue>,
     /// Labels its environment gives.
@@ -240,6 +242,7 @@ impl Pair {
             identity,
             records: disk.values().cloned().collect(),
             damaged: None,
+            drop_ins: DropIns::default(),
         };
         let site = Site::new(
             config.clone(),
@@ -254,6 +257,7 @@ impl Pair {
             ended: None,
             writes: 0,
             replies: Vec::new(),
+            drop_ins: DropIns::default(),
             facts: BTreeMap::new(),
             config,
             key,
@@ -407,6 +411,7 @@ impl Pair {
             identity: node.identity,
             records,
             damaged: None,
+            drop_ins: node.drop_ins.clone(),
         };
         node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
     }

@@ -1,1 +1,239 @@
-fn main() {}
+//! `linecampd`: the command line of the site daemon.
+//!
+//! | exit code | means |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed; the same later may do |
+//! | 2 | bad arguments or configuration, or another process uses the data directory |
+//! | 3 | a person has to do something first: join, use a newer build, mend a file, ask an operator of the server |
+
+#![forbid(unsafe_code)]
+
+mod args;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use linecamp_core::LabelLayer;
+use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
+use linecamp_proto::local::{LabelLevel, LocalRequest};
+use linecampd::client::{self, Format};
+use linecampd::config::{
+    Config, ConfigFile, DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, environment_labels, join_target,
+    log_level, read_text, repeated_warning,
+};
+use linecampd::facts::FactSources;
+use linecampd::join::{JoinErrand, Joined};
+use linecampd::{DaemonError, DataDirectory, chain, daemon, forget, join, log};
+use tracing::level_filters::LevelFilter;
+
+use crate::args::{Args, AskArgs, Command, ConfigCommand, JoinArgs, LabelCommand, RunArgs};
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Join(args) => do_join(args),
+        Command::Run(args) => do_run(&args),
+        Command::Status(args) => ask(&args, &LocalRequest::Status {}),
+        Command::Why(args) => ask(&args, &LocalRequest::Why {}),
+        Command::Label(args) => do_label(args.command),
+        Command::Host(args) => match args.command {
+            args::HostCommand::Ls(args) => ask(&args, &LocalRequest::HostList {}),
+        },
+        Command::Forget(args) => do_forget(args.data),
+        Command::Config(args) => match args.command {
+            ConfigCommand::Check { file } => do_check(&file),
+        },
+        Command::Version => print(&format!("linecampd {}\n", env!("CARGO_PKG_VERSION"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("linecampd: {}", chain(&error)));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
+    let file = match &args.config {
+        Some(path) => ConfigFile::read(path)?,
+        None => ConfigFile::default(),
+    };
+    let config = Config::resolve(file, &variable)?;
+    log::init(config.log);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    runtime()?.block_on(daemon::run(DataDirectory::new(&args.data), config))
+}
+
+fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
+    // Failed tries are said anyway, in words for whoever stands there.
+    let quiet = variable(LOG_VARIABLE).is_none();
+    log::init(if quiet {
+        LevelFilter::ERROR
+    } else {
+        log_level(None, &variable)?
+    });
+    let name = Name::parse(&args.name).map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
+    let errand = JoinErrand {
+        target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
+        name,
+        labels: join_labels(&args)?,
+        limit: args.timeout.into(),
+        facts: FactSources::of_this_machine(Path::new(DOCKER_SOCKET_DEFAULT), true),
+    };
+    let directory = DataDirectory::new(&args.data);
+    let joined = runtime()?.block_on(join::join(directory, errand, &mut say))?;
+    print(&describe_joined(&joined, &args.data))
+}
+
+fn describe_joined(joined: &Joined, data: &Path) -> String {
+    let already = if joined.was_member { "already " } else { "" };
+    let pending = if joined.is_pending {
+        ", where an operator has to accept it"
+    } else {
+        ""
+    };
+    format!(
+        "{already}joined as {} in environment {}{pending}; start it with: linecampd run --data {}\n",
+        joined.name,
+        joined.environment,
+        data.display()
+    )
+}
+
+/// Reads what to join with: from the argument, from stdin if it says `-`, or from a file.
+fn read_target(argument: Option<&str>, token_file: Option<&Path>) -> Result<JoinTarget, DaemonError> {
+    let servers = |text: &str| -> Result<Vec<ServerAddress>, DaemonError> { Ok(ServerAddress::parse_list(text)?) };
+    let (text, servers) = match (argument, token_file) {
+        (None, Some(file)) => (read_text(file)?, Vec::new()),
+        (Some(argument), Some(file)) => (read_text(file)?, servers(argument.trim_start_matches('@'))?),
+        (Some("-"), None) => (read_stdin()?, Vec::new()),
+        (Some(argument), None) => match argument.strip_prefix("-@") {
+            Some(addresses) => (read_stdin()?, servers(addresses)?),
+            None => (argument.to_owned(), Vec::new()),
+        },
+        (None, None) => {
+            let problem = "say what to join with: TOKEN@HOST:PORT, `-` to read it from stdin, or --token-file FILE";
+            return Err(DaemonError::Argument(problem.to_owned()));
+        }
+    };
+    Ok(join_target(&text, &servers)?)
+}
+
+fn read_stdin() -> Result<String, DaemonError> {
+    let mut text = String::new();
+    io::stdin()
+        .lock()
+        .take(FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| DaemonError::Argument(format!("failed to read the join token from stdin: {error}")))?;
+    Ok(text)
+}
+
+/// Gathers the labels to join with: what an argument says goes before the environment.
+fn join_labels(args: &JoinArgs) -> Result<LabelLayer, DaemonError> {
+    let (mut host, warnings) = environment_labels(&variable)?;
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let site = label_arguments("--label", &args.labels)?;
+    host.labels.extend(label_arguments("--host-label", &args.host_labels)?);
+    Ok(LabelLayer::from([(Level::Site, site), (Level::Host, host.labels)]))
+}
+
+fn label_arguments(
+    option: &str,
+    texts: &[String],
+) -> Result<BTreeMap<linecamp_model::LabelKey, linecamp_model::LabelValue>, DaemonError> {
+    let input = LabelInput::parse_list(texts).map_err(|error| DaemonError::Argument(format!("{option}: {error}")))?;
+    if let Some(warning) = repeated_warning(option, &input) {
+        say(&format!("warning: {warning}"));
+    }
+    Ok(input.labels)
+}
+
+fn do_label(command: LabelCommand) -> Result<(), DaemonError> {
+    let level = |is_host| if is_host { LabelLevel::Host } else { LabelLevel::Site };
+    match command {
+        LabelCommand::Ls(args) => ask(&args, &LocalRequest::LabelList {}),
+        LabelCommand::Set {
+            labels,
+            host,
+            ask: args,
+        } => {
+            let set = label_arguments("label set", &labels)?;
+            let labels = set.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+            let request = LocalRequest::LabelSet {
+                labels: labels.collect(),
+                level: level(host),
+            };
+            ask(&args, &request)
+        }
+        LabelCommand::Rm { keys, host, ask: args } => {
+            let request = LocalRequest::LabelRemove {
+                keys,
+                level: level(host),
+            };
+            ask(&args, &request)
+        }
+    }
+}
+
+fn do_forget(data: PathBuf) -> Result<(), DaemonError> {
+    forget::forget(&DataDirectory::new(&data))?;
+    print(&format!(
+        "forgotten: {} belongs to no site any more; the server still lists the site until an operator removes it\n",
+        data.display()
+    ))
+}
+
+fn do_check(file: &Path) -> Result<(), DaemonError> {
+    let config = Config::resolve(ConfigFile::read(file)?, &variable)?;
+    for warning in &config.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    print(&format!("{}: ok\n", file.display()))
+}
+
+fn ask(args: &AskArgs, request: &LocalRequest) -> Result<(), DaemonError> {
+    let format = match args.output {
+        args::OutputFormat::Table => Format::Table,
+        args::OutputFormat::Json => Format::Json,
+    };
+    print(&client::ask(&DataDirectory::new(&args.data), request, format)?)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| DaemonError::System {
+            what: "start the runtime",
+            source,
+        })
+}
+
+/// Reads the environment, for whoever resolves a configuration.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Writes a result to stdout. A reader who went away has heard enough.
+fn print(text: &str) -> Result<(), DaemonError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(DaemonError::System {
+            what: "write to stdout",
+            source: error,
+        }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Says something beside the result. If nobody hears it, that is no reason to stop.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -8,6 +8,8 @@ use linecamp_model::{
     WallTime,
 };
 
+use super::labels::DropIns;
+
 /// How long a dial may take. A driver gives up earlier; this catches one that says nothing.
 pub const DIAL_MAX: Duration = Duration::from_secs(30);
 
@@ -70,6 +72,8 @@ pub struct SavedSite {
     pub records: Vec<SiteChange>,
     /// Where a damaged database was put aside, if one was.
     pub damaged: Option<Text>,
+    /// What the drop-in files say. Known from the first moment on, so that a restart changes no label.
+    pub drop_ins: DropIns,
 }
 
 /// Who a site is, as far as its machine has to know.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    DocumentKey, EffectiveLabels, HostSpec, LinkState, LinkView, LocalHostView, LocalView, Now, Origin, OwnedLabels,
-    SiteSpec, SpecBody, StatusBody, Text, WallTime, Why, effective, effective_of_site,
+    DocumentKey, EffectiveLabels, HostSpec, Level, LinkState, LinkView, LocalHostView, LocalView, Now, Origin,
+    OwnedLabels, SiteSpec, SpecBody, StatusBody, Text, WallTime, Why, effective, effective_of_site,
 };
 
 use super::uplink::State;
@@ -54,7 +54,7 @@ impl Site {
         let events = format!("{} wait for the server, {dropped} dropped", state.events.len());
         let store = match self.ledger.in_flight() {
             0 => "everything is durable".to_owned(),
-            writes => format!("{writes} writes on their way to the disk"),
+            writes => format!("writes on their way to the disk: {writes}"),
         };
         let certificate = self.identity.map_or_else(
             || "none".to_owned(),
@@ -158,8 +158,21 @@ impl Site {
     }
 
     fn site_labels(&self) -> EffectiveLabels {
+        if self.identity.is_none() {
+            return self.labels_before_joining();
+        }
         let gateway = self.gateway().map(|key| self.owned(key)).unwrap_or_default();
         effective_of_site(self.owned(DocumentKey::Site), gateway)
+    }
+
+    /// Before the site has joined there is no status; what was set on the spot shows all the same.
+    fn labels_before_joining(&self) -> EffectiveLabels {
+        let by_hand = |level| self.ledger.state().local.get(&level);
+        let local = |level| OwnedLabels {
+            local: by_hand(level),
+            ..OwnedLabels::default()
+        };
+        effective(local(Level::Site), local(Level::Host))
     }
 
     fn hosts(&self) -> Vec<LocalHostView> {

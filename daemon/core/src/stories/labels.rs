@@ -5,7 +5,7 @@ use std::time::Duration;
 use linecamp_model::{LabelValue, Level, Owner};
 
 use crate::testing::{DAY, Pair, key, patch, site_ref};
-use crate::{FleetCommand, FleetCommandError, SiteCommand, Subject};
+use crate::{DropIns, FleetCommand, FleetCommandError, SiteCommand, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -194,4 +194,23 @@ fn a_label_of_a_host_overlays_its_sites() {
         Some("gold"),
         "the site keeps its own"
     );
+}
+
+/// Labels of drop-in files are known from the first moment on, so that a restart changes nothing.
+#[test]
+fn a_restart_keeps_the_labels_of_drop_in_files_and_their_since() {
+    let mut pair = Pair::linked(12);
+    let drop_ins = DropIns {
+        labels: [(Level::Site, patch(&["shelf=4"]).set)].into(),
+        ..DropIns::default()
+    };
+    let now = pair.now();
+    pair.nodes[0].drop_ins = drop_ins.clone();
+    pair.nodes[0].site.handle_drop_ins(drop_ins, now);
+    pair.run_for(MINUTE);
+    let before = pair.view().labels[&key("shelf")].clone();
+    pair.run_for(DAY);
+    pair.crash_site();
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.view().labels[&key("shelf")], before);
 }

@@ -1,0 +1,176 @@
+//! The arguments, as clap reads them.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use linecampd::config::SAMPLE;
+
+/// The Linecamp daemon of one site
+#[derive(Debug, Parser)]
+#[command(
+    name = "linecampd",
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 a person has to do something first."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make this machine a site of a server
+    Join(JoinArgs),
+    /// Run the daemon, until SIGTERM or SIGINT
+    Run(RunArgs),
+    /// Show how the site is
+    Status(AskArgs),
+    /// Show what each part of the daemon does, and what it waits for
+    Why(AskArgs),
+    /// Show and change labels, also while the server is away
+    Label(LabelArgs),
+    /// Show the site's hosts
+    Host(HostArgs),
+    /// Forget which site this directory is, for good; labels.d stays
+    Forget(ForgetArgs),
+    /// Work on configuration files
+    Config(ConfigArgs),
+    /// Show the version
+    Version,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct JoinArgs {
+    /// TOKEN@HOST:PORT[,HOST:PORT...], as `linecamp token create` prints it
+    ///
+    /// Every user of this machine can see the arguments of its processes. Where that matters, write `-` to read all
+    /// of it from stdin, `-@HOST:PORT` to read the token alone from stdin, or use --token-file.
+    #[arg(value_name = "TOKEN@HOST:PORT")]
+    pub(crate) target: Option<String>,
+    /// Read TOKEN@HOST:PORT from a file; with HOST:PORT as argument, the file holds the token alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The data directory; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The name the site would like: a-z, 0-9 and hyphens
+    #[arg(long)]
+    pub(crate) name: String,
+    /// A label of the site; may be repeated, the last one of a key holds
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// A label of the gateway host, beside those in LINECAMP_HOST_LABELS (foo=bar&hello=world)
+    #[arg(long = "host-label", value_name = "KEY=VALUE")]
+    pub(crate) host_labels: Vec<String>,
+    /// How long to try, such as 90s or 5m
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    pub(crate) timeout: humantime::Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// A configuration file; `linecampd config check --help` shows all keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AskArgs {
+    /// The data directory of the running daemon
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// How to show the answer
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LabelArgs {
+    #[command(subcommand)]
+    pub(crate) command: LabelCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabelCommand {
+    /// List the labels that hold for the gateway host, the site's included
+    Ls(AskArgs),
+    /// Set labels of the site, which every host inherits; done when they are on the disk
+    Set {
+        /// Labels to set
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        labels: Vec<String>,
+        /// Of the gateway host instead of the site
+        #[arg(long)]
+        host: bool,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Take labels away that were set on the spot
+    Rm {
+        /// Keys to take away; one that is not there is no error
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+        /// Of the gateway host instead of the site
+        #[arg(long)]
+        host: bool,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct HostArgs {
+    #[command(subcommand)]
+    pub(crate) command: HostCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// List the hosts
+    Ls(AskArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ForgetArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether a configuration file can be used
+    #[command(after_long_help = SAMPLE)]
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,135 @@
+//! The other end of the local socket: what `linecampd status` and its like ask a running daemon.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use linecamp_proto::local::{LocalHost, LocalRequest, LocalResponse, RESPONSE_BYTES_MAX, WhyLine};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::directory::DataDirectory;
+use crate::error::DaemonError;
+use crate::table;
+
+/// How long to wait for an answer: longer than a daemon lets a slow disk take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(35);
+
+/// How an answer is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs: what the daemon answered.
+    Json,
+}
+
+/// Asks the daemon of `directory` and returns the answer as text.
+///
+/// # Errors
+/// [`DaemonError::NoDaemon`] if none runs there, [`DaemonError::Refused`] with its own words.
+pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: Format) -> Result<String, DaemonError> {
+    match request {
+        LocalRequest::Status {} => show(directory, request, format, table::status),
+        LocalRequest::Why {} => show(directory, request, format, |lines: &Vec<WhyLine>| table::why(lines)),
+        LocalRequest::HostList {} => show(directory, request, format, |hosts: &Vec<LocalHost>| table::hosts(hosts)),
+        LocalRequest::LabelList {} | LocalRequest::LabelSet { .. } | LocalRequest::LabelRemove { .. } => {
+            show(directory, request, format, table::labels)
+        }
+    }
+}
+
+fn show<T: DeserializeOwned + Serialize>(
+    directory: &DataDirectory,
+    request: &LocalRequest,
+    format: Format,
+    table: impl FnOnce(&T) -> String,
+) -> Result<String, DaemonError> {
+    let answer: T = exchange(directory, request)?;
+    Ok(match format {
+        Format::Table => table(&answer),
+        Format::Json => serde_json::to_string_pretty(&answer).expect("it was JSON a moment ago") + "\n",
+    })
+}
+
+fn exchange<T: DeserializeOwned>(directory: &DataDirectory, request: &LocalRequest) -> Result<T, DaemonError> {
+    let path = directory.socket();
+    let mut stream = UnixStream::connect(&path).map_err(|error| unreachable(directory, &path, &error))?;
+    let failed =
+        |error: io::Error| DaemonError::NoDaemon(format!("the daemon of {} does not answer: {error}", path.display()));
+    stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(failed)?;
+    stream.set_write_timeout(Some(ANSWER_LIMIT)).map_err(failed)?;
+    let mut line = serde_json::to_vec(request).expect("a request is plain JSON");
+    line.push(b'\n');
+    stream.write_all(&line).map_err(failed)?;
+    let mut answer = Vec::new();
+    let limit = RESPONSE_BYTES_MAX as u64 + 1;
+    stream.take(limit).read_to_end(&mut answer).map_err(failed)?;
+    match serde_json::from_slice(&answer) {
+        Ok(LocalResponse::Ok(answer)) => Ok(answer),
+        Ok(LocalResponse::Error(error)) => Err(DaemonError::Refused(error.message)),
+        Err(_) if answer.is_empty() => Err(failed(io::ErrorKind::UnexpectedEof.into())),
+        Err(error) => {
+            let path = path.display();
+            Err(DaemonError::NoDaemon(format!(
+                "what answers on {path} is no daemon of this version: {error}"
+            )))
+        }
+    }
+}
+
+fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> DaemonError {
+    let directory = directory.path().display();
+    DaemonError::NoDaemon(match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("no daemon runs on {directory}; start it with: linecampd run --data {directory}")
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "{} may only be used by who runs the daemon; try the same with sudo",
+            path.display()
+        ),
+        _ => format!("failed to open {}: {error}", path.display()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_daemon_it_says_how_to_start_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDirectory::new(directory.path());
+        let check = || {
+            let error = ask(&data, &LocalRequest::Status {}, Format::Table).unwrap_err();
+            assert_eq!(error.exit_code(), 1);
+            assert!(
+                error.to_string().contains("start it with: linecampd run --data"),
+                "{error}"
+            );
+        };
+        check();
+        drop(std::os::unix::net::UnixListener::bind(data.socket()).unwrap());
+        check();
+    }
+
+    #[test]
+    fn a_refusal_is_shown_in_the_daemons_own_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDirectory::new(directory.path());
+        let listener = std::os::unix::net::UnixListener::bind(data.socket()).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 256];
+            let bytes = stream.read(&mut request).unwrap();
+            stream
+                .write_all(b"{\"error\":{\"code\":\"limit\",\"message\":\"too many\"}}\n")
+                .unwrap();
+            String::from_utf8_lossy(&request[..bytes]).into_owned()
+        });
+        let error = ask(&data, &LocalRequest::Why {}, Format::Json).unwrap_err();
+        assert_eq!(error.to_string(), "too many");
+        assert_eq!(server.join().unwrap(), "{\"do\":\"why\"}\n");
+    }
+}

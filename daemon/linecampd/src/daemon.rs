@@ -1,0 +1,461 @@
+//! The loop: one event, one input of the machine, its outputs carried out, the next event.
+//!
+//! Whatever can happen to a daemon is in [`Event`]. What a driver knows at once (a write that the store refuses, a
+//! certificate that was saved) waits in `pending` until the outputs are drained, and is then an event like any other.
+//!
+//! Two errands share the loop: [`run`] here, until somebody stops the daemon, and `join`, until the site has joined.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use linecamp_core::{
+    DropIns, JoinWish, LabelLayer, LinkEvent, LossReason, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig,
+    SiteIdentity, SiteOutput,
+};
+use linecamp_model::{CommandId, FromServer, Name, Refusal, RunId, ServerAddress, Text};
+use linecamp_proto::VERSIONS;
+use linecamp_store::DirectoryLock;
+use linecamp_transport::LinkSettings;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::clock::{Clock, random};
+use crate::config::{Config, JoinConfig, join_target, read_text};
+use crate::directory::DataDirectory;
+use crate::drive::facts::FactsDriver;
+use crate::drive::identity::IdentityDriver;
+use crate::drive::link::{LinkDriver, LinkReport};
+use crate::drive::store::{OpenedStore, Settled, StoreDriver};
+use crate::error::DaemonError;
+use crate::facts::{FactSources, Facts};
+use crate::forget::forget_locked;
+use crate::labels_d::LabelsFolder;
+use crate::local::{Desk, LocalCall, LocalServer};
+
+/// How long stopping may take for what others have a part in: the disk, the server, local clients. Together with
+/// closing the database it stays below the 2 s that are promised.
+const STOP_LIMIT: Duration = Duration::from_millis(1500);
+
+/// Local requests that wait for the loop: one of each connection.
+const CALLS_MAX: usize = 8;
+
+/// Everything that can happen to a daemon.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Somebody wants the daemon to stop.
+    Stop,
+    /// The machine's next deadline is here.
+    Timeout,
+    /// The store answered.
+    Store(Settled),
+    /// A certificate was saved, or not.
+    Saved(Result<SiteIdentity, Text>),
+    /// Facts were collected.
+    Facts(Facts),
+    /// The drop-in files changed.
+    DropIns(DropIns),
+    /// Somebody at the site asks.
+    Local(LocalCall),
+    /// Something happened to a link.
+    Link(LinkReport),
+}
+
+/// What an errand may want to know of what was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// The server gave the site a certificate, under this name in this environment.
+    Granted { name: Name, environment: Name },
+    /// A command that did not come over the socket was done, or not.
+    Replied(CommandId, Result<(), SiteCommandError>),
+    /// The server refused the join for good.
+    JoinRefused(Refusal),
+    /// The server has removed the site.
+    Removed(Refusal),
+}
+
+/// The right to a data directory, and who lives there.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) directory: DataDirectory,
+    pub(crate) identity: IdentityDriver,
+    _lock: DirectoryLock,
+}
+
+impl Claim {
+    /// Takes `directory`, which is made if it is not there.
+    pub(crate) fn take(directory: DataDirectory) -> Result<Self, DaemonError> {
+        let lock = directory.lock()?;
+        Ok(Self {
+            identity: IdentityDriver::load(directory.identity())?,
+            directory,
+            _lock: lock,
+        })
+    }
+}
+
+/// How a daemon is to be.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// Whom to dial.
+    pub(crate) servers: Vec<ServerAddress>,
+    /// A wish to join.
+    pub(crate) join: Option<JoinWish>,
+    /// Labels from the environment.
+    pub(crate) labels: LabelLayer,
+    /// How often to say that we are there.
+    pub(crate) link: LinkSettings,
+    /// Where facts come from.
+    pub(crate) facts: FactSources,
+}
+
+/// A machine with its drivers.
+pub(crate) struct Daemon {
+    pub(crate) site: Site,
+    pub(crate) desk: Desk,
+    pub(crate) clock: Clock,
+    claim: Claim,
+    link: LinkDriver,
+    link_log: LinkLog,
+    store: StoreDriver,
+    facts: FactsDriver,
+    local: Option<LocalServer>,
+    calls: Option<mpsc::Receiver<LocalCall>>,
+    drop_ins: mpsc::Receiver<DropIns>,
+    labels_folder: Option<(LabelsFolder, DropIns, mpsc::Sender<DropIns>)>,
+    stop_signals: [Signal; 2],
+    pending: VecDeque<Event>,
+}
+
+/// Runs the daemon of the site in `directory` until it is stopped.
+///
+/// # Errors
+/// [`DaemonError`] if it cannot start, or the server does not have the site any more.
+pub async fn run(directory: DataDirectory, config: Config) -> Result<(), DaemonError> {
+    let mut claim = Claim::take(directory)?;
+    let is_member = claim.identity.identity().is_some();
+    let (join, join_servers) = match config.join {
+        Some(_) if is_member => (None, Vec::new()),
+        Some(join) => {
+            let (wish, servers) = wish_of(join, &config.servers)?;
+            claim.identity.prepare_to_join(wish.token.pin, &servers)?;
+            (Some(wish), servers)
+        }
+        None if is_member => (None, Vec::new()),
+        None => {
+            return Err(DaemonError::NotJoined {
+                directory: claim.directory.path().to_owned(),
+            });
+        }
+    };
+    let servers = [config.servers, join_servers, claim.identity.servers().to_vec()];
+    let setup = Setup {
+        servers: servers
+            .into_iter()
+            .find(|servers| !servers.is_empty())
+            .unwrap_or_default(),
+        join,
+        labels: config.labels,
+        link: if config.is_metered {
+            LinkSettings::metered()
+        } else {
+            LinkSettings::default()
+        },
+        facts: FactSources::of_this_machine(&config.docker_socket, config.rancher_labels),
+    };
+    let mut daemon = Daemon::open(claim, setup)?;
+    daemon.serve_the_spot()?;
+    daemon.run().await
+}
+
+fn wish_of(join: JoinConfig, servers: &[ServerAddress]) -> Result<(JoinWish, Vec<ServerAddress>), DaemonError> {
+    let target = join_target(&read_text(&join.token_file)?, servers)?;
+    let wish = JoinWish {
+        token: target.token,
+        name: join.name,
+    };
+    Ok((wish, target.servers))
+}
+
+impl Daemon {
+    /// Opens everything but the local socket.
+    pub(crate) fn open(claim: Claim, setup: Setup) -> Result<Self, DaemonError> {
+        let OpenedStore {
+            driver: store,
+            records,
+            damaged,
+        } = StoreDriver::open(&claim.directory.database())?;
+        let clock = Clock::start();
+        let config = SiteConfig {
+            daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
+            versions: VERSIONS,
+            run: RunId::from_bytes(random()?),
+            servers: setup.servers,
+            labels: setup.labels,
+            join: setup.join,
+        };
+        let mut folder = LabelsFolder::new(claim.directory.labels());
+        let first = folder.look();
+        let saved = SavedSite {
+            identity: claim.identity.identity(),
+            records,
+            damaged,
+            drop_ins: first.clone(),
+        };
+        let mut site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random()?)), clock.now());
+        let (sender, drop_ins) = mpsc::channel(1);
+        let stop_signal = |kind| {
+            signal(kind).map_err(|source| DaemonError::System {
+                what: "listen for signals",
+                source,
+            })
+        };
+        Ok(Self {
+            site,
+            desk: Desk::default(),
+            clock,
+            link: LinkDriver::bind(setup.link)?,
+            link_log: LinkLog::default(),
+            store,
+            facts: FactsDriver::new(setup.facts),
+            local: None,
+            calls: None,
+            drop_ins,
+            labels_folder: Some((folder, first, sender)),
+            stop_signals: [
+                stop_signal(SignalKind::terminate())?,
+                stop_signal(SignalKind::interrupt())?,
+            ],
+            pending: VecDeque::new(),
+            claim,
+        })
+    }
+
+    /// Opens the local socket and watches the label files.
+    fn serve_the_spot(&mut self) -> Result<(), DaemonError> {
+        let (sender, calls) = mpsc::channel(CALLS_MAX);
+        self.local = Some(LocalServer::open(self.claim.directory.socket(), sender)?);
+        self.calls = Some(calls);
+        if let Some((folder, first, sender)) = self.labels_folder.take() {
+            folder.watch(first, sender).map_err(|source| DaemonError::System {
+                what: "start a thread that watches label files",
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn run(mut self) -> Result<(), DaemonError> {
+        tracing::info!(directory = %self.claim.directory.path().display(), version = env!("CARGO_PKG_VERSION"), "started");
+        loop {
+            for notice in self.perform_outputs() {
+                match notice {
+                    Notice::Granted { name, environment } => {
+                        tracing::info!(%name, %environment, "certificate received")
+                    }
+                    Notice::Replied(..) => {}
+                    Notice::JoinRefused(refusal) => {
+                        self.stop().await;
+                        return Err(DaemonError::JoinRefused(refusal));
+                    }
+                    Notice::Removed(refusal) => return Err(self.forget(refusal)),
+                }
+            }
+            match self.next_event().await {
+                Event::Stop => {
+                    tracing::info!("stopping");
+                    self.stop().await;
+                    return Ok(());
+                }
+                event => self.handle_event(event),
+            }
+        }
+    }
+
+    /// Waits for what happens next. Cancel-safe.
+    pub(crate) async fn next_event(&mut self) -> Event {
+        if let Some(event) = self.pending.pop_front() {
+            return event;
+        }
+        let deadline = self.site.next_deadline().map(|(deadline, _)| deadline);
+        let [terminate, interrupt] = &mut self.stop_signals;
+        // Those who can flood us come last: the server, and before it whoever may open the socket.
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => Event::Stop,
+            _ = interrupt.recv() => Event::Stop,
+            () = self.clock.wait_until(deadline) => Event::Timeout,
+            settled = self.store.answer() => Event::Store(settled),
+            facts = self.facts.collected() => Event::Facts(facts),
+            Some(drop_ins) = self.drop_ins.recv() => Event::DropIns(drop_ins),
+            Some(call) = next_call(&mut self.calls) => Event::Local(call),
+            report = self.link.report() => Event::Link(report),
+        }
+    }
+
+    /// Makes an event an input of the machine.
+    pub(crate) fn handle_event(&mut self, event: Event) {
+        let now = self.clock.now();
+        match event {
+            Event::Stop => self.site.handle_stop(),
+            Event::Timeout => self.site.handle_timeout(now),
+            Event::Store(Settled { write, result: Ok(()) }) => self.site.handle_persisted(write, now),
+            Event::Store(Settled {
+                write,
+                result: Err(fault),
+            }) => self.site.handle_persist_failed(write, fault, now),
+            Event::Saved(saved) => self.site.handle_identity_saved(saved, now),
+            Event::Facts(facts) => self.site.handle_facts(facts, now),
+            Event::DropIns(drop_ins) => {
+                tracing::info!("label files changed");
+                self.site.handle_drop_ins(drop_ins, now);
+            }
+            Event::Local(call) => self.desk.serve(call, &mut self.site, now),
+            Event::Link(report) => {
+                self.link_log.note(&report);
+                self.site.handle_link(report.event, now);
+            }
+        }
+    }
+
+    /// Carries out what the machine asks for, until there is nothing more.
+    pub(crate) fn perform_outputs(&mut self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        while let Some(output) = self.site.poll_output() {
+            notices.extend(self.perform(output));
+        }
+        notices
+    }
+
+    fn perform(&mut self, output: SiteOutput) -> Option<Notice> {
+        match output {
+            SiteOutput::Dial(dial) => {
+                tracing::debug!(server = %dial.server, is_join = dial.purpose == Purpose::Join, "dialling");
+                let papers = self
+                    .claim
+                    .identity
+                    .papers()
+                    .expect("the machine dials for an identity or a wish to join");
+                self.link.dial(dial, papers);
+            }
+            SiteOutput::Send { dial, message } => {
+                let lost = self.link.send(dial, &message);
+                self.pending.extend(lost.map(Event::Link));
+            }
+            SiteOutput::Hangup { dial, refusal } => self.link.hang_up(dial, refusal),
+            SiteOutput::Persist { write, changes } => {
+                let refused = self.store.commit(write, &changes);
+                self.pending.extend(refused.map(Event::Store));
+            }
+            SiteOutput::ResumeStore(write) => self.store.resume(write),
+            SiteOutput::SaveIdentity(grant) => {
+                let saved = self.claim.identity.save(&grant);
+                let is_saved = saved.is_ok();
+                self.pending.push_back(Event::Saved(saved));
+                return is_saved.then_some(Notice::Granted {
+                    name: grant.name,
+                    environment: grant.environment,
+                });
+            }
+            SiteOutput::CollectFacts => self.facts.collect(),
+            SiteOutput::Reply { command, result } => {
+                let now = self.clock.now();
+                if !self.desk.reply(command, &result, &self.site, now) {
+                    return Some(Notice::Replied(command, result));
+                }
+            }
+            SiteOutput::Forget(refusal) => return Some(Notice::Removed(refusal)),
+            SiteOutput::JoinRefused(refusal) => return Some(Notice::JoinRefused(refusal)),
+        }
+        None
+    }
+
+    /// Says goodbye to the server, makes everything durable, and closes.
+    pub(crate) async fn stop(mut self) {
+        self.site.handle_stop();
+        let drained = async {
+            loop {
+                self.perform_outputs();
+                if self.store.is_idle() && self.pending.is_empty() {
+                    break;
+                }
+                let event = self.next_event().await;
+                self.handle_event(event);
+            }
+            if let Some(local) = &self.local {
+                local.finish().await;
+            }
+            // A dial that did not come through has nobody to say goodbye to.
+            if self.link_log.is_up {
+                self.link.wait_idle().await;
+            }
+        };
+        if tokio::time::timeout(STOP_LIMIT, drained).await.is_err() {
+            let is_durable = self.store.is_idle();
+            tracing::warn!(
+                is_durable,
+                "the disk, the server or a local client was slow while the daemon stopped"
+            );
+        }
+        self.store.close();
+    }
+
+    /// Forgets the site, which the server has removed.
+    pub(crate) fn forget(self, refusal: Refusal) -> DaemonError {
+        tracing::warn!(%refusal, "removed at the server: forgetting this site");
+        self.store.close();
+        match forget_locked(&self.claim.directory) {
+            Ok(()) => DaemonError::Removed(refusal),
+            Err(error) => error,
+        }
+    }
+}
+
+async fn next_call(calls: &mut Option<mpsc::Receiver<LocalCall>>) -> Option<LocalCall> {
+    match calls {
+        Some(calls) => calls.recv().await,
+        None => None,
+    }
+}
+
+/// Tells an operator of links that come and go, and of one problem once.
+#[derive(Debug, Default)]
+struct LinkLog {
+    is_up: bool,
+    last_problem: Option<String>,
+}
+
+impl LinkLog {
+    fn note(&mut self, report: &LinkReport) {
+        let server = &report.server;
+        match &report.event {
+            LinkEvent::Received(_, FromServer::Welcome(welcome)) => {
+                tracing::info!(%server, session = %welcome.session, "link up");
+                self.is_up = true;
+                self.last_problem = None;
+            }
+            LinkEvent::Lost(_, reason) => {
+                let reason = words(reason);
+                let is_known = self.last_problem.as_ref() == Some(&reason);
+                match (self.is_up, is_known) {
+                    (true, _) => tracing::info!(%server, reason, "link down"),
+                    (false, false) => tracing::warn!(%server, reason, "no link"),
+                    (false, true) => tracing::debug!(%server, reason, "no link"),
+                }
+                self.is_up = false;
+                self.last_problem = Some(reason);
+            }
+            LinkEvent::Dialed(_) | LinkEvent::Received(..) => {}
+        }
+    }
+}
+
+/// Says why a link is not there.
+pub(crate) fn words(reason: &LossReason) -> String {
+    match reason {
+        LossReason::Closed(refusal) => refusal.to_string(),
+        LossReason::Failed(text) => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

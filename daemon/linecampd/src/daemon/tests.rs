@@ -1,0 +1,49 @@
+use std::path::Path;
+
+use super::*;
+use crate::config::ConfigFile;
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(future)
+}
+
+fn run_in(directory: &Path) -> DaemonError {
+    let config = Config::resolve(ConfigFile::default(), &|_| None).unwrap();
+    block_on(run(DataDirectory::new(directory), config)).unwrap_err()
+}
+
+#[test]
+fn a_directory_without_a_site_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = run_in(directory.path());
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("linecampd join TOKEN@HOST:PORT"), "{error}");
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_names_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+    let _first = Claim::take(data).unwrap();
+    let error = run_in(directory.path());
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+}
+
+#[test]
+fn a_link_problem_is_told_once_until_the_link_was_up() {
+    let mut log = LinkLog::default();
+    let report = LinkReport {
+        event: LinkEvent::Lost(linecamp_model::DialId(1), LossReason::Failed(Text::lossy("silent"))),
+        server: ServerAddress::parse("a:1").unwrap(),
+        needs_operator: false,
+    };
+    log.note(&report);
+    assert_eq!(log.last_problem.as_deref(), Some("silent"));
+    log.note(&report);
+    assert!(!log.is_up);
+}

@@ -1,0 +1,73 @@
+//! The data directory: what is called how.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use linecamp_store::DirectoryLock;
+
+use crate::error::DaemonError;
+
+/// Permissions of a data directory that we make: it holds the key that is the site.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// The database's name inside the data directory.
+const DATABASE: &str = "site.db";
+
+/// What SQLite keeps beside a database.
+const DATABASE_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Where a site keeps everything.
+#[derive(Clone, Debug)]
+pub struct DataDirectory(PathBuf);
+
+impl DataDirectory {
+    /// Names a directory, whether or not it is there.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Returns the directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Returns the path of the local socket.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("linecampd.sock")
+    }
+
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.0.join("identity")
+    }
+
+    pub(crate) fn labels(&self) -> PathBuf {
+        self.0.join("labels.d")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join(DATABASE)
+    }
+
+    /// Makes the directory if it is not there, and takes the right to work on it.
+    pub(crate) fn lock(&self) -> Result<DirectoryLock, DaemonError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(&self.0)
+            .map_err(DaemonError::file("create", &self.0))?;
+        Ok(DirectoryLock::acquire(&self.0)?)
+    }
+
+    /// Removes the database, which must be closed.
+    pub(crate) fn remove_database(&self) -> Result<(), DaemonError> {
+        for suffix in DATABASE_SUFFIXES {
+            let path = self.0.join(format!("{DATABASE}{suffix}"));
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.map_err(DaemonError::file("remove", path))?,
+            }
+        }
+        Ok(())
+    }
+}

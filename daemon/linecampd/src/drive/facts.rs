@@ -1,0 +1,53 @@
+//! The facts ↔ the machine's `CollectFacts`.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::facts::{FactSources, Facts};
+
+/// Collects facts beside the loop, one round at a time.
+#[derive(Debug)]
+pub(crate) struct FactsDriver {
+    sources: Arc<FactSources>,
+    collected: mpsc::Receiver<Facts>,
+    collector: mpsc::Sender<Facts>,
+    is_collecting: bool,
+}
+
+impl FactsDriver {
+    pub(crate) fn new(sources: FactSources) -> Self {
+        let (collector, collected) = mpsc::channel(1);
+        Self {
+            sources: Arc::new(sources),
+            collected,
+            collector,
+            is_collecting: false,
+        }
+    }
+
+    /// Begins a round, unless one is under way.
+    pub(crate) fn collect(&mut self) {
+        if self.is_collecting {
+            return;
+        }
+        self.is_collecting = true;
+        let (sources, collector) = (Arc::clone(&self.sources), self.collector.clone());
+        tokio::spawn(async move {
+            // Without a loop there is nobody to tell.
+            let _ = collector.send(sources.collect().await).await;
+        });
+    }
+
+    /// Returns what a round found out. Cancel-safe.
+    pub(crate) async fn collected(&mut self) -> Facts {
+        match self.collected.recv().await {
+            Some(facts) => {
+                self.is_collecting = false;
+                facts
+            }
+            // We hold a sender ourselves.
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The identity on disk ↔ the machine's `SaveIdentity`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use linecamp_core::SiteIdentity;
+use linecamp_model::{IdentityGrant, Pin, ServerAddress, Text};
+use linecamp_transport::{SiteCredentials, SiteKey, TransportError, Trust};
+
+use crate::error::chain;
+
+/// What a dial shows and whom it believes.
+#[derive(Clone, Debug)]
+pub(crate) enum Papers {
+    /// Before the site joined: its key alone, and the pin of the join token.
+    Joining(Arc<SiteKey>, Pin),
+    /// A member's.
+    Member(Arc<linecamp_transport::SiteIdentity>),
+}
+
+impl Papers {
+    pub(crate) fn credentials(&self) -> SiteCredentials<'_> {
+        match self {
+            Self::Joining(key, _) => SiteCredentials::SelfMade(key),
+            Self::Member(identity) => SiteCredentials::Issued(identity),
+        }
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
+        match self {
+            Self::Joining(_, pin) => Trust::Pin(*pin),
+            Self::Member(identity) => identity.trust(),
+        }
+    }
+}
+
+/// The identity folder.
+#[derive(Debug)]
+pub(crate) struct IdentityDriver {
+    path: PathBuf,
+    papers: Option<Papers>,
+    /// Servers to remember with a new membership.
+    servers: Vec<ServerAddress>,
+}
+
+impl IdentityDriver {
+    /// Loads who the site is, if it has joined.
+    pub(crate) fn load(path: PathBuf) -> Result<Self, TransportError> {
+        let identity = linecamp_transport::SiteIdentity::load(&path)?;
+        Ok(Self {
+            servers: identity.as_ref().map(|one| one.servers().to_vec()).unwrap_or_default(),
+            papers: identity.map(|identity| Papers::Member(Arc::new(identity))),
+            path,
+        })
+    }
+
+    /// Prepares to join at `servers`: the site has a key from here on.
+    pub(crate) fn prepare_to_join(&mut self, pin: Pin, servers: &[ServerAddress]) -> Result<(), TransportError> {
+        let key = SiteKey::load_or_create(&self.path)?;
+        self.papers = Some(Papers::Joining(Arc::new(key), pin));
+        self.servers = servers.to_vec();
+        Ok(())
+    }
+
+    /// Returns who the site is, as far as its machine has to know.
+    pub(crate) fn identity(&self) -> Option<SiteIdentity> {
+        match &self.papers {
+            Some(Papers::Member(identity)) => Some(for_machine(identity)),
+            Some(Papers::Joining(..)) | None => None,
+        }
+    }
+
+    /// Returns what to show at a dial.
+    pub(crate) fn papers(&self) -> Option<Papers> {
+        self.papers.clone()
+    }
+
+    /// Returns the servers that the site joined with.
+    pub(crate) fn servers(&self) -> &[ServerAddress] {
+        &self.servers
+    }
+
+    /// Makes a grant durable. Two small files are synced: a moment, once in months.
+    pub(crate) fn save(&mut self, grant: &IdentityGrant) -> Result<SiteIdentity, Text> {
+        let saved =
+            linecamp_transport::SiteIdentity::adopt(&self.path, &grant.certificate, &grant.authorities, &self.servers);
+        match saved {
+            Ok(identity) => {
+                let seen = for_machine(&identity);
+                self.papers = Some(Papers::Member(Arc::new(identity)));
+                Ok(seen)
+            }
+            Err(error) => {
+                let problem = chain(&error);
+                tracing::warn!(problem, "the certificate that the server sent could not be kept");
+                Err(Text::lossy(&problem))
+            }
+        }
+    }
+}
+
+fn for_machine(identity: &linecamp_transport::SiteIdentity) -> SiteIdentity {
+    let validity = identity.certificate_validity();
+    SiteIdentity {
+        site: identity.site_id(),
+        not_before: validity.start,
+        not_after: validity.end,
+    }
+}

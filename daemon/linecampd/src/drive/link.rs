@@ -1,0 +1,336 @@
+//! The transport ↔ the machine's `Dial`, `Send` and `Hangup`.
+//!
+//! Each dial is one task. It reaches the server, then moves messages both ways until the session ends, and what
+//! it learns goes to the loop through one bounded channel: a loop that is busy lets QUIC hold the server back. What
+//! is to be sent waits in a bounded queue of the dial; a queue that is full means that the link does not
+//! keep up, and the link is lost. A dial that was hung up says nothing any more.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use linecamp_core::{Dial, LinkEvent, LossReason};
+use linecamp_model::limits::FRAME_BYTES_MAX;
+use linecamp_model::{DialId, FromServer, FromSite, Refusal, RefusalCode, ServerAddress, Text};
+use linecamp_proto::{decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number};
+use linecamp_transport::{
+    DialError, Dialer, LinkSettings, Outside, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender,
+    TransportError, resolve,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::identity::Papers;
+use crate::error::chain;
+
+/// Reports of dials that wait for the loop. Past it a dial's task waits, and with it the server.
+const REPORTS_MAX: usize = 64;
+
+/// Messages that wait for a link. The machine has a handful under way at most; past this the link does not
+/// keep up, and is lost.
+const OUTGOING_MAX: usize = 64;
+
+/// Addresses of one server that a dial tries. A name with more is a list of machines, and the next dial asks anew.
+const ADDRESSES_MAX: usize = 4;
+
+/// How long a dial waits for one address before it tries the next beside it (RFC 8305 allows 2 s): more than a
+/// round trip over a satellite, so that a link that works costs one handshake.
+const ADDRESS_DELAY: Duration = Duration::from_secs(1);
+
+/// How long to go on reading after sending failed: what the server said before the end is there, or it is lost.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
+
+/// What a dial's task reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LinkReport {
+    pub(crate) event: LinkEvent,
+    /// Which server it is about.
+    pub(crate) server: ServerAddress,
+    /// Whether trying again will not help until somebody does something.
+    pub(crate) needs_operator: bool,
+}
+
+/// The dials that are under way or up.
+#[derive(Debug)]
+pub(crate) struct LinkDriver {
+    dialer: Arc<Dialer>,
+    dials: BTreeMap<DialId, Handle>,
+    reports: mpsc::Receiver<LinkReport>,
+    reporter: mpsc::Sender<LinkReport>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    server: ServerAddress,
+    outgoing: mpsc::Sender<Vec<u8>>,
+    hang_up: oneshot::Sender<Refusal>,
+}
+
+impl LinkDriver {
+    /// Opens the socket that all dials share.
+    pub(crate) fn bind(settings: LinkSettings) -> Result<Self, TransportError> {
+        let (reporter, reports) = mpsc::channel(REPORTS_MAX);
+        Ok(Self {
+            dialer: Arc::new(Dialer::bind(settings, Outside::default())?),
+            dials: BTreeMap::new(),
+            reports,
+            reporter,
+        })
+    }
+
+    /// Begins a dial.
+    pub(crate) fn dial(&mut self, dial: Dial, papers: Papers) {
+        let (outgoing, to_send) = mpsc::channel(OUTGOING_MAX);
+        let (hang_up, hung_up) = oneshot::channel();
+        let handle = Handle {
+            server: dial.server.clone(),
+            outgoing,
+            hang_up,
+        };
+        self.dials.insert(dial.dial, handle);
+        let task = DialTask {
+            dialer: Arc::clone(&self.dialer),
+            dial,
+            papers,
+            reporter: self.reporter.clone(),
+        };
+        tokio::spawn(task.run(to_send, hung_up));
+    }
+
+    /// Puts a message on its way. Returns what the machine has to hear if the link is lost by it.
+    pub(crate) fn send(&mut self, dial: DialId, message: &FromSite) -> Option<LinkReport> {
+        let handle = self.dials.get(&dial)?;
+        match handle.outgoing.try_send(encode_from_site(message)) {
+            Ok(()) => None,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                let server = handle.server.clone();
+                let refusal = Refusal::new(RefusalCode::Busy, "the link takes no more messages");
+                self.hang_up(dial, refusal);
+                let text = format!("{server}: more than {OUTGOING_MAX} messages wait for the link");
+                Some(LinkReport {
+                    event: LinkEvent::Lost(dial, LossReason::Failed(Text::lossy(&text))),
+                    server,
+                    needs_operator: false,
+                })
+            }
+            // The task has ended, and its report is on its way.
+            Err(mpsc::error::TrySendError::Closed(_)) => None,
+        }
+    }
+
+    /// Closes the session of a dial, or gives the dial up.
+    pub(crate) fn hang_up(&mut self, dial: DialId, refusal: Refusal) {
+        if let Some(handle) = self.dials.remove(&dial) {
+            // A task that has ended has nothing to close.
+            let _ = handle.hang_up.send(refusal);
+        }
+    }
+
+    /// Returns the next report. Cancel-safe.
+    pub(crate) async fn report(&mut self) -> LinkReport {
+        match self.reports.recv().await {
+            Some(report) => {
+                if let LinkEvent::Lost(dial, _) = &report.event {
+                    self.dials.remove(dial);
+                }
+                report
+            }
+            // We hold a sender ourselves.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until every closed session has told its server.
+    pub(crate) async fn wait_idle(&self) {
+        self.dialer.wait_idle().await;
+    }
+}
+
+struct DialTask {
+    dialer: Arc<Dialer>,
+    dial: Dial,
+    papers: Papers,
+    reporter: mpsc::Sender<LinkReport>,
+}
+
+/// How a dial or its session ended.
+struct Loss {
+    reason: LossReason,
+    needs_operator: bool,
+}
+
+impl Loss {
+    fn failed(text: &str) -> Self {
+        Self {
+            reason: LossReason::Failed(Text::lossy(text)),
+            needs_operator: false,
+        }
+    }
+}
+
+impl DialTask {
+    async fn run(self, to_send: mpsc::Receiver<Vec<u8>>, mut hung_up: oneshot::Receiver<Refusal>) {
+        let session = tokio::select! {
+            session = self.reach() => session,
+            _ = &mut hung_up => return,
+        };
+        let loss = match session {
+            Ok(session) => {
+                let closer = session.closer();
+                self.report(LinkEvent::Dialed(self.dial.dial), false).await;
+                tokio::select! {
+                    loss = self.converse(session, to_send) => loss,
+                    refusal = &mut hung_up => {
+                        close(&closer, &refusal.unwrap_or_else(|_| stopping()));
+                        return;
+                    }
+                }
+            }
+            Err(loss) => loss,
+        };
+        let lost = LinkEvent::Lost(self.dial.dial, loss.reason);
+        self.report(lost, loss.needs_operator).await;
+    }
+
+    async fn report(&self, event: LinkEvent, needs_operator: bool) {
+        let report = LinkReport {
+            event,
+            server: self.dial.server.clone(),
+            needs_operator,
+        };
+        // Without a loop there is nobody to tell.
+        let _ = self.reporter.send(report).await;
+    }
+
+    /// Reaches the server at one of its addresses: the first, and beside it the next ones, each a moment later.
+    async fn reach(&self) -> Result<Session, Loss> {
+        let server = &self.dial.server;
+        let addresses = resolve(server).await.map_err(|error| self.unreached(&[error]))?;
+        let mut tries = JoinSet::new();
+        for (place, address) in (0..).zip(addresses.into_iter().take(ADDRESSES_MAX)) {
+            let (dialer, papers) = (Arc::clone(&self.dialer), self.papers.clone());
+            tries.spawn(async move {
+                tokio::time::sleep(ADDRESS_DELAY * place).await;
+                try_address(&dialer, address, &papers).await
+            });
+        }
+        let mut errors = Vec::new();
+        while let Some(tried) = tries.join_next().await {
+            match tried {
+                Ok(Ok(session)) => return Ok(session),
+                Ok(Err(error)) => errors.push(error),
+                Err(error) => return Err(Loss::failed(&format!("{server}: {error}"))),
+            }
+        }
+        Err(self.unreached(&errors))
+    }
+
+    fn unreached(&self, errors: &[DialError]) -> Loss {
+        let server = self.dial.server.to_string();
+        let causes: Vec<_> = errors.iter().map(|error| chain(error)).collect();
+        let text = causes.join("; ");
+        Loss {
+            needs_operator: errors.iter().any(DialError::needs_operator),
+            ..Loss::failed(&named(&server, &text))
+        }
+    }
+
+    async fn converse(&self, session: Session, to_send: mpsc::Receiver<Vec<u8>>) -> Loss {
+        let closer = session.closer();
+        let (sender, mut receiver) = session.split();
+        let end = {
+            let receiving = self.receive(&mut receiver);
+            tokio::pin!(receiving);
+            tokio::select! {
+                loss = &mut receiving => return loss,
+                end = send_all(sender, to_send) => {
+                    if let Ok(loss) = tokio::time::timeout(LAST_WORDS_LIMIT, &mut receiving).await {
+                        return loss;
+                    }
+                    end
+                }
+            }
+        };
+        close(&closer, &stopping());
+        self.ended(end)
+    }
+
+    async fn receive(&self, receiver: &mut SessionReceiver) -> Loss {
+        loop {
+            let message = match receiver.recv(FRAME_BYTES_MAX).await {
+                Ok(payload) => decode_from_server(&payload).map_err(|error| chain(&error)),
+                Err(SessionEnd::BadFrame(error)) => Err(error.to_string()),
+                Err(end) => return self.ended(end),
+            };
+            match message {
+                Ok(message) => self.received(message).await,
+                Err(problem) => {
+                    let refusal = Refusal::new(RefusalCode::Protocol, &problem);
+                    receiver.close(refusal_code_number(refusal.code), &encode_refusal(&refusal));
+                    return Loss::failed(&format!("{} sent what is no message: {problem}", self.dial.server));
+                }
+            }
+        }
+    }
+
+    async fn received(&self, message: FromServer) {
+        self.report(LinkEvent::Received(self.dial.dial, message), false).await;
+    }
+
+    fn ended(&self, end: SessionEnd) -> Loss {
+        if let SessionEnd::Closed { code, reason } = &end
+            && let Some(refusal) = decode_refusal(*code, reason)
+        {
+            return Loss {
+                reason: LossReason::Closed(refusal),
+                needs_operator: false,
+            };
+        }
+        Loss::failed(&format!("{}: {}", self.dial.server, chain(&end)))
+    }
+}
+
+async fn try_address(dialer: &Dialer, address: SocketAddr, papers: &Papers) -> Result<Session, DialError> {
+    dialer.dial(address, papers.credentials(), &papers.trust()).await
+}
+
+/// Sends until the session or the daemon ends. Each message is sent whole: half a frame would break the session.
+async fn send_all(mut sender: SessionSender, mut to_send: mpsc::Receiver<Vec<u8>>) -> SessionEnd {
+    while let Some(payload) = to_send.recv().await {
+        if let Err(end) = sender.send(&payload).await {
+            return end;
+        }
+    }
+    // The handle went without a word: the driver is gone.
+    SessionEnd::ClosedHere
+}
+
+fn close(closer: &SessionCloser, refusal: &Refusal) {
+    closer.close(refusal_code_number(refusal.code), &encode_refusal(refusal));
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(RefusalCode::SiteStopping, "the site gives this link up")
+}
+
+/// Puts the name in front of what was tried, unless the addresses in it say the same.
+fn named(server: &str, text: &str) -> String {
+    if text.contains(server) {
+        text.to_owned()
+    } else {
+        format!("{server}: {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_server_once() {
+        let check = |server, text, expected| assert_eq!(named(server, text), expected);
+        check("10.0.0.1:443", "10.0.0.1:443 is silent", "10.0.0.1:443 is silent");
+        check("camp:443", "10.0.0.1:443 is silent", "camp:443: 10.0.0.1:443 is silent");
+    }
+}

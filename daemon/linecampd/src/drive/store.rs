@@ -1,0 +1,223 @@
+//! `site.db` ↔ the machine's `Persist` and `ResumeStore`.
+
+use std::path::{Path, PathBuf};
+
+use linecamp_core::StoreFault;
+use linecamp_model::{SiteChange, Text, WriteId};
+use linecamp_proto::record;
+use linecamp_store::{
+    Answer, Change, FaultKind, Kind, OnDamage, Opened, QUEUE_WRITES_MAX, Store, StoreError, set_aside,
+};
+use tokio::sync::mpsc;
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) write: WriteId,
+    pub(crate) result: Result<(), StoreFault>,
+}
+
+/// The open database.
+#[derive(Debug)]
+pub(crate) struct StoreDriver {
+    store: Store,
+    answers: mpsc::Receiver<Answer>,
+    /// Writes that have no answer yet.
+    waiting: usize,
+    is_failing: bool,
+}
+
+/// What opening gives.
+#[derive(Debug)]
+pub(crate) struct OpenedStore {
+    pub(crate) driver: StoreDriver,
+    pub(crate) records: Vec<SiteChange>,
+    /// Where a damaged database was put aside, if one was.
+    pub(crate) damaged: Option<Text>,
+}
+
+impl StoreDriver {
+    /// Opens the database at `path`. One that does not hold together, or whose records do not read, is put aside.
+    pub(crate) fn open(path: &Path) -> Result<OpenedStore, StoreError> {
+        let opened = Self::open_file(path)?;
+        match read_all(&opened.1.documents) {
+            Ok(records) => Ok(opened.0.with(records, opened.1.quarantined)),
+            Err(problem) => {
+                tracing::warn!(problem, "a record of the site database does not read");
+                drop(opened);
+                let aside = set_aside(path)?;
+                let (driver, _) = Self::open_file(path)?;
+                Ok(driver.with(Vec::new(), Some(aside)))
+            }
+        }
+    }
+
+    fn open_file(path: &Path) -> Result<(Self, Loaded), StoreError> {
+        // As many as the store lets wait, so that its thread never waits for us.
+        let (sender, answers) = mpsc::channel(QUEUE_WRITES_MAX);
+        let Opened {
+            store,
+            documents,
+            quarantined,
+        } = Store::open(path, Kind::Site, OnDamage::Quarantine, move |answer| {
+            // Nobody listens any more when the daemon has stopped.
+            let _ = sender.blocking_send(answer);
+        })?;
+        let driver = Self {
+            store,
+            answers,
+            waiting: 0,
+            is_failing: false,
+        };
+        Ok((driver, Loaded { documents, quarantined }))
+    }
+
+    fn with(self, records: Vec<SiteChange>, damaged: Option<PathBuf>) -> OpenedStore {
+        let damaged = damaged.map(|path| {
+            tracing::warn!(aside = %path.display(), "the site database was damaged, was put aside, and begins empty");
+            Text::lossy(&path.display().to_string())
+        });
+        OpenedStore {
+            driver: self,
+            records,
+            damaged,
+        }
+    }
+
+    /// Hands a write to the disk. Returns what became of it if that is known already: it was refused.
+    pub(crate) fn commit(&mut self, write: WriteId, changes: &[SiteChange]) -> Option<Settled> {
+        let changes = changes.iter().map(|change| {
+            let (key, body) = record::site_change(change);
+            Change { key, body }
+        });
+        match self.store.submit(write.0, changes.collect()) {
+            Ok(()) => {
+                self.waiting += 1;
+                None
+            }
+            Err(fault) => Some(self.settled(write, Err(fault))),
+        }
+    }
+
+    /// Says that the machine has undone `write` and all that followed it.
+    pub(crate) fn resume(&self, write: WriteId) {
+        self.store.resume(write.0);
+    }
+
+    /// Returns the next answer of the disk. Cancel-safe.
+    pub(crate) async fn answer(&mut self) -> Settled {
+        match self.answers.recv().await {
+            Some(answer) => {
+                self.waiting -= 1;
+                self.settled(WriteId(answer.write), answer.result)
+            }
+            // The store holds the sender, and we hold the store.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the disk has answered everything.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Makes what waits durable and closes the database. Blocks.
+    pub(crate) fn close(self) {
+        // Without a listener the store's thread waits for nobody.
+        drop(self.answers);
+        self.store.close();
+    }
+
+    fn settled(&mut self, write: WriteId, result: Result<(), linecamp_store::StoreFault>) -> Settled {
+        if let (Err(fault), false) = (&result, self.is_failing) {
+            tracing::warn!(problem = %fault, "the site database cannot be written");
+        }
+        if result.is_ok() && self.is_failing {
+            tracing::info!("the site database can be written again");
+        }
+        self.is_failing = result.is_err();
+        let result = result.map_err(|fault| match fault.kind {
+            FaultKind::DiskFull => StoreFault::DiskFull,
+            FaultKind::ReadOnly | FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => {
+                StoreFault::Failed
+            }
+        });
+        Settled { write, result }
+    }
+}
+
+struct Loaded {
+    documents: Vec<linecamp_store::Document>,
+    quarantined: Option<PathBuf>,
+}
+
+fn read_all(documents: &[linecamp_store::Document]) -> Result<Vec<SiteChange>, String> {
+    let records = documents.iter().map(|(key, body)| record::site_record(key, body));
+    records
+        .collect::<Result<_, _>>()
+        .map_err(|error| crate::error::chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_model::{LabelKey, LabelPatch, LabelSet, LabelValue, Level, WallTime};
+
+    use super::*;
+
+    fn labels() -> SiteChange {
+        let patch = LabelPatch {
+            set: [(LabelKey::parse("rack").unwrap(), LabelValue::parse("r7").unwrap())].into(),
+            ..LabelPatch::default()
+        };
+        let labels = LabelSet::default().patched(&patch, WallTime::EPOCH).unwrap();
+        SiteChange::LocalLabels(Level::Site, Some(labels))
+    }
+
+    async fn commit(driver: &mut StoreDriver, change: SiteChange) -> Settled {
+        assert_eq!(driver.commit(WriteId(1), &[change]), None);
+        driver.answer().await
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_there_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.db");
+        let mut opened = StoreDriver::open(&path).unwrap();
+        let settled = commit(&mut opened.driver, labels()).await;
+        assert_eq!(settled.result, Ok(()));
+        assert!(opened.driver.is_idle());
+        opened.driver.close();
+
+        let again = StoreDriver::open(&path).unwrap();
+        assert_eq!(again.records, [labels()]);
+        assert_eq!(again.damaged, None);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_database_is_put_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.db");
+        std::fs::write(&path, "rubbish".repeat(1000)).unwrap();
+        let opened = StoreDriver::open(&path).unwrap();
+        assert_eq!(opened.records, []);
+        let aside = opened.damaged.unwrap();
+        assert!(aside.as_str().ends_with("site.db.damaged-1"), "{aside}");
+    }
+
+    #[test]
+    fn a_record_that_does_not_read_puts_the_database_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.db");
+        let store = Store::open(&path, Kind::Site, OnDamage::Refuse, |_| {}).unwrap().store;
+        let change = Change {
+            key: b"nobody/knows".to_vec(),
+            body: Some(vec![1]),
+        };
+        store.submit(1, vec![change]).unwrap();
+        store.close();
+
+        let opened = StoreDriver::open(&path).unwrap();
+        assert_eq!(opened.records, []);
+        assert!(opened.damaged.is_some());
+    }
+}

@@ -1,0 +1,190 @@
+//! Why the daemon, or an errand at the command line, could not do its job.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use linecamp_model::{Refusal, TokenError};
+use linecamp_store::StoreError;
+use linecamp_transport::TransportError;
+
+use crate::config::ConfigError;
+
+/// Why nothing came of it. [`exit_code`](Self::exit_code) says who has to do something about it.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// What was written in a file, an argument or the environment cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An argument cannot be used.
+    #[error("{0}")]
+    Argument(String),
+    /// A join token cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// A file or folder of the daemon's could not be made, read or removed.
+    #[error("failed to {what} {path}", path = path.display())]
+    File {
+        /// What was tried: `read`, `create` and so on.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The operating system would not give what every process may have.
+    #[error("failed to {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The data directory is in use, or the database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The identity cannot be used, or the link's socket cannot be opened.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// There is no identity here, and no wish to join.
+    #[error(
+        "{directory} belongs to no site yet; run `linecampd join TOKEN@HOST:PORT --data {directory} --name NAME`, with a join token that `linecamp token create` prints",
+        directory = directory.display()
+    )]
+    NotJoined {
+        /// The data directory.
+        directory: PathBuf,
+    },
+    /// The server will not have this site.
+    #[error("the server refused the join: {0}")]
+    JoinRefused(Refusal),
+    /// No address is the server that the join token was made by.
+    #[error("no address leads to the server of this join token{}", Tries(.0))]
+    WrongServer(Vec<String>),
+    /// The site was removed at the server.
+    #[error(
+        "the server has removed this site, and its identity here is forgotten: {0}; to bring the machine back, join it again with a new token"
+    )]
+    Removed(Refusal),
+    /// This directory is another site already.
+    #[error(
+        "already joined as {found}, not {asked}; a site keeps its name here (an operator may rename it), and another site needs a directory of its own"
+    )]
+    OtherName {
+        /// What the site is called.
+        found: String,
+        /// What it was to be called.
+        asked: String,
+    },
+    /// No server was reached in time.
+    #[error("no server answered within {limit}{}", Tries(tries))]
+    Unreachable {
+        /// How long was tried, in words.
+        limit: String,
+        /// What was tried, and what failed.
+        tries: Vec<String>,
+    },
+    /// Labels given on the command line could not be kept.
+    #[error("failed to keep the labels: {0}")]
+    Labels(String),
+    /// Somebody asked us to stop before it was done.
+    #[error("stopped before it was done")]
+    Interrupted,
+    /// No daemon answers on the local socket.
+    #[error("{0}")]
+    NoDaemon(String),
+    /// The daemon refused a request.
+    #[error("{0}")]
+    Refused(String),
+}
+
+struct Tries<'a>(&'a [String]);
+
+impl std::fmt::Display for Tries<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl DaemonError {
+    /// Returns the exit code: 1 failed, 2 bad arguments or configuration, 3 needs an operator.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Argument(_) | Self::Token(_) | Self::Store(StoreError::InUse { .. }) => 2,
+            Self::NotJoined { .. }
+            | Self::JoinRefused(_)
+            | Self::WrongServer(_)
+            | Self::Removed(_)
+            | Self::OtherName { .. }
+            | Self::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => 3,
+            Self::Store(error) if error.needs_operator() => 3,
+            Self::File { .. }
+            | Self::System { .. }
+            | Self::Store(_)
+            | Self::Transport(_)
+            | Self::Unreachable { .. }
+            | Self::Labels(_)
+            | Self::Interrupted
+            | Self::NoDaemon(_)
+            | Self::Refused(_) => 1,
+        }
+    }
+
+    /// Makes the error of a failed file operation.
+    pub(crate) fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { what, path, source }
+    }
+}
+
+/// Renders an error and its causes on one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_model::RefusalCode;
+
+    use super::*;
+
+    #[test]
+    fn an_exit_code_says_who_has_to_act() {
+        let check = |error: DaemonError, code| assert_eq!(error.exit_code(), code, "{error}");
+        let directory = PathBuf::from("/d");
+        let in_use = StoreError::InUse {
+            directory: directory.clone(),
+            pid: Some(7),
+        };
+        let too_new = StoreError::TooNew {
+            path: directory.clone(),
+            found: 9,
+            supported: 1,
+        };
+        let refusal = Refusal::new(RefusalCode::TokenExpired, "the token has expired");
+        check(DaemonError::Argument("no".to_owned()), 2);
+        check(DaemonError::Store(in_use), 2);
+        check(DaemonError::Store(too_new), 3);
+        check(DaemonError::NotJoined { directory }, 3);
+        check(DaemonError::JoinRefused(refusal), 3);
+        check(DaemonError::NoDaemon("none".to_owned()), 1);
+    }
+
+    #[test]
+    fn an_unreachable_server_is_named_with_what_failed() {
+        let error = DaemonError::Unreachable {
+            limit: "60s".to_owned(),
+            tries: vec!["a:1: silent".to_owned(), "b:2: no address".to_owned()],
+        };
+        assert_eq!(
+            error.to_string(),
+            "no server answered within 60s\n  a:1: silent\n  b:2: no address"
+        );
+    }
+}

@@ -1,0 +1,261 @@
+//! The errand of `linecampd join`: the daemon's own loop and machine, until the site has joined.
+//!
+//! It ends when the certificate is on the disk and the first spec has come, which says whether an operator has to
+//! accept the site first; if the spec does not come, the certificate alone is enough. A directory that has
+//! joined already does not use the token: it links, and so learns whether the server still knows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use linecamp_core::{JoinWish, LabelLayer, LinkEvent, SiteCommand};
+use linecamp_model::{
+    CommandId, FromServer, JoinTarget, LabelPatch, LinkState, LocalView, Name, ServerAddress, Target,
+};
+use linecamp_transport::LinkSettings;
+use tokio::time::Instant;
+
+use crate::daemon::{Claim, Daemon, Event, Notice, Setup, words};
+use crate::directory::DataDirectory;
+use crate::drive::link::LinkReport;
+use crate::error::DaemonError;
+use crate::facts::FactSources;
+use crate::local::describe;
+
+/// How long to wait for the first spec once the certificate is there. Without it the site has joined all the same.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(5);
+
+/// A wish to join, as given on the command line.
+#[derive(Clone, Debug)]
+pub struct JoinErrand {
+    /// With which token, and where.
+    pub target: JoinTarget,
+    /// Under which name.
+    pub name: Name,
+    /// Labels that the site sets by itself.
+    pub labels: LabelLayer,
+    /// How long to try.
+    pub limit: Duration,
+    /// Where facts come from.
+    pub facts: FactSources,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The name that the site has.
+    pub name: Name,
+    /// The environment it is in.
+    pub environment: Name,
+    /// Whether it waits until an operator accepts it.
+    pub is_pending: bool,
+    /// Whether it had joined before, so that the token was not used.
+    pub was_member: bool,
+}
+
+/// Joins the site in `directory`. `progress` is told of every try that failed.
+///
+/// # Errors
+/// [`DaemonError`]: refused, not reached in time, or something here is wrong. Doing the same again is harmless.
+pub async fn join(
+    directory: DataDirectory,
+    errand: JoinErrand,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Joined, DaemonError> {
+    let mut claim = Claim::take(directory)?;
+    let was_member = claim.identity.identity().is_some();
+    if !was_member {
+        claim
+            .identity
+            .prepare_to_join(errand.target.token.pin, &errand.target.servers)?;
+    }
+    let servers = claim.identity.servers().to_vec();
+    let wish = JoinWish {
+        token: errand.target.token,
+        name: errand.name.clone(),
+    };
+    let setup = Setup {
+        servers: servers.clone(),
+        join: (!was_member).then_some(wish),
+        labels: LabelLayer::new(),
+        link: LinkSettings::default(),
+        facts: errand.facts,
+    };
+    let mut daemon = Daemon::open(claim, setup)?;
+    let mut progressing = Progress {
+        servers,
+        limit: errand.limit,
+        until: Instant::now() + errand.limit,
+        was_member,
+        waiting: patch_labels(&mut daemon, errand.labels),
+        granted: None,
+        tries: BTreeMap::new(),
+        say: progress,
+    };
+    let joined = progressing.drive(&mut daemon).await;
+    match joined {
+        Err(DaemonError::Removed(refusal)) => return Err(daemon.forget(refusal)),
+        Ok(_) | Err(_) => daemon.stop().await,
+    }
+    let joined = joined?;
+    if was_member && joined.name != errand.name {
+        return Err(DaemonError::OtherName {
+            found: joined.name.to_string(),
+            asked: errand.name.to_string(),
+        });
+    }
+    Ok(joined)
+}
+
+fn patch_labels(daemon: &mut Daemon, labels: LabelLayer) -> BTreeSet<CommandId> {
+    let mut waiting = BTreeSet::new();
+    for (level, set) in labels {
+        if !set.is_empty() {
+            let command = daemon.desk.next_command();
+            let patch = LabelPatch {
+                set,
+                ..LabelPatch::default()
+            };
+            let now = daemon.clock.now();
+            daemon
+                .site
+                .handle_command(command, SiteCommand::PatchLabels(level, patch), now);
+            waiting.insert(command);
+        }
+    }
+    waiting
+}
+
+/// A try that failed.
+struct Try {
+    text: String,
+    needs_operator: bool,
+}
+
+struct Progress<'a> {
+    servers: Vec<ServerAddress>,
+    limit: Duration,
+    /// When to give up, or to be content with what there is.
+    until: Instant,
+    was_member: bool,
+    /// Label changes that are not durable yet.
+    waiting: BTreeSet<CommandId>,
+    granted: Option<(Name, Name)>,
+    tries: BTreeMap<ServerAddress, Try>,
+    say: &'a mut dyn FnMut(&str),
+}
+
+impl Progress<'_> {
+    async fn drive(&mut self, daemon: &mut Daemon) -> Result<Joined, DaemonError> {
+        loop {
+            for notice in daemon.perform_outputs() {
+                self.hear(notice)?;
+            }
+            let view = daemon.site.view(daemon.clock.now());
+            if let (Some(joined), true) = (self.confirmed(&view), self.waiting.is_empty()) {
+                return Ok(joined);
+            }
+            let event = tokio::select! {
+                biased;
+                event = daemon.next_event() => event,
+                () = tokio::time::sleep_until(self.until) => return self.give_up(&view),
+            };
+            match &event {
+                Event::Stop => return Err(DaemonError::Interrupted),
+                Event::Link(report) => self.note(report)?,
+                Event::Timeout
+                | Event::Store(_)
+                | Event::Saved(_)
+                | Event::Facts(_)
+                | Event::DropIns(_)
+                | Event::Local(_) => {}
+            }
+            daemon.handle_event(event);
+        }
+    }
+
+    fn hear(&mut self, notice: Notice) -> Result<(), DaemonError> {
+        match notice {
+            Notice::Granted { name, environment } => {
+                self.granted = Some((name, environment));
+                self.until = self.until.min(Instant::now() + CONFIRM_LIMIT);
+            }
+            Notice::Replied(command, Ok(())) => {
+                self.waiting.remove(&command);
+            }
+            Notice::Replied(_, Err(error)) => return Err(DaemonError::Labels(describe(&error))),
+            Notice::JoinRefused(refusal) => return Err(DaemonError::JoinRefused(refusal)),
+            Notice::Removed(refusal) => return Err(DaemonError::Removed(refusal)),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, report: &LinkReport) -> Result<(), DaemonError> {
+        match &report.event {
+            LinkEvent::Lost(_, reason) => {
+                let text = words(reason);
+                (self.say)(&format!("not joined yet: {text}"));
+                let failed = Try {
+                    text,
+                    needs_operator: report.needs_operator,
+                };
+                self.tries.insert(report.server.clone(), failed);
+                let is_hopeless = |server| self.tries.get(server).is_some_and(|tried| tried.needs_operator);
+                if !self.was_member && self.servers.iter().all(is_hopeless) {
+                    return Err(DaemonError::WrongServer(self.tried()));
+                }
+            }
+            LinkEvent::Received(_, FromServer::Welcome(_)) => {
+                self.until = self.until.min(Instant::now() + CONFIRM_LIMIT);
+            }
+            LinkEvent::Dialed(_) | LinkEvent::Received(..) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the link is up and says who the site is.
+    fn confirmed(&self, view: &LocalView) -> Option<Joined> {
+        if view.link.state != LinkState::Connected {
+            return None;
+        }
+        self.joined(view.name.clone()?, view.environment.clone()?, view)
+    }
+
+    fn joined(&self, name: Name, environment: Name, view: &LocalView) -> Option<Joined> {
+        Some(Joined {
+            name,
+            environment,
+            is_pending: view.target == Some(Target::Pending),
+            was_member: self.was_member,
+        })
+    }
+
+    /// Time is up: what is known has to be enough.
+    fn give_up(&mut self, view: &LocalView) -> Result<Joined, DaemonError> {
+        let from_before = view
+            .name
+            .clone()
+            .zip(view.environment.clone())
+            .filter(|_| self.was_member);
+        let known = self.granted.clone().or(from_before);
+        if let Some(joined) = known.and_then(|(name, environment)| self.joined(name, environment, view)) {
+            (self.say)("the server did not confirm it in time; the daemon goes on trying when it runs");
+            return Ok(joined);
+        }
+        Err(DaemonError::Unreachable {
+            limit: humantime::format_duration(self.limit).to_string(),
+            tries: self.tried(),
+        })
+    }
+
+    fn tried(&self) -> Vec<String> {
+        let line = |server: &ServerAddress| match self.tries.get(server) {
+            Some(tried) if tried.text.contains(&server.to_string()) => tried.text.clone(),
+            Some(tried) => format!("{server}: {}", tried.text),
+            None => format!("{server}: no answer yet"),
+        };
+        self.servers.iter().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

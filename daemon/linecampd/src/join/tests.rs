@@ -1,0 +1,220 @@
+use std::sync::Arc;
+
+use linecamp_model::{
+    Document, DocumentKey, FromSite, Generation, History, IdentityGrant, JoinSecret, JoinToken, LabelInput, LabelSet,
+    Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody, SpecDelta, Text, TokenId, Welcome,
+};
+use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
+use linecamp_transport::{
+    Authority, Incoming, Listener, ListenerSettings, Outside, Session, SystemClock, WallClock as _,
+};
+
+use super::*;
+
+/// What a server answers to a greeting.
+#[derive(Clone, Copy)]
+enum Greeting {
+    Welcome,
+    Refuse(RefusalCode),
+}
+
+/// A server that says what it is told to, over the real transport.
+struct Server {
+    authority: Arc<Authority>,
+    listener: Arc<Listener>,
+    _ca: tempfile::TempDir,
+}
+
+impl Server {
+    fn new() -> Self {
+        let ca = tempfile::tempdir().unwrap();
+        let authority = Authority::create(&ca.path().join("ca"), &[], SystemClock.now()).unwrap();
+        let authority = Arc::new(authority);
+        let listener = Listener::bind(
+            ([127, 0, 0, 1], 0).into(),
+            Arc::clone(&authority),
+            ListenerSettings::default(),
+            Outside::default(),
+        );
+        Self {
+            listener: Arc::new(listener.unwrap()),
+            authority,
+            _ca: ca,
+        }
+    }
+
+    fn answer(&self, greeting: Greeting) -> tokio::task::JoinHandle<()> {
+        let (listener, authority) = (Arc::clone(&self.listener), Arc::clone(&self.authority));
+        tokio::spawn(async move {
+            while let Some(incoming) = listener.accept().await {
+                serve(incoming, &authority, greeting).await;
+            }
+        })
+    }
+
+    fn errand(&self) -> JoinErrand {
+        let mut errand = errand(&self.listener.local_addr().to_string());
+        errand.target.token.pin = self.authority.pin();
+        errand.limit = Duration::from_secs(20);
+        errand
+    }
+}
+
+async fn serve(incoming: Incoming, authority: &Authority, greeting: Greeting) {
+    let (peer, session) = incoming.establish().await.unwrap();
+    let closer = session.closer();
+    let (mut sender, mut receiver) = Session::split(session);
+    let first = receiver.recv(64 * 1024).await.unwrap();
+    let answer = match (decode_from_site(&first).unwrap(), greeting) {
+        (FromSite::Join(_), _) => {
+            let begin = SystemClock.now();
+            let validity = begin..begin + Duration::from_secs(3600);
+            let certificate = authority.issue_site(&peer.public_key, SiteId::of_key(&peer.fingerprint), validity);
+            vec![FromServer::Identity(IdentityGrant {
+                name: Name::parse("camp-042").unwrap(),
+                environment: Name::parse("default").unwrap(),
+                certificate: certificate.unwrap(),
+                authorities: vec![authority.certificate_der().to_vec()],
+            })]
+        }
+        (_, Greeting::Welcome) => vec![FromServer::Welcome(welcome()), FromServer::Spec(spec())],
+        (_, Greeting::Refuse(code)) => {
+            let refusal = Refusal::new(code, "an operator removed it");
+            return closer.close(refusal_code_number(code), &encode_refusal(&refusal));
+        }
+    };
+    for message in answer {
+        sender.send(&encode_from_server(&message)).await.unwrap();
+    }
+    while receiver.recv(1 << 20).await.is_ok() {}
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        version: 1,
+        session: SessionId(1),
+        wall: SystemClock.now(),
+        spec_history: History(9),
+        status_held: Generation::ZERO,
+        events_held: 0,
+        redial_spread: Duration::from_secs(1),
+        observed_address: Text::lossy("127.0.0.1"),
+    }
+}
+
+fn spec() -> SpecDelta {
+    let body = SpecBody::Site(SiteSpec {
+        name: Name::parse("camp-042").unwrap(),
+        environment: Name::parse("default").unwrap(),
+        description: Text::default(),
+        target: Target::Pending,
+        assigned: LabelSet::default(),
+    });
+    let document = Document {
+        generation: Generation(1),
+        body: Some(body),
+    };
+    SpecDelta {
+        base: Generation::ZERO,
+        to: Generation(1),
+        snapshot: true,
+        documents: [(DocumentKey::Site, document)].into(),
+    }
+}
+
+fn errand(server: &str) -> JoinErrand {
+    let labels = LabelInput::parse_list(["rack=r7"]).unwrap().labels;
+    JoinErrand {
+        target: JoinTarget {
+            token: JoinToken {
+                id: TokenId::from_bytes([1; 8]),
+                secret: JoinSecret::from_bytes([2; 16]),
+                pin: Pin::of(b"ca"),
+            },
+            servers: vec![ServerAddress::parse(server).unwrap()],
+        },
+        name: Name::parse("camp-042").unwrap(),
+        labels: LabelLayer::from([(Level::Site, labels)]),
+        limit: Duration::from_secs(1),
+        facts: FactSources::of_this_machine("/nowhere".as_ref(), false),
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_answers_is_named() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = silent.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+
+    let error = join(data.clone(), errand(&server), &mut |_| {}).await.unwrap_err();
+
+    assert_eq!(error.exit_code(), 1, "{error}");
+    assert!(error.to_string().contains(&server), "{error}");
+    assert!(error.to_string().contains("within 1s"), "{error}");
+    // The key stays, so that the next try is the same site, and the labels are kept.
+    assert!(data.identity().join("key.pem").exists());
+    let opened = crate::drive::store::StoreDriver::open(&data.database()).unwrap();
+    let has_labels = |change: &_| matches!(change, linecamp_model::SiteChange::LocalLabels(Level::Site, Some(_)));
+    assert!(opened.records.iter().any(has_labels));
+}
+
+#[tokio::test]
+async fn a_site_joins_once_and_says_so_ever_after() {
+    let server = Server::new();
+    let _serving = server.answer(Greeting::Welcome);
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+    let mut joined = join(data.clone(), server.errand(), &mut |_| {}).await.unwrap();
+    let expected = Joined {
+        name: Name::parse("camp-042").unwrap(),
+        environment: Name::parse("default").unwrap(),
+        is_pending: true,
+        was_member: false,
+    };
+    assert_eq!(joined, expected);
+
+    joined = join(data.clone(), server.errand(), &mut |_| {}).await.unwrap();
+    assert!(joined.was_member);
+
+    let mut other = server.errand();
+    other.name = Name::parse("camp-043").unwrap();
+    let error = join(data, other, &mut |_| {}).await.unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{error}");
+    assert!(error.to_string().contains("already joined as camp-042"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_with_another_key_is_refused_at_once() {
+    let server = Server::new();
+    let _serving = server.answer(Greeting::Welcome);
+    let directory = tempfile::tempdir().unwrap();
+    let mut errand = server.errand();
+    errand.target.token.pin = Pin::of(b"another");
+
+    let error = join(DataDirectory::new(directory.path()), errand, &mut |_| {})
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.exit_code(), 3, "{error}");
+    assert!(error.to_string().contains("not the pinned"), "{error}");
+}
+
+#[tokio::test]
+async fn a_removed_site_forgets_who_it_was() {
+    let server = Server::new();
+    let serving = server.answer(Greeting::Welcome);
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+    join(data.clone(), server.errand(), &mut |_| {}).await.unwrap();
+    serving.abort();
+    let _ = serving.await;
+    let _serving = server.answer(Greeting::Refuse(RefusalCode::Removed));
+
+    let error = join(data.clone(), server.errand(), &mut |_| {}).await.unwrap_err();
+
+    assert_eq!(error.exit_code(), 3, "{error}");
+    assert!(error.to_string().contains("an operator removed it"), "{error}");
+    assert!(!data.database().exists());
+    assert!(!data.identity().join("key.pem").exists());
+}

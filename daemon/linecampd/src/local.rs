@@ -1,0 +1,288 @@
+//! The local socket: who stands at the site asks here, also while the server is away.
+//!
+//! A connection is one request line and one response line, as `linecamp_proto::local` writes them. Connections only
+//! move lines; the answers come from the loop, through the [`Desk`], so that they are of one moment and a change
+//! is confirmed when it is durable. The socket appears under its name with its permissions on, in one step.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use linecamp_core::{Site, SiteCommand, SiteCommandError, StoreFault};
+use linecamp_model::{CommandId, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Now};
+use linecamp_proto::api::{Error, ErrorCode};
+use linecamp_proto::local::{
+    LocalHost, LocalLabels, LocalRequest, LocalResponse, LocalStatus, REQUEST_BYTES_MAX, WhyLine,
+};
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::error::DaemonError;
+
+/// Connections at a time. The next one waits to be accepted.
+const CONNECTIONS_MAX: usize = 8;
+const SEATS: u32 = 8;
+const _: () = assert!(CONNECTIONS_MAX == SEATS as usize);
+
+/// How long a client may take to say its line, and to take the answer. Past it, it is cut off.
+const CLIENT_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a client is kept waiting for a slow disk. Past it, it is told to look again later.
+const REPLY_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long to leave a socket alone that could not accept: this process has no files left, most likely.
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
+
+/// Only who runs the daemon may ask.
+const SOCKET_MODE: u32 = 0o600;
+
+/// A request, and whom to answer.
+#[derive(Debug)]
+pub(crate) struct LocalCall {
+    request: LocalRequest,
+    reply: Reply,
+}
+
+/// Whom to answer.
+#[derive(Debug)]
+struct Reply(oneshot::Sender<Vec<u8>>);
+
+impl Reply {
+    fn ok(self, answer: impl Serialize) {
+        self.send(&LocalResponse::Ok(answer));
+    }
+
+    fn error(self, error: Error) {
+        self.send(&LocalResponse::<()>::Error(error));
+    }
+
+    fn send(self, response: &impl Serialize) {
+        // A client that went away has no use for it.
+        let _ = self.0.send(line_of(response));
+    }
+}
+
+/// The open socket.
+#[derive(Debug)]
+pub(crate) struct LocalServer {
+    path: PathBuf,
+    seats: Arc<Semaphore>,
+    accepting: JoinHandle<()>,
+}
+
+impl LocalServer {
+    /// Opens the socket at `path`, in place of one that a dead daemon left. The caller holds the directory's lock.
+    pub(crate) fn open(path: PathBuf, calls: mpsc::Sender<LocalCall>) -> Result<Self, DaemonError> {
+        let listener = bind(&path).map_err(DaemonError::file("open the local socket", &path))?;
+        let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&seats), calls));
+        Ok(Self { path, seats, accepting })
+    }
+
+    /// Takes no more connections and waits until those that are there have ended.
+    pub(crate) async fn finish(&self) {
+        self.accepting.abort();
+        let _ = self.seats.acquire_many(SEATS).await;
+    }
+}
+
+impl Drop for LocalServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        // The next daemon replaces one that stays.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Binds beside the name and renames, so that nobody meets the socket without its permissions.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let beside = path.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(&beside)?;
+    fs::set_permissions(&beside, Permissions::from_mode(SOCKET_MODE))?;
+    fs::rename(&beside, path)?;
+    Ok(listener)
+}
+
+async fn accept(listener: UnixListener, seats: Arc<Semaphore>, calls: mpsc::Sender<LocalCall>) {
+    loop {
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let calls = calls.clone();
+                tokio::spawn(async move {
+                    serve(stream, &calls).await;
+                    drop(seat);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the local socket could not accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn serve(mut stream: UnixStream, calls: &mpsc::Sender<LocalCall>) {
+    let response = match timeout(CLIENT_LIMIT, read_request(&mut stream)).await {
+        Ok(Ok(request)) => answer(request, calls).await,
+        Ok(Err(error)) => line_of(&LocalResponse::<()>::Error(error)),
+        Err(_) => return,
+    };
+    // A client that does not take its answer has lost it.
+    let _ = timeout(CLIENT_LIMIT, stream.write_all(&response)).await;
+}
+
+async fn answer(request: LocalRequest, calls: &mpsc::Sender<LocalCall>) -> Vec<u8> {
+    let (reply, answer) = oneshot::channel();
+    let call = LocalCall {
+        request,
+        reply: Reply(reply),
+    };
+    let (code, message) = match calls.send(call).await {
+        Ok(()) => match timeout(REPLY_LIMIT, answer).await {
+            Ok(Ok(line)) => return line,
+            Ok(Err(_)) => (ErrorCode::Busy, "the daemon is stopping"),
+            Err(_) => (
+                ErrorCode::Busy,
+                "the disk takes long: look again later whether it was done",
+            ),
+        },
+        Err(_) => (ErrorCode::Busy, "the daemon is stopping"),
+    };
+    line_of(&LocalResponse::<()>::Error(Error::new(code, message)))
+}
+
+async fn read_request(stream: &mut UnixStream) -> Result<LocalRequest, Error> {
+    let bad = |problem: String| Error::new(ErrorCode::BadRequest, problem);
+    let mut line = Vec::new();
+    let limit = REQUEST_BYTES_MAX as u64 + 1;
+    let mut reader = BufReader::new(stream.take(limit));
+    reader
+        .read_until(b'\n', &mut line)
+        .await
+        .map_err(|error| bad(format!("failed to read the request: {error}")))?;
+    if REQUEST_BYTES_MAX < line.len() {
+        let problem = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+        return Err(Error::new(ErrorCode::TooLarge, problem));
+    }
+    serde_json::from_slice(&line).map_err(|error| bad(format!("this is no request: {error}")))
+}
+
+fn line_of(response: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(response).expect("our own shapes have no maps with odd keys");
+    line.push(b'\n');
+    line
+}
+
+/// Where requests become inputs of the machine, and its replies answers.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    last: CommandId,
+    waiting: BTreeMap<CommandId, Reply>,
+}
+
+impl Desk {
+    /// Returns a number for a request, never the same twice.
+    pub(crate) fn next_command(&mut self) -> CommandId {
+        self.last = self.last.next();
+        self.last
+    }
+
+    /// Answers a request at once, or hands it to the machine and remembers who waits.
+    pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now) {
+        let LocalCall { request, reply } = call;
+        let (level, patch) = match request {
+            LocalRequest::Status {} => return reply.ok(LocalStatus::from(&site.view(now))),
+            LocalRequest::Why {} => return reply.ok(site.why(now).iter().map(WhyLine::from).collect::<Vec<_>>()),
+            LocalRequest::LabelList {} => return reply.ok(LocalLabels::from(&site.view(now))),
+            LocalRequest::HostList {} => {
+                let hosts = site.view(now).hosts;
+                return reply.ok(hosts.iter().map(LocalHost::from).collect::<Vec<_>>());
+            }
+            LocalRequest::LabelSet { labels, level } => (level, patch_to_set(&labels)),
+            LocalRequest::LabelRemove { keys, level } => (level, patch_to_remove(&keys)),
+        };
+        match patch {
+            Ok(patch) => {
+                let command = self.next_command();
+                self.waiting.insert(command, reply);
+                site.handle_command(command, SiteCommand::PatchLabels(Level::from(level), patch), now);
+            }
+            Err(error) => reply.error(Error::new(ErrorCode::BadRequest, error.to_string())),
+        }
+    }
+
+    /// Passes the machine's reply on. Returns false if nobody at the socket waits for it.
+    pub(crate) fn reply(
+        &mut self,
+        command: CommandId,
+        result: &Result<(), SiteCommandError>,
+        site: &Site,
+        now: Now,
+    ) -> bool {
+        let Some(reply) = self.waiting.remove(&command) else {
+            return false;
+        };
+        match result {
+            Ok(()) => reply.ok(LocalLabels::from(&site.view(now))),
+            Err(error) => {
+                let code = match error {
+                    SiteCommandError::Labels(LabelError::TooMany { .. }) => ErrorCode::Limit,
+                    SiteCommandError::Labels(_) => ErrorCode::BadRequest,
+                    SiteCommandError::Store(_) => ErrorCode::StoreFailed,
+                };
+                reply.error(Error::new(code, describe(error)));
+            }
+        }
+        true
+    }
+}
+
+/// Says why a request was not done.
+pub(crate) fn describe(error: &SiteCommandError) -> String {
+    match error {
+        SiteCommandError::Labels(error) => error.to_string(),
+        SiteCommandError::Store(StoreFault::DiskFull) => "the disk is full, and nothing was changed".to_owned(),
+        SiteCommandError::Store(StoreFault::Failed) => {
+            "the site database cannot be written, and nothing was changed: see the daemon's log".to_owned()
+        }
+    }
+}
+
+fn patch_to_set(labels: &BTreeMap<String, String>) -> Result<LabelPatch, LabelError> {
+    let mut input = LabelInput::default();
+    for (key, value) in labels {
+        input.add(Label {
+            key: LabelKey::parse(key)?,
+            value: LabelValue::parse(value)?,
+        });
+    }
+    Ok(LabelPatch {
+        set: input.labels,
+        ..LabelPatch::default()
+    })
+}
+
+fn patch_to_remove(keys: &[String]) -> Result<LabelPatch, LabelError> {
+    Ok(LabelPatch {
+        remove: keys.iter().map(|key| LabelKey::parse(key)).collect::<Result<_, _>>()?,
+        ..LabelPatch::default()
+    })
+}
+
+#[cfg(test)]
+mod tests;

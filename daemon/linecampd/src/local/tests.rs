@@ -1,0 +1,167 @@
+use std::path::PathBuf;
+
+use linecamp_core::{Rng, SavedSite, SiteConfig, SiteIdentity, SiteOutput};
+use linecamp_model::{RunId, SiteId, Text, WallTime, WriteId};
+use linecamp_proto::VERSIONS;
+
+use super::*;
+
+const NOW: Now = Now {
+    instant: linecamp_model::Instant::ORIGIN,
+    wall: WallTime::from_unix_millis(1_000_000),
+};
+
+/// A site without a network, its desk, and its socket.
+struct Camp {
+    directory: tempfile::TempDir,
+    site: Site,
+    desk: Desk,
+    calls: mpsc::Receiver<LocalCall>,
+    _server: LocalServer,
+}
+
+impl Camp {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (sender, calls) = mpsc::channel(CONNECTIONS_MAX);
+        let server = LocalServer::open(directory.path().join("linecampd.sock"), sender).unwrap();
+        let config = SiteConfig {
+            daemon_version: Text::lossy("1.2.3"),
+            versions: VERSIONS,
+            run: RunId::from_bytes([7; 8]),
+            servers: Vec::new(),
+            labels: BTreeMap::new(),
+            join: None,
+        };
+        let saved = SavedSite {
+            identity: Some(SiteIdentity {
+                site: SiteId::from_bytes([1; 16]),
+                not_before: WallTime::EPOCH,
+                not_after: WallTime::from_unix_millis(u64::MAX),
+            }),
+            ..SavedSite::default()
+        };
+        let mut camp = Self {
+            directory,
+            site: Site::new(config, saved, Rng::new(1), NOW),
+            desk: Desk::default(),
+            calls,
+            _server: server,
+        };
+        for write in camp.perform() {
+            camp.site.handle_persisted(write, NOW);
+        }
+        camp.perform();
+        camp
+    }
+
+    /// Drains the outputs, passes replies on, and returns what waits for the disk.
+    fn perform(&mut self) -> Vec<WriteId> {
+        let mut writes = Vec::new();
+        while let Some(output) = self.site.poll_output() {
+            match output {
+                SiteOutput::Persist { write, .. } => writes.push(write),
+                SiteOutput::Reply { command, result } => {
+                    assert!(self.desk.reply(command, &result, &self.site, NOW));
+                }
+                _ => {}
+            }
+        }
+        writes
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("linecampd.sock")
+    }
+
+    fn ask(&self, line: impl Into<Vec<u8>>) -> JoinHandle<serde_json::Value> {
+        let (path, line) = (self.socket(), line.into());
+        tokio::spawn(async move {
+            let mut stream = UnixStream::connect(path).await.unwrap();
+            // The daemon may answer and close before it has read a line that is too long.
+            let _ = stream.write_all(&line).await;
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer).await;
+            serde_json::from_str(&answer).unwrap()
+        })
+    }
+
+    async fn serve_next(&mut self) -> Vec<WriteId> {
+        let call = self.calls.recv().await.unwrap();
+        self.desk.serve(call, &mut self.site, NOW);
+        self.perform()
+    }
+}
+
+#[tokio::test]
+async fn a_question_is_answered_without_a_network() {
+    let mut camp = Camp::new();
+    let mut check = async |request: &str, pointer: &str, expected: &str| {
+        let answer = camp.ask(format!("{request}\n"));
+        camp.serve_next().await;
+        let answer = answer.await.unwrap();
+        let found = answer.pointer(pointer).map(ToString::to_string);
+        assert_eq!(found.as_deref(), Some(expected), "{answer}");
+    };
+    check(r#"{"do":"status"}"#, "/ok/daemon_version", r#""1.2.3""#).await;
+    check(r#"{"do":"why"}"#, "/ok/0/part", r#""link""#).await;
+    check(r#"{"do":"host_list"}"#, "/ok/0/origin", r#""gateway""#).await;
+    check(r#"{"do":"label_list"}"#, "/ok/site", "[]").await;
+}
+
+#[tokio::test]
+async fn a_label_is_durable_before_the_reply() {
+    let mut camp = Camp::new();
+    let answer = camp.ask("{\"do\":\"label_set\",\"labels\":{\"rack\":\"r7\"},\"level\":\"site\"}\n");
+    let writes = camp.serve_next().await;
+    assert!(!writes.is_empty());
+    assert_eq!(camp.desk.waiting.len(), 1, "the disk has not answered");
+
+    for write in writes {
+        camp.site.handle_persisted(write, NOW);
+        camp.perform();
+    }
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.pointer("/ok/site/0/key").unwrap(), "rack");
+    assert_eq!(answer.pointer("/ok/site/0/owner").unwrap(), "local");
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_is_an_error_and_no_label() {
+    let mut camp = Camp::new();
+    let answer = camp.ask("{\"do\":\"label_set\",\"labels\":{\"rack\":\"r7\"},\"level\":\"site\"}\n");
+    let writes = camp.serve_next().await;
+    camp.site.handle_persist_failed(writes[0], StoreFault::DiskFull, NOW);
+    camp.perform();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.pointer("/error/code").unwrap(), "store-failed");
+    assert_eq!(camp.site.label("rack"), None);
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused() {
+    let mut camp = Camp::new();
+    for (line, code) in [
+        (b"hello\n".to_vec(), "bad-request"),
+        (b"{\"do\":\"reboot\"}\n".to_vec(), "bad-request"),
+        (b"{\"do\":\"status\",\"x\":1}\n".to_vec(), "bad-request"),
+        (vec![b' '; REQUEST_BYTES_MAX + 1], "too-large"),
+    ] {
+        let answer = camp.ask(line).await.unwrap();
+        assert_eq!(answer.pointer("/error/code").unwrap(), code, "{answer}");
+    }
+    let answer = camp.ask("{\"do\":\"label_set\",\"labels\":{\"-\":\"1\"},\"level\":\"host\"}\n");
+    assert_eq!(camp.serve_next().await, []);
+    assert_eq!(answer.await.unwrap().pointer("/error/code").unwrap(), "bad-request");
+}
+
+#[tokio::test]
+async fn the_socket_is_private_and_replaces_a_stale_one() {
+    let camp = Camp::new();
+    let path = camp.socket();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let (sender, _calls) = mpsc::channel(1);
+    let server = LocalServer::open(path.clone(), sender).unwrap();
+    drop(server);
+    assert!(!path.exists());
+}

@@ -1,0 +1,76 @@
+//! Replays every corpus on every test run, and shakes each entry a little, the same way each time.
+//!
+//! A corpus is grown with `cargo +nightly fuzz run TARGET --fuzz-dir tests/fuzz`; what it finds is committed.
+
+mod targets;
+
+use std::fs;
+use std::path::PathBuf;
+
+use targets::TARGETS;
+
+/// How often each entry is shaken.
+const SHAKES: u64 = 400;
+
+#[test]
+fn every_entry_of_a_corpus_is_taken_or_refused_and_nothing_more() {
+    for (name, target) in TARGETS {
+        let entries = corpus(name);
+        assert!(!entries.is_empty(), "tests/fuzz/corpus/{name} holds what it has met");
+        entries.iter().for_each(|entry| target(entry));
+    }
+}
+
+#[test]
+fn a_shaken_entry_is_taken_or_refused_and_nothing_more() {
+    for (name, target) in TARGETS {
+        let entries = corpus(name);
+        let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
+        for entry in &entries {
+            for _ in 0..SHAKES {
+                target(&shaken(entry, &entries, &mut chance));
+            }
+        }
+    }
+}
+
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
+    let folder = PathBuf::from(manifest).join("fuzz/corpus").join(name);
+    let mut paths: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("the folder can be listed").path())
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| fs::read(path).expect("an entry can be read"))
+        .collect()
+}
+
+/// Flips, cuts, repeats or joins: the simple ways in which bytes go wrong.
+fn shaken(entry: &[u8], entries: &[Vec<u8>], chance: &mut u64) -> Vec<u8> {
+    let mut draw = |below: usize| {
+        *chance ^= *chance << 13;
+        *chance ^= *chance >> 7;
+        *chance ^= *chance << 17;
+        usize::try_from(*chance % u64::try_from(below.max(1)).expect("small")).expect("small")
+    };
+    let mut bytes = entry.to_vec();
+    for _ in 0..=draw(3) {
+        let at = draw(bytes.len());
+        match draw(5) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at.min(bytes.len()), u8::try_from(draw(256)).expect("a byte")),
+            2 => bytes.extend_from_within(at..),
+            3 => bytes.extend_from_slice(&entries[draw(entries.len())]),
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << draw(8);
+                }
+            }
+        }
+        bytes.truncate(64 * 1024);
+    }
+    bytes
+}

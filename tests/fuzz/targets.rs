@@ -1,0 +1,115 @@
+//! What is fuzzed: one function for each door through which somebody else's bytes come in.
+//!
+//! A target takes any bytes and returns. A panic, an endless loop or an allocation out of proportion is a bug; so is a
+//! value that was let in and does not survive its own encoding.
+
+use linecamp_model::{JoinTarget, Label, LabelInput, Name, Pin, Selector, ServerAddress};
+use linecamp_proto::frame::FrameDecoder;
+use linecamp_proto::local::LocalRequest;
+use linecamp_proto::{
+    decode_from_server, decode_from_site, decode_refusal, encode_from_server, encode_from_site, record,
+};
+
+/// A door, by name.
+pub(crate) type Target = (&'static str, fn(&[u8]));
+
+/// Every door.
+pub(crate) const TARGETS: [Target; 8] = [
+    ("from_site", from_site),
+    ("from_server", from_server),
+    ("refusal", refusal),
+    ("frames", frames),
+    ("site_record", site_record),
+    ("fleet_record", fleet_record),
+    ("texts", texts),
+    ("local_request", local_request),
+];
+
+/// A message of a site, at the server.
+pub(crate) fn from_site(bytes: &[u8]) {
+    if let Ok(message) = decode_from_site(bytes) {
+        assert_eq!(decode_from_site(&encode_from_site(&message)), Ok(message));
+    }
+}
+
+/// A message of the server, at a site.
+pub(crate) fn from_server(bytes: &[u8]) {
+    if let Ok(message) = decode_from_server(bytes) {
+        assert_eq!(decode_from_server(&encode_from_server(&message)), Ok(message));
+    }
+}
+
+/// The reason in a close frame; the first two bytes stand for its number.
+pub(crate) fn refusal(bytes: &[u8]) {
+    if let Some((number, reason)) = bytes.split_first_chunk::<2>() {
+        let _refusal = decode_refusal(u32::from(u16::from_be_bytes(*number)), reason);
+    }
+}
+
+/// A stream of frames; the first byte says how it is cut into packets.
+pub(crate) fn frames(bytes: &[u8]) {
+    const FRAME_MAX: usize = 4096;
+    let Some((step, stream)) = bytes.split_first() else {
+        return;
+    };
+    let mut decoder = FrameDecoder::default();
+    for packet in stream.chunks(usize::from(*step).max(1)) {
+        decoder.push(packet);
+        loop {
+            match decoder.next(FRAME_MAX) {
+                Ok(Some(frame)) => assert!((1..=FRAME_MAX).contains(&frame.len())),
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A record of a site's database: a key, a line feed, a body.
+pub(crate) fn site_record(bytes: &[u8]) {
+    let (key, body) = key_and_body(bytes);
+    if let Ok(change) = record::site_record(key, body) {
+        let (key, body) = record::site_change(&change);
+        assert_eq!(record::site_record(&key, &body.unwrap_or_default()), Ok(change));
+    }
+}
+
+/// A record of the fleet's database: a key, a line feed, a body.
+pub(crate) fn fleet_record(bytes: &[u8]) {
+    let (key, body) = key_and_body(bytes);
+    if let Ok(change) = record::fleet_record(key, body) {
+        let (key, body) = record::fleet_change(&change);
+        assert_eq!(record::fleet_record(&key, &body.unwrap_or_default()), Ok(change));
+    }
+}
+
+/// What people type: selectors, labels, names, tokens, addresses.
+pub(crate) fn texts(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(selector) = Selector::parse(text) {
+        assert_eq!(Selector::parse(&selector.to_string()), Ok(selector));
+    }
+    let _label = Label::parse(text);
+    let _labels = LabelInput::parse_query(text);
+    let _name = Name::parse(text);
+    let _pin = Pin::parse(text);
+    if let Ok(address) = ServerAddress::parse(text) {
+        assert_eq!(ServerAddress::parse(&address.to_string()), Ok(address));
+    }
+    if let Ok(target) = JoinTarget::parse(text) {
+        assert!(
+            !format!("{target:?}").contains(&target.token.reveal()),
+            "a secret shows"
+        );
+    }
+}
+
+/// A line on the daemon's local socket.
+pub(crate) fn local_request(bytes: &[u8]) {
+    let _request: Result<LocalRequest, _> = serde_json::from_slice(bytes);
+}
+
+fn key_and_body(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
+}
