@@ -201,7 +201,7 @@ impl Daemon {
             damaged,
             drop_ins: first.clone(),
         };
-        let mut site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random()?)), clock.now());
+        let site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random()?)), clock.now());
         let (sender, drop_ins) = mpsc::channel(1);
         let stop_signal = |kind| {
             signal(kind).map_err(|source| DaemonError::System {

@@ -1,0 +1,108 @@
+//! The API's way to the loop.
+
+use std::sync::Arc;
+
+use linecamp_core::{Fleet, FleetCommand, SiteRef};
+use linecamp_model::{Name, Now, Pin, ServerAddress};
+use linecamp_proto::api::ErrorCode;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::refused::Refused;
+use crate::config::ServerUrl;
+use crate::server::{Clock, Request};
+
+/// What the API knows without asking.
+#[derive(Debug)]
+pub(crate) struct About {
+    /// Whom to trust.
+    pub(crate) pin: Pin,
+    /// What join tokens name.
+    pub(crate) link_addresses: Vec<ServerAddress>,
+    /// Where operators reach the server.
+    pub(crate) server_url: ServerUrl,
+    /// When it started.
+    pub(crate) started: Clock,
+}
+
+/// The state of every handler.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    requests: mpsc::Sender<Request>,
+    newest_event: watch::Receiver<u64>,
+    about: Arc<About>,
+}
+
+impl Api {
+    pub(crate) fn new(requests: mpsc::Sender<Request>, newest_event: watch::Receiver<u64>, about: About) -> Self {
+        Self {
+            requests,
+            newest_event,
+            about: Arc::new(about),
+        }
+    }
+
+    pub(super) fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Returns where the number of the newest durable event can be watched.
+    pub(super) fn newest_event(&self) -> watch::Receiver<u64> {
+        self.newest_event.clone()
+    }
+
+    /// Looks at the fleet.
+    pub(super) async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Fleet, Now) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (sender, answer) = oneshot::channel();
+        let query = move |fleet: &Fleet, now| {
+            // A client that went away learns nothing more.
+            drop(sender.send(read(fleet, now)));
+        };
+        self.ask(Request::Query(Box::new(query)), answer).await
+    }
+
+    /// Changes the fleet, durably.
+    pub(super) async fn command(&self, command: FleetCommand) -> Result<(), Refused> {
+        let conflict = conflict_code(&command);
+        let (sender, answer) = oneshot::channel();
+        let result = self.ask(Request::Command(command, sender), answer).await?;
+        result.map_err(|error| Refused::of_command(error, conflict))
+    }
+
+    async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> Result<T, Refused> {
+        // Either fails only when the loop is over or about to be.
+        self.requests.send(request).await.map_err(|_| Refused::stopping())?;
+        answer.await.map_err(|_| Refused::stopping())
+    }
+}
+
+/// Returns what it means that a request conflicts with how things stand.
+const fn conflict_code(command: &FleetCommand) -> ErrorCode {
+    match command {
+        FleetCommand::CreateToken(_) => ErrorCode::Limit,
+        FleetCommand::CreateEnvironment(..) => ErrorCode::NameTaken,
+        FleetCommand::Edit(_, _, edit) if edit.name.is_some() => ErrorCode::NameTaken,
+        FleetCommand::RevokeToken(_)
+        | FleetCommand::EditEnvironment(..)
+        | FleetCommand::AddApiKey(..)
+        | FleetCommand::PatchLabels(..)
+        | FleetCommand::Edit(..)
+        | FleetCommand::Accept(_)
+        | FleetCommand::Deactivate(..)
+        | FleetCommand::Activate(..)
+        | FleetCommand::Remove(..) => ErrorCode::NotPossible,
+    }
+}
+
+/// Names a site or host by the name in the path and the environment in the query.
+pub(super) fn site_ref(name: Name, environment: Option<&str>) -> Result<SiteRef, Refused> {
+    let environment = environment.map(|text| parse_name("environment", text)).transpose()?;
+    Ok(SiteRef { environment, name })
+}
+
+/// Reads a name of the request.
+pub(super) fn parse_name(field: &str, text: &str) -> Result<Name, Refused> {
+    Name::parse(text).map_err(|error| Refused::bad_request(format!("{field}: {error}")))
+}

@@ -1,0 +1,105 @@
+//! Events, and waiting for them.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use linecamp_model::limits::SERVER_EVENTS_MAX;
+use linecamp_model::{EventView, SiteId};
+use linecamp_proto::api::path::{self, EventQuery};
+use linecamp_proto::api::{EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, Event, List};
+use tokio::time::{Instant, timeout_at};
+
+use super::Api;
+use super::ask::{parse_name, site_ref};
+use super::extract::Asked;
+use super::refused::Refused;
+
+/// How long to wait for events that are on their way to the disk. Past it they are left out: the disk is slow, or
+/// they failed.
+const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+
+pub(super) fn router() -> Router<Api> {
+    Router::new().route(path::EVENTS, get(list))
+}
+
+async fn list(State(api): State<Api>, Asked(query): Asked<EventQuery>) -> Result<Json<List<Event>>, Refused> {
+    if query.wait.is_some() && query.after.is_none() {
+        return Err(Refused::bad_request(
+            "wait: only with `after`, the number of the last event you have",
+        ));
+    }
+    if query.environment.is_some() && query.site.is_none() {
+        return Err(Refused::bad_request(
+            "environment: only with `site`, to say which one of that name",
+        ));
+    }
+    let wait = Duration::from_secs(query.wait.unwrap_or(0).min(EVENT_WAIT_SECONDS_MAX));
+    let limit = query
+        .limit
+        .unwrap_or(EVENTS_PER_ANSWER_MAX)
+        .clamp(1, EVENTS_PER_ANSWER_MAX);
+    let site = match &query.site {
+        Some(text) => Some(site_of(&api, text, query.environment.as_deref()).await?),
+        None => None,
+    };
+    settle(&api).await?;
+    let events = match query.after {
+        Some(after) => await_events(&api, After { after, site, limit }, wait).await?,
+        None => newest(&api, site, limit).await?,
+    };
+    Ok(Json(events.iter().map(Event::from).collect()))
+}
+
+/// Waits until the events of everything done so far are durable. The machine writes a change first and its event next,
+/// so whoever was just told that something is done would else not find the event of it.
+async fn settle(api: &Api) -> Result<(), Refused> {
+    let last = api.query(|fleet, _| fleet.last_event()).await?;
+    let mut newest = api.newest_event();
+    drop(tokio::time::timeout(SETTLE_LIMIT, newest.wait_for(|seq| last <= *seq)).await);
+    Ok(())
+}
+
+async fn site_of(api: &Api, name: &str, environment: Option<&str>) -> Result<SiteId, Refused> {
+    let site = site_ref(parse_name("site", name)?, environment)?;
+    Ok(api.query(move |fleet, now| fleet.site(&site, now)).await??.id)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct After {
+    after: u64,
+    site: Option<SiteId>,
+    limit: usize,
+}
+
+/// Returns what lies above `after`, or waits for it. Each durable event wakes whoever waits here.
+async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<EventView>, Refused> {
+    let deadline = Instant::now() + wait;
+    let mut newest = api.newest_event();
+    loop {
+        let durable = *newest.borrow_and_update();
+        let mut events = api
+            .query(move |fleet, _| fleet.events(what.after, what.site, what.limit))
+            .await?;
+        events.retain(|event| event.seq <= durable);
+        if !events.is_empty() || wait.is_zero() {
+            return Ok(events);
+        }
+        match timeout_at(deadline, newest.changed()).await {
+            Ok(Ok(())) => {}
+            // Time is over, or the server stops: there are none so far.
+            Ok(Err(_)) | Err(_) => return Ok(events),
+        }
+    }
+}
+
+async fn newest(api: &Api, site: Option<SiteId>, limit: usize) -> Result<Vec<EventView>, Refused> {
+    let durable = *api.newest_event().borrow();
+    let mut events = api
+        .query(move |fleet, _| fleet.events(0, site, SERVER_EVENTS_MAX))
+        .await?;
+    events.retain(|event| event.seq <= durable);
+    events.drain(..events.len().saturating_sub(limit));
+    Ok(events)
+}

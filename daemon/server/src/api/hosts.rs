@@ -1,0 +1,93 @@
+//! Hosts.
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use linecamp_core::{FleetCommand, SiteRef, Subject};
+use linecamp_proto::api::path::{self, HostQuery, NameQuery};
+use linecamp_proto::api::{self, Host, LabelChange, List};
+
+use super::Api;
+use super::ask::site_ref;
+use super::extract::{Asked, Body, Named};
+use super::refused::Refused;
+use super::sites::{after_edit, filter, parse_edit};
+
+pub(super) fn router() -> Router<Api> {
+    Router::new()
+        .route(path::HOSTS, get(list))
+        .route(path::HOST, get(show).patch(edit))
+        .route(path::HOST_LABELS, post(label))
+        .route(path::HOST_DEACTIVATE, post(deactivate))
+        .route(path::HOST_ACTIVATE, post(activate))
+}
+
+async fn list(State(api): State<Api>, Asked(query): Asked<HostQuery>) -> Result<Json<List<Host>>, Refused> {
+    let filter = filter(query.selector, query.environment, query.site)?;
+    let hosts = api.query(move |fleet, now| fleet.hosts(&filter, now)).await?;
+    Ok(Json(hosts.iter().map(Host::from).collect()))
+}
+
+async fn show(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<Host>, Refused> {
+    let host = site_ref(name, query.environment.as_deref())?;
+    answer(&api, host).await
+}
+
+async fn edit(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+    Body(edit): Body<api::Edit>,
+) -> Result<Json<Host>, Refused> {
+    let host = site_ref(name, query.environment.as_deref())?;
+    let edit = parse_edit(&edit)?;
+    let after = after_edit(&host, &edit);
+    api.command(FleetCommand::Edit(Subject::Gateway, host, edit)).await?;
+    answer(&api, after).await
+}
+
+async fn label(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+    Body(change): Body<LabelChange>,
+) -> Result<Json<Host>, Refused> {
+    let host = site_ref(name, query.environment.as_deref())?;
+    let patch = change.to_patch().map_err(|error| Refused::labels(&error))?;
+    order(&api, host, |host| {
+        FleetCommand::PatchLabels(Subject::Gateway, host, patch)
+    })
+    .await
+}
+
+async fn deactivate(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<Host>, Refused> {
+    let host = site_ref(name, query.environment.as_deref())?;
+    order(&api, host, |host| FleetCommand::Deactivate(Subject::Gateway, host)).await
+}
+
+async fn activate(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<Host>, Refused> {
+    let host = site_ref(name, query.environment.as_deref())?;
+    order(&api, host, |host| FleetCommand::Activate(Subject::Gateway, host)).await
+}
+
+async fn order(api: &Api, host: SiteRef, command: impl FnOnce(SiteRef) -> FleetCommand) -> Result<Json<Host>, Refused> {
+    api.command(command(host.clone())).await?;
+    answer(api, host).await
+}
+
+async fn answer(api: &Api, host: SiteRef) -> Result<Json<Host>, Refused> {
+    let view = api.query(move |fleet, now| fleet.host(&host, now)).await??;
+    Ok(Json((&view).into()))
+}

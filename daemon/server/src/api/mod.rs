@@ -1,0 +1,46 @@
+//! The REST API: paths, words and shapes as `linecamp_proto::api` writes them down.
+//!
+//! A handler parses its request to the end, asks the loop, and shows the answer. A change is answered when it is
+//! durable. Everything but the question whether the server serves needs an API key (`auth`).
+
+mod ask;
+mod auth;
+mod environments;
+mod events;
+mod extract;
+mod hosts;
+mod overview;
+mod refused;
+mod sites;
+mod tokens;
+
+pub(crate) use ask::{About, Api};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use linecamp_proto::api::path;
+
+use self::refused::Refused;
+
+/// Bytes of a request's body. The largest one, 64 labels, has a tenth of it; more is refused.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Returns the API.
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .merge(overview::router())
+        .merge(sites::router())
+        .merge(hosts::router())
+        .merge(tokens::router())
+        .merge(events::router())
+        .merge(environments::router())
+        .fallback(async || Refused::no_such_path())
+        .method_not_allowed_fallback(async || Refused::no_such_method())
+        .layer(from_fn_with_state(api.clone(), auth::require_key))
+        .route(path::HEALTH, get(overview::health))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(auth::log))
+        .with_state(api)
+}

@@ -1,0 +1,46 @@
+//! The server itself.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use linecamp_proto::api::{self, ErrorCode, path};
+use serde::Serialize;
+
+use super::Api;
+use super::refused::Refused;
+
+/// How long the loop may take to answer before the server counts as not serving.
+const HEALTH_LIMIT: Duration = Duration::from_secs(5);
+
+/// That the server serves.
+#[derive(Debug, Serialize)]
+pub(super) struct Health {
+    status: &'static str,
+}
+
+pub(super) fn router() -> Router<Api> {
+    Router::new().route(path::SERVER, get(show))
+}
+
+/// Says whether the loop answers. Needs no key, and tells nothing else.
+pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, Refused> {
+    match tokio::time::timeout(HEALTH_LIMIT, api.query(|_, _| ())).await {
+        Ok(answered) => answered.map(|()| Json(Health { status: "ok" })),
+        Err(_) => Err(Refused::new(ErrorCode::Busy, "the server does not answer in time")),
+    }
+}
+
+async fn show(State(api): State<Api>) -> Result<Json<api::Server>, Refused> {
+    let counts = api.query(|fleet, _| fleet.link_counts()).await?;
+    let about = api.about();
+    Ok(Json(api::Server {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pin: about.pin.to_string(),
+        uptime_seconds: about.started.now().instant.since_origin().as_secs(),
+        connected: counts.connected as u64,
+        reconnecting: counts.reconnecting as u64,
+        disconnected: counts.disconnected as u64,
+    }))
+}

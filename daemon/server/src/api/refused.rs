@@ -1,0 +1,100 @@
+//! What is answered when something is refused.
+
+use axum::Json;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use linecamp_core::{FleetCommandError, StoreFault};
+use linecamp_model::LabelError;
+use linecamp_proto::api::{Error, ErrorBody, ErrorCode};
+
+use crate::config::ServerUrl;
+
+/// A refusal: the code for machines, the words for people.
+#[derive(Debug)]
+pub(super) struct Refused(Error);
+
+impl Refused {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self(Error::new(code, message))
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::BadRequest, message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::NotFound, message)
+    }
+
+    pub(super) fn unauthorized(problem: &str, server: &ServerUrl) -> Self {
+        let way = format!(
+            "log in with `linecamp login {server} --pin PIN --key-file FILE`; `linecamp-server init` printed pin and key, \
+             `linecamp-server key create` makes another"
+        );
+        Self::new(ErrorCode::Unauthorized, format!("{problem}; {way}"))
+    }
+
+    pub(super) fn stopping() -> Self {
+        Self::new(ErrorCode::Busy, "the server is stopping; try again in a moment")
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Internal, message)
+    }
+
+    pub(super) fn no_such_path() -> Self {
+        Self::not_found("there is nothing at this path; a client of another version?")
+    }
+
+    pub(super) fn no_such_method() -> Self {
+        Self::bad_request("this path does not take this method")
+    }
+
+    pub(super) fn labels(error: &LabelError) -> Self {
+        let code = match error {
+            LabelError::TooMany { .. } => ErrorCode::Limit,
+            _ => ErrorCode::BadRequest,
+        };
+        Self::new(code, format!("labels: {error}"))
+    }
+
+    /// Says why a command was not done; `conflict` is what a conflict means for it.
+    pub(super) fn of_command(error: FleetCommandError, conflict: ErrorCode) -> Self {
+        match error {
+            FleetCommandError::NotFound(text) => Self::not_found(text),
+            FleetCommandError::Ambiguous(text) => Self::new(ErrorCode::Ambiguous, text),
+            FleetCommandError::Conflict(text) => Self::new(conflict, text),
+            FleetCommandError::Invalid(text) => Self::bad_request(text),
+            FleetCommandError::Labels(error) => Self::labels(&error),
+            FleetCommandError::Store(StoreFault::DiskFull) => Self::new(
+                ErrorCode::StoreFailed,
+                "the server's disk is full; nothing was changed. Make room there, then try again",
+            ),
+            FleetCommandError::Store(StoreFault::Failed) => Self::new(
+                ErrorCode::StoreFailed,
+                "the server could not write to its store; nothing was changed. Its log says why",
+            ),
+        }
+    }
+}
+
+impl From<FleetCommandError> for Refused {
+    /// For queries, which conflict with nothing.
+    fn from(error: FleetCommandError) -> Self {
+        Self::of_command(error, ErrorCode::NotPossible)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let code = self.0.code;
+        let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(ErrorBody { error: self.0 })).into_response();
+        if code == ErrorCode::Unauthorized {
+            let challenge = HeaderValue::from_static("Bearer realm=\"linecamp\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}

@@ -1,0 +1,155 @@
+//! Sites.
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use linecamp_core::{Edit, FleetCommand, Force, SiteFilter, SiteRef, Subject};
+use linecamp_model::{Selector, SiteView, Text};
+use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SiteQuery};
+use linecamp_proto::api::{self, LabelChange, List, Site};
+
+use super::Api;
+use super::ask::{parse_name, site_ref};
+use super::extract::{Asked, Body, Named};
+use super::refused::Refused;
+
+pub(super) fn router() -> Router<Api> {
+    Router::new()
+        .route(path::SITES, get(list))
+        .route(path::SITE, get(show).patch(edit).delete(remove))
+        .route(path::SITE_LABELS, post(label))
+        .route(path::SITE_DEACTIVATE, post(deactivate))
+        .route(path::SITE_ACTIVATE, post(activate))
+        .route(path::SITE_ACCEPT, post(accept))
+}
+
+async fn list(State(api): State<Api>, Asked(query): Asked<SiteQuery>) -> Result<Json<List<Site>>, Refused> {
+    let filter = filter(query.selector, query.environment, None)?;
+    let sites = api.query(move |fleet, now| fleet.sites(&filter, now)).await?;
+    Ok(Json(sites.iter().map(Site::from).collect()))
+}
+
+async fn show(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<Site>, Refused> {
+    let site = site_ref(name, query.environment.as_deref())?;
+    answer(&api, site).await
+}
+
+async fn edit(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+    Body(edit): Body<api::Edit>,
+) -> Result<Json<Site>, Refused> {
+    let site = site_ref(name, query.environment.as_deref())?;
+    let edit = parse_edit(&edit)?;
+    let after = after_edit(&site, &edit);
+    api.command(FleetCommand::Edit(Subject::Site, site, edit)).await?;
+    answer(&api, after).await
+}
+
+/// Removes a site. Its name may be another one's a moment later, so the answer goes by its id.
+async fn remove(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<RemoveQuery>,
+) -> Result<Json<Site>, Refused> {
+    let site = site_ref(name, query.environment.as_deref())?;
+    let before = view(&api, site.clone()).await?;
+    let force = if query.force { Force::Yes } else { Force::No };
+    api.command(FleetCommand::Remove(site, force)).await?;
+    let filter = SiteFilter {
+        environment: Some(before.environment),
+        ..SiteFilter::default()
+    };
+    let sites = api.query(move |fleet, now| fleet.sites(&filter, now)).await?;
+    match sites.iter().find(|site| site.id == before.id) {
+        Some(site) => Ok(Json(site.into())),
+        None => Err(Refused::not_found(format!("site {} is purged already", before.name))),
+    }
+}
+
+async fn label(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+    Body(change): Body<LabelChange>,
+) -> Result<Json<Site>, Refused> {
+    let site = site_ref(name, query.environment.as_deref())?;
+    let patch = change.to_patch().map_err(|error| Refused::labels(&error))?;
+    order(&api, site, |site| FleetCommand::PatchLabels(Subject::Site, site, patch)).await
+}
+
+async fn deactivate(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<Site>, Refused> {
+    let site = site_ref(name, query.environment.as_deref())?;
+    order(&api, site, |site| FleetCommand::Deactivate(Subject::Site, site)).await
+}
+
+async fn activate(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<Site>, Refused> {
+    let site = site_ref(name, query.environment.as_deref())?;
+    order(&api, site, |site| FleetCommand::Activate(Subject::Site, site)).await
+}
+
+async fn accept(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<Site>, Refused> {
+    let site = site_ref(name, query.environment.as_deref())?;
+    order(&api, site, FleetCommand::Accept).await
+}
+
+async fn order(api: &Api, site: SiteRef, command: impl FnOnce(SiteRef) -> FleetCommand) -> Result<Json<Site>, Refused> {
+    api.command(command(site.clone())).await?;
+    answer(api, site).await
+}
+
+async fn answer(api: &Api, site: SiteRef) -> Result<Json<Site>, Refused> {
+    Ok(Json((&view(api, site).await?).into()))
+}
+
+async fn view(api: &Api, site: SiteRef) -> Result<SiteView, Refused> {
+    Ok(api.query(move |fleet, now| fleet.site(&site, now)).await??)
+}
+
+/// Reads which sites or hosts are meant.
+pub(super) fn filter(
+    selector: Option<String>,
+    environment: Option<String>,
+    site: Option<String>,
+) -> Result<SiteFilter, Refused> {
+    let name = |field, text: Option<String>| text.map(|text| parse_name(field, &text)).transpose();
+    Ok(SiteFilter {
+        environment: name("environment", environment)?,
+        site: name("site", site)?,
+        selector: Selector::parse(&selector.unwrap_or_default())
+            .map_err(|error| Refused::bad_request(error.to_string()))?,
+    })
+}
+
+/// Reads an edit.
+pub(super) fn parse_edit(edit: &api::Edit) -> Result<Edit, Refused> {
+    let name = edit.name.as_deref().map(|text| parse_name("name", text)).transpose()?;
+    let description = edit.description.as_deref().map(Text::parse).transpose();
+    let description = description.map_err(|error| Refused::bad_request(format!("description: {error}")))?;
+    Ok(Edit { name, description })
+}
+
+/// Returns how the edited one is called afterwards.
+pub(super) fn after_edit(before: &SiteRef, edit: &Edit) -> SiteRef {
+    SiteRef {
+        environment: before.environment.clone(),
+        name: edit.name.clone().unwrap_or_else(|| before.name.clone()),
+    }
+}

@@ -1,0 +1,390 @@
+//! The configuration: as written ([`ConfigFile`]), and as meant ([`Config`]). One function leads from one to the other.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use linecamp_core::CERTIFICATE_LIFE;
+use linecamp_model::limits::SERVERS_PER_SITE_MAX;
+use linecamp_model::{ServerAddress, TokenError};
+use linecamp_transport::ListenerSettings;
+use serde::Deserialize;
+
+use crate::error::ServerError;
+use crate::layout::Layout;
+
+/// The shortest life of a site's certificate. Only tests want less than an hour: a site renews at two thirds.
+pub const CERTIFICATE_LIFE_MIN: Duration = Duration::from_secs(60);
+
+/// The longest life of a site's certificate. Longer than the machines it is for.
+pub const CERTIFICATE_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// What is logged unless somebody says otherwise: what an operator would mention.
+pub const LOG_DEFAULT: &str = "info";
+
+/// The shortest silence that ends every session: below it, sites with two keep-alives lost would drop out.
+const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(10);
+
+/// The longest silence that ends every session: a dead link that stays for longer helps nobody.
+const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// The scheme of a server's address; there is no other.
+const SCHEME: &str = "https://";
+
+/// The port of `https://HOST` without one.
+const HTTPS_PORT: u16 = 443;
+
+/// What is written in `server.toml`. Unknown keys are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Where operators reach the server.
+    pub server_url: Option<String>,
+    /// Where sites reach it, as join tokens say.
+    pub link_addresses: Option<Vec<String>>,
+    /// The life of a site's certificate.
+    pub certificate_life: Option<String>,
+    /// Where to listen for operators.
+    pub https: Option<String>,
+    /// Where to listen for sites.
+    pub quic: Option<String>,
+    /// The most silence of a session.
+    pub idle_timeout_max: Option<String>,
+    /// What to log.
+    pub log: Option<String>,
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ServerError`] names file, line and key.
+    pub fn read(path: &Path) -> Result<Self, ServerError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ServerError::ConfigRead {
+            path: path.to_owned(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|error| ServerError::ConfigParse {
+            path: path.to_owned(),
+            problem: error.to_string().trim_end().to_owned(),
+        })
+    }
+}
+
+/// What the command line says; it wins over the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Where to listen for operators.
+    pub https: Option<SocketAddr>,
+    /// Where to listen for sites.
+    pub quic: Option<SocketAddr>,
+    /// What to log.
+    pub log: Option<String>,
+}
+
+/// What the server runs with: complete and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// Where operators reach the server.
+    pub server_url: ServerUrl,
+    /// Where sites reach it, as join tokens say; empty for the host of `server_url` and the port it listens on.
+    pub link_addresses: Vec<ServerAddress>,
+    /// The life of a site's certificate.
+    pub certificate_life: Duration,
+    /// Where to listen for operators.
+    pub https: SocketAddr,
+    /// Where to listen for sites.
+    pub quic: SocketAddr,
+    /// The link's settings.
+    pub link: ListenerSettings,
+    /// What to log, as `tracing-subscriber` filters are written.
+    pub log: String,
+}
+
+impl Config {
+    /// Reads `path`, or the directory's own file, and resolves it.
+    ///
+    /// # Errors
+    /// [`ServerError`] names file, key and range.
+    pub fn load(layout: Layout, path: Option<&Path>, overrides: Overrides) -> Result<Self, ServerError> {
+        if path.is_none() && !layout.config().exists() && !layout.ca().exists() {
+            return Err(ServerError::NotInitialised {
+                dir: layout.dir().to_owned(),
+            });
+        }
+        let path = path.map_or_else(|| layout.config(), Path::to_owned);
+        let file = ConfigFile::read(&path)?;
+        Self::resolve(layout, file, overrides, &path.display().to_string())
+    }
+
+    /// Checks what `file`, found at `place`, says.
+    ///
+    /// # Errors
+    /// [`ServerError::ConfigValue`] names place, key and range.
+    pub fn resolve(layout: Layout, file: ConfigFile, overrides: Overrides, place: &str) -> Result<Self, ServerError> {
+        let wrong = |key, problem: String| ServerError::ConfigValue {
+            place: place.to_owned(),
+            key,
+            problem,
+        };
+        let url = file
+            .server_url
+            .ok_or_else(|| wrong("server_url", "is missing; write https://HOST:PORT".into()))?;
+        let server_url = ServerUrl::parse(&url).map_err(|problem| wrong("server_url", problem))?;
+        let link_addresses = link_addresses(&file.link_addresses.unwrap_or_default())
+            .map_err(|error| wrong("link_addresses", format!("cannot be used: {error}")))?;
+        let duration = |key, text: Option<String>, default, min, max| match text {
+            Some(text) => duration(&text, min, max).map_err(|problem| wrong(key, problem)),
+            None => Ok(default),
+        };
+        let certificate_life = duration(
+            "certificate_life",
+            file.certificate_life,
+            CERTIFICATE_LIFE,
+            CERTIFICATE_LIFE_MIN,
+            CERTIFICATE_LIFE_MAX,
+        )?;
+        let settings = ListenerSettings::default();
+        let idle_timeout_max = duration(
+            "idle_timeout_max",
+            file.idle_timeout_max,
+            settings.idle_timeout_max,
+            IDLE_TIMEOUT_MIN,
+            IDLE_TIMEOUT_MAX,
+        )?;
+        let listen = |key, flag: Option<SocketAddr>, text: Option<String>| match (flag, text) {
+            (Some(address), _) => Ok(address),
+            (None, Some(text)) => text.parse().map_err(|_| {
+                let problem = format!("is `{text}`; write ADDRESS:PORT, as in 0.0.0.0:8443 or [::]:8443");
+                wrong(key, problem)
+            }),
+            // One number to open in a firewall, once for TCP and once for UDP; every address of both families.
+            (None, None) => Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), server_url.port())),
+        };
+        Ok(Self {
+            https: listen("https", overrides.https, file.https)?,
+            quic: listen("quic", overrides.quic, file.quic)?,
+            layout,
+            link_addresses,
+            certificate_life,
+            link: ListenerSettings {
+                idle_timeout_max,
+                ..settings
+            },
+            log: overrides.log.or(file.log).unwrap_or_else(|| LOG_DEFAULT.to_owned()),
+            server_url,
+        })
+    }
+}
+
+fn link_addresses(texts: &[String]) -> Result<Vec<ServerAddress>, TokenError> {
+    if SERVERS_PER_SITE_MAX < texts.len() {
+        return Err(TokenError::Addresses { count: texts.len() });
+    }
+    texts.iter().map(|text| ServerAddress::parse(text)).collect()
+}
+
+fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
+    let range = || format!("from {} to {}", spelled(min), spelled(max));
+    let found = humantime::parse_duration(text).map_err(|error| {
+        format!(
+            "is `{text}`, which is no duration ({error}); write one {}, such as 30d",
+            range()
+        )
+    })?;
+    if found < min || max < found {
+        return Err(format!("is {text}; it may be {}", range()));
+    }
+    Ok(found)
+}
+
+fn spelled(duration: Duration) -> String {
+    let days = duration.as_secs() / 86_400;
+    match days {
+        0 => humantime::format_duration(duration).to_string(),
+        _ => format!("{days}d"),
+    }
+}
+
+/// Where operators reach the server: `https://HOST[:PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl(ServerAddress);
+
+impl ServerUrl {
+    /// Parses `https://HOST[:PORT]`, with or without a slash at the end.
+    ///
+    /// # Errors
+    /// What is wrong, in words that follow the name of the key.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bad = || format!("is `{text}`; write https://HOST:PORT, without a path");
+        let rest = text.strip_prefix(SCHEME).ok_or_else(bad)?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let has_port = authority
+            .rsplit_once(':')
+            .is_some_and(|(host, _)| !host.starts_with('[') || host.ends_with(']'));
+        let address = match has_port {
+            true => ServerAddress::parse(authority),
+            false => ServerAddress::parse(&format!("{authority}:{HTTPS_PORT}")),
+        };
+        address.map(Self).map_err(|_| bad())
+    }
+
+    /// Returns the host, without brackets.
+    pub fn host(&self) -> &str {
+        self.0.host()
+    }
+
+    /// Returns the TCP port.
+    pub const fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    /// Returns the same host with another port.
+    ///
+    /// # Errors
+    /// [`TokenError`] for port 0.
+    pub(crate) fn with_port(&self, port: u16) -> Result<ServerAddress, TokenError> {
+        let host = self.host();
+        match host.contains(':') {
+            true => ServerAddress::parse(&format!("[{host}]:{port}")),
+            false => ServerAddress::parse(&format!("{host}:{port}")),
+        }
+    }
+}
+
+impl std::fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port() {
+            HTTPS_PORT if !self.host().contains(':') => write!(f, "{SCHEME}{}", self.host()),
+            _ => write!(f, "{SCHEME}{}", self.0),
+        }
+    }
+}
+
+/// Returns the first configuration of a server at `url`.
+pub(crate) fn template(url: &ServerUrl) -> String {
+    format!(
+        "\
+# linecamp-server. `linecamp-server config check FILE` says whether a changed file would do.
+
+# Where operators reach the server.
+server_url = \"{url}\"
+
+# Where sites reach it (UDP), as join tokens say. Default: the host above, and the port of `quic`.
+#link_addresses = [\"{host}:{port}\"]
+
+# Where to listen: TCP for operators, UDP for sites. The flags --https and --quic win.
+#https = \"[::]:{port}\"
+#quic = \"[::]:{port}\"
+
+# The life of a site's certificate, 1m to 10y; a site renews at two thirds of it.
+#certificate_life = \"30d\"
+
+# The most silence of a site before its session is over, 10s to 1h. Sites on ordinary links ask for 45s.
+#idle_timeout_max = \"180s\"
+
+# error, warn, info, debug or trace; also by part, as in \"info,linecamp_server=debug\".
+#log = \"{LOG_DEFAULT}\"
+",
+        host = match url.host().contains(':') {
+            true => format!("[{}]", url.host()),
+            false => url.host().to_owned(),
+        },
+        port = url.port(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: &str) -> Result<Config, ServerError> {
+        let file = toml::from_str(text).expect("the test's TOML reads");
+        Config::resolve(Layout::new("/d"), file, Overrides::default(), "server.toml")
+    }
+
+    #[test]
+    fn the_first_configuration_is_complete_and_names_the_defaults() {
+        let url = ServerUrl::parse("https://camp.example:8443").unwrap();
+        let text = template(&url);
+        let written = resolve(&text).unwrap();
+        let is_key = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase());
+        let uncommented = text
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(is_key).unwrap_or(line));
+        let shown = resolve(&uncommented.collect::<Vec<_>>().join("\n")).unwrap();
+        assert_eq!(written.link_addresses, []);
+        assert_eq!(
+            shown.link_addresses,
+            [ServerAddress::parse("camp.example:8443").unwrap()]
+        );
+        let rest = |config: &Config| {
+            (
+                config.https,
+                config.quic,
+                config.certificate_life,
+                config.link,
+                config.log.clone(),
+            )
+        };
+        assert_eq!(rest(&written), rest(&shown));
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_place_key_and_range() {
+        let check = |line: &str, expected: &str| {
+            let text = format!("server_url = \"https://h\"\n{line}");
+            assert_eq!(resolve(&text).unwrap_err().to_string(), expected);
+        };
+        check(
+            "certificate_life = \"59s\"",
+            "server.toml: certificate_life is 59s; it may be from 1m to 3660d",
+        );
+        check(
+            "https = \"8443\"",
+            "server.toml: https is `8443`; write ADDRESS:PORT, as in 0.0.0.0:8443 or [::]:8443",
+        );
+        check(
+            "link_addresses = [\"h:1\", \"h\"]",
+            "server.toml: link_addresses cannot be used: `h` is not a server address; write HOST:PORT, or [IPV6]:PORT",
+        );
+        assert!(resolve("").unwrap_err().to_string().contains("server_url is missing"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_file_line_and_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.toml");
+        std::fs::write(&path, "server_url = \"https://h\"\ncertifcate_life = \"1d\"\n").unwrap();
+        let error = ConfigFile::read(&path).unwrap_err();
+        let text = error.to_string();
+        assert!(error.blames_input());
+        for part in ["server.toml", "line 2", "certifcate_life"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_url_is_https_with_a_host() {
+        let check = |text: &str, expected: Option<&str>| {
+            let found = ServerUrl::parse(text).ok().map(|url| url.to_string());
+            assert_eq!(found.as_deref(), expected, "{text}");
+        };
+        check("https://camp.example:8443/", Some("https://camp.example:8443"));
+        check("https://camp.example", Some("https://camp.example"));
+        check("https://[::1]:8443", Some("https://[::1]:8443"));
+        check("https://[::1]", Some("https://[::1]:443"));
+        for bad in [
+            "http://h:1",
+            "https://",
+            "https://h:0",
+            "https://h:1/path",
+            "https://u@h:1",
+            "h:1",
+        ] {
+            check(bad, None);
+        }
+    }
+}

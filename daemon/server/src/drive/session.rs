@@ -1,0 +1,195 @@
+//! One session, in one task: frames in, frames out, and how it ended.
+//!
+//! The task reads and writes at the same time, so that neither side can make the other wait for ever with both
+//! windows full. A newcomer may say one small thing; until the loop has answered it, the next frame must be small
+//! too. Ten thousand of these tasks sit idle, so they hold no buffer between frames.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
+use linecamp_model::{FromServer, FromSite, Refusal, RefusalCode, SessionId, SiteId};
+use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
+use linecamp_transport::{Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};
+use tokio::sync::{Notify, mpsc};
+use tracing::Instrument as _;
+
+use crate::error::describe;
+
+/// Frames that wait for one session. The machine keeps one spec under way and answers what it is sent, so only a peer
+/// that asks and does not read gets here; it is closed as busy. Two dozen waiting frames are small ones: of the large
+/// kind, a spec, there is never more than one.
+const OUTGOING_FRAMES_MAX: usize = 24;
+
+/// Messages of all sessions that wait for the loop. Past it sessions stop reading. The loop takes all of them at each
+/// turn, so more would only hold more memory: each may have a megabyte.
+pub(crate) const SESSION_NOTES_MAX: usize = 128;
+
+/// What sessions tell the loop.
+pub(crate) type SessionNotes = mpsc::Sender<(SessionId, SessionNote)>;
+
+/// What a session tells the loop: first that it opened, last that it closed.
+#[derive(Debug)]
+pub(crate) enum SessionNote {
+    /// The handshake is done.
+    Opened {
+        /// Who it is.
+        peer: Peer,
+        /// Where it is.
+        address: SocketAddr,
+        /// How to answer.
+        handle: SessionHandle,
+    },
+    /// A message arrived.
+    Received(FromSite),
+    /// The peer moved to another address.
+    Moved(SocketAddr),
+    /// It is over.
+    Closed(SessionEnd),
+}
+
+/// The loop's end of a session.
+#[derive(Debug)]
+pub(crate) struct SessionHandle {
+    outgoing: mpsc::Sender<Vec<u8>>,
+    closer: SessionCloser,
+}
+
+impl SessionHandle {
+    /// Queues a message. A peer that does not read what it asked for costs its session.
+    pub(crate) fn send(&self, message: &FromServer) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.outgoing.try_send(encode_from_server(message)) {
+            tracing::debug!(remote = %self.closer.remote_address(), "the peer does not read what it asks for");
+            let text = "more answers wait than this site reads";
+            self.hang_up(&Refusal::new(RefusalCode::Busy, text));
+        }
+    }
+
+    /// Closes the session and says why. What waits for it is dropped.
+    pub(crate) fn hang_up(&self, refusal: &Refusal) {
+        close(&self.closer, refusal);
+    }
+}
+
+/// Numbers the sessions of one server process, upwards.
+pub(crate) type SessionCounter = Arc<AtomicU64>;
+
+/// Shakes hands with a newcomer and serves it to its end.
+pub(crate) async fn serve(incoming: Incoming, counter: SessionCounter, notes: SessionNotes) {
+    let remote = incoming.remote_address();
+    match incoming.establish().await {
+        Ok((peer, session)) => {
+            let id = SessionId(counter.fetch_add(1, Ordering::Relaxed) + 1);
+            let site = SiteId::of_key(&peer.fingerprint);
+            let span = tracing::debug_span!("session", session = %id, %site);
+            converse(id, peer, session, notes).instrument(span).await;
+        }
+        Err(error) => tracing::debug!(%remote, error = describe(&error), "no session"),
+    }
+}
+
+async fn converse(id: SessionId, peer: Peer, session: Session, notes: SessionNotes) {
+    let address = session.remote_address();
+    let (outgoing, queue) = mpsc::channel(OUTGOING_FRAMES_MAX);
+    let closer = session.closer();
+    tracing::debug!(remote = %address, credential = ?peer.credential, "session opened");
+    let opened = SessionNote::Opened {
+        peer,
+        address,
+        handle: SessionHandle {
+            outgoing,
+            closer: closer.clone(),
+        },
+    };
+    if notes.send((id, opened)).await.is_err() {
+        return;
+    }
+    let admitted = Notify::new();
+    let (sender, receiver) = session.split();
+    let reader = Reader {
+        id,
+        address,
+        receiver,
+        closer,
+        notes: &notes,
+    };
+    let end = tokio::select! {
+        biased;
+        end = reader.run(&admitted) => end,
+        end = write(sender, queue, &admitted) => end,
+    };
+    tracing::debug!(%end, "session closed");
+    // The loop may be over before its sessions.
+    drop(notes.send((id, SessionNote::Closed(end))).await);
+}
+
+struct Reader<'a> {
+    id: SessionId,
+    address: SocketAddr,
+    receiver: SessionReceiver,
+    closer: SessionCloser,
+    notes: &'a SessionNotes,
+}
+
+impl Reader<'_> {
+    async fn run(mut self, admitted: &Notify) -> SessionEnd {
+        let mut bytes_max = FIRST_FRAME_BYTES_MAX;
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = admitted.notified(), if bytes_max == FIRST_FRAME_BYTES_MAX => {
+                    bytes_max = FRAME_BYTES_MAX;
+                    continue;
+                }
+                received = self.receiver.recv(bytes_max) => received,
+            };
+            let message = match received {
+                Ok(payload) => decode_from_site(&payload).map_err(|error| describe(&error)),
+                Err(SessionEnd::BadFrame(error)) => Err(error.to_string()),
+                Err(end) => return end,
+            };
+            let notes = match message {
+                Ok(message) => self.note_move().into_iter().chain([SessionNote::Received(message)]),
+                Err(problem) => return self.refuse(&problem),
+            };
+            for note in notes {
+                if self.notes.send((self.id, note)).await.is_err() {
+                    return SessionEnd::ClosedHere;
+                }
+            }
+        }
+    }
+
+    /// Looks where the peer is. With every message is often enough: a site speaks up when something matters.
+    fn note_move(&mut self) -> Option<SessionNote> {
+        let address = self.closer.remote_address();
+        let before = std::mem::replace(&mut self.address, address);
+        (before != address).then_some(SessionNote::Moved(address))
+    }
+
+    /// Closes the session of a peer that does not speak the protocol.
+    fn refuse(&self, problem: &str) -> SessionEnd {
+        tracing::debug!(remote = %self.closer.remote_address(), problem, "bytes that are no message");
+        close(&self.closer, &Refusal::new(RefusalCode::Protocol, problem));
+        SessionEnd::ClosedHere
+    }
+}
+
+/// Writes what is queued. The first answer admits the peer: larger frames from then on.
+async fn write(mut sender: SessionSender, mut queue: mpsc::Receiver<Vec<u8>>, admitted: &Notify) -> SessionEnd {
+    let mut is_admitted = false;
+    while let Some(payload) = queue.recv().await {
+        if !std::mem::replace(&mut is_admitted, true) {
+            admitted.notify_one();
+        }
+        if let Err(end) = sender.send(&payload).await {
+            return end;
+        }
+    }
+    SessionEnd::ClosedHere
+}
+
+fn close(closer: &SessionCloser, refusal: &Refusal) {
+    closer.close(refusal_code_number(refusal.code), &encode_refusal(refusal));
+}

@@ -1,0 +1,155 @@
+//! The store: records in at the start, writes out, answers back.
+//!
+//! A write that the store refuses at the door is a failed write like any other. It is kept here until the machine
+//! has been asked for everything that it wanted before it can have heard of the failure.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use linecamp_core::StoreFault;
+use linecamp_model::{FleetChange, WriteId};
+use linecamp_proto::record::{fleet_change, fleet_record};
+use linecamp_store::{Answer, Change, FaultKind, Kind, OnDamage, Store};
+use tokio::sync::mpsc;
+
+use crate::error::ServerError;
+
+/// Answers of the store on their way to the loop. Not bounded by itself: there are never more than writes that the
+/// store has taken, and it bounds those.
+pub(crate) type Answers = mpsc::UnboundedReceiver<Answer>;
+
+/// An open store and what was in it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) records: Vec<FleetChange>,
+    pub(crate) answers: Answers,
+}
+
+/// Opens the database at `path`, which must exist. A damaged one is refused: nobody else has what is in it.
+pub(crate) fn open(path: &Path) -> Result<Opened, ServerError> {
+    if !path.exists() {
+        return Err(ServerError::DatabaseMissing { path: path.to_owned() });
+    }
+    open_or_create(path)
+}
+
+/// Makes `changes` durable in the database at `path`, with nobody else around. It is created if it is not there.
+pub(crate) fn write_once(path: &Path, changes: &[FleetChange]) -> Result<(), ServerError> {
+    let mut opened = open_or_create(path)?;
+    opened.store.submit(1, rows(changes)).map_err(ServerError::Write)?;
+    opened.store.close();
+    match opened.answers.try_recv() {
+        Ok(answer) => answer.result.map_err(ServerError::Write),
+        Err(_) => Err(ServerError::LoopEnded),
+    }
+}
+
+fn open_or_create(path: &Path) -> Result<Opened, ServerError> {
+    let (sender, answers) = mpsc::unbounded_channel();
+    let opened = Store::open(path, Kind::Fleet, OnDamage::Refuse, move |answer| {
+        // Nobody waits any more once the loop is over.
+        drop(sender.send(answer));
+    })?;
+    let records = opened
+        .documents
+        .iter()
+        .map(|(key, body)| fleet_record(key, body))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| ServerError::Record {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(Opened {
+        store: opened.store,
+        records,
+        answers,
+    })
+}
+
+fn rows(changes: &[FleetChange]) -> Vec<Change> {
+    let row = |change| {
+        let (key, body) = fleet_change(change);
+        Change { key, body }
+    };
+    changes.iter().map(row).collect()
+}
+
+/// Carries the machine's writes to the store.
+#[derive(Debug)]
+pub(crate) struct StoreDriver {
+    store: Store,
+    refused: VecDeque<(WriteId, StoreFault)>,
+    in_flight: usize,
+    is_failing: bool,
+}
+
+impl StoreDriver {
+    pub(crate) const fn new(store: Store) -> Self {
+        Self {
+            store,
+            refused: VecDeque::new(),
+            in_flight: 0,
+            is_failing: false,
+        }
+    }
+
+    /// Hands a write over.
+    pub(crate) fn persist(&mut self, write: WriteId, changes: &[FleetChange]) {
+        match self.store.submit(write.0, rows(changes)) {
+            Ok(()) => self.in_flight += 1,
+            Err(fault) => {
+                let fault = self.judge(&fault);
+                self.refused.push_back((write, fault));
+            }
+        }
+    }
+
+    /// Lets the store go on after `write` was undone.
+    pub(crate) fn resume(&self, write: WriteId) {
+        self.store.resume(write.0);
+    }
+
+    /// Returns the next write that was refused at the door. To be asked for once the machine has no more outputs.
+    pub(crate) fn take_refused(&mut self) -> Option<(WriteId, StoreFault)> {
+        self.refused.pop_front()
+    }
+
+    /// Reads an answer of the store.
+    pub(crate) fn settle(&mut self, answer: Answer) -> (WriteId, Result<(), StoreFault>) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let result = match answer.result {
+            Ok(()) => {
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!("the store commits again");
+                }
+                Ok(())
+            }
+            Err(fault) => Err(self.judge(&fault)),
+        };
+        (WriteId(answer.write), result)
+    }
+
+    /// Whether every write was answered.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.in_flight == 0
+    }
+
+    /// Commits what waits and closes the database. Blocks.
+    pub(crate) fn close(self) {
+        self.store.close();
+    }
+
+    /// Says once, until a commit succeeds, that the store fails; one cause fails thousands of writes.
+    fn judge(&mut self, fault: &linecamp_store::StoreFault) -> StoreFault {
+        if !std::mem::replace(&mut self.is_failing, true) {
+            tracing::warn!(fault = %fault, "the store does not commit; changes are refused until it does");
+        }
+        match fault.kind {
+            FaultKind::DiskFull => StoreFault::DiskFull,
+            FaultKind::ReadOnly | FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => {
+                StoreFault::Failed
+            }
+        }
+    }
+}

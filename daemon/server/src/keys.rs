@@ -1,0 +1,80 @@
+//! API keys, while the server is stopped: whoever may work on its directory is its operator.
+
+use linecamp_model::{ApiKey, FleetChange, Name, SecretHash, WallTime};
+use linecamp_transport::{SystemClock, WallClock as _};
+
+use crate::drive::store;
+use crate::error::ServerError;
+use crate::layout::Layout;
+use crate::secret::ApiKeyText;
+
+/// An API key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    /// Its name.
+    pub name: Name,
+    /// When it was made.
+    pub created_at: WallTime,
+}
+
+/// Makes an API key.
+///
+/// # Errors
+/// [`ServerError::KeyExists`] if there is one of that name; the others say what failed.
+pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError> {
+    let _lock = layout.lock()?;
+    if held_keys(layout)?.iter().any(|(_, key)| key.name == name) {
+        return Err(ServerError::KeyExists { name });
+    }
+    let text = ApiKeyText::draw()?;
+    let key = ApiKey {
+        name,
+        created_at: SystemClock.now(),
+    };
+    store::write_once(&layout.database(), &[FleetChange::ApiKey(text.hash(), Some(key))])?;
+    Ok(text)
+}
+
+/// Takes an API key away: who shows it is refused from the next start on.
+///
+/// # Errors
+/// [`ServerError::KeyUnknown`] if there is none of that name; the others say what failed.
+pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
+    let _lock = layout.lock()?;
+    let meant: Vec<_> = held_keys(layout)?
+        .into_iter()
+        .filter(|(_, key)| key.name == name)
+        .map(|(hash, _)| FleetChange::ApiKey(hash, None))
+        .collect();
+    if meant.is_empty() {
+        return Err(ServerError::KeyUnknown { name });
+    }
+    store::write_once(&layout.database(), &meant)
+}
+
+/// Returns the API keys, the oldest first.
+///
+/// # Errors
+/// [`ServerError`].
+pub fn keys(layout: &Layout) -> Result<Vec<KeyView>, ServerError> {
+    let _lock = layout.lock()?;
+    let mut keys: Vec<_> = held_keys(layout)?
+        .into_iter()
+        .map(|(_, key)| KeyView {
+            name: key.name,
+            created_at: key.created_at,
+        })
+        .collect();
+    keys.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
+    Ok(keys)
+}
+
+fn held_keys(layout: &Layout) -> Result<Vec<(SecretHash, ApiKey)>, ServerError> {
+    let opened = store::open(&layout.database())?;
+    opened.store.close();
+    let keys = opened.records.into_iter().filter_map(|record| match record {
+        FleetChange::ApiKey(hash, Some(key)) => Some((hash, key)),
+        _ => None,
+    });
+    Ok(keys.collect())
+}

@@ -1,0 +1,145 @@
+//! What became durable, for whoever waits for events and for the log.
+//!
+//! The machine's state runs ahead of the disk. Events are shown, and the joins and removals of sites are logged, once
+//! the write that holds them is durable and not before: a write that fails never happened.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{DocumentKey, FleetChange, SiteId, SpecBody, WriteId};
+use tokio::sync::watch;
+
+/// Writes under way that hold news, and the newest event that is durable.
+#[derive(Debug)]
+pub(crate) struct News {
+    staged: BTreeMap<WriteId, Staged>,
+    newest: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Staged {
+    newest: Option<u64>,
+    turns: Vec<Turn>,
+}
+
+/// What an operator would mention.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Joined { site: SiteId, name: String },
+    Removed { site: SiteId },
+}
+
+impl News {
+    /// Starts where the newest durable event is `newest`.
+    pub(crate) fn new(newest: u64) -> Self {
+        Self {
+            staged: BTreeMap::new(),
+            newest: watch::Sender::new(newest),
+        }
+    }
+
+    /// Returns where the number of the newest durable event can be watched.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Looks at a write that goes to the store.
+    pub(crate) fn note(&mut self, write: WriteId, changes: &[FleetChange]) {
+        let newest = changes.iter().filter_map(|change| match change {
+            FleetChange::Event(seq, Some(_)) => Some(*seq),
+            _ => None,
+        });
+        let staged = Staged {
+            newest: newest.max(),
+            turns: changes.iter().filter_map(|change| turn(change, changes)).collect(),
+        };
+        if staged.newest.is_some() || !staged.turns.is_empty() {
+            self.staged.insert(write, staged);
+        }
+    }
+
+    /// Tells what was in a write that is durable.
+    pub(crate) fn tell(&mut self, write: WriteId) {
+        let Some(staged) = self.staged.remove(&write) else {
+            return;
+        };
+        for turn in staged.turns {
+            match turn {
+                Turn::Joined { site, name } => tracing::info!(%site, name, "site joined"),
+                Turn::Removed { site } => tracing::info!(%site, "site removed"),
+            }
+        }
+        self.newest.send_if_modified(|newest| match staged.newest {
+            Some(seq) if *newest < seq => {
+                *newest = seq;
+                true
+            }
+            Some(_) | None => false,
+        });
+    }
+
+    /// Forgets a write that failed, and all later ones: they are undone with it.
+    pub(crate) fn forget(&mut self, write: WriteId) {
+        self.staged.split_off(&write);
+    }
+}
+
+fn turn(change: &FleetChange, all: &[FleetChange]) -> Option<Turn> {
+    match change {
+        FleetChange::TokenUse(_, site, Some(_)) => Some(Turn::Joined {
+            site: *site,
+            name: name_in(all, *site),
+        }),
+        FleetChange::Departed(fingerprint, Some(_)) => Some(Turn::Removed {
+            site: SiteId::of_key(fingerprint),
+        }),
+        _ => None,
+    }
+}
+
+fn name_in(changes: &[FleetChange], site: SiteId) -> String {
+    let name = changes.iter().find_map(|change| match change {
+        FleetChange::Spec(of, DocumentKey::Site, Some(document)) if *of == site => match &document.body {
+            Some(SpecBody::Site(spec)) => Some(spec.name.to_string()),
+            Some(SpecBody::Host(_)) | None => None,
+        },
+        _ => None,
+    });
+    name.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_model::{Event, EventKind, Text, WallTime};
+
+    use super::*;
+
+    fn event(seq: u64) -> Vec<FleetChange> {
+        let event = Event {
+            at: WallTime::EPOCH,
+            kind: EventKind::Edited,
+            site: None,
+            text: Text::default(),
+        };
+        vec![FleetChange::Event(seq, Some(event))]
+    }
+
+    #[test]
+    fn an_event_is_told_when_it_is_durable_and_never_if_it_failed() {
+        let mut news = News::new(6);
+        let watch = news.watch();
+        news.note(WriteId(1), &event(7));
+        news.note(WriteId(2), &event(8));
+        news.note(WriteId(3), &event(9));
+        assert_eq!(*watch.borrow(), 6);
+        news.tell(WriteId(1));
+        assert_eq!(*watch.borrow(), 7);
+        news.forget(WriteId(2));
+        news.tell(WriteId(2));
+        news.tell(WriteId(3));
+        assert_eq!(*watch.borrow(), 7);
+        news.note(WriteId(4), &event(8));
+        news.tell(WriteId(4));
+        assert_eq!(*watch.borrow(), 8);
+        assert!(news.staged.is_empty());
+    }
+}

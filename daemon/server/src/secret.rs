@@ -1,0 +1,80 @@
+//! Secrets, drawn from the operating system.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+
+use data_encoding::BASE64URL_NOPAD;
+use linecamp_model::SecretHash;
+
+use crate::error::ServerError;
+
+const SOURCE: &str = "/dev/urandom";
+const PREFIX: &str = "lck_";
+const KEY_BYTES: usize = 32;
+
+/// Returns random bytes that nobody can guess.
+///
+/// # Errors
+/// [`ServerError::Random`] if the system has none.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], ServerError> {
+    let mut bytes = [0; N];
+    File::open(SOURCE)
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .map_err(|source| ServerError::Random { path: SOURCE, source })?;
+    Ok(bytes)
+}
+
+/// An API key: who shows it is an operator. The server keeps its hash only. `Debug` hides it.
+///
+/// Its text is `lck_` and 43 characters of base64url.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKeyText([u8; KEY_BYTES]);
+
+impl ApiKeyText {
+    /// Draws a new one.
+    ///
+    /// # Errors
+    /// [`ServerError::Random`].
+    pub(crate) fn draw() -> Result<Self, ServerError> {
+        random().map(Self)
+    }
+
+    /// Parses `lck_…`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = BASE64URL_NOPAD.decode(text.strip_prefix(PREFIX)?.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// Returns the text that lets whoever reads it in.
+    pub fn reveal(&self) -> String {
+        format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&self.0))
+    }
+
+    /// Returns what the server keeps of it.
+    pub fn hash(&self) -> SecretHash {
+        SecretHash::of(&self.0)
+    }
+}
+
+impl fmt::Debug for ApiKeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_its_text_and_shows_in_no_log() {
+        let key = ApiKeyText::draw().unwrap();
+        assert_ne!(key, ApiKeyText::draw().unwrap());
+        assert_eq!(ApiKeyText::parse(&key.reveal()), Some(key.clone()));
+        assert!(!format!("{key:?}").contains(&key.reveal()[4..]));
+        for bad in ["", "lck_", "lct_", &key.reveal()[1..], &format!("{}A", key.reveal())] {
+            assert_eq!(ApiKeyText::parse(bad), None, "{bad}");
+        }
+    }
+}

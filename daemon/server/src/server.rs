@@ -1,0 +1,237 @@
+//! The loop: everything that can happen to the server, one thing at a time.
+//!
+//! An event goes to the machine, and whatever the machine asks for is carried out before the next event. Nothing in
+//! here waits except the loop itself: to carry out is to put something on a queue. Answers of the store come first,
+//! so that what is durable is known before anything new is decided; sessions come last, because they are many and
+//! strangers among them. No queue can starve another: each is bounded, and while the loop runs on their thread nobody
+//! can fill it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput, StoreFault};
+use linecamp_model::{CommandId, Instant, Now, SessionId, WriteId};
+use linecamp_store::Answer;
+use linecamp_transport::{SystemClock, WallClock as _};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::drive::link::LinkDriver;
+use crate::drive::session::SessionNote;
+use crate::drive::store::{Answers, StoreDriver};
+use crate::news::News;
+
+/// Requests of operators that wait for the loop. Past it they wait at their connections, which are bounded as well.
+pub(crate) const REQUESTS_MAX: usize = 64;
+
+/// How long a stopping server waits for the store's last answers. Past it they are given up: the writes may still
+/// become durable, and nobody was told that they did.
+const LAST_ANSWERS_LIMIT: Duration = Duration::from_secs(2);
+
+/// Everything that can happen to the server.
+#[derive(Debug)]
+enum Event {
+    /// Whoever runs the server wants it to stop.
+    Stop,
+    /// The time that the machine waited for has come.
+    Timeout,
+    /// The store answered a write.
+    Stored(Answer),
+    /// An operator asks.
+    Request(Request),
+    /// Something happened to a session.
+    Session(SessionId, SessionNote),
+}
+
+/// A look at the fleet. It sends its answer itself, and cannot change anything.
+pub(crate) type Look = Box<dyn FnOnce(&Fleet, Now) + Send>;
+
+/// What an operator asks of the loop.
+pub(crate) enum Request {
+    /// To change something. The answer follows when the change is durable.
+    Command(FleetCommand, oneshot::Sender<Result<(), FleetCommandError>>),
+    /// To look at something.
+    Query(Look),
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Command(command, _) => f.debug_tuple("Command").field(command).finish(),
+            Self::Query(_) => f.write_str("Query"),
+        }
+    }
+}
+
+/// Both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(tokio::time::Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Now {
+        Now {
+            instant: Instant::after_origin(self.0.elapsed()),
+            wall: SystemClock.now(),
+        }
+    }
+
+    async fn reach(self, deadline: Option<Instant>) {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(self.0 + deadline.since_origin()).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Where events come from.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) answers: Answers,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) sessions: mpsc::Receiver<(SessionId, SessionNote)>,
+}
+
+/// The machine, its drivers, and who waits for it.
+#[derive(Debug)]
+pub(crate) struct ServerLoop {
+    pub(crate) fleet: Fleet,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: Inbox,
+    pub(crate) store: StoreDriver,
+    pub(crate) link: LinkDriver,
+    pub(crate) news: News,
+    pub(crate) desk: Desk,
+}
+
+/// Operators who wait for their changes to be durable. As many as there are requests under way.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    last: CommandId,
+    waiting: HashMap<CommandId, oneshot::Sender<Result<(), FleetCommandError>>>,
+}
+
+impl ServerLoop {
+    /// Runs until told to stop; then every session has been told so, and the store has answered or is late.
+    pub(crate) async fn run(mut self) -> StoreDriver {
+        self.perform_outputs();
+        loop {
+            let deadline = self.fleet.next_deadline().map(|(deadline, _)| deadline);
+            let event = tokio::select! {
+                biased;
+                () = stopped(&mut self.inbox.stop) => Event::Stop,
+                () = self.clock.reach(deadline) => Event::Timeout,
+                Some(answer) = self.inbox.answers.recv() => Event::Stored(answer),
+                Some(request) = self.inbox.requests.recv() => Event::Request(request),
+                Some((id, note)) = self.inbox.sessions.recv() => Event::Session(id, note),
+            };
+            let is_stop = matches!(event, Event::Stop);
+            self.handle_event(event);
+            self.perform_outputs();
+            if is_stop {
+                return self.drain().await;
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        let now = self.clock.now();
+        match event {
+            Event::Stop => {
+                tracing::info!("server stopping");
+                self.fleet.handle_stop(now);
+            }
+            Event::Timeout => self.fleet.handle_timeout(now),
+            Event::Stored(answer) => match self.store.settle(answer) {
+                (write, Ok(())) => {
+                    self.news.tell(write);
+                    self.fleet.handle_persisted(write, now);
+                }
+                (write, Err(fault)) => self.undo(write, fault, now),
+            },
+            Event::Request(Request::Command(command, reply)) => {
+                let id = self.desk.take(reply);
+                self.fleet.handle_command(id, command, now);
+            }
+            Event::Request(Request::Query(read)) => read(&self.fleet, now),
+            Event::Session(id, note) => {
+                let event = self.link.note(id, note);
+                self.fleet.handle_session(id, event, now);
+            }
+        }
+    }
+
+    /// Carries out what the machine asks for, until it asks for nothing.
+    fn perform_outputs(&mut self) {
+        loop {
+            while let Some(output) = self.fleet.poll_output() {
+                self.perform(output);
+            }
+            let Some((write, fault)) = self.store.take_refused() else {
+                return;
+            };
+            self.undo(write, fault, self.clock.now());
+        }
+    }
+
+    fn perform(&mut self, output: FleetOutput) {
+        match output {
+            FleetOutput::Send { session, message } => self.link.send(session, &message),
+            FleetOutput::Issue { session, request } => self.link.issue(session, request),
+            FleetOutput::Hangup { session, refusal } => self.link.hang_up(session, &refusal),
+            FleetOutput::Persist { write, changes } => {
+                self.news.note(write, &changes);
+                self.store.persist(write, &changes);
+            }
+            FleetOutput::ResumeStore(write) => self.store.resume(write),
+            FleetOutput::Reply { command, result } => self.desk.reply(command, result),
+        }
+    }
+
+    fn undo(&mut self, write: WriteId, fault: StoreFault, now: Now) {
+        self.news.forget(write);
+        self.fleet.handle_persist_failed(write, fault, now);
+    }
+
+    /// Waits for what the store has been given. Requests that nobody has looked at are dropped, which tells them.
+    async fn drain(mut self) -> StoreDriver {
+        self.inbox.requests.close();
+        while self.inbox.requests.try_recv().is_ok() {}
+        let all = async {
+            while !self.store.is_idle() {
+                let Some(answer) = self.inbox.answers.recv().await else {
+                    return;
+                };
+                self.handle_event(Event::Stored(answer));
+                self.perform_outputs();
+            }
+        };
+        if tokio::time::timeout(LAST_ANSWERS_LIMIT, all).await.is_err() {
+            tracing::warn!("the store has not answered in time; its last writes may or may not be durable");
+        }
+        self.store
+    }
+}
+
+impl Desk {
+    fn take(&mut self, reply: oneshot::Sender<Result<(), FleetCommandError>>) -> CommandId {
+        self.last = self.last.next();
+        self.waiting.insert(self.last, reply);
+        self.last
+    }
+
+    fn reply(&mut self, command: CommandId, result: Result<(), FleetCommandError>) {
+        if let Some(reply) = self.waiting.remove(&command) {
+            // An operator who went away learns nothing more.
+            drop(reply.send(result));
+        }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Whoever could say so and is gone wants it to stop as well.
+    drop(stop.wait_for(|is_stopping| *is_stopping).await);
+}

@@ -1,0 +1,235 @@
+//! A running server: how it starts, and how it ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use linecamp_core::{Fleet, FleetConfig, Rng, SavedFleet};
+use linecamp_model::Pin;
+use linecamp_proto::VERSIONS;
+use linecamp_store::DirectoryLock;
+use linecamp_transport::{Authority, Listener, Outside, SystemClock, TlsListener};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::api::{self, Api};
+use crate::config::Config;
+use crate::drive::link::LinkDriver;
+use crate::drive::session::SESSION_NOTES_MAX;
+use crate::drive::store::StoreDriver;
+use crate::drive::{https, link, store};
+use crate::error::ServerError;
+use crate::layout::Layout;
+use crate::news::News;
+use crate::secret;
+use crate::server::{Clock, Desk, Inbox, REQUESTS_MAX, ServerLoop};
+
+/// Time for sites to acknowledge that they were told to come back later. Who has not by then finds out by himself.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+
+/// A running server. Dropping it ends it without a farewell, as a crash would; [`Server::stop`] is the other way.
+#[derive(Debug)]
+pub struct Server {
+    https: SocketAddr,
+    quic: SocketAddr,
+    pin: Pin,
+    stop: watch::Sender<bool>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server on the calling runtime and returns once it listens.
+    ///
+    /// # Errors
+    /// [`ServerError`]; nothing is left running then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn start(config: Config) -> Result<Self, ServerError> {
+        let lock = config.layout.lock()?;
+        let authority = Arc::new(Authority::load(&config.layout.ca())?);
+        let pin = authority.pin();
+        let opened = store::open(&config.layout.database())?;
+        let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Outside::default())?;
+        let tls = TlsListener::bind(config.https, Arc::clone(&authority), Arc::new(SystemClock)).await?;
+        let (https, quic) = (tls.local_addr(), listener.local_addr());
+        let link_addresses = match config.link_addresses.is_empty() {
+            true => vec![
+                config
+                    .server_url
+                    .with_port(quic.port())
+                    .map_err(ServerError::LinkAddress)?,
+            ],
+            false => config.link_addresses.clone(),
+        };
+
+        let clock = Clock::start();
+        let fleet_config = FleetConfig {
+            versions: VERSIONS,
+            certificate_life: config.certificate_life,
+        };
+        let saved = SavedFleet {
+            records: opened.records,
+        };
+        let rng = Rng::new(u64::from_ne_bytes(secret::random()?));
+        let fleet = Fleet::new(fleet_config, saved, rng, clock.now());
+        let news = News::new(fleet.last_event());
+        let (stop, stopping) = watch::channel(false);
+        let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
+        let api = Api::new(
+            request_sender,
+            news.watch(),
+            api::About {
+                pin,
+                link_addresses,
+                server_url: config.server_url,
+                started: clock,
+            },
+        );
+        let server_loop = ServerLoop {
+            fleet,
+            clock,
+            inbox: Inbox {
+                stop: stopping,
+                answers: opened.answers,
+                requests,
+                sessions,
+            },
+            store: StoreDriver::new(opened.store),
+            link: LinkDriver::new(authority),
+            news,
+            desk: Desk::default(),
+        };
+        let listener = Arc::new(listener);
+        let (api_stop, api_stopping) = watch::channel(false);
+        let parts = Parts {
+            accepting: Task::spawn(link::accept(Arc::clone(&listener), note_sender)),
+            serving: Task::spawn(https::serve(tls, api::router(api), api_stopping)),
+            server_loop,
+            listener,
+            api_stop,
+            layout: config.layout,
+            lock,
+        };
+        tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
+        Ok(Self {
+            https,
+            quic,
+            pin,
+            stop,
+            running: Some(tokio::spawn(parts.run())),
+        })
+    }
+
+    /// Returns where it listens for operators.
+    pub const fn https_addr(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// Returns where it listens for sites.
+    pub const fn quic_addr(&self) -> SocketAddr {
+        self.quic
+    }
+
+    /// Returns whom to trust.
+    pub const fn pin(&self) -> Pin {
+        self.pin
+    }
+
+    /// Stops it: tells every site when to come back, answers what is under way, makes it durable. Takes a few seconds
+    /// at most, unless the disk takes longer.
+    ///
+    /// # Errors
+    /// [`ServerError::LoopEnded`] if it had ended by itself.
+    pub async fn stop(mut self) -> Result<(), ServerError> {
+        self.stop.send_replace(true);
+        self.ended().await
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// [`ServerError::LoopEnded`] if that was a defect.
+    pub async fn ended(&mut self) -> Result<(), ServerError> {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        let result = running.await.map_err(|_| ServerError::LoopEnded);
+        self.running = None;
+        result
+    }
+
+    /// Ends it without a farewell, and returns when its directory is free. Its ports are free a moment later.
+    pub async fn kill(mut self) {
+        if let Some(running) = self.running.take() {
+            running.abort();
+            drop(running.await);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.abort();
+        }
+    }
+}
+
+/// All that runs.
+struct Parts {
+    accepting: Task,
+    serving: Task,
+    server_loop: ServerLoop,
+    listener: Arc<Listener>,
+    api_stop: watch::Sender<bool>,
+    layout: Layout,
+    lock: DirectoryLock,
+}
+
+impl Parts {
+    async fn run(self) {
+        // What is bound last is dropped first: if this is cut short, the lock outlives the database.
+        let Self {
+            lock,
+            layout,
+            api_stop,
+            listener,
+            serving,
+            accepting,
+            server_loop,
+        } = self;
+        let store = server_loop.run().await;
+        link::close(&listener);
+        api_stop.send_replace(true);
+        tokio::join!(serving.ended(), async {
+            drop(tokio::time::timeout(FAREWELL_LIMIT, listener.wait_idle()).await);
+        });
+        drop(accepting);
+        // The thread that closes the database has to be waited for, and this one has others to serve.
+        drop(tokio::task::spawn_blocking(move || store.close()).await);
+        drop(lock);
+        tracing::info!(data = %layout.dir().display(), "server stopped");
+    }
+}
+
+/// A task that ends with whoever holds it.
+struct Task(JoinHandle<()>);
+
+impl Task {
+    fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(future))
+    }
+
+    async fn ended(mut self) {
+        // It ends by itself; a panic has been reported where it happened.
+        drop((&mut self.0).await);
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

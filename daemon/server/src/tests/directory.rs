@@ -1,0 +1,137 @@
+//! The directory: made once, worked on by one, refused when it is not whole.
+
+use std::fs;
+
+use linecamp_model::{Name, Pin};
+use linecamp_store::{Change, Kind, OnDamage, Store};
+
+use super::fixture::{Running, config};
+use crate::{
+    ApiKeyText, Layout, Overrides, Server, ServerError, ServerUrl, create_key, describe, init, keys, remove_key,
+};
+
+fn url() -> ServerUrl {
+    ServerUrl::parse("https://localhost:8443").unwrap()
+}
+
+fn made() -> (tempfile::TempDir, Layout) {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path().join("server"));
+    init(&layout, &url(), &["camp.example".to_owned()]).unwrap();
+    (dir, layout)
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+#[test]
+fn init_shows_key_and_pin_on_two_lines_and_refuses_to_do_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path().join("server"));
+    let made = init(&layout, &url(), &[]).unwrap();
+    let lines = made.report(&layout, &url());
+    let key = lines[0].strip_prefix("admin key: ").unwrap();
+    assert_eq!(ApiKeyText::parse(key), Some(made.admin_key));
+    let pin = lines[1].strip_prefix("pin: ").unwrap();
+    assert_eq!(Pin::parse(pin), Ok(made.pin));
+    let names = fs::read_to_string(layout.ca().join("names")).unwrap();
+    assert_eq!(names, "localhost\n127.0.0.1\n::1\n");
+
+    let again = init(&layout, &url(), &[]).unwrap_err();
+    assert!(matches!(again, ServerError::Initialised { .. }), "{again}");
+    assert!(again.blames_input() && again.to_string().contains("linecamp-server run --data"));
+
+    fs::remove_file(layout.config()).unwrap();
+    let half = init(&layout, &url(), &[]).unwrap_err();
+    assert!(matches!(half, ServerError::HalfInitialised { .. }), "{half}");
+}
+
+#[test]
+fn keys_come_and_go_while_the_server_is_stopped() {
+    let (_dir, layout) = made();
+    let shown = |layout: &Layout| {
+        let keys = keys(layout).unwrap();
+        keys.iter().map(|key| key.name.to_string()).collect::<Vec<_>>()
+    };
+    create_key(&layout, name("ci")).unwrap();
+    assert_eq!(shown(&layout), ["admin", "ci"]);
+    assert!(matches!(
+        create_key(&layout, name("ci")),
+        Err(ServerError::KeyExists { .. })
+    ));
+    remove_key(&layout, name("admin")).unwrap();
+    assert_eq!(shown(&layout), ["ci"]);
+    assert!(matches!(
+        remove_key(&layout, name("admin")),
+        Err(ServerError::KeyUnknown { .. })
+    ));
+}
+
+#[tokio::test]
+async fn one_process_works_on_a_directory() {
+    let running = Running::start().await;
+    let error = Server::start(config(&running.layout)).await.unwrap_err();
+    assert!(
+        !error.needs_operator() && !error.blames_input() && error.advice().is_some(),
+        "{error}"
+    );
+    assert!(keys(&running.layout).unwrap_err().to_string().contains("in use"));
+    running.server.stop().await.unwrap();
+    assert_eq!(keys(&running.layout).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named_with_how_to_find_who_has_it() {
+    let (first, (_dir, layout)) = (Running::start().await, made());
+    for is_quic in [true, false] {
+        let mut config = config(&layout);
+        match is_quic {
+            true => config.quic = first.server.quic_addr(),
+            false => config.https = first.server.https_addr(),
+        }
+        let taken = if is_quic { config.quic } else { config.https };
+        let error = Server::start(config).await.unwrap_err();
+        assert!(error.to_string().contains(&taken.to_string()), "{error}");
+        assert!(error.advice().unwrap().contains(&format!("sport = :{}", taken.port())));
+        assert!(!error.needs_operator() && !error.blames_input());
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_or_unreadable_needs_an_operator_and_is_named() {
+    let (dir, layout) = made();
+    let nothing = Layout::new(dir.path().join("nothing"));
+    let error = crate::Config::load(nothing, None, Overrides::default()).unwrap_err();
+    assert!(
+        error.blames_input() && error.to_string().contains("linecamp-server init"),
+        "{error}"
+    );
+
+    let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, drop).unwrap();
+    let change = Change {
+        key: b"token/zz".to_vec(),
+        body: Some(vec![1]),
+    };
+    opened.store.submit(1, vec![change]).unwrap();
+    opened.store.close();
+    let error = Server::start(config(&layout)).await.unwrap_err();
+    assert!(
+        error.needs_operator() && describe(&error).contains("token/zz"),
+        "{error}"
+    );
+
+    fs::remove_file(layout.database()).unwrap();
+    let error = Server::start(config(&layout)).await.unwrap_err();
+    assert!(
+        error.needs_operator() && error.to_string().contains("fleet.db"),
+        "{error}"
+    );
+
+    fs::remove_file(layout.ca().join("key.pem")).unwrap();
+    let error = Server::start(config(&layout)).await.unwrap_err();
+    assert!(
+        error.needs_operator() && error.to_string().contains("key.pem"),
+        "{error}"
+    );
+}

@@ -1,0 +1,248 @@
+//! A server with its directory, and what talks to it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use linecamp_model::limits::FRAME_BYTES_MAX;
+use linecamp_model::{
+    FromServer, FromSite, Generation, Hello, History, IdentityGrant, JoinRequest, JoinTarget, Name, Refusal, RunId,
+    Text, WallTime,
+};
+use linecamp_proto::{VERSIONS, decode_from_server, decode_refusal, encode_from_site};
+use linecamp_transport::{
+    ApiTrust, Dialer, LinkSettings, Outside, SessionEnd, SessionReceiver, SessionSender, SiteCredentials, SiteIdentity,
+    SiteKey, SystemClock, Trust, WallClock as _, connect,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::{ApiKeyText, Config, Layout, Overrides, Server, ServerUrl, init};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something that must happen soon.
+pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it happens before patience ends")
+}
+
+pub(super) struct Running {
+    pub(super) layout: Layout,
+    pub(super) key: ApiKeyText,
+    pub(super) server: Server,
+    dir: TempDir,
+}
+
+impl Running {
+    pub(super) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path().join("server"));
+        let url = ServerUrl::parse("https://localhost:8443").unwrap();
+        let made = init(&layout, &url, &[]).unwrap();
+        Self {
+            server: Server::start(config(&layout)).await.unwrap(),
+            key: made.admin_key,
+            layout,
+            dir,
+        }
+    }
+
+    /// Ends the server without a farewell, and starts it again.
+    pub(super) async fn crash(self) -> Self {
+        let Self {
+            layout,
+            key,
+            server,
+            dir,
+        } = self;
+        server.kill().await;
+        Self {
+            server: Server::start(config(&layout)).await.unwrap(),
+            layout,
+            key,
+            dir,
+        }
+    }
+
+    /// Asks the API with the admin key.
+    pub(super) async fn ask(&self, method: &str, target: &str, body: Option<Value>) -> (u16, Value) {
+        let authorization = format!("Bearer {}", self.key.reveal());
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        self.ask_as(Some(&authorization), method, target, &body).await
+    }
+
+    /// Asks the API as whoever `authorization` says.
+    pub(super) async fn ask_as(
+        &self,
+        authorization: Option<&str>,
+        method: &str,
+        target: &str,
+        body: &str,
+    ) -> (u16, Value) {
+        let authorization = authorization.map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
+        let length = body.len();
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{authorization}content-length: \
+             {length}\r\n\r\n{body}"
+        );
+        let port = self.server.https_addr().port();
+        let answer = soon(async {
+            let trust = ApiTrust::Pin(self.server.pin());
+            let mut stream = connect("127.0.0.1", port, &trust).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            String::from_utf8(answer).unwrap()
+        })
+        .await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let status = head.split(' ').nth(1).expect("a head has a status").parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// Makes a join token for the default environment.
+    pub(super) async fn token(&self) -> JoinTarget {
+        let request = json!({"environment": "default", "ttl_seconds": 3600, "uses": 5, "labels": {"region": "eu"}});
+        let (status, created) = self.ask("POST", "/api/v1/tokens", Some(request)).await;
+        assert_eq!(status, 201, "{created}");
+        JoinTarget::parse(created["join"].as_str().unwrap()).unwrap()
+    }
+
+    /// Joins a site and greets with what it was given.
+    pub(super) async fn linked(&self, name: &str) -> (Site, Linked) {
+        let site = Site::new();
+        let target = self.token().await;
+        let grant = site.join(self, &target, name).await.unwrap();
+        site.adopt(&grant, &target);
+        let linked = site.greet(self).await;
+        (site, linked)
+    }
+
+    fn quic(&self) -> SocketAddr {
+        self.server.quic_addr()
+    }
+}
+
+pub(super) fn config(layout: &Layout) -> Config {
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let overrides = Overrides {
+        https: Some(any_port),
+        quic: Some(any_port),
+        log: None,
+    };
+    Config::load(layout.clone(), None, overrides).unwrap()
+}
+
+pub(super) struct Site {
+    key: SiteKey,
+    dialer: Dialer,
+    identity: PathBuf,
+    _dir: TempDir,
+}
+
+/// A session that is up, seen from the site.
+pub(super) struct Linked {
+    pub(super) sender: SessionSender,
+    pub(super) receiver: SessionReceiver,
+}
+
+impl Site {
+    pub(super) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = dir.path().join("identity");
+        Self {
+            key: SiteKey::load_or_create(&identity).unwrap(),
+            dialer: Dialer::bind(LinkSettings::default(), Outside::default()).unwrap(),
+            identity,
+            _dir: dir,
+        }
+    }
+
+    /// Dials with nothing but its own key, and says these bytes.
+    pub(super) async fn say(&self, server: &Running, payload: &[u8]) -> Linked {
+        let trust = Trust::Pin(server.server.pin());
+        self.dial(server, SiteCredentials::SelfMade(&self.key), &trust, payload)
+            .await
+    }
+
+    async fn dial(&self, server: &Running, shown: SiteCredentials<'_>, trust: &Trust, payload: &[u8]) -> Linked {
+        let session = soon(self.dialer.dial(server.quic(), shown, trust)).await.unwrap();
+        let (mut sender, receiver) = session.split();
+        // A server that refuses the first bytes may close before it has the last; whoever listens learns why.
+        drop(soon(sender.send(payload)).await);
+        Linked { sender, receiver }
+    }
+
+    pub(super) async fn join(
+        &self,
+        server: &Running,
+        target: &JoinTarget,
+        name: &str,
+    ) -> Result<IdentityGrant, Refusal> {
+        let request = FromSite::Join(JoinRequest {
+            versions: VERSIONS,
+            token: target.token.id,
+            secret: target.token.secret,
+            name: Name::parse(name).unwrap(),
+            daemon_version: Text::lossy("0.1.0"),
+        });
+        let mut linked = self.say(server, &encode_from_site(&request)).await;
+        match linked.hear().await? {
+            FromServer::Identity(grant) => Ok(grant),
+            other => panic!("a join is answered with a certificate, not {other:?}"),
+        }
+    }
+
+    pub(super) fn adopt(&self, grant: &IdentityGrant, target: &JoinTarget) {
+        SiteIdentity::adopt(&self.identity, &grant.certificate, &grant.authorities, &target.servers).unwrap();
+    }
+
+    /// Greets with the certificate it was issued.
+    pub(super) async fn greet(&self, server: &Running) -> Linked {
+        let identity = SiteIdentity::load(&self.identity)
+            .unwrap()
+            .expect("the site has joined");
+        let hello = FromSite::Hello(Hello {
+            versions: VERSIONS,
+            run: RunId::from_bytes([7; 8]),
+            daemon_version: Text::lossy("0.1.0"),
+            wall: WallTime::from_unix_millis(SystemClock.now().unix_millis()),
+            spec_history: History::default(),
+            spec_held: Generation::ZERO,
+            status_history: History(5),
+        });
+        let shown = SiteCredentials::Issued(&identity);
+        self.dial(server, shown, &identity.trust(), &encode_from_site(&hello))
+            .await
+    }
+}
+
+impl Linked {
+    /// Returns the next message, or the refusal that the session was closed with.
+    pub(super) async fn hear(&mut self) -> Result<FromServer, Refusal> {
+        match soon(self.receiver.recv(FRAME_BYTES_MAX)).await {
+            Ok(payload) => Ok(decode_from_server(&payload).unwrap()),
+            Err(SessionEnd::Closed { code, reason }) => {
+                Err(decode_refusal(code, &reason).expect("a close of ours says why"))
+            }
+            Err(end) => panic!("the session ended without a reason: {end}"),
+        }
+    }
+
+    pub(super) async fn tell(&mut self, message: &FromSite) {
+        soon(self.sender.send(&encode_from_site(message))).await.unwrap();
+    }
+
+    /// Expects a welcome and the spec that follows.
+    pub(super) async fn expect_welcome(&mut self) -> linecamp_model::SpecDelta {
+        assert!(matches!(self.hear().await, Ok(FromServer::Welcome(_))));
+        match self.hear().await {
+            Ok(FromServer::Spec(delta)) => delta,
+            other => panic!("a spec follows the welcome, not {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! A whole server in one process, met from outside: its API over TLS, its link over QUIC.
+
+mod api;
+mod directory;
+mod fixture;
+mod link;
+mod overload;

@@ -1,0 +1,131 @@
+//! More changes than the disk takes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use linecamp_core::{
+    CERTIFICATE_LIFE, Fleet, FleetCommand, FleetCommandError, FleetConfig, NewToken, Rng, SavedFleet, StoreFault,
+};
+use linecamp_model::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
+use linecamp_model::{FleetChange, LabelKey, LabelPatch, LabelValue, Name, SecretHash, TokenId};
+use linecamp_proto::VERSIONS;
+use linecamp_store::{Kind, OnDamage, Store};
+use linecamp_transport::Authority;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::fixture::soon;
+use crate::drive::link::LinkDriver;
+use crate::drive::store::{self, StoreDriver};
+use crate::news::News;
+use crate::server::{Clock, Desk, Inbox, REQUESTS_MAX, Request, ServerLoop};
+use crate::{Layout, ServerUrl, init};
+
+/// Each carries all the labels it may, 25 KB, so that together they are more than the store's queue takes: 4 MB.
+const TOKENS: u64 = 300;
+
+fn create(id: TokenId) -> FleetCommand {
+    let label = |index| {
+        let key = format!("{index:0LABEL_KEY_BYTES_MAX$}");
+        let value = "v".repeat(LABEL_VALUE_BYTES_MAX);
+        (LabelKey::parse(&key).unwrap(), LabelValue::parse(&value).unwrap())
+    };
+    FleetCommand::CreateToken(NewToken {
+        id,
+        secret: SecretHash::of(id.as_bytes()),
+        environment: Name::parse("default").unwrap(),
+        ttl: Duration::from_secs(60),
+        uses: 1,
+        labels: LabelPatch {
+            set: (0..LABELS_PER_OWNER_MAX).map(label).collect(),
+            ..LabelPatch::default()
+        },
+    })
+}
+
+/// A disk that takes nothing for a while, a queue that runs over, and a store that goes on afterwards.
+#[tokio::test]
+async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path());
+    init(&layout, &ServerUrl::parse("https://localhost").unwrap(), &[]).unwrap();
+    let (open_gate, gate) = std::sync::mpsc::channel();
+    let (stop, requests, server_loop) = held_up(&layout, gate);
+    let running = tokio::spawn(server_loop.run());
+
+    let mut asking = JoinSet::new();
+    let ask = async |number: u64| {
+        let id = TokenId::from_bytes(number.to_be_bytes());
+        let (sender, answer) = oneshot::channel();
+        requests.send(Request::Command(create(id), sender)).await.unwrap();
+        (id, answer)
+    };
+    for number in 0..TOKENS {
+        let (id, answer) = ask(number).await;
+        asking.spawn(async move { (id, answer.await.unwrap()) });
+    }
+    // The first refusal shows that the queue has run over.
+    let mut answers = vec![soon(asking.join_next()).await.unwrap().unwrap()];
+    assert_eq!(answers[0].1, Err(FleetCommandError::Store(StoreFault::Failed)));
+    open_gate.send(()).unwrap();
+    answers.extend(soon(asking.join_all()).await);
+    let (id, answer) = ask(TOKENS).await;
+    let later = (id, soon(answer).await.unwrap());
+    assert_eq!(later.1, Ok(()));
+    answers.push(later);
+    let done: BTreeSet<_> = answers
+        .iter()
+        .filter(|(_, result)| result.is_ok())
+        .map(|(id, _)| *id)
+        .collect();
+    assert!(1 < done.len(), "what was in the queue before is done");
+
+    stop.send_replace(true);
+    soon(running).await.unwrap().close();
+    let records = store::open(&layout.database()).unwrap().records;
+    let found = records.into_iter().filter_map(|record| match record {
+        FleetChange::Token(id, Some(_)) => Some(id),
+        _ => None,
+    });
+    assert_eq!(found.collect::<BTreeSet<_>>(), done);
+}
+
+/// A loop whose store answers nothing until it hears from `gate`.
+fn held_up(
+    layout: &Layout,
+    gate: std::sync::mpsc::Receiver<()>,
+) -> (watch::Sender<bool>, mpsc::Sender<Request>, ServerLoop) {
+    let (sender, answers) = mpsc::unbounded_channel();
+    let mut is_open = false;
+    let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, move |answer| {
+        if !std::mem::replace(&mut is_open, true) {
+            gate.recv().unwrap();
+        }
+        sender.send(answer).unwrap();
+    })
+    .unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+    let (_, sessions) = mpsc::channel(1);
+    let clock = Clock::start();
+    let config = FleetConfig {
+        versions: VERSIONS,
+        certificate_life: CERTIFICATE_LIFE,
+    };
+    let server_loop = ServerLoop {
+        fleet: Fleet::new(config, SavedFleet::default(), Rng::new(1), clock.now()),
+        clock,
+        inbox: Inbox {
+            stop: stopping,
+            answers,
+            requests: inbox,
+            sessions,
+        },
+        store: StoreDriver::new(opened.store),
+        link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
+        news: News::new(0),
+        desk: Desk::default(),
+    };
+    (stop, requests, server_loop)
+}
