@@ -36,7 +36,7 @@ pub use self::view::{LinkCounts, SiteFilter};
 
 use self::config::{CERTIFICATE_BACKDATE, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY, TOKEN_KEEP};
 use self::downlink::{Downlink, Link, Session, Slots, Stage};
-use self::operator::{Decision, decide};
+use self::operator::{Decision, Note, decide};
 use self::registry::Membership;
 use self::state::{FleetState, event};
 use crate::ledger::Ledger;
@@ -248,10 +248,7 @@ impl Fleet {
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(timer) = self.timers.pop_expired(now.instant) {
             match timer {
-                FleetTimer::Late(session) => {
-                    let text = "no greeting in time";
-                    self.refuse(session, Refusal::new(RefusalCode::Protocol, text), now);
-                }
+                FleetTimer::Late(session) => self.too_late(session, now),
                 FleetTimer::ProbeLate(session) => self.probe_unanswered(session, now),
                 FleetTimer::StatusRetry(session) => self.acknowledge_status(session),
                 FleetTimer::Resend(session) => self.resend(session),
@@ -423,27 +420,41 @@ impl Fleet {
         };
         link.state = LinkState::Disconnected;
         let since = link.since;
-        self.mark_dark(site, Some(since));
-        self.note(
+        let changes = self.dark_changes(site, Some(since));
+        let note = (
             EventKind::SiteDisconnected,
             Some(site),
-            &format!("no link since {since}"),
-            now,
+            format!("no link since {since}"),
         );
+        self.stage_noted(changes, note, Vec::new(), now);
     }
 
-    /// Notes durably since when a site is dark, or that it is not.
-    fn mark_dark(&mut self, site: SiteId, dark_since: Option<WallTime>) {
-        let Some((_, registration)) = self.ledger.state().site(site) else {
-            return;
+    /// Returns the changes that say since when a site is dark, or that it is not.
+    fn dark_changes(&self, site: SiteId, dark_since: Option<WallTime>) -> Vec<FleetChange> {
+        let known = self.ledger.state().site(site).map(|(_, registration)| registration);
+        let changed = known.filter(|registration| registration.dark_since != dark_since);
+        let after = changed.map(|before| linecamp_model::Registration {
+            dark_since,
+            ..before.clone()
+        });
+        after
+            .into_iter()
+            .map(|after| FleetChange::Site(site, Some(after)))
+            .collect()
+    }
+
+    /// A session that was to speak, or to leave, has not.
+    fn too_late(&mut self, id: SessionId, now: Now) {
+        let is_done = self
+            .downlink
+            .sessions
+            .get(&id)
+            .is_some_and(|session| matches!(session.stage, Stage::Closing));
+        let refusal = match is_done {
+            true => Refusal::new(RefusalCode::Done, "there is nothing more to say on this session"),
+            false => Refusal::new(RefusalCode::Protocol, "no greeting in time"),
         };
-        if registration.dark_since != dark_since {
-            let registration = linecamp_model::Registration {
-                dark_since,
-                ..registration.clone()
-            };
-            self.stage(vec![FleetChange::Site(site, Some(registration))], Vec::new());
-        }
+        self.refuse(id, refusal, now);
     }
 
     /// Closes a session; if it was its site's, the site has lost its link.
@@ -456,25 +467,24 @@ impl Fleet {
         }
     }
 
-    /// Stages a decision; `then` comes out when it is durable.
+    /// Stages a decision; `then` comes out when it is durable. Its event is written along with it.
     fn carry_out(&mut self, decision: Decision, then: Vec<FleetOutput>, now: Now) {
         if decision.changes.is_empty() {
-            self.release_when_durable(then);
-        } else {
-            let mut releases: Vec<_> = then.into_iter().map(Release::Output).collect();
-            if let Some(site) = decision.site {
-                releases.push(Release::SpecDurable(site));
-                if let Some(link) = self.downlink.links.get_mut(&site) {
-                    link.specs_in_flight += 1;
-                }
-                if let Some(removed) = self.farewell(site, &decision.changes) {
-                    releases.push(Release::Output(removed));
-                }
-            }
-            self.stage(decision.changes, releases);
+            return self.release_when_durable(then);
         }
-        if let Some((kind, site, text)) = decision.event {
-            self.note(kind, site, &text, now);
+        let mut releases: Vec<_> = then.into_iter().map(Release::Output).collect();
+        if let Some(site) = decision.site {
+            releases.push(Release::SpecDurable(site));
+            if let Some(link) = self.downlink.links.get_mut(&site) {
+                link.specs_in_flight += 1;
+            }
+            if let Some(removed) = self.farewell(site, &decision.changes) {
+                releases.push(Release::Output(removed));
+            }
+        }
+        match decision.event {
+            Some(note) => self.stage_noted(decision.changes, note, releases, now),
+            None => self.stage(decision.changes, releases),
         }
     }
 
@@ -507,6 +517,17 @@ impl Fleet {
             }
             FleetOutput::Issue { session, .. } => {
                 let text = "the server cannot write to its store; nothing was changed";
+                self.refuse(
+                    session,
+                    Refusal::new(RefusalCode::StoreFailed, text).retry_after(STORE_RETRY),
+                    now,
+                );
+            }
+            FleetOutput::Send {
+                session,
+                message: FromServer::Welcome(_),
+            } => {
+                let text = "the server cannot write to its store";
                 self.refuse(
                     session,
                     Refusal::new(RefusalCode::StoreFailed, text).retry_after(STORE_RETRY),
@@ -561,9 +582,11 @@ impl Fleet {
         }
     }
 
-    fn note(&mut self, kind: EventKind, site: Option<SiteId>, text: &str, now: Now) {
-        let changes = self.ledger.state().event_changes(event(kind, site, text, now));
-        self.stage(changes, Vec::new());
+    /// Stages changes and the event that tells of them, as one write.
+    fn stage_noted(&mut self, mut changes: Vec<FleetChange>, note: Note, releases: Vec<Release>, now: Now) {
+        let (kind, site, text) = note;
+        changes.extend(self.ledger.state().event_changes(event(kind, site, &text, now)));
+        self.stage(changes, releases);
     }
 
     fn stage(&mut self, changes: Vec<FleetChange>, releases: Vec<Release>) {

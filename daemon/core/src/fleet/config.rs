@@ -49,6 +49,9 @@ pub(super) const TOKEN_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The life of a site's certificate: a month, renewed at two thirds; a site that was dark for longer recovers.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// The least time between two certificates of one session: each costs a signature.
+pub(super) const RENEW_INTERVAL_MIN: Duration = Duration::from_secs(60);
+
 /// How far back a new certificate begins, for sites whose clock is a little behind.
 pub(super) const CERTIFICATE_BACKDATE: Duration = Duration::from_secs(3600);
 

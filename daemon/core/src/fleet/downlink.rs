@@ -20,6 +20,7 @@ use linecamp_model::{
     Condition, Hello, History, Instant, KeyFingerprint, LinkState, RunId, SessionId, SiteId, Text, WallTime,
 };
 
+use super::config::RENEW_INTERVAL_MIN;
 use crate::sync::Source;
 
 /// What the handshake proved of a peer.
@@ -59,6 +60,7 @@ pub(crate) enum Stage {
         run: RunId,
         history: History,
         spec: Source,
+        renewed_at: Option<Instant>,
     },
     /// It was refused or is done.
     Closing,
@@ -129,6 +131,21 @@ impl Downlink {
             Stage::Up { run, .. } => Some(run),
             Stage::Opened | Stage::Probing { .. } | Stage::Closing => None,
         }
+    }
+
+    /// Whether a session may be given another certificate, and if so, notes that it was.
+    pub(crate) fn may_renew(&mut self, session: SessionId, now: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(&session) else {
+            return false;
+        };
+        let Stage::Up { renewed_at, .. } = &mut session.stage else {
+            return false;
+        };
+        let is_early = renewed_at.is_some_and(|at| now.saturating_since(at) < RENEW_INTERVAL_MIN);
+        if !is_early {
+            *renewed_at = Some(now);
+        }
+        !is_early
     }
 
     /// Moves a session on.

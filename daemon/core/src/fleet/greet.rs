@@ -37,16 +37,9 @@ impl Fleet {
                 self.timers
                     .set(FleetTimer::Disconnect(site), now.instant + crate::DISCONNECTED_AFTER);
                 let request = self.issue_request(member, now);
-                self.stage(
-                    changes,
-                    vec![Release::Output(FleetOutput::Issue { session: id, request })],
-                );
-                self.note(
-                    EventKind::SiteJoined,
-                    Some(site),
-                    &format!("{name} joined environment {environment}"),
-                    now,
-                );
+                let release = Release::Output(FleetOutput::Issue { session: id, request });
+                let text = format!("{name} joined environment {environment}");
+                self.stage_noted(changes, (EventKind::SiteJoined, Some(site), text), vec![release], now);
             }
             Err(refusal) => self.refuse(id, refusal, now),
         }
@@ -85,14 +78,10 @@ impl Fleet {
             Ok(change) => {
                 let request = self.issue_request(member, now);
                 let release = Release::Output(FleetOutput::Issue { session: id, request });
-                self.stage(change.into_iter().collect(), vec![release]);
+                let text = "let in with an expired certificate, given a new one".to_owned();
+                let note = (EventKind::SiteRecovered, Some(site), text);
+                self.stage_noted(change.into_iter().collect(), note, vec![release], now);
                 self.clear_condition(site, ConditionKind::RecoverRefused);
-                self.note(
-                    EventKind::SiteRecovered,
-                    Some(site),
-                    "let in with an expired certificate, given a new one",
-                    now,
-                );
             }
             Err(refusal) => {
                 self.raise_condition(site, ConditionKind::RecoverRefused, refusal.text.clone(), now);
@@ -101,7 +90,12 @@ impl Fleet {
         }
     }
 
+    /// Gives a linked site a new certificate. More often than [`RENEW_INTERVAL_MIN`] is not answered.
     pub(super) fn renew(&mut self, id: SessionId, site: SiteId, now: Now) {
+        if !self.downlink.may_renew(id, now.instant) {
+            self.ignored += 1;
+            return;
+        }
         let Some(key) = self.downlink.sessions.get(&id).map(|session| session.peer.fingerprint) else {
             return;
         };
@@ -166,7 +160,8 @@ impl Fleet {
         self.timers
             .set(FleetTimer::DuplicateClears(site), now.instant + DUPLICATE_CLEARS_AFTER);
         if is_new {
-            self.note(EventKind::DuplicateRefused, Some(site), &detail, now);
+            let note = (EventKind::DuplicateRefused, Some(site), detail);
+            self.stage_noted(Vec::new(), note, Vec::new(), now);
         }
         let text = format!(
             "another machine, at {established}, is linked with this identity; if this one is a copy of its disk, remove its identity and join it under a name of its own"
@@ -227,6 +222,7 @@ impl Fleet {
             run: hello.run,
             history: hello.status_history,
             spec: Source::new(held),
+            renewed_at: None,
         };
         self.downlink.set_stage(id, stage);
         self.timers.clear(FleetTimer::Late(id));
@@ -249,8 +245,9 @@ impl Fleet {
             }
         }
         if self.is_dark(site) {
-            self.mark_dark(site, None);
-            self.note(EventKind::SiteReturned, Some(site), "linked again", now);
+            let changes = self.dark_changes(site, None);
+            let note = (EventKind::SiteReturned, Some(site), "linked again".to_owned());
+            self.stage_noted(changes, note, Vec::new(), now);
         }
         self.release_when_durable(outputs);
         if self.ledger.in_flight() == 0 {

@@ -113,8 +113,12 @@ pub enum FleetCommandError {
     NotFound(String),
     /// Several are meant: in which environments.
     Ambiguous(String),
+    /// Another one has that name.
+    NameTaken(String),
     /// It cannot be done as things stand: why, and what to do.
-    Conflict(String),
+    NotPossible(String),
+    /// There are as many as may be.
+    Limit(String),
     /// A value is out of its range: which, and what range.
     Invalid(String),
     /// The labels would be too many.
@@ -123,12 +127,15 @@ pub enum FleetCommandError {
     Store(StoreFault),
 }
 
+/// What to write into the book: what kind of thing, about which site, in words.
+pub(crate) type Note = (EventKind, Option<SiteId>, String);
+
 /// What a request comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) changes: Vec<FleetChange>,
     /// What to write into the book about it.
-    pub(crate) event: Option<(EventKind, Option<SiteId>, String)>,
+    pub(crate) event: Option<Note>,
     /// The site whose spec or life changed.
     pub(crate) site: Option<SiteId>,
 }
@@ -214,7 +221,7 @@ fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decided {
         )));
     }
     if TOKENS_MAX <= state.tokens.len() {
-        return Err(FleetCommandError::Conflict(format!(
+        return Err(FleetCommandError::Limit(format!(
             "there are {TOKENS_MAX} join tokens, as many as may be: revoke some"
         )));
     }
@@ -262,12 +269,12 @@ fn revoke_token(state: &FleetState, id: TokenId, now: Now) -> Decided {
 
 fn create_environment(state: &FleetState, name: Name, edit: &EnvironmentEdit) -> Decided {
     if state.environments.contains_key(&name) {
-        return Err(FleetCommandError::Conflict(format!(
+        return Err(FleetCommandError::NameTaken(format!(
             "environment {name} exists already"
         )));
     }
     if ENVIRONMENTS_MAX <= state.environments.len() {
-        return Err(FleetCommandError::Conflict(format!(
+        return Err(FleetCommandError::Limit(format!(
             "there are {ENVIRONMENTS_MAX} environments, as many as may be"
         )));
     }
@@ -346,7 +353,7 @@ fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef, edit: Edit
             spec.environment,
             subject.as_str()
         );
-        return Err(FleetCommandError::Conflict(text));
+        return Err(FleetCommandError::NameTaken(text));
     }
     let words = format!("{}: name and description edited", subject.as_str());
     let after = match body.clone() {
@@ -459,7 +466,10 @@ fn spec_change(
 fn live_record<'a>(state: &'a FleetState, id: SiteId, site: &SiteRef) -> Result<&'a SiteRecord, FleetCommandError> {
     match state.site(id) {
         Some((record, registration)) if !registration.life.phase.is_gone() => Ok(record),
-        Some(_) | None => Err(FleetCommandError::Conflict(format!("site {} was removed", site.name))),
+        Some(_) | None => Err(FleetCommandError::NotPossible(format!(
+            "site {} was removed",
+            site.name
+        ))),
     }
 }
 
@@ -530,7 +540,7 @@ fn cannot(subject: Subject, site: &SiteRef, phase: Phase, asked: PhaseEvent) -> 
         PhaseEvent::RemoveAsked | PhaseEvent::RemoveForced => "removed",
         PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::KeepOver => "changed",
     };
-    FleetCommandError::Conflict(format!(
+    FleetCommandError::NotPossible(format!(
         "{} {name} is {phase} and cannot be {what}{way_out}",
         subject.as_str()
     ))

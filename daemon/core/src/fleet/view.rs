@@ -121,14 +121,37 @@ impl Fleet {
         let state = self.ledger.state();
         let events = state.events.range(after.saturating_add(1)..);
         let events = events.filter(|(_, event)| site.is_none() || event.site == site);
-        let view = |(seq, event): (&u64, &linecamp_model::Event)| EventView {
-            seq: *seq,
-            site: event
-                .site
-                .and_then(|id| Some(state.sites.get(&id)?.site_spec()?.name.clone())),
+        events
+            .take(limit)
+            .map(|(seq, event)| self.event_view(*seq, event))
+            .collect()
+    }
+
+    /// Returns the newest events up to and with number `last`, at most `limit`, of one site or of all; the oldest first.
+    pub fn newest_events(&self, last: u64, site: Option<SiteId>, limit: usize) -> Vec<EventView> {
+        let state = self.ledger.state();
+        let events = state.events.range(..=last).rev();
+        let events = events
+            .filter(|(_, event)| site.is_none() || event.site == site)
+            .take(limit);
+        let mut events: Vec<_> = events.map(|(seq, event)| self.event_view(*seq, event)).collect();
+        events.reverse();
+        events
+    }
+
+    fn event_view(&self, seq: u64, event: &linecamp_model::Event) -> EventView {
+        let spec_of = |id| self.ledger.state().sites.get(&id).and_then(SiteRecord::site_spec);
+        let site = event.site.and_then(spec_of).map(|spec| spec.name.clone());
+        EventView {
+            seq,
+            site,
             event: event.clone(),
-        };
-        events.take(limit).map(view).collect()
+        }
+    }
+
+    /// Returns one site by its id.
+    pub fn site_by_id(&self, id: SiteId, now: Now) -> Option<SiteView> {
+        self.site_view(id, now)
     }
 
     /// Returns the number of the newest event.

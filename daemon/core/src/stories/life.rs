@@ -74,7 +74,7 @@ fn removal_begins_from_inactive_or_by_force() {
     let mut pair = Pair::linked(4);
     let refusal = pair.ask(remove(Force::No)).expect_err("it is active");
     assert!(
-        matches!(&refusal, FleetCommandError::Conflict(text) if text.contains("deactivate it first")),
+        matches!(&refusal, FleetCommandError::NotPossible(text) if text.contains("deactivate it first")),
         "{refusal:?}"
     );
     pair.ask(deactivate()).expect("asked");

@@ -118,7 +118,7 @@ impl TokenCreated {
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
         Self {
             token: token.into(),
-            command: format!("sudo linecampd join {join}"),
+            command: format!("sudo linecampd join {join} --data /var/lib/linecamp --name NAME"),
             join,
         }
     }

@@ -142,7 +142,13 @@ fn a_new_token_shows_its_secret_to_its_reader_and_to_no_log() {
         created.join,
         format!("{}@camp.example:8443,[::1]:8444", secret.reveal())
     );
-    assert_eq!(created.command, format!("sudo linecampd join {}", created.join));
+    assert_eq!(
+        created.command,
+        format!(
+            "sudo linecampd join {} --data /var/lib/linecamp --name NAME",
+            created.join
+        )
+    );
     assert!(!format!("{created:?}").contains(&secret.reveal()));
     written(&created);
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use linecamp_core::{Fleet, FleetCommand, SiteRef};
 use linecamp_model::{Name, Now, Pin, ServerAddress};
-use linecamp_proto::api::ErrorCode;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::refused::Refused;
@@ -65,34 +64,15 @@ impl Api {
 
     /// Changes the fleet, durably.
     pub(super) async fn command(&self, command: FleetCommand) -> Result<(), Refused> {
-        let conflict = conflict_code(&command);
         let (sender, answer) = oneshot::channel();
         let result = self.ask(Request::Command(command, sender), answer).await?;
-        result.map_err(|error| Refused::of_command(error, conflict))
+        result.map_err(Refused::from)
     }
 
     async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> Result<T, Refused> {
         // Either fails only when the loop is over or about to be.
         self.requests.send(request).await.map_err(|_| Refused::stopping())?;
         answer.await.map_err(|_| Refused::stopping())
-    }
-}
-
-/// Returns what it means that a request conflicts with how things stand.
-const fn conflict_code(command: &FleetCommand) -> ErrorCode {
-    match command {
-        FleetCommand::CreateToken(_) => ErrorCode::Limit,
-        FleetCommand::CreateEnvironment(..) => ErrorCode::NameTaken,
-        FleetCommand::Edit(_, _, edit) if edit.name.is_some() => ErrorCode::NameTaken,
-        FleetCommand::RevokeToken(_)
-        | FleetCommand::EditEnvironment(..)
-        | FleetCommand::AddApiKey(..)
-        | FleetCommand::PatchLabels(..)
-        | FleetCommand::Edit(..)
-        | FleetCommand::Accept(_)
-        | FleetCommand::Deactivate(..)
-        | FleetCommand::Activate(..)
-        | FleetCommand::Remove(..) => ErrorCode::NotPossible,
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use linecamp_model::limits::SERVER_EVENTS_MAX;
 use linecamp_model::{EventView, SiteId};
 use linecamp_proto::api::path::{self, EventQuery};
 use linecamp_proto::api::{EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, Event, List};
@@ -96,10 +95,6 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
 
 async fn newest(api: &Api, site: Option<SiteId>, limit: usize) -> Result<Vec<EventView>, Refused> {
     let durable = *api.newest_event().borrow();
-    let mut events = api
-        .query(move |fleet, _| fleet.events(0, site, SERVER_EVENTS_MAX))
-        .await?;
-    events.retain(|event| event.seq <= durable);
-    events.drain(..events.len().saturating_sub(limit));
-    Ok(events)
+    api.query(move |fleet, _| fleet.newest_events(durable, site, limit))
+        .await
 }

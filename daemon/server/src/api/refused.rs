@@ -58,13 +58,16 @@ impl Refused {
         };
         Self::new(code, format!("labels: {error}"))
     }
+}
 
-    /// Says why a command was not done; `conflict` is what a conflict means for it.
-    pub(super) fn of_command(error: FleetCommandError, conflict: ErrorCode) -> Self {
+impl From<FleetCommandError> for Refused {
+    fn from(error: FleetCommandError) -> Self {
         match error {
             FleetCommandError::NotFound(text) => Self::not_found(text),
             FleetCommandError::Ambiguous(text) => Self::new(ErrorCode::Ambiguous, text),
-            FleetCommandError::Conflict(text) => Self::new(conflict, text),
+            FleetCommandError::NameTaken(text) => Self::new(ErrorCode::NameTaken, text),
+            FleetCommandError::NotPossible(text) => Self::new(ErrorCode::NotPossible, text),
+            FleetCommandError::Limit(text) => Self::new(ErrorCode::Limit, text),
             FleetCommandError::Invalid(text) => Self::bad_request(text),
             FleetCommandError::Labels(error) => Self::labels(&error),
             FleetCommandError::Store(StoreFault::DiskFull) => Self::new(
@@ -76,13 +79,6 @@ impl Refused {
                 "the server could not write to its store; nothing was changed. Its log says why",
             ),
         }
-    }
-}
-
-impl From<FleetCommandError> for Refused {
-    /// For queries, which conflict with nothing.
-    fn from(error: FleetCommandError) -> Self {
-        Self::of_command(error, ErrorCode::NotPossible)
     }
 }
 

@@ -117,13 +117,17 @@ async fn who_asks_and_does_not_read_is_closed_as_busy() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
+    // Each is answered with what is held of its status.
+    let question = FromSite::Status(linecamp_model::Delta {
+        base: linecamp_model::Generation(1),
+        to: linecamp_model::Generation(2),
+        snapshot: false,
+        documents: std::collections::BTreeMap::new(),
+    });
+    let question = linecamp_proto::encode_from_site(&question);
     let end = soon(async {
         loop {
-            if let Err(end) = linked
-                .sender
-                .send(&linecamp_proto::encode_from_site(&FromSite::Renew))
-                .await
-            {
+            if let Err(end) = linked.sender.send(&question).await {
                 return end;
             }
         }
