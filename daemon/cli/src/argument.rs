@@ -90,12 +90,7 @@ fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String
         .map_err(|error| format!("{error}; write a duration such as 90s, 15m, 24h or 7days"))?;
     if found < min || max < found {
         let shown = humantime::format_duration;
-        return Err(format!(
-            "{} is not between {} and {}",
-            shown(found),
-            shown(min),
-            shown(max)
-        ));
+        return Err(format!("{} is not between {} and {}", shown(found), shown(min), shown(max)));
     }
     Ok(found)
 }
@@ -143,10 +138,7 @@ impl LabelWords {
 }
 
 fn label_word(word: &str) -> Result<(LabelKey, Option<LabelValue>), ArgumentError> {
-    let bad = |source| ArgumentError::Label {
-        word: word.into(),
-        source,
-    };
+    let bad = |source| ArgumentError::Label { word: word.into(), source };
     if word.contains('=') {
         let label = Label::parse(word).map_err(bad)?;
         return Ok((label.key, Some(label.value)));
@@ -160,10 +152,7 @@ fn label_word(word: &str) -> Result<(LabelKey, Option<LabelValue>), ArgumentErro
 /// Splits `NAME KEY=VALUE…` into its halves.
 pub(crate) fn name_and_rest(words: &[String]) -> Result<(Name, &[String]), ArgumentError> {
     let (word, rest) = words.split_first().ok_or(ArgumentError::NoLabels)?;
-    let name = Name::parse(word).map_err(|source| ArgumentError::Name {
-        word: word.clone(),
-        source,
-    })?;
+    let name = Name::parse(word).map_err(|source| ArgumentError::Name { word: word.clone(), source })?;
     Ok((name, rest))
 }
 
@@ -184,9 +173,7 @@ pub(crate) fn label_options(labels: Vec<Label>, out: &Output) -> Result<BTreeMap
 
 fn warn_of_repeated(repeated: &BTreeSet<LabelKey>, out: &Output) {
     for key in repeated {
-        out.note(&format!(
-            "warning: label `{key}` was given more than once; the last one holds"
-        ));
+        out.note(&format!("warning: label `{key}` was given more than once; the last one holds"));
     }
 }
 
@@ -201,17 +188,9 @@ mod tests {
     #[test]
     fn label_words_set_and_take_away() {
         let parsed = LabelWords::parse(&words("rack=r7 tier- note=a=b empty=")).expect("valid");
-        let set: Vec<_> = parsed
-            .patch
-            .set
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let set: Vec<_> = parsed.patch.set.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(set, ["empty=", "note=a=b", "rack=r7"]);
-        assert_eq!(
-            parsed.patch.remove.iter().map(LabelKey::as_str).collect::<Vec<_>>(),
-            ["tier"]
-        );
+        assert_eq!(parsed.patch.remove.iter().map(LabelKey::as_str).collect::<Vec<_>>(), ["tier"]);
         assert!(parsed.repeated.is_empty());
     }
 
@@ -231,15 +210,10 @@ mod tests {
     #[test]
     fn a_bad_label_word_is_named_with_its_column() {
         let check = |text: &str, expected: &str| {
-            let error = LabelWords::parse(&words(text))
-                .map_err(anyhow::Error::from)
-                .expect_err(text);
+            let error = LabelWords::parse(&words(text)).map_err(anyhow::Error::from).expect_err(text);
             assert!(format!("{error:#}").contains(expected), "{error:#}");
         };
-        check(
-            "ok=1 ra+ck=r7",
-            "argument `ra+ck=r7`: label key `ra+ck`: column 3 is `+`",
-        );
+        check("ok=1 ra+ck=r7", "argument `ra+ck=r7`: label key `ra+ck`: column 3 is `+`");
         check("rack", "`rack` is neither KEY=VALUE, which sets a label, nor KEY-");
         check("rack--", "column 5 is `-`");
         check("=x", "a label's key cannot be empty");
@@ -250,10 +224,6 @@ mod tests {
     fn a_duration_outside_its_range_names_the_range() {
         assert_eq!(ttl("24h"), Ok(Duration::from_secs(86_400)));
         assert_eq!(timeout("0s"), Err("0s is not between 100ms and 1h".into()));
-        assert!(
-            ttl("soon")
-                .expect_err("no duration")
-                .contains("write a duration such as")
-        );
+        assert!(ttl("soon").expect_err("no duration").contains("write a duration such as"));
     }
 }

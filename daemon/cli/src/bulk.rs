@@ -66,9 +66,7 @@ pub(crate) enum Action {
 
 impl Action {
     fn ask(&self, name: &str, environment: Option<String>) -> Ask {
-        let query = NameQuery {
-            environment: environment.clone(),
-        };
+        let query = NameQuery { environment: environment.clone() };
         let post = |path| Ask::post(at(path, &name)).query(&query);
         match self {
             Self::Label(change) => post(path::SITE_LABELS).body(change),
@@ -102,10 +100,7 @@ pub(crate) async fn run_many(
         return Err(ArgumentError::SelectsAll.into());
     }
     let mut client = context.client()?;
-    let query = SiteQuery {
-        selector: Some(selector.to_string()),
-        environment: context.environment_text(),
-    };
+    let query = SiteQuery { selector: Some(selector.to_string()), environment: context.environment_text() };
     let sites: List<Site> = client.ask(Ask::get(path::SITES).query(&query)).await?;
     let preview = Preview::from(&sites.items[..]);
     if !yes {
@@ -130,12 +125,8 @@ async fn act(preview: &Preview, action: &Action, client: &mut Client) -> List<Ou
     let mut items = Vec::with_capacity(preview.items.len());
     let mut lost = false;
     for item in &preview.items {
-        let mut outcome = Outcome {
-            name: item.name.clone(),
-            environment: item.environment.clone(),
-            state: None,
-            error: None,
-        };
+        let mut outcome =
+            Outcome { name: item.name.clone(), environment: item.environment.clone(), state: None, error: None };
         if lost {
             outcome.error = Some("not tried".into());
         } else {
@@ -170,30 +161,16 @@ fn preview_text(preview: &Preview, look: &Look) -> String {
     }
     let row = |item: &PreviewItem| {
         let state = State::from(item);
-        [
-            Cell::from(&item.name),
-            Cell::from(&item.environment),
-            state.cell(),
-            state.since_cell(look),
-        ]
+        [Cell::from(&item.name), Cell::from(&item.environment), state.cell(), state.since_cell(look)]
     };
-    Table::new(["NAME", "ENVIRONMENT", "STATE", "SINCE"])
-        .with(preview.items.iter().map(row))
-        .render(look)
+    Table::new(["NAME", "ENVIRONMENT", "STATE", "SINCE"]).with(preview.items.iter().map(row)).render(look)
 }
 
 fn preview_note(preview: &Preview) -> String {
-    let verb = if preview.matched == 1 {
-        "site matches"
-    } else {
-        "sites match"
-    };
+    let verb = if preview.matched == 1 { "site matches" } else { "sites match" };
     match preview.matched {
         0 => "no site matches; nothing was changed".into(),
-        matched => format!(
-            "{matched} {verb}{}\nnothing was changed; add --yes to do it",
-            dark_clause(preview)
-        ),
+        matched => format!("{matched} {verb}{}\nnothing was changed; add --yes to do it", dark_clause(preview)),
     }
 }
 
@@ -214,16 +191,9 @@ fn outcomes_text(outcomes: &List<Outcome>, look: &Look) -> String {
             None => Cell::from("done"),
         };
         let state = outcome.state.as_deref().unwrap_or_default();
-        [
-            Cell::from(&outcome.name),
-            Cell::from(&outcome.environment),
-            Cell::from(state),
-            result,
-        ]
+        [Cell::from(&outcome.name), Cell::from(&outcome.environment), Cell::from(state), result]
     };
-    Table::new(["NAME", "ENVIRONMENT", "STATE", "RESULT"])
-        .with(outcomes.items.iter().map(row))
-        .render(look)
+    Table::new(["NAME", "ENVIRONMENT", "STATE", "RESULT"]).with(outcomes.items.iter().map(row)).render(look)
 }
 
 #[cfg(test)]
@@ -264,10 +234,8 @@ mod tests {
     #[test]
     fn an_action_on_one_of_many_names_its_environment() {
         let ask = Action::Remove { force: true }.ask("camp-042", Some("lab".into()));
-        let expected = Ask::delete("/api/v1/sites/camp-042").query(&RemoveQuery {
-            environment: Some("lab".into()),
-            force: true,
-        });
+        let expected =
+            Ask::delete("/api/v1/sites/camp-042").query(&RemoveQuery { environment: Some("lab".into()), force: true });
         assert_eq!(ask, expected);
     }
 }

@@ -42,11 +42,7 @@ pub(crate) struct Client {
 impl Client {
     /// Makes a client that has not dialed yet; `timeout` bounds each request.
     pub(crate) const fn new(config: Config, timeout: Duration) -> Self {
-        Self {
-            config,
-            timeout,
-            sender: None,
-        }
+        Self { config, timeout, sender: None }
     }
 
     /// Returns where the server is.
@@ -68,10 +64,7 @@ impl Client {
         let (answer, sender) = match tokio::time::timeout(limit, exchange).await {
             Ok(exchanged) => exchanged?,
             Err(_) => {
-                return Err(ClientError::Late {
-                    server: self.server(),
-                    limit,
-                });
+                return Err(ClientError::Late { server: self.server(), limit });
             }
         };
         self.sender = Some(sender);
@@ -83,10 +76,7 @@ impl Client {
         mut sender: SendRequest<Full<Bytes>>,
         ask: Ask,
     ) -> Result<(Answer, SendRequest<Full<Bytes>>), ClientError> {
-        let lost = |source| ClientError::Lost {
-            server: self.server(),
-            source,
-        };
+        let lost = |source| ClientError::Lost { server: self.server(), source };
         let request = self.request(ask)?;
         sender.ready().await.map_err(lost)?;
         let response = sender.send_request(request).await.map_err(lost)?;
@@ -117,35 +107,22 @@ impl Client {
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
         match body.collect().await {
-            Ok(body) => Ok(Answer {
-                status,
-                body: body.to_bytes(),
-            }),
+            Ok(body) => Ok(Answer { status, body: body.to_bytes() }),
             Err(error) if error.is::<LengthLimitError>() => Err(ClientError::TooLarge { server: self.server() }),
-            Err(source) => Err(ClientError::CutShort {
-                server: self.server(),
-                source,
-            }),
+            Err(source) => Err(ClientError::CutShort { server: self.server(), source }),
         }
     }
 
     fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ClientError> {
         if answer.status.is_success() {
-            return serde_json::from_slice(&answer.body).map_err(|source| ClientError::Unreadable {
-                server: self.server(),
-                source,
-            });
+            return serde_json::from_slice(&answer.body)
+                .map_err(|source| ClientError::Unreadable { server: self.server(), source });
         }
         match serde_json::from_slice::<ErrorBody>(&answer.body) {
-            Ok(body) => Err(ClientError::Refused {
-                server: self.server(),
-                code: body.error.code,
-                message: body.error.message,
-            }),
-            Err(_) => Err(ClientError::Foreign {
-                server: self.server(),
-                status: answer.status,
-            }),
+            Ok(body) => {
+                Err(ClientError::Refused { server: self.server(), code: body.error.code, message: body.error.message })
+            }
+            Err(_) => Err(ClientError::Foreign { server: self.server(), status: answer.status }),
         }
     }
 }
@@ -163,10 +140,7 @@ async fn dial(config: &Config) -> Result<SendRequest<Full<Bytes>>, ClientError> 
         .map_err(|source| ClientError::Dial { source })?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|source| ClientError::Lost {
-            server: server.to_string(),
-            source,
-        })?;
+        .map_err(|source| ClientError::Lost { server: server.to_string(), source })?;
     // Whatever ends the connection, the request on it reports.
     tokio::spawn(connection);
     Ok(sender)

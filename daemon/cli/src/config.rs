@@ -95,50 +95,30 @@ impl Config {
             Login::None => (ConfigFile::default(), String::new()),
         };
         let written = |variable: &'static str, key: &str, text: Option<String>| match env.var(variable) {
-            Some(text) => Some(Written {
-                text,
-                place: variable.into(),
-            }),
-            None => text.map(|text| Written {
-                text,
-                place: format!("`{key}` in {place}"),
-            }),
+            Some(text) => Some(Written { text, place: variable.into() }),
+            None => text.map(|text| Written { text, place: format!("`{key}` in {place}") }),
         };
-        let missing = |what, variable| ConfigError::Missing {
-            what,
-            variable,
-            place: place.clone(),
-        };
+        let missing = |what, variable| ConfigError::Missing { what, variable, place: place.clone() };
         let url = written(URL, "url", file.url).ok_or_else(|| missing("url", URL))?;
         let key = written(KEY, "key", file.key.map(|key| key.0)).ok_or_else(|| missing("key", KEY))?;
         let trust = match (ca, env.var(PIN), env.var(CA)) {
             (Some(ca), _, _) => ApiTrust::CaFile(ca.into()),
             (None, Some(_), Some(_)) => {
-                return Err(ConfigError::TwoTrusts {
-                    place: format!("{PIN} and {CA}"),
-                });
+                return Err(ConfigError::TwoTrusts { place: format!("{PIN} and {CA}") });
             }
             (None, None, Some(ca)) => ApiTrust::CaFile(ca.into()),
             (None, Some(text), None) => ApiTrust::Pin(parse_pin(&text, PIN.into())?),
             (None, None, None) => match (file.pin, file.ca) {
                 (Some(_), Some(_)) => {
-                    return Err(ConfigError::TwoTrusts {
-                        place: format!("`pin` and `ca` in {place}"),
-                    });
+                    return Err(ConfigError::TwoTrusts { place: format!("`pin` and `ca` in {place}") });
                 }
                 (Some(text), None) => ApiTrust::Pin(parse_pin(&text, format!("`pin` in {place}"))?),
                 (None, Some(ca)) => ApiTrust::CaFile(ca),
                 (None, None) => return Err(missing("pin", "LINECAMP_PIN or LINECAMP_CA")),
             },
         };
-        let server = ServerUrl::parse(&url.text).map_err(|source| ConfigError::Url {
-            place: url.place,
-            source,
-        })?;
-        let key = ApiKey::parse(&key.text).map_err(|source| ConfigError::Key {
-            place: key.place,
-            source,
-        })?;
+        let server = ServerUrl::parse(&url.text).map_err(|source| ConfigError::Url { place: url.place, source })?;
+        let key = ApiKey::parse(&key.text).map_err(|source| ConfigError::Key { place: key.place, source })?;
         Ok(Self { server, trust, key })
     }
 }
@@ -168,10 +148,7 @@ pub(crate) fn config_path(env: &dyn Env) -> Result<PathBuf, ConfigError> {
     if let Some(path) = env.var("LINECAMP_CONFIG") {
         return Ok(path.into());
     }
-    let xdg = env
-        .var("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let xdg = env.var("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || env.var("HOME").map(|home| Path::new(&home).join(".config"));
     let base = xdg.or_else(home).ok_or(ConfigError::NoHome)?;
     Ok(base.join("linecamp").join("config.toml"))
@@ -208,17 +185,10 @@ impl ServerUrl {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = match authority.as_str().strip_prefix(authority.host()) {
             Some("") => HTTPS_PORT,
-            Some(rest) => rest[1..]
-                .parse()
-                .ok()
-                .filter(|port| *port != 0)
-                .ok_or(UrlError::Malformed)?,
+            Some(rest) => rest[1..].parse().ok().filter(|port| *port != 0).ok_or(UrlError::Malformed)?,
             None => return Err(UrlError::Malformed),
         };
-        Ok(Self {
-            host: host.into(),
-            port,
-        })
+        Ok(Self { host: host.into(), port })
     }
 
     /// Returns `HOST[:PORT]`, as the HTTP header `Host` takes it.
@@ -296,11 +266,7 @@ pub(crate) enum ConfigError {
     #[error("nowhere to keep a login: neither LINECAMP_CONFIG nor XDG_CONFIG_HOME nor HOME is set")]
     NoHome,
     #[error("the {what} is missing: set {variable}{}", or_in(place))]
-    Missing {
-        what: &'static str,
-        variable: &'static str,
-        place: String,
-    },
+    Missing { what: &'static str, variable: &'static str, place: String },
     #[error("{place} are both set; one of them says whom to trust")]
     TwoTrusts { place: String },
     #[error("{place}")]

@@ -56,10 +56,7 @@ pub(crate) struct Of {
 }
 
 fn limit(text: &str) -> Result<usize, String> {
-    let found = text
-        .parse()
-        .ok()
-        .filter(|count| (1..=EVENTS_PER_ANSWER_MAX).contains(count));
+    let found = text.parse().ok().filter(|count| (1..=EVENTS_PER_ANSWER_MAX).contains(count));
     found.ok_or_else(|| format!("write a number from 1 to {EVENTS_PER_ANSWER_MAX}"))
 }
 
@@ -87,10 +84,7 @@ impl EventCommand {
 
 impl Ls {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let query = EventQuery {
-            limit: Some(self.limit),
-            ..self.of.query(context)
-        };
+        let query = EventQuery { limit: Some(self.limit), ..self.of.query(context) };
         let events: List<Event> = context.client()?.ask(Ask::get(path::EVENTS).query(&query)).await?;
         context.out.show(&events, |look| list(&events.items, look))?;
         if events.items.is_empty() {
@@ -112,9 +106,7 @@ fn list(events: &[Event], look: &Look) -> String {
             Cell::from(&event.text),
         ]
     };
-    Table::new(["AT", "SITE", "KIND", "TEXT"])
-        .with(events.iter().map(row))
-        .render(look)
+    Table::new(["AT", "SITE", "KIND", "TEXT"]).with(events.iter().map(row)).render(look)
 }
 
 /// One event on a line of its own. Columns fit names and kinds of a usual length.
@@ -138,10 +130,7 @@ mod tests {
             site: site.map(Into::into),
             text: "in words".into(),
         };
-        let events = [
-            event(1, Some("camp-042"), "site-joined"),
-            event(2, None, "token-created"),
-        ];
+        let events = [event(1, Some("camp-042"), "site-joined"), event(2, None, "token-created")];
         let lines: Vec<_> = events.iter().map(line).collect();
         insta::assert_snapshot!(list(&events, &plain()) + "---\n" + &lines.join("\n"));
     }

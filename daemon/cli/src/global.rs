@@ -69,8 +69,6 @@ impl<'a> Context<'a> {
 
     /// Returns what tells apart things of one name.
     pub(crate) fn name_query(&self) -> NameQuery {
-        NameQuery {
-            environment: self.environment_text(),
-        }
+        NameQuery { environment: self.environment_text() }
     }
 }

@@ -84,26 +84,15 @@ impl HostCommand {
         match self {
             Self::Ls(ls) => ls.run(context).await,
             Self::Show(one) => {
-                let host: Host = context
-                    .client()?
-                    .ask(by_name(Ask::get(at(path::HOST, &one.name))))
-                    .await?;
+                let host: Host = context.client()?.ask(by_name(Ask::get(at(path::HOST, &one.name)))).await?;
                 Ok(context.out.show(&host, |look| show(&host, look))?)
             }
             Self::Label(label) => {
                 let change = LabelChange::from(&label_patch(&label.words, context)?);
-                change_host(
-                    by_name(Ask::post(at(path::HOST_LABELS, &label.name))).body(&change),
-                    context,
-                )
-                .await
+                change_host(by_name(Ask::post(at(path::HOST_LABELS, &label.name))).body(&change), context).await
             }
             Self::Edit(args) => {
-                change_host(
-                    by_name(Ask::patch(at(path::HOST, &args.of))).body(&args.edit()),
-                    context,
-                )
-                .await
+                change_host(by_name(Ask::patch(at(path::HOST, &args.of))).body(&args.edit()), context).await
             }
             Self::Deactivate(one) => {
                 change_host(by_name(Ask::post(at(path::HOST_DEACTIVATE, &one.name))), context).await
@@ -165,10 +154,7 @@ fn show(host: &Host, look: &Look) -> String {
         ["origin".into(), Cell::from(&host.origin)],
         ["description".into(), Cell::from(&host.description)],
         ["state".into(), state.cell()],
-        [
-            "since".into(),
-            Cell::from(format!("{} ({} ago)", state.since(), look.age(state.since()))),
-        ],
+        ["since".into(), Cell::from(format!("{} ({} ago)", state.since(), look.age(state.since())))],
     ];
     if let Some(waits_for) = &host.waits_for {
         facts.push(["waits for".into(), Cell::from(waits_for)]);

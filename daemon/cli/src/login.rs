@@ -38,12 +38,7 @@ pub(crate) struct Login {
     #[arg(long, value_name = "PIN", value_parser = Pin::parse, required_unless_present = "ca", conflicts_with = "ca")]
     pin: Option<Pin>,
     /// The API key, or `-` to read it from stdin; discouraged: others can see it
-    #[arg(
-        long,
-        value_name = "KEY",
-        required_unless_present = "key_file",
-        conflicts_with = "key_file"
-    )]
+    #[arg(long, value_name = "KEY", required_unless_present = "key_file", conflicts_with = "key_file")]
     key: Option<String>,
     /// The file that holds the API key, or `-` for stdin
     #[arg(long, value_name = "FILE")]
@@ -102,32 +97,22 @@ impl Logout {
             true => format!("logged out: {} is gone\n", path.display()),
             false => format!("not logged in: there is no {}\n", path.display()),
         };
-        Ok(context
-            .out
-            .show(&json!({ "removed": removed, "config": path }), |_| line)?)
+        Ok(context.out.show(&json!({ "removed": removed, "config": path }), |_| line)?)
     }
 }
 
 /// The login is used from other directories than this one.
 fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
-    path.canonicalize().map_err(|source| ConfigError::Read {
-        path: path.into(),
-        source,
-    })
+    path.canonicalize().map_err(|source| ConfigError::Read { path: path.into(), source })
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigError> {
     let open = || -> io::Result<String> {
         let mut text = String::new();
-        std::fs::File::open(path)?
-            .take(KEY_FILE_BYTES_MAX)
-            .read_to_string(&mut text)?;
+        std::fs::File::open(path)?.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text)?;
         Ok(text)
     };
-    open().map_err(|source| ConfigError::Read {
-        path: path.into(),
-        source,
-    })
+    open().map_err(|source| ConfigError::Read { path: path.into(), source })
 }
 
 fn read_stdin() -> anyhow::Result<String> {

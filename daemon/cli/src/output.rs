@@ -46,10 +46,7 @@ impl Output {
     /// Makes an output to stdout and stderr.
     pub(crate) fn new(format: Format, env: &dyn Env) -> Self {
         let colours = io::stdout().is_terminal() && !refuses_colours(env);
-        let look = Look {
-            colours,
-            now: SystemTime::now(),
-        };
+        let look = Look { colours, now: SystemTime::now() };
         Self { format, look }
     }
 
@@ -186,10 +183,7 @@ pub(crate) struct Cell {
 impl Cell {
     /// Makes a cell in a colour.
     pub(crate) fn coloured(text: &str, colour: Colour) -> Self {
-        Self {
-            text: clean(text),
-            colour,
-        }
+        Self { text: clean(text), colour }
     }
 
     fn width(&self) -> usize {
@@ -253,10 +247,7 @@ pub(crate) mod tests {
 
     /// A look without colours, at 2026-11-22T02:27:00Z.
     pub(crate) fn plain() -> Look {
-        Look {
-            colours: false,
-            now: humantime::parse_rfc3339("2026-11-22T02:27:00Z").expect("valid"),
-        }
+        Look { colours: false, now: humantime::parse_rfc3339("2026-11-22T02:27:00Z").expect("valid") }
     }
 
     #[test]
@@ -266,15 +257,8 @@ pub(crate) mod tests {
             ["a".into(), "deactivating".into(), "".into()],
         ]);
         insta::assert_snapshot!(table.render(&plain()));
-        let colours = Look {
-            colours: true,
-            ..plain()
-        };
-        assert!(
-            table
-                .render(&colours)
-                .contains("camp-042  \u{1b}[32mactive\u{1b}[0m        é\n")
-        );
+        let colours = Look { colours: true, ..plain() };
+        assert!(table.render(&colours).contains("camp-042  \u{1b}[32mactive\u{1b}[0m        é\n"));
     }
 
     #[test]

@@ -204,9 +204,7 @@ impl EditArgs {
 }
 
 async fn edit_site(args: &EditArgs, context: &Context<'_>) -> anyhow::Result<()> {
-    let ask = Ask::patch(at(path::SITE, &args.of))
-        .query(&context.name_query())
-        .body(&args.edit());
+    let ask = Ask::patch(at(path::SITE, &args.of)).query(&context.name_query()).body(&args.edit());
     let site: Site = context.client()?.ask(ask).await?;
     context.out.show(&site, |look| changed(&site, look))?;
     Ok(())

@@ -32,20 +32,12 @@ has_state!(Site, Host, PreviewItem);
 impl<'a> State<'a> {
     /// Returns the word: the phase, but the link's word in place of `active` when the link is not connected.
     pub(crate) fn word(self) -> &'a str {
-        if self.is_link_word() {
-            &self.link.state
-        } else {
-            self.phase
-        }
+        if self.is_link_word() { &self.link.state } else { self.phase }
     }
 
     /// Returns since when the word holds.
     pub(crate) fn since(self) -> &'a str {
-        if self.is_link_word() {
-            &self.link.since
-        } else {
-            self.phase_since
-        }
+        if self.is_link_word() { &self.link.since } else { self.phase_since }
     }
 
     /// Returns the word as a cell, in the colour of its meaning.
@@ -85,16 +77,8 @@ mod tests {
     #[test]
     fn the_link_word_stands_in_place_of_active_alone() {
         let check = |phase: &str, link_state: &str, expected: (&str, &str)| {
-            let link = Link {
-                state: link_state.into(),
-                since: "link".into(),
-                address: String::new(),
-            };
-            let state = State {
-                phase,
-                phase_since: "phase",
-                link: &link,
-            };
+            let link = Link { state: link_state.into(), since: "link".into(), address: String::new() };
+            let state = State { phase, phase_since: "phase", link: &link };
             assert_eq!((state.word(), state.since()), expected, "{phase} {link_state}");
         };
         check("active", "connected", ("active", "phase"));

@@ -99,21 +99,12 @@ fn every_line_of_help_fits_a_terminal() {
 
 #[test]
 fn an_exit_code_says_who_is_to_act() {
-    let refused = |code| {
-        anyhow::Error::from(ClientError::Refused {
-            server: "https://h".into(),
-            code,
-            message: "no".into(),
-        })
-    };
+    let refused =
+        |code| anyhow::Error::from(ClientError::Refused { server: "https://h".into(), code, message: "no".into() });
     assert_eq!(exit_code(&refused(ErrorCode::NotFound)), EXIT_FAILED);
     assert_eq!(exit_code(&refused(ErrorCode::BadRequest)), EXIT_USAGE);
     assert_eq!(exit_code(&refused(ErrorCode::Unauthorized)), EXIT_OPERATOR);
     assert_eq!(exit_code(&ArgumentError::SelectsAll.into()), EXIT_USAGE);
     assert_eq!(exit_code(&ConfigError::NoHome.into()), EXIT_USAGE);
-    assert!(
-        advice(&refused(ErrorCode::Ambiguous))
-            .expect("advice")
-            .contains("--environment")
-    );
+    assert!(advice(&refused(ErrorCode::Ambiguous)).expect("advice").contains("--environment"));
 }

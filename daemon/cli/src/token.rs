@@ -130,20 +130,12 @@ fn list_text(tokens: &[Token], look: &Look) -> String {
     let row = |token: &Token| {
         let is_valid = token.state == TokenState::Valid.as_str();
         let colour = if is_valid { Colour::Green } else { Colour::Dim };
-        let labels: Vec<_> = token
-            .labels
-            .iter()
-            .map(|label| format!("{}={}", label.key, label.value))
-            .collect();
+        let labels: Vec<_> = token.labels.iter().map(|label| format!("{}={}", label.key, label.value)).collect();
         [
             Cell::from(&token.id),
             Cell::from(&token.environment),
             Cell::coloured(&token.state, colour),
-            Cell::from(if is_valid {
-                look.until(&token.expires_at)
-            } else {
-                String::new()
-            }),
+            Cell::from(if is_valid { look.until(&token.expires_at) } else { String::new() }),
             Cell::from(format!("{}/{}", token.uses_left, token.uses_max)),
             Cell::from(look.age(&token.created_at)),
             Cell::from(labels.join(",")),

@@ -12,14 +12,7 @@ impl Conditions {
     /// Raises `kind`, or corrects its detail. Returns whether it is new.
     pub(crate) fn raise(&mut self, kind: ConditionKind, detail: Text, now: WallTime) -> bool {
         let since = self.0.get(&kind).map(|condition| condition.since);
-        self.0.insert(
-            kind,
-            Condition {
-                kind,
-                since: since.unwrap_or(now),
-                detail,
-            },
-        );
+        self.0.insert(kind, Condition { kind, since: since.unwrap_or(now), detail });
         since.is_none()
     }
 

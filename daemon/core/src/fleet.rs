@@ -12,8 +12,10 @@ mod downlink;
 mod follow;
 mod greet;
 mod operator;
+mod output;
 mod registry;
 mod state;
+mod sweep;
 mod view;
 
 use std::collections::VecDeque;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
 use linecamp_model::{
     CommandId, Environment, EventKind, FleetChange, FleetOrigin, FromServer, FromSite, History, Instant, LinkState,
-    Mark, Name, Now, Phase, PhaseEvent, Refusal, RefusalCode, SessionId, SiteId, Text, WallTime, WriteId,
+    Mark, Name, Now, Refusal, RefusalCode, SessionId, SiteId, Text, WallTime, WriteId,
 };
 
 pub use self::config::{
@@ -32,9 +34,10 @@ pub use self::config::{
 };
 pub use self::downlink::{Credential, Peer};
 pub use self::operator::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, NewToken, SiteRef, Subject};
+pub use self::output::{FleetOutput, FleetTimer, IssueRequest, SessionEvent};
 pub use self::view::{LinkCounts, SiteFilter};
 
-use self::config::{CERTIFICATE_BACKDATE, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY, TOKEN_KEEP};
+use self::config::{CERTIFICATE_BACKDATE, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY};
 use self::downlink::{Downlink, Link, Session, Slots, Stage};
 use self::operator::{Decision, Note, decide};
 use self::registry::Membership;
@@ -50,95 +53,6 @@ pub const ENVIRONMENT_DEFAULT: Environment = Environment {
     recoveries_per_day_max: RECOVERIES_PER_DAY_DEFAULT,
     removed_keep: REMOVED_KEEP_DEFAULT,
 };
-
-/// What the server's machine waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FleetTimer {
-    /// A session has not greeted, or has not left.
-    Late(SessionId),
-    /// A probed session has not answered; this one waits to take its place.
-    ProbeLate(SessionId),
-    /// It is time to tell a session what is held of its status.
-    StatusRetry(SessionId),
-    /// It is time to send a session again what it could not keep.
-    Resend(SessionId),
-    /// A lost link has had its time to come back.
-    Disconnect(SiteId),
-    /// A duplicate has not shown up for a while.
-    DuplicateClears(SiteId),
-    /// It is time to clear away what has had its time.
-    Sweep,
-}
-
-/// A certificate to be made for the peer of a session, and sent to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IssueRequest {
-    /// Whose it is.
-    pub site: SiteId,
-    /// The site's name.
-    pub name: Name,
-    /// The site's environment.
-    pub environment: Name,
-    /// When it begins to hold.
-    pub not_before: WallTime,
-    /// When it ends.
-    pub not_after: WallTime,
-}
-
-/// What the server's machine asks of the outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FleetOutput {
-    /// Send a message on a session.
-    Send {
-        /// Which session.
-        session: SessionId,
-        /// What to say.
-        message: FromServer,
-    },
-    /// Make a certificate for the key the peer proved to hold, and send it as [`FromServer::Identity`].
-    Issue {
-        /// Whose session.
-        session: SessionId,
-        /// What it says.
-        request: IssueRequest,
-    },
-    /// Close a session.
-    Hangup {
-        /// Which session.
-        session: SessionId,
-        /// What to say in the close frame.
-        refusal: Refusal,
-    },
-    /// Make changes durable. Answered by `handle_persisted` or `handle_persist_failed`.
-    Persist {
-        /// Names the write.
-        write: WriteId,
-        /// What to write, all or nothing.
-        changes: Vec<FleetChange>,
-    },
-    /// Let the store go on after this write failed: it and all later ones have been undone here.
-    ResumeStore(WriteId),
-    /// Answer an operator.
-    Reply {
-        /// Whose request it was.
-        command: CommandId,
-        /// What became of it.
-        result: Result<(), FleetCommandError>,
-    },
-}
-
-/// What happens to a session, seen from the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionEvent {
-    /// The handshake is done.
-    Opened(Peer),
-    /// A message arrived.
-    Received(FromSite),
-    /// The peer moved to another address.
-    Moved(Text),
-    /// It is over: closed by the peer, silent for too long, or broken.
-    Closed(Text),
-}
 
 /// What comes out when a write is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,9 +88,7 @@ impl Fleet {
             ignored: 0,
         };
         if fleet.ledger.state().origin.is_none() {
-            let origin = FleetOrigin {
-                spec_history: History(rng.next_u64() | 1),
-            };
+            let origin = FleetOrigin { spec_history: History(rng.next_u64() | 1) };
             let default = Name::parse("default").expect("`default` is a name");
             let environment = FleetChange::Environment(default, Some(ENVIRONMENT_DEFAULT));
             fleet.stage(vec![FleetChange::Origin(Some(origin)), environment], Vec::new());
@@ -199,18 +111,8 @@ impl Fleet {
     /// Takes a request of an operator.
     pub fn handle_command(&mut self, id: CommandId, command: FleetCommand, now: Now) {
         match decide(self.ledger.state(), command, now) {
-            Ok(decision) => self.carry_out(
-                decision,
-                vec![FleetOutput::Reply {
-                    command: id,
-                    result: Ok(()),
-                }],
-                now,
-            ),
-            Err(error) => self.outputs.push_back(FleetOutput::Reply {
-                command: id,
-                result: Err(error),
-            }),
+            Ok(decision) => self.carry_out(decision, vec![FleetOutput::Reply { command: id, result: Ok(()) }], now),
+            Err(error) => self.outputs.push_back(FleetOutput::Reply { command: id, result: Err(error) }),
         }
     }
 
@@ -294,11 +196,7 @@ impl Fleet {
 
     /// At a start, every site counts as about to come back, unless it was disconnected before.
     fn expect_everybody(&mut self, now: Now) {
-        let sites = self
-            .ledger
-            .state()
-            .registered()
-            .filter(|(_, _, of)| !of.life.phase.is_gone());
+        let sites = self.ledger.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone());
         let sites: Vec<_> = sites.map(|(id, _, of)| (id, of.dark_since)).collect();
         for (id, dark_since) in sites {
             let link = match dark_since {
@@ -306,23 +204,14 @@ impl Fleet {
                 None => Link::new(LinkState::Reconnecting, now.wall, Text::default()),
             };
             if dark_since.is_none() {
-                self.timers.set(
-                    FleetTimer::Disconnect(id),
-                    now.instant + START_GRACE.max(DISCONNECTED_AFTER),
-                );
+                self.timers.set(FleetTimer::Disconnect(id), now.instant + START_GRACE.max(DISCONNECTED_AFTER));
             }
             self.downlink.links.insert(id, link);
         }
     }
 
     fn open(&mut self, id: SessionId, peer: Peer, now: Now) {
-        self.downlink.sessions.insert(
-            id,
-            Session {
-                peer,
-                stage: Stage::Opened,
-            },
-        );
+        self.downlink.sessions.insert(id, Session { peer, stage: Stage::Opened });
         self.downlink.opening += 1;
         self.timers.set(FleetTimer::Late(id), now.instant + FIRST_MESSAGE_MAX);
         if OPENING_SESSIONS_MAX < self.downlink.opening {
@@ -384,34 +273,21 @@ impl Fleet {
 
     /// A site's session ended. If another one waits for its place, that one has it now.
     fn lose(&mut self, site: SiteId, session: SessionId, now: Now) {
-        let Some(link) = self
-            .downlink
-            .links
-            .get_mut(&site)
-            .filter(|link| link.session == Some(session))
-        else {
+        let Some(link) = self.downlink.links.get_mut(&site).filter(|link| link.session == Some(session)) else {
             return;
         };
         link.session = None;
         link.state = LinkState::Reconnecting;
         link.since = now.wall;
         let grace_ends = self.started.instant + START_GRACE;
-        self.timers.set(
-            FleetTimer::Disconnect(site),
-            (now.instant + DISCONNECTED_AFTER).max(grace_ends),
-        );
+        self.timers.set(FleetTimer::Disconnect(site), (now.instant + DISCONNECTED_AFTER).max(grace_ends));
         if let Some(waiting) = link.probing.take() {
             self.probe_unanswered(waiting, now);
         }
     }
 
     fn disconnect(&mut self, site: SiteId, now: Now) {
-        if self
-            .ledger
-            .state()
-            .site(site)
-            .is_none_or(|(_, registration)| registration.life.phase.is_gone())
-        {
+        if self.ledger.state().site(site).is_none_or(|(_, registration)| registration.life.phase.is_gone()) {
             self.downlink.links.remove(&site);
             return;
         }
@@ -421,11 +297,7 @@ impl Fleet {
         link.state = LinkState::Disconnected;
         let since = link.since;
         let changes = self.dark_changes(site, Some(since));
-        let note = (
-            EventKind::SiteDisconnected,
-            Some(site),
-            format!("no link since {since}"),
-        );
+        let note = (EventKind::SiteDisconnected, Some(site), format!("no link since {since}"));
         self.stage_noted(changes, note, Vec::new(), now);
     }
 
@@ -433,23 +305,13 @@ impl Fleet {
     fn dark_changes(&self, site: SiteId, dark_since: Option<WallTime>) -> Vec<FleetChange> {
         let known = self.ledger.state().site(site).map(|(_, registration)| registration);
         let changed = known.filter(|registration| registration.dark_since != dark_since);
-        let after = changed.map(|before| linecamp_model::Registration {
-            dark_since,
-            ..before.clone()
-        });
-        after
-            .into_iter()
-            .map(|after| FleetChange::Site(site, Some(after)))
-            .collect()
+        let after = changed.map(|before| linecamp_model::Registration { dark_since, ..before.clone() });
+        after.into_iter().map(|after| FleetChange::Site(site, Some(after))).collect()
     }
 
     /// A session that was to speak, or to leave, has not.
     fn too_late(&mut self, id: SessionId, now: Now) {
-        let is_done = self
-            .downlink
-            .sessions
-            .get(&id)
-            .is_some_and(|session| matches!(session.stage, Stage::Closing));
+        let is_done = self.downlink.sessions.get(&id).is_some_and(|session| matches!(session.stage, Stage::Closing));
         let refusal = match is_done {
             true => Refusal::new(RefusalCode::Done, "there is nothing more to say on this session"),
             false => Refusal::new(RefusalCode::Protocol, "no greeting in time"),
@@ -493,10 +355,7 @@ impl Fleet {
         let is_removal = changes.iter().any(|change| matches!(change, FleetChange::Departed(..)));
         let session = self.downlink.links.get(&site)?.session.filter(|_| is_removal)?;
         let text = "this site was removed at the server; to bring the machine back, join it again with a new token";
-        Some(FleetOutput::Hangup {
-            session,
-            refusal: Refusal::new(RefusalCode::Removed, text),
-        })
+        Some(FleetOutput::Hangup { session, refusal: Refusal::new(RefusalCode::Removed, text) })
     }
 
     /// Lets `outputs` out when everything staged so far is durable.
@@ -517,26 +376,14 @@ impl Fleet {
             }
             FleetOutput::Issue { session, .. } => {
                 let text = "the server cannot write to its store; nothing was changed";
-                self.refuse(
-                    session,
-                    Refusal::new(RefusalCode::StoreFailed, text).retry_after(STORE_RETRY),
-                    now,
-                );
+                self.refuse(session, Refusal::new(RefusalCode::StoreFailed, text).retry_after(STORE_RETRY), now);
             }
-            FleetOutput::Send {
-                session,
-                message: FromServer::Welcome(_),
-            } => {
+            FleetOutput::Send { session, message: FromServer::Welcome(_) } => {
                 let text = "the server cannot write to its store";
-                self.refuse(
-                    session,
-                    Refusal::new(RefusalCode::StoreFailed, text).retry_after(STORE_RETRY),
-                    now,
-                );
+                self.refuse(session, Refusal::new(RefusalCode::StoreFailed, text).retry_after(STORE_RETRY), now);
             }
             FleetOutput::Send { session, .. } => {
-                self.timers
-                    .set(FleetTimer::StatusRetry(session), now.instant + STORE_RETRY);
+                self.timers.set(FleetTimer::StatusRetry(session), now.instant + STORE_RETRY);
             }
             FleetOutput::Hangup { .. } | FleetOutput::Persist { .. } | FleetOutput::ResumeStore(_) => {}
         }
@@ -548,38 +395,6 @@ impl Fleet {
         }
         self.confirm(site, now);
         self.pump(site);
-    }
-
-    /// Clears away what has had its time.
-    fn sweep(&mut self, now: Now) {
-        self.timers.set(FleetTimer::Sweep, now.instant + SWEEP_PERIOD);
-        let state = self.ledger.state();
-        let keep = |of: &linecamp_model::Registration| {
-            state
-                .environments
-                .get(&of.environment)
-                .map_or(REMOVED_KEEP_DEFAULT, |rules| rules.removed_keep)
-        };
-        let is_over = |of: &linecamp_model::Registration| {
-            of.life.phase.after(PhaseEvent::KeepOver) == Some(Phase::Purged) && of.life.since + keep(of) <= now.wall
-        };
-        let purged: Vec<_> = state
-            .registered()
-            .filter(|(_, _, of)| is_over(of))
-            .map(|(id, _, _)| id)
-            .collect();
-        let mut changes: Vec<_> = purged.iter().flat_map(|id| state.purge_changes(*id)).collect();
-        let is_stale = |token: &linecamp_model::Token| {
-            token.expires_at + TOKEN_KEEP <= now.wall || token.revoked_at.is_some_and(|at| at + TOKEN_KEEP <= now.wall)
-        };
-        let stale = state.tokens.iter().filter(|(_, token)| is_stale(token));
-        changes.extend(stale.flat_map(|(id, _)| state.token_purge_changes(*id)));
-        for id in purged {
-            self.downlink.links.remove(&id);
-        }
-        if !changes.is_empty() {
-            self.stage(changes, Vec::new());
-        }
     }
 
     /// Stages changes and the event that tells of them, as one write.
@@ -595,12 +410,9 @@ impl Fleet {
     }
 
     fn clear_session_timers(&mut self, id: SessionId) {
-        for timer in [
-            FleetTimer::Late(id),
-            FleetTimer::ProbeLate(id),
-            FleetTimer::StatusRetry(id),
-            FleetTimer::Resend(id),
-        ] {
+        for timer in
+            [FleetTimer::Late(id), FleetTimer::ProbeLate(id), FleetTimer::StatusRetry(id), FleetTimer::Resend(id)]
+        {
             self.timers.clear(timer);
         }
     }
@@ -623,11 +435,6 @@ impl Fleet {
     }
 
     fn mark_of(&self, site: SiteId) -> Mark {
-        self.ledger
-            .state()
-            .sites
-            .get(&site)
-            .and_then(|record| record.mark)
-            .unwrap_or_default()
+        self.ledger.state().sites.get(&site).and_then(|record| record.mark).unwrap_or_default()
     }
 }

@@ -50,11 +50,7 @@ pub(crate) struct Settled<R> {
 impl<S: Replay, R> Ledger<S, R> {
     /// Starts from state that is durable.
     pub(crate) const fn new(state: S) -> Self {
-        Self {
-            state,
-            staged: VecDeque::new(),
-            next_write: WriteId(1),
-        }
+        Self { state, staged: VecDeque::new(), next_write: WriteId(1) }
     }
 
     /// Returns the state, with everything staged.
@@ -81,10 +77,7 @@ impl<S: Replay, R> Ledger<S, R> {
         let index = self.staged.iter().position(|staged| staged.write == write)?;
         if durable {
             let staged = self.staged.remove(index)?;
-            return Some(Settled {
-                releases: staged.releases,
-                durable,
-            });
+            return Some(Settled { releases: staged.releases, durable });
         }
         let mut failed: Vec<_> = self.staged.drain(index..).collect();
         for staged in failed.iter_mut().rev() {
@@ -126,21 +119,9 @@ mod tests {
         let first = ledger.stage(&[('a', Some(1))], vec!["first"]);
         let second = ledger.stage(&[('a', Some(2))], vec!["second"]);
         assert_eq!(ledger.state().get(&'a'), Some(&2));
-        assert_eq!(
-            ledger.settle(first, true),
-            Some(Settled {
-                releases: vec!["first"],
-                durable: true
-            })
-        );
+        assert_eq!(ledger.settle(first, true), Some(Settled { releases: vec!["first"], durable: true }));
         assert_eq!(ledger.settle(first, true), None, "an answer nobody waits for");
-        assert_eq!(
-            ledger.settle(second, true),
-            Some(Settled {
-                releases: vec!["second"],
-                durable: true
-            })
-        );
+        assert_eq!(ledger.settle(second, true), Some(Settled { releases: vec!["second"], durable: true }));
     }
 
     #[test]
@@ -150,13 +131,7 @@ mod tests {
         let second = ledger.stage(&[('a', Some(2)), ('b', None), ('a', Some(3))], vec![2]);
         let third = ledger.stage(&[('c', Some(9))], vec![3]);
         assert!(ledger.settle(first, true).is_some());
-        assert_eq!(
-            ledger.settle(second, false),
-            Some(Settled {
-                releases: vec![2, 3],
-                durable: false
-            })
-        );
+        assert_eq!(ledger.settle(second, false), Some(Settled { releases: vec![2, 3], durable: false }));
         assert_eq!(ledger.state(), &BTreeMap::from([('a', 1), ('b', 0)]));
         assert_eq!(ledger.settle(third, false), None, "it went with the second");
     }

@@ -38,11 +38,7 @@ mod tests {
     #[test]
     fn one_seed_gives_one_sequence() {
         let mut rng = Rng::new(0);
-        assert_eq!(
-            rng.next_u64(),
-            0xe220_a839_7b1d_cdaf,
-            "the published first value for seed 0"
-        );
+        assert_eq!(rng.next_u64(), 0xe220_a839_7b1d_cdaf, "the published first value for seed 0");
     }
 
     #[test]

@@ -10,7 +10,9 @@
 
 mod config;
 mod labels;
+mod output;
 mod state;
+mod status;
 mod uplink;
 mod view;
 
@@ -18,9 +20,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
 use linecamp_model::{
-    CommandId, ConditionKind, DialId, Document, DocumentKey, Event, EventBatch, EventKind, FromServer, FromSite,
-    Generation, Hello, History, HostStatus, IdentityGrant, Instant, JoinRequest, LabelError, LabelKey, LabelPatch,
-    LabelSet, LabelValue, Level, Now, Refusal, SiteChange, SiteOrigin, SiteStatus, SpecDelta, StatusBody, Text,
+    CommandId, ConditionKind, DialId, Event, EventBatch, EventKind, FromServer, FromSite, Generation, Hello, History,
+    Instant, JoinRequest, LabelKey, LabelPatch, LabelValue, Now, Refusal, SiteChange, SiteOrigin, SpecDelta, Text,
     WallTime, Welcome, WriteId,
 };
 
@@ -29,9 +30,9 @@ pub use self::config::{
     RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig, SiteIdentity,
 };
 pub use self::labels::{DropIns, LabelLayer};
+pub use self::output::{LinkEvent, SiteCommand, SiteCommandError, SiteOutput, Timer};
 pub use self::uplink::{Dial, LossReason, Purpose};
 
-use self::labels::merged;
 pub(crate) use self::state::set;
 
 use self::state::SiteState;
@@ -42,95 +43,6 @@ use crate::ledger::Ledger;
 use crate::rng::Rng;
 use crate::sync::{Source, Verdict, judge};
 use crate::timers::Timers;
-
-/// What a site's machine waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Timer {
-    /// A dial has taken too long.
-    DialLate,
-    /// The answer to a greeting has taken too long.
-    GreetingLate,
-    /// It is time to dial again.
-    Redial,
-    /// It is time to collect facts.
-    Facts,
-    /// It is time to try the store again.
-    StoreRetry,
-    /// It is time to ask for a new certificate.
-    Renew,
-}
-
-/// What a site's machine asks of the outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SiteOutput {
-    /// Reach a server. Answered by [`LinkEvent`]s that carry the dial.
-    Dial(Dial),
-    /// Send a message on the session of this dial.
-    Send {
-        /// The dial whose session it is.
-        dial: DialId,
-        /// What to say.
-        message: FromSite,
-    },
-    /// Close the session of this dial, or give up the dial.
-    Hangup {
-        /// The dial.
-        dial: DialId,
-        /// What to say in the close frame.
-        refusal: Refusal,
-    },
-    /// Make changes durable. Answered by `handle_persisted` or `handle_persist_failed`.
-    Persist {
-        /// Names the write.
-        write: WriteId,
-        /// What to write, all or nothing.
-        changes: Vec<SiteChange>,
-    },
-    /// Let the store go on after this write failed: it and all later ones have been undone here.
-    ResumeStore(WriteId),
-    /// Make a certificate durable. Answered by `handle_identity_saved`.
-    SaveIdentity(IdentityGrant),
-    /// Find out about this machine. Answered by `handle_facts`.
-    CollectFacts,
-    /// Answer somebody on the spot.
-    Reply {
-        /// Whose request it was.
-        command: CommandId,
-        /// What became of it.
-        result: Result<(), SiteCommandError>,
-    },
-    /// The site was removed: forget its identity and all it held, and stop.
-    Forget(Refusal),
-    /// The wish to join was refused for good.
-    JoinRefused(Refusal),
-}
-
-/// What happens to a link, seen from the site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkEvent {
-    /// The dial came through.
-    Dialed(DialId),
-    /// A message arrived.
-    Received(DialId, FromServer),
-    /// The dial failed, or its session ended.
-    Lost(DialId, LossReason),
-}
-
-/// What somebody on the spot may ask for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SiteCommand {
-    /// Change the labels set by hand.
-    PatchLabels(Level, LabelPatch),
-}
-
-/// Why a request on the spot was not done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SiteCommandError {
-    /// The labels would be too many.
-    Labels(LabelError),
-    /// The store could not commit; nothing was changed.
-    Store(StoreFault),
-}
 
 /// What comes out when a write is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,10 +108,7 @@ impl Site {
             is_stopped: false,
         };
         if site.ledger.state().origin.is_none() {
-            let origin = SiteOrigin {
-                status_history: History(site.rng.next_u64() | 1),
-                ..SiteOrigin::default()
-            };
+            let origin = SiteOrigin { status_history: History(site.rng.next_u64() | 1), ..SiteOrigin::default() };
             site.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
         }
         if let Some(place) = saved.damaged {
@@ -207,11 +116,7 @@ impl Site {
             site.raise(ConditionKind::StoreDamaged, Text::lossy(&detail), now);
         }
         if site.identity.is_some() {
-            site.record(
-                EventKind::DaemonStarted,
-                &format!("daemon {} started", site.config.daemon_version),
-                now,
-            );
+            site.record(EventKind::DaemonStarted, &format!("daemon {} started", site.config.daemon_version), now);
         }
         site.take_drop_ins(saved.drop_ins, now);
         site.timers.set(Timer::Facts, now.instant);
@@ -250,10 +155,7 @@ impl Site {
         for release in settled.releases {
             match release {
                 Release::SpecAck { dial, held } => self.send(dial, FromSite::SpecAck(held)),
-                Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply {
-                    command,
-                    result: Ok(()),
-                }),
+                Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) }),
             }
         }
         self.settle_down(now);
@@ -266,14 +168,12 @@ impl Site {
             return;
         };
         let (kind, advice) = match fault {
-            StoreFault::DiskFull => (
-                ConditionKind::DiskFull,
-                "the disk of the site's data directory is full: make room",
-            ),
-            StoreFault::Failed => (
-                ConditionKind::StoreFailed,
-                "the site database cannot be written: see the daemon's log",
-            ),
+            StoreFault::DiskFull => {
+                (ConditionKind::DiskFull, "the disk of the site's data directory is full: make room")
+            }
+            StoreFault::Failed => {
+                (ConditionKind::StoreFailed, "the site database cannot be written: see the daemon's log")
+            }
         };
         self.conditions.raise(kind, Text::lossy(advice), now.wall);
         self.is_status_stale = true;
@@ -338,16 +238,9 @@ impl Site {
         let SiteCommand::PatchLabels(level, patch) = command;
         match self.patched(level, &patch, now) {
             Ok(labels) => {
-                self.stage(
-                    &[SiteChange::LocalLabels(level, Some(labels))],
-                    vec![Release::Reply(id)],
-                );
+                self.stage(&[SiteChange::LocalLabels(level, Some(labels))], vec![Release::Reply(id)]);
                 let words = describe_patch(&patch);
-                self.record(
-                    EventKind::LabelsSetLocally,
-                    &format!("{level} labels set on the spot: {words}"),
-                    now,
-                );
+                self.record(EventKind::LabelsSetLocally, &format!("{level} labels set on the spot: {words}"), now);
             }
             Err(error) => {
                 let result = Err(SiteCommandError::Labels(error));
@@ -380,10 +273,7 @@ impl Site {
     pub fn handle_stop(&mut self) {
         self.is_stopped = true;
         if let Some(dial) = self.uplink.current() {
-            self.outputs.push_back(SiteOutput::Hangup {
-                dial,
-                refusal: stopping(),
-            });
+            self.outputs.push_back(SiteOutput::Hangup { dial, refusal: stopping() });
         }
     }
 
@@ -457,8 +347,7 @@ impl Site {
     }
 
     fn handle_welcome(&mut self, welcome: Welcome, now: Now) {
-        self.uplink
-            .handle_welcome(welcome.session, welcome.redial_spread, &mut self.timers, now);
+        self.uplink.handle_welcome(welcome.session, welcome.redial_spread, &mut self.timers, now);
         self.following = Some(Following {
             status: Source::new(welcome.status_held),
             events_held: welcome.events_held,
@@ -476,10 +365,7 @@ impl Site {
         self.level(ConditionKind::ClockSkew, detail, now);
         let origin = self.ledger.state().origin.unwrap_or_default();
         if origin.spec_history != welcome.spec_history {
-            let origin = SiteOrigin {
-                spec_history: welcome.spec_history,
-                ..origin
-            };
+            let origin = SiteOrigin { spec_history: welcome.spec_history, ..origin };
             self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
         }
         self.handle_events_ack(welcome.events_held);
@@ -489,10 +375,8 @@ impl Site {
     fn handle_spec(&mut self, dial: DialId, delta: SpecDelta) {
         let held = match judge(&self.ledger.state().spec, delta) {
             Verdict::Adopt(documents) => {
-                let changes: Vec<_> = documents
-                    .into_iter()
-                    .map(|(key, document)| SiteChange::Spec(key, document))
-                    .collect();
+                let changes: Vec<_> =
+                    documents.into_iter().map(|(key, document)| SiteChange::Spec(key, document)).collect();
                 let release = |held| vec![Release::SpecAck { dial, held }];
                 let mut after = self.ledger.state().spec.clone();
                 for change in &changes {
@@ -509,13 +393,8 @@ impl Site {
     }
 
     fn handle_events_ack(&mut self, held: u64) {
-        let done: Vec<_> = self
-            .ledger
-            .state()
-            .events
-            .range(..=held)
-            .map(|(seq, _)| SiteChange::Event(*seq, None))
-            .collect();
+        let done: Vec<_> =
+            self.ledger.state().events.range(..=held).map(|(seq, _)| SiteChange::Event(*seq, None)).collect();
         if let Some(following) = &mut self.following {
             following.events_held = following.events_held.max(held);
             following.events_sent = false;
@@ -547,10 +426,7 @@ impl Site {
         let Some(dial) = self.uplink.current() else { return };
         let server = self.uplink.server().map_or_else(String::new, ToString::to_string);
         let text = Text::lossy(&format!("{server} did not answer in time"));
-        self.outputs.push_back(SiteOutput::Hangup {
-            dial,
-            refusal: stopping(),
-        });
+        self.outputs.push_back(SiteOutput::Hangup { dial, refusal: stopping() });
         self.lose(&LossReason::Failed(text), now);
     }
 
@@ -584,24 +460,7 @@ impl Site {
     /// Returns the server's wall clock, as far as the last greeting tells: the site's own may be wrong.
     fn server_wall(&self, now: Now) -> WallTime {
         let (ours, theirs) = self.server_ahead;
-        if ours == WallTime::EPOCH {
-            now.wall
-        } else {
-            theirs + now.wall.saturating_since(ours)
-        }
-    }
-
-    fn patched(&self, level: Level, patch: &LabelPatch, now: Now) -> Result<LabelSet, LabelError> {
-        let by_hand = self
-            .ledger
-            .state()
-            .local
-            .get(&level)
-            .cloned()
-            .unwrap_or_default()
-            .patched(patch, now.wall)?;
-        merged(level, [&self.config.labels, &self.drop_ins.labels], Some(&by_hand))?;
-        Ok(by_hand)
+        if ours == WallTime::EPOCH { now.wall } else { theirs + now.wall.saturating_since(ours) }
     }
 
     /// Brings status up to what holds, and sends what the server lacks.
@@ -613,91 +472,6 @@ impl Site {
         self.pump();
     }
 
-    fn refresh_status(&mut self, now: Now) {
-        let Some(identity) = self.identity else { return };
-        let gateway = DocumentKey::Host(identity.site.gateway());
-        let (site_labels, host_labels) = (self.local(Level::Site, now), self.local(Level::Host, now));
-        let state = self.ledger.state();
-        let reported = match state.status.body(gateway) {
-            Some(StatusBody::Host(host)) => host.reported.clone(),
-            Some(StatusBody::Site(_)) | None => LabelSet::default(),
-        };
-        // Before the first facts are in, an older report stays as it is.
-        let reported = match &self.facts {
-            Some(facts) => reported.replaced(facts, now.wall).unwrap_or(reported),
-            None => reported,
-        };
-        let spec = state.spec.head();
-        let site = StatusBody::Site(SiteStatus {
-            daemon_version: self.config.daemon_version.clone(),
-            applied: spec,
-            // Labels need nothing done at the site: what is held is matched.
-            converged: spec,
-            local: site_labels,
-            conditions: self.conditions.list(),
-        });
-        let host = StatusBody::Host(HostStatus {
-            local: host_labels,
-            reported,
-        });
-        let mut generation = state.status.head();
-        let mut changes = Vec::new();
-        for (key, body) in [(DocumentKey::Site, site), (gateway, host)] {
-            if state.status.body(key) != Some(&body) {
-                generation = generation.next();
-                changes.push(SiteChange::Status(
-                    key,
-                    Some(Document {
-                        generation,
-                        body: Some(body),
-                    }),
-                ));
-            }
-        }
-        if !changes.is_empty() {
-            self.stage(&changes, Vec::new());
-        }
-    }
-
-    /// Returns the local labels of `level`; where they are too many, the last that fitted.
-    fn local(&mut self, level: Level, now: Now) -> LabelSet {
-        let held = self.held_local(level);
-        let by_hand = self.ledger.state().local.get(&level);
-        match merged(level, [&self.config.labels, &self.drop_ins.labels], by_hand)
-            .and_then(|labels| held.replaced(&labels, now.wall))
-        {
-            Ok(labels) => {
-                if level == Level::Site {
-                    self.conditions.clear(ConditionKind::LabelsTooMany);
-                }
-                labels
-            }
-            Err(error) => {
-                self.conditions.raise(
-                    ConditionKind::LabelsTooMany,
-                    Text::lossy(&format!("{level} labels: {error}")),
-                    now.wall,
-                );
-                held
-            }
-        }
-    }
-
-    fn held_local(&self, level: Level) -> LabelSet {
-        let Some(identity) = self.identity else {
-            return LabelSet::default();
-        };
-        let key = match level {
-            Level::Site => DocumentKey::Site,
-            Level::Host => DocumentKey::Host(identity.site.gateway()),
-        };
-        match self.ledger.state().status.body(key) {
-            Some(StatusBody::Site(site)) => site.local.clone(),
-            Some(StatusBody::Host(host)) => host.local.clone(),
-            None => LabelSet::default(),
-        }
-    }
-
     /// Sends what the server lacks, once everything is durable.
     fn pump(&mut self) {
         let (State::Up { dial, .. }, 0) = (&self.uplink.state, self.ledger.in_flight()) else {
@@ -706,31 +480,18 @@ impl Site {
         let (dial, state) = (*dial, self.ledger.state());
         let Some(following) = &mut self.following else { return };
         if let Some(delta) = following.status.poll(&state.status) {
-            self.outputs.push_back(SiteOutput::Send {
-                dial,
-                message: FromSite::Status(delta),
-            });
+            self.outputs.push_back(SiteOutput::Send { dial, message: FromSite::Status(delta) });
         }
         if following.events_sent {
             return;
         }
-        let pending = state
-            .events
-            .range(following.events_held + 1..)
-            .take(EVENTS_PER_MESSAGE_MAX);
+        let pending = state.events.range(following.events_held + 1..).take(EVENTS_PER_MESSAGE_MAX);
         let events: Vec<_> = pending.clone().map(|(_, event)| event.clone()).collect();
         if let Some((first, _)) = pending.clone().next() {
             let dropped = state.origin.unwrap_or_default().events_dropped;
-            let batch = EventBatch {
-                first: *first,
-                dropped,
-                events,
-            };
+            let batch = EventBatch { first: *first, dropped, events };
             following.events_sent = true;
-            self.outputs.push_back(SiteOutput::Send {
-                dial,
-                message: FromSite::Events(batch),
-            });
+            self.outputs.push_back(SiteOutput::Send { dial, message: FromSite::Events(batch) });
         }
     }
 
@@ -756,12 +517,7 @@ impl Site {
     }
 
     fn record(&mut self, kind: EventKind, text: &str, now: Now) {
-        let event = Event {
-            at: now.wall,
-            kind,
-            site: None,
-            text: Text::lossy(text),
-        };
+        let event = Event { at: now.wall, kind, site: None, text: Text::lossy(text) };
         let changes = self.ledger.state().outbox_changes(event);
         self.stage(&changes, Vec::new());
     }
@@ -769,10 +525,7 @@ impl Site {
     fn stage(&mut self, changes: &[SiteChange], releases: Vec<Release>) {
         self.is_status_stale |= !changes.is_empty();
         let write = self.ledger.stage(changes, releases);
-        self.outputs.push_back(SiteOutput::Persist {
-            write,
-            changes: changes.to_vec(),
-        });
+        self.outputs.push_back(SiteOutput::Persist { write, changes: changes.to_vec() });
     }
 
     fn send(&mut self, dial: DialId, message: FromSite) {

@@ -34,11 +34,7 @@ impl<B> Documents<B> {
 impl<B: Clone + PartialEq> Documents<B> {
     /// Returns the highest generation.
     pub(crate) fn head(&self) -> Generation {
-        self.0
-            .values()
-            .map(|document| document.generation)
-            .max()
-            .unwrap_or_default()
+        self.0.values().map(|document| document.generation).max().unwrap_or_default()
     }
 
     /// Returns the keys, those of tombstones included.
@@ -139,11 +135,7 @@ pub(crate) enum Verdict<B> {
 pub(crate) fn judge<B: Clone + PartialEq>(documents: &Documents<B>, delta: Delta<B>) -> Verdict<B> {
     let head = documents.head();
     if delta.snapshot {
-        let gone = documents
-            .0
-            .keys()
-            .filter(|key| !delta.documents.contains_key(key))
-            .map(|key| (*key, None));
+        let gone = documents.0.keys().filter(|key| !delta.documents.contains_key(key)).map(|key| (*key, None));
         let gone: Vec<_> = gone.collect();
         let new = delta.documents.into_iter().map(|(key, document)| (key, Some(document)));
         return Verdict::Adopt(gone.into_iter().chain(new).collect());
@@ -151,13 +143,7 @@ pub(crate) fn judge<B: Clone + PartialEq>(documents: &Documents<B>, delta: Delta
     if delta.to <= head || delta.base != head {
         return Verdict::Acknowledge;
     }
-    Verdict::Adopt(
-        delta
-            .documents
-            .into_iter()
-            .map(|(key, document)| (key, Some(document)))
-            .collect(),
-    )
+    Verdict::Adopt(delta.documents.into_iter().map(|(key, document)| (key, Some(document))).collect())
 }
 
 #[cfg(test)]
@@ -195,10 +181,7 @@ mod tests {
         assert_eq!(source.poll(&documents), None, "one at a time");
         source.handle_ack(first.to);
         let second = source.poll(&documents).expect("two changes");
-        assert_eq!(
-            (second.base, second.to, second.documents.len()),
-            (Generation(1), Generation(3), 2)
-        );
+        assert_eq!((second.base, second.to, second.documents.len()), (Generation(1), Generation(3), 2));
         source.handle_ack(second.to);
         assert_eq!(source.poll(&documents), None, "steady state says nothing");
     }
@@ -236,11 +219,7 @@ mod tests {
         let mut writer = Documents::default();
         write(&mut writer, DocumentKey::Site, Some(1));
         write(&mut writer, host(1), Some(2));
-        let fresh: Vec<_> = writer
-            .restamped(Generation(7))
-            .into_iter()
-            .map(|(key, d)| (key, d.generation.0))
-            .collect();
+        let fresh: Vec<_> = writer.restamped(Generation(7)).into_iter().map(|(key, d)| (key, d.generation.0)).collect();
         assert_eq!(fresh, [(DocumentKey::Site, 8), (host(1), 9)]);
     }
 

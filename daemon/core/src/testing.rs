@@ -3,13 +3,15 @@
 //! For stories. Time moves only when a test runs it; a year takes milliseconds. Everything is kept in
 //! order by (time, number), so a story is the same on every run.
 
+mod disk;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    CommandId, DialId, DocumentKey, Event, FleetChange, FromServer, Instant, JoinSecret, JoinToken, KeyFingerprint,
-    LabelInput, LabelKey, LabelPatch, LabelValue, Name, Now, Pin, Refusal, RunId, ServerAddress, SessionId, SiteChange,
-    SiteId, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+    CommandId, DialId, Event, FleetChange, FromServer, Instant, JoinSecret, JoinToken, KeyFingerprint, LabelInput,
+    LabelKey, LabelPatch, LabelValue, Name, Now, Pin, Refusal, RunId, ServerAddress, SessionId, SiteChange, SiteId,
+    SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
 };
 
 use crate::{
@@ -17,6 +19,8 @@ use crate::{
     LinkEvent, LossReason, NewToken, Peer, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand,
     SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, SiteRef, StoreFault,
 };
+
+use self::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep};
 
 /// A day.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -125,38 +129,23 @@ pub fn name(text: &str) -> Name {
 
 /// Names a site, for stories.
 pub fn site_ref(text: &str) -> SiteRef {
-    SiteRef {
-        environment: None,
-        name: name(text),
-    }
+    SiteRef { environment: None, name: name(text) }
 }
 
 /// Makes a patch of `k=v` and `k-`, for stories.
 pub fn patch(changes: &[&str]) -> LabelPatch {
     let (remove, set): (Vec<&str>, Vec<&str>) = changes.iter().partition(|change| change.ends_with('-'));
     let set = LabelInput::parse_list(set).expect("a story's labels are valid").labels;
-    LabelPatch {
-        set,
-        remove: remove.iter().map(|change| key(change.trim_end_matches('-'))).collect(),
-    }
+    LabelPatch { set, remove: remove.iter().map(|change| key(change.trim_end_matches('-'))).collect() }
 }
 
 impl Pair {
     /// A server with one join token, and one machine that wishes to join as `camp`.
     pub fn new(seed: u64) -> Self {
-        let token = JoinToken {
-            id: TokenId::from_bytes([1; 8]),
-            secret: JoinSecret::from_bytes([2; 16]),
-            pin: Pin::of(b"ca"),
-        };
-        let config = FleetConfig {
-            versions: VERSIONS,
-            certificate_life: CERTIFICATE_LIFE,
-        };
-        let now = Now {
-            instant: Instant::ORIGIN,
-            wall: STARTED_AT,
-        };
+        let token =
+            JoinToken { id: TokenId::from_bytes([1; 8]), secret: JoinSecret::from_bytes([2; 16]), pin: Pin::of(b"ca") };
+        let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
+        let now = Now { instant: Instant::ORIGIN, wall: STARTED_AT };
         let mut pair = Self {
             fleet: Fleet::new(config, SavedFleet::default(), Rng::new(seed), now),
             nodes: Vec::new(),
@@ -207,10 +196,7 @@ impl Pair {
     /// Adds a machine with a key of its own that wishes to join.
     pub fn add_node(&mut self, wished: &str) -> usize {
         let index = self.nodes.len();
-        let join = Some(JoinWish {
-            token: self.token.clone(),
-            name: name(wished),
-        });
+        let join = Some(JoinWish { token: self.token.clone(), name: name(wished) });
         let fingerprint = KeyFingerprint::of(&[u8::try_from(index).expect("few nodes")]);
         self.push_node(fingerprint, None, BTreeMap::new(), join)
     }
@@ -244,12 +230,7 @@ impl Pair {
             damaged: None,
             drop_ins: DropIns::default(),
         };
-        let site = Site::new(
-            config.clone(),
-            saved,
-            Rng::new(self.seed + index as u64 + 100),
-            self.now(),
-        );
+        let site = Site::new(config.clone(), saved, Rng::new(self.seed + index as u64 + 100), self.now());
         self.nodes.push(Node {
             site,
             disk_mood: DiskMood::Well,
@@ -284,10 +265,7 @@ impl Pair {
 
     /// Returns the value of one of camp's labels, as the operator sees it.
     pub fn seen_label(&self, wanted: &str) -> Option<String> {
-        self.view()
-            .labels
-            .get(&key(wanted))
-            .map(|label| label.value.to_string())
+        self.view().labels.get(&key(wanted)).map(|label| label.value.to_string())
     }
 
     /// Returns the value of one of camp's labels, as the site has it.
@@ -307,28 +285,18 @@ impl Pair {
 
     /// Returns the events the operator sees.
     pub fn events(&self) -> Vec<Event> {
-        self.fleet
-            .events(0, None, 10_000)
-            .into_iter()
-            .map(|view| view.event)
-            .collect()
+        self.fleet.events(0, None, 10_000).into_iter().map(|view| view.event).collect()
     }
 
     /// Returns the time.
     pub fn now(&self) -> Now {
-        Now {
-            instant: Instant::after_origin(self.elapsed),
-            wall: STARTED_AT + self.elapsed,
-        }
+        Now { instant: Instant::after_origin(self.elapsed), wall: STARTED_AT + self.elapsed }
     }
 
     fn now_at(&self, index: usize) -> Now {
         let now = self.now();
         let behind = u64::try_from(self.nodes[index].clock_behind.as_millis()).unwrap_or(u64::MAX);
-        Now {
-            wall: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(behind)),
-            ..now
-        }
+        Now { wall: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(behind)), ..now }
     }
 
     /// Asks something of the server and returns under which number.
@@ -360,21 +328,14 @@ impl Pair {
     /// Cuts the network of one site: nothing arrives, on either side; both notice after the idle timeout.
     pub fn cut(&mut self, index: usize) {
         self.nodes[index].is_cut = true;
-        let lost: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, (node, _))| *node == index)
-            .map(|(s, (_, d))| (*s, *d))
-            .collect();
+        let lost: Vec<_> =
+            self.sessions.iter().filter(|(_, (node, _))| *node == index).map(|(s, (_, d))| (*s, *d)).collect();
         for (session, dial) in lost {
             self.sessions.remove(&session);
             self.nodes[index].sessions.remove(&dial);
             let reason = LossReason::Failed(Text::lossy("the server fell silent"));
             self.after(IDLE_TIMEOUT, Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
-            self.after(
-                IDLE_TIMEOUT,
-                Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))),
-            );
+            self.after(IDLE_TIMEOUT, Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
         }
     }
 
@@ -394,10 +355,7 @@ impl Pair {
         let lost: Vec<_> = self.nodes[index].sessions.values().copied().collect();
         for session in lost {
             self.sessions.remove(&session);
-            self.after(
-                IDLE_TIMEOUT,
-                Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))),
-            );
+            self.after(IDLE_TIMEOUT, Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
         }
         let seed = self.seed + u64::from(self.nodes[index].boot) + 1_000;
         let node = &mut self.nodes[index];
@@ -407,12 +365,7 @@ impl Pair {
         node.saving = None;
         node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
         let records = node.disk.values().cloned().collect();
-        let saved = SavedSite {
-            identity: node.identity,
-            records,
-            damaged: None,
-            drop_ins: node.drop_ins.clone(),
-        };
+        let saved = SavedSite { identity: node.identity, records, damaged: None, drop_ins: node.drop_ins.clone() };
         node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
     }
 
@@ -437,13 +390,8 @@ impl Pair {
     /// Starts the server from its disk.
     pub fn start_fleet(&mut self) {
         self.is_fleet_down = false;
-        let config = FleetConfig {
-            versions: VERSIONS,
-            certificate_life: CERTIFICATE_LIFE,
-        };
-        let saved = SavedFleet {
-            records: self.fleet_disk.values().cloned().collect(),
-        };
+        let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
+        let saved = SavedFleet { records: self.fleet_disk.values().cloned().collect() };
         self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.now());
     }
 
@@ -497,23 +445,14 @@ impl Pair {
 
     /// Returns what happened last, in words, for a story that failed.
     pub fn trace(&self) -> String {
-        self.trace
-            .iter()
-            .map(|(at, happening)| format!("{at:?} {happening:?}\n"))
-            .collect()
+        self.trace.iter().map(|(at, happening)| format!("{at:?} {happening:?}\n")).collect()
     }
 
     fn next_moment(&self) -> Option<Duration> {
         let queued = self.queue.keys().next().map(|(due, _)| *due);
         let sites = self.nodes.iter().filter(|node| node.ended.is_none());
-        let sites = sites
-            .filter_map(|node| node.site.next_deadline())
-            .map(|(due, _)| due.since_origin());
-        let fleet = self
-            .fleet
-            .next_deadline()
-            .filter(|_| !self.is_fleet_down)
-            .map(|(due, _)| due.since_origin());
+        let sites = sites.filter_map(|node| node.site.next_deadline()).map(|(due, _)| due.since_origin());
+        let fleet = self.fleet.next_deadline().filter(|_| !self.is_fleet_down).map(|(due, _)| due.since_origin());
         queued.into_iter().chain(sites).chain(fleet).min()
     }
 
@@ -556,14 +495,9 @@ impl Pair {
     fn perform_site(&mut self, index: usize, output: SiteOutput) {
         let boot = self.nodes[index].boot;
         match output {
-            SiteOutput::Dial(dial) => self.after(
-                LATENCY,
-                Happening::DialArrives {
-                    site: index,
-                    dial: dial.dial,
-                    boot,
-                },
-            ),
+            SiteOutput::Dial(dial) => {
+                self.after(LATENCY, Happening::DialArrives { site: index, dial: dial.dial, boot })
+            }
             SiteOutput::Send { dial, message } => {
                 if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
                     self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Received(message)));
@@ -614,10 +548,7 @@ impl Pair {
             FleetOutput::Hangup { session, refusal } => {
                 if let Some((index, dial)) = self.sessions.remove(&session) {
                     self.nodes[index].sessions.remove(&dial);
-                    self.after(
-                        LATENCY,
-                        Happening::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))),
-                    );
+                    self.after(LATENCY, Happening::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
                 }
                 self.after(
                     Duration::ZERO,
@@ -704,12 +635,7 @@ impl Pair {
         match node.disk_mood {
             DiskMood::Well => {
                 for change in changes {
-                    keep(
-                        &mut node.disk,
-                        change_key(&change),
-                        change.clone(),
-                        is_site_removal(&change),
-                    );
+                    keep(&mut node.disk, change_key(&change), change.clone(), is_site_removal(&change));
                 }
                 node.site.handle_persisted(write, now);
             }
@@ -728,12 +654,7 @@ impl Pair {
         match self.fleet_disk_mood {
             DiskMood::Well => {
                 for change in changes {
-                    keep(
-                        &mut self.fleet_disk,
-                        fleet_change_key(&change),
-                        change.clone(),
-                        is_fleet_removal(&change),
-                    );
+                    keep(&mut self.fleet_disk, fleet_change_key(&change), change.clone(), is_fleet_removal(&change));
                 }
                 self.fleet.handle_persisted(write, now);
             }
@@ -749,10 +670,7 @@ impl Pair {
         let node = &self.nodes[index];
         if node.is_cut || self.is_fleet_down {
             let reason = LossReason::Failed(Text::lossy("server:443 did not answer"));
-            self.after(
-                Duration::from_secs(10),
-                Happening::AtSite(index, LinkEvent::Lost(dial, reason)),
-            );
+            self.after(Duration::from_secs(10), Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
             return;
         }
         let credential = match node.identity {
@@ -760,11 +678,7 @@ impl Pair {
             Some(identity) if now.wall <= identity.not_after => Credential::Issued,
             Some(_) => Credential::Expired,
         };
-        let peer = Peer {
-            fingerprint: node.key,
-            credential,
-            address: Text::lossy(&format!("10.0.0.{index}:7000")),
-        };
+        let peer = Peer { fingerprint: node.key, credential, address: Text::lossy(&format!("10.0.0.{index}:7000")) };
         let session = self.next_session;
         self.next_session = session.next();
         self.sessions.insert(session, (index, dial));
@@ -774,91 +688,14 @@ impl Pair {
     }
 }
 
-fn keep<C>(disk: &mut BTreeMap<String, C>, key: String, change: C, is_removal: bool) {
-    if is_removal {
-        disk.remove(&key);
-    } else {
-        disk.insert(key, change);
-    }
-}
-
-fn change_key(change: &SiteChange) -> String {
-    match change {
-        SiteChange::Origin(_) => "origin".to_owned(),
-        SiteChange::Spec(key, _) => format!("spec {}", document_key(*key)),
-        SiteChange::Status(key, _) => format!("status {}", document_key(*key)),
-        SiteChange::LocalLabels(level, _) => format!("labels {level}"),
-        SiteChange::Event(seq, _) => format!("event {seq:020}"),
-    }
-}
-
-fn is_site_removal(change: &SiteChange) -> bool {
-    match change {
-        SiteChange::Origin(body) => body.is_none(),
-        SiteChange::Spec(_, body) => body.is_none(),
-        SiteChange::Status(_, body) => body.is_none(),
-        SiteChange::LocalLabels(_, body) => body.is_none(),
-        SiteChange::Event(_, body) => body.is_none(),
-    }
-}
-
-fn fleet_change_key(change: &FleetChange) -> String {
-    match change {
-        FleetChange::Origin(_) => "origin".to_owned(),
-        FleetChange::Environment(name, _) => format!("environment {name}"),
-        FleetChange::ApiKey(hash, _) => format!("key {hash}"),
-        FleetChange::Token(id, _) => format!("token {id}"),
-        FleetChange::TokenUse(id, site, _) => format!("use {id} {site}"),
-        FleetChange::Site(id, _) => format!("site {id}"),
-        FleetChange::Spec(id, key, _) => format!("spec {id} {}", document_key(*key)),
-        FleetChange::Status(id, key, _) => format!("status {id} {}", document_key(*key)),
-        FleetChange::Mark(id, _) => format!("mark {id}"),
-        FleetChange::Event(seq, _) => format!("event {seq:020}"),
-        FleetChange::Departed(key, _) => format!("departed {key}"),
-    }
-}
-
-fn is_fleet_removal(change: &FleetChange) -> bool {
-    match change {
-        FleetChange::Origin(body) => body.is_none(),
-        FleetChange::Environment(_, body) => body.is_none(),
-        FleetChange::ApiKey(_, body) => body.is_none(),
-        FleetChange::Token(_, body) => body.is_none(),
-        FleetChange::TokenUse(_, _, body) => body.is_none(),
-        FleetChange::Site(_, body) => body.is_none(),
-        FleetChange::Spec(_, _, body) => body.is_none(),
-        FleetChange::Status(_, _, body) => body.is_none(),
-        FleetChange::Mark(_, body) => body.is_none(),
-        FleetChange::Event(_, body) => body.is_none(),
-        FleetChange::Departed(_, body) => body.is_none(),
-    }
-}
-
-fn document_key(key: DocumentKey) -> String {
-    match key {
-        DocumentKey::Site => "site".to_owned(),
-        DocumentKey::Host(id) => format!("host {id}"),
-    }
-}
-
 fn certificate_of(not_before: WallTime, not_after: WallTime) -> Vec<u8> {
-    [
-        not_before.unix_millis().to_be_bytes(),
-        not_after.unix_millis().to_be_bytes(),
-    ]
-    .concat()
+    [not_before.unix_millis().to_be_bytes(), not_after.unix_millis().to_be_bytes()].concat()
 }
 
 fn identity_of(site: SiteId, certificate: &[u8]) -> SiteIdentity {
     let at = |from: usize| {
-        let bytes = certificate[from..from + 8]
-            .try_into()
-            .expect("a story's certificate is 16 bytes");
+        let bytes = certificate[from..from + 8].try_into().expect("a story's certificate is 16 bytes");
         WallTime::from_unix_millis(u64::from_be_bytes(bytes))
     };
-    SiteIdentity {
-        site,
-        not_before: at(0),
-        not_after: at(8),
-    }
+    SiteIdentity { site, not_before: at(0), not_after: at(8) }
 }

@@ -13,10 +13,7 @@ pub(crate) struct Timers<T> {
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self {
-            deadlines: BTreeMap::new(),
-            order: BTreeSet::new(),
-        }
+        Self { deadlines: BTreeMap::new(), order: BTreeSet::new() }
     }
 }
 

@@ -72,9 +72,7 @@ fn exchange<T: DeserializeOwned>(directory: &DataDirectory, request: &LocalReque
         Err(_) if answer.is_empty() => Err(failed(io::ErrorKind::UnexpectedEof.into())),
         Err(error) => {
             let path = path.display();
-            Err(DaemonError::NoDaemon(format!(
-                "what answers on {path} is no daemon of this version: {error}"
-            )))
+            Err(DaemonError::NoDaemon(format!("what answers on {path} is no daemon of this version: {error}")))
         }
     }
 }
@@ -85,10 +83,9 @@ fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> Dae
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             format!("no daemon runs on {directory}; start it with: linecampd run --data {directory}")
         }
-        io::ErrorKind::PermissionDenied => format!(
-            "{} may only be used by who runs the daemon; try the same with sudo",
-            path.display()
-        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("{} may only be used by who runs the daemon; try the same with sudo", path.display())
+        }
         _ => format!("failed to open {}: {error}", path.display()),
     })
 }
@@ -104,10 +101,7 @@ mod tests {
         let check = || {
             let error = ask(&data, &LocalRequest::Status {}, Format::Table).unwrap_err();
             assert_eq!(error.exit_code(), 1);
-            assert!(
-                error.to_string().contains("start it with: linecampd run --data"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("start it with: linecampd run --data"), "{error}");
         };
         check();
         drop(std::os::unix::net::UnixListener::bind(data.socket()).unwrap());
@@ -123,9 +117,7 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 256];
             let bytes = stream.read(&mut request).unwrap();
-            stream
-                .write_all(b"{\"error\":{\"code\":\"limit\",\"message\":\"too many\"}}\n")
-                .unwrap();
+            stream.write_all(b"{\"error\":{\"code\":\"limit\",\"message\":\"too many\"}}\n").unwrap();
             String::from_utf8_lossy(&request[..bytes]).into_owned()
         });
         let error = ask(&data, &LocalRequest::Why {}, Format::Json).unwrap_err();

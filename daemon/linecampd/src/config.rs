@@ -266,10 +266,7 @@ pub fn log_level(written: Option<&str>, env: Env<'_>) -> Result<LevelFilter, Con
         "info" => Ok(LevelFilter::INFO),
         "debug" => Ok(LevelFilter::DEBUG),
         "trace" => Ok(LevelFilter::TRACE),
-        _ => Err(ConfigError::Log {
-            whose,
-            found: found.escape_debug().to_string(),
-        }),
+        _ => Err(ConfigError::Log { whose, found: found.escape_debug().to_string() }),
     }
 }
 
@@ -283,10 +280,7 @@ pub fn join_target(text: &str, servers: &[ServerAddress]) -> Result<JoinTarget, 
         return JoinTarget::parse(text);
     }
     let token = text.split_once('@').map_or(text, |(token, _)| token);
-    Ok(JoinTarget {
-        token: JoinToken::parse(token)?,
-        servers: servers.to_vec(),
-    })
+    Ok(JoinTarget { token: JoinToken::parse(token)?, servers: servers.to_vec() })
 }
 
 /// Reads a small text file whole.
@@ -299,10 +293,7 @@ pub fn read_text(path: &Path) -> Result<String, ConfigError> {
     let mut text = String::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     if FILE_BYTES_MAX < text.len() as u64 {
         return Err(ConfigError::TooLong { path: path.to_owned() });
     }
@@ -342,9 +333,7 @@ mod tests {
     #[test]
     fn the_sample_says_what_holds_without_it() {
         assert_eq!(resolve(SAMPLE, &[]).unwrap(), resolve("", &[]).unwrap());
-        let commented_in = SAMPLE
-            .replace("# [join]", "[join]")
-            .replace("# token_file", "token_file");
+        let commented_in = SAMPLE.replace("# [join]", "[join]").replace("# token_file", "token_file");
         let commented_in = commented_in.replace("# name =", "name =");
         let join = resolve(&commented_in, &[]).unwrap().join.unwrap();
         assert_eq!(join.name.as_str(), "camp-042");
@@ -371,31 +360,16 @@ mod tests {
             let error = resolve(text, &[]).unwrap_err().to_string();
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         };
-        check(
-            "log = \"info\"\nlabel = 1",
-            &["c.toml: line 2: ", "unknown field `label`"],
-        );
-        check(
-            "[link]\n\nmeterd = true",
-            &["c.toml: line 3: ", "unknown field `meterd`"],
-        );
-        check(
-            "rancher_labels = \"yes\"",
-            &["c.toml: line 1: key `rancher_labels`: ", "boolean"],
-        );
+        check("log = \"info\"\nlabel = 1", &["c.toml: line 2: ", "unknown field `label`"]);
+        check("[link]\n\nmeterd = true", &["c.toml: line 3: ", "unknown field `meterd`"]);
+        check("rancher_labels = \"yes\"", &["c.toml: line 1: key `rancher_labels`: ", "boolean"]);
         check("a = ", &["c.toml: line 1: "]);
         check("[join]\nname = \"x\"", &["line 1: ", "missing field `token_file`"]);
-        check(
-            "log = \"loud\"",
-            &["key `log`", "`loud`", "error, warn, info, debug, trace"],
-        );
+        check("log = \"loud\"", &["key `log`", "`loud`", "error, warn, info, debug, trace"]);
         check("servers = [\"camp\"]", &["key `servers`", "`camp`", "HOST:PORT"]);
         let many = format!("servers = [{}]", "\"a:1\",".repeat(9));
         check(&many, &["key `servers`", "9 addresses", "at most 8"]);
-        check(
-            "[join]\ntoken_file = \"t\"\nname = \"Camp\"",
-            &["key `join.name`", "column 1"],
-        );
+        check("[join]\ntoken_file = \"t\"\nname = \"Camp\"", &["key `join.name`", "column 1"]);
     }
 
     #[test]
@@ -408,36 +382,15 @@ mod tests {
 
     #[test]
     fn labels_of_the_environment_are_the_gateways_and_ours_win() {
-        let config = resolve(
-            "",
-            &[
-                ("CATTLE_HOST_LABELS", "rack=r1&old=1"),
-                ("LINECAMP_HOST_LABELS", "rack=r7&a%20b=x"),
-            ],
-        );
-        assert!(
-            config
-                .unwrap_err()
-                .to_string()
-                .starts_with("variable LINECAMP_HOST_LABELS: ")
-        );
+        let config =
+            resolve("", &[("CATTLE_HOST_LABELS", "rack=r1&old=1"), ("LINECAMP_HOST_LABELS", "rack=r7&a%20b=x")]);
+        assert!(config.unwrap_err().to_string().starts_with("variable LINECAMP_HOST_LABELS: "));
 
-        let config = resolve(
-            "",
-            &[
-                ("CATTLE_HOST_LABELS", "rack=r1&old=1"),
-                ("LINECAMP_HOST_LABELS", "rack=r6&rack=r7"),
-            ],
-        )
-        .unwrap();
-        let labels: Vec<_> = config.labels[&Level::Host]
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let config =
+            resolve("", &[("CATTLE_HOST_LABELS", "rack=r1&old=1"), ("LINECAMP_HOST_LABELS", "rack=r6&rack=r7")])
+                .unwrap();
+        let labels: Vec<_> = config.labels[&Level::Host].iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(labels, ["old=1", "rack=r7"]);
-        assert_eq!(
-            config.warnings,
-            ["variable LINECAMP_HOST_LABELS gives rack more than once; the last one holds"]
-        );
+        assert_eq!(config.warnings, ["variable LINECAMP_HOST_LABELS gives rack more than once; the last one holds"]);
     }
 }

@@ -85,11 +85,7 @@ impl Claim {
     /// Takes `directory`, which is made if it is not there.
     pub(crate) fn take(directory: DataDirectory) -> Result<Self, DaemonError> {
         let lock = directory.lock()?;
-        Ok(Self {
-            identity: IdentityDriver::load(directory.identity())?,
-            directory,
-            _lock: lock,
-        })
+        Ok(Self { identity: IdentityDriver::load(directory.identity())?, directory, _lock: lock })
     }
 }
 
@@ -142,24 +138,15 @@ pub async fn run(directory: DataDirectory, config: Config) -> Result<(), DaemonE
         }
         None if is_member => (None, Vec::new()),
         None => {
-            return Err(DaemonError::NotJoined {
-                directory: claim.directory.path().to_owned(),
-            });
+            return Err(DaemonError::NotJoined { directory: claim.directory.path().to_owned() });
         }
     };
     let servers = [config.servers, join_servers, claim.identity.servers().to_vec()];
     let setup = Setup {
-        servers: servers
-            .into_iter()
-            .find(|servers| !servers.is_empty())
-            .unwrap_or_default(),
+        servers: servers.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(),
         join,
         labels: config.labels,
-        link: if config.is_metered {
-            LinkSettings::metered()
-        } else {
-            LinkSettings::default()
-        },
+        link: if config.is_metered { LinkSettings::metered() } else { LinkSettings::default() },
         facts: FactSources::of_this_machine(&config.docker_socket, config.rancher_labels),
     };
     let mut daemon = Daemon::open(claim, setup)?;
@@ -169,21 +156,14 @@ pub async fn run(directory: DataDirectory, config: Config) -> Result<(), DaemonE
 
 fn wish_of(join: JoinConfig, servers: &[ServerAddress]) -> Result<(JoinWish, Vec<ServerAddress>), DaemonError> {
     let target = join_target(&read_text(&join.token_file)?, servers)?;
-    let wish = JoinWish {
-        token: target.token,
-        name: join.name,
-    };
+    let wish = JoinWish { token: target.token, name: join.name };
     Ok((wish, target.servers))
 }
 
 impl Daemon {
     /// Opens everything but the local socket.
     pub(crate) fn open(claim: Claim, setup: Setup) -> Result<Self, DaemonError> {
-        let OpenedStore {
-            driver: store,
-            records,
-            damaged,
-        } = StoreDriver::open(&claim.directory.database())?;
+        let OpenedStore { driver: store, records, damaged } = StoreDriver::open(&claim.directory.database())?;
         let clock = Clock::start();
         let config = SiteConfig {
             daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
@@ -195,20 +175,11 @@ impl Daemon {
         };
         let mut folder = LabelsFolder::new(claim.directory.labels());
         let first = folder.look();
-        let saved = SavedSite {
-            identity: claim.identity.identity(),
-            records,
-            damaged,
-            drop_ins: first.clone(),
-        };
+        let saved = SavedSite { identity: claim.identity.identity(), records, damaged, drop_ins: first.clone() };
         let site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random()?)), clock.now());
         let (sender, drop_ins) = mpsc::channel(1);
-        let stop_signal = |kind| {
-            signal(kind).map_err(|source| DaemonError::System {
-                what: "listen for signals",
-                source,
-            })
-        };
+        let stop_signal =
+            |kind| signal(kind).map_err(|source| DaemonError::System { what: "listen for signals", source });
         Ok(Self {
             site,
             desk: Desk::default(),
@@ -221,10 +192,7 @@ impl Daemon {
             calls: None,
             drop_ins,
             labels_folder: Some((folder, first, sender)),
-            stop_signals: [
-                stop_signal(SignalKind::terminate())?,
-                stop_signal(SignalKind::interrupt())?,
-            ],
+            stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
             pending: VecDeque::new(),
             claim,
         })
@@ -236,10 +204,9 @@ impl Daemon {
         self.local = Some(LocalServer::open(self.claim.directory.socket(), sender)?);
         self.calls = Some(calls);
         if let Some((folder, first, sender)) = self.labels_folder.take() {
-            folder.watch(first, sender).map_err(|source| DaemonError::System {
-                what: "start a thread that watches label files",
-                source,
-            })?;
+            folder
+                .watch(first, sender)
+                .map_err(|source| DaemonError::System { what: "start a thread that watches label files", source })?;
         }
         Ok(())
     }
@@ -299,10 +266,7 @@ impl Daemon {
             Event::Stop => self.site.handle_stop(),
             Event::Timeout => self.site.handle_timeout(now),
             Event::Store(Settled { write, result: Ok(()) }) => self.site.handle_persisted(write, now),
-            Event::Store(Settled {
-                write,
-                result: Err(fault),
-            }) => self.site.handle_persist_failed(write, fault, now),
+            Event::Store(Settled { write, result: Err(fault) }) => self.site.handle_persist_failed(write, fault, now),
             Event::Saved(saved) => self.site.handle_identity_saved(saved, now),
             Event::Facts(facts) => self.site.handle_facts(facts, now),
             Event::DropIns(drop_ins) => {
@@ -330,11 +294,7 @@ impl Daemon {
         match output {
             SiteOutput::Dial(dial) => {
                 tracing::debug!(server = %dial.server, is_join = dial.purpose == Purpose::Join, "dialling");
-                let papers = self
-                    .claim
-                    .identity
-                    .papers()
-                    .expect("the machine dials for an identity or a wish to join");
+                let papers = self.claim.identity.papers().expect("the machine dials for an identity or a wish to join");
                 self.link.dial(dial, papers);
             }
             SiteOutput::Send { dial, message } => {
@@ -351,10 +311,7 @@ impl Daemon {
                 let saved = self.claim.identity.save(&grant);
                 let is_saved = saved.is_ok();
                 self.pending.push_back(Event::Saved(saved));
-                return is_saved.then_some(Notice::Granted {
-                    name: grant.name,
-                    environment: grant.environment,
-                });
+                return is_saved.then_some(Notice::Granted { name: grant.name, environment: grant.environment });
             }
             SiteOutput::CollectFacts => self.facts.collect(),
             SiteOutput::Reply { command, result } => {
@@ -391,10 +348,7 @@ impl Daemon {
         };
         if tokio::time::timeout(STOP_LIMIT, drained).await.is_err() {
             let is_durable = self.store.is_idle();
-            tracing::warn!(
-                is_durable,
-                "the disk, the server or a local client was slow while the daemon stopped"
-            );
+            tracing::warn!(is_durable, "the disk, the server or a local client was slow while the daemon stopped");
         }
         self.store.close();
     }

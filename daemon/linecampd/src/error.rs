@@ -158,15 +158,8 @@ mod tests {
     fn an_exit_code_says_who_has_to_act() {
         let check = |error: DaemonError, code| assert_eq!(error.exit_code(), code, "{error}");
         let directory = PathBuf::from("/d");
-        let in_use = StoreError::InUse {
-            directory: directory.clone(),
-            pid: Some(7),
-        };
-        let too_new = StoreError::TooNew {
-            path: directory.clone(),
-            found: 9,
-            supported: 1,
-        };
+        let in_use = StoreError::InUse { directory: directory.clone(), pid: Some(7) };
+        let too_new = StoreError::TooNew { path: directory.clone(), found: 9, supported: 1 };
         let refusal = Refusal::new(RefusalCode::TokenExpired, "the token has expired");
         check(DaemonError::Argument("no".to_owned()), 2);
         check(DaemonError::Store(in_use), 2);
@@ -182,9 +175,6 @@ mod tests {
             limit: "60s".to_owned(),
             tries: vec!["a:1: silent".to_owned(), "b:2: no address".to_owned()],
         };
-        assert_eq!(
-            error.to_string(),
-            "no server answered within 60s\n  a:1: silent\n  b:2: no address"
-        );
+        assert_eq!(error.to_string(), "no server answered within 60s\n  a:1: silent\n  b:2: no address");
     }
 }

@@ -95,10 +95,7 @@ impl FactSources {
         for (name, value) in found {
             let Some(value) = value else { continue };
             let is_for_rancher = self.rancher_labels && RANCHER_FACTS.contains(&name);
-            for prefix in [Some(PREFIX), is_for_rancher.then_some(RANCHER_PREFIX)]
-                .into_iter()
-                .flatten()
-            {
+            for prefix in [Some(PREFIX), is_for_rancher.then_some(RANCHER_PREFIX)].into_iter().flatten() {
                 let key = LabelKey::parse(&format!("{prefix}.{name}")).expect("made of fixed words");
                 // What a strange kernel or a hostile Docker says may be no value of a label.
                 if let Ok(value) = LabelValue::parse(&value) {
@@ -139,10 +136,7 @@ impl FactSources {
     /// a maker who makes nothing but virtual machines tells.
     fn virtualization(&self) -> Option<String> {
         let maker = read(&self.sys.join("class/dmi/id/sys_vendor")).unwrap_or_default();
-        let word = MAKERS
-            .iter()
-            .find(|(start, _)| maker.starts_with(start))
-            .map(|(_, word)| *word);
+        let word = MAKERS.iter().find(|(start, _)| maker.starts_with(start)).map(|(_, word)| *word);
         if self.has_cpu_flag("hypervisor") {
             Some(word.unwrap_or("unknown").to_owned())
         } else {
@@ -160,21 +154,14 @@ fn count_of_range(range: &str) -> Option<u32> {
 
 fn read(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .ok()?
-        .take(FILE_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
 /// Asks Docker. HTTP/1.0, so that the answer is plain and the connection ends with it.
 async fn docker_version(socket: &Path) -> Option<String> {
     let mut stream = UnixStream::connect(socket).await.ok()?;
-    stream
-        .write_all(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
-        .await
-        .ok()?;
+    stream.write_all(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n").await.ok()?;
     let mut answer = Vec::new();
     stream.take(DOCKER_BYTES_MAX).read_to_end(&mut answer).await.ok()?;
     let answer = String::from_utf8(answer).ok()?;
@@ -220,10 +207,7 @@ mod tests {
     }
 
     fn facts_of(sources: &FactSources) -> Vec<String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let facts = runtime.block_on(sources.collect());
         facts.iter().map(|(key, value)| format!("{key}={value}")).collect()
     }
@@ -233,10 +217,7 @@ mod tests {
         let machine = Machine::new()
             .with("proc/sys/kernel/osrelease", "6.12.57+deb13-amd64\n")
             .with("proc/meminfo", "MemTotal:       16303428 kB\nMemFree:  1 kB\n")
-            .with(
-                "proc/cpuinfo",
-                "processor\t: 0\nflags\t\t: fpu aes hypervisor\n\nprocessor\t: 1\n",
-            )
+            .with("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu aes hypervisor\n\nprocessor\t: 1\n")
             .with("sys/devices/system/cpu/online", "0-2,5\n")
             .with("sys/class/dmi/id/sys_vendor", "QEMU\n")
             .with("dev/kvm", "");
@@ -263,10 +244,7 @@ mod tests {
             .with("proc/meminfo", "MemTotal: lots")
             .with("sys/devices/system/cpu/online", "3-1")
             .with("sys/class/dmi/id/sys_vendor", "Supermicro");
-        assert_eq!(
-            machine.facts(),
-            ["io.linecamp.host.arch=x86_64", "io.linecamp.host.os=linux"]
-        );
+        assert_eq!(machine.facts(), ["io.linecamp.host.arch=x86_64", "io.linecamp.host.os=linux"]);
     }
 
     fn docker(answer: &'static str) -> (Machine, std::thread::JoinHandle<()>) {
@@ -311,10 +289,7 @@ mod tests {
     #[test]
     fn the_names_that_rancher_uses_can_be_switched_off() {
         let machine = Machine::new().with("proc/sys/kernel/osrelease", "6.1");
-        let sources = FactSources {
-            rancher_labels: false,
-            ..machine.sources()
-        };
+        let sources = FactSources { rancher_labels: false, ..machine.sources() };
         assert!(!facts_of(&sources).iter().any(|fact| fact.contains("rancher")));
     }
 }

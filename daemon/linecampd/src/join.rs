@@ -64,15 +64,10 @@ pub async fn join(
     let mut claim = Claim::take(directory)?;
     let was_member = claim.identity.identity().is_some();
     if !was_member {
-        claim
-            .identity
-            .prepare_to_join(errand.target.token.pin, &errand.target.servers)?;
+        claim.identity.prepare_to_join(errand.target.token.pin, &errand.target.servers)?;
     }
     let servers = claim.identity.servers().to_vec();
-    let wish = JoinWish {
-        token: errand.target.token,
-        name: errand.name.clone(),
-    };
+    let wish = JoinWish { token: errand.target.token, name: errand.name.clone() };
     let setup = Setup {
         servers: servers.clone(),
         join: (!was_member).then_some(wish),
@@ -98,10 +93,7 @@ pub async fn join(
     }
     let joined = joined?;
     if was_member && joined.name != errand.name {
-        return Err(DaemonError::OtherName {
-            found: joined.name.to_string(),
-            asked: errand.name.to_string(),
-        });
+        return Err(DaemonError::OtherName { found: joined.name.to_string(), asked: errand.name.to_string() });
     }
     Ok(joined)
 }
@@ -111,14 +103,9 @@ fn patch_labels(daemon: &mut Daemon, labels: LabelLayer) -> BTreeSet<CommandId> 
     for (level, set) in labels {
         if !set.is_empty() {
             let command = daemon.desk.next_command();
-            let patch = LabelPatch {
-                set,
-                ..LabelPatch::default()
-            };
+            let patch = LabelPatch { set, ..LabelPatch::default() };
             let now = daemon.clock.now();
-            daemon
-                .site
-                .handle_command(command, SiteCommand::PatchLabels(level, patch), now);
+            daemon.site.handle_command(command, SiteCommand::PatchLabels(level, patch), now);
             waiting.insert(command);
         }
     }
@@ -194,10 +181,7 @@ impl Progress<'_> {
             LinkEvent::Lost(_, reason) => {
                 let text = words(reason);
                 (self.say)(&format!("not joined yet: {text}"));
-                let failed = Try {
-                    text,
-                    needs_operator: report.needs_operator,
-                };
+                let failed = Try { text, needs_operator: report.needs_operator };
                 self.tries.insert(report.server.clone(), failed);
                 let is_hopeless = |server| self.tries.get(server).is_some_and(|tried| tried.needs_operator);
                 if !self.was_member && self.servers.iter().all(is_hopeless) {
@@ -231,20 +215,13 @@ impl Progress<'_> {
 
     /// Time is up: what is known has to be enough.
     fn give_up(&mut self, view: &LocalView) -> Result<Joined, DaemonError> {
-        let from_before = view
-            .name
-            .clone()
-            .zip(view.environment.clone())
-            .filter(|_| self.was_member);
+        let from_before = view.name.clone().zip(view.environment.clone()).filter(|_| self.was_member);
         let known = self.granted.clone().or(from_before);
         if let Some(joined) = known.and_then(|(name, environment)| self.joined(name, environment, view)) {
             (self.say)("the server did not confirm it in time; the daemon goes on trying when it runs");
             return Ok(joined);
         }
-        Err(DaemonError::Unreachable {
-            limit: humantime::format_duration(self.limit).to_string(),
-            tries: self.tried(),
-        })
+        Err(DaemonError::Unreachable { limit: humantime::format_duration(self.limit).to_string(), tries: self.tried() })
     }
 
     fn tried(&self) -> Vec<String> {

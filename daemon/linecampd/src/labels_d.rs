@@ -58,10 +58,7 @@ pub struct LabelsFolder {
 impl LabelsFolder {
     /// Names the folder, which is made when it is first looked at.
     pub fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            said: BTreeMap::new(),
-        }
+        Self { path, said: BTreeMap::new() }
     }
 
     /// Reads all files.
@@ -76,9 +73,7 @@ impl LabelsFolder {
         };
         if FILES_MAX < files.len() {
             let first = &files[FILES_MAX];
-            problems.push(format!(
-                "more than {FILES_MAX} files; {first} and those after it are not read"
-            ));
+            problems.push(format!("more than {FILES_MAX} files; {first} and those after it are not read"));
             files.truncate(FILES_MAX);
         }
         self.said.retain(|name, _| files.contains(name));
@@ -91,11 +86,7 @@ impl LabelsFolder {
             }
         }
         let (labels, repeated) = overlay(&self.said);
-        DropIns {
-            labels,
-            invalid: sentence(&problems),
-            repeated: sentence(&repeated),
-        }
+        DropIns { labels, invalid: sentence(&problems), repeated: sentence(&repeated) }
     }
 
     /// Begins to watch, on a thread of its own, and sends what changes into `drop_ins` until nobody takes it.
@@ -144,10 +135,7 @@ impl Watch {
                 "label files cannot be watched, so changes are noticed late"
             );
         }
-        Self {
-            folder: folder_id(path),
-            _watcher: watcher.ok(),
-        }
+        Self { folder: folder_id(path), _watcher: watcher.ok() }
     }
 }
 
@@ -256,9 +244,7 @@ fn flatten(
             .map_err(|error| failed(format!("`{key}`: {error}")))?
             .to_string(),
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) => {
-            return Err(failed(format!(
-                "`{key}` is neither a text, a whole number, nor true or false"
-            )));
+            return Err(failed(format!("`{key}` is neither a text, a whole number, nor true or false")));
         }
     };
     let label_key = LabelKey::parse(key).map_err(|error| failed(error.to_string()))?;
@@ -276,11 +262,8 @@ fn overlay(said: &BTreeMap<String, Found>) -> (LabelLayer, Vec<String>) {
         for (level, key, value, _) in found {
             labels.entry(*level).or_default().insert(key.clone(), value.clone());
             if let Some(earlier) = from.insert((*level, key), name) {
-                let place = if earlier == name {
-                    format!("twice in {name}")
-                } else {
-                    format!("in {earlier} and {name}")
-                };
+                let place =
+                    if earlier == name { format!("twice in {name}") } else { format!("in {earlier} and {name}") };
                 repeated.push(format!("{level} label {key} {place}"));
             }
         }
@@ -418,10 +401,7 @@ mod tests {
         let first = folder.look();
         let (sender, mut receiver) = mpsc::channel(4);
         folder.watch(first, sender).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             // The watch may not have begun yet, so write until it is noticed.
             let mut number = 0;

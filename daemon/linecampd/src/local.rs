@@ -148,18 +148,12 @@ async fn serve(mut stream: UnixStream, calls: &mpsc::Sender<LocalCall>) {
 
 async fn answer(request: LocalRequest, calls: &mpsc::Sender<LocalCall>) -> Vec<u8> {
     let (reply, answer) = oneshot::channel();
-    let call = LocalCall {
-        request,
-        reply: Reply(reply),
-    };
+    let call = LocalCall { request, reply: Reply(reply) };
     let (code, message) = match calls.send(call).await {
         Ok(()) => match timeout(REPLY_LIMIT, answer).await {
             Ok(Ok(line)) => return line,
             Ok(Err(_)) => (ErrorCode::Busy, "the daemon is stopping"),
-            Err(_) => (
-                ErrorCode::Busy,
-                "the disk takes long: look again later whether it was done",
-            ),
+            Err(_) => (ErrorCode::Busy, "the disk takes long: look again later whether it was done"),
         },
         Err(_) => (ErrorCode::Busy, "the daemon is stopping"),
     };
@@ -171,10 +165,7 @@ async fn read_request(stream: &mut UnixStream) -> Result<LocalRequest, Error> {
     let mut line = Vec::new();
     let limit = REQUEST_BYTES_MAX as u64 + 1;
     let mut reader = BufReader::new(stream.take(limit));
-    reader
-        .read_until(b'\n', &mut line)
-        .await
-        .map_err(|error| bad(format!("failed to read the request: {error}")))?;
+    reader.read_until(b'\n', &mut line).await.map_err(|error| bad(format!("failed to read the request: {error}")))?;
     if REQUEST_BYTES_MAX < line.len() {
         let problem = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
         return Err(Error::new(ErrorCode::TooLarge, problem));
@@ -266,15 +257,9 @@ pub(crate) fn describe(error: &SiteCommandError) -> String {
 fn patch_to_set(labels: &BTreeMap<String, String>) -> Result<LabelPatch, LabelError> {
     let mut input = LabelInput::default();
     for (key, value) in labels {
-        input.add(Label {
-            key: LabelKey::parse(key)?,
-            value: LabelValue::parse(value)?,
-        });
+        input.add(Label { key: LabelKey::parse(key)?, value: LabelValue::parse(value)? });
     }
-    Ok(LabelPatch {
-        set: input.labels,
-        ..LabelPatch::default()
-    })
+    Ok(LabelPatch { set: input.labels, ..LabelPatch::default() })
 }
 
 fn patch_to_remove(keys: &[String]) -> Result<LabelPatch, LabelError> {

@@ -30,11 +30,8 @@ struct Stderr {
 impl Stderr {
     fn shows(&self, metadata: &Metadata<'_>) -> bool {
         let is_ours = metadata.target().starts_with("linecamp");
-        let level = if is_ours || LevelFilter::DEBUG <= self.level {
-            self.level
-        } else {
-            self.level.min(LevelFilter::WARN)
-        };
+        let level =
+            if is_ours || LevelFilter::DEBUG <= self.level { self.level } else { self.level.min(LevelFilter::WARN) };
         metadata.is_event() && *metadata.level() <= level
     }
 }
@@ -52,12 +49,7 @@ impl Subscriber for Stderr {
         let wall = WallTime::EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut line = Line::default();
         event.record(&mut line);
-        let mut text = format!(
-            "{wall} {:5} {}{}",
-            word(*event.metadata().level()),
-            line.message,
-            line.fields
-        );
+        let mut text = format!("{wall} {:5} {}{}", word(*event.metadata().level()), line.message, line.fields);
         text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         text.push('\n');
         // If nobody reads it, there is nobody to tell.

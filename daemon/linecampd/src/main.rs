@@ -73,11 +73,7 @@ fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
 fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
     // Failed tries are said anyway, in words for whoever stands there.
     let quiet = variable(LOG_VARIABLE).is_none();
-    log::init(if quiet {
-        LevelFilter::ERROR
-    } else {
-        log_level(None, &variable)?
-    });
+    log::init(if quiet { LevelFilter::ERROR } else { log_level(None, &variable)? });
     let name = Name::parse(&args.name).map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
     let errand = JoinErrand {
         target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
@@ -93,11 +89,7 @@ fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
 
 fn describe_joined(joined: &Joined, data: &Path) -> String {
     let already = if joined.was_member { "already " } else { "" };
-    let pending = if joined.is_pending {
-        ", where an operator has to accept it"
-    } else {
-        ""
-    };
+    let pending = if joined.is_pending { ", where an operator has to accept it" } else { "" };
     format!(
         "{already}joined as {} in environment {}{pending}; start it with: linecampd run --data {}\n",
         joined.name,
@@ -159,24 +151,14 @@ fn do_label(command: LabelCommand) -> Result<(), DaemonError> {
     let level = |is_host| if is_host { LabelLevel::Host } else { LabelLevel::Site };
     match command {
         LabelCommand::Ls(args) => ask(&args, &LocalRequest::LabelList {}),
-        LabelCommand::Set {
-            labels,
-            host,
-            ask: args,
-        } => {
+        LabelCommand::Set { labels, host, ask: args } => {
             let set = label_arguments("label set", &labels)?;
             let labels = set.iter().map(|(key, value)| (key.to_string(), value.to_string()));
-            let request = LocalRequest::LabelSet {
-                labels: labels.collect(),
-                level: level(host),
-            };
+            let request = LocalRequest::LabelSet { labels: labels.collect(), level: level(host) };
             ask(&args, &request)
         }
         LabelCommand::Rm { keys, host, ask: args } => {
-            let request = LocalRequest::LabelRemove {
-                keys,
-                level: level(host),
-            };
+            let request = LocalRequest::LabelRemove { keys, level: level(host) };
             ask(&args, &request)
         }
     }
@@ -210,10 +192,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| DaemonError::System {
-            what: "start the runtime",
-            source,
-        })
+        .map_err(|source| DaemonError::System { what: "start the runtime", source })
 }
 
 /// Reads the environment, for whoever resolves a configuration.
@@ -225,10 +204,9 @@ fn variable(name: &str) -> Option<String> {
 fn print(text: &str) -> Result<(), DaemonError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(DaemonError::System {
-            what: "write to stdout",
-            source: error,
-        }),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(DaemonError::System { what: "write to stdout", source: error })
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

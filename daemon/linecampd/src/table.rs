@@ -12,10 +12,7 @@ const UNKNOWN: &str = "-";
 pub(crate) fn status(status: &LocalStatus) -> String {
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| UNKNOWN.to_owned());
     let link = format!("{} since {}", status.link.state, status.link.since);
-    let spec = format!(
-        "applied {}, converged {}",
-        status.applied_generation, status.converged_generation
-    );
+    let spec = format!("applied {}, converged {}", status.applied_generation, status.converged_generation);
     let events = format!("{} wait, {} dropped", status.outbox_events, status.events_dropped);
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut text = lay_out(&[
@@ -27,10 +24,7 @@ pub(crate) fn status(status: &LocalStatus) -> String {
         row("", status.link_doing.clone()),
         row("spec", spec),
         row("events", events),
-        row(
-            "certificate",
-            format!("until {}", or_unknown(&status.certificate_expires_at)),
-        ),
+        row("certificate", format!("until {}", or_unknown(&status.certificate_expires_at))),
         row("daemon", status.daemon_version.clone()),
     ]);
     for condition in &status.conditions {
@@ -59,11 +53,7 @@ pub(crate) fn why(lines: &[WhyLine]) -> String {
 
 /// Shows the labels of the site, and those that hold for the gateway host.
 pub(crate) fn labels(labels: &LocalLabels) -> String {
-    let host = if labels.host.is_empty() {
-        &labels.site
-    } else {
-        &labels.host
-    };
+    let host = if labels.host.is_empty() { &labels.site } else { &labels.host };
     label_table(host)
 }
 
@@ -96,18 +86,12 @@ fn header(names: &[&str]) -> Vec<String> {
 
 /// Aligns columns by the characters of their longest cell. The last one is not padded.
 fn lay_out(rows: &[Vec<String>]) -> String {
-    let width_of = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
+    let width_of = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
     for row in rows {
         let cells = row.iter().enumerate();
-        let padded: Vec<_> = cells
-            .map(|(column, cell)| format!("{cell:width$}", width = width_of(column).unwrap_or(0)))
-            .collect();
+        let padded: Vec<_> =
+            cells.map(|(column, cell)| format!("{cell:width$}", width = width_of(column).unwrap_or(0))).collect();
         text += padded.join(GAP).trim_end();
         text.push('\n');
     }
@@ -120,11 +104,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_longest_cell() {
-        let rows = [
-            header(&["KEY", "VALUE"]),
-            header(&["é", "x y"]),
-            header(&["rack-42", ""]),
-        ];
+        let rows = [header(&["KEY", "VALUE"]), header(&["é", "x y"]), header(&["rack-42", ""])];
         assert_eq!(lay_out(&rows), "KEY      VALUE\né        x y\nrack-42\n");
     }
 

@@ -45,7 +45,7 @@ words! {
     ConditionKind {
         /// Two machines present one identity. Clears when the refused one has not tried for a while.
         DuplicateIdentity = "duplicate-identity",
-        /// The site's clock and the server's differ by more than a minute or two. Clears when they agree at a greeting.
+        /// The site's clock and the server's differ by more than a minute or two. Clears when a greeting finds them agree.
         ClockSkew = "clock-skew",
         /// The store could not commit because the disk is full. Clears with the next commit.
         DiskFull = "disk-full",
@@ -63,7 +63,7 @@ words! {
         EventsDropped = "events-dropped",
         /// A transitional phase has waited past its deadline. Clears when it ends.
         PhaseLate = "phase-late",
-        /// The site came back with an expired certificate more often than its environment allows. Clears on the next recovery that is let in.
+        /// The site came back with an expired certificate too often. Clears on the next recovery that is let in.
         RecoverRefused = "recover-refused",
     }
 }

@@ -65,9 +65,7 @@ impl Pin {
     /// [`PinError`] for anything else.
     pub fn parse(text: &str) -> Result<Self, PinError> {
         let hex = text.trim().strip_prefix("sha256:").ok_or(PinError)?;
-        let bytes = HEXLOWER
-            .decode(hex.to_ascii_lowercase().as_bytes())
-            .map_err(|_| PinError)?;
+        let bytes = HEXLOWER.decode(hex.to_ascii_lowercase().as_bytes()).map_err(|_| PinError)?;
         bytes.try_into().map(Self).map_err(|_| PinError)
     }
 }

@@ -30,16 +30,10 @@ impl LabelKey {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | ':' | '-');
         let is_end = |c: char| c.is_ascii_alphanumeric();
         let last = text.chars().count() - 1;
-        let bad = text
-            .chars()
-            .enumerate()
-            .find(|(index, c)| !fits(*c) || ((*index == 0 || *index == last) && !is_end(*c)));
+        let bad =
+            text.chars().enumerate().find(|(index, c)| !fits(*c) || ((*index == 0 || *index == last) && !is_end(*c)));
         match bad {
-            Some((index, found)) => Err(LabelError::BadKeyCharacter {
-                key: text.into(),
-                found,
-                column: index + 1,
-            }),
+            Some((index, found)) => Err(LabelError::BadKeyCharacter { key: text.into(), found, column: index + 1 }),
             None => Ok(Self(text.into())),
         }
     }
@@ -110,13 +104,9 @@ impl Label {
     /// # Errors
     /// [`LabelError`] says what is wrong.
     pub fn parse(text: &str) -> Result<Self, LabelError> {
-        let (key, value) = text.split_once('=').ok_or_else(|| LabelError::NoEquals {
-            text: text.chars().take(80).collect(),
-        })?;
-        Ok(Self {
-            key: LabelKey::parse(key.trim())?,
-            value: LabelValue::parse(value)?,
-        })
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| LabelError::NoEquals { text: text.chars().take(80).collect() })?;
+        Ok(Self { key: LabelKey::parse(key.trim())?, value: LabelValue::parse(value)? })
     }
 }
 
@@ -216,10 +206,7 @@ impl LabelInput {
                 let value_column = column + key.chars().count() + 1;
                 let key = percent_decode(key, column)?;
                 let value = percent_decode(value, value_column)?;
-                input.add(Label {
-                    key: LabelKey::parse(key.trim())?,
-                    value: LabelValue::parse(&value)?,
-                });
+                input.add(Label { key: LabelKey::parse(key.trim())?, value: LabelValue::parse(&value)? });
             }
             column += part.chars().count() + 1;
         }
@@ -249,9 +236,7 @@ fn percent_decode(text: &str, column: usize) -> Result<String, LabelError> {
             b'+' => bytes.push(b' '),
             b'%' => {
                 let mut digit = || rest.next().and_then(|(_, byte)| char::from(byte).to_digit(16));
-                let decoded = digit()
-                    .zip(digit())
-                    .and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+                let decoded = digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
                 bytes.push(decoded.ok_or(LabelError::BadEscape { column: column + index })?);
             }
             byte => bytes.push(byte),
@@ -305,13 +290,7 @@ impl LabelSet {
             match labels.get(key) {
                 Some(held) if held.value == *value => {}
                 Some(_) | None => {
-                    labels.insert(
-                        key.clone(),
-                        HeldLabel {
-                            value: value.clone(),
-                            since: now,
-                        },
-                    );
+                    labels.insert(key.clone(), HeldLabel { value: value.clone(), since: now });
                 }
             }
         }
@@ -323,19 +302,8 @@ impl LabelSet {
     /// # Errors
     /// [`LabelError::TooMany`].
     pub fn replaced(&self, labels: &BTreeMap<LabelKey, LabelValue>, now: WallTime) -> Result<Self, LabelError> {
-        let remove = self
-            .0
-            .keys()
-            .filter(|key| !labels.contains_key(*key))
-            .cloned()
-            .collect();
-        self.patched(
-            &LabelPatch {
-                set: labels.clone(),
-                remove,
-            },
-            now,
-        )
+        let remove = self.0.keys().filter(|key| !labels.contains_key(*key)).cloned().collect();
+        self.patched(&LabelPatch { set: labels.clone(), remove }, now)
     }
 
     /// Returns the labels in the order of their keys.
@@ -345,10 +313,7 @@ impl LabelSet {
 
     /// Returns the value of `key`.
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(held, _)| held.as_str() == key)
-            .map(|(_, held)| held.value.as_str())
+        self.0.iter().find(|(held, _)| held.as_str() == key).map(|(_, held)| held.value.as_str())
     }
 
     /// Whether there is no label.
@@ -414,13 +379,9 @@ pub struct OwnedLabels<'a> {
 
 impl<'a> OwnedLabels<'a> {
     fn in_order(self) -> impl Iterator<Item = (Owner, &'a LabelSet)> {
-        [
-            (Owner::Reported, self.reported),
-            (Owner::Local, self.local),
-            (Owner::Assigned, self.assigned),
-        ]
-        .into_iter()
-        .filter_map(|(owner, labels)| labels.map(|labels| (owner, labels)))
+        [(Owner::Reported, self.reported), (Owner::Local, self.local), (Owner::Assigned, self.assigned)]
+            .into_iter()
+            .filter_map(|(owner, labels)| labels.map(|labels| (owner, labels)))
     }
 }
 
@@ -449,10 +410,7 @@ pub fn effective(site: OwnedLabels<'_>, host: OwnedLabels<'_>) -> EffectiveLabel
 /// Returns the labels of a site: what its gateway reports of itself, overlaid by what is said of the site.
 /// So `docker_version>=24` finds sites as well as hosts.
 pub fn effective_of_site(site: OwnedLabels<'_>, gateway: OwnedLabels<'_>) -> EffectiveLabels {
-    let facts = OwnedLabels {
-        reported: gateway.reported,
-        ..OwnedLabels::default()
-    };
+    let facts = OwnedLabels { reported: gateway.reported, ..OwnedLabels::default() };
     overlay([(Level::Host, facts), (Level::Site, site)])
 }
 
@@ -461,12 +419,7 @@ fn overlay(levels: [(Level, OwnedLabels<'_>); 2]) -> EffectiveLabels {
     for (level, owned) in levels {
         for (owner, labels) in owned.in_order() {
             for (key, held) in labels.iter() {
-                let label = EffectiveLabel {
-                    value: held.value.clone(),
-                    owner,
-                    level,
-                    since: held.since,
-                };
+                let label = EffectiveLabel { value: held.value.clone(), owner, level, since: held.since };
                 view.insert(key.clone(), label);
             }
         }
@@ -480,19 +433,13 @@ mod tests {
 
     fn set(labels: &[(&str, &str)]) -> LabelSet {
         let input = LabelInput::parse_list(labels.iter().map(|(key, value)| format!("{key}={value}"))).expect("valid");
-        LabelSet::default()
-            .replaced(&input.labels, WallTime::EPOCH)
-            .expect("few")
+        LabelSet::default().replaced(&input.labels, WallTime::EPOCH).expect("few")
     }
 
     #[test]
     fn the_last_of_a_repeated_key_wins_and_is_named() {
         let input = LabelInput::parse_query("foo=bar&test=1&foo=pick&novalue").expect("valid");
-        let held: Vec<_> = input
-            .labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let held: Vec<_> = input.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(held, ["foo=pick", "novalue=", "test=1"]);
         assert_eq!(input.repeated.iter().map(LabelKey::as_str).collect::<Vec<_>>(), ["foo"]);
     }
@@ -502,58 +449,27 @@ mod tests {
         let check = |text, expected: Result<&str, LabelError>| {
             let value =
                 LabelInput::parse_query(text).map(|input| input.labels.values().next().cloned().unwrap_or_default());
-            assert_eq!(
-                value.as_ref().map(LabelValue::as_str).map_err(Clone::clone),
-                expected,
-                "{text}"
-            );
+            assert_eq!(value.as_ref().map(LabelValue::as_str).map_err(Clone::clone), expected, "{text}");
         };
         check("a=b%26c+d", Ok("b&c d"));
         check("a=%C3%A9", Ok("é"));
         check("x=1&a=%2", Err(LabelError::BadEscape { column: 7 }));
         check("a=%ff", Err(LabelError::NotText { column: 3 }));
         check("a=%0a%00x", Err(LabelError::ControlCharacter { column: 1 }));
-        check(
-            "a b=c",
-            Err(LabelError::BadKeyCharacter {
-                key: "a b".into(),
-                found: ' ',
-                column: 2,
-            }),
-        );
+        check("a b=c", Err(LabelError::BadKeyCharacter { key: "a b".into(), found: ' ', column: 2 }));
     }
 
     #[test]
     fn at_one_level_assigned_beats_local_beats_reported() {
-        let (reported, local, assigned) = (
-            set(&[("a", "r"), ("b", "r"), ("c", "r")]),
-            set(&[("a", "l"), ("b", "l")]),
-            set(&[("a", "x")]),
-        );
-        let host = OwnedLabels {
-            reported: Some(&reported),
-            local: Some(&local),
-            assigned: Some(&assigned),
-        };
+        let (reported, local, assigned) =
+            (set(&[("a", "r"), ("b", "r"), ("c", "r")]), set(&[("a", "l"), ("b", "l")]), set(&[("a", "x")]));
+        let host = OwnedLabels { reported: Some(&reported), local: Some(&local), assigned: Some(&assigned) };
         let site_label = set(&[("a", "site"), ("d", "site")]);
-        let site = OwnedLabels {
-            assigned: Some(&site_label),
-            ..OwnedLabels::default()
-        };
+        let site = OwnedLabels { assigned: Some(&site_label), ..OwnedLabels::default() };
         let view = effective(site, host);
-        let seen: Vec<_> = view
-            .iter()
-            .map(|(key, label)| format!("{key}={} {} {}", label.value, label.owner, label.level))
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                "a=x assigned host",
-                "b=l local host",
-                "c=r reported host",
-                "d=site assigned site"
-            ]
-        );
+        let seen: Vec<_> =
+            view.iter().map(|(key, label)| format!("{key}={} {} {}", label.value, label.owner, label.level)).collect();
+        assert_eq!(seen, ["a=x assigned host", "b=l local host", "c=r reported host", "d=site assigned site"]);
     }
 
     #[test]
@@ -565,21 +481,13 @@ mod tests {
             remove: [LabelKey::parse("b").expect("valid")].into(),
         };
         let after = before.patched(&patch, later).expect("few");
-        let seen: Vec<_> = after
-            .iter()
-            .map(|(key, held)| (key.as_str(), held.since.unix_millis()))
-            .collect();
+        let seen: Vec<_> = after.iter().map(|(key, held)| (key.as_str(), held.since.unix_millis())).collect();
         assert_eq!(seen, [("a", 0), ("c", 5)], "an unchanged value keeps its since");
     }
 
     #[test]
     fn too_many_labels_are_refused_whole() {
         let many: Vec<_> = (0..=LABELS_PER_OWNER_MAX).map(|index| format!("k{index}=v")).collect();
-        assert_eq!(
-            LabelInput::parse_list(many),
-            Err(LabelError::TooMany {
-                count: LABELS_PER_OWNER_MAX + 1
-            })
-        );
+        assert_eq!(LabelInput::parse_list(many), Err(LabelError::TooMany { count: LABELS_PER_OWNER_MAX + 1 }));
     }
 }

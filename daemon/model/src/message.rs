@@ -239,20 +239,13 @@ pub struct Refusal {
 impl Refusal {
     /// Makes a refusal without a slot.
     pub fn new(code: RefusalCode, text: &str) -> Self {
-        Self {
-            code,
-            text: Text::lossy(text),
-            retry_after: None,
-        }
+        Self { code, text: Text::lossy(text), retry_after: None }
     }
 
     /// Gives the refusal a slot.
     #[must_use]
     pub fn retry_after(self, delay: Duration) -> Self {
-        Self {
-            retry_after: Some(delay),
-            ..self
-        }
+        Self { retry_after: Some(delay), ..self }
     }
 }
 

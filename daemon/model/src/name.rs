@@ -22,10 +22,7 @@ impl Name {
         }
         let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if let Some((index, found)) = text.char_indices().find(|(_, c)| !is_inner(*c)) {
-            return Err(NameError::BadCharacter {
-                found,
-                column: index + 1,
-            });
+            return Err(NameError::BadCharacter { found, column: index + 1 });
         }
         if text.starts_with('-') || text.ends_with('-') {
             return Err(NameError::HyphenAtEnd);

@@ -97,10 +97,7 @@ impl Phase {
 
     /// Whether it waits for somebody: such a phase has a deadline, a reason and a way out.
     pub const fn is_transitional(self) -> bool {
-        matches!(
-            self,
-            Self::Pending | Self::Registering | Self::Deactivating | Self::Activating | Self::Removing
-        )
+        matches!(self, Self::Pending | Self::Registering | Self::Deactivating | Self::Activating | Self::Removing)
     }
 
     /// Whether the site may never link again.

@@ -362,14 +362,7 @@ mod tests {
     use crate::label::{EffectiveLabel, LabelInput, Level, Owner};
     use crate::time::WallTime;
 
-    const LABELS: [&str; 6] = [
-        "in=in",
-        "kernel=6.18.5-amd64",
-        "n=a, \"b\" (c)",
-        "region=eu",
-        "ssd=",
-        "zone=a",
-    ];
+    const LABELS: [&str; 6] = ["in=in", "kernel=6.18.5-amd64", "n=a, \"b\" (c)", "region=eu", "ssd=", "zone=a"];
 
     #[test]
     fn a_selector_holds_or_not() {
@@ -377,15 +370,7 @@ mod tests {
         let (owner, level, since) = (Owner::Assigned, Level::Host, WallTime::EPOCH);
         let mut labels = EffectiveLabels::new();
         for (key, value) in held {
-            labels.insert(
-                key,
-                EffectiveLabel {
-                    value,
-                    owner,
-                    level,
-                    since,
-                },
-            );
+            labels.insert(key, EffectiveLabel { value, owner, level, since });
         }
         let check = |expected, texts: &str| {
             for text in texts.split(';') {
@@ -396,10 +381,7 @@ mod tests {
         check(true, r#"; ;region=eu;region == "eu";region!=us;ssd;ssd="";!gpu; ! gpu"#);
         check(true, r#"zone in (a,b);zone in("a");zone notin ( b , c );in in (in)"#);
         check(true, r#"n=" a, \"b\" (c) ";region=eu,ssd , !gpu"#);
-        check(
-            true,
-            "kernel>=5.10;kernel < 6.18.6;kernel<=6.18.5;kernel>=6.18.5;kernel>v6",
-        );
+        check(true, "kernel>=5.10;kernel < 6.18.6;kernel<=6.18.5;kernel>=6.18.5;kernel>v6");
         check(false, "region=EU;region!=eu;!ssd;zone in (b);zone notin (a,b)");
         check(false, "kernel<5.10;ssd,gpu;ssd,!zone");
         // A missing key.
@@ -460,15 +442,9 @@ mod tests {
     fn limits_hold_as_written_and_in_the_canonical_form() {
         let terms = |count| vec!["a"; count].join(",");
         assert!(Selector::parse(&terms(SELECTOR_TERMS_MAX)).is_ok());
-        check_refused(
-            &terms(SELECTOR_TERMS_MAX + 1),
-            "column 65: a selector has at most 32 terms",
-        );
+        check_refused(&terms(SELECTOR_TERMS_MAX + 1), "column 65: a selector has at most 32 terms");
         check_refused(&" ".repeat(SELECTOR_BYTES_MAX + 1), "at most 2048 bytes, not 2049");
-        check_refused(
-            &format!("a, b={}", "x".repeat(257)),
-            "column 6: a label's value has at most 256",
-        );
+        check_refused(&format!("a, b={}", "x".repeat(257)), "column 6: a label's value has at most 256");
         check_refused(&"k".repeat(129), "column 1: a label's key has at most 128");
         // Written again, this one has a space more.
         let values: Vec<_> = (1..=9).map(|index| index.to_string().repeat(200)).collect();

@@ -67,17 +67,11 @@ impl JoinToken {
     /// [`TokenError::Malformed`], which does not repeat the text: it may hold a secret.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let body = text.strip_prefix(PREFIX).ok_or(TokenError::Malformed)?;
-        let bytes = BASE64URL_NOPAD
-            .decode(body.as_bytes())
-            .map_err(|_| TokenError::Malformed)?;
+        let bytes = BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| TokenError::Malformed)?;
         let (id, rest) = bytes.split_first_chunk::<ID_BYTES>().ok_or(TokenError::Malformed)?;
         let (secret, rest) = rest.split_first_chunk::<SECRET_BYTES>().ok_or(TokenError::Malformed)?;
         let pin: [u8; PIN_BYTES] = rest.try_into().map_err(|_| TokenError::Malformed)?;
-        Ok(Self {
-            id: TokenId::from_bytes(*id),
-            secret: JoinSecret(*secret),
-            pin: Pin::from_bytes(pin),
-        })
+        Ok(Self { id: TokenId::from_bytes(*id), secret: JoinSecret(*secret), pin: Pin::from_bytes(pin) })
     }
 
     /// Returns the text that lets whoever reads it join.
@@ -101,9 +95,7 @@ impl ServerAddress {
     /// # Errors
     /// [`TokenError::Address`] names the text.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let bad = || TokenError::Address {
-            text: text.chars().take(80).collect(),
-        };
+        let bad = || TokenError::Address { text: text.chars().take(80).collect() };
         if SERVER_ADDRESS_BYTES_MAX < text.len() {
             return Err(bad());
         }
@@ -118,10 +110,7 @@ impl ServerAddress {
         if host.is_empty() || !(is_ipv6 || host.chars().all(fits)) {
             return Err(bad());
         }
-        Ok(Self {
-            host: host.into(),
-            port,
-        })
+        Ok(Self { host: host.into(), port })
     }
 
     /// Parses `host:port[,host:port…]`, one to [`SERVERS_PER_SITE_MAX`] of them.
@@ -129,10 +118,7 @@ impl ServerAddress {
     /// # Errors
     /// [`TokenError::Address`] names the first bad one, [`TokenError::Addresses`] a bad count.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, TokenError> {
-        let servers = text
-            .split(',')
-            .map(|one| Self::parse(one.trim()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let servers = text.split(',').map(|one| Self::parse(one.trim())).collect::<Result<Vec<_>, _>>()?;
         if SERVERS_PER_SITE_MAX < servers.len() {
             return Err(TokenError::Addresses { count: servers.len() });
         }
@@ -176,10 +162,7 @@ impl JoinTarget {
     /// [`TokenError`] says which half is wrong; the secret is never repeated.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let (token, servers) = text.trim().split_once('@').ok_or(TokenError::Malformed)?;
-        Ok(Self {
-            token: JoinToken::parse(token)?,
-            servers: ServerAddress::parse_list(servers)?,
-        })
+        Ok(Self { token: JoinToken::parse(token)?, servers: ServerAddress::parse_list(servers)? })
     }
 }
 
@@ -210,11 +193,7 @@ mod tests {
     use super::*;
 
     fn token() -> JoinToken {
-        JoinToken {
-            id: TokenId::from_bytes([7; 8]),
-            secret: JoinSecret([9; 16]),
-            pin: Pin::of(b"ca"),
-        }
+        JoinToken { id: TokenId::from_bytes([7; 8]), secret: JoinSecret([9; 16]), pin: Pin::of(b"ca") }
     }
 
     #[test]
@@ -228,13 +207,7 @@ mod tests {
     #[test]
     fn a_broken_token_is_refused_without_repeating_it() {
         let text = token().reveal();
-        for broken in [
-            &text[..text.len() - 1],
-            "lct_",
-            "",
-            "x@y:1",
-            &text.replace("lct_", "lck_"),
-        ] {
+        for broken in [&text[..text.len() - 1], "lct_", "", "x@y:1", &text.replace("lct_", "lck_")] {
             let error = JoinTarget::parse(&format!("{broken}@h:1")).expect_err("broken");
             assert_eq!(error, TokenError::Malformed);
         }
@@ -244,14 +217,8 @@ mod tests {
     #[test]
     fn an_address_needs_a_host_and_a_port() {
         for bad in ["h", "h:", ":1", "h:0", "h:70000", "::1:443", "a b:1", "[x]:1"] {
-            assert!(
-                matches!(ServerAddress::parse(bad), Err(TokenError::Address { .. })),
-                "{bad}"
-            );
+            assert!(matches!(ServerAddress::parse(bad), Err(TokenError::Address { .. })), "{bad}");
         }
-        assert!(matches!(
-            ServerAddress::parse_list(&["h:1"; 9].join(",")),
-            Err(TokenError::Addresses { count: 9 })
-        ));
+        assert!(matches!(ServerAddress::parse_list(&["h:1"; 9].join(",")), Err(TokenError::Addresses { count: 9 })));
     }
 }

@@ -177,9 +177,7 @@ pub struct TokenCreated {
 
 impl fmt::Debug for TokenCreated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCreated")
-            .field("token", &self.token)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenCreated").field("token", &self.token).finish_non_exhaustive()
     }
 }
 
@@ -348,10 +346,7 @@ pub struct Error {
 impl Error {
     /// Makes an error.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 }
 

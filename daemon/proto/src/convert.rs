@@ -49,9 +49,6 @@ pub(crate) fn decode<W: Wire + Message + Default>(
 ) -> Result<W::Model, ProtoError> {
     match W::decode(bytes) {
         Ok(wire) => wire.into_model().map_err(|error| error.of(what)),
-        Err(source) => Err(ProtoError::Malformed {
-            what: what.to_string(),
-            source,
-        }),
+        Err(source) => Err(ProtoError::Malformed { what: what.to_string(), source }),
     }
 }

@@ -66,13 +66,7 @@ impl FrameDecoder {
     /// # Errors
     /// [`FrameError::Truncated`] if it ended inside a frame.
     pub const fn finish(&self) -> Result<(), FrameError> {
-        if self.buffer.is_empty() {
-            Ok(())
-        } else {
-            Err(FrameError::Truncated {
-                bytes: self.buffer.len(),
-            })
-        }
+        if self.buffer.is_empty() { Ok(()) } else { Err(FrameError::Truncated { bytes: self.buffer.len() }) }
     }
 
     fn drop_front(&mut self, bytes: usize) {
@@ -109,10 +103,7 @@ impl fmt::Display for FrameError {
         match self {
             Self::Empty => f.write_str("a frame is empty"),
             Self::TooLong { bytes, bytes_max } => {
-                write!(
-                    f,
-                    "a frame claims {bytes} bytes, and at most {bytes_max} are taken here"
-                )
+                write!(f, "a frame claims {bytes} bytes, and at most {bytes_max} are taken here")
             }
             Self::Truncated { bytes } => write!(f, "the stream ended inside a frame, after {bytes} bytes of it"),
         }

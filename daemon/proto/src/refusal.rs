@@ -24,10 +24,8 @@ pub fn refusal_code_number(code: RefusalCode) -> u32 {
 
 /// Returns the reason of a close frame: at most [`CLOSE_BYTES_MAX`] bytes.
 pub fn encode_refusal(refusal: &Refusal) -> Vec<u8> {
-    let reason = wire::Refusal {
-        text: refusal.text.as_str().to_owned(),
-        retry_after_millis: refusal.retry_after.map(millis),
-    };
+    let reason =
+        wire::Refusal { text: refusal.text.as_str().to_owned(), retry_after_millis: refusal.retry_after.map(millis) };
     reason.encode_to_vec()
 }
 

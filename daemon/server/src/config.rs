@@ -60,10 +60,8 @@ impl ConfigFile {
     /// # Errors
     /// [`ServerError`] names file, line and key.
     pub fn read(path: &Path) -> Result<Self, ServerError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ServerError::ConfigRead {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ServerError::ConfigRead { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|error| ServerError::ConfigParse {
             path: path.to_owned(),
             problem: error.to_string().trim_end().to_owned(),
@@ -110,9 +108,7 @@ impl Config {
     /// [`ServerError`] names file, key and range.
     pub fn load(layout: Layout, path: Option<&Path>, overrides: Overrides) -> Result<Self, ServerError> {
         if path.is_none() && !layout.config().exists() && !layout.ca().exists() {
-            return Err(ServerError::NotInitialised {
-                dir: layout.dir().to_owned(),
-            });
+            return Err(ServerError::NotInitialised { dir: layout.dir().to_owned() });
         }
         let path = path.map_or_else(|| layout.config(), Path::to_owned);
         let file = ConfigFile::read(&path)?;
@@ -124,14 +120,8 @@ impl Config {
     /// # Errors
     /// [`ServerError::ConfigValue`] names place, key and range.
     pub fn resolve(layout: Layout, file: ConfigFile, overrides: Overrides, place: &str) -> Result<Self, ServerError> {
-        let wrong = |key, problem: String| ServerError::ConfigValue {
-            place: place.to_owned(),
-            key,
-            problem,
-        };
-        let url = file
-            .server_url
-            .ok_or_else(|| wrong("server_url", "is missing; write https://HOST:PORT".into()))?;
+        let wrong = |key, problem: String| ServerError::ConfigValue { place: place.to_owned(), key, problem };
+        let url = file.server_url.ok_or_else(|| wrong("server_url", "is missing; write https://HOST:PORT".into()))?;
         let server_url = ServerUrl::parse(&url).map_err(|problem| wrong("server_url", problem))?;
         let link_addresses = link_addresses(&file.link_addresses.unwrap_or_default())
             .map_err(|error| wrong("link_addresses", format!("cannot be used: {error}")))?;
@@ -169,10 +159,7 @@ impl Config {
             layout,
             link_addresses,
             certificate_life,
-            link: ListenerSettings {
-                idle_timeout_max,
-                ..settings
-            },
+            link: ListenerSettings { idle_timeout_max, ..settings },
             log: overrides.log.or(file.log).unwrap_or_else(|| LOG_DEFAULT.to_owned()),
             server_url,
         })
@@ -188,12 +175,8 @@ fn link_addresses(texts: &[String]) -> Result<Vec<ServerAddress>, TokenError> {
 
 fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
     let range = || format!("from {} to {}", spelled(min), spelled(max));
-    let found = humantime::parse_duration(text).map_err(|error| {
-        format!(
-            "is `{text}`, which is no duration ({error}); write one {}, such as 30d",
-            range()
-        )
-    })?;
+    let found = humantime::parse_duration(text)
+        .map_err(|error| format!("is `{text}`, which is no duration ({error}); write one {}, such as 30d", range()))?;
     if found < min || max < found {
         return Err(format!("is {text}; it may be {}", range()));
     }
@@ -221,9 +204,8 @@ impl ServerUrl {
         let bad = || format!("is `{text}`; write https://HOST:PORT, without a path");
         let rest = text.strip_prefix(SCHEME).ok_or_else(bad)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let has_port = authority
-            .rsplit_once(':')
-            .is_some_and(|(host, _)| !host.starts_with('[') || host.ends_with(']'));
+        let has_port =
+            authority.rsplit_once(':').is_some_and(|(host, _)| !host.starts_with('[') || host.ends_with(']'));
         let address = match has_port {
             true => ServerAddress::parse(authority),
             false => ServerAddress::parse(&format!("{authority}:{HTTPS_PORT}")),
@@ -311,24 +293,12 @@ mod tests {
         let text = template(&url);
         let written = resolve(&text).unwrap();
         let is_key = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase());
-        let uncommented = text
-            .lines()
-            .map(|line| line.strip_prefix('#').filter(is_key).unwrap_or(line));
+        let uncommented = text.lines().map(|line| line.strip_prefix('#').filter(is_key).unwrap_or(line));
         let shown = resolve(&uncommented.collect::<Vec<_>>().join("\n")).unwrap();
         assert_eq!(written.link_addresses, []);
-        assert_eq!(
-            shown.link_addresses,
-            [ServerAddress::parse("camp.example:8443").unwrap()]
-        );
-        let rest = |config: &Config| {
-            (
-                config.https,
-                config.quic,
-                config.certificate_life,
-                config.link,
-                config.log.clone(),
-            )
-        };
+        assert_eq!(shown.link_addresses, [ServerAddress::parse("camp.example:8443").unwrap()]);
+        let rest =
+            |config: &Config| (config.https, config.quic, config.certificate_life, config.link, config.log.clone());
         assert_eq!(rest(&written), rest(&shown));
     }
 
@@ -338,14 +308,8 @@ mod tests {
             let text = format!("server_url = \"https://h\"\n{line}");
             assert_eq!(resolve(&text).unwrap_err().to_string(), expected);
         };
-        check(
-            "certificate_life = \"59s\"",
-            "server.toml: certificate_life is 59s; it may be from 1m to 3660d",
-        );
-        check(
-            "https = \"8443\"",
-            "server.toml: https is `8443`; write ADDRESS:PORT, as in 0.0.0.0:8443 or [::]:8443",
-        );
+        check("certificate_life = \"59s\"", "server.toml: certificate_life is 59s; it may be from 1m to 3660d");
+        check("https = \"8443\"", "server.toml: https is `8443`; write ADDRESS:PORT, as in 0.0.0.0:8443 or [::]:8443");
         check(
             "link_addresses = [\"h:1\", \"h\"]",
             "server.toml: link_addresses cannot be used: `h` is not a server address; write HOST:PORT, or [IPV6]:PORT",
@@ -376,14 +340,7 @@ mod tests {
         check("https://camp.example", Some("https://camp.example"));
         check("https://[::1]:8443", Some("https://[::1]:8443"));
         check("https://[::1]", Some("https://[::1]:443"));
-        for bad in [
-            "http://h:1",
-            "https://",
-            "https://h:0",
-            "https://h:1/path",
-            "https://u@h:1",
-            "h:1",
-        ] {
+        for bad in ["http://h:1", "https://", "https://h:0", "https://h:1/path", "https://u@h:1", "h:1"] {
             check(bad, None);
         }
     }

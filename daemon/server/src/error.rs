@@ -141,10 +141,9 @@ impl ServerError {
             | Self::KeyExists { .. }
             | Self::KeyUnknown { .. }
             | Self::LinkAddress(_) => true,
-            Self::Transport(error) => matches!(
-                error,
-                TransportError::BadName { .. } | TransportError::AuthorityExists { .. }
-            ),
+            Self::Transport(error) => {
+                matches!(error, TransportError::BadName { .. } | TransportError::AuthorityExists { .. })
+            }
             Self::DatabaseMissing { .. }
             | Self::Record { .. }
             | Self::Create { .. }
@@ -181,9 +180,9 @@ impl ServerError {
 
 fn bind_advice(port: u16, source: &io::Error) -> Option<String> {
     match source.kind() {
-        io::ErrorKind::AddrInUse => Some(format!(
-            "another process has that port; `ss -lntup 'sport = :{port}'` shows which"
-        )),
+        io::ErrorKind::AddrInUse => {
+            Some(format!("another process has that port; `ss -lntup 'sport = :{port}'` shows which"))
+        }
         io::ErrorKind::PermissionDenied => Some(format!(
             "ports below 1024 need the capability CAP_NET_BIND_SERVICE; take another one than {port}, or grant it"
         )),

@@ -62,11 +62,7 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
         let path = path.to_owned();
         |source| ServerError::Create { path, source }
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIR_MODE)
-        .create(layout.dir())
-        .map_err(create_error(layout.dir()))?;
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(layout.dir()).map_err(create_error(layout.dir()))?;
     let _lock = DirectoryLock::acquire(layout.dir())?;
     // Somebody may have been quicker.
     refuse_existing(layout)?;
@@ -74,10 +70,7 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
     let authority = Authority::create(&layout.ca(), &certificate_names(url, names), now)?;
 
     let admin_key = ApiKeyText::draw()?;
-    let key = ApiKey {
-        name: Name::parse(ADMIN).expect("a constant that is a name"),
-        created_at: now,
-    };
+    let key = ApiKey { name: Name::parse(ADMIN).expect("a constant that is a name"), created_at: now };
     store::write_once(&layout.database(), &[FleetChange::ApiKey(admin_key.hash(), Some(key))])?;
 
     let path = layout.config();
@@ -92,34 +85,22 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
         })
         .and_then(|()| fs::File::open(layout.dir())?.sync_all());
     written.map_err(create_error(&path))?;
-    Ok(Initialised {
-        admin_key,
-        pin: authority.pin(),
-    })
+    Ok(Initialised { admin_key, pin: authority.pin() })
 }
 
 fn refuse_existing(layout: &Layout) -> Result<(), ServerError> {
     let dir = layout.dir().to_owned();
     let parts = [layout.ca(), layout.database(), layout.config()];
-    let found: Vec<_> = parts
-        .iter()
-        .filter(|path| path.exists())
-        .map(|path| path.display().to_string())
-        .collect();
+    let found: Vec<_> = parts.iter().filter(|path| path.exists()).map(|path| path.display().to_string()).collect();
     match found.len() {
         0 => Ok(()),
         count if count == parts.len() => Err(ServerError::Initialised { dir }),
-        _ => Err(ServerError::HalfInitialised {
-            dir,
-            found: found.join(" and "),
-        }),
+        _ => Err(ServerError::HalfInitialised { dir, found: found.join(" and ") }),
     }
 }
 
 fn certificate_names(url: &ServerUrl, names: &[String]) -> Vec<String> {
-    let all = std::iter::once(url.host().to_owned())
-        .chain(names.iter().cloned())
-        .chain(LOCAL_NAMES.map(str::to_owned));
+    let all = std::iter::once(url.host().to_owned()).chain(names.iter().cloned()).chain(LOCAL_NAMES.map(str::to_owned));
     let mut unique = Vec::new();
     for name in all {
         if !unique.contains(&name) {

@@ -27,10 +27,7 @@ pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError
         return Err(ServerError::KeyExists { name });
     }
     let text = ApiKeyText::draw()?;
-    let key = ApiKey {
-        name,
-        created_at: SystemClock.now(),
-    };
+    let key = ApiKey { name, created_at: SystemClock.now() };
     store::write_once(&layout.database(), &[FleetChange::ApiKey(text.hash(), Some(key))])?;
     Ok(text)
 }
@@ -58,13 +55,8 @@ pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
 /// [`ServerError`].
 pub fn keys(layout: &Layout) -> Result<Vec<KeyView>, ServerError> {
     let _lock = layout.lock()?;
-    let mut keys: Vec<_> = held_keys(layout)?
-        .into_iter()
-        .map(|(_, key)| KeyView {
-            name: key.name,
-            created_at: key.created_at,
-        })
-        .collect();
+    let mut keys: Vec<_> =
+        held_keys(layout)?.into_iter().map(|(_, key)| KeyView { name: key.name, created_at: key.created_at }).collect();
     keys.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
     Ok(keys)
 }

@@ -181,10 +181,7 @@ fn run_key(command: Key) -> Result<(), Failure> {
         }
         Key::Ls { data } => {
             let keys = keys(&Layout::new(data.dir))?;
-            let lines: Vec<_> = keys
-                .iter()
-                .map(|key| format!("{:<24}{}", key.name, key.created_at))
-                .collect();
+            let lines: Vec<_> = keys.iter().map(|key| format!("{:<24}{}", key.name, key.created_at)).collect();
             say(&lines)
         }
         Key::Rm { data, name } => {
@@ -203,11 +200,7 @@ fn check_config(file: &std::path::Path) -> Result<(), Failure> {
 }
 
 fn run_server(arguments: Run) -> Result<(), Failure> {
-    let overrides = Overrides {
-        https: arguments.https,
-        quic: arguments.quic,
-        log: arguments.log,
-    };
+    let overrides = Overrides { https: arguments.https, quic: arguments.quic, log: arguments.log };
     let layout = Layout::new(arguments.data.dir);
     let config = Config::load(layout, arguments.config.as_deref(), overrides)?;
     tracing_subscriber::fmt()
@@ -215,10 +208,7 @@ fn run_server(arguments: Run) -> Result<(), Failure> {
         .with_writer(io::stderr)
         .with_ansi(false)
         .init();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Begin)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Begin)?;
     runtime.block_on(serve(config))
 }
 
@@ -238,10 +228,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, Failure> {
-    filter.parse().map_err(|error| Failure::Log {
-        filter: filter.to_owned(),
-        problem: format!("{error}"),
-    })
+    filter.parse().map_err(|error| Failure::Log { filter: filter.to_owned(), problem: format!("{error}") })
 }
 
 fn say(lines: &[String]) -> Result<(), Failure> {

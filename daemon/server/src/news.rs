@@ -31,10 +31,7 @@ enum Turn {
 impl News {
     /// Starts where the newest durable event is `newest`.
     pub(crate) fn new(newest: u64) -> Self {
-        Self {
-            staged: BTreeMap::new(),
-            newest: watch::Sender::new(newest),
-        }
+        Self { staged: BTreeMap::new(), newest: watch::Sender::new(newest) }
     }
 
     /// Returns where the number of the newest durable event can be watched.
@@ -48,10 +45,8 @@ impl News {
             FleetChange::Event(seq, Some(_)) => Some(*seq),
             _ => None,
         });
-        let staged = Staged {
-            newest: newest.max(),
-            turns: changes.iter().filter_map(|change| turn(change, changes)).collect(),
-        };
+        let staged =
+            Staged { newest: newest.max(), turns: changes.iter().filter_map(|change| turn(change, changes)).collect() };
         if staged.newest.is_some() || !staged.turns.is_empty() {
             self.staged.insert(write, staged);
         }
@@ -85,13 +80,8 @@ impl News {
 
 fn turn(change: &FleetChange, all: &[FleetChange]) -> Option<Turn> {
     match change {
-        FleetChange::TokenUse(_, site, Some(_)) => Some(Turn::Joined {
-            site: *site,
-            name: name_in(all, *site),
-        }),
-        FleetChange::Departed(fingerprint, Some(_)) => Some(Turn::Removed {
-            site: SiteId::of_key(fingerprint),
-        }),
+        FleetChange::TokenUse(_, site, Some(_)) => Some(Turn::Joined { site: *site, name: name_in(all, *site) }),
+        FleetChange::Departed(fingerprint, Some(_)) => Some(Turn::Removed { site: SiteId::of_key(fingerprint) }),
         _ => None,
     }
 }
@@ -114,12 +104,7 @@ mod tests {
     use super::*;
 
     fn event(seq: u64) -> Vec<FleetChange> {
-        let event = Event {
-            at: WallTime::EPOCH,
-            kind: EventKind::Edited,
-            site: None,
-            text: Text::default(),
-        };
+        let event = Event { at: WallTime::EPOCH, kind: EventKind::Edited, site: None, text: Text::default() };
         vec![FleetChange::Event(seq, Some(event))]
     }
 

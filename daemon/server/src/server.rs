@@ -72,10 +72,7 @@ impl Clock {
     }
 
     pub(crate) fn now(self) -> Now {
-        Now {
-            instant: Instant::after_origin(self.0.elapsed()),
-            wall: SystemClock.now(),
-        }
+        Now { instant: Instant::after_origin(self.0.elapsed()), wall: SystemClock.now() }
     }
 
     async fn reach(self, deadline: Option<Instant>) {

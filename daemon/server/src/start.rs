@@ -54,23 +54,13 @@ impl Server {
         let tls = TlsListener::bind(config.https, Arc::clone(&authority), Arc::new(SystemClock)).await?;
         let (https, quic) = (tls.local_addr(), listener.local_addr());
         let link_addresses = match config.link_addresses.is_empty() {
-            true => vec![
-                config
-                    .server_url
-                    .with_port(quic.port())
-                    .map_err(ServerError::LinkAddress)?,
-            ],
+            true => vec![config.server_url.with_port(quic.port()).map_err(ServerError::LinkAddress)?],
             false => config.link_addresses.clone(),
         };
 
         let clock = Clock::start();
-        let fleet_config = FleetConfig {
-            versions: VERSIONS,
-            certificate_life: config.certificate_life,
-        };
-        let saved = SavedFleet {
-            records: opened.records,
-        };
+        let fleet_config = FleetConfig { versions: VERSIONS, certificate_life: config.certificate_life };
+        let saved = SavedFleet { records: opened.records };
         let rng = Rng::new(u64::from_ne_bytes(secret::random()?));
         let fleet = Fleet::new(fleet_config, saved, rng, clock.now());
         let news = News::new(fleet.last_event());
@@ -80,22 +70,12 @@ impl Server {
         let api = Api::new(
             request_sender,
             news.watch(),
-            api::About {
-                pin,
-                link_addresses,
-                server_url: config.server_url,
-                started: clock,
-            },
+            api::About { pin, link_addresses, server_url: config.server_url, started: clock },
         );
         let server_loop = ServerLoop {
             fleet,
             clock,
-            inbox: Inbox {
-                stop: stopping,
-                answers: opened.answers,
-                requests,
-                sessions,
-            },
+            inbox: Inbox { stop: stopping, answers: opened.answers, requests, sessions },
             store: StoreDriver::new(opened.store),
             link: LinkDriver::new(authority),
             news,
@@ -113,13 +93,7 @@ impl Server {
             lock,
         };
         tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
-        Ok(Self {
-            https,
-            quic,
-            pin,
-            stop,
-            running: Some(tokio::spawn(parts.run())),
-        })
+        Ok(Self { https, quic, pin, stop, running: Some(tokio::spawn(parts.run())) })
     }
 
     /// Returns where it listens for operators.
@@ -191,15 +165,7 @@ struct Parts {
 impl Parts {
     async fn run(self) {
         // What is bound last is dropped first: if this is cut short, the lock outlives the database.
-        let Self {
-            lock,
-            layout,
-            api_stop,
-            listener,
-            serving,
-            accepting,
-            server_loop,
-        } = self;
+        let Self { lock, layout, api_stop, listener, serving, accepting, server_loop } = self;
         let store = server_loop.run().await;
         link::close(&listener);
         api_stop.send_replace(true);

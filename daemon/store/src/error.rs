@@ -164,10 +164,7 @@ impl StoreFault {
         let text = format!(
             "the store's queue is full ({QUEUE_WRITES_MAX} writes or {QUEUE_BYTES_MAX} bytes wait for the disk)"
         );
-        Self {
-            kind: FaultKind::Overloaded,
-            text: text.into(),
-        }
+        Self { kind: FaultKind::Overloaded, text: text.into() }
     }
 
     pub(crate) fn of_commit(error: &rusqlite::Error) -> Self {
@@ -182,10 +179,7 @@ impl StoreFault {
             },
             None => FaultKind::Other,
         };
-        Self {
-            kind,
-            text: format!("failed to commit: {error}").into(),
-        }
+        Self { kind, text: format!("failed to commit: {error}").into() }
     }
 }
 
@@ -194,10 +188,7 @@ impl StoreFault {
 /// Our own SQL is known to be right: if SQLite refuses it, or a row is of another type, the schema is not ours.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
-        Some(code) => matches!(
-            code,
-            ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown
-        ),
+        Some(code) => matches!(code, ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown),
         None => true,
     }
 }
@@ -232,43 +223,25 @@ mod tests {
         let path = PathBuf::from("/d/fleet.db");
         let directory = PathBuf::from("/d");
         check(
-            StoreError::TooNew {
-                path: path.clone(),
-                found: 9,
-                supported: 1,
-            },
+            StoreError::TooNew { path: path.clone(), found: 9, supported: 1 },
             "database /d/fleet.db has schema v9, newer than this build's v1: run a newer build",
             true,
         );
         check(
-            StoreError::OtherKind {
-                path: path.clone(),
-                expected: Kind::Fleet,
-                found: 0x1f,
-            },
+            StoreError::OtherKind { path: path.clone(), expected: Kind::Fleet, found: 0x1f },
             "/d/fleet.db is not a fleet database: its application id is 0x0000001f",
             true,
         );
         check(
-            StoreError::Damaged {
-                path,
-                detail: "bad page".to_owned(),
-            },
+            StoreError::Damaged { path, detail: "bad page".to_owned() },
             "database /d/fleet.db is damaged (bad page): restore it from a backup",
             true,
         );
         check(
-            StoreError::InUse {
-                directory: directory.clone(),
-                pid: Some(7),
-            },
+            StoreError::InUse { directory: directory.clone(), pid: Some(7) },
             "data directory /d is in use by process 7",
             false,
         );
-        check(
-            StoreError::InUse { directory, pid: None },
-            "data directory /d is in use by another process",
-            false,
-        );
+        check(StoreError::InUse { directory, pid: None }, "data directory /d is in use by another process", false);
     }
 }

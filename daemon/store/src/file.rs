@@ -89,29 +89,21 @@ pub(crate) fn open(path: &Path, kind: Kind, on_damage: OnDamage) -> Result<Opene
         (opened, _) => (opened, None),
     };
     let (connection, documents) = opened?;
-    Ok(OpenedFile {
-        connection,
-        documents,
-        quarantined,
-    })
+    Ok(OpenedFile { connection, documents, quarantined })
 }
 
 fn open_sound(path: &Path, kind: Kind) -> Result<(Connection, Vec<Document>), StoreError> {
     let failed = |source: rusqlite::Error| failed_open(path, source);
     create_if_absent(path)?;
-    let mut connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(failed)?;
+    let mut connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(failed)?;
     confine(&connection).map_err(failed)?;
     let version = check(&connection, path, kind)?;
     use_write_ahead_log(&connection, path)?;
     migrate::climb(&mut connection, kind, version).map_err(|step| failed_step(path, step))?;
     let documents = load(&connection).map_err(failed)?;
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
-        .map_err(failed)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
     Ok((connection, documents))
 }
 
@@ -125,10 +117,7 @@ fn create_if_absent(path: &Path) -> Result<(), StoreError> {
         .mode(FILE_MODE)
         .open(path)
         .map(drop)
-        .map_err(|source| StoreError::File {
-            path: path.to_owned(),
-            source,
-        })
+        .map_err(|source| StoreError::File { path: path.to_owned(), source })
 }
 
 /// Bounds SQLite's memory, distrusts functions named in the file's schema, and keeps a file that
@@ -144,19 +133,10 @@ fn confine(connection: &Connection) -> rusqlite::Result<()> {
 /// Returns the schema version of a file that is sound, ours and not too new; 0 for a fresh one.
 fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<u32, StoreError> {
     let failed = |source: rusqlite::Error| failed_open(path, source);
-    let damaged = |detail: String| StoreError::Damaged {
-        path: path.to_owned(),
-        detail,
-    };
-    let pragma = |name: &str| {
-        connection
-            .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
-            .map_err(failed)
-    };
+    let damaged = |detail: String| StoreError::Damaged { path: path.to_owned(), detail };
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
 
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(failed)?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if verdict != "ok" {
         return Err(damaged(verdict));
     }
@@ -169,19 +149,11 @@ fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<u32, StoreE
         return Ok(0);
     }
     if found_id != kind.application_id() {
-        return Err(StoreError::OtherKind {
-            path: path.to_owned(),
-            expected: kind,
-            found: found_id,
-        });
+        return Err(StoreError::OtherKind { path: path.to_owned(), expected: kind, found: found_id });
     }
     match u32::try_from(found_version) {
         Ok(0) | Err(_) => Err(damaged(format!("its schema version is {found_version}"))),
-        Ok(found) if LATEST < found => Err(StoreError::TooNew {
-            path: path.to_owned(),
-            found,
-            supported: LATEST,
-        }),
+        Ok(found) if LATEST < found => Err(StoreError::TooNew { path: path.to_owned(), found, supported: LATEST }),
         Ok(found) => Ok(found),
     }
 }
@@ -189,19 +161,14 @@ fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<u32, StoreE
 /// Durable at every commit (`FULL`), and one `fdatasync` for it.
 fn use_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |source: rusqlite::Error| failed_open(path, source);
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .map_err(failed)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {
         return Err(StoreError::NoWriteAheadLog { path: path.to_owned() });
     }
     connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
-    connection
-        .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
-        .map_err(failed)?;
-    connection
-        .pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)
-        .map_err(failed)
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT).map_err(failed)
 }
 
 fn load(connection: &Connection) -> rusqlite::Result<Vec<Document>> {
@@ -214,20 +181,13 @@ fn load(connection: &Connection) -> rusqlite::Result<Vec<Document>> {
 fn failed_open(path: &Path, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     if is_damage(&source) {
-        return StoreError::Damaged {
-            path,
-            detail: source.to_string(),
-        };
+        return StoreError::Damaged { path, detail: source.to_string() };
     }
     StoreError::Open { path, source }
 }
 
 fn failed_step(path: &Path, FailedStep { version, cause }: FailedStep) -> StoreError {
-    StoreError::Migrate {
-        path: path.to_owned(),
-        version,
-        source: cause,
-    }
+    StoreError::Migrate { path: path.to_owned(), version, source: cause }
 }
 
 #[cfg(test)]

@@ -29,10 +29,7 @@ impl DirectoryLock {
     /// [`StoreError::InUse`] if another process, or this one, holds it; [`StoreError::Lock`] if the lock
     /// file cannot be made, locked or written.
     pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Lock {
-            directory: directory.to_owned(),
-            source,
-        };
+        let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -43,10 +40,7 @@ impl DirectoryLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse {
-                    directory: directory.to_owned(),
-                    pid: read_pid(&file),
-                });
+                return Err(StoreError::InUse { directory: directory.to_owned(), pid: read_pid(&file) });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
@@ -76,10 +70,7 @@ mod tests {
         let held = DirectoryLock::acquire(directory.path()).unwrap();
 
         let refused = DirectoryLock::acquire(directory.path()).unwrap_err();
-        assert!(
-            matches!(refused, StoreError::InUse { pid, .. } if pid == Some(process::id())),
-            "{refused}"
-        );
+        assert!(matches!(refused, StoreError::InUse { pid, .. } if pid == Some(process::id())), "{refused}");
 
         drop(held);
         DirectoryLock::acquire(directory.path()).unwrap();

@@ -55,17 +55,12 @@ mod tests {
     #[test]
     fn every_schema_file_is_a_step_of_the_ladder() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schema");
-        let mut names: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         assert_eq!(names.len(), STEPS.len());
         for (version, name) in (1..).zip(names) {
-            assert!(
-                name.starts_with(&format!("{version:04}_")),
-                "{name} is not step {version}"
-            );
+            assert!(name.starts_with(&format!("{version:04}_")), "{name} is not step {version}");
         }
     }
 
@@ -75,17 +70,14 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         climb(&mut connection, Kind::Site, 0).unwrap();
 
-        let schema: String = connection
-            .query_row("SELECT group_concat(sql, ';') FROM sqlite_schema", [], |row| row.get(0))
-            .unwrap();
+        let schema: String =
+            connection.query_row("SELECT group_concat(sql, ';') FROM sqlite_schema", [], |row| row.get(0)).unwrap();
         let words: Vec<_> = schema.split_whitespace().collect();
         assert_eq!(
             words.join(" "),
             "CREATE TABLE documents ( key BLOB PRIMARY KEY NOT NULL, body BLOB NOT NULL ) WITHOUT ROWID, STRICT"
         );
-        let version: u32 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .unwrap();
+        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, LATEST);
     }
 
@@ -96,12 +88,8 @@ mod tests {
 
         take(&mut connection, Kind::Site, 1, half_done).unwrap_err();
 
-        let tables: u32 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .unwrap();
-        let version: u32 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .unwrap();
+        let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!((tables, version), (0, 0));
     }
 }

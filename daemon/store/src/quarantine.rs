@@ -28,10 +28,8 @@ pub fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let number = (1..QUARANTINED_FILES_MAX).find(|&number| !numbered(number).exists());
     let aside = numbered(number.unwrap_or(QUARANTINED_FILES_MAX));
     for suffix in SUFFIXES {
-        replace(&with_suffix(path, suffix), &with_suffix(&aside, suffix)).map_err(|source| StoreError::Quarantine {
-            path: path.to_owned(),
-            source,
-        })?;
+        replace(&with_suffix(path, suffix), &with_suffix(&aside, suffix))
+            .map_err(|source| StoreError::Quarantine { path: path.to_owned(), source })?;
     }
     Ok(aside)
 }
@@ -82,9 +80,6 @@ mod tests {
         }
         let kept = fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(kept, usize::try_from(QUARANTINED_FILES_MAX).unwrap());
-        assert_eq!(
-            fs::read_to_string(directory.path().join("site.db.damaged-1")).unwrap(),
-            "1"
-        );
+        assert_eq!(fs::read_to_string(directory.path().join("site.db.damaged-1")).unwrap(), "1");
     }
 }

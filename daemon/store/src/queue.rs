@@ -76,10 +76,7 @@ impl Queue {
         }
         if QUEUE_WRITES_MAX <= state.writes.len() || QUEUE_BYTES_MAX <= state.bytes {
             let fault = StoreFault::overloaded();
-            state.shut = Some(Shut {
-                by: write.number,
-                fault: fault.clone(),
-            });
+            state.shut = Some(Shut { by: write.number, fault: fault.clone() });
             return Err(fault);
         }
         state.bytes += write.changes.iter().map(Change::bytes).sum::<usize>();
@@ -99,10 +96,7 @@ impl Queue {
     /// Waits for writes and takes all of them, at least one; `None` once the queue is closed and empty.
     pub(crate) fn take(&self) -> Option<VecDeque<Write>> {
         let is_idle = |state: &mut State| state.writes.is_empty() && !state.closing;
-        let mut state = self
-            .arrived
-            .wait_while(self.state(), is_idle)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.arrived.wait_while(self.state(), is_idle).unwrap_or_else(PoisonError::into_inner);
         state.bytes = 0;
         Some(mem::take(&mut state.writes)).filter(|writes| !writes.is_empty())
     }
@@ -135,10 +129,7 @@ mod tests {
     use crate::error::FaultKind;
 
     fn write(number: u64) -> Write {
-        Write {
-            number,
-            changes: Vec::new(),
-        }
+        Write { number, changes: Vec::new() }
     }
 
     fn numbers(writes: &VecDeque<Write>) -> Vec<u64> {
@@ -146,10 +137,7 @@ mod tests {
     }
 
     fn fault() -> StoreFault {
-        StoreFault {
-            kind: FaultKind::DiskFull,
-            text: "full".into(),
-        }
+        StoreFault { kind: FaultKind::DiskFull, text: "full".into() }
     }
 
     #[test]
@@ -196,11 +184,7 @@ mod tests {
         let refused = |number| queue.submit(write(number)).unwrap_err().kind;
         assert_eq!(refused(10_000), FaultKind::Overloaded);
         assert_eq!(queue.take().unwrap().len(), QUEUE_WRITES_MAX);
-        assert_eq!(
-            refused(10_001),
-            FaultKind::Overloaded,
-            "it was decided on top of the first"
-        );
+        assert_eq!(refused(10_001), FaultKind::Overloaded, "it was decided on top of the first");
 
         queue.resume(10_001);
         assert_eq!(refused(10_002), FaultKind::Overloaded);
@@ -227,13 +211,8 @@ mod tests {
     #[test]
     fn bytes_are_bounded_too_but_one_large_write_gets_through() {
         let queue = Queue::default();
-        let large = |number| Write {
-            number,
-            changes: vec![Change {
-                key: vec![1],
-                body: Some(vec![0; 2 * QUEUE_BYTES_MAX]),
-            }],
-        };
+        let large =
+            |number| Write { number, changes: vec![Change { key: vec![1], body: Some(vec![0; 2 * QUEUE_BYTES_MAX]) }] };
         queue.submit(large(1)).unwrap();
         assert_eq!(queue.submit(write(2)).unwrap_err().kind, FaultKind::Overloaded);
         queue.resume(2);

@@ -53,17 +53,9 @@ impl Store {
         on_damage: OnDamage,
         answer: impl FnMut(Answer) + Send + 'static,
     ) -> Result<Opened, StoreError> {
-        let OpenedFile {
-            connection,
-            documents,
-            quarantined,
-        } = file::open(path, kind, on_damage)?;
+        let OpenedFile { connection, documents, quarantined } = file::open(path, kind, on_damage)?;
         let store = Self::start(path, connection, answer)?;
-        Ok(Opened {
-            store,
-            documents,
-            quarantined,
-        })
+        Ok(Opened { store, documents, quarantined })
     }
 
     fn start(
@@ -78,14 +70,8 @@ impl Store {
                 let shared = Arc::clone(&shared);
                 move || writer::run(connection, &shared.queue, &shared.tally, answer)
             })
-            .map_err(|source| StoreError::Thread {
-                path: path.to_owned(),
-                source,
-            })?;
-        Ok(Self {
-            shared,
-            writer: Some(writer),
-        })
+            .map_err(|source| StoreError::Thread { path: path.to_owned(), source })?;
+        Ok(Self { shared, writer: Some(writer) })
     }
 
     /// Hands over a write and returns at once; the answer follows. `write` is a number that the owner

@@ -68,11 +68,7 @@ pub(crate) fn run(mut connection: Connection, queue: &Queue, tally: &Tally, mut 
                 let fault = StoreFault::of_commit(&error);
                 // The door is shut before the first answer leaves: who hears it must find it shut.
                 let behind = group.front().map(|first| queue.fail(first.number, fault.clone()));
-                answer_all(
-                    group.into_iter().chain(behind.into_iter().flatten()),
-                    &Err(fault),
-                    &mut answer,
-                );
+                answer_all(group.into_iter().chain(behind.into_iter().flatten()), &Err(fault), &mut answer);
             }
         }
     }
@@ -86,10 +82,7 @@ fn answer_all(
     answer: &mut impl FnMut(Answer),
 ) {
     for write in writes {
-        answer(Answer {
-            write: write.number,
-            result: result.clone(),
-        });
+        answer(Answer { write: write.number, result: result.clone() });
     }
 }
 
@@ -97,10 +90,7 @@ fn answer_all(
 fn commit(connection: &mut Connection, group: &VecDeque<Write>) -> rusqlite::Result<Counters> {
     let writes = group.len() as u64;
     if group.iter().all(|write| write.changes.is_empty()) {
-        return Ok(Counters {
-            writes,
-            ..Counters::default()
-        });
+        return Ok(Counters { writes, ..Counters::default() });
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut changes = 0;
@@ -112,9 +102,5 @@ fn commit(connection: &mut Connection, group: &VecDeque<Write>) -> rusqlite::Res
         changes += 1;
     }
     transaction.commit()?;
-    Ok(Counters {
-        commits: 1,
-        writes,
-        changes,
-    })
+    Ok(Counters { commits: 1, writes, changes })
 }

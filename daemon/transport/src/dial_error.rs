@@ -121,26 +121,16 @@ impl DialError {
 
     pub(crate) fn of_refusal(server: String, refusal: Refusal) -> Self {
         match refusal {
-            Refusal::WrongPin { expected, found } => Self::WrongPin {
-                server,
-                expected,
-                found,
-            },
+            Refusal::WrongPin { expected, found } => Self::WrongPin { server, expected, found },
             Refusal::ForeignAuthority => Self::ForeignAuthority { server },
             Refusal::Expired { not_after, now } => Self::Expired { server, not_after, now },
             Refusal::WrongName { expected } => Self::WrongName { server, expected },
-            Refusal::Unusable(problem) => Self::Handshake {
-                server,
-                source: problem.into(),
-            },
+            Refusal::Unusable(problem) => Self::Handshake { server, source: problem.into() },
         }
     }
 
     pub(crate) fn local(server: SocketAddr, source: TransportError) -> Self {
-        Self::Local {
-            server: server.to_string(),
-            source: source.into(),
-        }
+        Self::Local { server: server.to_string(), source: source.into() }
     }
 }
 

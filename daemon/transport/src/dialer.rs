@@ -52,21 +52,14 @@ impl Dialer {
                 .or_else(|_| open_socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), None))
                 .map_err(bind_error)?,
         };
-        let reset_key =
-            hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| TransportError::Make {
-                what: "a reset key",
-                source: "the system gave no random bytes".into(),
-            })?;
+        let reset_key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| {
+            TransportError::Make { what: "a reset key", source: "the system gave no random bytes".into() }
+        })?;
         let mut config = EndpointConfig::new(Arc::new(reset_key));
         config.rng_seed(outside.rng_seed);
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = Endpoint::new_with_abstract_socket(config, None, socket, runtime).map_err(bind_error)?;
-        Ok(Self {
-            endpoint,
-            settings,
-            clock: outside.clock,
-            provider: tls::link_provider(),
-        })
+        Ok(Self { endpoint, settings, clock: outside.clock, provider: tls::link_provider() })
     }
 
     /// Reaches `server`, believes it or not, and opens the stream of messages.
@@ -89,16 +82,11 @@ impl Dialer {
             Arc::clone(&self.clock),
             Arc::clone(&self.provider),
         ));
-        let config = self
-            .client_config(credentials, &judge)
-            .map_err(|error| DialError::local(server, error))?;
+        let config = self.client_config(credentials, &judge).map_err(|error| DialError::local(server, error))?;
         let connecting = self
             .endpoint
             .connect_with(config, server, SERVER_NAME)
-            .map_err(|error| DialError::Local {
-                server: server.to_string(),
-                source: error.into(),
-            })?;
+            .map_err(|error| DialError::Local { server: server.to_string(), source: error.into() })?;
         let limit = self.settings.handshake_limit;
         let established = tokio::time::timeout(limit, async {
             let connection = connecting.await?;
@@ -128,10 +116,7 @@ impl Dialer {
         credentials: SiteCredentials<'_>,
         judge: &Arc<ServerJudge>,
     ) -> Result<ClientConfig, TransportError> {
-        let tls_error = |source: Cause| TransportError::Tls {
-            what: "the link",
-            source,
-        };
+        let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
         let chain = credentials.client_chain()?;
         let mut crypto = tls::client_config(
             Arc::clone(&self.provider),
@@ -153,10 +138,7 @@ impl Dialer {
 /// # Errors
 /// [`DialError::Resolve`] if there is none.
 pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialError> {
-    let failed = |source| DialError::Resolve {
-        server: server.to_string(),
-        source,
-    };
+    let failed = |source| DialError::Resolve { server: server.to_string(), source };
     let lookup = tokio::net::lookup_host((server.host(), server.port()));
     let addresses: Vec<_> = match tokio::time::timeout(RESOLVE_LIMIT, lookup).await {
         Ok(found) => found.map_err(failed)?.collect(),
@@ -174,14 +156,7 @@ fn dial_error(server: SocketAddr, judge: &ServerJudge, limit: Duration, error: C
         return DialError::of_refusal(server, refusal);
     }
     match error {
-        ConnectionError::TimedOut => DialError::Silent {
-            server,
-            limit,
-            transport: "UDP",
-        },
-        other => DialError::Handshake {
-            server,
-            source: other.into(),
-        },
+        ConnectionError::TimedOut => DialError::Silent { server, limit, transport: "UDP" },
+        other => DialError::Handshake { server, source: other.into() },
     }
 }

@@ -59,19 +59,13 @@ impl TlsListener {
         clock: Arc<dyn WallClock>,
     ) -> Result<Self, TransportError> {
         authority.check_clock(clock.now())?;
-        let acceptor = acceptor(authority, clock).map_err(|source| TransportError::Tls {
-            what: "the API",
-            source: source.into(),
-        })?;
+        let acceptor = acceptor(authority, clock)
+            .map_err(|source| TransportError::Tls { what: "the API", source: source.into() })?;
         let bind_error = |source| TransportError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind_error)?;
         let local_addr = listener.local_addr().map_err(bind_error)?;
         let (sender, established) = mpsc::channel(ESTABLISHED_MAX);
-        Ok(Self {
-            local_addr,
-            established,
-            accepting: tokio::spawn(accept_all(listener, acceptor, sender)),
-        })
+        Ok(Self { local_addr, established, accepting: tokio::spawn(accept_all(listener, acceptor, sender)) })
     }
 
     /// Returns the address it listens on.
@@ -103,11 +97,7 @@ pub async fn connect(host: &str, port: u16, trust: &ApiTrust) -> Result<ClientTl
     let server = format!("{host}:{port}");
     match tokio::time::timeout(HANDSHAKE_LIMIT, connect_in_time(host, port, trust)).await {
         Ok(connected) => connected,
-        Err(_) => Err(DialError::Silent {
-            server,
-            limit: HANDSHAKE_LIMIT,
-            transport: "TCP",
-        }),
+        Err(_) => Err(DialError::Silent { server, limit: HANDSHAKE_LIMIT, transport: "TCP" }),
     }
 }
 
@@ -115,30 +105,19 @@ async fn connect_in_time(host: &str, port: u16, trust: &ApiTrust) -> Result<Clie
     let server = format!("{host}:{port}");
     let provider = Arc::new(tls::api_provider());
     let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
-    let local_error = |source: Cause| DialError::Local {
-        server: server.clone(),
-        source,
-    };
+    let local_error = |source: Cause| DialError::Local { server: server.clone(), source };
     let (roots, name) = match trust {
         ApiTrust::Pin(pin) => {
             let name = DnsName::try_from(SERVER_NAME).expect("a constant that is a DNS name");
             (Roots::Pin(*pin), ServerName::DnsName(name))
         }
         ApiTrust::CaFile(path) => {
-            let store = read_ca_file(path).map_err(|source| DialError::CaFile {
-                path: path.clone(),
-                source,
-            })?;
+            let store = read_ca_file(path).map_err(|source| DialError::CaFile { path: path.clone(), source })?;
             let name = ServerName::try_from(host.to_owned()).map_err(|error| local_error(error.into()))?;
             (Roots::Store(store), name)
         }
     };
-    let judge = Arc::new(ServerJudge::new(
-        roots,
-        name.clone(),
-        Arc::clone(&clock),
-        Arc::clone(&provider),
-    ));
+    let judge = Arc::new(ServerJudge::new(roots, name.clone(), Arc::clone(&clock), Arc::clone(&provider)));
     let mut config = tls::client_config(provider, TlsClock(clock), Arc::<ServerJudge>::clone(&judge), None)
         .map_err(|error| local_error(error.into()))?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
@@ -150,10 +129,7 @@ async fn connect_in_time(host: &str, port: u16, trust: &ApiTrust) -> Result<Clie
     };
     shake_hands.await.map_err(|source: io::Error| match judge.refusal() {
         Some(refusal) => DialError::of_refusal(server.clone(), refusal),
-        None => DialError::Handshake {
-            server: server.clone(),
-            source: source.into(),
-        },
+        None => DialError::Handshake { server: server.clone(), source: source.into() },
     })
 }
 
@@ -170,10 +146,7 @@ fn read_ca_file(path: &std::path::Path) -> Result<RootCertStore, Cause> {
 }
 
 fn acceptor(authority: Arc<Authority>, clock: Arc<dyn WallClock>) -> Result<TlsAcceptor, rustls::Error> {
-    let leaf = Arc::new(LeafResolver {
-        authority,
-        clock: Arc::clone(&clock),
-    });
+    let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(&clock) });
     let anonymous = WebPkiClientVerifier::no_client_auth();
     let mut config = tls::server_config(Arc::new(tls::api_provider()), TlsClock(clock), anonymous, leaf)?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];

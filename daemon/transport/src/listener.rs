@@ -192,18 +192,10 @@ fn server_config(
     provider: Arc<rustls::crypto::CryptoProvider>,
     clock: &Arc<dyn WallClock>,
 ) -> Result<quinn::ServerConfig, TransportError> {
-    let tls_error = |source: Cause| TransportError::Tls {
-        what: "the link",
-        source,
-    };
+    let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
     let token_key = Arc::new(authority.secrets().token_key());
-    let clients = Arc::new(AnyKeyHolder {
-        provider: Arc::clone(&provider),
-    });
-    let leaf = Arc::new(LeafResolver {
-        authority,
-        clock: Arc::clone(clock),
-    });
+    let clients = Arc::new(AnyKeyHolder { provider: Arc::clone(&provider) });
+    let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(clock) });
     let tls_clock = TlsClock(Arc::clone(clock));
     let mut crypto =
         tls::server_config(provider, tls_clock.clone(), clients, leaf).map_err(|error| tls_error(error.into()))?;

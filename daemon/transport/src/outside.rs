@@ -43,11 +43,7 @@ pub struct Outside {
 
 impl Default for Outside {
     fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            socket: None,
-            rng_seed: None,
-        }
+        Self { clock: Arc::new(SystemClock), socket: None, rng_seed: None }
     }
 }
 

@@ -63,9 +63,7 @@ impl PeerJudge {
             what: "the certificates of sites",
             source,
         };
-        roots
-            .add(authority.certificate().clone())
-            .map_err(|error| tls_error(error.into()))?;
+        roots.add(authority.certificate().clone()).map_err(|error| tls_error(error.into()))?;
         let ours = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| tls_error(error.into()))?;
@@ -88,20 +86,11 @@ impl PeerJudge {
         let moment = unix_time(validity.start);
         if self.ours.verify_client_cert(certificate, &[], moment).is_ok() {
             if validity.end < now {
-                return Credential::Expired {
-                    not_after: validity.end,
-                };
+                return Credential::Expired { not_after: validity.end };
             }
-            return Credential::Issued {
-                not_before: validity.start,
-                not_after: validity.end,
-            };
+            return Credential::Issued { not_before: validity.start, not_after: validity.end };
         }
-        if facts.is_self_signed {
-            Credential::SelfMade
-        } else {
-            Credential::Foreign
-        }
+        if facts.is_self_signed { Credential::SelfMade } else { Credential::Foreign }
     }
 }
 
@@ -144,12 +133,7 @@ impl ClientCertVerifier for AnyKeyHolder {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

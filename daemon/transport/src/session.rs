@@ -54,21 +54,10 @@ pub struct Session {
 impl Session {
     pub(crate) fn new(connection: &Connection, streams: (SendStream, RecvStream), stall_limit: Duration) -> Self {
         let (sending, receiving) = streams;
-        let closer = SessionCloser {
-            connection: connection.clone(),
-        };
+        let closer = SessionCloser { connection: connection.clone() };
         Self {
-            sender: SessionSender {
-                stream: sending,
-                closer: closer.clone(),
-                stall_limit,
-            },
-            receiver: SessionReceiver {
-                stream: receiving,
-                decoder: FrameDecoder::default(),
-                closer,
-                stall_limit,
-            },
+            sender: SessionSender { stream: sending, closer: closer.clone(), stall_limit },
+            receiver: SessionReceiver { stream: receiving, decoder: FrameDecoder::default(), closer, stall_limit },
         }
     }
 

@@ -46,29 +46,19 @@ pub struct LinkSettings {
 impl LinkSettings {
     /// Returns the settings for links that are paid by the byte.
     pub const fn metered() -> Self {
-        Self {
-            keep_alive: METERED_KEEP_ALIVE,
-            idle_timeout: METERED_IDLE_TIMEOUT,
-            handshake_limit: HANDSHAKE_LIMIT,
-        }
+        Self { keep_alive: METERED_KEEP_ALIVE, idle_timeout: METERED_IDLE_TIMEOUT, handshake_limit: HANDSHAKE_LIMIT }
     }
 
     pub(crate) fn transport(&self) -> Arc<TransportConfig> {
         let mut config = transport(self.idle_timeout);
-        config
-            .max_concurrent_bidi_streams(VarInt::from_u32(0))
-            .keep_alive_interval(Some(self.keep_alive));
+        config.max_concurrent_bidi_streams(VarInt::from_u32(0)).keep_alive_interval(Some(self.keep_alive));
         Arc::new(config)
     }
 }
 
 impl Default for LinkSettings {
     fn default() -> Self {
-        Self {
-            keep_alive: KEEP_ALIVE,
-            idle_timeout: IDLE_TIMEOUT,
-            handshake_limit: HANDSHAKE_LIMIT,
-        }
+        Self { keep_alive: KEEP_ALIVE, idle_timeout: IDLE_TIMEOUT, handshake_limit: HANDSHAKE_LIMIT }
     }
 }
 

@@ -90,13 +90,7 @@ impl ServerJudge {
         clock: Arc<dyn WallClock>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        Self {
-            trust,
-            name,
-            clock,
-            provider,
-            refusal: OnceLock::new(),
-        }
+        Self { trust, name, clock, provider, refusal: OnceLock::new() }
     }
 
     /// Returns why the server was refused, if it was.
@@ -123,10 +117,7 @@ impl ServerJudge {
         verify_server_name(&parsed, &self.name).map_err(|error| self.refusal_for(error))?;
         let now = self.clock.now();
         if validity.end < now {
-            return Err(Refusal::Expired {
-                not_after: validity.end,
-                now,
-            });
+            return Err(Refusal::Expired { not_after: validity.end, now });
         }
         Ok(())
     }
@@ -140,9 +131,7 @@ impl ServerJudge {
                 | Problem::NotValidForNameContext { .. }
                 | Problem::InvalidPurpose
                 | Problem::InvalidPurposeContext { .. },
-            ) => Refusal::WrongName {
-                expected: self.name.to_str().into_owned(),
-            },
+            ) => Refusal::WrongName { expected: self.name.to_str().into_owned() },
             other => Refusal::Unusable(other.to_string()),
         }
     }
@@ -155,9 +144,7 @@ fn pinned(expected: Pin, shown: &[CertificateDer<'_>]) -> Result<RootCertStore, 
         let pin = Pin::of(&facts.public_key);
         if pin == expected {
             let mut store = RootCertStore::empty();
-            store
-                .add(certificate.clone().into_owned())
-                .map_err(|error| Refusal::Unusable(error.to_string()))?;
+            store.add(certificate.clone().into_owned()).map_err(|error| Refusal::Unusable(error.to_string()))?;
             return Ok(store);
         }
         found.push(pin);
@@ -197,12 +184,7 @@ impl ServerCertVerifier for ServerJudge {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -68,12 +68,7 @@ impl Ask {
     }
 
     fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            target: path.into(),
-            body: None,
-            wait: Duration::ZERO,
-        }
+        Self { method, target: path.into(), body: None, wait: Duration::ZERO }
     }
 }
 
@@ -98,25 +93,12 @@ mod tests {
     #[test]
     fn a_query_holds_what_is_set_and_is_escaped() {
         let check = |ask: Ask, expected: &str| assert_eq!(ask.target, expected);
-        let query = SiteQuery {
-            selector: Some("region=eu, zone in (a,é)".into()),
-            environment: None,
-        };
-        check(
-            Ask::get(SITES).query(&query),
-            "/api/v1/sites?selector=region%3Deu%2C%20zone%20in%20%28a%2C%C3%A9%29",
-        );
+        let query = SiteQuery { selector: Some("region=eu, zone in (a,é)".into()), environment: None };
+        check(Ask::get(SITES).query(&query), "/api/v1/sites?selector=region%3Deu%2C%20zone%20in%20%28a%2C%C3%A9%29");
         check(Ask::get(SITES).query(&SiteQuery::default()), "/api/v1/sites");
-        let query = EventQuery {
-            after: Some(7),
-            limit: Some(2),
-            ..EventQuery::default()
-        };
+        let query = EventQuery { after: Some(7), limit: Some(2), ..EventQuery::default() };
         check(Ask::get("/e").query(&query), "/e?after=7&limit=2");
-        let query = RemoveQuery {
-            environment: Some("lab".into()),
-            force: true,
-        };
+        let query = RemoveQuery { environment: Some("lab".into()), force: true };
         check(Ask::delete("/s").query(&query), "/s?environment=lab&force=true");
     }
 }

@@ -18,10 +18,7 @@ pub(crate) enum ClientError {
     #[error("lost the connection to {server}")]
     Lost { server: String, source: hyper::Error },
     #[error("the answer of {server} was cut short")]
-    CutShort {
-        server: String,
-        source: Box<dyn Error + Send + Sync>,
-    },
+    CutShort { server: String, source: Box<dyn Error + Send + Sync> },
     #[error("the answer of {server} is larger than 16 MiB; ask for less with --selector, --environment or --limit")]
     TooLarge { server: String },
     #[error("{server} answers, but not as a linecamp-server does (HTTP {status})")]
@@ -29,11 +26,7 @@ pub(crate) enum ClientError {
     #[error("the answer of {server} does not read; its version may be far from ours, {}", env!("CARGO_PKG_VERSION"))]
     Unreadable { server: String, source: serde_json::Error },
     #[error("{message}")]
-    Refused {
-        server: String,
-        code: ErrorCode,
-        message: String,
-    },
+    Refused { server: String, code: ErrorCode, message: String },
     #[error("failed to write the request")]
     Request { source: hyper::http::Error },
 }
@@ -61,13 +54,7 @@ impl ClientError {
 
     /// Whether the server could not read what it was asked.
     pub(crate) const fn blames_request(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused {
-                code: ErrorCode::BadRequest | ErrorCode::TooLarge,
-                ..
-            }
-        )
+        matches!(self, Self::Refused { code: ErrorCode::BadRequest | ErrorCode::TooLarge, .. })
     }
 
     /// Returns what to do about it, where the error does not say.

@@ -30,22 +30,11 @@ impl Stub {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = TlsListener::bind(anywhere, Arc::new(authority), Arc::new(SystemClock)).await;
         let listener = listener.expect("a free port");
-        let server = ServerUrl {
-            host: "127.0.0.1".into(),
-            port: listener.local_addr().port(),
-        };
+        let server = ServerUrl { host: "127.0.0.1".into(), port: listener.local_addr().port() };
         let (sender, requests) = mpsc::unbounded_channel();
         tokio::spawn(serve(listener, answers, sender));
-        let config = Config {
-            server,
-            trust: ApiTrust::Pin(pin),
-            key: ApiKey::parse("lck_secret").expect("valid"),
-        };
-        Self {
-            config,
-            requests,
-            _dir: dir,
-        }
+        let config = Config { server, trust: ApiTrust::Pin(pin), key: ApiKey::parse("lck_secret").expect("valid") };
+        Self { config, requests, _dir: dir }
     }
 
     fn client(&self) -> Client {
@@ -76,39 +65,23 @@ async fn serve(mut listener: TlsListener, answers: Vec<Option<String>>, requests
 }
 
 fn answer(status: &str, body: &str) -> Option<String> {
-    Some(format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    ))
+    Some(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
 
 #[tokio::test]
 async fn requests_share_one_connection_and_carry_the_key() {
-    let mut stub = Stub::start(vec![
-        answer("200 OK", r#"{"n":1}"#),
-        answer("201 Created", r#"{"n":2}"#),
-    ])
-    .await;
+    let mut stub = Stub::start(vec![answer("200 OK", r#"{"n":1}"#), answer("201 Created", r#"{"n":2}"#)]).await;
     let mut client = stub.client();
     let first: Value = client.ask(Ask::get(HEALTH)).await.expect("answered");
-    let edit = Edit {
-        name: Some("harbour".into()),
-        description: None,
-    };
+    let edit = Edit { name: Some("harbour".into()), description: None };
     let second: Value = client.ask(Ask::patch("/x").body(&edit)).await.expect("answered");
     assert_eq!((first, second), (json!({"n": 1}), json!({"n": 2})));
     let host = stub.config.server.authority();
     let get = stub.requests.recv().await.expect("the first");
     assert!(get.starts_with("GET /healthz HTTP/1.1\r\n"), "{get}");
-    assert!(
-        get.contains(&format!("host: {host}\r\nauthorization: Bearer lck_secret\r\n")),
-        "{get}"
-    );
+    assert!(get.contains(&format!("host: {host}\r\nauthorization: Bearer lck_secret\r\n")), "{get}");
     let patch = stub.requests.recv().await.expect("the second");
-    assert!(
-        patch.starts_with("PATCH /x ") && patch.ends_with("\r\n\r\n{\"name\":\"harbour\"}"),
-        "{patch}"
-    );
+    assert!(patch.starts_with("PATCH /x ") && patch.ends_with("\r\n\r\n{\"name\":\"harbour\"}"), "{patch}");
 }
 
 #[tokio::test]
@@ -125,19 +98,9 @@ async fn what_is_no_answer_is_told_apart() {
     for _ in 0..3 {
         errors.push(client.ask::<Value>(Ask::get(SERVER)).await.expect_err("no answer"));
     }
-    assert!(matches!(
-        &errors[0],
-        ClientError::Refused {
-            code: ErrorCode::NotFound,
-            ..
-        }
-    ));
+    assert!(matches!(&errors[0], ClientError::Refused { code: ErrorCode::NotFound, .. }));
     assert_eq!(errors[0].to_string(), "no site camp-9");
-    assert!(
-        errors[1].is_retryable() && errors[1].to_string().contains("502"),
-        "{}",
-        errors[1]
-    );
+    assert!(errors[1].is_retryable() && errors[1].to_string().contains("502"), "{}", errors[1]);
     assert!(matches!(&errors[2], ClientError::Unreadable { .. }));
 }
 
@@ -153,11 +116,7 @@ async fn a_lost_connection_is_dialed_again_by_the_next_request() {
 #[tokio::test]
 async fn an_answer_without_end_is_cut_off() {
     let stub = Stub::start(vec![answer("200 OK", &" ".repeat(ANSWER_BYTES_MAX + 1))]).await;
-    let error = stub
-        .client()
-        .ask::<Value>(Ask::get(SERVER))
-        .await
-        .expect_err("too much");
+    let error = stub.client().ask::<Value>(Ask::get(SERVER)).await.expect_err("too much");
     assert!(matches!(error, ClientError::TooLarge { .. }), "{error}");
 }
 
@@ -165,11 +124,7 @@ async fn an_answer_without_end_is_cut_off() {
 async fn a_server_with_another_pin_never_sees_the_key() {
     let mut stub = Stub::start(vec![answer("200 OK", "7")]).await;
     stub.config.trust = ApiTrust::Pin(Pin::of(b"another"));
-    let error = stub
-        .client()
-        .ask::<u8>(Ask::get(SERVER))
-        .await
-        .expect_err("not believed");
+    let error = stub.client().ask::<u8>(Ask::get(SERVER)).await.expect_err("not believed");
     assert!(error.needs_operator() && !error.is_retryable(), "{error}");
     assert!(stub.requests.try_recv().is_err(), "nothing was asked");
 }
@@ -182,10 +137,5 @@ async fn nobody_there_is_said_with_what_to_look_at() {
     drop(free);
     let error = stub.client().ask::<u8>(Ask::get(SERVER)).await.expect_err("refused");
     assert!(error.is_retryable());
-    assert!(
-        error
-            .advice()
-            .expect("advice")
-            .starts_with("is linecamp-server running there")
-    );
+    assert!(error.advice().expect("advice").starts_with("is linecamp-server running there"));
 }

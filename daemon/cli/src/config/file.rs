@@ -32,35 +32,24 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Reads the file; `None` if there is none.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
-        let failed = |source| ConfigError::Read {
-            path: path.into(),
-            source,
-        };
+        let failed = |source| ConfigError::Read { path: path.into(), source };
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        let file: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
-            path: path.into(),
-            problem: error.message().into(),
-        })?;
+        let file: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Parse { path: path.into(), problem: error.message().into() })?;
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
         if file.key.is_some() && mode & 0o077 != 0 {
-            return Err(ConfigError::Exposed {
-                path: path.into(),
-                mode,
-            });
+            return Err(ConfigError::Exposed { path: path.into(), mode });
         }
         Ok(Some(file))
     }
 
     /// Writes the file in place of what was there.
     pub(crate) fn save(&self, path: &Path) -> Result<(), ConfigError> {
-        self.write(path).map_err(|source| ConfigError::Write {
-            path: path.into(),
-            source,
-        })
+        self.write(path).map_err(|source| ConfigError::Write { path: path.into(), source })
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {
@@ -73,11 +62,7 @@ impl ConfigFile {
         let fresh = path.with_extension("toml.new");
         // What a crash left behind may be readable by others: the mode counts only for a file that is made.
         remove_if_there(&fresh)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(FILE_MODE)
-            .open(&fresh)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&fresh)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&fresh, path)?;
@@ -86,10 +71,7 @@ impl ConfigFile {
 
     /// Takes the file away; returns whether there was one.
     pub(crate) fn remove(path: &Path) -> Result<bool, ConfigError> {
-        remove_if_there(path).map_err(|source| ConfigError::Write {
-            path: path.into(),
-            source,
-        })
+        remove_if_there(path).map_err(|source| ConfigError::Write { path: path.into(), source })
     }
 }
 
@@ -135,10 +117,7 @@ mod tests {
         let path = dir.path().join("config.toml");
         written().save(&path).expect("writes");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changes");
-        assert!(matches!(
-            ConfigFile::load(&path),
-            Err(ConfigError::Exposed { mode: 0o644, .. })
-        ));
+        assert!(matches!(ConfigFile::load(&path), Err(ConfigError::Exposed { mode: 0o644, .. })));
     }
 
     #[test]

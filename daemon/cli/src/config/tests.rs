@@ -41,12 +41,7 @@ fn a_login_serves_and_the_environment_replaces_its_parts() {
     check(env([]), None, pin(), "lck_login");
     check(env([(KEY, "lck_env")]), None, pin(), "lck_env");
     check(env([(CA, "/e.pem")]), None, file("/e.pem"), "lck_login");
-    check(
-        env([(CA, "/e.pem"), (PIN, "x")]),
-        Some("/o.pem"),
-        file("/o.pem"),
-        "lck_login",
-    );
+    check(env([(CA, "/e.pem"), (PIN, "x")]), Some("/o.pem"), file("/o.pem"), "lck_login");
 }
 
 #[test]
@@ -60,51 +55,29 @@ fn the_environment_serves_in_place_of_a_login() {
 #[test]
 fn what_is_missing_or_wrong_is_named_with_its_place() {
     let check = |login: Login<'_>, env: FixedEnv, expected: &str| {
-        let error = Config::resolve(login, None, &env)
-            .map_err(anyhow::Error::from)
-            .expect_err(expected);
+        let error = Config::resolve(login, None, &env).map_err(anyhow::Error::from).expect_err(expected);
         assert!(format!("{error:#}").contains(expected), "{error:#}");
     };
-    check(
-        Login::None,
-        env([(URL, "https://x")]),
-        "the key is missing: set LINECAMP_KEY",
-    );
+    check(Login::None, env([(URL, "https://x")]), "the key is missing: set LINECAMP_KEY");
     check(
         Login::None,
         env([(URL, "https://x"), (KEY, "lck_x")]),
         "the pin is missing: set LINECAMP_PIN or LINECAMP_CA",
     );
-    check(
-        login(),
-        env([(PIN, PIN_TEXT), (CA, "/x")]),
-        "LINECAMP_PIN and LINECAMP_CA are both set",
-    );
+    check(login(), env([(PIN, PIN_TEXT), (CA, "/x")]), "LINECAMP_PIN and LINECAMP_CA are both set");
     check(login(), env([(PIN, "sha1:00")]), "LINECAMP_PIN: a pin is `sha256:`");
     check(login(), env([(KEY, "lct_x")]), "LINECAMP_KEY: an API key is `lck_`");
     let empty = || Login::File(ConfigFile::default(), Path::new("/c.toml"));
-    check(
-        empty(),
-        env([]),
-        "the url is missing: set LINECAMP_URL, or log in again: /c.toml has none",
-    );
+    check(empty(), env([]), "the url is missing: set LINECAMP_URL, or log in again: /c.toml has none");
     let bad_url = ConfigFile {
         url: Some("camp.example".into()),
         key: ApiKey::parse("lck_x").ok(),
         pin: Some(PIN_TEXT.into()),
         ca: None,
     };
-    check(
-        Login::File(bad_url, Path::new("/c.toml")),
-        env([]),
-        "`url` in /c.toml: a server's URL reads https://",
-    );
+    check(Login::File(bad_url, Path::new("/c.toml")), env([]), "`url` in /c.toml: a server's URL reads https://");
     let nowhere = Config::find(None, &env([("HOME", "/nowhere")])).expect_err("not logged in");
-    assert!(
-        nowhere
-            .to_string()
-            .ends_with("there is no /nowhere/.config/linecamp/config.toml")
-    );
+    assert!(nowhere.to_string().ends_with("there is no /nowhere/.config/linecamp/config.toml"));
     assert!(nowhere.advice().is_some());
 }
 
@@ -114,14 +87,8 @@ fn the_config_file_is_where_people_look_for_it() {
         assert_eq!(config_path(&env).expect("somewhere"), Path::new(expected));
     };
     check(env([("HOME", "/h")]), "/h/.config/linecamp/config.toml");
-    check(
-        env([("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]),
-        "/x/linecamp/config.toml",
-    );
-    check(
-        env([("HOME", "/h"), ("XDG_CONFIG_HOME", "x")]),
-        "/h/.config/linecamp/config.toml",
-    );
+    check(env([("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]), "/x/linecamp/config.toml");
+    check(env([("HOME", "/h"), ("XDG_CONFIG_HOME", "x")]), "/h/.config/linecamp/config.toml");
     check(env([("HOME", "/h"), ("LINECAMP_CONFIG", "c.toml")]), "c.toml");
     assert!(matches!(config_path(&env([])), Err(ConfigError::NoHome)));
 }
@@ -130,13 +97,7 @@ fn the_config_file_is_where_people_look_for_it() {
 fn a_server_url_is_https_host_and_port() {
     let check = |text: &str, expected: Result<(&str, u16), UrlError>| {
         let url = ServerUrl::parse(text);
-        assert_eq!(
-            url.as_ref()
-                .map(|url| (url.host.as_str(), url.port))
-                .map_err(|error| *error),
-            expected,
-            "{text}"
-        );
+        assert_eq!(url.as_ref().map(|url| (url.host.as_str(), url.port)).map_err(|error| *error), expected, "{text}");
     };
     check("https://camp.example", Ok(("camp.example", 443)));
     check("https://camp.example:8443/", Ok(("camp.example", 8443)));
@@ -151,10 +112,7 @@ fn a_server_url_is_https_host_and_port() {
     check("https://camp.example:99999", Err(UrlError::Malformed));
     check("camp.example:8443", Err(UrlError::Malformed));
     check("", Err(UrlError::Malformed));
-    assert_eq!(
-        ServerUrl::parse("https://[::1]:8443").expect("valid").to_string(),
-        "https://[::1]:8443"
-    );
+    assert_eq!(ServerUrl::parse("https://[::1]:8443").expect("valid").to_string(), "https://[::1]:8443");
 }
 
 #[test]

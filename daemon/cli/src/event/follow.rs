@@ -43,9 +43,7 @@ pub(super) async fn follow(query: EventQuery, context: &Context<'_>) -> anyhow::
             Err(error) if error.is_retryable() => {
                 if failures == 0 {
                     let error = anyhow::Error::from(error);
-                    context
-                        .out
-                        .note(&format!("lost the server, trying until it is back: {error:#}"));
+                    context.out.note(&format!("lost the server, trying until it is back: {error:#}"));
                 }
                 sleep(pause(failures)).await;
                 failures += 1;
@@ -69,19 +67,14 @@ async fn next(
     }
     let last = newest(query, 1, client).await?;
     if last.items.last().is_some_and(|event| event.seq < *shown) {
-        context
-            .out
-            .note("the server counts its events from below: it was restored; showing those it has");
+        context.out.note("the server counts its events from below: it was restored; showing those it has");
         *shown = 0;
     }
     above(query, *shown, Duration::ZERO, client).await
 }
 
 async fn newest(query: &EventQuery, limit: usize, client: &mut Client) -> Result<List<Event>, ClientError> {
-    let query = EventQuery {
-        limit: Some(limit),
-        ..query.clone()
-    };
+    let query = EventQuery { limit: Some(limit), ..query.clone() };
     client.ask(Ask::get(EVENTS).query(&query)).await
 }
 
@@ -91,11 +84,7 @@ async fn above(
     wait: Duration,
     client: &mut Client,
 ) -> Result<List<Event>, ClientError> {
-    let query = EventQuery {
-        after: Some(after),
-        wait: Some(wait.as_secs()),
-        ..query.clone()
-    };
+    let query = EventQuery { after: Some(after), wait: Some(wait.as_secs()), ..query.clone() };
     client.ask(Ask::get(EVENTS).query(&query).waiting(wait)).await
 }
 

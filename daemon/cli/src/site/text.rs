@@ -12,11 +12,7 @@ pub(crate) fn list(sites: &[Site], look: &Look) -> String {
     }
     let row = |site: &Site| {
         let state = State::from(site);
-        let troubles: Vec<_> = site
-            .conditions
-            .iter()
-            .map(|condition| condition.kind.as_str())
-            .collect();
+        let troubles: Vec<_> = site.conditions.iter().map(|condition| condition.kind.as_str()).collect();
         [
             Cell::from(&site.name),
             Cell::from(&site.environment),
@@ -29,17 +25,7 @@ pub(crate) fn list(sites: &[Site], look: &Look) -> String {
             Cell::coloured(&troubles.join(","), Colour::Red),
         ]
     };
-    let headings = [
-        "NAME",
-        "ENVIRONMENT",
-        "STATE",
-        "SINCE",
-        "HOSTS",
-        "SPEC",
-        "CONVERGED",
-        "DAEMON",
-        "CONDITIONS",
-    ];
+    let headings = ["NAME", "ENVIRONMENT", "STATE", "SINCE", "HOSTS", "SPEC", "CONVERGED", "DAEMON", "CONDITIONS"];
     Table::new(headings).with(sites.iter().map(row)).render(look)
 }
 
@@ -114,9 +100,7 @@ fn hosts_table(hosts: &[Host], look: &Look) -> String {
             Cell::from(&host.description),
         ]
     };
-    Table::new(["HOST", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"])
-        .with(hosts.iter().map(row))
-        .render(look)
+    Table::new(["HOST", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"]).with(hosts.iter().map(row)).render(look)
 }
 
 /// Labels with who says so, or nothing if there are none.
@@ -133,9 +117,7 @@ pub(crate) fn labels_table(labels: &[Label], look: &Look) -> String {
             Cell::from(look.age(&label.since)),
         ]
     };
-    Table::new(["LABEL", "VALUE", "OWNER", "LEVEL", "SINCE"])
-        .with(labels.iter().map(row))
-        .render(look)
+    Table::new(["LABEL", "VALUE", "OWNER", "LEVEL", "SINCE"]).with(labels.iter().map(row)).render(look)
 }
 
 fn conditions_table(conditions: &[Condition], look: &Look) -> String {
@@ -149,9 +131,7 @@ fn conditions_table(conditions: &[Condition], look: &Look) -> String {
             Cell::from(&condition.detail),
         ]
     };
-    Table::new(["CONDITION", "SINCE", "DETAIL"])
-        .with(conditions.iter().map(row))
-        .render(look)
+    Table::new(["CONDITION", "SINCE", "DETAIL"]).with(conditions.iter().map(row)).render(look)
 }
 
 #[cfg(test)]
@@ -188,11 +168,7 @@ pub(crate) mod tests {
     }
 
     fn link() -> Link {
-        Link {
-            state: "connected".into(),
-            since: "2026-11-19T02:27:00Z".into(),
-            address: "192.0.2.7:4711".into(),
-        }
+        Link { state: "connected".into(), since: "2026-11-19T02:27:00Z".into(), address: "192.0.2.7:4711".into() }
     }
 
     pub(crate) fn site(name: &str) -> Site {
@@ -247,10 +223,7 @@ pub(crate) mod tests {
     #[test]
     fn a_site_is_shown_down_to_how_far_it_has_followed() {
         let text = show(&site("camp-042"), &plain());
-        assert!(
-            text.ends_with("\nspec 19  applied 19  converged 19  link connected 3d\n"),
-            "{text}"
-        );
+        assert!(text.ends_with("\nspec 19  applied 19  converged 19  link connected 3d\n"), "{text}");
         insta::assert_snapshot!(text);
     }
 

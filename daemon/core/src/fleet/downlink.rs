@@ -55,13 +55,7 @@ pub(crate) enum Stage {
     /// It waits while another session of its site is probed.
     Probing { hello: Box<Hello>, site: SiteId },
     /// It is its site's session.
-    Up {
-        site: SiteId,
-        run: RunId,
-        history: History,
-        spec: Source,
-        renewed_at: Option<Instant>,
-    },
+    Up { site: SiteId, run: RunId, history: History, spec: Source, renewed_at: Option<Instant> },
     /// It was refused or is done.
     Closing,
 }
@@ -88,15 +82,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) const fn new(state: LinkState, since: WallTime, address: Text) -> Self {
-        Self {
-            state,
-            since,
-            session: None,
-            probing: None,
-            address,
-            specs_in_flight: 0,
-            conditions: Vec::new(),
-        }
+        Self { state, since, session: None, probing: None, address, specs_in_flight: 0, conditions: Vec::new() }
     }
 }
 
@@ -183,10 +169,7 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) const fn new(per_second: u32) -> Self {
-        Self {
-            per_second,
-            next: Instant::ORIGIN,
-        }
+        Self { per_second, next: Instant::ORIGIN }
     }
 
     /// Takes the next slot and returns how long it is until then.

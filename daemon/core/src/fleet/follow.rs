@@ -24,10 +24,7 @@ impl Fleet {
             return;
         };
         if let Some(delta) = source.poll(&record.spec) {
-            self.outputs.push_back(FleetOutput::Send {
-                session,
-                message: FromServer::Spec(delta),
-            });
+            self.outputs.push_back(FleetOutput::Send { session, message: FromServer::Spec(delta) });
         }
     }
 
@@ -73,72 +70,36 @@ impl Fleet {
         }
         let history = self.downlink.history(id).unwrap_or_default();
         if is_snapshot && self.mark_of(site).status_history != history {
-            changes.push(FleetChange::Mark(
-                site,
-                Some(Mark {
-                    status_history: history,
-                    ..Mark::default()
-                }),
-            ));
+            changes.push(FleetChange::Mark(site, Some(Mark { status_history: history, ..Mark::default() })));
         }
         let message = FromServer::StatusAck(after.head());
-        self.stage(
-            changes,
-            vec![Release::Output(FleetOutput::Send { session: id, message })],
-        );
+        self.stage(changes, vec![Release::Output(FleetOutput::Send { session: id, message })]);
         self.confirm(site, now);
     }
 
     /// Tells a session what is held of its status, after a commit that failed.
     pub(super) fn acknowledge_status(&mut self, id: SessionId) {
         let Some((site, _)) = self.downlink.up(id) else { return };
-        let head = self
-            .ledger
-            .state()
-            .sites
-            .get(&site)
-            .map(|record| record.status.head())
-            .unwrap_or_default();
+        let head = self.ledger.state().sites.get(&site).map(|record| record.status.head()).unwrap_or_default();
         let held = self.mark_of(site).events_held;
         let send = |message| FleetOutput::Send { session: id, message };
-        self.release_when_durable(vec![
-            send(FromServer::StatusAck(head)),
-            send(FromServer::EventsAck(held)),
-        ]);
+        self.release_when_durable(vec![send(FromServer::StatusAck(head)), send(FromServer::EventsAck(held))]);
     }
 
     pub(super) fn handle_events(&mut self, id: SessionId, batch: EventBatch) {
         let Some((site, _)) = self.downlink.up(id) else { return };
         let mark = self.mark_of(site);
         let last = batch.first.saturating_add(batch.events.len() as u64).saturating_sub(1);
-        let fresh = (batch.first..=last)
-            .zip(batch.events)
-            .filter(|(seq, _)| mark.events_held < *seq);
-        let fresh: Vec<_> = fresh
-            .map(|(_, event)| linecamp_model::Event {
-                site: Some(site),
-                ..event
-            })
-            .collect();
+        let fresh = (batch.first..=last).zip(batch.events).filter(|(seq, _)| mark.events_held < *seq);
+        let fresh: Vec<_> = fresh.map(|(_, event)| linecamp_model::Event { site: Some(site), ..event }).collect();
         for event in fresh {
             let changes = self.ledger.state().event_changes(event);
             self.stage(changes, Vec::new());
         }
         let held = mark.events_held.max(last);
-        let after = Mark {
-            events_held: held,
-            events_dropped: batch.dropped,
-            ..mark
-        };
-        let release = Release::Output(FleetOutput::Send {
-            session: id,
-            message: FromServer::EventsAck(held),
-        });
-        let changes = if after == mark {
-            Vec::new()
-        } else {
-            vec![FleetChange::Mark(site, Some(after))]
-        };
+        let after = Mark { events_held: held, events_dropped: batch.dropped, ..mark };
+        let release = Release::Output(FleetOutput::Send { session: id, message: FromServer::EventsAck(held) });
+        let changes = if after == mark { Vec::new() } else { vec![FleetChange::Mark(site, Some(after))] };
         self.stage(changes, vec![release]);
     }
 
@@ -157,23 +118,11 @@ impl Fleet {
                 _ => continue,
             };
             let Some(phase) = life.phase.after(event) else { continue };
-            let life = linecamp_model::Life {
-                phase,
-                since: now.wall,
-                ..life
-            };
+            let life = linecamp_model::Life { phase, since: now.wall, ..life };
             let changes = life_changes(site, registration, subject, life, now);
             let text = format!("{} is {phase}", subject.as_str());
             let event = Some((linecamp_model::EventKind::PhaseChanged, Some(site), text));
-            self.carry_out(
-                Decision {
-                    changes,
-                    event,
-                    site: Some(site),
-                },
-                Vec::new(),
-                now,
-            );
+            self.carry_out(Decision { changes, event, site: Some(site) }, Vec::new(), now);
         }
     }
 }

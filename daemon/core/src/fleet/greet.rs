@@ -16,9 +16,7 @@ impl Fleet {
         let Some(key) = self.downlink.sessions.get(&id).map(|session| session.peer.fingerprint) else {
             return;
         };
-        let joining = self
-            .common_version(request.versions)
-            .and_then(|_| join(self.ledger.state(), key, request, now));
+        let joining = self.common_version(request.versions).and_then(|_| join(self.ledger.state(), key, request, now));
         self.expect_leave(id, now);
         match joining {
             Ok(Joining::Again(member)) => {
@@ -27,15 +25,10 @@ impl Fleet {
             }
             Ok(Joining::New(member, changes)) => {
                 let (site, name, environment) = (member.site, member.name.clone(), member.environment.clone());
-                let address = self
-                    .downlink
-                    .sessions
-                    .get(&id)
-                    .map(|session| session.peer.address.clone());
+                let address = self.downlink.sessions.get(&id).map(|session| session.peer.address.clone());
                 let link = Link::new(LinkState::Reconnecting, now.wall, address.unwrap_or_default());
                 self.downlink.links.insert(site, link);
-                self.timers
-                    .set(FleetTimer::Disconnect(site), now.instant + crate::DISCONNECTED_AFTER);
+                self.timers.set(FleetTimer::Disconnect(site), now.instant + crate::DISCONNECTED_AFTER);
                 let request = self.issue_request(member, now);
                 let release = Release::Output(FleetOutput::Issue { session: id, request });
                 let text = format!("{name} joined environment {environment}");
@@ -49,9 +42,7 @@ impl Fleet {
         let Some(peer) = self.downlink.sessions.get(&id).map(|session| session.peer.clone()) else {
             return;
         };
-        let known = self
-            .common_version(hello.versions)
-            .and_then(|_| member(self.ledger.state(), peer.fingerprint));
+        let known = self.common_version(hello.versions).and_then(|_| member(self.ledger.state(), peer.fingerprint));
         let member = match known {
             Ok(Some(member)) => member,
             Ok(None) => {
@@ -124,19 +115,10 @@ impl Fleet {
         if let Some(link) = self.downlink.links.get_mut(&site) {
             link.probing = Some(id);
         }
-        self.downlink.set_stage(
-            id,
-            Stage::Probing {
-                hello: Box::new(hello),
-                site,
-            },
-        );
+        self.downlink.set_stage(id, Stage::Probing { hello: Box::new(hello), site });
         self.timers.clear(FleetTimer::Late(id));
         self.timers.set(FleetTimer::ProbeLate(id), now.instant + PROBE_MAX);
-        self.outputs.push_back(FleetOutput::Send {
-            session: established,
-            message: FromServer::Probe,
-        });
+        self.outputs.push_back(FleetOutput::Send { session: established, message: FromServer::Probe });
     }
 
     /// The established session answered: the one that waits for its place is a duplicate.
@@ -147,18 +129,13 @@ impl Fleet {
         let Some(newcomer) = link.probing.take() else { return };
         let established = link.address.clone();
         self.timers.clear(FleetTimer::ProbeLate(newcomer));
-        let address = self
-            .downlink
-            .sessions
-            .get(&newcomer)
-            .map(|session| session.peer.address.clone())
-            .unwrap_or_default();
+        let address =
+            self.downlink.sessions.get(&newcomer).map(|session| session.peer.address.clone()).unwrap_or_default();
         let detail = format!(
             "two machines have this site's identity: {established} is linked, {address} was refused; one is a copy of the other: join it again under a name of its own"
         );
         let is_new = self.raise_condition(site, ConditionKind::DuplicateIdentity, Text::lossy(&detail), now);
-        self.timers
-            .set(FleetTimer::DuplicateClears(site), now.instant + DUPLICATE_CLEARS_AFTER);
+        self.timers.set(FleetTimer::DuplicateClears(site), now.instant + DUPLICATE_CLEARS_AFTER);
         if is_new {
             let note = (EventKind::DuplicateRefused, Some(site), detail);
             self.stage_noted(Vec::new(), note, Vec::new(), now);
@@ -166,11 +143,7 @@ impl Fleet {
         let text = format!(
             "another machine, at {established}, is linked with this identity; if this one is a copy of its disk, remove its identity and join it under a name of its own"
         );
-        self.refuse(
-            newcomer,
-            Refusal::new(RefusalCode::DuplicateIdentity, &text).retry_after(DUPLICATE_RETRY),
-            now,
-        );
+        self.refuse(newcomer, Refusal::new(RefusalCode::DuplicateIdentity, &text).retry_after(DUPLICATE_RETRY), now);
     }
 
     /// The established session is not there any more: the one that waited takes its place.
@@ -198,11 +171,7 @@ impl Fleet {
         if let Some(link) = self.downlink.links.get_mut(&site) {
             link.session = None;
         }
-        self.refuse(
-            established,
-            Refusal::new(RefusalCode::Superseded, "a newer session of this site took over"),
-            now,
-        );
+        self.refuse(established, Refusal::new(RefusalCode::Superseded, "a newer session of this site took over"), now);
     }
 
     fn welcome(&mut self, id: SessionId, site: SiteId, hello: &Hello, now: Now) {
@@ -211,12 +180,7 @@ impl Fleet {
             Err(refusal) => return self.refuse(id, refusal, now),
         };
         let held = self.held_spec(site, hello);
-        let address = self
-            .downlink
-            .sessions
-            .get(&id)
-            .map(|session| session.peer.address.clone())
-            .unwrap_or_default();
+        let address = self.downlink.sessions.get(&id).map(|session| session.peer.address.clone()).unwrap_or_default();
         let stage = Stage::Up {
             site,
             run: hello.run,
@@ -238,10 +202,7 @@ impl Fleet {
             // Its spec follows the welcome, also where that has to wait for the disk.
             link.specs_in_flight += 1;
             if link.probing.is_some() {
-                outputs.push(FleetOutput::Send {
-                    session: id,
-                    message: FromServer::Probe,
-                });
+                outputs.push(FleetOutput::Send { session: id, message: FromServer::Probe });
             }
         }
         if self.is_dark(site) {
@@ -268,11 +229,7 @@ impl Fleet {
         let mark = self.mark_of(site);
         let is_followed = mark.status_history == hello.status_history;
         let state = self.ledger.state();
-        let status_head = state
-            .sites
-            .get(&site)
-            .map(|record| record.status.head())
-            .unwrap_or_default();
+        let status_head = state.sites.get(&site).map(|record| record.status.head()).unwrap_or_default();
         FromServer::Welcome(Welcome {
             version,
             session: id,
@@ -297,10 +254,7 @@ impl Fleet {
             return hello.spec_held;
         }
         let fresh: Vec<(DocumentKey, Document<SpecBody>)> = record.spec.restamped(hello.spec_held);
-        let changes = fresh
-            .into_iter()
-            .map(|(key, document)| FleetChange::Spec(site, key, Some(document)))
-            .collect();
+        let changes = fresh.into_iter().map(|(key, document)| FleetChange::Spec(site, key, Some(document))).collect();
         if let Some(link) = self.downlink.links.get_mut(&site) {
             link.specs_in_flight += 1;
         }
@@ -317,11 +271,7 @@ impl Fleet {
     fn common_version(&self, theirs: VersionRange) -> Result<u32, Refusal> {
         let ours = self.config.versions;
         ours.highest_common(theirs).ok_or_else(|| {
-            let older = if theirs.max < ours.min {
-                "the site's daemon"
-            } else {
-                "the server"
-            };
+            let older = if theirs.max < ours.min { "the site's daemon" } else { "the server" };
             let text = format!("the server speaks protocol {ours}, the site {theirs}: upgrade {older}");
             Refusal::new(RefusalCode::NoCommonVersion, &text)
         })
@@ -337,11 +287,7 @@ impl Fleet {
                 false
             }
             None => {
-                link.conditions.push(Condition {
-                    kind,
-                    since: now.wall,
-                    detail,
-                });
+                link.conditions.push(Condition { kind, since: now.wall, detail });
                 true
             }
         }
@@ -358,9 +304,6 @@ impl Fleet {
     }
 
     fn is_dark(&self, site: SiteId) -> bool {
-        self.ledger
-            .state()
-            .site(site)
-            .is_some_and(|(_, registration)| registration.dark_since.is_some())
+        self.ledger.state().site(site).is_some_and(|(_, registration)| registration.dark_since.is_some())
     }
 }

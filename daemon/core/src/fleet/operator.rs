@@ -150,14 +150,8 @@ pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Dec
         FleetCommand::CreateEnvironment(name, edit) => create_environment(state, name, &edit),
         FleetCommand::EditEnvironment(name, edit) => edit_environment(state, name, &edit),
         FleetCommand::AddApiKey(hash, name) => {
-            let key = ApiKey {
-                name,
-                created_at: now.wall,
-            };
-            Ok(Decision {
-                changes: vec![FleetChange::ApiKey(hash, Some(key))],
-                ..Decision::default()
-            })
+            let key = ApiKey { name, created_at: now.wall };
+            Ok(Decision { changes: vec![FleetChange::ApiKey(hash, Some(key))], ..Decision::default() })
         }
         FleetCommand::PatchLabels(subject, site, patch) => patch_labels(state, subject, &site, &patch, now),
         FleetCommand::Edit(subject, site, edit) => edit_subject(state, subject, &site, edit),
@@ -178,24 +172,12 @@ pub(crate) fn find(state: &FleetState, subject: Subject, site: &SiteRef) -> Resu
                 .environment
                 .as_ref()
                 .map_or_else(String::new, |environment| format!(" in environment {environment}"));
-            Err(FleetCommandError::NotFound(format!(
-                "there is no {} {}{place}",
-                subject.as_str(),
-                site.name
-            )))
+            Err(FleetCommandError::NotFound(format!("there is no {} {}{place}", subject.as_str(), site.name)))
         }
-        [id, ..]
-            if state
-                .site(id)
-                .is_some_and(|(_, registration)| registration.life.phase.is_gone()) =>
-        {
-            Ok(id)
-        }
+        [id, ..] if state.site(id).is_some_and(|(_, registration)| registration.life.phase.is_gone()) => Ok(id),
         ref several => {
-            let environments = several
-                .iter()
-                .filter_map(|id| state.site(*id))
-                .map(|(_, of)| of.environment.to_string());
+            let environments =
+                several.iter().filter_map(|id| state.site(*id)).map(|(_, of)| of.environment.to_string());
             let environments = environments.collect::<Vec<_>>().join(", ");
             Err(FleetCommandError::Ambiguous(format!(
                 "several environments have a {} {}: say which with --environment ({environments})",
@@ -210,15 +192,10 @@ fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decided {
     check_environment(state, &new.environment)?;
     if new.ttl.is_zero() || TOKEN_TTL_MAX < new.ttl {
         let days = TOKEN_TTL_MAX.as_secs() / 86_400;
-        return Err(FleetCommandError::Invalid(format!(
-            "a token's time is more than 0 and at most {days} days"
-        )));
+        return Err(FleetCommandError::Invalid(format!("a token's time is more than 0 and at most {days} days")));
     }
     if new.uses == 0 || TOKEN_USES_MAX < new.uses {
-        return Err(FleetCommandError::Invalid(format!(
-            "a token has 1 to {TOKEN_USES_MAX} uses, not {}",
-            new.uses
-        )));
+        return Err(FleetCommandError::Invalid(format!("a token has 1 to {TOKEN_USES_MAX} uses, not {}", new.uses)));
     }
     if TOKENS_MAX <= state.tokens.len() {
         return Err(FleetCommandError::Limit(format!(
@@ -231,15 +208,11 @@ fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decided {
         created_at: now.wall,
         expires_at: now.wall + new.ttl,
         uses_max: new.uses,
-        labels: LabelSet::default()
-            .patched(&new.labels, now.wall)
-            .map_err(FleetCommandError::Labels)?,
+        labels: LabelSet::default().patched(&new.labels, now.wall).map_err(FleetCommandError::Labels)?,
         revoked_at: None,
     };
-    let text = format!(
-        "token {} for environment {}, {} uses, until {}",
-        new.id, new.environment, new.uses, token.expires_at
-    );
+    let text =
+        format!("token {} for environment {}, {} uses, until {}", new.id, new.environment, new.uses, token.expires_at);
     Ok(Decision {
         changes: vec![FleetChange::Token(new.id, Some(token))],
         event: Some((EventKind::TokenCreated, None, text)),
@@ -249,17 +222,12 @@ fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decided {
 
 fn revoke_token(state: &FleetState, id: TokenId, now: Now) -> Decided {
     let Some(token) = state.tokens.get(&id) else {
-        return Err(FleetCommandError::NotFound(format!(
-            "there is no token {id}; `linecamp token ls` lists them"
-        )));
+        return Err(FleetCommandError::NotFound(format!("there is no token {id}; `linecamp token ls` lists them")));
     };
     if token.revoked_at.is_some() {
         return Ok(Decision::default());
     }
-    let revoked = Token {
-        revoked_at: Some(now.wall),
-        ..token.clone()
-    };
+    let revoked = Token { revoked_at: Some(now.wall), ..token.clone() };
     Ok(Decision {
         changes: vec![FleetChange::Token(id, Some(revoked))],
         event: Some((EventKind::TokenRevoked, None, format!("token {id}"))),
@@ -269,25 +237,17 @@ fn revoke_token(state: &FleetState, id: TokenId, now: Now) -> Decided {
 
 fn create_environment(state: &FleetState, name: Name, edit: &EnvironmentEdit) -> Decided {
     if state.environments.contains_key(&name) {
-        return Err(FleetCommandError::NameTaken(format!(
-            "environment {name} exists already"
-        )));
+        return Err(FleetCommandError::NameTaken(format!("environment {name} exists already")));
     }
     if ENVIRONMENTS_MAX <= state.environments.len() {
-        return Err(FleetCommandError::Limit(format!(
-            "there are {ENVIRONMENTS_MAX} environments, as many as may be"
-        )));
+        return Err(FleetCommandError::Limit(format!("there are {ENVIRONMENTS_MAX} environments, as many as may be")));
     }
     Ok(change_environment(name, super::ENVIRONMENT_DEFAULT, edit))
 }
 
 fn edit_environment(state: &FleetState, name: Name, edit: &EnvironmentEdit) -> Decided {
     check_environment(state, &name)?;
-    let before = state
-        .environments
-        .get(&name)
-        .copied()
-        .unwrap_or(super::ENVIRONMENT_DEFAULT);
+    let before = state.environments.get(&name).copied().unwrap_or(super::ENVIRONMENT_DEFAULT);
     Ok(change_environment(name, before, edit))
 }
 
@@ -297,10 +257,8 @@ fn change_environment(name: Name, before: Environment, edit: &EnvironmentEdit) -
         recoveries_per_day_max: edit.recoveries_per_day_max.unwrap_or(before.recoveries_per_day_max),
         removed_keep: edit.removed_keep.unwrap_or(before.removed_keep),
     };
-    let text = format!(
-        "environment {name}: approval {}, {} recoveries a day",
-        after.approval, after.recoveries_per_day_max
-    );
+    let text =
+        format!("environment {name}: approval {}, {} recoveries a day", after.approval, after.recoveries_per_day_max);
     Decision {
         changes: vec![FleetChange::Environment(name, Some(after))],
         event: Some((EventKind::EnvironmentChanged, None, text)),
@@ -313,10 +271,7 @@ fn check_environment(state: &FleetState, name: &Name) -> Result<(), FleetCommand
         return Ok(());
     }
     let known: Vec<_> = state.environments.keys().map(Name::as_str).collect();
-    Err(FleetCommandError::NotFound(format!(
-        "there is no environment {name}; there are: {}",
-        known.join(", ")
-    )))
+    Err(FleetCommandError::NotFound(format!("there is no environment {name}; there are: {}", known.join(", "))))
 }
 
 fn patch_labels(state: &FleetState, subject: Subject, site: &SiteRef, patch: &LabelPatch, now: Now) -> Decided {
@@ -325,19 +280,10 @@ fn patch_labels(state: &FleetState, subject: Subject, site: &SiteRef, patch: &La
     let (key, body) = subject_spec(record, id, subject, site)?;
     let patched = |labels: &LabelSet| labels.patched(patch, now.wall).map_err(FleetCommandError::Labels);
     let after = match body.clone() {
-        SpecBody::Site(spec) => SpecBody::Site(linecamp_model::SiteSpec {
-            assigned: patched(&spec.assigned)?,
-            ..spec
-        }),
-        SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec {
-            assigned: patched(&spec.assigned)?,
-            ..spec
-        }),
+        SpecBody::Site(spec) => SpecBody::Site(linecamp_model::SiteSpec { assigned: patched(&spec.assigned)?, ..spec }),
+        SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec { assigned: patched(&spec.assigned)?, ..spec }),
     };
-    let event = (
-        EventKind::LabelsAssigned,
-        format!("{}: {}", subject.as_str(), describe_patch(patch)),
-    );
+    let event = (EventKind::LabelsAssigned, format!("{}: {}", subject.as_str(), describe_patch(patch)));
     Ok(spec_change(record, id, key, (body, after), event))
 }
 
@@ -348,11 +294,7 @@ fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef, edit: Edit
     if let (Some(name), Some(spec)) = (&edit.name, record.site_spec())
         && state.is_name_taken(subject, &spec.environment, name, Some(id))
     {
-        let text = format!(
-            "environment {} has a {} {name} already",
-            spec.environment,
-            subject.as_str()
-        );
+        let text = format!("environment {} has a {} {name} already", spec.environment, subject.as_str());
         return Err(FleetCommandError::NameTaken(text));
     }
     let words = format!("{}: name and description edited", subject.as_str());
@@ -374,9 +316,8 @@ fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef, edit: Edit
 /// Moves a site or its gateway along the graph of its life, and says so in its spec.
 fn shift(state: &FleetState, subject: Subject, site: &SiteRef, asked: PhaseEvent, now: Now) -> Decided {
     let id = find(state, subject, site)?;
-    let (record, registration) = state
-        .site(id)
-        .ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))?;
+    let (record, registration) =
+        state.site(id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))?;
     let life = subject.life(registration);
     let Some(phase) = life.phase.after(asked) else {
         return if is_so_already(life.phase, asked) {
@@ -399,20 +340,10 @@ fn shift(state: &FleetState, subject: Subject, site: &SiteRef, asked: PhaseEvent
     let mut decision = spec_change(record, id, key, (body, after), (EventKind::PhaseChanged, String::new()));
     let head = record.spec.head();
     let asked_at = if decision.changes.is_empty() { head } else { head.next() };
-    let life = Life {
-        phase,
-        since: now.wall,
-        asked_at,
-    };
-    decision
-        .changes
-        .extend(life_changes(id, registration, subject, life, now));
+    let life = Life { phase, since: now.wall, asked_at };
+    decision.changes.extend(life_changes(id, registration, subject, life, now));
     decision.site = Some(id);
-    let kind = if asked == PhaseEvent::Accepted {
-        EventKind::SiteAccepted
-    } else {
-        EventKind::PhaseChanged
-    };
+    let kind = if asked == PhaseEvent::Accepted { EventKind::SiteAccepted } else { EventKind::PhaseChanged };
     decision.event = Some((kind, Some(id), format!("{} is {phase}", subject.as_str())));
     Ok(decision)
 }
@@ -436,10 +367,7 @@ pub(crate) fn life_changes(
         after.gateway = life;
     }
     let departed = is_gone.then_some(FleetChange::Departed(registration.fingerprint, Some(now.wall)));
-    [FleetChange::Site(id, Some(after))]
-        .into_iter()
-        .chain(departed)
-        .collect()
+    [FleetChange::Site(id, Some(after))].into_iter().chain(departed).collect()
 }
 
 fn spec_change(
@@ -452,10 +380,7 @@ fn spec_change(
     if *before == after {
         return Decision::default();
     }
-    let document = Document {
-        generation: record.spec.head().next(),
-        body: Some(after),
-    };
+    let document = Document { generation: record.spec.head().next(), body: Some(after) };
     Decision {
         changes: vec![FleetChange::Spec(id, key, Some(document))],
         event: Some((kind, Some(id), text)),
@@ -466,10 +391,7 @@ fn spec_change(
 fn live_record<'a>(state: &'a FleetState, id: SiteId, site: &SiteRef) -> Result<&'a SiteRecord, FleetCommandError> {
     match state.site(id) {
         Some((record, registration)) if !registration.life.phase.is_gone() => Ok(record),
-        Some(_) | None => Err(FleetCommandError::NotPossible(format!(
-            "site {} was removed",
-            site.name
-        ))),
+        Some(_) | None => Err(FleetCommandError::NotPossible(format!("site {} was removed", site.name))),
     }
 }
 
@@ -483,10 +405,8 @@ fn subject_spec<'a>(
         Subject::Site => DocumentKey::Site,
         Subject::Gateway => DocumentKey::Host(id.gateway()),
     };
-    let body = record
-        .spec
-        .body(key)
-        .ok_or_else(|| FleetCommandError::NotFound(format!("{} has no spec", site.name)))?;
+    let body =
+        record.spec.body(key).ok_or_else(|| FleetCommandError::NotFound(format!("{} has no spec", site.name)))?;
     Ok((key, body))
 }
 
@@ -540,8 +460,5 @@ fn cannot(subject: Subject, site: &SiteRef, phase: Phase, asked: PhaseEvent) -> 
         PhaseEvent::RemoveAsked | PhaseEvent::RemoveForced => "removed",
         PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::KeepOver => "changed",
     };
-    FleetCommandError::NotPossible(format!(
-        "{} {name} is {phase} and cannot be {what}{way_out}",
-        subject.as_str()
-    ))
+    FleetCommandError::NotPossible(format!("{} {name} is {phase} and cannot be {what}{way_out}", subject.as_str()))
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
 use linecamp_model::{
-    Document, DocumentKey, FleetChange, Generation, HostSpec, JoinRequest, KeyFingerprint, Life, Name, Now, Origin,
-    Phase, Refusal, RefusalCode, Registration, SiteId, SiteSpec, SpecBody, Target, Text, Token, TokenId, TokenState,
+    Document, DocumentKey, Environment, FleetChange, Generation, HostSpec, JoinRequest, KeyFingerprint, Life, Name,
+    Now, Origin, Phase, Refusal, RefusalCode, Registration, SiteId, SiteSpec, SpecBody, Target, Text, Token, TokenId,
+    TokenState,
 };
 
 use super::operator::Subject;
@@ -54,43 +55,51 @@ pub(crate) fn join(
     };
     let is_taken = |subject| state.is_name_taken(subject, &environment, &request.name, None);
     if is_taken(Subject::Site) || is_taken(Subject::Gateway) {
-        let text = format!(
-            "the name {} is taken in environment {environment}: choose another with --name",
-            request.name
-        );
+        let text =
+            format!("the name {} is taken in environment {environment}: choose another with --name", request.name);
         return Err(Refusal::new(RefusalCode::NameTaken, &text));
     }
     if SITES_PER_ENVIRONMENT_MAX <= state.sites_in(&environment) {
         let text = format!("environment {environment} holds {SITES_PER_ENVIRONMENT_MAX} sites, as many as it may");
         return Err(Refusal::new(RefusalCode::EnvironmentFull, &text));
     }
+    let member = Membership { site, name: request.name.clone(), environment };
+    let changes = newcomer(&member, key, request.token, (token, rules), now);
+    Ok(Joining::New(member, changes))
+}
+
+/// Returns the changes that make a new site.
+fn newcomer(
+    member: &Membership,
+    key: KeyFingerprint,
+    id: TokenId,
+    (token, rules): (&Token, &Environment),
+    now: Now,
+) -> Vec<FleetChange> {
+    let site = member.site;
     let (phase, target) = match rules.approval {
         true => (Phase::Pending, Target::Pending),
         false => (Phase::Registering, Target::Active),
     };
     let spec = SiteSpec {
-        name: request.name.clone(),
-        environment: environment.clone(),
+        name: member.name.clone(),
+        environment: member.environment.clone(),
         description: Text::default(),
         target,
         assigned: token.labels.clone(),
     };
     let gateway = HostSpec {
-        name: request.name.clone(),
+        name: member.name.clone(),
         origin: Origin::Gateway,
         description: Text::default(),
         target: Target::Active,
         assigned: linecamp_model::LabelSet::default(),
     };
-    let life = |phase| Life {
-        phase,
-        since: now.wall,
-        asked_at: Generation(1),
-    };
+    let life = |phase| Life { phase, since: now.wall, asked_at: Generation(1) };
     let registration = Registration {
         fingerprint: key,
-        environment: environment.clone(),
-        token: request.token,
+        environment: member.environment.clone(),
+        token: id,
         joined_at: now.wall,
         life: life(phase),
         gateway: life(Phase::Registering),
@@ -99,30 +108,13 @@ pub(crate) fn join(
         recoveries_today: 0,
         recovery_day: now.wall,
     };
-    let document = |generation, body| {
-        Some(Document {
-            generation: Generation(generation),
-            body: Some(body),
-        })
-    };
-    let changes = vec![
+    let document = |generation, body| Some(Document { generation: Generation(generation), body: Some(body) });
+    vec![
         FleetChange::Site(site, Some(registration)),
         FleetChange::Spec(site, DocumentKey::Site, document(1, SpecBody::Site(spec))),
-        FleetChange::Spec(
-            site,
-            DocumentKey::Host(site.gateway()),
-            document(2, SpecBody::Host(gateway)),
-        ),
-        FleetChange::TokenUse(request.token, site, Some(now.wall)),
-    ];
-    Ok(Joining::New(
-        Membership {
-            site,
-            name: request.name.clone(),
-            environment,
-        },
-        changes,
-    ))
+        FleetChange::Spec(site, DocumentKey::Host(site.gateway()), document(2, SpecBody::Host(gateway))),
+        FleetChange::TokenUse(id, site, Some(now.wall)),
+    ]
 }
 
 /// Returns the site that holds `key`; `None` if nobody does.
@@ -138,9 +130,7 @@ pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<M
         return Err(removed());
     }
     let site = SiteId::of_key(&key);
-    let Some((record, registration)) = state
-        .site(site)
-        .filter(|(_, registration)| registration.fingerprint == key)
+    let Some((record, registration)) = state.site(site).filter(|(_, registration)| registration.fingerprint == key)
     else {
         return Ok(None);
     };
@@ -148,11 +138,7 @@ pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<M
         return Err(removed());
     }
     let environment = registration.environment.clone();
-    Ok(record.site_spec().map(|spec| Membership {
-        site,
-        name: spec.name.clone(),
-        environment,
-    }))
+    Ok(record.site_spec().map(|spec| Membership { site, name: spec.name.clone(), environment }))
 }
 
 /// Counts a recovery of `site` with an expired certificate, if it may have one.
@@ -163,10 +149,7 @@ pub(crate) fn recover(state: &FleetState, site: SiteId, now: Now) -> Result<Opti
     let Some((_, registration)) = state.site(site) else {
         return Ok(None);
     };
-    let max = state
-        .environments
-        .get(&registration.environment)
-        .map_or(0, |rules| rules.recoveries_per_day_max);
+    let max = state.environments.get(&registration.environment).map_or(0, |rules| rules.recoveries_per_day_max);
     let into_span = now.wall.saturating_since(registration.recovery_day);
     let is_new_span = RECOVERY_SPAN <= into_span || now.wall < registration.recovery_day;
     let today = if is_new_span { 0 } else { registration.recoveries_today };
@@ -198,10 +181,7 @@ pub(crate) fn token_state(state: &FleetState, id: TokenId, token: &Token, now: N
 }
 
 fn valid_token<'a>(state: &'a FleetState, request: &JoinRequest, now: Now) -> Result<&'a Token, Refusal> {
-    let known = state
-        .tokens
-        .get(&request.token)
-        .filter(|token| token.secret == request.secret.hash());
+    let known = state.tokens.get(&request.token).filter(|token| token.secret == request.secret.hash());
     let Some(token) = known else {
         let text =
             "the server does not know this join token: it may belong to another server, or be long past its time";
@@ -210,17 +190,10 @@ fn valid_token<'a>(state: &'a FleetState, request: &JoinRequest, now: Now) -> Re
     let (code, text) = match token_state(state, request.token, token, now) {
         TokenState::Valid => return Ok(token),
         TokenState::Revoked => (RefusalCode::TokenRevoked, "this join token was revoked".to_owned()),
-        TokenState::Expired => (
-            RefusalCode::TokenExpired,
-            format!("this join token expired at {}", token.expires_at),
-        ),
-        TokenState::UsedUp => (
-            RefusalCode::TokenUsedUp,
-            format!("this join token has had its {} uses", token.uses_max),
-        ),
+        TokenState::Expired => (RefusalCode::TokenExpired, format!("this join token expired at {}", token.expires_at)),
+        TokenState::UsedUp => {
+            (RefusalCode::TokenUsedUp, format!("this join token has had its {} uses", token.uses_max))
+        }
     };
-    Err(Refusal::new(
-        code,
-        &format!("{text}; create another with `linecamp token create`"),
-    ))
+    Err(Refusal::new(code, &format!("{text}; create another with `linecamp token create`")))
 }

@@ -87,9 +87,7 @@ impl FleetState {
 
     /// Returns the registered sites, in the order of environment and name.
     pub(crate) fn registered(&self) -> impl Iterator<Item = (SiteId, &SiteRecord, &Registration)> {
-        self.sites
-            .iter()
-            .filter_map(|(id, record)| Some((*id, record, record.registration.as_ref()?)))
+        self.sites.iter().filter_map(|(id, record)| Some((*id, record, record.registration.as_ref()?)))
     }
 
     /// Returns the sites meant by a name of theirs or of their gateway, in whichever environment; those that
@@ -106,9 +104,7 @@ impl FleetState {
             Subject::Site => record.site_spec().is_some_and(|spec| spec.name == *name),
             Subject::Gateway => record.gateway_spec(id).is_some_and(|spec| spec.name == *name),
         };
-        let gone = self
-            .registered()
-            .filter(|(id, record, of)| is_named(*id, record) && is_meant(&of.environment));
+        let gone = self.registered().filter(|(id, record, of)| is_named(*id, record) && is_meant(&of.environment));
         gone.map(|(id, _, _)| id).collect()
     }
 
@@ -129,17 +125,12 @@ impl FleetState {
 
     /// How many sites of the environment are not gone.
     pub(crate) fn sites_in(&self, environment: &Name) -> usize {
-        self.names
-            .iter()
-            .filter(|(kind, of, _, _)| *kind == Subject::Site && of == environment)
-            .count()
+        self.names.iter().filter(|(kind, of, _, _)| *kind == Subject::Site && of == environment).count()
     }
 
     /// How many sites the token has created.
     pub(crate) fn uses(&self, token: TokenId) -> u32 {
-        self.token_uses
-            .get(&token)
-            .map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX))
+        self.token_uses.get(&token).map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX))
     }
 
     /// Returns the changes that note an event. At the limit of a site its own oldest goes, so that a site
@@ -147,16 +138,11 @@ impl FleetState {
     pub(crate) fn event_changes(&self, event: Event) -> Vec<FleetChange> {
         let seq = self.events.keys().next_back().map_or(1, |last| last + 1);
         let of_site = event.site.and_then(|site| self.site_events.get(&site));
-        let own_oldest = of_site
-            .filter(|seqs| SERVER_EVENTS_PER_SITE_MAX <= seqs.len())
-            .and_then(BTreeSet::first);
+        let own_oldest = of_site.filter(|seqs| SERVER_EVENTS_PER_SITE_MAX <= seqs.len()).and_then(BTreeSet::first);
         let is_full = SERVER_EVENTS_MAX <= self.events.len();
         let oldest = own_oldest.or_else(|| self.events.keys().next().filter(|_| is_full));
         let oldest = oldest.map(|seq| FleetChange::Event(*seq, None));
-        oldest
-            .into_iter()
-            .chain([FleetChange::Event(seq, Some(event))])
-            .collect()
+        oldest.into_iter().chain([FleetChange::Event(seq, Some(event))]).collect()
     }
 
     /// Returns the changes that forget a site that is gone, all but its key.
@@ -166,18 +152,13 @@ impl FleetState {
         };
         let specs = record.spec.keys().map(|key| FleetChange::Spec(id, key, None));
         let statuses = record.status.keys().map(|key| FleetChange::Status(id, key, None));
-        specs
-            .chain(statuses)
-            .chain([FleetChange::Mark(id, None), FleetChange::Site(id, None)])
-            .collect()
+        specs.chain(statuses).chain([FleetChange::Mark(id, None), FleetChange::Site(id, None)]).collect()
     }
 
     /// Returns the changes that forget a token and its uses.
     pub(crate) fn token_purge_changes(&self, id: TokenId) -> Vec<FleetChange> {
         let uses = self.token_uses.get(&id).into_iter().flat_map(BTreeMap::keys);
-        uses.map(|site| FleetChange::TokenUse(id, *site, None))
-            .chain([FleetChange::Token(id, None)])
-            .collect()
+        uses.map(|site| FleetChange::TokenUse(id, *site, None)).chain([FleetChange::Token(id, None)]).collect()
     }
 
     /// Takes a site's places in the index of names away or puts them back.
@@ -186,12 +167,8 @@ impl FleetState {
             return;
         };
         let environment = registration.environment.clone();
-        let site = record
-            .site_spec()
-            .map(|spec| (Subject::Site, environment.clone(), spec.name.clone(), id));
-        let gateway = record
-            .gateway_spec(id)
-            .map(|spec| (Subject::Gateway, environment, spec.name.clone(), id));
+        let site = record.site_spec().map(|spec| (Subject::Site, environment.clone(), spec.name.clone(), id));
+        let gateway = record.gateway_spec(id).map(|spec| (Subject::Gateway, environment, spec.name.clone(), id));
         for place in site.into_iter().chain(gateway) {
             if is_there {
                 self.names.insert(place);
@@ -235,9 +212,9 @@ impl Replay for FleetState {
                 }
                 Change::TokenUse(token, site, before)
             }
-            Change::Site(id, body) => self.change_site(id, |record| {
-                Change::Site(id, std::mem::replace(&mut record.registration, body))
-            }),
+            Change::Site(id, body) => {
+                self.change_site(id, |record| Change::Site(id, std::mem::replace(&mut record.registration, body)))
+            }
             Change::Spec(id, key, body) => {
                 self.change_site(id, |record| Change::Spec(id, key, record.spec.set(key, body)))
             }
@@ -249,10 +226,7 @@ impl Replay for FleetState {
             }
             Change::Event(seq, event) => {
                 let is_there = event.is_some();
-                let site = event
-                    .as_ref()
-                    .or_else(|| self.events.get(&seq))
-                    .and_then(|event| event.site);
+                let site = event.as_ref().or_else(|| self.events.get(&seq)).and_then(|event| event.site);
                 if let Some(site) = site {
                     let seqs = self.site_events.entry(site).or_default();
                     if is_there {
@@ -273,10 +247,5 @@ impl Replay for FleetState {
 
 /// Makes an event of `site`, or of the server.
 pub(crate) fn event(kind: EventKind, site: Option<SiteId>, text: &str, now: Now) -> Event {
-    Event {
-        at: now.wall,
-        kind,
-        site,
-        text: Text::lossy(text),
-    }
+    Event { at: now.wall, kind, site, text: Text::lossy(text) }
 }

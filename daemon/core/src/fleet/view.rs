@@ -59,8 +59,7 @@ impl Fleet {
     /// If there is none of that name, or several.
     pub fn site(&self, site: &SiteRef, now: Now) -> Result<SiteView, FleetCommandError> {
         let id = find(self.ledger.state(), Subject::Site, site)?;
-        self.site_view(id, now)
-            .ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))
+        self.site_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))
     }
 
     /// Returns one host.
@@ -69,8 +68,7 @@ impl Fleet {
     /// If there is none of that name, or several.
     pub fn host(&self, host: &SiteRef, now: Now) -> Result<HostView, FleetCommandError> {
         let id = find(self.ledger.state(), Subject::Gateway, host)?;
-        self.host_view(id, now)
-            .ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {}", host.name)))
+        self.host_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {}", host.name)))
     }
 
     /// Returns the join tokens, newest first.
@@ -109,11 +107,7 @@ impl Fleet {
     /// Returns the environments, with how many sites each holds.
     pub fn environments(&self) -> Vec<(Name, Environment, usize)> {
         let state = self.ledger.state();
-        state
-            .environments
-            .iter()
-            .map(|(name, rules)| (name.clone(), *rules, state.sites_in(name)))
-            .collect()
+        state.environments.iter().map(|(name, rules)| (name.clone(), *rules, state.sites_in(name))).collect()
     }
 
     /// Returns at most `limit` events after number `after`, of one site or of all; the oldest first.
@@ -121,19 +115,14 @@ impl Fleet {
         let state = self.ledger.state();
         let events = state.events.range(after.saturating_add(1)..);
         let events = events.filter(|(_, event)| site.is_none() || event.site == site);
-        events
-            .take(limit)
-            .map(|(seq, event)| self.event_view(*seq, event))
-            .collect()
+        events.take(limit).map(|(seq, event)| self.event_view(*seq, event)).collect()
     }
 
     /// Returns the newest events up to and with number `last`, at most `limit`, of one site or of all; the oldest first.
     pub fn newest_events(&self, last: u64, site: Option<SiteId>, limit: usize) -> Vec<EventView> {
         let state = self.ledger.state();
         let events = state.events.range(..=last).rev();
-        let events = events
-            .filter(|(_, event)| site.is_none() || event.site == site)
-            .take(limit);
+        let events = events.filter(|(_, event)| site.is_none() || event.site == site).take(limit);
         let mut events: Vec<_> = events.map(|(seq, event)| self.event_view(*seq, event)).collect();
         events.reverse();
         events
@@ -142,11 +131,7 @@ impl Fleet {
     fn event_view(&self, seq: u64, event: &linecamp_model::Event) -> EventView {
         let spec_of = |id| self.ledger.state().sites.get(&id).and_then(SiteRecord::site_spec);
         let site = event.site.and_then(spec_of).map(|spec| spec.name.clone());
-        EventView {
-            seq,
-            site,
-            event: event.clone(),
-        }
+        EventView { seq, site, event: event.clone() }
     }
 
     /// Returns one site by its id.
@@ -167,11 +152,7 @@ impl Fleet {
     /// Returns how many links are in which state.
     pub fn link_counts(&self) -> LinkCounts {
         let [connected, reconnecting, disconnected] = self.downlink.counts();
-        LinkCounts {
-            connected,
-            reconnecting,
-            disconnected,
-        }
+        LinkCounts { connected, reconnecting, disconnected }
     }
 
     /// Whether a key was removed for good.
@@ -180,17 +161,8 @@ impl Fleet {
     }
 
     fn selected<'a>(&'a self, filter: &'a SiteFilter) -> impl Iterator<Item = SiteId> + 'a {
-        let is_meant = |of: &Registration| {
-            filter
-                .environment
-                .as_ref()
-                .is_none_or(|wanted| *wanted == of.environment)
-        };
-        self.ledger
-            .state()
-            .registered()
-            .filter(move |(_, _, of)| is_meant(of))
-            .map(|(id, _, _)| id)
+        let is_meant = |of: &Registration| filter.environment.as_ref().is_none_or(|wanted| *wanted == of.environment);
+        self.ledger.state().registered().filter(move |(_, _, of)| is_meant(of)).map(|(id, _, _)| id)
     }
 
     fn site_view(&self, id: SiteId, now: Now) -> Option<SiteView> {
@@ -202,13 +174,7 @@ impl Fleet {
             Some(StatusBody::Host(_)) | None => None,
         };
         let mut conditions = status.map(|status| status.conditions.clone()).unwrap_or_default();
-        conditions.extend(
-            self.downlink
-                .links
-                .get(&id)
-                .map(|link| link.conditions.clone())
-                .unwrap_or_default(),
-        );
+        conditions.extend(self.downlink.links.get(&id).map(|link| link.conditions.clone()).unwrap_or_default());
         conditions.extend(late(registration.life, &link, now));
         Some(SiteView {
             id,
@@ -218,10 +184,7 @@ impl Fleet {
             phase: registration.life.phase,
             phase_since: registration.life.since,
             waits_for: waits_for(registration.life.phase, &link),
-            labels: effective_of_site(
-                owned(record, DocumentKey::Site),
-                owned(record, DocumentKey::Host(id.gateway())),
-            ),
+            labels: effective_of_site(owned(record, DocumentKey::Site), owned(record, DocumentKey::Host(id.gateway()))),
             spec_generation: record.spec.head(),
             applied_generation: status.map(|status| status.applied).unwrap_or_default(),
             converged_generation: record.converged(),
@@ -257,16 +220,10 @@ impl Fleet {
 
     fn link_view(&self, site: SiteId, registration: &Registration) -> LinkView {
         match self.downlink.links.get(&site) {
-            Some(link) => LinkView {
-                state: link.state,
-                since: link.since,
-                address: link.address.clone(),
-            },
-            None => LinkView {
-                state: LinkState::Disconnected,
-                since: registration.life.since,
-                address: Text::default(),
-            },
+            Some(link) => LinkView { state: link.state, since: link.since, address: link.address.clone() },
+            None => {
+                LinkView { state: LinkState::Disconnected, since: registration.life.since, address: Text::default() }
+            }
         }
     }
 }
@@ -278,20 +235,11 @@ fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
         None => None,
     };
     match record.status.body(key) {
-        Some(StatusBody::Site(status)) => OwnedLabels {
-            reported: None,
-            local: Some(&status.local),
-            assigned,
-        },
-        Some(StatusBody::Host(status)) => OwnedLabels {
-            reported: Some(&status.reported),
-            local: Some(&status.local),
-            assigned,
-        },
-        None => OwnedLabels {
-            assigned,
-            ..OwnedLabels::default()
-        },
+        Some(StatusBody::Site(status)) => OwnedLabels { reported: None, local: Some(&status.local), assigned },
+        Some(StatusBody::Host(status)) => {
+            OwnedLabels { reported: Some(&status.reported), local: Some(&status.local), assigned }
+        }
+        None => OwnedLabels { assigned, ..OwnedLabels::default() },
     }
 }
 
@@ -317,9 +265,5 @@ fn late(life: linecamp_model::Life, link: &LinkView, now: Now) -> Option<Conditi
     let is_late = life.phase.is_transitional() && life.phase != Phase::Pending && PHASE_DEADLINE < waited;
     let waits_for = waits_for(life.phase, link).filter(|_| is_late)?;
     let detail = format!("{} for {}, waiting for {waits_for}", life.phase, coarse(waited));
-    Some(Condition {
-        kind: ConditionKind::PhaseLate,
-        since: life.since + PHASE_DEADLINE,
-        detail: Text::lossy(&detail),
-    })
+    Some(Condition { kind: ConditionKind::PhaseLate, since: life.since + PHASE_DEADLINE, detail: Text::lossy(&detail) })
 }

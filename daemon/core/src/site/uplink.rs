@@ -92,11 +92,7 @@ pub struct Dial {
 impl Uplink {
     pub(crate) fn new(servers: Vec<ServerAddress>, purpose: Option<Purpose>, now: Now) -> Self {
         Self {
-            state: if purpose.is_some() && !servers.is_empty() {
-                State::Waiting
-            } else {
-                State::Idle
-            },
+            state: if purpose.is_some() && !servers.is_empty() { State::Waiting } else { State::Idle },
             purpose: purpose.unwrap_or(Purpose::Link),
             since: now.wall,
             last_loss: None,
@@ -114,11 +110,7 @@ impl Uplink {
         self.last_dial = self.last_dial.next();
         self.state = State::Dialing { dial: self.last_dial };
         timers.set(Timer::DialLate, now.instant + DIAL_MAX);
-        Some(Dial {
-            dial: self.last_dial,
-            server,
-            purpose: self.purpose,
-        })
+        Some(Dial { dial: self.last_dial, server, purpose: self.purpose })
     }
 
     /// The dial came through; the caller greets. Returns false for an earlier dial.
@@ -156,10 +148,9 @@ impl Uplink {
             self.since = now.wall;
         }
         let (text, slot) = match reason {
-            LossReason::Closed(refusal) => (
-                Text::lossy(&refusal.to_string()),
-                refusal.retry_after.map(|slot| slot.min(RETRY_SLOT_MAX)),
-            ),
+            LossReason::Closed(refusal) => {
+                (Text::lossy(&refusal.to_string()), refusal.retry_after.map(|slot| slot.min(RETRY_SLOT_MAX)))
+            }
             LossReason::Failed(text) => (text.clone(), None),
         };
         let is_refused = matches!(reason, LossReason::Closed(refusal) if refusal.code.is_final_for_join());
@@ -206,13 +197,8 @@ impl Uplink {
 
     /// What the uplink is doing, in words.
     pub(crate) fn doing(&self) -> String {
-        let server = self
-            .server()
-            .map_or_else(|| "no server".to_owned(), ToString::to_string);
-        let before = self
-            .last_loss
-            .as_ref()
-            .map_or_else(String::new, |loss| format!("; before: {loss}"));
+        let server = self.server().map_or_else(|| "no server".to_owned(), ToString::to_string);
+        let before = self.last_loss.as_ref().map_or_else(String::new, |loss| format!("; before: {loss}"));
         match &self.state {
             State::Idle => "not joined: run `linecampd join`".to_owned(),
             State::Dialing { .. } => format!("dialling {server}{before}"),

@@ -58,13 +58,7 @@ impl Site {
         };
         let certificate = self.identity.map_or_else(
             || "none".to_owned(),
-            |identity| {
-                format!(
-                    "holds until {}, renewed from {}",
-                    identity.not_after,
-                    identity.renew_at()
-                )
-            },
+            |identity| format!("holds until {}, renewed from {}", identity.not_after, identity.renew_at()),
         );
         let link_timer = self
             .next_of(&[Timer::DialLate, Timer::GreetingLate], "gives up this try", now)
@@ -74,31 +68,20 @@ impl Site {
             part("spec", spec, None),
             part("status", status, None),
             part("events", events, None),
-            part(
-                "store",
-                store,
-                self.next_of(&[Timer::StoreRetry], "tries the disk again", now),
-            ),
+            part("store", store, self.next_of(&[Timer::StoreRetry], "tries the disk again", now)),
             part(
                 "facts",
                 format!("{} known", self.facts.as_ref().map_or(0, BTreeMap::len)),
                 self.next_of(&[Timer::Facts], "collects facts", now),
             ),
-            part(
-                "certificate",
-                certificate,
-                self.next_of(&[Timer::Renew], "asks for a new one", now),
-            ),
+            part("certificate", certificate, self.next_of(&[Timer::Renew], "asks for a new one", now)),
         ]
     }
 
     /// Returns the value of one of the site's effective labels.
     pub fn label(&self, key: &str) -> Option<String> {
         let labels = self.site_labels();
-        labels
-            .iter()
-            .find(|(held, _)| held.as_str() == key)
-            .map(|(_, label)| label.value.to_string())
+        labels.iter().find(|(held, _)| held.as_str() == key).map(|(_, label)| label.value.to_string())
     }
 
     fn next_of(&self, timers: &[Timer], what: &str, now: Now) -> Option<(WallTime, String)> {
@@ -114,11 +97,7 @@ impl Site {
             (_, false) => LinkState::Reconnecting,
         };
         let address = self.uplink.server().map(ToString::to_string).unwrap_or_default();
-        LinkView {
-            state,
-            since: self.uplink.since,
-            address: Text::lossy(&address),
-        }
+        LinkView { state, since: self.uplink.since, address: Text::lossy(&address) }
     }
 
     fn site_spec(&self) -> Option<&SiteSpec> {
@@ -140,20 +119,11 @@ impl Site {
             None => None,
         };
         match state.status.body(key) {
-            Some(StatusBody::Site(status)) => OwnedLabels {
-                reported: None,
-                local: Some(&status.local),
-                assigned,
-            },
-            Some(StatusBody::Host(status)) => OwnedLabels {
-                reported: Some(&status.reported),
-                local: Some(&status.local),
-                assigned,
-            },
-            None => OwnedLabels {
-                assigned,
-                ..OwnedLabels::default()
-            },
+            Some(StatusBody::Site(status)) => OwnedLabels { reported: None, local: Some(&status.local), assigned },
+            Some(StatusBody::Host(status)) => {
+                OwnedLabels { reported: Some(&status.reported), local: Some(&status.local), assigned }
+            }
+            None => OwnedLabels { assigned, ..OwnedLabels::default() },
         }
     }
 
@@ -168,10 +138,7 @@ impl Site {
     /// Before the site has joined there is no status; what was set on the spot shows all the same.
     fn labels_before_joining(&self) -> EffectiveLabels {
         let by_hand = |level| self.ledger.state().local.get(&level);
-        let local = |level| OwnedLabels {
-            local: by_hand(level),
-            ..OwnedLabels::default()
-        };
+        let local = |level| OwnedLabels { local: by_hand(level), ..OwnedLabels::default() };
         effective(local(Level::Site), local(Level::Host))
     }
 

@@ -22,12 +22,7 @@ struct Chaos {
 
 impl Chaos {
     fn new(seed: u64) -> Self {
-        Self {
-            pair: Pair::linked(seed),
-            rng: Rng::new(seed),
-            assigned: BTreeMap::new(),
-            applied: Generation::ZERO,
-        }
+        Self { pair: Pair::linked(seed), rng: Rng::new(seed), assigned: BTreeMap::new(), applied: Generation::ZERO }
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -43,20 +38,8 @@ impl Chaos {
             9 => self.pair.crash_site(),
             10 => self.pair.crash_fleet(),
             11 => self.shift(),
-            12 => {
-                self.pair.nodes[0].disk_mood = if self.below(2) == 0 {
-                    DiskMood::Full
-                } else {
-                    DiskMood::Well
-                }
-            }
-            13 => {
-                self.pair.fleet_disk_mood = if self.below(2) == 0 {
-                    DiskMood::Full
-                } else {
-                    DiskMood::Well
-                }
-            }
+            12 => self.pair.nodes[0].disk_mood = if self.below(2) == 0 { DiskMood::Full } else { DiskMood::Well },
+            13 => self.pair.fleet_disk_mood = if self.below(2) == 0 { DiskMood::Full } else { DiskMood::Well },
             _ => {
                 let wait = Duration::from_millis(self.below(100_000));
                 self.pair.run_for(wait);
@@ -73,11 +56,7 @@ impl Chaos {
         let command = FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[&format!("{key}={value}")]));
         if self.below(2) == 0 {
             let reply = self.pair.ask(command);
-            let told = if reply.is_ok() {
-                Some(value)
-            } else {
-                self.assigned.get(&key).cloned().flatten()
-            };
+            let told = if reply.is_ok() { Some(value) } else { self.assigned.get(&key).cloned().flatten() };
             self.assigned.insert(key, told);
         } else {
             self.pair.operator(command);
@@ -87,8 +66,7 @@ impl Chaos {
 
     fn set_on_the_spot(&mut self) {
         let change = format!("k{}={}", self.below(4), self.below(100));
-        self.pair
-            .on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&change])));
+        self.pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&change])));
     }
 
     fn shift(&mut self) {
@@ -106,20 +84,9 @@ impl Chaos {
             return;
         }
         let view = self.pair.view();
-        assert!(
-            view.converged_generation <= view.applied_generation,
-            "{}",
-            self.pair.trace()
-        );
-        assert!(
-            view.applied_generation <= view.spec_generation,
-            "a site never holds what was never said"
-        );
-        assert!(
-            self.applied <= view.applied_generation,
-            "a generation never falls: {}",
-            self.pair.trace()
-        );
+        assert!(view.converged_generation <= view.applied_generation, "{}", self.pair.trace());
+        assert!(view.applied_generation <= view.spec_generation, "a site never holds what was never said");
+        assert!(self.applied <= view.applied_generation, "a generation never falls: {}", self.pair.trace());
         self.applied = view.applied_generation;
     }
 
@@ -131,40 +98,17 @@ impl Chaos {
         self.pair.run_for(15 * MINUTE);
         let (pair, view) = (&self.pair, self.pair.view());
         assert!(pair.is_linked(), "seed {seed}: {}", pair.trace());
-        assert_eq!(
-            view.spec_generation,
-            view.converged_generation,
-            "seed {seed}: {}",
-            pair.trace()
-        );
-        assert!(
-            matches!(view.phase, Phase::Active | Phase::Inactive),
-            "seed {seed}: {}",
-            view.phase
-        );
+        assert_eq!(view.spec_generation, view.converged_generation, "seed {seed}: {}", pair.trace());
+        assert!(matches!(view.phase, Phase::Active | Phase::Inactive), "seed {seed}: {}", view.phase);
         for key in ["k0", "k1", "k2", "k3"] {
-            assert_eq!(
-                pair.held_label(key),
-                pair.seen_label(key),
-                "seed {seed}: {}",
-                pair.trace()
-            );
+            assert_eq!(pair.held_label(key), pair.seen_label(key), "seed {seed}: {}", pair.trace());
         }
         for (key, told) in self.assigned.iter().filter(|(_, told)| told.is_some()) {
-            assert_eq!(
-                pair.seen_label(key),
-                *told,
-                "seed {seed}: acknowledged and lost: {}",
-                pair.trace()
-            );
+            assert_eq!(pair.seen_label(key), *told, "seed {seed}: acknowledged and lost: {}", pair.trace());
         }
         let before = (pair.nodes[0].writes, pair.fleet_writes);
         self.pair.run_for(60 * MINUTE);
-        assert_eq!(
-            (self.pair.nodes[0].writes, self.pair.fleet_writes),
-            before,
-            "seed {seed}: steady state writes"
-        );
+        assert_eq!((self.pair.nodes[0].writes, self.pair.fleet_writes), before, "seed {seed}: steady state writes");
     }
 }
 

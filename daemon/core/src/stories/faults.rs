@@ -20,22 +20,11 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     pair.ask(assign(&["rack=r7"])).expect("the server has room");
     pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(10 * MINUTE);
-    assert_eq!(
-        pair.nodes[0].replies,
-        [Err(SiteCommandError::Store(StoreFault::DiskFull))]
-    );
+    assert_eq!(pair.nodes[0].replies, [Err(SiteCommandError::Store(StoreFault::DiskFull))]);
     assert_eq!(pair.held_label("rack"), None, "what could not be kept does not hold");
-    assert_ne!(
-        pair.view().spec_generation,
-        pair.view().applied_generation,
-        "and is not acknowledged"
-    );
+    assert_ne!(pair.view().spec_generation, pair.view().applied_generation, "and is not acknowledged");
     let conditions = pair.site().view(pair.now()).conditions;
-    assert!(
-        conditions
-            .iter()
-            .any(|condition| condition.kind == ConditionKind::DiskFull)
-    );
+    assert!(conditions.iter().any(|condition| condition.kind == ConditionKind::DiskFull));
     assert!(pair.is_linked(), "the link stays");
     let before = pair.nodes[0].writes;
     pair.run_for(10 * MINUTE);
@@ -50,10 +39,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
 fn a_full_disk_at_the_server_refuses_and_keeps_the_fleet_linked() {
     let mut pair = Pair::linked(2);
     pair.fleet_disk_mood = DiskMood::Full;
-    assert_eq!(
-        pair.ask(assign(&["rack=r7"])),
-        Err(FleetCommandError::Store(StoreFault::DiskFull))
-    );
+    assert_eq!(pair.ask(assign(&["rack=r7"])), Err(FleetCommandError::Store(StoreFault::DiskFull)));
     assert_eq!(pair.seen_label("rack"), None);
     pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     let late = pair.add_node("late");
@@ -76,11 +62,7 @@ fn a_lost_site_database_is_filled_again_from_the_server() {
     assert_eq!(pair.held_label("rack"), None);
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
-    assert_eq!(
-        pair.seen_label("door"),
-        None,
-        "what only the site knew is gone, and the server says so"
-    );
+    assert_eq!(pair.seen_label("door"), None, "what only the site knew is gone, and the server says so");
     assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
 }
 
@@ -110,10 +92,7 @@ fn a_site_that_booted_in_1970_links_and_says_that_its_clock_is_wrong() {
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
     let conditions = pair.view().conditions;
-    assert!(
-        conditions.iter().any(|one| one.kind == ConditionKind::ClockSkew),
-        "{conditions:?}"
-    );
+    assert!(conditions.iter().any(|one| one.kind == ConditionKind::ClockSkew), "{conditions:?}");
     pair.run_for(60 * DAY);
     assert_eq!(pair.view().recoveries, 0, "renewal goes by the server's clock");
 }
@@ -124,10 +103,7 @@ fn events_of_a_long_time_in_the_dark_are_bounded_and_the_loss_is_counted() {
     pair.cut(0);
     pair.run_for(MINUTE);
     for value in 0..1_500 {
-        pair.on_the_spot(SiteCommand::PatchLabels(
-            Level::Site,
-            patch(&[&format!("door={value}")]),
-        ));
+        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("door={value}")])));
         pair.run_for(Duration::from_secs(1));
     }
     let view = pair.site().view(pair.now());
@@ -137,15 +113,8 @@ fn events_of_a_long_time_in_the_dark_are_bounded_and_the_loss_is_counted() {
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.site().view(pair.now()).outbox_events, 0);
     assert_eq!(pair.seen_label("door").as_deref(), Some("1499"));
-    let kept = pair
-        .events()
-        .iter()
-        .filter(|event| event.kind == EventKind::LabelsSetLocally)
-        .count();
-    assert!(
-        (1..=200).contains(&kept),
-        "the server keeps its own bound for one site: {kept}"
-    );
+    let kept = pair.events().iter().filter(|event| event.kind == EventKind::LabelsSetLocally).count();
+    assert!((1..=200).contains(&kept), "the server keeps its own bound for one site: {kept}");
 }
 
 #[test]
@@ -157,10 +126,7 @@ fn a_site_lives_for_a_week_without_its_server() {
     pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&["door=3"])));
     pair.run_for(6 * DAY);
     assert_eq!(pair.nodes[0].replies, [Ok(())]);
-    assert_eq!(
-        pair.site().view(pair.now()).name.expect("from its cache").as_str(),
-        "camp"
-    );
+    assert_eq!(pair.site().view(pair.now()).name.expect("from its cache").as_str(), "camp");
     pair.start_fleet();
     pair.run_for(2 * MINUTE);
     assert!(pair.is_linked());

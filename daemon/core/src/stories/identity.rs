@@ -42,13 +42,7 @@ fn a_site_comes_back_from_a_year_in_the_dark() {
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
     assert_eq!(pair.view().recoveries, 1, "counted, and visible");
-    assert_eq!(
-        (
-            count(&pair, EventKind::SiteRecovered),
-            count(&pair, EventKind::SiteReturned)
-        ),
-        (1, 1)
-    );
+    assert_eq!((count(&pair, EventKind::SiteRecovered), count(&pair, EventKind::SiteReturned)), (1, 1));
 }
 
 #[test]
@@ -79,21 +73,14 @@ fn a_copied_disk_is_refused_and_both_machines_are_named() {
     assert!(pair.is_linked(), "the established one keeps its session");
     assert!(!pair.is_linked_node(copy));
     let view = pair.view();
-    let condition = view
-        .conditions
-        .iter()
-        .find(|one| one.kind == ConditionKind::DuplicateIdentity)
-        .expect("raised");
+    let condition = view.conditions.iter().find(|one| one.kind == ConditionKind::DuplicateIdentity).expect("raised");
     for address in ["10.0.0.0:7000", "10.0.0.1:7000"] {
         assert!(condition.detail.as_str().contains(address), "{}", condition.detail);
     }
     assert_eq!(count(&pair, EventKind::DuplicateRefused), 1, "one trouble, one event");
     pair.cut(copy);
     pair.run_for(30 * MINUTE);
-    assert!(
-        !has_condition(&pair, ConditionKind::DuplicateIdentity),
-        "it clears when the copy is gone"
-    );
+    assert!(!has_condition(&pair, ConditionKind::DuplicateIdentity), "it clears when the copy is gone");
 }
 
 #[test]
@@ -101,11 +88,7 @@ fn a_machine_that_was_switched_off_and_on_takes_its_place_at_once() {
     let mut pair = Pair::linked(5);
     pair.crash_site();
     pair.run_for(Duration::from_secs(8));
-    assert!(
-        pair.is_linked(),
-        "long before the server's idle timeout: {}",
-        pair.trace()
-    );
+    assert!(pair.is_linked(), "long before the server's idle timeout: {}", pair.trace());
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked(), "the late close of the old session takes nothing down");
     assert_eq!(pair.view().link.state, LinkState::Connected);
@@ -129,18 +112,11 @@ fn a_removed_site_forgets_who_it_was_and_never_comes_back() {
     let mut pair = Pair::linked(7);
     let copy = pair.clone_disk();
     pair.cut(copy);
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes))
-        .expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
     pair.run_for(MINUTE);
-    assert_eq!(
-        pair.nodes[0].ended.as_ref().map(|refusal| refusal.code),
-        Some(RefusalCode::Removed)
-    );
+    assert_eq!(pair.nodes[0].ended.as_ref().map(|refusal| refusal.code), Some(RefusalCode::Removed));
     pair.run_for(30 * DAY);
-    assert!(
-        pair.fleet.sites(&crate::SiteFilter::default(), pair.now()).is_empty(),
-        "purged after its keep time"
-    );
+    assert!(pair.fleet.sites(&crate::SiteFilter::default(), pair.now()).is_empty(), "purged after its keep time");
     pair.heal(copy);
     pair.run_for(10 * MINUTE);
     assert_eq!(
@@ -155,8 +131,7 @@ fn a_site_that_was_dark_when_it_was_removed_learns_it_on_its_return() {
     let mut pair = Pair::linked(8);
     pair.cut(0);
     pair.run_for(DAY);
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes))
-        .expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
     assert_eq!(pair.view().phase, Phase::Removed);
     pair.run_for(DAY);
     pair.heal(0);

@@ -22,11 +22,7 @@ fn a_site_joins_links_and_is_active() {
     assert_eq!((view.phase, view.link.state), (Phase::Active, LinkState::Connected));
     assert_eq!(view.hosts[0].phase, Phase::Active);
     assert_eq!(view.spec_generation, view.converged_generation);
-    assert_eq!(
-        pair.held_label("region").as_deref(),
-        Some("eu"),
-        "labels of the token are assigned"
-    );
+    assert_eq!(pair.held_label("region").as_deref(), Some("eu"), "labels of the token are assigned");
     assert!(pair.events().iter().any(|event| event.kind == EventKind::SiteJoined));
 }
 
@@ -62,13 +58,7 @@ fn a_join_survives_a_crash_at_every_step() {
             kill(&mut pair);
             pair.run_for(10 * MINUTE);
             assert!(pair.is_linked(), "after {steps} steps: {}", pair.trace());
-            assert_eq!(
-                pair.view().phase,
-                Phase::Active,
-                "after {steps} steps: {} {:?}",
-                pair.trace(),
-                pair.view()
-            );
+            assert_eq!(pair.view().phase, Phase::Active, "after {steps} steps: {} {:?}", pair.trace(), pair.view());
         }
     }
 }
@@ -140,20 +130,11 @@ fn revoking_a_token_touches_nobody_who_joined() {
 #[test]
 fn where_approval_is_required_a_site_waits_for_it() {
     let mut pair = Pair::new(6);
-    let edit = EnvironmentEdit {
-        approval: Some(true),
-        ..EnvironmentEdit::default()
-    };
+    let edit = EnvironmentEdit { approval: Some(true), ..EnvironmentEdit::default() };
     pair.operator(FleetCommand::EditEnvironment(name("default"), edit));
     pair.run_for(MINUTE);
     assert_eq!(pair.view().phase, Phase::Pending);
-    assert!(
-        pair.view()
-            .waits_for
-            .expect("says what for")
-            .as_str()
-            .contains("accept")
-    );
+    assert!(pair.view().waits_for.expect("says what for").as_str().contains("accept"));
     pair.ask(FleetCommand::Accept(site_ref("camp"))).expect("accepted");
     pair.run_for(MINUTE);
     assert_eq!(pair.view().phase, Phase::Active);

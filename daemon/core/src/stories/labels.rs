@@ -27,11 +27,7 @@ fn a_label_assigned_centrally_is_soon_held_at_the_site() {
     assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
     assert!(settled(&pair), "the operator sees that it converged");
     pair.crash_site();
-    assert_eq!(
-        pair.held_label("rack").as_deref(),
-        Some("r7"),
-        "it is on the site's disk"
-    );
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"), "it is on the site's disk");
 }
 
 /// The link is cut at every single step of the story; the same steps run later, and there is no other path.
@@ -47,12 +43,7 @@ fn a_label_arrives_although_the_link_is_cut_at_any_step() {
         pair.run_for(10 * MINUTE);
         pair.heal(0);
         pair.run_for(3 * MINUTE);
-        assert_eq!(
-            pair.held_label("rack").as_deref(),
-            Some("r7"),
-            "after {steps} steps: {}",
-            pair.trace()
-        );
+        assert_eq!(pair.held_label("rack").as_deref(), Some("r7"), "after {steps} steps: {}", pair.trace());
         assert!(settled(&pair), "after {steps} steps");
     }
 }
@@ -74,14 +65,8 @@ fn nothing_acknowledged_is_lost_in_a_crash_at_any_step() {
             assert!(settled(&pair), "after {steps} steps: {}", pair.trace());
             assert_eq!(pair.held_label("rack"), pair.seen_label("rack"), "both sides agree");
             assert_eq!(pair.held_label("door"), pair.seen_label("door"), "both sides agree");
-            assert!(
-                !assigned || pair.seen_label("rack").is_some(),
-                "acknowledged to the operator: {steps}"
-            );
-            assert!(
-                !set || pair.seen_label("door").is_some(),
-                "acknowledged on the spot: {steps}"
-            );
+            assert!(!assigned || pair.seen_label("rack").is_some(), "acknowledged to the operator: {steps}");
+            assert!(!set || pair.seen_label("door").is_some(), "acknowledged on the spot: {steps}");
         }
     }
 }
@@ -110,11 +95,7 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
     pair.ask(assign(&["rack=central", "tier=gold"])).expect("assigned");
     pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["rack=local", "door=3"])));
     pair.run_for(Duration::from_secs(7 * 24 * 3600));
-    assert_eq!(
-        pair.held_label("rack").as_deref(),
-        Some("local"),
-        "the site goes on with its own"
-    );
+    assert_eq!(pair.held_label("rack").as_deref(), Some("local"), "the site goes on with its own");
     pair.heal(0);
     pair.run_for(3 * MINUTE);
     for (label, value) in [("rack", "central"), ("tier", "gold"), ("door", "3")] {
@@ -124,37 +105,23 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
     assert_eq!(pair.view().labels[&key("rack")].owner, Owner::Assigned);
     pair.ask(assign(&["rack-"])).expect("taken back");
     pair.run_for(MINUTE);
-    assert_eq!(
-        pair.seen_label("rack").as_deref(),
-        Some("local"),
-        "what was beneath shows again"
-    );
+    assert_eq!(pair.seen_label("rack").as_deref(), Some("local"), "what was beneath shows again");
 }
 
 #[test]
 fn facts_show_up_as_reported_and_only_when_they_change() {
     let mut pair = Pair::linked(9);
     let fact = key("io.linecamp.host.os");
-    pair.nodes[0]
-        .facts
-        .insert(fact.clone(), LabelValue::parse("linux").expect("valid"));
+    pair.nodes[0].facts.insert(fact.clone(), LabelValue::parse("linux").expect("valid"));
     pair.run_for(2 * MINUTE);
     assert_eq!(pair.view().labels[&fact].owner, Owner::Reported);
     assert_eq!(pair.view().hosts[0].labels[&fact].value.as_str(), "linux");
     let before = (pair.nodes[0].writes, pair.fleet_writes);
     pair.run_for(10 * DAY);
-    assert_eq!(
-        (pair.nodes[0].writes, pair.fleet_writes),
-        before,
-        "steady state writes nothing"
-    );
+    assert_eq!((pair.nodes[0].writes, pair.fleet_writes), before, "steady state writes nothing");
     pair.crash_site();
     pair.run_for(Duration::from_millis(1));
-    assert_eq!(
-        pair.held_label(fact.as_str()).as_deref(),
-        Some("linux"),
-        "kept over a restart"
-    );
+    assert_eq!(pair.held_label(fact.as_str()).as_deref(), Some("linux"), "kept over a restart");
 }
 
 #[test]
@@ -162,19 +129,14 @@ fn too_many_labels_are_refused_and_nothing_is_changed() {
     let mut pair = Pair::linked(10);
     let many = |from: usize| (from..from + 40).map(|index| format!("k{index}=v")).collect::<Vec<_>>();
     let (some, more) = (many(0), many(40));
-    let (some, more): (Vec<_>, Vec<_>) = (
-        some.iter().map(String::as_str).collect(),
-        more.iter().map(String::as_str).collect(),
-    );
+    let (some, more): (Vec<_>, Vec<_>) =
+        (some.iter().map(String::as_str).collect(), more.iter().map(String::as_str).collect());
     pair.ask(assign(&some)).expect("these fit");
     assert!(matches!(pair.ask(assign(&more)), Err(FleetCommandError::Labels(_))));
     pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&some)));
     pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&more)));
     pair.run_for(MINUTE);
-    assert!(
-        pair.nodes[0].replies[0].is_err(),
-        "refused before it went near the disk"
-    );
+    assert!(pair.nodes[0].replies[0].is_err(), "refused before it went near the disk");
     assert_eq!(pair.nodes[0].replies[1], Ok(()));
     assert_eq!(pair.seen_label("k40"), None);
 }
@@ -189,21 +151,14 @@ fn a_label_of_a_host_overlays_its_sites() {
     let host = pair.fleet.host(&site_ref("camp"), pair.now()).expect("known");
     assert_eq!(host.labels[&key("tier")].value.as_str(), "silver");
     assert_eq!(host.labels[&key("region")].value.as_str(), "eu");
-    assert_eq!(
-        pair.seen_label("tier").as_deref(),
-        Some("gold"),
-        "the site keeps its own"
-    );
+    assert_eq!(pair.seen_label("tier").as_deref(), Some("gold"), "the site keeps its own");
 }
 
 /// Labels of drop-in files are known from the first moment on, so that a restart changes nothing.
 #[test]
 fn a_restart_keeps_the_labels_of_drop_in_files_and_their_since() {
     let mut pair = Pair::linked(12);
-    let drop_ins = DropIns {
-        labels: [(Level::Site, patch(&["shelf=4"]).set)].into(),
-        ..DropIns::default()
-    };
+    let drop_ins = DropIns { labels: [(Level::Site, patch(&["shelf=4"]).set)].into(), ..DropIns::default() };
     let now = pair.now();
     pair.nodes[0].drop_ins = drop_ins.clone();
     pair.nodes[0].site.handle_drop_ins(drop_ins, now);

@@ -39,13 +39,9 @@ fn a_site_goes_out_of_service_and_back_with_its_link_up() {
 #[test]
 fn a_host_goes_out_of_service_by_itself() {
     let mut pair = Pair::linked(2);
-    pair.ask(FleetCommand::Deactivate(Subject::Gateway, site_ref("camp")))
-        .expect("asked");
+    pair.ask(FleetCommand::Deactivate(Subject::Gateway, site_ref("camp"))).expect("asked");
     pair.run_for(MINUTE);
-    assert_eq!(
-        (pair.view().phase, pair.view().hosts[0].phase),
-        (Phase::Active, Phase::Inactive)
-    );
+    assert_eq!((pair.view().phase, pair.view().hosts[0].phase), (Phase::Active, Phase::Inactive));
 }
 
 #[test]
@@ -57,12 +53,7 @@ fn what_a_dark_site_was_told_happens_when_it_is_back() {
     pair.run_for(DAY);
     let view = pair.view();
     assert_eq!(view.phase, Phase::Deactivating, "nobody assumes that it is done");
-    assert!(
-        view.waits_for
-            .expect("says why")
-            .as_str()
-            .contains("disconnected since")
-    );
+    assert!(view.waits_for.expect("says why").as_str().contains("disconnected since"));
     assert!(!view.conditions.is_empty(), "and that it takes long is a condition");
     pair.heal(0);
     pair.run_for(5 * MINUTE);
@@ -81,21 +72,9 @@ fn removal_begins_from_inactive_or_by_force() {
     pair.run_for(MINUTE);
     pair.ask(remove(Force::No)).expect("asked");
     pair.run_for(MINUTE);
-    assert_eq!(
-        pair.view().phase,
-        Phase::Removed,
-        "the site confirmed: {}",
-        pair.trace()
-    );
+    assert_eq!(pair.view().phase, Phase::Removed, "the site confirmed: {}", pair.trace());
     assert!(pair.nodes[0].ended.is_some(), "and has left");
-    assert!(
-        pair.ask(FleetCommand::PatchLabels(
-            Subject::Site,
-            site_ref("camp"),
-            patch(&["a=b"])
-        ))
-        .is_err()
-    );
+    assert!(pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["a=b"]))).is_err());
 }
 
 #[test]
@@ -119,21 +98,10 @@ fn a_lost_link_is_reconnecting_and_then_disconnected() {
     assert_eq!(pair.view().link.state, LinkState::Reconnecting);
     let since = pair.view().link.since;
     pair.run_for(DISCONNECTED_AFTER);
-    assert_eq!(
-        (pair.view().link.state, pair.view().link.since),
-        (LinkState::Disconnected, since)
-    );
-    assert!(
-        pair.events()
-            .iter()
-            .any(|event| event.kind == EventKind::SiteDisconnected)
-    );
+    assert_eq!((pair.view().link.state, pair.view().link.since), (LinkState::Disconnected, since));
+    assert!(pair.events().iter().any(|event| event.kind == EventKind::SiteDisconnected));
     pair.crash_fleet();
-    assert_eq!(
-        (pair.view().link.state, pair.view().link.since),
-        (LinkState::Disconnected, since),
-        "remembered"
-    );
+    assert_eq!((pair.view().link.state, pair.view().link.since), (LinkState::Disconnected, since), "remembered");
 }
 
 #[test]
@@ -170,22 +138,14 @@ fn a_planned_stop_hands_out_the_slots_in_which_to_return() {
     pair.fleet.handle_stop(now);
     pair.run_for(Duration::from_millis(100));
     pair.stop_fleet();
-    let link = pair
-        .site()
-        .why(now)
-        .into_iter()
-        .find(|why| why.part == "link")
-        .expect("always there");
+    let link = pair.site().why(now).into_iter().find(|why| why.part == "link").expect("always there");
     let slot = link
         .next
         .clone()
         .unwrap_or_else(|| panic!("a redial is set: {link:?} {}", pair.trace()))
         .0
         .saturating_since(now.wall);
-    assert!(
-        Duration::from_millis(900) < slot && slot < Duration::from_secs(2),
-        "{slot:?}"
-    );
+    assert!(Duration::from_millis(900) < slot && slot < Duration::from_secs(2), "{slot:?}");
     pair.start_fleet();
     pair.run_for(Duration::from_secs(2));
     assert!(pair.is_linked());

@@ -18,12 +18,7 @@ pub(crate) struct FactsDriver {
 impl FactsDriver {
     pub(crate) fn new(sources: FactSources) -> Self {
         let (collector, collected) = mpsc::channel(1);
-        Self {
-            sources: Arc::new(sources),
-            collected,
-            collector,
-            is_collecting: false,
-        }
+        Self { sources: Arc::new(sources), collected, collector, is_collecting: false }
     }
 
     /// Begins a round, unless one is under way.

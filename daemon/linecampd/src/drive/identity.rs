@@ -101,9 +101,5 @@ impl IdentityDriver {
 
 fn for_machine(identity: &linecamp_transport::SiteIdentity) -> SiteIdentity {
     let validity = identity.certificate_validity();
-    SiteIdentity {
-        site: identity.site_id(),
-        not_before: validity.start,
-        not_after: validity.end,
-    }
+    SiteIdentity { site: identity.site_id(), not_before: validity.start, not_after: validity.end }
 }

@@ -83,18 +83,9 @@ impl LinkDriver {
     pub(crate) fn dial(&mut self, dial: Dial, papers: Papers) {
         let (outgoing, to_send) = mpsc::channel(OUTGOING_MAX);
         let (hang_up, hung_up) = oneshot::channel();
-        let handle = Handle {
-            server: dial.server.clone(),
-            outgoing,
-            hang_up,
-        };
+        let handle = Handle { server: dial.server.clone(), outgoing, hang_up };
         self.dials.insert(dial.dial, handle);
-        let task = DialTask {
-            dialer: Arc::clone(&self.dialer),
-            dial,
-            papers,
-            reporter: self.reporter.clone(),
-        };
+        let task = DialTask { dialer: Arc::clone(&self.dialer), dial, papers, reporter: self.reporter.clone() };
         tokio::spawn(task.run(to_send, hung_up));
     }
 
@@ -162,10 +153,7 @@ struct Loss {
 
 impl Loss {
     fn failed(text: &str) -> Self {
-        Self {
-            reason: LossReason::Failed(Text::lossy(text)),
-            needs_operator: false,
-        }
+        Self { reason: LossReason::Failed(Text::lossy(text)), needs_operator: false }
     }
 }
 
@@ -194,11 +182,7 @@ impl DialTask {
     }
 
     async fn report(&self, event: LinkEvent, needs_operator: bool) {
-        let report = LinkReport {
-            event,
-            server: self.dial.server.clone(),
-            needs_operator,
-        };
+        let report = LinkReport { event, server: self.dial.server.clone(), needs_operator };
         // Without a loop there is nobody to tell.
         let _ = self.reporter.send(report).await;
     }
@@ -230,10 +214,7 @@ impl DialTask {
         let server = self.dial.server.to_string();
         let causes: Vec<_> = errors.iter().map(|error| chain(error)).collect();
         let text = causes.join("; ");
-        Loss {
-            needs_operator: errors.iter().any(DialError::needs_operator),
-            ..Loss::failed(&named(&server, &text))
-        }
+        Loss { needs_operator: errors.iter().any(DialError::needs_operator), ..Loss::failed(&named(&server, &text)) }
     }
 
     async fn converse(&self, session: Session, to_send: mpsc::Receiver<Vec<u8>>) -> Loss {
@@ -282,10 +263,7 @@ impl DialTask {
         if let SessionEnd::Closed { code, reason } = &end
             && let Some(refusal) = decode_refusal(*code, reason)
         {
-            return Loss {
-                reason: LossReason::Closed(refusal),
-                needs_operator: false,
-            };
+            return Loss { reason: LossReason::Closed(refusal), needs_operator: false };
         }
         Loss::failed(&format!("{}: {}", self.dial.server, chain(&end)))
     }
@@ -316,11 +294,7 @@ fn stopping() -> Refusal {
 
 /// Puts the name in front of what was tried, unless the addresses in it say the same.
 fn named(server: &str, text: &str) -> String {
-    if text.contains(server) {
-        text.to_owned()
-    } else {
-        format!("{server}: {text}")
-    }
+    if text.contains(server) { text.to_owned() } else { format!("{server}: {text}") }
 }
 
 #[cfg(test)]

@@ -55,20 +55,12 @@ impl StoreDriver {
     fn open_file(path: &Path) -> Result<(Self, Loaded), StoreError> {
         // As many as the store lets wait, so that its thread never waits for us.
         let (sender, answers) = mpsc::channel(QUEUE_WRITES_MAX);
-        let Opened {
-            store,
-            documents,
-            quarantined,
-        } = Store::open(path, Kind::Site, OnDamage::Quarantine, move |answer| {
-            // Nobody listens any more when the daemon has stopped.
-            let _ = sender.blocking_send(answer);
-        })?;
-        let driver = Self {
-            store,
-            answers,
-            waiting: 0,
-            is_failing: false,
-        };
+        let Opened { store, documents, quarantined } =
+            Store::open(path, Kind::Site, OnDamage::Quarantine, move |answer| {
+                // Nobody listens any more when the daemon has stopped.
+                let _ = sender.blocking_send(answer);
+            })?;
+        let driver = Self { store, answers, waiting: 0, is_failing: false };
         Ok((driver, Loaded { documents, quarantined }))
     }
 
@@ -77,11 +69,7 @@ impl StoreDriver {
             tracing::warn!(aside = %path.display(), "the site database was damaged, was put aside, and begins empty");
             Text::lossy(&path.display().to_string())
         });
-        OpenedStore {
-            driver: self,
-            records,
-            damaged,
-        }
+        OpenedStore { driver: self, records, damaged }
     }
 
     /// Hands a write to the disk. Returns what became of it if that is known already: it was refused.
@@ -153,9 +141,7 @@ struct Loaded {
 
 fn read_all(documents: &[linecamp_store::Document]) -> Result<Vec<SiteChange>, String> {
     let records = documents.iter().map(|(key, body)| record::site_record(key, body));
-    records
-        .collect::<Result<_, _>>()
-        .map_err(|error| crate::error::chain(&error))
+    records.collect::<Result<_, _>>().map_err(|error| crate::error::chain(&error))
 }
 
 #[cfg(test)]
@@ -209,10 +195,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
         let store = Store::open(&path, Kind::Site, OnDamage::Refuse, |_| {}).unwrap().store;
-        let change = Change {
-            key: b"nobody/knows".to_vec(),
-            body: Some(vec![1]),
-        };
+        let change = Change { key: b"nobody/knows".to_vec(), body: Some(vec![1]) };
         store.submit(1, vec![change]).unwrap();
         store.close();
 

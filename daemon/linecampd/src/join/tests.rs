@@ -36,11 +36,7 @@ impl Server {
             ListenerSettings::default(),
             Outside::default(),
         );
-        Self {
-            listener: Arc::new(listener.unwrap()),
-            authority,
-            _ca: ca,
-        }
+        Self { listener: Arc::new(listener.unwrap()), authority, _ca: ca }
     }
 
     fn answer(&self, greeting: Greeting) -> tokio::task::JoinHandle<()> {
@@ -110,10 +106,7 @@ fn spec() -> SpecDelta {
         target: Target::Pending,
         assigned: LabelSet::default(),
     });
-    let document = Document {
-        generation: Generation(1),
-        body: Some(body),
-    };
+    let document = Document { generation: Generation(1), body: Some(body) };
     SpecDelta {
         base: Generation::ZERO,
         to: Generation(1),
@@ -192,9 +185,7 @@ async fn a_server_with_another_key_is_refused_at_once() {
     let mut errand = server.errand();
     errand.target.token.pin = Pin::of(b"another");
 
-    let error = join(DataDirectory::new(directory.path()), errand, &mut |_| {})
-        .await
-        .unwrap_err();
+    let error = join(DataDirectory::new(directory.path()), errand, &mut |_| {}).await.unwrap_err();
 
     assert_eq!(error.exit_code(), 3, "{error}");
     assert!(error.to_string().contains("not the pinned"), "{error}");

@@ -6,10 +6,7 @@ use linecamp_proto::VERSIONS;
 
 use super::*;
 
-const NOW: Now = Now {
-    instant: linecamp_model::Instant::ORIGIN,
-    wall: WallTime::from_unix_millis(1_000_000),
-};
+const NOW: Now = Now { instant: linecamp_model::Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
 
 /// A site without a network, its desk, and its socket.
 struct Camp {

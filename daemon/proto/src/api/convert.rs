@@ -13,9 +13,7 @@ use super::{
 
 impl<T> FromIterator<T> for List<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        Self {
-            items: items.into_iter().collect(),
-        }
+        Self { items: items.into_iter().collect() }
     }
 }
 
@@ -64,11 +62,7 @@ impl From<&model::HostView> for Host {
 
 impl From<&model::LinkView> for Link {
     fn from(link: &model::LinkView) -> Self {
-        Self {
-            state: link.state.to_string(),
-            since: link.since.to_string(),
-            address: link.address.to_string(),
-        }
+        Self { state: link.state.to_string(), since: link.since.to_string(), address: link.address.to_string() }
     }
 }
 
@@ -182,11 +176,7 @@ impl LabelChange {
             .iter()
             .map(|(key, value)| Ok((LabelKey::parse(key)?, LabelValue::parse(value)?)))
             .collect::<Result<BTreeMap<_, _>, _>>()?;
-        let remove = self
-            .remove
-            .iter()
-            .map(|key| LabelKey::parse(key))
-            .collect::<Result<BTreeSet<_>, _>>()?;
+        let remove = self.remove.iter().map(|key| LabelKey::parse(key)).collect::<Result<BTreeSet<_>, _>>()?;
         Ok(LabelPatch { set, remove })
     }
 }
@@ -194,11 +184,7 @@ impl LabelChange {
 impl From<&LabelPatch> for LabelChange {
     fn from(patch: &LabelPatch) -> Self {
         Self {
-            set: patch
-                .set
-                .iter()
-                .map(|(key, value)| (key.to_string(), value.to_string()))
-                .collect(),
+            set: patch.set.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
             remove: patch.remove.iter().map(ToString::to_string).collect(),
         }
     }

@@ -31,11 +31,7 @@ fn labels() -> EffectiveLabels {
 
 pub(crate) fn site() -> SiteView {
     let id = SiteId::of_key(&KeyFingerprint::of(b"key"));
-    let link = LinkView {
-        state: LinkState::Reconnecting,
-        since: minute(9),
-        address: Text::lossy("192.0.2.7:4711"),
-    };
+    let link = LinkView { state: LinkState::Reconnecting, since: minute(9), address: Text::lossy("192.0.2.7:4711") };
     let host = HostView {
         id: id.gateway(),
         name: name("camp-042"),
@@ -105,18 +101,10 @@ fn a_token_an_event_an_environment_and_a_preview_are_written_as_promised() {
     let event = EventView {
         seq: 41,
         site: Some(name("camp-042")),
-        event: model::Event {
-            at: minute(1),
-            kind: EventKind::SiteJoined,
-            site: None,
-            text: Text::lossy("joined"),
-        },
+        event: model::Event { at: minute(1), kind: EventKind::SiteJoined, site: None, text: Text::lossy("joined") },
     };
-    let rules = model::Environment {
-        approval: true,
-        recoveries_per_day_max: 3,
-        removed_keep: Duration::from_secs(3600),
-    };
+    let rules =
+        model::Environment { approval: true, recoveries_per_day_max: 3, removed_keep: Duration::from_secs(3600) };
     let all = [
         written(&List::from_iter([Token::from(&token())])),
         written(&Event::from(&event)),
@@ -128,27 +116,15 @@ fn a_token_an_event_an_environment_and_a_preview_are_written_as_promised() {
 
 #[test]
 fn a_new_token_shows_its_secret_to_its_reader_and_to_no_log() {
-    let secret = JoinToken {
-        id: TokenId::from_bytes([7; 8]),
-        secret: JoinSecret::from_bytes([9; 16]),
-        pin: Pin::of(b"ca"),
-    };
+    let secret =
+        JoinToken { id: TokenId::from_bytes([7; 8]), secret: JoinSecret::from_bytes([9; 16]), pin: Pin::of(b"ca") };
     let target = JoinTarget {
         servers: ServerAddress::parse_list("camp.example:8443,[::1]:8444").expect("valid"),
         token: secret.clone(),
     };
     let created = TokenCreated::new(&token(), &target);
-    assert_eq!(
-        created.join,
-        format!("{}@camp.example:8443,[::1]:8444", secret.reveal())
-    );
-    assert_eq!(
-        created.command,
-        format!(
-            "sudo linecampd join {} --data /var/lib/linecamp --name NAME",
-            created.join
-        )
-    );
+    assert_eq!(created.join, format!("{}@camp.example:8443,[::1]:8444", secret.reveal()));
+    assert_eq!(created.command, format!("sudo linecampd join {} --data /var/lib/linecamp --name NAME", created.join));
     assert!(!format!("{created:?}").contains(&secret.reveal()));
     written(&created);
 }
@@ -156,20 +132,12 @@ fn a_new_token_shows_its_secret_to_its_reader_and_to_no_log() {
 #[test]
 fn a_label_change_is_checked_where_it_comes_in() {
     let change = |text: &str| serde_json::from_str::<LabelChange>(text).expect("reads");
-    let patch = change(r#"{"set":{"rack":" r7 "},"remove":["tier"]}"#)
-        .to_patch()
-        .expect("valid");
-    assert_eq!(
-        LabelChange::from(&patch),
-        change(r#"{"set":{"rack":"r7"},"remove":["tier"]}"#)
-    );
+    let patch = change(r#"{"set":{"rack":" r7 "},"remove":["tier"]}"#).to_patch().expect("valid");
+    assert_eq!(LabelChange::from(&patch), change(r#"{"set":{"rack":"r7"},"remove":["tier"]}"#));
     assert!(change(r#"{"set":{"ra ck":"r7"}}"#).to_patch().is_err());
     assert!(change(r#"{"remove":["-"]}"#).to_patch().is_err());
     let many: BTreeMap<_, _> = (0..65).map(|index| (format!("k{index}"), String::new())).collect();
-    let many = LabelChange {
-        set: many,
-        ..LabelChange::default()
-    };
+    let many = LabelChange { set: many, ..LabelChange::default() };
     assert_eq!(many.to_patch(), Err(model::LabelError::TooMany { count: 65 }));
 }
 

@@ -41,10 +41,9 @@ impl Body for StatusBody {
 /// Refuses a site's body under a host's key, and the reverse.
 pub(crate) fn check_body<B: Body>(key: DocumentKey, document: &Document<B>) -> Result<(), FieldError> {
     match &document.body {
-        Some(body) if !body.fits(key) => Err(FieldError::new(
-            "body",
-            "is of a site under a host's key, or the reverse",
-        )),
+        Some(body) if !body.fits(key) => {
+            Err(FieldError::new("body", "is of a site under a host's key, or the reverse"))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -57,12 +56,7 @@ impl Wire for wire::SpecDelta {
             key: from_key(*key),
             document: Some(wire::SpecDocument::from_model(document)),
         });
-        Self {
-            base: delta.base.0,
-            to: delta.to.0,
-            snapshot: delta.snapshot,
-            documents: entries.collect(),
-        }
+        Self { base: delta.base.0, to: delta.to.0, snapshot: delta.snapshot, documents: entries.collect() }
     }
 
     fn into_model(self) -> Result<SpecDelta, FieldError> {
@@ -72,10 +66,7 @@ impl Wire for wire::SpecDelta {
             snapshot: self.snapshot,
             documents: BTreeMap::new(),
         };
-        fill(
-            delta,
-            self.documents.into_iter().map(|entry| (entry.key, entry.document)),
-        )
+        fill(delta, self.documents.into_iter().map(|entry| (entry.key, entry.document)))
     }
 }
 
@@ -87,12 +78,7 @@ impl Wire for wire::StatusDelta {
             key: from_key(*key),
             document: Some(wire::StatusDocument::from_model(document)),
         });
-        Self {
-            base: delta.base.0,
-            to: delta.to.0,
-            snapshot: delta.snapshot,
-            documents: entries.collect(),
-        }
+        Self { base: delta.base.0, to: delta.to.0, snapshot: delta.snapshot, documents: entries.collect() }
     }
 
     fn into_model(self) -> Result<StatusDelta, FieldError> {
@@ -102,10 +88,7 @@ impl Wire for wire::StatusDelta {
             snapshot: self.snapshot,
             documents: BTreeMap::new(),
         };
-        fill(
-            delta,
-            self.documents.into_iter().map(|entry| (entry.key, entry.document)),
-        )
+        fill(delta, self.documents.into_iter().map(|entry| (entry.key, entry.document)))
     }
 }
 
@@ -119,16 +102,10 @@ where
     B: Body,
 {
     if delta.to < delta.base {
-        return Err(FieldError::new(
-            "to",
-            format!("{} is below the base {}", delta.to, delta.base),
-        ));
+        return Err(FieldError::new("to", format!("{} is below the base {}", delta.to, delta.base)));
     }
     if delta.snapshot && delta.base != Generation::ZERO {
-        return Err(FieldError::new(
-            "base",
-            format!("a snapshot has none, not {}", delta.base),
-        ));
+        return Err(FieldError::new("base", format!("a snapshot has none, not {}", delta.base)));
     }
     count("documents", entries.len(), DOCUMENTS_MAX)?;
     for (index, (key, document)) in entries.enumerate() {
@@ -143,9 +120,7 @@ where
     B: Body,
 {
     let key = document_key(key)?;
-    let document = document
-        .ok_or_else(|| FieldError::new("document", "is absent"))?
-        .into_model()?;
+    let document = document.ok_or_else(|| FieldError::new("document", "is absent"))?.into_model()?;
     check_body(key, &document)?;
     let Delta { base, to, .. } = *delta;
     if document.generation <= base || to < document.generation {
@@ -182,10 +157,7 @@ impl Wire for wire::SpecDocument {
             Some(SpecBody::Site(site)) => Wire::Site(Box::new(wire::SiteSpec::from_model(site))),
             Some(SpecBody::Host(host)) => Wire::Host(Box::new(wire::HostSpec::from_model(host))),
         };
-        Self {
-            generation: document.generation.0,
-            body: Some(body),
-        }
+        Self { generation: document.generation.0, body: Some(body) }
     }
 
     fn into_model(self) -> Result<Document<SpecBody>, FieldError> {
@@ -195,10 +167,7 @@ impl Wire for wire::SpecDocument {
             Wire::Site(site) => Some(SpecBody::Site(site.into_model().map_err(|error| error.within("site"))?)),
             Wire::Host(host) => Some(SpecBody::Host(host.into_model().map_err(|error| error.within("host"))?)),
         };
-        Ok(Document {
-            generation: generation("generation", self.generation)?,
-            body,
-        })
+        Ok(Document { generation: generation("generation", self.generation)?, body })
     }
 }
 
@@ -212,27 +181,17 @@ impl Wire for wire::StatusDocument {
             Some(StatusBody::Site(site)) => Wire::Site(Box::new(wire::SiteStatus::from_model(site))),
             Some(StatusBody::Host(host)) => Wire::Host(Box::new(wire::HostStatus::from_model(host))),
         };
-        Self {
-            generation: document.generation.0,
-            body: Some(body),
-        }
+        Self { generation: document.generation.0, body: Some(body) }
     }
 
     fn into_model(self) -> Result<Document<StatusBody>, FieldError> {
         use status_document::Body as Wire;
         let body = match kind("body", self.body)? {
             Wire::Tombstone(_) => None,
-            Wire::Site(site) => Some(StatusBody::Site(
-                site.into_model().map_err(|error| error.within("site"))?,
-            )),
-            Wire::Host(host) => Some(StatusBody::Host(
-                host.into_model().map_err(|error| error.within("host"))?,
-            )),
+            Wire::Site(site) => Some(StatusBody::Site(site.into_model().map_err(|error| error.within("site"))?)),
+            Wire::Host(host) => Some(StatusBody::Host(host.into_model().map_err(|error| error.within("host"))?)),
         };
-        Ok(Document {
-            generation: generation("generation", self.generation)?,
-            body,
-        })
+        Ok(Document { generation: generation("generation", self.generation)?, body })
     }
 }
 
@@ -312,16 +271,10 @@ impl Wire for wire::HostStatus {
     type Model = HostStatus;
 
     fn from_model(status: &HostStatus) -> Self {
-        Self {
-            local: from_labels(&status.local),
-            reported: from_labels(&status.reported),
-        }
+        Self { local: from_labels(&status.local), reported: from_labels(&status.reported) }
     }
 
     fn into_model(self) -> Result<HostStatus, FieldError> {
-        Ok(HostStatus {
-            local: labels("local", self.local)?,
-            reported: labels("reported", self.reported)?,
-        })
+        Ok(HostStatus { local: labels("local", self.local)?, reported: labels("reported", self.reported)? })
     }
 }

@@ -19,19 +19,13 @@ pub(crate) struct FieldError {
 impl FieldError {
     /// Says what is wrong with the field `name`. The problem may quote the field: it is made fit for a log here.
     pub(crate) fn new(name: &str, problem: impl fmt::Display) -> Self {
-        Self {
-            path: name.to_owned(),
-            problem: Text::lossy(&problem.to_string()),
-        }
+        Self { path: name.to_owned(), problem: Text::lossy(&problem.to_string()) }
     }
 
     /// Says that the field lies in the message field `name`.
     #[must_use]
     pub(crate) fn within(self, name: &str) -> Self {
-        Self {
-            path: format!("{name}.{}", self.path),
-            ..self
-        }
+        Self { path: format!("{name}.{}", self.path), ..self }
     }
 
     /// Says that the field lies in one element of the list field `name`.
@@ -42,11 +36,7 @@ impl FieldError {
 
     /// Says what it all belongs to.
     pub(crate) fn of(self, what: impl fmt::Display) -> ProtoError {
-        ProtoError::Field {
-            what: what.to_string(),
-            path: self.path,
-            problem: self.problem,
-        }
+        ProtoError::Field { what: what.to_string(), path: self.path, problem: self.problem }
     }
 }
 
@@ -72,9 +62,7 @@ pub(crate) fn kind<T>(name: &str, found: Option<T>) -> Result<T, FieldError> {
 pub(crate) fn list<W: Wire>(name: &str, found: Vec<W>, count_max: usize) -> Result<Vec<W::Model>, FieldError> {
     count(name, found.len(), count_max)?;
     let elements = found.into_iter().enumerate();
-    elements
-        .map(|(index, wire)| wire.into_model().map_err(|error| error.within_element(name, index)))
-        .collect()
+    elements.map(|(index, wire)| wire.into_model().map_err(|error| error.within_element(name, index))).collect()
 }
 
 /// Checks the length of a list.
@@ -90,19 +78,14 @@ pub(crate) fn count(name: &str, found: usize, count_max: usize) -> Result<(), Fi
 
 /// Checks the length of an id, a secret or a digest.
 pub(crate) fn bytes<const N: usize>(name: &str, found: &[u8]) -> Result<[u8; N], FieldError> {
-    found
-        .try_into()
-        .map_err(|_| FieldError::new(name, format!("has {} bytes, not {N}", found.len())))
+    found.try_into().map_err(|_| FieldError::new(name, format!("has {} bytes, not {N}", found.len())))
 }
 
 /// Checks a number that only rises.
 pub(crate) fn counter(name: &str, found: u64) -> Result<u64, FieldError> {
     match found {
         ..=COUNTER_MAX => Ok(found),
-        _ => Err(FieldError::new(
-            name,
-            format!("{found} cannot be: nothing counts so far"),
-        )),
+        _ => Err(FieldError::new(name, format!("{found} cannot be: nothing counts so far"))),
     }
 }
 

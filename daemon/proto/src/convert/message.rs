@@ -90,19 +90,13 @@ impl Wire for wire::VersionRange {
     type Model = VersionRange;
 
     fn from_model(versions: &VersionRange) -> Self {
-        Self {
-            min: versions.min,
-            max: versions.max,
-        }
+        Self { min: versions.min, max: versions.max }
     }
 
     fn into_model(self) -> Result<VersionRange, FieldError> {
         let Self { min, max } = self;
         if min < 1 || max < min {
-            return Err(FieldError::new(
-                "max",
-                format!("{min} to {max} is not a range of versions"),
-            ));
+            return Err(FieldError::new("max", format!("{min} to {max} is not a range of versions")));
         }
         Ok(VersionRange { min, max })
     }

@@ -40,9 +40,7 @@ impl Wire for wire::LabelSet {
     type Model = LabelSet;
 
     fn from_model(labels: &LabelSet) -> Self {
-        Self {
-            labels: from_labels(labels),
-        }
+        Self { labels: from_labels(labels) }
     }
 
     fn into_model(self) -> Result<LabelSet, FieldError> {
@@ -54,15 +52,11 @@ impl Wire for wire::FleetOrigin {
     type Model = FleetOrigin;
 
     fn from_model(origin: &FleetOrigin) -> Self {
-        Self {
-            spec_history: origin.spec_history.0,
-        }
+        Self { spec_history: origin.spec_history.0 }
     }
 
     fn into_model(self) -> Result<FleetOrigin, FieldError> {
-        Ok(FleetOrigin {
-            spec_history: History(self.spec_history),
-        })
+        Ok(FleetOrigin { spec_history: History(self.spec_history) })
     }
 }
 
@@ -90,10 +84,7 @@ impl Wire for wire::ApiKey {
     type Model = ApiKey;
 
     fn from_model(key: &ApiKey) -> Self {
-        Self {
-            name: key.name.as_str().to_owned(),
-            created_at_millis: key.created_at.unix_millis(),
-        }
+        Self { name: key.name.as_str().to_owned(), created_at_millis: key.created_at.unix_millis() }
     }
 
     fn into_model(self) -> Result<ApiKey, FieldError> {
@@ -136,9 +127,7 @@ impl Wire for wire::Moment {
     type Model = WallTime;
 
     fn from_model(at: &WallTime) -> Self {
-        Self {
-            at_millis: at.unix_millis(),
-        }
+        Self { at_millis: at.unix_millis() }
     }
 
     fn into_model(self) -> Result<WallTime, FieldError> {
@@ -184,11 +173,7 @@ impl Wire for wire::Life {
     type Model = Life;
 
     fn from_model(life: &Life) -> Self {
-        Self {
-            phase: life.phase.number(),
-            since_millis: life.since.unix_millis(),
-            asked_at: life.asked_at.0,
-        }
+        Self { phase: life.phase.number(), since_millis: life.since.unix_millis(), asked_at: life.asked_at.0 }
     }
 
     fn into_model(self) -> Result<Life, FieldError> {

@@ -37,22 +37,9 @@ macro_rules! words {
     };
 }
 
-words!(
-    link::Target = Target {
-        Pending,
-        Active,
-        Inactive,
-        Removed
-    }
-);
+words!(link::Target = Target { Pending, Active, Inactive, Removed });
 
-words!(
-    link::Origin = Origin {
-        Gateway,
-        Custom,
-        Provider
-    }
-);
+words!(link::Origin = Origin { Gateway, Custom, Provider });
 
 words!(
     link::ConditionKind = ConditionKind {
@@ -116,15 +103,6 @@ words!(
 );
 
 words!(
-    record::Phase = Phase {
-        Pending,
-        Registering,
-        Active,
-        Deactivating,
-        Inactive,
-        Activating,
-        Removing,
-        Removed,
-        Purged,
-    }
+    record::Phase =
+        Phase { Pending, Registering, Active, Deactivating, Inactive, Activating, Removing, Removed, Purged }
 );

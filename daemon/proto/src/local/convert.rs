@@ -60,10 +60,7 @@ impl From<&model::LocalHostView> for LocalHost {
 impl From<&model::LocalView> for LocalLabels {
     fn from(view: &model::LocalView) -> Self {
         let gateway = view.hosts.iter().find(|host| host.origin == model::Origin::Gateway);
-        Self {
-            site: Label::all(&view.labels),
-            host: gateway.map(|host| Label::all(&host.labels)).unwrap_or_default(),
-        }
+        Self { site: Label::all(&view.labels), host: gateway.map(|host| Label::all(&host.labels)).unwrap_or_default() }
     }
 }
 
@@ -72,10 +69,7 @@ impl From<&model::Why> for WhyLine {
         Self {
             part: why.part.into(),
             state: why.state.clone(),
-            next: why.next.as_ref().map(|(at, does)| WhyNext {
-                at: at.to_string(),
-                does: does.clone(),
-            }),
+            next: why.next.as_ref().map(|(at, does)| WhyNext { at: at.to_string(), does: does.clone() }),
         }
     }
 }

@@ -55,17 +55,11 @@ fn a_local_request_is_one_line_and_read_strictly() {
     check(r#"{"do":"host_list"}"#, Some(LocalRequest::HostList {}));
     check(
         r#"{"do":"label_set","labels":{"rack":"r7"},"level":"host"}"#,
-        Some(LocalRequest::LabelSet {
-            labels: [("rack".into(), "r7".into())].into(),
-            level: LabelLevel::Host,
-        }),
+        Some(LocalRequest::LabelSet { labels: [("rack".into(), "r7".into())].into(), level: LabelLevel::Host }),
     );
     check(
         r#"{"do":"label_remove","keys":["rack"],"level":"site"}"#,
-        Some(LocalRequest::LabelRemove {
-            keys: vec!["rack".into()],
-            level: LabelLevel::Site,
-        }),
+        Some(LocalRequest::LabelRemove { keys: vec!["rack".into()], level: LabelLevel::Site }),
     );
     check(r#"{"do":"reboot"}"#, None);
     check(r#"{"do":"status","now":true}"#, None);
@@ -74,16 +68,10 @@ fn a_local_request_is_one_line_and_read_strictly() {
 
 #[test]
 fn a_local_response_is_either_ok_or_an_error() {
-    let line = WhyLine::from(&Why {
-        part: "link",
-        state: "waits".into(),
-        next: Some((WallTime::EPOCH, "dials".into())),
-    });
+    let line =
+        WhyLine::from(&Why { part: "link", state: "waits".into(), next: Some((WallTime::EPOCH, "dials".into())) });
     let ok = serde_json::to_string(&LocalResponse::Ok(vec![line])).expect("serialises");
-    assert_eq!(
-        ok,
-        r#"{"ok":[{"part":"link","state":"waits","next":{"at":"1970-01-01T00:00:00Z","does":"dials"}}]}"#
-    );
+    assert_eq!(ok, r#"{"ok":[{"part":"link","state":"waits","next":{"at":"1970-01-01T00:00:00Z","does":"dials"}}]}"#);
     let error = LocalResponse::<Vec<WhyLine>>::Error(Error::new(ErrorCode::BadRequest, "no"));
     assert_eq!(
         serde_json::to_string(&error).expect("serialises"),

@@ -14,10 +14,9 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         FleetChange::Environment(name, body) => {
             row::<record::Environment>(format!("environment/{name}"), body.as_ref())
         }
-        FleetChange::ApiKey(secret, body) => row::<record::ApiKey>(
-            format!("api-key/{}", key::from_digest(secret.as_bytes())),
-            body.as_ref(),
-        ),
+        FleetChange::ApiKey(secret, body) => {
+            row::<record::ApiKey>(format!("api-key/{}", key::from_digest(secret.as_bytes())), body.as_ref())
+        }
         FleetChange::Token(token, body) => row::<record::Token>(format!("token/{token}"), body.as_ref()),
         FleetChange::TokenUse(token, site, body) => {
             row::<record::Moment>(format!("token-use/{token}/{site}"), body.as_ref())
@@ -95,11 +94,7 @@ fn site_part(found: Found<'_>, site: SiteId, part: &[&str]) -> Result<FleetChang
         }
         ["status", about @ ..] => {
             let about = found.part(key::document(about))?;
-            FleetChange::Status(
-                site,
-                about,
-                Some(found.read_document::<link::StatusDocument, _>(about)?),
-            )
+            FleetChange::Status(site, about, Some(found.read_document::<link::StatusDocument, _>(about)?))
         }
         _ => return Err(unknown_key(found.key)),
     };

@@ -19,10 +19,7 @@ pub(super) fn from_number(number: u64) -> String {
 /// Reads a number with all its digits.
 pub(super) fn number(text: &str) -> Option<u64> {
     let is_number = text.len() == NUMBER_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|number| *number <= COUNTER_MAX)
+    is_number.then(|| text.parse().ok()).flatten().filter(|number| *number <= COUNTER_MAX)
 }
 
 /// Writes a digest.
@@ -62,7 +59,5 @@ pub(super) const fn from_level(level: Level) -> &'static str {
 
 /// Reads whose labels they are.
 pub(super) fn level(text: &str) -> Option<Level> {
-    [Level::Site, Level::Host]
-        .into_iter()
-        .find(|level| from_level(*level) == text)
+    [Level::Site, Level::Host].into_iter().find(|level| from_level(*level) == text)
 }

@@ -31,10 +31,7 @@ fn pinned(file: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn record_of_file(found: &[u8]) -> (&[u8], &[u8]) {
-    let end = found
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .expect("a key ends its line");
+    let end = found.iter().position(|byte| *byte == b'\n').expect("a key ends its line");
     (&found[..end], &found[end + 1..])
 }
 
@@ -69,10 +66,7 @@ fn a_golden_refusal_is_written_and_read() {
 #[test]
 fn golden_records_of_a_site_are_written_and_read() {
     for (name, record) in sample::site_records() {
-        let found = pinned(
-            &format!("site-record-{name}.bin"),
-            &file_of_record(site_change(&record)),
-        );
+        let found = pinned(&format!("site-record-{name}.bin"), &file_of_record(site_change(&record)));
         let (key, body) = record_of_file(&found);
         assert_eq!(site_record(key, body), Ok(record));
     }
@@ -81,10 +75,7 @@ fn golden_records_of_a_site_are_written_and_read() {
 #[test]
 fn golden_records_of_the_fleet_are_written_and_read() {
     for (name, record) in sample::fleet_records() {
-        let found = pinned(
-            &format!("fleet-record-{name}.bin"),
-            &file_of_record(fleet_change(&record)),
-        );
+        let found = pinned(&format!("fleet-record-{name}.bin"), &file_of_record(fleet_change(&record)));
         let (key, body) = record_of_file(&found);
         assert_eq!(fleet_record(key, body), Ok(record));
     }
@@ -94,26 +85,10 @@ fn golden_records_of_the_fleet_are_written_and_read() {
 #[test]
 fn every_golden_file_has_its_value() {
     let mut values = BTreeSet::from(["refusal.bin".to_owned()]);
-    values.extend(
-        sample::from_site()
-            .iter()
-            .map(|(name, _)| format!("from-site-{name}.bin")),
-    );
-    values.extend(
-        sample::from_server()
-            .iter()
-            .map(|(name, _)| format!("from-server-{name}.bin")),
-    );
-    values.extend(
-        sample::site_records()
-            .iter()
-            .map(|(name, _)| format!("site-record-{name}.bin")),
-    );
-    values.extend(
-        sample::fleet_records()
-            .iter()
-            .map(|(name, _)| format!("fleet-record-{name}.bin")),
-    );
+    values.extend(sample::from_site().iter().map(|(name, _)| format!("from-site-{name}.bin")));
+    values.extend(sample::from_server().iter().map(|(name, _)| format!("from-server-{name}.bin")));
+    values.extend(sample::site_records().iter().map(|(name, _)| format!("site-record-{name}.bin")));
+    values.extend(sample::fleet_records().iter().map(|(name, _)| format!("fleet-record-{name}.bin")));
     let files = fs::read_dir(folder()).expect("the folder can be read");
     let files = files.map(|file| file.expect("an entry can be read").file_name().into_string());
     let files: BTreeSet<_> = files.map(|file| file.expect("a name is text")).collect();

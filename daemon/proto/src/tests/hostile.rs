@@ -31,18 +31,12 @@ fn server_message(name: &str, change: impl FnOnce(&mut from_server::Kind)) -> Ve
 
 fn check_site(bytes: &[u8], path_and_problem: &str) {
     let error = decode_from_site(bytes).expect_err(path_and_problem);
-    assert_eq!(
-        error.to_string(),
-        format!("refused a message from a site: {path_and_problem}")
-    );
+    assert_eq!(error.to_string(), format!("refused a message from a site: {path_and_problem}"));
 }
 
 fn check_server(bytes: &[u8], path_and_problem: &str) {
     let error = decode_from_server(bytes).expect_err(path_and_problem);
-    assert_eq!(
-        error.to_string(),
-        format!("refused a message from the server: {path_and_problem}")
-    );
+    assert_eq!(error.to_string(), format!("refused a message from the server: {path_and_problem}"));
 }
 
 fn check_status(change: impl FnOnce(&mut wire::StatusDelta), path_and_problem: &str) {
@@ -54,33 +48,21 @@ fn check_status(change: impl FnOnce(&mut wire::StatusDelta), path_and_problem: &
 }
 
 fn site_status(delta: &mut wire::StatusDelta) -> &mut wire::SiteStatus {
-    match delta.documents[0]
-        .document
-        .as_mut()
-        .and_then(|document| document.body.as_mut())
-    {
+    match delta.documents[0].document.as_mut().and_then(|document| document.body.as_mut()) {
         Some(status_document::Body::Site(site)) => site,
         other => panic!("{other:?} is no site's status"),
     }
 }
 
 fn host_status(delta: &mut wire::StatusDelta) -> &mut wire::HostStatus {
-    match delta.documents[1]
-        .document
-        .as_mut()
-        .and_then(|document| document.body.as_mut())
-    {
+    match delta.documents[1].document.as_mut().and_then(|document| document.body.as_mut()) {
         Some(status_document::Body::Host(host)) => host,
         other => panic!("{other:?} is no host's status"),
     }
 }
 
 fn label(key: &str, value: &str) -> wire::Label {
-    wire::Label {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        since_millis: 0,
-    }
+    wire::Label { key: key.to_owned(), value: value.to_owned(), since_millis: 0 }
 }
 
 #[test]
@@ -96,10 +78,7 @@ fn a_message_of_no_or_an_unknown_kind_is_refused() {
 #[test]
 fn bytes_without_form_are_refused() {
     assert!(matches!(decode_from_site(&[0xff]), Err(ProtoError::Malformed { .. })));
-    assert!(matches!(
-        decode_from_server(b"GET / HTTP/1.1"),
-        Err(ProtoError::Malformed { .. })
-    ));
+    assert!(matches!(decode_from_server(b"GET / HTTP/1.1"), Err(ProtoError::Malformed { .. })));
 }
 
 #[test]
@@ -156,23 +135,14 @@ fn bad_conditions_are_refused() {
 
 #[test]
 fn a_delta_that_does_not_add_up_is_refused() {
-    check_status(
-        |delta| delta.to = 6,
-        "status.documents[0].generation: 7 is not above 0 and up to 6",
-    );
-    check_status(
-        |delta| (delta.base, delta.to) = (9, 8),
-        "status.to: 8 is below the base 9",
-    );
+    check_status(|delta| delta.to = 6, "status.documents[0].generation: 7 is not above 0 and up to 6");
+    check_status(|delta| (delta.base, delta.to) = (9, 8), "status.to: 8 is below the base 9");
     check_status(|delta| delta.base = 1, "status.base: a snapshot has none, not 1");
     check_status(
         |delta| (delta.snapshot, delta.base) = (false, 7),
         "status.documents[0].generation: 7 is not above 7 and up to 8",
     );
-    check_status(
-        |delta| delta.to = COUNTER_MAX + 1,
-        "status.to: 9223372036854775808 cannot be: nothing counts so far",
-    );
+    check_status(|delta| delta.to = COUNTER_MAX + 1, "status.to: 9223372036854775808 cannot be: nothing counts so far");
     check_status(
         |delta| delta.documents = vec![wire::StatusEntry::default(); DOCUMENTS_MAX + 1],
         "status.documents: has 18 elements; at most 17 are allowed",
@@ -189,23 +159,14 @@ fn a_document_under_a_wrong_key_is_refused() {
         |delta| delta.documents[0].key = vec![1; 16],
         "status.documents[0].body: is of a site under a host's key, or the reverse",
     );
-    check_status(
-        |delta| delta.documents[1].key.truncate(15),
-        "status.documents[1].key: has 15 bytes, not 16",
-    );
-    check_status(
-        |delta| delta.documents.push(delta.documents[1].clone()),
-        "status.documents[2].key: comes twice",
-    );
+    check_status(|delta| delta.documents[1].key.truncate(15), "status.documents[1].key: has 15 bytes, not 16");
+    check_status(|delta| delta.documents.push(delta.documents[1].clone()), "status.documents[2].key: comes twice");
 }
 
 /// An older build must not take a body of a later kind for a deletion.
 #[test]
 fn a_document_without_a_body_is_no_tombstone() {
-    check_status(
-        |delta| delta.documents[1].document = None,
-        "status.documents[1].document: is absent",
-    );
+    check_status(|delta| delta.documents[1].document = None, "status.documents[1].document: is absent");
     check_status(
         |delta| delta.documents[1].document.as_mut().expect("a document").body = None,
         "status.documents[1].body: is absent, or of a kind that this build does not know",
@@ -268,10 +229,7 @@ fn bad_events_are_refused() {
         &events(|batch| batch.events[1].kind = 99),
         "events.events[1].kind: number 99 has no meaning in this build",
     );
-    check_site(
-        &events(|batch| batch.events[0].site.truncate(3)),
-        "events.events[0].site: has 3 bytes, not 16",
-    );
+    check_site(&events(|batch| batch.events[0].site.truncate(3)), "events.events[0].site: has 3 bytes, not 16");
     check_site(
         &events(|batch| batch.first = u64::MAX),
         "events.first: 18446744073709551615 cannot be: nothing counts so far",
@@ -294,10 +252,7 @@ fn a_bad_grant_is_refused() {
         &grant(|grant| grant.authorities[1].clear()),
         "identity.authorities[1]: a certificate has 1 to 16384 bytes, not 0",
     );
-    check_server(
-        &grant(|grant| grant.authorities.clear()),
-        "identity.authorities: is empty: nobody would be trusted",
-    );
+    check_server(&grant(|grant| grant.authorities.clear()), "identity.authorities: is empty: nobody would be trusted");
     check_server(
         &grant(|grant| grant.authorities = vec![vec![1]; AUTHORITIES_MAX + 1]),
         "identity.authorities: has 9 elements; at most 8 are allowed",
@@ -315,10 +270,7 @@ fn bad_words_of_the_server_are_refused() {
         from_server::Kind::EventsAck(ack) => ack.last = u64::MAX,
         other => panic!("{other:?} is no acknowledgement"),
     });
-    check_server(
-        &ack,
-        "events_ack.last: 18446744073709551615 cannot be: nothing counts so far",
-    );
+    check_server(&ack, "events_ack.last: 18446744073709551615 cannot be: nothing counts so far");
 }
 
 #[test]
@@ -329,15 +281,9 @@ fn a_close_that_is_no_refusal_is_none() {
 
 #[test]
 fn an_unknown_refusal_asks_to_come_back_and_names_itself() {
-    let reason = wire::Refusal {
-        text: "the moon\nis full".to_owned(),
-        retry_after_millis: Some(5),
-    };
+    let reason = wire::Refusal { text: "the moon\nis full".to_owned(), retry_after_millis: Some(5) };
     let refusal = decode_refusal(99, &reason.encode_to_vec()).expect("a refusal");
-    assert_eq!(
-        refusal.to_string(),
-        "refusal 99, unknown to this build: the moon is full (busy)"
-    );
+    assert_eq!(refusal.to_string(), "refusal 99, unknown to this build: the moon is full (busy)");
     assert!(!refusal.code.is_final_for_join() && !refusal.code.forgets_registration());
     assert!(refusal.retry_after.is_some());
 }
@@ -346,10 +292,7 @@ fn an_unknown_refusal_asks_to_come_back_and_names_itself() {
 fn a_key_that_is_none_of_ours_is_refused() {
     let check = |key: &[u8], shown: &str| {
         for error in [site_record(key, b"").err(), fleet_record(key, b"").err()] {
-            assert_eq!(
-                error.map(|error| error.to_string()),
-                Some(format!("`{shown}` is not the key of a record"))
-            );
+            assert_eq!(error.map(|error| error.to_string()), Some(format!("`{shown}` is not the key of a record")));
         }
     };
     check(b"", "");
@@ -376,10 +319,7 @@ fn a_damaged_record_is_refused_with_its_key() {
         site_record(b"spec/site", &body.expect("a record")).err(),
         "refused record spec/site: body: is of a site under a host's key, or the reverse",
     );
-    let life = record::Life {
-        phase: 10,
-        ..record::Life::default()
-    };
+    let life = record::Life { phase: 10, ..record::Life::default() };
     assert!(life.into_model().is_err());
 }
 
@@ -388,9 +328,7 @@ fn a_damaged_record_is_refused_with_its_key() {
 fn an_unknown_field_is_no_harm() {
     let (_, message) = sample::from_site().swap_remove(2);
     let wire::FromSite { kind } = wire::FromSite::from_model(&message);
-    let Some(from_site::Kind::SpecAck(ack)) = kind else {
-        panic!("no acknowledgement")
-    };
+    let Some(from_site::Kind::SpecAck(ack)) = kind else { panic!("no acknowledgement") };
     let inner = [ack.encode_to_vec(), vec![0xfa, 0x01, 1, 7]].concat();
     let length = u8::try_from(inner.len()).expect("short");
     let bytes = [vec![0x1a, length], inner].concat();

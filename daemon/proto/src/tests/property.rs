@@ -74,12 +74,8 @@ fn check_door<T: Debug + PartialEq>(
 }
 
 fn check_bytes(bytes: &[u8]) -> Result<(), TestCaseError> {
-    check_door(decode_from_site(bytes), |message| {
-        decode_from_site(&encode_from_site(message))
-    })?;
-    check_door(decode_from_server(bytes), |message| {
-        decode_from_server(&encode_from_server(message))
-    })?;
+    check_door(decode_from_site(bytes), |message| decode_from_site(&encode_from_site(message)))?;
+    check_door(decode_from_server(bytes), |message| decode_from_server(&encode_from_server(message)))?;
     if let Some(refusal) = decode_refusal(1, bytes) {
         prop_assert_eq!(decode_refusal(1, &encode_refusal(&refusal)), Some(refusal));
     }

@@ -28,14 +28,9 @@ fn text(text: &str) -> Text {
 }
 
 fn labels(pairs: &[(&str, &str)]) -> LabelSet {
-    let held = |value| HeldLabel {
-        value: LabelValue::parse(value).expect("a value"),
-        since: WALL,
-    };
-    let labels: BTreeMap<_, _> = pairs
-        .iter()
-        .map(|(key, value)| (LabelKey::parse(key).expect("a key"), held(value)))
-        .collect();
+    let held = |value| HeldLabel { value: LabelValue::parse(value).expect("a value"), since: WALL };
+    let labels: BTreeMap<_, _> =
+        pairs.iter().map(|(key, value)| (LabelKey::parse(key).expect("a key"), held(value))).collect();
     LabelSet::from_map(labels).expect("few")
 }
 
@@ -66,11 +61,7 @@ fn host_spec() -> Document<SpecBody> {
 }
 
 fn site_status() -> Document<StatusBody> {
-    let condition = |kind, detail| Condition {
-        kind,
-        since: WALL,
-        detail: text(detail),
-    };
+    let condition = |kind, detail| Condition { kind, since: WALL, detail: text(detail) };
     Document {
         generation: Generation(7),
         body: Some(StatusBody::Site(SiteStatus {
@@ -100,12 +91,7 @@ fn host_status() -> Document<StatusBody> {
 }
 
 fn event(site: Option<SiteId>) -> Event {
-    Event {
-        at: WALL,
-        kind: EventKind::LabelsSetLocally,
-        site,
-        text: text("rack=r7 was set on the spot"),
-    }
+    Event { at: WALL, kind: EventKind::LabelsSetLocally, site, text: text("rack=r7 was set on the spot") }
 }
 
 fn delta<B>(base: u64, documents: Vec<(DocumentKey, Document<B>)>) -> Delta<B> {
@@ -119,10 +105,7 @@ fn delta<B>(base: u64, documents: Vec<(DocumentKey, Document<B>)>) -> Delta<B> {
 }
 
 fn tombstone<B>(generation: u64) -> Document<B> {
-    Document {
-        generation: Generation(generation),
-        body: None,
-    }
+    Document { generation: Generation(generation), body: None }
 }
 
 /// Every message of a site.
@@ -153,18 +136,11 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
             }),
         ),
         ("spec-ack", FromSite::SpecAck(Generation(19))),
-        (
-            "status-snapshot",
-            FromSite::Status(delta(0, vec![(site, site_status()), (host, host_status())])),
-        ),
+        ("status-snapshot", FromSite::Status(delta(0, vec![(site, site_status()), (host, host_status())]))),
         ("status-delta", FromSite::Status(delta(8, vec![(host, tombstone(9))]))),
         (
             "events",
-            FromSite::Events(EventBatch {
-                first: 42,
-                dropped: 3,
-                events: vec![event(Some(SITE)), event(None)],
-            }),
+            FromSite::Events(EventBatch { first: 42, dropped: 3, events: vec![event(Some(SITE)), event(None)] }),
         ),
         ("renew", FromSite::Renew),
         ("alive", FromSite::Alive),
@@ -197,10 +173,7 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
                 observed_address: text("[2001:db8::7]:51820"),
             }),
         ),
-        (
-            "spec-snapshot",
-            FromServer::Spec(delta(0, vec![(site, site_spec()), (host, host_spec())])),
-        ),
+        ("spec-snapshot", FromServer::Spec(delta(0, vec![(site, site_spec()), (host, host_spec())]))),
         ("spec-delta", FromServer::Spec(delta(19, vec![(host, tombstone(20))]))),
         ("status-ack", FromServer::StatusAck(Generation(8))),
         ("events-ack", FromServer::EventsAck(42)),
@@ -232,14 +205,8 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         ("status-site", SiteChange::Status(site, Some(site_status()))),
         ("status-host", SiteChange::Status(host, Some(host_status()))),
         ("status-tombstone", SiteChange::Status(host, Some(tombstone(9)))),
-        (
-            "labels-site",
-            SiteChange::LocalLabels(Level::Site, Some(labels(&[("shift", "night")]))),
-        ),
-        (
-            "labels-host",
-            SiteChange::LocalLabels(Level::Host, Some(labels(&[("seat", "left")]))),
-        ),
+        ("labels-site", SiteChange::LocalLabels(Level::Site, Some(labels(&[("shift", "night")])))),
+        ("labels-host", SiteChange::LocalLabels(Level::Host, Some(labels(&[("seat", "left")])))),
         ("event", SiteChange::Event(42, Some(event(None)))),
     ]
 }
@@ -248,12 +215,7 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
 pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     vec![
-        (
-            "origin",
-            FleetChange::Origin(Some(FleetOrigin {
-                spec_history: History(0x6666_6666_6666_6666),
-            })),
-        ),
+        ("origin", FleetChange::Origin(Some(FleetOrigin { spec_history: History(0x6666_6666_6666_6666) }))),
         (
             "environment",
             FleetChange::Environment(
@@ -269,10 +231,7 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
             "api-key",
             FleetChange::ApiKey(
                 SecretHash::from_bytes([0x88; 32]),
-                Some(ApiKey {
-                    name: name("night-shift"),
-                    created_at: WALL,
-                }),
+                Some(ApiKey { name: name("night-shift"), created_at: WALL }),
             ),
         ),
         ("token", FleetChange::Token(TOKEN, Some(token()))),
@@ -280,32 +239,19 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ("site", FleetChange::Site(SITE, Some(registration()))),
         ("site-spec-site", FleetChange::Spec(SITE, site, Some(site_spec()))),
         ("site-spec-host", FleetChange::Spec(SITE, host, Some(host_spec()))),
-        (
-            "site-spec-tombstone",
-            FleetChange::Spec(SITE, host, Some(tombstone(20))),
-        ),
+        ("site-spec-tombstone", FleetChange::Spec(SITE, host, Some(tombstone(20)))),
         ("site-status-site", FleetChange::Status(SITE, site, Some(site_status()))),
         ("site-status-host", FleetChange::Status(SITE, host, Some(host_status()))),
-        (
-            "site-status-tombstone",
-            FleetChange::Status(SITE, host, Some(tombstone(9))),
-        ),
+        ("site-status-tombstone", FleetChange::Status(SITE, host, Some(tombstone(9)))),
         (
             "site-mark",
             FleetChange::Mark(
                 SITE,
-                Some(Mark {
-                    status_history: History(0x7777_7777_7777_7777),
-                    events_held: 42,
-                    events_dropped: 3,
-                }),
+                Some(Mark { status_history: History(0x7777_7777_7777_7777), events_held: 42, events_dropped: 3 }),
             ),
         ),
         ("event", FleetChange::Event(7, Some(event(Some(SITE))))),
-        (
-            "departed",
-            FleetChange::Departed(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER)),
-        ),
+        ("departed", FleetChange::Departed(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER))),
     ]
 }
 
@@ -322,11 +268,7 @@ fn token() -> Token {
 }
 
 fn registration() -> Registration {
-    let life = |phase, asked_at| Life {
-        phase,
-        since: LATER,
-        asked_at: Generation(asked_at),
-    };
+    let life = |phase, asked_at| Life { phase, since: LATER, asked_at: Generation(asked_at) };
     Registration {
         fingerprint: KeyFingerprint::from_bytes([0x11; 32]),
         environment: name("default"),

@@ -26,23 +26,16 @@ fn text() -> Text {
 }
 
 fn labels() -> LabelSet {
-    let held = HeldLabel {
-        value: LabelValue::parse(&"v".repeat(LABEL_VALUE_BYTES_MAX)).expect("a value"),
-        since: WALL,
-    };
+    let held =
+        HeldLabel { value: LabelValue::parse(&"v".repeat(LABEL_VALUE_BYTES_MAX)).expect("a value"), since: WALL };
     let key = |index| LabelKey::parse(&format!("{index:0LABEL_KEY_BYTES_MAX$}")).expect("a key");
-    let labels: BTreeMap<_, _> = (0..LABELS_PER_OWNER_MAX)
-        .map(|index| (key(index), held.clone()))
-        .collect();
+    let labels: BTreeMap<_, _> = (0..LABELS_PER_OWNER_MAX).map(|index| (key(index), held.clone())).collect();
     LabelSet::from_map(labels).expect("no more than there may be")
 }
 
 #[test]
 fn the_whole_spec_of_a_full_site_fits_a_frame() {
-    let document = |body| Document {
-        generation: Generation(COUNTER_MAX),
-        body: Some(body),
-    };
+    let document = |body| Document { generation: Generation(COUNTER_MAX), body: Some(body) };
     let site = SpecBody::Site(SiteSpec {
         name: name(),
         environment: name(),
@@ -62,55 +55,29 @@ fn the_whole_spec_of_a_full_site_fits_a_frame() {
         let id = HostId::from_bytes([u8::try_from(index).expect("few"); 16]);
         documents.insert(DocumentKey::Host(id), document(host.clone()));
     }
-    let delta = Delta {
-        base: Generation::ZERO,
-        to: Generation(COUNTER_MAX),
-        snapshot: true,
-        documents,
-    };
+    let delta = Delta { base: Generation::ZERO, to: Generation(COUNTER_MAX), snapshot: true, documents };
     let bytes = encode_from_server(&FromServer::Spec(delta)).len();
     assert!(bytes <= FRAME_BYTES_MAX, "{bytes} bytes");
 }
 
 #[test]
 fn the_whole_status_of_a_full_site_fits_a_frame() {
-    let document = |body| Document {
-        generation: Generation(COUNTER_MAX),
-        body: Some(body),
-    };
-    let condition = Condition {
-        kind: ConditionKind::DuplicateIdentity,
-        since: WALL,
-        detail: text(),
-    };
+    let document = |body| Document { generation: Generation(COUNTER_MAX), body: Some(body) };
+    let condition = Condition { kind: ConditionKind::DuplicateIdentity, since: WALL, detail: text() };
     let site = StatusBody::Site(SiteStatus {
         daemon_version: text(),
         applied: Generation(COUNTER_MAX),
         converged: Generation(COUNTER_MAX),
         local: labels(),
-        conditions: ConditionKind::ALL
-            .iter()
-            .map(|kind| Condition {
-                kind: *kind,
-                ..condition.clone()
-            })
-            .collect(),
+        conditions: ConditionKind::ALL.iter().map(|kind| Condition { kind: *kind, ..condition.clone() }).collect(),
     });
-    let host = StatusBody::Host(HostStatus {
-        local: labels(),
-        reported: labels(),
-    });
+    let host = StatusBody::Host(HostStatus { local: labels(), reported: labels() });
     let mut documents = BTreeMap::from([(DocumentKey::Site, document(site))]);
     for index in 0..HOSTS_PER_SITE_MAX {
         let id = HostId::from_bytes([u8::try_from(index).expect("few"); 16]);
         documents.insert(DocumentKey::Host(id), document(host.clone()));
     }
-    let delta = Delta {
-        base: Generation::ZERO,
-        to: Generation(COUNTER_MAX),
-        snapshot: true,
-        documents,
-    };
+    let delta = Delta { base: Generation::ZERO, to: Generation(COUNTER_MAX), snapshot: true, documents };
     let bytes = encode_from_site(&FromSite::Status(delta)).len();
     assert!(bytes <= FRAME_BYTES_MAX, "{bytes} bytes");
 }
@@ -126,12 +93,8 @@ fn the_longest_other_messages_fit_their_frames() {
     });
     assert!(encode_from_site(&join).len() <= FIRST_FRAME_BYTES_MAX);
 
-    let event = Event {
-        at: WALL,
-        kind: EventKind::CertificateRenewed,
-        site: Some(SiteId::from_bytes([1; 16])),
-        text: text(),
-    };
+    let event =
+        Event { at: WALL, kind: EventKind::CertificateRenewed, site: Some(SiteId::from_bytes([1; 16])), text: text() };
     let events = FromSite::Events(EventBatch {
         first: COUNTER_MAX,
         dropped: COUNTER_MAX,

@@ -125,39 +125,21 @@ fn target() -> impl Strategy<Value = Target> {
 
 fn site_spec() -> impl Strategy<Value = SpecBody> {
     (name(), name(), text(), target(), labels()).prop_map(|(name, environment, description, target, assigned)| {
-        SpecBody::Site(SiteSpec {
-            name,
-            environment,
-            description,
-            target,
-            assigned,
-        })
+        SpecBody::Site(SiteSpec { name, environment, description, target, assigned })
     })
 }
 
 fn host_spec() -> impl Strategy<Value = SpecBody> {
     let origin = select(&[Origin::Gateway, Origin::Custom, Origin::Provider]);
     (name(), origin, text(), target(), labels()).prop_map(|(name, origin, description, target, assigned)| {
-        SpecBody::Host(HostSpec {
-            name,
-            origin,
-            description,
-            target,
-            assigned,
-        })
+        SpecBody::Host(HostSpec { name, origin, description, target, assigned })
     })
 }
 
 fn site_status() -> impl Strategy<Value = StatusBody> {
     (text(), generation(), generation(), labels(), conditions()).prop_map(
         |(daemon_version, applied, converged, local, conditions)| {
-            StatusBody::Site(SiteStatus {
-                daemon_version,
-                applied,
-                converged,
-                local,
-                conditions,
-            })
+            StatusBody::Site(SiteStatus { daemon_version, applied, converged, local, conditions })
         },
     )
 }
@@ -189,9 +171,7 @@ fn document<B: std::fmt::Debug + 'static>(
     generations: RangeInclusive<u64>,
 ) -> BoxedStrategy<(DocumentKey, Document<B>)> {
     let generation = generations.prop_map(Generation);
-    (body, generation)
-        .prop_map(|((key, body), generation)| (key, Document { generation, body }))
-        .boxed()
+    (body, generation).prop_map(|((key, body), generation)| (key, Document { generation, body })).boxed()
 }
 
 fn delta<B: std::fmt::Debug + Clone + 'static>(body: BoxedStrategy<Keyed<B>>) -> BoxedStrategy<Delta<B>> {
@@ -223,13 +203,7 @@ fn versions() -> impl Strategy<Value = VersionRange> {
 fn join() -> impl Strategy<Value = JoinRequest> {
     let secret = uniform16(any::<u8>()).prop_map(JoinSecret::from_bytes);
     (versions(), token_id(), secret, name(), text()).prop_map(|(versions, token, secret, name, daemon_version)| {
-        JoinRequest {
-            versions,
-            token,
-            secret,
-            name,
-            daemon_version,
-        }
+        JoinRequest { versions, token, secret, name, daemon_version }
     })
 }
 
@@ -269,41 +243,24 @@ pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
 fn grant() -> impl Strategy<Value = IdentityGrant> {
     let certificate = || vec(any::<u8>(), 1..400);
     (name(), name(), certificate(), vec(certificate(), 1..=AUTHORITIES_MAX)).prop_map(
-        |(name, environment, certificate, authorities)| IdentityGrant {
-            name,
-            environment,
-            certificate,
-            authorities,
-        },
+        |(name, environment, certificate, authorities)| IdentityGrant { name, environment, certificate, authorities },
     )
 }
 
 fn welcome() -> impl Strategy<Value = Welcome> {
     let session = counter().prop_map(SessionId);
-    (
-        1..=u32::MAX,
-        session,
-        wall(),
-        history(),
-        generation(),
-        counter(),
-        duration(),
-        text(),
+    (1..=u32::MAX, session, wall(), history(), generation(), counter(), duration(), text()).prop_map(
+        |(version, session, wall, spec_history, status_held, events_held, redial_spread, observed_address)| Welcome {
+            version,
+            session,
+            wall,
+            spec_history,
+            status_held,
+            events_held,
+            redial_spread,
+            observed_address,
+        },
     )
-        .prop_map(
-            |(version, session, wall, spec_history, status_held, events_held, redial_spread, observed_address)| {
-                Welcome {
-                    version,
-                    session,
-                    wall,
-                    spec_history,
-                    status_held,
-                    events_held,
-                    redial_spread,
-                    observed_address,
-                }
-            },
-        )
 }
 
 /// Any message of the server.
@@ -321,11 +278,7 @@ pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
 /// Any refusal.
 pub(super) fn refusal() -> impl Strategy<Value = Refusal> {
     let parts = (select(RefusalCode::ALL), text(), option::of(duration()));
-    parts.prop_map(|(code, text, retry_after)| Refusal {
-        code,
-        text,
-        retry_after,
-    })
+    parts.prop_map(|(code, text, retry_after)| Refusal { code, text, retry_after })
 }
 
 fn spec_record() -> impl Strategy<Value = (DocumentKey, Document<SpecBody>)> {
@@ -340,12 +293,7 @@ fn status_record() -> impl Strategy<Value = (DocumentKey, Document<StatusBody>)>
 pub(super) fn site_record() -> impl Strategy<Value = SiteChange> {
     let origin = (history(), history(), counter(), counter()).prop_map(
         |(status_history, spec_history, events_made, events_dropped)| {
-            SiteChange::Origin(Some(SiteOrigin {
-                status_history,
-                spec_history,
-                events_made,
-                events_dropped,
-            }))
+            SiteChange::Origin(Some(SiteOrigin { status_history, spec_history, events_made, events_dropped }))
         },
     );
     prop_oneof![
@@ -384,37 +332,24 @@ fn registration() -> impl Strategy<Value = Registration> {
 
 fn token() -> impl Strategy<Value = Token> {
     let secret = uniform32(any::<u8>()).prop_map(SecretHash::from_bytes);
-    (
-        secret,
-        name(),
-        wall(),
-        wall(),
-        any::<u32>(),
-        labels(),
-        option::of(wall()),
+    (secret, name(), wall(), wall(), any::<u32>(), labels(), option::of(wall())).prop_map(
+        |(secret, environment, created_at, expires_at, uses_max, labels, revoked_at)| Token {
+            secret,
+            environment,
+            created_at,
+            expires_at,
+            uses_max,
+            labels,
+            revoked_at,
+        },
     )
-        .prop_map(
-            |(secret, environment, created_at, expires_at, uses_max, labels, revoked_at)| Token {
-                secret,
-                environment,
-                created_at,
-                expires_at,
-                uses_max,
-                labels,
-                revoked_at,
-            },
-        )
 }
 
 /// Any record of the fleet's database.
 pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
     let environment =
         (any::<bool>(), any::<u32>(), duration()).prop_map(|(approval, recoveries_per_day_max, removed_keep)| {
-            Environment {
-                approval,
-                recoveries_per_day_max,
-                removed_keep,
-            }
+            Environment { approval, recoveries_per_day_max, removed_keep }
         });
     let api_key = (name(), wall()).prop_map(|(name, created_at)| ApiKey { name, created_at });
     let mark = (history(), counter(), counter()).prop_map(|(status_history, events_held, events_dropped)| Mark {

@@ -33,11 +33,7 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(requests: mpsc::Sender<Request>, newest_event: watch::Receiver<u64>, about: About) -> Self {
-        Self {
-            requests,
-            newest_event,
-            about: Arc::new(about),
-        }
+        Self { requests, newest_event, about: Arc::new(about) }
     }
 
     pub(super) fn about(&self) -> &About {

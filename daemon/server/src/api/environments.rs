@@ -16,9 +16,7 @@ use super::extract::{Body, Named};
 use super::refused::Refused;
 
 pub(super) fn router() -> Router<Api> {
-    Router::new()
-        .route(path::ENVIRONMENTS, get(list).post(create))
-        .route(path::ENVIRONMENT, patch(edit))
+    Router::new().route(path::ENVIRONMENTS, get(list).post(create)).route(path::ENVIRONMENT, patch(edit))
 }
 
 async fn list(State(api): State<Api>) -> Result<Json<List<Environment>>, Refused> {
@@ -35,8 +33,7 @@ async fn create(
         recoveries_per_day_max: request.recoveries_per_day_max,
         removed_keep: request.removed_keep_seconds.map(Duration::from_secs),
     };
-    api.command(FleetCommand::CreateEnvironment(name.clone(), rules))
-        .await?;
+    api.command(FleetCommand::CreateEnvironment(name.clone(), rules)).await?;
     Ok((StatusCode::CREATED, Json(one(&api, &name).await?)))
 }
 
@@ -61,8 +58,6 @@ async fn one(api: &Api, name: &Name) -> Result<Environment, Refused> {
 
 async fn all(api: &Api) -> Result<Vec<Environment>, Refused> {
     let environments = api.query(|fleet, _| fleet.environments()).await?;
-    let shown = environments
-        .iter()
-        .map(|(name, rules, sites)| Environment::new(name, rules, *sites as u64));
+    let shown = environments.iter().map(|(name, rules, sites)| Environment::new(name, rules, *sites as u64));
     Ok(shown.collect())
 }

@@ -25,20 +25,13 @@ pub(super) fn router() -> Router<Api> {
 
 async fn list(State(api): State<Api>, Asked(query): Asked<EventQuery>) -> Result<Json<List<Event>>, Refused> {
     if query.wait.is_some() && query.after.is_none() {
-        return Err(Refused::bad_request(
-            "wait: only with `after`, the number of the last event you have",
-        ));
+        return Err(Refused::bad_request("wait: only with `after`, the number of the last event you have"));
     }
     if query.environment.is_some() && query.site.is_none() {
-        return Err(Refused::bad_request(
-            "environment: only with `site`, to say which one of that name",
-        ));
+        return Err(Refused::bad_request("environment: only with `site`, to say which one of that name"));
     }
     let wait = Duration::from_secs(query.wait.unwrap_or(0).min(EVENT_WAIT_SECONDS_MAX));
-    let limit = query
-        .limit
-        .unwrap_or(EVENTS_PER_ANSWER_MAX)
-        .clamp(1, EVENTS_PER_ANSWER_MAX);
+    let limit = query.limit.unwrap_or(EVENTS_PER_ANSWER_MAX).clamp(1, EVENTS_PER_ANSWER_MAX);
     let site = match &query.site {
         Some(text) => Some(site_of(&api, text, query.environment.as_deref()).await?),
         None => None,
@@ -78,9 +71,7 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
     let mut newest = api.newest_event();
     loop {
         let durable = *newest.borrow_and_update();
-        let mut events = api
-            .query(move |fleet, _| fleet.events(what.after, what.site, what.limit))
-            .await?;
+        let mut events = api.query(move |fleet, _| fleet.events(what.after, what.site, what.limit)).await?;
         events.retain(|event| event.seq <= durable);
         if !events.is_empty() || wait.is_zero() {
             return Ok(events);
@@ -95,6 +86,5 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
 
 async fn newest(api: &Api, site: Option<SiteId>, limit: usize) -> Result<Vec<EventView>, Refused> {
     let durable = *api.newest_event().borrow();
-    api.query(move |fleet, _| fleet.newest_events(durable, site, limit))
-        .await
+    api.query(move |fleet, _| fleet.newest_events(durable, site, limit)).await
 }

@@ -56,10 +56,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Refused::bad_request(format!(
-                "the request's query: {}",
-                rejection.body_text()
-            ))),
+            Err(rejection) => Err(Refused::bad_request(format!("the request's query: {}", rejection.body_text()))),
         }
     }
 }
@@ -81,9 +78,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 pub(super) async fn word<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Refused> {
     match Path::<String>::from_request_parts(parts, state).await {
         Ok(Path(text)) => Ok(text),
-        Err(rejection) => Err(Refused::bad_request(format!(
-            "the request's path: {}",
-            rejection.body_text()
-        ))),
+        Err(rejection) => Err(Refused::bad_request(format!("the request's path: {}", rejection.body_text()))),
     }
 }

@@ -58,10 +58,7 @@ async fn label(
 ) -> Result<Json<Host>, Refused> {
     let host = site_ref(name, query.environment.as_deref())?;
     let patch = change.to_patch().map_err(|error| Refused::labels(&error))?;
-    order(&api, host, |host| {
-        FleetCommand::PatchLabels(Subject::Gateway, host, patch)
-    })
-    .await
+    order(&api, host, |host| FleetCommand::PatchLabels(Subject::Gateway, host, patch)).await
 }
 
 async fn deactivate(

@@ -61,10 +61,7 @@ async fn remove(
     let before = view(&api, site.clone()).await?;
     let force = if query.force { Force::Yes } else { Force::No };
     api.command(FleetCommand::Remove(site, force)).await?;
-    let filter = SiteFilter {
-        environment: Some(before.environment),
-        ..SiteFilter::default()
-    };
+    let filter = SiteFilter { environment: Some(before.environment), ..SiteFilter::default() };
     let sites = api.query(move |fleet, now| fleet.sites(&filter, now)).await?;
     match sites.iter().find(|site| site.id == before.id) {
         Some(site) => Ok(Json(site.into())),
@@ -148,8 +145,5 @@ pub(super) fn parse_edit(edit: &api::Edit) -> Result<Edit, Refused> {
 
 /// Returns how the edited one is called afterwards.
 pub(super) fn after_edit(before: &SiteRef, edit: &Edit) -> SiteRef {
-    SiteRef {
-        environment: before.environment.clone(),
-        name: edit.name.clone().unwrap_or_else(|| before.name.clone()),
-    }
+    SiteRef { environment: before.environment.clone(), name: edit.name.clone().unwrap_or_else(|| before.name.clone()) }
 }

@@ -19,9 +19,7 @@ use crate::error::{ServerError, describe};
 use crate::secret;
 
 pub(super) fn router() -> Router<Api> {
-    Router::new()
-        .route(path::TOKENS, get(list).post(create))
-        .route(path::TOKEN, delete(revoke))
+    Router::new().route(path::TOKENS, get(list).post(create)).route(path::TOKEN, delete(revoke))
 }
 
 async fn list(State(api): State<Api>) -> Result<Json<List<Token>>, Refused> {
@@ -34,10 +32,7 @@ async fn create(
     Body(request): Body<TokenRequest>,
 ) -> Result<(StatusCode, Json<TokenCreated>), Refused> {
     let environment = parse_name("environment", &request.environment)?;
-    let labels = LabelChange {
-        set: request.labels,
-        ..LabelChange::default()
-    };
+    let labels = LabelChange { set: request.labels, ..LabelChange::default() };
     let labels = labels.to_patch().map_err(|error| Refused::labels(&error))?;
     let token = JoinToken {
         id: TokenId::from_bytes(secret::random().map_err(|error| no_secret(&error))?),
@@ -54,10 +49,7 @@ async fn create(
     };
     api.command(FleetCommand::CreateToken(new)).await?;
     let view = view(&api, token.id).await?;
-    let target = JoinTarget {
-        token,
-        servers: api.about().link_addresses.clone(),
-    };
+    let target = JoinTarget { token, servers: api.about().link_addresses.clone() };
     Ok((StatusCode::CREATED, Json(TokenCreated::new(&view, &target))))
 }
 

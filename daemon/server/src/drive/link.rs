@@ -50,20 +50,14 @@ struct Open {
 
 impl LinkDriver {
     pub(crate) fn new(authority: Arc<Authority>) -> Self {
-        Self {
-            authority,
-            sessions: HashMap::new(),
-        }
+        Self { authority, sessions: HashMap::new() }
     }
 
     /// Keeps what is needed to answer, and returns what the machine is to hear.
     pub(crate) fn note(&mut self, id: SessionId, note: SessionNote) -> SessionEvent {
         match note {
             SessionNote::Opened { peer, address, handle } => {
-                let open = Open {
-                    handle,
-                    public_key: peer.public_key.into(),
-                };
+                let open = Open { handle, public_key: peer.public_key.into() };
                 self.sessions.insert(id, open);
                 SessionEvent::Opened(core::Peer {
                     fingerprint: peer.fingerprint,

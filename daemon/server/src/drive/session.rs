@@ -94,26 +94,13 @@ async fn converse(id: SessionId, peer: Peer, session: Session, notes: SessionNot
     let (outgoing, queue) = mpsc::channel(OUTGOING_FRAMES_MAX);
     let closer = session.closer();
     tracing::debug!(remote = %address, credential = ?peer.credential, "session opened");
-    let opened = SessionNote::Opened {
-        peer,
-        address,
-        handle: SessionHandle {
-            outgoing,
-            closer: closer.clone(),
-        },
-    };
+    let opened = SessionNote::Opened { peer, address, handle: SessionHandle { outgoing, closer: closer.clone() } };
     if notes.send((id, opened)).await.is_err() {
         return;
     }
     let admitted = Notify::new();
     let (sender, receiver) = session.split();
-    let reader = Reader {
-        id,
-        address,
-        receiver,
-        closer,
-        notes: &notes,
-    };
+    let reader = Reader { id, address, receiver, closer, notes: &notes };
     let end = tokio::select! {
         biased;
         end = reader.run(&admitted) => end,

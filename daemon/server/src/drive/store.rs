@@ -16,7 +16,7 @@ use crate::error::ServerError;
 
 /// Answers of the store on their way to the loop. Not bounded by itself: there are never more than writes that the
 /// store has taken, and it bounds those.
-pub(crate) type Answers = mpsc::UnboundedReceiver<Answer>;
+pub(crate) type Answers = mpsc::Receiver<Answer>;
 
 /// An open store and what was in it.
 #[derive(Debug)]
@@ -45,26 +45,23 @@ pub(crate) fn write_once(path: &Path, changes: &[FleetChange]) -> Result<(), Ser
     }
 }
 
+/// Answers of the store that the loop has not taken. At the bound the writer waits for the loop, its queue fills, and
+/// further writes are refused. Twice the queue, so that closing never waits.
+const ANSWERS_MAX: usize = 2 * linecamp_store::QUEUE_WRITES_MAX;
+
 fn open_or_create(path: &Path) -> Result<Opened, ServerError> {
-    let (sender, answers) = mpsc::unbounded_channel();
+    let (sender, answers) = mpsc::channel(ANSWERS_MAX);
     let opened = Store::open(path, Kind::Fleet, OnDamage::Refuse, move |answer| {
         // Nobody waits any more once the loop is over.
-        drop(sender.send(answer));
+        drop(sender.blocking_send(answer));
     })?;
     let records = opened
         .documents
         .iter()
         .map(|(key, body)| fleet_record(key, body))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| ServerError::Record {
-            path: path.to_owned(),
-            source,
-        })?;
-    Ok(Opened {
-        store: opened.store,
-        records,
-        answers,
-    })
+        .map_err(|source| ServerError::Record { path: path.to_owned(), source })?;
+    Ok(Opened { store: opened.store, records, answers })
 }
 
 fn rows(changes: &[FleetChange]) -> Vec<Change> {
@@ -86,12 +83,7 @@ pub(crate) struct StoreDriver {
 
 impl StoreDriver {
     pub(crate) const fn new(store: Store) -> Self {
-        Self {
-            store,
-            refused: VecDeque::new(),
-            in_flight: 0,
-            is_failing: false,
-        }
+        Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false }
     }
 
     /// Hands a write over.

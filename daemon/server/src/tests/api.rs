@@ -16,10 +16,7 @@ async fn only_who_shows_a_key_of_this_server_is_let_in() {
         assert_eq!(status, expected, "{authorization:?} {target}: {body}");
         if status == 401 {
             assert_eq!(body["error"]["code"], "unauthorized");
-            assert!(
-                body["error"]["message"].as_str().unwrap().contains("linecamp login"),
-                "{body}"
-            );
+            assert!(body["error"]["message"].as_str().unwrap().contains("linecamp login"), "{body}");
         }
     };
     check(None, "/healthz", 200).await;
@@ -41,109 +38,32 @@ async fn a_request_that_does_not_read_is_refused_with_the_place() {
     let long = format!("{{\"description\":\"{}\"}}", "x".repeat(300_000));
     let authorization = format!("Bearer {}", server.key.reveal());
     let table: [(&str, &str, &str, u16, &str, &str); 20] = [
-        (
-            "GET",
-            "/api/v1/sites?selector=a%3D1%2C%2C",
-            "",
-            400,
-            "bad-request",
-            "column 5",
-        ),
+        ("GET", "/api/v1/sites?selector=a%3D1%2C%2C", "", 400, "bad-request", "column 5"),
         ("GET", "/api/v1/sites?selektor=a", "", 400, "bad-request", "selektor"),
-        (
-            "GET",
-            "/api/v1/sites?environment=Lab",
-            "",
-            400,
-            "bad-request",
-            "column 1",
-        ),
+        ("GET", "/api/v1/sites?environment=Lab", "", 400, "bad-request", "column 1"),
         ("GET", "/api/v1/hosts?site=-", "", 400, "bad-request", "site: "),
         ("GET", "/api/v1/sites/camp_1", "", 400, "bad-request", "column 5"),
         ("GET", "/api/v1/sites/camp-1", "", 404, "not-found", "camp-1"),
-        (
-            "DELETE",
-            "/api/v1/sites/camp-1?force=maybe",
-            "",
-            400,
-            "bad-request",
-            "force",
-        ),
-        (
-            "DELETE",
-            "/api/v1/sites/camp-1?force=true",
-            "",
-            404,
-            "not-found",
-            "camp-1",
-        ),
-        (
-            "PATCH",
-            "/api/v1/hosts/camp-1",
-            "{\"nmae\":\"x\"}",
-            400,
-            "bad-request",
-            "nmae",
-        ),
+        ("DELETE", "/api/v1/sites/camp-1?force=maybe", "", 400, "bad-request", "force"),
+        ("DELETE", "/api/v1/sites/camp-1?force=true", "", 404, "not-found", "camp-1"),
+        ("PATCH", "/api/v1/hosts/camp-1", "{\"nmae\":\"x\"}", 400, "bad-request", "nmae"),
         ("PATCH", "/api/v1/hosts/camp-1", "{", 400, "bad-request", "line 1"),
         ("PATCH", "/api/v1/hosts/camp-1", &long, 413, "too-large", "256 KiB"),
-        (
-            "POST",
-            "/api/v1/sites/c/labels",
-            "{\"set\":{\"a b\":\"\"}}",
-            400,
-            "bad-request",
-            "labels: ",
-        ),
+        ("POST", "/api/v1/sites/c/labels", "{\"set\":{\"a b\":\"\"}}", 400, "bad-request", "labels: "),
         ("POST", "/api/v1/sites/c", "", 400, "bad-request", "method"),
-        (
-            "POST",
-            "/api/v1/tokens",
-            &token(",\"use\":2"),
-            400,
-            "bad-request",
-            "use",
-        ),
-        (
-            "POST",
-            "/api/v1/tokens",
-            &token("").replace("60", "0"),
-            400,
-            "bad-request",
-            "time",
-        ),
-        (
-            "POST",
-            "/api/v1/tokens",
-            &token("").replace("default", "lab"),
-            404,
-            "not-found",
-            "default",
-        ),
+        ("POST", "/api/v1/tokens", &token(",\"use\":2"), 400, "bad-request", "use"),
+        ("POST", "/api/v1/tokens", &token("").replace("60", "0"), 400, "bad-request", "time"),
+        ("POST", "/api/v1/tokens", &token("").replace("default", "lab"), 404, "not-found", "default"),
         ("DELETE", "/api/v1/tokens/7", "", 400, "bad-request", "16 hexadecimal"),
         ("GET", "/api/v1/events?wait=5", "", 400, "bad-request", "after"),
         ("GET", "/api/v1/events?environment=lab", "", 400, "bad-request", "site"),
-        (
-            "POST",
-            "/api/v1/environments",
-            "{\"name\":\"default\"}",
-            409,
-            "name-taken",
-            "exists",
-        ),
+        ("POST", "/api/v1/environments", "{\"name\":\"default\"}", 409, "name-taken", "exists"),
     ];
     for (method, target, body, status, code, words) in table {
         let (found, answer) = server.ask_as(Some(&authorization), method, target, body).await;
         let error = &answer["error"];
-        assert_eq!(
-            (found, &error["code"]),
-            (status, &json!(code)),
-            "{method} {target}: {answer}"
-        );
-        assert!(
-            error["message"].as_str().unwrap().contains(words),
-            "{method} {target}: {answer}"
-        );
+        assert_eq!((found, &error["code"]), (status, &json!(code)), "{method} {target}: {answer}");
+        assert!(error["message"].as_str().unwrap().contains(words), "{method} {target}: {answer}");
     }
 }
 
@@ -153,10 +73,7 @@ async fn a_token_joins_where_the_server_listens_and_can_be_revoked() {
     let target = server.token().await;
     assert_eq!(target.token.pin, server.server.pin());
     let port = server.server.quic_addr().port();
-    assert_eq!(
-        target.servers,
-        [ServerAddress::parse(&format!("localhost:{port}")).unwrap()]
-    );
+    assert_eq!(target.servers, [ServerAddress::parse(&format!("localhost:{port}")).unwrap()]);
 
     let (_, tokens) = server.ask("GET", "/api/v1/tokens", None).await;
     assert_eq!(tokens["items"][0]["id"], target.token.id.to_string());
@@ -171,23 +88,12 @@ async fn environments_are_made_edited_and_listed() {
     let server = Running::start().await;
     let lab = json!({"name": "lab", "approval": true, "removed_keep_seconds": 60});
     let (status, made) = server.ask("POST", "/api/v1/environments", Some(lab)).await;
-    assert_eq!(
-        (status, &made["approval"], &made["sites"]),
-        (201, &json!(true), &json!(0))
-    );
+    assert_eq!((status, &made["approval"], &made["sites"]), (201, &json!(true), &json!(0)));
     let edit = json!({"recoveries_per_day_max": 2});
     let (status, edited) = server.ask("PATCH", "/api/v1/environments/lab", Some(edit)).await;
-    assert_eq!(
-        (status, &edited["recoveries_per_day_max"], &edited["approval"]),
-        (200, &json!(2), &json!(true))
-    );
+    assert_eq!((status, &edited["recoveries_per_day_max"], &edited["approval"]), (200, &json!(2), &json!(true)));
     let (_, all) = server.ask("GET", "/api/v1/environments", None).await;
-    let names: Vec<_> = all["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| &one["name"])
-        .collect();
+    let names: Vec<_> = all["items"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["default", "lab"]);
 }
 
@@ -202,10 +108,7 @@ async fn who_waits_for_events_is_woken_by_the_next_one() {
     let waiting = format!("/api/v1/events?wait=50&after={}", last["seq"]);
     let ((status, after), _) = soon(async { tokio::join!(server.ask("GET", &waiting, None), server.token()) }).await;
     let items = after["items"].as_array().unwrap();
-    assert_eq!(
-        (status, items.len(), &items[0]["kind"]),
-        (200, 1, &json!("token-created"))
-    );
+    assert_eq!((status, items.len(), &items[0]["kind"]), (200, 1, &json!("token-created")));
     let nothing = format!("/api/v1/events?wait=0&after={}", items[0]["seq"]);
     assert_eq!(server.ask("GET", &nothing, None).await, (200, json!({"items": []})));
 }
@@ -214,35 +117,22 @@ async fn who_waits_for_events_is_woken_by_the_next_one() {
 async fn who_waits_when_the_server_stops_gets_an_answer() {
     let server = Running::start().await;
     let port = server.server.https_addr().port();
-    let mut stream = linecamp_transport::connect(
-        "127.0.0.1",
-        port,
-        &linecamp_transport::ApiTrust::Pin(server.server.pin()),
-    )
-    .await
-    .unwrap();
+    let mut stream =
+        linecamp_transport::connect("127.0.0.1", port, &linecamp_transport::ApiTrust::Pin(server.server.pin()))
+            .await
+            .unwrap();
     let request = format!(
         "GET /api/v1/events?wait=50&after=99 HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {}\r\n\r\n",
         server.key.reveal()
     );
-    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
-        .await
-        .unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
     // The request is under way once a later one has been answered.
-    assert_eq!(
-        server.ask("GET", "/healthz", None).await,
-        (200, json!({"status": "ok"}))
-    );
+    assert_eq!(server.ask("GET", "/healthz", None).await, (200, json!({"status": "ok"})));
     soon(server.server.stop()).await.unwrap();
     let mut answer = Vec::new();
-    soon(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer))
-        .await
-        .unwrap();
+    soon(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer)).await.unwrap();
     let answer = String::from_utf8(answer).unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").expect("there is an answer");
     let body: Value = serde_json::from_str(body).unwrap();
-    assert!(
-        body == json!({"items": []}) || body["error"]["code"] == "busy",
-        "{answer}"
-    );
+    assert!(body == json!({"items": []}) || body["error"]["code"] == "busy", "{answer}");
 }

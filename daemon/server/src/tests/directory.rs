@@ -56,26 +56,17 @@ fn keys_come_and_go_while_the_server_is_stopped() {
     };
     create_key(&layout, name("ci")).unwrap();
     assert_eq!(shown(&layout), ["admin", "ci"]);
-    assert!(matches!(
-        create_key(&layout, name("ci")),
-        Err(ServerError::KeyExists { .. })
-    ));
+    assert!(matches!(create_key(&layout, name("ci")), Err(ServerError::KeyExists { .. })));
     remove_key(&layout, name("admin")).unwrap();
     assert_eq!(shown(&layout), ["ci"]);
-    assert!(matches!(
-        remove_key(&layout, name("admin")),
-        Err(ServerError::KeyUnknown { .. })
-    ));
+    assert!(matches!(remove_key(&layout, name("admin")), Err(ServerError::KeyUnknown { .. })));
 }
 
 #[tokio::test]
 async fn one_process_works_on_a_directory() {
     let running = Running::start().await;
     let error = Server::start(config(&running.layout)).await.unwrap_err();
-    assert!(
-        !error.needs_operator() && !error.blames_input() && error.advice().is_some(),
-        "{error}"
-    );
+    assert!(!error.needs_operator() && !error.blames_input() && error.advice().is_some(), "{error}");
     assert!(keys(&running.layout).unwrap_err().to_string().contains("in use"));
     running.server.stop().await.unwrap();
     assert_eq!(keys(&running.layout).unwrap().len(), 1);
@@ -103,35 +94,20 @@ async fn what_is_missing_or_unreadable_needs_an_operator_and_is_named() {
     let (dir, layout) = made();
     let nothing = Layout::new(dir.path().join("nothing"));
     let error = crate::Config::load(nothing, None, Overrides::default()).unwrap_err();
-    assert!(
-        error.blames_input() && error.to_string().contains("linecamp-server init"),
-        "{error}"
-    );
+    assert!(error.blames_input() && error.to_string().contains("linecamp-server init"), "{error}");
 
     let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, drop).unwrap();
-    let change = Change {
-        key: b"token/zz".to_vec(),
-        body: Some(vec![1]),
-    };
+    let change = Change { key: b"token/zz".to_vec(), body: Some(vec![1]) };
     opened.store.submit(1, vec![change]).unwrap();
     opened.store.close();
     let error = Server::start(config(&layout)).await.unwrap_err();
-    assert!(
-        error.needs_operator() && describe(&error).contains("token/zz"),
-        "{error}"
-    );
+    assert!(error.needs_operator() && describe(&error).contains("token/zz"), "{error}");
 
     fs::remove_file(layout.database()).unwrap();
     let error = Server::start(config(&layout)).await.unwrap_err();
-    assert!(
-        error.needs_operator() && error.to_string().contains("fleet.db"),
-        "{error}"
-    );
+    assert!(error.needs_operator() && error.to_string().contains("fleet.db"), "{error}");
 
     fs::remove_file(layout.ca().join("key.pem")).unwrap();
     let error = Server::start(config(&layout)).await.unwrap_err();
-    assert!(
-        error.needs_operator() && error.to_string().contains("key.pem"),
-        "{error}"
-    );
+    assert!(error.needs_operator() && error.to_string().contains("key.pem"), "{error}");
 }

@@ -25,9 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for something that must happen soon.
 pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it happens before patience ends")
+    tokio::time::timeout(PATIENCE, future).await.expect("it happens before patience ends")
 }
 
 pub(super) struct Running {
@@ -43,29 +41,14 @@ impl Running {
         let layout = Layout::new(dir.path().join("server"));
         let url = ServerUrl::parse("https://localhost:8443").unwrap();
         let made = init(&layout, &url, &[]).unwrap();
-        Self {
-            server: Server::start(config(&layout)).await.unwrap(),
-            key: made.admin_key,
-            layout,
-            dir,
-        }
+        Self { server: Server::start(config(&layout)).await.unwrap(), key: made.admin_key, layout, dir }
     }
 
     /// Ends the server without a farewell, and starts it again.
     pub(super) async fn crash(self) -> Self {
-        let Self {
-            layout,
-            key,
-            server,
-            dir,
-        } = self;
+        let Self { layout, key, server, dir } = self;
         server.kill().await;
-        Self {
-            server: Server::start(config(&layout)).await.unwrap(),
-            layout,
-            key,
-            dir,
-        }
+        Self { server: Server::start(config(&layout)).await.unwrap(), layout, key, dir }
     }
 
     /// Asks the API with the admin key.
@@ -129,11 +112,7 @@ impl Running {
 
 pub(super) fn config(layout: &Layout) -> Config {
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let overrides = Overrides {
-        https: Some(any_port),
-        quic: Some(any_port),
-        log: None,
-    };
+    let overrides = Overrides { https: Some(any_port), quic: Some(any_port), log: None };
     Config::load(layout.clone(), None, overrides).unwrap()
 }
 
@@ -165,8 +144,7 @@ impl Site {
     /// Dials with nothing but its own key, and says these bytes.
     pub(super) async fn say(&self, server: &Running, payload: &[u8]) -> Linked {
         let trust = Trust::Pin(server.server.pin());
-        self.dial(server, SiteCredentials::SelfMade(&self.key), &trust, payload)
-            .await
+        self.dial(server, SiteCredentials::SelfMade(&self.key), &trust, payload).await
     }
 
     async fn dial(&self, server: &Running, shown: SiteCredentials<'_>, trust: &Trust, payload: &[u8]) -> Linked {
@@ -203,9 +181,7 @@ impl Site {
 
     /// Greets with the certificate it was issued.
     pub(super) async fn greet(&self, server: &Running) -> Linked {
-        let identity = SiteIdentity::load(&self.identity)
-            .unwrap()
-            .expect("the site has joined");
+        let identity = SiteIdentity::load(&self.identity).unwrap().expect("the site has joined");
         let hello = FromSite::Hello(Hello {
             versions: VERSIONS,
             run: RunId::from_bytes([7; 8]),
@@ -216,8 +192,7 @@ impl Site {
             status_history: History(5),
         });
         let shown = SiteCredentials::Issued(&identity);
-        self.dial(server, shown, &identity.trust(), &encode_from_site(&hello))
-            .await
+        self.dial(server, shown, &identity.trust(), &encode_from_site(&hello)).await
     }
 }
 

@@ -29,10 +29,7 @@ async fn a_site_joins_greets_and_gets_its_spec_and_what_is_changed_later() {
 
     let (_, sites) = server.ask("GET", "/api/v1/sites?selector=region%3Deu", None).await;
     let site = &sites["items"][0];
-    assert_eq!(
-        (&site["name"], &site["link"]["state"]),
-        (&json!("camp-042"), &json!("connected"))
-    );
+    assert_eq!((&site["name"], &site["link"]["state"]), (&json!("camp-042"), &json!("connected")));
     let address = site["link"]["address"].as_str().unwrap();
     assert!(address.starts_with("127.0.0.1:"), "{address}");
 
@@ -46,12 +43,7 @@ async fn a_site_joins_greets_and_gets_its_spec_and_what_is_changed_later() {
         other => panic!("the change goes down at once, not {other:?}"),
     }
     let (_, events) = server.ask("GET", "/api/v1/events?site=camp-042&after=0", None).await;
-    let kinds: Vec<_> = events["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|event| &event["kind"])
-        .collect();
+    let kinds: Vec<_> = events["items"].as_array().unwrap().iter().map(|event| &event["kind"]).collect();
     assert_eq!(kinds, ["site-joined", "labels-assigned"]);
 }
 

@@ -37,10 +37,7 @@ fn create(id: TokenId) -> FleetCommand {
         environment: Name::parse("default").unwrap(),
         ttl: Duration::from_secs(60),
         uses: 1,
-        labels: LabelPatch {
-            set: (0..LABELS_PER_OWNER_MAX).map(label).collect(),
-            ..LabelPatch::default()
-        },
+        labels: LabelPatch { set: (0..LABELS_PER_OWNER_MAX).map(label).collect(), ..LabelPatch::default() },
     })
 }
 
@@ -74,11 +71,7 @@ async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
     let later = (id, soon(answer).await.unwrap());
     assert_eq!(later.1, Ok(()));
     answers.push(later);
-    let done: BTreeSet<_> = answers
-        .iter()
-        .filter(|(_, result)| result.is_ok())
-        .map(|(id, _)| *id)
-        .collect();
+    let done: BTreeSet<_> = answers.iter().filter(|(_, result)| result.is_ok()).map(|(id, _)| *id).collect();
     assert!(1 < done.len(), "what was in the queue before is done");
 
     stop.send_replace(true);
@@ -109,19 +102,11 @@ fn held_up(
     let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
     let (_, sessions) = mpsc::channel(1);
     let clock = Clock::start();
-    let config = FleetConfig {
-        versions: VERSIONS,
-        certificate_life: CERTIFICATE_LIFE,
-    };
+    let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
     let server_loop = ServerLoop {
         fleet: Fleet::new(config, SavedFleet::default(), Rng::new(1), clock.now()),
         clock,
-        inbox: Inbox {
-            stop: stopping,
-            answers,
-            requests: inbox,
-            sessions,
-        },
+        inbox: Inbox { stop: stopping, answers, requests: inbox, sessions },
         store: StoreDriver::new(opened.store),
         link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
         news: News::new(0),

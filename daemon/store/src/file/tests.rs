@@ -13,13 +13,7 @@ const PAGE_BYTES: usize = 4096;
 fn filled(path: &Path, kind: Kind) {
     let opened = open(path, kind, OnDamage::Refuse).unwrap();
     for number in 0..100_u8 {
-        opened
-            .connection
-            .execute(
-                "INSERT INTO documents VALUES (?1, ?2)",
-                (vec![number], vec![number; 200]),
-            )
-            .unwrap();
+        opened.connection.execute("INSERT INTO documents VALUES (?1, ?2)", (vec![number], vec![number; 200])).unwrap();
     }
 }
 
@@ -38,11 +32,7 @@ fn a_new_database_is_for_its_owner_alone() {
     let files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
     assert_eq!(files.len(), 3, "the database and its two logs");
     for file in files {
-        assert_eq!(
-            file.metadata().unwrap().permissions().mode() & 0o777,
-            FILE_MODE,
-            "{file:?}"
-        );
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, FILE_MODE, "{file:?}");
     }
 }
 
@@ -58,13 +48,9 @@ fn commits_wait_for_the_disk_and_memory_is_bounded() {
     check("journal_mode", "wal");
     check("synchronous", "2");
     check("cache_size", "-256");
-    let mapped = opened
-        .connection
-        .pragma_query_value(None, "mmap_size", |row| row.get::<_, i64>(0));
+    let mapped = opened.connection.pragma_query_value(None, "mmap_size", |row| row.get::<_, i64>(0));
     assert_eq!(mapped.unwrap(), 0);
-    let pages = opened
-        .connection
-        .pragma_query_value(None, "wal_autocheckpoint", |row| row.get::<_, u32>(0));
+    let pages = opened.connection.pragma_query_value(None, "wal_autocheckpoint", |row| row.get::<_, u32>(0));
     assert_eq!(pages.unwrap(), CHECKPOINT_PAGES);
 }
 
@@ -103,10 +89,7 @@ fn a_damaged_fleet_database_is_refused_and_left_as_it_is() {
 
     let refused = open(&path, Kind::Fleet, OnDamage::Refuse).unwrap_err();
 
-    assert!(
-        matches!(&refused, StoreError::Damaged { path: named, .. } if *named == path),
-        "{refused}"
-    );
+    assert!(matches!(&refused, StoreError::Damaged { path: named, .. } if *named == path), "{refused}");
     assert!(refused.to_string().contains("restore it from a backup"), "{refused}");
     assert!(refused.needs_operator());
     assert_eq!(fs::read(&path).unwrap(), damaged);
@@ -117,10 +100,7 @@ fn a_damaged_fleet_database_is_refused_and_left_as_it_is() {
 fn a_newer_database_is_refused_and_left_as_it_is() {
     let written = tempfile::tempdir().unwrap();
     let newer = open(&written.path().join("site.db"), Kind::Site, OnDamage::Refuse).unwrap();
-    newer
-        .connection
-        .pragma_update(None, "user_version", LATEST + 1)
-        .unwrap();
+    newer.connection.pragma_update(None, "user_version", LATEST + 1).unwrap();
     let killed = tempfile::tempdir().unwrap();
     let names = ["site.db", "site.db-wal"];
     for name in names {
@@ -129,10 +109,7 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
 
     let refused = open(&killed.path().join("site.db"), Kind::Site, OnDamage::Quarantine).unwrap_err();
 
-    assert!(
-        matches!(refused, StoreError::TooNew { found, .. } if found == LATEST + 1),
-        "{refused}"
-    );
+    assert!(matches!(refused, StoreError::TooNew { found, .. } if found == LATEST + 1), "{refused}");
     for name in names {
         let [before, after] = [&written, &killed].map(|directory| fs::read(directory.path().join(name)).unwrap());
         assert!(before == after, "{name} was changed");
@@ -144,20 +121,14 @@ fn a_database_of_another_kind_is_refused_and_never_put_aside() {
     let directory = tempfile::tempdir().unwrap();
     let check = |path: &Path, kind, id| {
         let refused = open(path, kind, OnDamage::Quarantine).unwrap_err();
-        assert!(
-            matches!(refused, StoreError::OtherKind { found, .. } if found == id),
-            "{refused}"
-        );
+        assert!(matches!(refused, StoreError::OtherKind { found, .. } if found == id), "{refused}");
     };
     let fleet = directory.path().join("fleet.db");
     filled(&fleet, Kind::Fleet);
     check(&fleet, Kind::Site, Kind::Fleet.application_id());
 
     let foreign = directory.path().join("foreign.db");
-    Connection::open(&foreign)
-        .unwrap()
-        .execute_batch("CREATE TABLE documents (key, body)")
-        .unwrap();
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE documents (key, body)").unwrap();
     check(&foreign, Kind::Fleet, 0);
 }
 
@@ -183,10 +154,7 @@ fn a_log_without_its_database_is_not_replayed_into_a_fresh_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("site.db");
     let opened = open(&path, Kind::Site, OnDamage::Refuse).unwrap();
-    opened
-        .connection
-        .execute("INSERT INTO documents VALUES (x'01', x'02')", [])
-        .unwrap();
+    opened.connection.execute("INSERT INTO documents VALUES (x'01', x'02')", []).unwrap();
     let log = fs::read(directory.path().join("site.db-wal")).unwrap();
     drop(opened);
     fs::remove_file(&path).unwrap();

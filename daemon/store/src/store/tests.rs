@@ -14,17 +14,11 @@ use crate::queue::QUEUE_WRITES_MAX;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn put(key: &str, body: &[u8]) -> Change {
-    Change {
-        key: key.into(),
-        body: Some(body.to_vec()),
-    }
+    Change { key: key.into(), body: Some(body.to_vec()) }
 }
 
 fn delete(key: &str) -> Change {
-    Change {
-        key: key.into(),
-        body: None,
-    }
+    Change { key: key.into(), body: None }
 }
 
 /// A store in a directory of its own. The writer waits at each answer's end while the gate is held.
@@ -58,13 +52,7 @@ impl Bench {
             let _ = gate_rx.recv_timeout(PATIENCE);
         };
         let store = Some(Store::start(&path, opened.connection, answer).unwrap());
-        Self {
-            directory,
-            store,
-            answers,
-            gate: Some(gate),
-            documents: opened.documents,
-        }
+        Self { directory, store, answers, gate: Some(gate), documents: opened.documents }
     }
 
     fn free_running(mut self) -> Self {
@@ -97,18 +85,13 @@ impl Bench {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.documents
-            .iter()
-            .map(|(key, _)| str::from_utf8(key).unwrap())
-            .collect()
+        self.documents.iter().map(|(key, _)| str::from_utf8(key).unwrap()).collect()
     }
 }
 
 /// Leaves room for small documents, but not for [`large`] ones.
 fn nearly_full(connection: &Connection) {
-    let pages: u32 = connection
-        .pragma_query_value(None, "page_count", |row| row.get(0))
-        .unwrap();
+    let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
     connection.pragma_update(None, "max_page_count", pages + 8).unwrap();
 }
 
@@ -119,30 +102,18 @@ fn large() -> Vec<u8> {
 #[test]
 fn what_was_answered_is_there_after_a_reopen() {
     let bench = Bench::new().free_running();
-    bench
-        .store()
-        .submit(1, vec![put("b", b"1"), put("a", b"2"), put("c", b"3")])
-        .unwrap();
-    bench
-        .store()
-        .submit(2, vec![put("b", b"4"), delete("c"), delete("never there")])
-        .unwrap();
+    bench.store().submit(1, vec![put("b", b"1"), put("a", b"2"), put("c", b"3")]).unwrap();
+    bench.store().submit(2, vec![put("b", b"4"), delete("c"), delete("never there")]).unwrap();
     assert_eq!((bench.answer(), bench.answer()), ((1, None), (2, None)));
 
     let bench = bench.reopened();
-    assert_eq!(
-        bench.documents,
-        [(b"a".to_vec(), b"2".to_vec()), (b"b".to_vec(), b"4".to_vec())]
-    );
+    assert_eq!(bench.documents, [(b"a".to_vec(), b"2".to_vec()), (b"b".to_vec(), b"4".to_vec())]);
 }
 
 #[test]
 fn the_changes_of_a_write_take_effect_in_their_order() {
     let bench = Bench::new().free_running();
-    bench
-        .store()
-        .submit(1, vec![put("a", b"1"), delete("a"), put("b", b"1"), put("b", b"2")])
-        .unwrap();
+    bench.store().submit(1, vec![put("a", b"1"), delete("a"), put("b", b"1"), put("b", b"2")]).unwrap();
     let bench = bench.reopened();
     assert_eq!(bench.documents, [(b"b".to_vec(), b"2".to_vec())]);
 }
@@ -167,14 +138,7 @@ fn writes_that_wait_for_the_disk_share_one_commit_and_are_answered_in_order() {
     for write in 1..=100 {
         assert_eq!(bench.answer(), (write, None));
     }
-    assert_eq!(
-        bench.store().counters(),
-        Counters {
-            commits: 2,
-            writes: 101,
-            changes: 101
-        }
-    );
+    assert_eq!(bench.store().counters(), Counters { commits: 2, writes: 101, changes: 101 });
 }
 
 #[test]
@@ -182,14 +146,7 @@ fn a_write_without_changes_is_answered_and_costs_no_commit() {
     let bench = Bench::new().free_running();
     bench.store().submit(1, Vec::new()).unwrap();
     assert_eq!(bench.answer(), (1, None));
-    assert_eq!(
-        bench.store().counters(),
-        Counters {
-            commits: 0,
-            writes: 1,
-            changes: 0
-        }
-    );
+    assert_eq!(bench.store().counters(), Counters { commits: 0, writes: 1, changes: 0 });
 }
 
 #[test]
@@ -200,10 +157,7 @@ fn closing_commits_and_answers_what_waits() {
     }
     bench.open_gate();
     bench.store.take().unwrap().close();
-    assert_eq!(
-        bench.answers.try_iter().filter(|answer| answer.result.is_ok()).count(),
-        50
-    );
+    assert_eq!(bench.answers.try_iter().filter(|answer| answer.result.is_ok()).count(), 50);
     assert_eq!(bench.reopened().documents.len(), 50);
 }
 
@@ -228,13 +182,7 @@ fn a_log_that_breaks_off_in_the_middle_keeps_whole_commits_only() {
     let log = bench.directory.path().join("site.db-wal");
     let mut log_bytes = Vec::new();
     for write in 0..4 {
-        bench
-            .store()
-            .submit(
-                write,
-                vec![put(&format!("{write}a"), b""), put(&format!("{write}b"), b"")],
-            )
-            .unwrap();
+        bench.store().submit(write, vec![put(&format!("{write}a"), b""), put(&format!("{write}b"), b"")]).unwrap();
         assert_eq!(bench.answer(), (write, None));
         log_bytes.push(fs::metadata(&log).unwrap().len());
     }
@@ -267,14 +215,7 @@ fn a_full_disk_fails_the_group_and_the_store_goes_on_once_it_is_resumed() {
     bench.store().resume(1);
     bench.submit(5, put("after", b""));
     assert_eq!(bench.answer(), (5, None));
-    assert_eq!(
-        bench.store().counters(),
-        Counters {
-            commits: 2,
-            writes: 2,
-            changes: 2
-        }
-    );
+    assert_eq!(bench.store().counters(), Counters { commits: 2, writes: 2, changes: 2 });
     assert_eq!(bench.reopened().keys(), ["after", "before"]);
 }
 
@@ -383,13 +324,7 @@ fn the_public_door_opens_what_the_tests_open() {
     let answer = move |answer| answer_tx.send(answer).unwrap();
     let opened = Store::open(&path, Kind::Fleet, OnDamage::Refuse, answer).unwrap();
     opened.store.submit(9, vec![put("a", b"1")]).unwrap();
-    assert_eq!(
-        answers.recv_timeout(PATIENCE).unwrap(),
-        Answer {
-            write: 9,
-            result: Ok(())
-        }
-    );
+    assert_eq!(answers.recv_timeout(PATIENCE).unwrap(), Answer { write: 9, result: Ok(()) });
     opened.store.close();
 
     let opened = Store::open(&path, Kind::Fleet, OnDamage::Refuse, |_| {}).unwrap();
@@ -439,10 +374,7 @@ impl Owner {
         for (number, changes) in self.pending.drain(..) {
             let Answer { write, result } = answers.recv_timeout(PATIENCE).unwrap();
             assert_eq!(write, number, "answers come in the order of submission");
-            assert!(
-                result.is_err() || !failed,
-                "write {write} was decided on top of one that failed"
-            );
+            assert!(result.is_err() || !failed, "write {write} was decided on top of one that failed");
             if result.is_err() {
                 failed = true;
                 store.resume(write);

@@ -69,9 +69,7 @@ impl Authority {
         let validity = slack_before(now)..now + AUTHORITY_VALIDITY;
         let mut params = x509::certificate(&common_name, &validity)?;
         x509::make_authority(&mut params);
-        let certificate = params
-            .self_signed(&key)
-            .map_err(make_error("the authority's certificate"))?;
+        let certificate = params.self_signed(&key).map_err(make_error("the authority's certificate"))?;
 
         let building = dir.with_extension("new");
         files::empty_dir(&building)?;
@@ -91,15 +89,10 @@ impl Authority {
     pub fn load(dir: &Path) -> Result<Self, TransportError> {
         let [key_file, certificate_file, names_file, secrets_file] =
             [KEY_FILE, CERTIFICATE_FILE, NAMES_FILE, SECRETS_FILE].map(|file| dir.join(file));
-        let key = files::read_key(&key_file, REMEDY)?.ok_or_else(|| TransportError::Missing {
-            path: key_file.clone(),
-            remedy: REMEDY,
-        })?;
-        let damaged = |path: &Path, problem: String| TransportError::Damaged {
-            path: path.to_owned(),
-            problem,
-            remedy: REMEDY,
-        };
+        let key = files::read_key(&key_file, REMEDY)?
+            .ok_or_else(|| TransportError::Missing { path: key_file.clone(), remedy: REMEDY })?;
+        let damaged =
+            |path: &Path, problem: String| TransportError::Damaged { path: path.to_owned(), problem, remedy: REMEDY };
 
         let pem = files::read_required(&certificate_file, REMEDY)?;
         let certificate =
@@ -120,14 +113,7 @@ impl Authority {
 
         let mut params = x509::certificate(&facts.common_name, &facts.validity)?;
         x509::make_authority(&mut params);
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-            facts,
-            names,
-            secrets,
-            leaf: Mutex::new(None),
-        })
+        Ok(Self { issuer: Issuer::new(params, key), certificate, facts, names, secrets, leaf: Mutex::new(None) })
     }
 
     /// Returns what a join token carries of this authority.
@@ -153,14 +139,11 @@ impl Authority {
         site: SiteId,
         validity: Range<WallTime>,
     ) -> Result<Vec<u8>, TransportError> {
-        let key = Ed25519PublicKey::parse(public_key).ok_or(TransportError::BadPublicKey {
-            whose: "what the site proved to hold",
-        })?;
+        let key = Ed25519PublicKey::parse(public_key)
+            .ok_or(TransportError::BadPublicKey { whose: "what the site proved to hold" })?;
         let mut params = x509::certificate(&site.to_string(), &validity)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .map_err(make_error("a site's certificate"))?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("a site's certificate"))?;
         Ok(certificate.der().to_vec())
     }
 
@@ -195,9 +178,7 @@ impl Authority {
         let mut params = x509::certificate(SERVER_NAME, &(slack_before(now)..now + LEAF_VALIDITY))?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ServerAuth);
         params.subject_alt_names.clone_from(&self.names);
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .map_err(make_error("the server's certificate"))?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("the server's certificate"))?;
         let chain = vec![certificate.der().clone(), self.certificate.clone()];
         Leaf::new(now, chain, &PrivatePkcs8KeyDer::from(key.serialized_der()))
     }
@@ -205,9 +186,7 @@ impl Authority {
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority")
-            .field("pin", &self.pin())
-            .finish_non_exhaustive()
+        f.debug_struct("Authority").field("pin", &self.pin()).finish_non_exhaustive()
     }
 }
 

@@ -20,11 +20,7 @@ const PEM_LINE_BYTES: usize = 48;
 
 /// Makes `dir` and what is above it, readable by nobody else, and keeps a folder that is there.
 pub(super) fn create_dir(dir: &Path) -> Result<(), TransportError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(write_error(dir))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(write_error(dir))?;
     sync_parent(dir)
 }
 
@@ -49,9 +45,7 @@ pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<
         Err(source) => return Err(read_error(path)(source)),
     };
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(read_error(path))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read_error(path))?;
     if FILE_BYTES_MAX < bytes.len() as u64 {
         return Err(TransportError::Damaged {
             path: path.to_owned(),
@@ -64,10 +58,7 @@ pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<
 
 /// Reads a file that must be there.
 pub(super) fn read_required(path: &Path, remedy: &'static str) -> Result<Vec<u8>, TransportError> {
-    read_file(path, remedy)?.ok_or_else(|| TransportError::Missing {
-        path: path.to_owned(),
-        remedy,
-    })
+    read_file(path, remedy)?.ok_or_else(|| TransportError::Missing { path: path.to_owned(), remedy })
 }
 
 /// Reads the Ed25519 key pair at `path`, or `None` if there is no file.
@@ -75,15 +66,9 @@ pub(super) fn read_key(path: &Path, remedy: &'static str) -> Result<Option<KeyPa
     let Some(pem) = read_file(path, remedy)? else {
         return Ok(None);
     };
-    let damaged = |problem: String| TransportError::Damaged {
-        path: path.to_owned(),
-        problem,
-        remedy,
-    };
+    let damaged = |problem: String| TransportError::Damaged { path: path.to_owned(), problem, remedy };
     let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|error| damaged(error.to_string()))?;
-    KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519)
-        .map(Some)
-        .map_err(|error| damaged(error.to_string()))
+    KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map(Some).map_err(|error| damaged(error.to_string()))
 }
 
 /// Writes a certificate in DER as other tools read it (RFC 7468).
@@ -108,11 +93,8 @@ pub(super) fn remove_file(path: &Path) -> Result<(), TransportError> {
 /// Removes everything in `dir` durably and keeps the folder; one that is not there is fine.
 pub(super) fn empty_dir(dir: &Path) -> Result<(), TransportError> {
     for path in entries(dir)? {
-        let removed = if path.is_dir() && !path.is_symlink() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
+        let removed =
+            if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(write_error(&path))?;
     }
     match sync_dir(dir) {
@@ -128,10 +110,7 @@ pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, TransportError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(read_error(dir)(source)),
     };
-    listing
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<io::Result<_>>()
-        .map_err(read_error(dir))
+    listing.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>().map_err(read_error(dir))
 }
 
 fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -158,15 +137,9 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 fn read_error(path: &Path) -> impl FnOnce(io::Error) -> TransportError {
-    move |source| TransportError::Read {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| TransportError::Read { path: path.to_owned(), source }
 }
 
 fn write_error(path: &Path) -> impl FnOnce(io::Error) -> TransportError {
-    move |source| TransportError::Write {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| TransportError::Write { path: path.to_owned(), source }
 }

@@ -33,14 +33,9 @@ impl Leaf {
         chain: Vec<CertificateDer<'static>>,
         key: &PrivatePkcs8KeyDer<'_>,
     ) -> Result<Self, TransportError> {
-        let key = any_eddsa_type(key).map_err(|source| TransportError::Make {
-            what: "the server's signing key",
-            source: source.into(),
-        })?;
-        Ok(Self {
-            issued_at,
-            certified: Arc::new(CertifiedKey::new(chain, key)),
-        })
+        let key = any_eddsa_type(key)
+            .map_err(|source| TransportError::Make { what: "the server's signing key", source: source.into() })?;
+        Ok(Self { issued_at, certified: Arc::new(CertifiedKey::new(chain, key)) })
     }
 
     /// Says whether the clock has moved a day away, in either direction.

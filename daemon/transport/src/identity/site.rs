@@ -77,9 +77,7 @@ impl SiteKey {
         let mut params = x509::certificate(&self.site_id().to_string(), &validity)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
         params.use_authority_key_identifier_extension = false;
-        let certificate = params
-            .self_signed(&self.key)
-            .map_err(make_error("the site's own certificate"))?;
+        let certificate = params.self_signed(&self.key).map_err(make_error("the site's own certificate"))?;
         Ok(certificate.der().clone())
     }
 }
@@ -114,11 +112,7 @@ impl SiteIdentity {
             problem,
             remedy: REMEDY,
         })?;
-        Ok(Some(Self {
-            dir: dir.to_owned(),
-            key,
-            membership,
-        }))
+        Ok(Some(Self { dir: dir.to_owned(), key, membership }))
     }
 
     /// Makes the holder of `key` in `dir` a member, durably, with what the server answered.
@@ -136,11 +130,7 @@ impl SiteIdentity {
         let key = SiteKey::load_or_create(dir)?;
         let membership = Membership::new(certificate, authorities, servers, &key).map_err(bad_answer)?;
         files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            key,
-            membership,
-        })
+        Ok(Self { dir: dir.to_owned(), key, membership })
     }
 
     /// Replaces the certificate alone, durably: a renewal. On an error the old one stays.
@@ -148,9 +138,7 @@ impl SiteIdentity {
     /// # Errors
     /// As [`SiteIdentity::adopt`].
     pub fn replace_certificate(&mut self, certificate: &[u8]) -> Result<(), TransportError> {
-        let Membership {
-            authorities, servers, ..
-        } = &self.membership;
+        let Membership { authorities, servers, .. } = &self.membership;
         let authorities: Vec<_> = authorities.iter().map(|der| der.to_vec()).collect();
         let membership = Membership::new(certificate, &authorities, servers, &self.key).map_err(bad_answer)?;
         files::write_file(&self.dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
@@ -283,8 +271,5 @@ impl Membership {
 }
 
 fn bad_answer(problem: String) -> TransportError {
-    TransportError::BadCertificate {
-        whose: "what the server answered",
-        problem,
-    }
+    TransportError::BadCertificate { whose: "what the server answered", problem }
 }

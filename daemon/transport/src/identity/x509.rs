@@ -131,18 +131,14 @@ pub(super) fn allow_only(params: &mut CertificateParams, purpose: ExtendedKeyUsa
 
 /// Returns the error for a key or certificate that could not be made.
 pub(super) fn make_error(what: &'static str) -> impl FnOnce(rcgen::Error) -> TransportError {
-    move |source| TransportError::Make {
-        what,
-        source: source.into(),
-    }
+    move |source| TransportError::Make { what, source: source.into() }
 }
 
 /// Fills `bytes` from the system's randomness.
 pub(super) fn fill_random(bytes: &mut [u8]) -> Result<(), TransportError> {
-    SystemRandom::new().fill(bytes).map_err(|_| TransportError::Make {
-        what: "random bytes",
-        source: "the system gave none".into(),
-    })
+    SystemRandom::new()
+        .fill(bytes)
+        .map_err(|_| TransportError::Make { what: "random bytes", source: "the system gave none".into() })
 }
 
 fn random_serial() -> Result<SerialNumber, TransportError> {

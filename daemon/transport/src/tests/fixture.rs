@@ -44,10 +44,7 @@ impl WallClock for HandClock {
 }
 
 pub(super) fn outside(clock: &Arc<HandClock>) -> Outside {
-    Outside {
-        clock: Arc::<HandClock>::clone(clock),
-        ..Outside::default()
-    }
+    Outside { clock: Arc::<HandClock>::clone(clock), ..Outside::default() }
 }
 
 pub(super) fn loopback() -> SocketAddr {
@@ -56,9 +53,7 @@ pub(super) fn loopback() -> SocketAddr {
 
 /// Waits, but not for ever.
 pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what)
-        .await
-        .expect("it happens within the patience of a test")
+    tokio::time::timeout(PATIENCE, what).await.expect("it happens within the patience of a test")
 }
 
 pub(super) type Arrival = Result<(Peer, Session), TransportError>;
@@ -84,13 +79,7 @@ impl Server {
         let listener = Arc::new(listener);
         let (sender, arrivals) = mpsc::unbounded_channel();
         tokio::spawn(establish_all(Arc::clone(&listener), sender));
-        Self {
-            authority,
-            clock,
-            listener,
-            arrivals,
-            _dir: dir,
-        }
+        Self { authority, clock, listener, arrivals, _dir: dir }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -112,19 +101,13 @@ impl Server {
         credentials: SiteCredentials<'_>,
         trust: &Trust,
     ) -> Result<Linked, DialError> {
-        let (mut sender, receiver) = soon(site.dialer.dial(self.address(), credentials, trust))
-            .await?
-            .split();
+        let (mut sender, receiver) = soon(site.dialer.dial(self.address(), credentials, trust)).await?.split();
         sender.send(b"hello").await.expect("a new session takes a message");
         let (peer, session) = self.arrival().await.expect("the server lets everybody in");
         let (server_sender, mut server_receiver) = session.split();
         let hello = soon(server_receiver.recv(FIRST_FRAME_BYTES_MAX)).await;
         assert_eq!(hello.as_deref(), Ok(&b"hello"[..]));
-        Ok(Linked {
-            peer,
-            site: (sender, receiver),
-            server: (server_sender, server_receiver),
-        })
+        Ok(Linked { peer, site: (sender, receiver), server: (server_sender, server_receiver) })
     }
 }
 
@@ -173,9 +156,7 @@ pub(super) fn authority(dir: &std::path::Path) -> Authority {
 }
 
 pub(super) fn issue(authority: &Authority, key: &SiteKey) -> Vec<u8> {
-    authority
-        .issue_site(key.public_key(), key.site_id(), START..START + 30 * DAY)
-        .unwrap()
+    authority.issue_site(key.public_key(), key.site_id(), START..START + 30 * DAY).unwrap()
 }
 
 pub(super) fn servers() -> Vec<ServerAddress> {

@@ -24,9 +24,7 @@ async fn api() -> Api {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let authority = Arc::new(Authority::create(&dir.path().join("ca"), &names, SystemClock.now()).unwrap());
     let every_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let mut listener = TlsListener::bind(every_address, Arc::clone(&authority), Arc::new(SystemClock))
-        .await
-        .unwrap();
+    let mut listener = TlsListener::bind(every_address, Arc::clone(&authority), Arc::new(SystemClock)).await.unwrap();
     let port = listener.local_addr().port();
     tokio::spawn(async move {
         loop {
@@ -61,9 +59,7 @@ async fn a_client_believes_the_pin_or_the_file_and_nothing_else() {
 
     let error = ask("127.0.0.2", api.port, &file).await.unwrap_err();
     assert!(matches!(error, DialError::WrongName { .. }), "{error:?}");
-    let error = ask("127.0.0.1", api.port, &ApiTrust::Pin(Pin::of(b"x")))
-        .await
-        .unwrap_err();
+    let error = ask("127.0.0.1", api.port, &ApiTrust::Pin(Pin::of(b"x"))).await.unwrap_err();
     assert!(matches!(error, DialError::WrongPin { .. }), "{error:?}");
 }
 
@@ -73,9 +69,7 @@ async fn a_file_without_certificates_is_named() {
     let path = api.dir.path().join("empty.pem");
     fs::write(&path, "").unwrap();
     for path in [path, api.dir.path().join("absent.pem")] {
-        let error = ask("127.0.0.1", api.port, &ApiTrust::CaFile(path.clone()))
-            .await
-            .unwrap_err();
+        let error = ask("127.0.0.1", api.port, &ApiTrust::CaFile(path.clone())).await.unwrap_err();
         assert!(matches!(error, DialError::CaFile { .. }), "{error:?}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }

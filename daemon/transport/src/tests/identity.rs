@@ -19,10 +19,7 @@ async fn a_membership_survives_a_restart() {
     assert_eq!(loaded.servers(), servers());
     assert_eq!(loaded.trust(), adopted.trust());
     assert_eq!(loaded.certificate_validity(), START..START + 30 * DAY);
-    assert_eq!(
-        SiteKey::load_or_create(&site.dir).unwrap().fingerprint(),
-        site.key.fingerprint()
-    );
+    assert_eq!(SiteKey::load_or_create(&site.dir).unwrap().fingerprint(), site.key.fingerprint());
 }
 
 #[tokio::test]
@@ -32,9 +29,7 @@ async fn a_renewal_replaces_the_certificate_alone() {
     let site = Site::start();
     let mut identity = site.adopt(&authority);
     let renewed = START + 20 * DAY..START + 50 * DAY;
-    let certificate = authority
-        .issue_site(site.key.public_key(), site.key.site_id(), renewed.clone())
-        .unwrap();
+    let certificate = authority.issue_site(site.key.public_key(), site.key.site_id(), renewed.clone()).unwrap();
     identity.replace_certificate(&certificate).unwrap();
     let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
     assert_eq!(loaded.certificate_validity(), renewed);
@@ -56,10 +51,7 @@ async fn forgetting_leaves_an_empty_folder() {
     assert_eq!(fs::read_dir(&site.dir).unwrap().count(), 0);
     SiteIdentity::forget(&site.dir).unwrap();
     assert!(SiteIdentity::load(&site.dir).unwrap().is_none());
-    assert_ne!(
-        SiteKey::load_or_create(&site.dir).unwrap().fingerprint(),
-        site.key.fingerprint()
-    );
+    assert_ne!(SiteKey::load_or_create(&site.dir).unwrap().fingerprint(), site.key.fingerprint());
 }
 
 #[tokio::test]

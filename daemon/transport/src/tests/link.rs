@@ -32,13 +32,9 @@ async fn bad_bytes_end_their_own_session_and_no_other() {
     let mut random = vec![0xff; 4096];
     SystemRandom::new().fill(&mut random[1..]).unwrap();
     for (bytes, is_expected) in [
-        (vec![0, 16, 0, 1, 5], |error: &FrameError| {
-            matches!(error, FrameError::TooLong { .. })
-        }),
+        (vec![0, 16, 0, 1, 5], |error: &FrameError| matches!(error, FrameError::TooLong { .. })),
         (vec![0, 0, 0, 0], |error: &FrameError| *error == FrameError::Empty),
-        (vec![0, 0, 0, 9, 1], |error: &FrameError| {
-            *error == FrameError::Truncated { bytes: 5 }
-        }),
+        (vec![0, 0, 0, 9, 1], |error: &FrameError| *error == FrameError::Truncated { bytes: 5 }),
         (random, |error: &FrameError| matches!(error, FrameError::TooLong { .. })),
     ] as [(Vec<u8>, fn(&FrameError) -> bool); 4]
     {
@@ -113,10 +109,7 @@ async fn a_peer_that_says_nothing_is_late() {
 
 #[tokio::test]
 async fn a_busy_listener_asks_for_proof_of_the_address_and_lets_in() {
-    let mut server = Server::start_with(ListenerSettings {
-        pending_handshakes_max: 2,
-        ..ListenerSettings::default()
-    });
+    let mut server = Server::start_with(ListenerSettings { pending_handshakes_max: 2, ..ListenerSettings::default() });
     let (first, second) = (Site::start(), Site::start());
     let (pin, address) = (server.pin(), server.address());
     // The first one keeps its place by saying nothing.
@@ -126,8 +119,5 @@ async fn a_busy_listener_asks_for_proof_of_the_address_and_lets_in() {
 }
 
 fn closed(code: u32, reason: &[u8]) -> SessionEnd {
-    SessionEnd::Closed {
-        code,
-        reason: reason.to_vec(),
-    }
+    SessionEnd::Closed { code, reason: reason.to_vec() }
 }

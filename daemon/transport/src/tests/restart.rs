@@ -23,10 +23,7 @@ impl Process {
         let (kill, killed) = oneshot::channel();
         let (started, starts) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let clock = HandClock::at(START);
             let kept = runtime.block_on(async {
                 let settings = ListenerSettings::default();
@@ -65,10 +62,7 @@ async fn a_restarted_server_resets_old_sessions_at_their_next_word() {
 
     let first = Process::start(&ca, loopback());
     let address = first.address;
-    let (mut sender, mut receiver) = soon(site.dialer.dial(address, site.self_made(), &trust))
-        .await
-        .unwrap()
-        .split();
+    let (mut sender, mut receiver) = soon(site.dialer.dial(address, site.self_made(), &trust)).await.unwrap().split();
     sender.send(b"hello").await.unwrap();
     assert_eq!(soon(receiver.recv(9)).await.as_deref(), Ok(&b"welcome"[..]));
     first.kill();

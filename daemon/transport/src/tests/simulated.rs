@@ -118,21 +118,13 @@ async fn linked(settings: LinkSettings) -> World {
     let accepting = Arc::clone(&listener);
     let accepted = tokio::spawn(async move { accepting.accept().await.unwrap().establish().await.unwrap() });
     let dialer = Dialer::bind(settings, site_outside).unwrap();
-    let session = dialer
-        .dial(server_address, SiteCredentials::SelfMade(&key), &trust)
-        .await
-        .unwrap();
+    let session = dialer.dial(server_address, SiteCredentials::SelfMade(&key), &trust).await.unwrap();
     let mut site = session.split();
     site.0.send(b"hello").await.unwrap();
     let (_, session) = accepted.await.unwrap();
     let mut server = session.split();
     assert_eq!(server.1.recv(9).await.as_deref(), Ok(&b"hello"[..]));
-    World {
-        is_cut,
-        site,
-        server,
-        _endpoints: (dialer, listener),
-    }
+    World { is_cut, site, server, _endpoints: (dialer, listener) }
 }
 
 /// Three keep-alives fit into what the server bears, also for those that pay by the byte.

@@ -30,11 +30,7 @@ async fn a_wrong_pin_is_refused_and_both_are_named() {
     let error = soon(dialed).await.unwrap_err();
     assert!(matches!(error, DialError::WrongPin { .. }), "{error:?}");
     assert!(error.needs_operator());
-    for part in [
-        wrong.to_string(),
-        server.authority.pin().to_string(),
-        server.address().to_string(),
-    ] {
+    for part in [wrong.to_string(), server.authority.pin().to_string(), server.address().to_string()] {
         assert!(error.to_string().contains(&part), "{error}");
     }
 }
@@ -83,10 +79,9 @@ async fn a_site_that_woke_up_in_1970_links() {
     let (mut server, site) = (Server::start(), Site::start());
     let identity = site.adopt(&server.authority);
     site.clock.set(WallTime::EPOCH);
-    for (credentials, trust) in [
-        (site.self_made(), server.pin()),
-        (SiteCredentials::Issued(&identity), identity.trust()),
-    ] {
+    for (credentials, trust) in
+        [(site.self_made(), server.pin()), (SiteCredentials::Issued(&identity), identity.trust())]
+    {
         server.link(&site, credentials, &trust).await.unwrap();
     }
 }
@@ -97,10 +92,7 @@ async fn a_server_in_1970_refuses_to_start_and_one_that_falls_back_goes_on() {
     let clock = HandClock::at(WallTime::EPOCH);
     let settings = ListenerSettings::default();
     let error = Listener::bind(loopback(), Arc::clone(&server.authority), settings, outside(&clock)).unwrap_err();
-    assert!(
-        matches!(error, TransportError::ClockBeforeAuthority { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, TransportError::ClockBeforeAuthority { .. }), "{error:?}");
 
     let site = Site::start();
     let identity = site.adopt(&server.authority);
@@ -116,9 +108,7 @@ async fn a_server_in_1970_refuses_to_start_and_one_that_falls_back_goes_on() {
 async fn an_expired_server_is_refused() {
     let (server, site) = (Server::start(), Site::start());
     site.clock.set(START + 91 * DAY);
-    let error = soon(site.dialer.dial(server.address(), site.self_made(), &server.pin()))
-        .await
-        .unwrap_err();
+    let error = soon(site.dialer.dial(server.address(), site.self_made(), &server.pin())).await.unwrap_err();
     assert!(matches!(error, DialError::Expired { .. }), "{error:?}");
     assert!(!error.needs_operator());
 }
@@ -156,9 +146,7 @@ async fn a_site_cannot_pose_as_the_server() {
     });
 
     for trust in [server.pin(), site.adopt(&server.authority).trust()] {
-        let error = soon(site.dialer.dial(address, site.self_made(), &trust))
-            .await
-            .unwrap_err();
+        let error = soon(site.dialer.dial(address, site.self_made(), &trust)).await.unwrap_err();
         assert!(matches!(error, DialError::WrongName { .. }), "{error:?}");
     }
 }

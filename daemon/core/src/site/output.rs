@@ -1,0 +1,97 @@
+//! What goes into a site's machine and what comes out of it.
+
+use linecamp_model::{
+    CommandId, DialId, FromServer, FromSite, IdentityGrant, LabelError, LabelPatch, Level, Refusal, SiteChange, WriteId,
+};
+
+use super::uplink::{Dial, LossReason};
+use crate::StoreFault;
+
+/// What a site's machine waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A dial has taken too long.
+    DialLate,
+    /// The answer to a greeting has taken too long.
+    GreetingLate,
+    /// It is time to dial again.
+    Redial,
+    /// It is time to collect facts.
+    Facts,
+    /// It is time to try the store again.
+    StoreRetry,
+    /// It is time to ask for a new certificate.
+    Renew,
+}
+
+/// What a site's machine asks of the outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteOutput {
+    /// Reach a server. Answered by [`LinkEvent`]s that carry the dial.
+    Dial(Dial),
+    /// Send a message on the session of this dial.
+    Send {
+        /// The dial whose session it is.
+        dial: DialId,
+        /// What to say.
+        message: FromSite,
+    },
+    /// Close the session of this dial, or give up the dial.
+    Hangup {
+        /// The dial.
+        dial: DialId,
+        /// What to say in the close frame.
+        refusal: Refusal,
+    },
+    /// Make changes durable. Answered by `handle_persisted` or `handle_persist_failed`.
+    Persist {
+        /// Names the write.
+        write: WriteId,
+        /// What to write, all or nothing.
+        changes: Vec<SiteChange>,
+    },
+    /// Let the store go on after this write failed: it and all later ones have been undone here.
+    ResumeStore(WriteId),
+    /// Make a certificate durable. Answered by `handle_identity_saved`.
+    SaveIdentity(IdentityGrant),
+    /// Find out about this machine. Answered by `handle_facts`.
+    CollectFacts,
+    /// Answer somebody on the spot.
+    Reply {
+        /// Whose request it was.
+        command: CommandId,
+        /// What became of it.
+        result: Result<(), SiteCommandError>,
+    },
+    /// The site was removed: forget its identity and all it held, and stop.
+    Forget(Refusal),
+    /// The wish to join was refused for good.
+    JoinRefused(Refusal),
+}
+
+/// What happens to a link, seen from the site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// The dial came through.
+    Dialed(DialId),
+    /// A message arrived.
+    Received(DialId, FromServer),
+    /// The dial failed, or its session ended.
+    Lost(DialId, LossReason),
+}
+
+/// What somebody on the spot may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteCommand {
+    /// Change the labels set by hand.
+    PatchLabels(Level, LabelPatch),
+}
+
+/// Why a request on the spot was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteCommandError {
+    /// The labels would be too many.
+    Labels(LabelError),
+    /// The store could not commit; nothing was changed.
+    Store(StoreFault),
+}

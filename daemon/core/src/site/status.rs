@@ -1,0 +1,95 @@
+//! A site's status: computed from what holds, never written by hand.
+
+use linecamp_model::{
+    ConditionKind, Document, DocumentKey, HostStatus, LabelError, LabelPatch, LabelSet, Level, Now, SiteChange,
+    SiteStatus, StatusBody, Text,
+};
+
+use super::Site;
+use super::labels::merged;
+
+impl Site {
+    /// Returns the labels set by hand as they would be after `patch`.
+    pub(super) fn patched(&self, level: Level, patch: &LabelPatch, now: Now) -> Result<LabelSet, LabelError> {
+        let by_hand = self.ledger.state().local.get(&level).cloned().unwrap_or_default().patched(patch, now.wall)?;
+        merged(level, [&self.config.labels, &self.drop_ins.labels], Some(&by_hand))?;
+        Ok(by_hand)
+    }
+
+    /// Makes a new document of whatever differs from the last.
+    pub(super) fn refresh_status(&mut self, now: Now) {
+        let Some(identity) = self.identity else { return };
+        let gateway = DocumentKey::Host(identity.site.gateway());
+        let (site_labels, host_labels) = (self.local(Level::Site, now), self.local(Level::Host, now));
+        let state = self.ledger.state();
+        let reported = match state.status.body(gateway) {
+            Some(StatusBody::Host(host)) => host.reported.clone(),
+            Some(StatusBody::Site(_)) | None => LabelSet::default(),
+        };
+        // Before the first facts are in, an older report stays as it is.
+        let reported = match &self.facts {
+            Some(facts) => reported.replaced(facts, now.wall).unwrap_or(reported),
+            None => reported,
+        };
+        let spec = state.spec.head();
+        let site = StatusBody::Site(SiteStatus {
+            daemon_version: self.config.daemon_version.clone(),
+            applied: spec,
+            // Labels need nothing done at the site: what is held is matched.
+            converged: spec,
+            local: site_labels,
+            conditions: self.conditions.list(),
+        });
+        let host = StatusBody::Host(HostStatus { local: host_labels, reported });
+        let mut generation = state.status.head();
+        let mut changes = Vec::new();
+        for (key, body) in [(DocumentKey::Site, site), (gateway, host)] {
+            if state.status.body(key) != Some(&body) {
+                generation = generation.next();
+                changes.push(SiteChange::Status(key, Some(Document { generation, body: Some(body) })));
+            }
+        }
+        if !changes.is_empty() {
+            self.stage(&changes, Vec::new());
+        }
+    }
+
+    /// Returns the local labels of `level`; where they are too many, the last that fitted.
+    fn local(&mut self, level: Level, now: Now) -> LabelSet {
+        let held = self.held_local(level);
+        let by_hand = self.ledger.state().local.get(&level);
+        match merged(level, [&self.config.labels, &self.drop_ins.labels], by_hand)
+            .and_then(|labels| held.replaced(&labels, now.wall))
+        {
+            Ok(labels) => {
+                if level == Level::Site {
+                    self.conditions.clear(ConditionKind::LabelsTooMany);
+                }
+                labels
+            }
+            Err(error) => {
+                self.conditions.raise(
+                    ConditionKind::LabelsTooMany,
+                    Text::lossy(&format!("{level} labels: {error}")),
+                    now.wall,
+                );
+                held
+            }
+        }
+    }
+
+    fn held_local(&self, level: Level) -> LabelSet {
+        let Some(identity) = self.identity else {
+            return LabelSet::default();
+        };
+        let key = match level {
+            Level::Site => DocumentKey::Site,
+            Level::Host => DocumentKey::Host(identity.site.gateway()),
+        };
+        match self.ledger.state().status.body(key) {
+            Some(StatusBody::Site(site)) => site.local.clone(),
+            Some(StatusBody::Host(host)) => host.local.clone(),
+            None => LabelSet::default(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A disk of a story: the last record under each key.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{DocumentKey, FleetChange, SiteChange};
+
+pub(super) fn keep<C>(disk: &mut BTreeMap<String, C>, key: String, change: C, is_removal: bool) {
+    if is_removal {
+        disk.remove(&key);
+    } else {
+        disk.insert(key, change);
+    }
+}
+
+pub(super) fn change_key(change: &SiteChange) -> String {
+    match change {
+        SiteChange::Origin(_) => "origin".to_owned(),
+        SiteChange::Spec(key, _) => format!("spec {}", document_key(*key)),
+        SiteChange::Status(key, _) => format!("status {}", document_key(*key)),
+        SiteChange::LocalLabels(level, _) => format!("labels {level}"),
+        SiteChange::Event(seq, _) => format!("event {seq:020}"),
+    }
+}
+
+pub(super) fn is_site_removal(change: &SiteChange) -> bool {
+    match change {
+        SiteChange::Origin(body) => body.is_none(),
+        SiteChange::Spec(_, body) => body.is_none(),
+        SiteChange::Status(_, body) => body.is_none(),
+        SiteChange::LocalLabels(_, body) => body.is_none(),
+        SiteChange::Event(_, body) => body.is_none(),
+    }
+}
+
+pub(super) fn fleet_change_key(change: &FleetChange) -> String {
+    match change {
+        FleetChange::Origin(_) => "origin".to_owned(),
+        FleetChange::Environment(name, _) => format!("environment {name}"),
+        FleetChange::ApiKey(hash, _) => format!("key {hash}"),
+        FleetChange::Token(id, _) => format!("token {id}"),
+        FleetChange::TokenUse(id, site, _) => format!("use {id} {site}"),
+        FleetChange::Site(id, _) => format!("site {id}"),
+        FleetChange::Spec(id, key, _) => format!("spec {id} {}", document_key(*key)),
+        FleetChange::Status(id, key, _) => format!("status {id} {}", document_key(*key)),
+        FleetChange::Mark(id, _) => format!("mark {id}"),
+        FleetChange::Event(seq, _) => format!("event {seq:020}"),
+        FleetChange::Departed(key, _) => format!("departed {key}"),
+    }
+}
+
+pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
+    match change {
+        FleetChange::Origin(body) => body.is_none(),
+        FleetChange::Environment(_, body) => body.is_none(),
+        FleetChange::ApiKey(_, body) => body.is_none(),
+        FleetChange::Token(_, body) => body.is_none(),
+        FleetChange::TokenUse(_, _, body) => body.is_none(),
+        FleetChange::Site(_, body) => body.is_none(),
+        FleetChange::Spec(_, _, body) => body.is_none(),
+        FleetChange::Status(_, _, body) => body.is_none(),
+        FleetChange::Mark(_, body) => body.is_none(),
+        FleetChange::Event(_, body) => body.is_none(),
+        FleetChange::Departed(_, body) => body.is_none(),
+    }
+}
+
+pub(super) fn document_key(key: DocumentKey) -> String {
+    match key {
+        DocumentKey::Site => "site".to_owned(),
+        DocumentKey::Host(id) => format!("host {id}"),
+    }
+}
