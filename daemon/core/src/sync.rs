@@ -226,7 +226,9 @@ mod tests {
     proptest! {
         /// Whatever is written, lost on the way, or sent again: after one undisturbed exchange both sides agree.
         #[test]
-        fn a_reader_always_catches_up(steps in prop::collection::vec((0_u8..4, prop::option::of(0_u32..9), 0_u8..4), 0..60)) {
+        fn a_reader_always_catches_up(
+            steps in prop::collection::vec((0_u8..4, prop::option::of(0_u32..9), 0_u8..4), 0..60)
+        ) {
             let (mut writer, mut reader) = (Documents::default(), Documents::default());
             let mut source = Source::new(Generation::ZERO);
             for (key, body, fate) in steps {
@@ -235,7 +237,11 @@ mod tests {
                 match fate {
                     0 => source = Source::new(reader.head()),
                     1 => { adopt(&mut reader, delta); source = Source::new(reader.head()); }
-                    2 => { adopt(&mut reader, delta.clone()); adopt(&mut reader, delta); source.handle_ack(reader.head()); }
+                    2 => {
+                        adopt(&mut reader, delta.clone());
+                        adopt(&mut reader, delta);
+                        source.handle_ack(reader.head());
+                    }
                     _ => { adopt(&mut reader, delta); source.handle_ack(reader.head()); }
                 }
             }

@@ -4,23 +4,26 @@
 //! order by (time, number), so a story is the same on every run.
 
 mod disk;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    CommandId, DialId, Event, FleetChange, FromServer, Instant, JoinSecret, JoinToken, KeyFingerprint, LabelInput,
-    LabelKey, LabelPatch, LabelValue, Name, Now, Pin, Refusal, RunId, ServerAddress, SessionId, SiteChange, SiteId,
-    SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+    CommandId, DialId, Event, FleetChange, FromServer, Instant, JoinSecret, JoinToken, KeyFingerprint, LabelKey,
+    LabelValue, Name, Now, Pin, Refusal, RunId, ServerAddress, SessionId, SiteChange, SiteId, SiteView, Text, TokenId,
+    VersionRange, WallTime, WriteId,
 };
 
 use crate::{
     CERTIFICATE_LIFE, Credential, DropIns, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, JoinWish,
     LinkEvent, LossReason, NewToken, Peer, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand,
-    SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, SiteRef, StoreFault,
+    SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, StoreFault,
 };
 
 use self::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep};
+
+pub use self::words::{key, name, patch, site_ref};
 
 /// A day.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -115,28 +118,6 @@ pub struct Pair {
     sessions: BTreeMap<SessionId, (usize, DialId)>,
     seed: u64,
     token: JoinToken,
-}
-
-/// Parses a label key, for stories.
-pub fn key(text: &str) -> LabelKey {
-    LabelKey::parse(text).expect("a story's key is valid")
-}
-
-/// Parses a name, for stories.
-pub fn name(text: &str) -> Name {
-    Name::parse(text).expect("a story's name is valid")
-}
-
-/// Names a site, for stories.
-pub fn site_ref(text: &str) -> SiteRef {
-    SiteRef { environment: None, name: name(text) }
-}
-
-/// Makes a patch of `k=v` and `k-`, for stories.
-pub fn patch(changes: &[&str]) -> LabelPatch {
-    let (remove, set): (Vec<&str>, Vec<&str>) = changes.iter().partition(|change| change.ends_with('-'));
-    let set = LabelInput::parse_list(set).expect("a story's labels are valid").labels;
-    LabelPatch { set, remove: remove.iter().map(|change| key(change.trim_end_matches('-'))).collect() }
 }
 
 impl Pair {

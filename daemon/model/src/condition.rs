@@ -45,17 +45,17 @@ words! {
     ConditionKind {
         /// Two machines present one identity. Clears when the refused one has not tried for a while.
         DuplicateIdentity = "duplicate-identity",
-        /// The site's clock and the server's differ by more than a minute or two. Clears when a greeting finds them agree.
+        /// The site's clock and the server's differ by minutes. Clears when a greeting finds them agree.
         ClockSkew = "clock-skew",
         /// The store could not commit because the disk is full. Clears with the next commit.
         DiskFull = "disk-full",
         /// The store could not commit for another reason. Clears with the next commit.
         StoreFailed = "store-failed",
-        /// A damaged site database was put aside; the site went on with an empty one. Clears at the daemon's next start.
+        /// A damaged site database was put aside; the site went on without. Clears at the daemon's next start.
         StoreDamaged = "store-damaged",
         /// A label drop-in file could not be used. Clears when it is mended or gone.
         LabelsInvalid = "labels-invalid",
-        /// The same label was given twice in one input; the last won. Clears when the input no longer repeats it.
+        /// The same label was given twice in one input; the last won. Clears when it is not repeated.
         LabelsRepeated = "labels-repeated",
         /// More labels than one owner may have; the last good set stays. Clears when they fit.
         LabelsTooMany = "labels-too-many",
@@ -63,7 +63,7 @@ words! {
         EventsDropped = "events-dropped",
         /// A transitional phase has waited past its deadline. Clears when it ends.
         PhaseLate = "phase-late",
-        /// The site came back with an expired certificate too often. Clears on the next recovery that is let in.
+        /// The site came back with an expired certificate too often. Clears on the next recovery let in.
         RecoverRefused = "recover-refused",
     }
 }

@@ -118,7 +118,8 @@ impl Fleet {
         events.take(limit).map(|(seq, event)| self.event_view(*seq, event)).collect()
     }
 
-    /// Returns the newest events up to and with number `last`, at most `limit`, of one site or of all; the oldest first.
+    /// Returns the newest events up to and with number `last`, at most `limit`, of one site or of all;
+    /// the oldest first.
     pub fn newest_events(&self, last: u64, site: Option<SiteId>, limit: usize) -> Vec<EventView> {
         let state = self.ledger.state();
         let events = state.events.range(..=last).rev();

@@ -10,7 +10,7 @@ use linecamp_core::{
 use linecamp_model::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
 use linecamp_model::{FleetChange, LabelKey, LabelPatch, LabelValue, Name, SecretHash, TokenId};
 use linecamp_proto::VERSIONS;
-use linecamp_store::{Kind, OnDamage, Store};
+use linecamp_store::{Kind, OnDamage, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::Authority;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -89,13 +89,13 @@ fn held_up(
     layout: &Layout,
     gate: std::sync::mpsc::Receiver<()>,
 ) -> (watch::Sender<bool>, mpsc::Sender<Request>, ServerLoop) {
-    let (sender, answers) = mpsc::unbounded_channel();
+    let (sender, answers) = mpsc::channel(QUEUE_WRITES_MAX);
     let mut is_open = false;
     let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, move |answer| {
         if !std::mem::replace(&mut is_open, true) {
             gate.recv().unwrap();
         }
-        sender.send(answer).unwrap();
+        sender.blocking_send(answer).unwrap();
     })
     .unwrap();
     let (stop, stopping) = watch::channel(false);

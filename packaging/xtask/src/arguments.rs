@@ -1,0 +1,122 @@
+//! The command line, by hand: five verbs do not need a parser to be compiled first.
+
+use std::path::PathBuf;
+
+/// What `cargo xtask help` prints.
+pub(crate) const HELP: &str = "\
+Usage: cargo xtask VERB
+
+  dev [--sites N] [--keep DIR]   build everything, start a server and N sites (1), say what to try, run until Ctrl-C;
+                                 with --keep their data stays in DIR and is used again
+  test [-- ARGS]                 set up what the tests need and run all of them; ARGS go to `cargo nextest run`
+  bench [link] [-- ARGS]         build what is measured with its release profiles and measure the link
+  sim, dist                      come with a later release";
+
+/// The most sites `dev` starts: each is a process, and a developer's machine is small.
+const SITES_MAX: u32 = 50;
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Help,
+    Dev(DevOptions),
+    Test { passed_on: Vec<String> },
+    Bench { passed_on: Vec<String> },
+    Later(&'static str),
+}
+
+/// What `dev` starts, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DevOptions {
+    /// How many sites: `camp-001` and on.
+    pub(crate) sites: u32,
+    /// Where their data stays; a temporary directory if nobody says.
+    pub(crate) keep: Option<PathBuf>,
+}
+
+/// Why a command line is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl Verb {
+    /// Parses what follows `cargo xtask`.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, Usage> {
+        let mut arguments = arguments.into_iter();
+        let verb = arguments.next().ok_or_else(|| Usage("a verb is missing".into()))?;
+        let rest: Vec<String> = arguments.collect();
+        match verb.as_str() {
+            "help" | "-h" | "--help" => Ok(Self::Help),
+            "dev" => DevOptions::parse(rest).map(Self::Dev),
+            "test" => Ok(Self::Test { passed_on: passed_on(rest) }),
+            "bench" => bench(rest),
+            "sim" => Ok(Self::Later("sim")),
+            "dist" => Ok(Self::Later("dist")),
+            _ => Err(Usage(format!("unknown verb `{verb}`"))),
+        }
+    }
+}
+
+impl DevOptions {
+    fn parse(arguments: Vec<String>) -> Result<Self, Usage> {
+        let mut options = Self { sites: 1, keep: None };
+        let mut arguments = arguments.into_iter();
+        while let Some(name) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| Usage(format!("{name} needs a value")));
+            match name.as_str() {
+                "--sites" => {
+                    let text = value()?;
+                    let sites = text.parse().ok().filter(|sites| *sites <= SITES_MAX);
+                    options.sites =
+                        sites.ok_or_else(|| Usage(format!("--sites: `{text}` is not a number up to {SITES_MAX}")))?;
+                }
+                "--keep" => options.keep = Some(value()?.into()),
+                _ => return Err(Usage(format!("dev: unknown argument `{name}`"))),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// What is to be measured comes first; there is one thing so far, so its name may be left out.
+fn bench(mut rest: Vec<String>) -> Result<Verb, Usage> {
+    match rest.first().map(String::as_str) {
+        Some("link") => drop(rest.remove(0)),
+        Some("--") | None => {}
+        Some(other) => return Err(Usage(format!("bench: `{other}` is not measured; there is: link"))),
+    }
+    Ok(Verb::Bench { passed_on: passed_on(rest) })
+}
+
+fn passed_on(mut rest: Vec<String>) -> Vec<String> {
+    if rest.first().is_some_and(|first| first == "--") {
+        rest.remove(0);
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Result<Verb, &str>) {
+        let parsed = Verb::parse(line.split_whitespace().map(String::from));
+        assert_eq!(parsed, expected.map_err(|problem| Usage(problem.into())), "{line}");
+    }
+
+    #[test]
+    fn a_command_line_is_understood_or_refused_with_the_reason() {
+        let dev = |sites, keep: Option<&str>| Ok(Verb::Dev(DevOptions { sites, keep: keep.map(PathBuf::from) }));
+        let passed_on = || vec!["-E".to_owned(), "x".to_owned()];
+        check("dev", dev(1, None));
+        check("dev --sites 3 --keep d", dev(3, Some("d")));
+        check("test -- -E x", Ok(Verb::Test { passed_on: passed_on() }));
+        check("bench link -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
+        check("bench -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
+        check("sim", Ok(Verb::Later("sim")));
+        check("", Err("a verb is missing"));
+        check("tset", Err("unknown verb `tset`"));
+        check("dev --sites", Err("--sites needs a value"));
+        check("dev --sites 51", Err("--sites: `51` is not a number up to 50"));
+        check("bench disk", Err("bench: `disk` is not measured; there is: link"));
+    }
+}

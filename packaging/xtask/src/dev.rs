@@ -1,0 +1,263 @@
+//! `cargo xtask dev`: a server and its sites on this machine, as an operator would set them up, until Ctrl-C.
+//!
+//! Everything goes through the real programs: `linecamp-server init`, a token from `linecamp`, `linecampd join`. The
+//! ports are free ones, the data is temporary unless `--keep` says where it stays; kept data is used again.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::arguments::DevOptions;
+use crate::child::Child;
+use crate::run::{binaries, cargo, read, say, step};
+use crate::stop::Stop;
+
+/// How long a start or a first connection may take: both take below a second, and a loaded machine gets a minute.
+const START_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Builds, starts, waits for Ctrl-C, stops.
+pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
+    let build = ["build", "--package", "linecamp-server", "--package", "linecampd", "--package", "linecamp"];
+    step("building linecamp-server, linecampd and linecamp", cargo(build))?;
+    let temporary = tempfile::Builder::new().prefix("linecamp-dev-").tempdir().context("failed to make a directory")?;
+    let data = match &options.keep {
+        None => temporary.path().to_owned(),
+        Some(kept) => {
+            fs::create_dir_all(kept).with_context(|| format!("failed to make {}", kept.display()))?;
+            std::path::absolute(kept)?
+        }
+    };
+    let stop = Stop::listen()?;
+    let mut camp = Camp { binaries: binaries()?, data, login: Login::default(), children: Vec::new() };
+    let ended = camp.start(options.sites, &stop).and_then(|()| {
+        camp.introduce();
+        camp.watch(&stop)
+    });
+    // The sites first, so that none of them logs that it lost its server.
+    while let Some(mut child) = camp.children.pop() {
+        say(&format!("stopping {}", child.name()));
+        child.stop();
+    }
+    match ended {
+        Err(error) if error.is::<Asked>() => Ok(()),
+        ended => ended,
+    }
+}
+
+/// Somebody asked us to stop while we were at something.
+#[derive(Debug)]
+struct Asked;
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Asked {}
+
+/// What the CLI needs to know.
+#[derive(Debug, Default)]
+struct Login {
+    url: String,
+    pin: String,
+    key: String,
+}
+
+/// Everything that runs, in the order of its start.
+#[derive(Debug)]
+struct Camp {
+    binaries: PathBuf,
+    data: PathBuf,
+    login: Login,
+    children: Vec<Child>,
+}
+
+impl Camp {
+    fn start(&mut self, sites: u32, stop: &Stop) -> anyhow::Result<()> {
+        let quic = self.start_server(stop)?;
+        for number in 1..=sites {
+            self.start_site(&format!("camp-{number:03}"), quic, stop)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the server and returns where sites reach it.
+    fn start_server(&mut self, stop: &Stop) -> anyhow::Result<SocketAddr> {
+        let directory = self.data.join("server");
+        // The key is shown once and the server keeps its hash; who keeps the data keeps the key with it.
+        let kept_login = self.data.join("login.txt");
+        if !kept_login.exists() {
+            let url = format!("https://{}", free_port()?);
+            let mut init = self.command("linecamp-server");
+            init.arg("init").arg("--data").arg(&directory).args(["--server-url", &url]);
+            let said = read(init)?;
+            let value = |name| word_after(&said, name).with_context(|| format!("`init` printed no `{name}`"));
+            let text = format!("{url}\n{}\n{}\n", value("pin:")?, value("admin key:")?);
+            let file = fs::File::options().write(true).create_new(true).mode(0o600).open(&kept_login);
+            file.and_then(|mut file| file.write_all(text.as_bytes()))
+                .with_context(|| format!("failed to write {}", kept_login.display()))?;
+        }
+        let text = fs::read_to_string(&kept_login).context("failed to read the login")?;
+        let mut lines = text.lines().map(str::to_owned);
+        let mut next = || lines.next().with_context(|| format!("{} is cut short", kept_login.display()));
+        self.login = Login { url: next()?, pin: next()?, key: next()? };
+
+        let address = self.login.url.trim_start_matches("https://").to_owned();
+        let mut run = self.command("linecamp-server");
+        run.arg("run").arg("--data").arg(&directory).args(["--https", &address, "--quic", &address]);
+        self.spawn("linecamp-server", run)?;
+        let log_of_server = |camp: &Self, marker| address_after(&camp.children.first()?.log(), marker);
+        self.wait("the server to listen", stop, |camp| Ok(log_of_server(camp, "https listening on")))?;
+        self.wait("the server to listen for sites", stop, |camp| Ok(log_of_server(camp, "quic listening on")))
+    }
+
+    fn start_site(&mut self, name: &str, quic: SocketAddr, stop: &Stop) -> anyhow::Result<()> {
+        let directory = self.data.join(name);
+        if !directory.join("identity").exists() {
+            say(&format!("joining {name}"));
+            let made = self.linecamp(&["token", "create", "-q", "--label", "demo=true"])?;
+            let secret = made.trim().split('@').next().unwrap_or_default();
+            let mut join = self.command("linecampd");
+            join.args(["join", &format!("{secret}@{quic}"), "--name", name, "--label", "region=eu"]);
+            join.arg("--data").arg(&directory);
+            read(join)?;
+        }
+        let mut run = self.command("linecampd");
+        run.arg("run").arg("--data").arg(&directory);
+        self.spawn(name, run)?;
+        self.wait(&format!("{name} to connect"), stop, |camp| {
+            let shown = camp.linecamp(&["site", "show", name, "-o", "json"])?;
+            let site: serde_json::Value = serde_json::from_str(&shown).context("`linecamp` printed no JSON")?;
+            Ok((site["link"]["state"] == "connected").then_some(()))
+        })
+    }
+
+    fn spawn(&mut self, name: &str, command: Command) -> anyhow::Result<()> {
+        say(&format!("starting {name}"));
+        self.children.push(Child::spawn(name, &self.data, command)?);
+        Ok(())
+    }
+
+    /// Waits until `look` finds something, nobody dies, and nobody asks us to stop.
+    fn wait<T>(
+        &mut self,
+        what: &str,
+        stop: &Stop,
+        look: impl Fn(&Self) -> anyhow::Result<Option<T>>,
+    ) -> anyhow::Result<T> {
+        say(&format!("waiting for {what}"));
+        let started = Instant::now();
+        loop {
+            let failure = match look(self) {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => None,
+                Err(error) => Some(error),
+            };
+            self.check_alive()?;
+            if started.elapsed() > START_MAX {
+                let reason = failure.map(|error| format!("{error:#}\n")).unwrap_or_default();
+                let tails: Vec<_> = self.children.iter().map(Child::tail).collect();
+                bail!("waited {} s for {what}\n{reason}{}", START_MAX.as_secs(), tails.join("\n"));
+            }
+            if stop.is_asked_within(POLL) {
+                bail!(Asked);
+            }
+        }
+    }
+
+    /// Runs until somebody asks us to stop, which is the good end, or until a program dies.
+    fn watch(&mut self, stop: &Stop) -> anyhow::Result<()> {
+        while !stop.is_asked_within(POLL) {
+            self.check_alive()?;
+        }
+        Ok(())
+    }
+
+    fn check_alive(&mut self) -> anyhow::Result<()> {
+        for child in &mut self.children {
+            if let Some(status) = child.ended() {
+                bail!("{} ended with {status}; {}", child.name(), child.tail());
+            }
+        }
+        Ok(())
+    }
+
+    fn introduce(&self) {
+        let Login { url, pin, key } = &self.login;
+        println!("\nRunning (Ctrl-C stops everything):\n");
+        for child in &self.children {
+            println!("  {}", child.name());
+        }
+        println!("\nData and logs: {}\n", self.data.display());
+        println!("In another terminal, first this line:\n");
+        let path = self.binaries.display();
+        println!("  export LINECAMP_URL={url} LINECAMP_PIN={pin} LINECAMP_KEY={key} PATH={path}:$PATH\n");
+        println!("and then, for example:\n");
+        println!("  linecamp site ls -l region=eu");
+        println!("  linecamp site show camp-001");
+        println!("  linecamp site label camp-001 rack=r7");
+        println!("  linecamp event tail");
+        println!("  linecampd why --data {}\n", self.data.join("camp-001").display());
+    }
+
+    fn linecamp(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let Login { url, pin, key } = &self.login;
+        let mut command = self.command("linecamp");
+        command.args(arguments);
+        command.env("LINECAMP_URL", url).env("LINECAMP_PIN", pin).env("LINECAMP_KEY", key).env_remove("LINECAMP_CA");
+        read(command)
+    }
+
+    fn command(&self, name: &str) -> Command {
+        Command::new(self.binaries.join(name))
+    }
+}
+
+/// Finds a port of this machine that is free for TCP and for UDP. It is only used a moment later; whoever takes it in
+/// between makes the server say so and end.
+fn free_port() -> anyhow::Result<SocketAddr> {
+    for _ in 0..100 {
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = address.context("failed to find a free port")?;
+        if UdpSocket::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port of this machine is free for TCP and UDP at once")
+}
+
+fn word_after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
+    text.split_once(marker)?.1.split_whitespace().next()
+}
+
+fn address_after(log: &str, marker: &str) -> Option<SocketAddr> {
+    let line = log.split_once(marker)?.1.lines().next()?;
+    let is_part = |letter: char| letter.is_ascii_hexdigit() || ".:[]".contains(letter);
+    line.split(|letter| !is_part(letter)).find_map(|word| word.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_is_found_in_its_words() {
+        let said = "made a CA\nadmin key: lck_ab12\npin: sha256:00ff\n";
+        assert_eq!(word_after(said, "admin key:"), Some("lck_ab12"));
+        assert_eq!(word_after(said, "pin:"), Some("sha256:00ff"));
+        assert_eq!(word_after(said, "password:"), None);
+
+        let log = "INFO quic listening on 127.0.0.1:7\nINFO https listening on addr=[::1]:8443, ready\n";
+        assert_eq!(address_after(log, "quic listening on"), Some(([127, 0, 0, 1], 7).into()));
+        assert_eq!(address_after(log, "https listening on").map(|address| address.port()), Some(8443));
+        assert_eq!(address_after("INFO starting\n", "https listening on"), None);
+    }
+}

@@ -1,0 +1,283 @@
+//! A server, its sites, and the operator's login.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cli::{self, Said};
+use crate::logs::Logs;
+use crate::ports::Port;
+use crate::process::Process;
+use crate::wait::{PATIENCE, wait_until};
+
+/// One test's world. Declare it before the sites: it looks through all logs when it is dropped, last.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The server.
+    pub server: Server,
+    url: String,
+    pin: String,
+    key: String,
+    logs: Logs,
+    expected_errors: Vec<String>,
+    directory: TempDir,
+}
+
+impl Fleet {
+    /// Sets a server up, starts it, and waits until it listens.
+    ///
+    /// # Panics
+    /// If it does not; with its log. So does everything else here.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments for `linecamp-server run`.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let directory = tempfile::Builder::new().prefix("linecamp-it-").tempdir().expect("a directory can be made");
+        let logs = Logs::default();
+        let port = Port::take();
+        let url = format!("https://{}", port.address());
+        let data = directory.path().join("server");
+        let text = data.to_str().expect("the path is text");
+        let init =
+            cli::run("linecamp-server", &["init", "--data", text, "--server-url", &url], &[], directory.path()).ok();
+        let server = Server::new(port, data, arguments, directory.path(), &logs);
+        let (pin, key) = (init.word_after("pin:"), init.word_after("admin key:"));
+        let mut fleet = Self { server, url, pin, key, logs, expected_errors: Vec::new(), directory };
+        fleet.start_server();
+        fleet
+    }
+
+    /// Starts a server that was killed or has ended, on the ports it had, and waits until it listens.
+    pub fn start_server(&mut self) {
+        let before = self.server.log().len();
+        self.server.process.start();
+        let server = &self.server;
+        for marker in ["https listening on", "quic listening on"] {
+            self.wait_for(marker, PATIENCE, || server.log()[before..].contains(marker).then_some(()));
+        }
+    }
+
+    /// Runs `linecamp` as the admin.
+    pub fn cli(&self, arguments: &[&str]) -> Said {
+        let login = [("LINECAMP_URL", &*self.url), ("LINECAMP_PIN", &*self.pin), ("LINECAMP_KEY", &*self.key)];
+        cli::run("linecamp", arguments, &login, self.directory.path())
+    }
+
+    /// Runs any of the programs with these variables, and without a login.
+    pub fn run(&self, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+        cli::run(program, arguments, variables, self.directory.path())
+    }
+
+    /// Returns any of the programs as a process of this test, with a log of its own; it does not run yet.
+    pub fn process(&self, program: &'static str, arguments: &[&str], log: &str) -> Process {
+        let (home, arguments) = (self.directory.path(), arguments.iter().map(OsString::from).collect());
+        Process::new(program, arguments, home, home.join(log), &self.logs)
+    }
+
+    /// Runs `linecamp … -o json` as the admin, insists that it succeeds, and returns what it printed.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        self.cli(&[arguments, &["-o", "json"]].concat()).ok().json()
+    }
+
+    /// Creates a join token; `arguments` go to `linecamp token create`. Returns the secret without an address.
+    #[track_caller]
+    pub fn token(&self, arguments: &[&str]) -> String {
+        let made = self.cli(&[&["token", "create", "-q"], arguments].concat()).ok();
+        let join = made.stdout.trim();
+        join.split_once('@').map_or(join, |(token, _)| token).to_owned()
+    }
+
+    /// Joins a site with a token of its own, straight to the server. It does not run yet.
+    #[track_caller]
+    pub fn join(&self, name: &str, arguments: &[&str]) -> Site {
+        let token = self.token(&[]);
+        self.join_by(name, &token, self.server.quic(), arguments)
+    }
+
+    /// Joins a site with this token, by this address; a proxy's, for example. It does not run yet.
+    #[track_caller]
+    pub fn join_by(&self, name: &str, token: &str, server: SocketAddr, arguments: &[&str]) -> Site {
+        self.try_join(name, token, server, arguments).ok();
+        self.site(name)
+    }
+
+    /// Runs `linecampd join`, which may fail.
+    pub fn try_join(&self, name: &str, token: &str, server: SocketAddr, arguments: &[&str]) -> Said {
+        let data = self.directory.path().join(name);
+        let (target, data) = (format!("{token}@{server}"), data.to_str().expect("the path is text"));
+        let line = [&["join", &*target, "--data", data, "--name", name], arguments].concat();
+        cli::run("linecampd", &line, &[], self.directory.path())
+    }
+
+    /// Returns a site whose directory exists; its daemon does not run yet.
+    pub fn site(&self, name: &str) -> Site {
+        Site::new(name, self.directory.path(), &self.logs)
+    }
+
+    /// Copies the directory of a site that does not run, as who clones a disk does.
+    #[track_caller]
+    pub fn clone_disk(&self, of: &Site, name: &str) -> Site {
+        let copied = Command::new("cp").args(["-a".as_ref(), of.data(), &self.directory.path().join(name)]).status();
+        assert!(copied.is_ok_and(|status| status.success()), "the directory is copied");
+        self.site(name)
+    }
+
+    /// Waits until the server says that the site's link is in this state, such as `connected`.
+    #[track_caller]
+    pub fn wait_link(&self, name: &str, state: &str) {
+        self.wait_for(&format!("the link of {name} to be {state}"), PATIENCE, || {
+            (self.json(&["site", "show", name])["link"]["state"] == state).then_some(())
+        });
+    }
+
+    /// Waits until the condition has an answer, and returns it.
+    ///
+    /// # Panics
+    /// With the end of every log, if it has none within the time.
+    #[track_caller]
+    pub fn wait_for<T>(&self, what: &str, timeout: Duration, condition: impl FnMut() -> Option<T>) -> T {
+        let found = wait_until(timeout, condition);
+        found.unwrap_or_else(|| panic!("waited {timeout:?} for: {what}\n{}", self.logs.tails()))
+    }
+
+    /// Says that a line of the level ERROR that holds this text belongs to the story.
+    pub fn expect_error(&mut self, text: &str) {
+        self.expected_errors.push(text.to_owned());
+    }
+
+    /// Returns the directory all of this test lives in.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Returns the server's URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the server's pin, `sha256:…`.
+    pub fn pin(&self) -> &str {
+        &self.pin
+    }
+
+    /// Returns the admin's API key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.server.kill();
+        if std::thread::panicking() {
+            return;
+        }
+        let errors = self.logs.errors(&self.expected_errors);
+        assert!(errors.is_empty(), "the log level ERROR fails a test:\n{}\n{}", errors.join("\n"), self.logs.tails());
+    }
+}
+
+/// A server's process, with the ports that stay its own.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    port: Port,
+    data: PathBuf,
+}
+
+impl Server {
+    fn new(port: Port, data: PathBuf, more: &[&str], home: &Path, logs: &Logs) -> Self {
+        let address = port.address().to_string();
+        let mut arguments: Vec<OsString> = vec!["run".into(), "--data".into(), data.clone().into()];
+        arguments.extend(["--https", &*address, "--quic", &*address].map(OsString::from));
+        arguments.extend(more.iter().map(OsString::from));
+        let process = Process::new("linecamp-server", arguments, home, home.join("server.log"), logs);
+        Self { process, port, data }
+    }
+
+    /// Returns where sites reach it.
+    pub fn quic(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Returns where operators reach it.
+    pub fn https(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Returns its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+}
+
+impl Deref for Server {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// A site's daemon.
+#[derive(Debug)]
+pub struct Site {
+    process: Process,
+    name: String,
+    data: PathBuf,
+    home: PathBuf,
+}
+
+impl Site {
+    fn new(name: &str, home: &Path, logs: &Logs) -> Self {
+        let data = home.join(name);
+        let arguments = vec!["run".into(), "--data".into(), data.clone().into()];
+        let process = Process::new("linecampd", arguments, home, home.join(format!("{name}.log")), logs);
+        Self { process, name: name.to_owned(), data, home: home.to_owned() }
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Runs `linecampd VERB … --data DIR`: the command line on the spot.
+    pub fn local(&self, arguments: &[&str]) -> Said {
+        let data = self.data.to_str().expect("the path is text");
+        cli::run("linecampd", &[arguments, &["--data", data]].concat(), &[], &self.home)
+    }
+}
+
+impl Deref for Site {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Site {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}

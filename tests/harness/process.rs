@@ -1,0 +1,126 @@
+//! A program under test: started, watched, ended.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::binaries::program;
+use crate::logs::{self, Logs};
+use crate::wait::{PATIENCE, wait_until};
+
+/// A program that can be started again with the same arguments. Dropping it kills it.
+///
+/// It stays in the test's process group, so that whoever ends a stuck test ends it too.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    log: PathBuf,
+    logs: Logs,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// A program that does not run yet; `home` is all it sees of a user's home.
+    pub(crate) fn new(name: &'static str, arguments: Vec<OsString>, home: &Path, log: PathBuf, logs: &Logs) -> Self {
+        let environment = vec![("HOME".into(), home.into()), ("NO_COLOR".into(), "1".into())];
+        logs.add(&log);
+        Self { name, arguments, environment, log, logs: logs.clone(), child: None }
+    }
+
+    /// Sets a variable for the starts to come.
+    pub fn env(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.push((name.into(), value.into()));
+    }
+
+    /// Starts the program; its log goes on where it ended.
+    ///
+    /// # Panics
+    /// If it runs already, or cannot be started.
+    pub fn start(&mut self) {
+        assert!(!self.is_running(), "{} runs already", self.name);
+        let log = File::options().create(true).append(true).open(&self.log).expect("a log can be opened");
+        let copy = log.try_clone().expect("a file can be opened twice");
+        let mut command = Command::new(program(self.name));
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(copy).stderr(log);
+        clean_environment(&mut command);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", self.name)));
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.ended().is_none() && self.child.is_some()
+    }
+
+    /// Returns how it ended, if it was started and did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|child| child.try_wait().expect("a child can be asked"))
+    }
+
+    /// Kills it at once (SIGKILL): what a crash or a power cut looks like to everybody else.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks it to end (SIGTERM), as systemd does, and returns how it did.
+    ///
+    /// # Panics
+    /// If it does not run, or does not end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let ended = self.wait_ended(PATIENCE);
+        ended.unwrap_or_else(|| panic!("{} did not end when asked\n{}", self.name, self.logs.tails()))
+    }
+
+    /// Sends a signal, such as SIGSTOP for a machine that hangs.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn signal(&mut self, signal: Signal) {
+        assert!(self.is_running(), "{} does not run\n{}", self.name, self.logs.tails());
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).expect("a child that was not waited for can be signalled");
+    }
+
+    /// Waits until it has ended; `None` if it has not within the time.
+    pub fn wait_ended(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        wait_until(timeout, || self.ended())
+    }
+
+    /// Returns everything it has said, over all its starts.
+    pub fn log(&self) -> String {
+        logs::read(&self.log)
+    }
+
+    /// Returns its process id, if it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A journey must not depend on who runs it: no login, no labels, no log filter of the user's.
+pub(crate) fn clean_environment(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let is_ours = ["LINECAMP_", "CATTLE_", "XDG_"].iter().any(|prefix| text.starts_with(prefix));
+        if is_ours || text == "RUST_LOG" || text == "NOTIFY_SOCKET" {
+            command.env_remove(&name);
+        }
+    }
+}

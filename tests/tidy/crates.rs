@@ -1,0 +1,220 @@
+//! Who may depend on whom. Anything not listed is forbidden.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::report::Report;
+use crate::tree::{file, files, root};
+
+/// Our packages, and which of ours each may know, in code or in tests.
+const OURS: [(&str, &[&str]); 14] = [
+    ("linecamp-model", &[]),
+    ("linecamp-proto", &["linecamp-model"]),
+    ("linecamp-core", &["linecamp-model"]),
+    ("linecamp-store", &["linecamp-model"]),
+    ("linecamp-transport", &["linecamp-proto", "linecamp-model"]),
+    ("linecamp-plugin-host", &["linecamp-model"]),
+    ("linecampd", &BELOW_DAEMON),
+    ("linecamp-server", &BELOW_SERVER),
+    ("linecamp", &["linecamp-proto", "linecamp-transport", "linecamp-model"]),
+    ("fleet-sim", &["linecamp-core", "linecamp-model", "linecampd"]),
+    ("linecamp-provider", &[]),
+    ("xtask", &[]),
+    // For the fuzz targets: a decoder is called directly.
+    ("linecamp-tests", &["linecamp-model", "linecamp-proto"]),
+    ("linecamp-bench", &BELOW_SERVER),
+];
+
+const BELOW_SERVER: [&str; 5] =
+    ["linecamp-core", "linecamp-model", "linecamp-proto", "linecamp-store", "linecamp-transport"];
+const BELOW_DAEMON: [&str; 6] = [
+    "linecamp-core",
+    "linecamp-model",
+    "linecamp-plugin-host",
+    "linecamp-proto",
+    "linecamp-store",
+    "linecamp-transport",
+];
+
+/// Packages that depend on exactly so much of the outside, tests aside.
+const EXACTLY: [(&str, &[&str]); 2] =
+    [("linecamp-model", &["data-encoding", "sha2", "thiserror"]), ("linecamp-core", &[])];
+
+/// What is let in from outside at few doors only: names, and the packages that may name them.
+const DOORS: [(&[&str], &[&str]); 5] = [
+    (
+        &["quinn", "quinn-proto", "quinn-udp", "rustls", "rustls-pki-types", "rcgen", "tokio-rustls"],
+        &["linecamp-transport", "linecamp-bench"],
+    ),
+    (&["rusqlite", "libsqlite3-sys"], &["linecamp-store"]),
+    (&["wasmtime", "wasmtime-wasi"], &["linecamp-plugin-host"]),
+    (&["clap", "anyhow"], &PROGRAMS),
+    (&["serde", "serde_json", "toml"], &BOUNDARIES),
+];
+
+const PROGRAMS: [&str; 7] =
+    ["linecampd", "linecamp-server", "linecamp", "xtask", "linecamp-tests", "linecamp-bench", "fleet-sim"];
+const BOUNDARIES: [&str; 8] = [
+    "linecamp-proto",
+    "linecampd",
+    "linecamp-server",
+    "linecamp",
+    "xtask",
+    "linecamp-tests",
+    "linecamp-bench",
+    "fleet-sim",
+];
+
+/// A package of ours as cargo describes it.
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// The manifest's path from the root.
+    pub(crate) manifest: String,
+    /// The name and the kind (`normal`, `dev`, `build`) of each dependency.
+    dependencies: Vec<(String, String)>,
+}
+
+/// Returns the packages of the workspace.
+pub(crate) fn packages() -> Vec<Package> {
+    let metadata = metadata(&["--no-deps"]);
+    let text = |value: &Value| value.as_str().expect("cargo gives a text").to_owned();
+    let dependency = |value: &Value| (text(&value["name"]), value["kind"].as_str().unwrap_or("normal").to_owned());
+    let package = |value: &Value| {
+        let path = text(&value["manifest_path"]);
+        Package {
+            name: text(&value["name"]),
+            manifest: path.strip_prefix(&format!("{}/", root().display())).unwrap_or(&path).to_owned(),
+            dependencies: array(&value["dependencies"]).iter().map(dependency).collect(),
+        }
+    };
+    array(&metadata["packages"]).iter().map(package).collect()
+}
+
+/// Asks cargo, offline.
+pub(crate) fn metadata(arguments: &[&str]) -> Value {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--offline", "--format-version", "1"])
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("cargo can be run");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo metadata failed; build the workspace once, with a network:\n{complaint}");
+    serde_json::from_slice(&output.stdout).expect("cargo prints JSON")
+}
+
+pub(crate) fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+#[test]
+fn a_package_knows_only_the_packages_below_it() {
+    let mut report = Report::default();
+    let packages = packages();
+    let ours: BTreeSet<_> = packages.iter().map(|package| package.name.as_str()).collect();
+    for package in &packages {
+        let Some((_, may_know)) = OURS.iter().find(|(name, _)| *name == package.name) else {
+            report.add(&package.manifest, 1, format!("nobody said what {} may know", package.name));
+            continue;
+        };
+        for (name, _) in &package.dependencies {
+            // A package may name itself in its tests, to turn on a feature.
+            if ours.contains(name.as_str()) && *name != package.name && !may_know.contains(&name.as_str()) {
+                let line = line_of(&package.manifest, name);
+                report.add(&package.manifest, line, format!("{} must not know {name}", package.name));
+            }
+        }
+    }
+    report.finish(
+        "move the code that needs it to a package that may know both (a decision to core, a value to model). A new \
+         package gets its line in OURS, in tests/tidy/crates.rs.",
+    );
+}
+
+#[test]
+fn model_and_core_depend_on_next_to_nothing() {
+    let mut report = Report::default();
+    let packages = packages();
+    for (name, allowed) in EXACTLY {
+        let package = packages.iter().find(|package| package.name == name).expect("model and core exist");
+        let outside = package.dependencies.iter().filter(|(_, kind)| kind != "dev");
+        for (dependency, _) in outside.filter(|(dependency, _)| !dependency.starts_with("linecamp-")) {
+            if !allowed.contains(&dependency.as_str()) {
+                let line = line_of(&package.manifest, dependency);
+                report.add(&package.manifest, line, format!("{name} depends on {dependency}"));
+            }
+        }
+    }
+    report.finish("pass in what the dependency would have done: time, chance and I/O come in as arguments.");
+}
+
+#[test]
+fn each_outside_thing_is_named_by_one_crate() {
+    let mut report = Report::default();
+    for package in packages() {
+        for (name, _) in &package.dependencies {
+            let door = DOORS.iter().find(|(things, _)| things.contains(&name.as_str()));
+            if let Some((_, keepers)) = door.filter(|(_, keepers)| !keepers.contains(&package.name.as_str())) {
+                let line = line_of(&package.manifest, name);
+                report.add(&package.manifest, line, format!("{name} is only for {}", keepers.join(", ")));
+            }
+        }
+    }
+    report.finish("ask the crate that keeps this door for a type of its own that does what you need.");
+}
+
+#[test]
+fn versions_stand_in_the_root_manifest_only() {
+    let mut report = Report::default();
+    for package in packages() {
+        let text = &file(&package.manifest).expect("cargo knows it from there").text;
+        let manifest: toml::Table = text.parse().expect("cargo has read it");
+        let mut tables = vec![&manifest];
+        tables.extend(
+            manifest
+                .get("target")
+                .and_then(toml::Value::as_table)
+                .into_iter()
+                .flat_map(|targets| targets.values().filter_map(toml::Value::as_table)),
+        );
+        for (table, section) in tables.iter().flat_map(|table| SECTIONS.map(|section| (table, section))) {
+            for (name, value) in table.get(section).and_then(toml::Value::as_table).into_iter().flatten() {
+                let is_inherited = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
+                // A package that names itself, for a feature in its tests, has only a path.
+                let is_self = value.get("path").and_then(toml::Value::as_str) == Some(".");
+                if !is_inherited && !is_self {
+                    report.add(&package.manifest, line_of(&package.manifest, name), format!("{name} is not inherited"));
+                }
+            }
+        }
+        if manifest["package"]["version"].get("workspace").is_none() {
+            report.add(&package.manifest, 1, "the package has a version of its own");
+        }
+    }
+    report.finish("write the version to [workspace.dependencies] in Cargo.toml, and `NAME.workspace = true` here.");
+}
+
+const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+
+#[test]
+fn every_manifest_belongs_to_the_workspace() {
+    let mut report = Report::default();
+    let packages = packages();
+    let members: BTreeSet<_> = packages.iter().map(|package| package.manifest.as_str()).collect();
+    for file in files().iter().filter(|file| file.path.ends_with("/Cargo.toml")) {
+        // What is built for another machine than this one, or by another compiler, has a workspace of its own.
+        if !members.contains(file.path.as_str()) && !file.text.contains("\n[workspace]") {
+            report.add(&file.path, 1, "is neither a member nor a workspace of its own");
+        }
+    }
+    report.finish("add it to `members` in Cargo.toml.");
+}
+
+fn line_of(path: &str, dependency: &str) -> usize {
+    let lines = file(path).map(|file| file.text.lines()).into_iter().flatten();
+    let is_it = |line: &str| line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with(['.', ' ', '=']));
+    lines.zip(1..).find(|(line, _)| is_it(line)).map_or(1, |(_, number)| number)
+}

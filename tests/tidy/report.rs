@@ -1,0 +1,28 @@
+//! What breaks a law, and how it is told.
+
+use std::fmt::Write as _;
+
+/// Every place that breaks one law.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    places: Vec<String>,
+}
+
+impl Report {
+    /// Notes a place: a file, a line of it counted from 1, and what is wrong there.
+    pub(crate) fn add(&mut self, path: &str, line: usize, what: impl Into<String>) {
+        self.places.push(format!("{path}:{line}: {}", what.into()));
+    }
+
+    /// Fails unless nothing was noted. `advice` says what to do.
+    pub(crate) fn finish(self, advice: &str) {
+        if self.places.is_empty() {
+            return;
+        }
+        let mut text = format!("\n{} place(s) break this law:\n", self.places.len());
+        for place in &self.places {
+            writeln!(text, "  {place}").expect("a string takes everything");
+        }
+        panic!("{text}What to do: {advice}\n");
+    }
+}
