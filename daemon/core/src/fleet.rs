@@ -15,6 +15,7 @@ mod operator;
 mod output;
 mod registry;
 mod state;
+mod subject;
 mod sweep;
 mod view;
 
@@ -33,8 +34,9 @@ pub use self::config::{
     SavedFleet,
 };
 pub use self::downlink::{Credential, Peer};
-pub use self::operator::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, NewToken, SiteRef, Subject};
+pub use self::operator::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, NewToken};
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest, SessionEvent};
+pub use self::subject::{SiteRef, Subject};
 pub use self::view::{LinkCounts, SiteFilter};
 
 use self::config::{CERTIFICATE_BACKDATE, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY};

@@ -6,7 +6,8 @@ use linecamp_model::{
 };
 
 use super::config::RESEND_AFTER;
-use super::operator::{Decision, Subject, life_changes};
+use super::operator::{Decision, life_changes};
+use super::subject::Subject;
 use super::{Fleet, FleetOutput, FleetTimer, Release};
 use crate::sync::{Verdict, judge};
 

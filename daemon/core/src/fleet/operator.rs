@@ -12,26 +12,9 @@ use linecamp_model::{
 };
 
 use super::state::{FleetState, SiteRecord};
+use super::subject::{SiteRef, Subject};
 use crate::StoreFault;
 use crate::site::describe_patch;
-
-/// Names a site or a host: by its name, and by its environment where the name alone is not enough.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteRef {
-    /// Its environment; `None` for whichever has it.
-    pub environment: Option<Name>,
-    /// Its name.
-    pub name: Name,
-}
-
-/// Which of the two a request is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subject {
-    /// The site.
-    Site,
-    /// Its gateway host.
-    Gateway,
-}
 
 /// A new join token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -408,24 +391,6 @@ fn subject_spec<'a>(
     let body =
         record.spec.body(key).ok_or_else(|| FleetCommandError::NotFound(format!("{} has no spec", site.name)))?;
     Ok((key, body))
-}
-
-impl Subject {
-    /// Returns where the subject is in its life.
-    pub(crate) const fn life(self, registration: &Registration) -> Life {
-        match self {
-            Self::Site => registration.life,
-            Self::Gateway => registration.gateway,
-        }
-    }
-
-    /// Returns the subject as one word.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Site => "site",
-            Self::Gateway => "host",
-        }
-    }
 }
 
 /// Whether what is asked has happened, or is happening, already.

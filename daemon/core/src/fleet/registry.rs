@@ -13,8 +13,8 @@ use linecamp_model::{
     TokenState,
 };
 
-use super::operator::Subject;
 use super::state::FleetState;
+use super::subject::Subject;
 
 /// The span over which recoveries are counted.
 const RECOVERY_SPAN: Duration = Duration::from_secs(24 * 3600);

@@ -8,7 +8,7 @@ use linecamp_model::{
     Mark, Name, Now, Registration, SecretHash, SiteId, SiteSpec, SpecBody, StatusBody, Text, Token, TokenId, WallTime,
 };
 
-use super::operator::Subject;
+use super::subject::Subject;
 use crate::ledger::Replay;
 use crate::site::set;
 use crate::sync::Documents;

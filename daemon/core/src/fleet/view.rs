@@ -7,9 +7,10 @@ use linecamp_model::{
 };
 
 use super::config::PHASE_DEADLINE;
-use super::operator::{Subject, find};
+use super::operator::find;
 use super::registry::token_state;
 use super::state::SiteRecord;
+use super::subject::Subject;
 use super::{Fleet, FleetCommandError, SiteRef};
 use crate::site::coarse;
 
