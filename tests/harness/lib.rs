@@ -33,6 +33,7 @@ mod wait;
 pub use binaries::program;
 pub use cli::Said;
 pub use fleet::{Fleet, Server, Site};
+pub use ports::Port;
 pub use process::Process;
 pub use proxy::{Traffic, UdpProxy};
 pub use skip::skip;

@@ -9,14 +9,14 @@ const RANGE: std::ops::Range<u16> = 21_000..28_000;
 /// A port for TCP and UDP on the loopback interface. A locked file keeps other tests away from it, in whatever process
 /// they run; nobody else chooses from this range unasked.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _lock: File,
 }
 
 impl Port {
     /// Takes a port that is free.
-    pub(crate) fn take() -> Self {
+    pub fn take() -> Self {
         let directory = std::env::temp_dir().join("linecamp-test-ports");
         fs::create_dir_all(&directory).expect("the directory of port locks can be made");
         // Processes begin in different places, so that they rarely meet.
@@ -33,7 +33,7 @@ impl Port {
     }
 
     /// Returns the port's address.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_model::limits::{LABELS_PER_OWNER_MAX, TOKEN_TTL_MAX};
-use linecamp_model::{Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Name, NameError, Selector};
+use linecamp_model::{
+    JoinToken, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Name, NameError, Selector,
+};
 use linecamp_model::{SelectorError, Text, TextError, TokenId};
 
 use crate::output::Output;
@@ -21,6 +23,9 @@ const REMOVED_KEEP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 /// Why arguments cannot be meant, where clap cannot say it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArgumentError {
+    /// Neither a token's id nor a token. It is not repeated: it may hold a secret.
+    #[error("a token's id is 16 hexadecimal digits, as `linecamp token ls` shows it; the token itself does too")]
+    NoTokenId,
     /// Not a name.
     #[error("`{word}` is not a name")]
     Name { word: String, source: NameError },
@@ -56,9 +61,11 @@ pub(crate) fn text(text: &str) -> Result<Text, TextError> {
     Text::parse(text)
 }
 
-/// Parses a token's id.
-pub(crate) fn token_id(text: &str) -> Result<TokenId, &'static str> {
-    TokenId::parse(text).ok_or("a token's id is 16 hexadecimal digits, as `linecamp token ls` shows it")
+/// Parses a token's id, or takes it from a whole token. Not while the command line is parsed: what does not parse there
+/// is repeated, and a token holds a secret.
+pub(crate) fn token_id(text: &str) -> Result<TokenId, ArgumentError> {
+    let of_token = || JoinToken::parse(text.split('@').next()?).ok().map(|token| token.id);
+    TokenId::parse(text).or_else(of_token).ok_or(ArgumentError::NoTokenId)
 }
 
 /// Parses `on` or `off`.

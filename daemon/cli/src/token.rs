@@ -61,8 +61,8 @@ pub(crate) struct Create {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Revoke {
     /// The token's id, as `linecamp token ls` shows it
-    #[arg(value_name = "ID", value_parser = argument::token_id)]
-    id: TokenId,
+    #[arg(value_name = "ID")]
+    id: String,
 }
 
 impl TokenCommand {
@@ -71,7 +71,7 @@ impl TokenCommand {
             Self::Create(create) => create.run(context).await,
             Self::Ls => list(context).await,
             Self::Revoke(revoke) => {
-                let ask = Ask::delete(at(path::TOKEN, &revoke.id));
+                let ask = Ask::delete(at(path::TOKEN, &argument::token_id(&revoke.id)?));
                 let token: Token = context.client()?.ask(ask).await?;
                 let line = format!("{}  {}\n", clean(&token.id), clean(&token.state));
                 Ok(context.out.show(&token, |_| line)?)

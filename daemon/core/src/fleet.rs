@@ -39,7 +39,9 @@ pub use self::output::{FleetOutput, FleetTimer, IssueRequest, SessionEvent};
 pub use self::subject::{SiteRef, Subject};
 pub use self::view::{LinkCounts, SiteFilter};
 
-use self::config::{CERTIFICATE_BACKDATE, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY};
+use self::config::{
+    CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY,
+};
 use self::downlink::{Downlink, Link, Session, Slots, Stage};
 use self::operator::{Decision, Note, decide};
 use self::registry::Membership;
@@ -426,13 +428,15 @@ impl Fleet {
     }
 
     fn issue_request(&self, member: Membership, now: Now) -> IssueRequest {
-        let backdate = u64::try_from(CERTIFICATE_BACKDATE.as_millis()).unwrap_or(u64::MAX);
+        let life = self.config.certificate_life;
+        let backdate = CERTIFICATE_BACKDATE_MAX.min(life / CERTIFICATE_BACKDATE_PART);
+        let backdate = u64::try_from(backdate.as_millis()).unwrap_or(u64::MAX);
         IssueRequest {
             site: member.site,
             name: member.name,
             environment: member.environment,
             not_before: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(backdate)),
-            not_after: now.wall + self.config.certificate_life,
+            not_after: now.wall + life,
         }
     }
 

@@ -26,8 +26,8 @@ use linecamp_model::{
 };
 
 pub use self::config::{
-    CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY,
-    RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig, SiteIdentity,
+    CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX,
+    RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig, SiteIdentity,
 };
 pub use self::labels::{DropIns, LabelLayer};
 pub use self::output::{LinkEvent, SiteCommand, SiteCommandError, SiteOutput, Timer};
@@ -148,9 +148,8 @@ impl Site {
             self.ignored += 1;
             return;
         };
-        if self.timers.deadline(Timer::StoreRetry).is_none() {
-            self.clear(ConditionKind::DiskFull, now);
-            self.clear(ConditionKind::StoreFailed, now);
+        if settled.was_change {
+            self.store_is_well(now);
         }
         for release in settled.releases {
             match release {
@@ -436,6 +435,16 @@ impl Site {
         }
     }
 
+    /// The store has kept something: it is not full, and what it could not keep before can be asked for again.
+    fn store_is_well(&mut self, now: Now) {
+        if self.timers.deadline(Timer::StoreRetry).is_some() {
+            self.timers.clear(Timer::StoreRetry);
+            self.retry_store();
+        }
+        self.clear(ConditionKind::DiskFull, now);
+        self.clear(ConditionKind::StoreFailed, now);
+    }
+
     fn retry_store(&mut self) {
         if let State::Up { dial, .. } = self.uplink.state {
             let held = self.ledger.state().spec.head();
@@ -453,7 +462,9 @@ impl Site {
     fn renew(&mut self, now: Now) {
         if let State::Up { dial, .. } = self.uplink.state {
             self.send(dial, FromSite::Renew);
-            self.timers.set(Timer::Renew, now.instant + RENEW_RETRY);
+            let left = self.identity.map(|identity| identity.not_after.saturating_since(self.server_wall(now)));
+            let retry = left.map_or(RENEW_RETRY_MAX, |left| (left / 3).clamp(RENEW_RETRY_MIN, RENEW_RETRY_MAX));
+            self.timers.set(Timer::Renew, now.instant + retry);
         }
     }
 

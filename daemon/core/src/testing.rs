@@ -117,17 +117,24 @@ pub struct Pair {
     next_command: CommandId,
     sessions: BTreeMap<SessionId, (usize, DialId)>,
     seed: u64,
+    certificate_life: Duration,
     token: JoinToken,
 }
 
 impl Pair {
     /// A server with one join token, and one machine that wishes to join as `camp`.
     pub fn new(seed: u64) -> Self {
+        Self::with_certificate_life(seed, CERTIFICATE_LIFE)
+    }
+
+    /// The same, with a server whose certificates hold for `life`.
+    pub fn with_certificate_life(seed: u64, life: Duration) -> Self {
         let token =
             JoinToken { id: TokenId::from_bytes([1; 8]), secret: JoinSecret::from_bytes([2; 16]), pin: Pin::of(b"ca") };
-        let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
+        let config = FleetConfig { versions: VERSIONS, certificate_life: life };
         let now = Now { instant: Instant::ORIGIN, wall: STARTED_AT };
         let mut pair = Self {
+            certificate_life: life,
             fleet: Fleet::new(config, SavedFleet::default(), Rng::new(seed), now),
             nodes: Vec::new(),
             fleet_disk_mood: DiskMood::Well,
@@ -371,7 +378,7 @@ impl Pair {
     /// Starts the server from its disk.
     pub fn start_fleet(&mut self) {
         self.is_fleet_down = false;
-        let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
+        let config = FleetConfig { versions: VERSIONS, certificate_life: self.certificate_life };
         let saved = SavedFleet { records: self.fleet_disk.values().cloned().collect() };
         self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.now());
     }

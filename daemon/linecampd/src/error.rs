@@ -62,9 +62,7 @@ pub enum DaemonError {
     #[error("no address leads to the server of this join token{}", Tries(.0))]
     WrongServer(Vec<String>),
     /// The site was removed at the server.
-    #[error(
-        "the server has removed this site, and its identity here is forgotten: {0}; to bring the machine back, join it again with a new token"
-    )]
+    #[error("the server has removed this site, and its identity here is forgotten: {0}")]
     Removed(Refusal),
     /// This directory is another site already.
     #[error(

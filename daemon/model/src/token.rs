@@ -93,8 +93,11 @@ impl ServerAddress {
     /// Parses `host:port`.
     ///
     /// # Errors
-    /// [`TokenError::Address`] names the text.
+    /// [`TokenError::Address`] names the text, [`TokenError::Malformed`] does not: it may hold a token.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
+        if text.contains(PREFIX) {
+            return Err(TokenError::Malformed);
+        }
         let bad = || TokenError::Address { text: text.chars().take(80).collect() };
         if SERVER_ADDRESS_BYTES_MAX < text.len() {
             return Err(bad());
@@ -219,6 +222,7 @@ mod tests {
         for bad in ["h", "h:", ":1", "h:0", "h:70000", "::1:443", "a b:1", "[x]:1"] {
             assert!(matches!(ServerAddress::parse(bad), Err(TokenError::Address { .. })), "{bad}");
         }
+        assert_eq!(ServerAddress::parse(&token().reveal()), Err(TokenError::Malformed), "a secret is not repeated");
         assert!(matches!(ServerAddress::parse_list(&["h:1"; 9].join(",")), Err(TokenError::Addresses { count: 9 })));
     }
 }

@@ -67,7 +67,8 @@ pub(crate) fn changed(site: &Site, look: &Look) -> String {
     let state = State::from(site);
     let word = look.paint(&clean(state.word()), state::colour(state.word()));
     let mut text = format!("{}  {word}  {}\n", clean(&site.name), sync_line(site, look));
-    if !site.link.is_connected() && site.converged_generation < site.spec_generation {
+    let is_gone = site.state == "removed";
+    if !is_gone && !site.link.is_connected() && site.converged_generation < site.spec_generation {
         text += "the site is dark; it follows when it is back\n";
     }
     text

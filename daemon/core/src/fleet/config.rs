@@ -52,8 +52,12 @@ pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The least time between two certificates of one session: each costs a signature.
 pub(super) const RENEW_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
-/// How far back a new certificate begins, for sites whose clock is a little behind.
-pub(super) const CERTIFICATE_BACKDATE: Duration = Duration::from_secs(3600);
+/// How far back a new certificate begins, for sites whose clock is a little behind: at most this, and at most a
+/// [part](CERTIFICATE_BACKDATE_PART) of its life, so that it is not due for renewal when it is made.
+pub(super) const CERTIFICATE_BACKDATE_MAX: Duration = Duration::from_secs(3600);
+
+/// The part of its life by which a certificate may begin earlier: a twenty-fourth.
+pub(super) const CERTIFICATE_BACKDATE_PART: u32 = 24;
 
 /// How often one site may recover in 24 hours, unless its environment says otherwise: once would do.
 pub const RECOVERIES_PER_DAY_DEFAULT: u32 = 5;

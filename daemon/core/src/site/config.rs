@@ -31,8 +31,12 @@ pub const FACTS_PERIOD: Duration = Duration::from_secs(60);
 /// How long to leave the store alone after a failed commit before the machine tries again by itself.
 pub const STORE_RETRY: Duration = Duration::from_secs(30);
 
-/// How long to wait for a renewed certificate before asking again.
-pub const RENEW_RETRY: Duration = Duration::from_secs(3600);
+/// How long to wait for a renewed certificate before asking again: this long, or a third of what is left of the
+/// certificate, but at least [`RENEW_RETRY_MIN`].
+pub const RENEW_RETRY_MAX: Duration = Duration::from_secs(3600);
+
+/// The least time between two requests for a certificate: the server answers no faster.
+pub const RENEW_RETRY_MIN: Duration = Duration::from_secs(60);
 
 /// How far the clocks of site and server may differ before it is a condition.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(90);

@@ -31,6 +31,20 @@ fn a_certificate_is_renewed_at_two_thirds_of_its_life() {
     assert_eq!(pair.view().recoveries, 0);
 }
 
+/// A certificate of a minute is no use to anybody, and yet it is renewed in time.
+#[test]
+fn a_short_certificate_is_renewed_in_time() {
+    for minutes in [3, 10, 60, 24 * 60] {
+        let mut pair = Pair::with_certificate_life(9, minutes * MINUTE);
+        pair.run_for(20 * minutes * MINUTE);
+        assert!(pair.is_linked());
+        pair.crash_site();
+        pair.run_for(MINUTE);
+        assert!(pair.is_linked());
+        assert_eq!(pair.view().recoveries, 0, "of {minutes} minutes");
+    }
+}
+
 /// Dark for 400 days: the certificate is long past its time, and nobody has to go there.
 #[test]
 fn a_site_comes_back_from_a_year_in_the_dark() {

@@ -1,0 +1,45 @@
+//! Certificates that end.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use linecamp_tests::Fleet;
+
+use crate::shown::{events, linked, show, wait_facts, wait_seen};
+
+/// The shortest life a server gives.
+const LIFE: Duration = Duration::from_secs(60);
+
+/// A site that was dark for longer than its certificate holds comes back by the key it still has, without a visit.
+#[test]
+fn a_site_whose_certificate_has_expired_recovers() {
+    let mut fleet = Fleet::start();
+    fleet.server.terminate();
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(fleet.server.data().join("server.toml"))
+        .expect("the configuration is there");
+    writeln!(file, "certificate_life = \"{}s\"", LIFE.as_secs()).expect("a line");
+    fleet.start_server();
+    let mut site = linked(&fleet, "camp");
+    let until = site.local(&["status", "-o", "json"]).ok().json()["certificate_expires_at"].clone();
+    site.kill();
+    let dark = Instant::now();
+    // A renewal moments before may have made it whole again; it cannot have made it longer.
+    let patience = LIFE + Duration::from_secs(10);
+    fleet.wait_for("the certificate to end", patience, || {
+        (LIFE + Duration::from_secs(2) < dark.elapsed()).then_some(())
+    });
+    assert_eq!(show(&fleet, "camp")["recoveries"], 0);
+
+    site.start();
+    wait_facts(&fleet, "camp");
+    fleet.wait_link("camp", "connected");
+    assert_eq!(show(&fleet, "camp")["recoveries"], 1);
+    assert_eq!(events(&fleet, "camp", "site-recovered").len(), 1);
+    let renewed = site.local(&["status", "-o", "json"]).ok().json()["certificate_expires_at"].clone();
+    assert!(until.as_str() < renewed.as_str(), "{until} < {renewed}");
+    site.local(&["label", "set", "rack=r7"]).ok();
+    wait_seen(&fleet, "camp", "rack", Some("r7"));
+}

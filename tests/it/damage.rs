@@ -1,0 +1,120 @@
+//! Disks that are damaged or full.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use linecamp_tests::{Fleet, PATIENCE, skip};
+
+use crate::shown::{linked, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen};
+
+/// A damaged site database is put aside, and what the server knows of the site is there again.
+#[test]
+fn a_damaged_database_is_put_aside_and_filled_again() {
+    let fleet = Fleet::start();
+    let mut site = linked(&fleet, "camp");
+    fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
+    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_converged(&fleet, "camp");
+    assert!(site.terminate().success());
+
+    let path = site.data().join("site.db");
+    let mut bytes = fs::read(&path).expect("the database is there");
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0xa5);
+    fs::write(&path, &bytes).expect("it can be written");
+    let _ = fs::remove_file(site.data().join("site.db-wal"));
+
+    site.start();
+    wait_held(&fleet, &site, "rack", Some("r7"));
+    let detail = wait_condition(&fleet, "camp", "store-damaged");
+    assert!(detail.contains("site.db.damaged-1"), "{detail}");
+    assert!(site.data().join("site.db.damaged-1").exists());
+    wait_converged(&fleet, "camp");
+    assert!(site.terminate().success());
+    site.start();
+    wait_no_condition(&fleet, "camp", "store-damaged");
+}
+
+/// A damaged fleet database is nothing a program may replace.
+#[test]
+fn a_damaged_fleet_database_needs_an_operator() {
+    let mut fleet = Fleet::start();
+    fleet.token(&[]);
+    assert!(fleet.server.terminate().success());
+    let path = fleet.server.data().join("fleet.db");
+    let mut bytes = fs::read(&path).expect("the database is there");
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0xa5);
+    fs::write(&path, &bytes).expect("it can be written");
+    let data = fleet.server.data().to_str().expect("text").to_owned();
+    let said = fleet.run("linecamp-server", &["run", "--data", &data], &[]).exits(3);
+    assert!(said.stderr.contains("fleet.db is damaged") && said.stderr.contains("backup"), "{}", said.stderr);
+    assert_eq!(fs::read(&path).expect("the database is there"), bytes, "it is not touched");
+}
+
+/// A small file system of its own, for as long as this lives.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(path: &'a Path) -> Result<Self, String> {
+        let said = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "linecamp-it"])
+            .arg(path)
+            .output()
+            .map_err(|error| error.to_string())?;
+        let words = String::from_utf8_lossy(&said.stderr).trim().to_owned();
+        if said.status.success() { Ok(Self(path)) } else { Err(words) }
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+/// Writes until there is no room.
+fn fill(path: &Path) {
+    let full = (0..).find_map(|_| {
+        let mut file = fs::File::options().create(true).append(true).open(path).ok()?;
+        std::io::Write::write_all(&mut file, &[7; 512]).err()
+    });
+    assert!(full.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "the disk is full");
+}
+
+/// A full disk refuses what cannot be kept, keeps the link, and is over as soon as there is room.
+#[test]
+fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
+    let fleet = Fleet::start();
+    let data = fleet.directory().join("camp");
+    fs::create_dir(&data).expect("a directory");
+    let _disk = match SmallDisk::mount(&data) {
+        Ok(disk) => disk,
+        Err(problem) => return skip(&format!("a full disk: no file system can be mounted here ({problem})")),
+    };
+    let mut site = linked(&fleet, "camp");
+    site.local(&["label", "set", "rack=r1"]).ok();
+    let filler = site.data().join("filler");
+    fill(&filler);
+
+    // The log of the database has some room left over.
+    let refused = fleet.wait_for("a refusal", PATIENCE, || {
+        let long = "x".repeat(200);
+        let said = (0..20).map(|number| site.local(&["label", "set", &format!("k{number}={long}")]));
+        said.into_iter().find(|said| said.code != Some(0))
+    });
+    assert!(refused.stderr.contains("full"), "{}", refused.stderr);
+    let status = site.local(&["status"]).ok();
+    assert!(status.stdout.contains("disk-full"), "{}", status.stdout);
+    assert!(status.stdout.contains("connected"), "the link stays: {}", status.stdout);
+    assert!(status.stdout.contains("r1"), "what was there is there: {}", status.stdout);
+
+    fs::remove_file(&filler).expect("there is room again");
+    site.local(&["label", "set", "rack=r2"]).ok();
+    // The daemon leaves a disk that was full alone for half a minute; a restart is sooner.
+    assert!(site.terminate().success());
+    site.start();
+    wait_seen(&fleet, "camp", "rack", Some("r2"));
+    assert!(!site.local(&["status"]).ok().stdout.contains("disk-full"));
+}

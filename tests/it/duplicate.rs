@@ -1,0 +1,46 @@
+//! Two machines with one identity.
+
+use linecamp_tests::{Fleet, PATIENCE};
+
+use crate::shown::{events, show, wait_condition, wait_facts, wait_seen};
+
+/// A cloned disk is refused; who was there first keeps its link; the operator is told of both.
+#[test]
+fn a_cloned_disk_is_refused_and_both_machines_are_named() {
+    let fleet = Fleet::start();
+    let mut first = fleet.join("camp", &[]);
+    let mut copy = fleet.clone_disk(&first, "copy");
+    first.start();
+    wait_facts(&fleet, "camp");
+    let link = || first.local(&["status", "-o", "json"]).ok().json()["link_doing"].clone();
+    let before = link();
+    let address = show(&fleet, "camp")["link"]["address"].as_str().expect("an address").to_owned();
+
+    copy.start();
+    let detail = wait_condition(&fleet, "camp", "duplicate-identity");
+    assert!(detail.contains(&format!("{address} is linked")), "{address}: {detail}");
+    assert!(detail.contains("was refused") && detail.matches("127.0.0.1:").count() == 2, "{detail}");
+    let sentence = format!("another machine, at {address}, is linked with this identity");
+    fleet.wait_for("the copy to say so", PATIENCE, || copy.log().contains(&sentence).then_some(()));
+    let said = copy.local(&["why"]).ok();
+    assert!(said.stdout.contains(&sentence), "{}", said.stdout);
+
+    assert_eq!(link(), before, "the first is in the session it was in");
+    first.local(&["label", "set", "rack=r7"]).ok();
+    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    assert_eq!(events(&fleet, "camp", "duplicate-refused").len(), 1);
+}
+
+/// A machine that was reset takes its place at once: its own old session is no other machine.
+#[test]
+fn a_machine_that_was_reset_is_no_duplicate() {
+    let fleet = Fleet::start();
+    let mut site = crate::shown::linked(&fleet, "camp");
+    site.kill();
+    site.start();
+    fleet.wait_for("the link in the log, twice", PATIENCE, || {
+        (site.log().matches("link up").count() == 2).then_some(())
+    });
+    assert_eq!(show(&fleet, "camp")["link"]["state"], "connected");
+    assert_eq!(crate::shown::condition(&show(&fleet, "camp"), "duplicate-identity"), None);
+}

@@ -1,0 +1,170 @@
+//! Labels, both ways.
+
+use std::fs;
+
+use linecamp_tests::{Fleet, PATIENCE, Said};
+
+use crate::shown::{
+    entry, label, linked, show, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen,
+};
+
+/// Whoever sets a label is its owner; what is set centrally wins, and what is beneath shows again.
+#[test]
+fn labels_set_centrally_and_on_the_spot_keep_their_owners() {
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+
+    site.local(&["label", "set", "rack=local", "door=3"]).ok();
+    wait_seen(&fleet, "camp", "door", Some("3"));
+    fleet.cli(&["site", "label", "camp", "rack=r7", "tier=gold"]).ok();
+    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_converged(&fleet, "camp");
+    let shown = show(&fleet, "camp");
+    for (key, value, owner) in [("rack", "r7", "assigned"), ("tier", "gold", "assigned"), ("door", "3", "local")] {
+        let found = entry(&shown["labels"], "key", key).expect("it is there");
+        assert_eq!((&found["value"], &found["owner"]), (&value.into(), &owner.into()), "{key}");
+        let since = found["since"].as_str().expect("a time");
+        assert!(since.starts_with("20") && since.ends_with('Z'), "{key} since {since}");
+    }
+
+    fleet.cli(&["host", "label", "camp", "tier=silver"]).ok();
+    fleet.wait_for("the host's label to overlay its site's", PATIENCE, || {
+        let labels = site.local(&["label", "ls", "-o", "json"]).ok().json();
+        let (of_site, of_host) = (label(&labels["site"], "tier"), label(&labels["host"], "tier"));
+        ((of_site, of_host) == (Some("gold"), Some("silver"))).then_some(())
+    });
+    assert_eq!(label(&fleet.json(&["host", "show", "camp"])["labels"], "tier"), Some("silver"));
+
+    fleet.cli(&["site", "label", "camp", "rack-", "tier-"]).ok();
+    wait_held(&fleet, &site, "rack", Some("local"));
+    wait_held(&fleet, &site, "tier", None);
+    site.local(&["label", "rm", "rack", "never-there"]).ok();
+    wait_seen(&fleet, "camp", "rack", None);
+}
+
+/// Files in `labels.d` count as soon as they are there, and a broken one is a trouble with a name.
+#[test]
+fn label_files_are_followed_while_the_daemon_runs() {
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    let file = site.data().join("labels.d/50-shop.toml");
+
+    fs::write(&file, "rack = \"r7\"\n[host]\ngpu = true\n").expect("a file");
+    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    let host = &show(&fleet, "camp")["hosts"][0];
+    assert_eq!(label(&host["labels"], "gpu"), Some("true"));
+
+    fs::write(&file, "rack = \"r8\"\n").expect("a file");
+    wait_seen(&fleet, "camp", "rack", Some("r8"));
+
+    fs::write(&file, "rack = \"r9\"\nrack = ").expect("a file");
+    let detail = wait_condition(&fleet, "camp", "labels-invalid");
+    assert!(detail.contains("50-shop.toml") && detail.contains("line 2"), "{detail}");
+    assert_eq!(label(&show(&fleet, "camp")["labels"], "rack"), Some("r8"), "what it last said stays");
+
+    let other = site.data().join("labels.d/60-twice.toml");
+    fs::write(&file, "rack = \"r9\"\n").expect("a file");
+    fs::write(&other, "rack = \"r10\"\n").expect("a file");
+    wait_no_condition(&fleet, "camp", "labels-invalid");
+    let detail = wait_condition(&fleet, "camp", "labels-repeated");
+    assert!(detail.contains("rack") && detail.contains("60-twice.toml"), "{detail}");
+    wait_seen(&fleet, "camp", "rack", Some("r10"));
+
+    fs::remove_file(&file).expect("it was there");
+    fs::remove_file(&other).expect("it was there");
+    wait_seen(&fleet, "camp", "rack", None);
+    wait_no_condition(&fleet, "camp", "labels-repeated");
+}
+
+/// How soon a file counts is promised: a second. The second here is the machine's that runs the tests.
+#[test]
+fn a_label_file_counts_within_a_second_or_so() {
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    let written = std::time::Instant::now();
+    fs::write(site.data().join("labels.d/a.toml"), "rack = 7\n").expect("a file");
+    wait_held(&fleet, &site, "rack", Some("7"));
+    let took = written.elapsed();
+    // Slack for a machine that compiles beside this; the look that needs no word from the kernel comes after 30 s.
+    assert!(took.as_secs() < 10, "took {took:?}");
+}
+
+#[test]
+fn a_selector_picks_sites_and_says_what_it_cannot_read() {
+    let fleet = Fleet::start();
+    let quic = fleet.server.quic();
+    let (eu, us) = (fleet.token(&["--label", "region=eu"]), fleet.token(&["--label", "region=us"]));
+    let mut sites =
+        [fleet.join_by("camp-eu", &eu, quic, &["--label", "ssd=yes"]), fleet.join_by("camp-us", &us, quic, &[])];
+    for site in &mut sites {
+        site.start();
+        crate::shown::wait_facts(&fleet, site.name());
+    }
+    let check = |selector: &str, expected: &[&str]| {
+        let listed = fleet.json(&["site", "ls", "-l", selector]);
+        let items = listed["items"].as_array().expect("a list");
+        let names: Vec<_> = items.iter().filter_map(|one| one["name"].as_str()).collect();
+        assert_eq!(names, expected, "{selector}");
+    };
+    check("region=eu,io.linecamp.host.linux_kernel_version>=4.0", &["camp-eu"]);
+    check("io.linecamp.host.linux_kernel_version<4.0", &[]);
+    check("region in (eu,us)", &["camp-eu", "camp-us"]);
+    check("region!=eu", &["camp-us"]);
+    check("ssd", &["camp-eu"]);
+    check("!ssd", &["camp-us"]);
+
+    let said = fleet.cli(&["site", "ls", "-l", "region=eu, tier in gold"]).exits(2);
+    assert!(said.stderr.contains("column 20"), "{}", said.stderr);
+}
+
+#[test]
+fn many_sites_are_labelled_after_a_preview() {
+    let fleet = Fleet::start();
+    let token = fleet.token(&["--label", "region=eu"]);
+    let mut site = fleet.join_by("camp-1", &token, fleet.server.quic(), &[]);
+    site.start();
+    fleet.wait_link("camp-1", "connected");
+    // It never runs, so it is dark.
+    fleet.join_by("camp-2", &token, fleet.server.quic(), &[]);
+    let _other = fleet.join("elsewhere", &[]);
+
+    let previewed = fleet.cli(&["site", "label", "-l", "region=eu", "ring=canary"]).ok();
+    let text = format!("{}{}", previewed.stdout, previewed.stderr);
+    assert!(text.contains("2 sites match, 1 of them dark"), "{text}");
+    assert!(text.contains("nothing was changed; add --yes"), "{text}");
+    assert_eq!(label(&show(&fleet, "camp-1")["labels"], "ring"), None);
+
+    fleet.cli(&["site", "label", "-l", "region=eu", "ring=canary", "--yes"]).ok();
+    wait_held(&fleet, &site, "ring", Some("canary"));
+    assert_eq!(label(&show(&fleet, "camp-2")["labels"], "ring"), Some("canary"));
+    assert_eq!(label(&show(&fleet, "elsewhere")["labels"], "ring"), None);
+}
+
+#[test]
+fn too_many_labels_are_refused_and_nothing_is_changed() {
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    let many: Vec<_> = (0..80).map(|number| format!("k{number}=v")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let check = |said: Said, code| {
+        let said = said.exits(code);
+        assert!(said.stderr.contains("at most 64 labels"), "{}", said.stderr);
+    };
+    let assign = |labels: &[&str]| fleet.cli(&[&["site", "label", "camp"], labels].concat());
+    let set = |labels: &[&str]| site.local(&[&["label", "set", "--host"], labels].concat());
+
+    // More than can ever be is a mistake of the line; more than there is room for depends on what is there.
+    check(assign(&many), 2);
+    for labelled in [&assign as &dyn Fn(&[&str]) -> Said, &set] {
+        labelled(&many[..40]).ok();
+        check(labelled(&many[40..]), 1);
+    }
+    let lines: Vec<_> = many.iter().map(|label| label.replace("=v", "=1")).collect();
+    fs::write(site.data().join("labels.d/many.toml"), lines.join("\n")).expect("a file");
+    let detail = wait_condition(&fleet, "camp", "labels-too-many");
+    assert!(detail.contains("at most 64 labels"), "{detail}");
+
+    let labels = &show(&fleet, "camp")["labels"];
+    assert_eq!((label(labels, "k39"), label(labels, "k40")), (Some("v"), None));
+    assign(&many[..64]).ok();
+}

@@ -1,0 +1,23 @@
+//! Journeys: what an operator does, from end to end, through the real programs.
+//!
+//! There are few of them, because everything that can be shown more purely is shown there: decisions in `core`, bytes
+//! in `proto`, crashes of the disk in `store`, the wire in `transport`. What is left for here is that the programs put
+//! these parts together. `linecamp_tests` says how a journey is written; [`shown`] reads what the programs print.
+
+mod certificate;
+mod crash;
+mod damage;
+mod duplicate;
+mod join;
+mod labels;
+mod noise;
+mod offline;
+mod partition;
+mod readme;
+mod refused;
+mod removal;
+mod restart;
+mod secrets;
+mod shown;
+mod start;
+mod steady;

@@ -1,0 +1,101 @@
+//! The label story with the link cut at every step: there is one path, and it leads on from wherever the cut was.
+
+use std::time::Duration;
+
+use linecamp_tests::{Fleet, PATIENCE, Site, UdpProxy, wait_until};
+
+use crate::shown::{events, label, show, wait_converged, wait_facts, wait_held, wait_seen};
+
+/// A site behind a wire.
+fn behind_a_wire(fleet: &Fleet) -> (UdpProxy, Site) {
+    let proxy = UdpProxy::start(fleet.server.quic());
+    let mut site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &[]);
+    site.start();
+    wait_facts(fleet, "camp");
+    wait_converged(fleet, "camp");
+    (proxy, site)
+}
+
+/// The wire is cut after so many datagrams of the story: before it, between any two steps of it, and after it.
+#[test]
+fn a_label_arrives_although_the_link_is_cut_at_any_step() {
+    let fleet = Fleet::start();
+    let (proxy, site) = behind_a_wire(&fleet);
+    for datagrams in 0..8 {
+        let value = format!("r{datagrams}");
+        proxy.cut_after(datagrams);
+        fleet.cli(&["site", "label", "camp", &format!("rack={value}")]).ok();
+        // A story that is shorter than the cut is over before it; then there is nothing left to mend.
+        fleet.wait_for("the cut, or the end", PATIENCE, || {
+            let shown = show(&fleet, "camp");
+            (proxy.is_cut() || shown["spec_generation"] == shown["converged_generation"]).then_some(())
+        });
+        proxy.heal();
+        wait_held(&fleet, &site, "rack", Some(&value));
+        wait_converged(&fleet, "camp");
+    }
+}
+
+/// The same by the clock: so long after the operator was told that it is done.
+#[test]
+fn a_label_arrives_although_the_link_is_cut_at_any_moment() {
+    let fleet = Fleet::start();
+    let (proxy, site) = behind_a_wire(&fleet);
+    for (number, moment) in [0, 1, 20, 60].into_iter().enumerate() {
+        let value = format!("r{number}");
+        proxy.delay(Duration::from_millis(15));
+        fleet.cli(&["site", "label", "camp", &format!("rack={value}")]).ok();
+        let passing = wait_until(Duration::from_millis(moment), || None::<()>);
+        assert_eq!(passing, None);
+        proxy.cut();
+        site.local(&["label", "set", &format!("door={value}")]).ok();
+        proxy.heal();
+        wait_held(&fleet, &site, "rack", Some(&value));
+        wait_seen(&fleet, "camp", "door", Some(&value));
+        wait_converged(&fleet, "camp");
+    }
+    for number in 0..4 {
+        let set = events(&fleet, "camp", "labels-set-locally");
+        let of_this = set.iter().filter(|text| text.contains(&format!("door=r{number}")));
+        assert_eq!(of_this.count(), 1, "each is told once: {set:?}");
+    }
+}
+
+/// Both sides are changed while they cannot talk, and both restart; afterwards each holds what either was told.
+#[test]
+fn edits_on_both_sides_of_a_partition_never_conflict() {
+    let mut fleet = Fleet::start();
+    let (proxy, mut site) = behind_a_wire(&fleet);
+    proxy.cut();
+    fleet.cli(&["site", "label", "camp", "rack=central", "tier=gold"]).ok();
+    site.local(&["label", "set", "rack=local", "door=3"]).ok();
+    site.kill();
+    site.start();
+    fleet.server.kill();
+    fleet.start_server();
+    wait_held(&fleet, &site, "rack", Some("local"));
+    assert_eq!(label(&show(&fleet, "camp")["labels"], "rack"), Some("central"));
+
+    proxy.heal();
+    for (key, value) in [("rack", "central"), ("tier", "gold"), ("door", "3")] {
+        wait_held(&fleet, &site, key, Some(value));
+        wait_seen(&fleet, "camp", key, Some(value));
+    }
+    wait_converged(&fleet, "camp");
+    fleet.cli(&["site", "label", "camp", "rack-"]).ok();
+    wait_held(&fleet, &site, "rack", Some("local"));
+}
+
+/// The site's router is restarted: the site comes from another port, and its session goes on.
+#[test]
+fn a_site_that_moves_keeps_its_session() {
+    let fleet = Fleet::start();
+    let (proxy, site) = behind_a_wire(&fleet);
+    let session = || site.local(&["status", "-o", "json"]).ok().json()["link"]["since"].clone();
+    let before = (session(), show(&fleet, "camp")["link"]["address"].clone());
+    proxy.rebind();
+    site.local(&["label", "set", "rack=r7"]).ok();
+    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    assert_eq!(session(), before.0);
+    assert_ne!(show(&fleet, "camp")["link"]["address"], before.1, "the server sees where it is");
+}

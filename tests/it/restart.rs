@@ -1,0 +1,59 @@
+//! The server goes and comes, and its sites come back: in their slots, or as soon as they notice.
+
+use std::time::{Duration, Instant};
+
+use linecamp_tests::{Fleet, PATIENCE};
+
+use crate::shown::{entry, linked, wait_seen};
+
+/// Returns the second of the day at the beginning of a log's line.
+fn second_of_day(line: &str) -> u64 {
+    let time = line.split_once('T').and_then(|(_, rest)| rest.get(..8));
+    let parts = time.expect("a line begins with its time").split(':');
+    parts.fold(0, |sum, part| sum * 60 + part.parse::<u64>().expect("a number"))
+}
+
+/// A planned stop hands out slots, so that nobody dials before a new server can be there.
+#[test]
+fn a_planned_stop_hands_out_the_slot_in_which_to_return() {
+    let mut fleet = Fleet::start();
+    let mut site = fleet.join("camp", &[]);
+    site.env("LINECAMP_LOG", "debug");
+    site.start();
+    fleet.wait_link("camp", "connected");
+
+    assert!(fleet.server.terminate().success());
+    let why = site.local(&["why", "-o", "json"]).ok().json();
+    let link = entry(&why, "part", "link").expect("there is a link");
+    assert!(link["state"].as_str().is_some_and(|text| text.contains("server is stopping")), "{link}");
+    let dials = || {
+        let log = site.log();
+        let down = log.lines().skip_while(|line| !line.contains("link down"));
+        let lines: Vec<_> =
+            down.filter(|line| line.contains("link down") || line.contains("dialling")).map(second_of_day).collect();
+        (2 <= lines.len()).then(|| (lines[0], lines[1]))
+    };
+    let (down, dialled) = fleet.wait_for("a redial", PATIENCE, dials);
+    assert!(1 <= (dialled + 86_400 - down) % 86_400, "it left a second to the next server");
+
+    fleet.start_server();
+    let back = Instant::now();
+    fleet.wait_link("camp", "connected");
+    assert!(back.elapsed() < Duration::from_secs(15), "took {:?}", back.elapsed());
+}
+
+/// A server that was killed has told nobody. The next packet of a site finds that nobody knows its session.
+#[test]
+fn a_killed_server_is_noticed_with_the_next_packet() {
+    let mut fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    fleet.server.kill();
+    fleet.start_server();
+    assert_eq!(site.local(&["status", "-o", "json"]).ok().json()["link"]["state"], "connected", "nobody told it");
+
+    let said = Instant::now();
+    site.local(&["label", "set", "rack=r7"]).ok();
+    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    assert!(said.elapsed() < Duration::from_secs(12), "before any timeout: {:?}", said.elapsed());
+    assert!(site.log().contains("the peer has started again"), "{}", site.log());
+}

@@ -1,0 +1,103 @@
+//! Secrets are where they belong, and nowhere else.
+
+use std::fs;
+use std::path::Path;
+
+use linecamp_tests::Fleet;
+
+use crate::shown::{linked, wait_facts, wait_held, wait_seen};
+
+/// Returns the longest line of a PEM file: the key itself.
+fn private_key(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lines = text.lines().filter(|line| !line.starts_with("-----"));
+    lines.max_by_key(|line| line.len()).expect("it has lines").to_owned()
+}
+
+/// Returns the command lines of everything that runs here, as any user can see them.
+fn command_lines() -> String {
+    let processes = fs::read_dir("/proc").expect("this is Linux").flatten();
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned() + "\n").collect()
+}
+
+fn holds(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+/// A whole journey at the level of detail that says most, and then everything it left behind is searched.
+#[test]
+fn no_secret_is_in_a_log_an_answer_a_command_line_or_a_database() {
+    let mut fleet = Fleet::start_with(&["--log", "trace"]);
+    let (token, lost) = (fleet.token(&["--label", "region=eu"]), fleet.token(&["--uses", "1"]));
+    let quic = fleet.server.quic();
+    let variables = [("LINECAMP_LOG", "trace")];
+    let (target, data) = (format!("{token}@{quic}"), fleet.directory().join("camp"));
+    let line = ["join", &*target, "--name", "camp", "--data", data.to_str().expect("text")];
+    let mut said = vec![fleet.run("linecampd", &line, &variables).ok()];
+    said.push(fleet.run("linecampd", &line, &variables).ok());
+    let _used = fleet.join_by("used", &lost, quic, &[]);
+    said.push(fleet.try_join("late", &lost, quic, &[]).exits(3));
+    let mut site = fleet.site("camp");
+    site.env("LINECAMP_LOG", "trace");
+    site.start();
+    wait_facts(&fleet, "camp");
+    site.local(&["label", "set", "door=3"]).ok();
+    wait_seen(&fleet, "camp", "door", Some("3"));
+    fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
+    wait_held(&fleet, &site, "rack", Some("r7"));
+    let lines = command_lines();
+    for verb in [&["status"][..], &["why"], &["host", "ls"], &["label", "ls"]] {
+        said.push(site.local(&[verb, &["-o", "json"]].concat()).ok());
+    }
+    for noun in ["site", "host", "token", "environment", "event"] {
+        said.push(fleet.cli(&[noun, "ls", "-o", "json"]).ok());
+    }
+    said.push(fleet.cli(&["site", "show", "camp", "-o", "json"]).ok());
+    said.push(fleet.cli(&["version", "-o", "json"]).ok());
+    let (site_key, server_key) =
+        (private_key(&site.data().join("identity/key.pem")), private_key(&fleet.server.data().join("ca/key.pem")));
+    let (cli_key, databases) = (fleet.key().to_owned(), [site.data().to_owned(), fleet.server.data().to_owned()]);
+    assert!(site.terminate().success() && fleet.server.terminate().success());
+
+    // A token begins with its id and ends with the server's pin, which anybody may know; between them is its secret.
+    let secrets =
+        [&token["lct_".len() + 12..][..20], &lost["lct_".len() + 12..][..20], &cli_key, &site_key, &server_key];
+    let outputs = said.iter().map(|said| format!("{}{}", said.stdout, said.stderr));
+    let places = outputs.chain([lines, site.log(), fleet.server.log()]);
+    for place in places {
+        for secret in secrets {
+            assert!(!place.contains(secret), "{secret} is in:\n{place}");
+        }
+    }
+    for file in databases.iter().flat_map(|data| fs::read_dir(data).expect("it is there").flatten()) {
+        let bytes = fs::read(file.path()).unwrap_or_default();
+        for secret in secrets {
+            assert!(!holds(&bytes, secret), "{secret} is in {}", file.path().display());
+        }
+    }
+    assert!(100 < site.log().lines().count(), "the log says much");
+}
+
+/// Files that hold a secret are their owner's alone.
+#[test]
+fn files_that_hold_a_secret_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    let (data, server) = (site.data(), fleet.server.data());
+    for path in [
+        data.join("identity/key.pem"),
+        data.join("site.db"),
+        data.join("linecampd.sock"),
+        server.join("ca/key.pem"),
+        server.join("ca/quic-secrets"),
+        server.join("fleet.db"),
+        data.to_owned(),
+        server.to_owned(),
+    ] {
+        let mode = fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", path.display());
+    }
+}

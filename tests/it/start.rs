@@ -1,0 +1,142 @@
+//! What keeps a program from starting, in a sentence that names it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use linecamp_tests::{Fleet, PATIENCE, program, skip};
+
+use crate::shown::linked;
+
+fn text(path: &std::path::Path) -> &str {
+    path.to_str().expect("text")
+}
+
+#[test]
+fn a_data_directory_has_one_daemon() {
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    let first = format!("in use by process {}", site.id().expect("it runs"));
+    let data = text(site.data());
+    let lines: [&[&str]; 3] = [
+        &["run", "--data", data],
+        &["forget", "--data", data],
+        &["join", &format!("{}@127.0.0.1:1", fleet.token(&[])), "--name", "camp", "--data", data],
+    ];
+    for line in lines {
+        let said = fleet.run("linecampd", line, &[]).exits(2);
+        assert!(said.stderr.contains(&first), "{}", said.stderr);
+    }
+    site.local(&["status"]).ok();
+    let server = fleet.server.data().to_owned();
+    let said = fleet.run("linecamp-server", &["run", "--data", text(&server)], &[]);
+    let first = format!("in use by process {}", fleet.server.id().expect("it runs"));
+    assert!(said.code != Some(0) && said.stderr.contains(&first), "{}", said.stderr);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let fleet = Fleet::start();
+    let (data, address) = (fleet.directory().join("second"), fleet.server.https().to_string());
+    let init = ["init", "--data", text(&data), "--server-url", "https://localhost:1"];
+    fleet.run("linecamp-server", &init, &[]).ok();
+    for (https, quic) in [(&*address, "127.0.0.1:0"), ("127.0.0.1:0", &*address)] {
+        let run = ["run", "--data", text(&data), "--https", https, "--quic", quic];
+        let said = fleet.run("linecamp-server", &run, &[]).exits(1);
+        assert!(said.stderr.contains(&address) && said.stderr.contains("in use"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_mistyped_configuration_is_refused_with_file_line_and_key() {
+    let fleet = Fleet::start();
+    let check = |program, line: &[&str], words: &[&str]| {
+        let said = fleet.run(program, line, &[]).exits(2);
+        assert!(words.iter().all(|word| said.stderr.contains(word)), "{}", said.stderr);
+    };
+    let file = fleet.directory().join("site.toml");
+    fs::write(&file, "log = \"info\"\nrancher_lables = true\n").expect("a file");
+    let site = fleet.join("camp", &[]);
+    let words = ["site.toml", "line 2", "rancher_lables"];
+    check("linecampd", &["config", "check", text(&file)], &words);
+    check("linecampd", &["run", "--data", text(site.data()), "--config", text(&file)], &words);
+
+    let file = fleet.directory().join("odd.toml");
+    fs::write(&file, "server_url = \"https://h:1\"\ncertifcate_life = \"1d\"\n").expect("a file");
+    let words = ["odd.toml", "line 2", "certifcate_life"];
+    check("linecamp-server", &["config", "check", text(&file)], &words);
+    let other = fleet.directory().join("other");
+    check("linecamp-server", &["run", "--data", text(&other), "--config", text(&file)], &words);
+}
+
+/// A database of a newer build is left as it is.
+#[test]
+fn a_newer_database_needs_a_newer_program() {
+    let mut fleet = Fleet::start();
+    let mut site = linked(&fleet, "camp");
+    assert!(site.terminate().success() && fleet.server.terminate().success());
+    for (program, data, name) in [
+        ("linecampd", site.data().to_owned(), "site.db"),
+        ("linecamp-server", fleet.server.data().to_owned(), "fleet.db"),
+    ] {
+        let path = data.join(name);
+        let mut bytes = fs::read(&path).expect("the database is there");
+        // The `user_version` of SQLite's header (SQLite, "Database File Format", 1.3).
+        bytes[60..64].copy_from_slice(&1_000_u32.to_be_bytes());
+        fs::write(&path, &bytes).expect("it can be written");
+        let said = fleet.run(program, &["run", "--data", text(&data)], &[]).exits(3);
+        assert!(said.stderr.contains(name) && said.stderr.contains("v1000, newer than"), "{}", said.stderr);
+        assert_eq!(fs::read(&path).expect("the database is there"), bytes, "it is not touched");
+    }
+}
+
+#[test]
+fn a_read_only_data_directory_is_named() {
+    let fleet = Fleet::start();
+    let site = fleet.join("camp", &[]);
+    let open = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    // Somebody else's, who may look and not touch.
+    for path in [fleet.directory(), site.data()] {
+        open(path, 0o555).expect("its owner may say so");
+    }
+    let mut run = if rustix::process::geteuid().is_root() {
+        let mut run = Command::new("setpriv");
+        run.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        run.arg(program("linecampd"));
+        run
+    } else {
+        Command::new(program("linecampd"))
+    };
+    let said = run.args(["run", "--data", text(site.data())]).output();
+    open(fleet.directory(), 0o755).expect("its owner may say so");
+    let (code, words) = match &said {
+        Ok(said) => (said.status.code(), String::from_utf8_lossy(&said.stderr)),
+        Err(error) => return skip(&format!("a read-only data directory: no setpriv here ({error})")),
+    };
+    if words.contains("setpriv:") {
+        return skip(&format!("a read-only data directory: {words}"));
+    }
+    assert!(matches!(code, Some(1 | 3)), "{code:?}: {words}");
+    assert!(words.contains(text(site.data())) && words.contains("ermission denied"), "{words}");
+}
+
+/// A machine without a clock of its own boots in 1970, links all the same, and says that its clock is wrong.
+#[test]
+fn a_site_that_booted_in_1970_links_and_says_so() {
+    let paths = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let library = paths.iter().map(|path| format!("{path}/faketime/libfaketime.so.1"));
+    let Some(library) = library.into_iter().find(|path| std::path::Path::new(path).exists()) else {
+        return skip("a clock in 1970: libfaketime is not installed");
+    };
+    let fleet = Fleet::start();
+    let mut site = fleet.join("camp", &[]);
+    site.env("LD_PRELOAD", library);
+    site.env("FAKETIME", "@1970-01-02 00:00:00");
+    site.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    site.start();
+    fleet.wait_for("the link", PATIENCE, || {
+        (crate::shown::show(&fleet, "camp")["link"]["state"] == "connected").then_some(())
+    });
+    let detail = crate::shown::wait_condition(&fleet, "camp", "clock-skew");
+    assert!(detail.contains("behind"), "{detail}");
+}
