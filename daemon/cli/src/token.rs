@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linecamp_model::limits::TOKEN_USES_MAX;
-use linecamp_model::{Label, TokenId, TokenState};
+use linecamp_model::{Label, TokenState};
 use linecamp_proto::api::path::{self, at};
 use linecamp_proto::api::{List, Token, TokenCreated, TokenRequest};
 
