@@ -42,10 +42,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
         .map(|entry| entry.expect("the folder can be listed").path())
         .collect();
     paths.sort();
-    paths
-        .iter()
-        .map(|path| fs::read(path).expect("an entry can be read"))
-        .collect()
+    paths.iter().map(|path| fs::read(path).expect("an entry can be read")).collect()
 }
 
 /// Flips, cuts, repeats or joins: the simple ways in which bytes go wrong.

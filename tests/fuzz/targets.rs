@@ -97,10 +97,7 @@ pub(crate) fn texts(bytes: &[u8]) {
         assert_eq!(ServerAddress::parse(&address.to_string()), Ok(address));
     }
     if let Ok(target) = JoinTarget::parse(text) {
-        assert!(
-            !format!("{target:?}").contains(&target.token.reveal()),
-            "a secret shows"
-        );
+        assert!(!format!("{target:?}").contains(&target.token.reveal()), "a secret shows");
     }
 }
 
