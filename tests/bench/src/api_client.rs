@@ -1,0 +1,85 @@
+//! One connection to the server's API, kept open, with one request at a time over it.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, bail};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use linecamp_model::Pin;
+use linecamp_transport::{ApiTrust, connect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A client of one server.
+#[derive(Debug)]
+pub(crate) struct ApiClient {
+    address: SocketAddr,
+    trust: ApiTrust,
+    bearer: String,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl ApiClient {
+    pub(crate) fn new(address: SocketAddr, pin: Pin, key: &str) -> Self {
+        Self { address, trust: ApiTrust::Pin(pin), bearer: format!("Bearer {key}"), sender: None }
+    }
+
+    /// Dials now, so that the first request does not have to.
+    pub(crate) async fn connect(&mut self) -> anyhow::Result<()> {
+        if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
+            let (host, port) = (self.address.ip().to_string(), self.address.port());
+            let stream = connect(&host, port, &self.trust).await?;
+            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            // Whatever ends the connection, the request on it reports.
+            tokio::spawn(connection);
+            self.sender = Some(sender);
+        }
+        Ok(())
+    }
+
+    /// Reads something.
+    pub(crate) async fn get<T: DeserializeOwned>(&mut self, target: &str) -> anyhow::Result<T> {
+        read(&self.ask(Method::GET, target, Bytes::new()).await?)
+    }
+
+    /// Reads something and leaves it as bytes.
+    pub(crate) async fn get_raw(&mut self, target: &str) -> anyhow::Result<Bytes> {
+        self.ask(Method::GET, target, Bytes::new()).await
+    }
+
+    /// Changes something.
+    pub(crate) async fn post<T: DeserializeOwned>(&mut self, target: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let body = serde_json::to_vec(body)?;
+        read(&self.ask(Method::POST, target, body.into()).await?)
+    }
+
+    async fn ask(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<Bytes> {
+        self.connect().await?;
+        // A request that fails leaves no connection behind.
+        let mut sender = self.sender.take().context("it was dialled a moment ago")?;
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(HOST, self.address.to_string())
+            .header(AUTHORIZATION, &self.bearer)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))?;
+        sender.ready().await?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        if !status.is_success() {
+            bail!("{target}: {status}: {}", String::from_utf8_lossy(&bytes));
+        }
+        self.sender = Some(sender);
+        Ok(bytes)
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(bytes).context("the server's answer does not read")
+}

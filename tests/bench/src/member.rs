@@ -1,0 +1,355 @@
+//! One site of the bench: the daemon's loop in miniature.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use linecamp_core::{
+    Dial, JoinWish, LinkEvent, LossReason, Purpose, Rng, SavedSite, Site, SiteConfig, SiteIdentity as CoreIdentity,
+    SiteOutput,
+};
+use linecamp_model::limits::FRAME_BYTES_MAX;
+use linecamp_model::{
+    DialId, FromServer, FromSite, Generation, IdentityGrant, Instant as Moment, JoinTarget, LabelKey, LabelValue, Name,
+    Now, Pin, Refusal, RunId, ServerAddress, SiteChange, Text, WriteId,
+};
+use linecamp_proto::{
+    VERSIONS, decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number,
+};
+use linecamp_transport::{
+    DialError, Dialer, Session, SessionEnd, SessionReceiver, SessionSender, SiteCredentials, SiteIdentity, SiteKey,
+    SystemClock, Trust, WallClock as _, resolve,
+};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+use tokio::task::JoinHandle;
+
+use crate::fleet_client::Board;
+use crate::site_disk::{Durable, SiteDisk};
+
+/// What a machine like those of the trial finds out about itself.
+const FACTS: [(&str, &str); 10] = [
+    ("io.linecamp.host.arch", "x86_64"),
+    ("io.linecamp.host.os", "Debian GNU/Linux 12 (bookworm)"),
+    ("io.linecamp.host.cpus", "4"),
+    ("io.linecamp.host.memory_mib", "7852"),
+    ("io.linecamp.host.kvm", "true"),
+    ("io.linecamp.host.aes", "true"),
+    ("io.linecamp.host.virtualization", "none"),
+    ("io.linecamp.host.linux_kernel_version", "6.1.0-18-amd64"),
+    ("io.linecamp.host.docker_version", "26.1.3, build b72abbb"),
+    ("io.rancher.host.linux_kernel_version", "6.1"),
+];
+
+/// Both clocks of the bench.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(tokio::time::Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Now {
+        Now { instant: Moment::after_origin(self.0.elapsed()), wall: SystemClock.now() }
+    }
+
+    pub(crate) async fn reach(self, deadline: Option<Moment>) {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(self.0 + deadline.since_origin()).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What a site shows at a dial, and whom it believes.
+#[derive(Clone, Debug)]
+pub(crate) enum Papers {
+    Joining(Arc<SiteKey>, Pin),
+    Member(Arc<SiteIdentity>),
+}
+
+impl Papers {
+    /// Reaches a server.
+    pub(crate) async fn dial(&self, dialer: &Dialer, server: &ServerAddress) -> Result<Session, DialError> {
+        let address = resolve(server).await?[0];
+        let (credentials, trust) = match self {
+            Self::Joining(key, pin) => (SiteCredentials::SelfMade(key), Trust::Pin(*pin)),
+            Self::Member(identity) => (SiteCredentials::Issued(identity), identity.trust()),
+        };
+        dialer.dial(address, credentials, &trust).await
+    }
+}
+
+/// What a site begins with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) index: usize,
+    pub(crate) name: String,
+    pub(crate) target: JoinTarget,
+    pub(crate) identity: PathBuf,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) board: Arc<Board>,
+}
+
+/// A site and its drivers.
+pub(crate) struct Member {
+    site: Site,
+    index: usize,
+    identity: PathBuf,
+    servers: Vec<ServerAddress>,
+    papers: Papers,
+    dialer: Arc<Dialer>,
+    board: Arc<Board>,
+    clock: Clock,
+    disk: SiteDisk,
+    /// Writes on their way to the disk that carry spec, and which.
+    specs: BTreeMap<WriteId, Generation>,
+    dialing: Option<(DialId, JoinHandle<Result<Session, DialError>>)>,
+    link: Option<(DialId, SessionSender, SessionReceiver)>,
+    pending: VecDeque<Event>,
+    is_over: bool,
+}
+
+enum Event {
+    Timeout,
+    Durable(Durable),
+    Saved(Result<CoreIdentity, Text>),
+    Facts,
+    Dialed(DialId, Result<Session, DialError>),
+    Received(DialId, Result<Vec<u8>, SessionEnd>),
+    Lost(DialId, LossReason),
+}
+
+impl Member {
+    /// Makes a site that wants to join.
+    pub(crate) fn start(start: Start, disk: SiteDisk) -> anyhow::Result<Self> {
+        let key = SiteKey::load_or_create(&start.identity)?;
+        let fingerprint = key.fingerprint();
+        let seed = fingerprint.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let mut rng = Rng::new(seed);
+        let config = SiteConfig {
+            daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
+            versions: VERSIONS,
+            run: RunId::from_bytes(rng.next_u64().to_le_bytes()),
+            servers: start.target.servers.clone(),
+            labels: BTreeMap::new(),
+            join: Some(JoinWish { token: start.target.token.clone(), name: Name::parse(&start.name)? }),
+        };
+        let clock = Clock::start();
+        Ok(Self {
+            site: Site::new(config, SavedSite::default(), rng, clock.now()),
+            index: start.index,
+            identity: start.identity,
+            papers: Papers::Joining(Arc::new(key), start.target.token.pin),
+            servers: start.target.servers,
+            dialer: start.dialer,
+            board: start.board,
+            clock,
+            disk,
+            specs: BTreeMap::new(),
+            dialing: None,
+            link: None,
+            pending: VecDeque::new(),
+            is_over: false,
+        })
+    }
+
+    /// Lives until the bench ends it; `door` is given back at the first welcome.
+    pub(crate) async fn run(mut self, door: Result<OwnedSemaphorePermit, AcquireError>) {
+        let mut door = Some(door);
+        loop {
+            while let Some(output) = self.site.poll_output() {
+                self.perform(output).await;
+            }
+            if self.is_over {
+                return;
+            }
+            if door.is_some() && 0 < self.board.record(self.index).welcomes {
+                door = None;
+            }
+            let event = self.next_event().await;
+            self.handle(event);
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        if let Some(event) = self.pending.pop_front() {
+            return event;
+        }
+        let deadline = self.site.next_deadline().map(|(deadline, _)| deadline);
+        tokio::select! {
+            biased;
+            () = self.clock.reach(deadline) => Event::Timeout,
+            durable = self.disk.answer() => Event::Durable(durable),
+            (dial, result) = dialed(&mut self.dialing) => Event::Dialed(dial, result),
+            (dial, result) = received(&mut self.link) => Event::Received(dial, result),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.clock.now();
+        match event {
+            Event::Timeout => self.site.handle_timeout(now),
+            Event::Durable(durable) => {
+                if let Some(held) = self.specs.remove(&durable.write) {
+                    self.board.note(self.index, |record| {
+                        (record.durable, record.durable_at) = (held, durable.at);
+                    });
+                }
+                self.site.handle_persisted(durable.write, now);
+            }
+            Event::Saved(saved) => self.site.handle_identity_saved(saved, now),
+            Event::Facts => self.site.handle_facts(facts(), now),
+            Event::Dialed(dial, Ok(session)) => {
+                self.dialing = None;
+                let (sender, receiver) = session.split();
+                self.link = Some((dial, sender, receiver));
+                self.site.handle_link(LinkEvent::Dialed(dial), now);
+            }
+            Event::Dialed(dial, Err(error)) => {
+                self.dialing = None;
+                let text = format!("{:#}", anyhow::Error::new(error));
+                self.lose(dial, LossReason::Failed(Text::lossy(&text)), now);
+            }
+            Event::Received(dial, Ok(payload)) => match decode_from_server(&payload) {
+                Ok(message) => self.receive(dial, message, now),
+                Err(error) => self.lose(dial, LossReason::Failed(Text::lossy(&error.to_string())), now),
+            },
+            Event::Received(dial, Err(end)) => self.lose(dial, reason(&end), now),
+            Event::Lost(dial, reason) => self.lose(dial, reason, now),
+        }
+    }
+
+    fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
+        if matches!(message, FromServer::Welcome(_)) {
+            self.board.note(self.index, |record| {
+                record.welcomes += 1;
+                record.welcomed_at = Instant::now();
+            });
+        }
+        self.site.handle_link(LinkEvent::Received(dial, message), now);
+    }
+
+    fn lose(&mut self, dial: DialId, reason: LossReason, now: Now) {
+        let words = match &reason {
+            LossReason::Closed(refusal) => refusal.to_string(),
+            LossReason::Failed(text) => text.to_string(),
+        };
+        self.board.note(self.index, |record| {
+            record.last_loss = Some(words);
+            record.lost_at = Instant::now();
+        });
+        self.link = None;
+        self.site.handle_link(LinkEvent::Lost(dial, reason), now);
+    }
+
+    async fn perform(&mut self, output: SiteOutput) {
+        match output {
+            SiteOutput::Dial(dial) => self.dial(dial),
+            SiteOutput::Send { dial, message } => self.send(dial, &message).await,
+            SiteOutput::Hangup { dial, refusal } => self.hang_up(dial, &refusal),
+            SiteOutput::Persist { write, changes } => {
+                let specs = changes.iter().filter_map(|change| match change {
+                    SiteChange::Spec(_, document) => document.as_ref().map(|document| document.generation),
+                    _ => None,
+                });
+                if let Some(held) = specs.max() {
+                    self.specs.insert(write, held);
+                }
+                self.pending.extend(self.disk.commit(write, &changes).map(Event::Durable));
+            }
+            SiteOutput::SaveIdentity(grant) => {
+                let saved = self.save(&grant);
+                self.pending.push_back(Event::Saved(saved));
+            }
+            SiteOutput::CollectFacts => self.pending.push_back(Event::Facts),
+            SiteOutput::Forget(refusal) | SiteOutput::JoinRefused(refusal) => {
+                self.board.note(self.index, |record| record.last_loss = Some(refusal.to_string()));
+                self.is_over = true;
+            }
+            SiteOutput::Reply { .. } | SiteOutput::ResumeStore(_) => {}
+        }
+    }
+
+    fn dial(&mut self, dial: Dial) {
+        if dial.purpose == Purpose::Link {
+            debug_assert!(matches!(self.papers, Papers::Member(_)), "it links once it has joined");
+        }
+        let (papers, dialer) = (self.papers.clone(), Arc::clone(&self.dialer));
+        let reaching = tokio::spawn(async move { papers.dial(&dialer, &dial.server).await });
+        self.dialing = Some((dial.dial, reaching));
+    }
+
+    async fn send(&mut self, dial: DialId, message: &FromSite) {
+        let Some((_, sender, _)) = self.link.as_mut().filter(|(current, ..)| *current == dial) else {
+            return;
+        };
+        match sender.send(&encode_from_site(message)).await {
+            Ok(()) => {
+                if let FromSite::SpecAck(held) = message {
+                    self.board.note(self.index, |record| {
+                        (record.acked, record.acked_at) = (*held, Instant::now());
+                    });
+                }
+            }
+            Err(end) => self.pending.push_back(Event::Lost(dial, reason(&end))),
+        }
+    }
+
+    fn hang_up(&mut self, dial: DialId, refusal: &Refusal) {
+        if let Some((_, reaching)) = self.dialing.take_if(|(current, _)| *current == dial) {
+            reaching.abort();
+        }
+        if let Some((_, sender, _)) = self.link.take_if(|(current, ..)| *current == dial) {
+            sender.close(refusal_code_number(refusal.code), &encode_refusal(refusal));
+        }
+    }
+
+    fn save(&mut self, grant: &IdentityGrant) -> Result<CoreIdentity, Text> {
+        let adopted = SiteIdentity::adopt(&self.identity, &grant.certificate, &grant.authorities, &self.servers);
+        let identity = adopted.map_err(|error| Text::lossy(&error.to_string()))?;
+        let validity = identity.certificate_validity();
+        let seen = CoreIdentity { site: identity.site_id(), not_before: validity.start, not_after: validity.end };
+        self.papers = Papers::Member(Arc::new(identity));
+        Ok(seen)
+    }
+}
+
+fn facts() -> BTreeMap<LabelKey, LabelValue> {
+    let label = |(key, value)| {
+        (
+            LabelKey::parse(key).expect("a constant that is a key"),
+            LabelValue::parse(value).expect("a constant that is a value"),
+        )
+    };
+    FACTS.map(label).into()
+}
+
+/// Says why a session ended, as the daemon does.
+fn reason(end: &SessionEnd) -> LossReason {
+    if let SessionEnd::Closed { code, reason } = end
+        && let Some(refusal) = decode_refusal(*code, reason)
+    {
+        return LossReason::Closed(refusal);
+    }
+    LossReason::Failed(Text::lossy(&end.to_string()))
+}
+
+async fn dialed(
+    dialing: &mut Option<(DialId, JoinHandle<Result<Session, DialError>>)>,
+) -> (DialId, Result<Session, DialError>) {
+    match dialing {
+        Some((dial, reaching)) => (*dial, reaching.await.expect("a dial does not panic")),
+        None => std::future::pending().await,
+    }
+}
+
+async fn received(
+    link: &mut Option<(DialId, SessionSender, SessionReceiver)>,
+) -> (DialId, Result<Vec<u8>, SessionEnd>) {
+    match link {
+        Some((dial, _, receiver)) => (*dial, receiver.recv(FRAME_BYTES_MAX).await),
+        None => std::future::pending().await,
+    }
+}

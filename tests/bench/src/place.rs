@@ -1,0 +1,114 @@
+//! Where things are: the programs, a scratch folder on the disk, one in memory, free ports.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+
+use crate::machine;
+
+/// Names the server's program; otherwise cargo builds it.
+const SERVER_VARIABLE: &str = "LINECAMP_BENCH_SERVER";
+/// Names the daemon's program, as `cargo xtask bench` does.
+const DAEMON_VARIABLE: &str = "LINECAMP_BENCH_DAEMON";
+/// Where the static daemon is, below cargo's folder.
+const DAEMON_PLACE: &str = "x86_64-unknown-linux-musl/release/linecampd";
+/// A folder in memory, if the machine has one.
+const MEMORY: &str = "/dev/shm";
+
+/// What all measurements share.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    /// A short run that shows that it works; its numbers mean less.
+    pub(crate) is_quick: bool,
+    /// Cores there were before the bench took one of them.
+    pub(crate) online: usize,
+    target: PathBuf,
+    server: PathBuf,
+}
+
+impl Bench {
+    /// Finds or builds what is measured.
+    pub(crate) fn prepare(is_quick: bool) -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("failed to find the bench's own program")?;
+        // target/PROFILE/linecamp-bench
+        let target = own.ancestors().nth(2).context("the bench is not in cargo's folder")?.to_owned();
+        fs::create_dir_all(target.join("bench")).context("failed to make a folder for results")?;
+        let server = match std::env::var_os(SERVER_VARIABLE) {
+            Some(path) => path.into(),
+            None => build_server(&target)?,
+        };
+        if !server.is_file() {
+            bail!("{} is not there", server.display());
+        }
+        Ok(Self { is_quick, online: machine::cores(), target, server })
+    }
+
+    /// Returns the program of the server.
+    pub(crate) fn server(&self) -> &Path {
+        &self.server
+    }
+
+    /// Returns the program of the static daemon, if it was built.
+    pub(crate) fn daemon(&self) -> Option<PathBuf> {
+        let named = std::env::var_os(DAEMON_VARIABLE).map(PathBuf::from);
+        let path = named.unwrap_or_else(|| self.target.join(DAEMON_PLACE));
+        path.is_file().then_some(path)
+    }
+
+    /// Returns where the results go.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.target.join("bench/link.json")
+    }
+
+    /// Makes a folder on the disk that cargo builds on. It goes when it is dropped.
+    pub(crate) fn scratch(&self) -> anyhow::Result<TempDir> {
+        let builder = tempfile::Builder::new().prefix("run-").tempdir_in(self.target.join("bench"));
+        builder.context("failed to make a folder to work in")
+    }
+
+    /// Makes a folder in memory if there is one, for what is not measured: the identities of sites.
+    pub(crate) fn memory(&self) -> anyhow::Result<TempDir> {
+        match tempfile::Builder::new().prefix("linecamp-bench-").tempdir_in(MEMORY) {
+            Ok(folder) => Ok(folder),
+            Err(_) => self.scratch(),
+        }
+    }
+
+    /// Picks the larger number for a full run.
+    pub(crate) const fn scale(&self, full: usize, quick: usize) -> usize {
+        if self.is_quick { quick } else { full }
+    }
+}
+
+/// Returns an address of this machine that nobody uses, for TCP and UDP.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+    for _ in 0..50 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to find a free port")?;
+        let address = listener.local_addr()?;
+        if UdpSocket::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port is free for TCP and UDP at once")
+}
+
+/// Builds the server as it ships. Cargo is not running: whoever ran the bench with it has let go of its lock.
+fn build_server(target: &Path) -> anyhow::Result<PathBuf> {
+    crate::say("building linecamp-server as it ships");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--quiet", "--profile", "server", "--package", "linecamp-server", "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null());
+    let status = command.status().context("failed to run cargo")?;
+    if !status.success() {
+        bail!("linecamp-server does not build");
+    }
+    Ok(target.join("server/linecamp-server"))
+}
