@@ -26,6 +26,7 @@ const BINARIES: &str = "LINECAMP_BINARIES";
 pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut skipped: BTreeSet<String> = toolchain::add_targets().into_iter().collect();
+    toolchain::add_journey_tools();
     let notes = tempfile::NamedTempFile::new().context("failed to create a temporary file")?;
 
     // All targets, so that the programs and the tests come from one build: the features are the same.

@@ -42,21 +42,36 @@ pub(crate) fn add_target(target: &str) -> anyhow::Result<()> {
 /// Makes sure that C can be compiled for musl, which SQLite and ring need.
 pub(crate) fn need_musl_gcc() -> anyhow::Result<()> {
     let is_there = || succeeds(program("musl-gcc", ["--version"]));
+    if !is_there() {
+        install("musl-tools")?;
+    }
     if is_there() {
         return Ok(());
     }
-    let can_install = rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists();
-    if can_install {
-        say("musl-gcc is missing: installing musl-tools");
-        let install = || program("apt-get", ["install", "--yes", "--no-install-recommends", "musl-tools"]);
-        // A fresh machine has no package lists yet.
-        if step("apt-get install musl-tools", install()).is_err() {
-            step("apt-get update", program("apt-get", ["update"]))?;
-            step("apt-get install musl-tools", install())?;
-        }
-        if is_there() {
-            return Ok(());
-        }
-    }
     bail!("musl-gcc is missing, and the static daemon needs it: `apt-get install musl-tools`, or your system's like")
+}
+
+/// Installs what the journeys use where it can be had and the machine can install it; a journey that misses it says so.
+pub(crate) fn add_journey_tools() {
+    let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+    if !Path::new(&library).exists()
+        && let Err(error) = install("libfaketime")
+    {
+        say(&format!("libfaketime could not be installed: {error:#}"));
+    }
+}
+
+/// Installs one package of Debian, as root on Debian; elsewhere it is somebody's decision.
+fn install(package: &str) -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() || !Path::new("/etc/debian_version").exists() {
+        bail!("install {package} with your system's package manager");
+    }
+    let words = format!("apt-get install {package}");
+    let install = || program("apt-get", ["install", "--yes", "--no-install-recommends", package]);
+    // A fresh machine has no package lists yet.
+    if step(&words, install()).is_err() {
+        step("apt-get update", program("apt-get", ["update"]))?;
+        step(&words, install())?;
+    }
+    Ok(())
 }
