@@ -26,8 +26,10 @@ pub(crate) struct FleetState {
     pub(crate) events: BTreeMap<u64, Event>,
     /// The numbers of each site's events. Derived.
     site_events: BTreeMap<SiteId, BTreeSet<u64>>,
-    /// Names of sites and hosts that are not gone, by environment. Derived.
-    names: BTreeSet<(Subject, Name, Name, SiteId)>,
+    /// Who bears a name and is not gone, with its environment, in that order. Derived.
+    names: BTreeMap<(Subject, Name), Vec<(Name, SiteId)>>,
+    /// How many sites that are not gone each environment has. Derived.
+    population: BTreeMap<Name, usize>,
 }
 
 /// All that is known of one site.
@@ -94,9 +96,7 @@ impl FleetState {
     /// are gone only if no other is there.
     pub(crate) fn named(&self, subject: Subject, environment: Option<&Name>, name: &Name) -> Vec<SiteId> {
         let is_meant = |of: &Name| environment.is_none_or(|wanted| wanted == of);
-        let is_live =
-            |(kind, of, named, _): &&(Subject, Name, Name, SiteId)| *kind == subject && named == name && is_meant(of);
-        let live: Vec<_> = self.names.iter().filter(is_live).map(|(_, _, _, id)| *id).collect();
+        let live: Vec<_> = self.bearers(subject, name).filter(|(of, _)| is_meant(of)).map(|(_, id)| id).collect();
         if !live.is_empty() {
             return live;
         }
@@ -116,16 +116,18 @@ impl FleetState {
         name: &Name,
         except: Option<SiteId>,
     ) -> bool {
-        let from = (subject, environment.clone(), name.clone(), SiteId::from_bytes([0; 16]));
-        let of_name = self.names.range(from..);
-        let mut of_name =
-            of_name.take_while(|(kind, of, named, _)| *kind == subject && of == environment && named == name);
-        of_name.any(|(_, _, _, id)| Some(*id) != except)
+        self.bearers(subject, name).any(|(of, id)| of == environment && Some(id) != except)
+    }
+
+    /// Returns who has this name and is not gone, with its environment.
+    fn bearers(&self, subject: Subject, name: &Name) -> impl Iterator<Item = (&Name, SiteId)> {
+        let of_name = self.names.get(&(subject, name.clone())).into_iter().flatten();
+        of_name.map(|(environment, id)| (environment, *id))
     }
 
     /// How many sites of the environment are not gone.
     pub(crate) fn sites_in(&self, environment: &Name) -> usize {
-        self.names.iter().filter(|(kind, of, _, _)| *kind == Subject::Site && of == environment).count()
+        self.population.get(environment).copied().unwrap_or(0)
     }
 
     /// How many sites the token has created.
@@ -167,13 +169,23 @@ impl FleetState {
             return;
         };
         let environment = registration.environment.clone();
-        let site = record.site_spec().map(|spec| (Subject::Site, environment.clone(), spec.name.clone(), id));
-        let gateway = record.gateway_spec(id).map(|spec| (Subject::Gateway, environment, spec.name.clone(), id));
-        for place in site.into_iter().chain(gateway) {
-            if is_there {
-                self.names.insert(place);
-            } else {
-                self.names.remove(&place);
+        let site = record.site_spec().map(|spec| (Subject::Site, spec.name.clone()));
+        let gateway = record.gateway_spec(id).map(|spec| (Subject::Gateway, spec.name.clone()));
+        let population = self.population.entry(environment.clone()).or_default();
+        match is_there {
+            true => *population += 1,
+            false => *population -= 1,
+        }
+        for name in site.into_iter().chain(gateway) {
+            let bearer = (environment.clone(), id);
+            let bearers = self.names.entry(name.clone()).or_default();
+            match (bearers.binary_search(&bearer), is_there) {
+                (Err(place), true) => bearers.insert(place, bearer),
+                (Ok(place), false) => drop(bearers.remove(place)),
+                (Ok(_), true) | (Err(_), false) => {}
+            }
+            if bearers.is_empty() {
+                self.names.remove(&name);
             }
         }
     }
