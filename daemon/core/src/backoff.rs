@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::mutants::{Mutant, planted};
 use crate::rng::Rng;
 
 /// The state of one row of tries.
@@ -25,7 +26,8 @@ impl Backoff {
     pub(crate) fn next(&mut self, spread: Duration, rng: &mut Rng) -> Duration {
         let doubled = spread.saturating_mul(1 << self.tries.min(20));
         self.tries = self.tries.saturating_add(1);
-        rng.delay_up_to(doubled.min(self.ceiling_max))
+        let ceiling = doubled.min(self.ceiling_max);
+        if planted(Mutant::NoJitter) { ceiling } else { rng.delay_up_to(ceiling) }
     }
 
     /// Ends the row: the next delay is a first one.

@@ -47,6 +47,7 @@ use self::operator::{Decision, Note, decide};
 use self::registry::Membership;
 use self::state::{FleetState, event};
 use crate::ledger::Ledger;
+use crate::mutants::{Mutant, planted};
 use crate::rng::Rng;
 use crate::timers::Timers;
 use crate::{DISCONNECTED_AFTER, StoreFault};
@@ -271,6 +272,12 @@ impl Fleet {
                     link.probing = None;
                 }
             }
+            Stage::Opened | Stage::Closing if planted(Mutant::CloseBySite) => {
+                let site = SiteId::of_key(&session.peer.fingerprint);
+                if let Some(current) = self.downlink.links.get(&site).and_then(|link| link.session) {
+                    self.lose(site, current, now);
+                }
+            }
             Stage::Opened | Stage::Closing => {}
         }
     }
@@ -408,7 +415,15 @@ impl Fleet {
         self.stage(changes, releases);
     }
 
-    fn stage(&mut self, changes: Vec<FleetChange>, releases: Vec<Release>) {
+    fn stage(&mut self, changes: Vec<FleetChange>, mut releases: Vec<Release>) {
+        if planted(Mutant::AcknowledgeBeforePersist) {
+            let is_output = |release: &mut Release| matches!(release, Release::Output(_));
+            for release in releases.extract_if(.., is_output) {
+                if let Release::Output(output) = release {
+                    self.outputs.push_back(output);
+                }
+            }
+        }
         let write = self.ledger.stage(&changes, releases);
         self.outputs.push_back(FleetOutput::Persist { write, changes });
     }

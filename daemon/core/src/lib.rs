@@ -20,8 +20,8 @@
 mod backoff;
 mod conditions;
 mod fleet;
-
 mod ledger;
+pub mod mutants;
 mod rng;
 mod site;
 mod sync;

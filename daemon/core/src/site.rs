@@ -40,6 +40,7 @@ use self::uplink::{State, Uplink, is_removed, stopping};
 use crate::StoreFault;
 use crate::conditions::Conditions;
 use crate::ledger::Ledger;
+use crate::mutants::{Mutant, planted};
 use crate::rng::Rng;
 use crate::sync::{Source, Verdict, judge};
 use crate::timers::Timers;
@@ -47,7 +48,14 @@ use crate::timers::Timers;
 /// What comes out when a write is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Release {
-    SpecAck { dial: DialId, held: Generation },
+    SpecAck {
+        dial: DialId,
+        held: Generation,
+    },
+    /// Greet again, under the history that is durable with this.
+    GreetAgain {
+        dial: DialId,
+    },
     Reply(CommandId),
 }
 
@@ -152,10 +160,7 @@ impl Site {
             self.store_is_well(now);
         }
         for release in settled.releases {
-            match release {
-                Release::SpecAck { dial, held } => self.send(dial, FromSite::SpecAck(held)),
-                Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) }),
-            }
+            self.release(release, now);
         }
         self.settle_down(now);
     }
@@ -181,7 +186,7 @@ impl Site {
         for release in settled.releases {
             match release {
                 // The retry timer tells the server what is held, and is sent the rest again.
-                Release::SpecAck { .. } => {}
+                Release::SpecAck { .. } | Release::GreetAgain { .. } => {}
                 Release::Reply(command) => {
                     let result = Err(SiteCommandError::Store(fault));
                     self.outputs.push_back(SiteOutput::Reply { command, result });
@@ -219,6 +224,9 @@ impl Site {
     pub fn handle_facts(&mut self, facts: BTreeMap<LabelKey, LabelValue>, now: Now) {
         let fitting = facts.into_iter().take(linecamp_model::limits::LABELS_PER_OWNER_MAX);
         let facts = Some(fitting.collect());
+        if planted(Mutant::RestlessStatus) {
+            self.record(EventKind::DaemonStarted, "restless", now);
+        }
         if self.facts != facts {
             self.facts = facts;
             self.is_status_stale = true;
@@ -367,8 +375,23 @@ impl Site {
             let origin = SiteOrigin { spec_history: welcome.spec_history, ..origin };
             self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
         }
-        self.handle_events_ack(welcome.events_held);
+        if self.ledger.state().origin.unwrap_or_default().events_made < welcome.events_held {
+            self.begin_history();
+        } else {
+            self.handle_events_ack(welcome.events_held);
+        }
         self.set_renewal(now);
+    }
+
+    /// The server knows more of this history than this disk does: the disk was copied or put back. What is written
+    /// from here on is another history, or the server would take its events for known ones.
+    fn begin_history(&mut self) {
+        if let (Some(following), Some(dial)) = (&mut self.following, self.uplink.current()) {
+            following.events_sent = true;
+            let origin = self.ledger.state().origin.unwrap_or_default();
+            let origin = SiteOrigin { status_history: History(self.rng.next_u64() | 1), ..origin };
+            self.stage(&[SiteChange::Origin(Some(origin))], vec![Release::GreetAgain { dial }]);
+        }
     }
 
     fn handle_spec(&mut self, dial: DialId, delta: SpecDelta) {
@@ -533,10 +556,29 @@ impl Site {
         self.stage(&changes, Vec::new());
     }
 
-    fn stage(&mut self, changes: &[SiteChange], releases: Vec<Release>) {
+    fn stage(&mut self, changes: &[SiteChange], mut releases: Vec<Release>) {
+        if planted(Mutant::AcknowledgeBeforePersist) {
+            for release in std::mem::take(&mut releases) {
+                self.release(release, Now::default());
+            }
+        }
         self.is_status_stale |= !changes.is_empty();
         let write = self.ledger.stage(changes, releases);
         self.outputs.push_back(SiteOutput::Persist { write, changes: changes.to_vec() });
+    }
+
+    fn release(&mut self, release: Release, now: Now) {
+        match release {
+            Release::GreetAgain { dial } if self.uplink.current() == Some(dial) => {
+                let refusal = Refusal::new(linecamp_model::RefusalCode::Done, "greeting again under a new history");
+                let reason = LossReason::Failed(refusal.text.clone());
+                self.outputs.push_back(SiteOutput::Hangup { dial, refusal });
+                self.lose(&reason, now);
+            }
+            Release::GreetAgain { .. } => {}
+            Release::SpecAck { dial, held } => self.send(dial, FromSite::SpecAck(held)),
+            Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) }),
+        }
     }
 
     fn send(&mut self, dial: DialId, message: FromSite) {

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{Delta, Document, DocumentKey, Generation};
 
+use crate::mutants::{Mutant, planted};
+
 /// The documents of one direction. A deleted one stays as a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Documents<B>(BTreeMap<DocumentKey, Document<B>>);
@@ -140,7 +142,7 @@ pub(crate) fn judge<B: Clone + PartialEq>(documents: &Documents<B>, delta: Delta
         let new = delta.documents.into_iter().map(|(key, document)| (key, Some(document)));
         return Verdict::Adopt(gone.into_iter().chain(new).collect());
     }
-    if delta.to <= head || delta.base != head {
+    if (delta.to <= head || delta.base != head) && !planted(Mutant::OlderGeneration) {
         return Verdict::Acknowledge;
     }
     Verdict::Adopt(delta.documents.into_iter().map(|(key, document)| (key, Some(document))).collect())

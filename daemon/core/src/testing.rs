@@ -81,7 +81,8 @@ pub struct Node {
     /// Labels its environment gives.
     pub config: SiteConfig,
     key: KeyFingerprint,
-    disk: BTreeMap<String, SiteChange>,
+    /// What is on its disk, by key.
+    pub disk: BTreeMap<String, SiteChange>,
     pending: BTreeMap<WriteId, Vec<SiteChange>>,
     identity: Option<SiteIdentity>,
     saving: Option<SiteIdentity>,
@@ -397,7 +398,12 @@ impl Pair {
 
     /// Takes everything off a site's disk but its identity, as a damaged database does, and restarts it.
     pub fn lose_site_database(&mut self) {
-        self.nodes[0].disk.clear();
+        self.restore_site(BTreeMap::new());
+    }
+
+    /// Puts the first site's disk back to what it was, and restarts it.
+    pub fn restore_site(&mut self, backup: BTreeMap<String, SiteChange>) {
+        self.nodes[0].disk = backup;
         self.crash_site();
     }
 

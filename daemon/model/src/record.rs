@@ -6,7 +6,7 @@ use crate::digest::{KeyFingerprint, SecretHash};
 use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
 use crate::event::Event;
 use crate::generation::Generation;
-use crate::id::{SiteId, TokenId};
+use crate::id::{RunId, SiteId, TokenId};
 use crate::label::{LabelSet, Level};
 use crate::message::History;
 use crate::name::Name;
@@ -159,6 +159,9 @@ pub struct Life {
 pub struct Mark {
     /// The site's history that its status and events belong to.
     pub status_history: History,
+    /// The run of the daemon that wrote the status. Another run is asked for all of it: it may be that of a copied
+    /// or restored disk, whose generations have parted from those held. `None` from before runs were noted.
+    pub status_run: Option<RunId>,
     /// The last event held.
     pub events_held: u64,
     /// How many events the site said it dropped.

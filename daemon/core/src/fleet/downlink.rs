@@ -103,10 +103,10 @@ impl Downlink {
         }
     }
 
-    /// Returns the history that a session's status belongs to.
-    pub(crate) fn history(&self, session: SessionId) -> Option<History> {
+    /// Returns the history and the run that a session's status belongs to.
+    pub(crate) fn writer(&self, session: SessionId) -> Option<(History, RunId)> {
         match self.sessions.get(&session)?.stage {
-            Stage::Up { history, .. } => Some(history),
+            Stage::Up { history, run, .. } => Some((history, run)),
             Stage::Opened | Stage::Probing { .. } | Stage::Closing => None,
         }
     }

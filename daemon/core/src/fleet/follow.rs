@@ -69,9 +69,11 @@ impl Fleet {
             after.set(key, document.clone());
             changes.push(FleetChange::Status(site, key, document));
         }
-        let history = self.downlink.history(id).unwrap_or_default();
-        if is_snapshot && self.mark_of(site).status_history != history {
-            changes.push(FleetChange::Mark(site, Some(Mark { status_history: history, ..Mark::default() })));
+        if let (true, Some((history, run))) = (is_snapshot, self.downlink.writer(id)) {
+            let mark = self.mark_of(site);
+            let base = if mark.status_history == history { mark } else { Mark::default() };
+            let after = Mark { status_history: history, status_run: Some(run), ..base };
+            changes.extend((after != mark).then_some(FleetChange::Mark(site, Some(after))));
         }
         let message = FromServer::StatusAck(after.head());
         self.stage(changes, vec![Release::Output(FleetOutput::Send { session: id, message })]);

@@ -228,6 +228,7 @@ impl Fleet {
     ) -> FromServer {
         let mark = self.mark_of(site);
         let is_followed = mark.status_history == hello.status_history;
+        let is_same_run = mark.status_run == Some(hello.run);
         let state = self.ledger.state();
         let status_head = state.sites.get(&site).map(|record| record.status.head()).unwrap_or_default();
         FromServer::Welcome(Welcome {
@@ -235,7 +236,7 @@ impl Fleet {
             session: id,
             wall: now.wall,
             spec_history: state.origin.unwrap_or_default().spec_history,
-            status_held: if is_followed { status_head } else { Generation::ZERO },
+            status_held: if is_followed && is_same_run { status_head } else { Generation::ZERO },
             events_held: if is_followed { mark.events_held } else { 0 },
             redial_spread: self.redial_spread(),
             observed_address,

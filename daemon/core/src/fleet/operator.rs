@@ -14,6 +14,7 @@ use linecamp_model::{
 use super::state::{FleetState, SiteRecord};
 use super::subject::{SiteRef, Subject};
 use crate::StoreFault;
+use crate::mutants::{Mutant, planted};
 use crate::site::describe_patch;
 
 /// A new join token.
@@ -349,7 +350,8 @@ pub(crate) fn life_changes(
     if is_gone {
         after.gateway = life;
     }
-    let departed = is_gone.then_some(FleetChange::Departed(registration.fingerprint, Some(now.wall)));
+    let is_kept = is_gone && !planted(Mutant::LostTombstone);
+    let departed = is_kept.then_some(FleetChange::Departed(registration.fingerprint, Some(now.wall)));
     [FleetChange::Site(id, Some(after))].into_iter().chain(departed).collect()
 }
 

@@ -15,6 +15,7 @@ use linecamp_model::{
 
 use super::state::FleetState;
 use super::subject::Subject;
+use crate::mutants::{Mutant, planted};
 
 /// The span over which recoveries are counted.
 const RECOVERY_SPAN: Duration = Duration::from_secs(24 * 3600);
@@ -126,7 +127,8 @@ pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<M
         let text = "this site was removed at the server; to bring the machine back, join it again with a new token";
         Refusal::new(RefusalCode::Removed, text)
     };
-    if state.departed.contains_key(&key) {
+    let is_blind = planted(Mutant::RecoverRevoked);
+    if state.departed.contains_key(&key) && !is_blind {
         return Err(removed());
     }
     let site = SiteId::of_key(&key);
@@ -134,7 +136,7 @@ pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<M
     else {
         return Ok(None);
     };
-    if registration.life.phase.is_gone() {
+    if registration.life.phase.is_gone() && !is_blind {
         return Err(removed());
     }
     let environment = registration.environment.clone();

@@ -10,6 +10,7 @@ use linecamp_model::{
 
 use super::subject::Subject;
 use crate::ledger::Replay;
+use crate::mutants::{Mutant, planted};
 use crate::site::set;
 use crate::sync::Documents;
 
@@ -132,7 +133,8 @@ impl FleetState {
 
     /// How many sites the token has created.
     pub(crate) fn uses(&self, token: TokenId) -> u32 {
-        self.token_uses.get(&token).map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX))
+        let uses = self.token_uses.get(&token).map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX));
+        if planted(Mutant::TokenUsedTwice) { uses.saturating_sub(1) } else { uses }
     }
 
     /// Returns the changes that note an event. At the limit of a site its own oldest goes, so that a site

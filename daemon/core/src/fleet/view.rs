@@ -3,7 +3,7 @@
 use linecamp_model::{
     Condition, ConditionKind, DocumentKey, EffectiveLabel, EffectiveLabels, Environment, EventView, HostView,
     KeyFingerprint, Level, LinkState, LinkView, Name, Now, OwnedLabels, Owner, Phase, Registration, SecretHash,
-    Selector, SiteId, SiteView, StatusBody, Text, TokenId, TokenView, effective, effective_of_site,
+    Selector, SessionId, SiteId, SiteView, StatusBody, Text, TokenId, TokenView, effective, effective_of_site,
 };
 
 use super::config::PHASE_DEADLINE;
@@ -155,6 +155,17 @@ impl Fleet {
     pub fn link_counts(&self) -> LinkCounts {
         let [connected, reconnecting, disconnected] = self.downlink.counts();
         LinkCounts { connected, reconnecting, disconnected }
+    }
+
+    /// Returns the state of one site's link, and its session; `None` for a site that never linked.
+    pub fn link(&self, id: SiteId) -> Option<(LinkState, Option<SessionId>)> {
+        self.downlink.links.get(&id).map(|link| (link.state, link.session))
+    }
+
+    /// Returns how many sites match all they were asked for, those that are gone left out.
+    pub fn converged_count(&self) -> usize {
+        let here = self.ledger.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone());
+        here.filter(|(_, record, _)| record.spec.head() <= record.converged()).count()
     }
 
     /// Whether a key was removed for good.

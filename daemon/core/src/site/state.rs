@@ -6,6 +6,7 @@ use linecamp_model::limits::OUTBOX_EVENTS_MAX;
 use linecamp_model::{Event, LabelSet, Level, SiteChange, SiteOrigin, SpecBody, StatusBody};
 
 use crate::ledger::Replay;
+use crate::mutants::{Mutant, planted};
 use crate::sync::Documents;
 
 /// The site database, in memory.
@@ -33,7 +34,8 @@ impl SiteState {
         let mut origin = self.origin.unwrap_or_default();
         origin.events_made += 1;
         let mut changes = vec![SiteChange::Event(origin.events_made, Some(event))];
-        let surplus = (self.events.len() + 1).saturating_sub(OUTBOX_EVENTS_MAX);
+        let events_max = if planted(Mutant::UnboundedOutbox) { usize::MAX } else { OUTBOX_EVENTS_MAX };
+        let surplus = (self.events.len() + 1).saturating_sub(events_max);
         for seq in self.events.keys().take(surplus) {
             origin.events_dropped += 1;
             changes.push(SiteChange::Event(*seq, None));

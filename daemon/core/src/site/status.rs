@@ -2,11 +2,12 @@
 
 use linecamp_model::{
     ConditionKind, Document, DocumentKey, HostStatus, LabelError, LabelPatch, LabelSet, Level, Now, SiteChange,
-    SiteStatus, StatusBody, Text,
+    SiteStatus, SpecBody, StatusBody, Text,
 };
 
 use super::Site;
 use super::labels::merged;
+use crate::mutants::{Mutant, planted};
 
 impl Site {
     /// Returns the labels set by hand as they would be after `patch`.
@@ -20,8 +21,13 @@ impl Site {
     pub(super) fn refresh_status(&mut self, now: Now) {
         let Some(identity) = self.identity else { return };
         let gateway = DocumentKey::Host(identity.site.gateway());
-        let (site_labels, host_labels) = (self.local(Level::Site, now), self.local(Level::Host, now));
+        let (mut site_labels, host_labels) = (self.local(Level::Site, now), self.local(Level::Host, now));
         let state = self.ledger.state();
+        if let (true, Some(SpecBody::Site(spec))) =
+            (planted(Mutant::LabelWriterMixedUp), state.spec.body(DocumentKey::Site))
+        {
+            site_labels.clone_from(&spec.assigned);
+        }
         let reported = match state.status.body(gateway) {
             Some(StatusBody::Host(host)) => host.reported.clone(),
             Some(StatusBody::Site(_)) | None => LabelSet::default(),

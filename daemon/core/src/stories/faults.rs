@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_model::{ConditionKind, EventKind, Level};
 
-use crate::testing::{DAY, DiskMood, Pair, patch, site_ref};
+use crate::testing::{DAY, DiskMood, Pair, key, patch, site_ref};
 use crate::{FleetCommand, FleetCommandError, SiteCommand, SiteCommandError, StoreFault, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -132,4 +132,58 @@ fn a_site_lives_for_a_week_without_its_server() {
     assert!(pair.is_linked());
     let host = pair.fleet.host(&site_ref("camp"), pair.now()).expect("known");
     assert!(host.labels.keys().any(|key| key.as_str() == "door"));
+}
+
+/// Found by the simulator (`smoke seed=1`): the server held more of the status than the disk that was put back, and
+/// took whatever came after for known.
+#[test]
+fn a_site_whose_disk_was_put_back_is_heard_again() {
+    let mut pair = Pair::linked(9);
+    let image = pair.nodes[0].disk.clone();
+    for floor in 0..5 {
+        pair.ask(assign(&[&format!("floor={floor}")])).expect("assigned");
+        pair.run_for(MINUTE);
+    }
+    pair.restore_site(image);
+    pair.run_for(MINUTE);
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=back"])));
+    pair.ask(assign(&["rack=r7"])).expect("assigned");
+    pair.run_for(MINUTE);
+    assert_eq!(pair.seen_label("door").as_deref(), Some("back"));
+    assert_eq!(pair.view().converged_generation, pair.view().spec_generation);
+}
+
+/// The same with events: the server took new ones for those of before.
+#[test]
+fn events_of_a_disk_that_was_put_back_are_not_taken_for_known_ones() {
+    let mut pair = Pair::linked(11);
+    let image = pair.nodes[0].disk.clone();
+    for floor in 0..5 {
+        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("floor={floor}")])));
+        pair.run_for(MINUTE);
+    }
+    pair.restore_site(image);
+    pair.run_for(MINUTE);
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["floor=cellar"])));
+    pair.run_for(MINUTE);
+    let told = pair.events().into_iter().filter(|event| event.text.as_str().contains("floor=cellar"));
+    assert_eq!(told.count(), 1);
+}
+
+/// Found by the simulator (`smoke seed=1`): a copy of the disk had spoken under the same numbers meanwhile.
+#[test]
+fn what_a_copy_said_meanwhile_does_not_hide_what_the_original_says() {
+    let mut pair = Pair::linked(10);
+    pair.cut(0);
+    let copy = pair.clone_disk();
+    pair.nodes[copy].facts = [(key("cpus"), linecamp_model::LabelValue::parse("64").expect("a value"))].into();
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked_node(copy), "the original is away");
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
+    pair.cut(copy);
+    pair.heal(0);
+    pair.run_for(15 * MINUTE);
+    assert!(pair.is_linked());
+    assert_eq!(pair.seen_label("door").as_deref(), Some("front"));
+    assert_eq!(pair.seen_label("cpus"), None);
 }

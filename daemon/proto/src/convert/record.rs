@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ApiKey, Environment, FleetOrigin, History, KeyFingerprint, LabelSet, Life, Mark, Name, Registration, SecretHash,
-    SiteOrigin, Token, TokenId, WallTime,
+    ApiKey, Environment, FleetOrigin, History, KeyFingerprint, LabelSet, Life, Mark, Name, Registration, RunId,
+    SecretHash, SiteOrigin, Token, TokenId, WallTime,
 };
 
 use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
@@ -193,6 +193,7 @@ impl Wire for wire::Mark {
             status_history: mark.status_history.0,
             events_held: mark.events_held,
             events_dropped: mark.events_dropped,
+            status_run: mark.status_run.map_or(0, |run| u64::from_be_bytes(*run.as_bytes())),
         }
     }
 
@@ -201,6 +202,7 @@ impl Wire for wire::Mark {
             status_history: History(self.status_history),
             events_held: counter("events_held", self.events_held)?,
             events_dropped: counter("events_dropped", self.events_dropped)?,
+            status_run: (self.status_run != 0).then(|| RunId::from_bytes(self.status_run.to_be_bytes())),
         })
     }
 }

@@ -247,7 +247,12 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
             "site-mark",
             FleetChange::Mark(
                 SITE,
-                Some(Mark { status_history: History(0x7777_7777_7777_7777), events_held: 42, events_dropped: 3 }),
+                Some(Mark {
+                    status_history: History(0x7777_7777_7777_7777),
+                    status_run: None,
+                    events_held: 42,
+                    events_dropped: 3,
+                }),
             ),
         ),
         ("event", FleetChange::Event(7, Some(event(Some(SITE))))),

@@ -352,11 +352,11 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
             Environment { approval, recoveries_per_day_max, removed_keep }
         });
     let api_key = (name(), wall()).prop_map(|(name, created_at)| ApiKey { name, created_at });
-    let mark = (history(), counter(), counter()).prop_map(|(status_history, events_held, events_dropped)| Mark {
-        status_history,
-        events_held,
-        events_dropped,
-    });
+    let run = prop::option::of(uniform8(1..=u8::MAX).prop_map(RunId::from_bytes));
+    let mark =
+        (history(), counter(), counter(), run).prop_map(|(status_history, events_held, events_dropped, status_run)| {
+            Mark { status_history, status_run, events_held, events_dropped }
+        });
     let digest = || uniform32(any::<u8>());
     prop_oneof![
         history().prop_map(|spec_history| FleetChange::Origin(Some(FleetOrigin { spec_history }))),

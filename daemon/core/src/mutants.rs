@@ -1,0 +1,67 @@
+//! Known bugs, planted on purpose: whoever proves that a checker can see them (the simulator's mutation suite)
+//! switches one on. Without the feature `mutants` none of this exists, and [`planted`] is a constant `false`.
+
+/// A bug that can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// Acknowledges, replies and grants before the store has answered.
+    AcknowledgeBeforePersist,
+    /// Adopts a delta that is older than what is held.
+    OlderGeneration,
+    /// Lets the end of any session of a site end the site's link.
+    CloseBySite,
+    /// Never drops an event from the outbox.
+    UnboundedOutbox,
+    /// Redials after the longest delay instead of a random one.
+    NoJitter,
+    /// Gives a certificate to a site that was removed.
+    RecoverRevoked,
+    /// Writes what was assigned centrally into the labels set on the spot.
+    LabelWriterMixedUp,
+    /// Forgets the key of a site that was removed.
+    LostTombstone,
+    /// Counts a token's uses too low.
+    TokenUsedTwice,
+    /// Writes a status though nothing has changed.
+    RestlessStatus,
+}
+
+impl Mutant {
+    /// All of them.
+    #[cfg(feature = "mutants")]
+    pub const ALL: [Self; 10] = [
+        Self::AcknowledgeBeforePersist,
+        Self::OlderGeneration,
+        Self::CloseBySite,
+        Self::UnboundedOutbox,
+        Self::NoJitter,
+        Self::RecoverRevoked,
+        Self::LabelWriterMixedUp,
+        Self::LostTombstone,
+        Self::TokenUsedTwice,
+        Self::RestlessStatus,
+    ];
+}
+
+#[cfg(feature = "mutants")]
+std::thread_local! {
+    static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a bug in the machines of this thread, or takes it out again.
+#[cfg(feature = "mutants")]
+pub fn plant(mutant: Option<Mutant>) {
+    PLANTED.set(mutant);
+}
+
+/// Whether a bug is planted.
+#[cfg(feature = "mutants")]
+pub(crate) fn planted(mutant: Mutant) -> bool {
+    PLANTED.get() == Some(mutant)
+}
+
+/// Whether a bug is planted: never.
+#[cfg(not(feature = "mutants"))]
+pub(crate) const fn planted(_mutant: Mutant) -> bool {
+    false
+}
