@@ -12,21 +12,20 @@ use crate::rng::Rng;
 /// The state of one row of tries.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
-    ceiling_max: Duration,
     tries: u32,
 }
 
 impl Backoff {
-    /// Starts a row of tries whose delays never pass `ceiling_max`.
-    pub(crate) const fn new(ceiling_max: Duration) -> Self {
-        Self { ceiling_max, tries: 0 }
+    /// Starts a row of tries.
+    pub(crate) const fn new() -> Self {
+        Self { tries: 0 }
     }
 
-    /// Returns the delay before the next try. `spread` is the ceiling of the first.
-    pub(crate) fn next(&mut self, spread: Duration, rng: &mut Rng) -> Duration {
+    /// Returns the delay before the next try. `spread` is the ceiling of the first, `ceiling_max` that of all.
+    pub(crate) fn next(&mut self, spread: Duration, ceiling_max: Duration, rng: &mut Rng) -> Duration {
         let doubled = spread.saturating_mul(1 << self.tries.min(20));
         self.tries = self.tries.saturating_add(1);
-        let ceiling = doubled.min(self.ceiling_max);
+        let ceiling = doubled.min(ceiling_max);
         if planted(Mutant::NoJitter) { ceiling } else { rng.delay_up_to(ceiling) }
     }
 
@@ -47,13 +46,13 @@ mod tests {
 
     #[test]
     fn delays_grow_and_never_pass_their_ceiling() {
-        let (mut backoff, mut rng) = (Backoff::new(Duration::from_secs(60)), Rng::new(1));
-        let second = Duration::from_secs(1);
-        let delays: Vec<_> = (0..200).map(|_| backoff.next(second, &mut rng)).collect();
+        let (mut backoff, mut rng) = (Backoff::new(), Rng::new(1));
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        let delays: Vec<_> = (0..200).map(|_| backoff.next(second, minute, &mut rng)).collect();
         assert!(delays[0] <= second);
         assert!(delays.iter().all(|delay| *delay <= Duration::from_secs(60)));
         assert!(delays[10..].iter().any(|delay| Duration::from_secs(30) < *delay));
         backoff.reset();
-        assert!(backoff.next(second, &mut rng) <= second);
+        assert!(backoff.next(second, minute, &mut rng) <= second);
     }
 }

@@ -43,8 +43,8 @@ pub use fleet::{
 pub use rng::Rng;
 pub use site::{
     CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, GREETING_MAX, JoinWish, LabelLayer, LinkEvent, LossReason,
-    Purpose, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY,
-    SavedSite, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer,
+    Purpose, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX,
+    STORE_RETRY, SavedSite, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer,
 };
 
 use std::time::Duration;

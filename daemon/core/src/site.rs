@@ -26,8 +26,9 @@ use linecamp_model::{
 };
 
 pub use self::config::{
-    CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX,
-    RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig, SiteIdentity,
+    CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_MAX_SPREADS,
+    REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig,
+    SiteIdentity,
 };
 pub use self::labels::{DropIns, LabelLayer};
 pub use self::output::{LinkEvent, SiteCommand, SiteCommandError, SiteOutput, Timer};

@@ -13,14 +13,14 @@
 //! What an earlier dial says is ignored: it can never take down a later one. Presence is the connection
 //! itself; there is no heartbeat here.
 //!
-//! Constants: [`DIAL_MAX`], [`GREETING_MAX`], [`REDIAL_SPREAD_DEFAULT`], [`REDIAL_MAX`].
+//! Constants: [`DIAL_MAX`], [`GREETING_MAX`], [`REDIAL_SPREAD_DEFAULT`], [`REDIAL_MAX`], [`REDIAL_MAX_SPREADS`].
 
 use std::time::Duration;
 
 use linecamp_model::{DialId, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime};
 
 use super::Timer;
-use super::config::{DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX};
+use super::config::{DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX};
 use crate::backoff::Backoff;
 use crate::rng::Rng;
 use crate::timers::Timers;
@@ -99,7 +99,7 @@ impl Uplink {
             servers,
             server: 0,
             last_dial: DialId(0),
-            backoff: Backoff::new(REDIAL_MAX),
+            backoff: Backoff::new(),
             spread: REDIAL_SPREAD_DEFAULT,
         }
     }
@@ -166,7 +166,8 @@ impl Uplink {
             self.server = (self.server + 1) % self.servers.len().max(1);
         }
         let spread = if is_refused { REDIAL_MAX } else { self.spread };
-        let delay = slot.unwrap_or_else(|| self.backoff.next(spread, rng));
+        let ceiling = (spread * REDIAL_MAX_SPREADS).min(REDIAL_MAX);
+        let delay = slot.unwrap_or_else(|| self.backoff.next(spread, ceiling, rng));
         self.state = State::Waiting;
         timers.set(Timer::Redial, now.instant + delay);
     }

@@ -352,7 +352,7 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
             Environment { approval, recoveries_per_day_max, removed_keep }
         });
     let api_key = (name(), wall()).prop_map(|(name, created_at)| ApiKey { name, created_at });
-    let run = prop::option::of(uniform8(1..=u8::MAX).prop_map(RunId::from_bytes));
+    let run = option::of(uniform8(1..=u8::MAX).prop_map(RunId::from_bytes));
     let mark =
         (history(), counter(), counter(), run).prop_map(|(status_history, events_held, events_dropped, status_run)| {
             Mark { status_history, status_run, events_held, events_dropped }
