@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 const BINARIES: &str = "LINECAMP_BINARIES";
 
 /// The packages of the programs.
-const PACKAGES: [&str; 3] = ["linecamp-server", "linecampd", "linecamp"];
+const PACKAGES: [&str; 4] = ["linecamp-server", "linecampd", "linecamp", "fleet-sim"];
 
 /// Returns the path of a program.
 ///

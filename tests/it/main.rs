@@ -19,5 +19,6 @@ mod removal;
 mod restart;
 mod secrets;
 mod shown;
+mod sim_real;
 mod start;
 mod steady;

@@ -19,7 +19,7 @@ const OURS: [(&str, &[&str]); 14] = [
     ("linecampd", &BELOW_DAEMON),
     ("linecamp-server", &BELOW_SERVER),
     ("linecamp", &["linecamp-proto", "linecamp-transport", "linecamp-model"]),
-    ("fleet-sim", &["linecamp-core", "linecamp-model", "linecampd"]),
+    ("fleet-sim", &BELOW_SIMULATOR),
     ("linecamp-provider", &[]),
     ("xtask", &[]),
     // For the fuzz targets: a decoder is called directly.
@@ -38,16 +38,21 @@ const BELOW_DAEMON: [&str; 6] = [
     "linecamp-transport",
 ];
 
+/// The simulator runs both ends, as libraries.
+const BELOW_SIMULATOR: [&str; 6] =
+    ["linecamp-core", "linecamp-model", "linecamp-proto", "linecamp-server", "linecamp-transport", "linecampd"];
+
 /// Packages that depend on exactly so much of the outside, tests aside.
 const EXACTLY: [(&str, &[&str]); 2] =
     [("linecamp-model", &["data-encoding", "sha2", "thiserror"]), ("linecamp-core", &[])];
 
 /// What is let in from outside at few doors only: names, and the packages that may name them.
-const DOORS: [(&[&str], &[&str]); 5] = [
+const DOORS: [(&[&str], &[&str]); 6] = [
     (
         &["quinn", "quinn-proto", "quinn-udp", "rustls", "rustls-pki-types", "rcgen", "tokio-rustls"],
         &["linecamp-transport", "linecamp-bench"],
     ),
+    (&["x25519-dalek"], &["linecamp-transport"]),
     (&["rusqlite", "libsqlite3-sys"], &["linecamp-store"]),
     (&["wasmtime", "wasmtime-wasi"], &["linecamp-plugin-host"]),
     (&["clap", "anyhow"], &PROGRAMS),

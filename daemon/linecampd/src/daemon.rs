@@ -15,7 +15,7 @@ use linecamp_core::{
 use linecamp_model::{CommandId, FromServer, Name, Refusal, RunId, ServerAddress, Text};
 use linecamp_proto::VERSIONS;
 use linecamp_store::DirectoryLock;
-use linecamp_transport::LinkSettings;
+use linecamp_transport::{LinkSettings, Outside};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -184,7 +184,7 @@ impl Daemon {
             site,
             desk: Desk::default(),
             clock,
-            link: LinkDriver::bind(setup.link)?,
+            link: LinkDriver::bind(setup.link, Outside::default())?,
             link_log: LinkLog::default(),
             store,
             facts: FactsDriver::new(setup.facts),

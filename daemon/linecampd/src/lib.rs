@@ -48,3 +48,10 @@ mod table;
 
 pub use directory::DataDirectory;
 pub use error::{DaemonError, chain};
+
+/// The link's driver without the daemon around it: a simulator runs hundreds of them in one process, on a network
+/// and with papers that live in memory.
+pub mod for_simulator {
+    pub use crate::drive::identity::Papers;
+    pub use crate::drive::link::{LinkDriver, LinkReport};
+}

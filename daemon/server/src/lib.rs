@@ -42,3 +42,16 @@ pub use keys::{KeyView, create_key, keys, remove_key};
 pub use layout::Layout;
 pub use secret::ApiKeyText;
 pub use start::Server;
+
+/// The link's drivers without the server around them: a simulator runs them on a network in memory.
+///
+/// [`accept`] lets sites in and tells what their sessions say, through a channel of [`SESSION_NOTES_MAX`] notes.
+/// [`LinkDriver::note`](for_simulator::LinkDriver::note) makes each note what the machine has to hear, and the
+/// driver's other methods carry out what the machine asks for.
+///
+/// [`accept`]: for_simulator::accept
+/// [`SESSION_NOTES_MAX`]: for_simulator::SESSION_NOTES_MAX
+pub mod for_simulator {
+    pub use crate::drive::link::{LinkDriver, accept, close};
+    pub use crate::drive::session::{SESSION_NOTES_MAX, SessionHandle, SessionNote, SessionNotes};
+}

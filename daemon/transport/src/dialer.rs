@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use linecamp_model::ServerAddress;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, ConnectionError, Endpoint, EndpointConfig, VarInt};
-use ring::hmac;
-use ring::rand::SystemRandom;
+use quinn::{ClientConfig, ConnectionError, Endpoint, VarInt};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{DnsName, ServerName};
 
+use crate::chance::Chance;
 use crate::dial_error::DialError;
 use crate::error::{Cause, TransportError};
 use crate::identity::{SERVER_NAME, SiteCredentials};
@@ -32,6 +31,7 @@ pub struct Dialer {
     endpoint: Endpoint,
     settings: LinkSettings,
     clock: Arc<dyn WallClock>,
+    chance: Chance,
     provider: Arc<CryptoProvider>,
 }
 
@@ -52,14 +52,11 @@ impl Dialer {
                 .or_else(|_| open_socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), None))
                 .map_err(bind_error)?,
         };
-        let reset_key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| {
-            TransportError::Make { what: "a reset key", source: "the system gave no random bytes".into() }
-        })?;
-        let mut config = EndpointConfig::new(Arc::new(reset_key));
-        config.rng_seed(outside.rng_seed);
+        let config = outside.chance.site_endpoint()?;
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = Endpoint::new_with_abstract_socket(config, None, socket, runtime).map_err(bind_error)?;
-        Ok(Self { endpoint, settings, clock: outside.clock, provider: tls::link_provider() })
+        let provider = outside.chance.link_provider();
+        Ok(Self { endpoint, settings, clock: outside.clock, chance: outside.chance, provider })
     }
 
     /// Reaches `server`, believes it or not, and opens the stream of messages.
@@ -117,7 +114,7 @@ impl Dialer {
         judge: &Arc<ServerJudge>,
     ) -> Result<ClientConfig, TransportError> {
         let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
-        let chain = credentials.client_chain()?;
+        let chain = credentials.client_chain(&self.chance)?;
         let mut crypto = tls::client_config(
             Arc::clone(&self.provider),
             TlsClock(Arc::clone(&self.clock)),
@@ -127,17 +124,21 @@ impl Dialer {
         .map_err(|error| tls_error(error.into()))?;
         crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
         let crypto = QuicClientConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
-        let mut config = ClientConfig::new(Arc::new(crypto));
+        let mut config = self.chance.client(crypto);
         config.transport_config(self.settings.transport());
         Ok(config)
     }
 }
 
-/// Looks the addresses of `server` up, in the order of preference. A literal address needs no look-up.
+/// Looks the addresses of `server` up, in the order of preference. A literal address needs no look-up, and is
+/// returned at once.
 ///
 /// # Errors
 /// [`DialError::Resolve`] if there is none.
 pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialError> {
+    if let Ok(address) = server.host().parse() {
+        return Ok(vec![SocketAddr::new(address, server.port())]);
+    }
     let failed = |source| DialError::Resolve { server: server.to_string(), source };
     let lookup = tokio::net::lookup_host((server.host(), server.port()));
     let addresses: Vec<_> = match tokio::time::timeout(RESOLVE_LIMIT, lookup).await {

@@ -25,12 +25,14 @@
 //! - Everything is bounded: handshakes in flight and in time, bytes under way, bytes of a frame, silence.
 //! - A peer can cost its own session and nothing else.
 //! - Files are whole or absent after a power cut, and private.
-//! - Time, sockets and randomness come from [`Outside`], so that a simulator can run this very code.
+//! - Time, sockets and chance come from [`Outside`], so that a simulator can run this very code. The feature
+//!   `simulation` lets it decide chance; without it, chance is the operating system's and nothing else.
 //!
 //! This crate reads no message, decides no policy and redials nothing: `core` does.
 
 #![forbid(unsafe_code)]
 
+mod chance;
 mod dial_error;
 mod dialer;
 mod error;
@@ -48,6 +50,9 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
+pub use chance::Chance;
+#[cfg(feature = "simulation")]
+pub use chance::Draws;
 pub use dial_error::DialError;
 pub use dialer::{Dialer, resolve};
 pub use error::{Cause, TransportError};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, VarInt};
-use quinn_proto::HashedConnectionIdGenerator;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::chance::Chance;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver};
 use crate::outside::{Outside, TlsClock, WallClock};
@@ -58,10 +58,10 @@ impl Listener {
         outside: Outside,
     ) -> Result<Self, TransportError> {
         authority.check_clock(outside.clock.now())?;
-        let provider = tls::link_provider();
+        let provider = outside.chance.link_provider();
         let judge = Arc::new(PeerJudge::new(&authority, Arc::clone(&provider))?);
-        let endpoint_config = endpoint_config(&authority, outside.rng_seed);
-        let server_config = server_config(authority, &settings, provider, &outside.clock)?;
+        let endpoint_config = endpoint_config(&authority, &outside.chance);
+        let server_config = server_config(authority, &settings, provider, &outside)?;
         let bind_error = |source| TransportError::Bind { address, source };
         let socket = match outside.socket {
             Some(socket) => socket,
@@ -176,33 +176,29 @@ impl Incoming {
     }
 }
 
-fn endpoint_config(authority: &Authority, rng_seed: Option<[u8; 32]>) -> EndpointConfig {
+fn endpoint_config(authority: &Authority, chance: &Chance) -> EndpointConfig {
     let secrets = authority.secrets();
-    let cid_key = secrets.cid_key();
     let mut config = EndpointConfig::new(Arc::new(secrets.reset_key()));
-    config
-        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(cid_key)))
-        .min_reset_interval(RESET_INTERVAL)
-        .rng_seed(rng_seed);
-    config
+    config.min_reset_interval(RESET_INTERVAL);
+    chance.server_endpoint(config, secrets.cid_key())
 }
 
 fn server_config(
     authority: Arc<Authority>,
     settings: &ListenerSettings,
     provider: Arc<rustls::crypto::CryptoProvider>,
-    clock: &Arc<dyn WallClock>,
+    outside: &Outside,
 ) -> Result<quinn::ServerConfig, TransportError> {
     let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
     let token_key = Arc::new(authority.secrets().token_key());
     let clients = Arc::new(AnyKeyHolder { provider: Arc::clone(&provider) });
-    let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(clock) });
-    let tls_clock = TlsClock(Arc::clone(clock));
+    let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(&outside.clock) });
+    let tls_clock = TlsClock(Arc::clone(&outside.clock));
     let mut crypto =
         tls::server_config(provider, tls_clock.clone(), clients, leaf).map_err(|error| tls_error(error.into()))?;
     crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
     let crypto = QuicServerConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
-    let mut config = quinn::ServerConfig::new(Arc::new(crypto), token_key);
+    let mut config = quinn::ServerConfig::new(outside.chance.server(crypto), token_key);
     config
         .transport_config(settings.transport())
         .max_incoming(settings.pending_handshakes_max)

@@ -1,7 +1,7 @@
-//! What a simulator replaces: the wall clock, the socket, quinn's randomness.
+//! What a simulator replaces: the wall clock, the socket, chance.
 //!
-//! Steady time and timers are tokio's, and pause with its clock. With a fixed seed and Ed25519
-//! certificates, two runs send the same packets at the same times (measured; see the link research).
+//! Steady time and timers are tokio's, and pause with its clock. With seeded chance, two runs send the same
+//! bytes at the same times.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use linecamp_model::WallTime;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
+
+use crate::chance::Chance;
 
 /// What an in-memory network implements to stand in for the socket.
 pub use quinn::{AsyncUdpSocket, UdpPoller, udp};
@@ -37,13 +39,13 @@ pub struct Outside {
     pub clock: Arc<dyn WallClock>,
     /// Carries the packets instead of a UDP socket of our own.
     pub socket: Option<Arc<dyn AsyncUdpSocket>>,
-    /// Fixes quinn's random choices, which alone makes a run repeatable. Never in production.
-    pub rng_seed: Option<[u8; 32]>,
+    /// Decides everything that is random.
+    pub chance: Chance,
 }
 
 impl Default for Outside {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), socket: None, rng_seed: None }
+        Self { clock: Arc::new(SystemClock), socket: None, chance: Chance::System }
     }
 }
 

@@ -27,11 +27,11 @@ pub(crate) const HTTPS_PROTOCOL: &[u8] = b"http/1.1";
 ///
 /// AES-128 first: QUIC needs it for its first packets anyway, and it saves 8 % of a handshake against
 /// AES-256-SHA384. `ChaCha20` second, for edge processors without AES.
-pub(crate) fn link_provider() -> Arc<CryptoProvider> {
+pub(crate) fn link_provider() -> CryptoProvider {
     let mut provider = api_provider();
     provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
     provider.signature_verification_algorithms = ed25519_only(provider.signature_verification_algorithms);
-    Arc::new(provider)
+    provider
 }
 
 /// Returns the cryptography of the API, where the other end may be anybody's.

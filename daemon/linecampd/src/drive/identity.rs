@@ -11,7 +11,7 @@ use crate::error::chain;
 
 /// What a dial shows and whom it believes.
 #[derive(Clone, Debug)]
-pub(crate) enum Papers {
+pub enum Papers {
     /// Before the site joined: its key alone, and the pin of the join token.
     Joining(Arc<SiteKey>, Pin),
     /// A member's.
@@ -30,6 +30,14 @@ impl Papers {
         match self {
             Self::Joining(_, pin) => Trust::Pin(*pin),
             Self::Member(identity) => identity.trust(),
+        }
+    }
+
+    /// Returns who the site is, as far as its machine has to know; `None` before it joined.
+    pub fn identity(&self) -> Option<SiteIdentity> {
+        match self {
+            Self::Joining(..) => None,
+            Self::Member(identity) => Some(for_machine(identity)),
         }
     }
 }
@@ -64,10 +72,7 @@ impl IdentityDriver {
 
     /// Returns who the site is, as far as its machine has to know.
     pub(crate) fn identity(&self) -> Option<SiteIdentity> {
-        match &self.papers {
-            Some(Papers::Member(identity)) => Some(for_machine(identity)),
-            Some(Papers::Joining(..)) | None => None,
-        }
+        self.papers.as_ref().and_then(Papers::identity)
     }
 
     /// Returns what to show at a dial.

@@ -43,17 +43,18 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
 
 /// What a dial's task reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LinkReport {
-    pub(crate) event: LinkEvent,
+pub struct LinkReport {
+    /// What the machine has to hear.
+    pub event: LinkEvent,
     /// Which server it is about.
-    pub(crate) server: ServerAddress,
+    pub server: ServerAddress,
     /// Whether trying again will not help until somebody does something.
-    pub(crate) needs_operator: bool,
+    pub needs_operator: bool,
 }
 
-/// The dials that are under way or up.
+/// The dials that are under way or up. Dropping it gives all of them up, and closes what is open.
 #[derive(Debug)]
-pub(crate) struct LinkDriver {
+pub struct LinkDriver {
     dialer: Arc<Dialer>,
     dials: BTreeMap<DialId, Handle>,
     reports: mpsc::Receiver<LinkReport>,
@@ -68,19 +69,20 @@ struct Handle {
 }
 
 impl LinkDriver {
-    /// Opens the socket that all dials share.
-    pub(crate) fn bind(settings: LinkSettings) -> Result<Self, TransportError> {
+    /// Opens the socket that all dials share, or takes the one of `outside`.
+    ///
+    /// # Errors
+    /// [`TransportError`] if the socket refuses.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind(settings: LinkSettings, outside: Outside) -> Result<Self, TransportError> {
         let (reporter, reports) = mpsc::channel(REPORTS_MAX);
-        Ok(Self {
-            dialer: Arc::new(Dialer::bind(settings, Outside::default())?),
-            dials: BTreeMap::new(),
-            reports,
-            reporter,
-        })
+        Ok(Self { dialer: Arc::new(Dialer::bind(settings, outside)?), dials: BTreeMap::new(), reports, reporter })
     }
 
-    /// Begins a dial.
-    pub(crate) fn dial(&mut self, dial: Dial, papers: Papers) {
+    /// Begins a dial, in a task of its own.
+    pub fn dial(&mut self, dial: Dial, papers: Papers) {
         let (outgoing, to_send) = mpsc::channel(OUTGOING_MAX);
         let (hang_up, hung_up) = oneshot::channel();
         let handle = Handle { server: dial.server.clone(), outgoing, hang_up };
@@ -90,7 +92,7 @@ impl LinkDriver {
     }
 
     /// Puts a message on its way. Returns what the machine has to hear if the link is lost by it.
-    pub(crate) fn send(&mut self, dial: DialId, message: &FromSite) -> Option<LinkReport> {
+    pub fn send(&mut self, dial: DialId, message: &FromSite) -> Option<LinkReport> {
         let handle = self.dials.get(&dial)?;
         match handle.outgoing.try_send(encode_from_site(message)) {
             Ok(()) => None,
@@ -111,7 +113,7 @@ impl LinkDriver {
     }
 
     /// Closes the session of a dial, or gives the dial up.
-    pub(crate) fn hang_up(&mut self, dial: DialId, refusal: Refusal) {
+    pub fn hang_up(&mut self, dial: DialId, refusal: Refusal) {
         if let Some(handle) = self.dials.remove(&dial) {
             // A task that has ended has nothing to close.
             let _ = handle.hang_up.send(refusal);
@@ -119,7 +121,7 @@ impl LinkDriver {
     }
 
     /// Returns the next report. Cancel-safe.
-    pub(crate) async fn report(&mut self) -> LinkReport {
+    pub async fn report(&mut self) -> LinkReport {
         match self.reports.recv().await {
             Some(report) => {
                 if let LinkEvent::Lost(dial, _) = &report.event {
@@ -133,7 +135,7 @@ impl LinkDriver {
     }
 
     /// Waits until every closed session has told its server.
-    pub(crate) async fn wait_idle(&self) {
+    pub async fn wait_idle(&self) {
         self.dialer.wait_idle().await;
     }
 }
@@ -159,20 +161,23 @@ impl Loss {
 
 impl DialTask {
     async fn run(self, to_send: mpsc::Receiver<Vec<u8>>, mut hung_up: oneshot::Receiver<Refusal>) {
+        // Hanging up comes first: a dial that was hung up says nothing any more.
         let session = tokio::select! {
-            session = self.reach() => session,
+            biased;
             _ = &mut hung_up => return,
+            session = self.reach() => session,
         };
         let loss = match session {
             Ok(session) => {
                 let closer = session.closer();
                 self.report(LinkEvent::Dialed(self.dial.dial), false).await;
                 tokio::select! {
-                    loss = self.converse(session, to_send) => loss,
+                    biased;
                     refusal = &mut hung_up => {
                         close(&closer, &refusal.unwrap_or_else(|_| stopping()));
                         return;
                     }
+                    loss = self.converse(session, to_send) => loss,
                 }
             }
             Err(loss) => loss,
@@ -223,7 +228,9 @@ impl DialTask {
         let end = {
             let receiving = self.receive(&mut receiver);
             tokio::pin!(receiving);
+            // What the server said before the end says more than that sending failed.
             tokio::select! {
+                biased;
                 loss = &mut receiving => return loss,
                 end = send_all(sender, to_send) => {
                     if let Ok(loss) = tokio::time::timeout(LAST_WORDS_LIMIT, &mut receiving).await {

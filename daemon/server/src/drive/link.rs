@@ -1,6 +1,6 @@
 //! The link: newcomers become sessions, and the machine's words reach them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::error::describe;
 
 /// Lets newcomers in until the listener is closed: a task for each. Handshakes are bounded by the listener, sessions
 /// by the machine, which refuses whom it does not know within seconds.
-pub(crate) async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
+pub async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
     let counter = SessionCounter::default();
     // Dropping the set ends its sessions, so this task leaves nothing behind.
     let mut sessions = JoinSet::new();
@@ -36,9 +36,10 @@ pub(crate) async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
 
 /// Carries the machine's words to the sessions, and makes certificates for those who hold them open.
 #[derive(Debug)]
-pub(crate) struct LinkDriver {
+pub struct LinkDriver {
     authority: Arc<Authority>,
-    sessions: HashMap<SessionId, Open>,
+    /// In order, so that dropping all of them is the same in every run.
+    sessions: BTreeMap<SessionId, Open>,
 }
 
 #[derive(Debug)]
@@ -49,12 +50,13 @@ struct Open {
 }
 
 impl LinkDriver {
-    pub(crate) fn new(authority: Arc<Authority>) -> Self {
-        Self { authority, sessions: HashMap::new() }
+    /// Makes a driver without sessions, which issues certificates of `authority`.
+    pub const fn new(authority: Arc<Authority>) -> Self {
+        Self { authority, sessions: BTreeMap::new() }
     }
 
     /// Keeps what is needed to answer, and returns what the machine is to hear.
-    pub(crate) fn note(&mut self, id: SessionId, note: SessionNote) -> SessionEvent {
+    pub fn note(&mut self, id: SessionId, note: SessionNote) -> SessionEvent {
         match note {
             SessionNote::Opened { peer, address, handle } => {
                 let open = Open { handle, public_key: peer.public_key.into() };
@@ -75,14 +77,14 @@ impl LinkDriver {
     }
 
     /// Sends a message, unless the session is over: the machine hears of that by itself.
-    pub(crate) fn send(&self, id: SessionId, message: &FromServer) {
+    pub fn send(&self, id: SessionId, message: &FromServer) {
         if let Some(open) = self.sessions.get(&id) {
             open.handle.send(message);
         }
     }
 
     /// Makes a certificate for the key that the peer proved to hold, and sends it.
-    pub(crate) fn issue(&self, id: SessionId, request: IssueRequest) {
+    pub fn issue(&self, id: SessionId, request: IssueRequest) {
         let Some(open) = self.sessions.get(&id) else { return };
         let validity = request.not_before..request.not_after;
         match self.authority.issue_site(&open.public_key, request.site, validity) {
@@ -102,7 +104,7 @@ impl LinkDriver {
     }
 
     /// Closes a session and says why.
-    pub(crate) fn hang_up(&self, id: SessionId, refusal: &Refusal) {
+    pub fn hang_up(&self, id: SessionId, refusal: &Refusal) {
         tracing::debug!(session = %id, code = %refusal.code, text = %refusal.text, "hanging up");
         if let Some(open) = self.sessions.get(&id) {
             open.handle.hang_up(refusal);
@@ -111,7 +113,7 @@ impl LinkDriver {
 }
 
 /// Closes the listener: who is shaking hands is told that the server is stopping.
-pub(crate) fn close(listener: &Listener) {
+pub fn close(listener: &Listener) {
     let refusal = Refusal::new(RefusalCode::ServerStopping, "the server is stopping");
     listener.close(refusal_code_number(refusal.code), &encode_refusal(&refusal));
 }

@@ -24,14 +24,14 @@ const OUTGOING_FRAMES_MAX: usize = 24;
 
 /// Messages of all sessions that wait for the loop. Past it sessions stop reading. The loop takes all of them at each
 /// turn, so more would only hold more memory: each may have a megabyte.
-pub(crate) const SESSION_NOTES_MAX: usize = 128;
+pub const SESSION_NOTES_MAX: usize = 128;
 
 /// What sessions tell the loop.
-pub(crate) type SessionNotes = mpsc::Sender<(SessionId, SessionNote)>;
+pub type SessionNotes = mpsc::Sender<(SessionId, SessionNote)>;
 
 /// What a session tells the loop: first that it opened, last that it closed.
 #[derive(Debug)]
-pub(crate) enum SessionNote {
+pub enum SessionNote {
     /// The handshake is done.
     Opened {
         /// Who it is.
@@ -51,14 +51,14 @@ pub(crate) enum SessionNote {
 
 /// The loop's end of a session.
 #[derive(Debug)]
-pub(crate) struct SessionHandle {
+pub struct SessionHandle {
     outgoing: mpsc::Sender<Vec<u8>>,
     closer: SessionCloser,
 }
 
 impl SessionHandle {
     /// Queues a message. A peer that does not read what it asked for costs its session.
-    pub(crate) fn send(&self, message: &FromServer) {
+    pub fn send(&self, message: &FromServer) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outgoing.try_send(encode_from_server(message)) {
             tracing::debug!(remote = %self.closer.remote_address(), "the peer does not read what it asks for");
             let text = "more answers wait than this site reads";
@@ -67,7 +67,7 @@ impl SessionHandle {
     }
 
     /// Closes the session and says why. What waits for it is dropped.
-    pub(crate) fn hang_up(&self, refusal: &Refusal) {
+    pub fn hang_up(&self, refusal: &Refusal) {
         close(&self.closer, refusal);
     }
 }

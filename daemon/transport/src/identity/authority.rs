@@ -22,6 +22,7 @@ use super::files;
 use super::leaf::{LEAF_VALIDITY, Leaf};
 use super::secrets::QuicSecrets;
 use super::x509::{self, CertificateFacts, Ed25519PublicKey, make_error};
+use crate::chance::Chance;
 use crate::error::TransportError;
 
 /// The name in every server's certificate, whatever it is called in DNS: sites verify this one, because
@@ -47,6 +48,7 @@ pub struct Authority {
     facts: CertificateFacts,
     names: Vec<SanType>,
     secrets: QuicSecrets,
+    chance: Chance,
     leaf: Mutex<Option<Leaf>>,
 }
 
@@ -62,24 +64,38 @@ impl Authority {
         if !files::entries(dir)?.is_empty() {
             return Err(TransportError::AuthorityExists { dir: dir.to_owned() });
         }
-        parse_names(names.iter().map(String::as_str))?;
-        let key = x509::new_key("the authority's key")?;
-        let fingerprint = KeyFingerprint::of(&key.subject_public_key_info());
-        let common_name = format!("Linecamp authority {}", SiteId::of_key(&fingerprint));
-        let validity = slack_before(now)..now + AUTHORITY_VALIDITY;
-        let mut params = x509::certificate(&common_name, &validity)?;
-        x509::make_authority(&mut params);
-        let certificate = params.self_signed(&key).map_err(make_error("the authority's certificate"))?;
-
+        let made = Self::generate(names, now, Chance::System)?;
         let building = dir.with_extension("new");
         files::empty_dir(&building)?;
         files::create_dir(&building)?;
-        files::write_file(&building.join(KEY_FILE), key.serialize_pem().as_bytes())?;
-        files::write_file(&building.join(CERTIFICATE_FILE), certificate.pem().as_bytes())?;
+        files::write_file(&building.join(KEY_FILE), made.issuer.key().serialize_pem().as_bytes())?;
+        files::write_file(&building.join(CERTIFICATE_FILE), files::certificate_pem(&made.certificate).as_bytes())?;
         files::write_file(&building.join(NAMES_FILE), (names.join("\n") + "\n").as_bytes())?;
-        files::write_file(&building.join(SECRETS_FILE), QuicSecrets::random()?.as_bytes())?;
+        files::write_file(&building.join(SECRETS_FILE), made.secrets.as_bytes())?;
         files::rename(&building, dir)?;
         Self::load(dir)
+    }
+
+    /// Makes an authority in memory, for a server that is called `names`. What it issues later draws from `chance`
+    /// as well.
+    ///
+    /// # Errors
+    /// [`TransportError`] if a name cannot stand in a certificate.
+    pub fn generate(names: &[String], now: WallTime, chance: Chance) -> Result<Self, TransportError> {
+        let names = parse_names(names.iter().map(String::as_str))?;
+        let key = chance.new_key("the authority's key")?;
+        let fingerprint = KeyFingerprint::of(&key.subject_public_key_info());
+        let common_name = format!("Linecamp authority {}", SiteId::of_key(&fingerprint));
+        let validity = slack_before(now)..now + AUTHORITY_VALIDITY;
+        let mut params = x509::certificate(&common_name, &validity, &chance)?;
+        x509::make_authority(&mut params);
+        let signed = params.self_signed(&key).map_err(make_error("the authority's certificate"))?;
+        let certificate = signed.der().clone();
+        let facts = CertificateFacts::read(&certificate)
+            .map_err(|problem| TransportError::BadCertificate { whose: "the authority's certificate", problem })?;
+        let secrets = QuicSecrets::draw(&chance)?;
+        let issuer = Issuer::new(params, key);
+        Ok(Self { issuer, certificate, facts, names, secrets, chance, leaf: Mutex::new(None) })
     }
 
     /// Loads the authority in `dir`.
@@ -111,9 +127,11 @@ impl Authority {
         let secrets = QuicSecrets::from_bytes(&files::read_required(&secrets_file, REMEDY)?)
             .ok_or_else(|| damaged(&secrets_file, "its length is wrong".to_owned()))?;
 
-        let mut params = x509::certificate(&facts.common_name, &facts.validity)?;
+        let chance = Chance::System;
+        let mut params = x509::certificate(&facts.common_name, &facts.validity, &chance)?;
         x509::make_authority(&mut params);
-        Ok(Self { issuer: Issuer::new(params, key), certificate, facts, names, secrets, leaf: Mutex::new(None) })
+        let issuer = Issuer::new(params, key);
+        Ok(Self { issuer, certificate, facts, names, secrets, chance, leaf: Mutex::new(None) })
     }
 
     /// Returns what a join token carries of this authority.
@@ -141,7 +159,7 @@ impl Authority {
     ) -> Result<Vec<u8>, TransportError> {
         let key = Ed25519PublicKey::parse(public_key)
             .ok_or(TransportError::BadPublicKey { whose: "what the site proved to hold" })?;
-        let mut params = x509::certificate(&site.to_string(), &validity)?;
+        let mut params = x509::certificate(&site.to_string(), &validity, &self.chance)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
         let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("a site's certificate"))?;
         Ok(certificate.der().to_vec())
@@ -174,8 +192,9 @@ impl Authority {
     }
 
     fn issue_leaf(&self, now: WallTime) -> Result<Leaf, TransportError> {
-        let key = x509::new_key("the server's key")?;
-        let mut params = x509::certificate(SERVER_NAME, &(slack_before(now)..now + LEAF_VALIDITY))?;
+        let key = self.chance.new_key("the server's key")?;
+        let validity = slack_before(now)..now + LEAF_VALIDITY;
+        let mut params = x509::certificate(SERVER_NAME, &validity, &self.chance)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ServerAuth);
         params.subject_alt_names.clone_from(&self.names);
         let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("the server's certificate"))?;

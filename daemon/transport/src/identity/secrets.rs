@@ -6,7 +6,7 @@
 
 use ring::{hkdf, hmac};
 
-use super::x509::fill_random;
+use crate::chance::Chance;
 use crate::error::TransportError;
 
 const RESET_KEY_BYTES: usize = 64;
@@ -19,9 +19,9 @@ pub(crate) struct QuicSecrets([u8; BYTES]);
 
 impl QuicSecrets {
     /// Draws new ones.
-    pub(crate) fn random() -> Result<Self, TransportError> {
+    pub(crate) fn draw(chance: &Chance) -> Result<Self, TransportError> {
         let mut bytes = [0; BYTES];
-        fill_random(&mut bytes)?;
+        chance.fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
@@ -31,7 +31,7 @@ impl QuicSecrets {
     }
 
     /// Returns the bytes for the file.
-    pub(super) const fn as_bytes(&self) -> &[u8; BYTES] {
+    pub(crate) const fn as_bytes(&self) -> &[u8; BYTES] {
         &self.0
     }
 

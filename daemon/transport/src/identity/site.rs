@@ -9,6 +9,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use linecamp_model::{KeyFingerprint, ServerAddress, SiteId, WallTime};
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PublicKeyData as _};
@@ -17,6 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::files;
 use super::x509::{self, CertificateFacts, make_error};
+use crate::chance::Chance;
 use crate::error::TransportError;
 use crate::tls::ClientChain;
 use crate::trust::Trust;
@@ -45,10 +47,18 @@ impl SiteKey {
         if dir.join(MEMBERSHIP_FILE).exists() {
             return Err(TransportError::Missing { path, remedy: REMEDY });
         }
-        let key = x509::new_key("the site's key")?;
+        let made = Self::generate(&Chance::System)?;
         files::create_dir(dir)?;
-        files::write_file(&path, key.serialize_pem().as_bytes())?;
-        Ok(Self::new(key))
+        files::write_file(&path, made.key.serialize_pem().as_bytes())?;
+        Ok(made)
+    }
+
+    /// Makes a key in memory.
+    ///
+    /// # Errors
+    /// [`TransportError::Make`] if there is no chance to draw from.
+    pub fn generate(chance: &Chance) -> Result<Self, TransportError> {
+        Ok(Self::new(chance.new_key("the site's key")?))
     }
 
     fn new(key: KeyPair) -> Self {
@@ -71,10 +81,10 @@ impl SiteKey {
         SiteId::of_key(&self.fingerprint())
     }
 
-    fn self_made_certificate(&self) -> Result<CertificateDer<'static>, TransportError> {
+    fn self_made_certificate(&self, chance: &Chance) -> Result<CertificateDer<'static>, TransportError> {
         // Nobody looks at its validity, so it says nothing of this machine's clock.
         let validity = WallTime::EPOCH..WallTime::from_unix_millis(u64::MAX);
-        let mut params = x509::certificate(&self.site_id().to_string(), &validity)?;
+        let mut params = x509::certificate(&self.site_id().to_string(), &validity, chance)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
         params.use_authority_key_identifier_extension = false;
         let certificate = params.self_signed(&self.key).map_err(make_error("the site's own certificate"))?;
@@ -91,8 +101,9 @@ impl fmt::Debug for SiteKey {
 /// The identity of a site that has joined.
 #[derive(Debug)]
 pub struct SiteIdentity {
-    dir: PathBuf,
-    key: SiteKey,
+    /// Where it is kept, unless it lives in memory alone.
+    dir: Option<PathBuf>,
+    key: Arc<SiteKey>,
     membership: Membership,
 }
 
@@ -112,7 +123,7 @@ impl SiteIdentity {
             problem,
             remedy: REMEDY,
         })?;
-        Ok(Some(Self { dir: dir.to_owned(), key, membership }))
+        Ok(Some(Self { dir: Some(dir.to_owned()), key: Arc::new(key), membership }))
     }
 
     /// Makes the holder of `key` in `dir` a member, durably, with what the server answered.
@@ -130,7 +141,22 @@ impl SiteIdentity {
         let key = SiteKey::load_or_create(dir)?;
         let membership = Membership::new(certificate, authorities, servers, &key).map_err(bad_answer)?;
         files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
-        Ok(Self { dir: dir.to_owned(), key, membership })
+        Ok(Self { dir: Some(dir.to_owned()), key: Arc::new(key), membership })
+    }
+
+    /// Makes the holder of `key` a member, as [`SiteIdentity::adopt`], in memory alone: a site that a simulator runs
+    /// has no disk.
+    ///
+    /// # Errors
+    /// [`TransportError::BadCertificate`] if a certificate does not decode or is for another key.
+    pub fn in_memory(
+        key: Arc<SiteKey>,
+        certificate: &[u8],
+        authorities: &[Vec<u8>],
+        servers: &[ServerAddress],
+    ) -> Result<Self, TransportError> {
+        let membership = Membership::new(certificate, authorities, servers, &key).map_err(bad_answer)?;
+        Ok(Self { dir: None, key, membership })
     }
 
     /// Replaces the certificate alone, durably: a renewal. On an error the old one stays.
@@ -141,7 +167,9 @@ impl SiteIdentity {
         let Membership { authorities, servers, .. } = &self.membership;
         let authorities: Vec<_> = authorities.iter().map(|der| der.to_vec()).collect();
         let membership = Membership::new(certificate, &authorities, servers, &self.key).map_err(bad_answer)?;
-        files::write_file(&self.dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
+        if let Some(dir) = &self.dir {
+            files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
+        }
         self.membership = membership;
         Ok(())
     }
@@ -157,7 +185,7 @@ impl SiteIdentity {
     }
 
     /// Returns the key.
-    pub const fn key(&self) -> &SiteKey {
+    pub fn key(&self) -> &SiteKey {
         &self.key
     }
 
@@ -197,10 +225,10 @@ pub enum SiteCredentials<'a> {
 }
 
 impl SiteCredentials<'_> {
-    pub(crate) fn client_chain(self) -> Result<ClientChain, TransportError> {
+    pub(crate) fn client_chain(self, chance: &Chance) -> Result<ClientChain, TransportError> {
         let (key, certificate) = match self {
-            Self::SelfMade(key) => (key, key.self_made_certificate()?),
-            Self::Issued(identity) => (&identity.key, identity.membership.certificate.clone()),
+            Self::SelfMade(key) => (key, key.self_made_certificate(chance)?),
+            Self::Issued(identity) => (&*identity.key, identity.membership.certificate.clone()),
         };
         let key = PrivatePkcs8KeyDer::from(key.key.serialized_der().to_vec());
         Ok((vec![certificate], PrivateKeyDer::Pkcs8(key)))

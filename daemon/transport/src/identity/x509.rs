@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use linecamp_model::{KeyFingerprint, WallTime};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SerialNumber, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
+    PKCS_ED25519, PublicKeyData, SerialNumber, SignatureAlgorithm,
 };
-use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::chance::Chance;
 use crate::error::TransportError;
 
 /// What comes before the 32 bytes of the key in an Ed25519 `SubjectPublicKeyInfo` (RFC 8410).
@@ -98,19 +98,18 @@ fn wall_time(unix_seconds: i64) -> WallTime {
     WallTime::EPOCH + Duration::from_secs(seconds)
 }
 
-/// Makes an Ed25519 key pair from the system's randomness.
-pub(super) fn new_key(what: &'static str) -> Result<KeyPair, TransportError> {
-    KeyPair::generate_for(&PKCS_ED25519).map_err(make_error(what))
-}
-
 /// Returns the frame of a certificate: a common name, whole seconds of validity, a random serial, no power.
-pub(super) fn certificate(common_name: &str, validity: &Range<WallTime>) -> Result<CertificateParams, TransportError> {
+pub(super) fn certificate(
+    common_name: &str,
+    validity: &Range<WallTime>,
+    chance: &Chance,
+) -> Result<CertificateParams, TransportError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = named(common_name);
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + x509_seconds(validity.start);
     params.not_after = epoch + x509_seconds(validity.end);
-    params.serial_number = Some(random_serial()?);
+    params.serial_number = Some(random_serial(chance)?);
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     Ok(params)
@@ -134,16 +133,9 @@ pub(super) fn make_error(what: &'static str) -> impl FnOnce(rcgen::Error) -> Tra
     move |source| TransportError::Make { what, source: source.into() }
 }
 
-/// Fills `bytes` from the system's randomness.
-pub(super) fn fill_random(bytes: &mut [u8]) -> Result<(), TransportError> {
-    SystemRandom::new()
-        .fill(bytes)
-        .map_err(|_| TransportError::Make { what: "random bytes", source: "the system gave none".into() })
-}
-
-fn random_serial() -> Result<SerialNumber, TransportError> {
+fn random_serial(chance: &Chance) -> Result<SerialNumber, TransportError> {
     let mut serial = [0; SERIAL_BYTES];
-    fill_random(&mut serial)?;
+    chance.fill(&mut serial)?;
     // Positive and of full length, as RFC 5280 wants it.
     serial[0] = serial[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&serial))

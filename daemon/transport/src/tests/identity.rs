@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
 
 use super::fixture::{DAY, START, Site, authority, issue, servers};
-use crate::{Authority, SiteIdentity, SiteKey, TransportError};
+use crate::{Authority, Chance, SiteIdentity, SiteKey, TransportError};
 
 #[tokio::test]
 async fn a_membership_survives_a_restart() {
@@ -112,4 +113,37 @@ fn a_name_that_no_certificate_can_carry_is_refused() {
     let error = Authority::create(&ca, &["not a name".to_owned()], START).unwrap_err();
     assert!(matches!(error, TransportError::BadName { .. }), "{error:?}");
     assert!(!ca.exists());
+}
+
+#[test]
+fn a_seed_decides_keys_secrets_and_serial_numbers() {
+    let made = |seed| {
+        let chance = Chance::seeded([seed; 32]);
+        let authority = Authority::generate(&["camp.example".to_owned()], START, chance.clone()).unwrap();
+        let key = SiteKey::generate(&chance).unwrap();
+        let leaf = authority.server_leaf(START).unwrap().cert.clone();
+        (authority.certificate_der().to_vec(), leaf, issue(&authority, &key), *authority.secrets().as_bytes())
+    };
+    assert_eq!(made(1), made(1));
+    let (one, other) = (made(1), made(2));
+    assert!(one.0 != other.0 && one.1 != other.1 && one.2 != other.2 && one.3 != other.3);
+}
+
+#[test]
+fn a_site_without_a_disk_is_a_member_all_the_same() {
+    let chance = Chance::System;
+    let authority = Authority::generate(&[], START, chance.clone()).unwrap();
+    let key = Arc::new(SiteKey::generate(&chance).unwrap());
+    let authorities = [authority.certificate_der().to_vec()];
+    let certificate = issue(&authority, &key);
+    let mut identity = SiteIdentity::in_memory(Arc::clone(&key), &certificate, &authorities, &servers()).unwrap();
+    assert_eq!((identity.site_id(), identity.servers()), (key.site_id(), &servers()[..]));
+    let renewed = START + 20 * DAY..START + 50 * DAY;
+    let certificate = authority.issue_site(key.public_key(), key.site_id(), renewed.clone()).unwrap();
+    identity.replace_certificate(&certificate).unwrap();
+    assert_eq!(identity.certificate_validity(), renewed);
+
+    let of_another = issue(&authority, &SiteKey::generate(&chance).unwrap());
+    let error = SiteIdentity::in_memory(key, &of_another, &authorities, &servers()).unwrap_err();
+    assert!(matches!(error, TransportError::BadCertificate { .. }), "{error:?}");
 }

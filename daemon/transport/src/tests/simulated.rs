@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::fixture::{HandClock, START, authority, outside};
 use crate::{
-    AsyncUdpSocket, Dialer, LinkSettings, Listener, ListenerSettings, Outside, SessionEnd, SessionReceiver,
+    AsyncUdpSocket, Chance, Dialer, LinkSettings, Listener, ListenerSettings, Outside, SessionEnd, SessionReceiver,
     SessionSender, SiteCredentials, SiteKey, Trust, UdpPoller, udp,
 };
 
@@ -107,7 +107,7 @@ async fn linked(settings: LinkSettings) -> World {
             outbound: Arc::clone(outbound),
             is_cut: Arc::clone(&is_cut),
         })),
-        rng_seed: Some([seed; 32]),
+        chance: Chance::seeded([seed; 32]),
         ..outside(&HandClock::at(START))
     };
     let server_outside = plug(server_address, site_address, &up, &down, 1);

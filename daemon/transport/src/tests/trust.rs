@@ -7,6 +7,7 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 
 use super::fixture::{DAY, HandClock, START, Server, Site, authority, issue, loopback, outside, soon};
+use crate::chance::Chance;
 use crate::identity::SERVER_NAME;
 use crate::outside::TlsClock;
 use crate::trust::{Roots, ServerJudge};
@@ -127,8 +128,8 @@ async fn the_server_shows_a_new_leaf_every_day() {
 async fn a_site_cannot_pose_as_the_server() {
     let (server, thief, site) = (Server::start(), Site::start(), Site::start());
     let certificate = CertificateDer::from(issue(&server.authority, &thief.key));
-    let (_, key) = thief.self_made().client_chain().unwrap();
-    let mut crypto = rustls::ServerConfig::builder_with_provider(tls::link_provider())
+    let (_, key) = thief.self_made().client_chain(&Chance::System).unwrap();
+    let mut crypto = rustls::ServerConfig::builder_with_provider(Chance::System.link_provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_no_client_auth()
@@ -159,9 +160,10 @@ async fn a_client_without_a_certificate_is_refused_in_the_handshake() {
         Roots::of(&server.pin()),
         ServerName::DnsName(DnsName::try_from(SERVER_NAME).unwrap()),
         Arc::clone(&clock),
-        tls::link_provider(),
+        Chance::System.link_provider(),
     ));
-    let mut crypto = tls::client_config(tls::link_provider(), TlsClock(clock), judge, None).unwrap();
+    let provider = Chance::System.link_provider();
+    let mut crypto = tls::client_config(provider, TlsClock(clock), judge, None).unwrap();
     crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
     let crypto = QuicClientConfig::try_from(crypto).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(crypto));

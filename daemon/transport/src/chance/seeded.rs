@@ -1,0 +1,311 @@
+//! Chance that repeats itself, for a simulator.
+//!
+//! A seed decides a sequence of numbers, and the sequence decides everything random about one machine: what QUIC
+//! chooses (paces, orders, packet numbers, retries), connection ids, TLS's nonces and ephemeral keys, keys and
+//! serial numbers of certificates. Ed25519 signs without chance, so two runs send the same bytes at the same times.
+//!
+//! rustls takes its randomness from `&'static` objects, which cannot belong to one endpoint. They are proxies
+//! here: they draw from the sequence that is *lent* to the thread. It is lent only while quinn calls into rustls,
+//! by a wrapper around each endpoint's TLS sessions. So every endpoint has its own sequence, nothing is leaked,
+//! and a draw outside such a call fails the handshake instead of going unnoticed.
+//!
+//! The numbers are HMAC-SHA256 over a counter, under the seed.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::{
+    self, ExportKeyingMaterialError, HeaderKey, KeyPair as Pair, Keys, PacketKey, Session, UnsupportedVersion,
+};
+use quinn::{ClientConfig, ConnectError, ConnectionId, ConnectionIdGenerator, EndpointConfig, Side};
+use quinn_proto::transport_parameters::TransportParameters;
+use quinn_proto::{InvalidCid, TransportError};
+use rcgen::{KeyPair, PKCS_ED25519};
+use ring::hmac;
+use rustls::crypto::{
+    ActiveKeyExchange, CryptoProvider, GetRandomFailed, SecureRandom, SharedSecret, SupportedKxGroup,
+};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{Error, NamedGroup, PeerMisbehaved};
+use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
+
+/// What comes before the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410).
+const ED25519_PKCS8_PREFIX: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+/// Bytes of a connection id, and of them those that are drawn; the others prove that the id is ours. As many as
+/// quinn's own ids have, so that packets are as long as in production.
+const CID_BYTES: usize = 8;
+const CID_DRAWN_BYTES: usize = 3;
+
+/// Bytes of the first id that a client makes up for the server: as many as quinn draws.
+const FIRST_CID_BYTES: usize = 20;
+
+const X25519_BYTES: usize = 32;
+
+/// A sequence of numbers that its seed decides. Clones share it.
+#[derive(Clone)]
+pub struct Draws(Arc<Sequence>);
+
+struct Sequence {
+    key: hmac::Key,
+    next: Mutex<u64>,
+}
+
+impl Draws {
+    pub(super) fn new(seed: [u8; 32]) -> Self {
+        Self(Arc::new(Sequence { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), next: Mutex::new(0) }))
+    }
+
+    pub(super) fn fill(&self, bytes: &mut [u8]) {
+        let mut next = self.0.next.lock().expect("no holder panics");
+        for chunk in bytes.chunks_mut(ring::digest::SHA256_OUTPUT_LEN) {
+            let block = hmac::sign(&self.0.key, &next.to_be_bytes());
+            chunk.copy_from_slice(&block.as_ref()[..chunk.len()]);
+            *next += 1;
+        }
+    }
+
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    pub(super) fn next_u64(&self) -> u64 {
+        u64::from_be_bytes(self.bytes())
+    }
+
+    pub(super) fn new_key(&self) -> Result<KeyPair, rcgen::Error> {
+        let der = [&ED25519_PKCS8_PREFIX[..], &self.bytes::<32>()].concat();
+        KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der), &PKCS_ED25519)
+    }
+
+    pub(super) fn decide_endpoint(&self, mut config: EndpointConfig, cid_key: u64) -> EndpointConfig {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &cid_key.to_be_bytes());
+        let draws = self.clone();
+        config
+            .cid_generator(move || Box::new(DrawnIds { key: key.clone(), draws: draws.clone() }))
+            .rng_seed(Some(self.bytes()));
+        config
+    }
+
+    pub(super) fn client(&self, crypto: QuicClientConfig) -> ClientConfig {
+        let mut config = ClientConfig::new(Arc::new(Lending { inner: Arc::new(crypto), draws: self.clone() }));
+        let draws = self.clone();
+        config.initial_dst_cid_provider(Arc::new(move || ConnectionId::new(&draws.bytes::<FIRST_CID_BYTES>())));
+        config
+    }
+
+    pub(super) fn server(&self, crypto: QuicServerConfig) -> Arc<dyn crypto::ServerConfig> {
+        Arc::new(Lending { inner: Arc::new(crypto), draws: self.clone() })
+    }
+
+    /// Lends this sequence to rustls for one call.
+    fn lend<T>(&self, call: impl FnOnce() -> T) -> T {
+        let before = LENT.replace(Some(self.clone()));
+        let returned = call();
+        LENT.set(before);
+        returned
+    }
+}
+
+impl fmt::Debug for Draws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Draws")
+    }
+}
+
+thread_local! {
+    /// What rustls draws from, while it is called.
+    static LENT: RefCell<Option<Draws>> = const { RefCell::new(None) };
+}
+
+fn lent<const N: usize>() -> Result<[u8; N], GetRandomFailed> {
+    let mut bytes = [0; N];
+    Lent.fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Returns the same cryptography with lent chance.
+pub(super) fn provider(provider: CryptoProvider) -> CryptoProvider {
+    CryptoProvider { secure_random: &Lent, kx_groups: vec![&DrawnX25519], ..provider }
+}
+
+/// Draws from what is lent to this thread.
+#[derive(Debug)]
+struct Lent;
+
+impl SecureRandom for Lent {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+        LENT.with_borrow(|lent| lent.as_ref().map(|draws| draws.fill(bytes))).ok_or(GetRandomFailed)
+    }
+}
+
+/// X25519 with an ephemeral key that is drawn: ring's draws its own.
+#[derive(Debug)]
+struct DrawnX25519;
+
+impl SupportedKxGroup for DrawnX25519 {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
+        let secret = lent()?;
+        Ok(Box::new(Exchange { secret, public: x25519(secret, X25519_BASEPOINT_BYTES) }))
+    }
+
+    fn name(&self) -> NamedGroup {
+        NamedGroup::X25519
+    }
+}
+
+struct Exchange {
+    secret: [u8; X25519_BYTES],
+    public: [u8; X25519_BYTES],
+}
+
+impl ActiveKeyExchange for Exchange {
+    fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
+        let peer = peer.try_into().map_err(|_| Error::from(PeerMisbehaved::InvalidKeyShare))?;
+        let shared = x25519(self.secret, peer);
+        // RFC 8446, section 7.4.2: a point of small order leads to zeros.
+        if shared == [0; X25519_BYTES] {
+            return Err(PeerMisbehaved::InvalidKeyShare.into());
+        }
+        Ok(SharedSecret::from(&shared[..]))
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn group(&self) -> NamedGroup {
+        NamedGroup::X25519
+    }
+}
+
+/// Ids that are drawn, and recognised by whoever has the key: a server that starts again knows its old ones.
+struct DrawnIds {
+    key: hmac::Key,
+    draws: Draws,
+}
+
+impl DrawnIds {
+    fn with_proof(&self, drawn: [u8; CID_DRAWN_BYTES]) -> [u8; CID_BYTES] {
+        let proof = hmac::sign(&self.key, &drawn);
+        let mut id = [0; CID_BYTES];
+        let (head, tail) = id.split_at_mut(CID_DRAWN_BYTES);
+        head.copy_from_slice(&drawn);
+        tail.copy_from_slice(&proof.as_ref()[..CID_BYTES - CID_DRAWN_BYTES]);
+        id
+    }
+}
+
+impl ConnectionIdGenerator for DrawnIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        ConnectionId::new(&self.with_proof(self.draws.bytes()))
+    }
+
+    fn validate(&self, id: &ConnectionId) -> Result<(), InvalidCid> {
+        let drawn = id.first_chunk().ok_or(InvalidCid)?;
+        if self.with_proof(*drawn) == id[..] { Ok(()) } else { Err(InvalidCid) }
+    }
+
+    fn cid_len(&self) -> usize {
+        CID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// A configuration of TLS, or a session, that lends its endpoint's sequence to rustls whenever it is called.
+struct Lending<T: ?Sized> {
+    draws: Draws,
+    inner: T,
+}
+
+impl crypto::ClientConfig for Lending<Arc<QuicClientConfig>> {
+    fn start_session(
+        self: Arc<Self>,
+        version: u32,
+        server_name: &str,
+        params: &TransportParameters,
+    ) -> Result<Box<dyn Session>, ConnectError> {
+        let inner = self.draws.lend(|| Arc::clone(&self.inner).start_session(version, server_name, params))?;
+        Ok(Box::new(Lending { draws: self.draws.clone(), inner }))
+    }
+}
+
+impl crypto::ServerConfig for Lending<Arc<QuicServerConfig>> {
+    fn initial_keys(&self, version: u32, dst_cid: &ConnectionId) -> Result<Keys, UnsupportedVersion> {
+        self.inner.initial_keys(version, dst_cid)
+    }
+
+    fn retry_tag(&self, version: u32, orig_dst_cid: &ConnectionId, packet: &[u8]) -> [u8; 16] {
+        self.inner.retry_tag(version, orig_dst_cid, packet)
+    }
+
+    fn start_session(self: Arc<Self>, version: u32, params: &TransportParameters) -> Box<dyn Session> {
+        let inner = self.draws.lend(|| Arc::clone(&self.inner).start_session(version, params));
+        Box::new(Lending { draws: self.draws.clone(), inner })
+    }
+}
+
+impl Session for Lending<Box<dyn Session>> {
+    fn initial_keys(&self, dst_cid: &ConnectionId, side: Side) -> Keys {
+        self.inner.initial_keys(dst_cid, side)
+    }
+
+    fn handshake_data(&self) -> Option<Box<dyn Any>> {
+        self.inner.handshake_data()
+    }
+
+    fn peer_identity(&self) -> Option<Box<dyn Any>> {
+        self.inner.peer_identity()
+    }
+
+    fn early_crypto(&self) -> Option<(Box<dyn HeaderKey>, Box<dyn PacketKey>)> {
+        self.inner.early_crypto()
+    }
+
+    fn early_data_accepted(&self) -> Option<bool> {
+        self.inner.early_data_accepted()
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.inner.is_handshaking()
+    }
+
+    fn read_handshake(&mut self, bytes: &[u8]) -> Result<bool, TransportError> {
+        self.draws.lend(|| self.inner.read_handshake(bytes))
+    }
+
+    fn transport_parameters(&self) -> Result<Option<TransportParameters>, TransportError> {
+        self.inner.transport_parameters()
+    }
+
+    fn write_handshake(&mut self, bytes: &mut Vec<u8>) -> Option<Keys> {
+        self.draws.lend(|| self.inner.write_handshake(bytes))
+    }
+
+    fn next_1rtt_keys(&mut self) -> Option<Pair<Box<dyn PacketKey>>> {
+        self.inner.next_1rtt_keys()
+    }
+
+    fn is_valid_retry(&self, orig_dst_cid: &ConnectionId, header: &[u8], payload: &[u8]) -> bool {
+        self.inner.is_valid_retry(orig_dst_cid, header, payload)
+    }
+
+    fn export_keying_material(
+        &self,
+        output: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+    ) -> Result<(), ExportKeyingMaterialError> {
+        self.inner.export_keying_material(output, label, context)
+    }
+}

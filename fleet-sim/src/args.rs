@@ -1,0 +1,230 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use fleet_sim::real::RealOptions;
+use fleet_sim::recipe::{Mode, Recipe};
+
+/// Runs hundreds of sites and their server through weeks of faults in seconds: the production machines, from one seed.
+#[derive(Debug, Parser)]
+#[command(name = "linecamp-sim", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a scenario
+    #[command(
+        after_help = "Examples:\n  linecamp-sim run smoke\n  linecamp-sim run soak --seed 7 --html soak.html\n  \
+                            linecamp-sim run --sites 500 --days 2 --mode quic -o json\n  \
+                            linecamp-sim run clone-attack --shrink"
+    )]
+    Run(RunArgs),
+    /// Look for seeds that fail, on all cores
+    #[command(after_help = "Examples:\n  linecamp-sim search --minutes 10\n  \
+                            linecamp-sim search --minutes 60 --first-seed 1000 smoke revoke-under-fire")]
+    Search(SearchArgs),
+    /// Run again what failed before: one recipe, or all that are kept
+    #[command(after_help = "Examples:\n  linecamp-sim replay\n  \
+                            linecamp-sim replay 'smoke seed=7 sites=12 without=cut skip=3-17'")]
+    Replay(ReplayArgs),
+    /// Make a report of outcomes that were written before
+    #[command(after_help = "Example:\n  linecamp-sim report outcome.json --html outcome.html --junit outcome.xml")]
+    Report(ReportArgs),
+    /// List the scenarios that come along
+    Scenarios,
+    /// Start a real server and real daemons on loopback, and measure them
+    #[command(after_help = "Examples:\n  linecamp-sim real --sites 100\n  \
+                            linecamp-sim real --sites 24 --quick -o json")]
+    Real(RealArgs),
+    /// Host daemons of a real run in this process
+    #[command(hide = true)]
+    RealHost {
+        /// Where their folders are
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeArg {
+    /// The machines; links are a model
+    #[default]
+    Model,
+    /// The machines and the links' transport
+    Quic,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Model => Self::Model,
+            ModeArg::Quic => Self::Quic,
+        }
+    }
+}
+
+/// Files to write.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reports {
+    /// Write one self-contained page with plots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write the outcome as JSON, for `report`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// A scenario that comes along, or a file
+    #[arg(default_value = "smoke")]
+    scenario: String,
+    /// Decides everything [default: the scenario's]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many sites [default: the scenario's]
+    #[arg(long)]
+    sites: Option<u32>,
+    /// For how many days things go wrong [default: the scenario's]
+    #[arg(long)]
+    days: Option<f64>,
+    /// Which parts are real
+    #[arg(long, value_enum, default_value_t)]
+    mode: ModeArg,
+    /// If something is found, look for the smallest run that shows it
+    #[arg(long)]
+    pub(crate) shrink: bool,
+    /// How to print the outcome
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
+}
+
+impl RunArgs {
+    /// Returns what is to be run.
+    pub(crate) fn recipe(&self) -> anyhow::Result<Recipe> {
+        Ok(Recipe {
+            scenario: self.scenario.clone(),
+            seed: self.seed,
+            sites: self.sites,
+            days: self.days,
+            mode: self.mode.into(),
+            ..Recipe::default()
+        })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SearchArgs {
+    /// Scenarios, in turn
+    #[arg(default_values = ["smoke", "clone-attack", "revoke-under-fire", "rolling-partition"])]
+    scenarios: Vec<String>,
+    /// For how long
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) minutes: f64,
+    /// The first seed to try
+    #[arg(long, default_value_t = 1)]
+    pub(crate) first_seed: u64,
+    /// How many sites [default: the scenario's]
+    #[arg(long)]
+    sites: Option<u32>,
+    /// For how many days things go wrong [default: the scenario's]
+    #[arg(long)]
+    days: Option<f64>,
+    /// Which parts are real
+    #[arg(long, value_enum, default_value_t)]
+    mode: ModeArg,
+    /// How to print what was found
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
+}
+
+impl SearchArgs {
+    /// Returns what is to be run with seed after seed.
+    pub(crate) fn recipes(&self) -> anyhow::Result<Vec<Recipe>> {
+        anyhow::ensure!(
+            (0.0..=100_000.0).contains(&self.minutes),
+            "--minutes is {}, and must be 0 to 100000",
+            self.minutes
+        );
+        let recipe = |scenario: &String| Recipe {
+            scenario: scenario.clone(),
+            sites: self.sites,
+            days: self.days,
+            mode: self.mode.into(),
+            ..Recipe::default()
+        };
+        Ok(self.scenarios.iter().map(recipe).collect())
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// The words of one recipe; without any, all that are kept
+    pub(crate) recipe: Vec<String>,
+    /// A file of recipes, one a line
+    #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
+    pub(crate) seeds: Option<PathBuf>,
+    /// How to print the outcomes
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// Outcomes, as `run -o json` and `run --json` write them
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to print the outcomes
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RealArgs {
+    /// How many sites
+    #[arg(long, default_value_t = 24)]
+    sites: u32,
+    /// Wait less, and leave the storm over bad lines out
+    #[arg(long)]
+    quick: bool,
+    /// Decides what the lines lose
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Keep everything in this directory
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// How to print the figures
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+impl RealArgs {
+    /// Returns what is to be measured.
+    pub(crate) fn options(&self) -> RealOptions {
+        RealOptions { sites: self.sites, quick: self.quick, seed: self.seed, keep: self.keep.clone() }
+    }
+}

@@ -1,0 +1,112 @@
+//! `generations-rise`, `own-data`, `label-owners`: documents, on their way and on the disks.
+
+use linecamp_model::{
+    Document, DocumentKey, FleetChange, FromServer, LabelSet, Level, SessionId, SiteChange, SiteId, SpecBody,
+    StatusBody,
+};
+
+use super::{LevelOf, Watch};
+use crate::carrier::NodeId;
+use crate::disk::{Disk, Record as _};
+use crate::trace::Digest;
+
+/// Documents of a site that are remembered.
+const WRITTEN_MAX: usize = 256;
+
+impl Watch {
+    /// A site is about to write a change.
+    pub(crate) fn site_writes(&mut self, node: NodeId, site: SiteId, change: &SiteChange, disk: &Disk<SiteChange>) {
+        let SiteChange::Spec(key, Some(document)) = change else {
+            return;
+        };
+        let before = match disk.find(&SiteChange::Spec(*key, None)) {
+            Some(SiteChange::Spec(_, before)) => before,
+            _ => None,
+        };
+        if let Some(before) = before.filter(|before| document.generation < before.generation) {
+            let (after, before) = (document.generation, before.generation);
+            self.find("generations-rise", [node], format!("the site put {key:?} {after} over {before}"));
+        }
+        let written = self.sites.get(&site).and_then(|site| site.written.get(&(*key, document.generation)));
+        if written.is_some_and(|written| *written != digest(site, *key, document)) {
+            let generation = document.generation;
+            let what = format!("the site took {key:?} {generation}, and it is not what the server wrote under it");
+            self.find("generations-rise", [node], what);
+        }
+    }
+
+    /// The server is about to write a change.
+    pub(crate) fn server_writes_document(&mut self, change: &FleetChange) {
+        match change {
+            FleetChange::Spec(site, key, Some(document)) => {
+                self.check_assigned(*site, *key, document);
+                if let Some(watched) = self.sites.get_mut(site) {
+                    watched.written.insert((*key, document.generation), digest(*site, *key, document));
+                    if WRITTEN_MAX < watched.written.len() {
+                        watched.written.pop_first();
+                    }
+                }
+            }
+            FleetChange::Status(site, key, Some(document)) => self.check_local(*site, *key, document),
+            _ => {}
+        }
+    }
+
+    fn check_assigned(&mut self, site: SiteId, key: DocumentKey, document: &Document<SpecBody>) {
+        let (level, labels) = match &document.body {
+            Some(SpecBody::Site(spec)) => (LevelOf::Site, &spec.assigned),
+            Some(SpecBody::Host(spec)) => (LevelOf::Gateway, &spec.assigned),
+            None => return,
+        };
+        for (label, held) in labels.iter() {
+            if !self.may_be_assigned(site, level, label, &held.value) {
+                let value = &held.value;
+                let what = format!("{key:?} is assigned {label}={value}, which no operator has set");
+                return self.find("label-owners", self.node_of(site), what);
+            }
+        }
+    }
+
+    fn check_local(&mut self, site: SiteId, key: DocumentKey, document: &Document<StatusBody>) {
+        let (level, labels): (Level, &LabelSet) = match &document.body {
+            Some(StatusBody::Site(status)) => (Level::Site, &status.local),
+            Some(StatusBody::Host(status)) => (Level::Host, &status.local),
+            None => return,
+        };
+        let Some(watched) = self.sites.get(&site) else { return };
+        let is_foreign = |(label, value)| !watched.set_on_the_spot.contains(&(level, label, value));
+        let mut all = labels.iter().map(|(label, held)| (label.clone(), held.value.clone()));
+        if let Some((label, value)) = all.find(|label| is_foreign(label.clone())) {
+            let what = format!("{key:?} has {label}={value} as set on the spot, which nobody there has set");
+            self.find("label-owners", self.node_of(site), what);
+        }
+    }
+
+    /// The server sends documents: they are this site's, and as they are on its disk.
+    pub(crate) fn server_sends(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
+        let (FromServer::Spec(delta), Some(site)) = (message, self.sessions.get(&session).copied()) else {
+            return;
+        };
+        let own = [DocumentKey::Site, DocumentKey::Host(site.gateway())];
+        for (key, document) in &delta.documents {
+            let held = match disk.find(&FleetChange::Spec(site, *key, None)) {
+                Some(FleetChange::Spec(_, _, held)) => held,
+                _ => None,
+            };
+            let is_kept = held.as_ref().is_some_and(|held| {
+                document.generation < held.generation || (document.generation == held.generation && document == held)
+            });
+            if !own.contains(key) || !is_kept {
+                let what = format!("the site is sent {key:?} {}, the disk has {held:?}", document.generation);
+                return self.find("own-data", self.node_of(site), what);
+            }
+        }
+    }
+}
+
+fn digest(site: SiteId, key: DocumentKey, document: &Document<SpecBody>) -> u64 {
+    let (_, body) = FleetChange::Spec(site, key, Some(document.clone())).row();
+    let mut digest = Digest::default();
+    digest.bytes(&body.unwrap_or_default());
+    digest.value()
+}

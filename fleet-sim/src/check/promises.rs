@@ -1,0 +1,297 @@
+//! `durable-before-told` and `told-is-kept`: what somebody was told, and what is on the disk.
+
+use std::time::Duration;
+
+use linecamp_core::{FleetCommandError, Subject};
+use linecamp_model::{
+    CommandId, DocumentKey, FleetChange, FromServer, FromSite, Generation, LabelKey, LabelSet, LabelValue, Level,
+    Phase, SessionId, SiteChange, SiteId, SpecBody, Text, Token, TokenId,
+};
+
+use super::{Watch, document_of, has_departed, held_on_the_spot, registration};
+use crate::carrier::NodeId;
+use crate::disk::Disk;
+
+/// Tokens are held for a year at most, and swept away a while after that.
+const TOKENS_HELD_FOR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// One thing that operators decide about.
+pub(crate) type Slot = (Option<SiteId>, What);
+
+/// What of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum What {
+    /// An assigned label.
+    Label(LevelOf, LabelKey),
+    /// The description of the site.
+    Description,
+    /// Where it is in its life.
+    Phase(LevelOf),
+    /// A token.
+    Token(TokenId),
+}
+
+/// Which of the two it is about, in an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LevelOf {
+    Site,
+    Gateway,
+}
+
+impl From<Subject> for LevelOf {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Site => Self::Site,
+            Subject::Gateway => Self::Gateway,
+        }
+    }
+}
+
+impl From<LevelOf> for Subject {
+    fn from(level: LevelOf) -> Self {
+        match level {
+            LevelOf::Site => Self::Site,
+            LevelOf::Gateway => Self::Gateway,
+        }
+    }
+}
+
+/// What a reply says holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The label has this value, or is not there.
+    Label(Option<LabelValue>),
+    /// The description is this one.
+    Description(Text),
+    /// The phase is one of these.
+    Phases(&'static [Phase]),
+    /// The token is there.
+    TokenThere,
+    /// The token was revoked.
+    TokenRevoked,
+}
+
+/// What is known of a slot.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// What the last reply said.
+    claim: Option<Claim>,
+    /// What was asked and not answered, in the order of asking.
+    pending: Vec<(CommandId, Claim)>,
+}
+
+impl Watch {
+    /// An operator asks for something.
+    pub(crate) fn ask(&mut self, command: CommandId, slot: Slot, claim: Claim) {
+        self.told.entry(slot.clone()).or_default().pending.push((command, claim.clone()));
+        self.asked.insert(command, (slot, claim));
+    }
+
+    /// Returns the machine of the site that a request is about.
+    pub(crate) fn node_asked(&self, command: CommandId) -> Option<NodeId> {
+        self.asked.get(&command).and_then(|((site, _), _)| self.node_of((*site)?))
+    }
+
+    /// An operator is answered. What was said to hold must be on the disk, unless something later is.
+    pub(crate) fn reply(
+        &mut self,
+        command: CommandId,
+        result: &Result<(), FleetCommandError>,
+        disk: &Disk<FleetChange>,
+    ) {
+        let Some((slot, claim)) = self.asked.remove(&command) else {
+            return;
+        };
+        let told = self.told.entry(slot.clone()).or_default();
+        if result.is_err() {
+            return told.pending.retain(|(id, _)| *id != command);
+        }
+        told.pending.retain(|(id, _)| command < *id);
+        let later: Vec<_> = told.pending.iter().map(|(_, claim)| claim.clone()).collect();
+        told.claim = Some(claim.clone());
+        let candidates = [claim.clone()].into_iter().chain(later);
+        if !self.any_holds(disk, &slot, candidates) {
+            let what = format!("{command} was answered: {slot:?} is {claim:?}; the server's disk has nothing of it");
+            self.find("durable-before-told", slot.0.and_then(|site| self.node_of(site)), what);
+        }
+    }
+
+    /// The server has started again: what it told must be there, and of what it did not answer one thing is.
+    pub(crate) fn server_started(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
+        if TOKENS_HELD_FOR < elapsed {
+            self.told.retain(|_, told| told.claim != Some(Claim::TokenThere));
+        }
+        self.asked.clear();
+        let slots: Vec<_> = self.told.keys().cloned().collect();
+        for slot in slots {
+            self.check_slot(&slot, disk);
+        }
+    }
+
+    /// At the end, what was told must be there.
+    pub(crate) fn check_told(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
+        self.server_started(disk, elapsed);
+    }
+
+    fn check_slot(&mut self, slot: &Slot, disk: &Disk<FleetChange>) {
+        let Some(told) = self.told.get(slot) else { return };
+        // The latest that holds is what counts from here on.
+        let pending = told.pending.iter().rev().map(|(_, claim)| claim);
+        let candidates: Vec<_> = pending.chain(&told.claim).cloned().collect();
+        let held = candidates.iter().find(|claim| self.holds(disk, slot, claim)).cloned();
+        if held.is_none()
+            && let Some(claim) = self.told.get(slot).and_then(|told| told.claim.clone())
+        {
+            let what = format!("an operator was told that {slot:?} is {claim:?}; the server's disk says otherwise");
+            self.find("told-is-kept", slot.0.and_then(|site| self.node_of(site)), what);
+        }
+        if let Some(told) = self.told.get_mut(slot) {
+            told.claim = held.or_else(|| told.claim.take());
+            told.pending.clear();
+        }
+    }
+
+    /// Whether an assigned label is one that an operator has set, or may have.
+    pub(super) fn may_be_assigned(&self, site: SiteId, level: LevelOf, key: &LabelKey, value: &LabelValue) -> bool {
+        let Some(told) = self.told.get(&(Some(site), What::Label(level, key.clone()))) else {
+            return false;
+        };
+        let is_it = |claim: &Claim| *claim == Claim::Label(Some(value.clone()));
+        told.claim.as_ref().is_some_and(is_it) || told.pending.iter().any(|(_, claim)| is_it(claim))
+    }
+
+    fn any_holds(&self, disk: &Disk<FleetChange>, slot: &Slot, claims: impl IntoIterator<Item = Claim>) -> bool {
+        claims.into_iter().any(|claim| self.holds(disk, slot, &claim))
+    }
+
+    fn holds(&self, disk: &Disk<FleetChange>, (site, what): &Slot, claim: &Claim) -> bool {
+        if let (Some(site), Some(watched)) = (site, site.and_then(|site| self.sites.get(&site)))
+            && registration(disk, *site).is_none()
+        {
+            // Purged: nothing is left of it but its key.
+            return has_departed(disk, &watched.key);
+        }
+        match (claim, what, site) {
+            (Claim::Label(value), What::Label(level, key), Some(site)) => {
+                let labels = assigned(disk, *site, document_of((*level).into(), *site)).unwrap_or_default();
+                labels.value(key.as_str()) == value.as_ref().map(LabelValue::as_str)
+            }
+            (Claim::Description(text), What::Description, Some(site)) => match spec(disk, *site, DocumentKey::Site) {
+                Some(SpecBody::Site(spec)) => spec.description == *text,
+                Some(SpecBody::Host(_)) | None => false,
+            },
+            (Claim::Phases(phases), What::Phase(level), Some(site)) => {
+                let Some(of) = registration(disk, *site) else { return false };
+                let phase = if *level == LevelOf::Site { of.life.phase } else { of.gateway.phase };
+                let is_removed = phase.is_gone() && has_departed(disk, &of.fingerprint);
+                match *level {
+                    LevelOf::Site => phases.contains(&phase) && (!phase.is_gone() || is_removed),
+                    LevelOf::Gateway => phases.contains(&phase) || is_removed,
+                }
+            }
+            (Claim::TokenThere, What::Token(id), None) => token(disk, *id).is_some(),
+            // Long after its time a revoked token is swept away.
+            (Claim::TokenRevoked, What::Token(id), None) => {
+                token(disk, *id).is_none_or(|token| token.revoked_at.is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// The server tells a site something: what it says it holds must be on its disk.
+    pub(crate) fn server_tells(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
+        let Some(site) = self.sessions.get(&session).copied() else {
+            return;
+        };
+        let (said, held) = match message {
+            FromServer::StatusAck(held) => (held.0, status_head(disk, site)),
+            FromServer::EventsAck(held) => (*held, mark_of(disk, site)),
+            _ => return,
+        };
+        if held < said {
+            let what = format!("the server acknowledged {message:?}, and its disk holds {held}");
+            self.find("durable-before-told", self.node_of(site), what);
+        }
+    }
+
+    /// The server grants a certificate: the registration must be on its disk.
+    pub(crate) fn server_grants(&mut self, site: SiteId, disk: &Disk<FleetChange>) {
+        if registration(disk, site).is_none() {
+            let what = format!("the server gave {site} a certificate, and its disk knows no such site");
+            self.find("durable-before-told", self.node_of(site), what);
+        }
+    }
+
+    /// A site tells the server something: what it says it holds must be on its disk.
+    pub(crate) fn site_tells(&mut self, node: NodeId, message: &FromSite, disk: &Disk<SiteChange>) {
+        let FromSite::SpecAck(said) = message else { return };
+        let held = spec_head(disk);
+        if held < *said {
+            let what = format!("the site acknowledged spec {said}, and its disk holds {held}");
+            self.find("durable-before-told", [node], what);
+        }
+    }
+
+    /// A site answers somebody on the spot: the labels must be on its disk, or later ones.
+    pub(crate) fn site_replies(
+        &mut self,
+        node: NodeId,
+        (level, key): (Level, &LabelKey),
+        values: &[LabelValue],
+        disk: &Disk<SiteChange>,
+    ) {
+        let held = held_on_the_spot(disk, level, key);
+        if !held.is_some_and(|held| values.contains(&held)) {
+            let what = format!("{key} was set on the spot and answered; the site's disk has nothing of it");
+            self.find("durable-before-told", [node], what);
+        }
+    }
+}
+
+/// Reads a spec document's body.
+pub(super) fn spec(disk: &Disk<FleetChange>, site: SiteId, key: DocumentKey) -> Option<SpecBody> {
+    match disk.find(&FleetChange::Spec(site, key, None)) {
+        Some(FleetChange::Spec(_, _, document)) => document?.body,
+        _ => None,
+    }
+}
+
+fn assigned(disk: &Disk<FleetChange>, site: SiteId, key: DocumentKey) -> Option<LabelSet> {
+    Some(match spec(disk, site, key)? {
+        SpecBody::Site(spec) => spec.assigned,
+        SpecBody::Host(spec) => spec.assigned,
+    })
+}
+
+fn status_head(disk: &Disk<FleetChange>, site: SiteId) -> u64 {
+    let heads = [DocumentKey::Site, DocumentKey::Host(site.gateway())].map(|key| {
+        match disk.find(&FleetChange::Status(site, key, None)) {
+            Some(FleetChange::Status(_, _, Some(document))) => document.generation.0,
+            _ => 0,
+        }
+    });
+    heads.into_iter().max().unwrap_or(0)
+}
+
+fn mark_of(disk: &Disk<FleetChange>, site: SiteId) -> u64 {
+    match disk.find(&FleetChange::Mark(site, None)) {
+        Some(FleetChange::Mark(_, Some(mark))) => mark.events_held,
+        _ => 0,
+    }
+}
+
+fn spec_head(disk: &Disk<SiteChange>) -> Generation {
+    let heads = disk.with_prefix(b"spec/").map(|change| match change {
+        SiteChange::Spec(_, Some(document)) => document.generation,
+        _ => Generation::ZERO,
+    });
+    heads.max().unwrap_or_default()
+}
+
+/// Reads a token.
+pub(super) fn token(disk: &Disk<FleetChange>, id: TokenId) -> Option<Token> {
+    match disk.find(&FleetChange::Token(id, None)) {
+        Some(FleetChange::Token(_, token)) => token,
+        _ => None,
+    }
+}

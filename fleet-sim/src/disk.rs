@@ -1,0 +1,188 @@
+//! Disks: what a store has under it, in memory, with the store's own bytes.
+//!
+//! Writes are grouped and answered in order, as the production store does. After a write that failed nothing is
+//! written until the machine says to go on. A crash keeps the group that was being written or loses it, whole, and
+//! nobody was told either way.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+use linecamp_model::{FleetChange, SiteChange, WriteId};
+use linecamp_proto::record::{fleet_change, fleet_record, site_change, site_record};
+
+/// A change that a database keeps.
+pub(crate) trait Record: Clone {
+    /// Returns the key and the new body; none takes the record away.
+    fn row(&self) -> (Vec<u8>, Option<Vec<u8>>);
+    /// Reads a record back.
+    fn read(key: &[u8], body: &[u8]) -> Result<Self, String>;
+}
+
+impl Record for SiteChange {
+    fn row(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        site_change(self)
+    }
+
+    fn read(key: &[u8], body: &[u8]) -> Result<Self, String> {
+        site_record(key, body).map_err(|error| error.to_string())
+    }
+}
+
+impl Record for FleetChange {
+    fn row(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        fleet_change(self)
+    }
+
+    fn read(key: &[u8], body: &[u8]) -> Result<Self, String> {
+        fleet_record(key, body).map_err(|error| error.to_string())
+    }
+}
+
+/// What is on a disk, by key.
+pub(crate) type Rows = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+/// What a disk does with writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// Keeps them.
+    #[default]
+    Well,
+    /// Has no room.
+    Full,
+    /// Keeps them, late.
+    Slow,
+}
+
+/// A disk with one database on it.
+#[derive(Debug)]
+pub(crate) struct Disk<C> {
+    pub(crate) mood: Mood,
+    /// What it was at some moment, to be put back later.
+    pub(crate) image: Option<Box<Rows>>,
+    rows: Rows,
+    events: usize,
+    waiting: VecDeque<(WriteId, Vec<C>)>,
+    writing: usize,
+    is_shut: bool,
+}
+
+impl<C: Record> Default for Disk<C> {
+    fn default() -> Self {
+        Self {
+            mood: Mood::default(),
+            image: None,
+            rows: BTreeMap::new(),
+            events: 0,
+            waiting: VecDeque::new(),
+            writing: 0,
+            is_shut: false,
+        }
+    }
+}
+
+impl<C: Record> Disk<C> {
+    /// Takes a write. Whoever gave it then calls [`begin`](Self::begin).
+    pub(crate) fn take(&mut self, write: WriteId, changes: Vec<C>) {
+        if !self.is_shut {
+            self.waiting.push_back((write, changes));
+        }
+    }
+
+    /// Begins to write all that waits, unless it is at it; the caller lets time pass then.
+    pub(crate) fn begin(&mut self) -> bool {
+        let may_begin = self.writing == 0 && !self.waiting.is_empty();
+        if may_begin {
+            self.writing = self.waiting.len();
+        }
+        may_begin
+    }
+
+    /// Returns the group that was being written.
+    pub(crate) fn written(&mut self) -> Vec<(WriteId, Vec<C>)> {
+        self.waiting.drain(..std::mem::take(&mut self.writing)).collect()
+    }
+
+    /// Returns how many writes wait for an answer.
+    pub(crate) fn depth(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Refuses everything that waits, and whatever comes until [`resume`](Self::resume).
+    pub(crate) fn shut(&mut self) -> Vec<WriteId> {
+        self.is_shut = true;
+        self.writing = 0;
+        self.waiting.drain(..).map(|(write, _)| write).collect()
+    }
+
+    /// Lets writes in again.
+    pub(crate) fn resume(&mut self) {
+        self.is_shut = false;
+    }
+
+    /// Makes a change durable.
+    pub(crate) fn keep(&mut self, change: &C) {
+        let (key, body) = change.row();
+        let is_event = key.starts_with(b"event/");
+        let before = match body {
+            Some(body) => {
+                self.events += usize::from(is_event);
+                self.rows.insert(key.into(), body.into())
+            }
+            None => self.rows.remove(&key[..]),
+        };
+        self.events -= usize::from(is_event && before.is_some());
+    }
+
+    /// The machine is gone at this moment. What was being written is there, or not; what waited is not.
+    pub(crate) fn crash(&mut self, is_kept: bool) -> Vec<(WriteId, Vec<C>)> {
+        let writing = std::mem::take(&mut self.writing);
+        let kept = if is_kept && self.mood != Mood::Full { writing } else { 0 };
+        let group = self.waiting.drain(..kept).collect();
+        self.waiting.clear();
+        self.is_shut = false;
+        group
+    }
+
+    /// Takes everything off the disk.
+    pub(crate) fn wipe(&mut self) {
+        self.rows.clear();
+        self.events = 0;
+    }
+
+    /// Returns all that is on the disk.
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// Puts other rows onto the disk.
+    pub(crate) fn put_back(&mut self, rows: Rows) {
+        self.events = rows.keys().filter(|key| key.starts_with(b"event/")).count();
+        self.rows = rows;
+    }
+
+    /// Returns how many events are on the disk.
+    pub(crate) const fn events(&self) -> usize {
+        self.events
+    }
+
+    /// Reads all records.
+    pub(crate) fn records(&self) -> Result<Vec<C>, String> {
+        self.rows.iter().map(|(key, body)| C::read(key, body)).collect()
+    }
+
+    /// Reads the record that `like` is about.
+    pub(crate) fn find(&self, like: &C) -> Option<C> {
+        let (key, _) = like.row();
+        let body = self.rows.get(&key[..])?;
+        C::read(&key, body).ok()
+    }
+
+    /// Reads the records whose keys begin so.
+    pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = C> + 'a {
+        let from = self
+            .rows
+            .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(move |(key, _)| key.starts_with(prefix));
+        from.filter_map(|(key, body)| C::read(key, body).ok())
+    }
+}

@@ -1,0 +1,193 @@
+//! `linecamp-sim`: a fleet in a box, on the command line.
+//!
+//! | exit code | means |
+//! |---|---|
+//! | 0 | nothing happened that must not |
+//! | 1 | something did, or a real run did not come to its end |
+//! | 2 | the arguments, a scenario or a recipe make no sense |
+//! | 130 | stopped by Ctrl-C; nothing had happened until then |
+
+mod args;
+mod show;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use fleet_sim::outcome::{Outcome, Verdict};
+use fleet_sim::real;
+use fleet_sim::recipe::Recipe;
+use fleet_sim::run::run;
+use fleet_sim::scenario::{BUILT_IN, Scenario};
+use fleet_sim::search::search;
+use fleet_sim::shrink::shrink;
+
+use self::args::{Args, Command, ReplayArgs, ReportArgs, RunArgs, SearchArgs};
+use self::show::{Terminal, print_line, print_outcomes, say, write_reports};
+
+/// Every seed that ever failed.
+const SEEDS: &str = include_str!("../seeds.txt");
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.command {
+        Command::Run(args) => run_one(&args),
+        Command::Search(args) => search_seeds(&args),
+        Command::Replay(args) => replay(&args),
+        Command::Report(args) => report(&args),
+        Command::Scenarios => scenarios(),
+        Command::Real(args) => return run_real(&args),
+        Command::RealHost { dir } => real::host(&dir).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        say(&format!("linecamp-sim: {}", chain(&error)));
+        ExitCode::from(2)
+    })
+}
+
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Lets the first Ctrl-C end runs in good order, with their report; the second ends the program.
+fn listen_for_ctrl_c() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("failed to listen for Ctrl-C")?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if STOP.swap(true, Ordering::Relaxed) {
+                    std::process::exit(130);
+                }
+            }
+        });
+    });
+    Ok(())
+}
+
+fn run_one(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let recipe = args.recipe()?;
+    recipe.resolve()?;
+    listen_for_ctrl_c()?;
+    let mut terminal = Terminal::new(&STOP);
+    let mut outcome = run(&recipe, &mut terminal)?;
+    terminal.clear();
+    if args.shrink && outcome.outcome == Verdict::Failed {
+        let mut kept = |recipe: &Recipe, _: &Outcome| say(&format!("still fails: {recipe}"));
+        (_, outcome) = shrink(&recipe, &outcome, &mut Terminal::new(&STOP), &mut kept)?;
+    }
+    finish(vec![outcome], &args.reports, args.output)
+}
+
+fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let recipes = match (&args.seeds, args.recipe.is_empty()) {
+        (Some(file), _) => {
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {name}"))?;
+            Recipe::parse_list(&name, &text)?
+        }
+        (None, true) => Recipe::parse_list("seeds.txt", SEEDS)?,
+        (None, false) => vec![Recipe::parse("the command line", &args.recipe.join(" "))?],
+    };
+    listen_for_ctrl_c()?;
+    let mut outcomes = Vec::new();
+    for recipe in &recipes {
+        let mut terminal = Terminal::new(&STOP);
+        let outcome = run(recipe, &mut terminal)?;
+        terminal.clear();
+        if recipes.len() > 1 && outcome.outcome == Verdict::Passed {
+            say(&format!("passed: {recipe}"));
+        }
+        outcomes.push(outcome);
+        if STOP.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    let is_list = outcomes.len() > 1;
+    let shown = outcomes.iter().filter(|outcome| !is_list || outcome.outcome != Verdict::Passed).cloned().collect();
+    finish(if is_list { shown } else { outcomes }, &args.reports, args.output)
+}
+
+fn search_seeds(args: &SearchArgs) -> anyhow::Result<ExitCode> {
+    let recipes = args.recipes()?;
+    listen_for_ctrl_c()?;
+    let time = Duration::from_secs_f64(args.minutes * 60.0);
+    let mut told = std::time::Instant::now();
+    let searched = search(&recipes, args.first_seed, time, &STOP, &mut |searched, recipe, outcome| {
+        if outcome.outcome == Verdict::Failed {
+            let what = outcome.violations.first().map(|violation| violation.what.clone()).unwrap_or_default();
+            say(&format!("FAILED: {recipe} # {what}"));
+        } else if Duration::from_secs(10) < told.elapsed() {
+            told = std::time::Instant::now();
+            let (runs, site_days, found) = (searched.runs, searched.site_days, searched.found.len());
+            say(&format!("{runs} runs, {site_days:.0} site-days, {found} found"));
+        }
+    })?;
+    let (runs, site_days, events) = (searched.runs, searched.site_days, searched.events);
+    let found: Vec<_> = searched.found.into_iter().map(|(_, outcome)| outcome).collect();
+    let sum = format!("{runs} runs, {site_days:.0} site-days, {events} events, {} found", found.len());
+    match found.is_empty() {
+        true => {
+            print_line(&sum);
+            Ok(if STOP.load(Ordering::Relaxed) { ExitCode::from(130) } else { ExitCode::SUCCESS })
+        }
+        false => {
+            say(&sum);
+            finish(found, &args.reports, args.output)
+        }
+    }
+}
+
+fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    let mut outcomes = Vec::new();
+    for file in &args.files {
+        let name = file.display();
+        let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {name}"))?;
+        let mut of_file: Vec<Outcome> = serde_json::from_str(&text)
+            .or_else(|_| serde_json::from_str(&text).map(|outcome| vec![outcome]))
+            .with_context(|| format!("{name} is no outcome; `linecamp-sim run -o json` writes one"))?;
+        outcomes.append(&mut of_file);
+    }
+    finish(outcomes, &args.reports, args.output)
+}
+
+fn scenarios() -> anyhow::Result<ExitCode> {
+    for (name, _) in BUILT_IN {
+        let scenario = Scenario::find(name)?;
+        print_line(&format!("{name:<20}{:>5} sites {:>6} days  {}", scenario.sites, scenario.days, scenario.about));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_real(args: &args::RealArgs) -> ExitCode {
+    let options = args.options();
+    match real::run(&options, &say) {
+        Ok(outcome) => {
+            let json = || serde_json::to_string_pretty(&outcome).unwrap_or_default();
+            print_line(&if args.output == args::Output::Json { json() } else { outcome.table() });
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("linecamp-sim: {}", chain(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints and writes what was asked for, and says by the exit code how it went.
+fn finish(outcomes: Vec<Outcome>, reports: &args::Reports, output: args::Output) -> anyhow::Result<ExitCode> {
+    write_reports(&outcomes, reports)?;
+    print_outcomes(&outcomes, output);
+    let has = |verdict| outcomes.iter().any(|outcome| outcome.outcome == verdict);
+    Ok(if has(Verdict::Failed) {
+        ExitCode::FAILURE
+    } else if has(Verdict::Interrupted) {
+        ExitCode::from(130)
+    } else {
+        ExitCode::SUCCESS
+    })
+}

@@ -1,0 +1,320 @@
+//! Meter: what is counted on the way, for the reports and for what a scenario expects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use linecamp_core::LinkCounts;
+
+use crate::carrier::{NodeId, Traffic};
+use crate::outcome::{Figures, Sample, SlowSite, Storm};
+use crate::scenario::Expect;
+
+/// Samples of one run.
+const SAMPLES: u32 = 600;
+
+/// How long a storm is watched.
+const STORM_FOR: Duration = Duration::from_secs(300);
+
+/// Storms that are remembered, the first ones.
+const STORMS_MAX: usize = 50;
+
+/// Sites that must have lost their link for it to be a storm.
+const STORM_SITES_MIN: usize = 10;
+
+/// What the server says of its links.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    pub(crate) links: LinkCounts,
+    pub(crate) converged: usize,
+}
+
+/// What is counted.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pub(crate) figures: Figures,
+    pub(crate) samples: Vec<Sample>,
+    each: Duration,
+    before: (u64, Traffic),
+    linked: BTreeSet<NodeId>,
+    /// Those who were linked when the server, or a part of the net, was lost.
+    losing: Option<BTreeSet<NodeId>>,
+    storms: Vec<Watched>,
+    agreed: BTreeMap<NodeId, Duration>,
+    /// Why a site did not agree, when it was last looked at.
+    why_late: BTreeMap<NodeId, String>,
+    settled_after: Option<Duration>,
+    still: u32,
+    slowest: Vec<SlowSite>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    storm: Storm,
+    at: Duration,
+    is_server: bool,
+    missing: BTreeSet<NodeId>,
+    back: Vec<Duration>,
+}
+
+impl Meter {
+    pub(crate) fn new(total: Duration) -> Self {
+        Self {
+            figures: Figures::default(),
+            samples: Vec::new(),
+            each: (total / SAMPLES).max(Duration::from_secs(1)),
+            before: (0, Traffic::default()),
+            linked: BTreeSet::new(),
+            losing: None,
+            storms: Vec::new(),
+            agreed: BTreeMap::new(),
+            why_late: BTreeMap::new(),
+            settled_after: None,
+            still: 0,
+            slowest: Vec::new(),
+        }
+    }
+
+    pub(crate) fn message(&mut self) {
+        self.figures.messages += 1;
+    }
+
+    /// A site was welcomed.
+    pub(crate) fn linked(&mut self, node: NodeId, elapsed: Duration) {
+        self.linked.insert(node);
+        if let Some(watched) = self.storms.last_mut()
+            && watched.missing.remove(&node)
+        {
+            watched.back.push(elapsed.saturating_sub(watched.at));
+        }
+    }
+
+    /// A site's link is gone.
+    pub(crate) fn lost(&mut self, node: NodeId) {
+        self.linked.remove(&node);
+    }
+
+    /// A site has left for good.
+    pub(crate) fn ended(&mut self, node: NodeId) {
+        self.linked.remove(&node);
+        if let Some(watched) = self.storms.last_mut() {
+            watched.missing.remove(&node);
+        }
+    }
+
+    /// The server, or a part of the net, is lost.
+    pub(crate) fn server_goes(&mut self, _elapsed: Duration) {
+        if self.losing.is_none() {
+            self.losing = Some(self.linked.clone());
+        }
+    }
+
+    /// The server is back.
+    pub(crate) fn server_is_back(&mut self, elapsed: Duration, what: &str) {
+        if let Some(missing) = self.losing.take() {
+            self.begin_storm(elapsed, what, missing, true);
+        }
+    }
+
+    /// A line is back; if that ends a partition, those who have lost their link come back.
+    pub(crate) fn line_is_back(&mut self, elapsed: Duration) {
+        if let Some(mut missing) = self.losing.take() {
+            missing.retain(|node| !self.linked.contains(node));
+            self.begin_storm(elapsed, "a part of the net was away", missing, false);
+        }
+    }
+
+    fn begin_storm(&mut self, at: Duration, what: &str, missing: BTreeSet<NodeId>, is_server: bool) {
+        if missing.len() < STORM_SITES_MIN || STORMS_MAX <= self.storms.len() {
+            return;
+        }
+        let lost = u32::try_from(missing.len()).unwrap_or(u32::MAX);
+        let storm = Storm { what: what.to_owned(), at_seconds: at.as_secs_f64(), lost, ..Storm::default() };
+        self.storms.push(Watched { storm, at, is_server, missing, back: Vec::new() });
+    }
+
+    /// A dial reached the server.
+    pub(crate) fn opened(&mut self, elapsed: Duration) {
+        self.figures.sessions += 1;
+        if let Some(watched) = self.storms.last_mut()
+            && let Some(since) = elapsed.checked_sub(watched.at).filter(|since| *since < STORM_FOR)
+        {
+            let second = usize::try_from(since.as_secs()).unwrap_or(usize::MAX);
+            let dials = &mut watched.storm.dials_per_second;
+            dials.resize(dials.len().max(second + 1), 0);
+            dials[second] += 1;
+        }
+    }
+
+    /// A site is as it should be, so long after the faults.
+    pub(crate) fn agreed(&mut self, node: NodeId, after: Duration) {
+        self.agreed.entry(node).or_insert(after);
+    }
+
+    /// A site is not as it should be.
+    pub(crate) fn late(&mut self, node: NodeId, why: &str) {
+        self.agreed.remove(&node);
+        self.why_late.insert(node, why.to_owned());
+    }
+
+    /// Everybody is as they should be.
+    pub(crate) fn settled(&mut self, after: Duration) {
+        self.settled_after.get_or_insert(after);
+        self.still += 1;
+    }
+
+    /// Somebody is not.
+    pub(crate) fn unsettled(&mut self) {
+        self.settled_after = None;
+        self.still = 0;
+    }
+
+    /// Returns how many looks in a row found everybody as they should be.
+    pub(crate) const fn still(&self) -> u32 {
+        self.still
+    }
+
+    pub(crate) const fn sample_each(&self) -> Duration {
+        self.each
+    }
+
+    /// Takes a sample.
+    pub(crate) fn sample(&mut self, elapsed: Duration, counts: Option<Counts>, traffic: Traffic) {
+        let (messages, before) = self.before;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let mut sample = Sample {
+            at_seconds: elapsed.as_secs_f64(),
+            messages: self.figures.messages - messages,
+            bytes: traffic.bytes.saturating_sub(before.bytes),
+            dials: traffic.dials_arrived.saturating_sub(before.dials_arrived),
+            ..Sample::default()
+        };
+        if let Some(counts) = counts {
+            sample.connected = count(counts.links.connected);
+            sample.reconnecting = count(counts.links.reconnecting);
+            sample.disconnected = count(counts.links.disconnected);
+            sample.converged = count(counts.converged);
+        }
+        self.samples.push(sample);
+        self.before = (self.figures.messages, traffic);
+    }
+
+    /// Compares the storms with what is expected of them.
+    pub(crate) fn check(&self, expect: &Expect, _elapsed: Duration) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        for storm in self.storms.iter().filter(|watched| watched.is_server).map(Watched::finished) {
+            let at = storm.at_seconds;
+            if let Some(bound) = expect.back_99_seconds
+                && storm.back_99_seconds.is_none_or(|back| bound < back)
+            {
+                let back =
+                    storm.back_99_seconds.map_or_else(|| "never".to_owned(), |back| format!("after {back:.1} s"));
+                let lost = storm.lost;
+                found.push((
+                    "storm",
+                    format!(
+                        "at {at:.0} s the server was back, and 99 in 100 of {lost} sites {back}; {bound} s are allowed"
+                    ),
+                ));
+            }
+            if let Some(percent) = expect.second_peak_percent
+                && u64::from(storm.first_peak) * u64::from(percent) < u64::from(storm.second_peak) * 100
+            {
+                let (first, second) = (storm.first_peak, storm.second_peak);
+                found.push((
+                    "storm",
+                    format!("after {at:.0} s dials had a peak of {first} a second, and then one of {second}"),
+                ));
+            }
+        }
+        found
+    }
+
+    /// Fills in what is known at the end.
+    pub(crate) fn close(&mut self, bytes: &[u64], elapsed: Duration) {
+        let month = Duration::from_secs(30 * 24 * 3600).as_secs_f64() / elapsed.as_secs_f64().max(1.0);
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a figure"
+        )]
+        let of_month = |bytes: u64| (bytes as f64 * month) as u64;
+        let all: u64 = bytes.iter().sum();
+        self.figures.bytes = all;
+        self.figures.bytes_per_site_month = of_month(all / (bytes.len() as u64).max(1));
+        self.figures.bytes_per_site_month_max = of_month(bytes.iter().copied().max().unwrap_or(0));
+        self.figures.converged_after_seconds = self.settled_after.unwrap_or_default().as_secs_f64();
+    }
+
+    /// Returns those who took longest to agree, the slowest first.
+    pub(crate) fn slowest(&self, count: usize) -> Vec<(NodeId, SlowSite)> {
+        let was_late = self.agreed.iter().filter(|(node, _)| self.why_late.contains_key(node));
+        let mut all: Vec<_> = was_late.map(|(node, after)| (*after, *node)).collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        let slow = |(after, node): (Duration, NodeId)| {
+            let why = self.why_late.get(&node).cloned().unwrap_or_default();
+            (node, SlowSite { seconds: after.as_secs_f64(), why, ..SlowSite::default() })
+        };
+        all.into_iter().take(count).map(slow).collect()
+    }
+
+    pub(crate) fn set_slowest(&mut self, slowest: Vec<SlowSite>) {
+        self.slowest = slowest;
+    }
+
+    pub(crate) fn take_slowest(&mut self) -> Vec<SlowSite> {
+        std::mem::take(&mut self.slowest)
+    }
+
+    /// Returns the storms.
+    pub(crate) fn storms(&self) -> Vec<Storm> {
+        self.storms.iter().map(Watched::finished).collect()
+    }
+}
+
+impl Watched {
+    fn finished(&self) -> Storm {
+        // Those who left for good meanwhile are not missed.
+        let lost = self.back.len() + self.missing.len();
+        let back = |percent: usize| {
+            let needed = (lost * percent).div_ceil(100);
+            needed.checked_sub(1).and_then(|place| self.back.get(place)).map(Duration::as_secs_f64)
+        };
+        let (first_peak, second_peak) = peaks(&self.storm.dials_per_second);
+        Storm {
+            back_50_seconds: back(50),
+            back_90_seconds: back(90),
+            back_99_seconds: back(99),
+            first_peak,
+            second_peak,
+            ..self.storm.clone()
+        }
+    }
+}
+
+/// Returns the highest second, and the highest after dials had once fallen below a quarter of the peak so far.
+fn peaks(dials: &[u32]) -> (u32, u32) {
+    let (mut first, mut second, mut has_fallen) = (0, 0, false);
+    for count in dials {
+        if has_fallen {
+            second = second.max(*count);
+        } else {
+            first = first.max(*count);
+            has_fallen = *count * 4 < first;
+        }
+    }
+    (first.max(second), first.min(second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_peak_is_one_after_the_dials_had_fallen() {
+        assert_eq!(peaks(&[]), (0, 0));
+        assert_eq!(peaks(&[3, 100, 80, 90, 30]), (100, 0), "it has not fallen yet");
+        assert_eq!(peaks(&[100, 10, 40, 5]), (100, 40));
+        assert_eq!(peaks(&[40, 5, 100]), (100, 40), "whichever came first");
+    }
+}

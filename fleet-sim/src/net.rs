@@ -1,0 +1,411 @@
+//! Net: a model of links. No packets: what QUIC makes of packets, told by its rules.
+//!
+//! A session is a stream each way: what is sent arrives once and in order, later when packets were lost (each loss
+//! doubles the wait), and not at all while the line is cut. Silence is noticed after the idle timeout, counted from
+//! the last keep-alive. A server that was started again answers packets of old sessions with a reset, so a site
+//! notices at its next keep-alive; a server that lost a site notices by silence alone. A hang-up says its reason once:
+//! if that is lost, silence or a reset tells. A mapping that a router forgot is made anew by the site's next packet,
+//! and what the server sends until then waits.
+//!
+//! The server's machine takes its time for handshakes, one after the other: that is what makes a storm.
+//!
+//! Not in here: bytes of packets, congestion, handshakes in their parts. The QUIC mode has those.
+
+mod line;
+mod session;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use linecamp_core::{Credential, Dial, IssueRequest, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity};
+use linecamp_model::{
+    DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, SiteId, Text, WallTime,
+};
+
+use crate::carrier::{Arrival, Carrier, NodeId, Traffic};
+use crate::chance::{Chance, Purpose};
+use crate::clock::Clock;
+use crate::line::Profile;
+use crate::queue::Queue;
+
+use self::line::NodeLine;
+use self::session::{Session, Silence};
+
+/// How long a dial may take: the limit of the production transport.
+const DIAL_MAX: Duration = Duration::from_secs(10);
+
+/// What a handshake costs the server: about what one core was measured to do with everything in it.
+const HANDSHAKE_COST: Duration = Duration::from_micros(1_200);
+
+/// What a message costs the server.
+const MESSAGE_COST: Duration = Duration::from_micros(50);
+
+/// Messages of one session that wait to be sent at a site, as in the production driver.
+const SITE_QUEUE_MAX: usize = 64;
+
+/// Messages of one session that wait to be sent at the server, as in the production driver.
+const SERVER_QUEUE_MAX: usize = 24;
+
+/// How long a certificate of the server's own is good for.
+const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// What happens on the way.
+#[derive(Debug)]
+enum Event {
+    DialArrives { node: NodeId, dial: DialId, tries: u32 },
+    DialReady { node: NodeId, dial: DialId, server: u64 },
+    DialLate { node: NodeId, dial: DialId },
+    Established(SessionId),
+    FirstLate(SessionId),
+    Up { session: SessionId, has_queued: bool },
+    Down(SessionId),
+    SiteHears { session: SessionId, refusal: Box<Refusal> },
+    ServerHears { session: SessionId, refusal: Box<Refusal> },
+    SiteSilent(SessionId, Silence),
+    ServerSilent(SessionId, Silence),
+    SiteReset(SessionId),
+    Rebound { node: NodeId, address: u32 },
+}
+
+/// Links, as a model.
+#[derive(Debug)]
+pub(crate) struct Net {
+    seed: u64,
+    now: Duration,
+    queue: Queue<Event>,
+    arrived: VecDeque<Arrival>,
+    lines: Vec<NodeLine>,
+    sessions: BTreeMap<SessionId, Session>,
+    /// The session of each dial that came through.
+    of_dial: BTreeMap<(NodeId, DialId), SessionId>,
+    next_session: SessionId,
+    is_server_up: bool,
+    /// How often the server was started.
+    server_run: u64,
+    server_clock: Clock,
+    busy_until: Duration,
+    slowness: u32,
+}
+
+impl Net {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            now: Duration::ZERO,
+            queue: Queue::default(),
+            arrived: VecDeque::new(),
+            lines: Vec::new(),
+            sessions: BTreeMap::new(),
+            of_dial: BTreeMap::new(),
+            next_session: SessionId(1),
+            is_server_up: false,
+            server_run: 0,
+            server_clock: Clock::default(),
+            busy_until: Duration::ZERO,
+            slowness: 1,
+        }
+    }
+
+    fn after(&mut self, delay: Duration, event: Event) {
+        self.queue.push(self.now + delay, event);
+    }
+
+    /// Returns when the server is done with something that costs it so much.
+    fn serve(&mut self, cost: Duration) -> Duration {
+        self.busy_until = self.busy_until.max(self.now) + cost * self.slowness;
+        self.busy_until
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::DialArrives { node, dial, tries } => self.dial_arrives(node, dial, tries),
+            Event::DialReady { node, dial, server } => self.dial_ready(node, dial, server),
+            Event::DialLate { node, dial } => {
+                if self.lines[node].dialing.remove(&dial) {
+                    self.lose(node, dial, "the server did not answer within 10 s");
+                }
+            }
+            Event::Established(id) => {
+                if let Some(session) = self.sessions.get(&id).filter(|session| session.has_site) {
+                    self.arrived.push_back(Arrival::AtSite(session.node, LinkEvent::Dialed(session.dial)));
+                }
+            }
+            Event::FirstLate(id) => self.first_late(id),
+            Event::Up { session, has_queued } => self.arrive_up(session, has_queued),
+            Event::Down(id) => self.arrive_down(id),
+            Event::SiteHears { session, refusal } => self.site_hears(session, *refusal),
+            Event::ServerHears { session, refusal } => self.server_hears(session, &refusal),
+            Event::SiteSilent(id, silence) => self.site_silent(id, silence),
+            Event::ServerSilent(id, silence) => self.server_silent(id, silence),
+            Event::SiteReset(id) => self.site_reset(id),
+            Event::Rebound { node, address } => self.rebound(node, address),
+        }
+    }
+
+    fn dial_arrives(&mut self, node: NodeId, dial: DialId, tries: u32) {
+        let line = &mut self.lines[node];
+        if !line.dialing.contains(&dial) {
+            return;
+        }
+        if line.is_up_open {
+            line.traffic.bytes += line::HELLO_BYTES;
+        }
+        if !(self.is_server_up && line.is_up_open && line.is_down_open) {
+            // QUIC sends its first packet again after one second, two, four.
+            self.after(Duration::from_secs(1 << tries.min(4)), Event::DialArrives { node, dial, tries: tries + 1 });
+            return;
+        }
+        line.traffic.dials_arrived += 1;
+        let ready = self.serve(HANDSHAKE_COST);
+        self.queue.push(ready, Event::DialReady { node, dial, server: self.server_run });
+    }
+
+    fn dial_ready(&mut self, node: NodeId, dial: DialId, server: u64) {
+        let (now, server_clock) = (self.now, self.server_clock);
+        let line = &mut self.lines[node];
+        if server != self.server_run || !line.dialing.remove(&dial) {
+            return;
+        }
+        line.traffic.bytes += line::HANDSHAKE_BYTES;
+        let way = line.way();
+        if server_clock.wall(now) + LEAF_LIFE < line.clock.wall(now) {
+            return self.lose(node, dial, "by this machine's clock the server's certificate has expired");
+        }
+        let credential = match line.certificate {
+            None => Credential::SelfMade,
+            Some((_, not_after)) if not_after < server_clock.wall(now) => Credential::Expired,
+            Some(_) => Credential::Issued,
+        };
+        let peer = Peer { fingerprint: line.key, credential, address: line.address() };
+        let id = self.next_session;
+        self.next_session = id.next();
+        self.sessions.insert(id, Session::new(node, dial, peer, now));
+        self.of_dial.insert((node, dial), id);
+        self.after(way, Event::Established(id));
+        self.after(DIAL_MAX, Event::FirstLate(id));
+    }
+
+    fn lose(&mut self, node: NodeId, dial: DialId, why: &str) {
+        let reason = LossReason::Failed(Text::lossy(why));
+        self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Lost(dial, reason)));
+    }
+}
+
+impl Carrier for Net {
+    fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint {
+        let key = KeyFingerprint::of(&Chance::of(self.seed, Purpose::Key, node as u64).bytes::<32>());
+        self.lines.push(NodeLine::new(node, profile, key, clock, self.seed));
+        key
+    }
+
+    fn copy_node(&mut self, node: NodeId, original: NodeId, clock: Clock) {
+        let line = &self.lines[original];
+        let (profile, key, certificate) = (line.profile, line.key, line.certificate);
+        let mut copy = NodeLine::new(node, profile, key, clock, self.seed);
+        copy.certificate = certificate;
+        self.lines.push(copy);
+    }
+
+    fn pin(&self) -> Pin {
+        Pin::of(b"the model's authority")
+    }
+
+    fn set_node_clock(&mut self, node: NodeId, clock: Clock) {
+        self.lines[node].clock = clock;
+    }
+
+    fn set_server_clock(&mut self, clock: Clock) {
+        self.server_clock = clock;
+    }
+
+    fn start_node(&mut self, _node: NodeId) {}
+
+    fn kill_node(&mut self, node: NodeId) {
+        self.lines[node].dialing.clear();
+        for id in self.sessions_of(node) {
+            self.site_end_is_gone(id);
+        }
+    }
+
+    fn start_server(&mut self) {
+        self.is_server_up = true;
+        self.server_run += 1;
+        self.busy_until = self.now;
+        let orphans: Vec<_> = self.sessions.keys().copied().collect();
+        for id in orphans {
+            self.expect_reset(id);
+        }
+    }
+
+    fn kill_server(&mut self) {
+        self.is_server_up = false;
+        self.server_run += 1;
+        let all: Vec<_> = self.sessions.keys().copied().collect();
+        for id in all {
+            self.server_end_is_gone(id);
+        }
+    }
+
+    fn dial(&mut self, node: NodeId, dial: &Dial) {
+        let line = &mut self.lines[node];
+        line.dialing.insert(dial.dial);
+        let way = line.way();
+        self.after(way, Event::DialArrives { node, dial: dial.dial, tries: 0 });
+        self.after(DIAL_MAX, Event::DialLate { node, dial: dial.dial });
+    }
+
+    fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromSite, bytes: &[u8]) {
+        let Some(id) = self.of_dial.get(&(node, dial)).copied() else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
+            return;
+        };
+        if SITE_QUEUE_MAX <= session.up.len() {
+            self.lose(node, dial, "more than 64 messages wait for the link");
+            return self.site_end_is_gone(id);
+        }
+        session.up.push_back(message.clone());
+        let line = &mut self.lines[node];
+        line.traffic.bytes += line::message_bytes(bytes.len());
+        let at = session.up_at.max(self.now + line.way());
+        session.up_at = at;
+        self.queue.push(at, Event::Up { session: id, has_queued: false });
+    }
+
+    fn hang_up_on_server(&mut self, node: NodeId, dial: DialId, refusal: &Refusal) {
+        self.lines[node].dialing.remove(&dial);
+        let Some(id) = self.of_dial.get(&(node, dial)).copied() else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
+            return;
+        };
+        let at = session.up_at.max(self.now + self.lines[node].way());
+        if self.lines[node].is_up_open && !self.lines[node].loses() {
+            self.queue.push(at, Event::ServerHears { session: id, refusal: Box::new(refusal.clone()) });
+        }
+        self.site_end_is_gone(id);
+    }
+
+    fn save_identity(&mut self, node: NodeId, grant: &IdentityGrant) -> Result<SiteIdentity, Text> {
+        let moment = |from: usize| -> Option<WallTime> {
+            let bytes = grant.certificate.get(from..from + 8)?.try_into().ok()?;
+            Some(WallTime::from_unix_millis(u64::from_be_bytes(bytes)))
+        };
+        let (Some(not_before), Some(not_after)) = (moment(0), moment(8)) else {
+            return Err(Text::lossy("this is no certificate"));
+        };
+        self.lines[node].certificate = Some((not_before, not_after));
+        Ok(SiteIdentity { site: SiteId::of_key(&self.lines[node].key), not_before, not_after })
+    }
+
+    fn forget_identity(&mut self, node: NodeId) {
+        self.lines[node].certificate = None;
+    }
+
+    fn send_to_site(&mut self, id: SessionId, message: &FromServer, bytes: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_server) else {
+            return;
+        };
+        if SERVER_QUEUE_MAX <= session.down.len() {
+            self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Closed(Text::lossy("the site reads nothing"))));
+            return self.server_end_is_gone(id);
+        }
+        session.down.push_back(message.clone());
+        let line = &mut self.lines[session.node];
+        line.traffic.bytes += line::message_bytes(bytes.len());
+        let at = session.down_at.max(self.now + line.way());
+        session.down_at = at;
+        self.queue.push(at, Event::Down(id));
+    }
+
+    fn issue(&mut self, session: SessionId, request: IssueRequest) {
+        let certificate =
+            [request.not_before.unix_millis().to_be_bytes(), request.not_after.unix_millis().to_be_bytes()].concat();
+        let grant = IdentityGrant {
+            name: request.name,
+            environment: request.environment,
+            certificate,
+            authorities: vec![b"the model's authority".to_vec()],
+        };
+        // A real certificate and its authority are 700 bytes.
+        self.send_to_site(session, &FromServer::Identity(grant), &[0; 700]);
+    }
+
+    fn hang_up_on_site(&mut self, id: SessionId, refusal: &Refusal) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_server) else {
+            return;
+        };
+        let line = &mut self.lines[session.node];
+        let at = session.down_at.max(self.now + line.way());
+        if line.is_down_open && !line.loses() {
+            self.queue.push(at, Event::SiteHears { session: id, refusal: Box::new(refusal.clone()) });
+        }
+        self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Closed(Text::lossy("closed here"))));
+        self.server_end_is_gone(id);
+        self.expect_reset(id);
+    }
+
+    fn set_line(&mut self, node: NodeId, is_up_open: bool, is_down_open: bool) {
+        self.change_line(node, is_up_open, is_down_open);
+    }
+
+    fn rebind(&mut self, node: NodeId) {
+        let line = &mut self.lines[node];
+        line.address_number += 1;
+        line.is_mapped = false;
+        let (address, delay) = (line.address_number, line.until_keep_alive() + line.way());
+        self.after(delay, Event::Rebound { node, address });
+    }
+
+    fn set_server_slowness(&mut self, factor: u32) {
+        self.slowness = factor;
+    }
+
+    /// Beside what is over, an old spec is said again on the session that is up, as by a server that lost its way.
+    fn echo(&mut self, node: NodeId) {
+        for id in self.sessions_of(node) {
+            let Some(session) = self.sessions.get(&id).filter(|session| session.has_site) else {
+                continue;
+            };
+            if let Some(spec) = session.old_spec.clone().filter(|_| 0 < session.newer_specs) {
+                self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Received(session.dial, spec)));
+            }
+        }
+        let Some((dial, session)) = self.lines[node].past else {
+            return;
+        };
+        self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Dialed(dial)));
+        self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Received(dial, FromServer::Probe)));
+        self.lose(node, dial, "said again");
+        self.arrived.push_back(Arrival::AtServer(session, SessionEvent::Received(FromSite::Alive)));
+        self.arrived.push_back(Arrival::AtServer(session, SessionEvent::Closed(Text::lossy("said again"))));
+    }
+
+    fn next_at(&self) -> Option<Duration> {
+        if self.arrived.is_empty() { self.queue.next_at() } else { Some(self.now) }
+    }
+
+    fn poll(&mut self, now: Duration) -> Option<Arrival> {
+        self.now = now;
+        loop {
+            if let Some(arrival) = self.arrived.pop_front() {
+                return Some(arrival);
+            }
+            let event = self.queue.pop(now)?;
+            self.happen(event);
+        }
+    }
+
+    fn traffic(&self, node: NodeId, now: Duration) -> Traffic {
+        let line = &self.lines[node];
+        let linked = self.sessions.values().filter(|session| session.node == node && session.has_site);
+        let keep_alive: u64 = linked.map(|session| line.keep_alive_bytes(now.saturating_sub(session.since))).sum();
+        Traffic { bytes: line.traffic.bytes + keep_alive, ..line.traffic }
+    }
+
+    fn wire_hash(&self) -> Option<u64> {
+        None
+    }
+}

@@ -1,0 +1,134 @@
+//! One site's line.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use linecamp_model::{DialId, KeyFingerprint, SessionId, Text, WallTime};
+
+use crate::carrier::{NodeId, Traffic};
+use crate::chance::{Chance, Purpose};
+use crate::clock::Clock;
+use crate::line::{Line, Profile};
+
+/// Bytes of the first packet of a dial, headers included: QUIC fills it up (RFC 9000, 14.1).
+pub(super) const HELLO_BYTES: u64 = 1_228;
+
+/// Bytes of the rest of a handshake with both certificates, as the QUIC mode counts them.
+pub(super) const HANDSHAKE_BYTES: u64 = 5_500;
+
+/// Bytes of a keep-alive and its acknowledgement with all headers, as measured on the wire by
+/// `cargo xtask bench link`: 21.2 MB a month at one each 15 s.
+const KEEP_ALIVE_BYTES: u64 = 123;
+
+/// Bytes around a message: IPv4, UDP and QUIC headers, the frame's length, and the same for the acknowledgement.
+const MESSAGE_EXTRA_BYTES: u64 = 125;
+
+/// Bytes of a message that fit one packet.
+const PACKET_BYTES: u64 = 1_150;
+
+/// Returns the bytes of a message on the wire.
+pub(super) fn message_bytes(payload: usize) -> u64 {
+    let payload = payload as u64;
+    payload + MESSAGE_EXTRA_BYTES * (1 + payload / PACKET_BYTES)
+}
+
+/// What stands between one machine and the server.
+#[derive(Debug)]
+pub(super) struct NodeLine {
+    pub(super) profile: Profile,
+    pub(super) key: KeyFingerprint,
+    pub(super) certificate: Option<(WallTime, WallTime)>,
+    pub(super) clock: Clock,
+    pub(super) is_up_open: bool,
+    pub(super) is_down_open: bool,
+    /// Counts the changes of the line: silence that began before the last one is none.
+    pub(super) changes: u32,
+    /// When the line was last changed.
+    pub(super) changed_at: Duration,
+    /// Whether the router in front knows where to send what the server says.
+    pub(super) is_mapped: bool,
+    pub(super) address_number: u32,
+    pub(super) dialing: BTreeSet<DialId>,
+    pub(super) traffic: Traffic,
+    /// A dial and its session that are over.
+    pub(super) past: Option<(DialId, SessionId)>,
+    node: NodeId,
+    line: Line,
+    chance: Chance,
+}
+
+impl NodeLine {
+    pub(super) fn new(node: NodeId, profile: Profile, key: KeyFingerprint, clock: Clock, seed: u64) -> Self {
+        Self {
+            profile,
+            key,
+            certificate: None,
+            clock,
+            is_up_open: true,
+            is_down_open: true,
+            changes: 0,
+            changed_at: Duration::ZERO,
+            is_mapped: true,
+            address_number: 0,
+            dialing: BTreeSet::new(),
+            traffic: Traffic::default(),
+            past: None,
+            node,
+            line: profile.line(),
+            chance: Chance::of(seed, Purpose::Line, node as u64),
+        }
+    }
+
+    /// Returns how long the next packet takes, those that are lost before it included.
+    pub(super) fn way(&mut self) -> Duration {
+        let round_trip = (self.line.latency + self.line.jitter) * 2;
+        let mut again = (round_trip * 3 / 2).max(Duration::from_millis(20));
+        let mut lost = Duration::ZERO;
+        for _ in 0..6 {
+            if !self.loses() {
+                break;
+            }
+            lost += again;
+            again *= 2;
+        }
+        lost + self.line.latency + self.chance.between(Duration::ZERO, self.line.jitter)
+    }
+
+    /// Whether the next packet is lost.
+    pub(super) fn loses(&mut self) -> bool {
+        self.chance.happens(self.line.loss_per_mille)
+    }
+
+    /// Returns how long it is until the site's next keep-alive.
+    pub(super) fn until_keep_alive(&mut self) -> Duration {
+        let keep_alive = self.keep_alive();
+        self.chance.between(Duration::ZERO, keep_alive)
+    }
+
+    /// Returns how long it is until silence that begins at this moment is noticed: it counts from the last keep-alive.
+    pub(super) fn until_silent(&mut self) -> Duration {
+        let idle_timeout = self.keep_alive() * 3;
+        idle_timeout.saturating_sub(self.until_keep_alive())
+    }
+
+    /// Returns after what time what was lost is sent again, once the line is back: the longer it was cut, the longer.
+    pub(super) fn until_sent_again(&mut self, cut_for: Duration) -> Duration {
+        let longest = cut_for.clamp(Duration::from_millis(50), Duration::from_secs(10));
+        self.chance.between(Duration::from_millis(10), longest)
+    }
+
+    pub(super) fn keep_alive_bytes(&self, linked_for: Duration) -> u64 {
+        linked_for.as_secs() / self.keep_alive().as_secs() * KEEP_ALIVE_BYTES
+    }
+
+    /// Returns the address that the server sees.
+    pub(super) fn address(&self) -> Text {
+        let (high, low) = (self.node / 250 % 250, self.node % 250);
+        Text::lossy(&format!("10.0.{high}.{low}:{}", 7_000 + self.address_number % 50_000))
+    }
+
+    /// The production settings: 15 s, or 60 s where every byte is paid for; silence is three of these.
+    const fn keep_alive(&self) -> Duration {
+        Duration::from_secs(if self.profile.is_metered() { 60 } else { 15 })
+    }
+}

@@ -1,0 +1,301 @@
+//! One session, and how each end learns that it is over.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use linecamp_core::{LinkEvent, LossReason, Peer, SessionEvent};
+use linecamp_model::{DialId, FromServer, FromSite, Refusal, SessionId, Text};
+
+use super::{Event, MESSAGE_COST, Net};
+use crate::carrier::{Arrival, NodeId};
+
+/// Why an end hears nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Since this change of the line.
+    Cut(u32),
+    /// The other end is gone.
+    Orphan,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) node: NodeId,
+    pub(super) dial: DialId,
+    /// What the server's machine is to hear with the first message.
+    pub(super) newcomer: Option<Peer>,
+    pub(super) since: Duration,
+    pub(super) has_site: bool,
+    pub(super) has_server: bool,
+    /// Sent and not arrived, oldest first.
+    pub(super) up: VecDeque<FromSite>,
+    pub(super) down: VecDeque<FromServer>,
+    /// When the last of them arrives, if nothing comes between.
+    pub(super) up_at: Duration,
+    pub(super) down_at: Duration,
+    /// The first spec that built on an earlier one, to be said again.
+    pub(super) old_spec: Option<FromServer>,
+    /// How many specs arrived after it.
+    pub(super) newer_specs: u32,
+    /// How many of them wait for the line.
+    stalled_up: u32,
+    stalled_down: u32,
+}
+
+impl Session {
+    pub(super) const fn new(node: NodeId, dial: DialId, newcomer: Peer, now: Duration) -> Self {
+        Self {
+            node,
+            dial,
+            newcomer: Some(newcomer),
+            since: now,
+            has_site: true,
+            has_server: true,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            up_at: now,
+            down_at: now,
+            old_spec: None,
+            newer_specs: 0,
+            stalled_up: 0,
+            stalled_down: 0,
+        }
+    }
+}
+
+impl Net {
+    pub(super) fn sessions_of(&self, node: NodeId) -> Vec<SessionId> {
+        self.of_dial.range((node, DialId(0))..=(node, DialId(u64::MAX))).map(|(_, session)| *session).collect()
+    }
+
+    /// A message that was sent to the server arrives, if the line is open and the server has time for it.
+    pub(super) fn arrive_up(&mut self, id: SessionId, has_queued: bool) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_server) else {
+            return;
+        };
+        if !self.lines[session.node].is_up_open && !has_queued {
+            session.stalled_up += 1;
+            return;
+        }
+        if !has_queued {
+            let is_busy = self.now < self.busy_until;
+            let ready = self.serve(MESSAGE_COST);
+            if is_busy {
+                self.queue.push(ready, Event::Up { session: id, has_queued: true });
+                return;
+            }
+        }
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Some(message) = session.up.pop_front() {
+            if let Some(peer) = session.newcomer.take() {
+                self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Opened(peer)));
+            }
+            self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Received(message)));
+        }
+    }
+
+    /// A message that was sent to a site arrives, if the line is open.
+    pub(super) fn arrive_down(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
+            return;
+        };
+        let line = &self.lines[session.node];
+        if !(line.is_down_open && line.is_mapped) {
+            session.stalled_down += 1;
+        } else if let Some(message) = session.down.pop_front() {
+            if let FromServer::Spec(delta) = &message {
+                session.newer_specs += u32::from(session.old_spec.is_some());
+                session.old_spec = session.old_spec.take().or_else(|| (!delta.snapshot).then(|| message.clone()));
+            }
+            self.arrived.push_back(Arrival::AtSite(session.node, LinkEvent::Received(session.dial, message)));
+        }
+    }
+
+    pub(super) fn first_late(&mut self, id: SessionId) {
+        let is_late = |session: &&mut Session| session.has_server && session.newcomer.is_some();
+        if let Some(session) = self.sessions.get_mut(&id).filter(is_late) {
+            session.newcomer = None;
+            self.server_end_is_gone(id);
+            self.expect_reset(id);
+        }
+    }
+
+    pub(super) fn site_hears(&mut self, id: SessionId, refusal: Refusal) {
+        let Some(session) = self.sessions.get(&id).filter(|session| session.has_site) else {
+            return;
+        };
+        let (node, dial) = (session.node, session.dial);
+        if self.lines[node].is_down_open {
+            self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
+            self.site_end_is_gone(id);
+        }
+    }
+
+    pub(super) fn server_hears(&mut self, id: SessionId, refusal: &Refusal) {
+        let Some(session) = self.sessions.get(&id).filter(|session| session.has_server) else {
+            return;
+        };
+        if self.lines[session.node].is_up_open {
+            let is_known = session.newcomer.is_none();
+            self.close_at_server(id, is_known, &refusal.to_string());
+        }
+    }
+
+    pub(super) fn site_silent(&mut self, id: SessionId, silence: Silence) {
+        let Some(session) = self.sessions.get(&id).filter(|session| session.has_site) else {
+            return;
+        };
+        let is_silent = match silence {
+            Silence::Cut(change) => self.lines[session.node].changes == change,
+            Silence::Orphan => !session.has_server,
+        };
+        if is_silent {
+            let (node, dial) = (session.node, session.dial);
+            self.lose(node, dial, "the server fell silent");
+            self.site_end_is_gone(id);
+        }
+    }
+
+    pub(super) fn server_silent(&mut self, id: SessionId, silence: Silence) {
+        let Some(session) = self.sessions.get(&id).filter(|session| session.has_server) else {
+            return;
+        };
+        let is_silent = match silence {
+            Silence::Cut(change) => self.lines[session.node].changes == change,
+            Silence::Orphan => !session.has_site,
+        };
+        if is_silent {
+            let is_known = session.newcomer.is_none();
+            self.close_at_server(id, is_known, "the site fell silent");
+        }
+    }
+
+    /// A server that does not know a session answers its packets with a reset.
+    pub(super) fn site_reset(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(&id).filter(|session| session.has_site && !session.has_server) else {
+            return;
+        };
+        let (node, dial) = (session.node, session.dial);
+        let line = &self.lines[node];
+        if self.is_server_up && line.is_up_open && line.is_down_open {
+            self.lose(node, dial, "the server has started again");
+            self.site_end_is_gone(id);
+        }
+    }
+
+    /// Lets a site that still believes in a session send its next packet, which is answered with a reset.
+    pub(super) fn expect_reset(&mut self, id: SessionId) {
+        let is_orphan = |session: &&Session| session.has_site && !session.has_server;
+        if let Some(session) = self.sessions.get(&id).filter(is_orphan) {
+            let line = &mut self.lines[session.node];
+            let delay = line.until_keep_alive() + line.way() * 2;
+            self.after(delay, Event::SiteReset(id));
+        }
+    }
+
+    /// The site's end does not exist any more; the server will notice by silence.
+    pub(super) fn site_end_is_gone(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
+            return;
+        };
+        session.has_site = false;
+        session.down.clear();
+        let (node, dial, since) = (session.node, session.dial, session.since);
+        let line = &mut self.lines[node];
+        line.traffic.bytes += line.keep_alive_bytes(self.now.saturating_sub(since));
+        line.past = Some((dial, id));
+        let silent = line.until_silent();
+        self.after(silent, Event::ServerSilent(id, Silence::Orphan));
+        self.bury(id);
+    }
+
+    /// The server's end does not exist any more; the site will notice by silence, or before that by a reset.
+    pub(super) fn server_end_is_gone(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_server) else {
+            return;
+        };
+        session.has_server = false;
+        session.up.clear();
+        let silent = self.lines[session.node].until_silent();
+        self.after(silent, Event::SiteSilent(id, Silence::Orphan));
+        self.bury(id);
+    }
+
+    pub(super) fn change_line(&mut self, node: NodeId, is_up_open: bool, is_down_open: bool) {
+        let line = &mut self.lines[node];
+        let cut_for = self.now.saturating_sub(line.changed_at);
+        line.is_up_open = is_up_open;
+        line.is_down_open = is_down_open;
+        line.changes += 1;
+        line.changed_at = self.now;
+        let change = Silence::Cut(line.changes);
+        for id in self.sessions_of(node) {
+            if is_up_open && is_down_open {
+                self.expect_reset(id);
+            } else {
+                let (site, server) = (self.lines[node].until_silent(), self.lines[node].until_silent());
+                self.after(site, Event::SiteSilent(id, change));
+                self.after(server, Event::ServerSilent(id, change));
+            }
+            self.send_again(id, cut_for);
+        }
+    }
+
+    /// The site's first packet after its mapping was lost reaches the server.
+    pub(super) fn rebound(&mut self, node: NodeId, address: u32) {
+        let line = &mut self.lines[node];
+        if line.address_number != address {
+            return;
+        }
+        line.is_mapped = true;
+        let (is_open, address) = (line.is_up_open, line.address());
+        for id in self.sessions_of(node) {
+            let is_known = |session: &&Session| session.has_server && session.has_site && session.newcomer.is_none();
+            if is_open && self.sessions.get(&id).filter(is_known).is_some() {
+                self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Moved(address.clone())));
+            }
+            self.send_again(id, Duration::ZERO);
+        }
+    }
+
+    /// Sends again what waits for the line, where it is open.
+    fn send_again(&mut self, id: SessionId, cut_for: Duration) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let line = &mut self.lines[session.node];
+        let (mut up, mut down) = (0, 0);
+        if line.is_up_open {
+            up = std::mem::take(&mut session.stalled_up);
+        }
+        if line.is_down_open && line.is_mapped {
+            down = std::mem::take(&mut session.stalled_down);
+        }
+        let delay = line.until_sent_again(cut_for);
+        for _ in 0..up {
+            self.after(delay, Event::Up { session: id, has_queued: false });
+        }
+        for _ in 0..down {
+            self.after(delay, Event::Down(id));
+        }
+    }
+
+    fn close_at_server(&mut self, id: SessionId, is_known: bool, why: &str) {
+        if is_known {
+            self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Closed(Text::lossy(why))));
+        }
+        self.server_end_is_gone(id);
+    }
+
+    /// Forgets a session that has no end left.
+    fn bury(&mut self, id: SessionId) {
+        if self.sessions.get(&id).is_some_and(|session| !session.has_site && !session.has_server)
+            && let Some(session) = self.sessions.remove(&id)
+        {
+            // A daemon that was started again counts its dials anew: the place may be a later session's.
+            let place = (session.node, session.dial);
+            if self.of_dial.get(&place) == Some(&id) {
+                self.of_dial.remove(&place);
+            }
+        }
+    }
+}

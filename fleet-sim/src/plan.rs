@@ -1,0 +1,361 @@
+//! What happens in a run, decided before it begins: a list of acts, each five numbers.
+//!
+//! The list follows from the scenario and the seed alone, so it can be shortened: whoever looks for the smallest
+//! run that still fails leaves acts out (see `shrink`), and the others stay as they are.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chance::{Chance, Purpose};
+use crate::line::Profile;
+use crate::scenario::{Appointment, Scenario, Table};
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The line of a site is cut, both ways.
+    Cut,
+    /// What a site sends is lost.
+    CutUp,
+    /// What a site is sent is lost.
+    CutDown,
+    /// The line of a site is cut for weeks.
+    Dark,
+    /// The router in front of a site forgets its mapping: the site has another address.
+    Rebind,
+    /// A site loses its power.
+    Reboot,
+    /// A site's daemon is killed between two things it does.
+    Crash,
+    /// A site's daemon is stopped and started in good order.
+    Restart,
+    /// A site's disk is full.
+    DiskFull,
+    /// A site's disk is slow.
+    DiskSlow,
+    /// A site's database is found damaged at its next start.
+    DiskDamaged,
+    /// A site's disk is put back to what it was a while ago.
+    DiskImage,
+    /// A site's clock jumps.
+    ClockJump,
+    /// A site starts in 1970, and learns the time a while later.
+    ClockLost,
+    /// What was said before is heard again, when nobody waits for it.
+    Echo,
+    /// A site's disk is copied into another machine, which runs for a while.
+    Clone,
+    /// The server is killed.
+    ServerKill,
+    /// The server is killed between two things it does.
+    ServerCrash,
+    /// The server is stopped and started in good order.
+    ServerStop,
+    /// The server's disk is full.
+    ServerDiskFull,
+    /// The server's machine is slow.
+    ServerSlow,
+    /// The server's clock jumps.
+    ServerClockJump,
+    /// A part of the sites cannot reach the server.
+    Partition,
+    /// An operator labels a site or its gateway.
+    Label,
+    /// An operator labels all sites at once.
+    LabelAll,
+    /// An operator edits a site.
+    Edit,
+    /// An operator takes a site or its gateway out of service.
+    Deactivate,
+    /// An operator brings it back.
+    Activate,
+    /// An operator removes a site, half of the time without waiting for it.
+    Remove,
+    /// An operator makes a join token.
+    TokenCreate,
+    /// An operator revokes one that sites may be about to use.
+    TokenRevoke,
+    /// Somebody on the spot sets labels by hand.
+    SpotLabel,
+    /// Somebody on the spot changes a label file.
+    DropIns,
+    /// The machine changes, and so do its facts.
+    Facts,
+}
+
+impl Kind {
+    /// Returns the table it is written in.
+    pub const fn table(self) -> Table {
+        match self {
+            Self::Cut
+            | Self::CutUp
+            | Self::CutDown
+            | Self::Dark
+            | Self::Rebind
+            | Self::Reboot
+            | Self::Crash
+            | Self::Restart
+            | Self::DiskFull
+            | Self::DiskSlow
+            | Self::DiskDamaged
+            | Self::DiskImage
+            | Self::ClockJump
+            | Self::ClockLost
+            | Self::Echo
+            | Self::Clone => Table::Faults,
+            Self::ServerKill
+            | Self::ServerCrash
+            | Self::ServerStop
+            | Self::ServerDiskFull
+            | Self::ServerSlow
+            | Self::ServerClockJump
+            | Self::Partition => Table::Server,
+            Self::Label
+            | Self::LabelAll
+            | Self::Edit
+            | Self::Deactivate
+            | Self::Activate
+            | Self::Remove
+            | Self::TokenCreate
+            | Self::TokenRevoke => Table::Operators,
+            Self::SpotLabel | Self::DropIns | Self::Facts => Table::Spot,
+        }
+    }
+
+    /// Whether it is done to one site: a fault, or something an operator or somebody on the spot does there.
+    pub(crate) const fn is_of_site(self) -> bool {
+        match self.table() {
+            Table::Faults | Table::Spot => true,
+            Table::Server => false,
+            Table::Operators => !matches!(self, Self::LabelAll | Self::TokenCreate | Self::TokenRevoke),
+        }
+    }
+
+    /// Returns the shortest and the longest time it lasts.
+    const fn lasts(self) -> (Duration, Duration) {
+        const SECOND: u64 = 1;
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 3600;
+        const DAY: u64 = 24 * HOUR;
+        let (min, max) = match self {
+            Self::Cut | Self::CutUp | Self::CutDown => (SECOND, 20 * MINUTE),
+            Self::Dark => (7 * DAY, 30 * DAY),
+            Self::Reboot => (20 * SECOND, 5 * MINUTE),
+            Self::Crash | Self::Restart | Self::ServerCrash | Self::ServerStop => (SECOND, 30 * SECOND),
+            Self::DiskFull | Self::DiskSlow | Self::ClockLost => (MINUTE, HOUR),
+            Self::DiskImage => (HOUR, DAY),
+            Self::Clone => (10 * MINUTE, 6 * HOUR),
+            Self::ServerKill => (SECOND, 2 * MINUTE),
+            Self::ServerDiskFull | Self::ServerSlow => (10 * SECOND, 5 * MINUTE),
+            Self::Partition => (10 * SECOND, 15 * MINUTE),
+            _ => (0, 0),
+        };
+        (Duration::from_secs(min), Duration::from_secs(max))
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut word = String::new();
+        for (index, letter) in format!("{self:?}").chars().enumerate() {
+            if letter.is_uppercase() && 0 < index {
+                word.push('-');
+            }
+            word.extend(letter.to_lowercase());
+        }
+        f.pad(&word)
+    }
+}
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Act {
+    /// When, from the start.
+    pub(crate) at: Duration,
+    /// What.
+    pub(crate) kind: Kind,
+    /// To which site; of no meaning for what is done to the server or to all.
+    pub(crate) site: u32,
+    /// For how long.
+    pub(crate) lasts: Duration,
+    /// What else it needs of chance.
+    pub(crate) draw: u64,
+}
+
+/// What a run leaves out, to be smaller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Without {
+    /// All acts of these kinds.
+    pub kinds: BTreeSet<Kind>,
+    /// These acts, by their number in the list that is left then.
+    pub acts: BTreeSet<usize>,
+}
+
+/// A site as the plan knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Berth {
+    pub(crate) profile: Profile,
+    pub(crate) joins_at: Duration,
+}
+
+/// What happens in a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) berths: Vec<Berth>,
+    /// In the order of their time.
+    pub(crate) acts: Vec<Act>,
+    /// When the faults stop.
+    pub(crate) ends_at: Duration,
+}
+
+impl Plan {
+    /// Decides what happens.
+    pub(crate) fn new(scenario: &Scenario, seed: u64, without: &Without) -> Self {
+        let ends_at = scenario.faults_for();
+        let berths: Vec<_> = (0..scenario.sites).map(|site| berth(scenario, seed, site)).collect();
+        let mut acts = Vec::new();
+        for (site, berth) in (0..).zip(&berths) {
+            let mut chance = Chance::of(seed, Purpose::Plan, site);
+            for (kind, rate) in scenario.rates.iter().filter(|(kind, _)| kind.table().is_per_site()) {
+                let first = berth.joins_at + Duration::from_secs(60);
+                acts.extend(spread(&mut chance, *kind, rate * scenario.days, Some(site), first, ends_at));
+            }
+            if berth.profile == Profile::Ship {
+                acts.extend(voyages(&mut chance, site, berth.joins_at, ends_at));
+            }
+        }
+        let mut chance = Chance::of(seed, Purpose::Plan, u64::MAX);
+        for (kind, rate) in scenario.rates.iter().filter(|(kind, _)| !kind.table().is_per_site()) {
+            let mut of_kind = spread(&mut chance, *kind, rate * scenario.days, None, Duration::ZERO, ends_at);
+            for act in &mut of_kind {
+                act.site = pick(&mut chance, scenario.sites);
+            }
+            acts.extend(of_kind);
+        }
+        for at in &scenario.at {
+            acts.extend(appointed(&mut chance, at, scenario.sites));
+        }
+        for act in &mut acts {
+            act.lasts = act.lasts.min(ends_at.saturating_sub(act.at));
+        }
+        acts.retain(|act| act.at < ends_at && !without.kinds.contains(&act.kind));
+        acts.sort_unstable();
+        let mut number = 0..;
+        acts.retain(|_| number.next().is_none_or(|number| !without.acts.contains(&number)));
+        Self { berths, acts, ends_at }
+    }
+}
+
+fn berth(scenario: &Scenario, seed: u64, site: u32) -> Berth {
+    let mut chance = Chance::of(seed, Purpose::Profile, u64::from(site));
+    let total: u32 = scenario.lines.values().sum();
+    let mut place = pick(&mut chance, total);
+    let mut profile = Profile::Dsl;
+    for (kind, weight) in &scenario.lines {
+        if place < *weight {
+            profile = *kind;
+            break;
+        }
+        place -= weight;
+    }
+    Berth { profile, joins_at: chance.between(Duration::from_secs(1), scenario.joins_over) }
+}
+
+fn pick(chance: &mut Chance, bound: u32) -> u32 {
+    u32::try_from(chance.below(u64::from(bound))).unwrap_or(0)
+}
+
+/// Returns acts of one kind at random moments.
+fn spread(
+    chance: &mut Chance,
+    kind: Kind,
+    expected: f64,
+    site: Option<u64>,
+    first: Duration,
+    ends_at: Duration,
+) -> Vec<Act> {
+    let count = chance.count(expected);
+    let site = u32::try_from(site.unwrap_or(0)).unwrap_or(0);
+    let act = |_| {
+        let (min, max) = kind.lasts();
+        let at = chance.between(first, ends_at);
+        // Short ones are as frequent as long ones: half of all is a tenth of the longest at most.
+        let longest = if chance.happens(500) { max / 10 } else { max };
+        let lasts = chance.between(min, longest.max(min));
+        Act { at, kind, site, lasts, draw: chance.bits() }
+    };
+    (0..count).map(act).collect()
+}
+
+/// A ship is at sea for one to three weeks, then a few days in port.
+fn voyages(chance: &mut Chance, site: u64, from: Duration, ends_at: Duration) -> Vec<Act> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let mut acts = Vec::new();
+    let mut at = from + chance.between(DAY / 4, 5 * DAY);
+    while at < ends_at {
+        let lasts = chance.between(7 * DAY, 21 * DAY);
+        let site = u32::try_from(site).unwrap_or(0);
+        acts.push(Act { at, kind: Kind::Dark, site, lasts, draw: chance.bits() });
+        at += lasts + chance.between(DAY, 5 * DAY);
+    }
+    acts
+}
+
+fn appointed(chance: &mut Chance, appointment: &Appointment, sites: u32) -> Vec<Act> {
+    let kind = appointment.kind;
+    let at = Duration::from_secs_f64(appointment.hours * 3600.0);
+    let (min, max) = kind.lasts();
+    let percent = appointment.percent.unwrap_or(100);
+    let mut act = |site| {
+        let lasts = appointment.seconds.map_or_else(|| chance.between(min, max), Duration::from_secs_f64);
+        Act { at, kind, site, lasts, draw: chance.bits() }
+    };
+    match kind {
+        // Its share is in what it draws: a number of a thousand.
+        Kind::Partition => vec![Act { site: percent * 10, ..act(0) }],
+        kind if kind.is_of_site() => {
+            let acts: Vec<_> = (0..sites).map(&mut act).collect();
+            acts.into_iter().filter(|act| act.draw % 100 < u64::from(percent)).collect()
+        }
+        _ => vec![act(0)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_written_as_it_is_read() {
+        for kind in [Kind::Cut, Kind::ServerDiskFull, Kind::LabelAll] {
+            let written = serde_json::to_string(&kind).expect("a kind is a word");
+            assert_eq!(written, format!("\"{kind}\""));
+        }
+    }
+
+    #[test]
+    fn fewer_sites_are_the_same_run_with_less_in_it() {
+        let scenario = Scenario::find("smoke").expect("comes along");
+        let many = Plan::new(&scenario, 3, &Without::default());
+        let few = Plan::new(&scenario.with(Some(5), None).expect("valid"), 3, &Without::default());
+        let of_site = |plan: &Plan| -> Vec<Act> {
+            plan.acts.iter().filter(|act| act.site == 2 && act.kind.table() == Table::Faults).copied().collect()
+        };
+        assert_eq!(of_site(&many), of_site(&few));
+        assert_eq!(many.berths[..5], few.berths);
+    }
+
+    #[test]
+    fn what_is_left_out_leaves_the_rest_as_it_was() {
+        let scenario = Scenario::find("smoke").expect("comes along");
+        let all = Plan::new(&scenario, 3, &Without::default());
+        let without = Without { acts: BTreeSet::from([0, 2]), ..Without::default() };
+        let less = Plan::new(&scenario, 3, &without);
+        assert_eq!(less.acts[0], all.acts[1]);
+        assert_eq!(less.acts[1..], all.acts[3..]);
+    }
+}

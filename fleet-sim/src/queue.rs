@@ -1,0 +1,80 @@
+//! What is to happen, in the order of its time; at one time, in the order it was asked for.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+/// A queue by time.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    heap: BinaryHeap<Entry<T>>,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    at: Duration,
+    number: u64,
+    what: T,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new(), next_number: 0 }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Lets `what` happen at `at`.
+    pub(crate) fn push(&mut self, at: Duration, what: T) {
+        self.heap.push(Entry { at, number: self.next_number, what });
+        self.next_number += 1;
+    }
+
+    /// Returns when the next thing happens.
+    pub(crate) fn next_at(&self) -> Option<Duration> {
+        self.heap.peek().map(|entry| entry.at)
+    }
+
+    /// Takes the next thing, if it happens at `now` or before.
+    pub(crate) fn pop(&mut self, now: Duration) -> Option<T> {
+        if self.next_at()? <= now { self.heap.pop().map(|entry| entry.what) } else { None }
+    }
+}
+
+// The greatest is on top of the heap, so the earliest counts as the greatest.
+impl<T> Ord for Entry<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+impl<T> PartialOrd for Entry<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> PartialEq for Entry<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<T> Eq for Entry<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_first_happens_first_at_one_time() {
+        let mut queue = Queue::default();
+        for (at, what) in [(2, 'c'), (1, 'a'), (1, 'b')] {
+            queue.push(Duration::from_secs(at), what);
+        }
+        assert_eq!(queue.pop(Duration::ZERO), None);
+        let all: String = std::iter::from_fn(|| queue.pop(Duration::from_secs(9))).collect();
+        assert_eq!(all, "abc");
+    }
+}

@@ -1,0 +1,56 @@
+//! QUIC mode: the same world over the production transport.
+//!
+//! Each site has the production link driver with an endpoint of its own, the server has the production listener and
+//! sessions; keys and certificates are real. Their packets go through a [`network`] in memory, and tokio's clock is
+//! paused: it jumps to whatever is due next when every task has nothing to do. So it catches what the model leaves
+//! out (handshakes, idle timeouts, certificates, migration, resets), and one seed gives the same bytes on the wire.
+//!
+//! A slow server is not slow here: its time is tokio's, and no computation takes any of it.
+
+mod links;
+mod network;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+
+use tokio::time::{Instant, sleep_until};
+
+use self::links::Links;
+use crate::plan::Plan;
+use crate::recipe::Mode;
+use crate::run::{Audience, Ended, is_stopped, sum_up};
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+use crate::world::World;
+
+/// Runs a plan.
+pub(crate) fn run(scenario: &Scenario, seed: u64, plan: Plan, trace: Trace, audience: &mut dyn Audience) -> Ended {
+    in_paused_time(async move {
+        let began = Instant::now();
+        let links = Links::new(seed, began);
+        let mut world = World::new(scenario.clone(), seed, plan, links, trace);
+        'run: loop {
+            while world.step(began.elapsed()) {
+                if world.is_over() || is_stopped(&world, audience) {
+                    break 'run;
+                }
+            }
+            let Some(next) = world.next_at() else { break };
+            // What arrives comes first, so that it is never older than what the world does by itself.
+            tokio::select! {
+                biased;
+                () = world.carrier.arrival() => {}
+                () = sleep_until(began + next) => {}
+            }
+        }
+        sum_up(world, scenario, seed, Mode::Quic)
+    })
+}
+
+/// Runs `work` on a runtime of one thread without I/O, whose clock stands still until everybody waits for it.
+fn in_paused_time<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without I/O needs nothing of the system").block_on(work)
+}

@@ -1,0 +1,417 @@
+//! Links: the production transport as a carrier.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use linecamp_core::{Dial, IssueRequest, SessionEvent, SiteIdentity};
+use linecamp_model::{
+    DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, ServerAddress, SessionId, Text, WallTime,
+};
+use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
+use linecamp_transport::{
+    Authority, Chance as TransportChance, LinkSettings, Listener, ListenerSettings, Outside, SiteKey, WallClock,
+};
+use linecampd::for_simulator::{LinkDriver, Papers};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::network::{Path, SimNetwork};
+use crate::carrier::{Arrival, Carrier, NodeId, Traffic};
+use crate::chance::{Chance, Purpose};
+use crate::clock::Clock;
+use crate::line::Profile;
+
+/// Datagrams that arrive twice, of a thousand.
+const DUPLICATED_PER_MILLE: u32 = 2;
+
+/// Datagrams that are overtaken, of a thousand.
+const REORDERED_PER_MILLE: u32 = 5;
+
+/// Orders that wait for a site's task.
+const ORDERS_MAX: usize = 1_024;
+
+/// Reports of all sites that wait for the world. Past it their tasks wait, and with them their server.
+const REPORTS_MAX: usize = 1_024;
+
+/// How much older than the run the server's authority is, so that its clock may be wrong from the first moment on.
+const AUTHORITY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What a site's task is asked to do.
+#[derive(Debug)]
+enum Order {
+    Dial(Dial, Papers),
+    Send(DialId, FromSite),
+    HangUp(DialId, Refusal),
+}
+
+/// What a site's task tells: whose, of which start, and what.
+type Report = (NodeId, u32, linecampd::for_simulator::LinkReport);
+
+/// The wall clock of one machine.
+#[derive(Debug)]
+struct MachineClock {
+    began: Instant,
+    ahead_millis: AtomicI64,
+}
+
+impl MachineClock {
+    fn new(began: Instant, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { began, ahead_millis: AtomicI64::new(clock.ahead_millis) })
+    }
+
+    fn set(&self, clock: Clock) {
+        self.ahead_millis.store(clock.ahead_millis, Ordering::Relaxed);
+    }
+}
+
+impl WallClock for MachineClock {
+    fn now(&self) -> WallTime {
+        Clock { ahead_millis: self.ahead_millis.load(Ordering::Relaxed) }.wall(self.began.elapsed())
+    }
+}
+
+/// A site's end.
+#[derive(Debug)]
+struct SiteEnd {
+    profile: Profile,
+    address: SocketAddr,
+    chance: TransportChance,
+    clock: Arc<MachineClock>,
+    key: Arc<SiteKey>,
+    papers: Papers,
+    /// Counts the starts of the daemon.
+    boot: u32,
+    rebinds: u16,
+    dials_arrived: u64,
+    running: Option<(mpsc::Sender<Order>, JoinHandle<()>)>,
+}
+
+/// The server's end.
+#[derive(Debug)]
+struct ServerEnd {
+    driver: server::LinkDriver,
+    notes: mpsc::Receiver<(SessionId, SessionNote)>,
+    accepting: JoinHandle<()>,
+}
+
+/// The production transport, on a network in memory.
+#[derive(Debug)]
+pub(super) struct Links {
+    seed: u64,
+    began: Instant,
+    network: SimNetwork,
+    authority: Arc<Authority>,
+    server_chance: TransportChance,
+    server_clock: Arc<MachineClock>,
+    server_address: SocketAddr,
+    server: Option<ServerEnd>,
+    sites: Vec<SiteEnd>,
+    of_key: BTreeMap<KeyFingerprint, NodeId>,
+    reports: mpsc::Receiver<Report>,
+    reporter: mpsc::Sender<Report>,
+    arrived: VecDeque<Arrival>,
+}
+
+impl Links {
+    /// Makes a network with nobody on it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub(super) fn new(seed: u64, began: Instant) -> Self {
+        let server_chance = TransportChance::seeded(Chance::of(seed, Purpose::Wire, u64::MAX).bytes());
+        let made_at = Clock { ahead_millis: -i64::try_from(AUTHORITY_AGE.as_millis()).unwrap_or(0) };
+        let made_at = made_at.wall(Duration::ZERO);
+        let authority = Authority::generate(&[], made_at, server_chance.clone()).expect("an authority needs no disk");
+        let (reporter, reports) = mpsc::channel(REPORTS_MAX);
+        Self {
+            seed,
+            began,
+            network: SimNetwork::start(seed),
+            authority: Arc::new(authority),
+            server_chance,
+            server_clock: MachineClock::new(began, Clock::default()),
+            server_address: crate::world::SERVER.parse().expect("a constant that is an address"),
+            server: None,
+            sites: Vec::new(),
+            of_key: BTreeMap::new(),
+            reports,
+            reporter,
+            arrived: VecDeque::new(),
+        }
+    }
+
+    /// Waits until something arrives. Cancel-safe.
+    pub(super) async fn arrival(&mut self) {
+        if !self.arrived.is_empty() {
+            return;
+        }
+        let note = async {
+            match &mut self.server {
+                Some(server) => server.notes.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(report) = self.reports.recv() => self.take_report(report),
+            Some((id, note)) = note => self.take_note(id, note),
+            else => std::future::pending().await,
+        }
+    }
+
+    fn take_report(&mut self, (node, boot, report): Report) {
+        if self.sites[node].boot == boot {
+            self.arrived.push_back(Arrival::AtSite(node, report.event));
+        }
+    }
+
+    fn take_note(&mut self, id: SessionId, note: SessionNote) {
+        let Some(server) = &mut self.server else { return };
+        let event = server.driver.note(id, note);
+        if let SessionEvent::Opened(peer) = &event
+            && let Some(node) = self.of_key.get(&peer.fingerprint)
+        {
+            self.sites[*node].dials_arrived += 1;
+        }
+        self.arrived.push_back(Arrival::AtServer(id, event));
+    }
+
+    fn put_on_line(&mut self, node: NodeId, profile: Profile, clock: Clock, key: Arc<SiteKey>, papers: Papers) {
+        let line = profile.line();
+        let path = Path {
+            latency: line.latency,
+            jitter: line.jitter,
+            loss_per_mille: line.loss_per_mille,
+            duplicated_per_mille: DUPLICATED_PER_MILLE,
+            reordered_per_mille: REORDERED_PER_MILLE,
+        };
+        let address = address_of(node);
+        self.network.set_path(address, path);
+        let chance = Chance::of(self.seed, Purpose::Wire, node as u64).bytes();
+        self.sites.push(SiteEnd {
+            profile,
+            address,
+            chance: TransportChance::seeded(chance),
+            clock: MachineClock::new(self.began, clock),
+            key,
+            papers,
+            boot: 0,
+            rebinds: 0,
+            dials_arrived: 0,
+            running: None,
+        });
+    }
+
+    fn order(&self, node: NodeId, order: Order) {
+        if let Some((orders, _)) = &self.sites[node].running {
+            let ordered = orders.try_send(order);
+            let is_full = matches!(ordered, Err(mpsc::error::TrySendError::Full(_)));
+            assert!(!is_full, "a machine asks for a few things at a time, and its task does them in no time");
+        }
+    }
+
+    fn outside(&self, address: SocketAddr, clock: &Arc<MachineClock>, chance: &TransportChance) -> Outside {
+        let clock: Arc<dyn WallClock> = Arc::<MachineClock>::clone(clock);
+        Outside { clock, socket: Some(self.network.socket(address)), chance: chance.clone() }
+    }
+}
+
+impl Carrier for Links {
+    fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint {
+        let chance = TransportChance::seeded(Chance::of(self.seed, Purpose::Key, node as u64).bytes());
+        let key = Arc::new(SiteKey::generate(&chance).expect("a key needs no disk"));
+        let fingerprint = key.fingerprint();
+        let papers = Papers::Joining(Arc::clone(&key), self.authority.pin());
+        self.of_key.insert(fingerprint, node);
+        self.put_on_line(node, profile, clock, key, papers);
+        fingerprint
+    }
+
+    fn copy_node(&mut self, node: NodeId, original: NodeId, clock: Clock) {
+        let of = &self.sites[original];
+        let (profile, key, papers) = (of.profile, Arc::clone(&of.key), of.papers.clone());
+        self.put_on_line(node, profile, clock, key, papers);
+    }
+
+    fn pin(&self) -> Pin {
+        self.authority.pin()
+    }
+
+    fn set_node_clock(&mut self, node: NodeId, clock: Clock) {
+        self.sites[node].clock.set(clock);
+    }
+
+    fn set_server_clock(&mut self, clock: Clock) {
+        self.server_clock.set(clock);
+    }
+
+    fn start_node(&mut self, node: NodeId) {
+        let site = &self.sites[node];
+        let outside = self.outside(site.address, &site.clock, &site.chance);
+        let settings = if site.profile.is_metered() { LinkSettings::metered() } else { LinkSettings::default() };
+        let link = LinkDriver::bind(settings, outside).expect("a socket in memory does not refuse");
+        let (orders, received) = mpsc::channel(ORDERS_MAX);
+        let (boot, reporter) = (site.boot, self.reporter.clone());
+        let task = tokio::spawn(carry_out(link, received, node, boot, reporter));
+        self.sites[node].running = Some((orders, task));
+    }
+
+    fn kill_node(&mut self, node: NodeId) {
+        self.network.kill(self.sites[node].address);
+        let site = &mut self.sites[node];
+        site.boot += 1;
+        if let Some((_, task)) = site.running.take() {
+            task.abort();
+        }
+    }
+
+    fn start_server(&mut self) {
+        let outside = self.outside(self.server_address, &self.server_clock, &self.server_chance);
+        let authority = Arc::clone(&self.authority);
+        let listener = Listener::bind(self.server_address, authority, ListenerSettings::default(), outside);
+        let listener = Arc::new(listener.expect("a socket in memory does not refuse, and the clock is late enough"));
+        let (sender, notes) = mpsc::channel(SESSION_NOTES_MAX);
+        let driver = server::LinkDriver::new(Arc::clone(&self.authority));
+        self.server = Some(ServerEnd { driver, notes, accepting: tokio::spawn(server::accept(listener, sender)) });
+    }
+
+    fn kill_server(&mut self) {
+        self.network.kill(self.server_address);
+        if let Some(server) = self.server.take() {
+            server.accepting.abort();
+        }
+        self.arrived.retain(|arrival| matches!(arrival, Arrival::AtSite(..)));
+    }
+
+    fn dial(&mut self, node: NodeId, dial: &Dial) {
+        self.order(node, Order::Dial(dial.clone(), self.sites[node].papers.clone()));
+    }
+
+    fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromSite, _bytes: &[u8]) {
+        self.order(node, Order::Send(dial, message.clone()));
+    }
+
+    fn hang_up_on_server(&mut self, node: NodeId, dial: DialId, refusal: &Refusal) {
+        self.order(node, Order::HangUp(dial, refusal.clone()));
+    }
+
+    fn save_identity(&mut self, node: NodeId, grant: &IdentityGrant) -> Result<SiteIdentity, Text> {
+        let servers = [ServerAddress::parse(crate::world::SERVER).expect("a constant that is an address")];
+        let site = &mut self.sites[node];
+        let key = Arc::clone(&site.key);
+        let made = linecamp_transport::SiteIdentity::in_memory(key, &grant.certificate, &grant.authorities, &servers);
+        let papers = Papers::Member(Arc::new(made.map_err(|error| Text::lossy(&error.to_string()))?));
+        let identity = papers.identity().ok_or_else(|| Text::lossy("a member without an identity"))?;
+        site.papers = papers;
+        Ok(identity)
+    }
+
+    fn forget_identity(&mut self, node: NodeId) {
+        let site = &mut self.sites[node];
+        site.papers = Papers::Joining(Arc::clone(&site.key), self.authority.pin());
+    }
+
+    fn send_to_site(&mut self, session: SessionId, message: &FromServer, _bytes: &[u8]) {
+        if let Some(server) = &self.server {
+            server.driver.send(session, message);
+        }
+    }
+
+    fn issue(&mut self, session: SessionId, request: IssueRequest) {
+        if let Some(server) = &self.server {
+            server.driver.issue(session, request);
+        }
+    }
+
+    fn hang_up_on_site(&mut self, session: SessionId, refusal: &Refusal) {
+        if let Some(server) = &self.server {
+            server.driver.hang_up(session, refusal);
+        }
+    }
+
+    fn set_line(&mut self, node: NodeId, is_up_open: bool, is_down_open: bool) {
+        self.network.set_open(self.sites[node].address, is_up_open, is_down_open);
+    }
+
+    fn rebind(&mut self, node: NodeId) {
+        let site = &mut self.sites[node];
+        site.rebinds = site.rebinds.wrapping_add(1);
+        let outer = SocketAddr::new(site.address.ip(), 10_000 + site.rebinds % 20_000);
+        self.network.rebind(site.address, outer);
+    }
+
+    fn set_server_slowness(&mut self, _factor: u32) {}
+
+    fn echo(&mut self, node: NodeId) {
+        self.network.echo(self.sites[node].address);
+    }
+
+    fn next_at(&self) -> Option<Duration> {
+        if self.arrived.is_empty() { None } else { Some(self.began.elapsed()) }
+    }
+
+    fn poll(&mut self, _now: Duration) -> Option<Arrival> {
+        if self.arrived.is_empty() {
+            if let Ok(report) = self.reports.try_recv() {
+                self.take_report(report);
+            } else if let Some(server) = &mut self.server
+                && let Ok((id, note)) = server.notes.try_recv()
+            {
+                self.take_note(id, note);
+            }
+        }
+        self.arrived.pop_front()
+    }
+
+    fn traffic(&self, node: NodeId, _now: Duration) -> Traffic {
+        let site = &self.sites[node];
+        let traffic = self.network.traffic(site.address);
+        Traffic { bytes: traffic.up.bytes + traffic.down.bytes, dials_arrived: site.dials_arrived }
+    }
+
+    fn wire_hash(&self) -> Option<u64> {
+        Some(self.network.wire_hash())
+    }
+}
+
+/// One site's task: what the world orders, and what the link reports.
+async fn carry_out(
+    mut link: LinkDriver,
+    mut orders: mpsc::Receiver<Order>,
+    node: NodeId,
+    boot: u32,
+    reporter: mpsc::Sender<Report>,
+) {
+    loop {
+        let report = tokio::select! {
+            biased;
+            order = orders.recv() => match order {
+                Some(Order::Dial(dial, papers)) => {
+                    link.dial(dial, papers);
+                    None
+                }
+                Some(Order::Send(dial, message)) => link.send(dial, &message),
+                Some(Order::HangUp(dial, refusal)) => {
+                    link.hang_up(dial, refusal);
+                    None
+                }
+                None => return,
+            },
+            report = link.report() => Some(report),
+        };
+        if let Some(report) = report {
+            // Without a world there is nobody to tell.
+            drop(reporter.send((node, boot, report)).await);
+        }
+    }
+}
+
+/// Returns the address of a site's machine.
+fn address_of(node: NodeId) -> SocketAddr {
+    let [.., high, low] = (node as u64).to_be_bytes();
+    ([10, 1, high, low], 40_000).into()
+}

@@ -1,0 +1,97 @@
+//! A small client of the server's API: one connection, kept open, dialled again when it breaks.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use linecamp_model::Pin;
+use linecamp_proto::api::{self, List, path};
+use linecamp_transport::{ApiTrust, connect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How long one question may take. Past it the connection is given up, and whoever polls asks again.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// A client of one server. It has no `Debug`: it holds the key.
+pub(super) struct Api {
+    address: SocketAddr,
+    trust: ApiTrust,
+    bearer: String,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Api {
+    pub(super) fn new(address: SocketAddr, pin: Pin, key: &str) -> Self {
+        Self { address, trust: ApiTrust::Pin(pin), bearer: format!("Bearer {key}"), sender: None }
+    }
+
+    /// Returns how many sites the server calls connected.
+    pub(super) async fn connected(&mut self) -> anyhow::Result<usize> {
+        let server: api::Server = self.get(path::SERVER).await?;
+        usize::try_from(server.connected).context("more sites than this machine can count")
+    }
+
+    /// Returns all sites.
+    pub(super) async fn sites(&mut self) -> anyhow::Result<Vec<api::Site>> {
+        let sites: List<api::Site> = self.get(path::SITES).await?;
+        Ok(sites.items)
+    }
+
+    /// Changes something.
+    pub(super) async fn post<T: DeserializeOwned>(&mut self, target: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let body = serde_json::to_vec(body).context("failed to write a request")?;
+        self.ask(Method::POST, target, body.into()).await
+    }
+
+    async fn get<T: DeserializeOwned>(&mut self, target: &str) -> anyhow::Result<T> {
+        self.ask(Method::GET, target, Bytes::new()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<T> {
+        let answered = tokio::time::timeout(ANSWER_LIMIT, self.exchange(method, target, body)).await;
+        let answer =
+            answered.with_context(|| format!("no answer to {target} within {} s", ANSWER_LIMIT.as_secs()))??;
+        serde_json::from_slice(&answer).with_context(|| format!("the answer to {target} does not read"))
+    }
+
+    async fn exchange(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<Bytes> {
+        // A request that fails leaves no connection behind.
+        let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
+            Some(sender) => sender,
+            None => self.dial().await?,
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(HOST, self.address.to_string())
+            .header(AUTHORIZATION, &self.bearer)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .context("failed to write a request")?;
+        let failed = || format!("failed to ask the server for {target}");
+        sender.ready().await.with_context(failed)?;
+        let response = sender.send_request(request).await.with_context(failed)?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.with_context(failed)?.to_bytes();
+        if !status.is_success() {
+            bail!("the server refused {target} ({status}): {}", String::from_utf8_lossy(&bytes));
+        }
+        self.sender = Some(sender);
+        Ok(bytes)
+    }
+
+    async fn dial(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+        let stream = connect(&self.address.ip().to_string(), self.address.port(), &self.trust).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("failed to begin HTTP")?;
+        // Whatever ends the connection, the request on it reports.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+}

@@ -1,0 +1,190 @@
+//! The sites' daemons: their configurations, their processes, their end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use super::host;
+use super::place::Place;
+use super::process::Process;
+use super::wires::Wires;
+
+/// How many sites have a process of their own: enough to see how much a real daemon holds, and how far that varies.
+/// The sites after them share processes.
+pub const SEPARATE_MAX: usize = 20;
+
+/// How many daemons share a hosting process. All of them share its one thread, so a number at which each still has
+/// as much of a core as the machine can give it anyway.
+const HOSTED_MAX: usize = 20;
+
+/// How long all daemons may take to end when asked: each promises two seconds, and they have the machine together.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often the last of them is asked whether it has ended.
+const STOP_POLL: Duration = Duration::from_millis(5);
+
+/// A daemon's configuration, as `linecampd config check` knows it.
+#[derive(Serialize)]
+struct ConfigFile<'a> {
+    servers: [String; 1],
+    join: JoinSection<'a>,
+}
+
+#[derive(Serialize)]
+struct JoinSection<'a> {
+    token_file: &'a Path,
+    name: &'a str,
+}
+
+/// All daemons of a run.
+pub(super) struct Daemons<'a> {
+    place: &'a Place,
+    separate: Vec<Process>,
+    hosting: Vec<Process>,
+    hosted: usize,
+}
+
+/// How they ended.
+pub(super) struct Ended {
+    /// How many of the processes ended with success, each with all of its daemons.
+    pub(super) clean: usize,
+    /// How long the last one took.
+    pub(super) took: Duration,
+}
+
+impl<'a> Daemons<'a> {
+    /// Starts a daemon for each of `sites` sites. They join by themselves, with the token in `token_file`.
+    pub(super) fn start(place: &'a Place, wires: &Wires, sites: usize, token_file: &Path) -> anyhow::Result<Self> {
+        let mut daemons = Self { place, separate: Vec::new(), hosting: Vec::new(), hosted: 0 };
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for site in 0..sites {
+            let server = wires.address(site).context("every site has a wire")?;
+            let name = site_name(site);
+            let folder = match site.checked_sub(SEPARATE_MAX) {
+                None => place.path(&name),
+                Some(hosted) => {
+                    let folder = place.path(&format!("hosted-{:02}", hosted / HOSTED_MAX + 1));
+                    if folders.last() != Some(&folder) {
+                        folders.push(folder.clone());
+                    }
+                    daemons.hosted += 1;
+                    folder.join(&name)
+                }
+            };
+            configure(place, &folder, &name, server, token_file)?;
+            if site < SEPARATE_MAX {
+                daemons.start_separate(&name, &folder)?;
+            }
+        }
+        for folder in &folders {
+            daemons.start_hosting(folder)?;
+        }
+        Ok(daemons)
+    }
+
+    fn start_separate(&mut self, name: &str, folder: &Path) -> anyhow::Result<()> {
+        let mut run = self.place.command("linecampd")?;
+        run.arg("run").arg("--data").arg(folder.join(host::DATA)).arg("--config").arg(folder.join(host::CONFIG));
+        self.separate.push(Process::spawn(name, &self.place.log(name), run)?);
+        Ok(())
+    }
+
+    fn start_hosting(&mut self, folder: &Path) -> anyhow::Result<()> {
+        let mut run = self.place.own_command();
+        run.arg(host::COMMAND).arg("--dir").arg(folder);
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        self.hosting.push(Process::spawn(&name, &self.place.log(&name), run)?);
+        Ok(())
+    }
+
+    /// Returns the daemons that have a process of their own.
+    pub(super) fn separate(&self) -> &[Process] {
+        &self.separate
+    }
+
+    /// Returns the processes that daemons share.
+    pub(super) fn hosting(&self) -> &[Process] {
+        &self.hosting
+    }
+
+    /// Returns how many daemons share processes.
+    pub(super) const fn hosted(&self) -> usize {
+        self.hosted
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Process> {
+        self.separate.iter().chain(&self.hosting)
+    }
+
+    /// Fails if one of them has ended.
+    pub(super) fn check_run(&self) -> anyhow::Result<()> {
+        self.all().try_for_each(Process::check_runs)
+    }
+
+    /// Returns the end of the log of whoever runs this site's daemon.
+    pub(super) fn log_end(&self, site: &str) -> Option<String> {
+        let own = self.separate.iter().find(|process| process.name() == site);
+        let shared = || self.hosting.iter().find(|process| self.place.path(process.name()).join(site).is_dir());
+        own.or_else(shared).map(|process| format!("{}: {}", process.name(), process.log_end()))
+    }
+
+    /// Asks all of them to end, at once, and waits until they have.
+    pub(super) async fn stop(&self) -> anyhow::Result<Ended> {
+        self.check_run()?;
+        let began = Instant::now();
+        self.all().try_for_each(Process::ask_to_end)?;
+        loop {
+            let mut clean = 0;
+            let mut running = None;
+            for process in self.all() {
+                match process.ended()? {
+                    Some(status) => clean += usize::from(status.success()),
+                    None => running = Some(process),
+                }
+            }
+            let took = began.elapsed();
+            match running {
+                None => return Ok(Ended { clean, took }),
+                Some(process) if STOP_LIMIT < took => {
+                    bail!("{} did not end within {} s\n{}", process.name(), STOP_LIMIT.as_secs(), process.log_end());
+                }
+                Some(_) => tokio::time::sleep(STOP_POLL).await,
+            }
+        }
+    }
+}
+
+/// Returns the name of a site, counted from 0.
+pub(super) fn site_name(site: usize) -> String {
+    format!("camp-{:03}", site + 1)
+}
+
+fn configure(place: &Place, folder: &Path, name: &str, server: SocketAddr, token_file: &Path) -> anyhow::Result<()> {
+    place.make_directory(folder)?;
+    let file = ConfigFile { servers: [server.to_string()], join: JoinSection { token_file, name } };
+    let text = toml::to_string(&file).context("failed to write a daemon's configuration")?;
+    place.write(&folder.join(host::CONFIG), &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_configure_is_what_a_daemon_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::make(Some(&directory.path().join("kept"))).unwrap();
+        let folder = place.path("camp-001");
+        configure(&place, &folder, "camp-001", ([127, 0, 0, 1], 7).into(), Path::new("/a \"b\"/token")).unwrap();
+
+        let file = linecampd::config::ConfigFile::read(&folder.join(host::CONFIG)).unwrap();
+        let config = linecampd::config::Config::resolve(file, &|_| None).unwrap();
+        assert_eq!(config.servers[0].to_string(), "127.0.0.1:7");
+        let join = config.join.unwrap();
+        assert_eq!(join.name.as_str(), "camp-001");
+        assert_eq!(join.token_file, Path::new("/a \"b\"/token"));
+    }
+}

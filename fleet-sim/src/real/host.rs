@@ -1,0 +1,78 @@
+//! The hosting process: several whole daemons on one thread.
+//!
+//! Each is what `linecampd run` runs, with its own directory, database, socket and machine; only the process, its
+//! thread and its log are shared. A signal that asks the process to end reaches every one of them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use linecampd::config::{Config, ConfigFile};
+use linecampd::{DataDirectory, chain, daemon, log};
+use tokio::task::{JoinSet, LocalSet};
+
+use super::place::raise_descriptors;
+
+/// The subcommand of our own program that calls [`host`].
+pub(super) const COMMAND: &str = "real-host";
+
+/// A site's configuration, in its folder.
+pub(super) const CONFIG: &str = "linecampd.toml";
+
+/// A site's data directory, in its folder.
+pub(super) const DATA: &str = "data";
+
+/// Runs the daemon of every folder in `directory` that holds a `linecampd.toml`, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If there is none, a configuration does not read, or one of the daemons ends with an error or a panic; the others
+/// end with it, and not cleanly.
+pub fn host(directory: &Path) -> anyhow::Result<()> {
+    raise_descriptors();
+    let listed = fs::read_dir(directory).with_context(|| format!("failed to list {}", directory.display()))?;
+    let mut folders: Vec<_> = listed.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    folders.retain(|folder| folder.join(CONFIG).is_file());
+    folders.sort();
+    ensure!(!folders.is_empty(), "{} holds no folder with a {CONFIG}", directory.display());
+
+    let local = LocalSet::new();
+    let mut daemons = JoinSet::new();
+    for folder in folders {
+        // The environment is the whole process's and nothing that a site says.
+        let config = Config::resolve(ConfigFile::read(&folder.join(CONFIG))?, &|_| None)?;
+        log::init(config.log);
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let data = DataDirectory::new(folder.join(DATA));
+        daemons.spawn_local_on(async move { (name, daemon::run(data, config).await) }, &local);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("failed to start the runtime")?;
+    local.block_on(&runtime, async {
+        while let Some(ended) = daemons.join_next().await {
+            match ended {
+                Ok((_, Ok(()))) => {}
+                Ok((name, Err(error))) => bail!("the daemon of {name} ended: {}", chain(&error)),
+                Err(error) => return Err(anyhow!(error).context("a daemon ended")),
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_sites_is_refused_and_one_without_a_token_names_its_site() {
+        let directory = tempfile::tempdir().unwrap();
+        let check = |words: &str| {
+            let error = format!("{:#}", host(directory.path()).unwrap_err());
+            assert!(error.contains(words), "{error}");
+        };
+        check("holds no folder with a linecampd.toml");
+        fs::create_dir(directory.path().join("camp-007")).unwrap();
+        fs::write(directory.path().join("camp-007").join(CONFIG), "log = \"error\"").unwrap();
+        check("the daemon of camp-007 ended");
+    }
+}

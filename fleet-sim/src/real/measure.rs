@@ -1,0 +1,375 @@
+//! The steps of a run. Each does one thing to the fleet and waits, up to a limit, until the server's API shows what
+//! came of it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use linecamp_proto::api::Site;
+
+use super::RealOptions;
+use super::api::Api;
+use super::fleet::{Daemons, site_name};
+use super::memory::{held_by, spread};
+use super::outcome::{Cut, Join, LabelRound, Memory, Stop, Storm};
+use super::place::Place;
+use super::process::Process;
+use super::server::Server;
+use super::wires::{Line, Passing, Wires};
+
+/// Wires as they are far out: a satellite's delay halved, and the loss at which operators begin to complain.
+pub(super) const BAD_LINE: Line = Line {
+    latency: Duration::from_millis(100),
+    jitter: Duration::from_millis(20),
+    loss_percent: 5,
+    passing: Passing::Both,
+};
+
+/// Between two questions to the API: a fraction of what any step takes.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long everybody may take to join, to converge, or to come back. Coming back is bounded by 15 s until a site
+/// notices, its redials 60 s apart at the most, and three of those over a bad wire.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// How much of [`LIMIT`] each site adds: a join on a small, busy machine.
+const LIMIT_PER_SITE: Duration = Duration::from_millis(500);
+
+/// How long the server is down in a storm: long enough that nobody's retransmission bridges it.
+const DOWN: Duration = Duration::from_secs(5);
+const DOWN_QUICK: Duration = Duration::from_secs(1);
+
+/// How long sites are out of reach: longer than the 45 s after which a link is lost; in a quick run shorter.
+const CUT: Duration = Duration::from_secs(60);
+const CUT_QUICK: Duration = Duration::from_secs(10);
+
+/// The label that every site gets from the join token; a selector for all of them.
+const ALL: (&str, &str) = ("fleet", "sim");
+
+/// How many sites an error names.
+const NAMED_MAX: usize = 5;
+
+/// A fleet that runs, and what measuring it needs.
+pub(super) struct World<'a> {
+    options: &'a RealOptions,
+    place: &'a Place,
+    say: &'a dyn Fn(&str),
+    sites: usize,
+    /// How often all sites were told something.
+    waves: u32,
+    /// What the server held when it was empty, in KiB.
+    empty: u64,
+    api: Api,
+    daemons: Option<Daemons<'a>>,
+    wires: Wires,
+    server: Server<'a>,
+}
+
+/// When how many were there: `times[n]` is when more than `n` were.
+struct Arrivals {
+    began: Instant,
+    times: Vec<Duration>,
+}
+
+impl Arrivals {
+    fn since(began: Instant) -> Self {
+        Self { began, times: Vec::new() }
+    }
+
+    /// Notes that `count` were seen just then.
+    fn note(&mut self, count: usize) {
+        self.times.resize(count.max(self.times.len()), self.began.elapsed());
+    }
+
+    /// Returns when so many of a hundred of those that came were there, in seconds.
+    fn seconds(&self, percent: usize) -> f64 {
+        let rank = (self.times.len() * percent).div_ceil(100);
+        self.times.get(rank.saturating_sub(1)).map_or(0.0, Duration::as_secs_f64)
+    }
+}
+
+impl<'a> World<'a> {
+    /// Starts the server and strings the wires; there is no site yet.
+    pub(super) async fn start(
+        options: &'a RealOptions,
+        place: &'a Place,
+        say: &'a dyn Fn(&str),
+    ) -> anyhow::Result<Self> {
+        say("starting the server");
+        let sites = usize::try_from(options.sites).context("more sites than this machine can count")?;
+        let server = Server::start_new(place).await?;
+        let wires = Wires::start(server.address(), sites, options.seed)?;
+        let empty = held_by(server.running()?.id())?.resident;
+        Ok(Self { options, place, say, sites, waves: 0, empty, api: server.api(), daemons: None, wires, server })
+    }
+
+    /// Starts all daemons and waits until every site is linked.
+    pub(super) async fn join(&mut self) -> anyhow::Result<Join> {
+        (self.say)(&format!("starting {} daemons, which join", self.sites));
+        let token_file = self.write_token().await?;
+        let began = Instant::now();
+        let daemons = Daemons::start(self.place, &self.wires, self.sites, &token_file)?;
+        let daemons = self.daemons.insert(daemons);
+        let (separate, hosted) = (daemons.separate().len(), daemons.hosted());
+        let hosting_processes = daemons.hosting().len();
+        let linked = self.wait_linked("had joined and were linked", began).await?;
+        fs::remove_file(&token_file).context("failed to remove the join token")?;
+        Ok(Join {
+            joined: linked.times.len(),
+            separate,
+            hosted,
+            hosting_processes,
+            linked_50_seconds: linked.seconds(50),
+            linked_all_seconds: linked.seconds(100),
+        })
+    }
+
+    async fn write_token(&self) -> anyhow::Result<PathBuf> {
+        let token = self.server.token(self.options.sites, ALL).await?;
+        let path = self.place.path("token");
+        self.place.write(&path, &token)?;
+        Ok(path)
+    }
+
+    /// Sets a label of all sites and waits until they have converged.
+    pub(super) async fn label(&mut self) -> anyhow::Result<LabelRound> {
+        self.wait_converged("had converged after joining", Instant::now()).await?;
+        (self.say)("one label to all sites");
+        let began = Instant::now();
+        self.tell_all().await?;
+        let told = began.elapsed();
+        let converged = self.wait_converged("had converged with the label", began).await?;
+        Ok(LabelRound { told_ms: told.as_secs_f64() * 1e3, converged_ms: converged.seconds(100) * 1e3 })
+    }
+
+    /// Looks what the processes hold.
+    pub(super) fn memory(&self) -> anyhow::Result<Memory> {
+        let daemons = self.daemons()?;
+        let held = |processes: &[Process]| {
+            processes.iter().map(|process| held_by(process.id())).collect::<anyhow::Result<Vec<_>>>()
+        };
+        let server = held_by(self.server.running()?.id())?;
+        let (separate, hosting) = (held(daemons.separate())?, held(daemons.hosting())?);
+        let hosting: u64 = hosting.iter().map(|held| held.resident).sum();
+        Ok(Memory {
+            server_empty_rss_kib: self.empty,
+            server_rss_kib: server.resident,
+            server_anon_kib: server.anonymous,
+            server_rss_per_site_kib: share(server.resident.saturating_sub(self.empty), self.sites),
+            daemon_rss_kib: spread(separate.iter().map(|held| held.resident)),
+            daemon_anon_kib: spread(separate.iter().map(|held| held.anonymous)),
+            hosted_rss_per_daemon_kib: (0 < daemons.hosted()).then(|| share(hosting, daemons.hosted())),
+        })
+    }
+
+    /// Kills the server, starts it again after a while, and waits until everybody is linked again. A site notices with
+    /// its next packet, a keep-alive at most 15 s later; those who were told something together notice together.
+    pub(super) async fn storm(&mut self, line: &Line) -> anyhow::Result<Storm> {
+        let down = if self.options.quick { DOWN_QUICK } else { DOWN };
+        let (latency, loss) = (line.latency.as_millis(), line.loss_percent);
+        let words = format!("{latency} ms each way, {loss} % loss");
+        (self.say)(&format!("killing the server; it comes back after {} s; {words}", down.as_secs()));
+        self.wires.set(|_| *line);
+        self.server.kill();
+        let killed = Instant::now();
+        tokio::time::sleep(down).await;
+        let down = killed.elapsed();
+        let listening = self.server.start().await?;
+        let back = self.wait_linked("were linked again after the server was killed", listening).await?;
+        self.wires.set(|_| Line::default());
+        // The server's word for a link is half of it: a site that answers has heard its welcome.
+        self.tell_all().await?;
+        self.wait_converged("had converged after the server was back", Instant::now()).await?;
+        Ok(Storm {
+            latency_ms: u64::try_from(latency).context("a wire does not take ages")?,
+            loss_percent: loss,
+            down_seconds: down.as_secs_f64(),
+            back: back.times.len(),
+            back_50_seconds: back.seconds(50),
+            back_90_seconds: back.seconds(90),
+            back_99_seconds: back.seconds(99),
+            back_all_seconds: back.seconds(100),
+        })
+    }
+
+    /// Puts half of the sites out of reach, tells all of them something, and waits until those are back and know it.
+    pub(super) async fn cut(&mut self) -> anyhow::Result<Cut> {
+        let span = if self.options.quick { CUT_QUICK } else { CUT };
+        let count = |passing| (0..self.sites).filter(|site| passing_of(*site) == passing).count();
+        let (cut, black_holed) = (count(Passing::Neither), count(Passing::UpOnly));
+        (self.say)(&format!("{cut} sites are cut for {} s, and {black_holed} hear nothing", span.as_secs()));
+        self.wires.set(|site| Line { passing: passing_of(site), ..Line::default() });
+        let began = Instant::now();
+        self.tell_all().await?;
+        tokio::time::sleep(span.saturating_sub(began.elapsed())).await;
+        self.check_run()?;
+        // The polling connection has been left alone for long.
+        let sites = self.server.api().sites().await?;
+        let (seconds, mended) = (began.elapsed(), Instant::now());
+        self.wires.set(|_| Line::default());
+        let back = self.wait_sites("were back and had converged after the cut", mended, out_of_reach).await?;
+        Ok(Cut {
+            seconds: seconds.as_secs_f64(),
+            cut,
+            black_holed,
+            dark: sites.iter().filter(|site| !site.link.is_connected()).count(),
+            behind: sites.iter().filter(|site| !has_converged(site)).count(),
+            back: back.times.len(),
+            back_50_seconds: back.seconds(50),
+            back_all_seconds: back.seconds(100),
+        })
+    }
+
+    /// Asks all daemons to end, and then the server.
+    pub(super) async fn stop(&mut self) -> anyhow::Result<Stop> {
+        (self.say)("stopping all daemons");
+        let daemons = self.daemons()?;
+        let ended = daemons.stop().await?;
+        let processes = daemons.separate().len() + daemons.hosting().len();
+        self.server.stop().await?;
+        Ok(Stop { processes, clean: ended.clean, seconds: ended.took.as_secs_f64() })
+    }
+
+    /// Gives all sites a label that is new to them, with the operator's own program.
+    async fn tell_all(&mut self) -> anyhow::Result<()> {
+        self.waves += 1;
+        self.server.label(&format!("{}={}", ALL.0, ALL.1), &format!("wave={}", self.waves)).await
+    }
+
+    fn daemons(&self) -> anyhow::Result<&Daemons<'a>> {
+        self.daemons.as_ref().context("the daemons are started first")
+    }
+
+    fn check_run(&self) -> anyhow::Result<()> {
+        self.server.running()?.check_runs()?;
+        self.daemons()?.check_run()
+    }
+
+    fn limit(&self) -> Duration {
+        // There are far fewer sites than this type holds.
+        LIMIT + LIMIT_PER_SITE * self.options.sites
+    }
+
+    /// Waits until the server calls every site connected. What was before `began` does not count.
+    async fn wait_linked(&mut self, what: &str, began: Instant) -> anyhow::Result<Arrivals> {
+        let mut arrivals = Arrivals::since(began);
+        loop {
+            self.check_run()?;
+            let asked = self.api.connected().await;
+            if let Ok(connected) = &asked {
+                arrivals.note(*connected);
+            }
+            if self.sites <= arrivals.times.len() {
+                return Ok(arrivals);
+            }
+            if self.limit() < began.elapsed() {
+                bail!(self.missing(what, |site| site.link.is_connected(), asked.err()).await);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn wait_converged(&mut self, what: &str, began: Instant) -> anyhow::Result<Arrivals> {
+        self.wait_sites(what, began, |_| true).await
+    }
+
+    /// Waits until every site has converged, and is linked; counts those that `counts` names by their number.
+    async fn wait_sites(
+        &mut self,
+        what: &str,
+        began: Instant,
+        counts: impl Fn(usize) -> bool,
+    ) -> anyhow::Result<Arrivals> {
+        let counted: Vec<_> = (0..self.sites).filter(|site| counts(*site)).map(site_name).collect();
+        let is_there = |site: &Site| site.link.is_connected() && has_converged(site);
+        let mut arrivals = Arrivals::since(began);
+        loop {
+            self.check_run()?;
+            let asked = self.api.sites().await;
+            if let Ok(sites) = &asked {
+                let there = sites.iter().filter(|site| is_there(site));
+                let names: Vec<_> = there.map(|site| &*site.name).collect();
+                arrivals.note(names.iter().filter(|name| counted.iter().any(|counted| counted == *name)).count());
+                if self.sites <= names.len() {
+                    return Ok(arrivals);
+                }
+            }
+            if self.limit() < began.elapsed() {
+                bail!(self.missing(what, is_there, asked.err()).await);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Says who is missing when time is up, and what the first of them has to say.
+    async fn missing(&self, what: &str, is_there: impl Fn(&Site) -> bool, unanswered: Option<anyhow::Error>) -> String {
+        let limit = self.limit().as_secs();
+        let sites = match (unanswered, self.server.api().sites().await) {
+            (None, Ok(sites)) => sites,
+            (Some(error), _) | (None, Err(error)) => {
+                return format!("the server does not answer, after {limit} s: {error:#}");
+            }
+        };
+        let there: Vec<_> = sites.iter().filter(|site| is_there(site)).map(|site| &*site.name).collect();
+        let missing: Vec<_> = (0..self.sites).map(site_name).filter(|name| !there.contains(&&**name)).collect();
+        let named = missing.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let first = missing.first().and_then(|name| self.daemons.as_ref()?.log_end(name)).unwrap_or_default();
+        format!("{} of {} sites {what} within {limit} s; not: {named}\n{first}", there.len(), self.sites)
+    }
+}
+
+/// Returns what passes on a site's wire during the cut: every second site is out of reach, in one of two ways.
+fn passing_of(site: usize) -> Passing {
+    match site % 4 {
+        1 => Passing::Neither,
+        3 => Passing::UpOnly,
+        _ => Passing::Both,
+    }
+}
+
+fn out_of_reach(site: usize) -> bool {
+    passing_of(site) != Passing::Both
+}
+
+const fn has_converged(site: &Site) -> bool {
+    site.converged_generation == site.spec_generation
+}
+
+/// Divides what many hold among them.
+#[expect(clippy::cast_precision_loss, reason = "KiB and sites of one machine are far below 2^53")]
+fn share(kib: u64, among: usize) -> f64 {
+    kib as f64 / among as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrivals_know_when_a_share_of_them_was_there() {
+        let seconds = Duration::from_secs;
+        let arrivals = Arrivals { began: Instant::now(), times: (1..=24).map(seconds).collect() };
+        let check = |percent, expected: f64| assert!((arrivals.seconds(percent) - expected).abs() < 1e-9, "{percent}");
+        check(50, 12.0);
+        check(90, 22.0);
+        check(99, 24.0);
+        check(100, 24.0);
+        assert!(Arrivals::since(Instant::now()).seconds(50).abs() < 1e-9);
+    }
+
+    #[test]
+    fn whoever_was_there_once_counts() {
+        let mut arrivals = Arrivals::since(Instant::now());
+        arrivals.note(3);
+        arrivals.note(2);
+        assert_eq!(arrivals.times.len(), 3);
+    }
+
+    #[test]
+    fn half_of_the_sites_are_out_of_reach_in_two_ways() {
+        let ways: Vec<_> = (0..24).map(passing_of).collect();
+        let count = |passing| ways.iter().filter(|way| **way == passing).count();
+        assert_eq!([Passing::Both, Passing::Neither, Passing::UpOnly].map(count), [12, 6, 6]);
+    }
+}

@@ -1,0 +1,326 @@
+//! What was measured: the JSON of `linecamp-sim real -o json`, and a table for people.
+//!
+//! Field names are stable. `_seconds` and `_ms` are times, with fractions; `_kib` is memory in KiB, as the kernel
+//! counts it. What is said of many sites at once is seen through the server's API, which is asked every 50 ms, so a
+//! time has that resolution, and beside it what one answer takes.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+/// Everything a run in real mode has to say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RealOutcome {
+    /// How many sites there were.
+    pub sites: u32,
+    /// Whether waits were short, and the storm over bad wires left out.
+    pub quick: bool,
+    /// The seed of the wires' chance.
+    pub seed: u64,
+    /// How all sites joined.
+    pub join: Join,
+    /// What processes held once all sites had the label and nothing was asked of them.
+    pub memory: Memory,
+    /// One label to all sites.
+    pub label: LabelRound,
+    /// The server killed and started again: over whole wires, then over bad ones.
+    pub storms: Vec<Storm>,
+    /// Half of the sites out of reach.
+    pub cut: Cut,
+    /// The end of all daemons.
+    pub stop: Stop,
+    /// Lines of the level ERROR in any log, with the log's name; the first twenty.
+    pub errors: Vec<String>,
+    /// How long the whole run took.
+    pub wall_seconds: f64,
+}
+
+/// From the first daemon's start until the server calls every site connected.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Join {
+    /// Sites that joined and were linked: all, or the run would have failed.
+    pub joined: usize,
+    /// Of those, sites whose daemon is a `linecampd` process of its own.
+    pub separate: usize,
+    /// Of those, sites whose daemon shares a process.
+    pub hosted: usize,
+    /// How many processes those share.
+    pub hosting_processes: usize,
+    /// When half of them were linked.
+    pub linked_50_seconds: f64,
+    /// When all of them were linked.
+    pub linked_all_seconds: f64,
+}
+
+/// What processes hold.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Memory {
+    /// The server before the first site, resident.
+    pub server_empty_rss_kib: u64,
+    /// The server with all sites linked, resident.
+    pub server_rss_kib: u64,
+    /// Of that, what belongs to no file.
+    pub server_anon_kib: u64,
+    /// What a site adds to the server's resident memory: the difference over the number of sites. With few sites, what
+    /// the handshakes of all of them at once left behind weighs more than what a link holds.
+    pub server_rss_per_site_kib: f64,
+    /// The daemons that have a process of their own, resident.
+    pub daemon_rss_kib: Spread,
+    /// Of that, what belongs to no file.
+    pub daemon_anon_kib: Spread,
+    /// The processes that daemons share, resident, over the number of daemons in them; `null` if there are none.
+    pub hosted_rss_per_daemon_kib: Option<f64>,
+}
+
+/// The least, the middle and the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Spread {
+    /// The least.
+    pub min: u64,
+    /// The middle one; of two, the greater.
+    pub median: u64,
+    /// The most.
+    pub max: u64,
+}
+
+/// One label to all sites by selector, from the start of the operator's program.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabelRound {
+    /// When the program ended: the label is durable at the server for every site.
+    pub told_ms: f64,
+    /// When every site had said that it matches its spec.
+    pub converged_ms: f64,
+}
+
+/// The server killed, and after a while started again.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Storm {
+    /// How long each way over a wire took, jitter aside.
+    pub latency_ms: u64,
+    /// How many of a hundred datagrams a wire lost, each way.
+    pub loss_percent: u8,
+    /// How long the server was down before it was started again.
+    pub down_seconds: f64,
+    /// Sites that were linked again: all, or the run would have failed.
+    pub back: usize,
+    /// When half of the sites were linked again, from the moment at which the new server listened.
+    pub back_50_seconds: f64,
+    /// When nine of ten were.
+    pub back_90_seconds: f64,
+    /// When 99 of a hundred were.
+    pub back_99_seconds: f64,
+    /// When all were.
+    pub back_all_seconds: f64,
+}
+
+/// Half of the sites out of reach, while all are told another label.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cut {
+    /// How long.
+    pub seconds: f64,
+    /// Sites that could neither send nor receive.
+    pub cut: usize,
+    /// Sites that could send and heard nothing.
+    pub black_holed: usize,
+    /// At its end: sites that the server did not call connected.
+    pub dark: usize,
+    /// At its end: sites that had not converged.
+    pub behind: usize,
+    /// Sites that were linked and had converged afterwards: all, or the run would have failed.
+    pub back: usize,
+    /// When half of those that had been out of reach were, from the end of the cut.
+    pub back_50_seconds: f64,
+    /// When all were.
+    pub back_all_seconds: f64,
+}
+
+/// All daemons asked to end at once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stop {
+    /// Processes that were asked.
+    pub processes: usize,
+    /// Of those, how many ended with success.
+    pub clean: usize,
+    /// When the last had ended.
+    pub seconds: f64,
+}
+
+impl RealOutcome {
+    /// Writes it as a table for people.
+    pub fn table(&self) -> String {
+        let mut rows = Vec::new();
+        self.join.tell(&mut rows);
+        self.memory.tell(&mut rows);
+        self.label.tell(&mut rows);
+        for storm in &self.storms {
+            storm.tell(&mut rows);
+        }
+        self.cut.tell(&mut rows);
+        self.stop.tell(&mut rows);
+        rows.push(("log lines of the level ERROR".to_owned(), self.errors.len().to_string()));
+        rows.push(("the whole run".to_owned(), seconds(self.wall_seconds)));
+
+        let width = rows.iter().map(|(what, _)| what.chars().count()).max().unwrap_or_default();
+        let waits = if self.quick { ", short waits" } else { "" };
+        let mut text = format!("{} sites, seed {}{waits}\n\n", self.sites, self.seed);
+        for (what, figure) in rows {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{what:<width$}  {figure}");
+        }
+        for line in &self.errors {
+            let _ = writeln!(text, "\n{line}");
+        }
+        text
+    }
+}
+
+type Rows = Vec<(String, String)>;
+
+fn row(rows: &mut Rows, what: &str, figure: String) {
+    rows.push((what.to_owned(), figure));
+}
+
+impl Join {
+    fn tell(&self, rows: &mut Rows) {
+        let Self { joined, separate, hosted, hosting_processes, .. } = self;
+        let how = format!("{joined}: {separate} in processes of their own, {hosted} in {hosting_processes} more");
+        row(rows, "sites joined and linked", how);
+        row(rows, "  half of them after", seconds(self.linked_50_seconds));
+        row(rows, "  all after", seconds(self.linked_all_seconds));
+    }
+}
+
+impl Memory {
+    fn tell(&self, rows: &mut Rows) {
+        let server = format!("{} KiB, {} of it anonymous", self.server_rss_kib, self.server_anon_kib);
+        row(rows, "server memory", server);
+        row(rows, "  without sites", format!("{} KiB", self.server_empty_rss_kib));
+        row(rows, "  for each site", format!("{:.1} KiB", self.server_rss_per_site_kib));
+        let spread = |Spread { min, median, max }| format!("{min} / {median} / {max} KiB");
+        row(rows, "daemon memory, min / median / max", spread(self.daemon_rss_kib));
+        row(rows, "  of it anonymous", spread(self.daemon_anon_kib));
+        if let Some(each) = self.hosted_rss_per_daemon_kib {
+            row(rows, "  in a shared process, each", format!("{each:.0} KiB"));
+        }
+    }
+}
+
+impl LabelRound {
+    fn tell(&self, rows: &mut Rows) {
+        row(rows, "a label to all sites: durable at the server", format!("{:.0} ms", self.told_ms));
+        row(rows, "  all converged", format!("{:.0} ms", self.converged_ms));
+    }
+}
+
+impl Storm {
+    fn tell(&self, rows: &mut Rows) {
+        let wires = match (self.latency_ms, self.loss_percent) {
+            (0, 0) => String::new(),
+            (latency, loss) => format!(", {latency} ms each way, {loss} % loss"),
+        };
+        let what = format!("server killed, back after {:.0} s{wires}: half linked", self.down_seconds);
+        row(rows, &what, seconds(self.back_50_seconds));
+        row(rows, "  90 % linked", seconds(self.back_90_seconds));
+        row(rows, "  99 % linked", seconds(self.back_99_seconds));
+        row(rows, "  all linked", seconds(self.back_all_seconds));
+    }
+}
+
+impl Cut {
+    fn tell(&self, rows: &mut Rows) {
+        let what = format!("out of reach for {:.0} s", self.seconds);
+        let who = format!("{} cut, {} hear nothing; {} dark at the end", self.cut, self.black_holed, self.dark);
+        row(rows, &what, who);
+        row(rows, "  half of them back and converged after", seconds(self.back_50_seconds));
+        row(rows, "  all after", seconds(self.back_all_seconds));
+    }
+}
+
+impl Stop {
+    fn tell(&self, rows: &mut Rows) {
+        let how = format!("{} of {} processes, the last after {}", self.clean, self.processes, seconds(self.seconds));
+        row(rows, "stopped cleanly", how);
+    }
+}
+
+fn seconds(value: f64) -> String {
+    format!("{value:.2} s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome() -> RealOutcome {
+        let storm = Storm {
+            latency_ms: 100,
+            loss_percent: 5,
+            down_seconds: 5.0,
+            back: 24,
+            back_50_seconds: 1.0,
+            back_90_seconds: 2.0,
+            back_99_seconds: 3.0,
+            back_all_seconds: 3.5,
+        };
+        RealOutcome {
+            sites: 24,
+            quick: true,
+            seed: 7,
+            join: Join {
+                joined: 24,
+                separate: 20,
+                hosted: 4,
+                hosting_processes: 1,
+                linked_50_seconds: 0.5,
+                linked_all_seconds: 0.75,
+            },
+            memory: Memory {
+                server_empty_rss_kib: 9_000,
+                server_rss_kib: 10_000,
+                server_anon_kib: 4_000,
+                server_rss_per_site_kib: 41.7,
+                daemon_rss_kib: Spread { min: 1, median: 2, max: 3 },
+                daemon_anon_kib: Spread::default(),
+                hosted_rss_per_daemon_kib: None,
+            },
+            label: LabelRound { told_ms: 30.0, converged_ms: 41.0 },
+            storms: vec![Storm { latency_ms: 0, loss_percent: 0, ..storm.clone() }, storm],
+            cut: Cut {
+                seconds: 10.0,
+                cut: 6,
+                black_holed: 6,
+                dark: 0,
+                behind: 12,
+                back: 12,
+                back_50_seconds: 1.0,
+                back_all_seconds: 2.0,
+            },
+            stop: Stop { processes: 21, clean: 21, seconds: 0.5 },
+            errors: vec!["server: ERROR lost".to_owned()],
+            wall_seconds: 40.0,
+        }
+    }
+
+    #[test]
+    fn a_table_says_everything_in_lines_of_two_columns() {
+        let text = outcome().table();
+        for line in [
+            "24 sites, seed 7, short waits",
+            "server killed, back after 5 s, 100 ms each way, 5 % loss: half linked  1.00 s",
+            "6 cut, 6 hear nothing; 0 dark at the end",
+            "21 of 21 processes, the last after 0.50 s",
+            "server: ERROR lost",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_journey_reads_keeps_its_name() {
+        let json = serde_json::to_value(outcome()).unwrap();
+        assert_eq!(json["join"]["separate"], 20);
+        assert_eq!(json["storms"][1]["back"], 24);
+        assert_eq!(json["memory"]["daemon_rss_kib"]["median"], 2);
+        assert_eq!(json["stop"]["clean"], 21);
+    }
+}

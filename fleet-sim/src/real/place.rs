@@ -1,0 +1,156 @@
+//! Where a run happens: its directory, the programs, a port for the server.
+//!
+//! ```text
+//! DIR/server/  DIR/server.log          the server
+//! DIR/camp-001/linecampd.toml  data/   a site, and DIR/camp-001.log
+//! DIR/hosted-01/camp-021/…             sites that share a process, and DIR/hosted-01.log
+//! ```
+
+use std::fs::{self, DirBuilder};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tempfile::TempDir;
+
+use super::process::read_log;
+
+/// Names the directory of the programs, as the journeys do.
+const BINARIES: &str = "LINECAMP_BINARIES";
+
+/// Where the server's port is looked for: below those that the kernel gives to whoever asks for any, so that nobody
+/// takes it while the server is down.
+const PORTS: std::ops::Range<u16> = 28_000..32_000;
+
+/// Lines of the level ERROR that a result shows; the rest is in the logs.
+const ERRORS_MAX: usize = 20;
+
+/// The directory of a run.
+#[derive(Debug)]
+pub(super) struct Place {
+    directory: PathBuf,
+    binaries: PathBuf,
+    own: PathBuf,
+    /// Removes the directory with us, unless somebody wants to keep it.
+    _temporary: Option<TempDir>,
+}
+
+impl Place {
+    pub(super) fn make(keep: Option<&Path>) -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("failed to find our own executable")?;
+        let binaries = match std::env::var_os(BINARIES) {
+            Some(directory) => directory.into(),
+            None => own.parent().context("our own executable has no directory")?.to_owned(),
+        };
+        let (directory, temporary) = match keep {
+            Some(kept) => (make_empty(kept)?, None),
+            None => {
+                let made = tempfile::Builder::new().prefix("linecamp-sim-").tempdir();
+                let made = made.context("failed to make a temporary directory")?;
+                (made.path().to_owned(), Some(made))
+            }
+        };
+        Ok(Self { directory, binaries, own, _temporary: temporary })
+    }
+
+    /// Returns the path of something in the directory.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Returns where the program of this name writes its log.
+    pub(super) fn log(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.log"))
+    }
+
+    /// Makes a directory that only we may enter.
+    pub(super) fn make_directory(&self, path: &Path) -> anyhow::Result<()> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(|| format!("failed to make {}", path.display()))
+    }
+
+    /// Writes a file that only we may read.
+    pub(super) fn write(&self, path: &Path, text: &str) -> anyhow::Result<()> {
+        let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.with_context(|| format!("failed to write {}", path.display()))
+    }
+
+    /// Returns the command of one of the project's programs.
+    pub(super) fn command(&self, program: &str) -> anyhow::Result<Command> {
+        let path = self.binaries.join(program);
+        ensure!(
+            path.is_file(),
+            "{} is not there: build {program} beside linecamp-sim, or let {BINARIES} name its directory",
+            path.display()
+        );
+        Ok(self.clean(Command::new(path)))
+    }
+
+    /// Returns the command of our own program.
+    pub(super) fn own_command(&self) -> Command {
+        self.clean(Command::new(&self.own))
+    }
+
+    /// A run must not depend on who starts it: no login, no labels, no log filter of the user's.
+    fn clean(&self, mut command: Command) -> Command {
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            let is_ours = ["LINECAMP_", "CATTLE_", "XDG_"].iter().any(|prefix| text.starts_with(prefix));
+            if is_ours || text == "RUST_LOG" || text == "NOTIFY_SOCKET" {
+                command.env_remove(&name);
+            }
+        }
+        command.env("HOME", &self.directory).env("NO_COLOR", "1");
+        command
+    }
+
+    /// Returns the first lines of the level ERROR in all logs, each with the log's name.
+    pub(super) fn log_errors(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().filter_map(Result::ok);
+        let mut logs: Vec<_> = entries.map(|entry| entry.path()).filter(|path| has_ending(path, "log")).collect();
+        logs.sort();
+        let errors = logs.iter().flat_map(|path| {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let text = read_log(path);
+            let errors = text.lines().filter(|line| line.split_whitespace().nth(1) == Some("ERROR"));
+            errors.map(|line| format!("{name}: {line}")).collect::<Vec<_>>()
+        });
+        errors.take(ERRORS_MAX).collect()
+    }
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found == ending)
+}
+
+fn make_empty(kept: &Path) -> anyhow::Result<PathBuf> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(kept);
+    made.with_context(|| format!("failed to make {}", kept.display()))?;
+    let mut entries = fs::read_dir(kept).with_context(|| format!("failed to list {}", kept.display()))?;
+    ensure!(entries.next().is_none(), "{} is not empty", kept.display());
+    std::path::absolute(kept).with_context(|| format!("failed to find {}", kept.display()))
+}
+
+/// Returns an address of this machine that nobody uses, for TCP and UDP.
+pub(super) fn free_address() -> anyhow::Result<SocketAddr> {
+    // Processes begin in different places, so that they rarely meet.
+    let places = u32::from(PORTS.end - PORTS.start);
+    let offset = u16::try_from(std::process::id() % places).context("a remainder is below its divisor")?;
+    let mut ports = (PORTS.start + offset..PORTS.end).chain(PORTS.start..PORTS.start + offset);
+    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let is_free = |port: &u16| TcpListener::bind(address(*port)).is_ok() && UdpSocket::bind(address(*port)).is_ok();
+    let free = ports.find(is_free).context("no port is free for TCP and UDP at once")?;
+    Ok(address(free))
+}
+
+/// Lets this process and its children have as many descriptors as the administrator allows. If that is not enough,
+/// whoever runs out of them says so.
+pub(super) fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}

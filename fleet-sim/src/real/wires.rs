@@ -1,0 +1,307 @@
+//! The wires between the sites and the server: one for each site, in the run's hand.
+//!
+//! A site dials its wire's front in place of the server. The wire carries datagrams both ways between that and a socket
+//! of its own towards the server, as a NAT does, and on the way delays, loses or drops them as its [`Line`] says. All
+//! wires live on one thread beside the measuring; each is one task, which holds what is under way, up to
+//! [`UNDER_WAY_MAX`] datagrams. What a wire loses and how it jitters comes from the seed and the site's number.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use linecamp_core::Rng;
+use tokio::net::UdpSocket;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+/// How many datagrams may be under way on one wire: a second of a busy one. What comes on top is lost, as in a router.
+const UNDER_WAY_MAX: usize = 512;
+
+/// Our links send at most 1,200 bytes at a time, and do not look for more.
+const DATAGRAM_BYTES_MAX: usize = 2_048;
+
+/// How a wire is, from the next datagram on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    /// How long each way takes.
+    pub(super) latency: Duration,
+    /// How much longer it may take, at random; so datagrams may overtake each other.
+    pub(super) jitter: Duration,
+    /// Of a hundred datagrams, in each direction, so many are lost.
+    pub(super) loss_percent: u8,
+    /// What passes at all.
+    pub(super) passing: Passing,
+}
+
+/// What passes at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Passing {
+    /// Both directions.
+    #[default]
+    Both,
+    /// A cut: neither direction, and what is under way is lost too.
+    Neither,
+    /// A black hole: the server hears the site, and the site hears nothing.
+    UpOnly,
+}
+
+/// All wires of a run. Dropping them ends them.
+#[derive(Debug)]
+pub(super) struct Wires {
+    wires: Vec<(SocketAddr, watch::Sender<Line>)>,
+    over: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Wires {
+    /// Strings `count` wires to the server, whole and without delay.
+    pub(super) fn start(server: SocketAddr, count: usize, seed: u64) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("failed to start the wires' runtime")?;
+        let mut seeds = Rng::new(seed);
+        let (mut wires, mut tasks) = (Vec::new(), JoinSet::new());
+        for _ in 0..count {
+            let _entered = runtime.enter();
+            let (sender, line) = watch::channel(Line::default());
+            let wire = Wire::new(server, line, Rng::new(seeds.next_u64()))?;
+            wires.push((wire.front.local_addr().context("failed to find a wire's address")?, sender));
+            tasks.spawn(wire.carry());
+        }
+        let (over, is_over) = oneshot::channel::<()>();
+        let run = move || {
+            // Whichever way the sender goes, it is over; the tasks end with their set.
+            let _ = runtime.block_on(is_over);
+            drop(tasks);
+        };
+        let thread = thread::Builder::new().name("wires".to_owned()).spawn(run);
+        let thread = thread.context("failed to start a thread for the wires")?;
+        Ok(Self { wires, over: Some(over), thread: Some(thread) })
+    }
+
+    /// Returns what a site dials, counted from 0.
+    pub(super) fn address(&self, site: usize) -> Option<SocketAddr> {
+        self.wires.get(site).map(|(address, _)| *address)
+    }
+
+    /// Says how each wire is to be, by the site's number.
+    pub(super) fn set(&self, line: impl Fn(usize) -> Line) {
+        for (site, (_, wire)) in self.wires.iter().enumerate() {
+            wire.send_replace(line(site));
+        }
+    }
+}
+
+impl Drop for Wires {
+    fn drop(&mut self) {
+        drop(self.over.take());
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, that was said.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Sockets are not connected: a server that is down would otherwise be an error of theirs.
+fn listen() -> anyhow::Result<UdpSocket> {
+    let socket = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        UdpSocket::from_std(socket)
+    });
+    socket.context("failed to open a socket for a wire")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Up,
+    Down,
+}
+
+struct Wire {
+    front: UdpSocket,
+    behind: UdpSocket,
+    server: SocketAddr,
+    line: watch::Receiver<Line>,
+    chance: Rng,
+    /// Where the site was heard from last.
+    site: Option<SocketAddr>,
+    /// By the time at which they arrive, and then by their number.
+    under_way: BTreeMap<(Instant, u64), (Way, Vec<u8>)>,
+    /// How many there have been.
+    datagrams: u64,
+}
+
+impl Wire {
+    fn new(server: SocketAddr, line: watch::Receiver<Line>, chance: Rng) -> anyhow::Result<Self> {
+        let (front, behind) = (listen()?, listen()?);
+        Ok(Self { front, behind, server, line, chance, site: None, under_way: BTreeMap::new(), datagrams: 0 })
+    }
+
+    async fn carry(mut self) {
+        let (mut up, mut down) = ([0; DATAGRAM_BYTES_MAX], [0; DATAGRAM_BYTES_MAX]);
+        loop {
+            self.deliver();
+            let next = self.under_way.first_key_value().map(|((due, _), _)| *due);
+            tokio::select! {
+                // An error is a datagram that did not come.
+                Ok((bytes, site)) = self.front.recv_from(&mut up) => {
+                    self.site = Some(site);
+                    self.accept(Way::Up, &up[..bytes]);
+                }
+                Ok((bytes, from)) = self.behind.recv_from(&mut down) => {
+                    if from == self.server {
+                        self.accept(Way::Down, &down[..bytes]);
+                    }
+                }
+                () = wait_until(next) => {}
+            }
+        }
+    }
+
+    /// Takes a datagram in, or loses it.
+    fn accept(&mut self, way: Way, bytes: &[u8]) {
+        let line = *self.line.borrow();
+        // Drawn for every datagram, so that what is lost next does not depend on what the line was before.
+        let (lot, jitter) = (self.chance.next_u64() % 100, self.chance.delay_up_to(line.jitter));
+        let is_lost = lot < u64::from(line.loss_percent) || self.under_way.len() == UNDER_WAY_MAX;
+        if is_lost || !line.passing.lets(way) {
+            return;
+        }
+        self.datagrams += 1;
+        let due = Instant::now() + line.latency + jitter;
+        self.under_way.insert((due, self.datagrams), (way, bytes.to_vec()));
+    }
+
+    /// Delivers what is due.
+    fn deliver(&mut self) {
+        while let Some(first) = self.under_way.first_entry() {
+            if Instant::now() < first.key().0 {
+                return;
+            }
+            let (way, bytes) = first.remove();
+            if !self.line.borrow().passing.lets(way) {
+                continue;
+            }
+            // A wire does not report what happens to a datagram, and a full socket loses it.
+            let _ = match way {
+                Way::Up => self.behind.try_send_to(&bytes, self.server),
+                Way::Down => self.site.map_or(Ok(0), |site| self.front.try_send_to(&bytes, site)),
+            };
+        }
+    }
+}
+
+impl Passing {
+    fn lets(self, way: Way) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Neither => false,
+            Self::UpOnly => way == Way::Up,
+        }
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing here takes this long.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    struct World {
+        server: StdSocket,
+        site: StdSocket,
+        wires: Wires,
+    }
+
+    fn world() -> World {
+        let open = || {
+            let socket = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket
+        };
+        let (server, site) = (open(), open());
+        let wires = Wires::start(server.local_addr().unwrap(), 2, 7).unwrap();
+        site.connect(wires.address(1).unwrap()).unwrap();
+        World { server, site, wires }
+    }
+
+    impl World {
+        fn heard(&self) -> (Vec<u8>, SocketAddr) {
+            let mut buffer = [0; 100];
+            let (bytes, from) = self.server.recv_from(&mut buffer).unwrap();
+            (buffer[..bytes].to_vec(), from)
+        }
+
+        fn answered(&self) -> Vec<u8> {
+            let mut buffer = [0; 100];
+            let bytes = self.site.recv(&mut buffer).unwrap();
+            buffer[..bytes].to_vec()
+        }
+    }
+
+    #[test]
+    fn datagrams_pass_both_ways_and_take_their_time() {
+        let world = world();
+        world.site.send(b"hello").unwrap();
+        let (said, from) = world.heard();
+        assert_eq!(said, b"hello");
+        let latency = Duration::from_millis(60);
+        world.wires.set(|_| Line { latency, ..Line::default() });
+        let began = std::time::Instant::now();
+        world.server.send_to(b"hi", from).unwrap();
+        assert_eq!(world.answered(), b"hi");
+        assert!(latency <= began.elapsed());
+    }
+
+    #[test]
+    fn a_cut_wire_loses_what_is_sent_and_a_black_hole_what_is_answered() {
+        let world = world();
+        world.site.send(b"first").unwrap();
+        let (_, from) = world.heard();
+        world.wires.set(|site| Line { passing: [Passing::Both, Passing::Neither][site], ..Line::default() });
+        world.site.send(b"lost").unwrap();
+        world.server.send_to(b"lost", from).unwrap();
+        // What is sent over another wire of the same thread afterwards arrives: the lost ones were lost by then.
+        pass_over_the_other(&world);
+        world.wires.set(|_| Line { passing: Passing::UpOnly, ..Line::default() });
+        world.server.send_to(b"lost", from).unwrap();
+        world.site.send(b"second").unwrap();
+        assert_eq!(world.heard().0, b"second");
+        pass_over_the_other(&world);
+        world.wires.set(|_| Line::default());
+        world.server.send_to(b"answer", from).unwrap();
+        assert_eq!(world.answered(), b"answer");
+    }
+
+    fn pass_over_the_other(world: &World) {
+        let other = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        for _ in 0..2 {
+            other.send_to(b"other", world.wires.address(0).unwrap()).unwrap();
+            assert_eq!(world.heard().0, b"other");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_seed_loses_the_same_datagrams() {
+        let survivors = |seed| {
+            let line = Line { loss_percent: 50, ..Line::default() };
+            let mut wire = Wire::new(([127, 0, 0, 1], 7).into(), watch::channel(line).1, Rng::new(seed)).unwrap();
+            (0..100).for_each(|number| wire.accept(Way::Up, &[number]));
+            wire.under_way.into_values().map(|(_, bytes)| bytes[0]).collect::<Vec<_>>()
+        };
+        let first = survivors(7);
+        assert!(20 < first.len() && first.len() < 80, "{first:?}");
+        assert_eq!(first, survivors(7));
+        assert_ne!(first, survivors(8));
+    }
+}

@@ -1,0 +1,216 @@
+//! Runs as one page, to look at.
+//!
+//! The page is a single file that loads nothing and runs nothing: style and plots are inside, and its own policy
+//! forbids the rest, so that text which slipped through an escape would still be only text. It is HTML and well-formed
+//! XML at once. What was broken comes first, then how the fleet did over time, storms, the slowest sites, and all
+//! figures.
+
+mod over_time;
+mod plot;
+mod storms;
+mod tables;
+mod violations;
+
+use crate::outcome::{Outcome, Verdict};
+use crate::report::escape::markup;
+use crate::report::figures::verdict;
+use crate::report::units::{bytes, count, counted, duration, ratio, short};
+
+/// How everything looks.
+const STYLE: &str = include_str!("html/page.css");
+
+/// A section is some 150 kB: more of them than this make a page that phones refuse. The index holds every run.
+const SECTIONS_MAX: usize = 30;
+
+/// Returns a page about runs: an index if there are several, and a section for each.
+///
+/// Of more than 30 runs only those have a section that failed, and as many others as there is room for.
+pub fn page(outcomes: &[Outcome]) -> String {
+    let title = match outcomes {
+        [one] => format!("{} · seed {} · {}", markup(&one.scenario), one.seed, ending(verdict(one)).1),
+        several => format!("Fleet simulation · {}", told(several)),
+    };
+    let mut text = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src &#39;none&#39;; style-src \
+         &#39;unsafe-inline&#39;\"/>\n<title>{title}</title>\n<style>\n{STYLE}</style></head>\n<body><main>\n<p \
+         class=\"brand\"><b>Linecamp</b> fleet simulation</p>\n",
+    );
+    let shown = shown(outcomes);
+    if outcomes.len() != 1 {
+        text += &format!("<h1>{}</h1>\n", told(outcomes));
+        text += &tables::index(outcomes, &shown);
+    }
+    text.extend(shown.into_iter().map(|run| section(&outcomes[run], run + 1)));
+    text + "</main></body></html>\n"
+}
+
+/// Returns which runs have a section: those that failed before those that did not.
+fn shown(outcomes: &[Outcome]) -> Vec<usize> {
+    let mut shown: Vec<usize> = (0..outcomes.len()).collect();
+    shown.sort_by_key(|run| verdict(&outcomes[*run]) != Verdict::Failed);
+    shown.truncate(SECTIONS_MAX);
+    shown.sort_unstable();
+    shown
+}
+
+/// Returns how runs ended, in words.
+fn told(outcomes: &[Outcome]) -> String {
+    let ended = |end| outcomes.iter().filter(|outcome| verdict(outcome) == end).count();
+    let parts = [(Verdict::Failed, "failed"), (Verdict::Interrupted, "interrupted"), (Verdict::Passed, "passed")];
+    let parts = parts.map(|(end, word)| (ended(end), word)).into_iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<String> = parts.map(|(number, word)| format!("{number} {word}")).collect();
+    let runs = counted(outcomes.len(), "run", "runs");
+    if parts.is_empty() { runs } else { format!("{runs}: {}", parts.join(", ")) }
+}
+
+/// Returns a sign, a word and a class for how a run ended.
+const fn ending(verdict: Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Passed => ("✓", "passed"),
+        Verdict::Failed => ("✗", "failed"),
+        Verdict::Interrupted => ("‖", "interrupted"),
+    }
+}
+
+/// Returns how a run ended, as a small sign.
+fn chip(outcome: &Outcome) -> String {
+    let (sign, word) = ending(verdict(outcome));
+    format!("<span class=\"chip {word}\">{sign} {word}</span>")
+}
+
+fn section(outcome: &Outcome, number: usize) -> String {
+    let mut text = format!(
+        "<section id=\"run-{number}\">\n<header>{}<h2>{}</h2>\n<p class=\"lead\">{}</p>\n<p class=\"facts\">{} mode, \
+         seed <b>{}</b>, {} sites, {} simulated in {}</p></header>\n",
+        chip(outcome),
+        markup(&outcome.scenario),
+        markup(&outcome.about),
+        markup(&outcome.mode),
+        outcome.seed,
+        count(outcome.sites.into()),
+        duration(outcome.virtual_seconds),
+        duration(outcome.wall_seconds),
+    );
+    text += &violations::list(outcome, number);
+    text += &tiles(outcome);
+    text += &over_time::plots(outcome);
+    text += &storms::list(&outcome.storms);
+    text += &tables::slowest(&outcome.slowest);
+    text += &tables::figures(outcome);
+    text + "</section>\n"
+}
+
+/// The four numbers by which runs are compared.
+fn tiles(outcome: &Outcome) -> String {
+    let (figures, wall) = (&outcome.figures, outcome.wall_seconds);
+    let tile = |value: String, what: &str, note: String| {
+        format!("<div><b>{value}</b><span>{what}</span><small>{note}</small></div>\n")
+    };
+    let agreed = duration(figures.converged_after_seconds);
+    let most = bytes(figures.bytes_per_site_month_max as f64);
+    [
+        "<div class=\"tiles\">\n".into(),
+        tile(agreed, "until all agreed", "after the last fault".into()),
+        tile(bytes(figures.bytes_per_site_month as f64), "per site and month", format!("{most} at most")),
+        tile(short(outcome.events as f64), "events", ratio(outcome.events as f64, wall, " a second")),
+        tile(
+            ratio(outcome.virtual_seconds, wall, "×"),
+            "faster than the clock",
+            format!("{} in {}", duration(outcome.virtual_seconds), duration(wall)),
+        ),
+        "</div>\n".into(),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen;
+    use crate::report::wellformed::elements;
+
+    /// What the page may point at: itself.
+    fn check_loads_nothing(page: &str) {
+        for word in ["http://", "https://", " src=", "url(", "@import", "<script", "<link", "<img", "<iframe", " on"] {
+            let found = page.match_indices(word).find(|_| word != " on").map(|(at, _)| &page[at..]);
+            assert!(found.is_none(), "{word}: {:.80}", found.unwrap_or_default());
+        }
+        for (at, _) in page.match_indices("href=") {
+            assert!(page[at..].starts_with("href=\"#"), "{:.80}", &page[at..]);
+        }
+    }
+
+    #[test]
+    fn a_page_is_well_formed_and_loads_nothing() {
+        for outcomes in [vec![], vec![specimen::passed()], vec![specimen::failed(), specimen::passed()]] {
+            let page = page(&outcomes);
+            elements(&page);
+            check_loads_nothing(&page);
+        }
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let page = page(&[specimen::mad(), specimen::mad()]);
+        assert!(!elements(&page).iter().any(|element| element == "script"));
+        check_loads_nothing(&page);
+        assert!(!page.contains("NaN") && !page.contains(">inf"), "a mad number is shown");
+    }
+
+    #[test]
+    fn an_empty_outcome_has_a_page() {
+        let page = page(&[Outcome::default()]);
+        elements(&page);
+        assert!(page.contains("There are too few samples to plot."));
+    }
+
+    #[test]
+    fn what_was_broken_comes_first_with_its_replay() {
+        let page = page(&[specimen::failed()]);
+        let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
+        assert!(at("acknowledged-writes-survive") < at("Over time"));
+        assert!(at("linecamp-sim run scenarios/storms-and-partitions.toml --seed 42") < at("Over time"));
+        assert!(at("Over time") < at("Slowest sites"));
+    }
+
+    #[test]
+    fn of_many_runs_those_that_failed_have_a_section() {
+        let mut outcomes = vec![Outcome { sites: 3, ..Outcome::default() }; 100];
+        outcomes[99].outcome = Verdict::Failed;
+        let page = page(&outcomes);
+        elements(&page);
+        assert_eq!(page.matches("<section").count(), SECTIONS_MAX);
+        assert!(page.contains("<section id=\"run-100\">") && page.contains("href=\"#run-100\""));
+        assert!(!page.contains("<section id=\"run-99\">") && !page.contains("href=\"#run-99\""));
+        assert_eq!(page.matches("</tr>").count(), 1 + 100 + SECTIONS_MAX * 11);
+    }
+
+    #[test]
+    fn a_long_run_makes_no_long_page() {
+        let mut outcome = specimen::failed();
+        outcome.samples = outcome.samples.repeat(5);
+        for (sample, second) in outcome.samples.iter_mut().zip(0_u32..) {
+            sample.at_seconds = f64::from(second);
+        }
+        let bytes = page(&[outcome]).len();
+        assert!(bytes < 400_000, "{bytes}");
+    }
+
+    /// `LINECAMP_SIM_PAGE=FILE cargo test -p fleet-sim a_page_can_be_looked_at` writes a page to look at; with
+    /// `LINECAMP_SIM_PAGE_RUNS=several` one with an index, hostile text and nothing.
+    #[test]
+    fn a_page_can_be_looked_at() {
+        let is_several = std::env::var_os("LINECAMP_SIM_PAGE_RUNS").is_some_and(|runs| runs == "several");
+        let outcomes = match is_several {
+            true => vec![specimen::failed(), specimen::passed(), specimen::mad(), Outcome::default()],
+            false => vec![specimen::failed()],
+        };
+        let page = page(&outcomes);
+        if let Some(file) = std::env::var_os("LINECAMP_SIM_PAGE") {
+            std::fs::write(file, &page).expect("the file named by LINECAMP_SIM_PAGE can be written");
+        }
+        elements(&page);
+    }
+}

@@ -1,0 +1,373 @@
+//! Scenarios: what a run is made of, as people write it down.
+//!
+//! A [`ScenarioFile`] is exactly what was written, unknown keys refused; [`Scenario::parse`] checks every number
+//! against its range. How often a thing happens is given per day: for faults of sites and work on the spot per
+//! site, for the server and the operators in all. The seed decides when, to whom and how long.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::line::Profile;
+use crate::plan::Kind;
+
+/// Sites of one run: past it the memory of a test machine ends.
+pub const SITES_MAX: u32 = 20_000;
+
+/// Days of one run.
+pub const DAYS_MAX: f64 = 1_000.0;
+
+/// The scenarios that come with the simulator, by name.
+pub const BUILT_IN: [(&str, &str); 8] = [
+    ("clone-attack", include_str!("../scenarios/clone-attack.toml")),
+    ("metered", include_str!("../scenarios/metered.toml")),
+    ("reconnect-storm", include_str!("../scenarios/reconnect-storm.toml")),
+    ("revoke-under-fire", include_str!("../scenarios/revoke-under-fire.toml")),
+    ("rolling-partition", include_str!("../scenarios/rolling-partition.toml")),
+    ("smoke", include_str!("../scenarios/smoke.toml")),
+    ("soak", include_str!("../scenarios/soak.toml")),
+    ("year-offline", include_str!("../scenarios/year-offline.toml")),
+];
+
+/// Why a scenario is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// There is no such scenario.
+    #[error("there is no scenario `{name}`, and no such file; there are: {}", names())]
+    Unknown {
+        /// What was looked for.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("failed to read {file}")]
+    Read {
+        /// Which file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not TOML, or has a key that nobody knows.
+    #[error("{file} is no scenario")]
+    Syntax {
+        /// Which file.
+        file: String,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A number is out of its range.
+    #[error("{file}: `{key}` is {found}, and must be {range}")]
+    Range {
+        /// Which file.
+        file: String,
+        /// Which key.
+        key: String,
+        /// What it is.
+        found: String,
+        /// What it may be.
+        range: String,
+    },
+}
+
+fn names() -> String {
+    BUILT_IN.map(|(name, _)| name).join(", ")
+}
+
+/// A scenario, checked.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name: the file's, without what follows the dot.
+    pub name: String,
+    /// What it is about, in a sentence.
+    pub about: String,
+    /// How many sites.
+    pub sites: u32,
+    /// For how many days faults happen and people work.
+    pub days: f64,
+    /// The seed of a run that names none.
+    pub seed: u64,
+    /// How long everything reachable has to agree once the faults have stopped.
+    pub settle: Duration,
+    /// Over how long the sites join.
+    pub joins_over: Duration,
+    /// The life of certificates.
+    pub certificate_life: Duration,
+    /// What share of the sites is on which line, by weight.
+    pub lines: BTreeMap<Profile, u32>,
+    /// How often what happens.
+    pub rates: BTreeMap<Kind, f64>,
+    /// What happens at a moment of its own.
+    pub at: Vec<Appointment>,
+    /// What the run must come to, beside what always must hold.
+    pub expect: Expect,
+}
+
+/// What happens at a moment of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Appointment {
+    /// When, in hours from the start.
+    pub hours: f64,
+    /// What.
+    #[serde(rename = "do")]
+    pub kind: Kind,
+    /// How long it lasts, in seconds; by chance if not given.
+    pub seconds: Option<f64>,
+    /// To what share of the sites, in percent; all of them if not given. Not for what is done to the server.
+    pub percent: Option<u32>,
+}
+
+/// What a run must come to.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// After each loss of the server, 99 in 100 of the sites are linked again within so many seconds.
+    pub back_99_seconds: Option<f64>,
+    /// No second peak of dials is higher than this share of the first, in percent.
+    pub second_peak_percent: Option<u32>,
+    /// No site needs more bytes for 30 days.
+    pub bytes_per_site_month: Option<u64>,
+}
+
+/// A scenario as it was written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScenarioFile {
+    about: String,
+    sites: u32,
+    days: f64,
+    #[serde(default = "default_seed")]
+    seed: u64,
+    #[serde(default = "default_settle")]
+    settle_minutes: f64,
+    #[serde(default = "default_joins")]
+    joins_over_minutes: f64,
+    #[serde(default = "default_life")]
+    certificate_days: f64,
+    #[serde(default = "default_lines")]
+    lines: BTreeMap<Profile, u32>,
+    /// Per site and day.
+    #[serde(default)]
+    faults: BTreeMap<Kind, f64>,
+    /// Per day.
+    #[serde(default)]
+    server: BTreeMap<Kind, f64>,
+    /// Per day.
+    #[serde(default)]
+    operators: BTreeMap<Kind, f64>,
+    /// Per site and day.
+    #[serde(default)]
+    spot: BTreeMap<Kind, f64>,
+    #[serde(default)]
+    at: Vec<Appointment>,
+    #[serde(default)]
+    expect: Expect,
+}
+
+const fn default_seed() -> u64 {
+    1
+}
+
+/// Half an hour: the longest wait that a machine sets itself without an operator is ten minutes.
+const fn default_settle() -> f64 {
+    30.0
+}
+
+const fn default_joins() -> f64 {
+    10.0
+}
+
+const fn default_life() -> f64 {
+    30.0
+}
+
+fn default_lines() -> BTreeMap<Profile, u32> {
+    BTreeMap::from([(Profile::Dsl, 1)])
+}
+
+impl Scenario {
+    /// Finds the scenario `name` among those that come with the simulator, or reads it as a file.
+    ///
+    /// # Errors
+    /// [`ScenarioError`] names the file, the key and the range.
+    pub fn find(name: &str) -> Result<Self, ScenarioError> {
+        if let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+            return Self::parse(&format!("{name}.toml"), text);
+        }
+        if !name.contains(['.', '/']) {
+            return Err(ScenarioError::Unknown { name: name.to_owned() });
+        }
+        match std::fs::read_to_string(name) {
+            Ok(text) => Self::parse(name, &text),
+            Err(source) => Err(ScenarioError::Read { file: name.to_owned(), source }),
+        }
+    }
+
+    /// Parses the text of `file`.
+    ///
+    /// # Errors
+    /// [`ScenarioError`] names the file, the key and the range.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
+        let written: ScenarioFile = toml::from_str(text)
+            .map_err(|source| ScenarioError::Syntax { file: file.to_owned(), source: source.into() })?;
+        let door = Door { file };
+        door.number("sites", f64::from(written.sites), 1.0, f64::from(SITES_MAX))?;
+        door.number("days", written.days, 0.001, DAYS_MAX)?;
+        door.number("settle_minutes", written.settle_minutes, 1.0, 10_000.0)?;
+        door.number("joins_over_minutes", written.joins_over_minutes, 0.0, 10_000.0)?;
+        door.number("certificate_days", written.certificate_days, 0.01, 3_650.0)?;
+        let weight: u32 = written.lines.values().copied().map(|weight| weight.min(1_000_000)).sum();
+        door.number("lines (their sum)", f64::from(weight), 1.0, 1e6)?;
+        let mut rates = BTreeMap::new();
+        let tables = [
+            ("faults", Table::Faults, written.faults),
+            ("server", Table::Server, written.server),
+            ("operators", Table::Operators, written.operators),
+            ("spot", Table::Spot, written.spot),
+        ];
+        for (name, table, written) in tables {
+            for (kind, rate) in written {
+                let key = format!("{name}.{kind}");
+                door.check(kind.table() == table, &key, &kind, || format!("in the table [{}]", kind.table().as_str()))?;
+                door.number(&key, rate, 0.0, 10_000.0)?;
+                rates.insert(kind, rate);
+            }
+        }
+        for at in &written.at {
+            door.number("at.hours", at.hours, 0.0, written.days * 24.0)?;
+            door.number("at.seconds", at.seconds.unwrap_or(1.0), 0.0, DAYS_MAX * 86_400.0)?;
+            door.number("at.percent", f64::from(at.percent.unwrap_or(1)), 1.0, 100.0)?;
+        }
+        let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".toml");
+        Ok(Self {
+            name: stem.to_owned(),
+            about: written.about,
+            sites: written.sites,
+            days: written.days,
+            seed: written.seed,
+            settle: Duration::from_secs_f64(written.settle_minutes * 60.0),
+            joins_over: Duration::from_secs_f64(written.joins_over_minutes * 60.0),
+            certificate_life: Duration::from_secs_f64(written.certificate_days * 86_400.0),
+            lines: written.lines,
+            rates,
+            at: written.at,
+            expect: written.expect,
+        })
+    }
+
+    /// Changes what a command line may change.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Range`] names the option.
+    pub fn with(mut self, sites: Option<u32>, days: Option<f64>) -> Result<Self, ScenarioError> {
+        let door = Door { file: "the command line" };
+        if let Some(sites) = sites {
+            door.number("--sites", f64::from(sites), 1.0, f64::from(SITES_MAX))?;
+            self.sites = sites;
+        }
+        if let Some(days) = days {
+            door.number("--days", days, 0.001, DAYS_MAX)?;
+            self.at.retain(|at| at.hours <= days * 24.0);
+            self.days = days;
+        }
+        Ok(self)
+    }
+
+    /// Returns for how long faults happen and people work.
+    pub(crate) fn faults_for(&self) -> Duration {
+        Duration::from_secs_f64(self.days * 86_400.0)
+    }
+}
+
+/// Which table of a scenario a thing is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Faults of sites, per site and day.
+    Faults,
+    /// Faults of the server, per day.
+    Server,
+    /// What operators do, per day.
+    Operators,
+    /// What happens on the spot, per site and day.
+    Spot,
+}
+
+impl Table {
+    /// Returns the name of the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Faults => "faults",
+            Self::Server => "server",
+            Self::Operators => "operators",
+            Self::Spot => "spot",
+        }
+    }
+
+    /// Whether its rates are for each site.
+    pub(crate) const fn is_per_site(self) -> bool {
+        matches!(self, Self::Faults | Self::Spot)
+    }
+}
+
+/// Where what was written is checked.
+struct Door<'a> {
+    file: &'a str,
+}
+
+impl Door<'_> {
+    fn number(&self, key: &str, found: f64, min: f64, max: f64) -> Result<(), ScenarioError> {
+        self.check((min..=max).contains(&found), key, &found, || format!("{min} to {max}"))
+    }
+
+    fn check(
+        &self,
+        is_well: bool,
+        key: &str,
+        found: &dyn std::fmt::Display,
+        range: impl FnOnce() -> String,
+    ) -> Result<(), ScenarioError> {
+        if is_well {
+            return Ok(());
+        }
+        let (file, key) = (self.file.to_owned(), key.to_owned());
+        Err(ScenarioError::Range { file, key, found: found.to_string(), range: range() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_that_comes_along_is_one() {
+        for (name, text) in BUILT_IN {
+            let scenario = Scenario::parse(&format!("{name}.toml"), text).expect(name);
+            assert_eq!(scenario.name, name);
+            assert!(!scenario.about.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_file_key_and_range() {
+        let check = |text: &str, expected: &str| {
+            let error = Scenario::parse("x.toml", &format!("about = \"x\"\n{text}")).expect_err(text);
+            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let said = format!("{error}: {source}");
+            assert!(said.contains(expected) && said.contains("x.toml"), "{said}");
+        };
+        check("sites = 0\ndays = 1", "`sites` is 0, and must be 1 to 20000");
+        check("sites = 1\ndays = 2000", "`days` is 2000, and must be 0.001 to 1000");
+        check("sites = 1\ndays = 1\nspeed = 3", "unknown field `speed`");
+        check("sites = 1\ndays = 1\n[faults]\ncutt = 3", "unknown variant `cutt`");
+        check("sites = 1\ndays = 1\n[faults]\ncut = -1", "`faults.cut` is -1, and must be 0 to 10000");
+        check("sites = 1\ndays = 1\n[faults]\nserver-kill = 1", "must be in the table [server]");
+        check("sites = 1\ndays = 1\n[lines]\ndsl = 0", "`lines (their sum)` is 0");
+        check("sites = 1\ndays = 1\n[[at]]\nhours = 25\ndo = \"cut\"", "`at.hours` is 25, and must be 0 to 24");
+    }
+
+    #[test]
+    fn an_unknown_scenario_is_answered_with_those_there_are() {
+        let error = Scenario::find("smok").expect_err("no such scenario");
+        assert!(error.to_string().contains("reconnect-storm"), "{error}");
+    }
+}

@@ -1,0 +1,118 @@
+//! What people and programs get to see.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use fleet_sim::outcome::Outcome;
+use fleet_sim::report::{Progress, junit, page, summary};
+use fleet_sim::run::{Audience, Glance};
+
+use crate::args::{Output, Reports};
+
+/// How often the line of progress is drawn anew.
+const DRAW_EACH: Duration = Duration::from_millis(100);
+
+/// The width of a terminal that does not say how wide it is.
+const WIDTH: usize = 78;
+
+/// A person in front of a terminal, or nobody.
+#[derive(Debug)]
+pub(crate) struct Terminal<'a> {
+    stop: &'a AtomicBool,
+    is_there: bool,
+    drawn_at: Option<Instant>,
+}
+
+impl<'a> Terminal<'a> {
+    pub(crate) fn new(stop: &'a AtomicBool) -> Self {
+        Self { stop, is_there: std::io::stderr().is_terminal(), drawn_at: None }
+    }
+
+    /// Takes the line of progress away.
+    pub(crate) fn clear(&self) {
+        if self.drawn_at.is_some() {
+            draw(&" ".repeat(WIDTH));
+            draw("");
+        }
+    }
+}
+
+impl Audience for Terminal<'_> {
+    fn glance(&mut self, glance: &Glance) {
+        if !self.is_there || self.drawn_at.is_some_and(|at| at.elapsed() < DRAW_EACH) {
+            return;
+        }
+        self.drawn_at = Some(Instant::now());
+        let progress = Progress {
+            done: glance.done,
+            virtual_seconds: glance.elapsed.as_secs_f64(),
+            total_seconds: glance.total.as_secs_f64(),
+            events: glance.events,
+            connected: glance.connected,
+            converged: glance.converged,
+            sites: glance.sites,
+            violations: 0,
+        };
+        draw(&progress.line(WIDTH));
+    }
+
+    fn wants_out(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+fn draw(line: &str) {
+    let mut stderr = std::io::stderr();
+    // A terminal that is gone shows nothing.
+    let _ = write!(stderr, "\r{line}\r").and_then(|()| stderr.flush());
+}
+
+/// Says something beside the outcome.
+pub(crate) fn say(line: &str) {
+    // Without a terminal nobody hears it.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints a line of the outcome.
+pub(crate) fn print_line(line: &str) {
+    // Whoever reads may have gone.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Prints outcomes.
+pub(crate) fn print_outcomes(outcomes: &[Outcome], output: Output) {
+    match (output, outcomes) {
+        (Output::Json, [outcome]) => print_line(&json(outcome)),
+        (Output::Json, several) => print_line(&json(&several)),
+        (Output::Text, several) => {
+            let paint = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            for outcome in several {
+                print_line(&summary(outcome, paint));
+            }
+        }
+    }
+}
+
+/// Writes the files that were asked for.
+pub(crate) fn write_reports(outcomes: &[Outcome], reports: &Reports) -> anyhow::Result<()> {
+    let write = |file: &Path, text: String| {
+        std::fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))
+    };
+    if let Some(file) = &reports.html {
+        write(file, page(outcomes))?;
+    }
+    if let Some(file) = &reports.junit {
+        write(file, junit(outcomes))?;
+    }
+    if let Some(file) = &reports.json {
+        write(file, json(&outcomes))?;
+    }
+    Ok(())
+}
+
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string_pretty(value).expect("an outcome has no map with odd keys")
+}

@@ -1,0 +1,26 @@
+//! The simulator's own tests: what it finds, what it does not, and that it can.
+
+mod kept;
+#[cfg(feature = "mutants")]
+mod mutants;
+mod seeds;
+
+use std::sync::atomic::AtomicBool;
+
+use crate::outcome::{Outcome, Verdict};
+use crate::recipe::Recipe;
+use crate::report::summary;
+use crate::run::{Nobody, run};
+
+/// Runs a recipe, alone.
+fn run_alone(line: &str) -> Outcome {
+    let recipe = Recipe::parse("a test", line).expect("a test's recipe is one");
+    run(&recipe, &mut Nobody(&AtomicBool::new(false))).expect("a recipe that was parsed makes sense")
+}
+
+/// Runs a recipe in which nothing may be found.
+fn check_passes(line: &str) -> Outcome {
+    let outcome = run_alone(line);
+    assert_eq!(outcome.outcome, Verdict::Passed, "{}", summary(&outcome, false));
+    outcome
+}

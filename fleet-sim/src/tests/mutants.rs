@@ -1,0 +1,71 @@
+//! The simulator can fail: each known bug is planted, and seen by the checkers that are there for it.
+
+use linecamp_core::mutants::{Mutant, plant};
+
+use super::run_alone;
+use crate::outcome::Verdict;
+
+/// Seeds that a bug may survive before it must be seen.
+const SEEDS_MAX: u64 = 12;
+
+/// What sees a bug, and in which scenario.
+const fn seen_by(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
+    match mutant {
+        Mutant::AcknowledgeBeforePersist => ("smoke sites=10", &["durable-before-told"]),
+        Mutant::OlderGeneration => ("smoke sites=20", &["generations-rise"]),
+        Mutant::CloseBySite => ("smoke sites=20", &["one-session"]),
+        Mutant::UnboundedOutbox => ("src/tests/outbox.toml", &["within-limits"]),
+        Mutant::NoJitter => ("reconnect-storm", &["storm"]),
+        Mutant::RecoverRevoked => ("revoke-under-fire sites=40 days=1", &["removed-stays-removed"]),
+        Mutant::LabelWriterMixedUp => ("smoke sites=10", &["label-owners"]),
+        Mutant::LostTombstone => ("smoke sites=20", &["durable-before-told", "told-is-kept"]),
+        Mutant::TokenUsedTwice => ("smoke sites=20", &["token-rules"]),
+        Mutant::RestlessStatus => ("smoke sites=5 days=0.2", &["converges", "quiet"]),
+    }
+}
+
+fn check_seen(mutant: Mutant) {
+    let (scenario, checkers) = seen_by(mutant);
+    let mut seen = Vec::new();
+    for seed in 1..=SEEDS_MAX {
+        plant(Some(mutant));
+        let outcome = run_alone(&format!("{scenario} seed={seed}"));
+        plant(None);
+        if let Some(violation) = outcome.violations.first() {
+            assert!(checkers.contains(&violation.checker.as_str()), "{mutant:?} seed {seed}: {violation:#?}");
+            assert_eq!(outcome.outcome, Verdict::Failed);
+            return;
+        }
+        seen.push(seed);
+    }
+    panic!("{mutant:?} survived the seeds {seen:?} of {scenario}");
+}
+
+macro_rules! mutants {
+    ($($test:ident: $mutant:ident,)*) => {
+        $(
+            #[test]
+            fn $test() {
+                check_seen(Mutant::$mutant);
+            }
+        )*
+
+        #[test]
+        fn every_mutant_has_its_test() {
+            assert_eq!(Mutant::ALL.as_slice(), &[$(Mutant::$mutant,)*]);
+        }
+    };
+}
+
+mutants! {
+    an_acknowledgement_before_the_disk_is_seen: AcknowledgeBeforePersist,
+    an_older_generation_that_is_taken_is_seen: OlderGeneration,
+    a_close_by_site_instead_of_by_session_is_seen: CloseBySite,
+    an_outbox_without_a_bound_is_seen: UnboundedOutbox,
+    redials_without_jitter_are_seen: NoJitter,
+    a_certificate_for_a_removed_site_is_seen: RecoverRevoked,
+    a_label_writer_mixed_up_is_seen: LabelWriterMixedUp,
+    a_lost_tombstone_is_seen: LostTombstone,
+    a_token_used_once_too_often_is_seen: TokenUsedTwice,
+    a_status_that_is_written_for_nothing_is_seen: RestlessStatus,
+}

@@ -1,0 +1,260 @@
+//! What is done to the fleet, and undone.
+
+use std::time::Duration;
+
+use super::node::{End, Node};
+use super::{Happening, Over, Part, World};
+use crate::carrier::{Carrier, NodeId};
+use crate::chance::{Chance, Purpose};
+use crate::clock::Clock;
+use crate::disk::Mood;
+use crate::plan::{Act, Kind};
+
+/// How much slower a slow server is.
+const SLOWNESS: u32 = 50;
+
+/// How long a server takes to stop.
+const STOPPING_FOR: Duration = Duration::from_millis(500);
+
+/// How far a clock jumps: at most two days.
+const JUMP_MILLIS_MAX: u64 = 2 * 24 * 3600 * 1000;
+
+impl<C: Carrier> World<C> {
+    pub(super) fn act(&mut self, act: Act) {
+        let (node, elapsed) = (act.site as NodeId, self.elapsed);
+        if act.kind.is_of_site() && self.nodes.len() <= node {
+            return;
+        }
+        let of = act.kind.is_of_site().then_some(node);
+        self.note(of, "act", &[act.kind as u64, act.draw], || format!("{} for {:?}", act.kind, act.lasts));
+        if act.kind.table().as_str() != "operators" {
+            self.meter.figures.faults += 1;
+        }
+        match act.kind {
+            Kind::Cut | Kind::Dark => self.cut(node, (true, true), act.lasts),
+            Kind::CutUp => self.cut(node, (true, false), act.lasts),
+            Kind::CutDown => self.cut(node, (false, true), act.lasts),
+            Kind::Rebind => self.carrier.rebind(node),
+            Kind::Reboot => self.switch_off(node, act.lasts),
+            Kind::Crash => {
+                self.nodes[node].fuse = Some(u32::try_from(act.draw % 12).unwrap_or(0));
+                self.nodes[node].off_for = act.lasts;
+            }
+            Kind::Restart => self.restart(node, act.lasts),
+            Kind::DiskFull => self.trouble_disk(node, Mood::Full, act.lasts),
+            Kind::DiskSlow => self.trouble_disk(node, Mood::Slow, act.lasts),
+            Kind::DiskDamaged => {
+                self.nodes[node].is_damaged = true;
+                self.switch_off(node, Duration::from_secs(5));
+            }
+            Kind::DiskImage => {
+                let rows = self.nodes[node].disk.rows().clone();
+                self.nodes[node].disk.image = Some(Box::new(rows));
+                self.after(act.lasts, Happening::Over(Over::Image(node)));
+            }
+            Kind::ClockJump => self.set_clock(node, jumped(act.draw)),
+            Kind::ClockLost => {
+                self.set_clock(node, Clock::lost(elapsed));
+                self.switch_off(node, Duration::from_secs(20));
+                self.after(act.lasts, Happening::Over(Over::Clock(node)));
+            }
+            Kind::Echo => self.carrier.echo(node),
+            Kind::Clone => self.copy(node, act.lasts),
+            Kind::ServerKill | Kind::ServerCrash | Kind::ServerStop => self.act_on_server(act),
+            Kind::ServerDiskFull => {
+                self.server.disk.mood = Mood::Full;
+                self.after(act.lasts, Happening::Over(Over::ServerDiskTrouble));
+            }
+            Kind::ServerSlow => {
+                self.carrier.set_server_slowness(SLOWNESS);
+                self.after(act.lasts, Happening::Over(Over::ServerSlow));
+            }
+            Kind::ServerClockJump => {
+                self.set_server_clock(jumped(act.draw % 600_000));
+                self.after(act.lasts.max(Duration::from_secs(600)), Happening::Over(Over::ServerClock));
+            }
+            Kind::Partition => self.partition(act),
+            _ => self.people(act),
+        }
+    }
+
+    fn act_on_server(&mut self, act: Act) {
+        self.meter.server_goes(self.elapsed);
+        match act.kind {
+            Kind::ServerCrash => {
+                self.server.fuse = Some(u32::try_from(act.draw % 30).unwrap_or(0));
+                self.server.off_for = act.lasts;
+                return;
+            }
+            Kind::ServerStop => {
+                let now = self.server.now(self.elapsed);
+                if let Some(fleet) = &mut self.server.fleet {
+                    fleet.handle_stop(now);
+                    self.drain_server();
+                }
+                // What it has said to its sites has to leave the machine first.
+                let stopping = Over::ServerStopping { boot: self.server.boot, off_for: act.lasts };
+                return self.after(STOPPING_FOR, Happening::Over(stopping));
+            }
+            _ => self.kill_server(),
+        }
+        let boot = self.server.boot;
+        self.after(act.lasts, Happening::Over(Over::ServerOff(boot)));
+    }
+
+    fn cut(&mut self, node: NodeId, (up, down): (bool, bool), lasts: Duration) {
+        self.nodes[node].cuts_up += u32::from(up);
+        self.nodes[node].cuts_down += u32::from(down);
+        self.set_line(node);
+        self.after(lasts, Happening::Over(Over::Cut { node, up, down }));
+    }
+
+    fn set_line(&mut self, node: NodeId) {
+        let (up, down) = (self.nodes[node].cuts_up == 0, self.nodes[node].cuts_down == 0);
+        self.carrier.set_line(node, up, down);
+    }
+
+    /// A share of the sites is cut off. Who that is depends on the site and the act alone.
+    fn partition(&mut self, act: Act) {
+        self.meter.server_goes(self.elapsed);
+        // An appointment says how many of a thousand; else chance does.
+        let share =
+            if act.site == 0 { u64::from(100 + u32::try_from(act.draw % 800).unwrap_or(0)) } else { act.site.into() };
+        for node in 0..self.plan.berths.len() {
+            if Chance::of(act.draw, Purpose::Partition, node as u64).below(1_000) < share {
+                self.cut(node, (true, true), act.lasts);
+            }
+        }
+    }
+
+    fn switch_off(&mut self, node: NodeId, off_for: Duration) {
+        if self.nodes[node].site.is_some() {
+            self.kill_node(node);
+            let boot = self.nodes[node].boot;
+            self.after(off_for, Happening::Over(Over::Off(node, boot)));
+        }
+    }
+
+    fn restart(&mut self, node: NodeId, off_for: Duration) {
+        if let Some(site) = &mut self.nodes[node].site {
+            site.handle_stop();
+            self.drain_node(node);
+            self.switch_off(node, off_for);
+        }
+    }
+
+    fn trouble_disk(&mut self, node: NodeId, mood: Mood, lasts: Duration) {
+        self.nodes[node].disk.mood = mood;
+        self.after(lasts, Happening::Over(Over::DiskTrouble(node)));
+    }
+
+    fn set_clock(&mut self, node: NodeId, clock: Clock) {
+        self.nodes[node].clock = clock;
+        self.carrier.set_node_clock(node, clock);
+    }
+
+    fn set_server_clock(&mut self, clock: Clock) {
+        self.server.clock = clock;
+        self.carrier.set_server_clock(clock);
+    }
+
+    /// Somebody copies a site's disk into another machine.
+    fn copy(&mut self, original: NodeId, lasts: Duration) {
+        let number = self.nodes.len();
+        let of = &self.nodes[original];
+        if of.identity.is_none() || of.end.is_some() {
+            return;
+        }
+        let (key, profile, identity) = (of.key, of.profile, of.identity);
+        let (rows, drop_ins, facts) = (of.disk.rows().clone(), of.drop_ins.clone(), of.facts.clone());
+        let mut copy = Node::new(number, self.seed, profile, key, self.token_of(original));
+        copy.original = Some(original);
+        copy.identity = identity;
+        copy.disk.put_back(rows);
+        copy.drop_ins = drop_ins;
+        copy.facts = facts;
+        self.carrier.copy_node(number, original, copy.clock);
+        self.nodes.push(copy);
+        self.start_node(number);
+        self.after(lasts, Happening::Over(Over::Copy(number)));
+    }
+
+    pub(super) fn over(&mut self, over: Over) {
+        match over {
+            Over::Cut { node, up, down } => {
+                let of = &mut self.nodes[node];
+                of.cuts_up = of.cuts_up.saturating_sub(u32::from(up));
+                of.cuts_down = of.cuts_down.saturating_sub(u32::from(down));
+                self.set_line(node);
+                self.meter.line_is_back(self.elapsed);
+            }
+            Over::Off(node, boot) => {
+                if self.nodes[node].boot == boot {
+                    self.start_node(node);
+                }
+            }
+            Over::DiskTrouble(node) => self.nodes[node].disk.mood = Mood::Well,
+            Over::Image(node) => {
+                if let Some(rows) = self.nodes[node].disk.image.take().filter(|_| self.nodes[node].end.is_none()) {
+                    self.switch_off(node, Duration::from_secs(30));
+                    self.nodes[node].disk.put_back(*rows);
+                    self.nodes[node].told.clear();
+                }
+            }
+            Over::Clock(node) => self.set_clock(node, Clock::default()),
+            Over::Copy(node) => {
+                if self.nodes[node].end.is_none() {
+                    self.kill_node(node);
+                    self.end_node(node, End::TakenAway);
+                }
+            }
+            Over::ServerStopping { boot, off_for } => {
+                if self.server.boot == boot {
+                    self.kill_server();
+                    let boot = self.server.boot;
+                    self.after(off_for, Happening::Over(Over::ServerOff(boot)));
+                }
+            }
+            Over::ServerOff(boot) => {
+                if self.server.boot == boot {
+                    self.start_server();
+                }
+            }
+            Over::ServerDiskTrouble => self.server.disk.mood = Mood::Well,
+            Over::ServerSlow => self.carrier.set_server_slowness(1),
+            Over::ServerClock => self.set_server_clock(Clock::default()),
+        }
+    }
+
+    /// All faults stop: what was cut is mended, what was off is on.
+    pub(super) fn all_well(&mut self) {
+        self.note(None, "all well", &[], || "all faults stop".to_owned());
+        self.part = Part::Settling { until: self.elapsed + self.scenario.settle };
+        self.server.fuse = None;
+        self.over(Over::ServerDiskTrouble);
+        self.over(Over::ServerSlow);
+        self.over(Over::ServerClock);
+        self.start_server();
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].original.is_some() {
+                self.over(Over::Copy(node));
+                continue;
+            }
+            self.nodes[node].fuse = None;
+            self.nodes[node].disk.mood = Mood::Well;
+            self.nodes[node].disk.image = None;
+            self.nodes[node].cuts_up = 0;
+            self.nodes[node].cuts_down = 0;
+            self.set_line(node);
+            self.set_clock(node, Clock::default());
+            self.start_node(node);
+        }
+        self.after(Duration::from_secs(1), Happening::Look);
+    }
+}
+
+/// A clock that has jumped, forward or back.
+fn jumped(draw: u64) -> Clock {
+    let millis = i64::try_from(draw % JUMP_MILLIS_MAX).unwrap_or(0);
+    Clock { ahead_millis: if draw.is_multiple_of(2) { millis } else { -millis } }
+}

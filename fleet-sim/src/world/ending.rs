@@ -1,0 +1,154 @@
+//! The end of a run: everybody agrees in time, and then it is quiet.
+
+use std::time::Duration;
+
+use super::{Happening, Part, QUIET, World};
+use crate::carrier::{Carrier, NodeId};
+use crate::check::{Settling, unsettled};
+use crate::meter::Counts;
+
+/// How often it is looked whether everybody agrees.
+const LOOK_EACH: Duration = Duration::from_secs(1);
+
+/// How long everybody must have agreed before it counts: longer than anything that is still under way.
+const STILL: u32 = 30;
+
+impl<C: Carrier> World<C> {
+    /// Looks whether everybody agrees.
+    pub(super) fn look(&mut self) {
+        let Part::Settling { until } = self.part else { return };
+        let late: Vec<_> = self.late().collect();
+        let after = self.elapsed.saturating_sub(self.plan.ends_at);
+        for node in 0..self.nodes.len() {
+            self.meter.agreed(node, after);
+        }
+        for (node, why) in &late {
+            self.meter.late(*node, why);
+        }
+        match late.first() {
+            None => {
+                self.meter.settled(self.elapsed.saturating_sub(self.plan.ends_at));
+                if self.meter.still() < STILL {
+                    return self.after(LOOK_EACH, Happening::Look);
+                }
+                self.watch.check_told(&self.server.disk, self.elapsed);
+                self.renewed.clear();
+                self.part = Part::Quiet;
+                self.after(QUIET, Happening::QuietOver);
+            }
+            Some((node, why)) if until <= self.elapsed => {
+                let minutes = self.scenario.settle.as_secs() / 60;
+                let what = format!(
+                    "{minutes} minutes after the faults stopped {} of {} sites did not agree; {why}",
+                    late.len(),
+                    self.plan.berths.len()
+                );
+                self.watch.find("converges", [*node], what);
+            }
+            Some(_) => {
+                self.meter.unsettled();
+                self.after(LOOK_EACH, Happening::Look);
+            }
+        }
+    }
+
+    /// Returns the machines that are not as they should be in the end, and why.
+    fn late(&self) -> impl Iterator<Item = (NodeId, String)> + '_ {
+        (0..self.nodes.len()).filter_map(|number| Some((number, self.why_late(number)?)))
+    }
+
+    fn why_late(&self, number: NodeId) -> Option<String> {
+        let node = &self.nodes[number];
+        if node.original.is_some() {
+            return None;
+        }
+        let fleet = self.server.fleet.as_deref()?;
+        let settling = Settling {
+            name: node.name.as_str(),
+            key: &node.key,
+            id: node.id(),
+            site: node.site.as_deref(),
+            has_ended: node.end.as_ref().map(|end| format!("{end:?}")),
+            at_site: node.now(self.elapsed),
+            at_server: self.server.now(self.elapsed),
+            disk: &node.disk,
+            told: &node.told,
+        };
+        unsettled(&settling, fleet)
+    }
+
+    /// The run has come to its end.
+    pub(super) fn finish(&mut self) {
+        let late = self.late().next();
+        if let Some((node, why)) = late {
+            self.watch.find("converges", [node], format!("everybody had agreed, and then did not; {why}"));
+        }
+        for (checker, what) in self.meter.check(&self.scenario.expect, self.elapsed) {
+            self.watch.find(checker, [], what);
+        }
+        let bytes: Vec<_> = self.nodes.iter().enumerate().filter(|(_, node)| node.original.is_none()).collect();
+        let month = Duration::from_secs(30 * 24 * 3600).as_secs_f64() / self.elapsed.as_secs_f64().max(1.0);
+        if let Some(bound) = self.scenario.expect.bytes_per_site_month {
+            for (number, node) in bytes {
+                let used = self.carrier.traffic(number, self.elapsed).bytes;
+                #[expect(clippy::cast_precision_loss, reason = "bytes of a site stay far below 2^52")]
+                let of_month = used as f64 * month;
+                #[expect(clippy::cast_precision_loss, reason = "a bound people write")]
+                if bound as f64 <= of_month {
+                    let what = format!("{} used {:.1} MB for 30 days", node.name, of_month / 1e6);
+                    self.watch.find("byte-budget", [number], format!("{what}; the budget is {bound} bytes"));
+                    break;
+                }
+            }
+        }
+        self.part = Part::Over;
+    }
+
+    pub(super) fn sample(&mut self) {
+        let mut traffic = crate::carrier::Traffic::default();
+        for node in 0..self.nodes.len() {
+            let of_node = self.carrier.traffic(node, self.elapsed);
+            traffic.bytes += of_node.bytes;
+            traffic.dials_arrived += of_node.dials_arrived;
+        }
+        let counts = self.server.fleet.as_ref().map(|fleet| {
+            let links = fleet.link_counts();
+            Counts { links, converged: fleet.converged_count() }
+        });
+        self.meter.sample(self.elapsed, counts, traffic);
+        if self.part != Part::Over {
+            let each = self.meter.sample_each();
+            self.after(each, Happening::Sample);
+        }
+    }
+
+    /// Fills the figures that are known at the end.
+    pub(crate) fn close_books(&mut self) {
+        let per_node: Vec<_> = (0..self.plan.berths.len().min(self.nodes.len()))
+            .map(|node| self.carrier.traffic(node, self.elapsed).bytes)
+            .collect();
+        self.meter.close(&per_node, self.elapsed);
+        let nodes = &self.nodes;
+        let mut slowest: Vec<_> = self.meter.slowest(10);
+        for slow in &mut slowest {
+            let node = &nodes[slow.0];
+            slow.1.site = node.name.to_string();
+            slow.1.profile = node.profile.to_string();
+        }
+        self.meter.set_slowest(slowest.into_iter().map(|(_, slow)| slow).collect());
+    }
+
+    /// Adds what is on the disks to the digest, so that runs that ended differently have different ones.
+    pub(crate) fn seal(&mut self) {
+        for (key, body) in self.server.disk.rows() {
+            self.trace.bytes(key);
+            self.trace.bytes(body);
+        }
+        for node in &self.nodes {
+            for (key, body) in node.disk.rows() {
+                self.trace.bytes(key);
+                self.trace.bytes(body);
+            }
+        }
+    }
+}

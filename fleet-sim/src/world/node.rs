@@ -1,0 +1,489 @@
+//! A machine at a site: its daemon's machine, its disk, its clock, and what its environment says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_core::{
+    DropIns, JoinWish, LinkEvent, LossReason, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault,
+};
+use linecamp_model::{
+    CommandId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
+    Refusal, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, WriteId,
+};
+use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
+
+use super::{Happening, Over, Part, World, name, text};
+use crate::carrier::{Carrier, NodeId};
+use crate::chance::{Chance, Purpose};
+use crate::check::{Watch, held_on_the_spot};
+use crate::clock::Clock;
+use crate::disk::{Disk, Mood};
+use crate::line::Profile;
+
+/// Where sites find the server.
+pub(crate) const SERVER: &str = "10.255.255.1:443";
+
+/// A machine at a site.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) name: Name,
+    pub(super) profile: Profile,
+    pub(super) key: KeyFingerprint,
+    /// Whose disk was copied into this machine.
+    pub(super) original: Option<NodeId>,
+    /// The daemon, while it runs.
+    pub(super) site: Option<Box<Site>>,
+    pub(super) identity: Option<SiteIdentity>,
+    pub(super) join: Option<JoinWish>,
+    pub(super) disk: Disk<SiteChange>,
+    pub(super) clock: Clock,
+    /// Counts the starts of the daemon; what an earlier one asked for is of no interest.
+    pub(super) boot: u32,
+    /// After how many more outputs the daemon is killed.
+    pub(super) fuse: Option<u32>,
+    /// For how long it is off then.
+    pub(super) off_for: Duration,
+    pub(super) wake_at: Option<Duration>,
+    pub(super) chance: Chance,
+    pub(super) facts: BTreeMap<LabelKey, LabelValue>,
+    pub(super) drop_ins: DropIns,
+    pub(super) cuts_up: u32,
+    pub(super) cuts_down: u32,
+    /// Whether its database will be found damaged at the next start.
+    pub(super) is_damaged: bool,
+    /// How it ended for good.
+    pub(super) end: Option<End>,
+    /// What was asked on the spot and not answered.
+    pub(super) asked: BTreeMap<CommandId, (Level, LabelKey, LabelValue)>,
+    /// What was answered on the spot, first, and what may hold instead because a crash came between.
+    pub(super) told: BTreeMap<(Level, LabelKey), Vec<Option<LabelValue>>>,
+    pub(super) next_command: CommandId,
+    pub(super) writes: u64,
+    wants_facts: bool,
+}
+
+/// How a daemon ended for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was removed and has forgotten.
+    Forgotten,
+    /// It was refused, and waits for somebody.
+    Refused(Refusal),
+    /// A copy, and taken away.
+    TakenAway,
+}
+
+impl Node {
+    pub(super) fn new(number: NodeId, seed: u64, profile: Profile, key: KeyFingerprint, token: JoinToken) -> Self {
+        let mut chance = Chance::of(seed, Purpose::Machine, number as u64);
+        let name = name(&format!("site-{number:04}"));
+        let fact =
+            |key: &str, value: &str| (LabelKey::parse(key).expect("a key"), LabelValue::parse(value).expect("a value"));
+        let cpus = (2 << chance.below(4)).to_string();
+        let facts = BTreeMap::from([fact("os", "linux"), fact("cpus", &cpus), fact("line", profile.as_str())]);
+        Self {
+            join: Some(JoinWish { token, name: name.clone() }),
+            name,
+            profile,
+            key,
+            original: None,
+            site: None,
+            identity: None,
+            disk: Disk::default(),
+            clock: Clock::default(),
+            boot: 0,
+            fuse: None,
+            off_for: Duration::ZERO,
+            wake_at: None,
+            chance,
+            facts,
+            drop_ins: DropIns::default(),
+            cuts_up: 0,
+            cuts_down: 0,
+            is_damaged: false,
+            end: None,
+            asked: BTreeMap::new(),
+            told: BTreeMap::new(),
+            next_command: CommandId(1),
+            writes: 0,
+            wants_facts: false,
+        }
+    }
+
+    pub(super) fn id(&self) -> SiteId {
+        SiteId::of_key(&self.key)
+    }
+
+    /// Lets the checkers know what its drop-in files say.
+    pub(super) fn wear(&self, watch: &mut Watch) {
+        for (level, labels) in &self.drop_ins.labels {
+            for (key, value) in labels {
+                watch.set_on_the_spot(&self.key, *level, key, value);
+            }
+        }
+    }
+
+    pub(super) fn now(&self, elapsed: Duration) -> Now {
+        self.clock.now(elapsed)
+    }
+
+    fn config(&mut self) -> SiteConfig {
+        SiteConfig {
+            daemon_version: text("0.1.0"),
+            versions: VERSIONS,
+            run: RunId::from_bytes(self.chance.bytes()),
+            servers: vec![ServerAddress::parse(SERVER).expect("an address")],
+            labels: BTreeMap::new(),
+            join: self.join.clone().filter(|_| self.identity.is_none()),
+        }
+    }
+}
+
+impl<C: Carrier> World<C> {
+    /// Starts the daemon of a machine from its disk.
+    pub(super) fn start_node(&mut self, number: NodeId) {
+        let elapsed = self.elapsed;
+        let node = &mut self.nodes[number];
+        if node.site.is_some() || node.end.is_some() {
+            return;
+        }
+        let damaged = std::mem::take(&mut node.is_damaged).then(|| text("site.db.damaged"));
+        if damaged.is_some() {
+            node.disk.wipe();
+            node.told.clear();
+        }
+        let records = match node.disk.records() {
+            Ok(records) => records,
+            Err(problem) => return self.watch.find("wire", [number], format!("a record cannot be read: {problem}")),
+        };
+        let config = node.config();
+        let saved = SavedSite { identity: node.identity, records, damaged, drop_ins: node.drop_ins.clone() };
+        let rng = node.chance.rng();
+        node.site = Some(Box::new(Site::new(config, saved, rng, node.now(elapsed))));
+        let boot = node.boot;
+        self.carrier.start_node(number);
+        self.note(Some(number), "start", &[u64::from(boot)], || format!("the daemon starts, for the {boot}. time"));
+        self.drain_node(number);
+    }
+
+    /// Kills the daemon of a machine at this very moment.
+    pub(super) fn kill_node(&mut self, number: NodeId) {
+        let node = &mut self.nodes[number];
+        if node.site.take().is_none() {
+            return;
+        }
+        node.boot += 1;
+        node.fuse = None;
+        node.wake_at = None;
+        node.wants_facts = false;
+        let is_kept = node.chance.happens(500);
+        let group = node.disk.crash(is_kept);
+        for (_, (level, key, value)) in std::mem::take(&mut node.asked) {
+            let before = held_on_the_spot(&node.disk, level, &key);
+            node.told.entry((level, key)).or_insert_with(|| vec![before]).push(Some(value));
+        }
+        self.note(Some(number), "kill", &[u64::from(is_kept)], || "the daemon is killed".to_owned());
+        for (_, changes) in group {
+            self.keep_at_node(number, &changes);
+        }
+        self.carrier.kill_node(number);
+    }
+
+    pub(super) fn wake_node(&mut self, number: NodeId) {
+        let elapsed = self.elapsed;
+        let node = &mut self.nodes[number];
+        if node.wake_at.is_none_or(|wake_at| elapsed < wake_at) {
+            return;
+        }
+        node.wake_at = None;
+        let now = node.now(elapsed);
+        if let Some(site) = &mut node.site {
+            if site.next_deadline().is_some_and(|(deadline, _)| deadline <= now.instant) {
+                self.trace.note(elapsed, Some(number), "timeout", &[]);
+                site.handle_timeout(now);
+            }
+            self.drain_node(number);
+        }
+    }
+
+    pub(super) fn link_event(&mut self, number: NodeId, event: LinkEvent) {
+        let elapsed = self.elapsed;
+        let numbers = match &event {
+            LinkEvent::Dialed(dial) => [1, dial.0],
+            LinkEvent::Received(dial, _) => [2, dial.0],
+            LinkEvent::Lost(dial, _) => [3, dial.0],
+        };
+        self.note(Some(number), "link", &numbers, || words(&event));
+        if let LinkEvent::Received(_, message) = &event {
+            self.meter.message();
+            if matches!(message, FromServer::Welcome(_)) {
+                self.meter.linked(number, elapsed);
+            }
+        }
+        if matches!(event, LinkEvent::Lost(..)) {
+            self.meter.lost(number);
+        }
+        let node = &mut self.nodes[number];
+        let now = node.now(elapsed);
+        if let Some(site) = &mut node.site {
+            site.handle_link(event, now);
+            self.drain_node(number);
+        }
+    }
+
+    /// Carries out what the machine asks for, until it asks for nothing or is killed.
+    pub(super) fn drain_node(&mut self, number: NodeId) {
+        let mut outputs = 0;
+        loop {
+            let elapsed = self.elapsed;
+            let node = &mut self.nodes[number];
+            let now = node.now(elapsed);
+            let Some(site) = &mut node.site else { return };
+            let Some(output) = site.poll_output() else {
+                if !std::mem::take(&mut node.wants_facts) {
+                    break;
+                }
+                site.handle_facts(node.facts.clone(), now);
+                continue;
+            };
+            outputs += 1;
+            match node.fuse {
+                Some(0) => {
+                    let off_for = node.off_for;
+                    self.kill_node(number);
+                    let boot = self.nodes[number].boot;
+                    return self.after(off_for, Happening::Over(Over::Off(number, boot)));
+                }
+                Some(left) => node.fuse = Some(left - 1),
+                None => {}
+            }
+            self.perform_site(number, output);
+        }
+        self.watch.check_outputs(number, outputs);
+        self.schedule_node(number);
+    }
+
+    fn schedule_node(&mut self, number: NodeId) {
+        let elapsed = self.elapsed;
+        let node = &mut self.nodes[number];
+        let Some(site) = &node.site else { return };
+        if let Some((deadline, _)) = site.next_deadline() {
+            let at = deadline.since_origin().max(elapsed);
+            if node.wake_at.is_none_or(|wake_at| at < wake_at) {
+                node.wake_at = Some(at);
+                self.queue.push(at, Happening::NodeWake(number));
+            }
+        }
+    }
+
+    fn perform_site(&mut self, number: NodeId, output: SiteOutput) {
+        match output {
+            SiteOutput::Dial(dial) => {
+                self.note(Some(number), "dial", &[dial.dial.0], || format!("dials {} ({:?})", dial.dial, dial.purpose));
+                self.watch.site_dials(number);
+                self.meter.figures.dials += 1;
+                self.carrier.dial(number, &dial);
+            }
+            SiteOutput::Send { dial, message } => self.site_sends(number, dial, &message),
+            SiteOutput::Hangup { dial, refusal } => {
+                self.note(Some(number), "hang up", &[dial.0], || format!("hangs up {dial}: {refusal}"));
+                self.meter.lost(number);
+                self.carrier.hang_up_on_server(number, dial, &refusal);
+            }
+            SiteOutput::Persist { write, changes } => {
+                self.note(Some(number), "persist", &[write.0, changes.len() as u64], || format!("{write} {changes:?}"));
+                self.nodes[number].disk.take(write, changes);
+                self.begin_node_disk(number);
+            }
+            SiteOutput::ResumeStore(write) => {
+                self.note(Some(number), "resume", &[write.0], || "lets the store go on".to_owned());
+                self.nodes[number].disk.resume();
+            }
+            SiteOutput::SaveIdentity(grant) => {
+                let node = &mut self.nodes[number];
+                let delay = node.chance.between(Duration::from_millis(1), Duration::from_millis(20));
+                let boot = node.boot;
+                self.renewed.insert(number);
+                self.after(delay, Happening::Saved(number, boot, Box::new(grant)));
+            }
+            SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
+            SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
+            SiteOutput::Forget(refusal) => {
+                self.note(Some(number), "forget", &[], || format!("forgets who it was: {refusal}"));
+                self.watch.site_forgets(number);
+                self.end_node(number, End::Forgotten);
+            }
+            SiteOutput::JoinRefused(refusal) => {
+                self.note(Some(number), "refused", &[], || format!("was refused: {refusal}"));
+                let is_token = matches!(
+                    refusal.code,
+                    RefusalCode::TokenRevoked
+                        | RefusalCode::TokenUsedUp
+                        | RefusalCode::TokenExpired
+                        | RefusalCode::TokenUnknown
+                );
+                self.end_node(number, End::Refused(refusal));
+                if is_token {
+                    self.after(Duration::from_secs(60), Happening::NewToken(number));
+                }
+            }
+        }
+    }
+
+    fn site_sends(&mut self, number: NodeId, dial: linecamp_model::DialId, message: &FromSite) {
+        let bytes = encode_from_site(message);
+        self.note(Some(number), "send", &[dial.0], || format!("sends {message:?}"));
+        self.trace.bytes(&bytes);
+        self.meter.message();
+        self.watch.check_frame([number], bytes.len());
+        if decode_from_site(&bytes).ok().as_ref() != Some(message) {
+            self.watch.find("wire", [number], format!("{message:?} does not survive its bytes"));
+        }
+        self.watch.site_tells(number, message, &self.nodes[number].disk);
+        self.carrier.send_to_server(number, dial, message, &bytes);
+    }
+
+    fn site_replies(&mut self, number: NodeId, command: CommandId, is_done: bool) {
+        let node = &mut self.nodes[number];
+        let Some((level, key, value)) = node.asked.remove(&command) else {
+            return;
+        };
+        if is_done {
+            let later = node.asked.values().filter(|(of, label, _)| *of == level && *label == key);
+            let mut values: Vec<_> = later.map(|(_, _, value)| value.clone()).collect();
+            values.push(value.clone());
+            node.told.insert((level, key.clone()), vec![Some(value)]);
+            self.watch.site_replies(number, (level, &key), &values, &node.disk);
+        }
+        self.note(Some(number), "reply", &[command.0, u64::from(is_done)], || format!("answers {command}"));
+    }
+
+    /// Ends a daemon for good.
+    pub(super) fn end_node(&mut self, number: NodeId, end: End) {
+        let node = &mut self.nodes[number];
+        node.site = None;
+        node.boot += 1;
+        node.wake_at = None;
+        node.fuse = None;
+        node.asked.clear();
+        if end == End::Forgotten {
+            node.disk = Disk::default();
+            node.identity = None;
+            node.told.clear();
+            self.carrier.forget_identity(number);
+        }
+        node.disk.crash(false);
+        node.end = Some(end);
+        self.carrier.kill_node(number);
+        self.meter.ended(number);
+    }
+
+    fn begin_node_disk(&mut self, number: NodeId) {
+        let node = &mut self.nodes[number];
+        if !node.disk.begin() {
+            return;
+        }
+        let millis = Duration::from_millis;
+        let delay = match node.disk.mood {
+            Mood::Well => node.chance.between(millis(1), millis(20)),
+            Mood::Slow | Mood::Full => node.chance.between(millis(100), millis(4_000)),
+        };
+        let boot = node.boot;
+        self.after(delay, Happening::NodeDisk(number, boot));
+    }
+
+    pub(super) fn node_disk_wrote(&mut self, number: NodeId, boot: u32) {
+        let node = &mut self.nodes[number];
+        if node.boot != boot {
+            return;
+        }
+        let (mood, group) = (node.disk.mood, node.disk.written());
+        let mut group = group.into_iter();
+        while let Some((write, changes)) = group.next() {
+            if mood == Mood::Full && !changes.is_empty() {
+                let rest = group.map(|(write, _)| write).collect();
+                return self.node_disk_failed(number, write, rest);
+            }
+            self.keep_at_node(number, &changes);
+            self.answer_node(number, write, Ok(()));
+            if self.nodes[number].boot != boot {
+                // Killed between two answers: what is behind is durable too, and nobody was told.
+                for (_, changes) in group {
+                    self.keep_at_node(number, &changes);
+                }
+                return;
+            }
+        }
+        self.begin_node_disk(number);
+    }
+
+    fn node_disk_failed(&mut self, number: NodeId, write: WriteId, rest: Vec<WriteId>) {
+        let waiting = self.nodes[number].disk.shut();
+        for write in [write].into_iter().chain(rest).chain(waiting) {
+            self.answer_node(number, write, Err(StoreFault::DiskFull));
+        }
+        self.begin_node_disk(number);
+    }
+
+    fn answer_node(&mut self, number: NodeId, write: WriteId, result: Result<(), StoreFault>) {
+        let elapsed = self.elapsed;
+        self.note(Some(number), "stored", &[write.0, u64::from(result.is_ok())], || format!("{write}: {result:?}"));
+        let node = &mut self.nodes[number];
+        let now = node.now(elapsed);
+        if let Some(site) = &mut node.site {
+            match result {
+                Ok(()) => site.handle_persisted(write, now),
+                Err(fault) => site.handle_persist_failed(write, fault, now),
+            }
+            self.drain_node(number);
+        }
+    }
+
+    /// Makes changes durable at a site.
+    fn keep_at_node(&mut self, number: NodeId, changes: &[SiteChange]) {
+        if changes.is_empty() {
+            return;
+        }
+        let id = self.nodes[number].id();
+        self.nodes[number].writes += 1;
+        self.meter.figures.site_writes += 1;
+        for change in changes {
+            self.watch.site_writes(number, id, change, &self.nodes[number].disk);
+            self.nodes[number].disk.keep(change);
+        }
+        self.watch.check_site_disk(number, &self.nodes[number].disk);
+        if self.part == Part::Quiet && !self.renewed.contains(&number) {
+            self.watch.find("quiet", [number], format!("a site wrote {changes:?} though nothing had happened"));
+        }
+    }
+
+    pub(super) fn identity_saved(&mut self, number: NodeId, boot: u32, grant: &IdentityGrant) {
+        let elapsed = self.elapsed;
+        let node = &mut self.nodes[number];
+        // A crash may come before or behind the file: half of the time it is there.
+        if node.boot != boot && (node.end.is_some() || node.site.is_some() || node.chance.happens(500)) {
+            return;
+        }
+        let saved = self.carrier.save_identity(number, grant);
+        let node = &mut self.nodes[number];
+        if let Ok(identity) = &saved {
+            node.identity = Some(*identity);
+        }
+        let now = node.now(elapsed);
+        let is_same = node.boot == boot;
+        self.note(Some(number), "saved", &[u64::from(saved.is_ok())], || format!("certificate saved: {saved:?}"));
+        if let Some(site) = self.nodes[number].site.as_mut().filter(|_| is_same) {
+            site.handle_identity_saved(saved, now);
+            self.drain_node(number);
+        }
+    }
+}
+
+fn words(event: &LinkEvent) -> String {
+    match event {
+        LinkEvent::Dialed(dial) => format!("{dial} came through"),
+        LinkEvent::Received(dial, message) => format!("{dial} brings {message:?}"),
+        LinkEvent::Lost(dial, LossReason::Closed(refusal)) => format!("{dial} was closed: {refusal}"),
+        LinkEvent::Lost(dial, LossReason::Failed(why)) => format!("{dial} is lost: {why}"),
+    }
+}

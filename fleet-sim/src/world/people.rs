@@ -1,0 +1,190 @@
+//! People: operators at the server, and somebody on the spot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use linecamp_core::{Edit, EnvironmentEdit, FleetCommand, Force, JoinWish, NewToken, SiteCommand, SiteRef, Subject};
+use linecamp_model::{LabelKey, LabelPatch, LabelValue, Level, Phase, Text};
+
+use super::node::End;
+use super::{SITES_PER_TOKEN, World, name};
+use crate::carrier::{Carrier, NodeId};
+use crate::check::{Claim, LevelOf, What};
+use crate::plan::{Act, Kind};
+
+/// How long join tokens work.
+const TOKEN_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How long a removed site is kept: shorter than usual, so that a site that was dark meanwhile comes back to a
+/// server that has nothing of it but its key.
+const REMOVED_KEEP: Duration = Duration::from_secs(6 * 3600);
+
+/// What a deactivation leads to.
+const OUT: [Phase; 2] = [Phase::Deactivating, Phase::Inactive];
+/// What an activation leads to.
+const IN: [Phase; 3] = [Phase::Registering, Phase::Activating, Phase::Active];
+/// What a removal leads to.
+const GONE: [Phase; 3] = [Phase::Removing, Phase::Removed, Phase::Purged];
+
+impl<C: Carrier> World<C> {
+    /// Prepares the server for its sites.
+    pub(super) fn begin_work(&mut self) {
+        let rules = EnvironmentEdit { removed_keep: Some(REMOVED_KEEP), ..EnvironmentEdit::default() };
+        self.ask(FleetCommand::EditEnvironment(name("default"), rules), None);
+        for number in 0..=u64::from(self.scenario.sites.saturating_sub(1) / SITES_PER_TOKEN) {
+            // One too few: the last of each twenty is refused, and given another token.
+            self.create_token(number, SITES_PER_TOKEN - 1);
+        }
+    }
+
+    fn create_token(&mut self, number: u64, uses: u32) {
+        let token = self.token(number);
+        let new = NewToken {
+            id: token.id,
+            secret: token.secret.hash(),
+            environment: name("default"),
+            ttl: TOKEN_TTL,
+            uses,
+            labels: LabelPatch::default(),
+        };
+        let slot = (None, What::Token(token.id));
+        self.ask(FleetCommand::CreateToken(new), Some((slot, Claim::TokenThere)));
+    }
+
+    /// An operator gives a site that was refused another token, and starts it again.
+    pub(super) fn give_new_token(&mut self, node: NodeId) {
+        let number = 1_000_000 + node as u64 * 1_000 + u64::from(self.nodes[node].boot);
+        self.create_token(number, 1);
+        if self.server.fleet.is_none() {
+            let again = super::Happening::NewToken(node);
+            return self.after(Duration::from_secs(60), again);
+        }
+        let token = self.token(number);
+        let of = &mut self.nodes[node];
+        if let Some(End::Refused(_)) = of.end {
+            of.end = None;
+            of.join = Some(JoinWish { token, name: of.name.clone() });
+            // The answer of the server is a few milliseconds away; people take longer.
+            let boot = of.boot;
+            self.after(Duration::from_secs(5), super::Happening::Over(super::Over::Off(node, boot)));
+        }
+    }
+
+    pub(super) fn people(&mut self, act: Act) {
+        let node = act.site as NodeId;
+        match act.kind {
+            Kind::Label => self.label(node, act.draw),
+            Kind::LabelAll => {
+                for node in 0..self.plan.berths.len() {
+                    self.label(node, act.draw | 1);
+                }
+            }
+            Kind::Edit => self.edit(node, act.draw),
+            Kind::Deactivate => self.shift(node, subject(act.draw), &OUT, FleetCommand::Deactivate),
+            Kind::Activate => self.shift(node, subject(act.draw), &IN, FleetCommand::Activate),
+            Kind::Remove => {
+                let force = if act.draw.is_multiple_of(2) { Force::Yes } else { Force::No };
+                self.shift(node, Subject::Site, &GONE, |_, site| FleetCommand::Remove(site, force));
+            }
+            Kind::TokenCreate => self.create_token(10_000 + act.draw % 1_000, 1),
+            Kind::TokenRevoke => {
+                let tokens = u64::from(self.scenario.sites.div_ceil(SITES_PER_TOKEN));
+                let token = self.token(act.draw % tokens.max(1));
+                let slot = (None, What::Token(token.id));
+                self.ask(FleetCommand::RevokeToken(token.id), Some((slot, Claim::TokenRevoked)));
+            }
+            Kind::SpotLabel => self.label_on_the_spot(node, act.draw),
+            Kind::DropIns => self.change_drop_ins(node, act.draw),
+            Kind::Facts => {
+                let (key, value) = label("cpus", &(2 << (act.draw % 6)).to_string());
+                self.nodes[node].facts.insert(key, value);
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns how an operator names a site: as the list of sites does.
+    fn site_ref(&self, node: NodeId, subject: Subject) -> Option<SiteRef> {
+        let now = self.server.now(self.elapsed);
+        let view = self.server.fleet.as_ref()?.site_by_id(self.nodes[node].id(), now)?;
+        let name = match subject {
+            Subject::Site => view.name,
+            Subject::Gateway => view.hosts.first()?.name.clone(),
+        };
+        Some(SiteRef { environment: None, name })
+    }
+
+    fn label(&mut self, node: NodeId, draw: u64) {
+        let subject = subject(draw);
+        let Some(site) = self.site_ref(node, subject) else { return };
+        let (key, value) = label(&format!("k{}", draw / 2 % 5), &format!("v{}", draw / 64 % 1_000));
+        let is_removal = draw.is_multiple_of(8);
+        let patch = match is_removal {
+            true => LabelPatch { remove: BTreeSet::from([key.clone()]), ..LabelPatch::default() },
+            false => LabelPatch { set: BTreeMap::from([(key.clone(), value.clone())]), ..LabelPatch::default() },
+        };
+        let slot = (Some(self.nodes[node].id()), What::Label(subject.into(), key));
+        let claim = Claim::Label((!is_removal).then_some(value));
+        self.ask(FleetCommand::PatchLabels(subject, site, patch), Some((slot, claim)));
+    }
+
+    fn edit(&mut self, node: NodeId, draw: u64) {
+        let Some(site) = self.site_ref(node, Subject::Site) else { return };
+        let description = Text::lossy(&format!("visited {}", draw % 100_000));
+        let own = &self.nodes[node].name;
+        let renamed =
+            draw.is_multiple_of(4).then(|| if site.name == *own { name(&format!("{own}-b")) } else { own.clone() });
+        let slot = (Some(self.nodes[node].id()), What::Description);
+        let claim = Claim::Description(description.clone());
+        let edit = Edit { name: renamed, description: Some(description) };
+        self.ask(FleetCommand::Edit(Subject::Site, site, edit), Some((slot, claim)));
+    }
+
+    fn shift(
+        &mut self,
+        node: NodeId,
+        subject: Subject,
+        phases: &'static [Phase],
+        command: impl FnOnce(Subject, SiteRef) -> FleetCommand,
+    ) {
+        let Some(site) = self.site_ref(node, subject) else { return };
+        let slot = (Some(self.nodes[node].id()), What::Phase(LevelOf::from(subject)));
+        self.ask(command(subject, site), Some((slot, Claim::Phases(phases))));
+    }
+
+    fn label_on_the_spot(&mut self, node: NodeId, draw: u64) {
+        let level = if draw.is_multiple_of(2) { Level::Site } else { Level::Host };
+        let (key, value) = label(&format!("s{}", draw / 2 % 4), &format!("v{}", draw / 64 % 1_000));
+        let (elapsed, of) = (self.elapsed, &mut self.nodes[node]);
+        let now = of.now(elapsed);
+        let Some(site) = &mut of.site else { return };
+        let command = of.next_command;
+        of.next_command = command.next();
+        of.asked.insert(command, (level, key.clone(), value.clone()));
+        self.watch.set_on_the_spot(&of.key, level, &key, &value);
+        let patch = LabelPatch { set: BTreeMap::from([(key, value)]), ..LabelPatch::default() };
+        site.handle_command(command, SiteCommand::PatchLabels(level, patch), now);
+        self.drain_node(node);
+    }
+
+    fn change_drop_ins(&mut self, node: NodeId, draw: u64) {
+        let (key, value) = label("rack", &format!("r{}", draw % 50));
+        let (elapsed, of) = (self.elapsed, &mut self.nodes[node]);
+        of.drop_ins.labels.insert(Level::Host, BTreeMap::from([(key, value)]));
+        of.drop_ins.invalid = (draw.is_multiple_of(5)).then(|| Text::lossy("10-rack.conf: line 3 is no label"));
+        let now = of.now(elapsed);
+        of.wear(&mut self.watch);
+        if let Some(site) = &mut of.site {
+            site.handle_drop_ins(of.drop_ins.clone(), now);
+            self.drain_node(node);
+        }
+    }
+}
+
+fn subject(draw: u64) -> Subject {
+    if draw.is_multiple_of(2) { Subject::Gateway } else { Subject::Site }
+}
+
+fn label(key: &str, value: &str) -> (LabelKey, LabelValue) {
+    (LabelKey::parse(key).expect("a key"), LabelValue::parse(value).expect("a value"))
+}

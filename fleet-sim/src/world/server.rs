@@ -1,0 +1,342 @@
+//! The server: its machine, its disk, its clock.
+
+use std::time::Duration;
+
+use linecamp_core::{Fleet, FleetCommand, FleetConfig, FleetOutput, SavedFleet, SessionEvent, StoreFault};
+use linecamp_model::{CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
+use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
+
+use super::{Happening, Over, Part, World};
+use crate::carrier::Carrier;
+use crate::chance::{Chance, Purpose};
+use crate::check::{Claim, Slot};
+use crate::clock::Clock;
+use crate::disk::{Disk, Mood};
+
+/// The machine that the server runs on.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// The server, while it runs.
+    pub(super) fleet: Option<Box<Fleet>>,
+    pub(super) disk: Disk<FleetChange>,
+    pub(super) clock: Clock,
+    pub(super) boot: u32,
+    /// After how many more outputs it is killed.
+    pub(super) fuse: Option<u32>,
+    /// For how long it is off then.
+    pub(super) off_for: Duration,
+    wake_at: Option<Duration>,
+    chance: Chance,
+    next_command: CommandId,
+    certificate_life: Duration,
+}
+
+impl Server {
+    pub(super) fn new(seed: u64, certificate_life: Duration) -> Self {
+        Self {
+            fleet: None,
+            disk: Disk::default(),
+            clock: Clock::default(),
+            boot: 0,
+            fuse: None,
+            off_for: Duration::ZERO,
+            wake_at: None,
+            chance: Chance::of(seed, Purpose::Server, 0),
+            next_command: CommandId(1),
+            certificate_life,
+        }
+    }
+
+    pub(super) fn now(&self, elapsed: Duration) -> Now {
+        self.clock.now(elapsed)
+    }
+}
+
+impl<C: Carrier> World<C> {
+    pub(super) fn start_server(&mut self) {
+        let elapsed = self.elapsed;
+        let server = &mut self.server;
+        if server.fleet.is_some() {
+            return;
+        }
+        let records = match server.disk.records() {
+            Ok(records) => records,
+            Err(problem) => return self.watch.find("wire", [], format!("a record cannot be read: {problem}")),
+        };
+        let config = FleetConfig { versions: VERSIONS, certificate_life: server.certificate_life };
+        let rng = server.chance.rng();
+        server.fleet = Some(Box::new(Fleet::new(config, SavedFleet { records }, rng, server.now(elapsed))));
+        let boot = server.boot;
+        self.carrier.start_server();
+        self.note(None, "server starts", &[u64::from(boot)], || format!("the server starts, for the {boot}. time"));
+        self.watch.server_started(&self.server.disk, elapsed);
+        self.meter.server_is_back(elapsed, "the server was away");
+        self.drain_server();
+    }
+
+    /// Kills the server at this very moment.
+    pub(super) fn kill_server(&mut self) {
+        let server = &mut self.server;
+        if server.fleet.take().is_none() {
+            return;
+        }
+        server.boot += 1;
+        server.fuse = None;
+        server.wake_at = None;
+        let is_kept = server.chance.happens(500);
+        let group = server.disk.crash(is_kept);
+        self.note(None, "server killed", &[u64::from(is_kept)], || "the server is killed".to_owned());
+        for (_, changes) in group {
+            self.keep_at_server(&changes);
+        }
+        self.watch.server_is_gone();
+        self.carrier.kill_server();
+    }
+
+    /// Asks the server for something, as an operator. Returns whether it is there to hear it.
+    pub(super) fn ask(&mut self, command: FleetCommand, claim: Option<(Slot, Claim)>) -> bool {
+        let now = self.server.now(self.elapsed);
+        let id = self.server.next_command;
+        if self.server.fleet.is_none() {
+            return false;
+        }
+        self.server.next_command = id.next();
+        self.meter.figures.requests += 1;
+        let node = claim.as_ref().and_then(|((site, _), _)| *site).and_then(|site| self.watch.node_of(site));
+        self.note(node, "ask", &[id.0], || format!("an operator asks {id}: {command:?}"));
+        if let Some((slot, claim)) = claim {
+            self.watch.ask(id, slot, claim);
+        }
+        if let Some(fleet) = &mut self.server.fleet {
+            fleet.handle_command(id, command, now);
+        }
+        self.drain_server();
+        true
+    }
+
+    pub(super) fn session_event(&mut self, session: SessionId, event: SessionEvent) {
+        let now = self.server.now(self.elapsed);
+        if self.server.fleet.is_none() {
+            return;
+        }
+        self.watch.session_event(session, &event);
+        let site = self.watch.site_of(session);
+        let numbers = match &event {
+            SessionEvent::Opened(_) => [1, session.0],
+            SessionEvent::Received(_) => [2, session.0],
+            SessionEvent::Moved(_) => [3, session.0],
+            SessionEvent::Closed(_) => [4, session.0],
+        };
+        if matches!(event, SessionEvent::Opened(_)) {
+            self.meter.opened(self.elapsed);
+        }
+        let node = self.node_of(site);
+        self.note(node, "at server", &numbers, || format!("{session} {event:?}"));
+        if let Some(fleet) = &mut self.server.fleet {
+            fleet.handle_session(session, event, now);
+        }
+        self.drain_server();
+        if let (Some(site), Some(fleet)) = (site, &self.server.fleet) {
+            self.watch.check_link(site, fleet);
+        }
+    }
+
+    fn node_of(&self, site: Option<SiteId>) -> Option<usize> {
+        site.and_then(|site| self.watch.node_of(site))
+    }
+
+    pub(super) fn wake_server(&mut self) {
+        let elapsed = self.elapsed;
+        let server = &mut self.server;
+        if server.wake_at.is_none_or(|wake_at| elapsed < wake_at) {
+            return;
+        }
+        server.wake_at = None;
+        let now = server.now(elapsed);
+        if let Some(fleet) = &mut server.fleet {
+            if fleet.next_deadline().is_some_and(|(deadline, _)| deadline <= now.instant) {
+                self.trace.note(elapsed, None, "server timeout", &[]);
+                fleet.handle_timeout(now);
+            }
+            self.drain_server();
+        }
+    }
+
+    /// Carries out what the machine asks for, until it asks for nothing or is killed.
+    pub(super) fn drain_server(&mut self) {
+        loop {
+            let server = &mut self.server;
+            let Some(fleet) = &mut server.fleet else { return };
+            let Some(output) = fleet.poll_output() else { break };
+            match server.fuse {
+                Some(0) => {
+                    let off_for = server.off_for;
+                    self.kill_server();
+                    let boot = self.server.boot;
+                    return self.after(off_for, Happening::Over(Over::ServerOff(boot)));
+                }
+                Some(left) => server.fuse = Some(left - 1),
+                None => {}
+            }
+            self.perform_server(output);
+        }
+        let (elapsed, server) = (self.elapsed, &mut self.server);
+        let deadline = server.fleet.as_ref().and_then(|fleet| fleet.next_deadline());
+        if let Some((deadline, _)) = deadline {
+            let at = deadline.since_origin().max(elapsed);
+            if server.wake_at.is_none_or(|wake_at| at < wake_at) {
+                server.wake_at = Some(at);
+                self.queue.push(at, Happening::ServerWake);
+            }
+        }
+    }
+
+    fn perform_server(&mut self, output: FleetOutput) {
+        match output {
+            FleetOutput::Send { session, message } => self.server_sends(session, &message),
+            FleetOutput::Issue { session, request } => {
+                let site = request.site;
+                self.note(self.node_of(Some(site)), "issue", &[session.0], || format!("{session} {request:?}"));
+                self.watch.server_grants(site, &self.server.disk);
+                self.watch.check_grant(site, &self.server.disk);
+                self.carrier.issue(session, request);
+            }
+            FleetOutput::Hangup { session, refusal } => {
+                let node = self.node_of(self.watch.site_of(session));
+                self.note(node, "server hangs up", &[session.0], || format!("{session}: {refusal}"));
+                self.watch.session_over(session);
+                self.carrier.hang_up_on_site(session, &refusal);
+            }
+            FleetOutput::Persist { write, changes } => {
+                self.trace.note(self.elapsed, None, "server persists", &[write.0, changes.len() as u64]);
+                self.server.disk.take(write, changes);
+                self.begin_server_disk();
+            }
+            FleetOutput::ResumeStore(_) => self.server.disk.resume(),
+            FleetOutput::Reply { command, result } => {
+                let node = self.watch.node_asked(command);
+                self.note(node, "server replies", &[command.0, u64::from(result.is_ok())], || {
+                    format!("{command} is answered: {result:?}")
+                });
+                self.meter.figures.requests_refused += u64::from(result.is_err());
+                self.watch.reply(command, &result, &self.server.disk);
+            }
+        }
+    }
+
+    fn server_sends(&mut self, session: SessionId, message: &FromServer) {
+        let bytes = encode_from_server(message);
+        let node = self.node_of(self.watch.site_of(session));
+        self.note(node, "server sends", &[session.0], || format!("{session} {message:?}"));
+        self.trace.bytes(&bytes);
+        self.watch.check_frame(node, bytes.len());
+        if decode_from_server(&bytes).ok().as_ref() != Some(message) {
+            self.watch.find("wire", node, format!("{message:?} does not survive its bytes"));
+        }
+        self.watch.server_tells(session, message, &self.server.disk);
+        self.watch.server_sends(session, message, &self.server.disk);
+        self.watch.server_admits(session, message, &self.server.disk);
+        self.carrier.send_to_site(session, message, &bytes);
+    }
+
+    fn begin_server_disk(&mut self) {
+        let server = &mut self.server;
+        if !server.disk.begin() {
+            return;
+        }
+        let micros = Duration::from_micros;
+        let delay = match server.disk.mood {
+            Mood::Well => server.chance.between(micros(100), micros(3_000)),
+            Mood::Slow | Mood::Full => server.chance.between(micros(50_000), micros(500_000)),
+        };
+        let boot = server.boot;
+        self.after(delay, Happening::ServerDisk(boot));
+    }
+
+    pub(super) fn server_disk_wrote(&mut self, boot: u32) {
+        if self.server.boot != boot {
+            return;
+        }
+        let (mood, group) = (self.server.disk.mood, self.server.disk.written());
+        let mut group = group.into_iter();
+        while let Some((write, changes)) = group.next() {
+            if mood == Mood::Full && !changes.is_empty() {
+                let rest = group.map(|(write, _)| write).collect();
+                return self.server_disk_failed(write, rest);
+            }
+            self.keep_at_server(&changes);
+            self.answer_server(write, Ok(()));
+            if self.server.boot != boot {
+                for (_, changes) in group {
+                    self.keep_at_server(&changes);
+                }
+                return;
+            }
+        }
+        self.begin_server_disk();
+    }
+
+    fn server_disk_failed(&mut self, write: WriteId, rest: Vec<WriteId>) {
+        let waiting = self.server.disk.shut();
+        for write in [write].into_iter().chain(rest).chain(waiting) {
+            self.answer_server(write, Err(StoreFault::DiskFull));
+        }
+        self.begin_server_disk();
+    }
+
+    fn answer_server(&mut self, write: WriteId, result: Result<(), StoreFault>) {
+        let now = self.server.now(self.elapsed);
+        self.trace.note(self.elapsed, None, "server stored", &[write.0, u64::from(result.is_ok())]);
+        if let Some(fleet) = &mut self.server.fleet {
+            match result {
+                Ok(()) => fleet.handle_persisted(write, now),
+                Err(fault) => fleet.handle_persist_failed(write, fault, now),
+            }
+            self.drain_server();
+        }
+    }
+
+    /// Makes changes durable at the server.
+    fn keep_at_server(&mut self, changes: &[FleetChange]) {
+        if changes.is_empty() {
+            return;
+        }
+        self.meter.figures.server_writes += 1;
+        for change in changes {
+            self.watch.server_writes_life(change, &self.server.disk);
+            self.watch.server_writes_document(change);
+            self.server.disk.keep(change);
+        }
+        self.watch.check_server_disk(&self.server.disk);
+        if self.part == Part::Quiet {
+            self.check_quiet_server(changes);
+        }
+    }
+
+    /// Clearing away what has had its time is no unrest, and neither is what a renewed certificate brings.
+    fn check_quiet_server(&mut self, changes: &[FleetChange]) {
+        let of_site = |change: &FleetChange| match change {
+            FleetChange::Mark(site, Some(_)) => Some(*site),
+            FleetChange::Event(_, Some(event)) => event.site,
+            _ => None,
+        };
+        let is_removal = |change: &FleetChange| {
+            matches!(
+                change,
+                FleetChange::Site(_, None)
+                    | FleetChange::Spec(_, _, None)
+                    | FleetChange::Status(_, _, None)
+                    | FleetChange::Mark(_, None)
+                    | FleetChange::Token(_, None)
+                    | FleetChange::TokenUse(_, _, None)
+                    | FleetChange::Event(_, None)
+            )
+        };
+        let was_renewed = |site| self.node_of(Some(site)).is_some_and(|node| self.renewed.contains(&node));
+        let is_unrest = |change: &&FleetChange| !is_removal(change) && !of_site(change).is_some_and(was_renewed);
+        if let Some(change) = changes.iter().find(is_unrest) {
+            let what = format!("the server wrote {change:?} though nothing had happened");
+            self.watch.find("quiet", of_site(change).and_then(|site| self.node_of(Some(site))), what);
+        }
+    }
+}
