@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use fleet_sim::real::RealOptions;
 use fleet_sim::recipe::{Mode, Recipe};
+use fleet_sim::scenario::BUILT_IN;
 
 /// Runs hundreds of sites and their server through weeks of faults in seconds: the production machines, from one seed.
 #[derive(Debug, Parser)]
@@ -20,7 +21,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  linecamp-sim run smoke\n  linecamp-sim run soak --seed 7 --html soak.html\n  \
                             linecamp-sim run --sites 500 --days 2 --mode quic -o json\n  \
-                            linecamp-sim run clone-attack --shrink"
+                            linecamp-sim run clone-attack --shrink\n  linecamp-sim run --all"
     )]
     Run(RunArgs),
     /// Look for seeds that fail, on all cores
@@ -93,8 +94,11 @@ pub(crate) struct Reports {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// A scenario that comes along, or a file
-    #[arg(default_value = "smoke")]
+    #[arg(default_value = "smoke", conflicts_with = "all")]
     scenario: String,
+    /// All scenarios that come along, one after the other
+    #[arg(long)]
+    all: bool,
     /// Decides everything [default: the scenario's]
     #[arg(long)]
     seed: Option<u64>,
@@ -119,22 +123,26 @@ pub(crate) struct RunArgs {
 
 impl RunArgs {
     /// Returns what is to be run.
-    pub(crate) fn recipe(&self) -> anyhow::Result<Recipe> {
-        Ok(Recipe {
-            scenario: self.scenario.clone(),
+    pub(crate) fn recipes(&self) -> Vec<Recipe> {
+        let recipe = |scenario: &str| Recipe {
+            scenario: scenario.to_owned(),
             seed: self.seed,
             sites: self.sites,
             days: self.days,
             mode: self.mode.into(),
             ..Recipe::default()
-        })
+        };
+        match self.all {
+            true => BUILT_IN.iter().map(|(name, _)| recipe(name)).collect(),
+            false => vec![recipe(&self.scenario)],
+        }
     }
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SearchArgs {
     /// Scenarios, in turn
-    #[arg(default_values = ["smoke", "clone-attack", "revoke-under-fire", "rolling-partition"])]
+    #[arg(default_values = ["chaos", "smoke", "clone-attack", "revoke-under-fire", "rolling-partition"])]
     scenarios: Vec<String>,
     /// For how long
     #[arg(long, default_value_t = 1.0)]

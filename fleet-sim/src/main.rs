@@ -23,6 +23,7 @@ use fleet_sim::run::run;
 use fleet_sim::scenario::{BUILT_IN, Scenario};
 use fleet_sim::search::search;
 use fleet_sim::shrink::shrink;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::args::{Args, Command, ReplayArgs, ReportArgs, RunArgs, SearchArgs};
 use self::show::{Terminal, print_line, print_outcomes, say, write_reports};
@@ -35,7 +36,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
-        Command::Run(args) => run_one(&args),
+        Command::Run(args) => run_scenarios(&args),
         Command::Search(args) => search_seeds(&args),
         Command::Replay(args) => replay(&args),
         Command::Report(args) => report(&args),
@@ -57,9 +58,12 @@ fn chain(error: &anyhow::Error) -> String {
 fn listen_for_ctrl_c() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to listen for Ctrl-C")?;
+    let guard = runtime.enter();
+    let mut asked = signal(SignalKind::interrupt()).context("failed to listen for Ctrl-C")?;
+    drop(guard);
     std::thread::spawn(move || {
         runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            while asked.recv().await.is_some() {
                 if STOP.swap(true, Ordering::Relaxed) {
                     std::process::exit(130);
                 }
@@ -69,18 +73,38 @@ fn listen_for_ctrl_c() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_one(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let recipe = args.recipe()?;
-    recipe.resolve()?;
-    listen_for_ctrl_c()?;
-    let mut terminal = Terminal::new(&STOP);
-    let mut outcome = run(&recipe, &mut terminal)?;
-    terminal.clear();
-    if args.shrink && outcome.outcome == Verdict::Failed {
-        let mut kept = |recipe: &Recipe, _: &Outcome| say(&format!("still fails: {recipe}"));
-        (_, outcome) = shrink(&recipe, &outcome, &mut Terminal::new(&STOP), &mut kept)?;
+fn run_scenarios(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let recipes = args.recipes();
+    for recipe in &recipes {
+        recipe.resolve()?;
     }
-    finish(vec![outcome], &args.reports, args.output)
+    listen_for_ctrl_c()?;
+    let mut outcomes = Vec::new();
+    for recipe in &recipes {
+        let mut terminal = Terminal::new(&STOP);
+        terminal.begin(recipe);
+        let mut outcome = run(recipe, &mut terminal)?;
+        terminal.clear();
+        if args.shrink && outcome.outcome == Verdict::Failed {
+            let mut kept = |recipe: &Recipe, _: &Outcome| say(&format!("still fails: {recipe}"));
+            (_, outcome) = shrink(recipe, &outcome, &mut Terminal::new(&STOP), &mut kept)?;
+        }
+        if 1 < recipes.len() {
+            say(&verdict(&outcome));
+        }
+        outcomes.push(outcome);
+        if STOP.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    finish(&outcomes, &args.reports, args.output)
+}
+
+/// Says in a line how one of several runs went.
+fn verdict(outcome: &Outcome) -> String {
+    let (scenario, sites, events) = (&outcome.scenario, outcome.sites, outcome.events);
+    let (days, wall) = (outcome.virtual_seconds / 86_400.0, outcome.wall_seconds);
+    format!("{:?}: {scenario}, {sites} sites, {days:.1} days in {wall:.1} s, {events} events", outcome.outcome)
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
@@ -107,9 +131,11 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
             break;
         }
     }
-    let is_list = outcomes.len() > 1;
-    let shown = outcomes.iter().filter(|outcome| !is_list || outcome.outcome != Verdict::Passed).cloned().collect();
-    finish(if is_list { shown } else { outcomes }, &args.reports, args.output)
+    if 1 < outcomes.len() {
+        // Of many runs, those that passed have been told.
+        outcomes.retain(|outcome| outcome.outcome != Verdict::Passed);
+    }
+    finish(&outcomes, &args.reports, args.output)
 }
 
 fn search_seeds(args: &SearchArgs) -> anyhow::Result<ExitCode> {
@@ -137,7 +163,7 @@ fn search_seeds(args: &SearchArgs) -> anyhow::Result<ExitCode> {
         }
         false => {
             say(&sum);
-            finish(found, &args.reports, args.output)
+            finish(&found, &args.reports, args.output)
         }
     }
 }
@@ -152,7 +178,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("{name} is no outcome; `linecamp-sim run -o json` writes one"))?;
         outcomes.append(&mut of_file);
     }
-    finish(outcomes, &args.reports, args.output)
+    finish(&outcomes, &args.reports, args.output)
 }
 
 fn scenarios() -> anyhow::Result<ExitCode> {
@@ -179,9 +205,9 @@ fn run_real(args: &args::RealArgs) -> ExitCode {
 }
 
 /// Prints and writes what was asked for, and says by the exit code how it went.
-fn finish(outcomes: Vec<Outcome>, reports: &args::Reports, output: args::Output) -> anyhow::Result<ExitCode> {
-    write_reports(&outcomes, reports)?;
-    print_outcomes(&outcomes, output);
+fn finish(outcomes: &[Outcome], reports: &args::Reports, output: args::Output) -> anyhow::Result<ExitCode> {
+    write_reports(outcomes, reports)?;
+    print_outcomes(outcomes, output);
     let has = |verdict| outcomes.iter().any(|outcome| outcome.outcome == verdict);
     Ok(if has(Verdict::Failed) {
         ExitCode::FAILURE

@@ -19,7 +19,8 @@ pub const SITES_MAX: u32 = 20_000;
 pub const DAYS_MAX: f64 = 1_000.0;
 
 /// The scenarios that come with the simulator, by name.
-pub const BUILT_IN: [(&str, &str); 8] = [
+pub const BUILT_IN: [(&str, &str); 9] = [
+    ("chaos", include_str!("../scenarios/chaos.toml")),
     ("clone-attack", include_str!("../scenarios/clone-attack.toml")),
     ("metered", include_str!("../scenarios/metered.toml")),
     ("reconnect-storm", include_str!("../scenarios/reconnect-storm.toml")),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fleet_sim::outcome::Outcome;
+use fleet_sim::recipe::Recipe;
 use fleet_sim::report::{Progress, junit, page, summary};
 use fleet_sim::run::{Audience, Glance};
 
@@ -29,6 +30,13 @@ pub(crate) struct Terminal<'a> {
 impl<'a> Terminal<'a> {
     pub(crate) fn new(stop: &'a AtomicBool) -> Self {
         Self { stop, is_there: std::io::stderr().is_terminal(), drawn_at: None }
+    }
+
+    /// Says what begins, where no line of progress will.
+    pub(crate) fn begin(&self, recipe: &Recipe) {
+        if !self.is_there {
+            say(&format!("running {recipe}"));
+        }
     }
 
     /// Takes the line of progress away.

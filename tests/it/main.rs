@@ -19,6 +19,7 @@ mod removal;
 mod restart;
 mod secrets;
 mod shown;
+mod sim;
 mod sim_real;
 mod start;
 mod steady;

@@ -10,7 +10,10 @@ Usage: cargo xtask VERB
                                  with --keep their data stays in DIR and is used again
   test [-- ARGS]                 set up what the tests need and run all of them; ARGS go to `cargo nextest run`
   bench [link] [-- ARGS]         build what is measured with its release profiles and measure the link
-  sim, dist                      come with a later release";
+  bench sim                      the same for the simulator
+  sim [ARGS]                     build the simulator for speed and run it: every scenario, or what ARGS ask for
+  sim-mutants                    plant known bugs in the machines and see whether the simulator sees them
+  dist                           comes with a later release";
 
 /// The most sites `dev` starts: each is a process, and a developer's machine is small.
 const SITES_MAX: u32 = 50;
@@ -22,6 +25,9 @@ pub(crate) enum Verb {
     Dev(DevOptions),
     Test { passed_on: Vec<String> },
     Bench { passed_on: Vec<String> },
+    BenchSim,
+    Sim { passed_on: Vec<String> },
+    SimMutants,
     Later(&'static str),
 }
 
@@ -49,7 +55,8 @@ impl Verb {
             "dev" => DevOptions::parse(rest).map(Self::Dev),
             "test" => Ok(Self::Test { passed_on: passed_on(rest) }),
             "bench" => bench(rest),
-            "sim" => Ok(Self::Later("sim")),
+            "sim" => Ok(Self::Sim { passed_on: passed_on(rest) }),
+            "sim-mutants" => Ok(Self::SimMutants),
             "dist" => Ok(Self::Later("dist")),
             _ => Err(Usage(format!("unknown verb `{verb}`"))),
         }
@@ -77,12 +84,13 @@ impl DevOptions {
     }
 }
 
-/// What is to be measured comes first; there is one thing so far, so its name may be left out.
+/// What is to be measured comes first; the link if nothing is named.
 fn bench(mut rest: Vec<String>) -> Result<Verb, Usage> {
     match rest.first().map(String::as_str) {
         Some("link") => drop(rest.remove(0)),
+        Some("sim") => return Ok(Verb::BenchSim),
         Some("--") | None => {}
-        Some(other) => return Err(Usage(format!("bench: `{other}` is not measured; there is: link"))),
+        Some(other) => return Err(Usage(format!("bench: `{other}` is not measured; there are: link, sim"))),
     }
     Ok(Verb::Bench { passed_on: passed_on(rest) })
 }
@@ -112,11 +120,15 @@ mod tests {
         check("test -- -E x", Ok(Verb::Test { passed_on: passed_on() }));
         check("bench link -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
         check("bench -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
-        check("sim", Ok(Verb::Later("sim")));
+        check("sim", Ok(Verb::Sim { passed_on: vec![] }));
+        check("sim run smoke", Ok(Verb::Sim { passed_on: vec!["run".into(), "smoke".into()] }));
+        check("sim-mutants", Ok(Verb::SimMutants));
+        check("bench sim", Ok(Verb::BenchSim));
+        check("dist", Ok(Verb::Later("dist")));
         check("", Err("a verb is missing"));
         check("tset", Err("unknown verb `tset`"));
         check("dev --sites", Err("--sites needs a value"));
         check("dev --sites 51", Err("--sites: `51` is not a number up to 50"));
-        check("bench disk", Err("bench: `disk` is not measured; there is: link"));
+        check("bench disk", Err("bench: `disk` is not measured; there are: link, sim"));
     }
 }

@@ -19,6 +19,7 @@ mod bench;
 mod child;
 mod dev;
 mod run;
+mod sim;
 mod stop;
 mod test;
 mod toolchain;
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
         Verb::Dev(options) => dev::run(&options),
         Verb::Test { passed_on } => test::run(&passed_on),
         Verb::Bench { passed_on } => bench::link(&passed_on),
+        Verb::BenchSim => sim::bench(),
+        Verb::Sim { passed_on } => sim::run(&passed_on),
+        Verb::SimMutants => sim::mutants(),
         Verb::Later(verb) => {
             eprintln!("xtask: `{verb}` comes with a later release.");
             return ExitCode::from(EXIT_USAGE);

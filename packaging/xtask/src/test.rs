@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::run::{binaries, cargo, root, say, step, succeeds};
-use crate::toolchain;
+use crate::{sim, toolchain};
 
 /// The variable naming the file to which a test appends a line for what it skipped, and why.
 const SKIPPED: &str = "LINECAMP_SKIPPED";
@@ -33,6 +33,7 @@ pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
     step("building everything", cargo(["build", "--workspace", "--all-targets"]))?;
     let mut failures = vec![run_tests(passed_on, notes.path())];
     if passed_on.is_empty() {
+        failures.push(sim::mutants());
         if has_doctests(&root().join("daemon"))? {
             failures.push(step("running the doctests", cargo(["test", "--workspace", "--doc"])));
         }
