@@ -66,6 +66,8 @@ struct Following {
     status: Source,
     events_held: u64,
     events_sent: bool,
+    /// Whether a new history has to begin before events can be sent.
+    needs_history: bool,
 }
 
 /// The machine of one daemon. See the [crate] for how to drive it.
@@ -355,11 +357,13 @@ impl Site {
     }
 
     fn handle_welcome(&mut self, welcome: Welcome, now: Now) {
+        let events_made = self.ledger.state().origin.unwrap_or_default().events_made;
         self.uplink.handle_welcome(welcome.session, welcome.redial_spread, &mut self.timers, now);
         self.following = Some(Following {
             status: Source::new(welcome.status_held),
             events_held: welcome.events_held,
             events_sent: false,
+            needs_history: false,
         });
         self.server_ahead = (now.wall, welcome.wall);
         let skew = now.wall.distance(welcome.wall);
@@ -376,7 +380,7 @@ impl Site {
             let origin = SiteOrigin { spec_history: welcome.spec_history, ..origin };
             self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
         }
-        if self.ledger.state().origin.unwrap_or_default().events_made < welcome.events_held {
+        if events_made < welcome.events_held {
             self.begin_history();
         } else {
             self.handle_events_ack(welcome.events_held);
@@ -388,7 +392,7 @@ impl Site {
     /// from here on is another history, or the server would take its events for known ones.
     fn begin_history(&mut self) {
         if let (Some(following), Some(dial)) = (&mut self.following, self.uplink.current()) {
-            following.events_sent = true;
+            following.needs_history = true;
             let origin = self.ledger.state().origin.unwrap_or_default();
             let origin = SiteOrigin { status_history: History(self.rng.next_u64() | 1), ..origin };
             self.stage(&[SiteChange::Origin(Some(origin))], vec![Release::GreetAgain { dial }]);
@@ -474,6 +478,9 @@ impl Site {
             let held = self.ledger.state().spec.head();
             self.stage(&[], vec![Release::SpecAck { dial, held }]);
         }
+        if self.following.as_ref().is_some_and(|following| following.needs_history) {
+            self.begin_history();
+        }
     }
 
     fn set_renewal(&mut self, now: Now) {
@@ -517,7 +524,7 @@ impl Site {
         if let Some(delta) = following.status.poll(&state.status) {
             self.outputs.push_back(SiteOutput::Send { dial, message: FromSite::Status(delta) });
         }
-        if following.events_sent {
+        if following.events_sent || following.needs_history {
             return;
         }
         let pending = state.events.range(following.events_held + 1..).take(EVENTS_PER_MESSAGE_MAX);
@@ -553,7 +560,9 @@ impl Site {
 
     fn record(&mut self, kind: EventKind, text: &str, now: Now) {
         let event = Event { at: now.wall, kind, site: None, text: Text::lossy(text) };
-        let changes = self.ledger.state().outbox_changes(event);
+        // A number that the server holds already would be taken for known.
+        let held = self.following.as_ref().map_or(0, |following| following.events_held);
+        let changes = self.ledger.state().outbox_changes(event, held);
         self.stage(&changes, Vec::new());
     }
 

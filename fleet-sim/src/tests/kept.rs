@@ -43,6 +43,7 @@ fn copies_revocations_and_partitions_pass() {
     check_passes("clone-attack seed=2 sites=20 days=1");
     check_passes("revoke-under-fire seed=2 sites=40 days=1");
     check_passes("rolling-partition seed=2 sites=40 days=1");
+    check_passes("chaos seed=2");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! An established session: spec down, status and events up, and what they mean for a site's life.
 
 use linecamp_model::{
-    DocumentKey, EventBatch, FleetChange, FromServer, Generation, Mark, Now, Phase, PhaseEvent, Refusal, RefusalCode,
-    SessionId, SiteId, StatusDelta,
+    DocumentKey, EventBatch, FleetChange, FromServer, Generation, History, Mark, Now, Phase, PhaseEvent, Refusal,
+    RefusalCode, RunId, SessionId, SiteId, StatusDelta,
 };
 
 use super::config::RESEND_AFTER;
@@ -54,13 +54,18 @@ impl Fleet {
             let text = "status of a host that is not this site's";
             return self.refuse(id, Refusal::new(RefusalCode::Protocol, text), now);
         }
+        let (held, _) = self.held_of(id);
         let Some(record) = self.ledger.state().sites.get(&site) else {
             return;
         };
         let mut after = record.status.clone();
         let is_snapshot = delta.snapshot;
-        let Verdict::Adopt(documents) = judge(&record.status, delta) else {
-            let held = after.head();
+        // What another run wrote is no base for this one.
+        let verdict = match is_snapshot || held == after.head() {
+            true => judge(&record.status, delta),
+            false => Verdict::Acknowledge,
+        };
+        let Verdict::Adopt(documents) = verdict else {
             let message = FromServer::StatusAck(held);
             return self.release_when_durable(vec![FleetOutput::Send { session: id, message }]);
         };
@@ -70,10 +75,8 @@ impl Fleet {
             changes.push(FleetChange::Status(site, key, document));
         }
         if let (true, Some((history, run))) = (is_snapshot, self.downlink.writer(id)) {
-            let mark = self.mark_of(site);
-            let base = if mark.status_history == history { mark } else { Mark::default() };
-            let after = Mark { status_history: history, status_run: Some(run), ..base };
-            changes.extend((after != mark).then_some(FleetChange::Mark(site, Some(after))));
+            let after = Mark { status_run: Some(run), ..self.mark_under(site, history) };
+            changes.extend((after != self.mark_of(site)).then_some(FleetChange::Mark(site, Some(after))));
         }
         let message = FromServer::StatusAck(after.head());
         self.stage(changes, vec![Release::Output(FleetOutput::Send { session: id, message })]);
@@ -82,16 +85,37 @@ impl Fleet {
 
     /// Tells a session what is held of its status, after a commit that failed.
     pub(super) fn acknowledge_status(&mut self, id: SessionId) {
-        let Some((site, _)) = self.downlink.up(id) else { return };
-        let head = self.ledger.state().sites.get(&site).map(|record| record.status.head()).unwrap_or_default();
-        let held = self.mark_of(site).events_held;
+        let (status, events) = self.held_of(id);
         let send = |message| FleetOutput::Send { session: id, message };
-        self.release_when_durable(vec![send(FromServer::StatusAck(head)), send(FromServer::EventsAck(held))]);
+        self.release_when_durable(vec![send(FromServer::StatusAck(status)), send(FromServer::EventsAck(events))]);
+    }
+
+    /// Returns what is held of what a session's daemon has written: its status, and the number of its last event.
+    fn held_of(&mut self, id: SessionId) -> (Generation, u64) {
+        match (self.downlink.up(id).map(|(site, _)| site), self.downlink.writer(id)) {
+            (Some(site), Some((history, run))) => self.held_by(site, history, run),
+            _ => (Generation::ZERO, 0),
+        }
+    }
+
+    /// Returns how far a history of a site was followed: not at all, if it was another one.
+    fn mark_under(&self, site: SiteId, history: History) -> Mark {
+        let mark = self.mark_of(site);
+        if mark.status_history == history { mark } else { Mark { status_history: history, ..Mark::default() } }
+    }
+
+    /// Returns what is held of what a daemon has written. The status of another run counts as nothing: it may be
+    /// that of a copied or restored disk, under the same generations.
+    pub(super) fn held_by(&self, site: SiteId, history: History, run: RunId) -> (Generation, u64) {
+        let mark = self.mark_under(site, history);
+        let head = self.ledger.state().sites.get(&site).map(|record| record.status.head()).unwrap_or_default();
+        (if mark.status_run == Some(run) { head } else { Generation::ZERO }, mark.events_held)
     }
 
     pub(super) fn handle_events(&mut self, id: SessionId, batch: EventBatch) {
         let Some((site, _)) = self.downlink.up(id) else { return };
-        let mark = self.mark_of(site);
+        let Some((history, _)) = self.downlink.writer(id) else { return };
+        let mark = self.mark_under(site, history);
         let last = batch.first.saturating_add(batch.events.len() as u64).saturating_sub(1);
         let fresh = (batch.first..=last).zip(batch.events).filter(|(seq, _)| mark.events_held < *seq);
         let fresh: Vec<_> = fresh.map(|(_, event)| linecamp_model::Event { site: Some(site), ..event }).collect();
@@ -102,7 +126,7 @@ impl Fleet {
         let held = mark.events_held.max(last);
         let after = Mark { events_held: held, events_dropped: batch.dropped, ..mark };
         let release = Release::Output(FleetOutput::Send { session: id, message: FromServer::EventsAck(held) });
-        let changes = if after == mark { Vec::new() } else { vec![FleetChange::Mark(site, Some(after))] };
+        let changes = if after == self.mark_of(site) { Vec::new() } else { vec![FleetChange::Mark(site, Some(after))] };
         self.stage(changes, vec![release]);
     }
 

@@ -154,7 +154,7 @@ impl Fleet {
         let Stage::Probing { hello, site } = &session.stage else {
             return;
         };
-        let (hello, site) = (hello.clone(), *site);
+        let (hello, site, session_key) = (hello.clone(), *site, session.peer.fingerprint);
         self.timers.clear(FleetTimer::ProbeLate(newcomer));
         let link = self.downlink.links.get_mut(&site);
         let established = link.and_then(|link| {
@@ -164,7 +164,11 @@ impl Fleet {
         if let Some(established) = established {
             self.supersede(established, site, now);
         }
-        self.welcome(newcomer, site, &hello, now);
+        // It may have been removed while it waited.
+        match member(self.ledger.state(), session_key) {
+            Ok(_) => self.welcome(newcomer, site, &hello, now),
+            Err(refusal) => self.refuse(newcomer, refusal, now),
+        }
     }
 
     fn supersede(&mut self, established: SessionId, site: SiteId, now: Now) {
@@ -226,18 +230,15 @@ impl Fleet {
         (version, observed_address): (u32, Text),
         now: Now,
     ) -> FromServer {
-        let mark = self.mark_of(site);
-        let is_followed = mark.status_history == hello.status_history;
-        let is_same_run = mark.status_run == Some(hello.run);
+        let (status_held, events_held) = self.held_by(site, hello.status_history, hello.run);
         let state = self.ledger.state();
-        let status_head = state.sites.get(&site).map(|record| record.status.head()).unwrap_or_default();
         FromServer::Welcome(Welcome {
             version,
             session: id,
             wall: now.wall,
             spec_history: state.origin.unwrap_or_default().spec_history,
-            status_held: if is_followed && is_same_run { status_head } else { Generation::ZERO },
-            events_held: if is_followed { mark.events_held } else { 0 },
+            status_held,
+            events_held,
             redial_spread: self.redial_spread(),
             observed_address,
         })

@@ -29,10 +29,11 @@ impl SiteState {
         state
     }
 
-    /// Returns the changes that put `event` into the outbox. At the limit the oldest goes, and is counted.
-    pub(crate) fn outbox_changes(&self, event: Event) -> Vec<SiteChange> {
+    /// Returns the changes that put `event` into the outbox, under a number above `floor`. At the limit the oldest
+    /// goes, and is counted.
+    pub(crate) fn outbox_changes(&self, event: Event, floor: u64) -> Vec<SiteChange> {
         let mut origin = self.origin.unwrap_or_default();
-        origin.events_made += 1;
+        origin.events_made = origin.events_made.max(floor) + 1;
         let mut changes = vec![SiteChange::Event(origin.events_made, Some(event))];
         let events_max = if planted(Mutant::UnboundedOutbox) { usize::MAX } else { OUTBOX_EVENTS_MAX };
         let surplus = (self.events.len() + 1).saturating_sub(events_max);

@@ -187,3 +187,43 @@ fn what_a_copy_said_meanwhile_does_not_hide_what_the_original_says() {
     assert_eq!(pair.seen_label("door").as_deref(), Some("front"));
     assert_eq!(pair.seen_label("cpus"), None);
 }
+
+/// Found by the simulator (`chaos seed=235`): a new history that the disk had no room for was not tried again.
+#[test]
+fn a_new_history_begins_once_the_disk_has_room() {
+    let mut pair = Pair::linked(12);
+    pair.cut(0);
+    let copy = pair.clone_disk();
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked_node(copy), "it makes events under the same numbers");
+    pair.cut(copy);
+    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.heal(0);
+    pair.run_for(10 * MINUTE);
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(10 * MINUTE);
+    assert!(pair.is_linked());
+    assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "nothing waits for the server any more");
+}
+
+/// Found by the simulator (`chaos seed=36`): a server whose disk had been full named what it held of the original as
+/// what it held of the copy.
+#[test]
+fn a_full_disk_at_the_server_does_not_mix_up_two_writers() {
+    let mut pair = Pair::linked(13);
+    pair.cut(0);
+    let copy = pair.clone_disk();
+    pair.nodes[copy].facts = [(key("cpus"), linecamp_model::LabelValue::parse("64").expect("a value"))].into();
+    pair.fleet_disk_mood = DiskMood::Full;
+    pair.run_for(5 * MINUTE);
+    pair.fleet_disk_mood = DiskMood::Well;
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked_node(copy));
+    assert_eq!(pair.seen_label("cpus").as_deref(), Some("64"), "the copy is heard");
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
+    pair.cut(copy);
+    pair.heal(0);
+    pair.run_for(15 * MINUTE);
+    assert_eq!(pair.seen_label("door").as_deref(), Some("front"));
+    assert_eq!(pair.seen_label("cpus"), None, "and then the original");
+}

@@ -150,3 +150,17 @@ fn a_planned_stop_hands_out_the_slots_in_which_to_return() {
     pair.run_for(Duration::from_secs(2));
     assert!(pair.is_linked());
 }
+
+/// Found by the simulator (`chaos seed=14`): a machine that waited to take the place of its former self was let in
+/// when the removal of its site ended the session it waited for.
+#[test]
+fn who_is_removed_while_it_waits_for_its_place_is_not_let_in() {
+    let mut pair = Pair::linked(14);
+    pair.crash_site();
+    // It greets within a second, and the server looks for its former self for five.
+    pair.run_for(Duration::from_secs(3));
+    assert!(!pair.is_linked(), "it waits");
+    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
+    pair.run_for(Duration::from_secs(30));
+    assert!(pair.nodes[0].ended.is_some(), "it was told, and has forgotten");
+}
