@@ -150,11 +150,16 @@ impl<C: Carrier> World<C> {
             self.nodes[number].wear(&mut self.watch);
             self.queue.push(berth.joins_at, Happening::Over(Over::Off(number, 0)));
         }
-        for (number, act) in self.plan.acts.iter().enumerate() {
-            self.queue.push(act.at, Happening::Act(number));
-        }
+        self.expect_act(0);
         self.queue.push(self.plan.ends_at, Happening::AllWell);
         self.queue.push(Duration::ZERO, Happening::Sample);
+    }
+
+    /// Waits for an act. Each waits for the one before it: a month has tens of thousands.
+    fn expect_act(&mut self, number: usize) {
+        if let Some(act) = self.plan.acts.get(number) {
+            self.queue.push(act.at, Happening::Act(number));
+        }
     }
 
     /// Returns the token that a site joins with.
@@ -249,7 +254,10 @@ impl<C: Carrier> World<C> {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Act(number) => self.act(self.plan.acts[number]),
+            Happening::Act(number) => {
+                self.expect_act(number + 1);
+                self.act(self.plan.acts[number]);
+            }
             Happening::Over(over) => self.over(over),
             Happening::NodeWake(node) => self.wake_node(node),
             Happening::ServerWake => self.wake_server(),

@@ -11,7 +11,7 @@ use crate::disk::{Disk, Record as _};
 use crate::trace::Digest;
 
 /// Documents of a site that are remembered.
-const WRITTEN_MAX: usize = 256;
+const WRITTEN_MAX: usize = 64;
 
 impl Watch {
     /// A site is about to write a change.

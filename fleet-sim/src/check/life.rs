@@ -29,7 +29,10 @@ impl Watch {
             SessionEvent::Opened(peer) => {
                 self.sessions.insert(session, SiteId::of_key(&peer.fingerprint));
             }
-            SessionEvent::Closed(_) => self.session_over(session),
+            SessionEvent::Closed(_) => {
+                self.session_over(session);
+                self.sessions.remove(&session);
+            }
             SessionEvent::Received(_) | SessionEvent::Moved(_) => {}
         }
     }

@@ -10,8 +10,8 @@ use crate::meter::Counts;
 /// How often it is looked whether everybody agrees.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
-/// How long everybody must have agreed before it counts: longer than anything that is still under way.
-const STILL: u32 = 30;
+/// Looks in a row that must find everybody in agreement: longer than a machine takes to notice that its facts changed.
+const STILL: u32 = 90;
 
 impl<C: Carrier> World<C> {
     /// Looks whether everybody agrees.

@@ -119,8 +119,9 @@ impl<C: Carrier> World<C> {
         if self.server.fleet.is_none() {
             return;
         }
+        let known = self.watch.site_of(session);
         self.watch.session_event(session, &event);
-        let site = self.watch.site_of(session);
+        let site = known.or_else(|| self.watch.site_of(session));
         let numbers = match &event {
             SessionEvent::Opened(_) => [1, session.0],
             SessionEvent::Received(_) => [2, session.0],
