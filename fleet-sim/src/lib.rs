@@ -22,6 +22,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod kind;
 pub mod line;
 pub mod outcome;
 pub mod plan;
@@ -40,6 +41,7 @@ mod clock;
 mod disk;
 mod meter;
 mod net;
+mod pass;
 mod queue;
 mod quic;
 mod trace;

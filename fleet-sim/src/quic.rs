@@ -18,9 +18,9 @@ use std::future::Future;
 use tokio::time::{Instant, sleep_until};
 
 use self::links::Links;
+use crate::pass::{Audience, Ended, is_stopped, sum_up};
 use crate::plan::Plan;
 use crate::recipe::Mode;
-use crate::run::{Audience, Ended, is_stopped, sum_up};
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::world::World;

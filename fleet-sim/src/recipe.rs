@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::plan::{Kind, Without};
+use crate::kind::Kind;
+use crate::plan::Without;
 use crate::scenario::{Scenario, ScenarioError};
 
 /// Which parts are real.

@@ -1,46 +1,18 @@
 //! A run, from its recipe to its outcome.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::carrier::{Carrier, NodeId};
+use crate::carrier::NodeId;
 use crate::net::Net;
-use crate::outcome::{Outcome, Verdict, Violation};
+use crate::outcome::Outcome;
+pub use crate::pass::{Audience, Glance};
+use crate::pass::{Ended, is_stopped, sum_up};
 use crate::plan::Plan;
 use crate::recipe::{Mode, Recipe};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::trace::Trace;
 use crate::world::World;
-
-/// Steps between two glances.
-const GLANCE_EACH: u64 = 4_096;
-
-/// How a run is doing.
-#[derive(Clone, Copy, Debug)]
-pub struct Glance {
-    /// How much of it is done, from 0 to 1.
-    pub done: f64,
-    /// How much time has passed in the simulated world.
-    pub elapsed: Duration,
-    /// How much there is at most.
-    pub total: Duration,
-    /// How many things have happened.
-    pub events: u64,
-    /// Sites the server called connected when it was last looked at.
-    pub connected: u32,
-    /// Sites that matched all they were asked for.
-    pub converged: u32,
-    /// All sites.
-    pub sites: u32,
-}
-
-/// Whoever waits for a run.
-pub trait Audience {
-    /// Looks at how the run is doing, every few thousand events.
-    fn glance(&mut self, glance: &Glance);
-    /// Whether the run is to stop where it is.
-    fn wants_out(&self) -> bool;
-}
 
 /// Nobody waits; a run can be stopped by a flag all the same.
 #[derive(Debug)]
@@ -76,14 +48,6 @@ fn exact(recipe: &Recipe, scenario: &Scenario, seed: u64) -> Recipe {
     Recipe { seed: Some(seed), sites: Some(scenario.sites), days: Some(scenario.days), ..recipe.clone() }
 }
 
-/// What came of one pass.
-pub(crate) struct Ended {
-    outcome: Outcome,
-    /// Whom the violation is about.
-    nodes: Vec<NodeId>,
-    words: Vec<String>,
-}
-
 fn run_once(scenario: &Scenario, seed: u64, recipe: &Recipe, asked: &[NodeId], audience: &mut dyn Audience) -> Ended {
     let plan = Plan::new(scenario, seed, &recipe.without);
     let trace = Trace::of(asked);
@@ -100,75 +64,4 @@ fn run_once(scenario: &Scenario, seed: u64, recipe: &Recipe, asked: &[NodeId], a
         }
         Mode::Quic => crate::quic::run(scenario, seed, plan, trace, audience),
     }
-}
-
-/// Lets the audience look from time to time. Returns whether it wants out.
-pub(crate) fn is_stopped<C: Carrier>(world: &World<C>, audience: &mut dyn Audience) -> bool {
-    if !world.steps().is_multiple_of(GLANCE_EACH) {
-        return false;
-    }
-    let last = world.meter.samples.last().copied().unwrap_or_default();
-    audience.glance(&Glance {
-        done: world.progress(),
-        elapsed: world.elapsed(),
-        total: world.total(),
-        events: world.steps(),
-        connected: last.connected,
-        converged: last.converged,
-        sites: world.sites(),
-    });
-    audience.wants_out()
-}
-
-pub(crate) fn sum_up<C: Carrier>(mut world: World<C>, scenario: &Scenario, seed: u64, mode: Mode) -> Ended {
-    let was_over = world.is_over();
-    world.close_books();
-    world.seal();
-    let found = world.found().cloned();
-    let violation = found.as_ref().map(|found| Violation {
-        checker: found.checker.to_owned(),
-        step: world.steps(),
-        at_seconds: world.elapsed().as_secs_f64(),
-        sites: found.nodes.iter().map(|node| world.name(*node)).collect(),
-        what: found.what.clone(),
-        ..Violation::default()
-    });
-    let verdict = match (&violation, was_over) {
-        (Some(_), _) => Verdict::Failed,
-        (None, true) => Verdict::Passed,
-        (None, false) => Verdict::Interrupted,
-    };
-    let mut figures = world.meter.figures.clone();
-    figures.memory_bytes = peak_memory();
-    let outcome = Outcome {
-        scenario: scenario.name.clone(),
-        about: scenario.about.clone(),
-        mode: mode.as_str().to_owned(),
-        seed,
-        sites: scenario.sites,
-        virtual_seconds: world.elapsed().as_secs_f64(),
-        wall_seconds: 0.0,
-        events: world.steps(),
-        trace_hash: format!("{:016x}", world.trace.hash()),
-        wire_hash: world.carrier.wire_hash().map(|hash| format!("{hash:016x}")),
-        outcome: verdict,
-        violations: violation.into_iter().collect(),
-        figures,
-        samples: std::mem::take(&mut world.meter.samples),
-        storms: world.meter.storms(),
-        slowest: world.meter.take_slowest(),
-    };
-    let words = world.trace.words().flat_map(|(node, lines)| {
-        let name = world.name(node);
-        lines.iter().map(move |line| format!("{name} {line}")).collect::<Vec<_>>()
-    });
-    Ended { outcome, nodes: found.map(|found| found.nodes).unwrap_or_default(), words: words.collect() }
-}
-
-/// Returns the most memory this process ever had, in bytes; zero where the system does not say.
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }

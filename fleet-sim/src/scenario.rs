@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::kind::{Kind, Table};
 use crate::line::Profile;
-use crate::plan::Kind;
 
 /// Sites of one run: past it the memory of a test machine ends.
 pub const SITES_MAX: u32 = 20_000;
@@ -277,36 +277,6 @@ impl Scenario {
     /// Returns for how long faults happen and people work.
     pub(crate) fn faults_for(&self) -> Duration {
         Duration::from_secs_f64(self.days * 86_400.0)
-    }
-}
-
-/// Which table of a scenario a thing is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
-    /// Faults of sites, per site and day.
-    Faults,
-    /// Faults of the server, per day.
-    Server,
-    /// What operators do, per day.
-    Operators,
-    /// What happens on the spot, per site and day.
-    Spot,
-}
-
-impl Table {
-    /// Returns the name of the table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Faults => "faults",
-            Self::Server => "server",
-            Self::Operators => "operators",
-            Self::Spot => "spot",
-        }
-    }
-
-    /// Whether its rates are for each site.
-    pub(crate) const fn is_per_site(self) -> bool {
-        matches!(self, Self::Faults | Self::Spot)
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::kind::Kind;
 use crate::outcome::Outcome;
-use crate::plan::{Kind, Plan};
+use crate::plan::Plan;
 use crate::recipe::Recipe;
 use crate::run::{Audience, run};
 use crate::scenario::ScenarioError;

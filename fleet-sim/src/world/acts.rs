@@ -8,7 +8,8 @@ use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::disk::Mood;
-use crate::plan::{Act, Kind};
+use crate::kind::Kind;
+use crate::plan::Act;
 
 /// How much slower a slow server is.
 const SLOWNESS: u32 = 50;

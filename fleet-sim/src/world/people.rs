@@ -10,7 +10,8 @@ use super::node::End;
 use super::{SITES_PER_TOKEN, World, name};
 use crate::carrier::{Carrier, NodeId};
 use crate::check::{Claim, LevelOf, What};
-use crate::plan::{Act, Kind};
+use crate::kind::Kind;
+use crate::plan::Act;
 
 /// How long join tokens work.
 const TOKEN_TTL: Duration = Duration::from_secs(366 * 24 * 3600);

@@ -1,0 +1,207 @@
+//! The kinds of things that can happen, how long they last, and where a scenario writes them.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The line of a site is cut, both ways.
+    Cut,
+    /// What a site sends is lost.
+    CutUp,
+    /// What a site is sent is lost.
+    CutDown,
+    /// The line of a site is cut for weeks.
+    Dark,
+    /// The router in front of a site forgets its mapping: the site has another address.
+    Rebind,
+    /// A site loses its power.
+    Reboot,
+    /// A site's daemon is killed between two things it does.
+    Crash,
+    /// A site's daemon is stopped and started in good order.
+    Restart,
+    /// A site's disk is full.
+    DiskFull,
+    /// A site's disk is slow.
+    DiskSlow,
+    /// A site's database is found damaged at its next start.
+    DiskDamaged,
+    /// A site's disk is put back to what it was a while ago.
+    DiskImage,
+    /// A site's clock jumps.
+    ClockJump,
+    /// A site starts in 1970, and learns the time a while later.
+    ClockLost,
+    /// What was said before is heard again, when nobody waits for it.
+    Echo,
+    /// A site's disk is copied into another machine, which runs for a while.
+    Clone,
+    /// The server is killed.
+    ServerKill,
+    /// The server is killed between two things it does.
+    ServerCrash,
+    /// The server is stopped and started in good order.
+    ServerStop,
+    /// The server's disk is full.
+    ServerDiskFull,
+    /// The server's machine is slow.
+    ServerSlow,
+    /// The server's clock jumps.
+    ServerClockJump,
+    /// A part of the sites cannot reach the server.
+    Partition,
+    /// An operator labels a site or its gateway.
+    Label,
+    /// An operator labels all sites at once.
+    LabelAll,
+    /// An operator edits a site.
+    Edit,
+    /// An operator takes a site or its gateway out of service.
+    Deactivate,
+    /// An operator brings it back.
+    Activate,
+    /// An operator removes a site, half of the time without waiting for it.
+    Remove,
+    /// An operator makes a join token.
+    TokenCreate,
+    /// An operator revokes one that sites may be about to use.
+    TokenRevoke,
+    /// Somebody on the spot sets labels by hand.
+    SpotLabel,
+    /// Somebody on the spot changes a label file.
+    DropIns,
+    /// The machine changes, and so do its facts.
+    Facts,
+}
+
+impl Kind {
+    /// Returns the table it is written in.
+    pub const fn table(self) -> Table {
+        match self {
+            Self::Cut
+            | Self::CutUp
+            | Self::CutDown
+            | Self::Dark
+            | Self::Rebind
+            | Self::Reboot
+            | Self::Crash
+            | Self::Restart
+            | Self::DiskFull
+            | Self::DiskSlow
+            | Self::DiskDamaged
+            | Self::DiskImage
+            | Self::ClockJump
+            | Self::ClockLost
+            | Self::Echo
+            | Self::Clone => Table::Faults,
+            Self::ServerKill
+            | Self::ServerCrash
+            | Self::ServerStop
+            | Self::ServerDiskFull
+            | Self::ServerSlow
+            | Self::ServerClockJump
+            | Self::Partition => Table::Server,
+            Self::Label
+            | Self::LabelAll
+            | Self::Edit
+            | Self::Deactivate
+            | Self::Activate
+            | Self::Remove
+            | Self::TokenCreate
+            | Self::TokenRevoke => Table::Operators,
+            Self::SpotLabel | Self::DropIns | Self::Facts => Table::Spot,
+        }
+    }
+
+    /// Whether it is done to one site: a fault, or something an operator or somebody on the spot does there.
+    pub(crate) const fn is_of_site(self) -> bool {
+        match self.table() {
+            Table::Faults | Table::Spot => true,
+            Table::Server => false,
+            Table::Operators => !matches!(self, Self::LabelAll | Self::TokenCreate | Self::TokenRevoke),
+        }
+    }
+
+    /// Returns the shortest and the longest time it lasts.
+    pub(crate) const fn lasts(self) -> (Duration, Duration) {
+        const SECOND: u64 = 1;
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 3600;
+        const DAY: u64 = 24 * HOUR;
+        let (min, max) = match self {
+            Self::Cut | Self::CutUp | Self::CutDown => (SECOND, 20 * MINUTE),
+            Self::Dark => (7 * DAY, 30 * DAY),
+            Self::Reboot => (20 * SECOND, 5 * MINUTE),
+            Self::Crash | Self::Restart | Self::ServerCrash | Self::ServerStop => (SECOND, 30 * SECOND),
+            Self::DiskFull | Self::DiskSlow | Self::ClockLost => (MINUTE, HOUR),
+            Self::DiskImage => (HOUR, DAY),
+            Self::Clone => (10 * MINUTE, 6 * HOUR),
+            Self::ServerKill => (SECOND, 2 * MINUTE),
+            Self::ServerDiskFull | Self::ServerSlow => (10 * SECOND, 5 * MINUTE),
+            Self::Partition => (10 * SECOND, 15 * MINUTE),
+            _ => (0, 0),
+        };
+        (Duration::from_secs(min), Duration::from_secs(max))
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut word = String::new();
+        for (index, letter) in format!("{self:?}").chars().enumerate() {
+            if letter.is_uppercase() && 0 < index {
+                word.push('-');
+            }
+            word.extend(letter.to_lowercase());
+        }
+        f.pad(&word)
+    }
+}
+
+/// Which table of a scenario a thing is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Faults of sites, per site and day.
+    Faults,
+    /// Faults of the server, per day.
+    Server,
+    /// What operators do, per day.
+    Operators,
+    /// What happens on the spot, per site and day.
+    Spot,
+}
+
+impl Table {
+    /// Returns the name of the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Faults => "faults",
+            Self::Server => "server",
+            Self::Operators => "operators",
+            Self::Spot => "spot",
+        }
+    }
+
+    /// Whether its rates are for each site.
+    pub(crate) const fn is_per_site(self) -> bool {
+        matches!(self, Self::Faults | Self::Spot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_written_as_it_is_read() {
+        for kind in [Kind::Cut, Kind::ServerDiskFull, Kind::LabelAll] {
+            let written = serde_json::to_string(&kind).expect("a kind is a word");
+            assert_eq!(written, format!("\"{kind}\""));
+        }
+    }
+}
