@@ -9,8 +9,8 @@
 //! | `durable-before-told` | what an acknowledgement, a reply or a grant says is on the teller's disk at that moment |
 //! | `told-is-kept` | what an operator was told holds is there after every restart and at the end |
 //! | `generations-rise` | no site takes an older document, or another one under a known generation |
-//! | `removed-stays-removed` | a removed key is never let in, and a daemon that has forgotten never dials |
-//! | `one-session` | a site has one session at a time, and the server calls it connected exactly then |
+//! | `removed-stays-removed` | a removed key is never let in nor given a certificate |
+//! | `one-session` | a site has one session at a time, and the server calls it connected while it is up |
 //! | `within-limits` | every queue, outbox, book and frame is within its limit |
 //! | `own-data` | a site is sent its own documents, as they are on the server's disk |
 //! | `label-owners` | labels under an owner are those that this owner has set |
@@ -57,7 +57,6 @@ pub(crate) struct Watch {
     sessions: BTreeMap<SessionId, SiteId>,
     told: BTreeMap<Slot, promises::Told>,
     asked: BTreeMap<CommandId, (Slot, Claim)>,
-    forgotten: BTreeSet<NodeId>,
 }
 
 /// What is remembered of one site.
@@ -69,7 +68,7 @@ struct Watched {
     live: Option<SessionId>,
     link: Option<LinkState>,
     /// What documents the server wrote, as digests. The newest few of each.
-    written: BTreeMap<(DocumentKey, Generation), u64>,
+    written: BTreeMap<DocumentKey, BTreeMap<Generation, u64>>,
     /// What anybody ever set on the spot.
     set_on_the_spot: BTreeSet<(Level, LabelKey, LabelValue)>,
 }

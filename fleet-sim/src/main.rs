@@ -206,8 +206,8 @@ fn run_real(args: &args::RealArgs) -> ExitCode {
 
 /// Prints and writes what was asked for, and says by the exit code how it went.
 fn finish(outcomes: &[Outcome], reports: &args::Reports, output: args::Output) -> anyhow::Result<ExitCode> {
-    write_reports(outcomes, reports)?;
     print_outcomes(outcomes, output);
+    write_reports(outcomes, reports)?;
     let has = |verdict| outcomes.iter().any(|outcome| outcome.outcome == verdict);
     Ok(if has(Verdict::Failed) {
         ExitCode::FAILURE

@@ -36,8 +36,10 @@ pub(crate) struct Meter {
     each: Duration,
     before: (u64, Traffic),
     linked: BTreeSet<NodeId>,
-    /// Those who were linked when the server, or a part of the net, was lost.
-    losing: Option<BTreeSet<NodeId>>,
+    /// Those who were linked when the server was lost.
+    without_server: Option<BTreeSet<NodeId>>,
+    /// Those who were linked when a part of the net was lost.
+    parted: Option<BTreeSet<NodeId>>,
     storms: Vec<Watched>,
     agreed: BTreeMap<NodeId, Duration>,
     /// Why a site did not agree, when it was last looked at.
@@ -64,7 +66,8 @@ impl Meter {
             each: (total / SAMPLES).max(Duration::from_secs(1)),
             before: (0, Traffic::default()),
             linked: BTreeSet::new(),
-            losing: None,
+            without_server: None,
+            parted: None,
             storms: Vec::new(),
             agreed: BTreeMap::new(),
             why_late: BTreeMap::new(),
@@ -101,23 +104,26 @@ impl Meter {
         }
     }
 
-    /// The server, or a part of the net, is lost.
-    pub(crate) fn server_goes(&mut self, _elapsed: Duration) {
-        if self.losing.is_none() {
-            self.losing = Some(self.linked.clone());
-        }
+    /// The server is lost.
+    pub(crate) fn server_goes(&mut self) {
+        self.without_server.get_or_insert_with(|| self.linked.clone());
+    }
+
+    /// A part of the net is lost.
+    pub(crate) fn net_parts(&mut self) {
+        self.parted.get_or_insert_with(|| self.linked.clone());
     }
 
     /// The server is back.
     pub(crate) fn server_is_back(&mut self, elapsed: Duration, what: &str) {
-        if let Some(missing) = self.losing.take() {
+        if let Some(missing) = self.without_server.take() {
             self.begin_storm(elapsed, what, missing, true);
         }
     }
 
     /// A line is back; if that ends a partition, those who have lost their link come back.
     pub(crate) fn line_is_back(&mut self, elapsed: Duration) {
-        if let Some(mut missing) = self.losing.take() {
+        if let Some(mut missing) = self.parted.take() {
             missing.retain(|node| !self.linked.contains(node));
             self.begin_storm(elapsed, "a part of the net was away", missing, false);
         }
@@ -280,7 +286,7 @@ impl Watched {
             let needed = (lost * percent).div_ceil(100);
             needed.checked_sub(1).and_then(|place| self.back.get(place)).map(Duration::as_secs_f64)
         };
-        let (first_peak, second_peak) = peaks(&self.storm.dials_per_second);
+        let (first_peak, second_peak) = peaks(&self.storm.dials_per_second, self.storm.lost);
         Storm {
             back_50_seconds: back(50),
             back_90_seconds: back(90),
@@ -292,18 +298,19 @@ impl Watched {
     }
 }
 
-/// Returns the highest second, and the highest after dials had once fallen below a quarter of the peak so far.
-fn peaks(dials: &[u32]) -> (u32, u32) {
+/// Returns the highest second, and the highest after dials had once fallen below a quarter of the peak so far. A few
+/// early ones are no peak: one begins at a fiftieth of those who are missing.
+fn peaks(dials: &[u32], lost: u32) -> (u32, u32) {
     let (mut first, mut second, mut has_fallen) = (0, 0, false);
     for count in dials {
         if has_fallen {
             second = second.max(*count);
         } else {
             first = first.max(*count);
-            has_fallen = *count * 4 < first;
+            has_fallen = lost <= first * 50 && *count * 4 < first;
         }
     }
-    (first.max(second), first.min(second))
+    (first, second)
 }
 
 #[cfg(test)]
@@ -312,9 +319,10 @@ mod tests {
 
     #[test]
     fn a_second_peak_is_one_after_the_dials_had_fallen() {
-        assert_eq!(peaks(&[]), (0, 0));
-        assert_eq!(peaks(&[3, 100, 80, 90, 30]), (100, 0), "it has not fallen yet");
-        assert_eq!(peaks(&[100, 10, 40, 5]), (100, 40));
-        assert_eq!(peaks(&[40, 5, 100]), (100, 40), "whichever came first");
+        assert_eq!(peaks(&[], 500), (0, 0));
+        assert_eq!(peaks(&[3, 100, 80, 90, 30], 500), (100, 0), "it has not fallen yet");
+        assert_eq!(peaks(&[100, 10, 40, 5], 500), (100, 40));
+        assert_eq!(peaks(&[40, 5, 100], 500), (40, 100), "a second wave may be the higher one");
+        assert_eq!(peaks(&[2, 0, 100, 5], 500), (100, 0), "two early ones are no wave");
     }
 }

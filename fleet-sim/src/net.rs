@@ -218,7 +218,10 @@ impl Carrier for Net {
         self.server_clock = clock;
     }
 
-    fn start_node(&mut self, _node: NodeId) {}
+    fn start_node(&mut self, node: NodeId) {
+        // A new daemon counts its dials anew: what is said of an earlier one's would be of its own.
+        self.lines[node].past = None;
+    }
 
     fn kill_node(&mut self, node: NodeId) {
         self.lines[node].dialing.clear();

@@ -18,7 +18,7 @@ pub(crate) struct Act {
     pub(crate) at: Duration,
     /// What.
     pub(crate) kind: Kind,
-    /// To which site; of no meaning for what is done to the server or to all.
+    /// To which site; for a partition, to how many of a thousand; of no meaning for the server and for all.
     pub(crate) site: u32,
     /// For how long.
     pub(crate) lasts: Duration,
@@ -72,7 +72,11 @@ impl Plan {
         for (kind, rate) in scenario.rates.iter().filter(|(kind, _)| !kind.table().is_per_site()) {
             let mut of_kind = spread(&mut chance, *kind, rate * scenario.days, None, Duration::ZERO, ends_at);
             for act in &mut of_kind {
-                act.site = pick(&mut chance, scenario.sites);
+                act.site = match kind {
+                    // How many of a thousand it cuts off.
+                    Kind::Partition => 100 + pick(&mut chance, 800),
+                    _ => pick(&mut chance, scenario.sites),
+                };
             }
             acts.extend(of_kind);
         }

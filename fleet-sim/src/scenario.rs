@@ -15,6 +15,9 @@ use crate::line::Profile;
 /// Sites of one run: past it the memory of a test machine ends.
 pub const SITES_MAX: u32 = 20_000;
 
+/// Acts of one run: at 48 bytes each, with what they do, about a gigabyte.
+pub const ACTS_MAX: f64 = 5e6;
+
 /// Days of one run.
 pub const DAYS_MAX: f64 = 1_000.0;
 
@@ -239,8 +242,11 @@ impl Scenario {
             door.number("at.seconds", at.seconds.unwrap_or(1.0), 0.0, DAYS_MAX * 86_400.0)?;
             door.number("at.percent", f64::from(at.percent.unwrap_or(1)), 1.0, 100.0)?;
         }
+        let expect = written.expect;
+        door.number("expect.back_99_seconds", expect.back_99_seconds.unwrap_or(1.0), 0.001, 1e6)?;
+        door.number("expect.second_peak_percent", f64::from(expect.second_peak_percent.unwrap_or(1)), 1.0, 10_000.0)?;
         let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".toml");
-        Ok(Self {
+        Self {
             name: stem.to_owned(),
             about: written.about,
             sites: written.sites,
@@ -252,8 +258,17 @@ impl Scenario {
             lines: written.lines,
             rates,
             at: written.at,
-            expect: written.expect,
-        })
+            expect,
+        }
+        .bounded(door)
+    }
+
+    /// Refuses a run with more acts than memory has room for.
+    fn bounded(self, door: Door<'_>) -> Result<Self, ScenarioError> {
+        let times = |kind: &Kind| if kind.table().is_per_site() { f64::from(self.sites) } else { 1.0 };
+        let acts: f64 = self.rates.iter().map(|(kind, rate)| rate * times(kind) * self.days).sum();
+        door.number("all rates times sites and days", acts.round(), 0.0, ACTS_MAX)?;
+        Ok(self)
     }
 
     /// Changes what a command line may change.
@@ -271,7 +286,7 @@ impl Scenario {
             self.at.retain(|at| at.hours <= days * 24.0);
             self.days = days;
         }
-        Ok(self)
+        self.bounded(door)
     }
 
     /// Returns for how long faults happen and people work.

@@ -9,6 +9,9 @@ use crate::recipe::Recipe;
 use crate::run::{Nobody, run};
 use crate::scenario::ScenarioError;
 
+/// Runs with findings that are kept whole. More are told and counted in the search's own lines.
+const FOUND_MAX: usize = 100;
+
 /// What a search has done so far.
 #[derive(Clone, Debug, Default)]
 pub struct Searched {
@@ -50,7 +53,8 @@ pub fn search(
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let count = recipes.len() as u64;
                     let place = usize::try_from(number % count).unwrap_or(0);
-                    let recipe = Recipe { seed: Some(first_seed + number / count), ..recipes[place].clone() };
+                    let recipe =
+                        Recipe { seed: Some(first_seed.wrapping_add(number / count)), ..recipes[place].clone() };
                     let outcome = run(&recipe, &mut Nobody(stop));
                     if outcome.is_ok_and(|outcome| sender.send((recipe, outcome)).is_err()) {
                         return;
@@ -67,7 +71,7 @@ pub fn search(
             searched.site_days += f64::from(outcome.sites) * outcome.virtual_seconds / 86_400.0;
             searched.events += outcome.events;
             say(&searched, &recipe, &outcome);
-            if outcome.outcome == Verdict::Failed {
+            if outcome.outcome == Verdict::Failed && searched.found.len() < FOUND_MAX {
                 searched.found.push((recipe, outcome));
             }
         }

@@ -1,5 +1,5 @@
 //! Known bugs, planted on purpose: whoever proves that a checker can see them (the simulator's mutation suite)
-//! switches one on. Without the feature `mutants` none of this exists, and [`planted`] is a constant `false`.
+//! switches one on. Without the feature `mutants` nothing can be planted, and [`planted`] is a constant `false`.
 
 /// A bug that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Mutant {
     LostTombstone,
     /// Counts a token's uses too low.
     TokenUsedTwice,
-    /// Writes a status though nothing has changed.
-    RestlessStatus,
+    /// Makes an event though nothing has happened.
+    RestlessOutbox,
 }
 
 impl Mutant {
@@ -39,7 +39,7 @@ impl Mutant {
         Self::LabelWriterMixedUp,
         Self::LostTombstone,
         Self::TokenUsedTwice,
-        Self::RestlessStatus,
+        Self::RestlessOutbox,
     ];
 }
 

@@ -227,7 +227,7 @@ impl Site {
     pub fn handle_facts(&mut self, facts: BTreeMap<LabelKey, LabelValue>, now: Now) {
         let fitting = facts.into_iter().take(linecamp_model::limits::LABELS_PER_OWNER_MAX);
         let facts = Some(fitting.collect());
-        if planted(Mutant::RestlessStatus) {
+        if planted(Mutant::RestlessOutbox) {
             self.record(EventKind::DaemonStarted, "restless", now);
         }
         if self.facts != facts {
@@ -528,8 +528,10 @@ impl Site {
             return;
         }
         let pending = state.events.range(following.events_held + 1..).take(EVENTS_PER_MESSAGE_MAX);
-        let events: Vec<_> = pending.clone().map(|(_, event)| event.clone()).collect();
         if let Some((first, _)) = pending.clone().next() {
+            // One batch has no gap; numbers that the server held already were left out.
+            let events = (*first..).zip(pending.clone()).take_while(|(number, (seq, _))| number == *seq);
+            let events: Vec<_> = events.map(|(_, (_, event))| event.clone()).collect();
             let dropped = state.origin.unwrap_or_default().events_dropped;
             let batch = EventBatch { first: *first, dropped, events };
             following.events_sent = true;

@@ -10,8 +10,8 @@ use crate::carrier::NodeId;
 use crate::disk::{Disk, Record as _};
 use crate::trace::Digest;
 
-/// Documents of a site that are remembered.
-const WRITTEN_MAX: usize = 64;
+/// Generations of one document that are remembered.
+const WRITTEN_MAX: usize = 32;
 
 impl Watch {
     /// A site is about to write a change.
@@ -27,7 +27,7 @@ impl Watch {
             let (after, before) = (document.generation, before.generation);
             self.find("generations-rise", [node], format!("the site put {key:?} {after} over {before}"));
         }
-        let written = self.sites.get(&site).and_then(|site| site.written.get(&(*key, document.generation)));
+        let written = self.sites.get(&site).and_then(|site| site.written.get(key)?.get(&document.generation));
         if written.is_some_and(|written| *written != digest(site, *key, document)) {
             let generation = document.generation;
             let what = format!("the site took {key:?} {generation}, and it is not what the server wrote under it");
@@ -41,9 +41,10 @@ impl Watch {
             FleetChange::Spec(site, key, Some(document)) => {
                 self.check_assigned(*site, *key, document);
                 if let Some(watched) = self.sites.get_mut(site) {
-                    watched.written.insert((*key, document.generation), digest(*site, *key, document));
-                    if WRITTEN_MAX < watched.written.len() {
-                        watched.written.pop_first();
+                    let written = watched.written.entry(*key).or_default();
+                    written.insert(document.generation, digest(*site, *key, document));
+                    if WRITTEN_MAX < written.len() {
+                        written.pop_first();
                     }
                 }
             }

@@ -73,18 +73,6 @@ impl Watch {
         }
     }
 
-    /// A daemon forgets its site.
-    pub(crate) fn site_forgets(&mut self, node: NodeId) {
-        self.forgotten.insert(node);
-    }
-
-    /// A daemon dials.
-    pub(crate) fn site_dials(&mut self, node: NodeId) {
-        if self.forgotten.contains(&node) {
-            self.find("removed-stays-removed", [node], "a daemon that had forgotten its site dialled".to_owned());
-        }
-    }
-
     /// Compares what the server says of a site's link with its sessions.
     pub(crate) fn check_link(&mut self, id: SiteId, fleet: &Fleet) {
         let Some(site) = self.sites.get_mut(&id) else { return };

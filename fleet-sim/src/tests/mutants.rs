@@ -20,7 +20,7 @@ const fn seen_by(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
         Mutant::LabelWriterMixedUp => ("smoke sites=10", &["label-owners"]),
         Mutant::LostTombstone => ("smoke sites=20", &["durable-before-told", "told-is-kept"]),
         Mutant::TokenUsedTwice => ("smoke sites=20", &["token-rules"]),
-        Mutant::RestlessStatus => ("smoke sites=5 days=0.2", &["converges", "quiet"]),
+        Mutant::RestlessOutbox => ("smoke sites=5 days=0.2", &["converges", "quiet"]),
     }
 }
 
@@ -67,5 +67,5 @@ mutants! {
     a_label_writer_mixed_up_is_seen: LabelWriterMixedUp,
     a_lost_tombstone_is_seen: LostTombstone,
     a_token_used_once_too_often_is_seen: TokenUsedTwice,
-    a_status_that_is_written_for_nothing_is_seen: RestlessStatus,
+    an_event_that_is_made_for_nothing_is_seen: RestlessOutbox,
 }

@@ -17,6 +17,9 @@ const SLOWNESS: u32 = 50;
 /// How long a server takes to stop.
 const STOPPING_FOR: Duration = Duration::from_millis(500);
 
+/// Groups of writes that a daemon waits for when it stops.
+const STOPPING_WRITES_MAX: usize = 10;
+
 /// How far a clock jumps: at most two days.
 const JUMP_MILLIS_MAX: u64 = 2 * 24 * 3600 * 1000;
 
@@ -80,7 +83,6 @@ impl<C: Carrier> World<C> {
     }
 
     fn act_on_server(&mut self, act: Act) {
-        self.meter.server_goes(self.elapsed);
         match act.kind {
             Kind::ServerCrash => {
                 self.server.fuse = Some(u32::try_from(act.draw % 30).unwrap_or(0));
@@ -88,6 +90,7 @@ impl<C: Carrier> World<C> {
                 return;
             }
             Kind::ServerStop => {
+                self.meter.server_goes();
                 let now = self.server.now(self.elapsed);
                 if let Some(fleet) = &mut self.server.fleet {
                     fleet.handle_stop(now);
@@ -117,10 +120,8 @@ impl<C: Carrier> World<C> {
 
     /// A share of the sites is cut off. Who that is depends on the site and the act alone.
     fn partition(&mut self, act: Act) {
-        self.meter.server_goes(self.elapsed);
-        // An appointment says how many of a thousand; else chance does.
-        let share =
-            if act.site == 0 { u64::from(100 + u32::try_from(act.draw % 800).unwrap_or(0)) } else { act.site.into() };
+        self.meter.net_parts();
+        let share = u64::from(act.site);
         for node in 0..self.plan.berths.len() {
             if Chance::of(act.draw, Purpose::Partition, node as u64).below(1_000) < share {
                 self.cut(node, (true, true), act.lasts);
@@ -136,12 +137,20 @@ impl<C: Carrier> World<C> {
         }
     }
 
+    /// A daemon that is stopped in good order waits for its disk.
     fn restart(&mut self, node: NodeId, off_for: Duration) {
-        if let Some(site) = &mut self.nodes[node].site {
-            site.handle_stop();
-            self.drain_node(node);
-            self.switch_off(node, off_for);
+        let Some(site) = &mut self.nodes[node].site else { return };
+        site.handle_stop();
+        self.drain_node(node);
+        for _ in 0..STOPPING_WRITES_MAX {
+            let boot = self.nodes[node].boot;
+            self.nodes[node].disk.begin();
+            if self.nodes[node].disk.depth() == 0 {
+                break;
+            }
+            self.node_disk_wrote(node, boot);
         }
+        self.switch_off(node, off_for);
     }
 
     fn trouble_disk(&mut self, node: NodeId, mood: Mood, lasts: Duration) {

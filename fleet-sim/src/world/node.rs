@@ -280,7 +280,6 @@ impl<C: Carrier> World<C> {
         match output {
             SiteOutput::Dial(dial) => {
                 self.note(Some(number), "dial", &[dial.dial.0], || format!("dials {} ({:?})", dial.dial, dial.purpose));
-                self.watch.site_dials(number);
                 self.meter.figures.dials += 1;
                 self.carrier.dial(number, &dial);
             }
@@ -310,7 +309,6 @@ impl<C: Carrier> World<C> {
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
             SiteOutput::Forget(refusal) => {
                 self.note(Some(number), "forget", &[], || format!("forgets who it was: {refusal}"));
-                self.watch.site_forgets(number);
                 self.end_node(number, End::Forgotten);
             }
             SiteOutput::JoinRefused(refusal) => {

@@ -80,6 +80,7 @@ impl<C: Carrier> World<C> {
         if server.fleet.take().is_none() {
             return;
         }
+        self.meter.server_goes();
         server.boot += 1;
         server.fuse = None;
         server.wake_at = None;

@@ -46,14 +46,9 @@ impl Fleet {
         let member = match known {
             Ok(Some(member)) => member,
             Ok(None) => {
-                let text = "no site with this key is registered here; join it with a token of this server";
-                return self.refuse(
-                    id,
-                    Refusal::new(RefusalCode::NotRegistered, text).retry_after(DUPLICATE_RETRY),
-                    now,
-                );
+                return self.refuse(id, not_registered(), now);
             }
-            Err(refusal) => return self.refuse(id, refusal, now),
+            Err(refusal) => return self.refuse_when_durable(id, refusal, now),
         };
         match peer.credential {
             Credential::Issued => self.admit(id, member.site, hello, now),
@@ -166,9 +161,19 @@ impl Fleet {
         }
         // It may have been removed while it waited.
         match member(self.ledger.state(), session_key) {
-            Ok(_) => self.welcome(newcomer, site, &hello, now),
-            Err(refusal) => self.refuse(newcomer, refusal, now),
+            Ok(Some(_)) => self.welcome(newcomer, site, &hello, now),
+            Ok(None) => self.refuse(newcomer, not_registered(), now),
+            Err(refusal) => self.refuse_when_durable(newcomer, refusal, now),
         }
+    }
+
+    /// Refuses for a reason that may be on its way to the disk: who hears that it was removed forgets who it was.
+    fn refuse_when_durable(&mut self, id: SessionId, refusal: Refusal, now: Now) {
+        if self.is_durable() {
+            return self.refuse(id, refusal, now);
+        }
+        self.expect_leave(id, now);
+        self.release_when_durable(vec![FleetOutput::Hangup { session: id, refusal }]);
     }
 
     fn supersede(&mut self, established: SessionId, site: SiteId, now: Now) {
@@ -308,4 +313,9 @@ impl Fleet {
     fn is_dark(&self, site: SiteId) -> bool {
         self.ledger.state().site(site).is_some_and(|(_, registration)| registration.dark_since.is_some())
     }
+}
+
+fn not_registered() -> Refusal {
+    let text = "no site with this key is registered here; join it with a token of this server";
+    Refusal::new(RefusalCode::NotRegistered, text).retry_after(DUPLICATE_RETRY)
 }
