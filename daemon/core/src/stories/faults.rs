@@ -254,3 +254,21 @@ fn an_event_never_takes_a_number_that_the_server_holds() {
         assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "after {delay} ms something waits for ever");
     }
 }
+
+/// A batch says that its numbers have no gap. The numbers that the server held already are one.
+#[test]
+fn events_around_numbers_that_were_left_out_arrive_once() {
+    let mut pair = Pair::linked(16);
+    let image = pair.nodes[0].disk.clone();
+    for floor in 0..5 {
+        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("floor={floor}")])));
+        pair.run_for(MINUTE);
+    }
+    // Back on its feet with a wrong clock: it makes an event between the welcome and its new history.
+    pair.nodes[0].clock_behind = Duration::from_secs(6 * 3600);
+    pair.restore_site(image);
+    pair.run_for(10 * MINUTE);
+    let told = pair.events().into_iter().filter(|event| event.text.as_str().contains("hours behind"));
+    assert_eq!(told.count(), 1);
+    assert_eq!(pair.site().view(pair.now()).outbox_events, 0);
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_model::{EventKind, LinkState, Phase, Target};
 
-use crate::testing::{DAY, Pair, patch, site_ref};
+use crate::testing::{DAY, DiskMood, Pair, patch, site_ref};
 use crate::{DISCONNECTED_AFTER, FleetCommand, FleetCommandError, Force, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -163,4 +163,26 @@ fn who_is_removed_while_it_waits_for_its_place_is_not_let_in() {
     pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
     pair.run_for(Duration::from_secs(30));
     assert!(pair.nodes[0].ended.is_some(), "it was told, and has forgotten");
+}
+
+/// A removal that the disk then refuses was told too early to a site that greeted meanwhile: it forgot itself and was
+/// still registered.
+#[test]
+fn a_site_hears_of_its_removal_only_when_that_is_durable() {
+    for delay in 0..50 {
+        let mut pair = Pair::linked(17);
+        pair.crash_site();
+        while !pair.site().view(pair.now()).link_doing.as_str().starts_with("greeting") {
+            pair.run_for(Duration::from_millis(1));
+        }
+        // Its former self is looked for; then it is let in, or hears why not.
+        pair.run_for(Duration::from_millis(5_000 + delay));
+        pair.fleet_disk_mood = DiskMood::Full;
+        pair.operator(remove(Force::Yes));
+        pair.run_for(Duration::from_secs(5));
+        pair.fleet_disk_mood = DiskMood::Well;
+        pair.run_for(10 * MINUTE);
+        assert_eq!(pair.nodes[0].ended, None, "after {delay} ms");
+        assert!(pair.is_linked(), "after {delay} ms");
+    }
 }
