@@ -180,7 +180,7 @@ impl<C: Carrier> World<C> {
         self.elapsed.as_secs_f64() / self.total().as_secs_f64().max(1.0)
     }
 
-    /// Returns how long the run takes at most.
+    /// Returns about how long the run takes: a little more, if everybody agrees at the last moment.
     pub(crate) fn total(&self) -> Duration {
         self.plan.ends_at + self.scenario.settle + QUIET
     }
