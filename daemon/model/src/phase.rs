@@ -53,6 +53,20 @@ pub enum PhaseEvent {
     KeepOver,
 }
 
+impl PhaseEvent {
+    /// Every event, in the order of a life.
+    pub const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::Reported,
+        Self::DeactivateAsked,
+        Self::ActivateAsked,
+        Self::Confirmed,
+        Self::RemoveAsked,
+        Self::RemoveForced,
+        Self::KeepOver,
+    ];
+}
+
 impl Phase {
     /// Every phase, in the order of a life.
     pub const ALL: [Self; 9] = [
@@ -151,23 +165,12 @@ impl fmt::Display for PhaseEvent {
 mod tests {
     use super::*;
 
-    const EVENTS: [PhaseEvent; 8] = [
-        PhaseEvent::Accepted,
-        PhaseEvent::Reported,
-        PhaseEvent::DeactivateAsked,
-        PhaseEvent::ActivateAsked,
-        PhaseEvent::Confirmed,
-        PhaseEvent::RemoveAsked,
-        PhaseEvent::RemoveForced,
-        PhaseEvent::KeepOver,
-    ];
-
     /// Prints every pair, so that a changed rule is a changed line.
     #[test]
     fn every_move_of_a_life_is_written_down() {
         let mut table = String::new();
         for phase in Phase::ALL {
-            for event in EVENTS {
+            for event in PhaseEvent::ALL {
                 let after = phase.after(event).map_or("-", Phase::as_str);
                 table += &format!("{phase:<13}{event:<18}{after}\n");
             }
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_back_from_removal() {
-        for event in EVENTS {
+        for event in PhaseEvent::ALL {
             assert!(Phase::Removed.after(event).is_none_or(Phase::is_gone));
             assert_eq!(Phase::Purged.after(event), None);
         }

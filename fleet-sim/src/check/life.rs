@@ -10,18 +10,6 @@ use super::{Watch, has_departed, registration};
 use crate::carrier::NodeId;
 use crate::disk::Disk;
 
-/// Every event of a life.
-const EVENTS: [PhaseEvent; 8] = [
-    PhaseEvent::Accepted,
-    PhaseEvent::Reported,
-    PhaseEvent::DeactivateAsked,
-    PhaseEvent::ActivateAsked,
-    PhaseEvent::Confirmed,
-    PhaseEvent::RemoveAsked,
-    PhaseEvent::RemoveForced,
-    PhaseEvent::KeepOver,
-];
-
 impl Watch {
     /// Something happens to a session at the server.
     pub(crate) fn session_event(&mut self, session: SessionId, event: &SessionEvent) {
@@ -142,5 +130,5 @@ impl Watch {
 fn may_move(from: Life, to: Life, is_site_gone: bool) -> bool {
     from.phase == to.phase
         || (is_site_gone && to.phase.is_gone())
-        || EVENTS.into_iter().any(|event| from.phase.after(event) == Some(to.phase))
+        || PhaseEvent::ALL.into_iter().any(|event| from.phase.after(event) == Some(to.phase))
 }
