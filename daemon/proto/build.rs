@@ -4,13 +4,18 @@ use std::error::Error;
 
 const SCHEMAS: [&str; 2] = ["link.proto", "record.proto"];
 
-/// Bodies of documents that live behind a pointer: a hostile peer can put half a million empty documents into
-/// one frame, and each would take the room of the largest body. `wire.rs` tests the sizes.
-const BOXED: [&str; 4] = [
+/// What lies behind a pointer because it is part of a list: a hostile peer can put half a million empty elements into
+/// one frame, and each would take the room of the largest. `wire.rs` tests the sizes.
+const BOXED: [&str; 9] = [
     ".linecamp.link.v1.SpecDocument.body.site",
     ".linecamp.link.v1.SpecDocument.body.host",
     ".linecamp.link.v1.StatusDocument.body.site",
     ".linecamp.link.v1.StatusDocument.body.host",
+    ".linecamp.link.v1.SpecDocument.body.provider",
+    ".linecamp.link.v1.StatusDocument.body.provider",
+    ".linecamp.link.v1.SpecEntry.document",
+    ".linecamp.link.v1.StatusEntry.document",
+    ".linecamp.link.v1.RecordStatus.id",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

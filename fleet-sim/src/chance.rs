@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Server = 6,
     Partition = 7,
     Wire = 8,
+    Dns = 9,
+    NameServer = 10,
 }
 
 impl Chance {

@@ -16,15 +16,19 @@
 //! | `label-owners` | labels under an owner are those that this owner has set |
 //! | `legal-moves` | lives and links move along their graphs |
 //! | `token-rules` | no token makes more sites than it may, or any after it was revoked |
+//! | `foreign-untouched` | DNS records of others stay as they are, to the byte |
+//! | `own-claims` | a DNS record that a site has claimed is changed by that site alone, and is never without its claim |
+//! | `no-leak` | what a site or a provider leaves behind in DNS is named |
 //! | `wire` | every message survives its bytes |
 //! | `converges` | after the faults everything reachable agrees in time |
-//! | `quiet` | then nothing is written |
+//! | `quiet` | then nothing is written, and DNS is still looked at |
 //! | `storm`, `byte-budget` | what a scenario expects of returns and of bytes |
 
 mod documents;
 mod life;
 mod limits;
 mod promises;
+mod records;
 mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +43,7 @@ use crate::carrier::NodeId;
 use crate::disk::Disk;
 
 pub(crate) use self::promises::{Claim, LevelOf, Slot, What};
+pub(crate) use self::records::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
 pub(crate) use self::settled::{Settling, held_on_the_spot, unsettled};
 
 /// Something that must not happen, and did.
@@ -57,6 +62,7 @@ pub(crate) struct Watch {
     sessions: BTreeMap<SessionId, SiteId>,
     told: BTreeMap<Slot, promises::Told>,
     asked: BTreeMap<CommandId, (Slot, Claim)>,
+    records: records::Records,
 }
 
 /// What is remembered of one site.

@@ -77,6 +77,33 @@ pub enum Kind {
     DropIns,
     /// The machine changes, and so do its facts.
     Facts,
+    // What came later comes last: the acts of a seed stay as they were.
+    /// The name server cannot be reached.
+    DnsAway,
+    /// The name server asks for patience.
+    DnsBusy,
+    /// The name server does what it is told, and its answers are lost.
+    DnsMute,
+    /// The name server does a half of what it is told, and its answers are lost.
+    DnsHalfDone,
+    /// The name server answers with what was, and not with what is.
+    DnsStale,
+    /// The name server does not accept the credentials.
+    DnsLocked,
+    /// Somebody changes a record of a site by hand.
+    DnsDrift,
+    /// An operator says under which address a gateway is found.
+    DnsAddress,
+    /// An operator leaves a gateway out of DNS, or takes it in.
+    DnsSwitch,
+    /// An operator selects a site for the central provider, or lets it go.
+    DnsSelect,
+    /// An operator gives the central provider other settings.
+    DnsEdit,
+    /// An operator takes the central provider away, and gives it back a while later.
+    DnsRemove,
+    /// A machine has another address.
+    Address,
 }
 
 impl Kind {
@@ -106,6 +133,13 @@ impl Kind {
             | Self::ServerSlow
             | Self::ServerClockJump
             | Self::Partition => Table::Server,
+            Self::DnsAway
+            | Self::DnsBusy
+            | Self::DnsMute
+            | Self::DnsHalfDone
+            | Self::DnsStale
+            | Self::DnsLocked
+            | Self::DnsDrift => Table::NameServer,
             Self::Label
             | Self::LabelAll
             | Self::Edit
@@ -113,8 +147,13 @@ impl Kind {
             | Self::Activate
             | Self::Remove
             | Self::TokenCreate
-            | Self::TokenRevoke => Table::Operators,
-            Self::SpotLabel | Self::DropIns | Self::Facts => Table::Spot,
+            | Self::TokenRevoke
+            | Self::DnsAddress
+            | Self::DnsSwitch
+            | Self::DnsSelect
+            | Self::DnsEdit
+            | Self::DnsRemove => Table::Operators,
+            Self::SpotLabel | Self::DropIns | Self::Facts | Self::Address => Table::Spot,
         }
     }
 
@@ -122,9 +161,21 @@ impl Kind {
     pub(crate) const fn is_of_site(self) -> bool {
         match self.table() {
             Table::Faults | Table::Spot => true,
-            Table::Server => false,
-            Table::Operators => !matches!(self, Self::LabelAll | Self::TokenCreate | Self::TokenRevoke),
+            Table::Server | Table::NameServer => false,
+            Table::Operators => !matches!(
+                self,
+                Self::LabelAll | Self::TokenCreate | Self::TokenRevoke | Self::DnsEdit | Self::DnsRemove
+            ),
         }
+    }
+
+    /// Whether it makes sense only where sites have DNS providers.
+    pub(crate) const fn is_of_dns(self) -> bool {
+        matches!(self.table(), Table::NameServer)
+            || matches!(
+                self,
+                Self::DnsAddress | Self::DnsSwitch | Self::DnsSelect | Self::DnsEdit | Self::DnsRemove | Self::Address
+            )
     }
 
     /// Returns the shortest and the longest time it lasts.
@@ -144,6 +195,9 @@ impl Kind {
             Self::ServerKill => (SECOND, 2 * MINUTE),
             Self::ServerDiskFull | Self::ServerSlow => (10 * SECOND, 5 * MINUTE),
             Self::Partition => (10 * SECOND, 15 * MINUTE),
+            Self::DnsAway | Self::DnsBusy | Self::DnsMute | Self::DnsHalfDone => (10 * SECOND, HOUR),
+            Self::DnsStale => (10 * SECOND, 20 * MINUTE),
+            Self::DnsLocked | Self::DnsRemove => (MINUTE, 3 * HOUR),
             _ => (0, 0),
         };
         (Duration::from_secs(min), Duration::from_secs(max))
@@ -174,6 +228,8 @@ pub enum Table {
     Operators,
     /// What happens on the spot, per site and day.
     Spot,
+    /// Faults of the name server, per day.
+    NameServer,
 }
 
 impl Table {
@@ -184,6 +240,7 @@ impl Table {
             Self::Server => "server",
             Self::Operators => "operators",
             Self::Spot => "spot",
+            Self::NameServer => "name_server",
         }
     }
 
@@ -199,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_written_as_it_is_read() {
-        for kind in [Kind::Cut, Kind::ServerDiskFull, Kind::LabelAll] {
+        for kind in [Kind::Cut, Kind::ServerDiskFull, Kind::LabelAll, Kind::DnsHalfDone] {
             let written = serde_json::to_string(&kind).expect("a kind is a word");
             assert_eq!(written, format!("\"{kind}\""));
         }

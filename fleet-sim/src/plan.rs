@@ -40,6 +40,18 @@ pub struct Without {
 pub(crate) struct Berth {
     pub(crate) profile: Profile,
     pub(crate) joins_at: Duration,
+    pub(crate) dns: DnsBerth,
+}
+
+/// What a site has to do with DNS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DnsBerth {
+    /// When an operator selects it for the central provider.
+    central_at: Option<Duration>,
+    /// Whether it has a provider of its own.
+    pub(crate) has_own: bool,
+    /// Whether its name is somebody else's already, and in what way.
+    pub(crate) foreign: Option<u64>,
 }
 
 /// What happens in a run.
@@ -63,6 +75,10 @@ impl Plan {
             for (kind, rate) in scenario.rates.iter().filter(|(kind, _)| kind.table().is_per_site()) {
                 let first = berth.joins_at + Duration::from_secs(60);
                 acts.extend(spread(&mut chance, *kind, rate * scenario.days, Some(site), first, ends_at));
+            }
+            if let Some(at) = berth.dns.central_at {
+                let site = u32::try_from(site).unwrap_or(0);
+                acts.push(Act { at, kind: Kind::DnsSelect, site, lasts: Duration::ZERO, draw: 1 });
             }
             if berth.profile == Profile::Ship {
                 acts.extend(voyages(&mut chance, site, berth.joins_at, ends_at));
@@ -106,7 +122,20 @@ fn berth(scenario: &Scenario, seed: u64, site: u32) -> Berth {
         }
         place -= weight;
     }
-    Berth { profile, joins_at: chance.between(Duration::from_secs(1), scenario.joins_over) }
+    let joins_at = chance.between(Duration::from_secs(1), scenario.joins_over);
+    Berth { profile, joins_at, dns: dns_berth(scenario, seed, site, joins_at) }
+}
+
+fn dns_berth(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> DnsBerth {
+    let Some(dns) = scenario.dns else { return DnsBerth::default() };
+    let mut chance = Chance::of(seed, Purpose::Dns, u64::from(site));
+    let minutes = chance.between(Duration::from_secs(60), Duration::from_secs(1_800));
+    let way = chance.bits();
+    DnsBerth {
+        central_at: chance.happens(dns.central * 10).then_some(joins_at + minutes),
+        has_own: chance.happens(dns.local * 10),
+        foreign: chance.happens(dns.foreign * 10).then_some(way),
+    }
 }
 
 fn pick(chance: &mut Chance, bound: u32) -> u32 {

@@ -22,9 +22,10 @@ pub const ACTS_MAX: f64 = 5e6;
 pub const DAYS_MAX: f64 = 1_000.0;
 
 /// The scenarios that come with the simulator, by name.
-pub const BUILT_IN: [(&str, &str); 9] = [
+pub const BUILT_IN: [(&str, &str); 10] = [
     ("chaos", include_str!("../scenarios/chaos.toml")),
     ("clone-attack", include_str!("../scenarios/clone-attack.toml")),
+    ("dns", include_str!("../scenarios/dns.toml")),
     ("metered", include_str!("../scenarios/metered.toml")),
     ("reconnect-storm", include_str!("../scenarios/reconnect-storm.toml")),
     ("revoke-under-fire", include_str!("../scenarios/revoke-under-fire.toml")),
@@ -102,6 +103,8 @@ pub struct Scenario {
     pub rates: BTreeMap<Kind, f64>,
     /// What happens at a moment of its own.
     pub at: Vec<Appointment>,
+    /// Who has DNS providers; nobody if not given.
+    pub dns: Option<Dns>,
     /// What the run must come to, beside what always must hold.
     pub expect: Expect,
 }
@@ -119,6 +122,18 @@ pub struct Appointment {
     pub seconds: Option<f64>,
     /// To what share of the sites, in percent; all of them if not given. Not for what is done to the server.
     pub percent: Option<u32>,
+}
+
+/// Who has DNS providers. All of them lead to one name server with one zone.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    /// What share of the sites an operator selects for the central provider, in percent.
+    pub central: u32,
+    /// What share of the sites has a provider of its own, in percent.
+    pub local: u32,
+    /// What share of the sites finds its name with somebody else, in percent.
+    pub foreign: u32,
 }
 
 /// What a run must come to.
@@ -162,8 +177,12 @@ struct ScenarioFile {
     /// Per site and day.
     #[serde(default)]
     spot: BTreeMap<Kind, f64>,
+    /// Per day.
+    #[serde(default)]
+    name_server: BTreeMap<Kind, f64>,
     #[serde(default)]
     at: Vec<Appointment>,
+    dns: Option<Dns>,
     #[serde(default)]
     expect: Expect,
 }
@@ -222,18 +241,21 @@ impl Scenario {
         door.number("certificate_days", written.certificate_days, 0.01, 3_650.0)?;
         let weight: u32 = written.lines.values().copied().map(|weight| weight.min(1_000_000)).sum();
         door.number("lines (their sum)", f64::from(weight), 1.0, 1e6)?;
-        let mut rates = BTreeMap::new();
+        let (mut rates, has_dns) = (BTreeMap::new(), written.dns.is_some());
         let tables = [
             ("faults", Table::Faults, written.faults),
             ("server", Table::Server, written.server),
             ("operators", Table::Operators, written.operators),
             ("spot", Table::Spot, written.spot),
+            ("name_server", Table::NameServer, written.name_server),
         ];
         for (name, table, written) in tables {
             for (kind, rate) in written {
                 let key = format!("{name}.{kind}");
                 door.check(kind.table() == table, &key, &kind, || format!("in the table [{}]", kind.table().as_str()))?;
                 door.number(&key, rate, 0.0, 10_000.0)?;
+                let has_its_place = has_dns || !kind.is_of_dns();
+                door.check(has_its_place, &key, &rate, || "left out where there is no table [dns]".to_owned())?;
                 rates.insert(kind, rate);
             }
         }
@@ -241,6 +263,11 @@ impl Scenario {
             door.number("at.hours", at.hours, 0.0, written.days * 24.0)?;
             door.number("at.seconds", at.seconds.unwrap_or(1.0), 0.0, DAYS_MAX * 86_400.0)?;
             door.number("at.percent", f64::from(at.percent.unwrap_or(1)), 1.0, 100.0)?;
+        }
+        if let Some(dns) = &written.dns {
+            for (key, share) in [("central", dns.central), ("local", dns.local), ("foreign", dns.foreign)] {
+                door.number(&format!("dns.{key}"), f64::from(share), 0.0, 100.0)?;
+            }
         }
         let expect = written.expect;
         door.number("expect.back_99_seconds", expect.back_99_seconds.unwrap_or(1.0), 0.001, 1e6)?;
@@ -258,6 +285,7 @@ impl Scenario {
             lines: written.lines,
             rates,
             at: written.at,
+            dns: written.dns,
             expect,
         }
         .bounded(door)
@@ -347,6 +375,7 @@ mod tests {
         check("sites = 1\ndays = 1\n[faults]\ncutt = 3", "unknown variant `cutt`");
         check("sites = 1\ndays = 1\n[faults]\ncut = -1", "`faults.cut` is -1, and must be 0 to 10000");
         check("sites = 1\ndays = 1\n[faults]\nserver-kill = 1", "must be in the table [server]");
+        check("sites = 1\ndays = 1\n[spot]\naddress = 1", "`spot.address` is 1, and must be left out");
         check("sites = 1\ndays = 1\n[lines]\ndsl = 0", "`lines (their sum)` is 0");
         check("sites = 1\ndays = 1\n[[at]]\nhours = 25\ndo = \"cut\"", "`at.hours` is 25, and must be 0 to 24");
     }

@@ -7,14 +7,16 @@
 
 mod acts;
 mod ending;
+mod name_server;
 mod node;
 mod people;
+mod records;
 mod server;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use linecamp_model::{IdentityGrant, JoinSecret, JoinToken, Name, Text, TokenId};
+use linecamp_model::{CallId, IdentityGrant, JoinSecret, JoinToken, Name, Text, TokenId};
 
 use crate::carrier::{Arrival, Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
@@ -28,6 +30,7 @@ use crate::trace::Trace;
 
 pub(crate) use self::node::SERVER;
 
+use self::name_server::Dns;
 use self::node::Node;
 use self::server::Server;
 
@@ -50,6 +53,8 @@ enum Happening {
     /// A disk has written.
     NodeDisk(NodeId, u32),
     ServerDisk(u32),
+    /// A site's call of its provider has come through.
+    Called(NodeId, u32, CallId),
     /// A certificate is on the disk.
     Saved(NodeId, u32, Box<IdentityGrant>),
     /// A site that was refused is given a new token.
@@ -77,6 +82,9 @@ enum Over {
     ServerDiskTrouble,
     ServerSlow,
     ServerClock,
+    DnsTrouble(u64),
+    DnsStale,
+    NoProvider,
 }
 
 /// Which part of the run it is.
@@ -108,6 +116,7 @@ pub(crate) struct World<C> {
     nodes: Vec<Node>,
     server: Server,
     watch: Watch,
+    dns: Option<Dns>,
     found: Option<Finding>,
     /// Sites that were given a certificate in the quiet part.
     renewed: BTreeSet<NodeId>,
@@ -130,6 +139,7 @@ impl<C: Carrier> World<C> {
             queue: Queue::default(),
             nodes: Vec::new(),
             watch: Watch::default(),
+            dns: None,
             found: None,
             renewed: BTreeSet::new(),
             plan,
@@ -139,6 +149,11 @@ impl<C: Carrier> World<C> {
     }
 
     fn populate(&mut self) {
+        if self.scenario.dns.is_some() {
+            let dns = Dns::new(self.seed, &self.plan.berths);
+            self.watch.zone_begins(dns.zone());
+            self.dns = Some(dns);
+        }
         self.start_server();
         self.begin_work();
         for (number, berth) in self.plan.berths.clone().into_iter().enumerate() {
@@ -146,6 +161,7 @@ impl<C: Carrier> World<C> {
             let key = self.carrier.add_node(number, berth.profile, clock);
             let token = self.token_of(number);
             self.nodes.push(Node::new(number, self.seed, berth.profile, key, token));
+            self.settle_in_dns(number);
             self.watch.add_site(number, key);
             self.nodes[number].wear(&mut self.watch);
             self.queue.push(berth.joins_at, Happening::Over(Over::Off(number, 0)));
@@ -263,6 +279,7 @@ impl<C: Carrier> World<C> {
             Happening::ServerWake => self.wake_server(),
             Happening::NodeDisk(node, boot) => self.node_disk_wrote(node, boot),
             Happening::ServerDisk(boot) => self.server_disk_wrote(boot),
+            Happening::Called(node, boot, call) => self.called(node, boot, call),
             Happening::Saved(node, boot, grant) => self.identity_saved(node, boot, &grant),
             Happening::NewToken(node) => self.give_new_token(node),
             Happening::AllWell => self.all_well(),

@@ -261,6 +261,19 @@ impl Site {
         &self.data
     }
 
+    /// Gives it a configuration file for the starts to come.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn configure(&mut self, text: &str) {
+        let path = self.home.join(format!("{}.toml", self.name));
+        if !path.exists() {
+            self.process.argument("--config");
+            self.process.argument(&path);
+        }
+        std::fs::write(path, text).expect("a configuration can be written");
+    }
+
     /// Runs `linecampd VERB … --data DIR`: the command line on the spot.
     pub fn local(&self, arguments: &[&str]) -> Said {
         let data = self.data.to_str().expect("the path is text");

@@ -14,6 +14,8 @@
 //!   ([`Fleet::expect_error`]).
 //! - Nothing is shared between tests: directories and ports are each test's own, and the user's login is not read.
 //!
+//! Beside it stand name servers of other people's, really run, for the plugins to meet: [`NameServer`].
+//!
 //! The programs are those beside the test's own executable, and `cargo xtask test` has built them. Started by other
 //! means, the harness asks cargo to bring them up to date, once in a process.
 
@@ -21,20 +23,32 @@
 #![forbid(unsafe_code)]
 
 mod binaries;
+mod bind;
 mod cli;
+mod dig;
 mod fleet;
+mod knot;
 mod logs;
+mod moto;
+mod name_server;
 mod ports;
+mod powerdns;
 mod process;
 mod proxy;
 mod skip;
+mod update_server;
 mod wait;
 
-pub use binaries::program;
+pub use binaries::{plugin, program};
 pub use cli::Said;
+pub use dig::{Answer, TsigKey, dig};
 pub use fleet::{Fleet, Server, Site};
+pub use moto::Moto;
+pub use name_server::{NameServer, ProviderSetup, ZoneDump};
 pub use ports::Port;
+pub use powerdns::PowerDns;
 pub use process::Process;
 pub use proxy::{Traffic, UdpProxy};
 pub use skip::skip;
+pub use update_server::UpdateServer;
 pub use wait::{PATIENCE, wait_until};

@@ -18,6 +18,7 @@ use crate::wait::{PATIENCE, wait_until};
 #[derive(Debug)]
 pub struct Process {
     name: &'static str,
+    path: Option<PathBuf>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     log: PathBuf,
@@ -30,7 +31,18 @@ impl Process {
     pub(crate) fn new(name: &'static str, arguments: Vec<OsString>, home: &Path, log: PathBuf, logs: &Logs) -> Self {
         let environment = vec![("HOME".into(), home.into()), ("NO_COLOR".into(), "1".into())];
         logs.add(&log);
-        Self { name, arguments, environment, log, logs: logs.clone(), child: None }
+        Self { name, path: None, arguments, environment, log, logs: logs.clone(), child: None }
+    }
+
+    /// Makes it a program of somebody else's, which stands there.
+    pub(crate) fn at(mut self, path: PathBuf) -> Self {
+        self.path = Some(path);
+        self
+    }
+
+    /// Gives it another argument for the starts to come.
+    pub(crate) fn argument(&mut self, argument: impl Into<OsString>) {
+        self.arguments.push(argument.into());
     }
 
     /// Sets a variable for the starts to come.
@@ -46,7 +58,7 @@ impl Process {
         assert!(!self.is_running(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log can be opened");
         let copy = log.try_clone().expect("a file can be opened twice");
-        let mut command = Command::new(program(self.name));
+        let mut command = Command::new(self.path.clone().unwrap_or_else(|| program(self.name)));
         command.args(&self.arguments).stdin(Stdio::null()).stdout(copy).stderr(log);
         clean_environment(&mut command);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -7,6 +7,7 @@
 mod certificate;
 mod crash;
 mod damage;
+mod dns;
 mod duplicate;
 mod join;
 mod labels;

@@ -9,26 +9,36 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and which of ours each may know, in code or in tests.
-const OURS: [(&str, &[&str]); 14] = [
+const OURS: [(&str, &[&str]); 22] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
     ("linecamp-store", &["linecamp-model"]),
     ("linecamp-transport", &["linecamp-proto", "linecamp-model"]),
-    ("linecamp-plugin-host", &["linecamp-model"]),
+    ("linecamp-plugin-host", &["linecamp-model", "linecamp-transport"]),
+    ("linecamp-plugin-compiler", &[]),
     ("linecampd", &BELOW_DAEMON),
     ("linecamp-server", &BELOW_SERVER),
-    ("linecamp", &["linecamp-proto", "linecamp-transport", "linecamp-model"]),
+    ("linecamp", &["linecamp-model", "linecamp-proto", "linecamp-testkit", "linecamp-transport"]),
     ("fleet-sim", &BELOW_SIMULATOR),
-    ("linecamp-provider", &[]),
+    ("linecamp-provider", &["linecamp-provider-derive"]),
+    ("linecamp-provider-derive", &[]),
+    ("linecamp-testkit", &["linecamp-model", "linecamp-plugin-host", "linecamp-provider"]),
+    ("dns-fake", &BELOW_PLUGIN),
+    ("dns-powerdns", &BELOW_PLUGIN),
+    ("dns-rfc2136", &BELOW_PLUGIN),
+    ("dns-route53", &BELOW_PLUGIN),
+    // Who means harm does not use the SDK.
+    ("malicious-plugin", &[]),
     ("xtask", &[]),
-    // For the fuzz targets: a decoder is called directly.
-    ("linecamp-tests", &["linecamp-model", "linecamp-proto"]),
+    // For the fuzz targets, where a decoder is called directly, and for plugins at real name servers.
+    ("linecamp-tests", &["linecamp-model", "linecamp-plugin-host", "linecamp-proto"]),
     ("linecamp-bench", &BELOW_SERVER),
 ];
 
 const BELOW_SERVER: [&str; 5] =
     ["linecamp-core", "linecamp-model", "linecamp-proto", "linecamp-store", "linecamp-transport"];
+const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
 const BELOW_DAEMON: [&str; 6] = [
     "linecamp-core",
     "linecamp-model",
@@ -47,22 +57,29 @@ const EXACTLY: [(&str, &[&str]); 2] =
     [("linecamp-model", &["data-encoding", "sha2", "thiserror"]), ("linecamp-core", &[])];
 
 /// What is let in from outside at few doors only: names, and the packages that may name them.
-const DOORS: [(&[&str], &[&str]); 6] = [
+const DOORS: [(&[&str], &[&str]); 7] = [
     (
         &["quinn", "quinn-proto", "quinn-udp", "rustls", "rustls-pki-types", "rcgen", "tokio-rustls"],
         &["linecamp-transport", "linecamp-bench"],
     ),
     (&["x25519-dalek"], &["linecamp-transport"]),
     (&["rusqlite", "libsqlite3-sys"], &["linecamp-store"]),
-    (&["wasmtime", "wasmtime-wasi"], &["linecamp-plugin-host"]),
+    (&["wasmtime", "wasmtime-wasi"], &["linecamp-plugin-host", "linecamp-plugin-compiler"]),
+    (&["wit-bindgen"], &["linecamp-provider", "malicious-plugin"]),
     (&["clap", "anyhow"], &PROGRAMS),
     (&["serde", "serde_json", "toml"], &BOUNDARIES),
 ];
 
 const PROGRAMS: [&str; 7] =
     ["linecampd", "linecamp-server", "linecamp", "xtask", "linecamp-tests", "linecamp-bench", "fleet-sim"];
-const BOUNDARIES: [&str; 8] = [
+const BOUNDARIES: [&str; 14] = [
     "linecamp-proto",
+    "linecamp-provider",
+    "linecamp-testkit",
+    "dns-fake",
+    "dns-powerdns",
+    "dns-rfc2136",
+    "dns-route53",
     "linecampd",
     "linecamp-server",
     "linecamp",

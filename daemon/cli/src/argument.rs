@@ -1,6 +1,7 @@
 //! Arguments, parsed before anything is dialed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use linecamp_model::limits::{LABELS_PER_OWNER_MAX, TOKEN_TTL_MAX};
@@ -8,6 +9,7 @@ use linecamp_model::{
     JoinToken, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Name, NameError, Selector,
 };
 use linecamp_model::{SelectorError, Text, TextError, TokenId};
+use linecamp_proto::api::SettingError;
 
 use crate::output::Output;
 
@@ -41,6 +43,24 @@ pub(crate) enum ArgumentError {
     /// More than one owner may have.
     #[error("one owner has at most {LABELS_PER_OWNER_MAX} labels; {count} were given")]
     TooManyLabels { count: usize },
+    /// Not a setting of a plugin.
+    #[error("argument `{word}` is neither KEY=TEXT nor KEY:=JSON")]
+    NoSetting { word: String },
+    /// Not the name of a secret.
+    #[error("argument `{word}` is not NAME=SECRET: what the plugin calls it, and the name it has at the site")]
+    NoSecret { word: String },
+    /// A file that cannot be read, or is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    /// A provider that does not read.
+    #[error("the provider's settings do not read")]
+    Provider(#[source] SettingError),
+    /// Two names for one provider.
+    #[error("the file is about provider {in_file}, not {given}")]
+    OtherName { in_file: String, given: String },
+    /// Neither a plugin's digest nor the beginning of one.
+    #[error("`{word}` is not a plugin's digest: `sha256:` and 64 hexadecimal digits, as `linecamp plugin ls` shows it")]
+    NoDigest { word: String },
     /// A selector without a term, where something is to be changed.
     #[error("an empty selector means every site, which is refused where something is changed; is a variable unset?")]
     SelectsAll,

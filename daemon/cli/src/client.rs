@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use ask::Ask;
 pub(crate) use error::ClientError;
 
+use self::ask::Body;
 use crate::config::Config;
 
 /// Bytes of an answer: some 3,000 sites, with one host and a dozen labels each (about 5 KiB of JSON). A larger one is
@@ -29,6 +30,7 @@ use crate::config::Config;
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("linecamp/", env!("CARGO_PKG_VERSION")));
 
 /// A client of one server.
@@ -96,10 +98,18 @@ impl Client {
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, JSON)
             .header(USER_AGENT, AGENT);
-        if ask.body.is_some() {
-            request = request.header(CONTENT_TYPE, JSON);
-        }
-        let body = Full::from(ask.body.unwrap_or_default());
+        let body = match ask.body {
+            Some(Body::Json(bytes)) => {
+                request = request.header(CONTENT_TYPE, JSON);
+                bytes
+            }
+            Some(Body::Raw(bytes)) => {
+                request = request.header(CONTENT_TYPE, BYTES);
+                bytes
+            }
+            None => Vec::new(),
+        };
+        let body = Full::from(body);
         request.body(body).map_err(malformed)
     }
 

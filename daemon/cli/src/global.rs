@@ -11,6 +11,9 @@ use crate::client::Client;
 use crate::config::{Config, ConfigError, Env};
 use crate::output::{Format, Output};
 
+/// Where things go when nobody says: the environment every server begins with.
+const ENVIRONMENT_DEFAULT: &str = "default";
+
 /// The options of every command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
@@ -65,6 +68,11 @@ impl<'a> Context<'a> {
     /// Returns the environment given on the command line, as the API takes it.
     pub(crate) fn environment_text(&self) -> Option<String> {
         self.environment.as_ref().map(ToString::to_string)
+    }
+
+    /// Returns the environment in which something is to be made.
+    pub(crate) fn environment_or_default(&self) -> String {
+        self.environment_text().unwrap_or_else(|| ENVIRONMENT_DEFAULT.into())
     }
 
     /// Returns what tells apart things of one name.

@@ -20,12 +20,15 @@ mod argument;
 mod bulk;
 mod client;
 mod config;
+mod dns;
 mod environment;
 mod event;
 mod global;
 mod host;
 mod login;
 mod output;
+mod plugin;
+mod provider;
 mod site;
 mod state;
 mod token;
@@ -81,6 +84,15 @@ enum Command {
     /// Environments: each with its own tokens, sites and rules
     #[command(subcommand)]
     Environment(environment::EnvironmentCommand),
+    /// Providers: which sites keep which DNS records, and with which plugin
+    #[command(subcommand)]
+    Provider(provider::ProviderCommand),
+    /// Plugins: the components with which sites reach DNS services
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// DNS: the records that sites keep, and those they plan
+    #[command(subcommand)]
+    Dns(dns::DnsCommand),
     /// Events: what happened
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -114,6 +126,9 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Site(command) => command.run(context).await,
         Command::Host(command) => command.run(context).await,
         Command::Environment(command) => command.run(context).await,
+        Command::Provider(command) => command.run(context).await,
+        Command::Plugin(command) => command.run(context).await,
+        Command::Dns(command) => command.run(context).await,
         Command::Event(command) => command.run(context).await,
         Command::Version(version) => version.run(context).await,
     }

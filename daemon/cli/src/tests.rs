@@ -28,6 +28,17 @@ fn what_is_meant_is_parsed_before_anything_is_dialed() {
         "linecamp token revoke 0707070707070707",
         "linecamp environment edit lab --approval on",
         "linecamp event tail --site camp-042",
+        "linecamp provider add main-dns --plugin dns-powerdns --owner acme --zone example.org --sites tier=web \
+         --set api=http://10.0.0.5:8081 --secret api-key=pdns-key --reach-private 10.0.0.5:8081 --plain-http --deletes",
+        "linecamp provider add --file main-dns.toml --sites tier=web --replace",
+        "linecamp provider ls --environment lab",
+        "linecamp provider show main-dns -o json",
+        "linecamp provider rm main-dns",
+        "linecamp plugin push dns_powerdns.wasm --name dns-powerdns",
+        "linecamp plugin ls",
+        "linecamp plugin rm sha256:07",
+        "linecamp dns ls --site camp-042 -l tier=web --provider main-dns --state foreign",
+        "linecamp dns plan camp-042",
         "linecamp login https://h:1 --ca x.pem --key-file -",
         "linecamp version",
     ] {
@@ -62,6 +73,11 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
     check("linecamp login https://h --key y", "--pin");
     check("linecamp login https://h --ca x", "--key");
     check("linecamp event ls --limit 0", "from 1 to 1000");
+    check("linecamp provider add", "<NAME>");
+    check("linecamp provider add a --owner o --zone z", "--plugin");
+    check("linecamp provider add a --file x --owner o", "cannot be used with");
+    check("linecamp dns ls --state lost", "quarantined");
+    check("linecamp dns plan", "<SITE>");
     check("linecamp site ls --timeout 0s", "not between");
 }
 

@@ -12,9 +12,6 @@ use crate::client::Ask;
 use crate::global::Context;
 use crate::output::{Cell, Colour, Look, Table, clean};
 
-/// Where sites go when nobody says: the environment every server begins with.
-const ENVIRONMENT_DEFAULT: &str = "default";
-
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TokenCommand {
     Create(Create),
@@ -83,7 +80,7 @@ impl TokenCommand {
 impl Create {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let request = TokenRequest {
-            environment: context.environment_text().unwrap_or_else(|| ENVIRONMENT_DEFAULT.into()),
+            environment: context.environment_or_default(),
             ttl_seconds: self.ttl.as_secs(),
             uses: self.uses,
             labels: argument::label_options(self.labels, &context.out)?,

@@ -13,13 +13,14 @@ mod follow;
 mod greet;
 mod operator;
 mod output;
+mod providers;
 mod registry;
 mod state;
 mod subject;
 mod sweep;
 mod view;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
@@ -76,6 +77,8 @@ pub struct Fleet {
     started: Now,
     timers: Timers<FleetTimer>,
     outputs: VecDeque<FleetOutput>,
+    /// Sites whose providers have to be looked at again.
+    unassigned: BTreeSet<SiteId>,
     ignored: u64,
 }
 
@@ -90,6 +93,7 @@ impl Fleet {
             started: now,
             timers: Timers::default(),
             outputs: VecDeque::new(),
+            unassigned: BTreeSet::new(),
             ignored: 0,
         };
         if fleet.ledger.state().origin.is_none() {
@@ -111,6 +115,7 @@ impl Fleet {
             SessionEvent::Moved(address) => self.relocate(id, address),
             SessionEvent::Closed(_) => self.close(id, now),
         }
+        self.settle_providers(now);
     }
 
     /// Takes a request of an operator.
@@ -119,6 +124,7 @@ impl Fleet {
             Ok(decision) => self.carry_out(decision, vec![FleetOutput::Reply { command: id, result: Ok(()) }], now),
             Err(error) => self.outputs.push_back(FleetOutput::Reply { command: id, result: Err(error) }),
         }
+        self.settle_providers(now);
     }
 
     /// Takes the store's word that a write is durable.
@@ -134,6 +140,7 @@ impl Fleet {
                 Release::SpecDurable(site) => self.spec_settled(site, now),
             }
         }
+        self.settle_providers(now);
     }
 
     /// Takes the store's word that a write failed. It and all later ones are undone.
@@ -164,6 +171,7 @@ impl Fleet {
                 FleetTimer::Sweep => self.sweep(now),
             }
         }
+        self.settle_providers(now);
     }
 
     /// Takes the wish of whoever runs the server that it stop: tells every site when to come back, one after
@@ -242,6 +250,7 @@ impl Fleet {
             (Stage::Up { .. }, FromSite::Events(batch)) => self.handle_events(id, batch),
             (Stage::Up { site, .. }, FromSite::Renew) => self.renew(id, *site, now),
             (Stage::Up { site, .. }, FromSite::Alive) => self.probe_answered(*site, now),
+            (Stage::Up { site, .. }, FromSite::WantPlugin(want)) => self.want_plugin(id, *site, want),
             (Stage::Closing, _) => self.ignored += 1,
             (Stage::Opened | Stage::Probing { .. } | Stage::Up { .. }, _) => {
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, "a message out of order"), now);
@@ -396,7 +405,10 @@ impl Fleet {
             FleetOutput::Send { session, .. } => {
                 self.timers.set(FleetTimer::StatusRetry(session), now.instant + STORE_RETRY);
             }
-            FleetOutput::Hangup { .. } | FleetOutput::Persist { .. } | FleetOutput::ResumeStore(_) => {}
+            FleetOutput::Hangup { .. }
+            | FleetOutput::Persist { .. }
+            | FleetOutput::ResumeStore(_)
+            | FleetOutput::ReadPlugin { .. } => {}
         }
     }
 
@@ -425,6 +437,7 @@ impl Fleet {
             }
         }
         let write = self.ledger.stage(&changes, releases);
+        self.note_unassigned(&changes);
         self.outputs.push_back(FleetOutput::Persist { write, changes });
     }
 

@@ -22,6 +22,8 @@ mod conditions;
 mod fleet;
 mod ledger;
 pub mod mutants;
+mod provider;
+mod records;
 mod rng;
 mod site;
 mod sync;
@@ -40,11 +42,14 @@ pub use fleet::{
     REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT, START_GRACE, SWEEP_PERIOD, SavedFleet, SessionEvent, SiteFilter, SiteRef,
     Subject,
 };
+pub use provider::{CALL_MAX, QUARANTINE, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, ROUND_PERIOD};
+pub use records::{DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL};
 pub use rng::Rng;
 pub use site::{
     CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, GREETING_MAX, JoinWish, LabelLayer, LinkEvent, LossReason,
     Purpose, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX,
     STORE_RETRY, SavedSite, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer,
+    WITHDRAW_MAX,
 };
 
 use std::time::Duration;

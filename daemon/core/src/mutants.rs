@@ -24,12 +24,16 @@ pub enum Mutant {
     TokenUsedTwice,
     /// Makes an event though nothing has happened.
     RestlessOutbox,
+    /// Takes a DNS name from whoever has claimed it.
+    ForeignClaimIgnored,
+    /// Forgets its note of a DNS record before the record is gone.
+    ForgottenTooEarly,
 }
 
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::AcknowledgeBeforePersist,
         Self::OlderGeneration,
         Self::CloseBySite,
@@ -40,6 +44,8 @@ impl Mutant {
         Self::LostTombstone,
         Self::TokenUsedTwice,
         Self::RestlessOutbox,
+        Self::ForeignClaimIgnored,
+        Self::ForgottenTooEarly,
     ];
 }
 

@@ -9,8 +9,10 @@
 //! and a restart needs no recovery of its own.
 
 mod config;
+mod fetch;
 mod labels;
 mod output;
+mod providers;
 mod state;
 mod status;
 mod uplink;
@@ -21,14 +23,14 @@ use std::collections::{BTreeMap, VecDeque};
 use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
 use linecamp_model::{
     CommandId, ConditionKind, DialId, Event, EventBatch, EventKind, FromServer, FromSite, Generation, Hello, History,
-    Instant, JoinRequest, LabelKey, LabelPatch, LabelValue, Now, Refusal, SiteChange, SiteOrigin, SpecDelta, Text,
-    WallTime, Welcome, WriteId,
+    Instant, JoinRequest, LabelKey, LabelPatch, LabelValue, Now, PluginDigest, ProviderId, Refusal, SiteChange,
+    SiteOrigin, SpecDelta, Text, WallTime, Welcome, WriteId,
 };
 
 pub use self::config::{
     CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_MAX_SPREADS,
     REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig,
-    SiteIdentity,
+    SiteIdentity, WITHDRAW_MAX,
 };
 pub use self::labels::{DropIns, LabelLayer};
 pub use self::output::{LinkEvent, SiteCommand, SiteCommandError, SiteOutput, Timer};
@@ -36,6 +38,8 @@ pub use self::uplink::{Dial, LossReason, Purpose};
 
 pub(crate) use self::state::set;
 
+use self::fetch::Fetch;
+use self::providers::Providers;
 use self::state::SiteState;
 use self::uplink::{State, Uplink, is_removed, stopping};
 use crate::StoreFault;
@@ -58,6 +62,8 @@ enum Release {
         dial: DialId,
     },
     Reply(CommandId),
+    /// The notes that a provider's steps wait for.
+    Noted(ProviderId),
 }
 
 /// What the link of this moment has been told.
@@ -81,6 +87,9 @@ pub struct Site {
     /// What the machine found out about itself; `None` until it has.
     facts: Option<BTreeMap<LabelKey, LabelValue>>,
     drop_ins: DropIns,
+    providers: Providers,
+    /// Plugins on their way from the server.
+    fetches: BTreeMap<PluginDigest, Fetch>,
     conditions: Conditions,
     /// Whether something that status is computed from may have changed.
     is_status_stale: bool,
@@ -109,6 +118,8 @@ impl Site {
             following: None,
             facts: None,
             drop_ins: DropIns::default(),
+            providers: Providers::default(),
+            fetches: BTreeMap::new(),
             conditions: Conditions::default(),
             is_status_stale: true,
             server_ahead: (WallTime::EPOCH, WallTime::EPOCH),
@@ -190,6 +201,7 @@ impl Site {
             match release {
                 // The retry timer tells the server what is held, and is sent the rest again.
                 Release::SpecAck { .. } | Release::GreetAgain { .. } => {}
+                Release::Noted(provider) => self.provider_noted(provider, false, now),
                 Release::Reply(command) => {
                     let result = Err(SiteCommandError::Store(fault));
                     self.outputs.push_back(SiteOutput::Reply { command, result });
@@ -245,11 +257,19 @@ impl Site {
 
     /// Takes a request of somebody on the spot.
     pub fn handle_command(&mut self, id: CommandId, command: SiteCommand, now: Now) {
-        let SiteCommand::PatchLabels(level, patch) = command;
-        match self.patched(level, &patch, now) {
+        match command {
+            SiteCommand::PatchLabels(level, patch) => self.patch_labels(id, (level, &patch), now),
+            SiteCommand::PlanRecords => self.plan_records(id, now),
+            SiteCommand::AdoptRecord(key) => self.adopt_record(id, key, now),
+        }
+        self.settle_down(now);
+    }
+
+    fn patch_labels(&mut self, id: CommandId, (level, patch): (linecamp_model::Level, &LabelPatch), now: Now) {
+        match self.patched(level, patch, now) {
             Ok(labels) => {
                 self.stage(&[SiteChange::LocalLabels(level, Some(labels))], vec![Release::Reply(id)]);
-                let words = describe_patch(&patch);
+                let words = describe_patch(patch);
                 self.record(EventKind::LabelsSetLocally, &format!("{level} labels set on the spot: {words}"), now);
             }
             Err(error) => {
@@ -257,7 +277,6 @@ impl Site {
                 self.outputs.push_back(SiteOutput::Reply { command: id, result });
             }
         }
-        self.settle_down(now);
     }
 
     /// Takes the passing of time.
@@ -275,6 +294,7 @@ impl Site {
                     self.settle_down(now);
                 }
                 Timer::Renew => self.renew(now),
+                Timer::Round(_) | Timer::CallLate(_) | Timer::Withdraw => self.provider_timeout(timer, now),
             }
         }
     }
@@ -353,6 +373,7 @@ impl Site {
             }
             FromServer::EventsAck(held) => self.handle_events_ack(held),
             FromServer::Probe => self.send(dial, FromSite::Alive),
+            FromServer::Plugin(piece) => self.handle_piece(dial, piece),
         }
     }
 
@@ -385,6 +406,8 @@ impl Site {
         } else {
             self.handle_events_ack(welcome.events_held);
         }
+        self.note_observed(&welcome.observed_address);
+        self.ask_for_pieces();
         self.set_renewal(now);
     }
 
@@ -509,6 +532,7 @@ impl Site {
     fn settle_down(&mut self, now: Now) {
         if self.is_status_stale && self.identity.is_some() && self.timers.deadline(Timer::StoreRetry).is_none() {
             self.is_status_stale = false;
+            self.reconcile_providers(now);
             self.refresh_status(now);
         }
         self.pump();
@@ -590,6 +614,7 @@ impl Site {
             Release::GreetAgain { .. } => {}
             Release::SpecAck { dial, held } => self.send(dial, FromSite::SpecAck(held)),
             Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) }),
+            Release::Noted(provider) => self.provider_noted(provider, true, now),
         }
     }
 

@@ -6,3 +6,4 @@ mod identity;
 mod join;
 mod labels;
 mod life;
+mod records;

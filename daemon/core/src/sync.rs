@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use linecamp_model::limits::TOMBSTONES_PER_DELTA_MAX;
 use linecamp_model::{Delta, Document, DocumentKey, Generation};
 
 use crate::mutants::{Mutant, planted};
@@ -44,6 +45,11 @@ impl<B: Clone + PartialEq> Documents<B> {
         self.0.keys().copied()
     }
 
+    /// Returns the generation of the document under `key`.
+    pub(crate) fn generation(&self, key: DocumentKey) -> Generation {
+        self.0.get(&key).map(|document| document.generation).unwrap_or_default()
+    }
+
     /// Returns the body under `key`.
     pub(crate) fn body(&self, key: DocumentKey) -> Option<&B> {
         self.0.get(&key)?.body.as_ref()
@@ -59,7 +65,10 @@ impl<B: Clone + PartialEq> Documents<B> {
 
     /// Returns what a reader lacks that holds `base`; everything, if it holds nothing.
     pub(crate) fn above(&self, base: Generation) -> Delta<B> {
-        let snapshot = base == Generation::ZERO;
+        let tombstones = self.0.values().filter(|document| document.body.is_none() && base < document.generation);
+        // One message has room for so many deletions; a snapshot says the same without a word of them.
+        let snapshot = base == Generation::ZERO || TOMBSTONES_PER_DELTA_MAX < tombstones.count();
+        let base = if snapshot { Generation::ZERO } else { base };
         let lacks = |document: &Document<B>| base < document.generation && !(snapshot && document.body.is_none());
         let documents = self.0.iter().filter(|(_, document)| lacks(document));
         Delta {
@@ -214,6 +223,21 @@ mod tests {
         write(&mut writer, DocumentKey::Site, Some(1));
         adopt(&mut reader, writer.above(Generation::ZERO));
         assert_eq!(reader, writer);
+    }
+
+    #[test]
+    fn more_deletions_than_one_message_holds_make_a_snapshot() {
+        let (mut writer, mut reader) = (Documents::default(), Documents::default());
+        write(&mut writer, DocumentKey::Site, Some(1));
+        adopt(&mut reader, writer.above(Generation::ZERO));
+        for number in 0..=u8::try_from(TOMBSTONES_PER_DELTA_MAX).unwrap() {
+            write(&mut writer, host(number), Some(1));
+            write(&mut writer, host(number), None);
+        }
+        let delta = writer.above(reader.head());
+        assert!(delta.snapshot && delta.documents.len() == 1);
+        adopt(&mut reader, delta);
+        assert_eq!(reader.body(DocumentKey::Site), Some(&1));
     }
 
     #[test]

@@ -4,25 +4,25 @@
 //! order by (time, number), so a story is the same on every run.
 
 mod disk;
+mod drive;
+mod name_server;
 mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    CommandId, DialId, Event, FleetChange, FromServer, Instant, JoinSecret, JoinToken, KeyFingerprint, LabelKey,
-    LabelValue, Name, Now, Pin, Refusal, RunId, ServerAddress, SessionId, SiteChange, SiteId, SiteView, Text, TokenId,
-    VersionRange, WallTime, WriteId,
+    CallId, CommandId, DialId, Event, FleetChange, Instant, JoinSecret, JoinToken, KeyFingerprint, LabelKey,
+    LabelValue, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress, SessionId, SiteChange,
+    SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
 };
 
 use crate::{
-    CERTIFICATE_LIFE, Credential, DropIns, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, JoinWish,
-    LinkEvent, LossReason, NewToken, Peer, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand,
-    SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, StoreFault,
+    CERTIFICATE_LIFE, DropIns, Fleet, FleetCommand, FleetCommandError, FleetConfig, JoinWish, LinkEvent, LossReason,
+    NewToken, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity,
 };
 
-use self::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep};
-
+pub use self::name_server::{Mood, NameServer, Sets};
 pub use self::words::{key, name, patch, site_ref};
 
 /// A day.
@@ -33,6 +33,9 @@ const TRACE_MAX: usize = 200;
 
 const LATENCY: Duration = Duration::from_millis(20);
 const COMMIT: Duration = Duration::from_millis(2);
+const CALL: Duration = Duration::from_millis(50);
+/// Bytes of a plugin in one message of a story.
+const PIECE: usize = 4;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 const STARTED_AT: WallTime = WallTime::from_unix_millis(1_795_300_000_000);
 const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
@@ -47,6 +50,8 @@ enum Happening {
     FleetCommitted(WriteId, u32),
     IdentitySaved(usize, u32),
     Facts(usize, u32),
+    PluginKept(usize, PluginDigest, u32),
+    Replied { site: usize, call: CallId, reply: ProviderReply, boot: u32 },
 }
 
 /// What a disk does with a write.
@@ -76,6 +81,8 @@ pub struct Node {
     pub replies: Vec<Result<(), SiteCommandError>>,
     /// What its drop-in files say, at its next start.
     pub drop_ins: DropIns,
+    /// What it keeps of plugins that were pushed centrally.
+    pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
     /// Facts it will report.
     pub facts: BTreeMap<LabelKey, LabelValue>,
     /// Labels its environment gives.
@@ -98,6 +105,10 @@ pub struct Pair {
     pub fleet: Fleet,
     /// The sites, the first one in front.
     pub nodes: Vec<Node>,
+    /// Components that were pushed to the server.
+    pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
+    /// Where all providers of all sites lead.
+    pub name_server: NameServer,
     /// What the server's disk does.
     pub fleet_disk_mood: DiskMood,
     /// How many times the server was asked to write.
@@ -122,6 +133,12 @@ pub struct Pair {
     token: JoinToken,
 }
 
+impl Node {
+    fn has_plugin(&self, digest: PluginDigest) -> bool {
+        self.plugins.get(&digest).is_some_and(|bytes| PluginDigest::of(bytes) == digest)
+    }
+}
+
 impl Pair {
     /// A server with one join token, and one machine that wishes to join as `camp`.
     pub fn new(seed: u64) -> Self {
@@ -138,6 +155,8 @@ impl Pair {
             certificate_life: life,
             fleet: Fleet::new(config, SavedFleet::default(), Rng::new(seed), now),
             nodes: Vec::new(),
+            plugins: BTreeMap::new(),
+            name_server: NameServer::new(&["example.org"]),
             fleet_disk_mood: DiskMood::Well,
             fleet_writes: 0,
             deltas_delivered: 0,
@@ -212,6 +231,7 @@ impl Pair {
             servers: vec![ServerAddress::parse("server:443").expect("valid")],
             labels: BTreeMap::new(),
             join,
+            providers: Vec::new(),
         };
         let saved = SavedSite {
             identity,
@@ -228,6 +248,7 @@ impl Pair {
             writes: 0,
             replies: Vec::new(),
             drop_ins: DropIns::default(),
+            plugins: BTreeMap::new(),
             facts: BTreeMap::new(),
             config,
             key,
@@ -466,230 +487,4 @@ impl Pair {
         self.queue.insert((self.elapsed + delay, self.next_number), happening);
         self.next_number += 1;
     }
-
-    fn perform(&mut self) {
-        loop {
-            let mut is_quiet = true;
-            for index in 0..self.nodes.len() {
-                while let Some(output) = self.nodes[index].site.poll_output() {
-                    is_quiet = false;
-                    self.perform_site(index, output);
-                }
-            }
-            while let Some(output) = self.fleet.poll_output() {
-                is_quiet = false;
-                self.perform_fleet(output);
-            }
-            if is_quiet {
-                return;
-            }
-        }
-    }
-
-    fn perform_site(&mut self, index: usize, output: SiteOutput) {
-        let boot = self.nodes[index].boot;
-        match output {
-            SiteOutput::Dial(dial) => {
-                self.after(LATENCY, Happening::DialArrives { site: index, dial: dial.dial, boot })
-            }
-            SiteOutput::Send { dial, message } => {
-                if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
-                    self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Received(message)));
-                }
-            }
-            SiteOutput::Hangup { dial, refusal } => {
-                if let Some(session) = self.nodes[index].sessions.remove(&dial) {
-                    self.sessions.remove(&session);
-                    self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Closed(refusal.text)));
-                }
-            }
-            SiteOutput::Persist { write, changes } => {
-                self.nodes[index].writes += u64::from(!changes.is_empty());
-                self.nodes[index].pending.insert(write, changes);
-                self.after(COMMIT, Happening::SiteCommitted(index, write, boot));
-            }
-            SiteOutput::ResumeStore(_) => {}
-            SiteOutput::SaveIdentity(grant) => {
-                self.nodes[index].saving =
-                    Some(identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate));
-                self.after(COMMIT, Happening::IdentitySaved(index, boot));
-            }
-            SiteOutput::CollectFacts => self.after(COMMIT, Happening::Facts(index, boot)),
-            SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
-            SiteOutput::Forget(refusal) => {
-                let node = &mut self.nodes[index];
-                node.identity = None;
-                node.disk.clear();
-                node.ended = Some(refusal);
-            }
-            SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
-        }
-    }
-
-    fn perform_fleet(&mut self, output: FleetOutput) {
-        let boot = self.fleet_boot;
-        match output {
-            FleetOutput::Send { session, message } => self.tell_site(session, message),
-            FleetOutput::Issue { session, request } => {
-                let grant = linecamp_model::IdentityGrant {
-                    name: request.name,
-                    environment: request.environment,
-                    certificate: certificate_of(request.not_before, request.not_after),
-                    authorities: vec![b"ca".to_vec()],
-                };
-                self.tell_site(session, FromServer::Identity(grant));
-            }
-            FleetOutput::Hangup { session, refusal } => {
-                if let Some((index, dial)) = self.sessions.remove(&session) {
-                    self.nodes[index].sessions.remove(&dial);
-                    self.after(LATENCY, Happening::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
-                }
-                self.after(
-                    Duration::ZERO,
-                    Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("closed here"))),
-                );
-            }
-            FleetOutput::Persist { write, changes } => {
-                self.fleet_writes += u64::from(!changes.is_empty());
-                self.fleet_pending.insert(write, changes);
-                self.after(COMMIT, Happening::FleetCommitted(write, boot));
-            }
-            FleetOutput::ResumeStore(_) => {}
-            FleetOutput::Reply { command, result } => {
-                self.replies.insert(command, result);
-            }
-        }
-    }
-
-    fn tell_site(&mut self, session: SessionId, message: FromServer) {
-        if let Some((index, dial)) = self.sessions.get(&session).copied() {
-            self.after(LATENCY, Happening::AtSite(index, LinkEvent::Received(dial, message)));
-        }
-    }
-
-    fn happen(&mut self, happening: Happening) {
-        let now = self.now();
-        match happening {
-            Happening::DialArrives { site, dial, boot } if boot == self.nodes[site].boot => self.connect(site, dial),
-            Happening::AtSite(index, event) => self.at_site(index, event),
-            Happening::AtFleet(session, event) => {
-                if !self.is_fleet_down {
-                    self.fleet.handle_session(session, event, now);
-                }
-            }
-            Happening::SiteCommitted(index, write, boot) if boot == self.nodes[index].boot => {
-                self.site_committed(index, write);
-            }
-            Happening::FleetCommitted(write, boot) if boot == self.fleet_boot => self.fleet_committed(write),
-            Happening::IdentitySaved(index, boot) if boot == self.nodes[index].boot => {
-                let at = self.now_at(index);
-                let node = &mut self.nodes[index];
-                node.identity = node.saving.take();
-                node.config.join = None;
-                if let Some(identity) = node.identity {
-                    node.site.handle_identity_saved(Ok(identity), at);
-                }
-            }
-            Happening::Facts(index, boot) if boot == self.nodes[index].boot => {
-                let facts = self.nodes[index].facts.clone();
-                let at = self.now_at(index);
-                self.nodes[index].site.handle_facts(facts, at);
-            }
-            Happening::DialArrives { .. }
-            | Happening::SiteCommitted(..)
-            | Happening::FleetCommitted(..)
-            | Happening::IdentitySaved(..)
-            | Happening::Facts(..) => {}
-        }
-    }
-
-    fn at_site(&mut self, index: usize, event: LinkEvent) {
-        let now = self.now_at(index);
-        let dial = match &event {
-            LinkEvent::Dialed(dial) | LinkEvent::Received(dial, _) | LinkEvent::Lost(dial, _) => *dial,
-        };
-        // What was under way when the line was cut does not arrive; the loss itself does.
-        let is_lost = matches!(event, LinkEvent::Lost(..));
-        let node = &mut self.nodes[index];
-        if node.ended.is_some() || (!is_lost && !node.sessions.contains_key(&dial)) {
-            return;
-        }
-        if matches!(event, LinkEvent::Received(_, FromServer::Spec(_))) {
-            self.deltas_delivered += 1;
-        }
-        node.site.handle_link(event, now);
-    }
-
-    fn site_committed(&mut self, index: usize, write: WriteId) {
-        let now = self.now_at(index);
-        let node = &mut self.nodes[index];
-        let Some(changes) = node.pending.remove(&write) else {
-            return;
-        };
-        match node.disk_mood {
-            DiskMood::Well => {
-                for change in changes {
-                    keep(&mut node.disk, change_key(&change), change.clone(), is_site_removal(&change));
-                }
-                node.site.handle_persisted(write, now);
-            }
-            DiskMood::Full => {
-                node.pending.clear();
-                node.site.handle_persist_failed(write, StoreFault::DiskFull, now);
-            }
-        }
-    }
-
-    fn fleet_committed(&mut self, write: WriteId) {
-        let now = self.now();
-        let Some(changes) = self.fleet_pending.remove(&write) else {
-            return;
-        };
-        match self.fleet_disk_mood {
-            DiskMood::Well => {
-                for change in changes {
-                    keep(&mut self.fleet_disk, fleet_change_key(&change), change.clone(), is_fleet_removal(&change));
-                }
-                self.fleet.handle_persisted(write, now);
-            }
-            DiskMood::Full => {
-                self.fleet_pending.clear();
-                self.fleet.handle_persist_failed(write, StoreFault::DiskFull, now);
-            }
-        }
-    }
-
-    fn connect(&mut self, index: usize, dial: DialId) {
-        let now = self.now();
-        let node = &self.nodes[index];
-        if node.is_cut || self.is_fleet_down {
-            let reason = LossReason::Failed(Text::lossy("server:443 did not answer"));
-            self.after(Duration::from_secs(10), Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
-            return;
-        }
-        let credential = match node.identity {
-            None => Credential::SelfMade,
-            Some(identity) if now.wall <= identity.not_after => Credential::Issued,
-            Some(_) => Credential::Expired,
-        };
-        let peer = Peer { fingerprint: node.key, credential, address: Text::lossy(&format!("10.0.0.{index}:7000")) };
-        let session = self.next_session;
-        self.next_session = session.next();
-        self.sessions.insert(session, (index, dial));
-        self.nodes[index].sessions.insert(dial, session);
-        self.fleet.handle_session(session, SessionEvent::Opened(peer), now);
-        self.after(LATENCY, Happening::AtSite(index, LinkEvent::Dialed(dial)));
-    }
-}
-
-fn certificate_of(not_before: WallTime, not_after: WallTime) -> Vec<u8> {
-    [not_before.unix_millis().to_be_bytes(), not_after.unix_millis().to_be_bytes()].concat()
-}
-
-fn identity_of(site: SiteId, certificate: &[u8]) -> SiteIdentity {
-    let at = |from: usize| {
-        let bytes = certificate[from..from + 8].try_into().expect("a story's certificate is 16 bytes");
-        WallTime::from_unix_millis(u64::from_be_bytes(bytes))
-    };
-    SiteIdentity { site, not_before: at(0), not_after: at(8) }
 }

@@ -30,6 +30,12 @@ pub(crate) enum Command {
     Label(LabelArgs),
     /// Show the site's hosts
     Host(HostArgs),
+    /// Show the site's DNS records, plan them afresh, take a name over; also while the server is away
+    Dns(DnsArgs),
+    /// Show the site's providers
+    Provider(ProviderArgs),
+    /// Show what a plugin is and wants
+    Plugin(PluginArgs),
     /// Forget which site this directory is, for good; labels.d stays
     Forget(ForgetArgs),
     /// Work on configuration files
@@ -138,6 +144,68 @@ pub(crate) struct HostArgs {
 pub(crate) enum HostCommand {
     /// List the hosts
     Ls(AskArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DnsArgs {
+    #[command(subcommand)]
+    pub(crate) command: DnsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnsCommand {
+    /// List the records as the last round left them
+    Ls(AskArgs),
+    /// Look at all zones afresh and show what would be done; nothing is changed by it
+    Plan(AskArgs),
+    /// Take a name over from whoever has it, with the record it holds
+    #[command(after_help = "Example: linecampd dns adopt --data /var/lib/linecamp --provider main-dns example.org \
+                            gw.camp-042.retail.example.org A")]
+    Adopt {
+        /// The provider that is to keep it
+        #[arg(long)]
+        provider: String,
+        /// The zone
+        zone: String,
+        /// The name, whole
+        name: String,
+        /// The type, such as A
+        #[arg(value_name = "TYPE")]
+        rtype: String,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProviderArgs {
+    #[command(subcommand)]
+    pub(crate) command: ProviderCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProviderCommand {
+    /// List the providers, what each may reach, and what is wrong with it
+    Ls(AskArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PluginArgs {
+    #[command(subcommand)]
+    pub(crate) command: PluginCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Load a component as the daemon would, and show what it is and wants; what it may have, `provider ls` shows
+    #[command(after_help = "Example: linecampd plugin show plugins/dns-powerdns.wasm --config linecampd.toml")]
+    Show {
+        /// The component
+        file: PathBuf,
+        /// The configuration file, for its table [plugins]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, clap::Args)]

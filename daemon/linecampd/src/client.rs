@@ -5,7 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use linecamp_proto::local::{LocalHost, LocalRequest, LocalResponse, RESPONSE_BYTES_MAX, WhyLine};
+use linecamp_proto::local::{
+    LocalHost, LocalProvider, LocalRecord, LocalRequest, LocalResponse, RESPONSE_BYTES_MAX, WhyLine,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,6 +36,12 @@ pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: Format) ->
         LocalRequest::Status {} => show(directory, request, format, table::status),
         LocalRequest::Why {} => show(directory, request, format, |lines: &Vec<WhyLine>| table::why(lines)),
         LocalRequest::HostList {} => show(directory, request, format, |hosts: &Vec<LocalHost>| table::hosts(hosts)),
+        LocalRequest::ProviderList {} => {
+            show(directory, request, format, |providers: &Vec<LocalProvider>| table::providers(providers))
+        }
+        LocalRequest::DnsList {} | LocalRequest::DnsPlan {} | LocalRequest::DnsAdopt { .. } => {
+            show(directory, request, format, |records: &Vec<LocalRecord>| table::records(records))
+        }
         LocalRequest::LabelList {} | LocalRequest::LabelSet { .. } | LocalRequest::LabelRemove { .. } => {
             show(directory, request, format, table::labels)
         }

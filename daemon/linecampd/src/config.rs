@@ -3,13 +3,17 @@
 //! [`Config::resolve`] is the only place that reads the environment, and it is handed in. A daemon that was joined
 //! with `linecampd join` needs no configuration file at all.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use linecamp_core::LabelLayer;
-use linecamp_model::limits::SERVERS_PER_SITE_MAX;
+use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
-    JoinTarget, JoinToken, LabelError, LabelInput, Level, Name, NameError, ServerAddress, TokenError,
+    JoinTarget, JoinToken, LabelError, LabelInput, Level, Name, NameError, ProviderError, ProviderSpec, SecretName,
+    ServerAddress, TokenError,
 };
+use linecamp_plugin_host::{PluginHostError, PublisherKey};
+use linecamp_proto::api::{ProviderBody, SettingError};
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
@@ -28,6 +32,12 @@ pub const LOG_VARIABLE: &str = "LINECAMP_LOG";
 /// Labels of the gateway host from the environment. Of one key in both, ours wins over the one that
 /// people who come from Rancher have in their scripts.
 pub const LABEL_VARIABLES: [&str; 2] = ["CATTLE_HOST_LABELS", "LINECAMP_HOST_LABELS"];
+
+/// Where systemd puts what `LoadCredential=` names.
+pub const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
+/// The most memory that a call of a plugin can be given: one with a whole Python in it takes 13 MiB at rest.
+pub const MEMORY_MIB_MAX: u32 = 256;
 
 /// A configuration file that says of every key what it means. It resolves to the defaults.
 pub const SAMPLE: &str = r#"# linecampd configuration. Every key is optional; this file says what holds without it.
@@ -55,6 +65,41 @@ metered = false
 # token_file = "/etc/linecamp/join-token"
 # The name the site would like.
 # name = "camp-042"
+
+[plugins]
+# The program that compiles plugins. Without: the one beside linecampd.
+# compiler = "/usr/libexec/linecamp-plugin-compiler"
+# Certificate authorities of private services, PEM, beside the public ones.
+# ca_file = "/etc/linecamp/private-ca.pem"
+# minisign public keys: with any, a plugin is used only if one of them signed it (NAME.wasm.minisig).
+publishers = []
+# Memory of one call of a plugin, 1 to 256. Without: 16.
+# memory_mib = 16
+
+# Secrets of this site, by name: the files they are in. One that is not here is looked for among systemd's credentials.
+[secrets]
+# pdns-key = "/etc/linecamp/pdns.key"
+
+# A provider of this site's own, which works without the server. `linecamp provider add` does the same for many sites.
+# [[provider]]
+# name = "main-dns"
+# plugin = "dns-powerdns"             # plugins/dns-powerdns.wasm in the data directory
+# owner = "acme"                      # whose the records are; two fleets must not share it
+# zones = ["example.org"]
+# template = "{host}.{site}.{environment}"
+# ttl = 300
+# hosts = ""                          # a selector: which hosts get a record
+# observed_address = false            # of a gateway without an address: the one the server sees
+# deletes = false                     # without, what is not wanted any more stays
+# withdraw_inactive = false
+# dry_run = false
+# reach = []                          # HOST:PORT that the plugin may reach, where the address is public
+# reach_private = ["10.0.0.5:8081"]   # and where it may be private
+# plain_http = true
+# [provider.config]
+# api = "http://10.0.0.5:8081"
+# [provider.secrets]
+# api-key = "pdns-key"                # what the plugin calls it = what it is called here
 "#;
 
 /// Looks a variable of the environment up.
@@ -70,12 +115,24 @@ pub struct ConfigFile {
     log: Option<String>,
     link: LinkFile,
     join: Option<JoinFile>,
+    plugins: PluginsFile,
+    secrets: BTreeMap<String, PathBuf>,
+    provider: Vec<ProviderBody>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct LinkFile {
     metered: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PluginsFile {
+    compiler: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    publishers: Vec<String>,
+    memory_mib: Option<u32>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -102,8 +159,29 @@ pub struct Config {
     pub join: Option<JoinConfig>,
     /// Labels from the environment.
     pub labels: LabelLayer,
+    /// Providers of the site's own configuration.
+    pub providers: Vec<ProviderSpec>,
+    /// How plugins are run.
+    pub plugins: PluginConfig,
     /// What is worth a look and no error.
     pub warnings: Vec<String>,
+}
+
+/// How plugins are run, and where the site's secrets are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginConfig {
+    /// The program that compiles plugins; `None` for the one beside the daemon.
+    pub compiler: Option<PathBuf>,
+    /// Certificate authorities of private services, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Whose signature a plugin needs; none is asked for without any.
+    pub publishers: Vec<PublisherKey>,
+    /// Memory of one call; `None` for the default.
+    pub memory_mib: Option<u32>,
+    /// The files of the site's secrets.
+    pub secrets: BTreeMap<SecretName, PathBuf>,
+    /// Where systemd puts credentials.
+    pub credentials: Option<PathBuf>,
 }
 
 /// A wish to join.
@@ -162,6 +240,38 @@ pub enum ConfigError {
     /// The name does not read.
     #[error("key `join.name`: {0}")]
     Name(NameError),
+    /// A provider does not read.
+    #[error("table `[[provider]]`, number {number}: {source}")]
+    Provider {
+        /// Which of them, from 1.
+        number: usize,
+        /// The cause, with the key.
+        source: SettingError,
+    },
+    /// Two providers of one name.
+    #[error("two tables `[[provider]]` have the name {name}")]
+    ProviderTwice {
+        /// Which.
+        name: Name,
+    },
+    /// More providers than a site has.
+    #[error("there are {count} tables `[[provider]]`, and a site has at most {PROVIDERS_PER_SITE_MAX} providers")]
+    Providers {
+        /// How many.
+        count: usize,
+    },
+    /// A secret's name does not read.
+    #[error("table `[secrets]`: {0}")]
+    Secret(ProviderError),
+    /// A publisher's key does not read.
+    #[error("key `plugins.publishers`: {0}")]
+    Publisher(PluginHostError),
+    /// More memory than a call of a plugin may have, or none.
+    #[error("key `plugins.memory_mib` is {found}, and not 1 to {MEMORY_MIB_MAX}")]
+    Memory {
+        /// What it says.
+        found: u32,
+    },
     /// Labels in the environment do not read.
     #[error("variable {variable}: {source}")]
     Labels {
@@ -213,6 +323,8 @@ impl Config {
             let token_file = join.token_file;
             Ok(JoinConfig { token_file, name })
         });
+        let providers = providers(&file.provider)?;
+        let plugins = plugins(file.plugins, file.secrets, env)?;
         let (labels, warnings) = environment_labels(env)?;
         Ok(Self {
             servers,
@@ -222,9 +334,42 @@ impl Config {
             is_metered: file.link.metered.unwrap_or(false),
             join: join.transpose()?,
             labels: LabelLayer::from([(Level::Host, labels.labels)]),
+            providers,
+            plugins,
             warnings,
         })
     }
+}
+
+fn providers(written: &[ProviderBody]) -> Result<Vec<ProviderSpec>, ConfigError> {
+    if PROVIDERS_PER_SITE_MAX < written.len() {
+        return Err(ConfigError::Providers { count: written.len() });
+    }
+    let mut providers: Vec<ProviderSpec> = Vec::new();
+    for (body, number) in written.iter().zip(1..) {
+        let spec = body.to_spec().map_err(|source| ConfigError::Provider { number, source })?;
+        if providers.iter().any(|other| other.name == spec.name) {
+            return Err(ConfigError::ProviderTwice { name: spec.name });
+        }
+        providers.push(spec);
+    }
+    Ok(providers)
+}
+
+fn plugins(file: PluginsFile, secrets: BTreeMap<String, PathBuf>, env: Env<'_>) -> Result<PluginConfig, ConfigError> {
+    if let Some(found) = file.memory_mib.filter(|mib| !(1..=MEMORY_MIB_MAX).contains(mib)) {
+        return Err(ConfigError::Memory { found });
+    }
+    let publishers = file.publishers.iter().map(|key| PublisherKey::parse(key));
+    let secrets = secrets.into_iter().map(|(name, path)| Ok((SecretName::parse(&name)?, path)));
+    Ok(PluginConfig {
+        compiler: file.compiler,
+        ca_file: file.ca_file,
+        publishers: publishers.collect::<Result<_, _>>().map_err(ConfigError::Publisher)?,
+        memory_mib: file.memory_mib,
+        secrets: secrets.collect::<Result<_, _>>().map_err(ConfigError::Secret)?,
+        credentials: env(CREDENTIALS_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from),
+    })
 }
 
 /// Reads the labels of the gateway host that the environment holds, and says which keys came twice.

@@ -12,7 +12,7 @@ use linecamp_core::{
     DropIns, JoinWish, LabelLayer, LinkEvent, LossReason, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig,
     SiteIdentity, SiteOutput,
 };
-use linecamp_model::{CommandId, FromServer, Name, Refusal, RunId, ServerAddress, Text};
+use linecamp_model::{CommandId, FromServer, Name, Now, ProviderSpec, Refusal, RunId, ServerAddress, Text};
 use linecamp_proto::VERSIONS;
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{LinkSettings, Outside};
@@ -20,11 +20,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, random};
-use crate::config::{Config, JoinConfig, join_target, read_text};
+use crate::config::{Config, JoinConfig, PluginConfig, join_target, read_text};
 use crate::directory::DataDirectory;
 use crate::drive::facts::FactsDriver;
 use crate::drive::identity::IdentityDriver;
 use crate::drive::link::{LinkDriver, LinkReport};
+use crate::drive::plugins::{PluginDriver, PluginEvent};
 use crate::drive::store::{OpenedStore, Settled, StoreDriver};
 use crate::error::DaemonError;
 use crate::facts::{FactSources, Facts};
@@ -56,6 +57,8 @@ pub(crate) enum Event {
     DropIns(DropIns),
     /// Somebody at the site asks.
     Local(LocalCall),
+    /// Something happened among the plugins.
+    Plugin(PluginEvent),
     /// Something happened to a link.
     Link(LinkReport),
 }
@@ -102,6 +105,10 @@ pub(crate) struct Setup {
     pub(crate) link: LinkSettings,
     /// Where facts come from.
     pub(crate) facts: FactSources,
+    /// Providers of the site's own configuration.
+    pub(crate) providers: Vec<ProviderSpec>,
+    /// How plugins are run; `None` for an errand that ends before they could have done anything.
+    pub(crate) plugins: Option<PluginConfig>,
 }
 
 /// A machine with its drivers.
@@ -114,6 +121,7 @@ pub(crate) struct Daemon {
     link_log: LinkLog,
     store: StoreDriver,
     facts: FactsDriver,
+    plugins: PluginDriver,
     local: Option<LocalServer>,
     calls: Option<mpsc::Receiver<LocalCall>>,
     drop_ins: mpsc::Receiver<DropIns>,
@@ -148,6 +156,8 @@ pub async fn run(directory: DataDirectory, config: Config) -> Result<(), DaemonE
         labels: config.labels,
         link: if config.is_metered { LinkSettings::metered() } else { LinkSettings::default() },
         facts: FactSources::of_this_machine(&config.docker_socket, config.rancher_labels),
+        providers: config.providers,
+        plugins: Some(config.plugins),
     };
     let mut daemon = Daemon::open(claim, setup)?;
     daemon.serve_the_spot()?;
@@ -172,6 +182,7 @@ impl Daemon {
             servers: setup.servers,
             labels: setup.labels,
             join: setup.join,
+            providers: setup.providers,
         };
         let mut folder = LabelsFolder::new(claim.directory.labels());
         let first = folder.look();
@@ -188,6 +199,7 @@ impl Daemon {
             link_log: LinkLog::default(),
             store,
             facts: FactsDriver::new(setup.facts),
+            plugins: PluginDriver::new(claim.directory.plugins(), setup.plugins),
             local: None,
             calls: None,
             drop_ins,
@@ -254,6 +266,7 @@ impl Daemon {
             settled = self.store.answer() => Event::Store(settled),
             facts = self.facts.collected() => Event::Facts(facts),
             Some(drop_ins) = self.drop_ins.recv() => Event::DropIns(drop_ins),
+            event = self.plugins.event() => Event::Plugin(event),
             Some(call) = next_call(&mut self.calls) => Event::Local(call),
             report = self.link.report() => Event::Link(report),
         }
@@ -273,11 +286,28 @@ impl Daemon {
                 tracing::info!("label files changed");
                 self.site.handle_drop_ins(drop_ins, now);
             }
+            Event::Plugin(event) => self.handle_plugin(event, now),
             Event::Local(call) => self.desk.serve(call, &mut self.site, now),
             Event::Link(report) => {
                 self.link_log.note(&report);
                 self.site.handle_link(report.event, now);
             }
+        }
+    }
+
+    fn handle_plugin(&mut self, event: PluginEvent, now: Now) {
+        match event {
+            PluginEvent::Replied { call, reply, seen } => {
+                if let Some(seen) = seen {
+                    self.site.handle_plugin_seen(call, seen);
+                }
+                self.site.handle_provider(call, reply, now);
+            }
+            PluginEvent::Changed { name, result } => {
+                tracing::info!(plugin = %name, ?result, "plugin file changed");
+                self.site.handle_plugin_changed(&name, result, now);
+            }
+            PluginEvent::Kept { digest, held } => self.site.handle_plugin_kept(digest, held, now),
         }
     }
 
@@ -313,6 +343,9 @@ impl Daemon {
                 self.pending.push_back(Event::Saved(saved));
                 return is_saved.then_some(Notice::Granted { name: grant.name, environment: grant.environment });
             }
+            SiteOutput::Call { call, provider, request } => self.plugins.call(call, *provider, request),
+            SiteOutput::MeasurePlugin(digest) => self.plugins.measure(digest),
+            SiteOutput::KeepPiece(piece) => self.plugins.keep(&piece),
             SiteOutput::CollectFacts => self.facts.collect(),
             SiteOutput::Reply { command, result } => {
                 let now = self.clock.now();

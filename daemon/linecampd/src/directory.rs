@@ -45,6 +45,11 @@ impl DataDirectory {
         self.0.join("labels.d")
     }
 
+    /// Returns where plugins lie.
+    pub fn plugins(&self) -> PathBuf {
+        self.0.join("plugins")
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join(DATABASE)
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use linecamp_model::{Refusal, TokenError};
+use linecamp_plugin_host::PluginHostError;
 use linecamp_store::StoreError;
 use linecamp_transport::TransportError;
 
@@ -55,6 +56,9 @@ pub enum DaemonError {
         /// The data directory.
         directory: PathBuf,
     },
+    /// A plugin cannot be used.
+    #[error(transparent)]
+    Plugin(#[from] PluginHostError),
     /// The server will not have this site.
     #[error("the server refused the join: {0}")]
     JoinRefused(Refusal),
@@ -120,6 +124,7 @@ impl DaemonError {
             | Self::System { .. }
             | Self::Store(_)
             | Self::Transport(_)
+            | Self::Plugin(_)
             | Self::Unreachable { .. }
             | Self::Labels(_)
             | Self::Interrupted

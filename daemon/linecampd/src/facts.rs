@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,6 +91,7 @@ impl FactSources {
             ("kvm", self.dev.join("kvm").exists().then(|| "true".to_owned())),
             ("aes", self.has_cpu_flag("aes").then(|| "true".to_owned())),
             ("virtualization", self.virtualization()),
+            ("address", own_addresses()),
         ];
         let mut facts = Facts::new();
         for (name, value) in found {
@@ -143,6 +145,20 @@ impl FactSources {
             word.filter(|word| *word == "kvm").map(str::to_owned)
         }
     }
+}
+
+/// Returns the addresses that packets to the outside leave from, IPv4 and IPv6. Asked of the routing table: a UDP
+/// socket that is connected sends nothing. The targets are those set aside for documentation (RFC 5737, RFC 3849).
+fn own_addresses() -> Option<String> {
+    let from = |own: &str, target: &str| {
+        let socket = UdpSocket::bind(own).ok()?;
+        socket.connect(target).ok()?;
+        let address = socket.local_addr().ok()?.ip();
+        (!address.is_unspecified() && !address.is_loopback()).then(|| address.to_string())
+    };
+    let found = [from("0.0.0.0:0", "192.0.2.1:9"), from("[::]:0", "[2001:db8::1]:9")];
+    let found: Vec<_> = found.into_iter().flatten().collect();
+    (!found.is_empty()).then(|| found.join(","))
 }
 
 /// Counts `4` as one and `0-3` as four.

@@ -74,6 +74,8 @@ pub async fn join(
         labels: LabelLayer::new(),
         link: LinkSettings::default(),
         facts: errand.facts,
+        providers: Vec::new(),
+        plugins: None,
     };
     let mut daemon = Daemon::open(claim, setup)?;
     let mut progressing = Progress {
@@ -154,6 +156,7 @@ impl Progress<'_> {
                 | Event::Saved(_)
                 | Event::Facts(_)
                 | Event::DropIns(_)
+                | Event::Plugin(_)
                 | Event::Local(_) => {}
             }
             daemon.handle_event(event);

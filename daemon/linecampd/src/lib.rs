@@ -38,6 +38,7 @@ pub mod forget;
 pub mod join;
 pub mod labels_d;
 pub mod log;
+pub mod plugin;
 
 mod clock;
 mod directory;

@@ -13,10 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{Site, SiteCommand, SiteCommandError, StoreFault};
-use linecamp_model::{CommandId, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Now};
-use linecamp_proto::api::{Error, ErrorCode};
+use linecamp_model::{
+    CommandId, HeldKey, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Name, Now, ProviderId,
+    RecordKey, RecordType,
+};
+use linecamp_proto::api::{Error, ErrorCode, domain_name};
 use linecamp_proto::local::{
-    LocalHost, LocalLabels, LocalRequest, LocalResponse, LocalStatus, REQUEST_BYTES_MAX, WhyLine,
+    LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalRequest, LocalResponse, LocalStatus,
+    REQUEST_BYTES_MAX, WhyLine,
 };
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -183,7 +187,15 @@ fn line_of(response: &impl Serialize) -> Vec<u8> {
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     last: CommandId,
-    waiting: BTreeMap<CommandId, Reply>,
+    waiting: BTreeMap<CommandId, (Reply, Wanted)>,
+}
+
+/// What whoever waits wants to see when it is done.
+#[derive(Debug)]
+enum Wanted {
+    Labels,
+    Records,
+    Record(HeldKey),
 }
 
 impl Desk {
@@ -196,7 +208,7 @@ impl Desk {
     /// Answers a request at once, or hands it to the machine and remembers who waits.
     pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now) {
         let LocalCall { request, reply } = call;
-        let (level, patch) = match request {
+        let patch = match request {
             LocalRequest::Status {} => return reply.ok(LocalStatus::from(&site.view(now))),
             LocalRequest::Why {} => return reply.ok(site.why(now).iter().map(WhyLine::from).collect::<Vec<_>>()),
             LocalRequest::LabelList {} => return reply.ok(LocalLabels::from(&site.view(now))),
@@ -204,16 +216,20 @@ impl Desk {
                 let hosts = site.view(now).hosts;
                 return reply.ok(hosts.iter().map(LocalHost::from).collect::<Vec<_>>());
             }
-            LocalRequest::LabelSet { labels, level } => (level, patch_to_set(&labels)),
-            LocalRequest::LabelRemove { keys, level } => (level, patch_to_remove(&keys)),
+            LocalRequest::DnsList {} => return reply.ok(LocalRecord::all(&site.view(now).providers)),
+            LocalRequest::ProviderList {} => return reply.ok(local_providers(site, now)),
+            LocalRequest::DnsPlan {} => Ok((SiteCommand::PlanRecords, Wanted::Records)),
+            LocalRequest::DnsAdopt { zone, name, rtype, provider } => adoption([&zone, &name, &rtype, &provider]),
+            LocalRequest::LabelSet { labels, level } => labelling(level, patch_to_set(&labels)),
+            LocalRequest::LabelRemove { keys, level } => labelling(level, patch_to_remove(&keys)),
         };
         match patch {
-            Ok(patch) => {
+            Ok((asked, wanted)) => {
                 let command = self.next_command();
-                self.waiting.insert(command, reply);
-                site.handle_command(command, SiteCommand::PatchLabels(Level::from(level), patch), now);
+                self.waiting.insert(command, (reply, wanted));
+                site.handle_command(command, asked, now);
             }
-            Err(error) => reply.error(Error::new(ErrorCode::BadRequest, error.to_string())),
+            Err(problem) => reply.error(Error::new(ErrorCode::BadRequest, problem)),
         }
     }
 
@@ -225,15 +241,17 @@ impl Desk {
         site: &Site,
         now: Now,
     ) -> bool {
-        let Some(reply) = self.waiting.remove(&command) else {
+        let Some((reply, wanted)) = self.waiting.remove(&command) else {
             return false;
         };
-        match result {
-            Ok(()) => reply.ok(LocalLabels::from(&site.view(now))),
-            Err(error) => {
+        match (result, wanted) {
+            (Ok(()), Wanted::Labels) => reply.ok(LocalLabels::from(&site.view(now))),
+            (Ok(()), Wanted::Records) => reply.ok(LocalRecord::all(&site.view(now).providers)),
+            (Ok(()), Wanted::Record(key)) => reply.ok(records_at(site, &key, now)),
+            (Err(error), _) => {
                 let code = match error {
                     SiteCommandError::Labels(LabelError::TooMany { .. }) => ErrorCode::Limit,
-                    SiteCommandError::Labels(_) => ErrorCode::BadRequest,
+                    SiteCommandError::Labels(_) | SiteCommandError::Record(_) => ErrorCode::BadRequest,
                     SiteCommandError::Store(_) => ErrorCode::StoreFailed,
                 };
                 reply.error(Error::new(code, describe(error)));
@@ -247,11 +265,43 @@ impl Desk {
 pub(crate) fn describe(error: &SiteCommandError) -> String {
     match error {
         SiteCommandError::Labels(error) => error.to_string(),
+        SiteCommandError::Record(text) => text.to_string(),
         SiteCommandError::Store(StoreFault::DiskFull) => "the disk is full, and nothing was changed".to_owned(),
         SiteCommandError::Store(StoreFault::Failed) => {
             "the site database cannot be written, and nothing was changed: see the daemon's log".to_owned()
         }
     }
+}
+
+type Asked = Result<(SiteCommand, Wanted), String>;
+
+fn labelling(level: LabelLevel, patch: Result<LabelPatch, LabelError>) -> Asked {
+    let patch = patch.map_err(|error| error.to_string())?;
+    Ok((SiteCommand::PatchLabels(Level::from(level), patch), Wanted::Labels))
+}
+
+fn adoption([zone, name, rtype, provider]: [&str; 4]) -> Asked {
+    let read = |text: &str| domain_name(text).map_err(|error| error.to_string());
+    let provider = Name::parse(provider).map_err(|error| format!("the provider: {error}"))?;
+    let record = RecordKey { name: read(name)?, rtype: RecordType::of(rtype) };
+    let key = HeldKey { provider: ProviderId::of(&provider), zone: read(zone)?, record };
+    Ok((SiteCommand::AdoptRecord(key.clone()), Wanted::Record(key)))
+}
+
+fn local_providers(site: &Site, now: Now) -> Vec<LocalProvider> {
+    let statuses = site.view(now).providers;
+    let specs = site.providers();
+    let spec = |name: &Name| specs.iter().find(|spec| spec.name == *name).copied();
+    statuses.iter().map(|status| LocalProvider::new(status, spec(&status.name))).collect()
+}
+
+fn records_at(site: &Site, key: &HeldKey, now: Now) -> Vec<LocalRecord> {
+    let mut statuses = site.view(now).providers;
+    statuses.retain(|status| ProviderId::of(&status.name) == key.provider);
+    for status in &mut statuses {
+        status.records.retain(|record| record.zone == key.zone && record.key == key.record);
+    }
+    LocalRecord::all(&statuses)
 }
 
 fn patch_to_set(labels: &BTreeMap<String, String>) -> Result<LabelPatch, LabelError> {

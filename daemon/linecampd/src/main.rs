@@ -27,10 +27,10 @@ use linecampd::config::{
 };
 use linecampd::facts::FactSources;
 use linecampd::join::{JoinErrand, Joined};
-use linecampd::{DaemonError, DataDirectory, chain, daemon, forget, join, log};
+use linecampd::{DaemonError, DataDirectory, chain, daemon, forget, join, log, plugin};
 use tracing::level_filters::LevelFilter;
 
-use crate::args::{Args, AskArgs, Command, ConfigCommand, JoinArgs, LabelCommand, RunArgs};
+use crate::args::{Args, AskArgs, Command, ConfigCommand, DnsCommand, JoinArgs, LabelCommand, RunArgs};
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
@@ -41,6 +41,13 @@ fn main() -> ExitCode {
         Command::Label(args) => do_label(args.command),
         Command::Host(args) => match args.command {
             args::HostCommand::Ls(args) => ask(&args, &LocalRequest::HostList {}),
+        },
+        Command::Dns(args) => do_dns(args.command),
+        Command::Provider(args) => match args.command {
+            args::ProviderCommand::Ls(args) => ask(&args, &LocalRequest::ProviderList {}),
+        },
+        Command::Plugin(args) => match args.command {
+            args::PluginCommand::Show { file, config } => do_show_plugin(&file, config.as_deref()),
         },
         Command::Forget(args) => do_forget(args.data),
         Command::Config(args) => match args.command {
@@ -162,6 +169,22 @@ fn do_label(command: LabelCommand) -> Result<(), DaemonError> {
             ask(&args, &request)
         }
     }
+}
+
+fn do_dns(command: DnsCommand) -> Result<(), DaemonError> {
+    match command {
+        DnsCommand::Ls(args) => ask(&args, &LocalRequest::DnsList {}),
+        DnsCommand::Plan(args) => ask(&args, &LocalRequest::DnsPlan {}),
+        DnsCommand::Adopt { provider, zone, name, rtype, ask: args } => {
+            ask(&args, &LocalRequest::DnsAdopt { zone, name, rtype, provider })
+        }
+    }
+}
+
+fn do_show_plugin(file: &Path, config: Option<&Path>) -> Result<(), DaemonError> {
+    let written = config.map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
+    let config = Config::resolve(written, &variable)?;
+    print(&plugin::show(file, &config.plugins)?)
 }
 
 fn do_forget(data: PathBuf) -> Result<(), DaemonError> {

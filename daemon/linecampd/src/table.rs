@@ -1,7 +1,8 @@
 //! What the daemon says, laid out for people.
 
+use linecamp_plugin_host::{PluginReport, SecretWant};
 use linecamp_proto::api::Label;
-use linecamp_proto::local::{LocalHost, LocalLabels, LocalStatus, WhyLine};
+use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalStatus, WhyLine};
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -69,6 +70,63 @@ pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
         ]
     }));
     lay_out(&rows)
+}
+
+/// Shows the site's providers, what each may reach, and what is wrong with it.
+pub(crate) fn providers(providers: &[LocalProvider]) -> String {
+    let mut rows = vec![header(&["PROVIDER", "ORIGIN", "PLUGIN", "RECORDS", "IN TROUBLE", "MAY REACH", "TROUBLE"])];
+    rows.extend(providers.iter().map(|provider| {
+        let settings = provider.settings.as_ref();
+        let grants = settings.map(|settings| [settings.reach.clone(), settings.reach_private.clone()].concat());
+        let grants = grants.filter(|grants| !grants.is_empty()).map(|grants| grants.join(" "));
+        vec![
+            provider.name.clone(),
+            provider.origin.clone(),
+            provider.plugin.clone(),
+            provider.records.to_string(),
+            provider.records_in_trouble.to_string(),
+            grants.unwrap_or_else(|| UNKNOWN.to_owned()),
+            provider.trouble.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
+        ]
+    }));
+    lay_out(&rows)
+}
+
+/// Shows DNS records, and how far each is.
+pub(crate) fn records(records: &[LocalRecord]) -> String {
+    let mut rows = vec![header(&["RECORD", "TYPE", "WANTED", "STATE", "PROVIDER", "DETAIL"])];
+    rows.extend(records.iter().map(|record| {
+        let values = record.values.join(" ");
+        vec![
+            record.name.clone(),
+            record.rtype.clone(),
+            if values.is_empty() { UNKNOWN.to_owned() } else { values },
+            record.state.clone(),
+            record.provider.clone(),
+            record.detail.clone(),
+        ]
+    }));
+    lay_out(&rows)
+}
+
+/// Shows what a plugin is.
+pub(crate) fn plugin(report: &PluginReport) -> String {
+    let about = &report.description;
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let list = |values: Vec<String>| if values.is_empty() { UNKNOWN.to_owned() } else { values.join(", ") };
+    let secret = |want: &SecretWant| {
+        format!("{} ({}{})", want.name, want.about, if want.is_required { "" } else { "; not required" })
+    };
+    lay_out(&[
+        row("plugin", format!("{} {}", about.name, about.version)),
+        row("", about.about.to_string()),
+        row("file", report.path.display().to_string()),
+        row("digest", report.digest.to_string()),
+        row("bytes", report.bytes.to_string()),
+        row("wants to reach", list(about.reaches.iter().map(ToString::to_string).collect())),
+        row("wants secrets", list(about.secrets.iter().map(secret).collect())),
+        row("imports", list(report.imports.clone())),
+    ])
 }
 
 fn label_table(labels: &[Label]) -> String {

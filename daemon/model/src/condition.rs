@@ -65,6 +65,19 @@ words! {
         PhaseLate = "phase-late",
         /// The site came back with an expired certificate too often. Clears on the next recovery let in.
         RecoverRefused = "recover-refused",
+        /// A plugin is missing, cannot be loaded, or broke a rule. Clears when a call to it ends well.
+        PluginFailed = "plugin-failed",
+        /// A provider's service is out of reach, refuses, or does not accept the credentials. Clears with a whole
+        /// round.
+        ProviderFailed = "provider-failed",
+        /// A DNS name that is wanted belongs to somebody else. Clears when it is given up, adopted, or not wanted any
+        /// more.
+        RecordForeign = "record-foreign",
+        /// A DNS record cannot be written as it is wanted, and was set aside. Clears when it is wanted otherwise.
+        RecordQuarantined = "record-quarantined",
+        /// DNS records are not wanted any more and stay: deletes are not enabled, or there were too many at once, or
+        /// their provider is not configured any more. Clears when they are gone.
+        RecordsHeld = "records-held",
     }
 }
 

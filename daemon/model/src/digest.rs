@@ -58,6 +58,11 @@ digest! {
     SecretHash
 }
 
+digest! {
+    /// The SHA-256 of a plugin's component file: which plugin, to the last byte.
+    PluginDigest
+}
+
 impl Pin {
     /// Parses `sha256:` and 64 hexadecimal digits.
     ///

@@ -9,9 +9,10 @@ use std::fmt;
 
 use crate::condition::Condition;
 use crate::generation::Generation;
-use crate::id::HostId;
+use crate::id::{HostId, ProviderId};
 use crate::label::LabelSet;
 use crate::name::{Name, Text};
+use crate::provider::{ProviderSpec, ProviderStatus};
 
 /// What a document is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +21,8 @@ pub enum DocumentKey {
     Site,
     /// One of its hosts.
     Host(HostId),
+    /// One of its providers.
+    Provider(ProviderId),
 }
 
 /// A body under its generation; `None` is a tombstone.
@@ -127,6 +130,8 @@ pub enum SpecBody {
     Site(SiteSpec),
     /// Under [`DocumentKey::Host`].
     Host(HostSpec),
+    /// Under [`DocumentKey::Provider`]. Big beside the others, and rare.
+    Provider(Box<ProviderSpec>),
 }
 
 /// What is, of a site.
@@ -160,6 +165,8 @@ pub enum StatusBody {
     Site(SiteStatus),
     /// Under [`DocumentKey::Host`].
     Host(HostStatus),
+    /// Under [`DocumentKey::Provider`].
+    Provider(ProviderStatus),
 }
 
 /// What one side lacks: every document above `base`, or with `snapshot` all there are.

@@ -44,6 +44,16 @@ words! {
         ConditionCleared = "condition-cleared",
         /// The site's certificate was renewed.
         CertificateRenewed = "certificate-renewed",
+        /// DNS records were written or taken away.
+        RecordsChanged = "records-changed",
+        /// A site left, and some of its DNS records could not be taken away.
+        RecordsLeft = "records-left",
+        /// A plugin file was taken into use, or refused.
+        PluginChanged = "plugin-changed",
+        /// A provider was added, changed or taken away centrally.
+        ProviderChanged = "provider-changed",
+        /// A plugin was pushed to the server, or taken away from it.
+        PluginPushed = "plugin-pushed",
     }
 }
 

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 
 use crate::digest::KeyFingerprint;
+use crate::name::Name;
 
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
@@ -77,6 +79,11 @@ random_id! {
 }
 
 random_id! {
+    /// A provider of a site: the first 16 bytes of the SHA-256 of its name.
+    ProviderId, 16
+}
+
+random_id! {
     /// A join token, without its secret.
     TokenId, 8
 }
@@ -105,6 +112,21 @@ counter_id! {
 counter_id! {
     /// A request of an operator that waits for its reply, numbered since the process started.
     CommandId
+}
+
+counter_id! {
+    /// A call of a provider that waits for its reply, numbered since the process started.
+    CallId
+}
+
+impl ProviderId {
+    /// Returns the id of the provider with this name.
+    pub fn of(name: &Name) -> Self {
+        let digest = Sha256::digest(name.as_str().as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(bytes)
+    }
 }
 
 impl SiteId {

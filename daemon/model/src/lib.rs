@@ -10,6 +10,7 @@ pub mod limits;
 
 mod condition;
 mod digest;
+mod dns;
 mod document;
 mod event;
 mod generation;
@@ -18,6 +19,7 @@ mod label;
 mod message;
 mod name;
 mod phase;
+mod provider;
 mod record;
 mod selector;
 mod time;
@@ -26,26 +28,36 @@ mod version;
 mod view;
 
 pub use condition::{Condition, ConditionKind};
-pub use digest::{KeyFingerprint, Pin, PinError, SecretHash};
+pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
+pub use dns::{
+    Claim, DomainName, DomainNameError, NameTemplate, OwnerId, Place, RecordChange, RecordError, RecordKey, RecordSet,
+    RecordType, TemplateError, Ttl,
+};
 pub use document::{
     Delta, Document, DocumentKey, HostSpec, HostStatus, Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
     StatusDelta, Target,
 };
 pub use event::{Event, EventKind};
 pub use generation::Generation;
-pub use id::{CommandId, DialId, HostId, RunId, SessionId, SiteId, TokenId, WriteId};
+pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RunId, SessionId, SiteId, TokenId, WriteId};
 pub use label::{
     EffectiveLabel, EffectiveLabels, HeldLabel, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelSet,
     LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
 };
 pub use message::{
-    EventBatch, FromServer, FromSite, Hello, History, IdentityGrant, JoinRequest, Refusal, RefusalCode, VersionRange,
-    Welcome,
+    EventBatch, FromServer, FromSite, Hello, History, IdentityGrant, JoinRequest, PluginPiece, PluginWant, Refusal,
+    RefusalCode, VersionRange, Welcome,
 };
 pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};
+pub use provider::{
+    DnsAbilities, DnsSpec, Endpoint, ExtraRecord, Grant, HeldRecord, HeldState, PluginRef, ProviderConfig,
+    ProviderError, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordState,
+    RecordStatus, SecretName,
+};
 pub use record::{
-    ApiKey, Environment, FleetChange, FleetOrigin, Life, Mark, Registration, SiteChange, SiteOrigin, Token,
+    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HeldKey, Life, Mark, PluginFile, Registration,
+    SiteChange, SiteOrigin, Token,
 };
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use time::{Instant, Now, WallTime};

@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::condition::words;
+use crate::digest::PluginDigest;
 use crate::document::{SpecDelta, StatusDelta};
 use crate::event::Event;
 use crate::generation::Generation;
@@ -62,6 +63,8 @@ pub enum FromSite {
     Renew,
     /// Answers a probe.
     Alive,
+    /// Asks for a piece of a plugin's component.
+    WantPlugin(PluginWant),
 }
 
 /// From the server to a site.
@@ -79,6 +82,30 @@ pub enum FromServer {
     EventsAck(u64),
     /// Asks whether the site is there: another machine has shown up with its identity.
     Probe,
+    /// A piece of a plugin's component, in answer to the wish for it.
+    Plugin(PluginPiece),
+}
+
+/// A site lacks a plugin from this byte on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginWant {
+    /// Which component.
+    pub digest: PluginDigest,
+    /// How many bytes of it the site holds.
+    pub offset: u64,
+}
+
+/// A piece of a plugin's component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginPiece {
+    /// Which component.
+    pub digest: PluginDigest,
+    /// Where the piece begins.
+    pub offset: u64,
+    /// How long the component is; zero if the server does not have it.
+    pub total: u64,
+    /// At most [`PLUGIN_PIECE_BYTES_MAX`](crate::limits::PLUGIN_PIECE_BYTES_MAX).
+    pub bytes: Vec<u8>,
 }
 
 /// A site asks to be registered. That it holds its key is proved by the handshake.

@@ -1,16 +1,20 @@
 //! What the two databases hold, as typed changes. `proto` knows their bytes, `store` keeps them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::digest::{KeyFingerprint, SecretHash};
+use crate::digest::{KeyFingerprint, PluginDigest, SecretHash};
+use crate::dns::{DomainName, RecordKey};
 use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
 use crate::event::Event;
 use crate::generation::Generation;
-use crate::id::{RunId, SiteId, TokenId};
+use crate::id::{ProviderId, RunId, SiteId, TokenId};
 use crate::label::{LabelSet, Level};
 use crate::message::History;
 use crate::name::Name;
 use crate::phase::Phase;
+use crate::provider::{HeldRecord, ProviderSpec};
+use crate::selector::Selector;
 use crate::time::WallTime;
 
 /// One change to the site database, and one record of it: what a change leaves behind is itself.
@@ -28,6 +32,21 @@ pub enum SiteChange {
     LocalLabels(Level, Option<LabelSet>),
     /// An event the server has not acknowledged, under its number.
     Event(u64, Option<Event>),
+    /// The address that the server last saw the site come from.
+    ObservedAddress(Option<IpAddr>),
+    /// A DNS record set that the site has, or has begun to make or to take away.
+    Held(HeldKey, Option<HeldRecord>),
+}
+
+/// Which record set of which provider a site holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeldKey {
+    /// The provider.
+    pub provider: ProviderId,
+    /// The zone.
+    pub zone: DomainName,
+    /// The record set.
+    pub record: RecordKey,
 }
 
 /// What a site database says of itself.
@@ -70,6 +89,30 @@ pub enum FleetChange {
     Event(u64, Option<Event>),
     /// A key that was removed, and when: it never comes back. Kept for ever.
     Departed(KeyFingerprint, Option<WallTime>),
+    /// A provider of an environment, under both names.
+    Provider(Name, Name, Option<Box<FleetProvider>>),
+    /// A plugin that was pushed; its component lies beside the database, under its digest.
+    Plugin(PluginDigest, Option<PluginFile>),
+}
+
+/// A provider as it is configured centrally: which sites get it, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetProvider {
+    /// Which sites of the environment.
+    pub sites: Selector,
+    /// What they get.
+    pub spec: ProviderSpec,
+}
+
+/// A component that was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginFile {
+    /// The name of the plugin.
+    pub name: Name,
+    /// How long the component is, in bytes.
+    pub bytes: u64,
+    /// When it was pushed.
+    pub pushed_at: WallTime,
 }
 
 /// What a fleet database says of itself.

@@ -10,6 +10,7 @@ use crate::id::{HostId, SiteId, TokenId};
 use crate::label::EffectiveLabels;
 use crate::name::{Name, Text};
 use crate::phase::Phase;
+use crate::provider::ProviderStatus;
 use crate::time::WallTime;
 
 /// Whether a site can be reached.
@@ -215,6 +216,8 @@ pub struct LocalView {
     pub hosts: Vec<LocalHostView>,
     /// Its troubles.
     pub conditions: Vec<Condition>,
+    /// Its providers, by name.
+    pub providers: Vec<ProviderStatus>,
 }
 
 /// A host, as the site's daemon shows it on the spot.
@@ -235,7 +238,7 @@ pub struct LocalHostView {
 /// Why one part of the daemon waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
-    /// The part: link, spec, status, events, store, facts, certificate.
+    /// The part: link, spec, status, events, store, facts, certificate, provider.
     pub part: &'static str,
     /// Its state, in words.
     pub state: String,

@@ -10,12 +10,18 @@
 
 mod convert;
 pub mod path;
+mod provider;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use linecamp_model as model;
 use serde::{Deserialize, Serialize};
+
+pub use provider::{
+    ExtraRecordBody, PluginView, ProviderBody, ProviderCount, ProviderEdit, ProviderRequest, ProviderView, RecordPlace,
+    RecordView, SettingError, domain_name, plugin_digest,
+};
 
 /// The longest a long poll for events waits, in seconds: below the minute after which proxies give up. A longer
 /// `wait` is cut to this.

@@ -12,6 +12,8 @@ mod document;
 mod field;
 mod label;
 mod message;
+mod plugin;
+mod provider;
 mod record;
 mod word;
 
@@ -21,6 +23,7 @@ use prost::Message;
 
 pub(crate) use document::{Body, check_body};
 pub(crate) use field::{FieldError, millis};
+pub(crate) use provider::{provider_config, provider_spec_bytes, record_type, too_long};
 pub(crate) use word::Word;
 
 use crate::error::ProtoError;

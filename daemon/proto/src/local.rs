@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Condition, Error, Label, Link};
+use crate::api::{Condition, Error, Label, Link, ProviderBody};
 
 /// Bytes of a request line: as many labels as one owner may have, with room. The daemon answers a longer one with
 /// [`TooLarge`](crate::api::ErrorCode::TooLarge) and closes.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a response line: a site with everything at its limit (every host with three owners' labels at both levels)
-/// stays below 10 MiB. Who asks gives up on a longer one.
+/// stays below 10 MiB, as do all its providers with their settings, and all its records as far as they are reported.
+/// Who asks gives up on a longer one.
 pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What can be asked: `{"do":"status"}` and so on.
@@ -46,6 +47,24 @@ pub enum LocalRequest {
     },
     /// The site's hosts. Answered by a list of [`LocalHost`].
     HostList {},
+    /// The site's DNS records, as the last round left them. Answered by a list of [`LocalRecord`].
+    DnsList {},
+    /// Looks at all zones afresh and plans, changing nothing. Answered by a list of [`LocalRecord`], once that is done.
+    DnsPlan {},
+    /// Takes a DNS name over from whoever has it, with the next round. Answered by a list of [`LocalRecord`]: that one.
+    DnsAdopt {
+        /// The zone; Unicode is fine.
+        zone: String,
+        /// The name, absolute; Unicode is fine.
+        name: String,
+        /// The type, such as `A`.
+        #[serde(rename = "type")]
+        rtype: String,
+        /// The provider that is to keep it.
+        provider: String,
+    },
+    /// The site's providers. Answered by a list of [`LocalProvider`].
+    ProviderList {},
 }
 
 /// What is answered: `{"ok":…}` or `{"error":{"code":…,"message":…}}`.
@@ -116,6 +135,45 @@ pub struct LocalHost {
     pub target: Option<String>,
     /// The labels that hold, the site's included.
     pub labels: Vec<Label>,
+}
+
+/// A provider, as the site's daemon says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalProvider {
+    /// Its name.
+    pub name: String,
+    /// Who configured it: `local` for the site's own configuration, `central` for the server.
+    pub origin: String,
+    /// The plugin, with its version as far as known.
+    pub plugin: String,
+    /// Why it does not work; `null` if it does.
+    pub trouble: Option<String>,
+    /// How many records it has or wants, as far as they are reported.
+    pub records: usize,
+    /// How many of those are foreign, set aside, or held back.
+    pub records_in_trouble: usize,
+    /// Its settings, grants included; `null` of one that is not configured any more.
+    pub settings: Option<ProviderBody>,
+}
+
+/// A DNS record set, as the site's daemon says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalRecord {
+    /// Which provider.
+    pub provider: String,
+    /// Its zone.
+    pub zone: String,
+    /// Its name, absolute and without the trailing dot.
+    pub name: String,
+    /// Its type, such as `AAAA`.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// What is wanted; empty if nothing is.
+    pub values: Vec<String>,
+    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined` or `held`.
+    pub state: String,
+    /// Why it is no further; empty if there is nothing to say.
+    pub detail: String,
 }
 
 /// The labels that hold at each level.

@@ -4,15 +4,19 @@
 //! ```text
 //! site database                          fleet database
 //!   origin                                 origin
-//!   spec/site, spec/host/HOST              environment/NAME
-//!   status/site, status/host/HOST          api-key/DIGEST
+//!   spec/DOCUMENT                          environment/NAME
+//!   status/DOCUMENT                        api-key/DIGEST
 //!   labels/site, labels/host               token/TOKEN, token-use/TOKEN/SITE
 //!   event/NUMBER                           site/SITE
-//!                                          site/SITE/mark
-//!                                          site/SITE/spec/site, site/SITE/spec/host/HOST
-//!                                          site/SITE/status/site, site/SITE/status/host/HOST
+//!   observed-address                       site/SITE/mark
+//!   held/PROVIDER/ZONE/NAME/TYPE           site/SITE/spec/DOCUMENT
+//!                                          site/SITE/status/DOCUMENT
 //!                                          event/NUMBER
 //!                                          departed/DIGEST
+//!                                          provider/ENVIRONMENT/NAME
+//!                                          plugin/DIGEST
+//!
+//! DOCUMENT is site, host/HOST or provider/PROVIDER; PROVIDER is the id that is made of a provider's name.
 //! ```
 //!
 //! What a release wrote stays readable: a body that lacks a field of today, or has one of yesterday, is made whole
@@ -28,7 +32,7 @@ pub use site::{site_change, site_record};
 use linecamp_model::{Document, DocumentKey, Text};
 use prost::Message;
 
-use crate::convert::{Body, Wire, check_body, decode, encode};
+use crate::convert::{Body, FieldError, Wire, check_body, decode, encode};
 use crate::error::ProtoError;
 
 fn row<W: Wire + Message>(key: String, body: Option<&W::Model>) -> (Vec<u8>, Option<Vec<u8>>) {
@@ -59,13 +63,18 @@ impl<'a> Found<'a> {
         decode::<W>(format_args!("record {}", self.key), self.body)
     }
 
+    /// Says what is wrong with the body.
+    fn refuse(self, error: FieldError) -> ProtoError {
+        error.of(format_args!("record {}", self.key))
+    }
+
     fn read_document<W, B>(self, key: DocumentKey) -> Result<Document<B>, ProtoError>
     where
         W: Wire<Model = Document<B>> + Message + Default,
         B: Body,
     {
         let document = self.read::<W>()?;
-        check_body(key, &document).map_err(|error| error.of(format_args!("record {}", self.key)))?;
+        check_body(key, &document).map_err(|error| self.refuse(error))?;
         Ok(document)
     }
 }

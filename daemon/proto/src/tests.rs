@@ -3,6 +3,6 @@
 mod golden;
 mod hostile;
 mod property;
-mod sample;
+pub(crate) mod sample;
 mod size;
 mod strategy;

@@ -36,6 +36,9 @@ mod tests {
         check("Label", size_of::<v1::Label>());
         check("Condition", size_of::<v1::Condition>());
         check("Event", size_of::<v1::Event>());
+        check("SecretUse", size_of::<v1::SecretUse>());
+        check("ExtraRecord", size_of::<v1::ExtraRecord>());
+        check("RecordStatus", size_of::<v1::RecordStatus>());
         check("an authority", size_of::<Vec<u8>>());
     }
 }

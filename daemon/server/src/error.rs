@@ -91,6 +91,16 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
+    /// Something about the components of pushed plugins could not be done.
+    #[error("failed to {doing} {}", path.display())]
+    Plugin {
+        /// What, such as `write`.
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The system gave no random bytes.
     #[error("failed to read random bytes from {path}")]
     Random {
@@ -147,6 +157,7 @@ impl ServerError {
             Self::DatabaseMissing { .. }
             | Self::Record { .. }
             | Self::Create { .. }
+            | Self::Plugin { .. }
             | Self::Random { .. }
             | Self::Store(_)
             | Self::Write(_)

@@ -38,6 +38,11 @@ impl Layout {
         self.dir.join("server.toml")
     }
 
+    /// Returns where the components of pushed plugins are.
+    pub fn plugins(&self) -> PathBuf {
+        self.dir.join("plugins")
+    }
+
     /// Takes the directory for this process.
     ///
     /// # Errors

@@ -11,12 +11,14 @@
 //! | loop | one session | frames | the session is closed as `busy` |
 //! | API | loop | requests | requests wait; connections are bounded too |
 //! | loop | store | the store's queue | the write fails, and the machine undoes it |
+//! | loop | reading plugins | pieces that one session waits for | the session is closed as `busy` |
 //!
 //! The drivers (`drive`) carry out and decide nothing. The API (`api`) parses a request to the end before the loop
 //! hears of it, and answers a change once it is durable.
 //!
 //! Everything the server keeps lies in one directory, made by [`init`]: `ca/` (the authority), `fleet.db` (the
-//! fleet) and `server.toml` (what an operator writes). One process works on it at a time.
+//! fleet), `plugins/` (components that were pushed) and `server.toml` (what an operator writes). One process
+//! works on it at a time.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +30,7 @@ mod init;
 mod keys;
 mod layout;
 mod news;
+mod plugins;
 mod secret;
 mod server;
 mod start;

@@ -90,7 +90,7 @@ fn name_in(changes: &[FleetChange], site: SiteId) -> String {
     let name = changes.iter().find_map(|change| match change {
         FleetChange::Spec(of, DocumentKey::Site, Some(document)) if *of == site => match &document.body {
             Some(SpecBody::Site(spec)) => Some(spec.name.to_string()),
-            Some(SpecBody::Host(_)) | None => None,
+            Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => None,
         },
         _ => None,
     });

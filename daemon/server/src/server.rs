@@ -16,6 +16,7 @@ use linecamp_transport::{SystemClock, WallClock as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::drive::link::LinkDriver;
+use crate::drive::plugin::PluginDriver;
 use crate::drive::session::SessionNote;
 use crate::drive::store::{Answers, StoreDriver};
 use crate::news::News;
@@ -100,6 +101,7 @@ pub(crate) struct ServerLoop {
     pub(crate) inbox: Inbox,
     pub(crate) store: StoreDriver,
     pub(crate) link: LinkDriver,
+    pub(crate) plugins: PluginDriver,
     pub(crate) news: News,
     pub(crate) desk: Desk,
 }
@@ -178,6 +180,11 @@ impl ServerLoop {
         match output {
             FleetOutput::Send { session, message } => self.link.send(session, &message),
             FleetOutput::Issue { session, request } => self.link.issue(session, request),
+            FleetOutput::ReadPlugin { session, want } => {
+                if let Some(handle) = self.link.handle(session) {
+                    self.plugins.read(session, handle.clone(), want);
+                }
+            }
             FleetOutput::Hangup { session, refusal } => self.link.hang_up(session, &refusal),
             FleetOutput::Persist { write, changes } => {
                 self.news.note(write, &changes);

@@ -15,12 +15,14 @@ use tokio::task::JoinHandle;
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::drive::link::LinkDriver;
+use crate::drive::plugin::PluginDriver;
 use crate::drive::session::SESSION_NOTES_MAX;
 use crate::drive::store::StoreDriver;
 use crate::drive::{https, link, store};
 use crate::error::ServerError;
 use crate::layout::Layout;
 use crate::news::News;
+use crate::plugins::PluginFolder;
 use crate::secret;
 use crate::server::{Clock, Desk, Inbox, REQUESTS_MAX, ServerLoop};
 
@@ -63,6 +65,8 @@ impl Server {
         let saved = SavedFleet { records: opened.records };
         let rng = Rng::new(u64::from_ne_bytes(secret::random()?));
         let fleet = Fleet::new(fleet_config, saved, rng, clock.now());
+        let known = fleet.plugins().map(|(digest, _)| digest);
+        let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), known)?);
         let news = News::new(fleet.last_event());
         let (stop, stopping) = watch::channel(false);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
@@ -71,6 +75,7 @@ impl Server {
             request_sender,
             news.watch(),
             api::About { pin, link_addresses, server_url: config.server_url, started: clock },
+            Arc::clone(&plugins),
         );
         let server_loop = ServerLoop {
             fleet,
@@ -78,6 +83,7 @@ impl Server {
             inbox: Inbox { stop: stopping, answers: opened.answers, requests, sessions },
             store: StoreDriver::new(opened.store),
             link: LinkDriver::new(authority),
+            plugins: PluginDriver::new(plugins),
             news,
             desk: Desk::default(),
         };

@@ -133,7 +133,7 @@ async fn connect_in_time(host: &str, port: u16, trust: &ApiTrust) -> Result<Clie
     })
 }
 
-fn read_ca_file(path: &std::path::Path) -> Result<RootCertStore, Cause> {
+pub(crate) fn read_ca_file(path: &std::path::Path) -> Result<RootCertStore, Cause> {
     let pem = std::fs::read(path)?;
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {

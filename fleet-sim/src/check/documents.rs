@@ -57,7 +57,7 @@ impl Watch {
         let (level, labels) = match &document.body {
             Some(SpecBody::Site(spec)) => (LevelOf::Site, &spec.assigned),
             Some(SpecBody::Host(spec)) => (LevelOf::Gateway, &spec.assigned),
-            None => return,
+            Some(SpecBody::Provider(_)) | None => return,
         };
         for (label, held) in labels.iter() {
             if !self.may_be_assigned(site, level, label, &held.value) {
@@ -72,7 +72,7 @@ impl Watch {
         let (level, labels): (Level, &LabelSet) = match &document.body {
             Some(StatusBody::Site(status)) => (Level::Site, &status.local),
             Some(StatusBody::Host(status)) => (Level::Host, &status.local),
-            None => return,
+            Some(StatusBody::Provider(_)) | None => return,
         };
         let Some(watched) = self.sites.get(&site) else { return };
         let is_foreign = |(label, value)| !watched.set_on_the_spot.contains(&(level, label, value));
@@ -97,7 +97,8 @@ impl Watch {
             let is_kept = held.as_ref().is_some_and(|held| {
                 document.generation < held.generation || (document.generation == held.generation && document == held)
             });
-            if !own.contains(key) || !is_kept {
+            let is_own = own.contains(key) || matches!(key, DocumentKey::Provider(_));
+            if !is_own || !is_kept {
                 let what = format!("the site is sent {key:?} {}, the disk has {held:?}", document.generation);
                 return self.find("own-data", self.node_of(site), what);
             }

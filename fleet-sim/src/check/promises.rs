@@ -178,7 +178,7 @@ impl Watch {
             }
             (Claim::Description(text), What::Description, Some(site)) => match spec(disk, *site, DocumentKey::Site) {
                 Some(SpecBody::Site(spec)) => spec.description == *text,
-                Some(SpecBody::Host(_)) | None => false,
+                Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => false,
             },
             (Claim::Phases(phases), What::Phase(level), Some(site)) => {
                 let Some(of) = registration(disk, *site) else { return false };
@@ -260,17 +260,17 @@ fn assigned(disk: &Disk<FleetChange>, site: SiteId, key: DocumentKey) -> Option<
     Some(match spec(disk, site, key)? {
         SpecBody::Site(spec) => spec.assigned,
         SpecBody::Host(spec) => spec.assigned,
+        SpecBody::Provider(_) => return None,
     })
 }
 
 fn status_head(disk: &Disk<FleetChange>, site: SiteId) -> u64 {
-    let heads = [DocumentKey::Site, DocumentKey::Host(site.gateway())].map(|key| {
-        match disk.find(&FleetChange::Status(site, key, None)) {
-            Some(FleetChange::Status(_, _, Some(document))) => document.generation.0,
-            _ => 0,
-        }
+    let prefix = format!("site/{site}/status/");
+    let heads = disk.with_prefix(prefix.as_bytes()).map(|change| match change {
+        FleetChange::Status(_, _, Some(document)) => document.generation.0,
+        _ => 0,
     });
-    heads.into_iter().max().unwrap_or(0)
+    heads.max().unwrap_or(0)
 }
 
 fn mark_of(disk: &Disk<FleetChange>, site: SiteId) -> u64 {

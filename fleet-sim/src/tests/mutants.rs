@@ -21,6 +21,8 @@ const fn seen_by(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
         Mutant::LostTombstone => ("smoke sites=20", &["durable-before-told", "told-is-kept"]),
         Mutant::TokenUsedTwice => ("smoke sites=20", &["token-rules"]),
         Mutant::RestlessOutbox => ("smoke sites=5 days=0.2", &["converges", "quiet"]),
+        Mutant::ForeignClaimIgnored => ("dns sites=10 days=0.2", &["foreign-untouched"]),
+        Mutant::ForgottenTooEarly => ("dns sites=10 days=1", &["no-leak", "converges"]),
     }
 }
 
@@ -68,4 +70,6 @@ mutants! {
     a_lost_tombstone_is_seen: LostTombstone,
     a_token_used_once_too_often_is_seen: TokenUsedTwice,
     an_event_that_is_made_for_nothing_is_seen: RestlessOutbox,
+    a_foreign_claim_that_is_ignored_is_seen: ForeignClaimIgnored,
+    a_record_that_is_forgotten_too_early_is_seen: ForgottenTooEarly,
 }

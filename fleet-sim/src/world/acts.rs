@@ -8,7 +8,7 @@ use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::disk::Mood;
-use crate::kind::Kind;
+use crate::kind::{Kind, Table};
 use crate::plan::Act;
 
 /// How much slower a slow server is.
@@ -49,6 +49,7 @@ impl<C: Carrier> World<C> {
             Kind::DiskSlow => self.trouble_disk(node, Mood::Slow, act.lasts),
             Kind::DiskDamaged => {
                 self.nodes[node].is_damaged = true;
+                self.watch.loosen_records(self.nodes[node].id());
                 self.switch_off(node, Duration::from_secs(5));
             }
             Kind::DiskImage => {
@@ -78,6 +79,8 @@ impl<C: Carrier> World<C> {
                 self.after(act.lasts.max(Duration::from_secs(600)), Happening::Over(Over::ServerClock));
             }
             Kind::Partition => self.partition(act),
+            kind if kind.table() == Table::NameServer => self.act_on_name_server(act),
+            kind if kind.is_of_dns() => self.people_of_dns(act),
             _ => self.people(act),
         }
     }
@@ -177,12 +180,15 @@ impl<C: Carrier> World<C> {
         }
         let (key, profile, identity) = (of.key, of.profile, of.identity);
         let (rows, drop_ins, facts) = (of.disk.rows().clone(), of.drop_ins.clone(), of.facts.clone());
+        let providers = of.providers.clone();
         let mut copy = Node::new(number, self.seed, profile, key, self.token_of(original));
         copy.original = Some(original);
         copy.identity = identity;
         copy.disk.put_back(rows);
         copy.drop_ins = drop_ins;
         copy.facts = facts;
+        copy.providers = providers;
+        self.watch.tear_records(copy.id());
         self.carrier.copy_node(number, original, copy.clock);
         self.nodes.push(copy);
         self.start_node(number);
@@ -208,6 +214,7 @@ impl<C: Carrier> World<C> {
                 if let Some(rows) = self.nodes[node].disk.image.take().filter(|_| self.nodes[node].end.is_none()) {
                     self.switch_off(node, Duration::from_secs(30));
                     self.nodes[node].disk.put_back(*rows);
+                    self.watch.loosen_records(self.nodes[node].id());
                     self.nodes[node].told.clear();
                 }
             }
@@ -233,6 +240,9 @@ impl<C: Carrier> World<C> {
             Over::ServerDiskTrouble => self.server.disk.mood = Mood::Well,
             Over::ServerSlow => self.carrier.set_server_slowness(1),
             Over::ServerClock => self.set_server_clock(Clock::default()),
+            Over::DnsTrouble(number) => self.end_trouble(number),
+            Over::DnsStale => self.end_staleness(),
+            Over::NoProvider => self.set_provider(0),
         }
     }
 
@@ -244,7 +254,9 @@ impl<C: Carrier> World<C> {
         self.over(Over::ServerDiskTrouble);
         self.over(Over::ServerSlow);
         self.over(Over::ServerClock);
+        self.heal_name_server();
         self.start_server();
+        self.set_provider(0);
         for node in 0..self.nodes.len() {
             if self.nodes[node].original.is_some() {
                 self.over(Over::Copy(node));

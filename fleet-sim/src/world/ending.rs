@@ -32,6 +32,10 @@ impl<C: Carrier> World<C> {
                     return self.after(LOOK_EACH, Happening::Look);
                 }
                 self.watch.check_told(&self.server.disk, self.elapsed);
+                self.watch.check_left();
+                if let Some(dns) = &mut self.dns {
+                    dns.begin_quiet();
+                }
                 self.renewed.clear();
                 self.part = Part::Quiet;
                 self.after(QUIET, Happening::QuietOver);
@@ -74,7 +78,8 @@ impl<C: Carrier> World<C> {
             disk: &node.disk,
             told: &node.told,
         };
-        unsettled(&settling, fleet)
+        let late = unsettled(&settling, fleet);
+        if late.is_some() || fleet.has_departed(&node.key) { late } else { self.why_misplaced(number) }
     }
 
     /// The run has come to its end.
@@ -82,6 +87,10 @@ impl<C: Carrier> World<C> {
         let late = self.late().next();
         if let Some((node, why)) = late {
             self.watch.find("converges", [node], format!("everybody had agreed, and then did not; {why}"));
+        }
+        let is_forgotten = self.dns.as_ref().is_some_and(|dns| !dns.was_asked_since());
+        if is_forgotten && 0 < self.keepers().count() {
+            self.watch.find("quiet", [], "nobody has looked at DNS for an hour".to_owned());
         }
         for (checker, what) in self.meter.check(&self.scenario.expect, self.elapsed) {
             self.watch.find(checker, [], what);

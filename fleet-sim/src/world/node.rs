@@ -8,7 +8,7 @@ use linecamp_core::{
 };
 use linecamp_model::{
     CommandId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
-    Refusal, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, WriteId,
+    ProviderSpec, Refusal, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, WriteId,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
@@ -46,6 +46,8 @@ pub(super) struct Node {
     pub(super) wake_at: Option<Duration>,
     pub(super) chance: Chance,
     pub(super) facts: BTreeMap<LabelKey, LabelValue>,
+    /// Providers of its own configuration.
+    pub(super) providers: Vec<ProviderSpec>,
     pub(super) drop_ins: DropIns,
     pub(super) cuts_up: u32,
     pub(super) cuts_down: u32,
@@ -97,6 +99,7 @@ impl Node {
             wake_at: None,
             chance,
             facts,
+            providers: Vec::new(),
             drop_ins: DropIns::default(),
             cuts_up: 0,
             cuts_down: 0,
@@ -135,6 +138,7 @@ impl Node {
             servers: vec![ServerAddress::parse(SERVER).expect("an address")],
             labels: BTreeMap::new(),
             join: self.join.clone().filter(|_| self.identity.is_none()),
+            providers: self.providers.clone(),
         }
     }
 }
@@ -186,6 +190,7 @@ impl<C: Carrier> World<C> {
         for (_, changes) in group {
             self.keep_at_node(number, &changes);
         }
+        self.abandon_calls(number);
         self.carrier.kill_node(number);
     }
 
@@ -305,6 +310,9 @@ impl<C: Carrier> World<C> {
                 self.renewed.insert(number);
                 self.after(delay, Happening::Saved(number, boot, Box::new(grant)));
             }
+            SiteOutput::Call { call, request, .. } => self.begin_call(number, call, request),
+            // No provider here names a plugin of the server's.
+            SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) => {}
             SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
             SiteOutput::Forget(refusal) => {
@@ -372,6 +380,7 @@ impl<C: Carrier> World<C> {
         }
         node.disk.crash(false);
         node.end = Some(end);
+        self.abandon_calls(number);
         self.carrier.kill_node(number);
         self.meter.ended(number);
     }

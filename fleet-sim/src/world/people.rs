@@ -36,6 +36,7 @@ impl<C: Carrier> World<C> {
             // One too few: the last of each twenty is refused, and given another token.
             self.create_token(number, SITES_PER_TOKEN - 1);
         }
+        self.set_provider(0);
     }
 
     fn create_token(&mut self, number: u64, uses: u32) {
@@ -85,6 +86,9 @@ impl<C: Carrier> World<C> {
             Kind::Activate => self.shift(node, subject(act.draw), &IN, FleetCommand::Activate),
             Kind::Remove => {
                 let force = if act.draw.is_multiple_of(2) { Force::Yes } else { Force::No };
+                if force == Force::Yes {
+                    self.watch.loosen_records(self.nodes[node].id());
+                }
                 self.shift(node, Subject::Site, &GONE, |_, site| FleetCommand::Remove(site, force));
             }
             Kind::TokenCreate => self.create_token(10_000 + act.draw % 1_000, 1),
@@ -117,15 +121,19 @@ impl<C: Carrier> World<C> {
 
     fn label(&mut self, node: NodeId, draw: u64) {
         let subject = subject(draw);
-        let Some(site) = self.site_ref(node, subject) else { return };
         let (key, value) = label(&format!("k{}", draw / 2 % 5), &format!("v{}", draw / 64 % 1_000));
-        let is_removal = draw.is_multiple_of(8);
-        let patch = match is_removal {
-            true => LabelPatch { remove: BTreeSet::from([key.clone()]), ..LabelPatch::default() },
-            false => LabelPatch { set: BTreeMap::from([(key.clone(), value.clone())]), ..LabelPatch::default() },
+        self.assign(node, subject, key, (!draw.is_multiple_of(8)).then_some(value));
+    }
+
+    /// An operator sets a label, or takes it away.
+    pub(super) fn assign(&mut self, node: NodeId, subject: Subject, key: LabelKey, value: Option<LabelValue>) {
+        let Some(site) = self.site_ref(node, subject) else { return };
+        let patch = match value.clone() {
+            None => LabelPatch { remove: BTreeSet::from([key.clone()]), ..LabelPatch::default() },
+            Some(value) => LabelPatch { set: BTreeMap::from([(key.clone(), value)]), ..LabelPatch::default() },
         };
         let slot = (Some(self.nodes[node].id()), What::Label(subject.into(), key));
-        let claim = Claim::Label((!is_removal).then_some(value));
+        let claim = Claim::Label(value);
         self.ask(FleetCommand::PatchLabels(subject, site, patch), Some((slot, claim)));
     }
 

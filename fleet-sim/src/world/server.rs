@@ -70,6 +70,7 @@ impl<C: Carrier> World<C> {
         self.carrier.start_server();
         self.note(None, "server starts", &[u64::from(boot)], || format!("the server starts, for the {boot}. time"));
         self.watch.server_started(&self.server.disk, elapsed);
+        self.watch.check_left();
         self.meter.server_is_back(elapsed, "the server was away");
         self.drain_server();
     }
@@ -209,6 +210,8 @@ impl<C: Carrier> World<C> {
                 self.watch.session_over(session);
                 self.carrier.hang_up_on_site(session, &refusal);
             }
+            // Nothing was pushed here.
+            FleetOutput::ReadPlugin { .. } => {}
             FleetOutput::Persist { write, changes } => {
                 self.trace.note(self.elapsed, None, "server persists", &[write.0, changes.len() as u64]);
                 self.server.disk.take(write, changes);
@@ -307,6 +310,7 @@ impl<C: Carrier> World<C> {
         for change in changes {
             self.watch.server_writes_life(change, &self.server.disk);
             self.watch.server_writes_document(change);
+            self.watch.server_writes_records(change, &self.server.disk);
             self.server.disk.keep(change);
         }
         self.watch.check_server_disk(&self.server.disk);

@@ -18,6 +18,7 @@ mod arguments;
 mod bench;
 mod child;
 mod dev;
+mod plugins;
 mod run;
 mod sim;
 mod stop;

@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::run::{binaries, cargo, root, say, step, succeeds};
-use crate::{sim, toolchain};
+use crate::{plugins, sim, toolchain};
 
 /// The variable naming the file to which a test appends a line for what it skipped, and why.
 const SKIPPED: &str = "LINECAMP_SKIPPED";
@@ -31,7 +31,8 @@ pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
 
     // All targets, so that the programs and the tests come from one build: the features are the same.
     step("building everything", cargo(["build", "--workspace", "--all-targets"]))?;
-    let mut failures = vec![run_tests(passed_on, notes.path())];
+    let plugins = plugins::build()?;
+    let mut failures = vec![run_tests(passed_on, notes.path(), &plugins)];
     if passed_on.is_empty() {
         failures.push(sim::mutants());
         if has_doctests(&root().join("daemon"))? {
@@ -57,14 +58,14 @@ pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_tests(passed_on: &[String], notes: &Path) -> anyhow::Result<()> {
+fn run_tests(passed_on: &[String], notes: &Path, plugins: &Path) -> anyhow::Result<()> {
     let has_nextest = succeeds(cargo(["nextest", "--version"]));
     let mut tests =
         if has_nextest { cargo(["nextest", "run"]) } else { cargo(["test", "--all-targets", "--no-fail-fast"]) };
     if !passed_on.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
         tests.arg("--workspace");
     }
-    tests.args(passed_on).env(SKIPPED, notes).env(BINARIES, binaries()?);
+    tests.args(passed_on).env(SKIPPED, notes).env(BINARIES, binaries()?).env(plugins::VARIABLE, plugins);
     step(if has_nextest { "running the tests" } else { "running the tests (without cargo-nextest)" }, tests)
 }
 

@@ -1,13 +1,35 @@
-//! The compiler's targets and the C compiler for musl: present, or fetched, or missed aloud.
+//! The compiler's targets, the C compiler for musl, and what the journeys meet of other people's: present, or fetched,
+//! or missed aloud.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::run::{program, read, say, step, succeeds};
+use crate::run::{binaries, program, read, say, step, succeeds};
 
 /// What plugins are compiled for.
 const WASM: &str = "wasm32-wasip2";
+
+/// Name servers that plugins are tested against, and what they are asked with: a file that shows that it is there, and
+/// the package of Debian that has it.
+const NAME_SERVERS: [(&str, &str); 7] = [
+    ("/usr/sbin/pdns_server", "pdns-server"),
+    ("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql", "pdns-backend-sqlite3"),
+    ("/usr/bin/sqlite3", "sqlite3"),
+    ("/usr/sbin/named", "bind9"),
+    ("/usr/bin/dig", "bind9-dnsutils"),
+    ("/usr/bin/nsupdate", "bind9-dnsutils"),
+    ("/usr/sbin/knotd", "knot"),
+];
+
+/// Where the stand-in for Route 53 is put, below cargo's target directory. `tests/harness/moto.rs` says the same.
+const MOTO: &str = "tools/moto-5.2.5";
+
+/// The stand-in, one version of it, and the two packages of its server; its whole `server` extra is twice as big, for
+/// services that we do not meet.
+const MOTO_PACKAGES: [&str; 3] = ["moto==5.2.5", "flask", "flask-cors"];
 
 /// Returns the target of the static daemon on this machine.
 pub(crate) fn musl() -> String {
@@ -43,7 +65,7 @@ pub(crate) fn add_target(target: &str) -> anyhow::Result<()> {
 pub(crate) fn need_musl_gcc() -> anyhow::Result<()> {
     let is_there = || succeeds(program("musl-gcc", ["--version"]));
     if !is_there() {
-        install("musl-tools")?;
+        install(&["musl-tools"])?;
     }
     if is_there() {
         return Ok(());
@@ -53,25 +75,76 @@ pub(crate) fn need_musl_gcc() -> anyhow::Result<()> {
 
 /// Installs what the journeys use where it can be had and the machine can install it; a journey that misses it says so.
 pub(crate) fn add_journey_tools() {
-    let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
-    if !Path::new(&library).exists()
-        && let Err(error) = install("libfaketime")
-    {
-        say(&format!("libfaketime could not be installed: {error:#}"));
+    let faketime = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+    let steps = [
+        ("libfaketime", add_packages(&[(&faketime, "libfaketime")])),
+        ("name servers", add_name_servers()),
+        ("moto, the stand-in for Route 53,", add_moto()),
+    ];
+    for (what, added) in steps {
+        if let Err(error) = added {
+            say(&format!("{what} could not be installed: {error:#}"));
+        }
     }
 }
 
-/// Installs one package of Debian, as root on Debian; elsewhere it is somebody's decision.
-fn install(package: &str) -> anyhow::Result<()> {
-    if !rustix::process::geteuid().is_root() || !Path::new("/etc/debian_version").exists() {
-        bail!("install {package} with your system's package manager");
+/// Installs the name servers where installing does not start them: several on port 53 of somebody's machine are no
+/// gift.
+fn add_name_servers() -> anyhow::Result<()> {
+    let missing = missing(&NAME_SERVERS);
+    if !missing.is_empty() && Path::new("/run/systemd/system").exists() {
+        bail!("systemd would start them as services; do it yourself: apt-get install {}", missing.join(" "));
     }
-    let words = format!("apt-get install {package}");
-    let install = || program("apt-get", ["install", "--yes", "--no-install-recommends", package]);
+    add_packages(&NAME_SERVERS)
+}
+
+/// Installs the packages whose files are missing.
+fn add_packages(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
+    let missing = missing(wanted);
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+fn missing<'a>(wanted: &[(&str, &'a str)]) -> Vec<&'a str> {
+    let absent = wanted.iter().filter(|(file, _)| !Path::new(file).exists());
+    let packages: BTreeSet<_> = absent.map(|(_, package)| *package).collect();
+    packages.into_iter().collect()
+}
+
+/// Installs moto in a Python environment of its own, so that nobody else's is touched.
+fn add_moto() -> anyhow::Result<()> {
+    let target = binaries()?.parent().context("cargo's directory has no parent")?.to_owned();
+    let place = target.join(MOTO);
+    // Written last: an environment that was left half done has none.
+    let complete = place.join("complete");
+    if complete.exists() {
+        return Ok(());
+    }
+    let make = || program("python3", ["-m".as_ref(), "venv".as_ref(), "--clear".as_ref(), place.as_os_str()]);
+    if !succeeds(make()) {
+        install(&["python3-venv"])?;
+        step("making a Python environment", make())?;
+    }
+    let pip = place.join("bin/pip");
+    let words = ["install", "--quiet", "--disable-pip-version-check"].iter().chain(&MOTO_PACKAGES);
+    step("installing moto", program(&pip.to_string_lossy(), words))?;
+    fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
+}
+
+/// Installs packages of Debian, as root on Debian; elsewhere it is somebody's decision.
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    let words = packages.join(" ");
+    if !rustix::process::geteuid().is_root() || !Path::new("/etc/debian_version").exists() {
+        bail!("install {words} with your system's package manager");
+    }
+    let line = format!("apt-get install {words}");
+    let install = || {
+        let words = ["install", "--yes", "--no-install-recommends"].iter().chain(packages);
+        program("apt-get", words)
+    };
     // A fresh machine has no package lists yet.
-    if step(&words, install()).is_err() {
+    if step(&line, install()).is_err() {
         step("apt-get update", program("apt-get", ["update"]))?;
-        step(&words, install())?;
+        step(&line, install())?;
     }
     Ok(())
 }

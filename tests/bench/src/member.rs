@@ -135,6 +135,7 @@ impl Member {
             servers: start.target.servers.clone(),
             labels: BTreeMap::new(),
             join: Some(JoinWish { token: start.target.token.clone(), name: Name::parse(&start.name)? }),
+            providers: Vec::new(),
         };
         let clock = Clock::start();
         Ok(Self {
@@ -268,6 +269,8 @@ impl Member {
                 self.board.note(self.index, |record| record.last_loss = Some(refusal.to_string()));
                 self.is_over = true;
             }
+            // Nobody gives this fleet a provider.
+            SiteOutput::Call { .. } | SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) => {}
             SiteOutput::Reply { .. } | SiteOutput::ResumeStore(_) => {}
         }
     }

@@ -245,6 +245,7 @@ impl ServerLoop {
                         open.handle.closer.close(code, &encode_refusal(&refusal));
                     }
                 }
+                FleetOutput::ReadPlugin { .. } => {}
                 FleetOutput::Persist { write, changes } => {
                     let rows = changes.iter().map(|change| {
                         let (key, body) = fleet_change(change);

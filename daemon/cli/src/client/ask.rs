@@ -6,12 +6,21 @@ use hyper::Method;
 use serde::Serialize;
 use serde_json::Value;
 
+/// What a request carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// A JSON document.
+    Json(Vec<u8>),
+    /// Bytes that are nobody's business but the server's.
+    Raw(Vec<u8>),
+}
+
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ask {
     pub(super) method: Method,
     pub(super) target: String,
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Body>,
     pub(super) wait: Duration,
 }
 
@@ -57,7 +66,13 @@ impl Ask {
 
     /// Adds a body. Panics if it does not serialise.
     pub(crate) fn body(mut self, body: &impl Serialize) -> Self {
-        self.body = Some(serde_json::to_vec(body).expect("requests are maps with text keys"));
+        self.body = Some(Body::Json(serde_json::to_vec(body).expect("requests are maps with text keys")));
+        self
+    }
+
+    /// Adds bytes as they are.
+    pub(crate) fn raw(mut self, bytes: Vec<u8>) -> Self {
+        self.body = Some(Body::Raw(bytes));
         self
     }
 

@@ -1,12 +1,13 @@
 //! An established session: spec down, status and events up, and what they mean for a site's life.
 
 use linecamp_model::{
-    DocumentKey, EventBatch, FleetChange, FromServer, Generation, History, Mark, Now, Phase, PhaseEvent, Refusal,
-    RefusalCode, RunId, SessionId, SiteId, StatusDelta,
+    DocumentKey, EventBatch, EventKind, FleetChange, FromServer, Generation, History, Mark, Now, Phase, PhaseEvent,
+    Refusal, RefusalCode, RunId, SessionId, SiteId, StatusDelta,
 };
 
 use super::config::RESEND_AFTER;
 use super::operator::{Decision, life_changes};
+use super::state::event as event_of;
 use super::subject::Subject;
 use super::{Fleet, FleetOutput, FleetTimer, Release};
 use crate::sync::{Verdict, judge};
@@ -49,8 +50,11 @@ impl Fleet {
 
     pub(super) fn handle_status(&mut self, id: SessionId, delta: StatusDelta, now: Now) {
         let Some((site, _)) = self.downlink.up(id) else { return };
-        let may_speak_of = [DocumentKey::Site, DocumentKey::Host(site.gateway())];
-        if delta.documents.keys().any(|key| !may_speak_of.contains(key)) {
+        let may_speak_of = |key: &DocumentKey| match key {
+            DocumentKey::Site | DocumentKey::Provider(_) => true,
+            DocumentKey::Host(host) => *host == site.gateway(),
+        };
+        if !delta.documents.keys().all(may_speak_of) {
             let text = "status of a host that is not this site's";
             return self.refuse(id, Refusal::new(RefusalCode::Protocol, text), now);
         }
@@ -138,18 +142,28 @@ impl Fleet {
             };
             let life = subject.life(registration);
             let has_reported = record.status.body(DocumentKey::Site).is_some();
+            let has_applied = life.asked_at <= record.applied();
             let has_converged = life.asked_at <= record.converged();
             let event = match life.phase {
                 Phase::Registering if has_reported => PhaseEvent::Reported,
-                Phase::Deactivating | Phase::Activating | Phase::Removing if has_converged => PhaseEvent::Confirmed,
+                // A name server that is away keeps nobody in service or out of it; who leaves takes his records along.
+                Phase::Deactivating | Phase::Activating if has_applied => PhaseEvent::Confirmed,
+                Phase::Removing if has_converged => PhaseEvent::Confirmed,
                 _ => continue,
             };
+            let left = if life.phase == Phase::Removing { record.records_left() } else { Vec::new() };
             let Some(phase) = life.phase.after(event) else { continue };
             let life = linecamp_model::Life { phase, since: now.wall, ..life };
             let changes = life_changes(site, registration, subject, life, now);
             let text = format!("{} is {phase}", subject.as_str());
-            let event = Some((linecamp_model::EventKind::PhaseChanged, Some(site), text));
+            let event = Some((EventKind::PhaseChanged, Some(site), text));
             self.carry_out(Decision { changes, event, site: Some(site) }, Vec::new(), now);
+            if subject == Subject::Site && !left.is_empty() {
+                let text = format!("the site could not take these records along: {}", left.join(", "));
+                let event = event_of(EventKind::RecordsLeft, Some(site), &text, now);
+                let changes = self.ledger.state().event_changes(event);
+                self.stage(changes, Vec::new());
+            }
         }
     }
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use linecamp_model::limits::{ENVIRONMENTS_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX};
 use linecamp_model::{
-    ApiKey, Document, DocumentKey, Environment, EventKind, FleetChange, LabelError, LabelPatch, LabelSet, Life, Name,
-    Now, Phase, PhaseEvent, Registration, SecretHash, SiteId, SpecBody, Target, Text, Token, TokenId,
+    ApiKey, Document, DocumentKey, Environment, EventKind, FleetChange, FleetProvider, LabelError, LabelPatch,
+    LabelSet, Life, Name, Now, Phase, PhaseEvent, PluginDigest, PluginFile, Registration, SecretHash, SiteId, SpecBody,
+    Target, Text, Token, TokenId,
 };
 
+use super::providers::{add_plugin, remove_plugin, remove_provider, set_provider};
 use super::state::{FleetState, SiteRecord};
 use super::subject::{SiteRef, Subject};
 use crate::StoreFault;
@@ -77,6 +79,14 @@ pub enum FleetCommand {
     Deactivate(Subject, SiteRef),
     /// Bring back into service.
     Activate(Subject, SiteRef),
+    /// Give an environment a provider; with `true` also in place of one of its name.
+    SetProvider(Name, Box<FleetProvider>, bool),
+    /// Take a provider from an environment: its sites let its records go.
+    RemoveProvider(Name, Name),
+    /// Note a plugin whose component has been stored.
+    AddPlugin(PluginDigest, PluginFile),
+    /// Forget a plugin that no provider uses.
+    RemovePlugin(PluginDigest),
     /// Remove a site; `force` from any phase, and without waiting for it.
     Remove(SiteRef, Force),
 }
@@ -124,7 +134,7 @@ pub(crate) struct Decision {
     pub(crate) site: Option<SiteId>,
 }
 
-type Decided = Result<Decision, FleetCommandError>;
+pub(super) type Decided = Result<Decision, FleetCommandError>;
 
 /// Decides about a request.
 pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Decided {
@@ -142,6 +152,12 @@ pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Dec
         FleetCommand::Accept(site) => shift(state, Subject::Site, &site, PhaseEvent::Accepted, now),
         FleetCommand::Deactivate(subject, site) => shift(state, subject, &site, PhaseEvent::DeactivateAsked, now),
         FleetCommand::Activate(subject, site) => shift(state, subject, &site, PhaseEvent::ActivateAsked, now),
+        FleetCommand::SetProvider(environment, provider, replace) => {
+            set_provider(state, environment, *provider, replace)
+        }
+        FleetCommand::RemoveProvider(environment, name) => remove_provider(state, environment, name),
+        FleetCommand::AddPlugin(digest, file) => add_plugin(state, digest, file),
+        FleetCommand::RemovePlugin(digest) => remove_plugin(state, digest),
         FleetCommand::Remove(site, Force::No) => shift(state, Subject::Site, &site, PhaseEvent::RemoveAsked, now),
         FleetCommand::Remove(site, Force::Yes) => shift(state, Subject::Site, &site, PhaseEvent::RemoveForced, now),
     }
@@ -250,7 +266,7 @@ fn change_environment(name: Name, before: Environment, edit: &EnvironmentEdit) -
     }
 }
 
-fn check_environment(state: &FleetState, name: &Name) -> Result<(), FleetCommandError> {
+pub(super) fn check_environment(state: &FleetState, name: &Name) -> Result<(), FleetCommandError> {
     if state.environments.contains_key(name) {
         return Ok(());
     }
@@ -266,6 +282,7 @@ fn patch_labels(state: &FleetState, subject: Subject, site: &SiteRef, patch: &La
     let after = match body.clone() {
         SpecBody::Site(spec) => SpecBody::Site(linecamp_model::SiteSpec { assigned: patched(&spec.assigned)?, ..spec }),
         SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec { assigned: patched(&spec.assigned)?, ..spec }),
+        provider @ SpecBody::Provider(_) => provider,
     };
     let event = (EventKind::LabelsAssigned, format!("{}: {}", subject.as_str(), describe_patch(patch)));
     Ok(spec_change(record, id, key, (body, after), event))
@@ -293,6 +310,7 @@ fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef, edit: Edit
             spec.description = edit.description.unwrap_or(spec.description);
             SpecBody::Host(spec)
         }
+        provider @ SpecBody::Provider(_) => provider,
     };
     Ok(spec_change(record, id, key, (body, after), (EventKind::Edited, words)))
 }
@@ -320,6 +338,7 @@ fn shift(state: &FleetState, subject: Subject, site: &SiteRef, asked: PhaseEvent
     let after = match body.clone() {
         SpecBody::Site(spec) => SpecBody::Site(linecamp_model::SiteSpec { target, ..spec }),
         SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec { target, ..spec }),
+        provider @ SpecBody::Provider(_) => provider,
     };
     let mut decision = spec_change(record, id, key, (body, after), (EventKind::PhaseChanged, String::new()));
     let head = record.spec.head();

@@ -1,7 +1,7 @@
 //! What goes into the server's machine and what comes out of it.
 
 use linecamp_model::{
-    CommandId, FleetChange, FromServer, FromSite, Name, Refusal, SessionId, SiteId, Text, WallTime, WriteId,
+    CommandId, FleetChange, FromServer, FromSite, Name, PluginWant, Refusal, SessionId, SiteId, Text, WallTime, WriteId,
 };
 
 use super::downlink::Peer;
@@ -57,6 +57,14 @@ pub enum FleetOutput {
         session: SessionId,
         /// What it says.
         request: IssueRequest,
+    },
+    /// Read a piece of a plugin's component and send it as [`FromServer::Plugin`]. What cannot be read is sent as a
+    /// piece of nothing.
+    ReadPlugin {
+        /// Whose session.
+        session: SessionId,
+        /// Which piece.
+        want: PluginWant,
     },
     /// Close a session.
     Hangup {

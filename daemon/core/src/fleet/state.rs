@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::limits::{SERVER_EVENTS_MAX, SERVER_EVENTS_PER_SITE_MAX};
 use linecamp_model::{
-    ApiKey, DocumentKey, Environment, Event, EventKind, FleetChange, FleetOrigin, Generation, HostSpec, KeyFingerprint,
-    Mark, Name, Now, Registration, SecretHash, SiteId, SiteSpec, SpecBody, StatusBody, Text, Token, TokenId, WallTime,
+    ApiKey, DocumentKey, Environment, Event, EventKind, FleetChange, FleetOrigin, FleetProvider, Generation, HostSpec,
+    KeyFingerprint, Mark, Name, Now, PluginDigest, PluginFile, ProviderStatus, RecordStatus, Registration, SecretHash,
+    SiteId, SiteSpec, SpecBody, StatusBody, Text, Token, TokenId, WallTime,
 };
 
 use super::subject::Subject;
@@ -25,6 +26,9 @@ pub(crate) struct FleetState {
     pub(crate) sites: BTreeMap<SiteId, SiteRecord>,
     pub(crate) departed: BTreeMap<KeyFingerprint, WallTime>,
     pub(crate) events: BTreeMap<u64, Event>,
+    /// Providers, by environment and name.
+    pub(crate) providers: BTreeMap<(Name, Name), Box<FleetProvider>>,
+    pub(crate) plugins: BTreeMap<PluginDigest, PluginFile>,
     /// The numbers of each site's events. Derived.
     site_events: BTreeMap<SiteId, BTreeSet<u64>>,
     /// Who bears a name and is not gone, with its environment, in that order. Derived.
@@ -47,7 +51,7 @@ impl SiteRecord {
     pub(crate) fn site_spec(&self) -> Option<&SiteSpec> {
         match self.spec.body(DocumentKey::Site) {
             Some(SpecBody::Site(spec)) => Some(spec),
-            Some(SpecBody::Host(_)) | None => None,
+            Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => None,
         }
     }
 
@@ -55,7 +59,7 @@ impl SiteRecord {
     pub(crate) fn gateway_spec(&self, site: SiteId) -> Option<&HostSpec> {
         match self.spec.body(DocumentKey::Host(site.gateway())) {
             Some(SpecBody::Host(spec)) => Some(spec),
-            Some(SpecBody::Site(_)) | None => None,
+            Some(SpecBody::Site(_) | SpecBody::Provider(_)) | None => None,
         }
     }
 
@@ -63,8 +67,31 @@ impl SiteRecord {
     pub(crate) fn converged(&self) -> Generation {
         match self.status.body(DocumentKey::Site) {
             Some(StatusBody::Site(status)) => status.converged,
-            Some(StatusBody::Host(_)) | None => Generation::ZERO,
+            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => Generation::ZERO,
         }
+    }
+
+    /// Returns the newest spec the site said it holds.
+    pub(crate) fn applied(&self) -> Generation {
+        match self.status.body(DocumentKey::Site) {
+            Some(StatusBody::Site(status)) => status.applied,
+            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => Generation::ZERO,
+        }
+    }
+
+    /// Returns how the site's providers stand.
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &ProviderStatus> {
+        self.status.keys().filter_map(|key| match self.status.body(key) {
+            Some(StatusBody::Provider(status)) => Some(status),
+            Some(StatusBody::Site(_) | StatusBody::Host(_)) | None => None,
+        })
+    }
+
+    /// Returns the DNS records that the site has and no longer wants.
+    pub(crate) fn records_left(&self) -> Vec<String> {
+        let is_ours = |record: &&RecordStatus| record.state.is_ours();
+        let records = self.providers().flat_map(|provider| provider.records.iter().filter(is_ours));
+        records.map(|record| record.key.to_string()).collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -255,6 +282,11 @@ impl Replay for FleetState {
                 Change::Event(seq, set(&mut self.events, seq, event))
             }
             Change::Departed(key, at) => Change::Departed(key, set(&mut self.departed, key, at)),
+            Change::Provider(environment, name, body) => {
+                let key = (environment.clone(), name.clone());
+                Change::Provider(environment, name, set(&mut self.providers, key, body))
+            }
+            Change::Plugin(digest, body) => Change::Plugin(digest, set(&mut self.plugins, digest, body)),
         }
     }
 }

@@ -9,6 +9,7 @@ impl Fleet {
     /// Clears away what has had its time.
     pub(super) fn sweep(&mut self, now: Now) {
         self.timers.set(FleetTimer::Sweep, now.instant + SWEEP_PERIOD);
+        self.unassign_all(None);
         let state = self.ledger.state();
         let keep = |of: &linecamp_model::Registration| {
             state.environments.get(&of.environment).map_or(REMOVED_KEEP_DEFAULT, |rules| rules.removed_keep)

@@ -3,7 +3,8 @@
 use linecamp_model::{
     Condition, ConditionKind, DocumentKey, EffectiveLabel, EffectiveLabels, Environment, EventView, HostView,
     KeyFingerprint, Level, LinkState, LinkView, Name, Now, OwnedLabels, Owner, Phase, Registration, SecretHash,
-    Selector, SessionId, SiteId, SiteView, StatusBody, Text, TokenId, TokenView, effective, effective_of_site,
+    Selector, SessionId, SiteId, SiteView, SpecBody, StatusBody, Text, TokenId, TokenView, effective,
+    effective_of_site,
 };
 
 use super::config::PHASE_DEADLINE;
@@ -173,7 +174,7 @@ impl Fleet {
         self.ledger.state().departed.contains_key(key)
     }
 
-    fn selected<'a>(&'a self, filter: &'a SiteFilter) -> impl Iterator<Item = SiteId> + 'a {
+    pub(super) fn selected<'a>(&'a self, filter: &'a SiteFilter) -> impl Iterator<Item = SiteId> + 'a {
         let is_meant = |of: &Registration| filter.environment.as_ref().is_none_or(|wanted| *wanted == of.environment);
         self.ledger.state().registered().filter(move |(_, _, of)| is_meant(of)).map(|(id, _, _)| id)
     }
@@ -184,7 +185,7 @@ impl Fleet {
         let link = self.link_view(id, registration);
         let status = match record.status.body(DocumentKey::Site) {
             Some(StatusBody::Site(status)) => Some(status),
-            Some(StatusBody::Host(_)) | None => None,
+            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => None,
         };
         let mut conditions = status.map(|status| status.conditions.clone()).unwrap_or_default();
         conditions.extend(self.downlink.links.get(&id).map(|link| link.conditions.clone()).unwrap_or_default());
@@ -241,18 +242,18 @@ impl Fleet {
     }
 }
 
-fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
+pub(super) fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
     let assigned = match record.spec.body(key) {
-        Some(linecamp_model::SpecBody::Site(spec)) => Some(&spec.assigned),
-        Some(linecamp_model::SpecBody::Host(spec)) => Some(&spec.assigned),
-        None => None,
+        Some(SpecBody::Site(spec)) => Some(&spec.assigned),
+        Some(SpecBody::Host(spec)) => Some(&spec.assigned),
+        Some(SpecBody::Provider(_)) | None => None,
     };
     match record.status.body(key) {
         Some(StatusBody::Site(status)) => OwnedLabels { reported: None, local: Some(&status.local), assigned },
         Some(StatusBody::Host(status)) => {
             OwnedLabels { reported: Some(&status.reported), local: Some(&status.local), assigned }
         }
-        None => OwnedLabels { assigned, ..OwnedLabels::default() },
+        Some(StatusBody::Provider(_)) | None => OwnedLabels { assigned, ..OwnedLabels::default() },
     }
 }
 

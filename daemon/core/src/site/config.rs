@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
-    JoinToken, LabelKey, LabelValue, Level, Name, RunId, ServerAddress, SiteChange, SiteId, Text, VersionRange,
-    WallTime,
+    JoinToken, LabelKey, LabelValue, Level, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text,
+    VersionRange, WallTime,
 };
 
 use super::labels::DropIns;
@@ -43,6 +43,9 @@ pub const RENEW_RETRY_MAX: Duration = Duration::from_secs(3600);
 /// The least time between two requests for a certificate: the server answers no faster.
 pub const RENEW_RETRY_MIN: Duration = Duration::from_secs(60);
 
+/// How long a site that is removed tries to take its DNS records along. Past it, it says which are left.
+pub const WITHDRAW_MAX: Duration = Duration::from_secs(600);
+
 /// How far the clocks of site and server may differ before it is a condition.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(90);
 
@@ -61,6 +64,8 @@ pub struct SiteConfig {
     pub labels: BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>,
     /// A wish to join, if the site has no identity yet.
     pub join: Option<JoinWish>,
+    /// Providers of the site's own configuration. Of two with one name this one holds, and not the server's.
+    pub providers: Vec<ProviderSpec>,
 }
 
 /// A wish to join.

@@ -1,7 +1,8 @@
 //! What goes into a site's machine and what comes out of it.
 
 use linecamp_model::{
-    CommandId, DialId, FromServer, FromSite, IdentityGrant, LabelError, LabelPatch, Level, Refusal, SiteChange, WriteId,
+    CallId, CommandId, DialId, FromServer, FromSite, HeldKey, IdentityGrant, LabelError, LabelPatch, Level,
+    PluginDigest, PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, SiteChange, Text, WriteId,
 };
 
 use super::uplink::{Dial, LossReason};
@@ -22,6 +23,12 @@ pub enum Timer {
     StoreRetry,
     /// It is time to ask for a new certificate.
     Renew,
+    /// It is time for a provider's next round.
+    Round(ProviderId),
+    /// A provider's call has taken too long.
+    CallLate(ProviderId),
+    /// A site that is removed has tried for long enough to take its records along.
+    Withdraw,
 }
 
 /// What a site's machine asks of the outside.
@@ -54,6 +61,19 @@ pub enum SiteOutput {
     ResumeStore(WriteId),
     /// Make a certificate durable. Answered by `handle_identity_saved`.
     SaveIdentity(IdentityGrant),
+    /// Ask a provider's plugin. Answered by `handle_provider`. One call of a provider is under way at a time.
+    Call {
+        /// Names the call.
+        call: CallId,
+        /// Which provider, with its settings and grants.
+        provider: Box<ProviderSpec>,
+        /// What to ask.
+        request: ProviderRequest,
+    },
+    /// Say how much of a plugin that is pushed centrally is kept here. Answered by `handle_plugin_kept`.
+    MeasurePlugin(PluginDigest),
+    /// Append a piece to what is kept of a plugin; at the end compare its digest. Answered by `handle_plugin_kept`.
+    KeepPiece(PluginPiece),
     /// Find out about this machine. Answered by `handle_facts`.
     CollectFacts,
     /// Answer somebody on the spot.
@@ -85,6 +105,10 @@ pub enum LinkEvent {
 pub enum SiteCommand {
     /// Change the labels set by hand.
     PatchLabels(Level, LabelPatch),
+    /// Let every provider look at its zones, and plan, and do nothing. Answered when all have looked.
+    PlanRecords,
+    /// Take a DNS name over from whoever has it.
+    AdoptRecord(HeldKey),
 }
 
 /// Why a request on the spot was not done.
@@ -92,6 +116,8 @@ pub enum SiteCommand {
 pub enum SiteCommandError {
     /// The labels would be too many.
     Labels(LabelError),
+    /// There is no such record, or it is not somebody else's: in words.
+    Record(Text),
     /// The store could not commit; nothing was changed.
     Store(StoreFault),
 }

@@ -1,9 +1,10 @@
 //! What a site holds durably.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use linecamp_model::limits::OUTBOX_EVENTS_MAX;
-use linecamp_model::{Event, LabelSet, Level, SiteChange, SiteOrigin, SpecBody, StatusBody};
+use linecamp_model::{Event, HeldKey, HeldRecord, LabelSet, Level, SiteChange, SiteOrigin, SpecBody, StatusBody};
 
 use crate::ledger::Replay;
 use crate::mutants::{Mutant, planted};
@@ -17,6 +18,10 @@ pub(crate) struct SiteState {
     pub(crate) status: Documents<StatusBody>,
     pub(crate) local: BTreeMap<Level, LabelSet>,
     pub(crate) events: BTreeMap<u64, Event>,
+    /// The address that the server last saw the site come from.
+    pub(crate) observed: Option<IpAddr>,
+    /// DNS record sets the site has, or has begun to make or to take away.
+    pub(crate) held: BTreeMap<HeldKey, HeldRecord>,
 }
 
 impl SiteState {
@@ -58,6 +63,13 @@ impl Replay for SiteState {
                 SiteChange::LocalLabels(level, set(&mut self.local, level, labels))
             }
             SiteChange::Event(seq, event) => SiteChange::Event(seq, set(&mut self.events, seq, event)),
+            SiteChange::ObservedAddress(address) => {
+                SiteChange::ObservedAddress(std::mem::replace(&mut self.observed, address))
+            }
+            SiteChange::Held(key, record) => {
+                let before = set(&mut self.held, key.clone(), record);
+                SiteChange::Held(key, before)
+            }
         }
     }
 }

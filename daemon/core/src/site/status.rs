@@ -1,8 +1,10 @@
 //! A site's status: computed from what holds, never written by hand.
 
+use std::collections::BTreeMap;
+
 use linecamp_model::{
-    ConditionKind, Document, DocumentKey, HostStatus, LabelError, LabelPatch, LabelSet, Level, Now, SiteChange,
-    SiteStatus, SpecBody, StatusBody, Text,
+    ConditionKind, Document, DocumentKey, Generation, HostStatus, LabelError, LabelPatch, LabelSet, Level, Now,
+    ProviderId, SiteChange, SiteStatus, SpecBody, StatusBody, Text,
 };
 
 use super::Site;
@@ -30,7 +32,7 @@ impl Site {
         }
         let reported = match state.status.body(gateway) {
             Some(StatusBody::Host(host)) => host.reported.clone(),
-            Some(StatusBody::Site(_)) | None => LabelSet::default(),
+            Some(StatusBody::Site(_) | StatusBody::Provider(_)) | None => LabelSet::default(),
         };
         // Before the first facts are in, an older report stays as it is.
         let reported = match &self.facts {
@@ -38,21 +40,31 @@ impl Site {
             None => reported,
         };
         let spec = state.spec.head();
+        let converged_before = match state.status.body(DocumentKey::Site) {
+            Some(StatusBody::Site(site)) => site.converged,
+            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => Generation::ZERO,
+        };
         let site = StatusBody::Site(SiteStatus {
             daemon_version: self.config.daemon_version.clone(),
             applied: spec,
-            // Labels need nothing done at the site: what is held is matched.
-            converged: spec,
+            converged: if self.providers.is_settled() { spec } else { converged_before },
             local: site_labels,
             conditions: self.conditions.list(),
         });
         let host = StatusBody::Host(HostStatus { local: host_labels, reported });
+        let providers = self.providers.statuses().into_iter();
+        let providers =
+            providers.map(|status| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status)));
+        let bodies: BTreeMap<_, _> =
+            [(DocumentKey::Site, site), (gateway, host)].into_iter().chain(providers).collect();
+        let is_gone = |key: &DocumentKey| !bodies.contains_key(key) && state.status.body(*key).is_some();
+        let gone = state.status.keys().filter(is_gone).map(|key| (key, None)).collect::<Vec<_>>();
         let mut generation = state.status.head();
         let mut changes = Vec::new();
-        for (key, body) in [(DocumentKey::Site, site), (gateway, host)] {
-            if state.status.body(key) != Some(&body) {
+        for (key, body) in bodies.into_iter().map(|(key, body)| (key, Some(body))).chain(gone) {
+            if state.status.body(key) != body.as_ref() {
                 generation = generation.next();
-                changes.push(SiteChange::Status(key, Some(Document { generation, body: Some(body) })));
+                changes.push(SiteChange::Status(key, Some(Document { generation, body })));
             }
         }
         if !changes.is_empty() {
@@ -95,7 +107,7 @@ impl Site {
         match self.ledger.state().status.body(key) {
             Some(StatusBody::Site(site)) => site.local.clone(),
             Some(StatusBody::Host(host)) => host.local.clone(),
-            None => LabelSet::default(),
+            Some(StatusBody::Provider(_)) | None => LabelSet::default(),
         }
     }
 }

@@ -28,7 +28,7 @@ impl Site {
             applied_generation: state.spec.head(),
             converged_generation: match state.status.body(DocumentKey::Site) {
                 Some(StatusBody::Site(status)) => status.converged,
-                Some(StatusBody::Host(_)) | None => linecamp_model::Generation::ZERO,
+                Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => linecamp_model::Generation::ZERO,
             },
             daemon_version: self.config.daemon_version.clone(),
             certificate_expires_at: self.identity.map(|identity| identity.not_after),
@@ -36,6 +36,7 @@ impl Site {
             events_dropped: state.origin.unwrap_or_default().events_dropped,
             hosts: self.hosts(),
             conditions,
+            providers: self.providers.statuses(),
         }
     }
 
@@ -63,7 +64,13 @@ impl Site {
         let link_timer = self
             .next_of(&[Timer::DialLate, Timer::GreetingLate], "gives up this try", now)
             .or_else(|| self.next_of(&[Timer::Redial], "dials", now));
-        vec![
+        let providers = self.providers.doing().map(|(id, doing)| {
+            let waits = self
+                .next_of(&[Timer::CallLate(id)], "gives up this call", now)
+                .or_else(|| self.next_of(&[Timer::Round(id)], "looks again", now));
+            part("provider", doing, waits)
+        });
+        let parts = vec![
             part("link", self.uplink.doing(), link_timer),
             part("spec", spec, None),
             part("status", status, None),
@@ -75,7 +82,8 @@ impl Site {
                 self.next_of(&[Timer::Facts], "collects facts", now),
             ),
             part("certificate", certificate, self.next_of(&[Timer::Renew], "asks for a new one", now)),
-        ]
+        ];
+        parts.into_iter().chain(providers).collect()
     }
 
     /// Returns the value of one of the site's effective labels.
@@ -100,10 +108,10 @@ impl Site {
         LinkView { state, since: self.uplink.since, address: Text::lossy(&address) }
     }
 
-    fn site_spec(&self) -> Option<&SiteSpec> {
+    pub(super) fn site_spec(&self) -> Option<&SiteSpec> {
         match self.ledger.state().spec.body(DocumentKey::Site) {
             Some(SpecBody::Site(spec)) => Some(spec),
-            Some(SpecBody::Host(_)) | None => None,
+            Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => None,
         }
     }
 
@@ -116,14 +124,14 @@ impl Site {
         let assigned = match state.spec.body(key) {
             Some(SpecBody::Site(spec)) => Some(&spec.assigned),
             Some(SpecBody::Host(spec)) => Some(&spec.assigned),
-            None => None,
+            Some(SpecBody::Provider(_)) | None => None,
         };
         match state.status.body(key) {
             Some(StatusBody::Site(status)) => OwnedLabels { reported: None, local: Some(&status.local), assigned },
             Some(StatusBody::Host(status)) => {
                 OwnedLabels { reported: Some(&status.reported), local: Some(&status.local), assigned }
             }
-            None => OwnedLabels { assigned, ..OwnedLabels::default() },
+            Some(StatusBody::Provider(_)) | None => OwnedLabels { assigned, ..OwnedLabels::default() },
         }
     }
 
@@ -142,13 +150,13 @@ impl Site {
         effective(local(Level::Site), local(Level::Host))
     }
 
-    fn hosts(&self) -> Vec<LocalHostView> {
+    pub(super) fn hosts(&self) -> Vec<LocalHostView> {
         let spec_of = |key| match self.ledger.state().spec.body(key) {
             Some(SpecBody::Host(spec)) => Some(spec),
-            Some(SpecBody::Site(_)) | None => None,
+            Some(SpecBody::Site(_) | SpecBody::Provider(_)) | None => None,
         };
         let view = |key: DocumentKey| match key {
-            DocumentKey::Site => None,
+            DocumentKey::Site | DocumentKey::Provider(_) => None,
             DocumentKey::Host(id) => {
                 let spec: Option<&HostSpec> = spec_of(key);
                 Some(LocalHostView {

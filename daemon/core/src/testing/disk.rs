@@ -19,6 +19,8 @@ pub(super) fn change_key(change: &SiteChange) -> String {
         SiteChange::Status(key, _) => format!("status {}", document_key(*key)),
         SiteChange::LocalLabels(level, _) => format!("labels {level}"),
         SiteChange::Event(seq, _) => format!("event {seq:020}"),
+        SiteChange::ObservedAddress(_) => "observed".to_owned(),
+        SiteChange::Held(key, _) => format!("held {} {} {}", key.provider, key.zone, key.record),
     }
 }
 
@@ -29,6 +31,8 @@ pub(super) fn is_site_removal(change: &SiteChange) -> bool {
         SiteChange::Status(_, body) => body.is_none(),
         SiteChange::LocalLabels(_, body) => body.is_none(),
         SiteChange::Event(_, body) => body.is_none(),
+        SiteChange::ObservedAddress(body) => body.is_none(),
+        SiteChange::Held(_, body) => body.is_none(),
     }
 }
 
@@ -45,6 +49,8 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::Mark(id, _) => format!("mark {id}"),
         FleetChange::Event(seq, _) => format!("event {seq:020}"),
         FleetChange::Departed(key, _) => format!("departed {key}"),
+        FleetChange::Provider(environment, name, _) => format!("provider {environment} {name}"),
+        FleetChange::Plugin(digest, _) => format!("plugin {digest}"),
     }
 }
 
@@ -61,6 +67,8 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::Mark(_, body) => body.is_none(),
         FleetChange::Event(_, body) => body.is_none(),
         FleetChange::Departed(_, body) => body.is_none(),
+        FleetChange::Provider(_, _, body) => body.is_none(),
+        FleetChange::Plugin(_, body) => body.is_none(),
     }
 }
 
@@ -68,5 +76,6 @@ pub(super) fn document_key(key: DocumentKey) -> String {
     match key {
         DocumentKey::Site => "site".to_owned(),
         DocumentKey::Host(id) => format!("host {id}"),
+        DocumentKey::Provider(id) => format!("provider {id}"),
     }
 }

@@ -29,6 +29,7 @@ impl Camp {
             servers: Vec::new(),
             labels: BTreeMap::new(),
             join: None,
+            providers: Vec::new(),
         };
         let saved = SavedSite {
             identity: Some(SiteIdentity {

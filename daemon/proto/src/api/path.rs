@@ -22,6 +22,15 @@
 //! | GET | [`ENVIRONMENTS`] | | | [`List`](super::List) of [`Environment`](super::Environment) |
 //! | POST | [`ENVIRONMENTS`] | | [`EnvironmentRequest`](super::EnvironmentRequest) | 201, the same |
 //! | PATCH | [`ENVIRONMENT`] | | [`EnvironmentEdit`](super::EnvironmentEdit) | [`Environment`](super::Environment) |
+//! | GET | [`PROVIDERS`] | [`NameQuery`] | | [`List`](super::List) of [`ProviderView`](super::ProviderView) |
+//! | POST | [`PROVIDERS`] | | [`ProviderRequest`](super::ProviderRequest) | 201 [`ProviderView`](super::ProviderView) |
+//! | GET | [`PROVIDER`] | [`NameQuery`] | | [`ProviderView`](super::ProviderView) |
+//! | PATCH | [`PROVIDER`] | [`NameQuery`] | [`ProviderEdit`](super::ProviderEdit) | [`ProviderView`](super::ProviderView) |
+//! | DELETE | [`PROVIDER`] | [`NameQuery`] | | [`ProviderView`](super::ProviderView), as it is afterwards |
+//! | GET | [`PLUGINS`] | | | [`List`](super::List) of [`PluginView`](super::PluginView) |
+//! | POST | [`PLUGINS`] | [`PluginQuery`] | the component | 201 [`PluginView`](super::PluginView) |
+//! | DELETE | [`PLUGIN`] | | | [`PluginView`](super::PluginView), as it was |
+//! | GET | [`RECORDS`] | [`RecordQuery`] | | [`List`](super::List) of [`RecordView`](super::RecordView) |
 //!
 //! Every request but the first carries `Authorization: Bearer lck_…`. A query with a field that is not its own is
 //! refused. A name is unique within its environment only: where several environments have it and the query names
@@ -66,6 +75,17 @@ pub const ENVIRONMENTS: &str = "/api/v1/environments";
 /// One environment.
 pub const ENVIRONMENT: &str = "/api/v1/environments/{name}";
 
+/// The providers.
+pub const PROVIDERS: &str = "/api/v1/providers";
+/// One provider.
+pub const PROVIDER: &str = "/api/v1/providers/{name}";
+/// The plugins that were pushed.
+pub const PLUGINS: &str = "/api/v1/plugins";
+/// One of them, by the digest of its component.
+pub const PLUGIN: &str = "/api/v1/plugins/{digest}";
+/// The DNS records of all sites.
+pub const RECORDS: &str = "/api/v1/records";
+
 /// Returns `path` with its one `{…}` replaced by `word`: a name or an id, which need no escaping.
 pub fn at(path: &str, word: &impl std::fmt::Display) -> String {
     match (path.find('{'), path.find('}')) {
@@ -96,6 +116,30 @@ pub struct HostQuery {
     pub site: Option<String>,
 }
 
+/// Which records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordQuery {
+    /// Those of the sites that this selector matches.
+    pub selector: Option<String>,
+    /// Those of this environment.
+    pub environment: Option<String>,
+    /// Those of the site of this name.
+    pub site: Option<String>,
+    /// Those of the provider of this name.
+    pub provider: Option<String>,
+    /// Those in this state, such as `foreign`.
+    pub state: Option<String>,
+}
+
+/// What is pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginQuery {
+    /// The plugin's name, such as `dns-powerdns`.
+    pub name: String,
+}
+
 /// Which one of a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,7 +154,8 @@ pub struct NameQuery {
 pub struct RemoveQuery {
     /// The one of this environment.
     pub environment: Option<String>,
-    /// Whatever state it is in, and without waiting for it to confirm.
+    /// Whatever state it is in, and without waiting for it to confirm: what it has outside, such as DNS records, may
+    /// stay.
     #[serde(default)]
     pub force: bool,
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    Delta, Document, DocumentKey, Generation, HostId, HostSpec, HostStatus, Name, SiteSpec, SiteStatus, SpecBody,
-    SpecDelta, StatusBody, StatusDelta, Text,
+    Delta, Document, DocumentKey, Generation, HostId, HostSpec, HostStatus, Name, ProviderId, SiteSpec, SiteStatus,
+    SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
 };
 
 use crate::convert::field::{bytes, count, field, generation, kind, word};
@@ -16,35 +16,49 @@ use crate::wire::link::v1::{spec_document, status_document};
 
 /// A body that belongs under some keys and not under others.
 pub(crate) trait Body {
-    /// Whether it may stand under `key`.
-    fn fits(&self, key: DocumentKey) -> bool;
+    /// Returns what it is about; of a host no more than that, because its body does not say which.
+    fn about(&self) -> About<'_>;
+}
+
+/// What a body is about.
+pub(crate) enum About<'a> {
+    Site,
+    Host,
+    Provider(&'a Name),
 }
 
 impl Body for SpecBody {
-    fn fits(&self, key: DocumentKey) -> bool {
+    fn about(&self) -> About<'_> {
         match self {
-            Self::Site(_) => matches!(key, DocumentKey::Site),
-            Self::Host(_) => matches!(key, DocumentKey::Host(_)),
+            Self::Site(_) => About::Site,
+            Self::Host(_) => About::Host,
+            Self::Provider(provider) => About::Provider(&provider.name),
         }
     }
 }
 
 impl Body for StatusBody {
-    fn fits(&self, key: DocumentKey) -> bool {
+    fn about(&self) -> About<'_> {
         match self {
-            Self::Site(_) => matches!(key, DocumentKey::Site),
-            Self::Host(_) => matches!(key, DocumentKey::Host(_)),
+            Self::Site(_) => About::Site,
+            Self::Host(_) => About::Host,
+            Self::Provider(provider) => About::Provider(&provider.name),
         }
     }
 }
 
-/// Refuses a site's body under a host's key, and the reverse.
+/// Refuses the body of one thing under the key of another.
 pub(crate) fn check_body<B: Body>(key: DocumentKey, document: &Document<B>) -> Result<(), FieldError> {
-    match &document.body {
-        Some(body) if !body.fits(key) => {
-            Err(FieldError::new("body", "is of a site under a host's key, or the reverse"))
+    let Some(body) = &document.body else { return Ok(()) };
+    match (key, body.about()) {
+        (DocumentKey::Site, About::Site) | (DocumentKey::Host(_), About::Host) => Ok(()),
+        (DocumentKey::Provider(id), About::Provider(name)) if ProviderId::of(name) == id => Ok(()),
+        (DocumentKey::Provider(_), About::Provider(name)) => {
+            Err(FieldError::new("name", format!("`{name}` is not the name that the key is made of")).within("provider"))
         }
-        Some(_) | None => Ok(()),
+        (DocumentKey::Provider(_), _) => Err(FieldError::new("body", "is of a site or a host under a provider's key")),
+        (_, About::Provider(_)) => Err(FieldError::new("body", "is of a provider under a site's or a host's key")),
+        (_, _) => Err(FieldError::new("body", "is of a site under a host's key, or the reverse")),
     }
 }
 
@@ -52,9 +66,9 @@ impl Wire for wire::SpecDelta {
     type Model = SpecDelta;
 
     fn from_model(delta: &SpecDelta) -> Self {
-        let entries = delta.documents.iter().map(|(key, document)| wire::SpecEntry {
-            key: from_key(*key),
-            document: Some(wire::SpecDocument::from_model(document)),
+        let entries = delta.documents.iter().map(|(key, document)| {
+            let WireKey { key, provider } = WireKey::from_model(*key);
+            wire::SpecEntry { key, provider, document: Some(Box::new(wire::SpecDocument::from_model(document))) }
         });
         Self { base: delta.base.0, to: delta.to.0, snapshot: delta.snapshot, documents: entries.collect() }
     }
@@ -66,7 +80,8 @@ impl Wire for wire::SpecDelta {
             snapshot: self.snapshot,
             documents: BTreeMap::new(),
         };
-        fill(delta, self.documents.into_iter().map(|entry| (entry.key, entry.document)))
+        let key = |key, provider| WireKey { key, provider };
+        fill(delta, self.documents.into_iter().map(|entry| (key(entry.key, entry.provider), entry.document)))
     }
 }
 
@@ -74,9 +89,9 @@ impl Wire for wire::StatusDelta {
     type Model = StatusDelta;
 
     fn from_model(delta: &StatusDelta) -> Self {
-        let entries = delta.documents.iter().map(|(key, document)| wire::StatusEntry {
-            key: from_key(*key),
-            document: Some(wire::StatusDocument::from_model(document)),
+        let entries = delta.documents.iter().map(|(key, document)| {
+            let WireKey { key, provider } = WireKey::from_model(*key);
+            wire::StatusEntry { key, provider, document: Some(Box::new(wire::StatusDocument::from_model(document))) }
         });
         Self { base: delta.base.0, to: delta.to.0, snapshot: delta.snapshot, documents: entries.collect() }
     }
@@ -88,14 +103,15 @@ impl Wire for wire::StatusDelta {
             snapshot: self.snapshot,
             documents: BTreeMap::new(),
         };
-        fill(delta, self.documents.into_iter().map(|entry| (entry.key, entry.document)))
+        let key = |key, provider| WireKey { key, provider };
+        fill(delta, self.documents.into_iter().map(|entry| (key(entry.key, entry.provider), entry.document)))
     }
 }
 
 /// Checks that a delta leads from its base to where it says, and takes its documents.
 fn fill<D, B>(
     mut delta: Delta<B>,
-    entries: impl ExactSizeIterator<Item = (Vec<u8>, Option<D>)>,
+    entries: impl ExactSizeIterator<Item = (WireKey, Option<Box<D>>)>,
 ) -> Result<Delta<B>, FieldError>
 where
     D: Wire<Model = Document<B>>,
@@ -114,12 +130,12 @@ where
     Ok(delta)
 }
 
-fn add<D, B>(delta: &mut Delta<B>, key: &[u8], document: Option<D>) -> Result<(), FieldError>
+fn add<D, B>(delta: &mut Delta<B>, key: &WireKey, document: Option<Box<D>>) -> Result<(), FieldError>
 where
     D: Wire<Model = Document<B>>,
     B: Body,
 {
-    let key = document_key(key)?;
+    let key = key.to_model()?;
     let document = document.ok_or_else(|| FieldError::new("document", "is absent"))?.into_model()?;
     check_body(key, &document)?;
     let Delta { base, to, .. } = *delta;
@@ -133,17 +149,29 @@ where
     }
 }
 
-fn from_key(key: DocumentKey) -> Vec<u8> {
-    match key {
-        DocumentKey::Site => Vec::new(),
-        DocumentKey::Host(host) => host.as_bytes().to_vec(),
-    }
+/// The two fields of an entry that say what it is about.
+struct WireKey {
+    key: Vec<u8>,
+    provider: Vec<u8>,
 }
 
-fn document_key(found: &[u8]) -> Result<DocumentKey, FieldError> {
-    match found {
-        [] => Ok(DocumentKey::Site),
-        host => Ok(DocumentKey::Host(HostId::from_bytes(bytes("key", host)?))),
+impl WireKey {
+    fn from_model(key: DocumentKey) -> Self {
+        let (key, provider) = match key {
+            DocumentKey::Site => (Vec::new(), Vec::new()),
+            DocumentKey::Host(host) => (host.as_bytes().to_vec(), Vec::new()),
+            DocumentKey::Provider(provider) => (Vec::new(), provider.as_bytes().to_vec()),
+        };
+        Self { key, provider }
+    }
+
+    fn to_model(&self) -> Result<DocumentKey, FieldError> {
+        match (self.key.as_slice(), self.provider.as_slice()) {
+            ([], []) => Ok(DocumentKey::Site),
+            (host, []) => Ok(DocumentKey::Host(HostId::from_bytes(bytes("key", host)?))),
+            ([], provider) => Ok(DocumentKey::Provider(ProviderId::from_bytes(bytes("provider", provider)?))),
+            (_, _) => Err(FieldError::new("provider", "cannot stand beside a host's key")),
+        }
     }
 }
 
@@ -156,6 +184,7 @@ impl Wire for wire::SpecDocument {
             None => Wire::Tombstone(wire::Tombstone {}),
             Some(SpecBody::Site(site)) => Wire::Site(Box::new(wire::SiteSpec::from_model(site))),
             Some(SpecBody::Host(host)) => Wire::Host(Box::new(wire::HostSpec::from_model(host))),
+            Some(SpecBody::Provider(provider)) => Wire::Provider(Box::new(wire::ProviderSpec::from_model(provider))),
         };
         Self { generation: document.generation.0, body: Some(body) }
     }
@@ -166,6 +195,10 @@ impl Wire for wire::SpecDocument {
             Wire::Tombstone(_) => None,
             Wire::Site(site) => Some(SpecBody::Site(site.into_model().map_err(|error| error.within("site"))?)),
             Wire::Host(host) => Some(SpecBody::Host(host.into_model().map_err(|error| error.within("host"))?)),
+            Wire::Provider(provider) => {
+                let provider = provider.into_model().map_err(|error| error.within("provider"))?;
+                Some(SpecBody::Provider(Box::new(provider)))
+            }
         };
         Ok(Document { generation: generation("generation", self.generation)?, body })
     }
@@ -180,6 +213,9 @@ impl Wire for wire::StatusDocument {
             None => Wire::Tombstone(wire::Tombstone {}),
             Some(StatusBody::Site(site)) => Wire::Site(Box::new(wire::SiteStatus::from_model(site))),
             Some(StatusBody::Host(host)) => Wire::Host(Box::new(wire::HostStatus::from_model(host))),
+            Some(StatusBody::Provider(provider)) => {
+                Wire::Provider(Box::new(wire::ProviderStatus::from_model(provider)))
+            }
         };
         Self { generation: document.generation.0, body: Some(body) }
     }
@@ -190,6 +226,9 @@ impl Wire for wire::StatusDocument {
             Wire::Tombstone(_) => None,
             Wire::Site(site) => Some(StatusBody::Site(site.into_model().map_err(|error| error.within("site"))?)),
             Wire::Host(host) => Some(StatusBody::Host(host.into_model().map_err(|error| error.within("host"))?)),
+            Wire::Provider(provider) => {
+                Some(StatusBody::Provider(provider.into_model().map_err(|error| error.within("provider"))?))
+            }
         };
         Ok(Document { generation: generation("generation", self.generation)?, body })
     }

@@ -27,6 +27,7 @@ impl Wire for wire::FromSite {
             FromSite::Events(batch) => Kind::Events(wire::EventBatch::from_model(batch)),
             FromSite::Renew => Kind::Renew(wire::Renew {}),
             FromSite::Alive => Kind::Alive(wire::Alive {}),
+            FromSite::WantPlugin(want) => Kind::WantPlugin(wire::PluginWant::from_model(want)),
         };
         Self { kind: Some(kind) }
     }
@@ -41,6 +42,7 @@ impl Wire for wire::FromSite {
             Kind::Events(batch) => message("events", Some(batch)).map(FromSite::Events),
             Kind::Renew(_) => Ok(FromSite::Renew),
             Kind::Alive(_) => Ok(FromSite::Alive),
+            Kind::WantPlugin(want) => message("want_plugin", Some(want)).map(FromSite::WantPlugin),
         }
     }
 }
@@ -57,6 +59,7 @@ impl Wire for wire::FromServer {
             FromServer::StatusAck(held) => Kind::StatusAck(wire::Ack::from_model(held)),
             FromServer::EventsAck(last) => Kind::EventsAck(wire::EventsAck { last: *last }),
             FromServer::Probe => Kind::Probe(wire::Probe {}),
+            FromServer::Plugin(piece) => Kind::Plugin(wire::PluginPiece::from_model(piece)),
         };
         Self { kind: Some(kind) }
     }
@@ -70,6 +73,7 @@ impl Wire for wire::FromServer {
             Kind::StatusAck(ack) => message("status_ack", Some(ack)).map(FromServer::StatusAck),
             Kind::EventsAck(ack) => counter("events_ack.last", ack.last).map(FromServer::EventsAck),
             Kind::Probe(_) => Ok(FromServer::Probe),
+            Kind::Plugin(piece) => message("plugin", Some(piece)).map(FromServer::Plugin),
         }
     }
 }

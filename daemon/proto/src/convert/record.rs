@@ -2,16 +2,19 @@
 //!
 //! A database's own bytes are checked as a peer's are: a flipped bit is as bad as a lie.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use linecamp_model::{
-    ApiKey, Environment, FleetOrigin, History, KeyFingerprint, LabelSet, Life, Mark, Name, Registration, RunId,
-    SecretHash, SiteOrigin, Token, TokenId, WallTime,
+    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HeldRecord, History, KeyFingerprint, LabelSet, Life, Mark,
+    Name, OwnerId, PluginFile, Registration, RunId, SecretHash, Selector, SiteId, SiteOrigin, Token, TokenId, WallTime,
 };
 
 use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
 use crate::convert::label::{from_labels, labels};
+use crate::convert::plugin::place;
 use crate::convert::{FieldError, Wire, Word};
+use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as wire;
 
 impl Wire for wire::SiteOrigin {
@@ -45,6 +48,77 @@ impl Wire for wire::LabelSet {
 
     fn into_model(self) -> Result<LabelSet, FieldError> {
         labels("labels", self.labels)
+    }
+}
+
+impl Wire for wire::HeldRecord {
+    type Model = HeldRecord;
+
+    fn from_model(held: &HeldRecord) -> Self {
+        Self {
+            owner: held.claim.owner.as_str().to_owned(),
+            site: held.claim.site.as_bytes().to_vec(),
+            state: held.state.number(),
+        }
+    }
+
+    fn into_model(self) -> Result<HeldRecord, FieldError> {
+        let claim = Claim {
+            owner: field("owner", OwnerId::parse(&self.owner))?,
+            site: SiteId::from_bytes(bytes("site", &self.site)?),
+        };
+        Ok(HeldRecord { claim, state: word("state", self.state)? })
+    }
+}
+
+impl Wire for wire::ObservedAddress {
+    type Model = IpAddr;
+
+    fn from_model(address: &IpAddr) -> Self {
+        let address = match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        Self { address }
+    }
+
+    fn into_model(self) -> Result<IpAddr, FieldError> {
+        match <[u8; 4]>::try_from(self.address.as_slice()) {
+            Ok(address) => Ok(address.into()),
+            Err(_) => bytes::<16>("address", &self.address).map(IpAddr::from),
+        }
+    }
+}
+
+impl Wire for wire::FleetProvider {
+    type Model = FleetProvider;
+
+    fn from_model(provider: &FleetProvider) -> Self {
+        Self { sites: provider.sites.to_string(), spec: Some(link::ProviderSpec::from_model(&provider.spec)) }
+    }
+
+    fn into_model(self) -> Result<FleetProvider, FieldError> {
+        Ok(FleetProvider { sites: field("sites", Selector::parse(&self.sites))?, spec: message("spec", self.spec)? })
+    }
+}
+
+impl Wire for wire::PluginFile {
+    type Model = PluginFile;
+
+    fn from_model(plugin: &PluginFile) -> Self {
+        Self {
+            name: plugin.name.as_str().to_owned(),
+            bytes: plugin.bytes,
+            pushed_at_millis: plugin.pushed_at.unix_millis(),
+        }
+    }
+
+    fn into_model(self) -> Result<PluginFile, FieldError> {
+        Ok(PluginFile {
+            name: field("name", Name::parse(&self.name))?,
+            bytes: place("bytes", self.bytes)?,
+            pushed_at: WallTime::from_unix_millis(self.pushed_at_millis),
+        })
     }
 }
 

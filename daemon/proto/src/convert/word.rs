@@ -1,6 +1,8 @@
 //! Enums: the words of the model and their numbers on the wire. The numbers stand in the schemas.
 
-use linecamp_model::{ConditionKind, EventKind, Origin, Phase, RefusalCode, Target};
+use linecamp_model::{
+    ConditionKind, EventKind, HeldState, Origin, Phase, RecordState, RecordType, RefusalCode, Target,
+};
 
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as record;
@@ -54,6 +56,11 @@ words!(
         EventsDropped,
         PhaseLate,
         RecoverRefused,
+        PluginFailed,
+        ProviderFailed,
+        RecordForeign,
+        RecordQuarantined,
+        RecordsHeld,
     }
 );
 
@@ -76,8 +83,41 @@ words!(
         ConditionRaised,
         ConditionCleared,
         CertificateRenewed,
+        RecordsChanged,
+        RecordsLeft,
+        PluginChanged,
+        ProviderChanged,
+        PluginPushed,
     }
 );
+
+words!(link::RecordState = RecordState { Kept, Create, Update, Delete, Foreign, Quarantined, Held });
+
+impl Word for RecordType {
+    /// A type that is never written has no number: zero, which is refused.
+    fn number(self) -> i32 {
+        use link::RecordType as Wire;
+        let wire = match self {
+            Self::A => Wire::A,
+            Self::Aaaa => Wire::Aaaa,
+            Self::Cname => Wire::Cname,
+            Self::Txt => Wire::Txt,
+            Self::Other(_) => Wire::Unspecified,
+        };
+        wire.into()
+    }
+
+    fn of_number(number: i32) -> Option<Self> {
+        use link::RecordType as Wire;
+        match Wire::try_from(number).ok()? {
+            Wire::Unspecified => None,
+            Wire::A => Some(Self::A),
+            Wire::Aaaa => Some(Self::Aaaa),
+            Wire::Cname => Some(Self::Cname),
+            Wire::Txt => Some(Self::Txt),
+        }
+    }
+}
 
 words!(
     link::RefusalCode = RefusalCode {
@@ -101,6 +141,8 @@ words!(
         Done,
     }
 );
+
+words!(record::HeldState = HeldState { Begun, Standing, Adopting });
 
 words!(
     record::Phase =

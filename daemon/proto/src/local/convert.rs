@@ -2,8 +2,8 @@
 
 use linecamp_model as model;
 
-use super::{LabelLevel, LocalHost, LocalLabels, LocalStatus, WhyLine, WhyNext};
-use crate::api::{Condition, Label, Link};
+use super::{LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalStatus, WhyLine, WhyNext};
+use crate::api::{Condition, Label, Link, ProviderBody};
 
 impl From<LabelLevel> for model::Level {
     fn from(level: LabelLevel) -> Self {
@@ -61,6 +61,47 @@ impl From<&model::LocalView> for LocalLabels {
     fn from(view: &model::LocalView) -> Self {
         let gateway = view.hosts.iter().find(|host| host.origin == model::Origin::Gateway);
         Self { site: Label::all(&view.labels), host: gateway.map(|host| Label::all(&host.labels)).unwrap_or_default() }
+    }
+}
+
+impl LocalProvider {
+    /// Returns the provider as its status says, with its settings if it has any.
+    pub fn new(status: &model::ProviderStatus, spec: Option<&model::ProviderSpec>) -> Self {
+        use model::RecordState as State;
+        let is_in_trouble =
+            |record: &&model::RecordStatus| matches!(record.state, State::Foreign | State::Quarantined | State::Held);
+        Self {
+            name: status.name.to_string(),
+            origin: if status.is_local { "local" } else { "central" }.into(),
+            plugin: status.plugin.to_string(),
+            trouble: status.trouble.as_ref().map(ToString::to_string),
+            records: status.records.len(),
+            records_in_trouble: status.records.iter().filter(is_in_trouble).count(),
+            settings: spec.map(ProviderBody::from),
+        }
+    }
+}
+
+impl LocalRecord {
+    /// Returns the record of the provider `provider`.
+    pub fn new(provider: &model::Name, record: &model::RecordStatus) -> Self {
+        Self {
+            provider: provider.to_string(),
+            zone: record.zone.to_string(),
+            name: record.key.name.to_string(),
+            rtype: record.key.rtype.to_string(),
+            values: record.values.iter().map(ToString::to_string).collect(),
+            state: record.state.to_string(),
+            detail: record.detail.to_string(),
+        }
+    }
+
+    /// Returns all records of all `providers`.
+    pub fn all(providers: &[model::ProviderStatus]) -> Vec<Self> {
+        let of = |provider: &model::ProviderStatus| {
+            provider.records.iter().map(|record| Self::new(&provider.name, record)).collect::<Vec<_>>()
+        };
+        providers.iter().flat_map(of).collect()
     }
 }
 

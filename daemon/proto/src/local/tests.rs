@@ -4,6 +4,7 @@ use linecamp_model::{Generation, LinkState, LinkView, Name, Text, WallTime, Why}
 use super::*;
 use crate::api::ErrorCode;
 use crate::api::tests::{site, written};
+use crate::tests::sample;
 
 fn view() -> model::LocalView {
     let site = site();
@@ -33,6 +34,7 @@ fn view() -> model::LocalView {
             labels: site.labels,
         }],
         conditions: site.conditions,
+        providers: Vec::new(),
     }
 }
 
@@ -61,9 +63,33 @@ fn a_local_request_is_one_line_and_read_strictly() {
         r#"{"do":"label_remove","keys":["rack"],"level":"site"}"#,
         Some(LocalRequest::LabelRemove { keys: vec!["rack".into()], level: LabelLevel::Site }),
     );
+    check(r#"{"do":"dns_list"}"#, Some(LocalRequest::DnsList {}));
+    check(r#"{"do":"dns_plan"}"#, Some(LocalRequest::DnsPlan {}));
+    check(r#"{"do":"provider_list"}"#, Some(LocalRequest::ProviderList {}));
+    check(
+        r#"{"do":"dns_adopt","zone":"acme.example","name":"a.acme.example","type":"A","provider":"shop"}"#,
+        Some(LocalRequest::DnsAdopt {
+            zone: "acme.example".into(),
+            name: "a.acme.example".into(),
+            rtype: "A".into(),
+            provider: "shop".into(),
+        }),
+    );
+    check(r#"{"do":"dns_adopt","zone":"acme.example","name":"a.acme.example","provider":"shop"}"#, None);
+    check(r#"{"do":"dns_plan","write":true}"#, None);
     check(r#"{"do":"reboot"}"#, None);
     check(r#"{"do":"status","now":true}"#, None);
     check(r#"{"do":"label_set","labels":{}}"#, None);
+}
+
+#[test]
+fn a_provider_and_its_records_are_written_as_promised() {
+    let (status, spec) = (sample::provider_status(), sample::provider_spec());
+    let all = [written(&LocalProvider::new(&status, None)), written(&LocalRecord::all(std::slice::from_ref(&status)))];
+    insta::assert_snapshot!(all.join("\n"));
+    let with_settings = LocalProvider::new(&status, Some(&spec));
+    written(&with_settings);
+    assert_eq!((with_settings.records, with_settings.records_in_trouble), (3, 1));
 }
 
 #[test]

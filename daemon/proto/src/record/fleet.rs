@@ -1,9 +1,10 @@
 //! The records of the fleet's database.
 
-use linecamp_model::{FleetChange, KeyFingerprint, Name, SecretHash, SiteId, TokenId};
+use linecamp_model::{FleetChange, KeyFingerprint, Name, PluginDigest, SecretHash, SiteId, TokenId};
 
 use super::key;
 use super::{Found, row, unknown_key};
+use crate::convert::FieldError;
 use crate::error::ProtoError;
 use crate::wire::{link::v1 as link, record::v1 as record};
 
@@ -37,6 +38,12 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         FleetChange::Departed(fingerprint, body) => {
             let key = format!("departed/{}", key::from_digest(fingerprint.as_bytes()));
             row::<record::Moment>(key, body.as_ref())
+        }
+        FleetChange::Provider(environment, name, body) => {
+            row::<record::FleetProvider>(format!("provider/{environment}/{name}"), body.as_deref())
+        }
+        FleetChange::Plugin(digest, body) => {
+            row::<record::PluginFile>(format!("plugin/{}", key::from_digest(digest.as_bytes())), body.as_ref())
         }
     }
 }
@@ -79,9 +86,27 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             let fingerprint = KeyFingerprint::from_bytes(found.part(key::digest(fingerprint))?);
             FleetChange::Departed(fingerprint, Some(found.read::<record::Moment>()?))
         }
+        ["provider", environment, name] => {
+            let environment = found.part(Name::parse(environment).ok())?;
+            let name = found.part(Name::parse(name).ok())?;
+            provider(found, environment, name)?
+        }
+        ["plugin", digest] => {
+            let digest = PluginDigest::from_bytes(found.part(key::digest(digest))?);
+            FleetChange::Plugin(digest, Some(found.read::<record::PluginFile>()?))
+        }
         _ => return Err(unknown_key(found.key)),
     };
     Ok(change)
+}
+
+fn provider(found: Found<'_>, environment: Name, name: Name) -> Result<FleetChange, ProtoError> {
+    let provider = found.read::<record::FleetProvider>()?;
+    if provider.spec.name != name {
+        let problem = format!("`{}` is not the name in the key", provider.spec.name);
+        return Err(found.refuse(FieldError::new("spec.name", problem)));
+    }
+    Ok(FleetChange::Provider(environment, name, Some(Box::new(provider))))
 }
 
 fn site_part(found: Found<'_>, site: SiteId, part: &[&str]) -> Result<FleetChange, ProtoError> {

@@ -4,8 +4,9 @@
 //! which are written with all their digits. Ids and digests are lower-case hexadecimal. A key has one spelling.
 
 use data_encoding::HEXLOWER;
-use linecamp_model::{DocumentKey, HostId, Level};
+use linecamp_model::{DocumentKey, DomainName, HeldKey, HostId, Level, ProviderId, RecordKey};
 
+use crate::convert::record_type;
 use crate::limits::COUNTER_MAX;
 
 /// Digits of the highest number.
@@ -37,6 +38,7 @@ pub(super) fn from_document(key: DocumentKey) -> String {
     match key {
         DocumentKey::Site => "site".to_owned(),
         DocumentKey::Host(host) => format!("host/{host}"),
+        DocumentKey::Provider(provider) => format!("provider/{provider}"),
     }
 }
 
@@ -45,8 +47,28 @@ pub(super) fn document(path: &[&str]) -> Option<DocumentKey> {
     match path {
         ["site"] => Some(DocumentKey::Site),
         ["host", host] => HostId::parse(host).map(DocumentKey::Host),
+        ["provider", provider] => ProviderId::parse(provider).map(DocumentKey::Provider),
         _ => None,
     }
+}
+
+/// Writes which record set it is.
+pub(super) fn from_held(key: &HeldKey) -> String {
+    format!("{}/{}/{}/{}", key.provider, key.zone, key.record.name, key.record.rtype)
+}
+
+/// Reads which record set it is. Names have no `/`, and are in lower case already.
+pub(super) fn held(path: &[&str]) -> Option<HeldKey> {
+    let [provider, zone, name, rtype] = path else { return None };
+    Some(HeldKey {
+        provider: ProviderId::parse(provider)?,
+        zone: domain_name(zone)?,
+        record: RecordKey { name: domain_name(name)?, rtype: record_type(rtype).ok()? },
+    })
+}
+
+fn domain_name(text: &str) -> Option<DomainName> {
+    DomainName::parse(text).ok().filter(|name| name.as_str() == text)
 }
 
 /// Writes whose labels they are.

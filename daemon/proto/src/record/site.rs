@@ -23,6 +23,12 @@ pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
         SiteChange::Event(number, body) => {
             row::<link::Event>(format!("event/{}", key::from_number(*number)), body.as_ref())
         }
+        SiteChange::ObservedAddress(body) => {
+            row::<record::ObservedAddress>("observed-address".to_owned(), body.as_ref())
+        }
+        SiteChange::Held(held, body) => {
+            row::<record::HeldRecord>(format!("held/{}", key::from_held(held)), body.as_ref())
+        }
     }
 }
 
@@ -50,6 +56,11 @@ pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
         ["event", number] => {
             let number = found.part(key::number(number))?;
             SiteChange::Event(number, Some(found.read::<link::Event>()?))
+        }
+        ["observed-address"] => SiteChange::ObservedAddress(Some(found.read::<record::ObservedAddress>()?)),
+        ["held", held @ ..] => {
+            let held = found.part(key::held(held))?;
+            SiteChange::Held(held, Some(found.read::<record::HeldRecord>()?))
         }
         _ => return Err(unknown_key(found.key)),
     };

@@ -1,10 +1,12 @@
 //! What a peer or a disk may try, and the words it is refused with.
 
+mod provider;
+
 use prost::Message;
 
 use super::sample;
 use crate::convert::Wire;
-use crate::record::{fleet_record, site_change, site_record};
+use crate::record::{fleet_change, fleet_record, site_change, site_record};
 use crate::wire::link::v1::{self as wire, from_server, from_site, status_document};
 use crate::wire::record::v1 as record;
 use crate::{
@@ -124,8 +126,8 @@ fn bad_conditions_are_refused() {
         "status.documents[0].site.conditions[1].kind: `clock-skew` comes twice",
     );
     check_status(
-        |delta| site_status(delta).conditions = vec![wire::Condition::default(); 17],
-        "status.documents[0].site.conditions: has 17 elements; at most 16 are allowed",
+        |delta| site_status(delta).conditions = vec![wire::Condition::default(); 33],
+        "status.documents[0].site.conditions: has 33 elements; at most 32 are allowed",
     );
     check_status(
         |delta| site_status(delta).conditions[0].detail = "x".repeat(513),
@@ -145,7 +147,7 @@ fn a_delta_that_does_not_add_up_is_refused() {
     check_status(|delta| delta.to = COUNTER_MAX + 1, "status.to: 9223372036854775808 cannot be: nothing counts so far");
     check_status(
         |delta| delta.documents = vec![wire::StatusEntry::default(); DOCUMENTS_MAX + 1],
-        "status.documents: has 18 elements; at most 17 are allowed",
+        "status.documents: has 98 elements; at most 97 are allowed",
     );
 }
 

@@ -1,6 +1,10 @@
 //! One value of each kind, with every field set: what the golden files hold. A value here never changes, because its
 //! bytes are pinned; what a later release adds is a further value.
 
+mod provider;
+
+pub(crate) use provider::{provider_spec, provider_status};
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -112,7 +116,7 @@ fn tombstone<B>(generation: u64) -> Document<B> {
 pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     let versions = VersionRange { min: 1, max: 2 };
-    vec![
+    let mut all = vec![
         (
             "join",
             FromSite::Join(JoinRequest {
@@ -144,13 +148,15 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
         ),
         ("renew", FromSite::Renew),
         ("alive", FromSite::Alive),
-    ]
+    ];
+    all.extend(provider::from_site());
+    all
 }
 
 /// Every message of the server.
 pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
-    vec![
+    let mut all = vec![
         (
             "identity",
             FromServer::Identity(IdentityGrant {
@@ -178,7 +184,9 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
         ("status-ack", FromServer::StatusAck(Generation(8))),
         ("events-ack", FromServer::EventsAck(42)),
         ("probe", FromServer::Probe),
-    ]
+    ];
+    all.extend(provider::from_server());
+    all
 }
 
 /// A refusal.
@@ -189,7 +197,7 @@ pub(super) fn refusal() -> Refusal {
 /// Every record of a site's database.
 pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
-    vec![
+    let mut all = vec![
         (
             "origin",
             SiteChange::Origin(Some(SiteOrigin {
@@ -208,13 +216,15 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         ("labels-site", SiteChange::LocalLabels(Level::Site, Some(labels(&[("shift", "night")])))),
         ("labels-host", SiteChange::LocalLabels(Level::Host, Some(labels(&[("seat", "left")])))),
         ("event", SiteChange::Event(42, Some(event(None)))),
-    ]
+    ];
+    all.extend(provider::site_records());
+    all
 }
 
 /// Every record of the fleet's database.
 pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
-    vec![
+    let mut all = vec![
         ("origin", FleetChange::Origin(Some(FleetOrigin { spec_history: History(0x6666_6666_6666_6666) }))),
         (
             "environment",
@@ -257,7 +267,9 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ),
         ("event", FleetChange::Event(7, Some(event(Some(SITE))))),
         ("departed", FleetChange::Departed(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER))),
-    ]
+    ];
+    all.extend(provider::fleet_records());
+    all
 }
 
 fn token() -> Token {

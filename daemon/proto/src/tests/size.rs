@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::limits::{
-    EVENTS_PER_MESSAGE_MAX, FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX, HOSTS_PER_SITE_MAX, LABEL_KEY_BYTES_MAX,
-    LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX,
+    CONDITIONS_MAX, EVENTS_PER_MESSAGE_MAX, FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX, HOSTS_PER_SITE_MAX,
+    LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX, NAME_BYTES_MAX, PLUGIN_BYTES_MAX,
+    PLUGIN_PIECE_BYTES_MAX, PROVIDER_SPEC_BYTES_MAX, PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX,
+    TEXT_BYTES_MAX, TOMBSTONES_PER_DELTA_MAX, reported_record_bytes,
 };
 use linecamp_model::{
-    Condition, ConditionKind, Delta, Document, DocumentKey, Event, EventBatch, EventKind, FromServer, FromSite,
-    Generation, HeldLabel, HostId, HostSpec, HostStatus, IdentityGrant, JoinRequest, JoinSecret, LabelKey, LabelSet,
-    LabelValue, Name, Origin, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, VersionRange,
-    WallTime,
+    Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, Event, EventBatch, EventKind, FromServer,
+    FromSite, Generation, HeldLabel, HostId, HostSpec, HostStatus, IdentityGrant, JoinRequest, JoinSecret, LabelKey,
+    LabelSet, LabelValue, Name, Origin, PluginDigest, PluginPiece, ProviderId, ProviderSpec, ProviderStatus, RecordKey,
+    RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, TokenId,
+    VersionRange, WallTime,
 };
+use prost::Message;
 
+use super::sample;
+use crate::convert::Wire;
+use crate::wire::link::v1 as wire;
 use crate::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, encode_from_server, encode_from_site};
 
 const WALL: WallTime = WallTime::from_unix_millis(u64::MAX);
@@ -55,6 +62,9 @@ fn the_whole_spec_of_a_full_site_fits_a_frame() {
         let id = HostId::from_bytes([u8::try_from(index).expect("few"); 16]);
         documents.insert(DocumentKey::Host(id), document(host.clone()));
     }
+    for (key, spec) in providers() {
+        documents.insert(key, document(SpecBody::Provider(Box::new(spec))));
+    }
     let delta = Delta { base: Generation::ZERO, to: Generation(COUNTER_MAX), snapshot: true, documents };
     let bytes = encode_from_server(&FromServer::Spec(delta)).len();
     assert!(bytes <= FRAME_BYTES_MAX, "{bytes} bytes");
@@ -77,9 +87,66 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
         let id = HostId::from_bytes([u8::try_from(index).expect("few"); 16]);
         documents.insert(DocumentKey::Host(id), document(host.clone()));
     }
+    for (key, spec) in providers() {
+        let records = records(REPORTED_RECORDS_BYTES_MAX / PROVIDERS_PER_SITE_MAX);
+        let provider =
+            ProviderStatus { name: spec.name, is_local: true, plugin: text(), trouble: Some(text()), records };
+        documents.insert(key, document(StatusBody::Provider(provider)));
+    }
     let delta = Delta { base: Generation::ZERO, to: Generation(COUNTER_MAX), snapshot: true, documents };
     let bytes = encode_from_site(&FromSite::Status(delta)).len();
+    // Of what there is room for, not all is there yet; and a delta that is no snapshot has tombstones.
+    let condition_bytes = 531 * (CONDITIONS_MAX - ConditionKind::ALL.len());
+    let bytes = bytes + condition_bytes + 40 * TOMBSTONES_PER_DELTA_MAX;
     assert!(bytes <= FRAME_BYTES_MAX, "{bytes} bytes");
+}
+
+/// What a share of a status holds in records is no longer on the link than it counts for.
+#[test]
+fn a_reported_record_takes_no_more_than_it_counts_for() {
+    let check = |records: Vec<RecordStatus>, counted: usize| {
+        let status =
+            ProviderStatus { name: name(), is_local: true, plugin: text(), trouble: None, records: Vec::new() };
+        let bytes = |status| wire::ProviderStatus::from_model(status).encoded_len();
+        let added = bytes(&ProviderStatus { records, ..status.clone() }) - bytes(&status);
+        assert!(added <= counted, "{added} bytes, and {counted} counted");
+    };
+    check(vec![record("a.b", &["c"], Text::default())], reported_record_bytes(3 + 3 + 3 + 1, 1));
+    let values: Vec<_> = (0..16).map(|index| format!("{index:04096}")).collect();
+    let values: Vec<_> = values.iter().map(String::as_str).collect();
+    let long = "a.".repeat(126) + "a";
+    check(vec![record(&long, &values, text())], reported_record_bytes(3 + 2 * 253 + 16 * 4096 + TEXT_BYTES_MAX, 16));
+}
+
+/// As many providers as a site may have, each with settings as long as they may be.
+fn providers() -> impl Iterator<Item = (DocumentKey, ProviderSpec)> {
+    let spec = sample::provider_spec();
+    let value = || Text::parse(&"v".repeat(500)).expect("a text");
+    (0..PROVIDERS_PER_SITE_MAX).map(move |index| {
+        let mut spec =
+            ProviderSpec { name: Name::parse(&format!("{index:0NAME_BYTES_MAX$}")).expect("a name"), ..spec.clone() };
+        while wire::ProviderSpec::from_model(&spec).encoded_len() + 506 <= PROVIDER_SPEC_BYTES_MAX {
+            spec.dns.extra[0].values.push(value());
+        }
+        (DocumentKey::Provider(ProviderId::of(&spec.name)), spec)
+    })
+}
+
+/// Records of 512 bytes, as many as fit a share.
+fn records(share_bytes: usize) -> Vec<RecordStatus> {
+    let value = "v".repeat(512 - reported_record_bytes(9, 1));
+    (0..share_bytes / 512).map(|index| record(&format!("{index:03}"), &[&value], Text::default())).collect()
+}
+
+fn record(place: &str, values: &[&str], detail: Text) -> RecordStatus {
+    let domain = DomainName::parse(place).expect("a DNS name");
+    RecordStatus {
+        zone: domain.clone(),
+        key: RecordKey { name: domain, rtype: RecordType::Txt },
+        values: values.iter().map(|value| (*value).into()).collect(),
+        state: RecordState::Held,
+        detail,
+    }
 }
 
 #[test]
@@ -109,4 +176,12 @@ fn the_longest_other_messages_fit_their_frames() {
         authorities: vec![vec![1; CERTIFICATE_BYTES_MAX]; AUTHORITIES_MAX],
     });
     assert!(encode_from_server(&grant).len() <= FRAME_BYTES_MAX);
+
+    let piece = FromServer::Plugin(PluginPiece {
+        digest: PluginDigest::from_bytes([1; 32]),
+        offset: PLUGIN_BYTES_MAX,
+        total: PLUGIN_BYTES_MAX,
+        bytes: vec![1; PLUGIN_PIECE_BYTES_MAX],
+    });
+    assert!(encode_from_server(&piece).len() <= FRAME_BYTES_MAX);
 }

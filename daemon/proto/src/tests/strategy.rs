@@ -1,6 +1,9 @@
 //! Arbitrary valid values. Lists are mostly short and now and then as long as they may be.
 
+mod provider;
+
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -151,11 +154,13 @@ fn host_status() -> impl Strategy<Value = StatusBody> {
 type Keyed<B> = (DocumentKey, Option<B>);
 
 fn spec_body() -> BoxedStrategy<Keyed<SpecBody>> {
-    keyed(option::of(site_spec()).boxed(), option::of(host_spec()).boxed())
+    let hosts = keyed(option::of(site_spec()).boxed(), option::of(host_spec()).boxed());
+    prop_oneof![4 => hosts, 1 => provider::provider_spec_body(), 1 => provider::gone()].boxed()
 }
 
 fn status_body() -> BoxedStrategy<Keyed<StatusBody>> {
-    keyed(option::of(site_status()).boxed(), option::of(host_status()).boxed())
+    let hosts = keyed(option::of(site_status()).boxed(), option::of(host_status()).boxed());
+    prop_oneof![4 => hosts, 1 => provider::provider_status_body(), 1 => provider::gone()].boxed()
 }
 
 fn keyed<B: std::fmt::Debug + Clone + 'static>(
@@ -237,6 +242,7 @@ pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
         1 => batch().prop_map(FromSite::Events),
         1 => Just(FromSite::Renew),
         1 => Just(FromSite::Alive),
+        1 => provider::want().prop_map(FromSite::WantPlugin),
     ]
 }
 
@@ -272,6 +278,7 @@ pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
         1 => generation().prop_map(FromServer::StatusAck),
         1 => counter().prop_map(FromServer::EventsAck),
         1 => Just(FromServer::Probe),
+        1 => provider::piece().prop_map(FromServer::Plugin),
     ]
 }
 
@@ -303,6 +310,8 @@ pub(super) fn site_record() -> impl Strategy<Value = SiteChange> {
         (select(&[Level::Site, Level::Host]), labels())
             .prop_map(|(level, labels)| SiteChange::LocalLabels(level, Some(labels))),
         (counter(), event()).prop_map(|(number, event)| SiteChange::Event(number, Some(event))),
+        provider::address().prop_map(|address| SiteChange::ObservedAddress(Some(address))),
+        provider::held().prop_map(|(key, held)| SiteChange::Held(key, Some(held))),
     ]
 }
 
@@ -370,5 +379,9 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         (site_id(), mark).prop_map(|(site, body)| FleetChange::Mark(site, Some(body))),
         (counter(), event()).prop_map(|(number, body)| FleetChange::Event(number, Some(body))),
         (digest(), wall()).prop_map(|(key, at)| FleetChange::Departed(KeyFingerprint::from_bytes(key), Some(at))),
+        (name(), provider::fleet_provider()).prop_map(|(environment, provider)| {
+            FleetChange::Provider(environment, provider.spec.name.clone(), Some(Box::new(provider)))
+        }),
+        provider::plugin_file().prop_map(|(digest, file)| FleetChange::Plugin(digest, Some(file))),
     ]
 }

@@ -6,8 +6,10 @@ use linecamp_core::{Fleet, FleetCommand, SiteRef};
 use linecamp_model::{Name, Now, Pin, ServerAddress};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::plugins::Intake;
 use super::refused::Refused;
 use crate::config::ServerUrl;
+use crate::plugins::PluginFolder;
 use crate::server::{Clock, Request};
 
 /// What the API knows without asking.
@@ -29,11 +31,22 @@ pub(crate) struct Api {
     requests: mpsc::Sender<Request>,
     newest_event: watch::Receiver<u64>,
     about: Arc<About>,
+    intake: Arc<Intake>,
 }
 
 impl Api {
-    pub(crate) fn new(requests: mpsc::Sender<Request>, newest_event: watch::Receiver<u64>, about: About) -> Self {
-        Self { requests, newest_event, about: Arc::new(about) }
+    pub(crate) fn new(
+        requests: mpsc::Sender<Request>,
+        newest_event: watch::Receiver<u64>,
+        about: About,
+        plugins: Arc<PluginFolder>,
+    ) -> Self {
+        Self { requests, newest_event, about: Arc::new(about), intake: Arc::new(Intake::new(plugins)) }
+    }
+
+    /// Returns where components are taken in.
+    pub(super) fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     pub(super) fn about(&self) -> &About {

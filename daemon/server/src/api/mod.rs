@@ -10,6 +10,9 @@ mod events;
 mod extract;
 mod hosts;
 mod overview;
+mod plugins;
+mod providers;
+mod records;
 mod refused;
 mod sites;
 mod tokens;
@@ -24,7 +27,8 @@ use linecamp_proto::api::path;
 
 use self::refused::Refused;
 
-/// Bytes of a request's body. The largest one, 64 labels, has a tenth of it; more is refused.
+/// Bytes of a request's body. The largest ones, 64 labels and a provider at all its limits, have a fifth of it; more is
+/// refused. A component has a limit of its own (`plugins`).
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Returns the API.
@@ -36,6 +40,9 @@ pub(crate) fn router(api: Api) -> Router {
         .merge(tokens::router())
         .merge(events::router())
         .merge(environments::router())
+        .merge(providers::router())
+        .merge(plugins::router())
+        .merge(records::router())
         .fallback(async || Refused::no_such_path())
         .method_not_allowed_fallback(async || Refused::no_such_method())
         .layer(from_fn_with_state(api.clone(), auth::require_key))

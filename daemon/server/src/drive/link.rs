@@ -76,6 +76,11 @@ impl LinkDriver {
         }
     }
 
+    /// Returns the end of a session at which it is answered later, unless it is over.
+    pub(crate) fn handle(&self, id: SessionId) -> Option<&SessionHandle> {
+        self.sessions.get(&id).map(|open| &open.handle)
+    }
+
     /// Sends a message, unless the session is over: the machine hears of that by itself.
     pub fn send(&self, id: SessionId, message: &FromServer) {
         if let Some(open) = self.sessions.get(&id) {

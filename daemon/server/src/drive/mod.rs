@@ -2,5 +2,6 @@
 
 pub(crate) mod https;
 pub(crate) mod link;
+pub(crate) mod plugin;
 pub(crate) mod session;
 pub(crate) mod store;

@@ -12,7 +12,7 @@ use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use linecamp_model::{FromServer, FromSite, Refusal, RefusalCode, SessionId, SiteId};
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
 use linecamp_transport::{Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::Instrument as _;
 
 use crate::error::describe;
@@ -21,6 +21,10 @@ use crate::error::describe;
 /// that asks and does not read gets here; it is closed as busy. Two dozen waiting frames are small ones: of the large
 /// kind, a spec, there is never more than one.
 const OUTGOING_FRAMES_MAX: usize = 24;
+
+/// Pieces of plugins that one session waits for. A site asks for one of each plugin that it lacks, and has at most 16
+/// providers; who asks for more before he is answered is closed as busy.
+const WISHES_MAX: usize = 16;
 
 /// Messages of all sessions that wait for the loop. Past it sessions stop reading. The loop takes all of them at each
 /// turn, so more would only hold more memory: each may have a megabyte.
@@ -50,10 +54,11 @@ pub enum SessionNote {
 }
 
 /// The loop's end of a session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionHandle {
     outgoing: mpsc::Sender<Vec<u8>>,
     closer: SessionCloser,
+    wishes: Arc<Semaphore>,
 }
 
 impl SessionHandle {
@@ -64,6 +69,19 @@ impl SessionHandle {
             let text = "more answers wait than this site reads";
             self.hang_up(&Refusal::new(RefusalCode::Busy, text));
         }
+    }
+
+    /// Takes one of the places for answers that need a while; it is free again when this is dropped. Without one, the
+    /// peer asks for more than it waits for, and costs its session.
+    pub(crate) fn wish(&self) -> Option<OwnedSemaphorePermit> {
+        let wish = Arc::clone(&self.wishes).try_acquire_owned().ok();
+        if wish.is_none() {
+            self.hang_up(&Refusal::new(
+                RefusalCode::Busy,
+                "more pieces of plugins are asked for than a site may at once",
+            ));
+        }
+        wish
     }
 
     /// Closes the session and says why. What waits for it is dropped.
@@ -94,7 +112,9 @@ async fn converse(id: SessionId, peer: Peer, session: Session, notes: SessionNot
     let (outgoing, queue) = mpsc::channel(OUTGOING_FRAMES_MAX);
     let closer = session.closer();
     tracing::debug!(remote = %address, credential = ?peer.credential, "session opened");
-    let opened = SessionNote::Opened { peer, address, handle: SessionHandle { outgoing, closer: closer.clone() } };
+    let wishes = Arc::new(Semaphore::new(WISHES_MAX));
+    let handle = SessionHandle { outgoing, closer: closer.clone(), wishes };
+    let opened = SessionNote::Opened { peer, address, handle };
     if notes.send((id, opened)).await.is_err() {
         return;
     }

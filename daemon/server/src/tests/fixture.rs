@@ -66,17 +66,26 @@ impl Running {
         target: &str,
         body: &str,
     ) -> (u16, Value) {
+        self.send(authorization, &format!("{method} {target}"), body.as_bytes(), body.len() as u64).await
+    }
+
+    /// Pushes a component of which `announced` bytes are said to come.
+    pub(super) async fn push(&self, name: &str, component: &[u8], announced: u64) -> (u16, Value) {
+        let authorization = format!("Bearer {}", self.key.reveal());
+        self.send(Some(&authorization), &format!("POST /api/v1/plugins?name={name}"), component, announced).await
+    }
+
+    async fn send(&self, authorization: Option<&str>, line: &str, body: &[u8], length: u64) -> (u16, Value) {
         let authorization = authorization.map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
-        let length = body.len();
-        let request = format!(
-            "{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{authorization}content-length: \
-             {length}\r\n\r\n{body}"
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{authorization}content-length: \
+             {length}\r\n\r\n"
         );
         let port = self.server.https_addr().port();
         let answer = soon(async {
             let trust = ApiTrust::Pin(self.server.pin());
             let mut stream = connect("127.0.0.1", port, &trust).await.unwrap();
-            stream.write_all(request.as_bytes()).await.unwrap();
+            stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).await.unwrap();
             String::from_utf8(answer).unwrap()

@@ -15,7 +15,7 @@ const TASK_BYTES_MAX: usize = 4 * 1024;
 fn assigned(delta: &SpecDelta, key: &str) -> Option<String> {
     match delta.documents.get(&DocumentKey::Site)?.body.as_ref()? {
         SpecBody::Site(spec) => spec.assigned.value(key).map(str::to_owned),
-        SpecBody::Host(_) => None,
+        SpecBody::Host(_) | SpecBody::Provider(_) => None,
     }
 }
 

@@ -5,3 +5,4 @@ mod directory;
 mod fixture;
 mod link;
 mod overload;
+mod providers;

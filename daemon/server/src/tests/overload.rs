@@ -17,8 +17,10 @@ use tokio::task::JoinSet;
 
 use super::fixture::soon;
 use crate::drive::link::LinkDriver;
+use crate::drive::plugin::PluginDriver;
 use crate::drive::store::{self, StoreDriver};
 use crate::news::News;
+use crate::plugins::PluginFolder;
 use crate::server::{Clock, Desk, Inbox, REQUESTS_MAX, Request, ServerLoop};
 use crate::{Layout, ServerUrl, init};
 
@@ -109,6 +111,7 @@ fn held_up(
         inbox: Inbox { stop: stopping, answers, requests: inbox, sessions },
         store: StoreDriver::new(opened.store),
         link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
+        plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
         news: News::new(0),
         desk: Desk::default(),
     };

@@ -1,0 +1,275 @@
+//! `linecamp dns`: the records that sites keep, and those they plan, as they last said.
+
+use linecamp_model::{ConditionKind, Name, RecordState, Selector};
+use linecamp_proto::api::path::{self, RecordQuery, at};
+use linecamp_proto::api::{Condition, Link, List, RecordView, Site};
+use serde::Serialize;
+
+use crate::argument;
+use crate::client::Ask;
+use crate::global::Context;
+use crate::output::{Cell, Colour, Look, Table, clean};
+
+/// Conditions that say why records are not as they should be.
+const CONDITIONS: [ConditionKind; 5] = [
+    ConditionKind::PluginFailed,
+    ConditionKind::ProviderFailed,
+    ConditionKind::RecordForeign,
+    ConditionKind::RecordQuarantined,
+    ConditionKind::RecordsHeld,
+];
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum DnsCommand {
+    /// List the DNS records that sites keep, want, or cannot have
+    #[command(after_help = "\
+Examples:
+  linecamp dns ls
+  linecamp dns ls --site camp-042
+  linecamp dns ls --environment production --state foreign -o json")]
+    Ls(Ls),
+    /// Show what a site is about to change in DNS, and what it cannot
+    ///
+    /// With a provider in --dry-run this is all that happens. What a dark site planned is what it said before it went.
+    #[command(after_help = "\
+Examples:
+  linecamp dns plan camp-042
+  linecamp dns plan camp-042 --environment lab -o json")]
+    Plan(Plan),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ls {
+    /// Only records of sites that match
+    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
+    selector: Option<Selector>,
+    /// Only records of this site
+    #[arg(long, value_name = "NAME", value_parser = argument::name)]
+    site: Option<Name>,
+    /// Only records of this provider
+    #[arg(long, value_name = "NAME", value_parser = argument::name)]
+    provider: Option<Name>,
+    /// Only records in this state, such as kept or foreign
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    state: Option<RecordState>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plan {
+    /// The site
+    #[arg(value_name = "SITE", value_parser = argument::name)]
+    site: Name,
+}
+
+/// What a site planned.
+#[derive(Debug, Serialize)]
+struct Planned {
+    site: String,
+    environment: String,
+    /// A site that is not connected said this before.
+    link: Link,
+    /// How many records are as they should be.
+    kept: usize,
+    /// The others.
+    records: Vec<RecordView>,
+    /// Why they are no further.
+    conditions: Vec<Condition>,
+}
+
+fn state(text: &str) -> Result<RecordState, String> {
+    let known: Vec<_> = RecordState::ALL.iter().map(|state| state.as_str()).collect();
+    RecordState::parse(text).ok_or_else(|| format!("write one of {}", known.join(", ")))
+}
+
+impl DnsCommand {
+    pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        match self {
+            Self::Ls(ls) => ls.run(context).await,
+            Self::Plan(plan) => plan.run(context).await,
+        }
+    }
+}
+
+impl Ls {
+    async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        let query = RecordQuery {
+            selector: self.selector.map(|selector| selector.to_string()),
+            environment: context.environment_text(),
+            site: self.site.map(|site| site.to_string()),
+            provider: self.provider.map(|provider| provider.to_string()),
+            state: self.state.map(|state| state.to_string()),
+        };
+        let records: List<RecordView> = context.client()?.ask(Ask::get(path::RECORDS).query(&query)).await?;
+        context.out.show(&records, |look| list(&records.items, look))?;
+        if records.items.is_empty() {
+            context.out.note("no records");
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        let mut client = context.client()?;
+        let site: Site = client.ask(Ask::get(at(path::SITE, &self.site)).query(&context.name_query())).await?;
+        let query = RecordQuery {
+            site: Some(site.name.clone()),
+            environment: Some(site.environment.clone()),
+            ..RecordQuery::default()
+        };
+        let records: List<RecordView> = client.ask(Ask::get(path::RECORDS).query(&query)).await?;
+        let planned = Planned::new(site, records.items);
+        Ok(context.out.show(&planned, |look| planned.text(look))?)
+    }
+}
+
+impl Planned {
+    fn new(site: Site, records: Vec<RecordView>) -> Self {
+        let (kept, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| record.state == RecordState::Kept.as_str());
+        let is_meant = |condition: &Condition| {
+            ConditionKind::parse(&condition.kind).is_some_and(|kind| CONDITIONS.contains(&kind))
+        };
+        Self {
+            site: site.name,
+            environment: site.environment,
+            link: site.link,
+            kept: kept.len(),
+            records,
+            conditions: site.conditions.into_iter().filter(is_meant).collect(),
+        }
+    }
+
+    fn text(&self, look: &Look) -> String {
+        let mut text = match self.records.len() {
+            0 if self.kept == 0 => format!("{}: no records, and none planned\n", clean(&self.site)),
+            0 => format!("{}: nothing to do, {}\n", clean(&self.site), kept(self.kept)),
+            count => format!("{}: {count} to look at, {}\n", clean(&self.site), kept(self.kept)),
+        };
+        if !self.link.is_connected() {
+            let (since, age) = (clean(&self.link.since), look.age(&self.link.since));
+            text += &format!("the site is dark since {since} ({age} ago); this is what it said before\n");
+        }
+        let row = |record: &RecordView| {
+            [
+                Cell::from(&record.name),
+                Cell::from(&record.rtype),
+                Cell::coloured(words(&record.state), colour(&record.state)),
+                Cell::from(record.values.join(" ")),
+                Cell::from(&record.provider),
+                Cell::from(&record.detail),
+            ]
+        };
+        if !self.records.is_empty() {
+            let table = Table::new(["RECORD", "TYPE", "PLAN", "VALUES", "PROVIDER", "DETAIL"]);
+            text += &format!("\n{}", table.with(self.records.iter().map(row)).render(look));
+        }
+        let trouble = |condition: &Condition| {
+            let age = look.age(&condition.since);
+            [Cell::coloured(&condition.kind, Colour::Red), Cell::from(age), Cell::from(&condition.detail)]
+        };
+        if !self.conditions.is_empty() {
+            let table = Table::new(["CONDITION", "SINCE", "DETAIL"]);
+            text += &format!("\n{}", table.with(self.conditions.iter().map(trouble)).render(look));
+        }
+        text
+    }
+}
+
+fn kept(count: usize) -> String {
+    match count {
+        1 => "1 record as it should be".into(),
+        count => format!("{count} records as they should be"),
+    }
+}
+
+fn list(records: &[RecordView], look: &Look) -> String {
+    if records.is_empty() {
+        return String::new();
+    }
+    let row = |record: &RecordView| {
+        [
+            Cell::from(&record.name),
+            Cell::from(&record.rtype),
+            Cell::coloured(&record.state, colour(&record.state)),
+            Cell::from(record.values.join(" ")),
+            Cell::from(&record.site),
+            Cell::from(&record.environment),
+            Cell::from(&record.provider),
+            Cell::from(&record.detail),
+        ]
+    };
+    let headings = ["RECORD", "TYPE", "STATE", "VALUES", "SITE", "ENVIRONMENT", "PROVIDER", "DETAIL"];
+    Table::new(headings).with(records.iter().map(row)).render(look)
+}
+
+/// Returns a state as what comes next. A state that this build does not know is shown as it is.
+fn words(state: &str) -> &str {
+    match RecordState::parse(state) {
+        Some(RecordState::Kept) => "is as it should be",
+        Some(RecordState::Create) => "to be made",
+        Some(RecordState::Update) => "to be changed",
+        Some(RecordState::Delete) => "to be deleted",
+        Some(RecordState::Foreign) => "somebody else's, left alone",
+        Some(RecordState::Quarantined) => "cannot be written, set aside",
+        Some(RecordState::Held) => "not wanted any more, stays",
+        None => state,
+    }
+}
+
+fn colour(state: &str) -> Colour {
+    match RecordState::parse(state) {
+        Some(RecordState::Kept) => Colour::Green,
+        Some(RecordState::Create | RecordState::Update | RecordState::Delete) => Colour::Yellow,
+        Some(RecordState::Foreign | RecordState::Quarantined) => Colour::Red,
+        Some(RecordState::Held) => Colour::Dim,
+        None => Colour::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::plain;
+    use crate::site::tests::site;
+
+    fn record(name: &str, state: RecordState, detail: &str) -> RecordView {
+        let values = if state == RecordState::Held { Vec::new() } else { vec!["192.0.2.7".into()] };
+        RecordView {
+            site: "camp-042".into(),
+            environment: "default".into(),
+            provider: "main-dns".into(),
+            zone: "example.org".into(),
+            name: format!("{name}.example.org"),
+            rtype: "A".into(),
+            values,
+            state: state.to_string(),
+            detail: detail.into(),
+        }
+    }
+
+    fn records() -> Vec<RecordView> {
+        let detail = |state| if state == RecordState::Foreign { "has no claim" } else { "" };
+        let all = RecordState::ALL.iter().enumerate();
+        all.map(|(index, state)| record(&format!("r{index}"), *state, detail(*state))).collect()
+    }
+
+    #[test]
+    fn records_are_listed_with_whose_they_are() {
+        insta::assert_snapshot!(list(&records(), &plain()));
+    }
+
+    #[test]
+    fn a_plan_says_what_comes_next_and_what_a_dark_site_said_before() {
+        let mut dark = site("camp-042");
+        dark.link.state = "disconnected".into();
+        for (kind, detail) in [("provider-failed", "main-dns: no answer"), ("phase-late", "waits")] {
+            let since = "2026-11-22T02:20:00Z".into();
+            dark.conditions.push(Condition { kind: kind.into(), since, detail: detail.into() });
+        }
+        let plan = |site, records| Planned::new(site, records).text(&plain());
+        let done = plan(site("camp-042"), vec![record("a", RecordState::Kept, "")]);
+        let none = plan(site("camp-042"), Vec::new());
+        insta::assert_snapshot!([plan(dark, records()), done, none].join("---\n"));
+    }
+}

@@ -1,0 +1,202 @@
+//! `linecamp plugin`: the components that the server keeps for its sites.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use linecamp_model::limits::PLUGIN_BYTES_MAX;
+use linecamp_model::{Name, PluginDigest};
+use linecamp_proto::api::path::{self, PluginQuery, at};
+use linecamp_proto::api::{List, PluginView, plugin_digest};
+
+use crate::argument::{self, ArgumentError};
+use crate::client::Ask;
+use crate::global::Context;
+use crate::output::{Cell, Look, Table, clean};
+
+/// What a component begins with: the magic of WebAssembly, version 13 of the format, layer 1.
+const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+
+/// Bytes a second that a push is given time for, beside `--timeout`: a thin line.
+const PUSH_BYTES_PER_SECOND: u64 = 40_000;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum PluginCommand {
+    Push(Push),
+    /// List the plugins that were pushed
+    #[command(after_help = "\
+Examples:
+  linecamp plugin ls
+  linecamp plugin ls -o json")]
+    Ls,
+    /// Take a plugin away that no provider uses
+    #[command(after_help = "\
+Example:
+  linecamp plugin rm sha256:07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e")]
+    Rm(Rm),
+}
+
+/// Push a plugin to the server, from where sites fetch it when a provider names its digest
+///
+/// The file is a WebAssembly component, built for wasm32-wasip2. The same one again changes nothing. Sites look at it
+/// more closely: where they demand a publisher's signature, the file has to be signed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  linecamp plugin push dns-powerdns.wasm
+  linecamp plugin push target/wasm32-wasip2/release/dns_powerdns.wasm --name dns-powerdns
+  linecamp provider add main-dns --plugin dns-powerdns \\
+      --digest $(linecamp plugin push dns-powerdns.wasm -o json | jq -r .digest) …")]
+pub(crate) struct Push {
+    /// The component
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The plugin's name; without it, the file's, up to its ending
+    #[arg(long, value_name = "NAME", value_parser = argument::name)]
+    name: Option<Name>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rm {
+    /// The component's digest, as `linecamp plugin ls` shows it
+    #[arg(value_name = "DIGEST")]
+    digest: String,
+}
+
+impl PluginCommand {
+    pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        match self {
+            Self::Push(push) => push.run(context).await,
+            Self::Ls => {
+                let plugins: List<PluginView> = context.client()?.ask(Ask::get(path::PLUGINS)).await?;
+                context.out.show(&plugins, |look| list(&plugins.items, look))?;
+                if plugins.items.is_empty() {
+                    context.out.note("no plugins");
+                }
+                Ok(())
+            }
+            Self::Rm(Rm { digest: word }) => {
+                let digest = plugin_digest(&word).ok_or(ArgumentError::NoDigest { word })?;
+                let plugin: PluginView = context.client()?.ask(Ask::delete(at(path::PLUGIN, &digest))).await?;
+                let line = format!("{}  {}  taken away\n", clean(&plugin.name), clean(&plugin.digest));
+                Ok(context.out.show(&plugin, |_| line)?)
+            }
+        }
+    }
+}
+
+impl Push {
+    async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        let name = match self.name {
+            Some(name) => name,
+            None => name_of(&self.file)?,
+        };
+        let component = read(&self.file)?;
+        let digest = PluginDigest::of(&component);
+        let time = Duration::from_secs(component.len() as u64 / PUSH_BYTES_PER_SECOND);
+        let query = PluginQuery { name: name.to_string() };
+        let ask = Ask::post(path::PLUGINS).query(&query).raw(component).waiting(time);
+        let plugin: PluginView = context.client()?.ask(ask).await?;
+        anyhow::ensure!(
+            plugin.digest == digest.to_string(),
+            "the server has {}, but the file is {digest}: it changed on its way; push it again",
+            plugin.digest
+        );
+        context.out.show(&plugin, |_| pushed(&plugin))?;
+        if plugin.name != name.as_str() {
+            context.out.note(&format!("note: the server had it already, by the name of {}", plugin.name));
+        }
+        Ok(())
+    }
+}
+
+/// Returns what the plugin is called if nobody says: the file's name without its ending.
+fn name_of(file: &Path) -> Result<Name, ArgumentError> {
+    let word = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let unfit = |error| {
+        let problem = format!("its name is no plugin's name ({error}): say which with --name");
+        ArgumentError::File { path: file.into(), problem }
+    };
+    Name::parse(&word).map_err(unfit)
+}
+
+/// Reads a component, no more of it than a server takes.
+fn read(path: &Path) -> Result<Vec<u8>, ArgumentError> {
+    let bad = |problem: String| ArgumentError::File { path: path.into(), problem };
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(PLUGIN_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| bad(error.to_string()))?;
+    if PLUGIN_BYTES_MAX < bytes.len() as u64 {
+        return Err(bad(format!("a plugin has at most {PLUGIN_BYTES_MAX} bytes")));
+    }
+    match bytes.starts_with(&COMPONENT_HEAD) {
+        true => Ok(bytes),
+        false => Err(bad("is not a WebAssembly component; build it for wasm32-wasip2".into())),
+    }
+}
+
+fn pushed(plugin: &PluginView) -> String {
+    let (name, digest) = (clean(&plugin.name), clean(&plugin.digest));
+    format!("{name}  {digest}\n\nA provider uses it with\n\n  --plugin {name} --digest {digest}\n")
+}
+
+fn list(plugins: &[PluginView], look: &Look) -> String {
+    if plugins.is_empty() {
+        return String::new();
+    }
+    let row = |plugin: &PluginView| {
+        [
+            Cell::from(&plugin.name),
+            Cell::from(&plugin.digest),
+            Cell::from(plugin.bytes.to_string()),
+            Cell::from(look.age(&plugin.pushed_at)),
+        ]
+    };
+    Table::new(["NAME", "DIGEST", "BYTES", "AGE"]).with(plugins.iter().map(row)).render(look)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::plain;
+
+    #[test]
+    fn a_plugin_is_listed_with_what_a_provider_names() {
+        let plugin = PluginView {
+            digest: PluginDigest::of(b"component").to_string(),
+            name: "dns-powerdns".into(),
+            bytes: 181_204,
+            pushed_at: "2026-11-19T02:27:00Z".into(),
+        };
+        let listed = list(std::slice::from_ref(&plugin), &plain());
+        insta::assert_snapshot!(pushed(&plugin) + "---\n" + &listed);
+    }
+
+    #[test]
+    fn a_file_without_a_name_of_its_own_needs_one() {
+        assert_eq!(name_of(Path::new("x/dns-powerdns.wasm")).expect("valid").as_str(), "dns-powerdns");
+        for path in ["x/dns_powerdns.wasm", "..", "/"] {
+            let error = name_of(Path::new(path)).expect_err(path).to_string();
+            assert!(error.ends_with("say which with --name"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_component_never_reaches_the_network() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let check = |name: &str, bytes: &[u8], expected: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).expect("written");
+            let found = read(&path).map(|bytes| bytes.len()).map_err(|error| error.to_string());
+            assert!(format!("{found:?}").contains(expected), "{found:?}");
+        };
+        check("component", &COMPONENT_HEAD, "Ok(8)");
+        check("module", b"\0asm\x01\0\0\0", "module: is not a WebAssembly component");
+        check("empty", b"", "is not a WebAssembly component");
+        assert!(read(&dir.path().join("absent")).is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! `linecamp provider`: which sites keep which DNS records, where, and with which plugin.
+
+mod settings;
+mod text;
+
+use linecamp_model::Name;
+use linecamp_proto::api::path::{self, NameQuery, at};
+use linecamp_proto::api::{ErrorCode, List, ProviderEdit, ProviderRequest, ProviderView};
+
+use crate::argument;
+use crate::client::{Ask, ClientError};
+use crate::global::Context;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ProviderCommand {
+    Add(Box<settings::Add>),
+    /// List providers, and how many sites have each
+    #[command(after_help = "\
+Examples:
+  linecamp provider ls
+  linecamp provider ls --environment production -o json")]
+    Ls,
+    /// Show everything about a provider
+    #[command(after_help = "\
+Examples:
+  linecamp provider show main-dns
+  linecamp provider show main-dns --environment lab -o json")]
+    Show(One),
+    /// Take a provider away: its sites let its records go first
+    ///
+    /// A site keeps the provider until none of its records is left there. Without --deletes nothing is deleted in DNS,
+    /// so switch that on before, with `linecamp provider add --replace`.
+    #[command(after_help = "\
+Example:
+  linecamp provider rm main-dns")]
+    Rm(One),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    /// The provider
+    #[arg(value_parser = argument::name)]
+    name: Name,
+}
+
+impl ProviderCommand {
+    pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        match self {
+            Self::Add(add) => run_add(*add, context).await,
+            Self::Ls => list(context).await,
+            Self::Show(one) => {
+                let ask = Ask::get(at(path::PROVIDER, &one.name)).query(&context.name_query());
+                let provider: ProviderView = context.client()?.ask(ask).await?;
+                Ok(context.out.show(&provider, |look| text::show(&provider, look))?)
+            }
+            Self::Rm(one) => {
+                let ask = Ask::delete(at(path::PROVIDER, &one.name)).query(&context.name_query());
+                let provider: ProviderView = context.client()?.ask(ask).await?;
+                Ok(context.out.show(&provider, |_| text::removed(&provider))?)
+            }
+        }
+    }
+}
+
+/// Makes a provider; with `--replace`, also in place of one of its name.
+async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()> {
+    let replace = add.replaces();
+    let request = add.request(context.environment_or_default())?;
+    if let Some(note) = settings::note(&request.settings) {
+        context.out.note(note);
+    }
+    let mut client = context.client()?;
+    let made = client.ask(Ask::post(path::PROVIDERS).body(&request)).await;
+    let provider: ProviderView = match made {
+        Err(ClientError::Refused { code: ErrorCode::NameTaken, .. }) if replace => {
+            client.ask(replacing(request)).await?
+        }
+        made => made?,
+    };
+    Ok(context.out.show(&provider, |look| text::show(&provider, look))?)
+}
+
+fn replacing(request: ProviderRequest) -> Ask {
+    let query = NameQuery { environment: Some(request.environment) };
+    let path = at(path::PROVIDER, &request.settings.name);
+    let edit = ProviderEdit { sites: Some(request.sites), settings: Some(request.settings) };
+    Ask::patch(path).query(&query).body(&edit)
+}
+
+async fn list(context: &Context<'_>) -> anyhow::Result<()> {
+    let ask = Ask::get(path::PROVIDERS).query(&context.name_query());
+    let providers: List<ProviderView> = context.client()?.ask(ask).await?;
+    context.out.show(&providers, |look| text::list(&providers.items, look))?;
+    if providers.items.is_empty() {
+        context.out.note("no providers");
+    }
+    Ok(())
+}

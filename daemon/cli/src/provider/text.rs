@@ -1,0 +1,142 @@
+//! Providers, as people read them.
+
+use linecamp_proto::api::{ProviderBody, ProviderView};
+
+use crate::output::{Cell, Colour, Look, Table, clean};
+
+/// A list of providers, one a line.
+pub(super) fn list(providers: &[ProviderView], look: &Look) -> String {
+    if providers.is_empty() {
+        return String::new();
+    }
+    let row = |provider: &ProviderView| {
+        [
+            Cell::from(&provider.name),
+            Cell::from(&provider.environment),
+            Cell::from(&provider.settings.plugin),
+            Cell::from(provider.settings.zones.join(",")),
+            sites_cell(provider),
+            Cell::from(provider.site_count.to_string()),
+            trouble_cell(provider),
+        ]
+    };
+    let headings = ["NAME", "ENVIRONMENT", "PLUGIN", "ZONES", "SITES", "AT", "IN TROUBLE"];
+    Table::new(headings).with(providers.iter().map(row)).render(look)
+}
+
+/// Everything about a provider.
+pub(super) fn show(provider: &ProviderView, look: &Look) -> String {
+    let settings = &provider.settings;
+    let mut facts = vec![
+        ["name", &provider.name].map(Cell::from),
+        ["environment", &provider.environment].map(Cell::from),
+        ["sites".into(), sites_cell(provider)],
+        ["at".into(), Cell::from(provider.site_count.to_string())],
+        ["in trouble at".into(), trouble_cell(provider)],
+    ];
+    let listed = |words: &[String]| words.join(" ");
+    let optional = |value: &Option<String>| value.clone().unwrap_or_default();
+    let ttl = settings.ttl.map(|seconds| format!("{seconds} s")).unwrap_or_default();
+    let pairs: Vec<_> = settings.secrets.iter().map(|(name, secret)| format!("{name}={secret}")).collect();
+    let records = settings.records.iter();
+    let records: Vec<_> =
+        records.map(|record| format!("{} {} {}", record.template, record.rtype, record.values.join(" "))).collect();
+    let more = [
+        ("plugin", settings.plugin.clone()),
+        ("digest", optional(&settings.digest)),
+        ("owner", settings.owner.clone()),
+        ("zones", listed(&settings.zones)),
+        ("template", optional(&settings.template)),
+        ("ttl", ttl),
+        ("hosts", optional(&settings.hosts)),
+        ("records", records.join("; ")),
+        ("config", serde_json::Value::Object(settings.config.clone()).to_string()),
+        ("secrets", listed(&pairs)),
+        ("reach", listed(&settings.reach)),
+        ("reach private", listed(&settings.reach_private)),
+        ("switched on", switches(settings)),
+    ];
+    facts.extend(more.map(|(key, value)| [key.into(), Cell::from(value)]));
+    Table::bare().with(facts).render(look)
+}
+
+/// A provider that was taken away.
+pub(super) fn removed(provider: &ProviderView) -> String {
+    let name = clean(&provider.name);
+    let rest = match (provider.site_count, provider.settings.deletes) {
+        (0, _) => "no site had it",
+        (_, true) => "its sites delete its records and let it go; `linecamp dns ls` shows how far they are",
+        (_, false) => {
+            "it may not delete records, so they stay, and its sites keep it; add it again with --deletes --replace"
+        }
+    };
+    format!("{name}  taken away  {rest}\n")
+}
+
+fn sites_cell(provider: &ProviderView) -> Cell {
+    Cell::from(if provider.sites.is_empty() { "all" } else { &provider.sites })
+}
+
+fn trouble_cell(provider: &ProviderView) -> Cell {
+    let colour = if provider.trouble_count == 0 { Colour::Plain } else { Colour::Red };
+    Cell::coloured(&provider.trouble_count.to_string(), colour)
+}
+
+fn switches(settings: &ProviderBody) -> String {
+    let all = [
+        ("leaving", settings.leaving),
+        ("dry-run", settings.dry_run),
+        ("deletes", settings.deletes),
+        ("withdraw-inactive", settings.withdraw_inactive),
+        ("observed-address", settings.observed_address),
+        ("plain-http", settings.plain_http),
+    ];
+    let on: Vec<_> = all.iter().filter(|(_, is_on)| *is_on).map(|(word, _)| *word).collect();
+    on.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::plain;
+
+    fn provider() -> ProviderView {
+        let settings = serde_json::json!({
+            "name": "main-dns",
+            "plugin": "dns-powerdns",
+            "owner": "acme",
+            "zones": ["example.org", "example.net"],
+            "template": "{host}.{site}",
+            "ttl": 300,
+            "deletes": true,
+            "dry_run": true,
+            "records": [{"template": "@", "type": "TXT", "values": ["site {site}"]}],
+            "config": {"api": "http://10.0.0.5:8081"},
+            "secrets": {"api-key": "pdns-key"},
+            "reach_private": ["10.0.0.5:8081"],
+        });
+        ProviderView {
+            name: "main-dns".into(),
+            environment: "default".into(),
+            sites: "tier=web".into(),
+            settings: serde_json::from_value(settings).expect("valid"),
+            leaving: false,
+            site_count: 12,
+            trouble_count: 1,
+        }
+    }
+
+    #[test]
+    fn providers_are_listed_shown_and_taken_away() {
+        let all = ProviderView { sites: String::new(), trouble_count: 0, ..provider() };
+        let mut kept = provider();
+        kept.settings.deletes = false;
+        let unused = ProviderView { site_count: 0, ..provider() };
+        let parts = [
+            list(&[provider(), all], &plain()),
+            show(&provider(), &plain()),
+            [provider(), kept, unused].iter().map(removed).collect(),
+        ];
+        insta::assert_snapshot!(parts.join("---\n"));
+    }
+}

@@ -1,0 +1,535 @@
+//! Provider: one provider of a site, round after round.
+//!
+//! ```text
+//! idle ─► checking ─► observing ─► noting ─► applying ─► observing … ─► idle
+//!            any call that fails ─► waiting ─► checking
+//! ```
+//!
+//! A round takes each zone in turn: observe it, plan ([`records`](crate::records)), note durably what is about to be
+//! begun, apply the steps, and observe again until there is nothing to do. So a step that was lost, done twice or done
+//! half is found by the next look, and a zone counts as settled only when it was *seen* to hold what is wanted. A round
+//! begins at once when something changed, and otherwise every [`ROUND_PERIOD`], which repairs what drifted.
+//!
+//! Retries live here and not in plugins. A failed call ends the round; the next begins after a delay that grows at
+//! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of
+//! the settings, so that a service that is down costs one small call a time: the circuit. A record that is refused is
+//! set aside for [`QUARANTINE`], and the rest goes on.
+//!
+//! The machine asks by [`Act`]s; each call is answered once, and silence by [`CALL_MAX`].
+
+mod act;
+mod fail;
+mod zone;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use linecamp_model::limits::reported_record_bytes;
+use linecamp_model::{
+    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, HeldKey, HeldRecord, Instant, ProviderFailure,
+    ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordChange, RecordKey, RecordStatus,
+    RunId, SiteId, Text,
+};
+
+pub(crate) use self::act::Act;
+use self::zone::Zone;
+use crate::backoff::Backoff;
+use crate::records::{DELETES_PER_ROUND_MAX, Plan, Scene, Wanted, names_of, plan};
+use crate::rng::Rng;
+
+/// How long until a provider that has nothing to do looks again whether all is as it was: what drifted is back within
+/// it. With 500 sites at one name server this is a question each second.
+pub const ROUND_PERIOD: Duration = Duration::from_secs(600);
+
+/// The ceiling of the first delay after a failed call.
+pub const RETRY_FIRST: Duration = Duration::from_secs(5);
+
+/// The ceiling of all delays after failed calls: a service that comes back is used again within it.
+pub const RETRY_MAX: Duration = Duration::from_secs(600);
+
+/// The longest wait a service can ask for: it cannot stop a provider for more than an hour.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// How long a call may take, as seen from here. The plugin host ends calls sooner; this is for one that never answers.
+pub const CALL_MAX: Duration = Duration::from_secs(120);
+
+/// How long a refused record is left alone before it is tried again, unless it is wanted otherwise before.
+pub const QUARANTINE: Duration = Duration::from_secs(3600);
+
+/// How often a zone is observed in one round. A service that does not keep what it is told is left for a while then.
+const LAPS_MAX: u32 = 4;
+
+/// What the machine is about to do or waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing to do before the next round.
+    Idle,
+    /// Asks whether the settings work.
+    Checking { call: CallId },
+    /// Looks at a zone.
+    Observing { call: CallId, zone: DomainName },
+    /// Notes on their way to the disk; the steps come after.
+    Noting { zone: DomainName, steps: VecDeque<Vec<RecordChange>> },
+    /// A step under way, and those after it.
+    Applying { call: CallId, zone: DomainName, step: Vec<RecordChange>, steps: VecDeque<Vec<RecordChange>> },
+    /// The settings changed during a call: its answer is of no use.
+    Draining { call: CallId },
+    /// A failure passes.
+    Waiting,
+}
+
+/// Why a provider does not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) kind: ConditionKind,
+    pub(crate) text: Text,
+}
+
+/// The machine of one provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Provider {
+    id: ProviderId,
+    spec: ProviderSpec,
+    is_local: bool,
+    plugin: Text,
+    abilities: Option<DnsAbilities>,
+    zones: BTreeMap<DomainName, Zone>,
+    /// Zones that this round has still to look at.
+    todo: VecDeque<DomainName>,
+    state: State,
+    /// Whether something changed since the round began.
+    is_due: bool,
+    /// Whether somebody wants to see the plan before anything is done.
+    is_look: bool,
+    singly: bool,
+    backoff: Backoff,
+    trouble: Option<Trouble>,
+    steps_done: u64,
+}
+
+/// What a step of the machine may look at.
+pub(crate) struct Scope<'a> {
+    pub(crate) site: SiteId,
+    pub(crate) run: RunId,
+    pub(crate) held: &'a BTreeMap<HeldKey, HeldRecord>,
+    /// What other providers of the site want: they share its claim, and look after it themselves.
+    pub(crate) wanted_by_others: &'a BTreeSet<(DomainName, RecordKey)>,
+    pub(crate) calls: &'a mut CallId,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) now: Instant,
+}
+
+impl Provider {
+    pub(crate) fn new(spec: ProviderSpec, is_local: bool) -> Self {
+        Self {
+            id: ProviderId::of(&spec.name),
+            plugin: Text::lossy(spec.plugin.name.as_str()),
+            spec,
+            is_local,
+            abilities: None,
+            zones: BTreeMap::new(),
+            todo: VecDeque::new(),
+            state: State::Idle,
+            is_due: true,
+            is_look: false,
+            singly: false,
+            backoff: Backoff::new(),
+            trouble: None,
+            steps_done: 0,
+        }
+    }
+
+    pub(crate) const fn spec(&self) -> &ProviderSpec {
+        &self.spec
+    }
+
+    /// Takes new settings. A failure with the old ones says nothing about these.
+    pub(crate) fn configure(&mut self, spec: ProviderSpec, is_local: bool) {
+        if (&spec, is_local) != (&self.spec, self.is_local) {
+            let state = self.call().map_or(State::Idle, |call| State::Draining { call });
+            let (zones, steps_done) = (std::mem::take(&mut self.zones), self.steps_done);
+            *self = Self { zones, state, steps_done, ..Self::new(spec, is_local) };
+            self.zones.values_mut().for_each(Zone::unsettle);
+        }
+    }
+
+    /// The plugin was changed: what it could not do before it may do.
+    pub(crate) fn plugin_changed(&mut self) {
+        self.abilities = None;
+        self.backoff.reset();
+        self.is_due = true;
+        if self.state == State::Waiting {
+            self.state = State::Idle;
+        }
+    }
+
+    /// Takes what each zone should hold. What is not named any more should hold nothing.
+    pub(crate) fn want(&mut self, mut wanted: BTreeMap<DomainName, Wanted>) {
+        for zone in self.zones.keys() {
+            wanted.entry(zone.clone()).or_default();
+        }
+        for (name, wanted) in wanted {
+            self.is_due |= self.zones.entry(name).or_default().want(wanted);
+        }
+    }
+
+    /// Takes what the site has notes of. Where the provider leaves, what was begun and not looked at since counts as
+    /// there: a call whose answer was lost may have made it.
+    pub(crate) fn recall<'a>(&mut self, notes: impl Iterator<Item = &'a HeldKey>) {
+        if self.spec.is_leaving && !self.spec.is_dry_run {
+            for key in notes.filter(|key| key.provider == self.id) {
+                self.zones.entry(key.zone.clone()).or_default().recall(&key.record);
+            }
+        }
+    }
+
+    /// Returns all that is wanted, by zone.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = (DomainName, RecordKey)> + '_ {
+        let keys = |zone: &Zone| zone.wanted.sets.keys().cloned().collect::<Vec<_>>();
+        self.zones.iter().flat_map(move |(name, zone)| keys(zone).into_iter().map(|key| (name.clone(), key)))
+    }
+
+    /// Asks for a round now; if it is a look, for one that plans and does nothing.
+    pub(crate) const fn go_round(&mut self, is_look: bool) {
+        self.is_due = true;
+        self.is_look |= is_look;
+    }
+
+    /// Whether somebody waits for it to look.
+    pub(crate) const fn is_looking(&self) -> bool {
+        self.is_look
+    }
+
+    /// Whether a call, or a write that steps wait for, is under way.
+    pub(crate) const fn is_busy(&self) -> bool {
+        !matches!(self.state, State::Idle | State::Waiting)
+    }
+
+    /// Whether every zone was seen to hold what is wanted, as far as that can be had.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.trouble.is_none() && self.zones.values().all(Zone::is_settled)
+    }
+
+    /// Whether a round would begin, if one were allowed to.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_due && self.state == State::Idle
+    }
+
+    /// Begins a round.
+    pub(crate) fn begin(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
+        if self.is_busy() {
+            return Vec::new();
+        }
+        self.is_due = false;
+        self.singly = false;
+        self.todo = self.zones.keys().cloned().collect();
+        for zone in self.zones.values_mut() {
+            zone.begin(scope.now);
+        }
+        match self.abilities {
+            None => {
+                let call = scope.next_call();
+                self.state = State::Checking { call };
+                vec![Act::Call { call, request: ProviderRequest::Check }]
+            }
+            Some(_) => self.next_zone(scope),
+        }
+    }
+
+    /// Takes the answer to a call; `None` for one that nobody waits for.
+    pub(crate) fn handle_reply(
+        &mut self,
+        call: CallId,
+        reply: ProviderReply,
+        scope: &mut Scope<'_>,
+    ) -> Option<Vec<Act>> {
+        if self.call() != Some(call) {
+            return None;
+        }
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        let tried = tried(&state);
+        let acts = match (state, reply) {
+            (State::Draining { .. }, _) => Vec::new(),
+            (State::Checking { .. }, ProviderReply::Checked(abilities)) => {
+                self.abilities = Some(abilities);
+                self.next_zone(scope)
+            }
+            (State::Observing { zone, .. }, ProviderReply::Observed(observed)) => self.decide(zone, &observed, scope),
+            (State::Applying { zone, step, steps, .. }, ProviderReply::Applied) => {
+                self.steps_done += 1;
+                let mut acts = Vec::new();
+                if !step.iter().all(is_claim) {
+                    acts.push(Act::Event(EventKind::RecordsChanged, words_of(&self.spec, &step)));
+                }
+                acts.extend(self.next_step(zone, steps, scope));
+                acts
+            }
+            (State::Applying { zone, step, .. }, ProviderReply::Failed(failure)) => {
+                self.step_failed(zone, &step, failure, scope)
+            }
+            (_, ProviderReply::Failed(failure)) => self.fail(&failure, &tried, scope),
+            (_, _) => {
+                let reason = Text::lossy("the plugin answered something else than it was asked");
+                self.fail(&ProviderFailure::Broken { reason }, &tried, scope)
+            }
+        };
+        Some(acts)
+    }
+
+    /// The notes of the round are durable: its steps may begin.
+    pub(crate) fn handle_noted(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Noting { zone, steps } => self.next_step(zone, steps, scope),
+            other => {
+                self.state = other;
+                Vec::new()
+            }
+        }
+    }
+
+    /// The notes could not be made durable: nothing was begun, and the round begins again later.
+    pub(crate) fn handle_note_failed(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
+        if !matches!(self.state, State::Noting { .. }) {
+            return Vec::new();
+        }
+        self.is_due = true;
+        self.state = State::Waiting;
+        vec![Act::Wait(self.backoff.next(RETRY_FIRST, RETRY_MAX, scope.rng))]
+    }
+
+    /// A call has not been answered at all.
+    pub(crate) fn handle_silence(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
+        let Some(call) = self.call() else { return Vec::new() };
+        let reason = Text::lossy(&format!("no answer within {} s", CALL_MAX.as_secs()));
+        let reply = ProviderReply::Failed(ProviderFailure::Broken { reason });
+        self.handle_reply(call, reply, scope).unwrap_or_default()
+    }
+
+    /// The time of the next round, or of the next try, has come.
+    pub(crate) fn handle_timeout(&mut self) {
+        if self.state == State::Waiting {
+            self.state = State::Idle;
+        }
+        self.is_due = true;
+    }
+
+    /// Takes the plugin's name and version, as it describes itself.
+    pub(crate) fn see_plugin(&mut self, seen: Text) {
+        self.plugin = seen;
+    }
+
+    /// Returns how the provider and its records stand: as many records as `bytes_max` of a status hold.
+    pub(crate) fn status(&self, bytes_max: usize) -> ProviderStatus {
+        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone));
+        let mut bytes_left = bytes_max;
+        let records = records.map_while(move |record| {
+            bytes_left = bytes_left.checked_sub(bytes_of(&record))?;
+            Some(record)
+        });
+        ProviderStatus {
+            name: self.spec.name.clone(),
+            is_local: self.is_local,
+            plugin: self.plugin.clone(),
+            trouble: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
+            records: records.take(linecamp_model::limits::RECORDS_PER_PROVIDER_MAX).collect::<Vec<RecordStatus>>(),
+        }
+    }
+
+    pub(crate) const fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
+    /// Returns what could not be named.
+    pub(crate) fn nameless(&self) -> impl Iterator<Item = &Text> {
+        self.zones.values().flat_map(Zone::nameless)
+    }
+
+    /// Says what it does, in words.
+    pub(crate) fn doing(&self) -> String {
+        match (&self.state, &self.trouble) {
+            (State::Idle, _) if self.is_settled() => "every record is as it is wanted".to_owned(),
+            (State::Idle, None) => "looked, and has not done all".to_owned(),
+            (State::Checking { .. }, _) => "checks its settings".to_owned(),
+            (State::Draining { .. }, _) => "waits for a call under its former settings to end".to_owned(),
+            (State::Observing { zone, .. }, _) => format!("looks at zone {zone}"),
+            (State::Noting { .. }, _) => "waits for the disk before it changes records".to_owned(),
+            (State::Applying { zone, steps, .. }, _) => {
+                format!("changes records in zone {zone}, {} steps to go", steps.len() + 1)
+            }
+            (State::Idle | State::Waiting, Some(trouble)) => {
+                format!("failed {} times: {}", self.backoff.tries(), trouble.text)
+            }
+            (State::Waiting, None) => "waits for the disk".to_owned(),
+        }
+    }
+
+    /// Returns the call that waits for its answer.
+    pub(crate) const fn call(&self) -> Option<CallId> {
+        match self.state {
+            State::Checking { call }
+            | State::Observing { call, .. }
+            | State::Applying { call, .. }
+            | State::Draining { call } => Some(call),
+            State::Idle | State::Noting { .. } | State::Waiting => None,
+        }
+    }
+
+    /// Looks at the next zone, or ends the round.
+    fn next_zone(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
+        while let Some(zone) = self.todo.pop_front() {
+            if let Some(request) = self.look(&zone, scope) {
+                let call = scope.next_call();
+                self.state = State::Observing { call, zone };
+                return vec![Act::Call { call, request }];
+            }
+            self.zones.entry(zone).or_default().settle_empty();
+        }
+        self.state = State::Idle;
+        self.is_look = false;
+        self.backoff.reset();
+        self.trouble = None;
+        // Some before the others: sites that were switched on together look at different times.
+        vec![Act::Wait(ROUND_PERIOD - scope.rng.delay_up_to(ROUND_PERIOD / 5))]
+    }
+
+    /// Returns how to look at a zone; `None` if there is nothing of ours to see.
+    fn look(&self, name: &DomainName, scope: &Scope<'_>) -> Option<ProviderRequest> {
+        let zone = self.zones.get(name)?;
+        let held = scope.held_in(self.id, name);
+        // Without any note of ours, those before us at this site may have left records: the database was lost, say.
+        let sweeps = held.is_empty() && !zone.is_swept && self.abilities.is_some_and(|abilities| abilities.lists_zones);
+        let names = names_of(zone.wanted.sets.keys().chain(held.keys()));
+        match (sweeps, names.is_empty()) {
+            (true, _) => Some(ProviderRequest::Observe { zone: name.clone(), names: BTreeSet::new() }),
+            (false, true) => None,
+            (false, false) => Some(ProviderRequest::Observe { zone: name.clone(), names }),
+        }
+    }
+
+    /// Decides on a zone that was observed.
+    fn decide(&mut self, name: DomainName, observed: &[linecamp_model::RecordSet], scope: &mut Scope<'_>) -> Vec<Act> {
+        let claim = Claim { owner: self.spec.dns.owner.clone(), site: scope.site };
+        let held = scope.held_in(self.id, &name);
+        let others = scope.of_others(self.id, &name);
+        let Some(abilities) = self.abilities else { return Vec::new() };
+        let zone = self.zones.entry(name.clone()).or_default();
+        zone.is_swept = true;
+        zone.laps += 1;
+        let deletes_max = if self.spec.is_leaving { usize::MAX } else { DELETES_PER_ROUND_MAX };
+        let plan = plan(&Scene {
+            claim: &claim,
+            abilities,
+            wanted: &zone.wanted,
+            refused: &zone.refused_reasons(),
+            held: &held,
+            others: &others,
+            observed,
+            deletes: self.spec.dns.deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
+            singly: self.singly,
+        });
+        let is_passive = self.spec.is_dry_run || self.is_look;
+        zone.learn(&plan, self.spec.is_dry_run);
+        match (is_passive, zone.laps) {
+            (true, _) => self.next_zone(scope),
+            (false, laps) if LAPS_MAX < laps && !plan.steps.is_empty() => {
+                let reason = format!("zone {name} does not keep what it is told, after {LAPS_MAX} tries in a row");
+                let failure = ProviderFailure::Retry { after: None, reason: Text::lossy(&reason) };
+                self.fail(&failure, "changing records", scope)
+            }
+            (false, _) => self.carry_out(name, plan, scope),
+        }
+    }
+
+    fn carry_out(&mut self, zone: DomainName, plan: Plan, scope: &mut Scope<'_>) -> Vec<Act> {
+        let steps: VecDeque<_> = plan.steps.into();
+        let mut changes: Vec<(HeldKey, Option<HeldRecord>)> = Vec::new();
+        let key = |record: RecordKey| HeldKey { provider: self.id, zone: zone.clone(), record };
+        changes.extend(plan.notes.into_iter().map(|(record, note)| (key(record), Some(note))));
+        changes.extend(plan.forget.into_iter().map(|record| (key(record), None)));
+        if changes.is_empty() {
+            return self.next_step(zone, steps, scope);
+        }
+        self.state = State::Noting { zone, steps };
+        vec![Act::Note(changes)]
+    }
+
+    /// Does the next step; after the last, looks again.
+    fn next_step(
+        &mut self,
+        zone: DomainName,
+        mut steps: VecDeque<Vec<RecordChange>>,
+        scope: &mut Scope<'_>,
+    ) -> Vec<Act> {
+        let Some(step) = steps.pop_front() else {
+            if !self.zones.get(&zone).is_some_and(Zone::is_settled) {
+                self.todo.push_front(zone);
+            }
+            return self.next_zone(scope);
+        };
+        let call = scope.next_call();
+        let key = Text::lossy(&format!("{}-{}-{:016x}", scope.run, self.steps_done, digest(&step)));
+        let deleted = step.iter().filter(|change| change.after.is_none() && !is_claim(change)).count();
+        self.zones.entry(zone.clone()).or_default().deleted += deleted;
+        let request = ProviderRequest::Apply { zone: zone.clone(), key, changes: step.clone() };
+        self.state = State::Applying { call, zone, step, steps };
+        vec![Act::Call { call, request }]
+    }
+}
+
+impl Scope<'_> {
+    fn next_call(&mut self) -> CallId {
+        *self.calls = self.calls.next();
+        *self.calls
+    }
+
+    fn of_others(&self, provider: ProviderId, zone: &DomainName) -> BTreeSet<RecordKey> {
+        let others = self.held.keys().filter(|key| key.provider != provider && key.zone == *zone);
+        let wanted = self.wanted_by_others.iter().filter(|(of, _)| of == zone).map(|(_, key)| key.clone());
+        others.map(|key| key.record.clone()).chain(wanted).collect()
+    }
+
+    fn held_in(&self, provider: ProviderId, zone: &DomainName) -> BTreeMap<RecordKey, HeldRecord> {
+        let is_meant = |key: &HeldKey| key.provider == provider && key.zone == *zone;
+        let held = self.held.iter().filter(|(key, _)| is_meant(key));
+        held.map(|(key, record)| (key.record.clone(), record.clone())).collect()
+    }
+}
+
+/// Returns how much of a status a record takes at most.
+fn bytes_of(record: &RecordStatus) -> usize {
+    let texts = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str(), record.detail.as_str()];
+    let values = record.values.iter().map(|value| value.len()).sum::<usize>();
+    reported_record_bytes(texts.iter().map(|text| text.len()).sum::<usize>() + values, record.values.len())
+}
+
+fn tried(state: &State) -> String {
+    match state {
+        State::Checking { .. } | State::Draining { .. } => "checking its settings".to_owned(),
+        State::Observing { zone, .. } => format!("looking at zone {zone}"),
+        State::Applying { zone, .. } => format!("changing zone {zone}"),
+        State::Idle | State::Noting { .. } | State::Waiting => String::new(),
+    }
+}
+
+/// Names a step by what it does: FNV-1a (Fowler, Noll, Vo), 64 bits. Nobody gains by finding two steps of one name.
+fn digest(step: &[RecordChange]) -> u64 {
+    let words = format!("{step:?}");
+    words.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+fn is_claim(change: &RecordChange) -> bool {
+    change.key().is_some_and(|key| Claim::key_of(&key.name).is_some())
+}
+
+/// Says a step in words: `dns: gw.camp.example A 300 192.0.2.1`.
+fn words_of(spec: &ProviderSpec, step: &[RecordChange]) -> Text {
+    let records = step.iter().filter(|change| !is_claim(change));
+    let words = records.map(|change| match (&change.before, &change.after) {
+        (None, Some(after)) => format!("made {after}"),
+        (Some(_), Some(after)) => format!("changed to {after}"),
+        (Some(before), None) => format!("took away {before}"),
+        (None, None) => String::new(),
+    });
+    let words = words.collect::<Vec<_>>().join("; ");
+    Text::lossy(&format!("{}: {words}", spec.name))
+}

@@ -1,0 +1,279 @@
+//! The plan: what to do to a zone so that it holds what is wanted, and nothing of anybody else's is touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use linecamp_model::{
+    Claim, DnsAbilities, DomainName, HeldRecord, HeldState, RecordChange, RecordKey, RecordSet, RecordState,
+    RecordType, Text, Ttl,
+};
+
+use super::wanted::Wanted;
+use crate::mutants::{Mutant, planted};
+
+/// Types that DNSSEC puts beside any other: no hindrance to an alias.
+const SIGNATURES: [&str; 3] = ["RRSIG", "NSEC", "NSEC3"];
+
+/// All that a plan is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene<'a> {
+    /// Who we are.
+    pub(crate) claim: &'a Claim,
+    /// What the provider can.
+    pub(crate) abilities: DnsAbilities,
+    /// What should be.
+    pub(crate) wanted: &'a Wanted,
+    /// What cannot be written, as the provider said, and why.
+    pub(crate) refused: &'a BTreeMap<RecordKey, Text>,
+    /// What we noted to have, or to have begun.
+    pub(crate) held: &'a BTreeMap<RecordKey, HeldRecord>,
+    /// What other providers of the site have or want: they share its claim, and look after it themselves.
+    pub(crate) others: &'a BTreeSet<RecordKey>,
+    /// What is, at least at the names that are wanted or held.
+    pub(crate) observed: &'a [RecordSet],
+    /// How many sets may be taken away; `None` if deletes are not enabled.
+    pub(crate) deletes: Option<usize>,
+    /// One record set a step, so that one that is refused does not hold up the others.
+    pub(crate) singly: bool,
+}
+
+/// What to do, and how things stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// In order; the changes of each in one call.
+    pub(crate) steps: Vec<Vec<RecordChange>>,
+    /// To be noted before the first step.
+    pub(crate) notes: BTreeMap<RecordKey, HeldRecord>,
+    /// Notes that have done their work: nothing of ours is there.
+    pub(crate) forget: Vec<RecordKey>,
+    /// How each set stands that is wanted or held.
+    pub(crate) standing: BTreeMap<RecordKey, (RecordState, Text)>,
+}
+
+/// What a record set needs.
+enum Need {
+    /// Nothing.
+    Kept,
+    /// These changes, in this order.
+    Change(RecordState, Vec<RecordChange>),
+    /// Somebody else to give way.
+    Foreign(String),
+    /// Something else to be mended first.
+    Aside(String),
+    /// The note of it to be forgotten.
+    Forget,
+}
+
+/// Returns the plan. The same scene gives the same plan, and a zone that holds what is wanted gives no step.
+pub(crate) fn plan(scene: &Scene<'_>) -> Plan {
+    let seen = Seen::of(scene.observed);
+    let mut plan = Plan::default();
+    let mut units = Vec::new();
+    for (key, reason) in scene.wanted.set_aside.iter().chain(scene.refused) {
+        plan.stand(key, RecordState::Quarantined, reason.as_str());
+    }
+    let is_aside = |key: &RecordKey| scene.wanted.set_aside.contains_key(key) || scene.refused.contains_key(key);
+    for set in scene.wanted.sets.values().filter(|set| !is_aside(&set.key)) {
+        let set = RecordSet { ttl: within(set.ttl, &scene.abilities), ..set.clone() };
+        let need = need_of_wanted(scene, &seen, &set);
+        plan.note(scene, &set.key, &need);
+        plan.take(&set.key, need, &mut units);
+    }
+    let claimed = seen.claimed_by(scene.claim).into_iter().filter(|key| !scene.others.contains(key));
+    let ours = scene.held.keys().cloned().chain(claimed).collect::<BTreeSet<_>>();
+    let mut deletes_left = scene.deletes;
+    for key in ours.into_iter().filter(|key| !scene.wanted.sets.contains_key(key) && !is_aside(key)) {
+        let need = need_of_unwanted(scene, &seen, &key);
+        match (&need, &mut deletes_left) {
+            (Need::Change(..), None) => {
+                plan.stand(&key, RecordState::Held, "deletes are not enabled for this provider")
+            }
+            (Need::Change(..), Some(0)) => {
+                plan.stand(&key, RecordState::Held, "waits: so many deletes are done at once")
+            }
+            (Need::Change(..), Some(left)) => {
+                *left -= 1;
+                if planted(Mutant::ForgottenTooEarly) {
+                    plan.forget.push(key.clone());
+                } else {
+                    plan.note(scene, &key, &need);
+                }
+                plan.take(&key, need, &mut units);
+            }
+            _ => plan.take(&key, need, &mut units),
+        }
+    }
+    plan.steps = steps(units, scene);
+    plan
+}
+
+fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
+    let claim = match scene.claim.record(&set.key, set.ttl) {
+        Ok(claim) => claim,
+        Err(error) => return Need::Aside(format!("it cannot be claimed: {error}")),
+    };
+    let held = scene.held.get(&set.key);
+    let (there, claim_there) = (seen.set(&set.key), seen.set(&claim.key));
+    let holder = claim_there.and_then(Claim::read);
+    let is_ours = holder.as_ref().is_some_and(|holder| is_own(scene, holder, held));
+    let state = held.map(|held| held.state);
+    if !is_ours && state != Some(HeldState::Adopting) && !planted(Mutant::ForeignClaimIgnored) {
+        match (&holder, claim_there, there) {
+            (Some(other), _, _) => {
+                return Need::Foreign(format!("claimed by owner {} for site {}", other.owner, other.site));
+            }
+            (None, Some(_), _) => return Need::Foreign(format!("{} holds a text that is no claim", claim.key.name)),
+            // Where the claim alone was lost, what is there is still what we made.
+            (None, None, Some(there)) if state != Some(HeldState::Standing) || there.values != set.values => {
+                return Need::Foreign(format!("there is one without a claim: {}", cut(there)));
+            }
+            (None, None, _) => {}
+        }
+    }
+    if let Some(neighbour) = seen.neighbour(&set.key) {
+        let is_leaving = scene.held.contains_key(neighbour) && !scene.wanted.sets.contains_key(neighbour);
+        return match is_leaving && scene.deletes.is_some() {
+            true => Need::Aside(format!("waits until {neighbour} is gone: an alias stands alone")),
+            false => Need::Foreign(format!("{neighbour} is there, and an alias stands alone")),
+        };
+    }
+    let mut changes = Vec::new();
+    if holder.as_ref() != Some(scene.claim) {
+        changes.push(RecordChange { before: claim_there.cloned(), after: Some(claim) });
+    }
+    if there != Some(set) {
+        if changes.is_empty() {
+            // The claim goes along as it is: a record is not made beside one that was seen late and is gone.
+            changes.push(RecordChange { before: claim_there.cloned(), after: claim_there.cloned() });
+        }
+        changes.push(RecordChange { before: there.cloned(), after: Some(set.clone()) });
+    }
+    match (changes.is_empty(), there) {
+        (true, _) => Need::Kept,
+        (false, None) => Need::Change(RecordState::Create, changes),
+        (false, Some(_)) => Need::Change(RecordState::Update, changes),
+    }
+}
+
+fn need_of_unwanted(scene: &Scene<'_>, seen: &Seen<'_>, key: &RecordKey) -> Need {
+    let Ok(claim_name) = Claim::name_of(key) else { return Need::Forget };
+    let claim_key = RecordKey { name: claim_name, rtype: RecordType::Txt };
+    let Some(claim_there) = seen.set(&claim_key) else { return Need::Forget };
+    let is_ours = Claim::read(claim_there).is_some_and(|holder| is_own(scene, &holder, scene.held.get(key)));
+    if !is_ours {
+        return Need::Forget;
+    }
+    let record = seen.set(key).map(|there| RecordChange { before: Some(there.clone()), after: None });
+    let unclaim = RecordChange { before: Some(claim_there.clone()), after: without_claim(claim_there) };
+    Need::Change(RecordState::Delete, record.into_iter().chain([unclaim]).collect())
+}
+
+/// Whether `holder` is us, now or under the owner id that we had when the note was made.
+fn is_own(scene: &Scene<'_>, holder: &Claim, held: Option<&HeldRecord>) -> bool {
+    holder == scene.claim || held.is_some_and(|held| held.claim == *holder)
+}
+
+/// Returns what stays of a set when its claim is taken out: texts that somebody put beside it.
+fn without_claim(set: &RecordSet) -> Option<RecordSet> {
+    let key = |value: &str| RecordSet::observed(set.key.clone(), set.ttl, &[value]);
+    let values: BTreeSet<_> = set.values.iter().filter(|value| Claim::read(&key(value)).is_none()).cloned().collect();
+    (!values.is_empty()).then(|| RecordSet { values, ..set.clone() })
+}
+
+fn within(ttl: Ttl, abilities: &DnsAbilities) -> Ttl {
+    ttl.max(abilities.ttl_min).min(abilities.ttl_max)
+}
+
+fn cut(set: &RecordSet) -> String {
+    let values: Vec<_> = set.values.iter().take(3).map(|value| &**value).collect();
+    values.join(" ")
+}
+
+/// Puts what belongs together into steps: a claim never goes without its record where both can go together.
+fn steps(units: Vec<Vec<RecordChange>>, scene: &Scene<'_>) -> Vec<Vec<RecordChange>> {
+    let changes_max = usize::try_from(scene.abilities.changes_max).unwrap_or(usize::MAX);
+    if !scene.abilities.atomic || changes_max < 2 {
+        return units.into_iter().flatten().map(|change| vec![change]).collect();
+    }
+    let mut steps: Vec<Vec<RecordChange>> = Vec::new();
+    for unit in units {
+        match steps.last_mut() {
+            Some(last) if !scene.singly && last.len() + unit.len() <= changes_max => last.extend(unit),
+            _ => steps.push(unit),
+        }
+    }
+    steps
+}
+
+impl Plan {
+    fn stand(&mut self, key: &RecordKey, state: RecordState, detail: &str) {
+        self.standing.insert(key.clone(), (state, Text::lossy(detail)));
+    }
+
+    fn take(&mut self, key: &RecordKey, need: Need, units: &mut Vec<Vec<RecordChange>>) {
+        match need {
+            Need::Kept => self.stand(key, RecordState::Kept, ""),
+            Need::Change(state, changes) => {
+                self.stand(key, state, "");
+                units.push(changes);
+            }
+            Need::Foreign(detail) => self.stand(key, RecordState::Foreign, &detail),
+            Need::Aside(detail) => self.stand(key, RecordState::Quarantined, &detail),
+            Need::Forget => self.forget.push(key.clone()),
+        }
+    }
+
+    /// Notes what is about to be ours, or was found to be. An adoption is over once its claim stands.
+    fn note(&mut self, scene: &Scene<'_>, key: &RecordKey, need: &Need) {
+        let held = scene.held.get(key);
+        let state = match (need, held) {
+            (Need::Kept, _) => HeldState::Standing,
+            (_, Some(held)) => held.state,
+            (_, None) => HeldState::Begun,
+        };
+        let note = HeldRecord { claim: scene.claim.clone(), state };
+        // A note of an older owner id stays until the claim is ours under the new one.
+        let is_older = matches!(need, Need::Change(..)) && held.is_some_and(|held| held.claim != *scene.claim);
+        if matches!(need, Need::Kept | Need::Change(..)) && held != Some(&note) && !is_older {
+            self.notes.insert(key.clone(), note);
+        }
+    }
+}
+
+/// What was observed, by name and type.
+struct Seen<'a> {
+    sets: BTreeMap<&'a RecordKey, &'a RecordSet>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(observed: &'a [RecordSet]) -> Self {
+        Self { sets: observed.iter().map(|set| (&set.key, set)).collect() }
+    }
+
+    fn set(&self, key: &RecordKey) -> Option<&'a RecordSet> {
+        self.sets.get(key).copied()
+    }
+
+    /// Returns the record sets that carry our claim.
+    fn claimed_by(&self, claim: &Claim) -> Vec<RecordKey> {
+        let ours = self.sets.values().filter(|set| Claim::read(set).as_ref() == Some(claim));
+        ours.filter_map(|set| Claim::key_of(&set.key.name)).collect()
+    }
+
+    /// Returns what cannot stand at one name with `key`: anything beside an alias, an alias beside anything.
+    fn neighbour(&self, key: &RecordKey) -> Option<&'a RecordKey> {
+        let is_signature = |other: &RecordKey| SIGNATURES.contains(&other.rtype.as_str());
+        let hinders = |other: &RecordKey| {
+            other.name == key.name
+                && other.rtype != key.rtype
+                && (key.rtype == RecordType::Cname || other.rtype == RecordType::Cname)
+                && !is_signature(other)
+        };
+        self.sets.keys().copied().find(|other| hinders(other))
+    }
+}
+
+/// Returns the names that have to be observed for what is wanted and held: those of the records, and those of their
+/// claims.
+pub(crate) fn names_of<'a>(keys: impl Iterator<Item = &'a RecordKey>) -> BTreeSet<DomainName> {
+    keys.flat_map(|key| [Some(key.name.clone()), Claim::name_of(key).ok()]).flatten().collect()
+}

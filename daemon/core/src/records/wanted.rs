@@ -1,0 +1,177 @@
+//! What should be in a zone: computed from a provider's settings and the site's hosts.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use linecamp_model::limits::RECORDS_PER_PROVIDER_MAX;
+use linecamp_model::{
+    DnsSpec, DomainName, EffectiveLabels, ExtraRecord, Name, Place, RecordKey, RecordSet, RecordType, Target, Text,
+};
+
+/// The address that goes into DNS; ours wins over the one that people who come from Rancher have. Several are divided
+/// by commas.
+const ADDRESS_LABELS: [&str; 2] = ["io.linecamp.host.external_dns_ip", "io.rancher.host.external_dns_ip"];
+
+/// `false` leaves a host out.
+const SWITCH_LABEL: &str = "io.linecamp.host.external_dns";
+
+/// The label under which a machine reports the addresses it has, divided by commas.
+pub const OWN_ADDRESS_LABEL: &str = "io.linecamp.host.address";
+
+/// A host, as far as DNS has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostInput {
+    pub(crate) name: Name,
+    pub(crate) target: Target,
+    pub(crate) labels: EffectiveLabels,
+    /// The address the server sees it come from; of a gateway only.
+    pub(crate) observed: Option<IpAddr>,
+}
+
+/// Where the hosts are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    pub(crate) site: &'a Name,
+    pub(crate) environment: &'a Name,
+    pub(crate) zone: &'a DomainName,
+}
+
+/// What a zone should hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) sets: BTreeMap<RecordKey, RecordSet>,
+    /// What is not touched, neither written nor taken away, and why.
+    pub(crate) set_aside: BTreeMap<RecordKey, Text>,
+    /// What could not even be named.
+    pub(crate) nameless: Vec<Text>,
+}
+
+/// Returns what `at.zone` should hold of `hosts`.
+pub(crate) fn wanted(spec: &DnsSpec, at: At<'_>, hosts: &[HostInput]) -> Wanted {
+    let mut wanted = Wanted::default();
+    for host in hosts.iter().filter(|host| is_in(spec, host)) {
+        let place = Place { host: &host.name, site: at.site, environment: at.environment };
+        match spec.template.name(place, at.zone) {
+            Ok(name) => wanted.add_addresses(spec, host, &name),
+            Err(error) => wanted.nameless.push(nameless(host, &spec.template.to_string(), &error)),
+        }
+        for extra in &spec.extra {
+            wanted.add_extra(spec, extra, at, place, host);
+        }
+    }
+    wanted.bound();
+    wanted
+}
+
+fn is_in(spec: &DnsSpec, host: &HostInput) -> bool {
+    let is_serving = match host.target {
+        Target::Active => true,
+        Target::Inactive => !spec.withdraw_inactive,
+        Target::Pending | Target::Removed => false,
+    };
+    let is_switched_off = label(host, SWITCH_LABEL).is_some_and(|value| value.eq_ignore_ascii_case("false"));
+    is_serving && !is_switched_off && spec.hosts.matches(&host.labels)
+}
+
+fn label<'a>(host: &'a HostInput, key: &str) -> Option<&'a str> {
+    host.labels.iter().find(|(held, _)| held.as_str() == key).map(|(_, label)| label.value.as_str())
+}
+
+fn nameless(host: &HostInput, template: &str, error: &linecamp_model::DomainNameError) -> Text {
+    Text::lossy(&format!("host {}: the template {template} makes no name: {error}", host.name))
+}
+
+/// Returns the addresses of a host: those of its label, else for a gateway that asks for it the one the server sees,
+/// else its own.
+fn addresses(spec: &DnsSpec, host: &HostInput) -> Result<Vec<IpAddr>, String> {
+    if let Some((key, value)) = ADDRESS_LABELS.iter().find_map(|key| Some((key, label(host, key)?))) {
+        return parse_addresses(value).ok_or_else(|| {
+            format!("label {key} is `{}`, no IP address: mend the label, or take it away", value.escape_debug())
+        });
+    }
+    let observed = host.observed.filter(|_| spec.observed_address).map(|address| vec![address]);
+    let own = || label(host, OWN_ADDRESS_LABEL).and_then(parse_addresses);
+    observed.or_else(own).ok_or_else(|| {
+        let hint = if spec.observed_address { "; the server has not seen one yet" } else { "" };
+        format!("no address is known{hint}: set label {}", ADDRESS_LABELS[0])
+    })
+}
+
+fn parse_addresses(text: &str) -> Option<Vec<IpAddr>> {
+    let addresses: Option<Vec<IpAddr>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    let is_usable = |address: &IpAddr| !address.is_unspecified() && !address.is_multicast();
+    addresses.filter(|addresses| addresses.iter().all(is_usable))
+}
+
+impl Wanted {
+    fn add_addresses(&mut self, spec: &DnsSpec, host: &HostInput, name: &DomainName) {
+        let key = |rtype| RecordKey { name: name.clone(), rtype };
+        match addresses(spec, host) {
+            Ok(addresses) => {
+                for address in addresses {
+                    let rtype = if address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
+                    self.add(RecordSet::parse(key(rtype.clone()), spec.ttl, &[&address.to_string()]), key(rtype));
+                }
+            }
+            Err(reason) => {
+                for rtype in [RecordType::A, RecordType::Aaaa] {
+                    let reason = Text::lossy(&format!("host {}: {reason}", host.name));
+                    self.set_aside.insert(key(rtype), reason);
+                }
+            }
+        }
+    }
+
+    fn add_extra(&mut self, spec: &DnsSpec, extra: &ExtraRecord, at: At<'_>, place: Place<'_>, host: &HostInput) {
+        let name = match extra.template.name(place, at.zone) {
+            Ok(name) => name,
+            Err(error) => return self.nameless.push(nameless(host, extra.template.as_str(), &error)),
+        };
+        let fill = |value: &Text| {
+            let value = value.as_str().replace("{zone}", at.zone.as_str()).replace("{host}", place.host.as_str());
+            value.replace("{site}", place.site.as_str()).replace("{environment}", place.environment.as_str())
+        };
+        let values: Vec<_> = extra.values.iter().map(fill).collect();
+        let values: Vec<_> = values.iter().map(String::as_str).collect();
+        let key = RecordKey { name, rtype: extra.rtype.clone() };
+        self.add(RecordSet::parse(key.clone(), spec.ttl, &values), key);
+    }
+
+    /// Adds a set. Hosts that share a name share the set: it has the values of all.
+    fn add(&mut self, set: Result<RecordSet, linecamp_model::RecordError>, key: RecordKey) {
+        let joined = set.and_then(|set| match self.sets.get(&set.key) {
+            Some(other) => {
+                let values: Vec<_> = other.values.iter().chain(&set.values).map(|value| &**value).collect();
+                RecordSet::parse(set.key.clone(), set.ttl, &values)
+            }
+            None => Ok(set),
+        });
+        match joined {
+            Ok(set) if !self.set_aside.contains_key(&set.key) => {
+                self.sets.insert(set.key.clone(), set);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.sets.remove(&key);
+                self.set_aside.insert(key, Text::lossy(&error.to_string()));
+            }
+        }
+    }
+
+    /// Sets aside what is more than a provider keeps, and what cannot stand beside a CNAME.
+    fn bound(&mut self) {
+        self.sets.retain(|key, _| !self.set_aside.contains_key(key));
+        let aliases: Vec<_> = self.sets.keys().filter(|key| key.rtype == RecordType::Cname).cloned().collect();
+        for alias in aliases {
+            if self.sets.keys().any(|key| key.name == alias.name && *key != alias) {
+                self.sets.remove(&alias);
+                self.set_aside.insert(alias, Text::lossy("a CNAME cannot stand beside other records of its name"));
+            }
+        }
+        while RECORDS_PER_PROVIDER_MAX < self.sets.len() {
+            let Some((key, _)) = self.sets.pop_last() else { return };
+            let reason = format!("a provider keeps at most {RECORDS_PER_PROVIDER_MAX} record sets in a zone");
+            self.set_aside.insert(key, Text::lossy(&reason));
+        }
+    }
+}

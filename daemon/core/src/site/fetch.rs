@@ -1,0 +1,72 @@
+//! Plugins that were pushed centrally: fetched over the link piece by piece, and taken up again where they stopped.
+//!
+//! A plugin is fetched when a provider names its digest and the plugin host says it is missing. The site asks for one
+//! piece at a time, so that everything else on the link waits no longer than one piece takes. What a piece is worth is
+//! said by whoever keeps it: the driver appends it to a file and, at the end, compares the digest.
+
+use linecamp_model::{DialId, FromSite, Now, PluginDigest, PluginPiece, PluginWant};
+
+use super::{Site, SiteOutput};
+use crate::site::uplink::State;
+
+/// How far a plugin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fetch {
+    /// The bytes that are kept; `None` before the driver has said.
+    held: Option<u64>,
+    /// Whether a piece is on its way, and on which dial.
+    asked: Option<DialId>,
+}
+
+impl Site {
+    /// A plugin is not here: asks the driver how much of it is.
+    pub(super) fn fetch_plugin(&mut self, digest: PluginDigest) {
+        if let std::collections::btree_map::Entry::Vacant(vacant) = self.fetches.entry(digest) {
+            vacant.insert(Fetch { held: None, asked: None });
+            self.outputs.push_back(SiteOutput::MeasurePlugin(digest));
+        }
+    }
+
+    /// Takes how many bytes of a plugin are kept. `None`: all of it, and it is what its digest says; it can be used.
+    pub fn handle_plugin_kept(&mut self, digest: PluginDigest, held: Option<u64>, now: Now) {
+        match held {
+            Some(held) => {
+                if let Some(fetch) = self.fetches.get_mut(&digest) {
+                    *fetch = Fetch { held: Some(held), asked: None };
+                }
+                self.ask_for_pieces();
+            }
+            None => {
+                self.fetches.remove(&digest);
+                self.plugin_arrived(digest);
+                self.is_status_stale = true;
+            }
+        }
+        self.settle_down(now);
+    }
+
+    pub(super) fn handle_piece(&mut self, dial: DialId, piece: PluginPiece) {
+        let Some(fetch) = self.fetches.get_mut(&piece.digest) else {
+            self.ignored += 1;
+            return;
+        };
+        match (fetch.asked == Some(dial) && fetch.held == Some(piece.offset), piece.total) {
+            // The server does not have it (any more): whoever needs it asks again later.
+            (_, 0) => drop(self.fetches.remove(&piece.digest)),
+            (true, _) => self.outputs.push_back(SiteOutput::KeepPiece(piece)),
+            (false, _) => self.ignored += 1,
+        }
+    }
+
+    /// Asks for the next piece of each plugin that none is on its way of.
+    pub(super) fn ask_for_pieces(&mut self) {
+        let State::Up { dial, .. } = self.uplink.state else { return };
+        for (digest, fetch) in &mut self.fetches {
+            if let (Some(offset), true) = (fetch.held, fetch.asked != Some(dial)) {
+                fetch.asked = Some(dial);
+                let message = FromSite::WantPlugin(PluginWant { digest: *digest, offset });
+                self.outputs.push_back(SiteOutput::Send { dial, message });
+            }
+        }
+    }
+}

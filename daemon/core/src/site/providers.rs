@@ -1,0 +1,366 @@
+//! The site's providers: who they are, what they should keep, and what became of it.
+//!
+//! The rules are in [`provider`](crate::provider) and [`records`](crate::records); here is who hears of what. Providers
+//! come from spec and from the site's own configuration; of two with one name the site's own holds. What they should
+//! keep follows from spec, labels and addresses, and is computed anew whenever one of these may have changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX};
+use linecamp_model::{
+    CallId, CommandId, ConditionKind, DomainName, HeldKey, HeldRecord, HeldState, Now, PluginDigest, ProviderFailure,
+    ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RecordState, SiteChange, SpecBody, Target, Text,
+};
+
+use super::{Release, Site, SiteCommandError, SiteOutput, Timer, WITHDRAW_MAX};
+use crate::provider::{Act, CALL_MAX, Provider, Scope};
+use crate::records::{At, HostInput, Wanted, wanted};
+
+/// How many records a condition names; the rest is counted.
+const NAMED_MAX: usize = 3;
+
+/// The machines of all providers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Providers {
+    machines: BTreeMap<ProviderId, Provider>,
+    last_call: CallId,
+    /// Who waits for which providers to have looked.
+    looks: Vec<(CommandId, BTreeSet<ProviderId>)>,
+    /// Whether the site is to leave, and whether it has tried for long enough.
+    is_leaving: bool,
+    has_given_up: bool,
+}
+
+impl Providers {
+    /// Whether all is as it is wanted, or cannot be had.
+    pub(super) fn is_settled(&self) -> bool {
+        self.machines.values().all(Provider::is_settled) || (self.is_leaving && self.has_given_up)
+    }
+
+    /// Returns how each provider stands, by name.
+    pub(super) fn statuses(&self) -> Vec<ProviderStatus> {
+        let bytes_max = REPORTED_RECORDS_BYTES_MAX / self.machines.len().max(1);
+        let mut statuses: Vec<_> = self.machines.values().map(|machine| machine.status(bytes_max)).collect();
+        statuses.sort_by(|a, b| a.name.cmp(&b.name));
+        statuses
+    }
+
+    /// Returns the provider that waits for the answer to a call.
+    fn asking(&self, call: CallId) -> Option<ProviderId> {
+        self.machines.iter().find(|(_, machine)| machine.call() == Some(call)).map(|(id, _)| *id)
+    }
+
+    /// Says what each provider does, with the id of its timers.
+    pub(super) fn doing(&self) -> impl Iterator<Item = (ProviderId, String)> {
+        self.machines.iter().map(|(id, machine)| (*id, format!("{}: {}", machine.spec().name, machine.doing())))
+    }
+}
+
+impl Site {
+    /// Takes the answer to a call. One that nobody waits for is ignored and counted.
+    pub fn handle_provider(&mut self, call: CallId, reply: ProviderReply, now: Now) {
+        let Some(id) = self.providers.asking(call) else {
+            self.ignored += 1;
+            return;
+        };
+        self.fetch_what_is_missing(id, &reply);
+        self.timers.clear(Timer::CallLate(id));
+        let acts = self.drive(id, now, |machine, scope| machine.handle_reply(call, reply, scope));
+        self.carry_out(id, acts.unwrap_or_default(), now);
+        self.is_status_stale = true;
+        self.settle_down(now);
+    }
+
+    /// Returns the settings of the providers that are at work.
+    pub fn providers(&self) -> Vec<&ProviderSpec> {
+        self.providers.machines.values().map(Provider::spec).collect()
+    }
+
+    /// Takes the name and the version by which the plugin of a call describes itself; said before the call's answer.
+    pub fn handle_plugin_seen(&mut self, call: CallId, seen: Text) {
+        let id = self.providers.asking(call);
+        if let Some(machine) = id.and_then(|id| self.providers.machines.get_mut(&id)) {
+            machine.see_plugin(seen);
+        }
+    }
+
+    /// A plugin's file was changed and is used from here on, or was refused and is not: `Err` says why.
+    pub fn handle_plugin_changed(&mut self, plugin: &linecamp_model::Name, result: Result<Text, Text>, now: Now) {
+        let text = match &result {
+            Ok(version) => format!("plugin {plugin} is used from here on: {version}"),
+            Err(reason) => format!("plugin {plugin} was changed and is not used: {reason}"),
+        };
+        self.record(linecamp_model::EventKind::PluginChanged, &text, now);
+        if result.is_ok() {
+            let users = self.providers.machines.values_mut().filter(|machine| machine.spec().plugin.name == *plugin);
+            users.for_each(Provider::plugin_changed);
+        }
+        self.is_status_stale = true;
+        self.settle_down(now);
+    }
+
+    /// A plugin that the server has and this site has not is fetched.
+    fn fetch_what_is_missing(&mut self, id: ProviderId, reply: &ProviderReply) {
+        if let ProviderReply::Failed(ProviderFailure::Missing { .. }) = reply
+            && let Some(digest) = self.providers.machines.get(&id).and_then(|machine| machine.spec().plugin.digest)
+        {
+            self.fetch_plugin(digest);
+        }
+    }
+
+    /// A plugin was fetched: those that wait for it begin again.
+    pub(super) fn plugin_arrived(&mut self, digest: PluginDigest) {
+        let users = self.providers.machines.values_mut();
+        users.filter(|machine| machine.spec().plugin.digest == Some(digest)).for_each(Provider::plugin_changed);
+    }
+
+    /// A provider's timer went off.
+    pub(super) fn provider_timeout(&mut self, timer: Timer, now: Now) {
+        match timer {
+            Timer::Round(id) => {
+                if let Some(machine) = self.providers.machines.get_mut(&id) {
+                    machine.handle_timeout();
+                }
+            }
+            Timer::CallLate(id) => {
+                let acts = self.drive(id, now, |machine, scope| Some(machine.handle_silence(scope)));
+                self.carry_out(id, acts.unwrap_or_default(), now);
+            }
+            Timer::Withdraw => self.providers.has_given_up = true,
+            _ => {}
+        }
+        self.is_status_stale = true;
+        self.settle_down(now);
+    }
+
+    /// The notes of a provider's round are durable, or could not be made so.
+    pub(super) fn provider_noted(&mut self, id: ProviderId, is_durable: bool, now: Now) {
+        let acts = self.drive(id, now, |machine, scope| {
+            Some(if is_durable { machine.handle_noted(scope) } else { machine.handle_note_failed(scope) })
+        });
+        self.carry_out(id, acts.unwrap_or_default(), now);
+        self.is_status_stale = true;
+    }
+
+    /// Lets every provider look, for somebody who waits for it.
+    pub(super) fn plan_records(&mut self, command: CommandId, now: Now) {
+        let ids: BTreeSet<_> = self.providers.machines.keys().copied().collect();
+        for machine in self.providers.machines.values_mut() {
+            machine.go_round(true);
+        }
+        self.providers.looks.push((command, ids));
+        self.drive_all(now);
+    }
+
+    /// Notes that a name is to be taken over from whoever has it.
+    pub(super) fn adopt_record(&mut self, command: CommandId, key: HeldKey, now: Now) {
+        let status = self
+            .providers
+            .machines
+            .get(&key.provider)
+            .map(|machine| (machine, machine.status(REPORTED_RECORDS_BYTES_MAX)));
+        let is_foreign = |status: &ProviderStatus| {
+            let mut records = status.records.iter();
+            records.any(|held| held.zone == key.zone && held.key == key.record && held.state == RecordState::Foreign)
+        };
+        match status {
+            Some((machine, status)) if is_foreign(&status) => {
+                let claim = linecamp_model::Claim { owner: machine.spec().dns.owner.clone(), site: self.site_id() };
+                let note = HeldRecord { claim, state: HeldState::Adopting };
+                let provider = key.provider;
+                self.stage(&[SiteChange::Held(key, Some(note))], vec![Release::Reply(command)]);
+                if let Some(machine) = self.providers.machines.get_mut(&provider) {
+                    machine.go_round(false);
+                }
+            }
+            Some(_) | None => {
+                let text = format!("{} is not a name that is wanted here and belongs to somebody else", key.record);
+                let result = Err(SiteCommandError::Record(Text::lossy(&text)));
+                self.outputs.push_back(SiteOutput::Reply { command, result });
+            }
+        }
+        self.is_status_stale = true;
+        let _ = now;
+    }
+
+    /// Brings the providers up to what is wanted of them, and lets those begin who have something to do.
+    pub(super) fn reconcile_providers(&mut self, now: Now) {
+        let specs = self.provider_specs();
+        if specs.is_empty() && self.providers.machines.is_empty() && self.ledger.state().held.is_empty() {
+            return;
+        }
+        let Some((site_name, environment, target)) = self.site_spec().map(place_of) else { return };
+        self.follow_leaving(target == Target::Removed, now);
+        let hosts = self.host_inputs(target);
+        let gone: Vec<_> = self.providers.machines.keys().filter(|id| !specs.contains_key(id)).copied().collect();
+        for id in gone {
+            self.providers.machines.remove(&id);
+            self.timers.clear(Timer::Round(id));
+            self.timers.clear(Timer::CallLate(id));
+        }
+        for (id, (mut spec, is_local)) in specs {
+            spec.is_leaving |= target == Target::Removed;
+            let held = self.ledger.state().held.keys().filter(|key| key.provider == id).map(|key| key.zone.clone());
+            let mut zones: BTreeMap<DomainName, Wanted> = held.map(|zone| (zone, Wanted::default())).collect();
+            for zone in &spec.dns.zones {
+                let at = At { site: &site_name, environment: &environment, zone };
+                let should = if spec.is_leaving { Wanted::default() } else { wanted(&spec.dns, at, &hosts) };
+                zones.insert(zone.clone(), should);
+            }
+            let machine = self.providers.machines.entry(id).or_insert_with(|| Provider::new(spec.clone(), is_local));
+            machine.configure(spec, is_local);
+            machine.want(zones);
+            machine.recall(self.ledger.state().held.keys());
+        }
+        self.drive_all(now);
+        self.provider_conditions(now);
+    }
+
+    fn drive_all(&mut self, now: Now) {
+        let ready: Vec<_> =
+            self.providers.machines.iter().filter(|(_, machine)| machine.is_ready()).map(|(id, _)| *id).collect();
+        for id in ready {
+            let acts = self.drive(id, now, |machine, scope| Some(machine.begin(scope)));
+            self.carry_out(id, acts.unwrap_or_default(), now);
+        }
+        self.answer_looks();
+    }
+
+    /// Answers those who wait for a look that is over.
+    fn answer_looks(&mut self) {
+        let machines = &self.providers.machines;
+        let is_over = |id: &ProviderId| machines.get(id).is_none_or(|machine| !machine.is_looking());
+        let (over, open): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.providers.looks).into_iter().partition(|(_, ids)| ids.iter().all(is_over));
+        self.providers.looks = open;
+        for (command, _) in over {
+            self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) });
+        }
+    }
+
+    fn drive<T>(
+        &mut self,
+        id: ProviderId,
+        now: Now,
+        input: impl FnOnce(&mut Provider, &mut Scope<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let site = self.site_id();
+        let Providers { machines, last_call, .. } = &mut self.providers;
+        let others = machines.iter().filter(|(of, _)| **of != id).flat_map(|(_, machine)| machine.wanted());
+        let wanted_by_others = others.collect();
+        let mut scope = Scope {
+            site,
+            run: self.config.run,
+            held: &self.ledger.state().held,
+            wanted_by_others: &wanted_by_others,
+            calls: last_call,
+            rng: &mut self.rng,
+            now: now.instant,
+        };
+        input(machines.get_mut(&id)?, &mut scope)
+    }
+
+    fn carry_out(&mut self, id: ProviderId, acts: Vec<Act>, now: Now) {
+        for act in acts {
+            match act {
+                Act::Call { call, request } => {
+                    let Some(machine) = self.providers.machines.get(&id) else { continue };
+                    let provider = Box::new(machine.spec().clone());
+                    self.timers.set(Timer::CallLate(id), now.instant + CALL_MAX);
+                    self.timers.clear(Timer::Round(id));
+                    self.outputs.push_back(SiteOutput::Call { call, provider, request });
+                }
+                Act::Note(notes) => {
+                    let changes: Vec<_> = notes.into_iter().map(|(key, note)| SiteChange::Held(key, note)).collect();
+                    self.stage(&changes, vec![Release::Noted(id)]);
+                }
+                Act::Wait(delay) => self.timers.set(Timer::Round(id), now.instant + delay),
+                Act::Event(kind, text) => self.record(kind, text.as_str(), now),
+            }
+        }
+    }
+
+    fn provider_specs(&self) -> BTreeMap<ProviderId, (ProviderSpec, bool)> {
+        let own = self.config.providers.iter().map(|spec| (ProviderId::of(&spec.name), (spec.clone(), true)));
+        let mut specs: BTreeMap<_, _> = own.collect();
+        let documents = &self.ledger.state().spec;
+        for key in documents.keys() {
+            if let Some(SpecBody::Provider(spec)) = documents.body(key)
+                && specs.len() < PROVIDERS_PER_SITE_MAX
+            {
+                specs.entry(ProviderId::of(&spec.name)).or_insert_with(|| ((**spec).clone(), false));
+            }
+        }
+        specs
+    }
+
+    fn host_inputs(&self, site_target: Target) -> Vec<HostInput> {
+        let input = |host: linecamp_model::LocalHostView| {
+            let target = if site_target == Target::Active { host.target? } else { site_target };
+            let observed = self.ledger.state().observed.filter(|_| host.origin == linecamp_model::Origin::Gateway);
+            Some(HostInput { name: host.name?, target, labels: host.labels, observed })
+        };
+        self.hosts().into_iter().filter_map(input).collect()
+    }
+
+    /// Keeps the address that the server sees the site come from: DNS may follow it, also while the server is away.
+    pub(super) fn note_observed(&mut self, address: &Text) {
+        let address = address.as_str();
+        let observed = address.parse::<SocketAddr>().map(|at| at.ip()).or_else(|_| address.parse()).ok();
+        let observed = observed.map(|at: IpAddr| at.to_canonical());
+        if observed.is_some() && observed != self.ledger.state().observed {
+            self.stage(&[SiteChange::ObservedAddress(observed)], Vec::new());
+        }
+    }
+
+    fn follow_leaving(&mut self, is_leaving: bool, now: Now) {
+        if is_leaving && !self.providers.is_leaving {
+            self.timers.set(Timer::Withdraw, now.instant + WITHDRAW_MAX);
+        } else if !is_leaving {
+            self.timers.clear(Timer::Withdraw);
+            self.providers.has_given_up = false;
+        }
+        self.providers.is_leaving = is_leaving;
+    }
+
+    fn provider_conditions(&mut self, now: Now) {
+        for kind in [ConditionKind::PluginFailed, ConditionKind::ProviderFailed] {
+            let troubles = self.providers.machines.values().filter_map(Provider::trouble);
+            let texts: Vec<_> = troubles.filter(|trouble| trouble.kind == kind).map(|t| t.text.to_string()).collect();
+            self.level(kind, named(&texts), now);
+        }
+        let statuses = self.providers.statuses();
+        let in_state = |state| {
+            let records = statuses.iter().flat_map(|status| &status.records).filter(move |held| held.state == state);
+            records.map(|held| format!("{}: {}", held.key, held.detail)).collect::<Vec<_>>()
+        };
+        self.level(ConditionKind::RecordForeign, named(&in_state(RecordState::Foreign)), now);
+        let mut aside = in_state(RecordState::Quarantined);
+        aside.extend(self.providers.machines.values().flat_map(Provider::nameless).map(Text::to_string));
+        self.level(ConditionKind::RecordQuarantined, named(&aside), now);
+        let mut held = in_state(RecordState::Held);
+        let orphans =
+            self.ledger.state().held.keys().filter(|key| !self.providers.machines.contains_key(&key.provider));
+        held.extend(orphans.map(|key| {
+            format!("{}: its provider is not configured any more: put it back with `leaving = true`", key.record)
+        }));
+        self.level(ConditionKind::RecordsHeld, named(&held), now);
+    }
+
+    fn site_id(&self) -> linecamp_model::SiteId {
+        self.identity.map_or(linecamp_model::SiteId::from_bytes([0; 16]), |identity| identity.site)
+    }
+}
+
+fn place_of(spec: &linecamp_model::SiteSpec) -> (linecamp_model::Name, linecamp_model::Name, Target) {
+    (spec.name.clone(), spec.environment.clone(), spec.target)
+}
+
+/// Joins the first few of `texts` and counts the rest; `None` if there are none.
+fn named(texts: &[String]) -> Option<Text> {
+    let words = texts.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
+    let more = texts.len().saturating_sub(NAMED_MAX);
+    let more = if 0 < more { format!("; and {more} more") } else { String::new() };
+    (!texts.is_empty()).then(|| Text::lossy(&format!("{words}{more}")))
+}

@@ -1,0 +1,471 @@
+//! DNS records, from a provider's settings to a zone, and away again.
+
+use std::time::Duration;
+
+use linecamp_model::{
+    ConditionKind, DnsSpec, DomainName, EventKind, FleetProvider, Grant, HeldKey, LabelValue, Level, NameTemplate,
+    OwnerId, PluginDigest, PluginFile, PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState,
+    RecordType, Selector, Ttl, WallTime,
+};
+
+use crate::testing::{DiskMood, Mood, Pair, key, name, patch, site_ref};
+use crate::{
+    FleetCommand, Force, OWN_ADDRESS_LABEL, QUARANTINE, RETRY_MAX, ROUND_PERIOD, SiteCommand, Subject, WITHDRAW_MAX,
+};
+
+const ZONE: &str = "example.org";
+const GATEWAY: &str = "camp.camp.default.example.org";
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn provider() -> ProviderSpec {
+    ProviderSpec {
+        name: name("dns"),
+        plugin: PluginRef { name: name("dns-fake"), digest: None },
+        config: ProviderConfig::default(),
+        secrets: Default::default(),
+        grant: Grant::default(),
+        dns: DnsSpec {
+            owner: OwnerId::parse("acme").unwrap(),
+            zones: [DomainName::parse(ZONE).unwrap()].into(),
+            template: NameTemplate::parse(NameTemplate::DEFAULT).unwrap(),
+            ttl: Ttl::DEFAULT,
+            hosts: Selector::default(),
+            observed_address: false,
+            deletes: true,
+            withdraw_inactive: false,
+            extra: Vec::new(),
+        },
+        is_dry_run: false,
+        is_leaving: false,
+    }
+}
+
+fn central(sites: &str) -> FleetCommand {
+    let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec: provider() };
+    FleetCommand::SetProvider(name("default"), Box::new(provider), true)
+}
+
+/// A linked site without a provider.
+fn plain_site(seed: u64) -> Pair {
+    let mut pair = Pair::new(seed);
+    pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
+    pair.run_for(2 * MINUTE);
+    pair
+}
+
+/// A linked site whose own configuration has a provider, and a gateway that knows its address.
+fn site_with(seed: u64, provider: ProviderSpec) -> Pair {
+    let mut pair = Pair::new(seed);
+    configure(&mut pair, Some(provider));
+    let address = LabelValue::parse("192.0.2.1").unwrap();
+    pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), address);
+    pair.run_for(2 * MINUTE);
+    pair
+}
+
+fn configure(pair: &mut Pair, provider: Option<ProviderSpec>) {
+    pair.nodes[0].config.providers = provider.into_iter().collect();
+    pair.crash_site();
+}
+
+fn label(pair: &mut Pair, label: &str) {
+    pair.ask(FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&[label]))).expect("labelled");
+}
+
+fn remove(pair: &mut Pair) {
+    pair.ask(FleetCommand::Deactivate(Subject::Site, site_ref("camp"))).expect("deactivated");
+    pair.run_for(MINUTE);
+    assert_eq!(shown(pair).len(), 1, "what runs goes on");
+    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::No)).expect("asked to leave");
+}
+
+fn shown(pair: &Pair) -> Vec<String> {
+    let is_claim = |key: &RecordKey| key.name.as_str().starts_with("_linecamp");
+    let zone = pair.name_server.zone(ZONE);
+    zone.values().filter(|set| !is_claim(&set.key)).map(ToString::to_string).collect()
+}
+
+fn conditions(pair: &Pair) -> Vec<(ConditionKind, String)> {
+    let conditions = pair.site().view(pair.now()).conditions;
+    conditions.into_iter().map(|condition| (condition.kind, condition.detail.to_string())).collect()
+}
+
+fn is_converged(pair: &Pair) -> bool {
+    let view = pair.view();
+    view.spec_generation == view.converged_generation
+}
+
+fn state_of(pair: &Pair, rtype: &RecordType) -> Option<RecordState> {
+    let providers = pair.site().view(pair.now()).providers;
+    let mut records = providers.iter().flat_map(|provider| &provider.records);
+    records.find(|record| record.key.rtype == *rtype).map(|record| record.state)
+}
+
+#[test]
+fn a_gateway_gets_its_name_and_the_name_follows_its_address() {
+    let mut pair = site_with(1, provider());
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    assert!(is_converged(&pair), "the operator sees it");
+    label(&mut pair, "io.linecamp.host.external_dns_ip=192.0.2.7");
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.7")]);
+    label(&mut pair, "io.linecamp.host.external_dns=false");
+    pair.run_for(Duration::from_secs(2));
+    assert!(pair.name_server.zone(ZONE).is_empty(), "and its claim is gone");
+}
+
+#[test]
+fn steady_state_looks_now_and_then_and_writes_nothing() {
+    let mut pair = site_with(2, provider());
+    let (writes, commits, looks) = (pair.name_server.writes.len(), pair.nodes[0].writes, pair.name_server.looks);
+    pair.run_for(24 * 60 * MINUTE);
+    assert_eq!((pair.name_server.writes.len(), pair.nodes[0].writes), (writes, commits));
+    let looks = pair.name_server.looks - looks;
+    assert!((140..200).contains(&looks), "each {ROUND_PERIOD:?} or a little sooner, not {looks} times a day");
+}
+
+#[test]
+fn records_are_kept_while_the_server_is_away_also_over_a_restart() {
+    let mut pair = site_with(3, provider());
+    pair.cut(0);
+    pair.crash_site();
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&["io.linecamp.host.external_dns_ip=192.0.2.9"])));
+    pair.run_for(MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.9")]);
+    pair.name_server.pluck(ZONE, GATEWAY, "A");
+    pair.run_for(2 * ROUND_PERIOD);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.9")], "drift is repaired");
+}
+
+#[test]
+fn the_address_that_the_server_sees_is_remembered_without_it() {
+    let spec = ProviderSpec { dns: DnsSpec { observed_address: true, ..provider().dns }, ..provider() };
+    let mut pair = site_with(4, spec);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 10.0.0.0")]);
+    pair.stop_fleet();
+    pair.crash_site();
+    pair.name_server.pluck(ZONE, GATEWAY, "A");
+    pair.run_for(2 * ROUND_PERIOD);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 10.0.0.0")]);
+}
+
+/// The daemon is killed at every step between wish, note, claim, record and answer. Nothing is left over, nothing of
+/// others is touched, and it comes to rest.
+#[test]
+fn a_crash_at_any_step_leaves_nothing_behind() {
+    for atomic in [true, false] {
+        for steps in 0..60 {
+            let mut pair = Pair::new(5);
+            pair.name_server.atomic = atomic;
+            pair.name_server.plant(ZONE, "other.example.org", "A", &["198.51.100.1"]);
+            pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
+            configure(&mut pair, Some(provider()));
+            pair.run_for(Duration::from_millis(3_500));
+            for _ in 0..steps {
+                pair.step();
+            }
+            pair.crash_site();
+            pair.run_for(20 * MINUTE);
+            let expected = [format!("{GATEWAY} A 300 192.0.2.1"), "other.example.org A 300 198.51.100.1".to_owned()];
+            assert_eq!(shown(&pair), expected, "after {steps} steps: {}", pair.trace());
+            label(&mut pair, "io.linecamp.host.external_dns=false");
+            for _ in 0..steps % 20 {
+                pair.step();
+            }
+            pair.crash_site();
+            pair.run_for(20 * MINUTE);
+            assert_eq!(pair.name_server.zone(ZONE).len(), 1, "after {steps} steps: {}", pair.trace());
+        }
+    }
+}
+
+#[test]
+fn a_lost_answer_a_busy_service_and_a_stale_one_come_to_the_same_end() {
+    for (seed, mood) in [(6, Mood::Mute), (7, Mood::HalfDone), (8, Mood::Away), (9, Mood::Busy(3 * MINUTE))] {
+        for atomic in [true, false] {
+            let mut pair = Pair::new(seed);
+            pair.name_server.atomic = atomic;
+            pair.name_server.mood = mood;
+            pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
+            configure(&mut pair, Some(provider()));
+            pair.run_for(5 * MINUTE);
+            let found = conditions(&pair);
+            assert!(found.iter().any(|(kind, _)| *kind == ConditionKind::ProviderFailed), "{mood:?}: {found:?}");
+            pair.name_server.mood = Mood::Well;
+            pair.name_server.is_stale = true;
+            pair.run_for(2 * RETRY_MAX);
+            pair.name_server.is_stale = false;
+            pair.run_for(2 * RETRY_MAX);
+            assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")], "{mood:?}");
+            assert_eq!(conditions(&pair), [], "{mood:?}");
+            assert!(is_converged(&pair), "{mood:?}");
+        }
+    }
+}
+
+/// Somebody takes a record and its claim away, and the name server says for a while longer that the claim is there.
+#[test]
+fn a_record_is_not_made_beside_a_claim_that_is_gone() {
+    for atomic in [true, false] {
+        let mut pair = site_with(24, provider());
+        pair.name_server.atomic = atomic;
+        let claim_name = format!("_linecamp-a.{GATEWAY}");
+        pair.name_server.pluck(ZONE, GATEWAY, "A");
+        // The write of somebody else: what is answered is as it was before it.
+        pair.name_server.is_stale = true;
+        pair.name_server.remember(ZONE);
+        pair.name_server.pluck(ZONE, &claim_name, "TXT");
+        pair.run_for(ROUND_PERIOD);
+        assert!(pair.name_server.zone(ZONE).is_empty(), "{:?}", pair.name_server.zone(ZONE));
+        pair.name_server.is_stale = false;
+        pair.run_for(2 * RETRY_MAX);
+        assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+        assert_eq!(conditions(&pair), []);
+    }
+}
+
+#[test]
+fn a_service_that_asks_for_patience_is_left_alone_for_so_long() {
+    let mut pair = site_with(10, provider());
+    pair.name_server.mood = Mood::Busy(30 * MINUTE);
+    pair.run_for(ROUND_PERIOD);
+    let looks = pair.name_server.looks;
+    pair.name_server.mood = Mood::Well;
+    pair.run_for(15 * MINUTE);
+    assert_eq!(pair.name_server.looks, looks);
+    pair.run_for(20 * MINUTE);
+    assert!(looks < pair.name_server.looks);
+}
+
+#[test]
+fn one_bad_name_is_set_aside_and_the_rest_goes_on() {
+    let extra = |text: &str| linecamp_model::ExtraRecord {
+        template: NameTemplate::parse(text).unwrap(),
+        rtype: RecordType::Txt,
+        values: vec![linecamp_model::Text::lossy("x")],
+    };
+    let spec =
+        ProviderSpec { dns: DnsSpec { extra: vec![extra("bad"), extra("good")], ..provider().dns }, ..provider() };
+    let mut pair = Pair::new(11);
+    pair.name_server.refused.insert(DomainName::parse("bad.example.org").unwrap());
+    pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
+    configure(&mut pair, Some(spec));
+    pair.run_for(5 * MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1"), "good.example.org TXT 300 x".to_owned()]);
+    let found = conditions(&pair);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].0 == ConditionKind::RecordQuarantined && found[0].1.contains("bad.example.org TXT"), "{found:?}");
+    assert!(is_converged(&pair), "what cannot be had holds nothing up");
+    pair.name_server.refused.clear();
+    pair.run_for(QUARANTINE + 2 * ROUND_PERIOD);
+    assert_eq!(shown(&pair).len(), 3, "and it is tried again");
+}
+
+#[test]
+fn a_foreign_name_is_a_condition_until_somebody_adopts_it() {
+    let mut pair = Pair::new(12);
+    pair.name_server.plant(ZONE, GATEWAY, "A", &["198.51.100.7"]);
+    pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
+    configure(&mut pair, Some(provider()));
+    pair.run_for(5 * MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 198.51.100.7")]);
+    assert_eq!(conditions(&pair)[0].0, ConditionKind::RecordForeign);
+    let record = RecordKey { name: DomainName::parse(GATEWAY).unwrap(), rtype: RecordType::A };
+    let held = |rtype| HeldKey {
+        provider: ProviderId::of(&name("dns")),
+        zone: DomainName::parse(ZONE).unwrap(),
+        record: RecordKey { rtype, ..record.clone() },
+    };
+    pair.on_the_spot(SiteCommand::AdoptRecord(held(RecordType::Txt)));
+    pair.on_the_spot(SiteCommand::AdoptRecord(held(RecordType::A)));
+    pair.run_for(MINUTE);
+    assert!(pair.nodes[0].replies[0].is_err(), "nothing foreign there");
+    assert_eq!(pair.nodes[0].replies[1], Ok(()));
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    assert_eq!(conditions(&pair), []);
+}
+
+#[test]
+fn a_dry_run_plans_and_changes_nothing() {
+    let mut pair = site_with(13, ProviderSpec { is_dry_run: true, ..provider() });
+    assert_eq!(pair.name_server.zone(ZONE).len(), 0);
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Create));
+    configure(&mut pair, Some(provider()));
+    pair.run_for(MINUTE);
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Kept));
+}
+
+#[test]
+fn a_look_plans_now_and_is_answered_when_it_is_over() {
+    let mut pair = site_with(14, provider());
+    pair.name_server.pluck(ZONE, GATEWAY, "A");
+    pair.on_the_spot(SiteCommand::PlanRecords);
+    pair.run_for(Duration::from_millis(500));
+    assert_eq!(pair.nodes[0].replies, [Ok(())]);
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Create));
+    assert_eq!(shown(&pair), [""; 0], "a look does nothing");
+}
+
+#[test]
+fn a_removed_site_takes_its_records_along() {
+    let mut pair = site_with(15, provider());
+    remove(&mut pair);
+    pair.run_for(MINUTE);
+    assert!(pair.name_server.zone(ZONE).is_empty());
+    assert!(pair.nodes[0].ended.is_some(), "and is gone");
+}
+
+#[test]
+fn a_removed_site_says_which_records_it_could_not_take_along() {
+    let mut pair = site_with(16, provider());
+    pair.name_server.mood = Mood::Away;
+    remove(&mut pair);
+    pair.run_for(WITHDRAW_MAX - MINUTE);
+    assert!(pair.nodes[0].ended.is_none(), "it goes on trying");
+    pair.run_for(2 * MINUTE);
+    assert!(pair.nodes[0].ended.is_some());
+    let left: Vec<_> = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft).collect();
+    assert_eq!(left.len(), 1);
+    assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
+}
+
+/// The answer to a first write is lost, the daemon is killed, and the site leaves before it could look again.
+#[test]
+fn a_removed_site_names_what_it_may_have_made_and_not_seen() {
+    let mut pair = plain_site(25);
+    pair.name_server.mood = Mood::Mute;
+    configure(&mut pair, Some(provider()));
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.name_server.zone(ZONE).len(), 0, "a check whose answer is lost comes first");
+    pair.name_server.mood = Mood::Well;
+    while pair.name_server.writes.is_empty() {
+        pair.step();
+    }
+    pair.name_server.mood = Mood::Away;
+    pair.crash_site();
+    pair.run_for(MINUTE);
+    remove(&mut pair);
+    pair.run_for(WITHDRAW_MAX + MINUTE);
+    assert!(pair.nodes[0].ended.is_some());
+    let left: Vec<_> = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft).collect();
+    assert_eq!(left.len(), 1);
+    assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
+}
+
+/// Two providers of a site share its claim and a zone: the one that looks at the whole zone leaves the other's records.
+#[test]
+fn a_second_provider_leaves_the_records_of_the_first() {
+    let mut pair = site_with(26, provider());
+    let writes = pair.name_server.writes.len();
+    let template = NameTemplate::parse("other.{host}").unwrap();
+    let second = ProviderSpec { name: name("second"), dns: DnsSpec { template, ..provider().dns }, ..provider() };
+    pair.nodes[0].config.providers = vec![provider(), second];
+    pair.crash_site();
+    pair.run_for(2 * ROUND_PERIOD);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1"), "other.camp.example.org A 300 192.0.2.1".into()]);
+    assert_eq!(pair.name_server.writes.len(), writes + 2, "a claim and a record");
+}
+
+#[test]
+fn records_of_a_provider_that_is_gone_are_named() {
+    let mut pair = site_with(17, provider());
+    configure(&mut pair, None);
+    pair.run_for(MINUTE);
+    let found = conditions(&pair);
+    assert!(found[0].0 == ConditionKind::RecordsHeld && found[0].1.contains(GATEWAY), "{found:?}");
+    configure(&mut pair, Some(ProviderSpec { is_leaving: true, ..provider() }));
+    pair.run_for(MINUTE);
+    assert!(pair.name_server.zone(ZONE).is_empty());
+    assert_eq!(conditions(&pair), []);
+}
+
+#[test]
+fn a_full_disk_holds_back_what_would_be_forgotten() {
+    let mut pair = Pair::new(18);
+    pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
+    pair.run_for(2 * MINUTE);
+    pair.nodes[0].disk_mood = DiskMood::Full;
+    configure(&mut pair, Some(provider()));
+    pair.run_for(10 * MINUTE);
+    assert!(pair.name_server.zone(ZONE).is_empty(), "without a note nothing is begun");
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(2 * RETRY_MAX);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+}
+
+#[test]
+fn a_central_provider_comes_and_goes_with_the_labels_it_selects_by() {
+    let mut pair = plain_site(20);
+    pair.ask(central("tier=web")).expect("added");
+    pair.run_for(MINUTE);
+    assert_eq!(shown(&pair), [""; 0], "not selected");
+    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=web"]))).expect("labelled");
+    pair.run_for(MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    assert_eq!(pair.fleet.providers(None)[0].2, 1, "one site has it");
+    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=lab"]))).expect("labelled");
+    pair.run_for(MINUTE);
+    assert!(pair.name_server.zone(ZONE).is_empty(), "it left, with its records");
+    assert_eq!(pair.fleet.providers(None)[0].2, 0);
+    assert_eq!(pair.site().view(pair.now()).providers.len(), 0);
+    assert!(is_converged(&pair));
+}
+
+#[test]
+fn a_central_provider_that_is_removed_lets_its_records_go_first() {
+    let mut pair = plain_site(21);
+    pair.ask(central("")).expect("added");
+    pair.run_for(MINUTE);
+    pair.cut(0);
+    pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"))).expect("removed");
+    pair.run_for(10 * MINUTE);
+    assert_eq!(shown(&pair).len(), 1, "the site has not heard of it");
+    pair.heal(0);
+    pair.run_for(5 * MINUTE);
+    assert!(pair.name_server.zone(ZONE).is_empty());
+    assert_eq!(pair.site().view(pair.now()).providers.len(), 0);
+    let again = pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns")));
+    assert!(again.is_err(), "there is none");
+}
+
+#[test]
+fn the_sites_own_provider_holds_and_not_the_servers_of_its_name() {
+    let mut pair = site_with(22, ProviderSpec { is_dry_run: true, ..provider() });
+    pair.ask(central("")).expect("added");
+    pair.run_for(5 * MINUTE);
+    let providers = pair.site().view(pair.now()).providers;
+    assert!(providers.len() == 1 && providers[0].is_local);
+    assert_eq!(shown(&pair), [""; 0]);
+}
+
+/// The line is cut and the daemon killed at every step of the way of a plugin to its site.
+#[test]
+fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
+    let component = b"a component of some length".to_vec();
+    let digest = PluginDigest::of(&component);
+    let file = PluginFile { name: name("dns-fake"), bytes: 26, pushed_at: WallTime::EPOCH };
+    let pushed = |sites: &str| {
+        let plugin = PluginRef { name: name("dns-fake"), digest: Some(digest) };
+        let spec = ProviderSpec { plugin, ..provider() };
+        let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec };
+        FleetCommand::SetProvider(name("default"), Box::new(provider), false)
+    };
+    for steps in (0..60).step_by(3) {
+        let mut pair = plain_site(23);
+        assert!(pair.ask(pushed("")).is_err(), "it was not pushed yet");
+        pair.plugins.insert(digest, component.clone());
+        pair.ask(FleetCommand::AddPlugin(digest, file.clone())).expect("pushed");
+        pair.ask(pushed("")).expect("added");
+        for _ in 0..steps {
+            pair.step();
+        }
+        pair.cut(0);
+        pair.crash_site();
+        pair.run_for(5 * MINUTE);
+        pair.heal(0);
+        pair.run_for(30 * MINUTE);
+        assert_eq!(pair.nodes[0].plugins[&digest], component, "after {steps} steps: {}", pair.trace());
+        assert_eq!(shown(&pair).len(), 1, "after {steps} steps: {}", pair.trace());
+        assert!(pair.ask(FleetCommand::RemovePlugin(digest)).is_err(), "it is used");
+    }
+}

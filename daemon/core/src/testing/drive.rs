@@ -1,0 +1,280 @@
+//! How a story carries out what its machines ask for, and hands in what happens.
+
+use std::time::Duration;
+
+use linecamp_model::{
+    DialId, FromServer, PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply, SessionId, SiteId, Text,
+    WallTime, WriteId,
+};
+
+use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep};
+use super::{CALL, COMMIT, DiskMood, Happening, LATENCY, PIECE, Pair};
+use crate::{Credential, FleetOutput, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity, SiteOutput, StoreFault};
+
+impl Pair {
+    pub(super) fn perform(&mut self) {
+        loop {
+            let mut is_quiet = true;
+            for index in 0..self.nodes.len() {
+                while let Some(output) = self.nodes[index].site.poll_output() {
+                    is_quiet = false;
+                    self.perform_site(index, output);
+                }
+            }
+            while let Some(output) = self.fleet.poll_output() {
+                is_quiet = false;
+                self.perform_fleet(output);
+            }
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    fn perform_site(&mut self, index: usize, output: SiteOutput) {
+        let boot = self.nodes[index].boot;
+        match output {
+            SiteOutput::Dial(dial) => {
+                self.after(LATENCY, Happening::DialArrives { site: index, dial: dial.dial, boot })
+            }
+            SiteOutput::Send { dial, message } => {
+                if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
+                    self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Received(message)));
+                }
+            }
+            SiteOutput::Hangup { dial, refusal } => {
+                if let Some(session) = self.nodes[index].sessions.remove(&dial) {
+                    self.sessions.remove(&session);
+                    self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Closed(refusal.text)));
+                }
+            }
+            SiteOutput::Persist { write, changes } => {
+                self.nodes[index].writes += u64::from(!changes.is_empty());
+                self.nodes[index].pending.insert(write, changes);
+                self.after(COMMIT, Happening::SiteCommitted(index, write, boot));
+            }
+            SiteOutput::ResumeStore(_) => {}
+            SiteOutput::SaveIdentity(grant) => {
+                self.nodes[index].saving =
+                    Some(identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate));
+                self.after(COMMIT, Happening::IdentitySaved(index, boot));
+            }
+            SiteOutput::Call { call, provider, request } => {
+                let reply = match provider.plugin.digest {
+                    Some(digest) if !self.nodes[index].has_plugin(digest) => {
+                        let reason = Text::lossy("it was not fetched yet");
+                        ProviderReply::Failed(ProviderFailure::Missing { reason })
+                    }
+                    _ => self.name_server.answer(&request),
+                };
+                self.after(CALL, Happening::Replied { site: index, call, reply, boot });
+            }
+            SiteOutput::MeasurePlugin(digest) => self.after(COMMIT, Happening::PluginKept(index, digest, boot)),
+            SiteOutput::KeepPiece(piece) => {
+                let kept = self.nodes[index].plugins.entry(piece.digest).or_default();
+                kept.extend(piece.bytes);
+                self.after(COMMIT, Happening::PluginKept(index, piece.digest, boot));
+            }
+            SiteOutput::CollectFacts => self.after(COMMIT, Happening::Facts(index, boot)),
+            SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
+            SiteOutput::Forget(refusal) => {
+                let node = &mut self.nodes[index];
+                node.identity = None;
+                node.disk.clear();
+                node.ended = Some(refusal);
+            }
+            SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
+        }
+    }
+
+    fn perform_fleet(&mut self, output: FleetOutput) {
+        let boot = self.fleet_boot;
+        match output {
+            FleetOutput::Send { session, message } => self.tell_site(session, message),
+            FleetOutput::Issue { session, request } => {
+                let grant = linecamp_model::IdentityGrant {
+                    name: request.name,
+                    environment: request.environment,
+                    certificate: certificate_of(request.not_before, request.not_after),
+                    authorities: vec![b"ca".to_vec()],
+                };
+                self.tell_site(session, FromServer::Identity(grant));
+            }
+            FleetOutput::Hangup { session, refusal } => {
+                if let Some((index, dial)) = self.sessions.remove(&session) {
+                    self.nodes[index].sessions.remove(&dial);
+                    self.after(LATENCY, Happening::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
+                }
+                self.after(
+                    Duration::ZERO,
+                    Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("closed here"))),
+                );
+            }
+            FleetOutput::Persist { write, changes } => {
+                self.fleet_writes += u64::from(!changes.is_empty());
+                self.fleet_pending.insert(write, changes);
+                self.after(COMMIT, Happening::FleetCommitted(write, boot));
+            }
+            FleetOutput::ResumeStore(_) => {}
+            FleetOutput::ReadPlugin { session, want } => {
+                let piece = self.plugin_piece(want);
+                self.tell_site(session, FromServer::Plugin(piece));
+            }
+            FleetOutput::Reply { command, result } => {
+                self.replies.insert(command, result);
+            }
+        }
+    }
+
+    fn plugin_piece(&self, want: PluginWant) -> PluginPiece {
+        let whole = self.plugins.get(&want.digest).map_or(&[][..], Vec::as_slice);
+        let from = usize::try_from(want.offset).unwrap_or(usize::MAX).min(whole.len());
+        let bytes = whole[from..].iter().take(PIECE).copied().collect();
+        PluginPiece { digest: want.digest, offset: want.offset, total: whole.len() as u64, bytes }
+    }
+
+    fn tell_site(&mut self, session: SessionId, message: FromServer) {
+        if let Some((index, dial)) = self.sessions.get(&session).copied() {
+            self.after(LATENCY, Happening::AtSite(index, LinkEvent::Received(dial, message)));
+        }
+    }
+
+    pub(super) fn happen(&mut self, happening: Happening) {
+        let now = self.now();
+        match happening {
+            Happening::DialArrives { site, dial, boot } if boot == self.nodes[site].boot => self.connect(site, dial),
+            Happening::AtSite(index, event) => self.at_site(index, event),
+            Happening::AtFleet(session, event) => {
+                if !self.is_fleet_down {
+                    self.fleet.handle_session(session, event, now);
+                }
+            }
+            Happening::SiteCommitted(index, write, boot) if boot == self.nodes[index].boot => {
+                self.site_committed(index, write);
+            }
+            Happening::FleetCommitted(write, boot) if boot == self.fleet_boot => self.fleet_committed(write),
+            Happening::IdentitySaved(index, boot) if boot == self.nodes[index].boot => {
+                let at = self.now_at(index);
+                let node = &mut self.nodes[index];
+                node.identity = node.saving.take();
+                node.config.join = None;
+                if let Some(identity) = node.identity {
+                    node.site.handle_identity_saved(Ok(identity), at);
+                }
+            }
+            Happening::Facts(index, boot) if boot == self.nodes[index].boot => {
+                let facts = self.nodes[index].facts.clone();
+                let at = self.now_at(index);
+                self.nodes[index].site.handle_facts(facts, at);
+            }
+            Happening::Replied { site, call, reply, boot } if boot == self.nodes[site].boot => {
+                let at = self.now_at(site);
+                self.nodes[site].site.handle_provider(call, reply, at);
+            }
+            Happening::PluginKept(index, digest, boot) if boot == self.nodes[index].boot => {
+                let at = self.now_at(index);
+                let held = self.nodes[index].plugins.entry(digest).or_default();
+                let is_whole = PluginDigest::of(held) == digest;
+                let held = (!is_whole).then_some(held.len() as u64);
+                self.nodes[index].site.handle_plugin_kept(digest, held, at);
+            }
+            Happening::PluginKept(..)
+            | Happening::Replied { .. }
+            | Happening::DialArrives { .. }
+            | Happening::SiteCommitted(..)
+            | Happening::FleetCommitted(..)
+            | Happening::IdentitySaved(..)
+            | Happening::Facts(..) => {}
+        }
+    }
+
+    fn at_site(&mut self, index: usize, event: LinkEvent) {
+        let now = self.now_at(index);
+        let dial = match &event {
+            LinkEvent::Dialed(dial) | LinkEvent::Received(dial, _) | LinkEvent::Lost(dial, _) => *dial,
+        };
+        // What was under way when the line was cut does not arrive; the loss itself does.
+        let is_lost = matches!(event, LinkEvent::Lost(..));
+        let node = &mut self.nodes[index];
+        if node.ended.is_some() || (!is_lost && !node.sessions.contains_key(&dial)) {
+            return;
+        }
+        if matches!(event, LinkEvent::Received(_, FromServer::Spec(_))) {
+            self.deltas_delivered += 1;
+        }
+        node.site.handle_link(event, now);
+    }
+
+    fn site_committed(&mut self, index: usize, write: WriteId) {
+        let now = self.now_at(index);
+        let node = &mut self.nodes[index];
+        let Some(changes) = node.pending.remove(&write) else {
+            return;
+        };
+        match node.disk_mood {
+            DiskMood::Well => {
+                for change in changes {
+                    keep(&mut node.disk, change_key(&change), change.clone(), is_site_removal(&change));
+                }
+                node.site.handle_persisted(write, now);
+            }
+            DiskMood::Full => {
+                node.pending.clear();
+                node.site.handle_persist_failed(write, StoreFault::DiskFull, now);
+            }
+        }
+    }
+
+    fn fleet_committed(&mut self, write: WriteId) {
+        let now = self.now();
+        let Some(changes) = self.fleet_pending.remove(&write) else {
+            return;
+        };
+        match self.fleet_disk_mood {
+            DiskMood::Well => {
+                for change in changes {
+                    keep(&mut self.fleet_disk, fleet_change_key(&change), change.clone(), is_fleet_removal(&change));
+                }
+                self.fleet.handle_persisted(write, now);
+            }
+            DiskMood::Full => {
+                self.fleet_pending.clear();
+                self.fleet.handle_persist_failed(write, StoreFault::DiskFull, now);
+            }
+        }
+    }
+
+    fn connect(&mut self, index: usize, dial: DialId) {
+        let now = self.now();
+        let node = &self.nodes[index];
+        if node.is_cut || self.is_fleet_down {
+            let reason = LossReason::Failed(Text::lossy("server:443 did not answer"));
+            self.after(Duration::from_secs(10), Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
+            return;
+        }
+        let credential = match node.identity {
+            None => Credential::SelfMade,
+            Some(identity) if now.wall <= identity.not_after => Credential::Issued,
+            Some(_) => Credential::Expired,
+        };
+        let peer = Peer { fingerprint: node.key, credential, address: Text::lossy(&format!("10.0.0.{index}:7000")) };
+        let session = self.next_session;
+        self.next_session = session.next();
+        self.sessions.insert(session, (index, dial));
+        self.nodes[index].sessions.insert(dial, session);
+        self.fleet.handle_session(session, SessionEvent::Opened(peer), now);
+        self.after(LATENCY, Happening::AtSite(index, LinkEvent::Dialed(dial)));
+    }
+}
+
+fn certificate_of(not_before: WallTime, not_after: WallTime) -> Vec<u8> {
+    [not_before.unix_millis().to_be_bytes(), not_after.unix_millis().to_be_bytes()].concat()
+}
+
+fn identity_of(site: SiteId, certificate: &[u8]) -> SiteIdentity {
+    let at = |from: usize| {
+        let bytes = certificate[from..from + 8].try_into().expect("a story's certificate is 16 bytes");
+        WallTime::from_unix_millis(u64::from_be_bytes(bytes))
+    };
+    SiteIdentity { site, not_before: at(0), not_after: at(8) }
+}

@@ -1,0 +1,121 @@
+//! The plugin host ↔ the machine's calls. A daemon that calls no plugin does not start the host.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use linecamp_model::{
+    CallId, Name, PluginDigest, PluginPiece, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, Text,
+};
+use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, PluginHostError};
+
+use super::pushed::Pushed;
+use super::secrets::SecretFiles;
+use crate::config::PluginConfig;
+use crate::error::chain;
+
+/// The program that compiles plugins, where the daemon itself is.
+const COMPILER: &str = "linecamp-plugin-compiler";
+
+/// What happened among the plugins.
+#[derive(Debug)]
+pub(crate) enum PluginEvent {
+    /// A call ended.
+    Replied { call: CallId, reply: ProviderReply, seen: Option<Text> },
+    /// A plugin's file was changed.
+    Changed { name: Name, result: Result<Text, Text> },
+    /// So many bytes of a pushed plugin are kept; `None`: all of it.
+    Kept { digest: PluginDigest, held: Option<u64> },
+}
+
+/// Runs the host once it is needed.
+#[derive(Debug)]
+pub(crate) struct PluginDriver {
+    directory: PathBuf,
+    /// `None`: calls are not made, and nobody waits for their answers.
+    config: Option<PluginConfig>,
+    host: Option<PluginHost>,
+    pushed: Pushed,
+    /// What is known at once. Each is the answer to one output of the machine, so they are as few as those.
+    known: VecDeque<PluginEvent>,
+}
+
+impl PluginDriver {
+    pub(crate) fn new(directory: PathBuf, config: Option<PluginConfig>) -> Self {
+        let pushed = Pushed::new(directory.clone());
+        Self { directory, config, host: None, pushed, known: VecDeque::new() }
+    }
+
+    /// Has a provider asked; the reply is an event.
+    pub(crate) fn call(&mut self, call: CallId, provider: ProviderSpec, request: ProviderRequest) {
+        let Some(config) = self.config.clone() else { return };
+        match self.host(&config) {
+            Ok(host) => host.call(call, Arc::new(provider), request),
+            Err(error) => {
+                let reason = Text::lossy(&chain(&error));
+                let reply = ProviderReply::Failed(ProviderFailure::Missing { reason });
+                self.known.push_back(PluginEvent::Replied { call, reply, seen: None });
+            }
+        }
+    }
+
+    /// Says how much of a pushed plugin is kept; the answer is an event.
+    pub(crate) fn measure(&mut self, digest: PluginDigest) {
+        let held = self.pushed.measure(digest);
+        self.known.push_back(PluginEvent::Kept { digest, held });
+    }
+
+    /// Keeps a piece of a pushed plugin; the answer is an event.
+    pub(crate) fn keep(&mut self, piece: &PluginPiece) {
+        match self.pushed.keep(piece) {
+            Ok(held) => self.known.push_back(PluginEvent::Kept { digest: piece.digest, held }),
+            // Whoever needs it asks again with the provider's next round.
+            Err(error) => tracing::warn!(digest = %piece.digest, %error, "a piece of a plugin could not be kept"),
+        }
+    }
+
+    /// Returns what happens next. Cancel-safe.
+    pub(crate) async fn event(&mut self) -> PluginEvent {
+        if let Some(event) = self.known.pop_front() {
+            return event;
+        }
+        match &mut self.host {
+            Some(host) => match host.event().await {
+                HostEvent::Replied { call, reply, plugin } => {
+                    let seen = plugin.map(|seen| Text::lossy(&format!("{} {}", seen.name, seen.version)));
+                    PluginEvent::Replied { call, reply, seen }
+                }
+                HostEvent::PluginChanged { name, result } => {
+                    PluginEvent::Changed { name, result: result.map(|digest| Text::lossy(&digest.to_string())) }
+                }
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    fn host(&mut self, config: &PluginConfig) -> Result<&mut PluginHost, PluginHostError> {
+        if self.host.is_none() {
+            let secrets = SecretFiles { files: config.secrets.clone(), credentials: config.credentials.clone() };
+            let host = PluginHost::start(host_config(self.directory.clone(), config), Arc::new(secrets))?;
+            tracing::info!(directory = %self.directory.display(), "plugin host started");
+            self.host = Some(host);
+        }
+        Ok(self.host.as_mut().expect("started just now"))
+    }
+}
+
+/// Says how plugins in `directory` are run.
+pub(crate) fn host_config(directory: PathBuf, config: &PluginConfig) -> HostConfig {
+    let beside = || std::env::current_exe().ok().map(|own| own.with_file_name(COMPILER));
+    let mut limits = Limits::default();
+    if let Some(mib) = config.memory_mib {
+        limits.memory_bytes = mib as usize * 1024 * 1024;
+    }
+    HostConfig {
+        directory,
+        compiler: config.compiler.clone().or_else(beside).unwrap_or_else(|| COMPILER.into()),
+        ca_file: config.ca_file.clone(),
+        publishers: config.publishers.clone(),
+        limits,
+    }
+}

@@ -1,0 +1,90 @@
+//! Plugins that come from the server piece by piece: kept in a file of their own until they are whole.
+//!
+//! `pushed/DIGEST.part` grows; when it has all its bytes and they are what the digest says, it is made durable and
+//! becomes `pushed/DIGEST.wasm`. A part that is not what it should be is thrown away, and fetched again from the start.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use linecamp_model::limits::PLUGIN_BYTES_MAX;
+use linecamp_model::{PluginDigest, PluginPiece};
+
+/// Where they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Pushed {
+    directory: PathBuf,
+}
+
+impl Pushed {
+    pub(crate) fn new(plugins: PathBuf) -> Self {
+        Self { directory: plugins.join("pushed") }
+    }
+
+    fn path(&self, digest: PluginDigest, ending: &str) -> PathBuf {
+        let digits = digest.to_string().replace("sha256:", "");
+        self.directory.join(format!("{digits}.{ending}"))
+    }
+
+    /// Returns how many bytes of a component are kept; `None` if it is whole.
+    pub(crate) fn measure(&self, digest: PluginDigest) -> Option<u64> {
+        match self.path(digest, "wasm").exists() {
+            true => None,
+            false => Some(fs::metadata(self.path(digest, "part")).map_or(0, |metadata| metadata.len())),
+        }
+    }
+
+    /// Appends a piece, and at the end makes the component what it is. Returns as [`measure`](Self::measure) does.
+    ///
+    /// # Errors
+    /// What the file system says; what is kept may then be less than before.
+    pub(crate) fn keep(&self, piece: &PluginPiece) -> io::Result<Option<u64>> {
+        fs::create_dir_all(&self.directory)?;
+        let part = self.path(piece.digest, "part");
+        let mut file = OpenOptions::new().create(true).append(true).open(&part)?;
+        let held = file.metadata()?.len();
+        if held != piece.offset || PLUGIN_BYTES_MAX < piece.total {
+            return Ok(Some(held));
+        }
+        file.write_all(&piece.bytes)?;
+        let held = held + piece.bytes.len() as u64;
+        if held < piece.total {
+            return Ok(Some(held));
+        }
+        if held != piece.total || PluginDigest::of(&fs::read(&part)?) != piece.digest {
+            tracing::warn!(digest = %piece.digest, "a plugin that was fetched is not what its digest says: again");
+            fs::remove_file(&part)?;
+            return Ok(Some(0));
+        }
+        file.sync_all()?;
+        fs::rename(&part, self.path(piece.digest, "wasm"))?;
+        File::open(&self.directory)?.sync_all()?;
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_become_a_component_and_a_wrong_one_begins_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let pushed = Pushed::new(directory.path().to_owned());
+        let whole = b"0123456789";
+        let digest = PluginDigest::of(whole);
+        let piece = |offset: usize, bytes: &[u8]| PluginPiece {
+            digest,
+            offset: offset as u64,
+            total: 10,
+            bytes: bytes.to_vec(),
+        };
+        assert_eq!(pushed.measure(digest), Some(0));
+        assert_eq!(pushed.keep(&piece(0, &whole[..4])).unwrap(), Some(4));
+        assert_eq!(pushed.keep(&piece(0, &whole[..4])).unwrap(), Some(4), "the same one again");
+        assert_eq!(pushed.keep(&piece(4, b"xxxxxx")).unwrap(), Some(0), "not what the digest says");
+        assert_eq!(pushed.keep(&piece(0, whole)).unwrap(), None);
+        assert_eq!(pushed.measure(digest), None);
+        assert_eq!(fs::read(pushed.path(digest, "wasm")).unwrap(), whole);
+    }
+}

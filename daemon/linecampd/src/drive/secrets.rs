@@ -1,0 +1,61 @@
+//! The site's secrets: files, and what systemd hands to the service.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use linecamp_model::SecretName;
+use linecamp_plugin_host::{Secret, SecretError, Secrets};
+
+/// Bytes of a secret's file: a private key fits. A longer one is some other file.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// Where each secret is. Read at each use, so that a new one holds from the next call on.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretFiles {
+    pub(crate) files: BTreeMap<SecretName, PathBuf>,
+    pub(crate) credentials: Option<PathBuf>,
+}
+
+impl Secrets for SecretFiles {
+    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+        let credential = || self.credentials.as_ref().map(|directory| directory.join(name.as_str()));
+        let path = self.files.get(name).cloned().or_else(credential).filter(|path| path.exists());
+        let Some(path) = path else {
+            let place = format!(
+                "the configuration's table [secrets] as `{name} = \"FILE\"`, or systemd's LoadCredential={name}:FILE"
+            );
+            return Err(SecretError::Missing { name: name.clone(), place });
+        };
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let problem = match read {
+            Ok(_) if bytes.len() as u64 <= SECRET_BYTES_MAX => return Ok(Secret::new(bytes)),
+            Ok(_) => format!("{} has more than {SECRET_BYTES_MAX} bytes; is it the right file?", path.display()),
+            Err(error) => format!("{}: {error}", path.display()),
+        };
+        Err(SecretError::Unreadable { name: name.clone(), problem })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_in_its_file_or_among_the_credentials_and_a_missing_one_says_where_it_belongs() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = |text: &str| SecretName::parse(text).unwrap();
+        std::fs::write(directory.path().join("own"), "one\n").unwrap();
+        std::fs::write(directory.path().join("given"), "two\n").unwrap();
+        let secrets = SecretFiles {
+            files: BTreeMap::from([(name("own"), directory.path().join("own"))]),
+            credentials: Some(directory.path().to_owned()),
+        };
+        assert!(secrets.read(&name("own")).is_ok());
+        assert!(secrets.read(&name("given")).is_ok());
+        let error = secrets.read(&name("none")).unwrap_err().to_string();
+        assert!(error.contains("[secrets]") && error.contains("LoadCredential=none"), "{error}");
+    }
+}

@@ -1,0 +1,131 @@
+//! One call: a fresh instance, its limits, its deadline, and how it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use linecamp_model::{Grant, Name, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, SecretName, Text};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+use wasmtime::component::ResourceTableError;
+use wasmtime::{Store, Trap};
+use wasmtime_wasi::I32Exit;
+
+use crate::contract::{Ask, Description, Prepared};
+use crate::engine::Machine;
+use crate::engine_config::WASM_STACK_BYTES;
+use crate::gate::Pass;
+use crate::limits::{LAST_WORDS_SHARE, Limits};
+use crate::outbound::Outbound;
+use crate::sandbox::{CeilingReached, Sandbox};
+use crate::secret::{Secret, SecretError, Secrets};
+
+/// What all calls share.
+pub(crate) struct Surroundings {
+    pub(crate) machine: Machine,
+    pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) outbound: Arc<dyn Outbound>,
+    pub(crate) limits: Limits,
+}
+
+impl Surroundings {
+    /// Asks a plugin what it is. It is granted nothing while it says so.
+    pub(crate) async fn describe(&self, prepared: &Prepared) -> Result<Description, String> {
+        let (until, pass) = self.pass(Grant::default());
+        let nobody = Name::parse("describe").expect("a constant that is a name");
+        let mut store = Sandbox::store(&self.machine, &nobody, pass, &self.limits);
+        let _ticking = self.machine.ticking();
+        let ended = timeout_at(until, prepared.describe(&mut store)).await;
+        self.answer(ended, &store)
+    }
+
+    /// Calls a plugin under a provider's grant.
+    pub(crate) async fn call(
+        &self,
+        prepared: &Prepared,
+        spec: &ProviderSpec,
+        ask: (&Description, ProviderRequest),
+    ) -> ProviderReply {
+        let (until, pass) = self.pass(spec.grant.clone());
+        let pass = Pass { handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..pass };
+        let mut store = Sandbox::store(&self.machine, &spec.name, pass, &self.limits);
+        let (description, request) = ask;
+        let ask = Ask { config: spec.config.as_str(), abilities: description.abilities, request };
+        let _ticking = self.machine.ticking();
+        let ended = timeout_at(until, prepared.call(&mut store, ask)).await;
+        self.answer(ended, &store).unwrap_or_else(|why| {
+            let reason = Text::lossy(&format!("the plugin {} {why}", description.name));
+            ProviderReply::Failed(ProviderFailure::Broken { reason })
+        })
+    }
+
+    /// Returns when a call that begins has to end, and a pass that leads nowhere without a grant.
+    fn pass(&self, grant: Grant) -> (Instant, Pass) {
+        let now = Instant::now();
+        let waiting = self.limits.call_time - self.limits.call_time / LAST_WORDS_SHARE;
+        let pass = Pass {
+            grant,
+            handles: Default::default(),
+            secrets: Arc::new(NoSecrets),
+            outbound: Arc::clone(&self.outbound),
+            until: now + waiting,
+        };
+        (now + self.limits.call_time, pass)
+    }
+
+    /// Returns what a plugin answered, or how it failed to, without secrets and with its last words.
+    fn answer<T>(
+        &self,
+        ended: Result<wasmtime::Result<Result<T, String>>, Elapsed>,
+        store: &Store<Sandbox>,
+    ) -> Result<T, String> {
+        let why = match ended {
+            Ok(Ok(Ok(answer))) => return Ok(answer),
+            Ok(Ok(Err(wrong))) => format!("broke its contract: {wrong}"),
+            Ok(Err(trapped)) => trap_words(&trapped, &self.limits),
+            Err(Elapsed { .. }) => format!("did not end within {}", seconds(self.limits.call_time)),
+        };
+        let sandbox = store.data();
+        let last_words = match sandbox.last_words() {
+            words if words.is_empty() => String::new(),
+            words => format!("; it said: {words}"),
+        };
+        Err(sandbox.blotter.words(&format!("{why}{last_words}")))
+    }
+}
+
+/// Says which limit or fault ended an instance.
+fn trap_words(error: &wasmtime::Error, limits: &Limits) -> String {
+    if let Some(reached) = error.downcast_ref::<CeilingReached>() {
+        return reached.to_string();
+    }
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return format!("ended itself with the code {code}");
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return format!("held more than {} resources", limits.resources);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => format!("computed for more than {}", seconds(limits.cpu_time)),
+        Some(Trap::StackOverflow) => format!("used up its stack of {} KiB", WASM_STACK_BYTES >> 10),
+        Some(Trap::UnreachableCodeReached) => "panicked".into(),
+        Some(trap) => format!("trapped: {trap}"),
+        // The engine has no type for this one.
+        None if format!("{error:#}").contains("too much data is being copied") => {
+            format!("handed over more than {} MiB at once", limits.handover_bytes >> 20)
+        }
+        None => format!("failed: {error:#}"),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f32())
+}
+
+/// The secrets of whoever has none.
+pub(crate) struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+        Err(SecretError::Missing { name: name.clone(), place: "a provider's secrets".into() })
+    }
+}

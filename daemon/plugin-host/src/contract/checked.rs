@@ -1,0 +1,238 @@
+//! A look at everything that a plugin returns. What does not fit is the plugin's fault, and is said so that its author
+//! finds it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use linecamp_model::{
+    DnsAbilities, DomainName, Name, ProviderFailure, RecordKey, RecordSet, RecordType, SecretName, Text, Ttl,
+};
+
+use super::{Description, SecretWant};
+use crate::blot::Blotter;
+use crate::limits::{
+    DESCRIBED_MAX, OBSERVED_SETS_MAX, OBSERVED_VALUE_BYTES_MAX, OBSERVED_VALUES_MAX, RETRY_AFTER_MAX, SCHEMA_BYTES_MAX,
+};
+
+/// Bytes of a record type's mnemonic; the longest in use has ten.
+const TYPE_BYTES_MAX: usize = 16;
+
+/// Bytes of one label of a name (RFC 1035, 3.1).
+const LABEL_BYTES_MAX: usize = 63;
+
+/// Bytes of a name without its escapes, dots included.
+const NAME_BYTES_MAX: usize = 254;
+
+/// A description as it came.
+pub(crate) struct RawDescription {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) about: String,
+    pub(crate) abilities: RawAbilities,
+    pub(crate) config_schema: String,
+    pub(crate) secrets: Vec<(String, String, bool)>,
+    pub(crate) reaches: Vec<String>,
+    pub(crate) extra: Vec<(String, String)>,
+}
+
+/// Abilities as they came.
+pub(crate) struct RawAbilities {
+    pub(crate) atomic: bool,
+    pub(crate) lists_zones: bool,
+    pub(crate) ttl_min: u32,
+    pub(crate) ttl_max: u32,
+    pub(crate) changes_max: u32,
+}
+
+/// A record set as it came.
+pub(crate) struct RawRecordSet {
+    pub(crate) name: String,
+    pub(crate) rtype: String,
+    pub(crate) ttl: u32,
+    pub(crate) values: Vec<String>,
+}
+
+/// A failure as it came.
+pub(crate) enum RawFailure {
+    Retry { after_millis: Option<u64>, reason: String },
+    Refused { reason: String, field: Option<String>, name: Option<String> },
+    Conflict { name: String, owner: String },
+    Unauthorized(String),
+}
+
+impl RawDescription {
+    /// Takes a description that makes sense.
+    pub(crate) fn checked(self) -> Result<Description, String> {
+        let text = |what: &str, text: &str| Text::parse(text).map_err(|error| format!("its {what}: {error}"));
+        let counts = [("secrets", self.secrets.len()), ("reaches", self.reaches.len()), ("extra", self.extra.len())];
+        if let Some((what, count)) = counts.into_iter().find(|(_, count)| DESCRIBED_MAX < *count) {
+            return Err(format!("it has {count} {what}, and {DESCRIBED_MAX} are the most"));
+        }
+        if SCHEMA_BYTES_MAX < self.config_schema.len() {
+            return Err(format!("its config schema has more than {SCHEMA_BYTES_MAX} bytes"));
+        }
+        let want = |(name, about, is_required): &(String, String, bool)| {
+            let name = SecretName::parse(name).map_err(|error| error.to_string())?;
+            Ok(SecretWant { name, about: text("secret's about", about)?, is_required: *is_required })
+        };
+        let version = text("version", &self.version)?;
+        if version.as_str().is_empty() {
+            return Err("it has no version".into());
+        }
+        Ok(Description {
+            name: Name::parse(&self.name).map_err(|error| format!("its name: {error}"))?,
+            version,
+            about: text("about", &self.about)?,
+            abilities: self.abilities.checked()?,
+            config_schema: self.config_schema,
+            secrets: self.secrets.iter().map(want).collect::<Result<_, String>>()?,
+            reaches: self.reaches.iter().map(|reach| text("reach", reach)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl RawAbilities {
+    fn checked(self) -> Result<DnsAbilities, String> {
+        let Self { atomic, lists_zones, ttl_min, ttl_max, changes_max } = self;
+        if changes_max < 2 {
+            return Err(format!("it takes {changes_max} changes at once, and a record with its claim are 2"));
+        }
+        match (Ttl::of(ttl_min), Ttl::of(ttl_max)) {
+            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => {
+                Ok(DnsAbilities { atomic, lists_zones, ttl_min, ttl_max, changes_max })
+            }
+            (_, _) => Err(format!("it keeps times to live from {ttl_min} to {ttl_max} s, which is no range")),
+        }
+    }
+}
+
+/// Takes what a zone holds, of the `names` that were asked for, or with none of them, of all.
+///
+/// A whole zone may hold names of others that no record of ours could have; those are left out.
+pub(crate) fn observed(
+    zone: &DomainName,
+    names: &BTreeSet<DomainName>,
+    sets: Vec<RawRecordSet>,
+) -> Result<Vec<RecordSet>, String> {
+    if OBSERVED_SETS_MAX < sets.len() {
+        return Err(format!("it returned {} record sets, and {OBSERVED_SETS_MAX} are the most", sets.len()));
+    }
+    let mut keys = BTreeSet::new();
+    let mut taken = Vec::with_capacity(sets.len());
+    for set in sets {
+        let shown = shown(&format!("{} {}", set.name, set.rtype));
+        let name = match DomainName::parse(&set.name) {
+            Ok(name) if name.is_within(zone) => name,
+            Ok(_) => return Err(format!("it returned `{shown}`, which is not in the zone {zone}")),
+            Err(_) if names.is_empty() && is_foreign_name(&set.name) => continue,
+            Err(error) => return Err(format!("it returned `{shown}`: {error}")),
+        };
+        let set = set.checked(name).map_err(|why| format!("it returned `{shown}`, which {why}"))?;
+        if !keys.insert(set.key.clone()) {
+            return Err(format!("it returned `{shown}` twice"));
+        }
+        if names.is_empty() || names.contains(&set.key.name) {
+            taken.push(set);
+        }
+    }
+    Ok(taken)
+}
+
+impl RawRecordSet {
+    fn checked(self, name: DomainName) -> Result<RecordSet, String> {
+        let Self { rtype, ttl, values, .. } = self;
+        let is_type = !rtype.is_empty() && rtype.len() <= TYPE_BYTES_MAX;
+        if !is_type || !rtype.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err("has no type".into());
+        }
+        let Some(ttl) = Ttl::of(ttl) else {
+            return Err(format!("has a time to live of {ttl} s, more than DNS can say"));
+        };
+        if values.is_empty() || OBSERVED_VALUES_MAX < values.len() {
+            return Err(format!("has {} values, and 1 to {OBSERVED_VALUES_MAX} are possible", values.len()));
+        }
+        if values.iter().any(|value| OBSERVED_VALUE_BYTES_MAX < value.len()) {
+            return Err(format!("has a value of more than {OBSERVED_VALUE_BYTES_MAX} bytes"));
+        }
+        let values: Vec<_> = values.iter().map(String::as_str).collect();
+        Ok(RecordSet::observed(RecordKey { name, rtype: RecordType::of(&rtype) }, ttl, &values))
+    }
+}
+
+/// Whether it may be a name in DNS that is none of ours: such as one with an escaped byte, or a slash.
+fn is_foreign_name(name: &str) -> bool {
+    let (mut name_bytes, mut label_bytes, mut rest) = (0, 0, name.as_bytes());
+    while let [first, after @ ..] = rest {
+        let taken = match (first, after) {
+            (b'\\', [a, b, c, ..]) if [a, b, c].iter().all(|byte| byte.is_ascii_digit()) => 4,
+            (b'\\', [_, ..]) => 2,
+            (b'\\', []) => return false,
+            (_, _) => 1,
+        };
+        let is_dot = *first == b'.';
+        if !first.is_ascii_graphic() || (is_dot && label_bytes == 0) {
+            return false;
+        }
+        label_bytes = if is_dot { 0 } else { label_bytes + 1 };
+        name_bytes += 1;
+        if LABEL_BYTES_MAX < label_bytes || NAME_BYTES_MAX < name_bytes {
+            return false;
+        }
+        rest = &rest[taken..];
+    }
+    name_bytes > 0
+}
+
+impl RawFailure {
+    /// Takes a failure, with secrets blotted out; a name that is none, or lies outside of `zone`, is only quoted.
+    pub(crate) fn checked(self, zone: Option<&DomainName>, blotter: &Blotter) -> ProviderFailure {
+        let words = |text: &str| Text::lossy(&blotter.words(text));
+        match self {
+            Self::Retry { after_millis, reason } => {
+                let after = after_millis.map(|millis| Duration::from_millis(millis).min(RETRY_AFTER_MAX));
+                ProviderFailure::Retry { after, reason: words(&reason) }
+            }
+            Self::Refused { mut reason, field, name } => {
+                if let Some(field) = field {
+                    reason = format!("config `{}`: {reason}", shown(&field));
+                }
+                let parsed = name.as_deref().and_then(|name| DomainName::parse(name).ok());
+                let parsed = parsed.filter(|name| zone.is_some_and(|zone| name.is_within(zone)));
+                if let (Some(name), None) = (&name, &parsed) {
+                    reason = format!("{}: {reason}", shown(name));
+                }
+                ProviderFailure::Refused { reason: words(&reason), name: parsed }
+            }
+            Self::Conflict { name, owner } => {
+                ProviderFailure::Conflict { reason: words(&format!("{}: {owner}", shown(&name))) }
+            }
+            Self::Unauthorized(reason) => ProviderFailure::Unauthorized { reason: words(&reason) },
+        }
+    }
+}
+
+/// Returns the beginning of a plugin's word, to quote it.
+fn shown(text: &str) -> String {
+    text.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_name_is_one_that_dns_could_have() {
+        let check = |name: &str, expected| assert_eq!(is_foreign_name(name), expected, "{name}");
+        check("a\\032b.zone.example", true);
+        check("0/25.2.0.192.in-addr.arpa.", true);
+        check("a\\.b.example", true);
+        check("a@b.example", true);
+        check(&format!("{}.example", "\\000".repeat(63)), true);
+        check(&format!("{}.example", "\\000".repeat(64)), false);
+        check(&"a.".repeat(127), true);
+        check(&"a.".repeat(128), false);
+        for name in ["", ".", "..", "a..b", ".a", "a b", "a\u{1b}", "ä", "a\\"] {
+            check(name, false);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Where a secret goes in an HTTP request.
+
+use data_encoding::BASE64;
+use http::header::{AUTHORIZATION, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use linecamp_model::WallTime;
+use zeroize::Zeroizing;
+
+use super::handles::Handles;
+use super::sigv4::{self, Signed, Signer};
+use super::{GateError, header};
+
+/// Which secret goes where; secrets are handles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// `Authorization: Bearer SECRET`.
+    Bearer(String),
+    /// `Authorization: Basic` of both.
+    Basic { user: String, secret: String },
+    /// `HEADER: PREFIXSECRET`.
+    Header { header: String, prefix: String, secret: String },
+    /// AWS Signature Version 4.
+    SigV4(SigV4),
+}
+
+/// What is signed for, and with which secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SigV4 {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    pub(crate) session_token: Option<String>,
+    pub(crate) region: String,
+    pub(crate) service: String,
+}
+
+/// What is to be vouched for: the request, `Host` among its headers.
+pub(crate) struct Vouched<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a mut HeaderMap,
+    pub(crate) body: &'a [u8],
+}
+
+impl Auth {
+    /// Puts the secret in.
+    pub(crate) fn apply(
+        &self,
+        request: &mut Vouched<'_>,
+        handles: &mut Handles,
+        now: WallTime,
+    ) -> Result<(), GateError> {
+        match self {
+            Self::Bearer(secret) => {
+                let value = Zeroizing::new([b"Bearer ", handles.secret(secret)?.expose()].concat());
+                set(request.headers, AUTHORIZATION, &value, secret)
+            }
+            Self::Basic { user, secret } => {
+                if user.contains(':') {
+                    return Err(GateError::Denied("the user of basic auth has a `:` in it".into()));
+                }
+                let pair = Zeroizing::new([user.as_bytes(), b":", handles.secret(secret)?.expose()].concat());
+                let encoded = Zeroizing::new(BASE64.encode(&pair));
+                handles.blot_form(secret, encoded.as_bytes());
+                let value = Zeroizing::new(format!("Basic {}", *encoded));
+                set(request.headers, AUTHORIZATION, value.as_bytes(), secret)
+            }
+            Self::Header { header, prefix, secret } => {
+                let name = header::for_secret(header)?;
+                let value = Zeroizing::new([prefix.as_bytes(), handles.secret(secret)?.expose()].concat());
+                set(request.headers, name, &value, secret)
+            }
+            Self::SigV4(scope) => scope.apply(request, handles, now),
+        }
+    }
+}
+
+impl SigV4 {
+    fn apply(&self, request: &mut Vouched<'_>, handles: &mut Handles, now: WallTime) -> Result<(), GateError> {
+        let is_word = |word: &str| {
+            let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            !word.is_empty() && word.len() <= 64 && word.bytes().all(fits)
+        };
+        if !is_word(&self.region) || !is_word(&self.service) {
+            return Err(GateError::Denied(
+                "the region or the service to sign for is no word of a-z, 0-9 and `-`".into(),
+            ));
+        }
+        if let Some(name) = &self.session_token {
+            let token = handles.secret(name)?;
+            set(request.headers, HeaderName::from_static("x-amz-security-token"), token.expose(), name)?;
+        }
+        let date = sigv4::date(now);
+        set(request.headers, HeaderName::from_static("x-amz-date"), date.as_bytes(), "")?;
+        let digest = sigv4::body_digest(request.body);
+        set(request.headers, HeaderName::from_static("x-amz-content-sha256"), digest.as_bytes(), "")?;
+        let access_key_id = handles.secret(&self.access_key_id)?;
+        let Ok(access_key_id) = std::str::from_utf8(access_key_id.expose()) else {
+            return Err(GateError::Denied(format!("the secret `{}` is no access key", self.access_key_id)));
+        };
+        let secret_access_key = handles.secret(&self.secret_access_key)?;
+        let signer = Signer {
+            access_key_id,
+            secret_access_key: secret_access_key.expose(),
+            region: &self.region,
+            service: &self.service,
+            at: now,
+        };
+        let Vouched { method, path, ref headers, body } = *request;
+        let value = signer.authorization(&Signed { method, path, headers, body });
+        set(request.headers, AUTHORIZATION, value.as_bytes(), &self.access_key_id)
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &[u8], secret: &str) -> Result<(), GateError> {
+    let Ok(mut value) = HeaderValue::from_bytes(value) else {
+        let why = "has bytes that no header carries: is there a line end in it?";
+        return Err(GateError::Denied(format!("the secret `{}` {why}", secret.escape_debug())));
+    };
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Just enough of DNS messages to tell an answer from anything else.
+
+use domain::base::iana::{Opcode, Rcode};
+use domain::base::{Message, ParsedName, Question};
+
+/// Whether `answer` answers `query`: the same id, and the same question. Some servers leave the question out of an
+/// error, and of an answer to an update.
+pub(crate) fn is_answer(query: &[u8], answer: &[u8]) -> bool {
+    let (Ok(query), Ok(answer)) = (Message::from_slice(query), Message::from_slice(answer)) else {
+        return false;
+    };
+    let (asked, answered) = (query.header(), answer.header());
+    if asked.id() != answered.id() || !answered.qr() || asked.opcode() != answered.opcode() {
+        return false;
+    }
+    let may_be_bare = answered.opcode() == Opcode::UPDATE || answered.rcode() != Rcode::NOERROR;
+    match (question(query), question(answer)) {
+        (Some(asked), Some(answered)) => asked == answered,
+        (Some(_), None) => may_be_bare && answer.header_counts().qdcount() == 0,
+        (None, _) => false,
+    }
+}
+
+/// Whether an answer was cut to fit, and is whole over TCP only.
+pub(crate) fn is_cut(answer: &[u8]) -> bool {
+    Message::from_slice(answer).is_ok_and(|answer| answer.header().tc())
+}
+
+/// Whether `message` asks one thing, as a query or an update.
+pub(crate) fn is_question(message: &[u8]) -> bool {
+    Message::from_slice(message).is_ok_and(|message| !message.header().qr() && question(message).is_some())
+}
+
+/// Returns the one question; of an update, the zone that stands in its place.
+fn question(message: &Message<[u8]>) -> Option<Question<ParsedName<&[u8]>>> {
+    message.sole_question().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message: id, the two bytes of flags, and a question for `a.example` of type A if there is one.
+    fn message(id: u8, flags: [u8; 2], name: Option<&[u8]>) -> Vec<u8> {
+        let mut bytes = vec![0, id, flags[0], flags[1], 0, u8::from(name.is_some()), 0, 0, 0, 0, 0, 0];
+        if let Some(name) = name {
+            bytes.extend_from_slice(name);
+            bytes.extend_from_slice(&[0, 1, 0, 1]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_answer_has_the_id_and_the_question() {
+        const NAME: &[u8] = b"\x01a\x07example\0";
+        let query = message(7, [0, 0], Some(NAME));
+        let check = |answer: &[u8], expected| assert_eq!(is_answer(&query, answer), expected, "{answer:?}");
+        assert!(is_question(&query));
+        check(&message(7, [0x80, 0], Some(NAME)), true);
+        check(&message(7, [0x80, 0], Some(b"\x01A\x07EXAMPLE\0")), true);
+        check(&message(7, [0x80, 3], None), true);
+        check(&message(7, [0x80, 0], None), false);
+        check(&message(8, [0x80, 0], Some(NAME)), false);
+        check(&message(7, [0, 0], Some(NAME)), false);
+        check(&message(7, [0x80 | 0x28, 0], Some(NAME)), false);
+        check(&message(7, [0x80, 0], Some(b"\x01b\x07example\0")), false);
+        check(&message(7, [0x80, 0], Some(b"\xc0\x0c")), false);
+        check(&[], false);
+        check(&query[..11], false);
+        assert!(is_cut(&message(7, [0x82, 0], Some(NAME))));
+        let update = message(7, [0x28, 0], Some(NAME));
+        assert!(is_answer(&update, &message(7, [0xa8, 0], None)));
+        assert!(!is_question(&message(7, [0x80, 0], Some(NAME))));
+        assert!(!is_question(b"GET / HTTP/1.1\r\n\r\n"));
+    }
+}

@@ -1,0 +1,115 @@
+//! Headers that a plugin may set: those that say what it wants, not those that say who asks, or how the bytes go.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::GateError;
+
+/// Headers of one request from a plugin. More are refused.
+const HEADERS_MAX: usize = 64;
+
+/// What the host sets by itself, or nobody does: the way of the message, and who vouches for it.
+const OURS: [&str; 19] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-amz-security-token",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+/// Whether a header is not a plugin's to set.
+fn is_ours(name: &HeaderName) -> bool {
+    OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
+}
+
+/// Takes the headers of a plugin's request.
+pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, GateError> {
+    if HEADERS_MAX < given.len() {
+        return Err(GateError::Denied(format!("a request has at most {HEADERS_MAX} headers, not {}", given.len())));
+    }
+    let mut headers = HeaderMap::with_capacity(given.len());
+    for (name, value) in given {
+        let shown = || name.chars().take(64).flat_map(char::escape_debug).collect::<String>();
+        let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
+            return Err(GateError::Denied(format!("`{}` is no name of a header", shown())));
+        };
+        if is_ours(&parsed) {
+            let why = "is the host's to set; credentials go into `auth`";
+            return Err(GateError::Denied(format!("the header `{}` {why}", shown())));
+        }
+        let Ok(value) = HeaderValue::from_str(value) else {
+            return Err(GateError::Denied(format!("the value of the header `{}` has bytes no value has", shown())));
+        };
+        headers.append(parsed, value);
+    }
+    Ok(headers)
+}
+
+/// Takes the name of a header that carries a secret: any that a plugin may set, and `Authorization`.
+pub(crate) fn for_secret(name: &str) -> Result<HeaderName, GateError> {
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(parsed) if parsed == http::header::AUTHORIZATION || !is_ours(&parsed) => Ok(parsed),
+        Ok(parsed) => Err(GateError::Denied(format!("the header `{parsed}` cannot carry a secret"))),
+        Err(_) => Err(GateError::Denied("the name of the header for the secret is none".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_cannot_say_who_it_is_or_how_the_bytes_go() {
+        let check = |name: &str, value: &str| checked(&[(name.to_owned(), value.to_owned())]);
+        assert!(check("Accept", "application/json").is_ok());
+        assert!(check("X-Custom", "").is_ok());
+        let names = [
+            "Host",
+            "HOST",
+            "Connection",
+            "Transfer-Encoding",
+            "Content-Length",
+            "Proxy-Authorization",
+            "Proxy-Foo",
+            "Authorization",
+            "Upgrade",
+            "TE",
+            "Expect",
+            "X-Forwarded-For",
+            "Cookie",
+            "",
+            "a b",
+            "a:b",
+            "a\r\nb",
+            "ä",
+            ":path",
+        ];
+        for name in names {
+            assert!(matches!(check(name, "x"), Err(GateError::Denied(_))), "{name:?}");
+        }
+        assert!(check("Accept", "a\r\nHost: evil").is_err());
+        assert!(checked(&vec![("a".to_owned(), String::new()); HEADERS_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn a_secret_goes_into_a_header_of_its_own_or_authorization() {
+        assert!(for_secret("X-API-Key").is_ok());
+        assert!(for_secret("authorization").is_ok());
+        for name in ["Host", "proxy-authorization", "a b", "content-length"] {
+            assert!(for_secret(name).is_err(), "{name}");
+        }
+    }
+}

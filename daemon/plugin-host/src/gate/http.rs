@@ -1,0 +1,80 @@
+//! HTTP requests of plugins.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST};
+use http::{HeaderName, HeaderValue, Method, Request};
+use linecamp_transport::{SystemClock, WallClock as _};
+
+use super::auth::{Auth, Vouched};
+use super::url::Url;
+use super::{Gate, GateError, header, in_time};
+
+/// A request as a plugin says it.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpRequest {
+    /// One of those that the contract has.
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) auth: Option<Auth>,
+    pub(crate) time_limit: Option<Duration>,
+}
+
+/// An answer as a plugin is told it: names in lower case, without those that were of the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HttpAnswer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Gate {
+    /// Sends a request, if it may go out, and returns the answer, whatever its status; redirects are not followed.
+    pub(crate) async fn send(&mut self, request: HttpRequest) -> Result<HttpAnswer, GateError> {
+        let url = Url::parse(&request.url)?;
+        if !url.is_tls && !self.grant.plain_http {
+            let why = "is plain HTTP, which the provider is not granted; use `https`, or set its `plain_http`";
+            return Err(GateError::Denied(format!("the URL of {} {why}", url.endpoint)));
+        }
+        let mut headers = header::checked(&request.headers)?;
+        let header_bytes: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.budget.take_request(request.url.len() + header_bytes + request.body.len())?;
+
+        let until = self.until(request.time_limit);
+        let target = self.target(url.endpoint.clone(), url.is_tls, until).await?;
+        let host = HeaderValue::from_str(&url.host_header()).expect("a checked host is ASCII");
+        headers.insert(HOST, host);
+        if let Some(auth) = &request.auth {
+            let (method, path) = (request.method.as_str(), url.path.as_str());
+            let mut vouched = Vouched { method, path, headers: &mut headers, body: &request.body };
+            auth.apply(&mut vouched, &mut self.handles, SystemClock.now())?;
+        }
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+
+        let mut message = Request::new(Bytes::from(request.body));
+        *message.method_mut() = request.method;
+        *message.uri_mut() = url.path.parse().map_err(|_| GateError::Denied("the path of the URL is none".into()))?;
+        *message.headers_mut() = headers;
+        let answer = in_time(until, self.outbound.send(&target, message, self.budget.answer_room())).await?;
+        match answer {
+            Ok(answer) => Ok(self.answered(&answer)),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn answered(&mut self, answer: &http::Response<Bytes>) -> HttpAnswer {
+        self.budget.take_answer(answer.body().len());
+        let header = |(name, value): (&HeaderName, &HeaderValue)| {
+            let value = self.blotter.answer(value.as_bytes());
+            (name.as_str().to_owned(), String::from_utf8_lossy(&value).into_owned())
+        };
+        HttpAnswer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().iter().map(header).collect(),
+            body: self.blotter.answer(answer.body()),
+        }
+    }
+}

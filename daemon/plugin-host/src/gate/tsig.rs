@@ -1,0 +1,170 @@
+//! TSIG (RFC 8945): signs a message of a plugin with a secret of the site, and believes only a signed answer.
+
+use std::convert::Infallible;
+use std::str::FromStr as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use data_encoding::BASE64;
+use domain::base::Message;
+use domain::base::message_builder::MessageBuilder;
+use domain::base::wire::{Composer, ParseError};
+use domain::dep::octseq::{OctetsBuilder, Truncate};
+use domain::rdata::tsig::Time48;
+use domain::tsig::{Algorithm, ClientTransaction, Key, KeyName, ValidationError};
+use zeroize::Zeroizing;
+
+use super::GateError;
+use crate::secret::Secret;
+
+/// How far apart the two clocks may be (RFC 8945, 10).
+const FUDGE_SECONDS: u16 = 300;
+
+/// A signed question that waits for its answer.
+pub(crate) struct Signing {
+    key_name: String,
+    transaction: ClientTransaction<std::sync::Arc<Key>>,
+}
+
+/// What a message is signed with.
+#[derive(Clone, Copy)]
+pub(crate) struct Seal<'a> {
+    pub(crate) key_name: &'a str,
+    pub(crate) algorithm: &'a str,
+    /// What the secret is called, for errors.
+    pub(crate) handle: &'a str,
+    /// Base64, as every tool writes it.
+    pub(crate) secret: &'a Secret,
+}
+
+/// Signs `message`, and returns it with its signature.
+pub(crate) fn sign(message: &[u8], seal: &Seal<'_>, now: SystemTime) -> Result<(Bytes, Signing), GateError> {
+    let key = key(seal)?;
+    let whole = Whole { message: message.to_vec(), is_begun: false };
+    let Ok(builder) = MessageBuilder::from_target(whole);
+    let mut builder = builder.additional();
+    let transaction =
+        ClientTransaction::request_with_fudge(std::sync::Arc::new(key), &mut builder, time(now), FUDGE_SECONDS)
+            .map_err(|_| GateError::Protocol("the message is too long to be signed".into()))?;
+    let signed = builder.finish().message;
+    Ok((signed.into(), Signing { key_name: seal.key_name.to_owned(), transaction }))
+}
+
+impl Signing {
+    /// Checks the signature of an answer and takes it off.
+    pub(crate) fn verify(&self, answer: &[u8], now: SystemTime) -> Result<Vec<u8>, GateError> {
+        let mut answer = Message::from_octets(answer.to_vec())
+            .map_err(|_| GateError::Protocol("the answer is no DNS message".into()))?;
+        self.transaction.answer(&mut answer, time(now)).map_err(|error| GateError::Tsig(self.words(&error, now)))?;
+        let end = end_of_records(&answer).map_err(|_| GateError::Protocol("the answer is cut off".into()))?;
+        let mut answer = answer.into_octets();
+        answer.truncate(end);
+        Ok(answer)
+    }
+
+    /// Says what is wrong, and what to do.
+    fn words(&self, error: &ValidationError, now: SystemTime) -> String {
+        let key = &self.key_name;
+        match error {
+            ValidationError::ServerBadKey => {
+                format!("BADKEY: the server does not know the key `{key}`, or not with this algorithm; check its name")
+            }
+            ValidationError::ServerBadSig => {
+                format!("BADSIG: the server has another secret for the key `{key}`; check the site's secret")
+            }
+            ValidationError::ServerBadTime { server, .. } => {
+                let server = UNIX_EPOCH + Duration::from_secs((*server).into());
+                let apart = server.duration_since(now).unwrap_or_else(|behind| behind.duration());
+                let seconds = apart.as_secs();
+                let side = if server < now { "behind" } else { "ahead of" };
+                format!("BADTIME: the server's clock is {seconds} s {side} the site's; set the one that is wrong")
+            }
+            ValidationError::BadTime => {
+                "BADTIME: the answer was signed at another time than the site's clock shows; set the one that is wrong"
+                    .into()
+            }
+            ValidationError::ServerUnsigned => {
+                format!("the answer is not signed with the key `{key}`, so it could be anybody's")
+            }
+            other => format!("the signature of the answer, by the key `{key}`, does not hold: {other}"),
+        }
+    }
+}
+
+fn key(seal: &Seal<'_>) -> Result<Key, GateError> {
+    let shown = |text: &str| text.chars().take(300).flat_map(char::escape_debug).collect::<String>();
+    let algorithm = match seal.algorithm.trim_end_matches('.').to_ascii_lowercase().as_str() {
+        "hmac-sha256" => Algorithm::Sha256,
+        "hmac-sha384" => Algorithm::Sha384,
+        "hmac-sha512" => Algorithm::Sha512,
+        _ => {
+            return Err(GateError::Tsig(format!(
+                "the algorithm `{}` is none that is used here: hmac-sha256, hmac-sha384 or hmac-sha512",
+                shown(seal.algorithm)
+            )));
+        }
+    };
+    let Ok(name) = KeyName::from_str(&seal.key_name.to_ascii_lowercase()) else {
+        return Err(GateError::Tsig(format!("the key name `{}` is no DNS name", shown(seal.key_name))));
+    };
+    let Ok(secret) = BASE64.decode(seal.secret.expose()).map(Zeroizing::new) else {
+        return Err(GateError::Tsig(format!("the secret `{}` is not base64, as TSIG keys are written", seal.handle)));
+    };
+    Key::new(algorithm, &secret, name, None, None).map_err(|error| GateError::Tsig(error.to_string()))
+}
+
+/// Returns where the last record ends: the signature was behind it, and is not counted any more, but is there.
+fn end_of_records(message: &Message<Vec<u8>>) -> Result<usize, ParseError> {
+    let mut records = message.additional()?;
+    for record in records.by_ref() {
+        record?;
+    }
+    Ok(records.pos())
+}
+
+/// Returns a moment as signatures say it.
+fn time(at: SystemTime) -> Time48 {
+    let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    // 48 bits of seconds last for nine million years.
+    Time48::from_u64(seconds & 0xffff_ffff_ffff)
+}
+
+/// A builder's target that holds a whole message already: the empty head with which a builder begins is left out.
+struct Whole {
+    message: Vec<u8>,
+    is_begun: bool,
+}
+
+impl OctetsBuilder for Whole {
+    type AppendError = Infallible;
+
+    fn append_slice(&mut self, slice: &[u8]) -> Result<(), Infallible> {
+        if self.is_begun {
+            self.message.extend_from_slice(slice);
+        }
+        self.is_begun = true;
+        Ok(())
+    }
+}
+
+impl Truncate for Whole {
+    fn truncate(&mut self, bytes: usize) {
+        if self.is_begun {
+            self.message.truncate(bytes);
+        }
+    }
+}
+
+impl AsRef<[u8]> for Whole {
+    fn as_ref(&self) -> &[u8] {
+        &self.message
+    }
+}
+
+impl AsMut<[u8]> for Whole {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.message
+    }
+}
+
+impl Composer for Whole {}

@@ -1,0 +1,172 @@
+//! URLs of plugins, taken strictly: what two parsers could read differently is refused, not guessed.
+//!
+//! A host is a DNS name or an address in its one form. Anything that a resolver would take for an address in another
+//! form (`2130706433`, `0x7f.1`, `127.1`) is neither. What follows the host is sent as it was written.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use linecamp_model::Endpoint;
+
+use super::GateError;
+
+/// Bytes of a URL: what servers take at most. A longer one is refused.
+const URL_BYTES_MAX: usize = 8 * 1024;
+
+/// What a URL says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    /// Whether it is `https`.
+    pub(crate) is_tls: bool,
+    /// The host and port to reach.
+    pub(crate) endpoint: Endpoint,
+    /// The path and the query, beginning with `/`.
+    pub(crate) path: String,
+}
+
+impl Url {
+    /// Parses `https://HOST[:PORT][/PATH][?QUERY]`, or the same with `http`.
+    pub(crate) fn parse(text: &str) -> Result<Self, GateError> {
+        let refuse = |why: &str| {
+            let shown: String = text.chars().take(200).flat_map(char::escape_debug).collect();
+            Err(GateError::Denied(format!("the URL `{shown}` {why}")))
+        };
+        if URL_BYTES_MAX < text.len() {
+            return refuse("is too long");
+        }
+        if let Some(found) = text.chars().find(|found| !is_url_character(*found)) {
+            return refuse(&format!("has a `{}` in it, which has to be percent-encoded", found.escape_debug()));
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return refuse("is not `https://HOST/…`");
+        };
+        let is_tls = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return refuse("is neither `https` nor `http`"),
+        };
+        if rest.contains('#') {
+            return refuse("has a fragment, which no server is told");
+        }
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return refuse("has credentials in it; name a secret in `auth` instead");
+        }
+        let Some(endpoint) = endpoint(authority, if is_tls { 443 } else { 80 }) else {
+            return refuse("has no host that can be checked: a DNS name, or an address in its usual form");
+        };
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Self { is_tls, endpoint, path })
+    }
+
+    /// Returns what the `Host` header says: the port only where it is not the usual one.
+    pub(crate) fn host_header(&self) -> String {
+        match (self.is_tls, self.endpoint.port()) {
+            (true, 443) | (false, 80) if self.endpoint.host().contains(':') => format!("[{}]", self.endpoint.host()),
+            (true, 443) | (false, 80) => self.endpoint.host().to_owned(),
+            (_, _) => self.endpoint.to_string(),
+        }
+    }
+}
+
+/// Reads `HOST[:PORT]` as what was granted is compared with.
+pub(crate) fn endpoint(authority: &str, port_default: u16) -> Option<Endpoint> {
+    let port_at = match authority.strip_prefix('[') {
+        Some(rest) => rest.find(']')? + 2,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at_checked(port_at)?;
+    let port = match port.strip_prefix(':') {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().ok()?
+        }
+        Some(_) => return None,
+        None if port.is_empty() => port_default,
+        None => return None,
+    };
+    let is_fit = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()),
+        // One form only: `127.0.0.1`, without leading zeros, which Rust does not take.
+        None if ends_in_number(host) => host.parse::<Ipv4Addr>().is_ok(),
+        None => true,
+    };
+    if is_fit { Endpoint::new(host, port) } else { None }
+}
+
+/// Whether resolvers may take it for an IPv4 address: its last label is a number, decimal or hexadecimal.
+fn ends_in_number(host: &str) -> bool {
+    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    is_decimal || hexadecimal.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// What may stand in a URL (RFC 3986), the percent sign included.
+fn is_url_character(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_a_host_a_port_and_the_rest() {
+        let check = |text: &str, endpoint: &str, path: &str, host: &str| {
+            let url = Url::parse(text).unwrap();
+            assert_eq!((url.endpoint.to_string().as_str(), url.path.as_str()), (endpoint, path), "{text}");
+            assert_eq!(url.host_header(), host, "{text}");
+        };
+        check("https://api.example.org", "api.example.org:443", "/", "api.example.org");
+        check("HTTPS://API.Example.org./a//b?c=%2F", "api.example.org:443", "/a//b?c=%2F", "api.example.org");
+        check("http://pdns:8081?x", "pdns:8081", "/?x", "pdns:8081");
+        check("http://api.example.org/x", "api.example.org:80", "/x", "api.example.org");
+        check("https://api.example.org:443/", "api.example.org:443", "/", "api.example.org");
+        check("http://127.0.0.1:8081/", "127.0.0.1:8081", "/", "127.0.0.1:8081");
+        check("https://[2001:DB8::1]/", "[2001:db8::1]:443", "/", "[2001:db8::1]");
+        check("https://3com.example/", "3com.example:443", "/", "3com.example");
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        let refused = [
+            "api.example.org",
+            "ftp://api.example.org/",
+            "file:///etc/passwd",
+            "https://",
+            "https:///path",
+            "https://user@api.example.org/",
+            "https://user:pass@api.example.org/",
+            "https://api.example.org@evil.example/",
+            "https://api.example.org#@evil.example/",
+            "https://api.example.org\\@evil.example/",
+            "https://api.example.org /",
+            "https://api.example.org/\r\nHost: evil",
+            "https://api.example.org/ä",
+            "https://bücher.example/",
+            "https://api.example.org:/",
+            "https://api.example.org:0/",
+            "https://api.example.org:65536/",
+            "https://api.example.org:+443/",
+            "https://api.example.org:443:443/",
+            "https://*.example.org/",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0x7F.1/",
+            "https://0177.0.0.1/",
+            "https://127.1/",
+            "https://127.0.0.1./",
+            "https://127.0.0.01/",
+            "https://1.2.3.4.5/",
+            "https://0x/",
+            "https://[::1/",
+            "https://[::1]x/",
+            "https://[127.0.0.1]/",
+            "https://[fe80::1%25eth0]/",
+            "https://::1/",
+        ];
+        for text in refused {
+            assert!(matches!(Url::parse(text), Err(GateError::Denied(_))), "{text}");
+        }
+        assert!(Url::parse(&format!("https://a.example/{}", "a".repeat(URL_BYTES_MAX))).is_err());
+    }
+}

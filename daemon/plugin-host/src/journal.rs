@@ -1,0 +1,101 @@
+//! A plugin's lines in the daemon's log: bounded, and without secrets.
+
+use linecamp_model::Name;
+
+use crate::blot::Blotter;
+use crate::limits::Limits;
+
+/// How much a line matters, as the plugin says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The lines of one call.
+pub(crate) struct Journal {
+    provider: Name,
+    lines_left: u32,
+    lines_dropped: u64,
+    line_bytes_max: usize,
+    blotter: Blotter,
+}
+
+impl Journal {
+    pub(crate) fn new(provider: &Name, limits: &Limits, blotter: Blotter) -> Self {
+        Self {
+            provider: provider.clone(),
+            lines_left: limits.log_lines,
+            lines_dropped: 0,
+            line_bytes_max: limits.log_line_bytes,
+            blotter,
+        }
+    }
+
+    /// Writes a line. A plugin's error is worth a look and nothing more: it is not the daemon that failed.
+    pub(crate) fn write(&mut self, weight: Weight, message: &str) {
+        match self.lines_left.checked_sub(1) {
+            Some(left) => self.lines_left = left,
+            None => return self.lines_dropped += 1,
+        }
+        let line = self.line(message);
+        let provider = self.provider.as_str();
+        match weight {
+            Weight::Error | Weight::Warn => tracing::warn!(target: "plugin", provider, "{line}"),
+            Weight::Info => tracing::info!(target: "plugin", provider, "{line}"),
+            Weight::Debug => tracing::debug!(target: "plugin", provider, "{line}"),
+        }
+    }
+
+    /// Cuts before it blots, so that a line of megabytes costs nothing. What the cut may have left of a secret, at the
+    /// end and too short to be known, goes with the end.
+    fn line(&self, message: &str) -> String {
+        let near = message.floor_char_boundary(4 * self.line_bytes_max);
+        let blotted = self.blotter.words(&message[..near]);
+        let whole = match near == message.len() {
+            true => blotted.len(),
+            false => blotted.len().saturating_sub(self.blotter.longest()),
+        };
+        let kept = blotted.floor_char_boundary(whole.min(self.line_bytes_max));
+        blotted[..kept].chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.lines_dropped > 0 {
+            let (provider, lines) = (self.provider.as_str(), self.lines_dropped);
+            tracing::warn!(target: "plugin", provider, lines, "dropped log lines: the plugin wrote too many");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_model::SecretName;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_short_and_has_no_secret_and_no_control() {
+        let blotter = Blotter::default();
+        blotter.blot(&SecretName::parse("key").unwrap(), b"s3cret");
+        let limits = Limits { log_line_bytes: 20, ..Limits::default() };
+        let journal = Journal::new(&Name::parse("dns").unwrap(), &limits, blotter);
+        assert_eq!(journal.line("a\u{1b}[31m\nb"), "a [31m b");
+        assert_eq!(journal.line(&format!("{}s3cret", "a".repeat(15))), format!("{}[secr", "a".repeat(15)));
+        assert_eq!(journal.line(&"é".repeat(1_000_000)).len(), 20);
+    }
+
+    #[test]
+    fn a_secret_at_the_cut_does_not_show_its_head() {
+        let blotter = Blotter::default();
+        let secret = "0123456789".repeat(3);
+        blotter.blot(&SecretName::parse("k").unwrap(), secret.as_bytes());
+        let limits = Limits { log_line_bytes: 20, ..Limits::default() };
+        let journal = Journal::new(&Name::parse("dns").unwrap(), &limits, blotter);
+        assert_eq!(journal.line(&secret.repeat(9)), "[secret k]");
+    }
+}

@@ -1,0 +1,189 @@
+//! Which plugins there are: found as files, verified, compiled, and kept until their file changes.
+//!
+//! A plugin is known by its [`PluginRef`]: by name it is the file that an operator put into the directory, with a
+//! digest it is what the server had sent. Each time one is asked for, its file is looked at. If it is the one that was
+//! loaded, that is used. If it is another, that is loaded; and should that fail, the old one goes on. A failure of the
+//! plugin itself is remembered with the file, so that a bad file is compiled once and not at every call.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use linecamp_model::{Name, PluginDigest, PluginRef};
+
+use self::cache::Cache;
+use self::compiler::Compiler;
+use crate::call::Surroundings;
+use crate::contract::{Description, Linkers, Prepared, imports};
+use crate::error::{PluginHostError, chain};
+use crate::limits::PLUGINS_KNOWN_MAX;
+use crate::settings::{HostConfig, PublisherKey};
+
+mod cache;
+mod compiler;
+mod file;
+
+pub(crate) use self::file::Stamp;
+
+/// A plugin that can be called.
+pub(crate) struct Plugin {
+    pub(crate) digest: PluginDigest,
+    pub(crate) description: Description,
+    pub(crate) prepared: Prepared,
+}
+
+/// All plugins of a site.
+pub(crate) struct Library {
+    directory: PathBuf,
+    publishers: Vec<PublisherKey>,
+    compiler: Compiler,
+    cache: Cache,
+    linkers: Linkers,
+    surroundings: Arc<Surroundings>,
+    shelves: Mutex<BTreeMap<PluginRef, Arc<Shelf>>>,
+    /// Counts uses, to find the shelf that was not used for longest.
+    uses: AtomicU64,
+}
+
+/// The place of one plugin. Whoever loads it holds its lock, so that it is compiled once.
+#[derive(Default)]
+struct Shelf {
+    used: AtomicU64,
+    known: tokio::sync::Mutex<Known>,
+}
+
+/// What is known of a plugin.
+#[derive(Default)]
+struct Known {
+    /// Which file was looked at last.
+    stamp: Option<Stamp>,
+    plugin: Option<Arc<Plugin>>,
+    /// Why that file was not taken.
+    problem: Option<String>,
+}
+
+/// A plugin, and why it is not a newer one.
+pub(crate) struct Found {
+    pub(crate) plugin: Arc<Plugin>,
+    /// Why the file that is there was not taken, if this is an older one.
+    pub(crate) problem: Option<String>,
+}
+
+impl Library {
+    /// Opens the directory.
+    pub(crate) fn open(config: &HostConfig, surroundings: Arc<Surroundings>) -> Result<Self, PluginHostError> {
+        file::prepare(&config.directory)?;
+        let cache = Cache::open(config.directory.join("cache"), surroundings.machine.tag())?;
+        Ok(Self {
+            directory: config.directory.clone(),
+            publishers: config.publishers.clone(),
+            compiler: Compiler::new(config.compiler.clone()),
+            cache,
+            linkers: Linkers::new(surroundings.machine.engine())?,
+            surroundings,
+            shelves: Mutex::default(),
+            uses: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns a plugin as its file is now; an older one if that cannot be used.
+    pub(crate) async fn find(&self, wanted: &PluginRef) -> Result<Found, String> {
+        let shelf = self.shelf(wanted);
+        let mut known = shelf.known.lock().await;
+        let path = file::path(&self.directory, wanted);
+        let stamp = match file::stamp(&path) {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                *known = Known::default();
+                return Err(chain(&error));
+            }
+        };
+        if known.stamp != Some(stamp) || (known.plugin.is_none() && known.problem.is_none()) {
+            match self.load(wanted, path).await {
+                Ok(plugin) => *known = Known { stamp: Some(stamp), plugin: Some(Arc::new(plugin)), problem: None },
+                Err(error) => {
+                    known.problem = Some(chain(&error));
+                    // Trouble of this machine may be over at the next call.
+                    known.stamp = error.is_lasting().then_some(stamp);
+                }
+            }
+        }
+        match (&known.plugin, &known.problem) {
+            (Some(plugin), problem) => Ok(Found { plugin: Arc::clone(plugin), problem: problem.clone() }),
+            (None, Some(problem)) => Err(problem.clone()),
+            (None, None) => Err(format!("the plugin {} was not loaded", wanted.name)),
+        }
+    }
+
+    /// Returns the files that an operator put there, by the names of their plugins.
+    pub(crate) fn list(&self) -> BTreeMap<Name, Stamp> {
+        file::list(&self.directory)
+    }
+
+    fn shelf(&self, wanted: &PluginRef) -> Arc<Shelf> {
+        let used = self.uses.fetch_add(1, Ordering::Relaxed);
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shelves.contains_key(wanted) && PLUGINS_KNOWN_MAX <= shelves.len() {
+            let oldest = shelves.iter().min_by_key(|(_, shelf)| shelf.used.load(Ordering::Relaxed));
+            if let Some(oldest) = oldest.map(|(plugin, _)| plugin.clone()) {
+                shelves.remove(&oldest);
+            }
+        }
+        let shelf = shelves.entry(wanted.clone()).or_default();
+        shelf.used.store(used, Ordering::Relaxed);
+        Arc::clone(shelf)
+    }
+
+    async fn load(&self, wanted: &PluginRef, path: PathBuf) -> Result<Plugin, PluginHostError> {
+        let bytes = file::read(&path)?;
+        let digest = PluginDigest::of(&bytes);
+        if wanted.digest.is_some_and(|wanted| wanted != digest) {
+            return Err(PluginHostError::WrongDigest { plugin: path, found: digest });
+        }
+        file::verify(&path, &bytes, &self.publishers)?;
+        let engine = self.surroundings.machine.engine();
+        let source = cache::Plugin { path: &path, bytes: &bytes, digest };
+        let component = self.cache.load(engine, source, &self.compiler).await?;
+        drop(bytes);
+        let prepared = self.linkers.prepare(&component, &path)?;
+        let description = self.surroundings.describe(&prepared).await;
+        let description = description.map_err(|problem| PluginHostError::Describe { plugin: path.clone(), problem })?;
+        if description.name != wanted.name {
+            let problem =
+                format!("it says that it is `{}`, and the file that it is `{}`", description.name, wanted.name);
+            return Err(PluginHostError::Description { plugin: path, problem });
+        }
+        tracing::info!(plugin = %description.name, version = %description.version, %digest, "took a plugin into use");
+        Ok(Plugin { digest, description, prepared })
+    }
+}
+
+/// Looks at one file, which need not lie in the directory, and keeps nothing.
+pub(crate) struct Looked {
+    pub(crate) digest: PluginDigest,
+    pub(crate) bytes: u64,
+    pub(crate) imports: Vec<String>,
+    pub(crate) description: Description,
+}
+
+/// Does with one file what loading it would, without a cache.
+pub(crate) async fn look(
+    path: PathBuf,
+    config: &HostConfig,
+    surroundings: &Surroundings,
+) -> Result<Looked, PluginHostError> {
+    let bytes = file::read(&path)?;
+    file::verify(&path, &bytes, &config.publishers)?;
+    let engine = surroundings.machine.engine();
+    let component = cache::uncached(engine, &path, &bytes, &Compiler::new(config.compiler.clone())).await?;
+    let prepared = Linkers::new(engine)?.prepare(&component, &path)?;
+    let described = surroundings.describe(&prepared).await;
+    let description = described.map_err(|problem| PluginHostError::Describe { plugin: path, problem })?;
+    Ok(Looked {
+        digest: PluginDigest::of(&bytes),
+        bytes: bytes.len() as u64,
+        imports: imports(&component, engine),
+        description,
+    })
+}

@@ -1,0 +1,229 @@
+//! Compiled forms on disk, mapped into memory when they are used.
+//!
+//! What is mapped is native code, so the directory is the host's own, and one that others may write to is refused. A
+//! form is named after the digest of its component and the engine that takes it; beside it lies its own digest, so that
+//! what a disk has damaged is noticed before it runs. Both files are whole or absent after a power cut: they are
+//! written aside, flushed and renamed, the digest first. Whatever does not fit is deleted and compiled anew.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use linecamp_model::PluginDigest;
+use ring::digest::{Context, SHA256};
+use rustix::fs::{MemfdFlags, memfd_create};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::compiler::Compiler;
+use crate::error::PluginHostError;
+use crate::limits::CACHED_MAX;
+
+/// What a compiled form ends in.
+const ENDING: &str = ".cwasm";
+
+/// What its digest's file ends in, behind that.
+const DIGEST_ENDING: &str = ".sha256";
+
+/// What is being written.
+const ASIDE_ENDING: &str = ".aside";
+
+/// Bytes that are read at once to compute a digest.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// The directory of compiled forms.
+pub(super) struct Cache {
+    directory: PathBuf,
+    /// Of the engine that takes them.
+    tag: String,
+}
+
+impl Cache {
+    /// Opens the directory, and deletes what an earlier process left half done.
+    pub(super) fn open(directory: PathBuf, tag: &str) -> Result<Self, PluginHostError> {
+        let error = |source| PluginHostError::Directory { path: directory.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(error)?;
+        let cache = Self { directory, tag: tag.to_owned() };
+        cache.check_alone()?;
+        for file in cache.files() {
+            if file.to_string_lossy().ends_with(ASIDE_ENDING) {
+                forget(&file);
+            }
+        }
+        Ok(cache)
+    }
+
+    /// Maps the compiled form of a component, or has it compiled.
+    pub(super) async fn load(
+        &self,
+        engine: &Engine,
+        plugin: Plugin<'_>,
+        compiler: &Compiler,
+    ) -> Result<Component, PluginHostError> {
+        self.check_alone()?;
+        let path = self.directory.join(format!("{}-{}{ENDING}", HEXLOWER.encode(plugin.digest.as_bytes()), self.tag));
+        match map(engine, &path) {
+            Ok(Some(component)) => return Ok(component),
+            Ok(None) => {}
+            Err(why) => {
+                tracing::info!(path = %path.display(), why, "a compiled plugin is stale or damaged; compiling it anew");
+                forget(&beside(&path, DIGEST_ENDING));
+                forget(&path);
+            }
+        }
+        self.compile(plugin, &path, compiler).await?;
+        self.sweep(&path);
+        match map(engine, &path) {
+            Ok(Some(component)) => Ok(component),
+            Ok(None) => Err(PluginHostError::Load { plugin: plugin.path.to_owned(), source: "it is gone".into() }),
+            Err(why) => Err(PluginHostError::Load { plugin: plugin.path.to_owned(), source: why.into() }),
+        }
+    }
+
+    async fn compile(&self, plugin: Plugin<'_>, path: &Path, compiler: &Compiler) -> Result<(), PluginHostError> {
+        let error = |source| PluginHostError::Cache { path: path.to_owned(), source };
+        let aside = beside(path, ASIDE_ENDING);
+        forget(&aside);
+        let output = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&aside);
+        let output = output.map_err(error)?;
+        let written = output.try_clone().map_err(error)?;
+        let compiled = compiler.run(plugin.path, plugin.bytes, output).await;
+        let kept = compiled.and_then(|()| keep(written, &aside, path).map_err(error));
+        if kept.is_err() {
+            forget(&aside);
+        }
+        kept
+    }
+
+    /// Refuses a directory in which another user could place native code.
+    fn check_alone(&self) -> Result<(), PluginHostError> {
+        let error = |source| PluginHostError::Directory { path: self.directory.clone(), source };
+        let metadata = fs::symlink_metadata(&self.directory).map_err(error)?;
+        let problem = match () {
+            () if !metadata.is_dir() => "is not a directory",
+            () if metadata.uid() != rustix::process::geteuid().as_raw() => "belongs to another user",
+            () if metadata.mode() & 0o022 != 0 => "can be written to by others",
+            () => return Ok(()),
+        };
+        Err(PluginHostError::Exposed { path: self.directory.clone(), problem })
+    }
+
+    /// Deletes forms that this engine does not take, and the oldest past the limit. What is mapped stays mapped.
+    fn sweep(&self, newest: &Path) {
+        let ours = format!("-{}{ENDING}", self.tag);
+        let mut forms = Vec::new();
+        for file in self.files() {
+            let name = file.to_string_lossy();
+            if name.ends_with(ENDING) && !name.ends_with(&ours) {
+                forget(&beside(&file, DIGEST_ENDING));
+                forget(&file);
+            } else if name.ends_with(ENDING) && file != newest {
+                let modified = fs::metadata(&file).and_then(|metadata| metadata.modified()).ok();
+                forms.push((modified, file));
+            }
+        }
+        forms.sort();
+        for (_, file) in forms.iter().rev().skip(CACHED_MAX - 1) {
+            forget(&beside(file, DIGEST_ENDING));
+            forget(file);
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+}
+
+/// A component to compile.
+#[derive(Clone, Copy)]
+pub(super) struct Plugin<'a> {
+    /// For errors.
+    pub(super) path: &'a Path,
+    pub(super) bytes: &'a [u8],
+    pub(super) digest: PluginDigest,
+}
+
+/// Compiles a component without leaving anything on disk.
+pub(super) async fn uncached(
+    engine: &Engine,
+    path: &Path,
+    bytes: &[u8],
+    compiler: &Compiler,
+) -> Result<Component, PluginHostError> {
+    let error = |source: io::Error| PluginHostError::Cache { path: path.to_owned(), source };
+    let mut output = File::from(memfd_create("compiled", MemfdFlags::CLOEXEC).map_err(|errno| error(errno.into()))?);
+    compiler.run(path, bytes, output.try_clone().map_err(error)?).await?;
+    let mut compiled = Vec::new();
+    output.rewind().and_then(|()| output.read_to_end(&mut compiled)).map_err(error)?;
+    // SAFETY: the bytes are what our own compiler wrote into memory that has no name, a moment ago.
+    #[expect(unsafe_code, reason = "native code is believed because of who wrote it")]
+    let component = unsafe { Component::deserialize(engine, &compiled) };
+    component.map_err(|source| PluginHostError::Load { plugin: path.to_owned(), source: source.into() })
+}
+
+/// Maps a compiled form, if it is there; says why not if it is not what it should be.
+fn map(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let expected = fs::read_to_string(beside(path, DIGEST_ENDING)).map_err(|error| format!("its digest: {error}"))?;
+    let found = digest(&mut file).map_err(|error| error.to_string())?;
+    if expected.trim_end() != found {
+        return Err("its digest is another".into());
+    }
+    // SAFETY: the file lies in a directory that only this user can write to, as was checked, and is byte for byte what
+    // our own compiler wrote. Nobody changes it while it is mapped: forms are replaced and deleted, never written to.
+    #[expect(unsafe_code, reason = "native code is believed because of who wrote it")]
+    let component = unsafe { Component::deserialize_file(engine, path) };
+    component.map(Some).map_err(|error| format!("{error:#}"))
+}
+
+/// Makes what was written aside last, with its digest.
+fn keep(mut written: File, aside: &Path, path: &Path) -> io::Result<()> {
+    written.rewind()?;
+    let digest = digest(&mut written)?;
+    written.sync_all()?;
+
+    let (digest_path, digest_aside) = (beside(path, DIGEST_ENDING), beside(path, &format!("{DIGEST_ENDING}.aside")));
+    forget(&digest_aside);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&digest_aside)?;
+    file.write_all(digest.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&digest_aside, &digest_path)?;
+    fs::rename(aside, path)?;
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn digest(file: &mut File) -> io::Result<String> {
+    let mut context = Context::new(&SHA256);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(HEXLOWER.encode(context.finish().as_ref())),
+            bytes => context.update(&piece[..bytes]),
+        }
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Deletes a file of ours. One that stays is found stale again, or written over.
+fn forget(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(path = %path.display(), %error, "failed to delete a compiled plugin");
+    }
+}

@@ -1,0 +1,225 @@
+//! What an instance has: limits, a coarse clock, a place for its last words, a gate, and lines in the daemon's log.
+//!
+//! Of WASI it gets what the standard libraries of languages cannot do without: streams that lead nowhere, an
+//! environment and arguments that are empty, time in steps of a tick, chance. No file and no socket is even linked.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use linecamp_model::Name;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::p2::bindings::{cli, random};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+use crate::blot::Blotter;
+use crate::engine::Machine;
+use crate::gate::{Gate, Pass};
+use crate::journal::Journal;
+use crate::limits::{Limits, RANDOM_BYTES_MAX, STDERR_BYTES_MAX, TICK};
+
+/// The interfaces of WASI that are linked, without their versions.
+pub(crate) const OFFERED: [&str; 16] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/random",
+];
+
+/// Those of them that only draw numbers, in ways that differ.
+pub(crate) const OFFERED_CHANCE: [&str; 2] = ["wasi:random/insecure", "wasi:random/insecure-seed"];
+
+/// Links [`OFFERED`] and [`OFFERED_CHANCE`].
+pub(crate) fn link(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, Sandbox::cli)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, Sandbox::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, Sandbox::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, Sandbox::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, Sandbox::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, Sandbox::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, Sandbox::cli)?;
+    random::insecure::add_to_linker::<_, WasiRandom>(linker, |sandbox| sandbox.wasi.random())?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |sandbox| sandbox.wasi.random())
+}
+
+/// The state of one instance.
+pub(crate) struct Sandbox {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    stderr: MemoryOutputPipe,
+    ceiling: Ceiling,
+    ticks_left: u128,
+    /// The one way out.
+    pub(crate) gate: Gate,
+    /// The one way into the log.
+    pub(crate) journal: Journal,
+    /// What blots secrets out of the plugin's words.
+    pub(crate) blotter: Blotter,
+}
+
+impl Sandbox {
+    /// Makes the store of one instance of a plugin that works for `provider`.
+    pub(crate) fn store(machine: &Machine, provider: &Name, pass: Pass, limits: &Limits) -> Store<Self> {
+        let stderr = MemoryOutputPipe::new(STDERR_BYTES_MAX);
+        let mut wasi = WasiCtx::builder();
+        wasi.stderr(stderr.clone()).max_random_size(RANDOM_BYTES_MAX);
+        wasi.wall_clock(CoarseClock(Instant::now())).monotonic_clock(CoarseClock(Instant::now()));
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.resources);
+        let blotter = Blotter::default();
+        let sandbox = Self {
+            wasi: wasi.build(),
+            table,
+            stderr,
+            ceiling: Ceiling::new(limits),
+            ticks_left: limits.cpu_time.as_millis() / TICK.as_millis(),
+            gate: Gate::new(pass, limits, blotter.clone()),
+            journal: Journal::new(provider, limits, blotter.clone()),
+            blotter,
+        };
+        let mut store = Store::new(machine.engine(), sandbox);
+        store.limiter(|sandbox| &mut sandbox.ceiling);
+        store.set_hostcall_fuel(limits.handover_bytes);
+        store.set_max_component_handles(limits.resources);
+        // Without a deadline ahead of it a store is interrupted at once.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut store| {
+            let sandbox = store.data_mut();
+            match sandbox.ticks_left.checked_sub(1) {
+                None => Ok(UpdateDeadline::Interrupt),
+                Some(left) => {
+                    sandbox.ticks_left = left;
+                    // Others get a turn, and the deadline is looked at.
+                    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+                }
+            }
+        });
+        store
+    }
+
+    /// Returns what the plugin wrote to stderr.
+    pub(crate) fn last_words(&self) -> String {
+        let text = String::from_utf8_lossy(&self.stderr.contents()).into_owned();
+        text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl WasiView for Sandbox {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Counts what an instance holds, over all of its memories and tables.
+struct Ceiling {
+    memory_bytes: usize,
+    memory_bytes_max: usize,
+    table_elements: usize,
+    table_elements_max: usize,
+    instances: usize,
+}
+
+/// A limit of an instance that it wanted to exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CeilingReached {
+    /// Of its memory.
+    #[error("wanted more than {} MiB of memory", .0 >> 20)]
+    Memory(usize),
+    /// Of its tables.
+    #[error("wanted more than {0} elements in its tables")]
+    Table(usize),
+}
+
+impl Ceiling {
+    const fn new(limits: &Limits) -> Self {
+        Self {
+            memory_bytes: 0,
+            memory_bytes_max: limits.memory_bytes,
+            table_elements: 0,
+            table_elements_max: limits.table_elements,
+            instances: limits.instances,
+        }
+    }
+}
+
+impl ResourceLimiter for Ceiling {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if self.memory_bytes_max < total {
+            return Err(CeilingReached::Memory(self.memory_bytes_max).into());
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if self.table_elements_max < total {
+            return Err(CeilingReached::Table(self.table_elements_max).into());
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.instances
+    }
+}
+
+/// Time in steps of a tick: enough to date a message, too coarse to watch the machine by.
+struct CoarseClock(Instant);
+
+/// Returns the time since 1970, in steps of a tick.
+pub(crate) fn coarse_now() -> Duration {
+    coarse(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn coarse(time: Duration) -> Duration {
+    let tick = u64::try_from(TICK.as_millis()).unwrap_or(u64::MAX);
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(millis - millis % tick)
+}
+
+impl HostWallClock for CoarseClock {
+    fn resolution(&self) -> Duration {
+        TICK
+    }
+
+    fn now(&self) -> Duration {
+        coarse_now()
+    }
+}
+
+impl HostMonotonicClock for CoarseClock {
+    fn resolution(&self) -> u64 {
+        u64::try_from(TICK.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(coarse(self.0.elapsed()).as_nanos()).unwrap_or(u64::MAX)
+    }
+}

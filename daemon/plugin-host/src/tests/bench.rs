@@ -1,0 +1,323 @@
+//! A host in a temporary directory, with the malicious plugin in it, and a network whose names the test decides.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use linecamp_model::{
+    CallId, DnsSpec, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig,
+    ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, SecretName, Selector, Ttl,
+};
+use tempfile::TempDir;
+
+use crate::{
+    Answering, HostConfig, HostEvent, Limits, Network, Outbound, OutboundError, PluginHost, Secret, SecretError,
+    Secrets, Target,
+};
+
+/// Nothing here takes so long, a compiler on a busy machine included; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits, but not for ever.
+pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it happens within the patience of a test")
+}
+
+/// A component, as it was built; `examples/NAME` is another one of the same package.
+pub(super) fn guest(name: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| match std::env::var_os("LINECAMP_PLUGINS") {
+        Some(directory) => directory.into(),
+        None => {
+            cargo(&["--release", "--target", "wasm32-wasip2", "-p", "malicious-plugin", "--lib", "--examples"]);
+            target_directory().join("wasm32-wasip2/release")
+        }
+    });
+    let path = directory.join(format!("{name}.wasm"));
+    assert!(path.exists(), "{} is not there", path.display());
+    path
+}
+
+/// The bytes of the malicious plugin.
+pub(super) fn malicious() -> Vec<u8> {
+    fs::read(guest("malicious_plugin")).unwrap()
+}
+
+/// The bytes of the malicious plugin that describes itself in another way.
+pub(super) fn malicious_mode(mode: &str) -> Vec<u8> {
+    let marker = format!("MODE={mode:<11}");
+    replaced(malicious(), b"MODE=honest     ", marker.as_bytes())
+}
+
+/// Replaces all of `what` by something of the same length.
+pub(super) fn replaced(mut bytes: Vec<u8>, what: &[u8], instead: &[u8]) -> Vec<u8> {
+    assert_eq!(what.len(), instead.len());
+    let places: Vec<_> =
+        bytes.windows(what.len()).enumerate().filter(|(_, at)| *at == what).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "{}", String::from_utf8_lossy(what));
+    for at in places {
+        bytes[at..at + what.len()].copy_from_slice(instead);
+    }
+    bytes
+}
+
+/// The program that compiles.
+pub(super) fn compiler() -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| match std::env::var_os("LINECAMP_BINARIES") {
+        Some(directory) => directory.into(),
+        None => {
+            cargo(&["-p", "linecamp-plugin-compiler"]);
+            target_directory().join("debug")
+        }
+    });
+    let path = directory.join("linecamp-plugin-compiler");
+    assert!(path.exists(), "{} is not there", path.display());
+    path
+}
+
+fn target_directory() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    own.ancestors().nth(3).unwrap().to_owned()
+}
+
+fn cargo(arguments: &[&str]) {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--target-dir"]).arg(target_directory()).args(arguments);
+    assert!(cargo.current_dir(Path::new(&manifest)).status().unwrap().success(), "{arguments:?}");
+}
+
+/// Secrets that a test gives away.
+pub(super) struct Known(BTreeMap<&'static str, Mutex<String>>);
+
+impl Known {
+    pub(super) fn new(secrets: &[(&'static str, &str)]) -> Arc<Self> {
+        Arc::new(Self(secrets.iter().map(|(name, text)| (*name, Mutex::new((*text).to_owned()))).collect()))
+    }
+
+    pub(super) fn rotate(&self, name: &str, text: &str) {
+        *self.0[name].lock().unwrap() = text.to_owned();
+    }
+}
+
+impl Secrets for Known {
+    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+        match self.0.get(name.as_str()) {
+            Some(secret) => Ok(Secret::new(secret.lock().unwrap().clone().into_bytes())),
+            None => Err(SecretError::Missing { name: name.clone(), place: "the test".into() }),
+        }
+    }
+}
+
+/// The real network with names of the test's choice, which writes down where it went.
+pub(super) struct Names {
+    network: Network,
+    names: BTreeMap<&'static str, Vec<IpAddr>>,
+    reached: Mutex<Vec<SocketAddr>>,
+}
+
+impl Names {
+    pub(super) fn new(names: &[(&'static str, &[&str])], ca_file: Option<&Path>) -> Arc<Self> {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        Arc::new(Self {
+            network: Network::new(ca_file).unwrap(),
+            names: names.iter().map(|(name, texts)| (*name, addresses(texts))).collect(),
+            reached: Mutex::default(),
+        })
+    }
+
+    /// Returns where connections went so far.
+    pub(super) fn reached(&self) -> Vec<SocketAddr> {
+        self.reached.lock().unwrap().clone()
+    }
+}
+
+impl Outbound for Names {
+    fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> Answering<'a, Vec<IpAddr>> {
+        let found = self.names.get(endpoint.host()).cloned();
+        Box::pin(async { found.ok_or_else(|| OutboundError::Unreachable("no such name".into())) })
+    }
+
+    fn send<'a>(
+        &'a self,
+        target: &'a Target,
+        request: http::Request<Bytes>,
+        answer_bytes_max: u64,
+    ) -> Answering<'a, http::Response<Bytes>> {
+        self.reached.lock().unwrap().extend(&target.addresses);
+        self.network.send(target, request, answer_bytes_max)
+    }
+
+    fn exchange<'a>(&'a self, target: &'a Target, message: Bytes) -> Answering<'a, Bytes> {
+        self.reached.lock().unwrap().extend(&target.addresses);
+        self.network.exchange(target, message)
+    }
+}
+
+/// A host, where its files are, and its calls.
+pub(super) struct Bench {
+    pub(super) directory: TempDir,
+    pub(super) host: PluginHost,
+    pub(super) outbound: Arc<Names>,
+    calls: u64,
+}
+
+/// What a bench is made of; the malicious plugin is in its directory.
+pub(super) struct Setup {
+    pub(super) limits: Limits,
+    pub(super) secrets: Arc<Known>,
+    pub(super) outbound: Arc<Names>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { limits: Limits::default(), secrets: Known::new(&[]), outbound: Names::new(&[], None) }
+    }
+}
+
+impl Setup {
+    pub(super) fn start(self) -> Bench {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("malicious.wasm"), malicious()).unwrap();
+        share_cache(directory.path());
+        self.start_in(directory)
+    }
+
+    pub(super) fn start_in(self, directory: TempDir) -> Bench {
+        let config = HostConfig { limits: self.limits, ..config(directory.path()) };
+        let outbound = Arc::clone(&self.outbound);
+        let host = PluginHost::start_on(config, self.secrets, self.outbound).unwrap();
+        Bench { directory, host, outbound, calls: 0 }
+    }
+}
+
+/// A host's settings for a directory, with defaults.
+pub(super) fn config(directory: &Path) -> HostConfig {
+    HostConfig {
+        directory: directory.to_owned(),
+        compiler: compiler(),
+        ca_file: None,
+        publishers: Vec::new(),
+        limits: Limits::default(),
+    }
+}
+
+/// Takes the compiled form of the malicious plugin from an earlier bench, because most tests are not about compiling.
+fn share_cache(directory: &Path) {
+    static COMPILED: OnceLock<Vec<(PathBuf, Vec<u8>)>> = OnceLock::new();
+    let compiled = COMPILED.get_or_init(|| {
+        let first = tempfile::tempdir().unwrap();
+        fs::write(first.path().join("malicious.wasm"), malicious()).unwrap();
+        let config = config(first.path());
+        let call = async {
+            let mut host = PluginHost::start_on(config, Known::new(&[]), Names::new(&[], None)).unwrap();
+            host.call(CallId(1), spec("nothing").into(), ProviderRequest::Check);
+            soon(host.event()).await
+        };
+        // On a thread of its own, because this may be called where no runtime can be waited for.
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(call);
+        let event = std::thread::scope(|scope| scope.spawn(runtime).join().unwrap());
+        assert!(matches!(event, HostEvent::Replied { reply: ProviderReply::Checked(_), .. }), "{event:?}");
+        let files = fs::read_dir(first.path().join("cache")).unwrap();
+        files.map(|file| file.unwrap()).map(|file| (file.file_name().into(), fs::read(file.path()).unwrap())).collect()
+    });
+    let cache = directory.join("cache");
+    fs::create_dir(&cache).unwrap();
+    for (name, bytes) in compiled {
+        fs::write(cache.join(name), bytes).unwrap();
+    }
+}
+
+impl Bench {
+    /// Calls the provider and returns its reply.
+    pub(super) async fn ask(&mut self, spec: &ProviderSpec, request: ProviderRequest) -> ProviderReply {
+        self.calls += 1;
+        self.host.call(CallId(self.calls), spec.clone().into(), request);
+        match soon(self.host.event()).await {
+            HostEvent::Replied { call, reply, .. } => {
+                assert_eq!(call, CallId(self.calls));
+                reply
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Has the plugin try something when its config is checked, and returns what it says came of it.
+    pub(super) async fn attempt(&mut self, spec: &ProviderSpec) -> String {
+        match self.ask(spec, ProviderRequest::Check).await {
+            ProviderReply::Failed(ProviderFailure::Refused { reason, .. }) => reason.as_str().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Has the plugin try something that ends the call, and returns why it was ended.
+    pub(super) async fn broken(&mut self, spec: &ProviderSpec, request: ProviderRequest) -> String {
+        match self.ask(spec, request).await {
+            ProviderReply::Failed(ProviderFailure::Broken { reason }) => reason.as_str().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Checks that the next call, which does no harm, works.
+    pub(super) async fn goes_on(&mut self) {
+        let reply = self.ask(&spec("nothing"), ProviderRequest::Check).await;
+        assert!(matches!(reply, ProviderReply::Checked(_)), "{reply:?}");
+    }
+}
+
+pub(super) fn endpoint(text: &str) -> Endpoint {
+    Endpoint::parse(text).unwrap()
+}
+
+pub(super) fn domain(text: &str) -> DomainName {
+    DomainName::parse(text).unwrap()
+}
+
+/// A provider of the malicious plugin that does `what`.
+pub(super) fn spec(what: &str) -> ProviderSpec {
+    spec_of(&format!(r#"{{"do":"{what}"}}"#), &Grant::default())
+}
+
+/// A provider of the malicious plugin that does `what` with `url`, granted `granted` as public places.
+pub(super) fn spec_url(what: &str, url: &str, granted: &[&str]) -> ProviderSpec {
+    let reach = granted.iter().map(|text| endpoint(text)).collect();
+    let grant = Grant { reach, plain_http: true, ..Grant::default() };
+    spec_of(&format!(r#"{{"do":"{what}","url":"{url}"}}"#), &grant)
+}
+
+/// A provider of the malicious plugin.
+pub(super) fn spec_of(config: &str, grant: &Grant) -> ProviderSpec {
+    ProviderSpec {
+        name: Name::parse("the-provider").unwrap(),
+        plugin: PluginRef { name: Name::parse("malicious").unwrap(), digest: None },
+        config: ProviderConfig::of_json(config).unwrap(),
+        secrets: BTreeMap::new(),
+        grant: grant.clone(),
+        dns: DnsSpec {
+            owner: OwnerId::parse("owner").unwrap(),
+            zones: [domain("zone.example")].into(),
+            template: NameTemplate::parse("{host}").unwrap(),
+            ttl: Ttl::DEFAULT,
+            hosts: Selector::parse("").unwrap(),
+            observed_address: false,
+            deletes: false,
+            withdraw_inactive: false,
+            extra: Vec::new(),
+        },
+        is_dry_run: false,
+        is_leaving: false,
+    }
+}
+
+/// Returns the megabytes of memory that this process has resident.
+pub(super) fn resident_mib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}

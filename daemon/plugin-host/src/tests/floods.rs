@@ -1,0 +1,200 @@
+//! Attempts to take more than a share: of time, memory, stack, words, requests, bytes.
+
+use std::time::{Duration, Instant};
+
+use linecamp_model::{Grant, ProviderRequest, ProviderSpec};
+
+use super::bench::{Bench, Names, Setup, domain, endpoint, resident_mib, spec, spec_of};
+use super::service::{Say, Service, answer};
+use crate::Limits;
+
+/// Limits that a test does not have to wait for.
+fn short() -> Limits {
+    Limits { call_time: Duration::from_secs(3), cpu_time: Duration::from_millis(500), ..Limits::default() }
+}
+
+fn bench() -> Bench {
+    Setup { limits: short(), ..Setup::default() }.start()
+}
+
+#[tokio::test]
+async fn a_plugin_that_computes_for_ever_is_stopped() {
+    let mut bench = bench();
+    let begun = Instant::now();
+    let reason = bench.broken(&spec("spin"), ProviderRequest::Check).await;
+    assert!(reason.contains("computed for more than 0.5 s"), "{reason}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let request = ProviderRequest::Observe { zone: domain("zone.example"), names: [].into() };
+    let reason = bench.broken(&spec("spin"), request).await;
+    assert!(reason.contains("computed for more than"), "{reason}");
+    bench.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_computes_does_not_hold_up_another() {
+    let limits = Limits { call_time: Duration::from_secs(60), cpu_time: Duration::from_secs(50), ..Limits::default() };
+    let mut bench = Setup { limits, ..Setup::default() }.start();
+    bench.host.call(linecamp_model::CallId(1_000), spec("spin").into(), ProviderRequest::Check);
+    let begun = Instant::now();
+    bench.goes_on().await;
+    bench.goes_on().await;
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_plugin_that_sleeps_is_ended_by_the_deadline() {
+    let mut bench = bench();
+    let begun = Instant::now();
+    let reason = bench.broken(&spec("sleep"), ProviderRequest::Check).await;
+    assert!(reason.contains("did not end within 3 s"), "{reason}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    bench.goes_on().await;
+}
+
+#[tokio::test]
+async fn memory_ends_and_comes_back() {
+    let limits = Limits { memory_bytes: 64 << 20, ..short() };
+    let mut bench = Setup { limits, ..Setup::default() }.start();
+    bench.goes_on().await;
+    let before = resident_mib();
+    for _ in 0..5 {
+        let reason = bench.broken(&spec("allocate"), ProviderRequest::Check).await;
+        assert!(reason.contains("wanted more than 64 MiB of memory"), "{reason}");
+    }
+    bench.goes_on().await;
+    let after = resident_mib();
+    // Other tests run in this process too, so this is a bound and no measure.
+    assert!(after < before + 200, "{before} MiB before, {after} MiB after");
+}
+
+#[tokio::test]
+async fn a_recursion_without_end_is_a_failure_and_no_crash() {
+    let mut bench = bench();
+    let reason = bench.broken(&spec("recurse"), ProviderRequest::Check).await;
+    assert!(reason.contains("stack"), "{reason}");
+    bench.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_panic_says_why() {
+    let mut bench = bench();
+    let reason = bench.broken(&spec("panic"), ProviderRequest::Check).await;
+    assert!(reason.contains("panicked") && reason.contains("a panic with words"), "{reason}");
+    let reason = bench.broken(&spec("exit"), ProviderRequest::Check).await;
+    assert!(reason.contains("ended itself"), "{reason}");
+    bench.goes_on().await;
+}
+
+#[tokio::test]
+async fn log_lines_are_cut_counted_and_dropped() {
+    let limits = Limits { call_time: Duration::from_secs(60), cpu_time: Duration::from_secs(50), ..Limits::default() };
+    let mut bench = Setup { limits, ..Setup::default() }.start();
+    assert_eq!(bench.attempt(&spec("huge-line")).await, "wrote");
+    assert_eq!(bench.attempt(&spec("many-lines")).await, "wrote");
+    let reason = bench.broken(&spec("handover"), ProviderRequest::Check).await;
+    assert!(reason.contains("handed over more than 8 MiB at once"), "{reason}");
+    bench.goes_on().await;
+}
+
+/// A provider that does `what` with the service, over its private address.
+fn with(service: &Service, what: &str) -> ProviderSpec {
+    let place = format!("service.example:{}", service.port());
+    let grant = Grant { reach_private: [endpoint(&place)].into(), plain_http: true, ..Grant::default() };
+    spec_of(&format!(r#"{{"do":"{what}","url":"http://{place}/"}}"#), &grant)
+}
+
+fn bench_with_service(limits: Limits) -> Bench {
+    let outbound = Names::new(&[("service.example", &["127.0.0.1"])], None);
+    Setup { limits, outbound, ..Setup::default() }.start()
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_not_taken() {
+    let mut bench = bench_with_service(short());
+    let flood = Service::start(Say::Flood).await;
+    assert_eq!(bench.attempt(&with(&flood, "reach")).await, format!("too large: {}", 4 << 20));
+    let announced = Say::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nabc".to_vec());
+    let announced = Service::start(announced).await;
+    assert_eq!(bench.attempt(&with(&announced, "reach")).await, format!("too large: {}", 4 << 20));
+    let head = [b"HTTP/1.1 200 OK\r\nX-Long: ".to_vec(), vec![b'a'; 1 << 20], b"\r\n\r\n".to_vec()].concat();
+    let head = Service::start(Say::Bytes(head)).await;
+    let outcome = bench.attempt(&with(&head, "reach")).await;
+    assert!(outcome.starts_with("protocol: "), "{outcome}");
+    bench.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_slow_service_is_given_up_while_the_plugin_can_still_say_so() {
+    let mut bench = bench_with_service(short());
+    for say in [Say::Drip, Say::Silence] {
+        let service = Service::start(say).await;
+        let begun = Instant::now();
+        assert_eq!(bench.attempt(&with(&service, "reach")).await, "timeout");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+    bench.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_service_that_speaks_no_http_is_an_error() {
+    let mut bench = bench_with_service(short());
+    for bytes in
+        [b"SSH-2.0-OpenSSH_9.2\r\n".as_slice(), b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", b"\xff\0"]
+    {
+        let service = Service::start(Say::Bytes(bytes.to_vec())).await;
+        let outcome = bench.attempt(&with(&service, "reach")).await;
+        assert!(outcome.starts_with("protocol: "), "{outcome}");
+    }
+    let gone = Service::start(Say::Echo).await;
+    let spec = with(&gone, "reach");
+    let place = format!("127.0.0.1:{}", gone.port());
+    drop(gone);
+    let outcome = bench.attempt(&spec).await;
+    // The listener lives on in its task; what matters is that words come back either way.
+    assert!(outcome.contains("answered") || outcome.contains(&place), "{outcome}");
+}
+
+#[tokio::test]
+async fn requests_and_bytes_are_counted() {
+    let limits = Limits { requests: 5, call_time: Duration::from_secs(30), ..short() };
+    let mut bench = bench_with_service(limits);
+    let service = Service::start(answer("200 OK", &[], b"abc")).await;
+    let outcome = bench.attempt(&with(&service, "many-requests")).await;
+    assert_eq!(outcome, "5 answered, then budget: the call has used up its requests");
+    assert_eq!(service.asked().len(), 5);
+    let outcome = bench.attempt(&with(&service, "big-request")).await;
+    assert_eq!(outcome, "budget: the call has used up its bytes to send");
+    assert_eq!(service.asked().len(), 5);
+}
+
+#[tokio::test]
+async fn bytes_of_all_answers_are_counted() {
+    let limits = Limits { received_bytes: 10, call_time: Duration::from_secs(30), ..short() };
+    let mut bench = bench_with_service(limits);
+    let service = Service::start(answer("200 OK", &[], b"abcd")).await;
+    let outcome = bench.attempt(&with(&service, "many-requests")).await;
+    assert_eq!(outcome, "2 answered, then budget: the call has used up its bytes to receive");
+}
+
+#[tokio::test]
+async fn calls_past_the_bound_are_told_to_come_back() {
+    let mut bench = bench();
+    let calls = 200;
+    for call in 0..calls {
+        bench.host.call(linecamp_model::CallId(call), spec("nothing").into(), ProviderRequest::Check);
+    }
+    let (mut done, mut later) = (0, 0);
+    for _ in 0..calls {
+        match super::bench::soon(bench.host.event()).await {
+            crate::HostEvent::Replied { reply: linecamp_model::ProviderReply::Checked(_), .. } => done += 1,
+            crate::HostEvent::Replied {
+                reply: linecamp_model::ProviderReply::Failed(linecamp_model::ProviderFailure::Retry { .. }),
+                plugin: None,
+                ..
+            } => later += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(32 <= done && 0 < later, "{done} done, {later} turned away");
+    bench.goes_on().await;
+}

@@ -1,0 +1,104 @@
+//! Answers that are not true, or make no sense.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use linecamp_model::{
+    ProviderFailure, ProviderReply, ProviderRequest, RecordChange, RecordKey, RecordSet, RecordType, Text, Ttl,
+};
+
+use super::bench::{Setup, domain, spec, spec_of};
+
+fn observe(names: &[&str]) -> ProviderRequest {
+    ProviderRequest::Observe { zone: domain("zone.example"), names: names.iter().map(|name| domain(name)).collect() }
+}
+
+fn set(name: &str) -> RecordSet {
+    let key = RecordKey { name: domain(name), rtype: RecordType::A };
+    RecordSet::parse(key, Ttl::DEFAULT, &["192.0.2.1"]).unwrap()
+}
+
+fn apply() -> ProviderRequest {
+    let changes = vec![RecordChange { before: None, after: Some(set("a.zone.example")) }];
+    ProviderRequest::Apply { zone: domain("zone.example"), key: Text::parse("key").unwrap(), changes }
+}
+
+#[tokio::test]
+async fn an_observation_is_of_what_was_asked_for() {
+    let mut bench = Setup::default().start();
+    let reply = bench.ask(&spec("honest"), observe(&["b.zone.example", "*.zone.example"])).await;
+    let ProviderReply::Observed(sets) = reply else { panic!("{reply:?}") };
+    let names: BTreeSet<_> = sets.iter().map(|set| set.key.name.as_str()).collect();
+    assert_eq!(names, ["*.zone.example", "b.zone.example"].into());
+    assert_eq!(sets[0].values, set("a.zone.example").values);
+}
+
+#[tokio::test]
+async fn a_whole_zone_is_listed_without_the_names_that_are_never_ours() {
+    let mut bench = Setup::default().start();
+    let reply = bench.ask(&spec("list"), observe(&[])).await;
+    assert_eq!(reply, ProviderReply::Observed(vec![set("a.zone.example")]));
+    let reason = bench.broken(&spec("list"), observe(&["a.zone.example"])).await;
+    assert!(reason.contains("broke its contract") && reason.contains("032b"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_observation_that_makes_no_sense_is_not_believed() {
+    let mut bench = Setup::default().start();
+    let lies = [
+        ("no-name", "empty label"),
+        ("control-name", r"a\u{1b}[31m.zone.example"),
+        ("long-name", "bytes"),
+        ("outside", "not in the zone"),
+        ("almost-inside", "not in the zone"),
+        ("twice", "twice"),
+        ("no-value", "0 values"),
+        ("no-type", "no type"),
+        ("ttl", "time to live"),
+        ("many-values", "1000 values"),
+        ("long-value", "more than"),
+        ("many", "20000 record sets"),
+        ("huge", "handed over more than 8 MiB"),
+    ];
+    for (lie, words) in lies {
+        let reason = bench.broken(&spec(lie), observe(&[])).await;
+        assert!(reason.contains(words), "{lie}: {reason}");
+        assert!(reason.starts_with("the plugin malicious "), "{lie}: {reason}");
+    }
+    bench.goes_on().await;
+}
+
+#[tokio::test]
+async fn changes_are_done_or_it_is_said_why_not() {
+    let mut bench = Setup::default().start();
+    assert_eq!(bench.ask(&spec("honest"), apply()).await, ProviderReply::Applied);
+    let reason = bench.broken(&spec("outside"), apply()).await;
+    assert!(reason.contains("not in the zone"), "{reason}");
+    let reply = bench.ask(&spec("conflict"), apply()).await;
+    let ProviderReply::Failed(ProviderFailure::Conflict { reason }) = reply else { panic!("{reply:?}") };
+    assert_eq!(reason.as_str(), "a.zone.example: somebody key");
+}
+
+#[tokio::test]
+async fn only_a_name_of_the_zone_is_set_aside() {
+    let mut bench = Setup::default().start();
+    for (name, is_taken) in [("A.zone.example.", true), ("a.other.example", false), ("..", false)] {
+        let config = format!(r#"{{"do":"blame","name":"{name}"}}"#);
+        let reply = bench.ask(&spec_of(&config, &Default::default()), apply()).await;
+        let ProviderReply::Failed(ProviderFailure::Refused { reason, name: found }) = reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(found, is_taken.then(|| domain("a.zone.example")), "{name}");
+        assert!(reason.as_str().ends_with("config `api`: no"), "{reason}");
+        assert_eq!(reason.as_str().contains(name), !is_taken, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn patience_and_words_are_bounded() {
+    let mut bench = Setup::default().start();
+    let reply = bench.ask(&spec("patience"), ProviderRequest::Check).await;
+    let ProviderReply::Failed(ProviderFailure::Retry { after, reason }) = reply else { panic!("{reply:?}") };
+    assert_eq!(after, Some(Duration::from_secs(24 * 3600)));
+    assert!(reason.as_str().len() <= 512 && reason.as_str().starts_with("a ba b"), "{reason}");
+}

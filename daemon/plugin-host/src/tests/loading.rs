@@ -1,0 +1,302 @@
+//! Files that are not what they should be, and caches that are not what they were.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use linecamp_model::{PluginDigest, PluginRef, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec};
+use tempfile::TempDir;
+
+use super::bench::{Bench, Setup, config, guest, malicious, malicious_mode, replaced, spec};
+use crate::{HostConfig, PluginHost, PluginHostError, PublisherKey, inspect};
+
+fn bench_with(bytes: &[u8]) -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("malicious.wasm"), bytes).unwrap();
+    Setup::default().start_in(directory)
+}
+
+async fn missing(bench: &mut Bench, spec: &ProviderSpec) -> String {
+    match bench.ask(spec, ProviderRequest::Check).await {
+        ProviderReply::Failed(ProviderFailure::Missing { reason }) => reason.as_str().to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_plugin_is_refused_with_what_to_do() {
+    let module = b"\0asm\x01\0\0\0".to_vec();
+    let newer = replaced(malicious(), b"linecamp:provider/http@1.0.0", b"linecamp:provider/http@2.0.0");
+    let older = replaced(malicious(), b"linecamp:provider/dns@1.0.0", b"linecamp:provider/dns@0.9.0");
+    let no_dns = replaced(malicious(), b"linecamp:provider/dns@1.0.0", b"linecamp:reseller/dns@1.0.0");
+    let files = fs::read(guest("examples/reaches_out")).unwrap();
+    let cut = malicious()[..20_000].to_vec();
+    let cases = [
+        (Vec::new(), "not a WebAssembly component"),
+        (b"#!/bin/sh\n".to_vec(), "not a WebAssembly component"),
+        (module, "--target wasm32-wasip2"),
+        (cut, "cannot be compiled"),
+        (
+            newer,
+            "built for linecamp:provider@2.0.0; this daemon understands linecamp:provider@1.0.x: update the daemon",
+        ),
+        (older, "linecamp:provider@0.9.0"),
+        (no_dns, "does not export linecamp:provider/dns@1.0.0"),
+        (files, "wasi:filesystem/"),
+    ];
+    for (bytes, words) in cases {
+        let mut bench = bench_with(&bytes);
+        let reason = missing(&mut bench, &spec("nothing")).await;
+        assert!(reason.contains(words) && reason.contains("malicious.wasm"), "{words}: {reason}");
+        // Again, from memory.
+        assert_eq!(missing(&mut bench, &spec("nothing")).await, reason);
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_wants_sockets_is_told_apart_before_it_runs() {
+    let error = inspect(&guest("examples/reaches_out"), &config(Path::new("/nowhere"))).unwrap_err();
+    let words = error.to_string();
+    assert!(matches!(error, PluginHostError::Import { .. }), "{words}");
+    assert!(words.contains("wasi:filesystem/") && words.contains("wasi:sockets/"), "{words}");
+}
+
+#[tokio::test]
+async fn a_description_that_makes_no_sense_refuses_the_plugin() {
+    let cases = [
+        ("other", "it says that it is `dns-powerdns`"),
+        ("noname", "name"),
+        ("long", "about"),
+        ("schema", "config schema"),
+        ("one", "1 changes at once"),
+        ("ttl", "times to live"),
+        ("cloud", "no provider of DNS"),
+        ("secrets", "1000 secrets"),
+        ("panic", "cannot say what it is"),
+        ("spin", "computed for more than"),
+    ];
+    for (mode, words) in cases {
+        let mut bench = bench_with(&malicious_mode(mode));
+        let reason = missing(&mut bench, &spec("nothing")).await;
+        assert!(reason.contains(words), "{mode}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_not_there_is_named_with_where_it_would_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut bench = Setup::default().start_in(directory);
+    let reason = missing(&mut bench, &spec("nothing")).await;
+    assert!(reason.contains("malicious.wasm") && reason.contains("put the component there"), "{reason}");
+    fs::write(bench.directory.path().join("malicious.wasm"), malicious()).unwrap();
+    bench.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_pushed_plugin_is_what_its_digest_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = malicious();
+    let digest = PluginDigest::of(&bytes);
+    let pushed = directory.path().join("pushed");
+    fs::create_dir(&pushed).unwrap();
+    let path = pushed.join(format!("{}.wasm", HEXLOWER.encode(digest.as_bytes())));
+    let mut bench = Setup::default().start_in(directory);
+    let plugin = PluginRef { digest: Some(digest), ..spec("nothing").plugin };
+    let spec = ProviderSpec { plugin, ..spec("nothing") };
+
+    let reason = missing(&mut bench, &spec).await;
+    assert!(reason.contains("comes from the server"), "{reason}");
+    fs::write(&path, malicious_mode("panic")).unwrap();
+    let reason = missing(&mut bench, &spec).await;
+    assert!(reason.contains("is not what was pushed"), "{reason}");
+    fs::write(&path, &bytes).unwrap();
+    let reply = bench.ask(&spec, ProviderRequest::Check).await;
+    assert!(matches!(reply, ProviderReply::Checked(_)), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_file_larger_than_a_plugin_is_not_read() {
+    let bench = bench_with(b"");
+    let file = fs::File::create(bench.directory.path().join("malicious.wasm")).unwrap();
+    file.set_len(linecamp_model::limits::PLUGIN_BYTES_MAX + 1).unwrap();
+    let mut bench = bench;
+    let reason = missing(&mut bench, &spec("nothing")).await;
+    assert!(reason.contains("has more than"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("malicious.wasm");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    let mut bench = Setup::default().start_in(directory);
+    let reason = missing(&mut bench, &spec("nothing")).await;
+    assert!(reason.contains("it is not a file"), "{reason}");
+}
+
+/// Returns the compiled form, and its digest's file.
+fn cached(directory: &Path) -> (PathBuf, PathBuf) {
+    let mut files = fs::read_dir(directory.join("cache")).unwrap().map(|file| file.unwrap().path());
+    let form = files.find(|path| path.extension().is_some_and(|ending| ending == "cwasm")).unwrap();
+    let digest = form.with_extension("cwasm.sha256");
+    assert!(digest.exists());
+    (form, digest)
+}
+
+/// Makes a bench whose cache is filled, and stops its host.
+async fn filled() -> TempDir {
+    let mut bench = Setup::default().start();
+    bench.goes_on().await;
+    let Bench { directory, host, .. } = bench;
+    drop(host);
+    directory
+}
+
+#[tokio::test]
+async fn the_compiler_is_needed_once() {
+    let directory = filled().await;
+    let config = HostConfig { compiler: "/nowhere/compiler".into(), ..config(directory.path()) };
+    let secrets = super::bench::Known::new(&[]);
+    let mut host = PluginHost::start(config.clone(), secrets).unwrap();
+    let ask = |host: &mut PluginHost| {
+        host.call(linecamp_model::CallId(1), spec("nothing").into(), ProviderRequest::Check);
+    };
+    ask(&mut host);
+    let event = super::bench::soon(host.event()).await;
+    assert!(matches!(event, crate::HostEvent::Replied { plugin: Some(_), .. }), "{event:?}");
+
+    drop(host);
+    fs::remove_file(cached(directory.path()).0).unwrap();
+    let mut host = PluginHost::start(config, super::bench::Known::new(&[])).unwrap();
+    ask(&mut host);
+    let event = super::bench::soon(host.event()).await;
+    let words = format!("{event:?}");
+    assert!(words.contains("failed to run the plugin compiler /nowhere/compiler"), "{words}");
+}
+
+#[tokio::test]
+async fn a_damaged_or_stale_form_is_compiled_anew() {
+    let damages: [fn(&Path, &Path); 5] = [
+        |form, _| {
+            let mut bytes = fs::read(form).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(form, bytes).unwrap();
+        },
+        |form, _| fs::write(form, b"").unwrap(),
+        |form, _| fs::write(form, &fs::read(form).unwrap()[..10_000]).unwrap(),
+        |_, digest| fs::remove_file(digest).unwrap(),
+        // Whole, but not what an engine takes.
+        |form, digest| {
+            fs::write(form, b"\x7fELF").unwrap();
+            let found = ring::digest::digest(&ring::digest::SHA256, b"\x7fELF");
+            fs::write(digest, HEXLOWER.encode(found.as_ref())).unwrap();
+        },
+    ];
+    for damage in damages {
+        let directory = filled().await;
+        let (form, digest) = cached(directory.path());
+        let whole = fs::read(&form).unwrap();
+        damage(&form, &digest);
+        let mut bench = Setup::default().start_in(directory);
+        bench.goes_on().await;
+        let (form, _) = cached(bench.directory.path());
+        assert_eq!(fs::read(&form).unwrap().len(), whole.len());
+        assert_eq!(fs::metadata(form).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn forms_of_another_engine_and_halves_are_swept_away() {
+    let directory = filled().await;
+    let cache = directory.path().join("cache");
+    let (form, digest) = cached(directory.path());
+    let stale = cache.join(format!("{}-47.0.0-0123456789abcdef.cwasm", "ab".repeat(32)));
+    fs::copy(&form, &stale).unwrap();
+    fs::copy(&digest, stale.with_extension("cwasm.sha256")).unwrap();
+    fs::write(cache.join("x.cwasm.aside"), b"half").unwrap();
+    fs::remove_file(&form).unwrap();
+
+    let mut bench = Setup::default().start_in(directory);
+    bench.goes_on().await;
+    let mut left: Vec<_> = fs::read_dir(&cache).unwrap().map(|file| file.unwrap().path()).collect();
+    left.sort();
+    assert_eq!(left, [form, digest]);
+}
+
+#[tokio::test]
+async fn a_directory_that_others_may_write_to_is_refused() {
+    let directory = filled().await;
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let cache = directory.path().join("cache");
+    let start = || PluginHost::start(config(directory.path()), super::bench::Known::new(&[]));
+    for (path, mode, usual) in [(cache.as_path(), 0o770, 0o700), (directory.path(), 0o707, 0o700)] {
+        open(path, mode);
+        let error = start().unwrap_err();
+        assert!(matches!(error, PluginHostError::Exposed { .. }), "{error}");
+        assert!(error.to_string().contains("chmod go-w"), "{error}");
+        open(path, usual);
+    }
+    let mut bench = Setup::default().start_in(directory);
+    open(&cache, 0o777);
+    let reason = missing(&mut bench, &spec("nothing")).await;
+    assert!(reason.contains("written to by others"), "{reason}");
+    open(&cache, 0o700);
+    bench.goes_on().await;
+}
+
+/// A publisher, as the documentation of minisign-verify has it.
+const PUBLISHER: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+#[tokio::test]
+async fn a_component_without_a_publishers_signature_is_refused() {
+    let directory = filled().await;
+    let key = PublisherKey::parse(&format!("untrusted comment: minisign public key\n{PUBLISHER}\n")).unwrap();
+    let config = HostConfig { publishers: vec![key], ..config(directory.path()) };
+    let path = directory.path().join("malicious.wasm");
+    let check = |words: &str| {
+        let error = inspect(&path, &config).unwrap_err();
+        assert!(matches!(error, PluginHostError::Unsigned { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    check("malicious.wasm.minisig");
+    let signature = directory.path().join("malicious.wasm.minisig");
+    fs::write(&signature, "not a signature").unwrap();
+    check("malicious.wasm.minisig");
+    fs::write(&signature, SIGNATURE_OF_TEST).unwrap();
+    check("by none of the publishers, or of another file");
+    assert!(PublisherKey::parse("nonsense").is_err());
+}
+
+#[test]
+fn a_file_with_a_publishers_signature_gets_further() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = PublisherKey::parse(PUBLISHER).unwrap();
+    let config = HostConfig { publishers: vec![key], ..config(directory.path()) };
+    let path = directory.path().join("a.wasm");
+    fs::write(&path, "test").unwrap();
+    fs::write(directory.path().join("a.wasm.minisig"), SIGNATURE_OF_TEST).unwrap();
+    let error = inspect(&path, &config).unwrap_err();
+    assert!(matches!(error, PluginHostError::Compile { .. }), "{error}");
+}
+
+/// Of the four bytes `test`, as the documentation of minisign-verify has it.
+const SIGNATURE_OF_TEST: &str = "untrusted comment: signature from minisign secret key
+RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
+trusted comment: timestamp:1633700835\tfile:test\tprehashed
+wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==";
+
+#[test]
+fn a_look_at_a_component_says_what_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = guest("malicious_plugin");
+    let report = inspect(&path, &config(directory.path())).unwrap();
+    assert_eq!(report.digest, PluginDigest::of(&malicious()));
+    assert_eq!(report.bytes, malicious().len() as u64);
+    assert_eq!(report.description.name.as_str(), "malicious");
+    assert_eq!(report.description.version.as_str(), "6.6.6");
+    assert_eq!(report.description.config_schema, r#"{"type":"object"}"#);
+    assert!(report.imports.iter().any(|name| name == "linecamp:provider/http@1.0.0"), "{:?}", report.imports);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is written");
+}

@@ -1,0 +1,70 @@
+//! The real network: TLS under the checked name, and names that cannot be reached.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use linecamp_model::Grant;
+use linecamp_transport::{Authority, SystemClock, TlsListener, WallClock as _};
+use tempfile::TempDir;
+
+use super::bench::{Names, Setup, endpoint, soon, spec_of};
+use super::service::{answer, serve};
+use crate::{Network, Outbound as _};
+
+/// Starts a service with TLS, whose certificate is for `localhost` and by an authority of its own. Returns its port and
+/// the authority's file.
+async fn private_service() -> (u16, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let names = ["localhost".to_owned()];
+    let authority = Authority::create(&directory.path().join("ca"), &names, SystemClock.now()).unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut listener = TlsListener::bind(address, Arc::new(authority), Arc::new(SystemClock)).await.unwrap();
+    let port = listener.local_addr().port();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await;
+            tokio::spawn(serve(stream, answer("200 OK", &[], b"private"), Arc::default()));
+        }
+    });
+    (port, directory)
+}
+
+#[tokio::test]
+async fn a_private_authority_is_believed_if_it_was_named() {
+    let (port, directory) = private_service().await;
+    let ca_file = directory.path().join("ca/certificate.pem");
+    let names: [(&str, &[&str]); 2] = [("localhost", &["127.0.0.1"]), ("other.example", &["127.0.0.1"])];
+    let spec = |host: &str| {
+        let place = format!("{host}:{port}");
+        let grant = Grant { reach_private: [endpoint(&place)].into(), ..Grant::default() };
+        spec_of(&format!(r#"{{"do":"reach","url":"https://{place}/"}}"#), &grant)
+    };
+
+    let mut bench = Setup { outbound: Names::new(&names, Some(&ca_file)), ..Setup::default() }.start();
+    assert_eq!(bench.attempt(&spec("localhost")).await, "answered 200 with 7 bytes");
+    let outcome = bench.attempt(&spec("other.example")).await;
+    assert!(outcome.starts_with("unreachable: failed to shake hands with other.example"), "{outcome}");
+
+    let mut bench = Setup { outbound: Names::new(&names, None), ..Setup::default() }.start();
+    let outcome = bench.attempt(&spec("localhost")).await;
+    assert!(outcome.contains("UnknownIssuer") && outcome.contains("CA file"), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_file_that_has_no_authority_is_an_error_at_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("empty.pem");
+    std::fs::write(&path, "").unwrap();
+    let error = Network::new(Some(&path)).unwrap_err();
+    let words = crate::error::chain(&error);
+    assert!(words.contains("empty.pem"), "{words}");
+}
+
+#[tokio::test]
+async fn the_machines_own_names_are_found() {
+    let network = Network::new(None).unwrap();
+    let found = soon(network.resolve(&endpoint("localhost:80"))).await.unwrap();
+    assert!(found.iter().all(|address| address.is_loopback()) && !found.is_empty(), "{found:?}");
+    let error = soon(network.resolve(&endpoint("no-such-name.invalid:80"))).await.unwrap_err();
+    assert!(error.to_string().contains("no-such-name.invalid"), "{error}");
+}

@@ -1,0 +1,106 @@
+//! The loop on the plugins' thread: takes calls, runs a few at once, and looks at the directory when it changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use linecamp_model::{CallId, Name, PluginRef, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, Text};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::call::Surroundings;
+use crate::host::{HostEvent, PluginSeen};
+use crate::library::{Library, Stamp};
+use crate::limits::CALLS_AT_ONCE_MAX;
+use crate::watch::{Changes, Watch};
+
+/// A call that was asked for.
+pub(crate) struct Asked {
+    pub(crate) call: CallId,
+    pub(crate) spec: Arc<ProviderSpec>,
+    pub(crate) request: ProviderRequest,
+}
+
+/// What works on the plugins' thread.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    library: Arc<Library>,
+    surroundings: Arc<Surroundings>,
+    events: mpsc::Sender<HostEvent>,
+    /// The files as they were when the directory was looked at last.
+    seen: Arc<Mutex<BTreeMap<Name, Stamp>>>,
+}
+
+impl Worker {
+    pub(crate) fn new(library: Library, surroundings: Arc<Surroundings>, events: mpsc::Sender<HostEvent>) -> Self {
+        let seen = Arc::new(Mutex::new(library.list()));
+        Self { library: Arc::new(library), surroundings, events, seen }
+    }
+
+    /// Works until `stopped`; what runs then is dropped, and its children with it.
+    pub(crate) async fn run(self, mut asked: mpsc::Receiver<Asked>, watch: Watch, mut stopped: oneshot::Receiver<()>) {
+        let changes = watch.changes();
+        let (mut running, mut looking) = (JoinSet::new(), JoinSet::new());
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return,
+                Some(ended) = running.join_next() => ended.expect("a call does not panic"),
+                Some(ended) = looking.join_next() => ended.expect("looking does not panic"),
+                // One look at a time: what changes meanwhile is told of again.
+                () = changes.next(), if looking.is_empty() => {
+                    looking.spawn(self.clone().look(changes.clone()));
+                }
+                Some(asked) = asked.recv(), if running.len() < CALLS_AT_ONCE_MAX => {
+                    running.spawn(self.clone().answer(asked));
+                }
+            }
+        }
+    }
+
+    async fn answer(self, asked: Asked) {
+        let Asked { call, spec, request } = asked;
+        let (reply, plugin) = match self.library.find(&spec.plugin).await {
+            Ok(found) => {
+                let description = &found.plugin.description;
+                let reply = self.surroundings.call(&found.plugin.prepared, &spec, (description, request)).await;
+                let seen = PluginSeen { name: description.name.clone(), version: description.version.clone() };
+                (reply, Some(seen))
+            }
+            Err(problem) => {
+                let reason = Text::lossy(&problem);
+                (ProviderReply::Failed(ProviderFailure::Missing { reason }), None)
+            }
+        };
+        self.tell(HostEvent::Replied { call, reply, plugin }).await;
+    }
+
+    /// Looks at the directory once it is left alone, and loads what is new in it.
+    async fn look(self, changes: Changes) {
+        changes.settle().await;
+        let files = self.library.list();
+        let mut seen = self.seen.lock().await;
+        let before = std::mem::replace(&mut *seen, files.clone());
+        drop(seen);
+        for name in before.keys().filter(|name| !files.contains_key(*name)) {
+            let result = Err(Text::lossy("its file was taken away, and providers that need it stop"));
+            self.tell(HostEvent::PluginChanged { name: name.clone(), result }).await;
+        }
+        for (name, _) in files.into_iter().filter(|(name, stamp)| before.get(name) != Some(stamp)) {
+            let found = self.library.find(&PluginRef { name: name.clone(), digest: None }).await;
+            let result = match found {
+                Ok(found) => match found.problem {
+                    None => Ok(found.plugin.digest),
+                    Some(problem) => Err(problem),
+                },
+                Err(problem) => Err(problem),
+            };
+            let result = result.map_err(|problem| Text::lossy(&problem));
+            self.tell(HostEvent::PluginChanged { name, result }).await;
+        }
+    }
+
+    async fn tell(&self, event: HostEvent) {
+        // Without a host nobody wants to know.
+        drop(self.events.send(event).await);
+    }
+}

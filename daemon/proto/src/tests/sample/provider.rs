@@ -1,0 +1,141 @@
+//! Providers, plugins and records of DNS.
+
+use std::collections::BTreeSet;
+
+use linecamp_model::{
+    Claim, DnsSpec, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, HeldRecord,
+    HeldState, NameTemplate, OwnerId, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig,
+    ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SecretName, Selector,
+    Ttl,
+};
+
+use super::*;
+
+const PLUGIN: PluginDigest = PluginDigest::from_bytes([0xbb; 32]);
+
+fn domain(text: &str) -> DomainName {
+    DomainName::parse(text).expect("a DNS name")
+}
+
+fn owner() -> OwnerId {
+    OwnerId::parse("acme-retail").expect("an owner id")
+}
+
+fn provider_id() -> ProviderId {
+    ProviderId::of(&name("shop-zone"))
+}
+
+/// Returns a provider with every field set.
+pub(crate) fn provider_spec() -> ProviderSpec {
+    let secret = |text| SecretName::parse(text).expect("a secret's name");
+    let endpoint = |text| Endpoint::parse(text).expect("an endpoint");
+    let extra = ExtraRecord {
+        template: NameTemplate::parse("*.{site}").expect("a template"),
+        rtype: RecordType::Cname,
+        values: vec![text("{host}.{site}.{environment}.{zone}")],
+    };
+    ProviderSpec {
+        name: name("shop-zone"),
+        plugin: PluginRef { name: name("dns-powerdns"), digest: Some(PLUGIN) },
+        config: ProviderConfig::of_json(r#"{"api":"https://dns.acme.example:8443","server":"localhost"}"#)
+            .expect("short"),
+        secrets: [(secret("api-key"), secret("pdns.key"))].into(),
+        grant: Grant {
+            reach: [endpoint("dns.acme.example:8443")].into(),
+            reach_private: [endpoint("[fd00::5]:8443"), endpoint("10.0.0.5:53")].into(),
+            plain_http: true,
+        },
+        dns: DnsSpec {
+            owner: owner(),
+            zones: [domain("acme.example"), domain("xn--bcher-kva.example")].into(),
+            template: NameTemplate::parse("{host}.{site}").expect("a template"),
+            ttl: Ttl::of(120).expect("two minutes"),
+            hosts: Selector::parse("tier = front, !lab").expect("a selector"),
+            observed_address: true,
+            deletes: true,
+            withdraw_inactive: true,
+            extra: vec![extra],
+        },
+        is_dry_run: true,
+        is_leaving: true,
+    }
+}
+
+/// Returns a status with every field set.
+pub(crate) fn provider_status() -> ProviderStatus {
+    let record = |name: &str, rtype, values: &[&str], state, detail| RecordStatus {
+        zone: domain("acme.example"),
+        key: RecordKey { name: domain(name), rtype },
+        values: values.iter().map(|value| (*value).into()).collect::<BTreeSet<_>>(),
+        state,
+        detail: text(detail),
+    };
+    ProviderStatus {
+        name: name("shop-zone"),
+        is_local: true,
+        plugin: text("dns-powerdns 0.1.0"),
+        trouble: Some(text("dns.acme.example:8443 does not answer")),
+        records: vec![
+            record("*.camp-042.acme.example", RecordType::Cname, &["camp-042.acme.example"], RecordState::Kept, ""),
+            record("camp-042.acme.example", RecordType::A, &["192.0.2.7", "192.0.2.8"], RecordState::Update, ""),
+            record("camp-042.acme.example", RecordType::Txt, &[], RecordState::Held, "deletes are not enabled"),
+        ],
+    }
+}
+
+fn spec_document() -> Document<SpecBody> {
+    Document { generation: Generation(21), body: Some(SpecBody::Provider(Box::new(provider_spec()))) }
+}
+
+fn status_document() -> Document<StatusBody> {
+    Document { generation: Generation(10), body: Some(StatusBody::Provider(provider_status())) }
+}
+
+pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
+    let key = DocumentKey::Provider(provider_id());
+    let gone = DocumentKey::Provider(ProviderId::of(&name("old-zone")));
+    vec![
+        ("status-provider", FromSite::Status(delta(9, vec![(key, status_document()), (gone, tombstone(11))]))),
+        ("want-plugin", FromSite::WantPlugin(PluginWant { digest: PLUGIN, offset: 32_768 })),
+    ]
+}
+
+pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
+    let key = DocumentKey::Provider(provider_id());
+    let gone = DocumentKey::Provider(ProviderId::of(&name("old-zone")));
+    let piece = PluginPiece { digest: PLUGIN, offset: 32_768, total: 32_780, bytes: b"\0asm\r\0\x01\0piec".to_vec() };
+    let absent = PluginPiece { offset: 32_768, total: 0, bytes: Vec::new(), ..piece };
+    vec![
+        ("spec-provider", FromServer::Spec(delta(20, vec![(key, spec_document()), (gone, tombstone(22))]))),
+        ("plugin", FromServer::Plugin(piece)),
+        ("plugin-absent", FromServer::Plugin(absent)),
+    ]
+}
+
+pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
+    let key = DocumentKey::Provider(provider_id());
+    let held = HeldKey {
+        provider: provider_id(),
+        zone: domain("acme.example"),
+        record: RecordKey { name: domain("*.camp-042.acme.example"), rtype: RecordType::Aaaa },
+    };
+    let body = HeldRecord { claim: Claim { owner: owner(), site: SITE }, state: HeldState::Adopting };
+    vec![
+        ("spec-provider", SiteChange::Spec(key, Some(spec_document()))),
+        ("status-provider", SiteChange::Status(key, Some(status_document()))),
+        ("observed-address", SiteChange::ObservedAddress(Some([192, 0, 2, 7].into()))),
+        ("held", SiteChange::Held(held, Some(body))),
+    ]
+}
+
+pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
+    let key = DocumentKey::Provider(provider_id());
+    let provider = FleetProvider { sites: Selector::parse("region = eu").expect("a selector"), spec: provider_spec() };
+    let plugin = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WALL };
+    vec![
+        ("site-spec-provider", FleetChange::Spec(SITE, key, Some(spec_document()))),
+        ("site-status-provider", FleetChange::Status(SITE, key, Some(status_document()))),
+        ("provider", FleetChange::Provider(name("default"), name("shop-zone"), Some(Box::new(provider)))),
+        ("plugin", FleetChange::Plugin(PLUGIN, Some(plugin))),
+    ]
+}

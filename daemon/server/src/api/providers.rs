@@ -1,0 +1,143 @@
+//! Providers, as they are configured centrally.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use linecamp_core::{Fleet, FleetCommand};
+use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector};
+use linecamp_proto::api::path::{self, NameQuery};
+use linecamp_proto::api::{
+    ErrorCode, List, ProviderBody, ProviderCount, ProviderEdit, ProviderRequest, ProviderView, SettingError,
+};
+
+use super::Api;
+use super::ask::parse_name;
+use super::extract::{Asked, Body, Named};
+use super::refused::Refused;
+
+pub(super) fn router() -> Router<Api> {
+    Router::new()
+        .route(path::PROVIDERS, get(list).post(create))
+        .route(path::PROVIDER, get(show).patch(edit).delete(remove))
+}
+
+/// One provider, and how it does.
+#[derive(Clone, Debug)]
+struct Found {
+    environment: Name,
+    provider: FleetProvider,
+    count: ProviderCount,
+}
+
+impl From<&Found> for ProviderView {
+    fn from(found: &Found) -> Self {
+        Self::new(&found.environment, &found.provider, found.count)
+    }
+}
+
+async fn list(State(api): State<Api>, Asked(query): Asked<NameQuery>) -> Result<Json<List<ProviderView>>, Refused> {
+    let environment = in_query(&query)?;
+    let found = api.query(move |fleet, _| all(fleet, environment.as_ref())).await?;
+    Ok(Json(found.iter().map(ProviderView::from).collect()))
+}
+
+async fn create(
+    State(api): State<Api>,
+    Body(request): Body<ProviderRequest>,
+) -> Result<(StatusCode, Json<ProviderView>), Refused> {
+    let environment = parse_name("environment", &request.environment)?;
+    let provider = FleetProvider { sites: sites(&request.sites)?, spec: spec(&request.settings)? };
+    let name = provider.spec.name.clone();
+    api.command(FleetCommand::SetProvider(environment.clone(), Box::new(provider), false)).await?;
+    Ok((StatusCode::CREATED, Json((&one(&api, name, Some(environment)).await?).into())))
+}
+
+async fn show(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<ProviderView>, Refused> {
+    Ok(Json((&one(&api, name, in_query(&query)?).await?).into()))
+}
+
+async fn edit(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+    Body(edit): Body<ProviderEdit>,
+) -> Result<Json<ProviderView>, Refused> {
+    let before = one(&api, name.clone(), in_query(&query)?).await?;
+    let mut after = before.provider;
+    if let Some(text) = &edit.sites {
+        after.sites = sites(text)?;
+    }
+    if let Some(settings) = &edit.settings {
+        after.spec = spec(settings)?;
+    }
+    if after.spec.name != name {
+        let text =
+            format!("settings.name: is {}, but this is provider {name}: a name does not change", after.spec.name);
+        return Err(Refused::bad_request(text));
+    }
+    api.command(FleetCommand::SetProvider(before.environment.clone(), Box::new(after), true)).await?;
+    Ok(Json((&one(&api, name, Some(before.environment)).await?).into()))
+}
+
+/// Takes a provider away. The answer shows it on its way out: its sites keep it until they have let its records go.
+async fn remove(
+    State(api): State<Api>,
+    Named(name): Named,
+    Asked(query): Asked<NameQuery>,
+) -> Result<Json<ProviderView>, Refused> {
+    let mut before = one(&api, name.clone(), in_query(&query)?).await?;
+    api.command(FleetCommand::RemoveProvider(before.environment.clone(), name)).await?;
+    before.provider.spec.is_leaving = 0 < before.count.sites;
+    Ok(Json((&before).into()))
+}
+
+/// Finds the one provider that is meant.
+async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<Found, Refused> {
+    let of_name = name.clone();
+    let mut found = api
+        .query(move |fleet, _| {
+            let mut found = all(fleet, environment.as_ref());
+            found.retain(|found| found.provider.spec.name == of_name);
+            found
+        })
+        .await?;
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (None, _) => Err(Refused::not_found(format!("there is no provider {name}; `linecamp provider ls` lists them"))),
+        (Some(last), false) => {
+            let environments: Vec<_> = found.iter().chain([&last]).map(|found| found.environment.as_str()).collect();
+            let environments = environments.join(", ");
+            let text =
+                format!("several environments have a provider {name}: say which with --environment ({environments})");
+            Err(Refused::new(ErrorCode::Ambiguous, text))
+        }
+    }
+}
+
+fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<Found> {
+    let found = fleet.providers(environment).into_iter().map(|(environment, provider, sites, in_trouble)| Found {
+        environment,
+        provider: provider.clone(),
+        count: ProviderCount { sites: sites as u64, in_trouble: in_trouble as u64 },
+    });
+    found.collect()
+}
+
+fn in_query(query: &NameQuery) -> Result<Option<Name>, Refused> {
+    query.environment.as_deref().map(|text| parse_name("environment", text)).transpose()
+}
+
+fn sites(text: &str) -> Result<Selector, Refused> {
+    Selector::parse(text).map_err(|error| Refused::bad_request(format!("sites: {error}")))
+}
+
+fn spec(settings: &ProviderBody) -> Result<ProviderSpec, Refused> {
+    settings
+        .to_spec()
+        .map_err(|SettingError { key, problem }| Refused::bad_request(format!("settings.{key}: {problem}")))
+}

@@ -1,0 +1,113 @@
+//! DNS records, as the sites last said they are.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use linecamp_core::{Fleet, SiteFilter};
+use linecamp_model::{Name, Now, ProviderStatus, RecordState};
+use linecamp_proto::api::path::{self, RecordQuery};
+use linecamp_proto::api::{ErrorCode, List, RecordPlace, RecordView};
+
+use super::Api;
+use super::ask::parse_name;
+use super::extract::Asked;
+use super::refused::Refused;
+use super::sites::filter;
+
+/// Bytes of the records in one answer, as texts: about 30,000 of them. JSON makes half as much again of it, and a
+/// client reads 16 MiB. More is refused: who asks for fewer gets them.
+const RECORDS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes that a record takes beside its texts and values: keys, quotes and commas.
+const RECORD_FRAME_BYTES: usize = 160;
+
+/// Bytes that a value takes beside itself.
+const VALUE_FRAME_BYTES: usize = 4;
+
+pub(super) fn router() -> Router<Api> {
+    Router::new().route(path::RECORDS, get(list))
+}
+
+/// Which records.
+#[derive(Debug)]
+struct Wanted {
+    filter: SiteFilter,
+    provider: Option<Name>,
+    state: Option<RecordState>,
+}
+
+async fn list(State(api): State<Api>, Asked(query): Asked<RecordQuery>) -> Result<Json<List<RecordView>>, Refused> {
+    let wanted = Wanted::parse(query)?;
+    let found = api.query(move |fleet, now| wanted.find(fleet, now)).await?;
+    let too_many = || {
+        let text = "these are more records than one answer holds; ask for those of one site, provider or state";
+        Refused::new(ErrorCode::Limit, text)
+    };
+    found.map(|items| Json(List { items })).ok_or_else(too_many)
+}
+
+impl Wanted {
+    fn parse(query: RecordQuery) -> Result<Self, Refused> {
+        let state = |text: String| {
+            let known: Vec<_> = RecordState::ALL.iter().map(|state| state.as_str()).collect();
+            let bad = || Refused::bad_request(format!("state: there is no `{text}`, only {}", known.join(", ")));
+            RecordState::parse(&text).ok_or_else(bad)
+        };
+        Ok(Self {
+            filter: filter(query.selector, query.environment, query.site)?,
+            provider: query.provider.map(|text| parse_name("provider", &text)).transpose()?,
+            state: query.state.map(state).transpose()?,
+        })
+    }
+
+    /// Returns them by environment, site, provider, zone, name and type; `None` if they are too many.
+    fn find(&self, fleet: &Fleet, now: Now) -> Option<Vec<RecordView>> {
+        let environments = match &self.filter.environment {
+            Some(environment) => vec![environment.clone()],
+            None => fleet.environments().into_iter().map(|(name, _, _)| name).collect(),
+        };
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        for environment in environments {
+            for (site, status) in self.statuses(fleet, &environment, now) {
+                let place = RecordPlace { environment: &environment, site: &site, provider: &status.name };
+                let records =
+                    status.records.iter().filter(|record| self.state.is_none_or(|state| state == record.state));
+                for view in records.map(|record| RecordView::new(place, record)) {
+                    bytes += text_bytes(&view);
+                    if RECORDS_BYTES_MAX < bytes {
+                        return None;
+                    }
+                    found.push(view);
+                }
+            }
+        }
+        found.sort_by(|a, b| order(a).cmp(&order(b)));
+        Some(found)
+    }
+
+    fn statuses<'a>(&self, fleet: &'a Fleet, environment: &Name, now: Now) -> Vec<(Name, &'a ProviderStatus)> {
+        let filter = SiteFilter { environment: Some(environment.clone()), ..self.filter.clone() };
+        let mut statuses = fleet.provider_statuses(&filter);
+        statuses.retain(|(site, status)| {
+            filter.site.as_ref().is_none_or(|wanted| wanted == site)
+                && self.provider.as_ref().is_none_or(|wanted| *wanted == status.name)
+        });
+        if !filter.selector.is_all() {
+            let selected: Vec<_> = fleet.sites(&filter, now).into_iter().map(|site| site.name).collect();
+            statuses.retain(|(site, _)| selected.binary_search(site).is_ok());
+        }
+        statuses
+    }
+}
+
+fn text_bytes(view: &RecordView) -> usize {
+    let texts = [&view.site, &view.environment, &view.provider, &view.zone, &view.name, &view.rtype, &view.detail];
+    let texts: usize = texts.iter().map(|text| text.len()).sum();
+    let values: usize = view.values.iter().map(|value| value.len() + VALUE_FRAME_BYTES).sum();
+    RECORD_FRAME_BYTES + texts + values
+}
+
+fn order(view: &RecordView) -> [&str; 6] {
+    [&view.environment, &view.site, &view.provider, &view.zone, &view.name, &view.rtype]
+}

@@ -1,0 +1,286 @@
+//! The components of pushed plugins: one folder, a file each, named by its digest.
+//!
+//! A component is written to a file of its own (`….part`) while it arrives, and gets its name when all of it is on the
+//! disk: a file with a digest for a name is whole. The fleet's database says which plugins there are; a file that it
+//! does not know was left by a process that ended in between, and goes at the next start.
+//!
+//! What a component does, and whether its digest is the one a site wants, is not looked at here: the site does that.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use data_encoding::HEXLOWER;
+use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX};
+use linecamp_model::{PluginDigest, PluginPiece, PluginWant};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::ServerError;
+
+/// What a component begins with: the magic of WebAssembly, version 13, layer 1 (a component, not a module).
+const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+
+/// What a module begins with: same magic, version 1, layer 0.
+const MODULE_HEAD: [u8; 8] = *b"\0asm\x01\0\0\0";
+
+const WHOLE: &str = "wasm";
+const PART: &str = "part";
+
+/// The folder.
+#[derive(Debug)]
+pub(crate) struct PluginFolder {
+    dir: PathBuf,
+    parts: AtomicU64,
+}
+
+/// Why a component was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IntakeError {
+    /// It is not a component.
+    #[error("that is {what}, not a WebAssembly component (built for wasm32-wasip2)")]
+    NoComponent { what: &'static str },
+    /// It is too long.
+    #[error("a plugin has at most {PLUGIN_BYTES_MAX} bytes")]
+    TooLong,
+    /// It could not be written.
+    #[error(transparent)]
+    Disk(#[from] ServerError),
+}
+
+impl PluginFolder {
+    /// Makes the folder if there is none, and clears away what no plugin that is `known` needs.
+    pub(crate) fn open(dir: PathBuf, known: impl IntoIterator<Item = PluginDigest>) -> Result<Self, ServerError> {
+        let folder = Self { dir, parts: AtomicU64::new(0) };
+        match fs::create_dir(&folder.dir) {
+            Ok(()) => folder.sync_above()?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(ServerError::Create { path: folder.dir, source }),
+        }
+        let kept: Vec<_> = known.into_iter().map(|digest| folder.path(digest)).collect();
+        folder.sweep(&kept)?;
+        for path in kept.iter().filter(|path| !path.exists()) {
+            tracing::warn!(path = %path.display(), "the component of a plugin is missing: push it again");
+        }
+        Ok(folder)
+    }
+
+    /// Begins to take in a component.
+    pub(crate) fn begin(&self) -> Result<Part, ServerError> {
+        let number = self.parts.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("{number}.{PART}"));
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = file.map_err(|source| ServerError::Create { path: path.clone(), source })?;
+        Ok(Part { at: Temporary(path), file, head: Vec::new(), bytes: 0, hash: Sha256::new() })
+    }
+
+    /// Gives a component its name. One of that digest is replaced: by itself, or because it was damaged.
+    pub(crate) fn keep(&self, whole: &Whole) -> Result<(), ServerError> {
+        let path = self.path(whole.digest);
+        fs::rename(&whole.at.0, &path).map_err(|source| plugin_error("rename to", &path, source))?;
+        self.sync()
+    }
+
+    /// Removes a component, if it is there.
+    pub(crate) fn remove(&self, digest: PluginDigest) -> Result<(), ServerError> {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Ok(()) => self.sync(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(plugin_error("remove", &path, source)),
+        }
+    }
+
+    /// Reads a piece: at most [`PLUGIN_PIECE_BYTES_MAX`], none from the end on.
+    pub(crate) fn read(&self, want: PluginWant) -> Result<PluginPiece, ServerError> {
+        let path = self.path(want.digest);
+        let read = || -> io::Result<PluginPiece> {
+            let mut file = File::open(&path)?;
+            let total = file.metadata()?.len();
+            let mut bytes = Vec::new();
+            if want.offset < total {
+                file.seek(SeekFrom::Start(want.offset))?;
+                file.take(PLUGIN_PIECE_BYTES_MAX as u64).read_to_end(&mut bytes)?;
+            }
+            Ok(PluginPiece { digest: want.digest, offset: want.offset, total, bytes })
+        };
+        read().map_err(|source| plugin_error("read", &path, source))
+    }
+
+    fn path(&self, digest: PluginDigest) -> PathBuf {
+        self.dir.join(format!("{}.{WHOLE}", HEXLOWER.encode(digest.as_bytes())))
+    }
+
+    /// Removes parts and components that are not `kept`. Whatever else lies here is somebody else's.
+    fn sweep(&self, kept: &[PathBuf]) -> Result<(), ServerError> {
+        let failed = |source| plugin_error("list", &self.dir, source);
+        for entry in fs::read_dir(&self.dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            if matches!(ending, Some(WHOLE | PART)) && !kept.contains(&path) {
+                tracing::info!(path = %path.display(), "clearing away a component of no plugin");
+                fs::remove_file(&path).map_err(|source| plugin_error("remove", &path, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), ServerError> {
+        sync_dir(&self.dir)
+    }
+
+    fn sync_above(&self) -> Result<(), ServerError> {
+        self.dir.parent().map_or(Ok(()), sync_dir)
+    }
+}
+
+/// A file that is removed when nobody needs it any more, unless it has been given another name.
+#[derive(Debug)]
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What stays goes at the next start.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+/// A component that arrives. Dropping it removes what there is.
+#[derive(Debug)]
+pub(crate) struct Part {
+    at: Temporary,
+    file: File,
+    /// The first bytes, which say what it is.
+    head: Vec<u8>,
+    bytes: u64,
+    hash: Sha256,
+}
+
+/// A component that is whole and on the disk, and has no name yet. Dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    at: Temporary,
+    /// What it is.
+    pub(crate) digest: PluginDigest,
+    /// How long it is.
+    pub(crate) bytes: u64,
+}
+
+impl Part {
+    /// Takes what arrived. What is no component is refused as soon as its first bytes are there.
+    pub(crate) fn take(&mut self, chunk: &[u8]) -> Result<(), IntakeError> {
+        self.bytes = self.bytes.saturating_add(chunk.len() as u64);
+        if PLUGIN_BYTES_MAX < self.bytes {
+            return Err(IntakeError::TooLong);
+        }
+        let lacking = COMPONENT_HEAD.len() - self.head.len();
+        self.head.extend(chunk.iter().take(lacking));
+        if self.head.len() == COMPONENT_HEAD.len() && self.head != COMPONENT_HEAD {
+            return Err(no_component(&self.head));
+        }
+        self.hash.update(chunk);
+        self.file.write_all(chunk).map_err(|source| plugin_error("write", &self.at.0, source).into())
+    }
+
+    /// Ends it: all of it is on the disk then.
+    pub(crate) fn finish(self) -> Result<Whole, IntakeError> {
+        let Self { at, file, head, bytes, hash } = self;
+        if head != COMPONENT_HEAD {
+            return Err(no_component(&head));
+        }
+        file.sync_all().map_err(|source| plugin_error("write", &at.0, source))?;
+        Ok(Whole { at, digest: PluginDigest::from_bytes(hash.finalize().into()), bytes })
+    }
+}
+
+fn no_component(head: &[u8]) -> IntakeError {
+    let what = match head {
+        [] => "an empty file",
+        head if head == MODULE_HEAD => "a core WebAssembly module",
+        _ => "something else",
+    };
+    IntakeError::NoComponent { what }
+}
+
+fn plugin_error(doing: &'static str, path: &Path, source: io::Error) -> ServerError {
+    ServerError::Plugin { doing, path: path.into(), source }
+}
+
+fn sync_dir(dir: &Path) -> Result<(), ServerError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|source| plugin_error("sync", dir, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(dir: &tempfile::TempDir) -> PluginFolder {
+        PluginFolder::open(dir.path().join("plugins"), []).unwrap()
+    }
+
+    fn kept(folder: &PluginFolder, chunks: &[&[u8]]) -> Result<PluginDigest, IntakeError> {
+        let mut part = folder.begin()?;
+        chunks.iter().try_for_each(|chunk| part.take(chunk))?;
+        let whole = part.finish()?;
+        folder.keep(&whole)?;
+        Ok(whole.digest)
+    }
+
+    fn files(folder: &PluginFolder) -> usize {
+        fs::read_dir(&folder.dir).unwrap().count()
+    }
+
+    #[test]
+    fn a_component_is_read_piece_by_piece_from_where_one_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(&dir);
+        let component = [&COMPONENT_HEAD[..], &[7; PLUGIN_PIECE_BYTES_MAX]].concat();
+        let digest = kept(&folder, &[&component[..3], &component[3..20], &component[20..]]).unwrap();
+        assert_eq!(digest, PluginDigest::of(&component));
+        let check = |offset: u64, expected: &[u8]| {
+            let piece = folder.read(PluginWant { digest, offset }).unwrap();
+            assert_eq!((piece.total, piece.offset, &piece.bytes[..]), (component.len() as u64, offset, expected));
+        };
+        check(0, &component[..PLUGIN_PIECE_BYTES_MAX]);
+        check(PLUGIN_PIECE_BYTES_MAX as u64, &component[PLUGIN_PIECE_BYTES_MAX..]);
+        check(component.len() as u64, &[]);
+        check(u64::MAX, &[]);
+        assert_eq!(files(&folder), 1);
+    }
+
+    #[test]
+    fn what_is_no_component_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(&dir);
+        let check = |chunks: &[&[u8]], words: &str| {
+            let error = kept(&folder, chunks).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+            assert_eq!(files(&folder), 0);
+        };
+        check(&[], "an empty file");
+        check(&[&COMPONENT_HEAD[..7]], "something else");
+        check(&[b"#!/bin/sh"], "something else");
+        check(&[&MODULE_HEAD], "a core WebAssembly module");
+        let many = vec![0; usize::try_from(PLUGIN_BYTES_MAX).unwrap()];
+        check(&[&COMPONENT_HEAD, &many], "at most 33554432 bytes");
+    }
+
+    #[test]
+    fn what_an_ended_process_left_goes_and_what_is_known_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = folder(&dir);
+        let [known, unknown] = [[1; 4], [2; 4]].map(|tail| kept(&before, &[&COMPONENT_HEAD, &tail]).unwrap());
+        std::mem::forget(before.begin().unwrap());
+        fs::write(before.dir.join("README"), "mine").unwrap();
+        assert_eq!(files(&before), 4);
+
+        let after = PluginFolder::open(before.dir, [known]).unwrap();
+        assert_eq!(files(&after), 2);
+        assert!(after.read(PluginWant { digest: known, offset: 0 }).is_ok());
+        let error = after.read(PluginWant { digest: unknown, offset: 0 }).unwrap_err();
+        assert!(error.to_string().starts_with("failed to read "), "{error}");
+        after.remove(known).unwrap();
+        after.remove(known).unwrap();
+        assert_eq!(files(&after), 1);
+    }
+}

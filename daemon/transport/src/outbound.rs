@@ -1,0 +1,61 @@
+//! TLS to services that are not ours: an ordinary client, which believes the public authorities and, where a site has
+//! services of its own, those in a file.
+//!
+//! The public authorities are the ones Mozilla trusts, compiled in: a site may run an image without any. TLS 1.2 is
+//! spoken here beside 1.3, because providers' services are what they are; rustls has nothing weak in either. The caller
+//! has dialed, and says under which name the other end has to vouch for itself.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::error::TransportError;
+use crate::https::{ClientTlsStream, read_ca_file};
+use crate::tls::HTTPS_PROTOCOL;
+
+/// A client of services that are not ours.
+#[derive(Clone)]
+pub struct OutboundTls(Arc<ClientConfig>);
+
+impl OutboundTls {
+    /// Makes a client that believes the public authorities, and those in `ca_file` (PEM).
+    ///
+    /// # Errors
+    /// [`TransportError::Tls`] if the file has no certificate, or one that cannot be used.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, TransportError> {
+        let error = |source| TransportError::Tls { what: "outbound connections", source };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(path) = ca_file {
+            let own = read_ca_file(path).map_err(|source| error(format!("{}: {source}", path.display()).into()))?;
+            roots.roots.extend(own.roots);
+        }
+        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|source| error(source.into()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![HTTPS_PROTOCOL.to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Shakes hands over `stream` with whoever has to be `host`, a DNS name or an address.
+    ///
+    /// # Errors
+    /// What failed: the connection, or the other end to vouch for itself.
+    pub async fn wrap(&self, host: &str, stream: TcpStream) -> Result<ClientTlsStream, io::Error> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    }
+}
+
+impl std::fmt::Debug for OutboundTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OutboundTls")
+    }
+}

@@ -1,0 +1,293 @@
+//! `foreign-untouched`, `own-claims`, `no-leak`: DNS records, as the name server has them; and, for `converges`, what a
+//! site should have there.
+//!
+//! What should be there is computed here anew, from what people are shown and what the machine's address is: a checker
+//! that asked the machines would believe them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use linecamp_core::testing::Sets;
+use linecamp_model::{
+    Claim, ConditionKind, Document, DocumentKey, DomainName, EffectiveLabels, EventKind, FleetChange, LocalView, Phase,
+    Place, ProviderSpec, RecordChange, RecordKey, RecordSet, RecordType, SiteId, SiteView,
+};
+
+use super::{Watch, registration};
+use crate::carrier::NodeId;
+use crate::disk::Disk;
+
+/// Names that a site's own provider gives begin so, and no others do.
+pub(crate) const OWN_PREFIX: &str = "spot.";
+
+/// The label under which a gateway's address is set by hand.
+pub(crate) const ADDRESS_LABEL: &str = "io.linecamp.host.external_dns_ip";
+
+/// The label that leaves a gateway out.
+pub(crate) const SWITCH_LABEL: &str = "io.linecamp.host.external_dns";
+
+/// The label of the sites that have the central provider, and its value.
+pub(crate) const SELECT_LABEL: (&str, &str) = ("dns", "on");
+
+/// Conditions that say something about DNS.
+const CONDITIONS: [ConditionKind; 5] = [
+    ConditionKind::PluginFailed,
+    ConditionKind::ProviderFailed,
+    ConditionKind::RecordForeign,
+    ConditionKind::RecordQuarantined,
+    ConditionKind::RecordsHeld,
+];
+
+/// What is remembered of the zone.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    /// What it holds, by the writes that were seen.
+    zone: Sets,
+    /// What was there before anybody came.
+    foreign: Sets,
+    /// Sites of whom records may stay behind: removed without waiting, or without a memory of their own.
+    loose: BTreeSet<SiteId>,
+    /// Sites that wrote by what was no longer so, or of which there were two: they may harm what is their own.
+    torn: BTreeSet<SiteId>,
+    /// What sites did not take along, while nobody was told.
+    left: BTreeMap<SiteId, BTreeSet<RecordKey>>,
+}
+
+/// A site, and what its records follow from.
+pub(crate) struct Share<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) id: SiteId,
+    /// Its machine's address.
+    pub(crate) address: &'a str,
+    /// The providers it should have.
+    pub(crate) specs: Vec<&'a ProviderSpec>,
+    pub(crate) view: &'a SiteView,
+    pub(crate) local: &'a LocalView,
+}
+
+impl Watch {
+    /// The zone as it was before anybody came.
+    pub(crate) fn zone_begins(&mut self, zone: &Sets) {
+        self.records.zone.clone_from(zone);
+        self.records.foreign.clone_from(zone);
+    }
+
+    /// Records of this site may stay behind from now on.
+    pub(crate) fn loosen_records(&mut self, site: SiteId) {
+        self.records.loose.insert(site);
+    }
+
+    /// This site may harm its own records from now on, and nobody else's.
+    pub(crate) fn tear_records(&mut self, site: SiteId) {
+        self.records.loose.insert(site);
+        self.records.torn.insert(site);
+    }
+
+    /// Somebody changed a record by hand.
+    pub(crate) fn changed_by_hand(&mut self, key: &RecordKey, set: Option<&RecordSet>) {
+        match set {
+            Some(set) => self.records.zone.insert(key.clone(), set.clone()),
+            None => self.records.zone.remove(key),
+        };
+    }
+
+    /// Returns the record sets that sites have, and that are there.
+    pub(crate) fn claimed(&self) -> Vec<(SiteId, RecordKey)> {
+        let claims = self.records.zone.values().filter(|set| !self.records.foreign.contains_key(&set.key));
+        let claims = claims.filter_map(|set| Some((Claim::read(set)?.site, Claim::key_of(&set.key.name)?)));
+        claims.filter(|(_, key)| self.records.zone.contains_key(key)).collect()
+    }
+
+    /// A site has changed a zone in one call.
+    pub(crate) fn zone_written(
+        &mut self,
+        (node, site): (NodeId, SiteId),
+        writes: &[(DomainName, RecordChange)],
+        zone: &Sets,
+    ) {
+        let mut touched = BTreeSet::new();
+        for (_, change) in writes {
+            let Some(key) = change.key() else { continue };
+            let record = record_of(key);
+            let holder = self.records.holder(&record);
+            if self.records.foreign.contains_key(key) || self.records.foreign.contains_key(&record) {
+                return self.find("foreign-untouched", [node], format!("a site wrote {change:?}: that is not its own"));
+            }
+            if let Some(other) = holder.filter(|holder| holder.site != site) {
+                let what = format!("a site wrote {change:?}, claimed by site {}", other.site);
+                return self.find("own-claims", [node], what);
+            }
+            match &change.after {
+                Some(set) => self.records.zone.insert(key.clone(), set.clone()),
+                None => self.records.zone.remove(key),
+            };
+            touched.insert(record);
+        }
+        let is_bare = |record: &&RecordKey| {
+            let holder = self.records.holder(record);
+            self.records.zone.contains_key(record) && holder.is_none_or(|holder| holder.site != site)
+        };
+        let is_torn = self.records.torn.contains(&site);
+        if let Some(record) = touched.iter().find(is_bare).filter(|_| !is_torn) {
+            let what = format!("{record} is there after {writes:?}, and no claim of the site beside it");
+            self.find("own-claims", [node], what);
+        }
+        let is_changed = |set: &&RecordSet| zone.get(&set.key) != Some(*set);
+        if let Some(set) = self.records.foreign.values().find(is_changed) {
+            let what = format!("{set} is {:?} after {writes:?}", zone.get(&set.key));
+            self.find("foreign-untouched", [node], what);
+        } else if *zone != self.records.zone {
+            self.find("own-claims", [node], format!("the zone has changed by more than {writes:?}"));
+        }
+    }
+
+    /// The server is about to write a change: who left has taken his records along, or says which he could not.
+    pub(crate) fn server_writes_records(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
+        match change {
+            FleetChange::Site(site, Some(after)) if after.life.phase == Phase::Removed => {
+                let phase = registration(disk, *site).map(|before| before.life.phase);
+                if phase == Some(Phase::Removing) && !self.records.loose.contains(site) {
+                    let left = self.records.claimed_by(*site);
+                    self.records.left.insert(*site, left);
+                }
+            }
+            FleetChange::Spec(site, DocumentKey::Provider(_), Some(Document { body: None, .. })) => {
+                let mut left = self.records.claimed_by(*site);
+                left.retain(|key| !key.name.as_str().starts_with(OWN_PREFIX));
+                if let (Some(key), false) = (left.first(), self.records.loose.contains(site)) {
+                    let what = format!("a provider has left the site, and {key} is still there");
+                    self.find("no-leak", self.node_of(*site), what);
+                }
+            }
+            FleetChange::Event(_, Some(event)) if event.kind == EventKind::RecordsLeft => {
+                let left = event.site.and_then(|site| self.records.left.get_mut(&site));
+                if let Some(left) = left {
+                    left.retain(|key| !event.text.as_str().contains(&key.to_string()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What a site left without a word is not there.
+    pub(crate) fn check_left(&mut self) {
+        for (site, left) in std::mem::take(&mut self.records.left) {
+            let still = self.records.claimed_by(site);
+            if let Some(key) = left.intersection(&still).next() {
+                let what = format!("the site is gone and {key} is still there, and nobody was told");
+                self.find("no-leak", self.node_of(site), what);
+            }
+        }
+    }
+
+    /// Returns why a site's records are not as they should be in the end, or `None` if they are.
+    pub(crate) fn misplaced(&self, share: &Share<'_>) -> Option<String> {
+        let name = share.name;
+        let providers: BTreeSet<_> = share.local.providers.iter().map(|provider| &provider.name).collect();
+        let expected: BTreeSet<_> = share.specs.iter().map(|spec| &spec.name).collect();
+        if providers != expected {
+            return Some(format!("{name} has the providers {providers:?}, and should have {expected:?}"));
+        }
+        let wanted: Sets = share.specs.iter().flat_map(|spec| wanted(share, spec)).collect();
+        // Who is torn may have made a record foreign to himself.
+        let is_torn = self.records.torn.contains(&share.id);
+        let is_bare =
+            |key: &RecordKey| is_torn && self.records.zone.contains_key(key) && self.records.holder(key).is_none();
+        let is_blocked = |key: &RecordKey| self.records.is_blocked(key) || is_bare(key);
+        let (blocked, wanted): (Sets, Sets) = wanted.into_iter().partition(|(key, _)| is_blocked(key));
+        let zone = &self.records.zone;
+        let is_ours = |key: &RecordKey| self.records.holder(key).is_some_and(|holder| holder.site == share.id);
+        if let Some(set) = wanted.values().find(|set| zone.get(&set.key) != Some(set) || !is_ours(&set.key)) {
+            let held = zone.get(&set.key).map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            return Some(format!("{name} wants {set}, the zone has {held}; {}", doing(share.local)));
+        }
+        let is_loose = self.records.loose.contains(&share.id);
+        let claimed = self.records.claimed_by(share.id);
+        if let Some(key) = claimed.iter().find(|key| !wanted.contains_key(key)).filter(|_| !is_loose) {
+            return Some(format!("{name} does not want {key}, and has it; {}", doing(share.local)));
+        }
+        let troubles = share.local.conditions.iter().filter(|condition| CONDITIONS.contains(&condition.kind));
+        // A disk that was put back may bring notes of a provider that has left since: a person has to look at them.
+        let is_expected = |kind| match kind {
+            ConditionKind::RecordForeign => !blocked.is_empty(),
+            ConditionKind::RecordsHeld => is_loose,
+            _ => false,
+        };
+        if let Some(trouble) = troubles.clone().find(|trouble| !is_expected(trouble.kind)) {
+            return Some(format!("{name} has {}: {}", trouble.kind, trouble.detail));
+        }
+        let is_told = troubles.into_iter().any(|trouble| trouble.kind == ConditionKind::RecordForeign);
+        (!is_told && !blocked.is_empty()).then(|| format!("{name} says nothing of {blocked:?}, which is foreign"))
+    }
+}
+
+impl Records {
+    fn holder(&self, record: &RecordKey) -> Option<Claim> {
+        let name = Claim::name_of(record).ok()?;
+        self.zone.get(&RecordKey { name, rtype: RecordType::Txt }).and_then(Claim::read)
+    }
+
+    /// Returns the record sets that a site has claimed, there or not.
+    fn claimed_by(&self, site: SiteId) -> BTreeSet<RecordKey> {
+        let claims = self.zone.values().filter(|set| Claim::read(set).is_some_and(|claim| claim.site == site));
+        claims.filter_map(|set| Claim::key_of(&set.key.name)).collect()
+    }
+
+    /// Whether somebody else has the name: the record set, its claim, or an alias in its place.
+    fn is_blocked(&self, key: &RecordKey) -> bool {
+        let claim = Claim::name_of(key).ok().map(|name| RecordKey { name, rtype: RecordType::Txt });
+        let alias = RecordKey { name: key.name.clone(), rtype: RecordType::Cname };
+        [Some(key.clone()), claim, Some(alias)].iter().flatten().any(|key| self.foreign.contains_key(key))
+    }
+}
+
+/// Returns what a record set is about: a claim, about the set beside it.
+fn record_of(key: &RecordKey) -> RecordKey {
+    Claim::key_of(&key.name).filter(|_| key.rtype == RecordType::Txt).unwrap_or_else(|| key.clone())
+}
+
+/// Returns what a provider should keep for a site.
+fn wanted(share: &Share<'_>, spec: &ProviderSpec) -> Vec<(RecordKey, RecordSet)> {
+    let Some(host) = share.view.hosts.first() else { return Vec::new() };
+    let phase = if share.view.phase == Phase::Active { host.phase } else { share.view.phase };
+    let is_serving = phase == Phase::Active || (phase == Phase::Inactive && !spec.dns.withdraw_inactive);
+    if !is_serving || label(&host.labels, SWITCH_LABEL) == Some("false") {
+        return Vec::new();
+    }
+    let place = Place { host: &host.name, site: &share.view.name, environment: &share.view.environment };
+    let mut sets = Vec::new();
+    for zone in &spec.dns.zones {
+        let addresses = label(&host.labels, ADDRESS_LABEL).unwrap_or(share.address);
+        let (six, four): (Vec<_>, Vec<_>) = addresses.split(',').partition(|address| address.contains(':'));
+        for (rtype, values) in [(RecordType::A, four), (RecordType::Aaaa, six)] {
+            if let (Ok(name), false) = (spec.dns.template.name(place, zone), values.is_empty()) {
+                sets.push(RecordSet::observed(RecordKey { name, rtype }, spec.dns.ttl, &values));
+            }
+        }
+        for extra in &spec.dns.extra {
+            let values = extra.values.iter().map(|value| value.as_str().replace("{site}", share.view.name.as_str()));
+            let values: Vec<_> = values.collect();
+            let values: Vec<_> = values.iter().map(String::as_str).collect();
+            if let Ok(name) = extra.template.name(place, zone) {
+                let key = RecordKey { name, rtype: extra.rtype.clone() };
+                sets.push(RecordSet::observed(key, spec.dns.ttl, &values));
+            }
+        }
+    }
+    sets.into_iter().map(|set| (set.key.clone(), set)).collect()
+}
+
+/// Returns the value of a label.
+pub(crate) fn label<'a>(labels: &'a EffectiveLabels, key: &str) -> Option<&'a str> {
+    labels.iter().find(|(held, _)| held.as_str() == key).map(|(_, label)| label.value.as_str())
+}
+
+/// Says how a site's providers stand, in its own words.
+fn doing(local: &LocalView) -> String {
+    let of_provider = |provider: &linecamp_model::ProviderStatus| {
+        let records =
+            provider.records.iter().map(|record| format!("{} {} {}", record.key, record.state, record.detail));
+        let trouble = provider.trouble.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("{}: {trouble} [{}]", provider.name, records.collect::<Vec<_>>().join(", "))
+    };
+    local.providers.iter().map(of_provider).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,266 @@
+//! The name server that the providers of all sites lead to: what it is asked, what ails it, and who else has records in
+//! it.
+//!
+//! A call is answered after a while. What was under way when a daemon is killed is done at that moment or not at all,
+//! by chance: that is the crash between a claim and its record. Half of the runs have a name server that does the
+//! changes of a call one by one, and half of the runs one that cannot list a zone. In a
+//! quarter of the runs it is late at times with what it answers. That is past what the machines promise of a site's own
+//! records: who is shown nothing where he has just made something forgets it. What they promise of everybody else's
+//! records holds all the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_core::testing::{Mood, NameServer, Sets};
+use linecamp_model::{
+    CallId, Claim, DomainName, OwnerId, ProviderReply, ProviderRequest, RecordKey, RecordSet, RecordType, SiteId, Ttl,
+};
+
+use super::{Happening, Over, Part, World};
+use crate::carrier::{Carrier, NodeId};
+use crate::chance::{Chance, Purpose};
+use crate::kind::Kind;
+use crate::plan::{Act, Berth};
+
+/// The zone of all providers.
+pub(super) const ZONE: &str = "camp.example";
+
+/// Whose the sites' records are.
+pub(super) const OWNER: &str = "sim";
+
+/// While the name server is in trouble, this many of a thousand calls feel it.
+const TROUBLED: u32 = 800;
+
+/// The longest that the name server asks for patience: nine minutes, so that who was told so at the last moment is in
+/// time.
+const PATIENCE_MAX: Duration = Duration::from_secs(540);
+
+/// The name server, and the calls that are under way to it.
+#[derive(Debug)]
+pub(super) struct Dns {
+    server: NameServer,
+    seed: u64,
+    /// Whether it may answer with what was.
+    is_late: bool,
+    trouble: Option<Mood>,
+    /// Counts the troubles: the end of one does not end another.
+    troubles: u64,
+    calls: BTreeMap<NodeId, Vec<(CallId, ProviderRequest)>>,
+    chances: BTreeMap<NodeId, Chance>,
+    /// What had been asked when the quiet began.
+    looks: u64,
+}
+
+impl Dns {
+    /// A name server with what others have in it: some of it under names that sites will want.
+    pub(super) fn new(seed: u64, berths: &[Berth]) -> Self {
+        let mut server = NameServer::new(&[ZONE]);
+        let mut chance = Chance::of(seed, Purpose::NameServer, u64::MAX);
+        server.atomic = chance.happens(500);
+        server.lists_zones = chance.happens(500);
+        let is_late = chance.happens(250);
+        server.plant(ZONE, ZONE, "MX", &["10 mail.camp.example"]);
+        server.plant(ZONE, &format!("www.{ZONE}"), "A", &["198.51.100.1"]);
+        server.plant(ZONE, &format!("*.guests.{ZONE}"), "CNAME", &["www.camp.example"]);
+        for (site, berth) in berths.iter().enumerate() {
+            if let Some(way) = berth.dns.foreign {
+                plant_foreign(&mut server, site, way);
+            }
+        }
+        Self {
+            server,
+            seed,
+            is_late,
+            trouble: None,
+            troubles: 0,
+            calls: BTreeMap::new(),
+            chances: BTreeMap::new(),
+            looks: 0,
+        }
+    }
+
+    pub(super) fn zone(&self) -> &Sets {
+        let zone = DomainName::parse(ZONE).expect("the zone is a name");
+        &self.server.zones()[&zone]
+    }
+
+    fn chance(&mut self, node: NodeId) -> &mut Chance {
+        let seed = self.seed;
+        self.chances.entry(node).or_insert_with(|| Chance::of(seed, Purpose::NameServer, node as u64))
+    }
+
+    /// The quiet begins: nothing may be written, and who has records goes on looking.
+    pub(super) fn begin_quiet(&mut self) {
+        self.looks = self.server.looks;
+    }
+
+    pub(super) fn was_asked_since(&self) -> bool {
+        self.looks < self.server.looks
+    }
+}
+
+/// Somebody else has a name that a site will want, in one of the ways there are.
+fn plant_foreign(server: &mut NameServer, site: usize, way: u64) {
+    let prefix = if way.is_multiple_of(7) { "spot." } else { "" };
+    let name = format!("{prefix}site-{site:04}.site-{site:04}.default.{ZONE}");
+    let claim_name = format!("_linecamp-a.{name}");
+    let claim_of = |owner: &str| {
+        let owner = OwnerId::parse(owner).expect("an owner id");
+        Claim { owner, site: SiteId::from_bytes([0xee; 16]) }.to_string()
+    };
+    match way / 8 % 6 {
+        0 => server.plant(ZONE, &name, "A", &["198.51.100.7"]),
+        1 => server.plant(ZONE, &name, "CNAME", &["www.camp.example"]),
+        2 => {
+            server.plant(ZONE, &name, "A", &["198.51.100.8"]);
+            server.plant(ZONE, &claim_name, "TXT", &[&claim_of("other")]);
+        }
+        3 => server.plant(ZONE, &claim_name, "TXT", &["v=spf1 -all"]),
+        4 => {
+            server.plant(ZONE, &name, "A", &[&first_address(site)]);
+            server.plant(ZONE, &claim_name, "TXT", &[&claim_of(OWNER)]);
+        }
+        // By chance it is what the site would write.
+        _ => server.plant(ZONE, &name, "A", &[&first_address(site)]),
+    }
+}
+
+/// Returns the address that a site's machine has at first.
+pub(super) fn first_address(site: usize) -> String {
+    format!("198.18.{}.{}", site / 250 % 250, site % 250 + 1)
+}
+
+impl<C: Carrier> World<C> {
+    /// A site asks the name server for something.
+    pub(super) fn begin_call(&mut self, node: NodeId, call: CallId, request: ProviderRequest) {
+        self.note(Some(node), "call", &[call.0], || format!("{call} {request:?}"));
+        let Some(dns) = &mut self.dns else { return };
+        let millis = Duration::from_millis;
+        let chance = dns.chance(node);
+        let longest = if chance.happens(50) { millis(20_000) } else { millis(300) };
+        let delay = chance.between(millis(5), longest);
+        dns.calls.entry(node).or_default().push((call, request));
+        let boot = self.nodes[node].boot;
+        self.after(delay, Happening::Called(node, boot, call));
+    }
+
+    pub(super) fn called(&mut self, node: NodeId, boot: u32, call: CallId) {
+        if self.nodes[node].boot != boot {
+            return;
+        }
+        let calls = self.dns.as_mut().and_then(|dns| dns.calls.get_mut(&node));
+        let place = calls.as_ref().and_then(|calls| calls.iter().position(|(of, _)| *of == call));
+        let (Some(calls), Some(place)) = (calls, place) else { return };
+        let (_, request) = calls.swap_remove(place);
+        let Some(reply) = self.ask_name_server(node, &request) else { return };
+        self.note(Some(node), "called", &[call.0, u64::from(is_done(&reply))], || format!("{call} {reply:?}"));
+        let now = self.nodes[node].now(self.elapsed);
+        if let Some(site) = &mut self.nodes[node].site {
+            site.handle_provider(call, reply, now);
+            self.drain_node(node);
+        }
+    }
+
+    /// A daemon is gone: what it had under way is done or not, and nobody is told.
+    pub(super) fn abandon_calls(&mut self, node: NodeId) {
+        let calls = self.dns.as_mut().and_then(|dns| dns.calls.remove(&node)).unwrap_or_default();
+        for (call, request) in calls {
+            if self.dns.as_mut().is_some_and(|dns| dns.chance(node).happens(500)) {
+                self.note(Some(node), "abandoned", &[call.0], || format!("{call} is done, and nobody is told"));
+                self.ask_name_server(node, &request);
+            }
+        }
+    }
+
+    fn ask_name_server(&mut self, node: NodeId, request: &ProviderRequest) -> Option<ProviderReply> {
+        let id = self.nodes[node].id();
+        let dns = self.dns.as_mut()?;
+        let is_troubled = dns.trouble.is_some() && dns.chance(node).happens(TROUBLED);
+        dns.server.mood = dns.trouble.filter(|_| is_troubled).unwrap_or_default();
+        if dns.server.is_stale {
+            self.watch.tear_records(id);
+        }
+        let reply = dns.server.answer(request);
+        let writes = std::mem::take(&mut dns.server.writes);
+        if !writes.is_empty() {
+            self.watch.zone_written((node, id), &writes, dns.zone());
+            self.trace.note(self.elapsed, Some(node), "records", &[writes.len() as u64]);
+            if self.part == Part::Quiet {
+                let what = format!("a site wrote {writes:?} though nothing had happened");
+                self.watch.find("quiet", [node], what);
+            }
+        }
+        Some(reply)
+    }
+
+    /// Something ails the name server, or somebody changes what is in it.
+    pub(super) fn act_on_name_server(&mut self, act: Act) {
+        let Some(dns) = &mut self.dns else { return };
+        let patience = Duration::from_secs(1 + act.draw % PATIENCE_MAX.as_secs());
+        match act.kind {
+            Kind::DnsDrift => return self.drift(act.draw),
+            Kind::DnsStale => dns.server.is_stale = dns.is_late,
+            Kind::DnsAway => dns.trouble = Some(Mood::Away),
+            Kind::DnsBusy => dns.trouble = Some(Mood::Busy(patience)),
+            Kind::DnsMute => dns.trouble = Some(Mood::Mute),
+            Kind::DnsHalfDone => dns.trouble = Some(Mood::HalfDone),
+            Kind::DnsLocked => dns.trouble = Some(Mood::Locked),
+            _ => return,
+        }
+        if act.kind == Kind::DnsStale {
+            return self.after(act.lasts, Happening::Over(Over::DnsStale));
+        }
+        dns.troubles += 1;
+        let number = dns.troubles;
+        self.after(act.lasts, Happening::Over(Over::DnsTrouble(number)));
+    }
+
+    /// A trouble of this number is over, unless another has come since.
+    pub(super) fn end_trouble(&mut self, number: u64) {
+        if let Some(dns) = self.dns.as_mut().filter(|dns| dns.troubles == number) {
+            dns.trouble = None;
+        }
+    }
+
+    pub(super) fn end_staleness(&mut self) {
+        if let Some(dns) = &mut self.dns {
+            dns.server.is_stale = false;
+        }
+    }
+
+    /// The name server is well, for good.
+    pub(super) fn heal_name_server(&mut self) {
+        self.end_staleness();
+        if let Some(dns) = &mut self.dns {
+            dns.trouble = None;
+        }
+    }
+
+    /// Somebody changes a record of a site by hand, takes it away, or takes its claim along.
+    fn drift(&mut self, draw: u64) {
+        let claimed = self.watch.claimed();
+        let place = usize::try_from(draw / 16).unwrap_or(usize::MAX) % claimed.len().max(1);
+        let Some((_, key)) = claimed.get(place) else { return };
+        let Some(dns) = &mut self.dns else { return };
+        let Some(set) = dns.zone().get(key).cloned() else { return };
+        let changed = match draw % 4 {
+            0 => Some(RecordSet { ttl: Ttl::of(7).unwrap_or(set.ttl), ..set }),
+            1 if key.rtype == RecordType::A => Some(RecordSet::observed(key.clone(), set.ttl, &["203.0.113.66"])),
+            1 if key.rtype == RecordType::Txt => Some(RecordSet::observed(key.clone(), set.ttl, &["other words"])),
+            _ => None,
+        };
+        let mut by_hand = vec![(key.clone(), changed)];
+        if let (3, Ok(name)) = (draw % 4, Claim::name_of(key)) {
+            by_hand.push((RecordKey { name, rtype: RecordType::Txt }, None));
+        }
+        for (key, set) in &by_hand {
+            dns.server.put(ZONE, key, set.clone());
+            self.watch.changed_by_hand(key, set.as_ref());
+        }
+        self.note(None, "drift", &[draw], || format!("by hand: {by_hand:?}"));
+    }
+}
+
+const fn is_done(reply: &ProviderReply) -> bool {
+    !matches!(reply, ProviderReply::Failed(_))
+}

@@ -1,0 +1,164 @@
+//! People who have to do with DNS: the central provider, who has it, and under which addresses gateways are found; and
+//! whether every site's records are as they should be in the end.
+
+use std::time::Duration;
+
+use linecamp_core::{FleetCommand, OWN_ADDRESS_LABEL, Subject};
+use linecamp_model::{
+    DnsSpec, DomainName, ExtraRecord, FleetProvider, Grant, LabelKey, LabelValue, NameTemplate, OwnerId, PluginRef,
+    ProviderConfig, ProviderSpec, RecordState, RecordType, Selector, Ttl,
+};
+
+use super::name_server::{OWNER, ZONE, first_address};
+use super::{Happening, Over, World, name, text};
+use crate::carrier::{Carrier, NodeId};
+use crate::check::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
+use crate::kind::Kind;
+use crate::plan::Act;
+
+/// How long an operator waits whose wish was not heard.
+const AGAIN: Duration = Duration::from_secs(60);
+
+impl<C: Carrier> World<C> {
+    /// Gives a new site its address, and the provider of its own if it has one.
+    pub(super) fn settle_in_dns(&mut self, node: NodeId) {
+        let Some(berth) = self.plan.berths.get(node).filter(|_| self.dns.is_some()) else { return };
+        if berth.dns.has_own {
+            self.nodes[node].providers = vec![own_provider()];
+        }
+        let address = LabelValue::parse(&first_address(node)).expect("an address is a value");
+        self.nodes[node].facts.insert(own_address(), address);
+    }
+
+    /// Somebody does what has to do with DNS.
+    pub(super) fn people_of_dns(&mut self, act: Act) {
+        let node = act.site as NodeId;
+        let key = |text: &str| LabelKey::parse(text).expect("a key");
+        let value = |text: &str| LabelValue::parse(text).expect("a value");
+        match act.kind {
+            Kind::DnsAddress => {
+                let address = (!act.draw.is_multiple_of(4)).then(|| value(&address(act.draw)));
+                self.assign(node, Subject::Gateway, key(ADDRESS_LABEL), address);
+            }
+            Kind::DnsSwitch => {
+                let switch = act.draw.is_multiple_of(2).then(|| value("false"));
+                self.assign(node, Subject::Gateway, key(SWITCH_LABEL), switch);
+            }
+            Kind::DnsSelect => {
+                let selected = (!act.draw.is_multiple_of(3)).then(|| value(SELECT_LABEL.1));
+                self.assign(node, Subject::Site, key(SELECT_LABEL.0), selected);
+            }
+            Kind::DnsEdit => self.set_provider(act.draw),
+            Kind::DnsRemove => {
+                self.ask(FleetCommand::RemoveProvider(name("default"), name("dns")), None);
+                self.after(act.lasts, Happening::Over(Over::NoProvider));
+            }
+            _ => {
+                self.nodes[node].facts.insert(own_address(), value(&address(act.draw)));
+            }
+        }
+    }
+
+    /// An operator sets the central provider, or puts other settings in its place.
+    pub(super) fn set_provider(&mut self, draw: u64) {
+        if self.dns.is_none() {
+            return;
+        }
+        let (key, value) = SELECT_LABEL;
+        let sites = Selector::parse(&format!("{key}={value}")).expect("a selector");
+        let provider = FleetProvider { sites, spec: central_provider(draw) };
+        if !self.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), true), None) {
+            self.after(AGAIN, Happening::Over(Over::NoProvider));
+        }
+    }
+
+    /// Returns the sites that keep records.
+    pub(super) fn keepers(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let keeps = |number: &NodeId| {
+            let node = &self.nodes[*number];
+            let providers = node.site.as_ref().map(|site| site.view(node.now(self.elapsed)).providers);
+            let mut records = providers.iter().flatten().flat_map(|provider| &provider.records);
+            records.any(|record| record.state == RecordState::Kept)
+        };
+        (0..self.nodes.len()).filter(keeps)
+    }
+
+    /// Returns why a site's records are not as they should be in the end.
+    pub(super) fn why_misplaced(&self, number: NodeId) -> Option<String> {
+        self.dns.as_ref()?;
+        let (node, fleet) = (&self.nodes[number], self.server.fleet.as_deref()?);
+        let view = fleet.site_by_id(node.id(), self.server.now(self.elapsed))?;
+        let local = node.site.as_deref()?.view(node.now(self.elapsed));
+        let is_selected = label(&view.labels, SELECT_LABEL.0) == Some(SELECT_LABEL.1);
+        let central = fleet.providers(None);
+        let central = central.iter().map(|(_, provider, _, _)| &provider.spec).filter(|_| is_selected);
+        let address = node.facts.get(&own_address()).map_or("", LabelValue::as_str);
+        let share = Share {
+            name: node.name.as_str(),
+            id: node.id(),
+            address,
+            specs: central.chain(&node.providers).collect(),
+            view: &view,
+            local: &local,
+        };
+        self.watch.misplaced(&share)
+    }
+}
+
+fn own_address() -> LabelKey {
+    LabelKey::parse(OWN_ADDRESS_LABEL).expect("a key")
+}
+
+/// Returns an address, and sometimes two.
+fn address(draw: u64) -> String {
+    let (third, fourth) = (draw / 64 % 250, draw / 16_384 % 250);
+    match draw / 4_194_304 % 4 {
+        0 => format!("198.19.{third}.{fourth},2001:db8::{fourth}"),
+        1 => format!("2001:db8::{third}"),
+        _ => format!("198.19.{third}.{fourth}"),
+    }
+}
+
+fn provider(called: &str, template: &str) -> ProviderSpec {
+    ProviderSpec {
+        name: name(called),
+        plugin: PluginRef { name: name("dns-model"), digest: None },
+        config: ProviderConfig::default(),
+        secrets: std::collections::BTreeMap::new(),
+        grant: Grant::default(),
+        dns: DnsSpec {
+            owner: OwnerId::parse(OWNER).expect("an owner id"),
+            zones: [DomainName::parse(ZONE).expect("the zone is a name")].into(),
+            template: NameTemplate::parse(template).expect("a template"),
+            ttl: Ttl::DEFAULT,
+            hosts: Selector::default(),
+            observed_address: false,
+            deletes: true,
+            withdraw_inactive: false,
+            extra: Vec::new(),
+        },
+        is_dry_run: false,
+        is_leaving: false,
+    }
+}
+
+/// Returns the provider that a site has of its own: under other names than the central one's.
+fn own_provider() -> ProviderSpec {
+    provider("spot", &format!("{OWN_PREFIX}{}", NameTemplate::DEFAULT))
+}
+
+/// Returns the central provider, with settings by chance; those of draw 0 are the usual ones.
+fn central_provider(draw: u64) -> ProviderSpec {
+    let template = if draw / 2 % 4 == 1 { "{host}-{site}.{environment}" } else { NameTemplate::DEFAULT };
+    let mut spec = provider("dns", template);
+    spec.dns.withdraw_inactive = draw / 8 % 3 == 1;
+    spec.dns.ttl = Ttl::of(if draw / 32 % 2 == 1 { 600 } else { 300 }).expect("a time to live");
+    if draw / 64 % 4 != 1 {
+        spec.dns.extra.push(ExtraRecord {
+            template: NameTemplate::parse(&format!("info.{}", NameTemplate::DEFAULT)).expect("a template"),
+            rtype: RecordType::Txt,
+            values: vec![text("of {site}")],
+        });
+    }
+    spec
+}

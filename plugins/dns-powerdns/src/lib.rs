@@ -1,0 +1,166 @@
+//! Keeps DNS records at PowerDNS Authoritative Server, by its HTTP API.
+//!
+//! The API knows zones as lists of record sets and changes several of them in one transaction, so changes are atomic.
+//! It does not compare before it writes: what is there is read right before the write, and what changes in the
+//! milliseconds between is not seen.
+//!
+//! A newer PowerDNS lists one name of a zone on request, an older one ignores the wish and lists the whole zone; both
+//! are right, and told apart by what comes back.
+//!
+//! What operators set up: `api=yes`, `api-key=…`, `webserver-address`, and `webserver-allow-from` for the site, best
+//! behind a proxy with TLS. The zone exists already and is a primary one.
+//!
+//! What it does *not* do: it creates no zones, and leaves comments of other people's record sets alone.
+
+mod zone;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+use linecamp_provider::http::HttpError;
+use linecamp_provider::prelude::*;
+use serde::Deserialize;
+
+use crate::zone::{Patch, Zone};
+
+/// What requests call the API's key.
+const API_KEY: &str = "api-key";
+
+/// Names up to which each is asked for alone: a claim and its record, twice. More are read from a listing, which is one
+/// request, however long.
+const NAMES_ALONE_MAX: usize = 4;
+
+/// PowerDNS, by its HTTP API.
+#[derive(Debug)]
+pub struct PowerDns;
+
+/// How PowerDNS is reached.
+#[derive(Debug, Deserialize, Config)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the API is: scheme, host and port, such as `https://ns1.example.org:8443`. Behind a proxy with a path too,
+    /// without `/api/v1`.
+    #[config(format = "uri", example = "https://ns1.example.org:8443")]
+    api: String,
+    /// The server's id within the API. PowerDNS itself knows no other than `localhost`; a proxy for several may.
+    #[serde(default = "localhost")]
+    #[config(default = "localhost", min_length = 1)]
+    server_id: String,
+}
+
+fn localhost() -> String {
+    "localhost".to_owned()
+}
+
+impl DnsProvider for PowerDns {
+    type Config = Settings;
+
+    fn describe() -> About {
+        let about = "Keeps records at PowerDNS Authoritative Server, by its HTTP API.";
+        About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), about)
+            .atomic()
+            .lists_zones()
+            .secret(API_KEY, "The API's key, as `api-key` in pdns.conf says it.")
+            .reaches("{api}")
+    }
+
+    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
+        let answer = cx.get(config.url(&[])).header_secret("X-API-Key", API_KEY).send()?;
+        match answer.status() {
+            404 => {
+                let id = &config.server_id;
+                Err(Failure::refused(format!("the API has no server `{id}`, or is not PowerDNS's")).field("server_id"))
+            }
+            _ => answer.ok().map(drop),
+        }
+    }
+
+    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+        read(config, cx, zone, names)?.record_sets()
+    }
+
+    fn apply(
+        config: &Settings,
+        cx: &Context,
+        zone: &str,
+        _key: &str,
+        changes: &[Change],
+    ) -> Result<Vec<RecordSet>, Failure> {
+        let mut names: Vec<_> = changes.iter().map(|change| change.name().to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let there = read(config, cx, zone, &names)?;
+        there.insist_on_primary(zone)?;
+        let pending = pending(changes, &there.record_sets()?)?;
+        if !pending.is_empty() {
+            let request = cx.patch(config.zone_url(zone)).header_secret("X-API-Key", API_KEY);
+            let answer = request.json(&Patch::of(&pending)).send()?;
+            if answer.status() == 422 {
+                return Err(zone::unprocessable(&pending, &answer));
+            }
+            let answer = found(zone, answer)?;
+            // Anything else comes from something between us and PowerDNS.
+            if answer.status() != 204 {
+                return Err(answer.malformed("a change is answered with 204"));
+            }
+        }
+        Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
+    }
+}
+
+impl Settings {
+    /// Returns the URL of something of the server's.
+    fn url(&self, segments: &[&str]) -> String {
+        let base = self.api.trim_end_matches('/').trim_end_matches("/api/v1");
+        url::join(base, &[&["api", "v1", "servers", &self.server_id], segments].concat())
+    }
+
+    fn zone_url(&self, zone: &str) -> String {
+        self.url(&["zones", &names::dotted(zone)])
+    }
+}
+
+/// Reads the zone at these names, and maybe at others; without names, all of it.
+fn read(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Zone, Failure> {
+    if (1..=NAMES_ALONE_MAX).contains(&names.len()) {
+        return read_each(config, cx, zone, names);
+    }
+    let listing = cx.get(config.zone_url(zone)).header_secret("X-API-Key", API_KEY);
+    let place = format!("GET {}", config.zone_url(zone));
+    match listing.try_send() {
+        Ok(answer) => found(zone, answer)?.json().map(|zone: Zone| zone.only(names)),
+        // What is too much at once may do name by name.
+        Err(HttpError::TooLarge(_)) if !names.is_empty() => read_each(config, cx, zone, names),
+        Err(error) => Err(Failure::from(error).within(place)),
+    }
+}
+
+/// Asks for one name after the other, until an answer shows that the server lists the whole zone anyway.
+fn read_each(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Zone, Failure> {
+    let mut all = Zone::default();
+    for name in names {
+        let request = cx.get(config.zone_url(zone)).query("rrset_name", names::dotted(name));
+        let answer = found(zone, request.header_secret("X-API-Key", API_KEY).send()?)?;
+        let listed: Zone = answer.json()?;
+        if listed.holds_other_than(name) {
+            return Ok(listed.only(names));
+        }
+        all.add(listed);
+    }
+    Ok(all)
+}
+
+/// Returns a successful answer; says of a zone that is not there what to do.
+fn found(zone: &str, answer: Response) -> Result<Response, Failure> {
+    match answer.status() {
+        404 => {
+            let why = format!("PowerDNS has no zone {zone}: create it there, or take it out of the provider's zones");
+            Err(Failure::refused(why))
+        }
+        _ => answer.ok(),
+    }
+}
+
+export_dns!(PowerDns);

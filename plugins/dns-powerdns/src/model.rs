@@ -1,0 +1,151 @@
+//! PowerDNS's API as its documentation tells it, over one zone in memory.
+
+use std::collections::BTreeMap;
+
+use linecamp_provider::http::{HttpResponse, Method};
+use linecamp_provider::txt::{self, Escape};
+use linecamp_provider::{RecordSet, names};
+use linecamp_testkit::{Request, Service, reply};
+use serde_json::{Value, json};
+
+/// The API's key.
+pub(crate) const KEY: &str = "changeme";
+
+/// A server with one zone.
+#[derive(Debug)]
+pub(crate) struct Model {
+    zone: String,
+    kind: &'static str,
+    /// Newer servers list one name if they are asked to.
+    filters: bool,
+    sets: BTreeMap<(String, String), RecordSet>,
+    writes: u64,
+}
+
+impl Model {
+    /// Makes an older server, which does not know the filter.
+    pub(crate) fn old(zone: &str) -> Self {
+        Self { zone: zone.to_owned(), kind: "Native", filters: false, sets: BTreeMap::new(), writes: 0 }
+    }
+
+    /// Makes a newer server.
+    pub(crate) fn new(zone: &str) -> Self {
+        Self { kind: "Primary", filters: true, ..Self::old(zone) }
+    }
+
+    /// Makes a server that copies the zone from another.
+    pub(crate) fn secondary(zone: &str) -> Self {
+        Self { kind: "Slave", ..Self::old(zone) }
+    }
+
+    fn list(&self, only: Option<&str>) -> HttpResponse {
+        let apex = names::dotted(&self.zone);
+        let soa = format!("ns1.{apex} hostmaster.{apex} 1 10800 3600 604800 3600");
+        let own = [rrset(&apex, "SOA", 3600, &[soa]), rrset(&apex, "NS", 3600, &[format!("ns1.{apex}")])];
+        let kept = self.sets.values().map(|set| {
+            let values: Vec<_> = set.values.iter().map(|value| written(&set.rtype, value)).collect();
+            rrset(&names::dotted(&set.name), &set.rtype, set.ttl, &values)
+        });
+        let wanted = |set: &Value| only.is_none_or(|only| !self.filters || set["name"] == names::dotted(only));
+        let rrsets: Vec<_> = own.into_iter().chain(kept).filter(wanted).collect();
+        reply::json(200, &json!({ "id": apex, "name": apex, "kind": self.kind, "serial": 1, "rrsets": rrsets }))
+    }
+
+    fn patch(&mut self, body: &Value) -> HttpResponse {
+        let mut sets = self.sets.clone();
+        let rrsets = body["rrsets"].as_array().cloned().unwrap_or_default();
+        for set in &rrsets {
+            let (name, rtype) = (text(&set["name"]), text(&set["type"]));
+            if !name.ends_with(&format!("{}.", self.zone)) {
+                return reply::error(422, &format!("RRset {name} IN {rtype}: Name is out of zone"));
+            }
+            let key = (names::canonical(&name), rtype.clone());
+            if set["changetype"] == "DELETE" {
+                sets.remove(&key);
+                continue;
+            }
+            let mut values = Vec::new();
+            for record in set["records"].as_array().into_iter().flatten() {
+                let content = text(&record["content"]);
+                match understood(&rtype, &content) {
+                    Ok(value) => values.push(value),
+                    Err(why) => return reply::error(422, &format!("Record {name}/{rtype} '{content}': {why}")),
+                }
+            }
+            let is_other = |other: &&(String, String)| other.0 == key.0 && other.1 != rtype;
+            if sets.keys().filter(is_other).any(|other| rtype == "CNAME" || other.1 == "CNAME") {
+                return reply::error(422, &format!("RRset {name} IN {rtype}: Conflicts with pre-existing RRset"));
+            }
+            let ttl = set["ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok()).expect("a replacement has a TTL");
+            sets.insert(key, RecordSet::new(names::canonical(&name), rtype, ttl, values));
+        }
+        self.sets = sets;
+        self.writes += 1;
+        reply::status(204)
+    }
+}
+
+impl Service for Model {
+    fn handle(&mut self, request: &Request) -> HttpResponse {
+        if request.header("x-api-key") != Some(KEY) {
+            return reply::body(401, "text/plain", "Unauthorized");
+        }
+        let zone = names::dotted(&self.zone);
+        match (request.method, &request.segments()[..]) {
+            (Method::Get, ["api", "v1", "servers", "localhost"]) => reply::json(200, &json!({ "type": "Server" })),
+            (Method::Get, ["api", "v1", "servers", "localhost", "zones", name]) if *name == zone => {
+                self.list(request.parameter("rrset_name"))
+            }
+            (Method::Patch, ["api", "v1", "servers", "localhost", "zones", name]) if *name == zone => {
+                self.patch(&request.json().expect("the plugin writes JSON"))
+            }
+            _ => reply::error(404, "Not Found"),
+        }
+    }
+
+    fn plant(&mut self, set: &RecordSet) -> bool {
+        self.sets.insert((set.name.clone(), set.rtype.clone()), set.clone());
+        true
+    }
+
+    fn zone(&self) -> Vec<RecordSet> {
+        self.sets.values().cloned().collect()
+    }
+
+    fn writes(&self) -> u64 {
+        self.writes
+    }
+}
+
+fn rrset(name: &str, rtype: &str, ttl: u32, values: &[String]) -> Value {
+    let records: Vec<_> = values.iter().map(|value| json!({ "content": value, "disabled": false })).collect();
+    json!({ "name": name, "type": rtype, "ttl": ttl, "records": records, "comments": [] })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("the plugin writes a text").to_owned()
+}
+
+fn written(rtype: &str, value: &str) -> String {
+    match rtype {
+        "TXT" => txt::quoted(value, Escape::Decimal),
+        "CNAME" => names::dotted(value),
+        _ => value.to_owned(),
+    }
+}
+
+fn understood(rtype: &str, content: &str) -> Result<String, &'static str> {
+    match rtype {
+        "A" => {
+            content.parse::<std::net::Ipv4Addr>().map(|address| address.to_string()).map_err(|_| "unable to parse IP")
+        }
+        "AAAA" => {
+            content.parse::<std::net::Ipv6Addr>().map(|address| address.to_string()).map_err(|_| "unable to parse IP")
+        }
+        "TXT" if content.starts_with('"') => txt::unquoted(content, Escape::Decimal).map_err(|_| "a quote is open"),
+        "TXT" => Err("Data field in DNS should start with quote (\")"),
+        "CNAME" if content.ends_with('.') => Ok(names::canonical(content)),
+        "CNAME" => Err("Not in expected format (parsed as 'CNAME')"),
+        _ => Err("not known here"),
+    }
+}

@@ -1,0 +1,137 @@
+//! The provider against the model of its service.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use linecamp_provider::http::{HttpError, HttpRequest, HttpResponse};
+use linecamp_provider::prelude::*;
+use linecamp_provider::{ExchangeError, Level, Outside};
+use linecamp_testkit::{Request, Service as _, Setup, conformance};
+
+use crate::model::{KEY, Model};
+use crate::{PowerDns, Settings};
+
+const ZONE: &str = "example.org";
+
+fn setup(model: fn(&str) -> Model) -> Setup {
+    Setup::new(ZONE, r#"{"api": "https://pdns.test:8443"}"#, move || model(ZONE)).secret("api-key", KEY)
+}
+
+#[test]
+fn it_keeps_the_contract_at_an_old_server() {
+    conformance::<PowerDns>(&setup(Model::old)).assert();
+}
+
+#[test]
+fn it_keeps_the_contract_at_a_new_server() {
+    conformance::<PowerDns>(&setup(Model::new)).assert();
+}
+
+/// A server, what it answers to a whole listing, and how often it was asked.
+#[derive(Clone)]
+struct Stage {
+    model: Rc<RefCell<Model>>,
+    listing_is_too_large: bool,
+    requests: Rc<Cell<usize>>,
+}
+
+impl Stage {
+    fn new(model: Model) -> Self {
+        Self { model: Rc::new(RefCell::new(model)), listing_is_too_large: false, requests: Rc::default() }
+    }
+
+    fn observe(&self, names: &[&str]) -> Result<Vec<RecordSet>, Failure> {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        PowerDns::observe(&settings(), &Context::new(self.clone()), ZONE, &names)
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<Vec<RecordSet>, Failure> {
+        PowerDns::apply(&settings(), &Context::new(self.clone()), ZONE, "key", changes)
+    }
+}
+
+fn settings() -> Settings {
+    Settings { api: "https://pdns.test/api/v1/".to_owned(), server_id: crate::localhost() }
+}
+
+impl Outside for Stage {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.requests.set(self.requests.get() + 1);
+        if self.listing_is_too_large && !request.url.contains("rrset_name") {
+            return Err(HttpError::TooLarge(1));
+        }
+        let key = vec![("x-api-key".to_owned(), KEY.to_owned())];
+        let request = Request::new(request.method, &request.url, key, request.body.clone());
+        Ok(self.model.borrow_mut().handle(&request))
+    }
+
+    fn exchange(&self, _: &str, _: &[u8], _: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
+        Err(ExchangeError::Timeout)
+    }
+
+    fn log(&self, _: Level, _: &str) {}
+
+    fn now_millis(&self) -> u64 {
+        0
+    }
+}
+
+fn a(name: &str, value: &str) -> RecordSet {
+    RecordSet::new(name, "A", 300, [value])
+}
+
+#[test]
+fn an_old_server_lists_its_zone_once() {
+    let stage = Stage::new(Model::old(ZONE));
+    stage.model.borrow_mut().plant(&a("b.example.org", "192.0.2.1"));
+    assert_eq!(stage.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("b.example.org", "192.0.2.1")]));
+    assert_eq!(stage.requests.get(), 1);
+}
+
+#[test]
+fn a_zone_too_large_to_list_is_read_name_by_name() {
+    let stage = Stage { listing_is_too_large: true, ..Stage::new(Model::new(ZONE)) };
+    let names = ["a", "b", "c", "d", "e", "f"].map(|label| format!("{label}.example.org"));
+    stage.model.borrow_mut().plant(&a(&names[5], "192.0.2.1"));
+    let names = names.each_ref().map(String::as_str);
+    assert_eq!(stage.observe(&names), Ok(vec![a(names[5], "192.0.2.1")]));
+    assert_eq!(stage.requests.get(), 7);
+}
+
+#[test]
+fn a_secondary_zone_is_looked_at_and_not_written() {
+    let stage = Stage::new(Model::secondary(ZONE));
+    assert_eq!(stage.observe(&["a.example.org"]), Ok(Vec::new()));
+    let refusal = stage.apply(&[Change::create(a("a.example.org", "192.0.2.1"))]).unwrap_err();
+    assert!(refusal.reason().contains("secondary"), "{refusal}");
+}
+
+#[test]
+fn the_name_that_is_to_blame_is_named() {
+    let stage = Stage::new(Model::new(ZONE));
+    let claim = RecordSet::new("_linecamp-a.a.example.org", "TXT", 300, ["claim"]);
+    let changes = [Change::create(claim), Change::create(a("a.example.org", "not-an-ip"))];
+    match stage.apply(&changes) {
+        Err(Failure::Refused { name: Some(name), reason, .. }) => {
+            assert_eq!(name, "a.example.org");
+            assert!(reason.contains("not-an-ip"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(stage.model.borrow().zone().is_empty(), "all or none");
+}
+
+#[test]
+fn what_stands_beside_an_alias_is_a_conflict() {
+    let stage = Stage::new(Model::new(ZONE));
+    stage.model.borrow_mut().plant(&RecordSet::new("a.example.org", "CNAME", 300, ["b.example.org"]));
+    let ending = stage.apply(&[Change::create(a("a.example.org", "192.0.2.1"))]);
+    assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "a.example.org"), "{ending:?}");
+}
+
+#[test]
+fn a_zone_that_is_not_there_says_what_to_do() {
+    let stage = Stage::new(Model::new("example.net"));
+    let refusal = stage.observe(&["a.example.org"]).unwrap_err();
+    assert!(refusal.reason().contains("no zone example.org: create it"), "{refusal}");
+}

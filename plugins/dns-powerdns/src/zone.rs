@@ -1,0 +1,140 @@
+//! Zones as PowerDNS's API writes them, and what is made of them.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use linecamp_provider::prelude::*;
+use linecamp_provider::txt::Escape;
+use serde::{Deserialize, Serialize};
+
+/// A zone, or what was asked of it.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Zone {
+    /// `Native`, `Master` (newer: `Primary`), `Slave` (newer: `Secondary`), `Producer` or `Consumer`.
+    kind: String,
+    rrsets: Vec<RrSet>,
+}
+
+/// A record set as it is listed. Words that are not used here are skipped.
+#[derive(Debug, Deserialize)]
+struct RrSet {
+    name: String,
+    #[serde(rename = "type")]
+    rtype: String,
+    ttl: u32,
+    records: Vec<Record<'static>>,
+}
+
+/// A record. One that is disabled is not served, and belongs to its set all the same: a replacement would take it away.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record<'a> {
+    content: Cow<'a, str>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+impl Zone {
+    /// Whether it holds a name that was not asked for, which shows that it was listed whole.
+    pub(crate) fn holds_other_than(&self, name: &str) -> bool {
+        self.rrsets.iter().any(|set| names::canonical(&set.name) != name)
+    }
+
+    /// Leaves out what is not at these names; without names, nothing.
+    pub(crate) fn only(mut self, wanted: &[String]) -> Self {
+        let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+        self.rrsets.retain(|set| wanted.is_empty() || wanted.contains(&*names::canonical(&set.name)));
+        self
+    }
+
+    /// Takes in what was asked of the same zone.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.kind = other.kind;
+        self.rrsets.extend(other.rrsets);
+    }
+
+    /// Returns its record sets in the contract's words.
+    pub(crate) fn record_sets(&self) -> Result<Vec<RecordSet>, Failure> {
+        let set = |set: &RrSet| {
+            let value = |record: &Record<'_>| match set.rtype.as_str() {
+                "TXT" => Ok(txt::unquoted(&record.content, Escape::Decimal)?),
+                _ => Ok(record.content.clone().into_owned()),
+            };
+            let values: Vec<_> = set.records.iter().map(value).collect::<Result<_, Failure>>()?;
+            Ok(RecordSet::new(&*set.name, &*set.rtype, set.ttl, values).canonical())
+        };
+        self.rrsets.iter().map(set).collect()
+    }
+
+    /// Refuses a zone whose records come from another server: the next transfer would undo every change.
+    pub(crate) fn insist_on_primary(&self, zone: &str) -> Result<(), Failure> {
+        match self.kind.to_ascii_lowercase().as_str() {
+            "slave" | "secondary" | "consumer" => Err(Failure::refused(format!(
+                "{zone} is a secondary zone at this PowerDNS ({}); point the provider at its primary server",
+                self.kind
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Changes to a zone, done all or none.
+#[derive(Debug, Serialize)]
+pub(crate) struct Patch<'a> {
+    rrsets: Vec<RrSetChange<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RrSetChange<'a> {
+    name: String,
+    #[serde(rename = "type")]
+    rtype: &'a str,
+    changetype: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<u32>,
+    records: Vec<Record<'a>>,
+}
+
+impl<'a> Patch<'a> {
+    /// Writes changes that were compared already.
+    pub(crate) fn of(changes: &[&'a Change]) -> Self {
+        let change = |change: &&'a Change| {
+            let (name, rtype) = (names::dotted(change.name()), change.rtype());
+            let records = change.after.iter().flat_map(|after| &after.values);
+            let record = |value: &'a String| Record { content: content(rtype, value), disabled: false };
+            RrSetChange {
+                name,
+                rtype,
+                changetype: if change.after.is_some() { "REPLACE" } else { "DELETE" },
+                ttl: change.after.as_ref().map(|after| after.ttl),
+                records: records.map(record).collect(),
+            }
+        };
+        Self { rrsets: changes.iter().map(change).collect() }
+    }
+}
+
+fn content<'a>(rtype: &str, value: &'a str) -> Cow<'a, str> {
+    match rtype {
+        "TXT" => txt::quoted(value, Escape::Decimal).into(),
+        "CNAME" => names::dotted(value).into(),
+        _ => value.into(),
+    }
+}
+
+/// Says which name PowerDNS does not take, and whether something else is there.
+pub(crate) fn unprocessable(changes: &[&Change], answer: &Response) -> Failure {
+    let failure = answer.failure();
+    let words = failure.reason();
+    // It names the set as `Record NAME./TYPE 'VALUE'` or `RRset NAME. IN TYPE`.
+    let names_it = |change: &&&Change| {
+        let name = names::dotted(change.name());
+        words.split([' ', '/', '\'']).any(|word| word.eq_ignore_ascii_case(&name))
+    };
+    let only = if changes.len() == 1 { changes.first() } else { None };
+    let blamed = changes.iter().find(names_it).or(only);
+    match blamed {
+        Some(change) if words.contains("pre-existing") => Failure::conflict(change.name(), words),
+        Some(change) => failure.name(change.name()),
+        None => failure,
+    }
+}

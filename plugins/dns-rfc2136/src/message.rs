@@ -1,0 +1,117 @@
+//! DNS messages: queries and updates as they are sent, answers as they are read.
+//!
+//! The host gives each message an id of its own, signs it, and checks that an answer answers it.
+
+use std::str::FromStr as _;
+
+use domain::base::iana::{Class, Opcode, Rcode};
+use domain::base::rdata::UnknownRecordData;
+use domain::base::wire::ParseError;
+use domain::base::{Message, MessageBuilder, Name, Rtype, Ttl};
+use linecamp_provider::prelude::*;
+
+use crate::rdata::{self, Value};
+
+/// Bytes of an answer over UDP that we ask for: what every network carries in one packet (DNS Flag Day 2020). A longer
+/// one comes over TCP.
+const UDP_BYTES: u16 = 1_232;
+
+/// Writes a question for the records of a name and type.
+pub(crate) fn query(name: &str, rtype: Rtype) -> Result<Vec<u8>, Failure> {
+    let mut builder = MessageBuilder::new_vec().question();
+    builder.push((wire_name(name)?, rtype)).map_err(|_| too_long())?;
+    let mut builder = builder.additional();
+    let has_room = builder.opt(|options| {
+        options.set_udp_payload_size(UDP_BYTES);
+        Ok(())
+    });
+    has_room.map_err(|_| too_long())?;
+    Ok(builder.finish())
+}
+
+/// A record of an update, or of its prerequisites. Class and type say what is meant by it (RFC 2136, 2.4 and 2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) class: Class,
+    pub(crate) rtype: Rtype,
+    pub(crate) ttl: u32,
+    /// Empty where none is meant.
+    pub(crate) rdata: Vec<u8>,
+}
+
+impl Row {
+    /// A record without data, about a set or a name.
+    pub(crate) fn about(name: &str, class: Class, rtype: Rtype) -> Self {
+        Self { name: name.to_owned(), class, rtype, ttl: 0, rdata: Vec::new() }
+    }
+}
+
+/// Writes an update of a zone.
+pub(crate) fn update(zone: &str, prerequisites: &[Row], updates: &[Row]) -> Result<Vec<u8>, Failure> {
+    let mut builder = MessageBuilder::new_vec();
+    builder.header_mut().set_opcode(Opcode::UPDATE);
+    let mut builder = builder.question();
+    builder.push((wire_name(zone)?, Rtype::SOA)).map_err(|_| too_long())?;
+    let mut builder = builder.answer();
+    for row in prerequisites {
+        builder.push(record(row)?).map_err(|_| too_long())?;
+    }
+    let mut builder = builder.authority();
+    for row in updates {
+        builder.push(record(row)?).map_err(|_| too_long())?;
+    }
+    Ok(builder.finish())
+}
+
+type Record = (Name<Vec<u8>>, Class, Ttl, UnknownRecordData<Vec<u8>>);
+
+fn record(row: &Row) -> Result<Record, Failure> {
+    let rdata = UnknownRecordData::from_octets(row.rtype, row.rdata.clone()).map_err(|_| too_long())?;
+    Ok((wire_name(&row.name)?, row.class, Ttl::from_secs(row.ttl), rdata))
+}
+
+/// Returns a name as it is sent.
+pub(crate) fn wire_name(name: &str) -> Result<Name<Vec<u8>>, Failure> {
+    let text = if name.is_empty() { "." } else { name };
+    Name::from_str(text)
+        .map_err(|error| Failure::refused(format!("`{}` is no DNS name: {error}", text.escape_debug())).name(name))
+}
+
+fn too_long() -> Failure {
+    Failure::refused("the changes do not fit a DNS message; make fewer or shorter values")
+}
+
+/// An answer, as far as it matters here.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) rcode: Rcode,
+    /// Whether the server speaks of a zone of its own.
+    pub(crate) is_authoritative: bool,
+    /// Records of the answer whose types are read here.
+    pub(crate) values: Vec<Value>,
+    /// Where the server sends us on to, if it does: the name whose servers it gives.
+    pub(crate) referral: Option<String>,
+}
+
+/// Reads an answer.
+pub(crate) fn read(bytes: &[u8]) -> Result<Answer, Failure> {
+    parse(bytes).map_err(|error| Failure::retry(format!("the name server's answer does not read: {error}")))
+}
+
+fn parse(bytes: &[u8]) -> Result<Answer, ParseError> {
+    let message = Message::from_octets(bytes).map_err(|_| ParseError::ShortInput)?;
+    let mut values = Vec::new();
+    for record in message.answer()? {
+        values.extend(rdata::read(&record?)?);
+    }
+    let mut referral = None;
+    for record in message.authority()? {
+        let record = record?;
+        if record.rtype() == Rtype::NS {
+            referral = Some(names::canonical(&record.owner().to_string()));
+        }
+    }
+    let header = message.header();
+    Ok(Answer { rcode: header.rcode(), is_authoritative: header.aa(), values, referral })
+}

@@ -1,0 +1,111 @@
+//! Values of the four types that are kept here, as the wire and as the contract write them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use domain::base::iana::Class;
+use domain::base::rdata::UnknownRecordData;
+use domain::base::record::ParsedRecord;
+use domain::base::wire::ParseError;
+use domain::base::{Rtype, ToName};
+use domain::rdata::Cname;
+use linecamp_provider::prelude::*;
+
+use crate::message::wire_name;
+
+/// A record that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Value {
+    /// In the contract's form, as the rest.
+    pub(crate) name: String,
+    pub(crate) rtype: Rtype,
+    pub(crate) ttl: u32,
+    pub(crate) text: String,
+    /// As the server has it, so that it can be compared to the byte; names in it whole.
+    pub(crate) rdata: Vec<u8>,
+}
+
+/// Reads a record; `None` if it is of another type.
+pub(crate) fn read(record: &ParsedRecord<'_, &[u8]>) -> Result<Option<Value>, ParseError> {
+    if record.class() != Class::IN {
+        return Ok(None);
+    }
+    let (text, rdata) = match record.rtype() {
+        Rtype::A => match <[u8; 4]>::try_from(&*raw(record)?) {
+            Ok(bytes) => (Ipv4Addr::from(bytes).to_string(), bytes.to_vec()),
+            Err(_) => return Err(ParseError::form_error("an A record that is no address")),
+        },
+        Rtype::AAAA => match <[u8; 16]>::try_from(&*raw(record)?) {
+            Ok(bytes) => (Ipv6Addr::from(bytes).to_string(), bytes.to_vec()),
+            Err(_) => return Err(ParseError::form_error("an AAAA record that is no address")),
+        },
+        Rtype::TXT => {
+            let bytes = raw(record)?;
+            (txt::from_strings(&strings(&bytes)?), bytes)
+        }
+        Rtype::CNAME => match record.to_record::<Cname<_>>()? {
+            Some(record) => {
+                let target = record.data().cname().to_vec();
+                (names::canonical(&target.to_string()), target.as_slice().to_vec())
+            }
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let name = names::canonical(&record.owner().to_string());
+    Ok(Some(Value { name, rtype: record.rtype(), ttl: record.ttl().as_secs(), text, rdata }))
+}
+
+fn raw(record: &ParsedRecord<'_, &[u8]>) -> Result<Vec<u8>, ParseError> {
+    let record = record.to_record::<UnknownRecordData<_>>()?;
+    Ok(record.map(|record| record.data().data().to_vec()).unwrap_or_default())
+}
+
+/// Takes the strings of a TXT record apart.
+fn strings(mut bytes: &[u8]) -> Result<Vec<&[u8]>, ParseError> {
+    let mut strings = Vec::new();
+    while let [length, rest @ ..] = bytes {
+        let length = usize::from(*length);
+        let (string, rest) = rest.split_at_checked(length).ok_or(ParseError::ShortInput)?;
+        strings.push(string);
+        bytes = rest;
+    }
+    Ok(strings)
+}
+
+/// Writes a value of a record that is to be there.
+pub(crate) fn write(set: &RecordSet, value: &str) -> Result<Vec<u8>, Failure> {
+    let bad = || {
+        let shown: String = value.chars().take(100).flat_map(char::escape_debug).collect();
+        Failure::refused(format!("`{shown}` is no value of a {} record", set.rtype)).name(&*set.name)
+    };
+    match set.rtype.as_str() {
+        "A" => Ok(value.parse::<Ipv4Addr>().map_err(|_| bad())?.octets().to_vec()),
+        "AAAA" => Ok(value.parse::<Ipv6Addr>().map_err(|_| bad())?.octets().to_vec()),
+        "CNAME" => Ok(wire_name(value).map_err(|_| bad())?.as_slice().to_vec()),
+        "TXT" => {
+            let string = |bytes: Vec<u8>| [vec![u8::try_from(bytes.len()).unwrap_or(u8::MAX)], bytes].concat();
+            Ok(txt::to_strings(value).into_iter().flat_map(string).collect())
+        }
+        _ => Err(Failure::refused(format!("records of the type {} are not kept here", set.rtype)).name(&*set.name)),
+    }
+}
+
+/// Returns the type of a set that is to be there.
+pub(crate) fn rtype_of(set: &str) -> Rtype {
+    match set {
+        "A" => Rtype::A,
+        "AAAA" => Rtype::AAAA,
+        "CNAME" => Rtype::CNAME,
+        _ => Rtype::TXT,
+    }
+}
+
+/// Returns what the contract calls a type.
+pub(crate) fn word_of(rtype: Rtype) -> &'static str {
+    match rtype {
+        Rtype::A => "A",
+        Rtype::AAAA => "AAAA",
+        Rtype::CNAME => "CNAME",
+        _ => "TXT",
+    }
+}

@@ -1,0 +1,52 @@
+//! The batch that is sent: changes to a hosted zone, done all or none.
+
+use linecamp_provider::prelude::*;
+
+use crate::VERSION;
+use crate::record_set::{Listed, value_of};
+use crate::xml::escape;
+
+/// Characters of a batch's comment that Route 53 keeps. The rest is cut.
+const COMMENT_CHARS_MAX: usize = 256;
+
+/// Writes changes that were compared with `found`. The comment tells who reads the account's log what it was for.
+pub(crate) fn write(key: &str, changes: &[&Change], found: &[Listed]) -> String {
+    let comment: String = format!("linecamp {key}").chars().take(COMMENT_CHARS_MAX).collect();
+    let mut body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ChangeResourceRecordSetsRequest \
+         xmlns=\"https://route53.amazonaws.com/doc/{VERSION}/\"><ChangeBatch><Comment>{}</Comment><Changes>",
+        escape(&comment)
+    );
+    for change in changes {
+        if let Some(before) = &change.before {
+            let listed = found.iter().find(|set| set.name == before.name && set.rtype == before.rtype);
+            // Route 53 compares the words: those that it listed, if these are about the same.
+            match listed.filter(|listed| listed.seen().is_ok_and(|seen| seen.is(before))) {
+                Some(listed) => push(&mut body, "DELETE", before, &listed.values),
+                None => push(&mut body, "DELETE", before, &values_of(before)),
+            }
+        }
+        if let Some(after) = &change.after {
+            push(&mut body, "CREATE", after, &values_of(after));
+        }
+    }
+    body.push_str("</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>");
+    body
+}
+
+fn values_of(set: &RecordSet) -> Vec<String> {
+    set.values.iter().map(|value| value_of(&set.rtype, value)).collect()
+}
+
+fn push(body: &mut String, action: &str, set: &RecordSet, values: &[String]) {
+    let (name, rtype) = (escape(&names::dotted(&set.name)), escape(&set.rtype));
+    body.push_str(&format!(
+        "<Change><Action>{action}</Action><ResourceRecordSet><Name>{name}</Name><Type>{rtype}</Type>\
+         <TTL>{}</TTL><ResourceRecords>",
+        set.ttl
+    ));
+    for value in values {
+        body.push_str(&format!("<ResourceRecord><Value>{}</Value></ResourceRecord>", escape(value)));
+    }
+    body.push_str("</ResourceRecords></ResourceRecordSet></Change>");
+}

@@ -1,0 +1,143 @@
+//! Keeps DNS records at Amazon Route 53.
+//!
+//! The changes of one `apply` are one batch, done all or none. A replacement is a `DELETE` of the old set, by its exact
+//! values, and a `CREATE` of the new one: both fail if something else is there, so that the service itself compares and
+//! exchanges. What is there is read right before all the same, to leave alone what is done already.
+//!
+//! A batch is accepted at once and reaches the name servers within a minute; nobody waits for that here.
+//!
+//! What operators set up: a hosted zone, and an access key that may `route53:ListResourceRecordSets` and
+//! `route53:ChangeResourceRecordSets` in it, and `route53:ListHostedZonesByName` unless the zone's id is in the config.
+//! Requests are signed by the host.
+//!
+//! An alias, and sets with a routing policy, are seen as somebody else's whatever they hold, and never changed.
+
+mod answer;
+mod batch;
+mod hosted_zone;
+mod listing;
+mod record_set;
+mod xml;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use linecamp_provider::prelude::*;
+use serde::Deserialize;
+
+/// The version of the API: the only one there has ever been.
+const VERSION: &str = "2013-04-01";
+
+/// What requests call the secrets.
+const ACCESS_KEY_ID: &str = "access-key-id";
+const SECRET_ACCESS_KEY: &str = "secret-access-key";
+const SESSION_TOKEN: &str = "session-token";
+
+/// A batch may hold 1,000 records. A change takes away and adds at most 16 values each; this many fit for certain.
+const CHANGES_MAX: u32 = 30;
+
+/// Amazon Route 53.
+#[derive(Debug)]
+pub struct Route53;
+
+/// How Route 53 is reached.
+#[derive(Debug, Deserialize, Config)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The region that requests are signed for. Route 53 is one for the world, at `us-east-1`; the partitions for China
+    /// and for governments have their own.
+    #[serde(default = "us_east_1")]
+    #[config(default = "us-east-1", min_length = 1)]
+    region: String,
+    /// Where the API is.
+    #[serde(default = "everywhere")]
+    #[config(default = "https://route53.amazonaws.com", format = "uri")]
+    endpoint: String,
+    /// The ids of hosted zones by their names, such as `{"example.org": "Z0123456789ABC"}`. Needed where several hosted
+    /// zones have one name, a public and a private one; and spares a request where it is not.
+    #[serde(default)]
+    zone_ids: BTreeMap<String, String>,
+    /// Whether the access key is a temporary one, with a `session-token` among the secrets.
+    #[serde(default)]
+    #[config(default = false)]
+    temporary: bool,
+}
+
+fn us_east_1() -> String {
+    "us-east-1".to_owned()
+}
+
+fn everywhere() -> String {
+    "https://route53.amazonaws.com".to_owned()
+}
+
+impl DnsProvider for Route53 {
+    type Config = Settings;
+
+    fn describe() -> About {
+        About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), "Keeps records at Amazon Route 53.")
+            .atomic()
+            .lists_zones()
+            .changes_max(CHANGES_MAX)
+            .secret(ACCESS_KEY_ID, "The id of an AWS access key.")
+            .secret(SECRET_ACCESS_KEY, "The AWS access key itself.")
+            .optional_secret(SESSION_TOKEN, "The token of a temporary access key.")
+            // Without an endpoint in the config, the first is it.
+            .reaches("route53.amazonaws.com:443")
+            .reaches("{endpoint}")
+    }
+
+    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
+        hosted_zone::check(config, cx)
+    }
+
+    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+        let id = hosted_zone::id(config, cx, zone)?;
+        let found = listing::read(config, cx, &id, names)?;
+        found.iter().map(record_set::Listed::seen).collect()
+    }
+
+    fn apply(
+        config: &Settings,
+        cx: &Context,
+        zone: &str,
+        key: &str,
+        changes: &[Change],
+    ) -> Result<Vec<RecordSet>, Failure> {
+        let names: Vec<_> = changes.iter().map(|change| change.name().to_owned()).collect();
+        let id = hosted_zone::id(config, cx, zone)?;
+        let found = listing::read(config, cx, &id, &names)?;
+        let seen: Vec<_> = found.iter().map(record_set::Listed::seen).collect::<Result<_, _>>()?;
+        let pending = pending(changes, &seen)?;
+        if !pending.is_empty() {
+            let body = batch::write(key, &pending, &found);
+            let request = cx.post(config.url(&["hostedzone", &id, "rrset"])).body("application/xml", body);
+            let answer = config.sign(request).send()?;
+            answer::of_batch(answer, &pending)?;
+        }
+        Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
+    }
+}
+
+impl Settings {
+    fn url(&self, segments: &[&str]) -> String {
+        url::join(&self.endpoint, &[&[VERSION], segments].concat())
+    }
+
+    /// Lets the host sign a request.
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request.sigv4(Sigv4 {
+            access_key_id: ACCESS_KEY_ID.to_owned(),
+            secret_access_key: SECRET_ACCESS_KEY.to_owned(),
+            session_token: self.temporary.then(|| SESSION_TOKEN.to_owned()),
+            region: self.region.clone(),
+            service: "route53".to_owned(),
+        })
+    }
+}
+
+export_dns!(Route53);

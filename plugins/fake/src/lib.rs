@@ -1,0 +1,112 @@
+//! Keeps DNS records behind a small zone API, for tests, for development and for the simulator.
+//!
+//! The API is the smallest that does all the contract asks for, and the testkit's `ZoneService` speaks it:
+//!
+//! ```text
+//! GET  {api}/zones/{zone}/records?name=a.example&name=b.example&page=2     Authorization: Bearer …
+//!      200 {"records": [{"name", "type", "ttl", "values": […]}], "next": 3}          without `name`: all
+//! POST {api}/zones/{zone}/changes  {"key": "…", "changes": [{"before": record or null, "after": record or null}]}
+//!      204 all done, or done before;  409 {"name": "…", "found": "…"} nothing done
+//! ```
+//!
+//! The service compares and exchanges, all or none, so this provider decides nothing.
+
+use linecamp_provider::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The provider.
+#[derive(Debug)]
+pub struct Fake;
+
+/// Its settings.
+#[derive(Debug, Deserialize, Config)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the zone API is, such as `http://127.0.0.1:8053`.
+    #[config(format = "uri", example = "http://127.0.0.1:8053")]
+    api: String,
+}
+
+/// One page of a zone.
+#[derive(Deserialize)]
+struct Listing {
+    records: Vec<RecordSet>,
+    next: Option<u32>,
+}
+
+/// What is asked of the service.
+#[derive(Serialize)]
+struct Order<'a> {
+    key: &'a str,
+    changes: &'a [Change],
+}
+
+/// What stands in the way.
+#[derive(Deserialize)]
+struct Obstacle {
+    name: String,
+    found: String,
+}
+
+impl DnsProvider for Fake {
+    type Config = Settings;
+
+    fn describe() -> About {
+        About::new(
+            env!("CARGO_PKG_NAME"),
+            env!("CARGO_PKG_VERSION"),
+            "Keeps records behind a small zone API, for tests.",
+        )
+        .atomic()
+        .lists_zones()
+        .secret("token", "The API's bearer token.")
+        .reaches("{api}")
+    }
+
+    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
+        cx.get(url::join(&config.api, &["zones"])).bearer("token").send()?.ok().map(drop)
+    }
+
+    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+        let url = url::join(&config.api, &["zones", zone, "records"]);
+        let request = names.iter().fold(cx.get(&url), |request, name| request.query("name", name));
+        let query = request.as_request().url.clone();
+        cx.paginate(request.bearer("token"), |answer| {
+            let listing: Listing = answer.json()?;
+            let next = listing.next.map(|page| cx.get(&query).query("page", page).bearer("token"));
+            Ok(Page { items: listing.records, next })
+        })
+    }
+
+    fn apply(
+        config: &Settings,
+        cx: &Context,
+        zone: &str,
+        key: &str,
+        changes: &[Change],
+    ) -> Result<Vec<RecordSet>, Failure> {
+        let url = url::join(&config.api, &["zones", zone, "changes"]);
+        let answer = cx.post(url).bearer("token").json(&Order { key, changes }).send()?;
+        if answer.status() == 409 {
+            let Obstacle { name, found } = answer.json()?;
+            return Err(Failure::conflict(name, found));
+        }
+        answer.ok()?;
+        Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
+    }
+}
+
+linecamp_provider::export_dns!(Fake);
+
+#[cfg(test)]
+mod tests {
+    use super::Fake;
+    use linecamp_testkit::{Setup, ZoneService, conformance};
+
+    #[test]
+    fn it_keeps_the_contract() {
+        let service = || ZoneService::new("example.org", "s3cret-token");
+        let setup = Setup::new("example.org", r#"{"api": "http://zone.test:8053"}"#, service);
+        conformance::<Fake>(&setup.secret("token", "s3cret-token")).assert();
+    }
+}

@@ -1,0 +1,137 @@
+//! Requests.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::response::Response;
+use super::{Auth, HttpError, HttpRequest, Method, Sigv4};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::url;
+
+/// A request that is being put together. Ends with [`send`](Self::send).
+#[must_use = "a request does nothing until it is sent"]
+pub struct RequestBuilder {
+    context: Context,
+    request: HttpRequest,
+    /// What could not be written as JSON; said when the request is sent.
+    trouble: Option<String>,
+}
+
+impl fmt::Debug for RequestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+impl RequestBuilder {
+    pub(crate) fn new(context: Context, method: Method, url: String) -> Self {
+        let request =
+            HttpRequest { method, url, headers: Vec::new(), body: Vec::new(), auth: None, timeout_millis: None };
+        Self { context, request, trouble: None }
+    }
+
+    /// Adds a header. Secrets do not go here, see [`header_secret`](Self::header_secret).
+    pub fn header(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.request.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Adds `name=value` to the URL's query, escaped.
+    pub fn query(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.request.url.push(if self.request.url.contains('?') { '&' } else { '?' });
+        self.request.url.push_str(&url::escape(name));
+        self.request.url.push('=');
+        self.request.url.push_str(&url::escape(&value.to_string()));
+        self
+    }
+
+    /// Sets the body, and its type.
+    pub fn body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.request.body = body.into();
+        self.header("content-type", content_type)
+    }
+
+    /// Sets the body as JSON, and its type.
+    pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => self.body("application/json", bytes),
+            Err(error) => {
+                self.trouble = Some(error.to_string());
+                self
+            }
+        }
+    }
+
+    /// Lets the host add `Authorization: Bearer SECRET`, of the secret of this name.
+    pub fn bearer(self, secret: &str) -> Self {
+        self.auth(Auth::Bearer { secret: secret.to_owned() })
+    }
+
+    /// Lets the host add `Authorization: Basic`, of a user and the secret of this name.
+    pub fn basic(self, user: &str, secret: &str) -> Self {
+        self.auth(Auth::Basic { user: user.to_owned(), secret: secret.to_owned() })
+    }
+
+    /// Lets the host add a header, such as `X-API-Key`, whose value is the secret of this name.
+    pub fn header_secret(self, header: &str, secret: &str) -> Self {
+        self.header_secret_after(header, "", secret)
+    }
+
+    /// Lets the host add a header whose value is `prefix` and the secret of this name: `Authorization: sso-key SECRET`.
+    pub fn header_secret_after(self, header: &str, prefix: &str, secret: &str) -> Self {
+        self.auth(Auth::Header { header: header.to_owned(), prefix: prefix.to_owned(), secret: secret.to_owned() })
+    }
+
+    /// Lets the host sign the request with AWS Signature Version 4.
+    pub fn sigv4(self, sign: Sigv4) -> Self {
+        self.auth(Auth::Sigv4(sign))
+    }
+
+    /// Waits no longer than this for the answer. Without, as long as the call may take.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.request.timeout_millis = Some(u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX));
+        self
+    }
+
+    fn auth(mut self, auth: Auth) -> Self {
+        self.request.auth = Some(auth);
+        self
+    }
+
+    /// Returns the request as it is so far.
+    pub const fn as_request(&self) -> &HttpRequest {
+        &self.request
+    }
+
+    /// Sends it and waits for the answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is no answer: to be tried again if nobody answered, refused if the host does not allow it.
+    pub fn send(self) -> Result<Response, Failure> {
+        let place = self.request.place();
+        if let Some(trouble) = &self.trouble {
+            return Err(Failure::refused(format!("{place}: the body cannot be written as JSON: {trouble}")));
+        }
+        self.try_send().map_err(|error| Failure::from(error).within(place))
+    }
+
+    /// Sends it as it is and says why there was no answer: for who treats one of the reasons in a way of its own.
+    ///
+    /// # Errors
+    /// [`HttpError`] says why there is no answer.
+    pub fn try_send(self) -> Result<Response, HttpError> {
+        let answer = self.context.send(&self.request)?;
+        Ok(Response::new(self.context, self.request.place(), answer))
+    }
+}
+
+impl HttpRequest {
+    /// Returns the verb and the URL without its query, for an error's words.
+    pub(crate) fn place(&self) -> String {
+        let end = self.url.find(['?', '#']).unwrap_or(self.url.len());
+        format!("{} {}", self.method, &self.url[..end])
+    }
+}

@@ -1,0 +1,61 @@
+//! Names, as services write them and as the contract does: absolute, lower case, without the trailing dot.
+
+/// Returns the contract's form: lower case, without the trailing dot.
+pub fn canonical(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// Returns the name with the trailing dot, as many services want it.
+pub fn dotted(name: &str) -> String {
+    if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
+}
+
+/// Returns the name relative to its zone, and `@` for the zone itself; `None` if it does not lie within. Both in the
+/// contract's form.
+pub fn relative<'a>(name: &'a str, zone: &str) -> Option<&'a str> {
+    match name.strip_suffix(zone)? {
+        "" => Some("@"),
+        rest => rest.strip_suffix('.').filter(|rest| !rest.is_empty()),
+    }
+}
+
+/// Returns the absolute name of one relative to `zone`; `@` and nothing stand for the zone itself.
+pub fn absolute(relative: &str, zone: &str) -> String {
+    match relative {
+        "" | "@" => canonical(zone),
+        _ => canonical(&format!("{relative}.{zone}")),
+    }
+}
+
+/// Whether the name is the zone or lies within it. Both in the contract's form.
+pub fn is_within(name: &str, zone: &str) -> bool {
+    relative(name, zone).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_goes_to_its_zone_and_back() {
+        let check = |name: &str, short: Option<&str>| {
+            assert_eq!(relative(name, "example.org"), short, "{name}");
+            if let Some(short) = short {
+                assert_eq!(absolute(short, "example.org."), name);
+            }
+        };
+        check("a.example.org", Some("a"));
+        check("*.b.example.org", Some("*.b"));
+        check("example.org", Some("@"));
+        check("badexample.org", None);
+        check(".example.org", None);
+        check("example.com", None);
+    }
+
+    #[test]
+    fn dots_and_case_are_form_only() {
+        assert_eq!(canonical("A.Example.ORG."), "a.example.org");
+        assert_eq!(dotted("a"), "a.");
+        assert_eq!(dotted("a."), "a.");
+    }
+}

@@ -1,0 +1,6 @@
+//! What a provider's file needs: `use linecamp_provider::prelude::*;`.
+
+pub use crate::{
+    About, Change, Config, Context, DnsProvider, Failure, Page, RecordSet, RequestBuilder, Response, Sigv4, Tsig,
+    export_dns, names, pending, txt, url,
+};

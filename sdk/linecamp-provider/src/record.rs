@@ -1,0 +1,209 @@
+//! Record sets, and changes to them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::{names, txt};
+
+/// All records of one name and type. As JSON: `{"name": "…", "type": "A", "ttl": 300, "values": ["192.0.2.1"]}`.
+///
+/// Equality is to the letter; [`is`](Self::is) compares what is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordSet {
+    /// Absolute, lower case, ASCII (IDNA A-labels), without the trailing dot. A wildcard begins with `*.`.
+    pub name: String,
+    /// `A`, `AAAA`, `CNAME`, `TXT`, and in what is observed any other.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// In any order. A: `192.0.2.1`. AAAA: as RFC 5952 writes it. CNAME: a name. TXT: see [`txt`](crate::txt).
+    pub values: Vec<String>,
+}
+
+/// Turns `before` into `after`: a comparison and an exchange. Both are of one name and type, and one of them is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What has to be there for the change to be done. `None`: nothing of this name and type.
+    pub before: Option<RecordSet>,
+    /// What is to be there. `None`: nothing stays.
+    pub after: Option<RecordSet>,
+}
+
+impl RecordSet {
+    /// Makes a record set.
+    pub fn new<V: Into<String>>(
+        name: impl Into<String>,
+        rtype: impl Into<String>,
+        ttl: u32,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        Self { name: name.into(), rtype: rtype.into(), ttl, values }
+    }
+
+    /// Returns the contract's one form: the name in lower case without the trailing dot, the type in upper case,
+    /// addresses and targets as they are written shortest, values in order and each once.
+    ///
+    /// A value that has no such form stays as it is. A TXT value has to be the contract's already, not quoted.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let rtype = self.rtype.to_ascii_uppercase();
+        let mut values: Vec<_> = self.values.iter().map(|value| canonical(&rtype, value)).collect();
+        values.sort_unstable();
+        values.dedup();
+        Self { name: names::canonical(&self.name), rtype, ttl: self.ttl, values }
+    }
+
+    /// Whether both mean the same: equal in their [`canonical`](Self::canonical) form.
+    pub fn is(&self, other: &Self) -> bool {
+        self.canonical() == other.canonical()
+    }
+}
+
+impl Change {
+    /// Makes what is not there.
+    pub const fn create(after: RecordSet) -> Self {
+        Self { before: None, after: Some(after) }
+    }
+
+    /// Puts `after` in the place of `before`.
+    pub const fn replace(before: RecordSet, after: RecordSet) -> Self {
+        Self { before: Some(before), after: Some(after) }
+    }
+
+    /// Takes away what is there.
+    pub const fn delete(before: RecordSet) -> Self {
+        Self { before: Some(before), after: None }
+    }
+
+    /// Returns the name it is about; empty of a change from nothing to nothing, which never comes.
+    pub fn name(&self) -> &str {
+        self.set().map_or("", |set| &set.name)
+    }
+
+    /// Returns the type it is about.
+    pub fn rtype(&self) -> &str {
+        self.set().map_or("", |set| &set.rtype)
+    }
+
+    fn set(&self) -> Option<&RecordSet> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+
+    fn key(&self) -> (String, String) {
+        (names::canonical(self.name()), self.rtype().to_ascii_uppercase())
+    }
+}
+
+/// Compares the changes with what was found at their names, and returns those that are still to be done, in order.
+///
+/// For a service that does not compare by itself: observe, `pending`, write. What changes between the two is not seen;
+/// where the service can compare (an `If-Match`, a prerequisite, deleting by exact value), let it.
+///
+/// # Errors
+/// [`Failure::Conflict`] if what was found is neither the `before` nor the `after` of a change: write nothing then.
+pub fn pending<'a>(changes: &'a [Change], found: &[RecordSet]) -> Result<Vec<&'a Change>, Failure> {
+    // Inserted one by one: collecting a map sorts, and the sort is a tenth of a small component.
+    let mut there = BTreeMap::new();
+    for set in found {
+        let set = set.canonical();
+        there.insert((set.name.clone(), set.rtype.clone()), set);
+    }
+    let mut left = Vec::new();
+    for change in changes {
+        let key = change.key();
+        let current = there.get(&key);
+        let is = |side: &Option<RecordSet>| side.as_ref().map(RecordSet::canonical).as_ref() == current;
+        if is(&change.after) {
+            continue;
+        }
+        if !is(&change.before) {
+            return Err(standing_in_the_way(change, current));
+        }
+        match &change.after {
+            Some(after) => there.insert(key, after.canonical()),
+            None => there.remove(&key),
+        };
+        left.push(change);
+    }
+    Ok(left)
+}
+
+fn standing_in_the_way(change: &Change, current: Option<&RecordSet>) -> Failure {
+    /// Values that are named. A foreign set may have hundreds.
+    const VALUES_NAMED: usize = 3;
+    let owner = match current {
+        None => format!("there is no {} any more", change.rtype()),
+        Some(set) => {
+            let values: Vec<_> = set.values.iter().take(VALUES_NAMED).map(String::as_str).collect();
+            let more = if VALUES_NAMED < set.values.len() { " …" } else { "" };
+            format!("there is {} {} {}{more}", set.rtype, set.ttl, values.join(" "))
+        }
+    };
+    Failure::conflict(change.name(), owner)
+}
+
+fn canonical(rtype: &str, value: &str) -> String {
+    let address = match rtype {
+        "A" => value.parse::<Ipv4Addr>().ok().map(|address| address.to_string()),
+        "AAAA" => value.parse::<Ipv6Addr>().ok().map(|address| address.to_string()),
+        "CNAME" => Some(names::canonical(value)),
+        "TXT" => Some(txt::canonical(value)),
+        _ => None,
+    };
+    address.unwrap_or_else(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(rtype: &str, values: &[&str]) -> RecordSet {
+        RecordSet::new("a.example", rtype, 300, values.iter().copied())
+    }
+
+    #[test]
+    fn what_is_meant_is_compared() {
+        let written = RecordSet::new("A.Example.", "aaaa", 300, ["2001:DB8::1", "::2", "0:0::2"]);
+        assert!(written.is(&set("AAAA", &["::2", "2001:db8::1"])));
+        assert!(set("CNAME", &["B.Example."]).is(&set("CNAME", &["b.example"])));
+        assert!(set("TXT", &["é\\"]).is(&set("TXT", &["\\195\\169\\092"])));
+        assert!(!set("A", &["192.0.2.1"]).is(&set("A", &["192.0.2.2"])));
+    }
+
+    #[test]
+    fn what_is_done_is_not_pending() {
+        let (old, new) = (set("A", &["192.0.2.1"]), set("A", &["192.0.2.2"]));
+        let changes = [Change::replace(old.clone(), new.clone())];
+        assert_eq!(pending(&changes, std::slice::from_ref(&old)).unwrap().len(), 1);
+        assert_eq!(pending(&changes, &[new]).unwrap().len(), 0);
+        assert_eq!(pending(&[Change::delete(old)], &[]).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_neither_before_nor_after_is_a_conflict() {
+        let (old, new) = (set("A", &["192.0.2.1"]), set("A", &["192.0.2.2"]));
+        let foreign = set("A", &["198.51.100.7"]);
+        let check = |change: Change, found: &[RecordSet], words: &str| {
+            let Err(Failure::Conflict { name, owner }) = pending(&[change], found) else { panic!("no conflict") };
+            assert_eq!(name, "a.example");
+            assert!(owner.contains(words), "{owner}");
+        };
+        check(Change::create(new.clone()), std::slice::from_ref(&foreign), "198.51.100.7");
+        check(Change::delete(old.clone()), std::slice::from_ref(&foreign), "198.51.100.7");
+        check(Change::replace(old.clone(), new), &[], "no A any more");
+        let longer_lived = RecordSet { ttl: 600, ..old.clone() };
+        check(Change::delete(old), &[longer_lived], "600");
+    }
+
+    #[test]
+    fn changes_build_on_each_other() {
+        let (old, new) = (set("A", &["192.0.2.1"]), set("CNAME", &["b.example"]));
+        let changes = [Change::delete(old.clone()), Change::create(new)];
+        assert_eq!(pending(&changes, &[old]).unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,138 @@
+//! Requests as they go out, and what answers mean.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use linecamp_provider::http::{Auth, HttpError, HttpRequest, HttpResponse};
+use linecamp_provider::prelude::*;
+use linecamp_provider::{ExchangeError, Level, Outside};
+
+/// Answers everything the same, and remembers what was asked.
+#[derive(Clone)]
+struct Script {
+    answer: Result<HttpResponse, HttpError>,
+    asked: Rc<RefCell<Vec<HttpRequest>>>,
+}
+
+impl Outside for Script {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.asked.borrow_mut().push(request.clone());
+        self.answer.clone()
+    }
+
+    fn exchange(&self, _: &str, _: &[u8], _: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
+        Err(ExchangeError::Tsig("BADKEY".to_owned()))
+    }
+
+    fn log(&self, _: Level, _: &str) {}
+
+    fn now_millis(&self) -> u64 {
+        784_111_700_000
+    }
+}
+
+fn answering(status: u16, headers: &[(&str, &str)], body: &str) -> Script {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let answer = Ok(HttpResponse { status, headers, body: body.as_bytes().to_vec() });
+    Script { answer, asked: Rc::default() }
+}
+
+fn failure(script: Script) -> Failure {
+    let cx = Context::new(script);
+    cx.get("https://a.test/zones?token=x").send().and_then(Response::ok).expect_err("it fails")
+}
+
+#[test]
+fn a_request_is_put_together() {
+    let script = answering(200, &[], "{}");
+    let cx = Context::new(script.clone());
+    let request = cx.put(url::join("https://a.test/v1/", &["zones", "a/b"]));
+    let request = request.query("q", "a b&c").query("n", 1).header("x-y", 7).json(&[1, 2]).bearer("token");
+    request.timeout(Duration::from_secs(3)).send().unwrap().ok().unwrap();
+    let expected = HttpRequest {
+        method: linecamp_provider::http::Method::Put,
+        url: "https://a.test/v1/zones/a%2Fb?q=a%20b%26c&n=1".to_owned(),
+        headers: vec![("x-y".into(), "7".into()), ("content-type".into(), "application/json".into())],
+        body: b"[1,2]".to_vec(),
+        auth: Some(Auth::Bearer { secret: "token".into() }),
+        timeout_millis: Some(3000),
+    };
+    assert_eq!(*script.asked.borrow(), [expected]);
+}
+
+#[test]
+fn a_status_says_what_to_do() {
+    let retry = |after: Option<u64>| {
+        let after = after.map(Duration::from_secs);
+        move |failure: &Failure| matches!(failure, Failure::Retry { after: found, .. } if *found == after)
+    };
+    let check = |script: Script, is_right: &dyn Fn(&Failure) -> bool, words: &str| {
+        let failure = failure(script);
+        assert!(is_right(&failure) && failure.reason().contains(words), "{failure:?}");
+        assert!(!failure.reason().contains("token"), "the query is left out: {failure}");
+    };
+    let is_refused = |failure: &Failure| matches!(failure, Failure::Refused { .. });
+    let is_unauthorized = |failure: &Failure| matches!(failure, Failure::Unauthorized { .. });
+    check(answering(401, &[], ""), &is_unauthorized, "GET https://a.test/zones answered 401");
+    check(answering(403, &[], "{\"message\": \"no\"}"), &is_unauthorized, "403: no");
+    check(answering(429, &[("retry-after", " 7 ")], ""), &retry(Some(7)), "429");
+    check(answering(429, &[("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT")], ""), &retry(Some(77)), "429");
+    check(answering(503, &[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")], ""), &retry(Some(0)), "503");
+    check(answering(503, &[("retry-after", "-1")], ""), &retry(None), "503");
+    check(answering(500, &[], "<h1>Oh</h1>\n<p>no"), &retry(None), "500: Oh no");
+    check(answering(422, &[], r#"{"errors": [{"detail": "a"}, {"detail": "b"}]}"#), &is_refused, "422: a; b");
+    check(answering(302, &[("location", "/login")], ""), &is_refused, "/login");
+    check(answering(404, &[], "x\u{1b}[31m"), &is_refused, "404: x [31m");
+    check(answering(200, &[], " <!DOCTYPE html><title>Hi"), &retry(None), "web page");
+}
+
+#[test]
+fn what_a_service_says_is_cut() {
+    let failure = failure(answering(400, &[], &"ü".repeat(10_000)));
+    assert!(failure.reason().len() < 400, "{failure}");
+}
+
+#[test]
+fn an_answer_that_is_not_as_expected_is_tried_again() {
+    let cx = Context::new(answering(200, &[("content-type", "text/plain")], "{\"a\": 1}"));
+    let answer = cx.get("https://a.test/x?y").send().unwrap();
+    let failure = answer.json::<Vec<u8>>().unwrap_err();
+    assert!(matches!(failure, Failure::Retry { after: None, .. }));
+    let words = "GET https://a.test/x answered what was not expected (text/plain, 8 bytes): invalid type: map";
+    assert!(failure.reason().starts_with(words), "{failure}");
+}
+
+#[test]
+fn no_answer_is_a_failure_too() {
+    let check = |error: HttpError, is_retry: bool| {
+        let failure = failure(Script { answer: Err(error), asked: Rc::default() });
+        assert_eq!(matches!(failure, Failure::Retry { .. }), is_retry, "{failure}");
+        assert!(failure.reason().starts_with("GET https://a.test/zones: "), "{failure}");
+    };
+    check(HttpError::Timeout, true);
+    check(HttpError::Unreachable("no route".into()), true);
+    check(HttpError::Protocol("no HTTP".into()), true);
+    check(HttpError::Denied("no grant".into()), false);
+    check(HttpError::TooLarge(7), false);
+    check(HttpError::Budget("requests".into()), false);
+    let cx = Context::new(answering(200, &[], ""));
+    let failure = Failure::from(cx.exchange("ns.test:53", &[], None).unwrap_err());
+    assert!(matches!(failure, Failure::Unauthorized { .. }), "{failure}");
+}
+
+#[test]
+fn pages_without_an_end_are_refused() {
+    let script = answering(200, &[], "");
+    let cx = Context::new(script.clone());
+    let turn = |page: u32| cx.get("https://a.test/").query("page", page);
+    let mut page = 0;
+    let endless = cx.paginate(turn(0), |_| {
+        page += 1;
+        Ok(Page { items: vec![()], next: Some(turn(page)) })
+    });
+    assert!(matches!(endless, Err(Failure::Refused { .. })));
+    assert_eq!(script.asked.borrow().len(), 1000);
+    let again = cx.paginate(turn(0), |_| Ok(Page { items: vec![()], next: Some(turn(0)) }));
+    assert!(again.unwrap_err().reason().contains("asks for itself"));
+}

@@ -1,0 +1,105 @@
+//! Keeps DNS records behind a small zone API. Replace the API by your service's.
+//!
+//! Four calls, each of which is data in and data out: what it is, whether a config works, what a zone holds, and a
+//! change. A provider never retries, sleeps or keeps anything from one call to the next; the host does what has to be
+//! done.
+
+use linecamp_provider::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The provider. It holds nothing: every call is a new instance.
+struct Provider;
+
+/// What the operator sets. Doc comments become the descriptions of the form.
+#[derive(Deserialize, Config)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Where the zone API is, such as `https://dns.example.org`.
+    #[config(format = "uri", example = "https://dns.example.org")]
+    api: String,
+}
+
+/// One page of `GET {api}/zones/{zone}/records`.
+#[derive(Deserialize)]
+struct Listing {
+    records: Vec<RecordSet>,
+    next: Option<u32>,
+}
+
+/// The body of `POST {api}/zones/{zone}/changes`, which compares and exchanges, all or none.
+#[derive(Serialize)]
+struct Order<'a> {
+    key: &'a str,
+    changes: &'a [Change],
+}
+
+/// Its answer when something else is there.
+#[derive(Deserialize)]
+struct Obstacle {
+    name: String,
+    found: String,
+}
+
+impl DnsProvider for Provider {
+    type Config = Settings;
+
+    fn describe() -> About {
+        About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), "Keeps records behind a small zone API.")
+            .atomic()
+            .lists_zones()
+            .secret("token", "The API's bearer token.")
+            .reaches("{api}")
+    }
+
+    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
+        cx.get(url::join(&config.api, &["zones"])).bearer("token").send()?.ok()?;
+        Ok(())
+    }
+
+    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+        let mut first = cx.get(url::join(&config.api, &["zones", zone, "records"])).bearer("token");
+        for name in names {
+            first = first.query("name", name);
+        }
+        let url = first.as_request().url.clone();
+        cx.paginate(first, |answer| {
+            let Listing { records, next } = answer.json()?;
+            let next = next.map(|page| cx.get(&url).query("page", page).bearer("token"));
+            Ok(Page { items: records, next })
+        })
+    }
+
+    fn apply(
+        config: &Settings,
+        cx: &Context,
+        zone: &str,
+        key: &str,
+        changes: &[Change],
+    ) -> Result<Vec<RecordSet>, Failure> {
+        let url = url::join(&config.api, &["zones", zone, "changes"]);
+        let answer = cx.post(url).bearer("token").json(&Order { key, changes }).send()?;
+        if answer.status() == 409 {
+            let Obstacle { name, found } = answer.json()?;
+            return Err(Failure::conflict(name, found));
+        }
+        answer.ok()?;
+        Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
+    }
+}
+
+linecamp_provider::export_dns!(Provider);
+
+#[cfg(test)]
+mod tests {
+    use linecamp_testkit::{Setup, ZoneService, conformance};
+
+    use super::Provider;
+
+    /// `ZoneService` is the kit's model of the small zone API. Yours is a model that you write: a `Service`.
+    #[test]
+    fn it_keeps_the_contract() {
+        let service = || ZoneService::new("example.org", "s3cret-token");
+        let setup = Setup::new("example.org", r#"{"api": "https://dns.test"}"#, service);
+        conformance::<Provider>(&setup.secret("token", "s3cret-token")).assert();
+    }
+}

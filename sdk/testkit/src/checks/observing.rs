@@ -1,0 +1,119 @@
+//! What a provider sees.
+
+use linecamp_provider::RecordSet;
+
+use crate::bench::{Bench, Outcome, Room, Trouble, compared, difference, ensure};
+use crate::subject::{Ask, Ending};
+use crate::world::Plan;
+
+/// Contents that services write in ways of their own.
+pub(super) const TXT_VALUES: [&str; 8] = [
+    "v=spf1 include:_spf.example.org ~all",
+    "with \"quotes\" and a \\092 backslash",
+    "semicolon; comma, =equals= $dollar @at (paren)",
+    "\\195\\188ml\\195\\164ut and \\000\\001\\009\\010\\013\\127\\255",
+    "  blanks  around  ",
+    "\\092\\092\"",
+    "\\092065 is no A",
+    "percent %41 &amp; <tag>",
+];
+
+/// Records that the kit plants when it cannot ask for small pages: three pages of a hundred.
+const MANY: usize = 250;
+
+pub(super) fn sees_what_is_there(bench: &Bench<'_>) -> Outcome {
+    let room = bench.room();
+    let planted = [
+        bench.set("one", "A", &["192.0.2.1"]),
+        bench.set("many", "A", &["192.0.2.9", "192.0.2.1", "192.0.2.5"]),
+        bench.set("many", "AAAA", &["2001:db8::1", "2001:db8:0:1::"]),
+        bench.set("many", "TXT", &["one", "two"]),
+        bench.set("alias", "CNAME", &["target.elsewhere.example"]),
+        bench.set("*.any", "A", &["192.0.2.2"]),
+        bench.set("_under.score-s.xn--bcher-kva", "TXT", &["x"]),
+        bench.set("a.b.c.d.e", "A", &["192.0.2.3"]),
+        RecordSet { ttl: bench.described.abilities.ttl_min.max(60), ..bench.set("ttl", "A", &["192.0.2.4"]) },
+    ];
+    let labels =
+        ["one", "many", "alias", "*.any", "_under.score-s.xn--bcher-kva", "a.b.c.d.e", "ttl", "foreign", "mail"];
+    for set in &planted {
+        ensure(room.plant(set), || format!("the model cannot hold {} {}", set.name, set.rtype))?;
+    }
+    same(&room, &labels)?;
+    for label in labels {
+        same(&room, &[label])?;
+    }
+    Ok(format!("{} sets at {} names", room.truth_at(&labels).len(), labels.len()))
+}
+
+pub(super) fn sees_txt(bench: &Bench<'_>) -> Outcome {
+    let room = bench.room();
+    let long = "x".repeat(255);
+    let longer = format!("{long}y{long}\\255 end");
+    for (index, value) in TXT_VALUES.into_iter().chain([&*long, &*longer, ""]).enumerate() {
+        let set = bench.set(&format!("t{index}"), "TXT", &[value]);
+        if !room.plant(&set) {
+            return Err(Trouble::Failed(format!("the model cannot hold the TXT value {value:?}")));
+        }
+        same(&room, &[&format!("t{index}")])?;
+    }
+    Ok(format!("{} values", TXT_VALUES.len() + 3))
+}
+
+pub(super) fn sees_nothing(bench: &Bench<'_>) -> Outcome {
+    let room = bench.room();
+    room.plant(&bench.set("there", "A", &["192.0.2.1"]));
+    // Below a name that is there, beside it, above it, and one that a wildcard stands for.
+    let labels = ["nothing", "below.there", "ther", "x.wild", "wild"];
+    for label in labels {
+        same(&room, &[label])?;
+    }
+    same(&room, &["nothing", "there"])?;
+    Ok(format!("{} names", labels.len()))
+}
+
+pub(super) fn lists_the_zone(bench: &Bench<'_>) -> Outcome {
+    let room = bench.room();
+    if !bench.described.abilities.lists_zones {
+        return Err(Trouble::Skipped("it says it does not".to_owned()));
+    }
+    room.plant(&bench.set("one", "A", &["192.0.2.1"]));
+    room.plant(&bench.set("*.any", "TXT", &["two"]));
+    let found = compared(room.done(&room.observing(&[]))?);
+    let truth = room.truth();
+    ensure(found == truth, || difference(&truth, &found))?;
+    Ok(format!("{} sets", truth.len()))
+}
+
+pub(super) fn reads_every_page(bench: &Bench<'_>) -> Outcome {
+    let room = bench.room();
+    room.turn_pages_at(7);
+    for index in 0..MANY {
+        room.plant(&bench.set(&format!("n{index:03}"), "A", &["192.0.2.1"]));
+    }
+    let last = format!("n{:03}", MANY - 1);
+    same(&room, &["n000", "n123", &last])?;
+    if bench.described.abilities.lists_zones {
+        let found = compared(room.done(&room.observing(&[]))?);
+        let truth = room.truth();
+        ensure(found == truth, || difference(&truth, &found))?;
+    }
+    Ok(format!("{} sets in the zone", room.truth().len()))
+}
+
+pub(super) fn misses_a_zone(bench: &Bench<'_>) -> Outcome {
+    let room = bench.room();
+    let zone = "missing.invalid".to_owned();
+    let ask = Ask::Observe { names: vec![format!("a.{zone}")], zone };
+    match room.call(Plan::Calm, &ask).0 {
+        Ending::Failed(failure) => Ok(failure.to_string()),
+        other => Err(Trouble::Failed(format!("{other:?}"))),
+    }
+}
+
+/// What is observed at these labels is what is there.
+pub(super) fn same(room: &Room<'_>, labels: &[&str]) -> Result<(), Trouble> {
+    let found = compared(room.done(&room.observing(labels))?);
+    let truth = room.truth_at(labels);
+    ensure(found == truth, || difference(&truth, &found))
+}

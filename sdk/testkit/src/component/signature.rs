@@ -1,0 +1,146 @@
+//! The server's end of TSIG (RFC 8945): takes the signature off a message that the host signed, and signs the answer.
+
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use data_encoding::BASE64;
+use domain::base::message_builder::MessageBuilder;
+use domain::base::wire::Composer;
+use domain::base::{Message, ToName};
+use domain::dep::octseq::{OctetsBuilder, Truncate};
+use domain::rdata::tsig::Time48;
+use domain::tsig::{Algorithm, Key, KeyName, KeyStore, ServerTransaction};
+use linecamp_provider::Tsig;
+
+use std::sync::Arc;
+
+/// Bytes of a DNS message's head.
+const HEAD_BYTES: usize = 12;
+
+/// A message that was signed, and waits for its answer.
+pub(super) struct Signed {
+    /// By which key; its secret is a name of the setup.
+    pub(super) key: Tsig,
+    transaction: ServerTransaction<Arc<Key>>,
+}
+
+/// Takes the signature off a message, if it has one that a secret of the setup made.
+///
+/// # Errors
+/// Words about a message that does not read, or is signed by something else.
+pub(super) fn take_off(bytes: &[u8], secrets: &[(String, String)]) -> Result<(Vec<u8>, Option<Signed>), String> {
+    let mut refusal = None;
+    for (name, secret) in secrets {
+        let Ok(secret) = BASE64.decode(secret.as_bytes()) else { continue };
+        let mut message = Message::from_octets(bytes.to_vec()).map_err(|_| "no DNS message".to_owned())?;
+        let ring = Ring { secret: &secret, found: Mutex::default() };
+        match ServerTransaction::request(&ring, &mut message, Time48::now()) {
+            Ok(None) => return Ok((bytes.to_vec(), None)),
+            Ok(Some(transaction)) => {
+                let (key_name, algorithm) = ring.found.into_inner().unwrap_or_default();
+                let end = end_of_records(&message)?;
+                let mut unsigned = message.into_octets();
+                unsigned.truncate(end);
+                let key = Tsig { key_name, algorithm, secret: name.clone() };
+                return Ok((unsigned, Some(Signed { key, transaction })));
+            }
+            Err(error) => refusal = Some(format!("signed by no secret of the setup: {}", error.error())),
+        }
+    }
+    match refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok((bytes.to_vec(), None)),
+    }
+}
+
+impl Signed {
+    /// Signs an answer. One that is no message stays as it is: then the signature is the least that is wrong with it.
+    pub(super) fn sign(self, answer: Vec<u8>) -> Vec<u8> {
+        if answer.len() < HEAD_BYTES {
+            return answer;
+        }
+        let Ok(builder) = MessageBuilder::from_target(Finished { answer: answer.clone(), is_begun: false });
+        let mut builder = builder.additional();
+        match self.transaction.answer(&mut builder, Time48::now()) {
+            Ok(()) => builder.finish().answer,
+            Err(_) => answer,
+        }
+    }
+}
+
+/// Returns what a server answers that does not know the key: `NOTAUTH`, and no signature.
+pub(super) fn not_authorised(message: &[u8]) -> Vec<u8> {
+    const NOTAUTH: u8 = 9;
+    let mut answer = message.to_vec();
+    if let [_, _, flags, code, ..] = &mut answer[..] {
+        *flags |= 0x80;
+        *code = NOTAUTH;
+    }
+    answer
+}
+
+/// Has one secret under every name and algorithm, and remembers which was asked for.
+struct Ring<'a> {
+    secret: &'a [u8],
+    found: Mutex<(String, String)>,
+}
+
+impl KeyStore for Ring<'_> {
+    type Key = Arc<Key>;
+
+    fn get_key<N: ToName>(&self, name: &N, algorithm: Algorithm) -> Option<Arc<Key>> {
+        let name: KeyName = name.try_to_name().ok()?;
+        let words = (name.to_string(), algorithm.to_string().trim_end_matches('.').to_ascii_lowercase());
+        *self.found.lock().ok()? = words;
+        Key::new(algorithm, self.secret, name, None, None).ok().map(Arc::new)
+    }
+}
+
+fn end_of_records(message: &Message<Vec<u8>>) -> Result<usize, String> {
+    let cut = |_| "the message is cut".to_owned();
+    let mut records = message.additional().map_err(cut)?;
+    for record in records.by_ref() {
+        record.map_err(cut)?;
+    }
+    Ok(records.pos())
+}
+
+/// A builder's target that is a message already: the empty head with which a builder begins is passed over.
+struct Finished {
+    answer: Vec<u8>,
+    is_begun: bool,
+}
+
+impl OctetsBuilder for Finished {
+    type AppendError = Infallible;
+
+    fn append_slice(&mut self, slice: &[u8]) -> Result<(), Infallible> {
+        match self.is_begun {
+            true => self.answer.extend_from_slice(slice),
+            false => self.is_begun = true,
+        }
+        Ok(())
+    }
+}
+
+impl Truncate for Finished {
+    fn truncate(&mut self, bytes: usize) {
+        if self.is_begun {
+            self.answer.truncate(bytes);
+        }
+    }
+}
+
+impl AsRef<[u8]> for Finished {
+    fn as_ref(&self) -> &[u8] {
+        &self.answer
+    }
+}
+
+impl AsMut<[u8]> for Finished {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.answer
+    }
+}
+
+impl Composer for Finished {}

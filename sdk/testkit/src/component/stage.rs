@@ -1,0 +1,132 @@
+//! What takes the network's place: requests that the gate let through go to the room whose turn it is.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use linecamp_model::{Endpoint, SecretName};
+use linecamp_plugin_host::{Answering, Outbound, OutboundError, Secret, SecretError, Secrets, Target};
+use linecamp_provider::ExchangeError;
+use linecamp_provider::http::{HttpError, HttpResponse, Method};
+
+use super::signature;
+use crate::service::{DnsRequest, Request};
+use crate::world::World;
+
+/// Where every name leads: an address of documentation (RFC 5737), so that a mistake reaches nobody.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// The place of the network, and of the site's secrets.
+#[derive(Clone, Default)]
+pub(super) struct Stage(Arc<Mutex<Scene>>);
+
+#[derive(Default)]
+struct Scene {
+    world: Option<World>,
+    secrets: Vec<(String, String)>,
+}
+
+impl Stage {
+    /// Sets what the next calls meet.
+    pub(super) fn set(&self, world: &World) {
+        let mut scene = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *scene = Scene { world: Some(world.clone()), secrets: world.secrets() };
+    }
+
+    fn world(&self) -> Result<World, OutboundError> {
+        let world = self.0.lock().unwrap_or_else(PoisonError::into_inner).world.clone();
+        world.ok_or_else(|| OutboundError::Unreachable("nobody is here".to_owned()))
+    }
+
+    fn secrets(&self) -> Vec<(String, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).secrets.clone()
+    }
+
+    fn http(
+        &self,
+        target: &Target,
+        request: &http::Request<Bytes>,
+        answer_bytes_max: u64,
+    ) -> Result<http::Response<Bytes>, OutboundError> {
+        let request = arrived(target, request)?;
+        match self.world()?.take(&request) {
+            Ok(answer) if answer_bytes_max < answer.body.len() as u64 => Err(OutboundError::TooLarge),
+            Ok(answer) => departed(answer),
+            Err(HttpError::Timeout) => Err(OutboundError::Timeout),
+            Err(HttpError::TooLarge(_)) => Err(OutboundError::TooLarge),
+            Err(HttpError::Protocol(why)) => Err(OutboundError::Protocol(why)),
+            Err(other) => Err(OutboundError::Unreachable(other.to_string())),
+        }
+    }
+
+    fn dns(&self, target: &Target, message: &[u8]) -> Result<Bytes, OutboundError> {
+        let strange = |why: &str| OutboundError::Protocol(why.to_owned());
+        let (message, signed) = signature::take_off(message, &self.secrets()).map_err(|why| strange(&why))?;
+        let sign = signed.as_ref().map(|signed| signed.key.clone());
+        let request = DnsRequest { server: target.endpoint.to_string(), message, sign };
+        let answer = match self.world()?.take_dns(&request) {
+            Ok(answer) => answer,
+            Err(ExchangeError::Timeout) => return Err(OutboundError::Timeout),
+            Err(ExchangeError::Budget(_)) => return Err(OutboundError::TooLarge),
+            Err(ExchangeError::Protocol(why)) => return Err(OutboundError::Protocol(why)),
+            // What a server says of a key it does not know: no signature.
+            Err(ExchangeError::Tsig(_)) => return Ok(signature::not_authorised(&request.message).into()),
+            Err(other) => return Err(OutboundError::Unreachable(other.to_string())),
+        };
+        Ok(match signed {
+            Some(signed) => signed.sign(answer).into(),
+            None => answer.into(),
+        })
+    }
+}
+
+impl Outbound for Stage {
+    fn resolve<'a>(&'a self, _endpoint: &'a Endpoint) -> Answering<'a, Vec<IpAddr>> {
+        Box::pin(std::future::ready(Ok(vec![NOWHERE])))
+    }
+
+    fn send<'a>(
+        &'a self,
+        target: &'a Target,
+        request: http::Request<Bytes>,
+        answer_bytes_max: u64,
+    ) -> Answering<'a, http::Response<Bytes>> {
+        Box::pin(std::future::ready(self.http(target, &request, answer_bytes_max)))
+    }
+
+    fn exchange<'a>(&'a self, target: &'a Target, message: Bytes) -> Answering<'a, Bytes> {
+        Box::pin(std::future::ready(self.dns(target, &message)))
+    }
+}
+
+impl Secrets for Stage {
+    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+        match self.secrets().into_iter().find(|(known, _)| known == name.as_str()) {
+            Some((_, value)) => Ok(Secret::new(value.into_bytes())),
+            None => Err(SecretError::Missing { name: name.clone(), place: "the setup of the examination".to_owned() }),
+        }
+    }
+}
+
+/// Returns a request as the model knows them.
+fn arrived(target: &Target, request: &http::Request<Bytes>) -> Result<Request, OutboundError> {
+    let methods = [Method::Get, Method::Head, Method::Post, Method::Put, Method::Patch, Method::Delete];
+    let method = methods.into_iter().find(|method| method.as_str() == request.method().as_str());
+    let method =
+        method.ok_or_else(|| OutboundError::Protocol("a method that the contract does not have".to_owned()))?;
+    let scheme = if target.is_tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}{}", target.endpoint, request.uri());
+    let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    Ok(Request::new(method, &url, request.headers().iter().map(pair).collect(), request.body().to_vec()))
+}
+
+/// Returns an answer as the host knows them.
+fn departed(answer: HttpResponse) -> Result<http::Response<Bytes>, OutboundError> {
+    let mut builder = http::Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        builder = builder.header(name, value);
+    }
+    builder.body(Bytes::from(answer.body)).map_err(|error| OutboundError::Protocol(error.to_string()))
+}

@@ -1,0 +1,199 @@
+//! What goes wrong on purpose.
+
+use linecamp_provider::ExchangeError;
+use linecamp_provider::http::{HttpError, HttpResponse};
+use serde_json::Value;
+
+use crate::service::reply;
+
+/// Bytes that a fault's too large answer is said to have more than.
+const TOO_LARGE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What a hotel's network says.
+const PAGE: &[u8] = b"<!DOCTYPE html><html><body><h1>Welcome to the hotel</h1></body></html>";
+
+/// What happens to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The service does nothing and answers this. Of DNS: `SERVFAIL`, `REFUSED` or a signature that is not accepted.
+    Status { status: u16, retry_after: Option<String> },
+    /// Something between here and there answers success, with a web page, and nothing is done.
+    Impostor,
+    /// Nobody there.
+    Unreachable,
+    /// Nothing done, no answer in time.
+    Timeout,
+    /// Done, and the answer lost.
+    Lost,
+    /// Done, and the answer damaged.
+    Damaged(Damage),
+    /// Done, and the answer larger than the host takes.
+    TooLarge,
+}
+
+/// In what way an answer is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    Half,
+    LastByte,
+    Nothing,
+    Html,
+    Binary,
+    EmptyObject,
+    EmptyArray,
+    Null,
+    OtherTypes,
+    Deep,
+}
+
+impl Damage {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Half,
+        Self::LastByte,
+        Self::Nothing,
+        Self::Html,
+        Self::Binary,
+        Self::EmptyObject,
+        Self::EmptyArray,
+        Self::Null,
+        Self::OtherTypes,
+        Self::Deep,
+    ];
+
+    /// Returns what an answer becomes; `None` if this one cannot be damaged so, or would not be.
+    fn body(self, body: &[u8]) -> Option<Vec<u8>> {
+        /// Arrays in arrays: deeper than any reader's own limit, and deep enough for a reader without one.
+        const DEPTH: usize = 20_000;
+        let json = || serde_json::from_slice::<Value>(body).ok();
+        let damaged = match self {
+            Self::Half => body[..body.len() / 2].to_vec(),
+            Self::LastByte => body[..body.len().saturating_sub(1)].to_vec(),
+            Self::Nothing => Vec::new(),
+            Self::Html => PAGE.to_vec(),
+            Self::Binary => (0_u8..=255).rev().collect(),
+            Self::EmptyObject => json().map(|_| b"{}".to_vec())?,
+            // An empty array may well be an honest answer where an array is expected.
+            Self::EmptyArray => json().filter(|value| !value.is_array()).map(|_| b"[]".to_vec())?,
+            Self::Null => json().map(|_| b"null".to_vec())?,
+            Self::OtherTypes => serde_json::to_vec(&other_types(json()?)).ok()?,
+            Self::Deep => [vec![b'['; DEPTH], vec![b']'; DEPTH]].concat(),
+        };
+        (damaged != body && !body.is_empty()).then_some(damaged)
+    }
+}
+
+impl Fault {
+    pub(crate) const fn status(status: u16) -> Self {
+        Self::Status { status, retry_after: None }
+    }
+
+    /// Whether the service has handled the request all the same.
+    pub(crate) const fn is_handled(&self) -> bool {
+        matches!(self, Self::Lost | Self::Damaged(_) | Self::TooLarge)
+    }
+
+    /// Returns what becomes of an HTTP answer; `None` if this fault cannot happen to it. `answer` is empty if the
+    /// request was not handled.
+    pub(crate) fn http(&self, answer: &HttpResponse) -> Option<Result<HttpResponse, HttpError>> {
+        Some(match self {
+            Self::Status { status, retry_after } => {
+                let mut answer = reply::error(*status, "a fault on purpose");
+                answer.headers.extend(retry_after.clone().map(|value| ("retry-after".to_owned(), value)));
+                Ok(answer)
+            }
+            Self::Impostor => Ok(reply::body(200, "text/html; charset=utf-8", PAGE)),
+            Self::Unreachable => Err(HttpError::Unreachable("connection refused".to_owned())),
+            Self::Timeout | Self::Lost => Err(HttpError::Timeout),
+            Self::TooLarge => Err(HttpError::TooLarge(TOO_LARGE_BYTES)),
+            Self::Damaged(damage) => Ok(HttpResponse { body: damage.body(&answer.body)?, ..answer.clone() }),
+        })
+    }
+
+    /// Returns what becomes of a DNS answer to `message`; `None` if this fault cannot happen to it.
+    pub(crate) fn dns(&self, message: &[u8], answer: &[u8]) -> Option<Result<Vec<u8>, ExchangeError>> {
+        const SERVFAIL: u8 = 2;
+        const REFUSED: u8 = 5;
+        Some(match self {
+            Self::Status { status: 401 | 403, .. } => Err(ExchangeError::Tsig("BADKEY".to_owned())),
+            Self::Status { status: 500..=599, .. } => Ok(header(message, SERVFAIL)),
+            Self::Status { status: 400..=428, .. } => Ok(header(message, REFUSED)),
+            Self::Status { .. } | Self::Impostor => return None,
+            Self::Unreachable => Err(ExchangeError::Unreachable("connection refused".to_owned())),
+            Self::Timeout | Self::Lost => Err(ExchangeError::Timeout),
+            Self::TooLarge => Err(ExchangeError::Budget("the answer is too large".to_owned())),
+            Self::Damaged(Damage::Half) => Ok(answer[..answer.len() / 2].to_vec()),
+            Self::Damaged(Damage::LastByte) if 12 < answer.len() => Ok(answer[..answer.len() - 1].to_vec()),
+            Self::Damaged(Damage::Nothing) => Ok(Vec::new()),
+            // An honest header, and counts that lie about what follows.
+            Self::Damaged(Damage::OtherTypes) => Ok([&header(message, 0)[..4], &[0xff; 300]].concat()),
+            Self::Damaged(Damage::Binary) => Ok((0_u8..=255).rev().collect()),
+            Self::Damaged(_) => return None,
+        })
+    }
+
+    /// Returns it in words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Status { status, retry_after: None } => format!("status {status}"),
+            Self::Status { status, retry_after: Some(after) } => format!("status {status}, Retry-After {after}"),
+            Self::Impostor => "a web page instead of the service".to_owned(),
+            Self::Unreachable => "connection refused".to_owned(),
+            Self::Timeout => "no answer in time".to_owned(),
+            Self::Lost => "answer lost after it was done".to_owned(),
+            Self::TooLarge => "answer too large".to_owned(),
+            Self::Damaged(damage) => format!("answer damaged ({damage:?})"),
+        }
+    }
+}
+
+/// Returns the header of an answer to `message` with this code, and nothing else.
+fn header(message: &[u8], code: u8) -> Vec<u8> {
+    let mut header = vec![0; 12];
+    if let [id_high, id_low, flags, ..] = message {
+        (header[0], header[1]) = (*id_high, *id_low);
+        header[2] = 0x80 | (flags & 0x79);
+    }
+    header[3] = code;
+    header
+}
+
+/// Returns the same shape with each value of another type.
+fn other_types(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, other_types(value))).collect(),
+        Value::Array(items) => match items.is_empty() {
+            true => Value::from("no array"),
+            false => items.into_iter().map(other_types).collect(),
+        },
+        Value::String(_) => Value::from(vec![17]),
+        Value::Number(_) | Value::Bool(_) => Value::from("no number"),
+        Value::Null => Value::from(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_keeps_its_shape_and_loses_its_types() {
+        let value = serde_json::json!({"a": [{"b": 1, "c": "x"}], "next": null});
+        assert_eq!(other_types(value), serde_json::json!({"a": [{"b": "no number", "c": [17]}], "next": true}));
+    }
+
+    #[test]
+    fn a_damage_that_would_not_show_is_none() {
+        assert_eq!(Damage::EmptyArray.body(b"[]"), None);
+        assert_eq!(Damage::EmptyObject.body(b"{}"), None);
+        assert_eq!(Damage::Half.body(b""), None);
+        assert_eq!(Damage::Null.body(b"<xml/>"), None);
+        assert_eq!(Damage::Half.body(b"abcd").as_deref(), Some(&b"ab"[..]));
+    }
+
+    #[test]
+    fn a_dns_refusal_answers_its_question() {
+        let message = [0xab, 0xcd, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        let answer = Fault::status(500).dns(&message, &[]).unwrap().unwrap();
+        assert_eq!(answer[..4], [0xab, 0xcd, 0xa8, 2]);
+    }
+}

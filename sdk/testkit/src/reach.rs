@@ -1,0 +1,117 @@
+//! Where a provider goes, and where it says it has to.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    host: String,
+    port: u16,
+}
+
+impl Reach {
+    /// Reads `HOST:PORT`, an IPv6 address in brackets.
+    pub(crate) fn of_pair(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        Self::of(host, port.parse().ok()?)
+    }
+
+    /// Reads a URL's host and port.
+    pub(crate) fn of_url(url: &str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let port = match scheme {
+            "https" => 443,
+            "http" => 80,
+            _ => return None,
+        };
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let is_bare = !authority.contains(':') || authority.ends_with(']');
+        if is_bare { Self::of(authority, port) } else { Self::of_pair(authority) }
+    }
+
+    fn of(host: &str, port: u16) -> Option<Self> {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+        let is_sane = !host.is_empty() && host.bytes().all(is_word) && port != 0;
+        is_sane.then(|| Self { host: host.trim_end_matches('.').to_ascii_lowercase(), port })
+    }
+
+    /// Reads what a description says it reaches, filled in from a config: one, or several of a list.
+    ///
+    /// # Errors
+    /// Words about what does not fit.
+    pub(crate) fn of_description(text: &str, config: &Value) -> Result<Vec<Self>, String> {
+        let Some((before, rest)) = text.split_once('{') else {
+            return Self::of_pair(text).map(|reach| vec![reach]).ok_or_else(|| format!("`{text}` is no HOST:PORT"));
+        };
+        let (field, after) =
+            rest.split_once('}').ok_or_else(|| format!("`{text}` opens a brace and does not close it"))?;
+        let value = at(config, field);
+        let values: Vec<&Value> = match value {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items.iter().collect(),
+            Some(value) => vec![value],
+        };
+        values.into_iter().map(|value| Self::filled(text, (before, after), value)).collect()
+    }
+
+    fn filled(text: &str, (before, after): (&str, &str), value: &Value) -> Result<Self, String> {
+        let said = match value {
+            Value::String(said) => said.clone(),
+            other => other.to_string(),
+        };
+        let whole = format!("{before}{said}{after}");
+        let reach = Self::of_url(&whole).or_else(|| Self::of_pair(&whole)).or_else(|| {
+            // `{api}:443` of a URL without a port, or of one with a path.
+            let port = after.strip_prefix(':')?.parse().ok()?;
+            Self::of(&Self::of_url(&said)?.host, port)
+        });
+        reach.ok_or_else(|| format!("`{text}` becomes `{whole}`, which is no URL and no HOST:PORT"))
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Returns what a config holds at a path such as `primary.server`.
+fn at<'a>(config: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(config, |value, key| value.get(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_filled_in_from_the_config() {
+        let config = serde_json::json!({
+            "api": "https://DNS.example.org:8443/v1", "bare": "http://a.test", "server": "ns.test",
+            "servers": ["[2001:db8::1]:53", "b.test:5353"], "deep": {"port": 99}
+        });
+        let check = |text: &str, expected: &[&str]| {
+            let reaches = Reach::of_description(text, &config).unwrap();
+            assert_eq!(reaches.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
+        };
+        check("{api}", &["dns.example.org:8443"]);
+        check("{bare}", &["a.test:80"]);
+        check("{server}:53", &["ns.test:53"]);
+        check("{servers}", &["[2001:db8::1]:53", "b.test:5353"]);
+        check("a.test:{deep.port}", &["a.test:99"]);
+        check("{absent}", &[]);
+        check("api.test:443", &["api.test:443"]);
+        for text in ["api.test", "{server}", "{api", "https://{api}"] {
+            assert!(Reach::of_description(text, &config).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_urls_lead_nowhere() {
+        for url in ["ftp://a/", "a.test/x", "https://user@a.test/", "https:///x", "https://a:0/", "https://a b/"] {
+            assert_eq!(Reach::of_url(url), None, "{url}");
+        }
+    }
+}

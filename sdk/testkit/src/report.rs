@@ -1,0 +1,164 @@
+//! What came out: a table for people, JSON for machines.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Letters of one row's evidence. The rest is cut: the table is read, and the whole is in the tests' own output.
+const EVIDENCE_LETTERS_MAX: usize = 240;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The provider keeps this promise.
+    Pass,
+    /// It does not.
+    Fail,
+    /// It does not apply to this provider.
+    Skip,
+    /// Neither good nor bad, and worth knowing.
+    Note,
+}
+
+impl Verdict {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+            Self::Skip => "skip",
+            Self::Note => "note",
+        }
+    }
+
+    /// The colour of the word, as terminals know it.
+    const fn colour(self) -> &'static str {
+        match self {
+            Self::Pass => "\x1b[32m",
+            Self::Fail => "\x1b[1;31m",
+            Self::Skip => "\x1b[2m",
+            Self::Note => "\x1b[36m",
+        }
+    }
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// What is promised, as a sentence without its subject.
+    pub check: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub evidence: String,
+}
+
+/// All checks of one provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Name and version of the provider, and how it was run.
+    pub subject: String,
+    /// In the order they were made.
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) const fn new(subject: String) -> Self {
+        Self { subject, rows: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, check: &str, verdict: Verdict, evidence: impl Into<String>) {
+        let evidence: String = evidence.into();
+        let line: String = evidence.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut evidence: String = line.chars().take(EVIDENCE_LETTERS_MAX).collect();
+        if evidence.len() < line.len() {
+            evidence.push('…');
+        }
+        self.rows.push(Row { check: check.to_owned(), verdict, evidence });
+    }
+
+    /// Whether no check failed.
+    pub fn passed(&self) -> bool {
+        self.count(Verdict::Fail) == 0
+    }
+
+    /// Returns how many checks ended so.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.rows.iter().filter(|row| row.verdict == verdict).count()
+    }
+
+    /// Returns the report as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a report is texts and words")
+    }
+
+    /// Returns the table with the verdicts coloured, for a terminal.
+    pub fn coloured(&self) -> String {
+        self.table(|verdict| format!("{}{}\x1b[0m", verdict.colour(), verdict.word()))
+    }
+
+    /// Ends a test: prints the table, and fails if a check did.
+    ///
+    /// # Panics
+    /// If a check failed; the table is in the message.
+    pub fn assert(&self) {
+        assert!(self.passed(), "the provider does not keep the contract\n{self}");
+        // The test's own output: seen with `cargo test -- --nocapture`, or when the test fails.
+        #[expect(clippy::print_stdout, reason = "this is what the author of a provider asked to see")]
+        {
+            println!("{self}");
+        }
+    }
+
+    fn table(&self, word: impl Fn(Verdict) -> String) -> String {
+        let width = self.rows.iter().map(|row| row.check.chars().count()).max().unwrap_or_default();
+        let mut table = format!("{}\n", self.subject);
+        for row in &self.rows {
+            let line = format!("  {:<width$}  {}  {}", row.check, word(row.verdict), row.evidence);
+            table.push_str(line.trim_end());
+            table.push('\n');
+        }
+        let count = |verdict| self.count(verdict);
+        let (passed, failed, skipped) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::Skip));
+        table.push_str(&format!("  {passed} passed, {failed} failed, {skipped} skipped\n"));
+        table
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.table(|verdict| verdict.word().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::new("dns-x 1.0".to_owned());
+        report.push("sees", Verdict::Pass, "3 records");
+        report.push("waits as it is told", Verdict::Fail, "line one\nline two");
+        report
+    }
+
+    #[test]
+    fn a_report_is_an_aligned_table() {
+        let table = "dns-x 1.0\n  sees                 pass  3 records\n  waits as it is told  FAIL  line one line two\n  \
+                     1 passed, 1 failed, 0 skipped\n";
+        assert_eq!(report().to_string(), table);
+        assert!(report().coloured().contains("\x1b[32mpass\x1b[0m"));
+    }
+
+    #[test]
+    fn a_report_is_json_too() {
+        let value: serde_json::Value = serde_json::from_str(&report().to_json()).unwrap();
+        assert_eq!(value["rows"][1]["verdict"], "fail");
+    }
+
+    #[test]
+    #[should_panic(expected = "waits as it is told")]
+    fn a_failed_check_fails_the_test() {
+        report().assert();
+    }
+}

@@ -1,0 +1,317 @@
+//! The outside that a provider meets in the kit: a model service behind a gate like the host's, with faults and a
+//! memory.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use data_encoding::BASE64;
+use linecamp_provider::http::{Auth, HttpError, HttpRequest, HttpResponse, Sigv4};
+use linecamp_provider::{ExchangeError, Level, Outside, Tsig};
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::reach::Reach;
+use crate::service::{DnsRequest, Request, Service};
+use crate::setup::Setup;
+
+/// Requests of one call: as many as the host lets through. More are denied, and a loop that asks for ever ends so.
+const REQUESTS_PER_CALL_MAX: usize = 64;
+
+/// Headers that the host sets by itself, or nobody does. It denies a request that brings one.
+const HEADERS_OF_THE_HOST: [&str; 14] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-amz-security-token",
+];
+
+/// Lines of the log that one call may write before the kit calls it noise.
+const LOG_LINES_PER_CALL_MAX: usize = 100;
+
+/// When the first call is: Friday, 15 January 2027, 08:00:00 UTC.
+pub(crate) const BEGINNING_MILLIS: u64 = 1_800_000_000_000;
+
+/// The outside. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct World(Arc<Mutex<State>>);
+
+struct State {
+    service: Box<dyn Service>,
+    secrets: Vec<(String, String)>,
+    reaches: Vec<Reach>,
+    plan: Plan,
+    now_millis: u64,
+    call: Seen,
+    offences: Vec<String>,
+}
+
+/// What goes wrong, and when.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Plan {
+    /// Nothing.
+    #[default]
+    Calm,
+    /// This, at one request of the call.
+    At(usize, Fault),
+    /// This, at every request.
+    Always(Fault),
+    /// Just before this request of the call reaches the service, somebody else plants these.
+    Race(usize, Vec<linecamp_provider::RecordSet>),
+}
+
+/// What was seen of one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) http: usize,
+    pub(crate) dns: usize,
+    pub(crate) log_lines: usize,
+    /// Whether the plan came to something.
+    pub(crate) is_struck: bool,
+}
+
+impl Seen {
+    pub(crate) const fn requests(self) -> usize {
+        self.http + self.dns
+    }
+}
+
+impl World {
+    pub(crate) fn new(setup: &Setup, reaches: Vec<Reach>) -> Self {
+        let state = State {
+            service: (setup.service)(),
+            secrets: setup.secrets.clone().into_iter().collect(),
+            reaches,
+            plan: Plan::Calm,
+            now_millis: BEGINNING_MILLIS,
+            call: Seen::default(),
+            offences: Vec::new(),
+        };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Hands the service out.
+    pub(crate) fn with_service<T>(&self, act: impl FnOnce(&mut dyn Service) -> T) -> T {
+        act(&mut *self.state().service)
+    }
+
+    /// Begins a call, with what is to go wrong in it.
+    pub(crate) fn begin(&self, plan: Plan) {
+        let mut state = self.state();
+        (state.plan, state.call) = (plan, Seen::default());
+    }
+
+    /// Returns what was seen of the call, and ends what goes wrong.
+    pub(crate) fn end(&self) -> Seen {
+        let mut state = self.state();
+        state.plan = Plan::Calm;
+        if LOG_LINES_PER_CALL_MAX < state.call.log_lines {
+            let lines = state.call.log_lines;
+            state.offences.push(format!("noise: {lines} lines in the log in one call"));
+        }
+        state.call
+    }
+
+    /// Returns what the provider did that no provider does.
+    pub(crate) fn offences(&self) -> Vec<String> {
+        self.state().offences.clone()
+    }
+
+    /// Looks for secrets in what the provider says.
+    pub(crate) fn scan(&self, place: &str, text: &str) {
+        self.state().scan(place, text.as_bytes());
+    }
+
+    /// A panic in a model is a finding of its own; what it left is still to be read.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn scan(&mut self, place: &str, text: &[u8]) {
+        for (name, value) in &self.secrets {
+            let is_there = !value.is_empty() && text.windows(value.len()).any(|window| window == value.as_bytes());
+            if is_there {
+                self.offences.push(format!("leak: the secret `{name}` stands in {place}"));
+            }
+        }
+    }
+
+    fn pass(&mut self, place: &str, reach: Option<Reach>) -> Result<(), String> {
+        if REQUESTS_PER_CALL_MAX <= self.call.requests() {
+            return Err(format!("more than {REQUESTS_PER_CALL_MAX} requests"));
+        }
+        match reach {
+            Some(reach) if self.reaches.contains(&reach) => Ok(()),
+            Some(reach) => {
+                self.offences.push(format!("reach: {place} goes to {reach}, which `reaches` does not name"));
+                Err(format!("no grant for {reach}"))
+            }
+            None => {
+                self.offences.push(format!("reach: {place} is no URL or HOST:PORT"));
+                Err(format!("{place} is no URL or HOST:PORT"))
+            }
+        }
+    }
+
+    fn secret(&mut self, name: &str) -> Result<String, String> {
+        match self.secrets.iter().find(|(known, _)| known == name) {
+            Some((_, value)) => Ok(value.clone()),
+            None => Err(format!("no secret `{name}`: name it in `describe`, and give it in the setup")),
+        }
+    }
+
+    /// Returns the headers that the host adds.
+    fn headers(&mut self, auth: Option<&Auth>) -> Result<Vec<(String, String)>, String> {
+        let authorization = |value: String| vec![("authorization".to_owned(), value)];
+        Ok(match auth {
+            None => Vec::new(),
+            Some(Auth::Bearer { secret }) => authorization(format!("Bearer {}", self.secret(secret)?)),
+            Some(Auth::Basic { user, secret }) => {
+                let pair = format!("{user}:{}", self.secret(secret)?);
+                authorization(format!("Basic {}", BASE64.encode(pair.as_bytes())))
+            }
+            Some(Auth::Header { header, prefix, secret }) => {
+                vec![(header.clone(), format!("{prefix}{}", self.secret(secret)?))]
+            }
+            Some(Auth::Sigv4(sign)) => self.sigv4(sign)?,
+        })
+    }
+
+    /// The shape of a signed request. The signature is none: what it would prove is the host's matter.
+    fn sigv4(&mut self, sign: &Sigv4) -> Result<Vec<(String, String)>, String> {
+        let id = self.secret(&sign.access_key_id)?;
+        self.secret(&sign.secret_access_key)?;
+        let scope = format!("20270115/{}/{}/aws4_request", sign.region, sign.service);
+        let signed = format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders=host;x-amz-date, Signature=00");
+        let mut headers = vec![("authorization".to_owned(), signed)];
+        headers.push(("x-amz-date".to_owned(), "20270115T080000Z".to_owned()));
+        if let Some(token) = &sign.session_token {
+            headers.push(("x-amz-security-token".to_owned(), self.secret(token)?));
+        }
+        Ok(headers)
+    }
+
+    /// Returns what is to go wrong with the request that is `index`th of the call.
+    fn fault(&mut self, index: usize) -> Option<Fault> {
+        match &self.plan {
+            Plan::At(at, fault) if *at == index => Some(fault.clone()),
+            Plan::Always(fault) => Some(fault.clone()),
+            Plan::Race(at, planted) if *at == index => {
+                for set in planted.clone() {
+                    self.service.plant(&set);
+                }
+                self.call.is_struck = true;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn scan_request(&mut self, request: &HttpRequest) {
+        self.scan("a URL", request.url.as_bytes());
+        self.scan("a body", &request.body);
+        for (name, value) in &request.headers {
+            self.scan(&format!("the header {name}"), value.as_bytes());
+        }
+    }
+
+    fn http(&mut self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.scan_request(request);
+        let place = format!("{} {}", request.method, request.url);
+        self.pass(&place, Reach::of_url(&request.url)).map_err(HttpError::Denied)?;
+        let is_ours = |name: &str| HEADERS_OF_THE_HOST.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_ours(name)) {
+            return Err(HttpError::Denied(format!("the header `{name}` is the host's to set")));
+        }
+        let added = self.headers(request.auth.as_ref()).map_err(HttpError::Denied)?;
+        self.serve(&Request::of(request, added))
+    }
+
+    /// Has the service answer, or the plan come to something.
+    fn serve(&mut self, request: &Request) -> Result<HttpResponse, HttpError> {
+        let fault = self.fault(self.call.requests());
+        self.call.http += 1;
+        self.now_millis += 10;
+        let is_handled = fault.as_ref().is_none_or(Fault::is_handled);
+        let mut answer = match is_handled {
+            true => self.service.handle(request),
+            false => HttpResponse { status: 0, headers: Vec::new(), body: Vec::new() },
+        };
+        for (name, _) in &mut answer.headers {
+            name.make_ascii_lowercase();
+        }
+        match fault.and_then(|fault| fault.http(&answer)) {
+            None if is_handled => Ok(answer),
+            // A fault that HTTP does not know: nothing goes wrong.
+            None => Ok(self.service.handle(request)),
+            Some(outcome) => {
+                self.call.is_struck = true;
+                outcome
+            }
+        }
+    }
+
+    fn dns(&mut self, request: &DnsRequest) -> Result<Vec<u8>, ExchangeError> {
+        self.pass(&request.server, Reach::of_pair(&request.server)).map_err(ExchangeError::Denied)?;
+        if let Some(sign) = &request.sign {
+            self.secret(&sign.secret).map_err(ExchangeError::Denied)?;
+        }
+        self.serve_dns(request)
+    }
+
+    /// Has the service answer, or the plan come to something.
+    fn serve_dns(&mut self, request: &DnsRequest) -> Result<Vec<u8>, ExchangeError> {
+        let fault = self.fault(self.call.requests());
+        self.call.dns += 1;
+        self.now_millis += 10;
+        let is_handled = fault.as_ref().is_none_or(Fault::is_handled);
+        let answer = if is_handled { self.service.handle_dns(request) } else { Vec::new() };
+        match fault.and_then(|fault| fault.dns(&request.message, &answer)) {
+            None if is_handled => Ok(answer),
+            // A fault that DNS does not know: nothing goes wrong.
+            None => Ok(self.service.handle_dns(request)),
+            Some(outcome) => {
+                self.call.is_struck = true;
+                outcome
+            }
+        }
+    }
+}
+
+impl Outside for World {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.state().http(request)
+    }
+
+    fn exchange(&self, server: &str, message: &[u8], sign: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
+        let request = DnsRequest { server: server.to_owned(), message: message.to_vec(), sign: sign.cloned() };
+        self.state().dns(&request)
+    }
+
+    fn log(&self, _level: Level, message: &str) {
+        let mut state = self.state();
+        state.call.log_lines += 1;
+        state.scan("the log", message.as_bytes());
+    }
+
+    fn now_millis(&self) -> u64 {
+        self.state().now_millis
+    }
+}
+
+/// Returns whether a value of the config holds a secret, and where.
+pub(crate) fn secret_in_config(setup: &Setup) -> Option<String> {
+    let value: Value = serde_json::from_str(&setup.config).ok()?;
+    let text = value.to_string();
+    setup.secrets.iter().find(|(_, secret)| !secret.is_empty() && text.contains(*secret)).map(|(name, _)| name.clone())
+}

@@ -1,0 +1,203 @@
+//! The model of the small zone API: a zone in memory, compared and exchanged as a whole.
+//!
+//! ```text
+//! GET  /zones                               200 {"zones": ["example.org"]}
+//! GET  /zones/{zone}/records?name=&page=    200 {"records": [{"name","type","ttl","values"}], "next": 2}
+//! POST /zones/{zone}/changes                204, or 409 {"name": "…", "found": "…"} and nothing done
+//!      {"key": "…", "changes": [{"before": record or null, "after": record or null}]}
+//! ```
+//!
+//! `name` may come several times; without it, all records are meant. All requests bear a token. Errors are
+//! `{"error": "…"}`: 400 of what does not read, 401 without the token, 404 of another zone, 422 of a record that cannot
+//! be.
+
+use std::collections::BTreeMap;
+
+use linecamp_provider::http::{HttpResponse, Method};
+use linecamp_provider::{Change, RecordSet, pending};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::service::{Request, Service, reply};
+
+/// Records on a page, if nobody asks for fewer.
+const PAGE_RECORDS: usize = 100;
+
+/// Record sets that a zone holds. More are refused, so that a test that loops does not fill the memory.
+const RECORDS_MAX: usize = 100_000;
+
+/// A zone in memory, behind its API.
+#[derive(Debug)]
+pub struct ZoneService {
+    zone: String,
+    token: String,
+    records: BTreeMap<(String, String), RecordSet>,
+    writes: u64,
+    page: usize,
+}
+
+#[derive(Deserialize)]
+struct Order {
+    changes: Vec<Change>,
+}
+
+impl ZoneService {
+    /// Makes an empty zone that opens to this token.
+    pub fn new(zone: &str, token: &str) -> Self {
+        let (zone, token) = (zone.to_owned(), token.to_owned());
+        Self { zone, token, records: BTreeMap::new(), writes: 0, page: PAGE_RECORDS }
+    }
+
+    /// Returns the record set of this name and type.
+    pub fn record(&self, name: &str, rtype: &str) -> Option<&RecordSet> {
+        self.records.get(&(name.to_owned(), rtype.to_owned()))
+    }
+
+    fn list(&self, request: &Request) -> HttpResponse {
+        let names: Vec<_> = request.parameters("name").collect();
+        let Ok(page) = request.parameter("page").unwrap_or("1").parse::<usize>() else {
+            return reply::error(400, "`page` is a number");
+        };
+        let wanted = |set: &&RecordSet| names.is_empty() || names.contains(&&*set.name);
+        let skipped = page.saturating_sub(1).saturating_mul(self.page);
+        let mut sets = self.records.values().filter(wanted).skip(skipped);
+        let records: Vec<_> = sets.by_ref().take(self.page).collect();
+        let next = sets.next().map(|_| page + 1);
+        reply::json(200, &json!({ "records": records, "next": next }))
+    }
+
+    fn change(&mut self, request: &Request) -> HttpResponse {
+        let Some(Order { changes }) = request.json::<Order>() else {
+            return reply::error(400, "the body is no `{\"key\", \"changes\"}`");
+        };
+        if let Some(refusal) = changes.iter().find_map(|change| self.refusal(change)) {
+            return reply::error(422, &refusal);
+        }
+        let found: Vec<_> = self.records.values().cloned().collect();
+        let left = match pending(&changes, &found) {
+            Ok(left) => left,
+            Err(failure) => {
+                let (name, found) = match &failure {
+                    linecamp_provider::Failure::Conflict { name, owner } => (name.as_str(), owner.as_str()),
+                    other => ("", other.reason()),
+                };
+                return reply::json(409, &json!({ "name": name, "found": found }));
+            }
+        };
+        for change in &left {
+            self.writes += 1;
+            match (&change.before, &change.after) {
+                (_, Some(after)) => drop(self.keep(after)),
+                (Some(before), None) => drop(self.records.remove(&key(&before.canonical()))),
+                (None, None) => {}
+            }
+        }
+        reply::status(204)
+    }
+
+    /// Says why a change cannot be.
+    fn refusal(&self, change: &Change) -> Option<String> {
+        let is_ours = |set: &RecordSet| set.name == self.zone || set.name.ends_with(&format!(".{}", self.zone));
+        let sets = || change.before.iter().chain(&change.after);
+        if let Some(set) = sets().find(|set| !is_ours(set)) {
+            return Some(format!("{} is not in {}", set.name, self.zone));
+        }
+        if sets().any(|set| set.values.is_empty()) {
+            return Some("a record set without values".to_owned());
+        }
+        (RECORDS_MAX <= self.records.len()).then(|| format!("the zone has {RECORDS_MAX} record sets"))
+    }
+
+    fn keep(&mut self, set: &RecordSet) -> Option<RecordSet> {
+        let set = set.canonical();
+        self.records.insert(key(&set), set)
+    }
+}
+
+fn key(set: &RecordSet) -> (String, String) {
+    (set.name.clone(), set.rtype.clone())
+}
+
+impl Service for ZoneService {
+    fn handle(&mut self, request: &Request) -> HttpResponse {
+        if !request.bears(&self.token) {
+            return reply::error(401, "this is not the token");
+        }
+        match (request.method, &request.segments()[..]) {
+            (Method::Get, ["zones"]) => reply::json(200, &json!({ "zones": [self.zone] })),
+            (_, ["zones", zone, ..]) if *zone != self.zone => reply::error(404, &format!("there is no zone {zone}")),
+            (Method::Get, ["zones", _, "records"]) => self.list(request),
+            (Method::Post, ["zones", _, "changes"]) => self.change(request),
+            _ => reply::error(404, "there is nothing here"),
+        }
+    }
+
+    fn plant(&mut self, set: &RecordSet) -> bool {
+        self.keep(set);
+        true
+    }
+
+    fn zone(&self) -> Vec<RecordSet> {
+        self.records.values().cloned().collect()
+    }
+
+    fn writes(&self) -> u64 {
+        self.writes
+    }
+
+    fn turn_pages_at(&mut self, records: usize) {
+        self.page = records.max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(service: &mut ZoneService, method: Method, path: &str, body: &str) -> (u16, serde_json::Value) {
+        let headers = vec![("authorization".to_owned(), "Bearer t".to_owned())];
+        let url = format!("http://zone.test{path}");
+        let answer = service.handle(&Request::new(method, &url, headers, body.as_bytes().to_vec()));
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
+    const CREATE: &str = r#"{"key": "k", "changes": [
+        {"before": null, "after": {"name": "a.x", "type": "A", "ttl": 60, "values": ["192.0.2.1"]}}]}"#;
+
+    #[test]
+    fn a_change_is_compared_and_exchanged() {
+        let mut service = ZoneService::new("x", "t");
+        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", CREATE).0, 204);
+        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", CREATE).0, 204);
+        assert_eq!((service.writes(), service.zone().len()), (1, 1), "done once");
+        let other = CREATE.replace("192.0.2.1", "192.0.2.2");
+        let (status, obstacle) = ask(&mut service, Method::Post, "/zones/x/changes", &other);
+        assert_eq!((status, &obstacle["name"]), (409, &json!("a.x")));
+        assert_eq!(service.writes(), 1);
+    }
+
+    #[test]
+    fn a_list_comes_in_pages() {
+        let mut service = ZoneService::new("x", "t");
+        service.turn_pages_at(2);
+        for host in ["a", "b", "c"] {
+            service.plant(&RecordSet::new(format!("{host}.x"), "A", 60, ["192.0.2.1"]));
+        }
+        let (_, first) = ask(&mut service, Method::Get, "/zones/x/records", "");
+        assert_eq!((first["records"].as_array().unwrap().len(), &first["next"]), (2, &json!(2)));
+        let (_, last) = ask(&mut service, Method::Get, "/zones/x/records?page=2", "");
+        assert_eq!((&last["records"][0]["name"], &last["next"]), (&json!("c.x"), &serde_json::Value::Null));
+        let (_, one) = ask(&mut service, Method::Get, "/zones/x/records?name=b.x", "");
+        assert_eq!(one["records"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let mut service = ZoneService::new("x", "t");
+        let headers = vec![("authorization".to_owned(), "Bearer u".to_owned())];
+        assert_eq!(service.handle(&Request::new(Method::Get, "http://z/zones", headers, Vec::new())).status, 401);
+        assert_eq!(ask(&mut service, Method::Get, "/zones/y/records", "").0, 404);
+        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", "{").0, 400);
+        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", &CREATE.replace("a.x", "a.y")).0, 422);
+    }
+}

@@ -1,0 +1,59 @@
+//! BIND 9.
+
+use crate::dig::TsigKey;
+use crate::name_server::Housing;
+use crate::update_server::{Brand, PLUGIN_TYPES, UpdateServer};
+
+impl UpdateServer {
+    /// Starts a BIND 9 without zones; `None` if it is not installed.
+    ///
+    /// # Panics
+    /// If it does not come up, with its log.
+    pub fn bind() -> Option<Self> {
+        let arguments = &["-g", "-n", "1", "-c"];
+        Self::start(Brand { product: "BIND 9", program: "named", arguments, configuration })
+    }
+}
+
+fn configuration(housing: &Housing, zones: &[String]) -> String {
+    let zones: String = zones.iter().map(|zone| zone_clause(zone)).collect();
+    let keys = [TsigKey::PLUGIN, TsigKey::OPERATOR].map(key_clause).concat();
+    format!("{}controls {{ }};\n{keys}{zones}", options(housing))
+}
+
+fn options(housing: &Housing) -> String {
+    let (port, home) = (housing.port.address().port(), housing.path(""));
+    format!(
+        "options {{
+  directory \"{home}\";
+  managed-keys-directory \"{home}\";
+  pid-file \"{home}named.pid\";
+  session-keyfile \"{home}session.key\";
+  lock-file none;
+  listen-on port {port} {{ 127.0.0.1; }};
+  listen-on-v6 {{ none; }};
+  recursion no;
+  dnssec-validation no;
+  notify no;
+  allow-transfer {{ none; }};
+}};
+"
+    )
+}
+
+fn key_clause(key: TsigKey) -> String {
+    format!("key \"{}\" {{ algorithm {}; secret \"{}\"; }};\n", key.name, TsigKey::ALGORITHM, key.secret)
+}
+
+fn zone_clause(zone: &str) -> String {
+    let (plugin, operator, types) = (TsigKey::PLUGIN.name, TsigKey::OPERATOR.name, PLUGIN_TYPES.join(" "));
+    format!(
+        "zone \"{zone}\" {{
+  type primary;
+  file \"{zone}.zone\";
+  allow-transfer {{ key {operator}; }};
+  update-policy {{ grant {operator} zonesub ANY; grant {plugin} zonesub {types}; }};
+}};
+"
+    )
+}

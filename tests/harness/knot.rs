@@ -1,0 +1,72 @@
+//! Knot DNS.
+
+use crate::dig::TsigKey;
+use crate::name_server::Housing;
+use crate::update_server::{Brand, PLUGIN_TYPES, UpdateServer};
+
+impl UpdateServer {
+    /// Starts a Knot DNS without zones; `None` if it is not installed.
+    ///
+    /// # Panics
+    /// If it does not come up, with its log.
+    pub fn knot() -> Option<Self> {
+        Self::start(Brand { product: "Knot DNS", program: "knotd", arguments: &["-c"], configuration })
+    }
+}
+
+fn configuration(housing: &Housing, zones: &[String]) -> String {
+    let (plugin, operator) = (TsigKey::PLUGIN.name, TsigKey::OPERATOR.name);
+    let zone = |zone: &String| format!("  - domain: {zone}\n    file: {zone}.zone\n    acl: [{plugin}, {operator}]\n");
+    let zones = match zones {
+        [] => String::new(),
+        zones => format!("zone:\n{}", zones.iter().map(zone).collect::<String>()),
+    };
+    format!("{}{}{}{zones}", server(housing), keys(), access())
+}
+
+fn server(housing: &Housing) -> String {
+    let (server, home) = (housing.port.address(), housing.path(""));
+    format!(
+        "server:
+  rundir: \"{home}\"
+  listen: {}@{}
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+log:
+  - target: stderr
+    any: info
+database:
+  storage: \"{home}\"
+template:
+  - id: default
+    storage: \"{home}\"
+    zonefile-sync: 0
+",
+        server.ip(),
+        server.port()
+    )
+}
+
+fn keys() -> String {
+    let key = |key: TsigKey| {
+        format!("  - id: {}\n    algorithm: {}\n    secret: {}\n", key.name, TsigKey::ALGORITHM, key.secret)
+    };
+    format!("key:\n{}{}", key(TsigKey::PLUGIN), key(TsigKey::OPERATOR))
+}
+
+fn access() -> String {
+    let (plugin, operator) = (TsigKey::PLUGIN.name, TsigKey::OPERATOR.name);
+    format!(
+        "acl:
+  - id: {operator}
+    key: {operator}
+    action: [update, transfer]
+  - id: {plugin}
+    key: {plugin}
+    action: update
+    update-type: [{}]
+",
+        PLUGIN_TYPES.join(", ")
+    )
+}

@@ -1,0 +1,145 @@
+//! moto, an independent implementation of Route 53's interface, with signatures and policies checked.
+//!
+//! It answers no DNS, keeps nothing past its end, and takes what AWS would not: a `CREATE` of what is there, with other
+//! values, and a `DELETE` of what was there once. So it proves the wire, the signature and the plugin's care, and not
+//! the service's.
+
+use std::ffi::OsString;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::name_server::{Housing, NameServer, ProviderSetup, ZoneDump, run, words_of};
+use crate::process::Process;
+use crate::skip::skip;
+
+/// Where `cargo xtask test` puts moto, below cargo's target directory. `packaging/xtask/src/toolchain.rs` says the
+/// same.
+const ENVIRONMENT: &str = "tools/moto-5.2.5";
+
+/// What an operator does with AWS's own client.
+const SCRIPT: &str = include_str!("moto.py");
+
+/// A moto server.
+#[derive(Debug)]
+pub struct Moto {
+    housing: Housing,
+    python: PathBuf,
+    zones: Vec<String>,
+    /// By user: the id and the secret of an access key.
+    keys: Value,
+}
+
+impl Moto {
+    /// Starts one without zones; `None` if it is not installed.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start() -> Option<Self> {
+        let own = std::env::current_exe().expect("a test knows its own executable");
+        let target = own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps");
+        let binaries = target.join(ENVIRONMENT).join("bin");
+        let (python, server) = (binaries.join("python"), binaries.join("moto_server"));
+        if !server.is_file() {
+            let place = server.display();
+            skip(&format!(
+                "Route 53: there is no {place} on this machine, and `cargo xtask test` could not install it"
+            ));
+            return None;
+        }
+        let housing = Housing::new("moto_server", python.clone(), |_, address| {
+            let (host, port) = (address.ip().to_string(), address.port().to_string());
+            [server.into_os_string(), "-H".into(), host.into(), "-p".into(), port.into()].map(OsString::from).into()
+        });
+        housing.write("moto.py", SCRIPT);
+        let mut server = Self { housing, python, zones: Vec::new(), keys: json!({}) };
+        server.restart();
+        Some(server)
+    }
+
+    /// Returns the access key of a user: `linecamp`, who may do what the plugin needs, or `reader`, who may only look.
+    ///
+    /// # Panics
+    /// If there is no such user.
+    pub fn key(&self, user: &str) -> (&str, &str) {
+        let key = |index: usize| self.keys[user][index].as_str().unwrap_or_else(|| panic!("{user} has no key"));
+        (key(0), key(1))
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.housing.port.address())
+    }
+
+    fn operate(&self, arguments: &[&str], input: &str) -> String {
+        let mut command = Command::new(&self.python);
+        command.args([&self.housing.path("moto.py"), &self.url()]).args(arguments);
+        let key = |index: usize| self.keys["operator"][index].as_str().unwrap_or("nobody");
+        command.envs([("AWS_ACCESS_KEY_ID", key(0)), ("AWS_SECRET_ACCESS_KEY", key(1))]);
+        command.envs([("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_CONFIG_FILE", "/dev/null")]);
+        command.env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+        run(command, input)
+    }
+}
+
+impl NameServer for Moto {
+    fn product(&self) -> &'static str {
+        "moto"
+    }
+
+    fn provider(&self) -> ProviderSetup {
+        let (id, secret) = self.key("linecamp");
+        ProviderSetup {
+            plugin: "dns-route53",
+            config: json!({ "endpoint": self.url() }),
+            secrets: vec![("access-key-id", id.to_owned()), ("secret-access-key", secret.to_owned())],
+            reach: self.housing.port.address(),
+        }
+    }
+
+    fn create_zone(&mut self, zone: &str) {
+        self.operate(&["create-zone", zone], "");
+        self.zones.push(zone.to_owned());
+    }
+
+    fn plant(&self, zone: &str, records: &[&str]) {
+        self.operate(&["plant", zone], &records.join("\n"));
+    }
+
+    fn uproot(&self, zone: &str, name: &str, rtype: &str) {
+        self.operate(&["uproot", zone, name, rtype], "");
+    }
+
+    fn dump(&self, zone: &str) -> ZoneDump {
+        ZoneDump::of(self.operate(&["dump", zone], "").lines().map(str::to_owned))
+    }
+
+    fn ask(&self, name: &str, rtype: &str) -> Vec<String> {
+        let holds = |zone: &&String| name == **zone || name.ends_with(&format!(".{zone}"));
+        let zone = self.zones.iter().find(holds).unwrap_or_else(|| panic!("no zone holds {name}"));
+        let dump = self.dump(zone);
+        let records = dump.lines().map(words_of).filter(|words| words[0] == format!("{name}.") && words[2] == rtype);
+        records.map(|words| words[3].to_owned()).collect()
+    }
+
+    fn is_ready(&self) -> bool {
+        TcpStream::connect(self.housing.port.address()).is_ok()
+    }
+
+    fn keeps_data(&self) -> bool {
+        false
+    }
+
+    fn process(&mut self) -> &mut Process {
+        &mut self.housing.process
+    }
+
+    fn restart(&mut self) {
+        self.housing.process.start();
+        self.wait_ready();
+        self.zones.clear();
+        self.keys = json!({});
+        self.keys = serde_json::from_str(&self.operate(&["setup"], "")).expect("the script prints JSON");
+    }
+}

@@ -1,0 +1,295 @@
+//! Name servers of other people's, really run: what a provider's plugin meets outside.
+//!
+//! [`PowerDns`](crate::PowerDns), BIND and Knot ([`UpdateServer`](crate::UpdateServer)) and, as Route 53,
+//! [`Moto`](crate::Moto) each start on loopback, on ports that nobody else has, in a directory of their own, and are
+//! killed when dropped. What a journey does with any of them is one trait, [`NameServer`], so that one story is told to
+//! all four.
+//!
+//! A server that is not installed is no failure: its `start` says [`skip`](crate::skip) and gives nothing.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt::{self, Debug};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::logs::Logs;
+use crate::ports::Port;
+use crate::process::{Process, clean_environment};
+use crate::skip::skip;
+use crate::wait::{PATIENCE, wait_until};
+
+/// Where Debian keeps servers: not every user's path has it.
+const SERVER_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+
+/// A name server with an interface through which its records are changed.
+pub trait NameServer: Debug {
+    /// Returns its product's name.
+    fn product(&self) -> &'static str;
+
+    /// Returns what a plugin has to be told to work with it, with the right credentials.
+    fn provider(&self) -> ProviderSetup;
+
+    /// Makes a zone with nothing but its SOA and NS records, and waits until it is served.
+    ///
+    /// # Panics
+    /// With its log, if it does not. So does everything else here.
+    fn create_zone(&mut self, zone: &str);
+
+    /// Puts records into a zone as somebody else, past all plugins: lines of `NAME. TTL TYPE VALUE`.
+    fn plant(&self, zone: &str, records: &[&str]);
+
+    /// Takes all records of a name and type out of a zone, as somebody else.
+    fn uproot(&self, zone: &str, name: &str, rtype: &str);
+
+    /// Returns everything that the zone holds.
+    fn dump(&self, zone: &str) -> ZoneDump;
+
+    /// Returns the values that somebody who asks for a name is told, in order; none if there are none. What answers DNS
+    /// is asked with `dig`.
+    fn ask(&self, name: &str, rtype: &str) -> Vec<String>;
+
+    /// Whether it answers.
+    fn is_ready(&self) -> bool;
+
+    /// Whether what it was told survives its end.
+    fn keeps_data(&self) -> bool {
+        true
+    }
+
+    /// Returns its process.
+    fn process(&mut self) -> &mut Process;
+
+    /// Lets it hang: connections are taken by its kernel and nothing answers.
+    fn freeze(&mut self) {
+        self.process().signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    fn thaw(&mut self) {
+        self.process().signal(Signal::CONT);
+    }
+
+    /// Kills it at once: connections are refused.
+    fn kill(&mut self) {
+        self.process().kill();
+    }
+
+    /// Starts it where it was killed, on its ports and with its data, and waits until it answers.
+    fn restart(&mut self) {
+        self.process().start();
+        self.wait_ready();
+    }
+
+    /// Waits until it answers.
+    fn wait_ready(&mut self) {
+        let ready = wait_until(PATIENCE, || (self.is_ready() || !self.process().is_running()).then_some(()));
+        let running = self.process().is_running();
+        assert!(ready.is_some() && running, "{} does not come up:\n{}", self.product(), self.process().log());
+    }
+}
+
+/// What a provider that is to use a server has to be told.
+#[derive(Clone, Debug)]
+pub struct ProviderSetup {
+    /// The plugin's name.
+    pub plugin: &'static str,
+    /// The plugin's config, an object.
+    pub config: Value,
+    /// What the plugin calls each secret, and its value.
+    pub secrets: Vec<(&'static str, String)>,
+    /// What it has to be granted: a private address, without TLS.
+    pub reach: SocketAddr,
+}
+
+/// Everything that a zone holds: a line of `NAME. TTL TYPE VALUE` for each record, in one order, the serial of its SOA
+/// left out because every change raises it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ZoneDump(BTreeSet<String>);
+
+impl ZoneDump {
+    /// Takes lines of the form.
+    pub(crate) fn of(lines: impl IntoIterator<Item = String>) -> Self {
+        Self(lines.into_iter().map(|line| without_serial(&line)).collect())
+    }
+
+    /// Returns the lines.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Returns the lines whose name does not end with any of these: what belongs to others, to be compared byte for
+    /// byte.
+    #[must_use]
+    pub fn outside_of(&self, suffixes: &[&str]) -> Self {
+        let is_outside = |line: &&String| {
+            let name = line.split(' ').next().unwrap_or_default().trim_end_matches('.');
+            !suffixes.iter().any(|suffix| name == *suffix || name.ends_with(&format!(".{suffix}")))
+        };
+        Self(self.0.iter().filter(is_outside).cloned().collect())
+    }
+}
+
+impl Debug for ZoneDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+fn without_serial(line: &str) -> String {
+    let mut words: Vec<_> = line.split(' ').collect();
+    if words.get(2) == Some(&"SOA") && words.len() == 10 {
+        words[5] = "SERIAL";
+    }
+    words.join(" ")
+}
+
+/// One line of `NAME. TTL TYPE VALUE`, taken apart.
+///
+/// # Panics
+/// If it is none.
+pub(crate) fn words_of(line: &str) -> [&str; 4] {
+    let words: Vec<_> = line.splitn(4, ' ').collect();
+    words.try_into().unwrap_or_else(|_| panic!("`{line}` is not NAME. TTL TYPE VALUE"))
+}
+
+/// What each server has: a directory, a log, a process, and the port where it answers.
+#[derive(Debug)]
+pub(crate) struct Housing {
+    pub(crate) process: Process,
+    pub(crate) port: Port,
+    pub(crate) directory: TempDir,
+}
+
+impl Housing {
+    /// Prepares a server; `arguments` are made of its directory and its address.
+    pub(crate) fn new<A: Into<OsString>>(
+        name: &'static str,
+        program: PathBuf,
+        arguments: impl FnOnce(&Path, SocketAddr) -> Vec<A>,
+    ) -> Self {
+        let directory = tempfile::Builder::new().prefix("linecamp-dns-").tempdir().expect("a directory can be made");
+        let port = Port::take();
+        let (home, log) = (directory.path(), directory.path().join(format!("{name}.log")));
+        let arguments = arguments(home, port.address()).into_iter().map(Into::into).collect();
+        let process = Process::new(name, arguments, home, log, &Logs::default()).at(program);
+        Self { process, port, directory }
+    }
+
+    /// Writes a file of the server's.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).expect("a file of a server's can be written");
+    }
+
+    /// Returns the path of a file of the server's, as text.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().expect("the path is text").to_owned()
+    }
+}
+
+/// Finds a program of somebody else's; without it, says what is skipped for it.
+pub(crate) fn find(program: &str, product: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = std::env::split_paths(&path).chain(SERVER_DIRECTORIES.map(PathBuf::from));
+    let found = directories.map(|directory| directory.join(program)).find(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!(
+            "{product}: there is no `{program}` on this machine, and `cargo xtask test` could not install it"
+        ));
+    }
+    found
+}
+
+/// Runs a program of somebody else's to its end and returns what it printed.
+///
+/// # Panics
+/// If it fails, with what it said.
+#[track_caller]
+pub(crate) fn run(mut command: Command, input: &str) -> String {
+    clean_environment(&mut command);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = piped.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    // Who does not read all of it says why by its exit code.
+    let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("a child can be waited for");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} with `{input}` ended with {}:\n{said}{complaint}", output.status);
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dump_without_ours_is_what_others_have() {
+        let lines = [
+            "example.org. 3600 SOA ns1.example.org. hostmaster.example.org. 7 10800 3600 604800 3600",
+            "a.example.org. 300 A 192.0.2.1",
+            "_linecamp-a.a.example.org. 300 TXT \"x y\"",
+            "ba.example.org. 300 A 192.0.2.2",
+        ];
+        let dump = ZoneDump::of(lines.map(str::to_owned)).outside_of(&["a.example.org"]);
+        let soa = "example.org. 3600 SOA ns1.example.org. hostmaster.example.org. SERIAL 10800 3600 604800 3600";
+        assert_eq!(dump.lines().collect::<Vec<_>>(), ["ba.example.org. 300 A 192.0.2.2", soa]);
+    }
+
+    /// What every journey relies on, told to each server.
+    fn lives(mut server: Box<dyn NameServer>) {
+        server.create_zone("example.org");
+        server.create_zone("example.net");
+        let bare = server.dump("example.org");
+        let planted = [
+            "www.example.org. 300 A 192.0.2.80",
+            "www.example.org. 300 A 192.0.2.81",
+            "text.example.org. 60 TXT \"two words\" \"and more\"",
+            "mail.example.org. 3600 MX 10 www.example.org.",
+        ];
+        server.plant("example.org", &planted);
+        let dump = server.dump("example.org");
+        for record in planted {
+            assert!(dump.lines().any(|line| line == record), "{record} is not in\n{dump:?}");
+        }
+        assert_eq!(dump.lines().count(), bare.lines().count() + planted.len(), "{dump:?}");
+        assert_eq!(server.ask("www.example.org", "A"), ["192.0.2.80", "192.0.2.81"]);
+        assert!(server.ask("www.example.org", "AAAA").is_empty());
+
+        server.freeze();
+        server.thaw();
+        server.kill();
+        assert!(!server.is_ready());
+        server.restart();
+        if server.keeps_data() {
+            assert_eq!(server.dump("example.org"), dump);
+            server.uproot("example.org", "www.example.org", "A");
+            assert!(server.ask("www.example.org", "A").is_empty());
+        }
+    }
+
+    #[test]
+    fn powerdns_keeps_what_is_planted() {
+        crate::PowerDns::start().into_iter().for_each(|server| lives(Box::new(server)));
+    }
+
+    #[test]
+    fn bind_keeps_what_is_planted() {
+        crate::UpdateServer::bind().into_iter().for_each(|server| lives(Box::new(server)));
+    }
+
+    #[test]
+    fn knot_keeps_what_is_planted() {
+        crate::UpdateServer::knot().into_iter().for_each(|server| lives(Box::new(server)));
+    }
+
+    #[test]
+    fn moto_keeps_what_is_planted_while_it_lives() {
+        crate::Moto::start().into_iter().for_each(|server| lives(Box::new(server)));
+    }
+}

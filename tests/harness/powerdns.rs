@@ -1,0 +1,139 @@
+//! PowerDNS, with its HTTP API.
+
+use std::net::TcpStream;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::dig::{dig, transfer};
+use crate::name_server::{Housing, NameServer, ProviderSetup, ZoneDump, find, run, words_of};
+use crate::ports::Port;
+use crate::process::Process;
+
+/// Where Debian's package puts the tables of the database.
+const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
+
+/// The API's key.
+const API_KEY: &str = "a-key-of-the-tests";
+
+/// A PowerDNS authoritative server over SQLite.
+#[derive(Debug)]
+pub struct PowerDns {
+    housing: Housing,
+    api: Port,
+}
+
+impl PowerDns {
+    /// Starts one without zones; `None` if it is not installed.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start() -> Option<Self> {
+        let program = find("pdns_server", "PowerDNS")?;
+        for needed in ["pdnsutil", "sqlite3", "dig"] {
+            find(needed, "PowerDNS")?;
+        }
+        let api = Port::take();
+        let housing = Housing::new("pdns_server", program, |home, _| {
+            let home = home.display();
+            [format!("--config-dir={home}"), "--daemon=no".into(), "--guardian=no".into(), "--write-pid=no".into()]
+                .into()
+        });
+        let mut sqlite = Command::new("sqlite3");
+        sqlite.arg(housing.path("pdns.db"));
+        run(sqlite, &std::fs::read_to_string(SCHEMA).expect("the package has the tables of its database"));
+        housing.write("pdns.conf", &configuration(&housing, &api));
+        let mut server = Self { housing, api };
+        server.restart();
+        Some(server)
+    }
+
+    /// Runs PowerDNS's own tool for the operator.
+    fn util(&self, arguments: &[&str]) {
+        let mut command = Command::new(find("pdnsutil", "PowerDNS").expect("it was there at the start"));
+        command.arg("--config-dir").arg(self.housing.directory.path()).args(arguments);
+        run(command, "");
+    }
+}
+
+fn configuration(housing: &Housing, api: &Port) -> String {
+    let (dns, api) = (housing.port.address(), api.address());
+    // No question to the outside for advisories, and nothing remembered: a write is seen by the next question.
+    [
+        "launch=gsqlite3",
+        &format!("gsqlite3-database={}", housing.path("pdns.db")),
+        &format!("local-address={}", dns.ip()),
+        &format!("local-port={}", dns.port()),
+        &format!("socket-dir={}", housing.path("")),
+        "api=yes",
+        &format!("api-key={API_KEY}"),
+        "webserver=yes",
+        &format!("webserver-address={}", api.ip()),
+        &format!("webserver-port={}", api.port()),
+        "webserver-allow-from=127.0.0.0/8",
+        "security-poll-suffix=",
+        "disable-syslog=yes",
+        "default-soa-content=ns1.@ hostmaster.@ 0 10800 3600 604800 3600",
+        "cache-ttl=0",
+        "query-cache-ttl=0",
+        "negquery-cache-ttl=0",
+        "zone-cache-refresh-interval=0",
+        "",
+    ]
+    .join("\n")
+}
+
+/// Returns a name as the tool wants it.
+fn relative<'a>(name: &'a str, zone: &str) -> &'a str {
+    let labels = name.trim_end_matches('.').strip_suffix(zone).unwrap_or_else(|| panic!("{name} is not in {zone}"));
+    if labels.is_empty() { "@" } else { labels.trim_end_matches('.') }
+}
+
+impl NameServer for PowerDns {
+    fn product(&self) -> &'static str {
+        "PowerDNS"
+    }
+
+    fn provider(&self) -> ProviderSetup {
+        ProviderSetup {
+            plugin: "dns-powerdns",
+            config: json!({ "api": format!("http://{}", self.api.address()) }),
+            secrets: vec![("api-key", API_KEY.to_owned())],
+            reach: self.api.address(),
+        }
+    }
+
+    fn create_zone(&mut self, zone: &str) {
+        self.util(&["create-zone", zone, &format!("ns1.{zone}")]);
+    }
+
+    fn plant(&self, zone: &str, records: &[&str]) {
+        for record in records {
+            let [name, ttl, rtype, value] = words_of(record);
+            self.util(&["add-record", zone, relative(name, zone), rtype, ttl, value]);
+        }
+    }
+
+    fn uproot(&self, zone: &str, name: &str, rtype: &str) {
+        self.util(&["delete-rrset", zone, relative(name, zone), rtype]);
+    }
+
+    fn dump(&self, zone: &str) -> ZoneDump {
+        transfer(self.housing.port.address(), zone, None)
+    }
+
+    fn ask(&self, name: &str, rtype: &str) -> Vec<String> {
+        let records = dig(self.housing.port.address(), name, rtype).records;
+        records.iter().map(|record| words_of(record)[3].to_owned()).collect()
+    }
+
+    fn is_ready(&self) -> bool {
+        // A zone that it does not have is an answer.
+        let answers = || !dig(self.housing.port.address(), "ready.test", "SOA").status.is_empty();
+        TcpStream::connect(self.api.address()).is_ok() && answers()
+    }
+
+    fn process(&mut self) -> &mut Process {
+        &mut self.housing.process
+    }
+}

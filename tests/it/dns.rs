@@ -1,0 +1,170 @@
+//! DNS: one life of a site's records, told to four real name servers.
+//!
+//! The daemon runs the real plugin in its sandbox; what it wrote is asked of the server itself. Foreign records are
+//! there from the start, and compared byte for byte at the end.
+
+use linecamp_tests::{Fleet, Moto, NameServer, PATIENCE, PowerDns, Site, UpdateServer, ZoneDump, plugin};
+
+use crate::shown::show;
+
+const ZONE: &str = "example.org";
+const NAME: &str = "camp.camp.default.example.org";
+const ADDRESS: &str = "io.linecamp.host.external_dns_ip";
+const SWITCH: &str = "io.linecamp.host.external_dns";
+
+const FOREIGN: [&str; 5] = [
+    "www.example.org. 300 A 198.51.100.80",
+    "www.example.org. 300 A 198.51.100.81",
+    "text.example.org. 60 TXT \"v=spf1 -all\"",
+    "mail.example.org. 3600 MX 10 www.example.org.",
+    "taken.camp.default.example.org. 300 A 198.51.100.7",
+];
+
+/// Lets the site use a name server: the plugin's file, the settings, and the secrets in files of their own.
+fn configure(fleet: &Fleet, site: &mut Site, server: &dyn NameServer, extra: &str) {
+    let setup = server.provider();
+    let plugins = site.data().join("plugins");
+    std::fs::create_dir_all(&plugins).expect("a directory");
+    std::fs::copy(plugin(setup.plugin), plugins.join(format!("{}.wasm", setup.plugin))).expect("the plugin is copied");
+    let mut text = String::from("[secrets]\n");
+    for (name, value) in &setup.secrets {
+        let path = fleet.directory().join(name);
+        std::fs::write(&path, value).expect("a file");
+        text += &format!("{name} = \"{}\"\n", path.display());
+    }
+    let config: toml::Table = serde_json::from_value(setup.config.clone()).expect("an object");
+    let secrets: Vec<_> = setup.secrets.iter().map(|(name, _)| format!("{name} = \"{name}\"")).collect();
+    text += &format!(
+        "[[provider]]\nname = \"main\"\nplugin = \"{}\"\nowner = \"acme\"\nzones = [\"{ZONE}\"]\ndeletes = true\n\
+         reach_private = [\"{}\"]\nplain_http = true\n{extra}\n[provider.secrets]\n{}\n[provider.config]\n{config}",
+        setup.plugin,
+        setup.reach,
+        secrets.join("\n"),
+    );
+    site.configure(&text);
+}
+
+#[track_caller]
+fn wait_answer(fleet: &Fleet, server: &dyn NameServer, expected: &[&str]) {
+    let what = format!("{} to say {expected:?} of {NAME}", server.product());
+    fleet.wait_for(&what, PATIENCE * 2, || (server.ask(NAME, "A") == expected).then_some(()));
+}
+
+#[track_caller]
+fn wait_state(fleet: &Fleet, state: &str) {
+    fleet.wait_for(&format!("camp to be {state}"), PATIENCE * 2, || {
+        (show(fleet, "camp")["state"] == state).then_some(())
+    });
+}
+
+fn foreign(server: &dyn NameServer) -> ZoneDump {
+    server.dump(ZONE)
+}
+
+/// Registers, labels, changes the address, loses the server, is killed, leaves service, leaves; and nothing is left.
+fn lives(mut server: Box<dyn NameServer>) {
+    server.create_zone(ZONE);
+    server.plant(ZONE, &FOREIGN);
+    let before = foreign(&*server);
+    let mut fleet = Fleet::start();
+    let mut site = fleet.join("camp", &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
+    let taken =
+        "[[provider.records]]\ntemplate = \"taken.{site}.{environment}\"\ntype = \"A\"\nvalues = [\"192.0.2.9\"]";
+    configure(&fleet, &mut site, &*server, taken);
+    site.start();
+    wait_answer(&fleet, &*server, &["192.0.2.1"]);
+    let condition = fleet.wait_for("the foreign name to be a condition", PATIENCE, || {
+        let conditions = show(&fleet, "camp")["conditions"].clone();
+        conditions.as_array()?.iter().find(|condition| condition["kind"] == "record-foreign").cloned()
+    });
+    assert!(condition["detail"].as_str().is_some_and(|detail| detail.contains("taken.camp")), "{condition}");
+
+    fleet.cli(&["host", "label", "camp", &format!("{ADDRESS}=192.0.2.2")]).ok();
+    wait_answer(&fleet, &*server, &["192.0.2.2"]);
+
+    // Without the server of the fleet, the site goes on by what is said on the spot.
+    fleet.server.kill();
+    site.local(&["label", "set", "--host", &format!("{SWITCH}=false")]).ok();
+    wait_answer(&fleet, &*server, &[]);
+    site.local(&["label", "set", "--host", &format!("{SWITCH}=true")]).ok();
+    wait_answer(&fleet, &*server, &["192.0.2.2"]);
+    let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
+    let is_kept = |record: &serde_json::Value| record["name"] == NAME && record["state"] == "kept";
+    assert!(listed.as_array().is_some_and(|records| records.iter().any(is_kept)), "{listed}");
+
+    // Killed while the name server holds a change back: what was begun is found, and finished or taken back.
+    for _ in 0..2 {
+        server.freeze();
+        site.local(&["label", "set", "--host", &format!("{SWITCH}=false")]).ok();
+        fleet.wait_for("a call to be under way", PATIENCE, || {
+            let why = site.local(&["why", "-o", "json"]).ok().json();
+            let busy = ["looks at", "changes records", "checks"];
+            let provider = why.as_array()?.iter().find(|line| line["part"] == "provider")?;
+            let state = provider["state"].as_str()?;
+            busy.iter().any(|word| state.contains(word)).then_some(())
+        });
+        site.kill();
+        server.thaw();
+        site.start();
+        fleet.wait_for("the daemon to answer", PATIENCE, || (site.local(&["status"]).code == Some(0)).then_some(()));
+        site.local(&["label", "set", "--host", &format!("{SWITCH}=true")]).ok();
+        wait_answer(&fleet, &*server, &["192.0.2.2"]);
+    }
+
+    fleet.start_server();
+    fleet.wait_link("camp", "connected");
+    fleet.cli(&["site", "deactivate", "camp"]).ok();
+    wait_state(&fleet, "inactive");
+    assert_eq!(server.ask(NAME, "A"), ["192.0.2.2"], "what runs goes on");
+    fleet.cli(&["site", "rm", "camp"]).ok();
+    wait_state(&fleet, "removed");
+    assert_eq!(foreign(&*server), before, "{} holds what it held before, to the last byte", server.product());
+}
+
+#[test]
+fn a_site_keeps_its_records_at_powerdns() {
+    PowerDns::start().into_iter().for_each(|server| lives(Box::new(server)));
+}
+
+#[test]
+fn a_site_keeps_its_records_at_bind() {
+    UpdateServer::bind().into_iter().for_each(|server| lives(Box::new(server)));
+}
+
+#[test]
+fn a_site_keeps_its_records_at_knot() {
+    UpdateServer::knot().into_iter().for_each(|server| lives(Box::new(server)));
+}
+
+#[test]
+fn a_site_keeps_its_records_at_route_53() {
+    Moto::start().into_iter().for_each(|server| lives(Box::new(server)));
+}
+
+/// What is wrong is said with the plugin, what was tried and what to do; and when it is mended it goes on by itself.
+#[test]
+fn a_wrong_key_and_an_absent_server_are_named_and_mended() {
+    let Some(mut server) = PowerDns::start() else { return };
+    server.create_zone(ZONE);
+    let fleet = Fleet::start();
+    let mut site = fleet.join("camp", &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
+    configure(&fleet, &mut site, &server, "");
+    let (name, key) = server.provider().secrets[0].clone();
+    let path = fleet.directory().join(name);
+    std::fs::write(&path, "wrong").expect("a file");
+    site.start();
+    let trouble = |words: &[&str]| {
+        fleet.wait_for(&format!("the trouble to be named: {words:?}"), PATIENCE * 2, || {
+            let listed = site.local(&["provider", "ls", "-o", "json"]).ok().json();
+            let trouble = listed[0]["trouble"].as_str().unwrap_or_default().to_owned();
+            words.iter().all(|word| trouble.contains(word)).then_some(())
+        });
+    };
+    trouble(&["plugin dns-powerdns", "credentials are not accepted"]);
+    server.kill();
+    std::fs::write(&path, key).expect("a file");
+    trouble(&["plugin dns-powerdns", "checking its settings"]);
+    server.restart();
+    wait_answer(&fleet, &server, &["192.0.2.1"]);
+    assert!(!site.log().contains("wrong"), "a secret does not reach the log");
+}

@@ -1,0 +1,252 @@
+//! Each DNS plugin in the real host, against the real server it is for.
+//!
+//! The journeys of `tests/it/dns.rs` tell the life of a site; here a plugin is asked directly, so that every change it
+//! can make, and every trouble it has to name, comes up with each server.
+
+mod runner;
+
+use linecamp_model::{ProviderFailure, ProviderReply, ProviderRequest, RecordSet};
+use linecamp_tests::{Moto, NameServer, PowerDns, TsigKey, UpdateServer, skip};
+
+use self::runner::{Runner, create, delete, failure, observing, replace, set};
+
+const ZONE: &str = "example.org";
+
+const FOREIGN: [&str; 7] = [
+    "www.example.org. 300 A 198.51.100.80",
+    "www.example.org. 300 A 198.51.100.81",
+    "text.example.org. 60 TXT \"v=spf1 -all\" \"in \\\"two\\\" parts\"",
+    "mail.example.org. 3600 MX 10 www.example.org.",
+    "alias.example.org. 600 CNAME www.example.org.",
+    "*.wild.example.org. 300 A 198.51.100.82",
+    "*.wild.example.org. 300 TXT \"of a wildcard\"",
+];
+
+/// Record sets of every kind that is kept, and what each becomes.
+fn lives() -> Vec<(RecordSet, RecordSet)> {
+    let long = "x".repeat(300);
+    vec![
+        (
+            set("_linecamp-a.gw.example.org 300 TXT", &["linecamp-claim owner=acme site=7"]),
+            set("_linecamp-a.gw.example.org 300 TXT", &["linecamp-claim owner=acme site=8"]),
+        ),
+        (set("gw.example.org 300 A", &["192.0.2.1"]), set("gw.example.org 60 A", &["192.0.2.2", "192.0.2.10"])),
+        (set("gw.example.org 300 AAAA", &["2001:db8::1"]), set("gw.example.org 300 AAAA", &["2001:db8:0:1::"])),
+        (
+            set("gw.example.org 300 TXT", &["a \"quoted\" word; a back\\092slash, \\195\\188"]),
+            set("gw.example.org 300 TXT", &["one", &long]),
+        ),
+        (
+            set("to.example.org 300 CNAME", &["gw.example.org"]),
+            set("to.example.org 300 CNAME", &["www.elsewhere.example"]),
+        ),
+        (set("*.any.example.org 300 A", &["192.0.2.1"]), set("*.any.example.org 300 A", &["192.0.2.2"])),
+        (set("x.wild.example.org 300 A", &["198.51.100.82"]), set("x.wild.example.org 300 A", &["192.0.2.1"])),
+    ]
+}
+
+/// What is wanted is there, is seen again as it was written, is written once, and goes without a trace.
+fn keeps_records(mut server: Box<dyn NameServer>) {
+    server.create_zone(ZONE);
+    server.plant(ZONE, &FOREIGN);
+    let before = server.dump(ZONE);
+    let mut plugin = Runner::new(&*server);
+    assert!(matches!(plugin.ask(ProviderRequest::Check), ProviderReply::Checked(_)));
+    let lives = lives();
+    let names: Vec<_> = lives.iter().map(|(first, _)| first.key.name.to_string()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_eq!(plugin.observe(ZONE, &names), [], "nothing is there, whatever a wildcard answers");
+
+    let mut there: Vec<RecordSet> = Vec::new();
+    for pair in lives.chunks(3) {
+        let changes: Vec<_> = pair.iter().map(|(first, _)| create(first)).collect();
+        plugin.done(ZONE, &changes);
+        let dump = server.dump(ZONE);
+        let serial = server.ask(ZONE, "SOA");
+        plugin.done(ZONE, &changes);
+        assert_eq!((server.dump(ZONE), server.ask(ZONE, "SOA")), (dump, serial), "done already, so nothing is written");
+        there.extend(pair.iter().map(|(first, _)| first.clone()));
+        assert_eq!(plugin.observe(ZONE, &names), in_order(&there));
+    }
+    assert_eq!(server.ask("gw.example.org", "A"), ["192.0.2.1"]);
+    assert_eq!(server.ask("gw.example.org", "TXT"), [r#""a \"quoted\" word; a back\\slash, \195\188""#]);
+
+    for (first, second) in &lives {
+        plugin.done(ZONE, &[replace(first, second)]);
+        // The answer was lost, and the step comes again.
+        plugin.done(ZONE, &[replace(first, second)]);
+    }
+    let seconds: Vec<_> = lives.iter().map(|(_, second)| second.clone()).collect();
+    assert_eq!(plugin.observe(ZONE, &names), in_order(&seconds));
+    assert_eq!(server.ask("gw.example.org", "A"), ["192.0.2.10", "192.0.2.2"]);
+
+    // From one type to another at one name, in one step.
+    let (alias, address) = (&lives[4].1, set("to.example.org 300 A", &["192.0.2.3"]));
+    plugin.done(ZONE, &[delete(alias), create(&address)]);
+    plugin.done(ZONE, &[delete(&address), create(alias)]);
+    assert_eq!(server.ask("to.example.org", "CNAME"), ["www.elsewhere.example."]);
+
+    for second in &seconds {
+        plugin.done(ZONE, &[delete(second)]);
+        plugin.done(ZONE, &[delete(second)]);
+    }
+    assert_eq!(server.dump(ZONE), before, "{} holds what others put there, to the byte", server.product());
+    respects_others(&*server, &mut plugin);
+    assert_eq!(server.dump(ZONE), before, "a conflict leaves nothing behind");
+}
+
+/// What somebody else has is a conflict, all or none.
+fn respects_others(server: &dyn NameServer, plugin: &mut Runner) {
+    let claim = set("_linecamp-a.www.example.org 300 TXT", &["linecamp-claim owner=acme site=7"]);
+    let ours = set("www.example.org 300 A", &["192.0.2.1"]);
+    let steps = [
+        vec![create(&claim), create(&ours)],
+        vec![create(&ours), create(&claim)],
+        vec![delete(&ours)],
+        vec![replace(&ours, &set("www.example.org 300 A", &["192.0.2.2"]))],
+        vec![delete(&set("www.example.org 300 A", &["198.51.100.80"]))],
+        vec![create(&set("alias.example.org 300 A", &["192.0.2.1"]))],
+        vec![create(&claim), create(&set("alias.example.org 300 TXT", &["beside an alias"]))],
+    ];
+    let conflicts = |reply| matches!(reply, ProviderReply::Failed(ProviderFailure::Conflict { .. }));
+    for changes in &steps {
+        assert!(conflicts(plugin.apply(ZONE, changes)), "{changes:?}");
+    }
+    // Who takes anything for a batch cannot show that an alias finds no room beside records of other types.
+    if server.product() != "moto" {
+        let alias = create(&set("mail.example.org 300 CNAME", &["gw.example.org"]));
+        assert!(conflicts(plugin.apply(ZONE, &[alias])));
+    }
+}
+
+/// Every trouble is named, and over when it is over.
+fn names_troubles(mut server: Box<dyn NameServer>) {
+    server.create_zone(ZONE);
+    let mut plugin = Runner::new(&*server);
+    let setup = server.provider();
+    let record = set("gw.example.org 300 A", &["192.0.2.1"]);
+    plugin.done(ZONE, &[create(&record)]);
+
+    let (secret, right) = setup.secrets.last().expect("each has a secret").clone();
+    let wrong = if setup.plugin == "dns-rfc2136" { TsigKey::STRANGER.secret } else { "wrong" };
+    plugin.tell(secret, wrong);
+    for reply in [plugin.ask(observing(ZONE, &["gw.example.org"])), plugin.apply(ZONE, &[delete(&record)])] {
+        let failed = failure(reply);
+        assert!(matches!(failed, ProviderFailure::Unauthorized { .. }), "{failed:?}");
+        assert!(!failed.reason().as_str().contains(wrong), "{failed:?}");
+    }
+    plugin.tell(secret, &right);
+
+    let absent = failure(plugin.ask(observing("example.com", &["gw.example.com"])));
+    assert!(matches!(absent, ProviderFailure::Refused { .. }), "{absent:?}");
+    assert!(absent.reason().as_str().contains("example.com"), "{absent:?}");
+
+    server.freeze();
+    let frozen = failure(plugin.ask(observing(ZONE, &["gw.example.org"])));
+    server.thaw();
+    assert!(matches!(frozen, ProviderFailure::Retry { .. }), "{frozen:?}");
+    assert_eq!(plugin.observe(ZONE, &["gw.example.org"]), std::slice::from_ref(&record));
+
+    server.kill();
+    for request in [ProviderRequest::Check, observing(ZONE, &["gw.example.org"])] {
+        let away = failure(plugin.ask(request));
+        assert!(matches!(away, ProviderFailure::Retry { .. }), "{away:?}");
+    }
+    if server.keeps_data() {
+        server.restart();
+        assert_eq!(plugin.observe(ZONE, &["gw.example.org"]), std::slice::from_ref(&record));
+        plugin.done(ZONE, &[delete(&record)]);
+    }
+}
+
+fn in_order(sets: &[RecordSet]) -> Vec<RecordSet> {
+    let mut sets = sets.to_vec();
+    sets.sort_by(|one, other| one.key.cmp(&other.key));
+    sets
+}
+
+#[test]
+fn the_plugin_keeps_records_at_powerdns() {
+    PowerDns::start().into_iter().for_each(|server| keeps_records(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_names_troubles_at_powerdns() {
+    PowerDns::start().into_iter().for_each(|server| names_troubles(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_keeps_records_at_bind() {
+    UpdateServer::bind().into_iter().for_each(|server| keeps_records(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_names_troubles_at_bind() {
+    UpdateServer::bind().into_iter().for_each(|server| names_troubles(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_keeps_records_at_knot() {
+    UpdateServer::knot().into_iter().for_each(|server| keeps_records(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_names_troubles_at_knot() {
+    UpdateServer::knot().into_iter().for_each(|server| names_troubles(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_keeps_records_at_route_53() {
+    Moto::start().into_iter().for_each(|server| keeps_records(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_names_troubles_at_route_53() {
+    Moto::start().into_iter().for_each(|server| names_troubles(Box::new(server)));
+}
+
+/// A key that the server knows and that may not do this is not to be tried for ever; another key is nobody's.
+#[test]
+fn a_key_without_permission_is_named() {
+    if let Some(mut server) = Moto::start() {
+        server.create_zone(ZONE);
+        let mut plugin = Runner::new(&server);
+        let (id, secret) = server.key("reader");
+        plugin.tell("access-key-id", id);
+        plugin.tell("secret-access-key", secret);
+        assert_eq!(plugin.observe(ZONE, &["gw.example.org"]), []);
+        let denied = failure(plugin.apply(ZONE, &[create(&set("gw.example.org 300 A", &["192.0.2.1"]))]));
+        assert!(matches!(denied, ProviderFailure::Unauthorized { .. }), "{denied:?}");
+        assert!(denied.reason().as_str().contains("ChangeResourceRecordSets"), "{denied:?}");
+    }
+    for server in [UpdateServer::bind(), UpdateServer::knot()] {
+        let Some(mut server) = server else { continue };
+        server.create_zone(ZONE);
+        let mut plugin = Runner::new(&server);
+        plugin.set("key_name", TsigKey::STRANGER.name);
+        let unknown = failure(plugin.ask(observing(ZONE, &["gw.example.org"])));
+        assert!(matches!(unknown, ProviderFailure::Unauthorized { .. }), "{unknown:?}");
+        assert!(unknown.reason().as_str().contains("BADKEY"), "{unknown:?}");
+    }
+}
+
+/// A signature holds for some minutes: an hour apart, the clocks are to be mended and not the key.
+#[test]
+fn a_wrong_clock_is_named() {
+    let directories = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let library = directories.map(|directory| format!("{directory}/faketime/libfaketime.so.1"));
+    let Some(library) = library.into_iter().find(|path| std::path::Path::new(path).exists()) else {
+        return skip("a name server with a wrong clock: libfaketime is not installed");
+    };
+    let Some(mut server) = UpdateServer::knot() else { return };
+    server.create_zone(ZONE);
+    server.kill();
+    server.process().env("LD_PRELOAD", library);
+    server.process().env("FAKETIME", "-1h");
+    server.process().env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    server.restart();
+    let mut plugin = Runner::new(&server);
+    let late = failure(plugin.ask(observing(ZONE, &["gw.example.org"])));
+    assert!(matches!(late, ProviderFailure::Retry { .. }), "{late:?}");
+    assert!(late.reason().as_str().contains("BADTIME") && late.reason().as_str().contains("clock"), "{late:?}");
+}

@@ -1,0 +1,180 @@
+//! The real host with one plugin in it, asked one thing after the other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use linecamp_model::{
+    CallId, DnsSpec, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig,
+    ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, RecordChange, RecordKey, RecordSet, RecordType,
+    SecretName, Selector, Text, Ttl,
+};
+use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, Secret, SecretError, Secrets};
+use linecamp_tests::{NameServer, plugin, program};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// How long a call may take here: a server that hangs is given up while the test is watched.
+const CALL_TIME: Duration = Duration::from_secs(5);
+
+/// How long a reply may take: the compiler runs before the first, and other tests beside it.
+const REPLY_TIME: Duration = Duration::from_secs(120);
+
+/// The real host, with the plugin for one name server, and how that is reached.
+pub(super) struct Runner {
+    host: PluginHost,
+    runtime: Runtime,
+    secrets: Arc<Known>,
+    config: Value,
+    spec: ProviderSpec,
+    calls: u64,
+    _directory: TempDir,
+}
+
+/// Secrets that a test gives and changes.
+#[derive(Debug, Default)]
+struct Known(Mutex<BTreeMap<String, String>>);
+
+impl Secrets for Known {
+    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+        match self.0.lock().expect("nobody panicked").get(name.as_str()) {
+            Some(value) => Ok(Secret::new(value.clone().into_bytes())),
+            None => Err(SecretError::Missing { name: name.clone(), place: "the test".into() }),
+        }
+    }
+}
+
+impl Runner {
+    /// Starts a host with the server's plugin, set up as the server says.
+    pub(super) fn new(server: &dyn NameServer) -> Self {
+        let setup = server.provider();
+        let directory = tempfile::Builder::new().prefix("linecamp-it-").tempdir().expect("a directory can be made");
+        let file = directory.path().join(format!("{}.wasm", setup.plugin));
+        fs::copy(plugin(setup.plugin), file).expect("the plugin can be copied");
+        let config = HostConfig {
+            directory: directory.path().to_owned(),
+            compiler: program("linecamp-plugin-compiler"),
+            ca_file: None,
+            publishers: Vec::new(),
+            limits: Limits { call_time: CALL_TIME, ..Limits::default() },
+        };
+        let secrets = Arc::new(Known::default());
+        let host = PluginHost::start(config, Arc::clone(&secrets) as Arc<dyn Secrets>).expect("the host starts");
+        let endpoint = Endpoint::parse(&setup.reach.to_string()).expect("an address");
+        let grant = Grant { reach_private: [endpoint].into(), plain_http: true, ..Grant::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let mut spec = spec(setup.plugin, grant);
+        for (name, value) in &setup.secrets {
+            let name = SecretName::parse(name).expect("a secret's name");
+            secrets.0.lock().expect("nobody panicked").insert(name.to_string(), value.clone());
+            spec.secrets.insert(name.clone(), name);
+        }
+        Self { host, runtime, secrets, config: setup.config, spec, calls: 0, _directory: directory }
+    }
+
+    /// Gives a secret another value.
+    pub(super) fn tell(&self, secret: &str, value: &str) {
+        self.secrets.0.lock().expect("nobody panicked").insert(secret.to_owned(), value.to_owned());
+    }
+
+    /// Changes a setting of the plugin's config.
+    pub(super) fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.config[key] = value.into();
+    }
+
+    /// Asks, and returns the reply.
+    pub(super) fn ask(&mut self, request: ProviderRequest) -> ProviderReply {
+        self.calls += 1;
+        self.spec.config = ProviderConfig::of_json(&self.config.to_string()).expect("a config");
+        self.host.call(CallId(self.calls), Arc::new(self.spec.clone()), request);
+        let event = self.runtime.block_on(async { tokio::time::timeout(REPLY_TIME, self.host.event()).await });
+        match event.expect("there is a reply") {
+            HostEvent::Replied { reply, .. } => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Asks what is at these names, and insists on an answer.
+    #[track_caller]
+    pub(super) fn observe(&mut self, zone: &str, names: &[&str]) -> Vec<RecordSet> {
+        match self.ask(observing(zone, names)) {
+            ProviderReply::Observed(sets) => sets,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Has changes done.
+    pub(super) fn apply(&mut self, zone: &str, changes: &[RecordChange]) -> ProviderReply {
+        let key = Text::parse("a step of a test").expect("a text");
+        self.ask(ProviderRequest::Apply { zone: domain(zone), key, changes: changes.to_vec() })
+    }
+
+    /// Has changes done, and insists.
+    #[track_caller]
+    pub(super) fn done(&mut self, zone: &str, changes: &[RecordChange]) {
+        let reply = self.apply(zone, changes);
+        assert_eq!(reply, ProviderReply::Applied, "{changes:?}");
+    }
+}
+
+/// Insists that a call failed, and returns how.
+#[track_caller]
+pub(super) fn failure(reply: ProviderReply) -> ProviderFailure {
+    match reply {
+        ProviderReply::Failed(failure) => failure,
+        other => panic!("it did not fail: {other:?}"),
+    }
+}
+
+pub(super) fn observing(zone: &str, names: &[&str]) -> ProviderRequest {
+    ProviderRequest::Observe { zone: domain(zone), names: names.iter().map(|name| domain(name)).collect() }
+}
+
+pub(super) fn domain(text: &str) -> DomainName {
+    DomainName::parse(text).expect("a name")
+}
+
+/// Makes a record set of words such as `a.example.org 300 A`, and values.
+pub(super) fn set(words: &str, values: &[&str]) -> RecordSet {
+    let [name, ttl, rtype] = words.split(' ').collect::<Vec<_>>()[..] else { panic!("`{words}` is not NAME TTL TYPE") };
+    let key = RecordKey { name: domain(name), rtype: RecordType::of(rtype) };
+    let ttl = Ttl::of(ttl.parse().expect("seconds")).expect("not too many");
+    RecordSet::parse(key, ttl, values).expect("a record set")
+}
+
+pub(super) fn create(after: &RecordSet) -> RecordChange {
+    RecordChange { before: None, after: Some(after.clone()) }
+}
+
+pub(super) fn replace(before: &RecordSet, after: &RecordSet) -> RecordChange {
+    RecordChange { before: Some(before.clone()), after: Some(after.clone()) }
+}
+
+pub(super) fn delete(before: &RecordSet) -> RecordChange {
+    RecordChange { before: Some(before.clone()), after: None }
+}
+
+fn spec(plugin: &str, grant: Grant) -> ProviderSpec {
+    ProviderSpec {
+        name: Name::parse("main").expect("a name"),
+        plugin: PluginRef { name: Name::parse(plugin).expect("a name"), digest: None },
+        config: ProviderConfig::default(),
+        secrets: BTreeMap::new(),
+        grant,
+        dns: DnsSpec {
+            owner: OwnerId::parse("acme").expect("an owner id"),
+            zones: [domain("example.org")].into(),
+            template: NameTemplate::parse(NameTemplate::DEFAULT).expect("a template"),
+            ttl: Ttl::DEFAULT,
+            hosts: Selector::parse("").expect("a selector"),
+            observed_address: false,
+            deletes: false,
+            withdraw_inactive: false,
+            extra: Vec::new(),
+        },
+        is_dry_run: false,
+        is_leaving: false,
+    }
+}

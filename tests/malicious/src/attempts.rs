@@ -1,0 +1,182 @@
+//! What it tries when its config is checked.
+
+use std::time::{Duration, Instant};
+
+use crate::bindings::linecamp::provider::exchange::{self, Tsig};
+use crate::bindings::linecamp::provider::http::{
+    self, Auth, BasicAuth, HeaderAuth, HttpError, Method, Request, Response, Sigv4Auth,
+};
+use crate::bindings::linecamp::provider::log::{self, Level};
+use crate::bindings::linecamp::provider::provider_types::{Failure, Retry};
+use crate::{Config, came_of_it};
+
+/// Does what it is told, and says what came of it.
+pub(crate) fn attempt(config: &Config<'_>) -> Result<(), Failure> {
+    let url = config.get("url");
+    let outcome = match config.get("do") {
+        "nothing" => return Ok(()),
+        "environment" => {
+            let (variables, arguments) = (std::env::vars().count(), std::env::args().count());
+            format!("{variables} variables, {arguments} arguments")
+        }
+        "clock" => clock(),
+        "reach" => reach(url),
+        "follow" => follow(url),
+        "many-requests" => many_requests(url),
+        "big-request" => said(&http::send(&Request { body: vec![b'a'; 2 << 20], ..request(url) })),
+        "set-header" => {
+            let headers = vec![(config.get("header").to_owned(), config.get("value").to_owned())];
+            said(&http::send(&Request { headers, ..request(url) }))
+        }
+        "echo-secret" | "print-secret" => return give_away(config),
+        "exchange" => exchange_dns(config),
+        "spin" => spin(),
+        "sleep" => {
+            std::thread::sleep(Duration::from_secs(3600));
+            "slept".into()
+        }
+        "allocate" => allocate(),
+        "recurse" => recurse(1).to_string(),
+        "panic" => panic!("a panic with words"),
+        "exit" => std::process::exit(7),
+        "huge-line" => {
+            log::write(Level::Info, &"a line without end ".repeat(50_000));
+            "wrote".into()
+        }
+        "handover" => {
+            log::write(Level::Info, &"a".repeat(9 << 20));
+            "wrote".into()
+        }
+        "many-lines" => {
+            for line in 0..1_000_000_u32 {
+                log::write(Level::Info, &format!("line {line}"));
+            }
+            "wrote".into()
+        }
+        "patience" => {
+            return Err(Failure::Retry(Retry { after_millis: Some(u64::MAX), reason: "a\nb".repeat(1_000) }));
+        }
+        other => format!("does not know how to `{other}`"),
+    };
+    Err(came_of_it(outcome))
+}
+
+/// Computes for ever.
+pub(crate) fn spin() -> ! {
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
+}
+
+/// Asks for `url`.
+pub(crate) fn reach(url: &str) -> String {
+    said(&http::send(&request(url)))
+}
+
+fn request(url: &str) -> Request {
+    Request {
+        method: Method::Get,
+        url: url.into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        auth: None,
+        timeout_millis: None,
+    }
+}
+
+fn said(answer: &Result<Response, HttpError>) -> String {
+    match answer {
+        Ok(answer) => format!("answered {} with {} bytes", answer.status, answer.body.len()),
+        Err(HttpError::Denied(why)) => format!("denied: {why}"),
+        Err(HttpError::Unreachable(why)) => format!("unreachable: {why}"),
+        Err(HttpError::Timeout) => "timeout".into(),
+        Err(HttpError::TooLarge(bytes)) => format!("too large: {bytes}"),
+        Err(HttpError::Budget(why)) => format!("budget: {why}"),
+        Err(HttpError::Protocol(why)) => format!("protocol: {why}"),
+    }
+}
+
+/// Goes where an answer sends it.
+fn follow(url: &str) -> String {
+    match http::send(&request(url)) {
+        Ok(answer) if answer.status == 302 => {
+            let location = answer.headers.into_iter().find(|(name, _)| name == "location");
+            format!("302, then {}", reach(&location.unwrap_or_default().1))
+        }
+        other => said(&other),
+    }
+}
+
+fn many_requests(url: &str) -> String {
+    let mut answered = 0;
+    loop {
+        match http::send(&request(url)) {
+            Ok(_) => answered += 1,
+            other => return format!("{answered} answered, then {}", said(&other)),
+        }
+    }
+}
+
+/// Has a service echo the secret, and says it wherever words go.
+fn give_away(config: &Config<'_>) -> Result<(), Failure> {
+    let secret = || config.get("secret").to_owned();
+    let auth = match config.get("auth") {
+        "basic" => Auth::Basic(BasicAuth { user: "user".into(), secret: secret() }),
+        "header" => Auth::Header(HeaderAuth { header: "X-API-Key".into(), prefix: "Key ".into(), secret: secret() }),
+        "sigv4" => Auth::Sigv4(Sigv4Auth {
+            access_key_id: secret(),
+            secret_access_key: secret(),
+            session_token: Some(secret()),
+            region: "us-east-1".into(),
+            service: "route53".into(),
+        }),
+        _ => Auth::Bearer(secret()),
+    };
+    let answer = http::send(&Request { auth: Some(auth), ..request(config.get("url")) });
+    let text = match &answer {
+        Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
+        Err(_) => said(&answer),
+    };
+    log::write(Level::Error, &text);
+    if config.get("do") == "print-secret" {
+        panic!("{text}");
+    }
+    Err(came_of_it(text))
+}
+
+fn exchange_dns(config: &Config<'_>) -> String {
+    // A question for the records of the name `a.example`.
+    let message = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x07example\x00\x00\x01\x00\x01";
+    let sign = (!config.get("secret").is_empty()).then(|| Tsig {
+        key_name: "key.example".into(),
+        algorithm: config.get("algorithm").into(),
+        secret: config.get("secret").into(),
+    });
+    match exchange::send(config.get("server"), message, sign.as_ref()) {
+        Ok(answer) => format!("answered {} bytes, id {:02x}{:02x}", answer.len(), answer[0], answer[1]),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// Looks how fine a clock it gets.
+fn clock() -> String {
+    let begun = Instant::now();
+    let mut steps = std::collections::BTreeSet::new();
+    while steps.len() < 3 {
+        steps.insert(begun.elapsed());
+    }
+    let is_coarse = steps.iter().all(|step| step.as_micros() % 10_000 == 0);
+    format!("coarse: {is_coarse}")
+}
+
+fn allocate() -> String {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+fn recurse(depth: u64) -> u64 {
+    if std::hint::black_box(depth) == 0 { 0 } else { recurse(depth + 1) + depth }
+}
