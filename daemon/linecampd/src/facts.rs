@@ -62,6 +62,8 @@ pub struct FactSources {
     pub arch: String,
     /// Whether to report some facts the way Rancher does, too.
     pub rancher_labels: bool,
+    /// What says which addresses the machine has.
+    pub addresses: fn() -> Option<String>,
 }
 
 impl FactSources {
@@ -74,6 +76,7 @@ impl FactSources {
             docker_socket: docker_socket.to_owned(),
             arch: rustix::system::uname().machine().to_string_lossy().into_owned(),
             rancher_labels,
+            addresses: own_addresses,
         }
     }
 
@@ -91,7 +94,7 @@ impl FactSources {
             ("kvm", self.dev.join("kvm").exists().then(|| "true".to_owned())),
             ("aes", self.has_cpu_flag("aes").then(|| "true".to_owned())),
             ("virtualization", self.virtualization()),
-            ("address", own_addresses()),
+            ("address", (self.addresses)()),
         ];
         let mut facts = Facts::new();
         for (name, value) in found {
@@ -214,6 +217,7 @@ mod tests {
                 docker_socket: self.0.path().join("docker.sock"),
                 arch: "x86_64".to_owned(),
                 rancher_labels: true,
+                addresses: || None,
             }
         }
 
