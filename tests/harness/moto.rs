@@ -22,6 +22,9 @@ const ENVIRONMENT: &str = "tools/moto-5.2.5";
 /// What an operator does with AWS's own client.
 const SCRIPT: &str = include_str!("moto.py");
 
+/// Starts moto, mended.
+const SERVER: &str = include_str!("moto_server.py");
+
 /// A moto server.
 #[derive(Debug)]
 pub struct Moto {
@@ -40,20 +43,22 @@ impl Moto {
     pub fn start() -> Option<Self> {
         let own = std::env::current_exe().expect("a test knows its own executable");
         let target = own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps");
-        let binaries = target.join(ENVIRONMENT).join("bin");
-        let (python, server) = (binaries.join("python"), binaries.join("moto_server"));
-        if !server.is_file() {
-            let place = server.display();
+        let python = target.join(ENVIRONMENT).join("bin/python");
+        // Written last by who installs it.
+        if !target.join(ENVIRONMENT).join("complete").is_file() {
+            let place = python.display();
             skip(&format!(
                 "Route 53: there is no {place} on this machine, and `cargo xtask test` could not install it"
             ));
             return None;
         }
-        let housing = Housing::new("moto_server", python.clone(), |_, address| {
+        let housing = Housing::new("moto_server", python.clone(), |home, address| {
             let (host, port) = (address.ip().to_string(), address.port().to_string());
-            [server.into_os_string(), "-H".into(), host.into(), "-p".into(), port.into()].map(OsString::from).into()
+            let server = home.join("moto_server.py").into_os_string();
+            [server, "-H".into(), host.into(), "-p".into(), port.into()].map(OsString::from).into()
         });
         housing.write("moto.py", SCRIPT);
+        housing.write("moto_server.py", SERVER);
         let mut server = Self { housing, python, zones: Vec::new(), keys: json!({}) };
         server.restart();
         Some(server)

@@ -18,46 +18,55 @@ pub(crate) struct Check {
     pub(crate) name: &'static str,
     /// What examines it.
     pub(crate) examine: fn(&Bench<'_>) -> Outcome,
+    /// Whether it needs a model of the service, and not just somebody who answers.
+    #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "without a host there is always a model"))]
+    pub(crate) needs_service: bool,
 }
 
-const fn check(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check {
-    Check { name, examine }
+/// A check against a model of the service.
+const fn with(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check {
+    Check { name, examine, needs_service: true }
+}
+
+/// A check for which anybody will do who answers.
+const fn alone(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check {
+    Check { name, examine, needs_service: false }
 }
 
 /// All checks. The last ones look at what was seen in all before.
 pub(crate) const ALL: [Check; 34] = [
-    check("describes itself", description::describes_itself),
-    check("has a schema that takes its config", description::has_a_schema),
-    check("refuses a wrong setting and names it", description::names_a_wrong_setting),
-    check("refuses a setting it does not know", description::names_an_unknown_setting),
-    check("refuses a config that lacks a setting", description::names_a_missing_setting),
-    check("checks a config that works, changing nothing", description::checks_without_a_change),
-    check("sees what is there", observing::sees_what_is_there),
-    check("sees TXT values to the byte", observing::sees_txt),
-    check("sees nothing where nothing is", observing::sees_nothing),
-    check("lists the whole zone", observing::lists_the_zone),
-    check("reads every page", observing::reads_every_page),
-    check("takes a missing zone for no empty one", observing::misses_a_zone),
-    check("creates, replaces and deletes", applying::does_each_change),
-    check("writes TXT values to the byte", applying::writes_txt),
-    check("keeps times to live as it says", applying::keeps_ttls),
-    check("does many changes in one step", applying::does_many),
-    check("writes nothing where nothing is to change", applying::writes_nothing_twice),
-    check("does the same step once", applying::does_a_step_once),
-    check("respects what somebody else put there", conflict::respects_others),
-    check("leaves a step with a conflict undone", conflict::leaves_a_step_undone),
-    check("compares where it writes", conflict::compares_at_the_service),
-    check("comes back when it is told", fault::comes_back_when_told),
-    check("has the call tried again when the service is in trouble", fault::tries_again),
-    check("leaves trying again to the host", fault::does_not_retry_itself),
-    check("says when credentials are not accepted", fault::says_unauthorized),
-    check("finishes a step that was cut off", recovery::finishes_what_was_cut),
-    check("finishes a step whose answer was lost", recovery::finishes_what_was_lost),
-    check("claims and writes all or none", recovery::is_atomic),
-    check("is not misled by a damaged answer", damage::is_not_misled),
-    check("finishes a step whose answer was damaged", damage::finishes_what_was_damaged),
-    check("ends a call whose answer is too large or strange", damage::ends_at_strange_answers),
-    check("leaves foreign records as they were, to the byte", hygiene::leaves_foreign_records),
-    check("goes only where it says, and says no secret", hygiene::is_discreet),
-    check("neither panics nor hangs", hygiene::stays_whole),
+    alone("describes itself", description::describes_itself),
+    alone("has a schema that takes its config", description::has_a_schema),
+    alone("refuses a wrong setting and names it", description::names_a_wrong_setting),
+    alone("refuses a setting it does not know", description::names_an_unknown_setting),
+    alone("refuses a config that lacks a setting", description::names_a_missing_setting),
+    with("checks a config that works, changing nothing", description::checks_without_a_change),
+    with("sees what is there", observing::sees_what_is_there),
+    with("sees TXT values to the byte", observing::sees_txt),
+    with("sees nothing where nothing is", observing::sees_nothing),
+    with("lists the whole zone", observing::lists_the_zone),
+    with("reads every page", observing::reads_every_page),
+    with("takes a missing zone for no empty one", observing::misses_a_zone),
+    with("creates, replaces and deletes", applying::does_each_change),
+    with("writes TXT values to the byte", applying::writes_txt),
+    with("keeps times to live as it says", applying::keeps_ttls),
+    with("does many changes in one step", applying::does_many),
+    with("writes nothing where nothing is to change", applying::writes_nothing_twice),
+    with("does the same step once", applying::does_a_step_once),
+    with("respects what somebody else put there", conflict::respects_others),
+    with("leaves a step with a conflict undone", conflict::leaves_a_step_undone),
+    with("compares where it writes", conflict::compares_at_the_service),
+    alone("comes back when it is told", fault::comes_back_when_told),
+    alone("has the call tried again when the service is in trouble", fault::tries_again),
+    alone("leaves trying again to the host", fault::does_not_retry_itself),
+    alone("says when credentials are not accepted", fault::says_unauthorized),
+    with("finishes a step that was cut off", recovery::finishes_what_was_cut),
+    with("finishes a step whose answer was lost", recovery::finishes_what_was_lost),
+    with("claims and writes all or none", recovery::is_atomic),
+    alone("is not misled by a damaged answer", damage::is_not_misled),
+    with("finishes a step whose answer was damaged", damage::finishes_what_was_damaged),
+    alone("ends a call whose answer is too large or strange", damage::ends_at_strange_answers),
+    with("leaves foreign records as they were, to the byte", hygiene::leaves_foreign_records),
+    alone("goes only where it says, and says no secret", hygiene::is_discreet),
+    alone("neither panics nor hangs", hygiene::stays_whole),
 ];

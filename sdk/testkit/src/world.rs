@@ -130,6 +130,33 @@ impl World {
         self.state().scan(place, text.as_bytes());
     }
 
+    /// Takes a request that a real host let through, with the secrets in it.
+    #[cfg(feature = "host")]
+    pub(crate) fn take(&self, request: &Request) -> Result<HttpResponse, HttpError> {
+        let mut state = self.state();
+        state.scan("a URL", request.url.as_bytes());
+        state.scan("a body", &request.body);
+        state.serve(request)
+    }
+
+    /// Takes a DNS message that a real host let through, without its signature.
+    #[cfg(feature = "host")]
+    pub(crate) fn take_dns(&self, request: &DnsRequest) -> Result<Vec<u8>, ExchangeError> {
+        self.state().serve_dns(request)
+    }
+
+    /// Returns the secrets, by their names.
+    #[cfg(feature = "host")]
+    pub(crate) fn secrets(&self) -> Vec<(String, String)> {
+        self.state().secrets.clone()
+    }
+
+    /// Returns where the provider may go.
+    #[cfg(feature = "host")]
+    pub(crate) fn reaches(&self) -> Vec<Reach> {
+        self.state().reaches.clone()
+    }
+
     /// A panic in a model is a finding of its own; what it left is still to be read.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

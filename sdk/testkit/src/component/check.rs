@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
-use linecamp_plugin_host::{Description, HostConfig, Limits, PluginHostError, PluginReport, inspect};
+use linecamp_plugin_host::{Description, HostConfig, Limits, PluginReport, inspect};
 use linecamp_provider::RecordSet;
 use linecamp_provider::http::HttpResponse;
 use serde_json::json;
@@ -123,8 +123,13 @@ fn host_config(compiler: &Path, limits: Limits) -> HostConfig {
 
 /// Returns an error with its causes.
 fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |words, cause| format!("{words}: {cause}"))
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    words
 }
 
 /// Returns a setup with a service that has nothing to say.

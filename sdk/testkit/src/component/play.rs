@@ -80,7 +80,7 @@ impl Play {
     }
 
     fn spec(&self, world: &World, config: &str) -> Result<ProviderSpec, String> {
-        let reach_private = world.reaches().iter().map(|reach| Endpoint::parse(&reach.to_string()));
+        let reach_private = world.reaches().into_iter().map(|reach| Endpoint::parse(&reach.to_string()));
         let reach_private: BTreeSet<_> = reach_private.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         Ok(ProviderSpec {
             name: Name::parse("examined").expect("a constant that is a name"),

@@ -26,7 +26,7 @@ fn value(schema: &Value) -> Value {
     match schema.get("type").and_then(Value::as_str) {
         Some("object") => object(schema),
         Some("array") => json!([value(schema.get("items").unwrap_or(&Value::Null))]),
-        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
         Some("boolean") => json!(false),
         _ if schema.get("format").and_then(Value::as_str) == Some("uri") => json!("https://service.example"),
         _ => json!("service.example:443"),

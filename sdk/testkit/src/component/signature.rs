@@ -1,7 +1,7 @@
 //! The server's end of TSIG (RFC 8945): takes the signature off a message that the host signed, and signs the answer.
 
 use std::convert::Infallible;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64;
 use domain::base::message_builder::MessageBuilder;
@@ -11,8 +11,6 @@ use domain::dep::octseq::{OctetsBuilder, Truncate};
 use domain::rdata::tsig::Time48;
 use domain::tsig::{Algorithm, Key, KeyName, KeyStore, ServerTransaction};
 use linecamp_provider::Tsig;
-
-use std::sync::Arc;
 
 /// Bytes of a DNS message's head.
 const HEAD_BYTES: usize = 12;
