@@ -179,6 +179,7 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.server.kill();
         if std::thread::panicking() {
+            eprintln!("{}", self.logs.tails());
             return;
         }
         let errors = self.logs.errors(&self.expected_errors);

@@ -54,11 +54,11 @@ impl Moto {
         }
         let housing = Housing::new("moto_server", python.clone(), |home, address| {
             let (host, port) = (address.ip().to_string(), address.port().to_string());
-            let server = home.join("moto_server.py").into_os_string();
+            let server = home.join("serve.py").into_os_string();
             [server, "-H".into(), host.into(), "-p".into(), port.into()].map(OsString::from).into()
         });
-        housing.write("moto.py", SCRIPT);
-        housing.write("moto_server.py", SERVER);
+        housing.write("operate.py", SCRIPT);
+        housing.write("serve.py", SERVER);
         let mut server = Self { housing, python, zones: Vec::new(), keys: json!({}) };
         server.restart();
         Some(server)
@@ -79,7 +79,7 @@ impl Moto {
 
     fn operate(&self, arguments: &[&str], input: &str) -> String {
         let mut command = Command::new(&self.python);
-        command.args([&self.housing.path("moto.py"), &self.url()]).args(arguments);
+        command.args([&self.housing.path("operate.py"), &self.url()]).args(arguments);
         let key = |index: usize| self.keys["operator"][index].as_str().unwrap_or("nobody");
         command.envs([("AWS_ACCESS_KEY_ID", key(0)), ("AWS_SECRET_ACCESS_KEY", key(1))]);
         command.envs([("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_CONFIG_FILE", "/dev/null")]);

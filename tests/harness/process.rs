@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binaries::program;
 use crate::logs::{self, Logs};
+use crate::skip::skip;
 use crate::wait::{PATIENCE, wait_until};
 
 /// A program that can be started again with the same arguments. Dropping it kills it.
@@ -48,6 +49,21 @@ impl Process {
     /// Sets a variable for the starts to come.
     pub fn env(&mut self, name: &str, value: impl Into<OsString>) {
         self.environment.push((name.into(), value.into()));
+    }
+
+    /// Lets it see another time in the starts to come: `@1970-01-02 00:00:00`, or `-1h`. False where libfaketime, which
+    /// does it, is not installed; then it has said what is skipped.
+    pub fn set_clock(&mut self, time: &str) -> bool {
+        let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+        let library = places.iter().map(|place| format!("{place}/faketime/libfaketime.so.1"));
+        let Some(library) = library.into_iter().find(|path| Path::new(path).exists()) else {
+            skip(&format!("another clock for {}: libfaketime is not installed", self.name));
+            return false;
+        };
+        self.env("LD_PRELOAD", library);
+        self.env("FAKETIME", time);
+        self.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        true
     }
 
     /// Starts the program; its log goes on where it ended.
@@ -122,6 +138,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(status) = self.ended()
+        {
+            eprintln!("{} had ended by itself: {status}", self.name);
+        }
         self.kill();
     }
 }

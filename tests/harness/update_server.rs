@@ -60,6 +60,16 @@ impl UpdateServer {
         self.housing.port.address()
     }
 
+    /// Starts it again with another clock, as [`Process::set_clock`] has it; false where that cannot be done.
+    pub fn set_clock(&mut self, time: &str) -> bool {
+        let is_set = self.housing.process.set_clock(time);
+        if is_set {
+            self.kill();
+            self.restart();
+        }
+        is_set
+    }
+
     fn configure(&self) {
         self.housing.write(CONFIGURATION, &(self.brand.configuration)(&self.housing, &self.zones));
     }

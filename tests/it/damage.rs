@@ -116,5 +116,9 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     assert!(site.terminate().success());
     site.start();
     wait_seen(&fleet, "camp", "rack", Some("r2"));
-    assert!(!site.local(&["status"]).ok().stdout.contains("disk-full"));
+    let status = fleet.wait_for("the daemon to answer again", PATIENCE, || {
+        let said = site.local(&["status"]);
+        (said.code == Some(0)).then_some(said.stdout)
+    });
+    assert!(!status.contains("disk-full"), "{status}");
 }

@@ -1,9 +1,9 @@
-//! DNS: one life of a site's records, told to three real name servers.
+//! DNS: one life of a site's records, told to four real name servers.
 //!
 //! The daemon runs the real plugin in its sandbox; what it wrote is asked of the server itself. Foreign records are
 //! there from the start, and compared byte for byte at the end.
 
-use linecamp_tests::{Fleet, NameServer, PATIENCE, PowerDns, Site, UpdateServer, ZoneDump, plugin};
+use linecamp_tests::{Fleet, Moto, NameServer, PATIENCE, PowerDns, Site, UpdateServer, ZoneDump, plugin};
 
 use crate::shown::show;
 
@@ -88,9 +88,11 @@ fn lives(mut server: Box<dyn NameServer>) {
     wait_answer(&fleet, &*server, &[]);
     site.local(&["label", "set", "--host", &format!("{SWITCH}=true")]).ok();
     wait_answer(&fleet, &*server, &["192.0.2.2"]);
-    let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
     let is_kept = |record: &serde_json::Value| record["name"] == NAME && record["state"] == "kept";
-    assert!(listed.as_array().is_some_and(|records| records.iter().any(is_kept)), "{listed}");
+    fleet.wait_for("the record to be seen and listed as kept", PATIENCE, || {
+        let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
+        listed.as_array().is_some_and(|records| records.iter().any(is_kept)).then_some(())
+    });
 
     // Killed while the name server holds a change back: what was begun is found, and finished or taken back.
     for _ in 0..2 {
@@ -134,6 +136,11 @@ fn a_site_keeps_its_records_at_bind() {
 #[test]
 fn a_site_keeps_its_records_at_knot() {
     UpdateServer::knot().into_iter().for_each(|server| lives(Box::new(server)));
+}
+
+#[test]
+fn a_site_keeps_its_records_at_route_53() {
+    Moto::start().into_iter().for_each(|server| lives(Box::new(server)));
 }
 
 /// What is wrong is said with the plugin, what was tried and what to do; and when it is mended it goes on by itself.

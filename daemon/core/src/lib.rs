@@ -42,7 +42,7 @@ pub use fleet::{
     REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT, START_GRACE, SWEEP_PERIOD, SavedFleet, SessionEvent, SiteFilter, SiteRef,
     Subject,
 };
-pub use provider::{CALL_MAX, QUARANTINE, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, ROUND_PERIOD};
+pub use provider::{CALL_MAX, QUARANTINE, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, ROUND_PERIOD, SECOND_LOOK};
 pub use records::{DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL};
 pub use rng::Rng;
 pub use site::{

@@ -8,7 +8,8 @@
 //! A round takes each zone in turn: observe it, plan ([`records`](crate::records)), note durably what is about to be
 //! begun, apply the steps, and observe again until there is nothing to do. So a step that was lost, done twice or done
 //! half is found by the next look, and a zone counts as settled only when it was *seen* to hold what is wanted. A round
-//! begins at once when something changed, and otherwise every [`ROUND_PERIOD`], which repairs what drifted.
+//! begins at once when something changed, and otherwise every [`ROUND_PERIOD`], which repairs what drifted. After a start,
+//! and after a call that failed, what was under way may be done late: one more round follows [`SECOND_LOOK`] later.
 //!
 //! Retries live here and not in plugins. A failed call ends the round; the next begins after a delay that grows at
 //! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of
@@ -40,6 +41,10 @@ use crate::rng::Rng;
 /// How long until a provider that has nothing to do looks again whether all is as it was: what drifted is back within
 /// it. With 500 sites at one name server this is a question each second.
 pub const ROUND_PERIOD: Duration = Duration::from_secs(600);
+
+/// How long until a provider looks once more, if a call may still be under way that it waits for no longer: as long as
+/// the plugin host lets a call take.
+pub const SECOND_LOOK: Duration = Duration::from_secs(30);
 
 /// The ceiling of the first delay after a failed call.
 pub const RETRY_FIRST: Duration = Duration::from_secs(5);
@@ -102,6 +107,8 @@ pub(crate) struct Provider {
     /// Whether somebody wants to see the plan before anything is done.
     is_look: bool,
     singly: bool,
+    /// Until when a call that it does not wait for may change something; `None` before the first round.
+    unsure_until: Option<Instant>,
     backoff: Backoff,
     trouble: Option<Trouble>,
     steps_done: u64,
@@ -133,6 +140,7 @@ impl Provider {
             is_due: true,
             is_look: false,
             singly: false,
+            unsure_until: None,
             backoff: Backoff::new(),
             trouble: None,
             steps_done: 0,
@@ -176,7 +184,7 @@ impl Provider {
     /// Takes what the site has notes of. Where the provider leaves, what was begun and not looked at since counts as
     /// there: a call whose answer was lost may have made it.
     pub(crate) fn recall<'a>(&mut self, notes: impl Iterator<Item = &'a HeldKey>) {
-        if self.spec.is_leaving && !self.spec.is_dry_run {
+        if self.spec.is_leaving && !self.lets_go() {
             for key in notes.filter(|key| key.provider == self.id) {
                 self.zones.entry(key.zone.clone()).or_default().recall(&key.record);
             }
@@ -222,6 +230,10 @@ impl Provider {
         }
         self.is_due = false;
         self.singly = false;
+        self.unsure_until.get_or_insert(scope.now + SECOND_LOOK);
+        if self.lets_go() {
+            return self.let_go(scope);
+        }
         self.todo = self.zones.keys().cloned().collect();
         for zone in self.zones.values_mut() {
             zone.begin(scope.now);
@@ -374,6 +386,24 @@ impl Provider {
         }
     }
 
+    /// Whether it leaves and may not take its records along.
+    const fn lets_go(&self) -> bool {
+        self.spec.is_leaving && (self.spec.is_dry_run || !self.spec.dns.deletes)
+    }
+
+    /// Leaves without a call: the records stay, claims and all, and are named once.
+    fn let_go(&mut self, scope: &Scope<'_>) -> Vec<Act> {
+        self.todo.clear();
+        self.zones.values_mut().for_each(Zone::settle_empty);
+        let held: Vec<_> = scope.held.keys().filter(|key| key.provider == self.id).cloned().collect();
+        let Some(zone) = held.first().map(|key| key.zone.clone()) else { return Vec::new() };
+        self.state = State::Noting { zone, steps: VecDeque::new() };
+        let records: Vec<_> = held.iter().map(|key| key.record.to_string()).collect();
+        let why = if self.spec.is_dry_run { "a dry run changes nothing" } else { "deletes are not enabled" };
+        let text = Text::lossy(&format!("{} leaves; {why}, so these stay: {}", self.spec.name, records.join(", ")));
+        vec![Act::Event(EventKind::RecordsLeft, text), Act::Note(held.into_iter().map(|key| (key, None)).collect())]
+    }
+
     /// Looks at the next zone, or ends the round.
     fn next_zone(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
         while let Some(zone) = self.todo.pop_front() {
@@ -389,7 +419,9 @@ impl Provider {
         self.backoff.reset();
         self.trouble = None;
         // Some before the others: sites that were switched on together look at different times.
-        vec![Act::Wait(ROUND_PERIOD - scope.rng.delay_up_to(ROUND_PERIOD / 5))]
+        let regular = ROUND_PERIOD - scope.rng.delay_up_to(ROUND_PERIOD / 5);
+        let unsure_for = self.unsure_until.map(|until| until.saturating_since(scope.now));
+        vec![Act::Wait(unsure_for.filter(|left| !left.is_zero()).unwrap_or(regular))]
     }
 
     /// Returns how to look at a zone; `None` if there is nothing of ours to see.

@@ -227,3 +227,19 @@ fn a_key_without_permission_is_named() {
         assert!(unknown.reason().as_str().contains("BADKEY"), "{unknown:?}");
     }
 }
+
+/// Clocks that differ are nobody's wrong key: it is tried again, and said which clock is where. (BIND does not start
+/// under libfaketime.)
+#[test]
+fn a_wrong_clock_is_named() {
+    let Some(mut server) = UpdateServer::knot() else { return };
+    server.create_zone(ZONE);
+    if !server.set_clock("-1h") {
+        return;
+    }
+    let mut plugin = Runner::new(&server);
+    let late = failure(plugin.apply(ZONE, &[create(&set("gw.example.org 300 A", &["192.0.2.1"]))]));
+    assert!(matches!(late, ProviderFailure::Retry { .. }), "{late:?}");
+    let words = late.reason().as_str();
+    assert!(words.contains("BADTIME") && words.contains("behind"), "{words}");
+}

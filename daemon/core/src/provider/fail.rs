@@ -3,7 +3,7 @@
 use linecamp_model::{Claim, ConditionKind, DomainName, ProviderFailure, RecordChange, RecordKey, Text};
 
 use super::act::Act;
-use super::{Provider, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, Scope, State, Trouble, is_claim};
+use super::{Provider, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, SECOND_LOOK, Scope, State, Trouble, is_claim};
 
 impl Provider {
     /// A step was not done. What can be mended by another look is; what is the fault of one record is set aside.
@@ -57,6 +57,7 @@ impl Provider {
         let delay = self.backoff.next(RETRY_FIRST, RETRY_MAX, scope.rng).max(asked);
         self.state = State::Waiting;
         self.is_look = false;
+        self.unsure_until = Some(scope.now + SECOND_LOOK);
         // The next round begins with a check: one small call while the trouble lasts.
         self.abilities = None;
         self.todo.clear();

@@ -10,7 +10,8 @@ use linecamp_model::{
 
 use crate::testing::{DiskMood, Mood, Pair, key, name, patch, site_ref};
 use crate::{
-    FleetCommand, Force, OWN_ADDRESS_LABEL, QUARANTINE, RETRY_MAX, ROUND_PERIOD, SiteCommand, Subject, WITHDRAW_MAX,
+    FleetCommand, Force, OWN_ADDRESS_LABEL, QUARANTINE, RETRY_MAX, ROUND_PERIOD, SECOND_LOOK, SiteCommand, Subject,
+    WITHDRAW_MAX,
 };
 
 const ZONE: &str = "example.org";
@@ -135,6 +136,17 @@ fn records_are_kept_while_the_server_is_away_also_over_a_restart() {
     pair.name_server.pluck(ZONE, GATEWAY, "A");
     pair.run_for(2 * ROUND_PERIOD);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.9")], "drift is repaired");
+}
+
+#[test]
+fn what_a_service_does_late_after_a_crash_is_seen_soon() {
+    let mut pair = site_with(3, provider());
+    pair.run_for(MINUTE);
+    pair.crash_site();
+    pair.run_for(Duration::from_secs(10));
+    pair.name_server.pluck(ZONE, GATEWAY, "A");
+    pair.run_for(SECOND_LOOK);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
 }
 
 #[test]
@@ -377,6 +389,46 @@ fn records_of_a_provider_that_is_gone_are_named() {
     pair.run_for(MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty());
     assert_eq!(conditions(&pair), []);
+}
+
+/// Without leave to delete, a provider that goes leaves its records where they are, says so, and is gone.
+#[test]
+fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
+    let mut pair = plain_site(27);
+    let dns = DnsSpec { deletes: false, ..provider().dns };
+    let add = |dns: &DnsSpec| {
+        let spec = ProviderSpec { dns: dns.clone(), ..provider() };
+        let provider = FleetProvider { sites: Selector::parse("").unwrap(), spec };
+        FleetCommand::SetProvider(name("default"), Box::new(provider), false)
+    };
+    pair.ask(add(&dns)).expect("added");
+    pair.run_for(MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    pair.name_server.mood = Mood::Away;
+    pair.ask(FleetCommand::RemoveProvider(name("default"), provider().name)).expect("removed");
+    pair.run_for(MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    assert!(pair.site().view(pair.now()).providers.is_empty(), "it has gone");
+    assert_eq!(conditions(&pair), []);
+    let left: Vec<_> = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft).collect();
+    assert_eq!(left.len(), 1);
+    assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
+    pair.name_server.mood = Mood::Well;
+    pair.ask(add(&DnsSpec { deletes: true, ..dns })).expect("added");
+    pair.run_for(MINUTE);
+    assert!(is_converged(&pair), "they are its own still");
+}
+
+#[test]
+fn a_removed_site_that_may_not_delete_names_what_it_leaves() {
+    let mut pair = site_with(28, ProviderSpec { dns: DnsSpec { deletes: false, ..provider().dns }, ..provider() });
+    remove(&mut pair);
+    pair.run_for(MINUTE);
+    assert!(pair.nodes[0].ended.is_some());
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    let left: Vec<_> = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft).collect();
+    assert_eq!(left.len(), 1);
+    assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
 }
 
 #[test]
