@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::{LABELS_PER_OWNER_MAX, TOKEN_TTL_MAX};
 use linecamp_model::{
-    JoinToken, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Name, NameError, Selector,
+    DomainName, DomainNameError, JoinToken, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Name,
+    NameError, Selector,
 };
 use linecamp_model::{SelectorError, Text, TextError, TokenId};
 use linecamp_proto::api::SettingError;
@@ -61,6 +62,9 @@ pub(crate) enum ArgumentError {
     /// Neither a plugin's digest nor the beginning of one.
     #[error("`{word}` is not a plugin's digest: `sha256:` and 64 hexadecimal digits, as `linecamp plugin ls` shows it")]
     NoDigest { word: String },
+    /// A provider without its SDK.
+    #[error("where is the SDK? Give --sdk DIR, the directory sdk of a checkout of Linecamp, or set LINECAMP=CHECKOUT")]
+    NoSdk,
     /// A selector without a term, where something is to be changed.
     #[error("an empty selector means every site, which is refused where something is changed; is a variable unset?")]
     SelectsAll,
@@ -69,6 +73,20 @@ pub(crate) enum ArgumentError {
 /// Parses a name.
 pub(crate) fn name(text: &str) -> Result<Name, NameError> {
     Name::parse(text)
+}
+
+/// Parses the name of a plugin that is to be a package of cargo's too, which begins with a letter.
+pub(crate) fn crate_name(text: &str) -> Result<Name, String> {
+    let name = Name::parse(text).map_err(|error| error.to_string())?;
+    match text.starts_with(|first: char| first.is_ascii_digit()) {
+        true => Err("cargo takes no name that begins with a digit".to_owned()),
+        false => Ok(name),
+    }
+}
+
+/// Parses a zone.
+pub(crate) fn zone(text: &str) -> Result<DomainName, DomainNameError> {
+    DomainName::parse(text)
 }
 
 /// Parses a selector.

@@ -5,12 +5,13 @@
 //! connection is opened, when the first request needs it (`client`). What comes back is shown (`output`), as a
 //! table for people or as the API's own JSON. There is one file per noun, and it holds the noun's clap definitions.
 //!
-//! Nothing is decided here that the server does not decide again, and nothing is kept but the login.
+//! Nothing is decided here that the server does not decide again, and nothing is kept but the login. Two commands need
+//! no server: those for who writes a provider.
 //!
 //! | exit code | means |
 //! |---|---|
 //! | 0 | done; also: the reader of the output went away, or Ctrl-C ended a `tail` |
-//! | 1 | failed: the server was not reached, or refused |
+//! | 1 | failed: the server was not reached, or refused; a component does not keep the contract |
 //! | 2 | bad arguments or config; nothing was asked of the server, or the server could not read it |
 //! | 3 | needs an operator: the key is not accepted, or the server is not the one we trust |
 

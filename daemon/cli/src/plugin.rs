@@ -1,4 +1,8 @@
-//! `linecamp plugin`: the components that the server keeps for its sites.
+//! `linecamp plugin`: the components that the server keeps for its sites, and on this machine those that somebody
+//! writes.
+
+mod check;
+mod new;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -23,6 +27,8 @@ const PUSH_BYTES_PER_SECOND: u64 = 40_000;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum PluginCommand {
+    New(new::New),
+    Check(check::Check),
     Push(Push),
     /// List the plugins that were pushed
     #[command(after_help = "\
@@ -67,6 +73,8 @@ pub(crate) struct Rm {
 impl PluginCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
+            Self::New(new) => new.run(context),
+            Self::Check(check) => check.run(context),
             Self::Push(push) => push.run(context).await,
             Self::Ls => {
                 let plugins: List<PluginView> = context.client()?.ask(Ask::get(path::PLUGINS)).await?;

@@ -34,6 +34,8 @@ fn what_is_meant_is_parsed_before_anything_is_dialed() {
         "linecamp provider ls --environment lab",
         "linecamp provider show main-dns -o json",
         "linecamp provider rm main-dns",
+        "linecamp plugin new dns-example --sdk sdk",
+        "linecamp plugin check dns.wasm --config {} --zone example.org --compiler c -o json",
         "linecamp plugin push dns_powerdns.wasm --name dns-powerdns",
         "linecamp plugin ls",
         "linecamp plugin rm sha256:07",
@@ -76,6 +78,9 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
     check("linecamp provider add", "<NAME>");
     check("linecamp provider add a --owner o --zone z", "--plugin");
     check("linecamp provider add a --file x --owner o", "cannot be used with");
+    check("linecamp plugin new 1und1", "begins with a digit");
+    check("linecamp plugin check x --config {} --config-file y", "cannot be used with");
+    check("linecamp plugin check x --zone a..b", "--zone");
     check("linecamp dns ls --state lost", "quarantined");
     check("linecamp dns plan", "<SITE>");
     check("linecamp site ls --timeout 0s", "not between");

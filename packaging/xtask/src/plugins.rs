@@ -1,11 +1,14 @@
 //! The plugins: components for the sandbox, in the release profile, because that is what their size and speed are
 //! about.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context;
 
-use crate::run::{binaries, cargo, step};
+use crate::run::{binaries, cargo, program, root, step};
+use crate::toolchain;
 
 /// The variable naming the directory of the built components.
 pub(crate) const VARIABLE: &str = "LINECAMP_PLUGINS";
@@ -16,6 +19,11 @@ const TARGET: &str = "wasm32-wasip2";
 /// The packages that are components; the last one is for tests of the host, and means harm.
 const PACKAGES: [&str; 5] = ["dns-fake", "dns-powerdns", "dns-rfc2136", "dns-route53", "malicious-plugin"];
 
+/// The plugin in JavaScript: its component, what it is made of, and the contract.
+const JAVASCRIPT: &str = "dns_zone_js.wasm";
+const SOURCE: &str = "sdk/examples/javascript/provider.js";
+const CONTRACT: &str = "sdk/wit/v1";
+
 /// Builds all of them and returns where they are.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
     // One that means harm is an example of its package, because it is refused before it runs.
@@ -23,5 +31,22 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
     build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     step("building the plugins", build)?;
     let target = binaries()?.parent().context("cargo's directory has no parent")?.to_owned();
-    Ok(target.join(TARGET).join("release"))
+    let directory = target.join(TARGET).join("release");
+    build_javascript(&directory)?;
+    Ok(directory)
+}
+
+/// Builds the one in JavaScript, where its tool could be installed; its test says so where it could not.
+fn build_javascript(directory: &Path) -> anyhow::Result<()> {
+    let Some(tool) = toolchain::componentize() else { return Ok(()) };
+    let component = directory.join(JAVASCRIPT);
+    let changed = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let sources = [root().join(SOURCE), root().join(CONTRACT).join("provider.wit"), tool.clone()];
+    if sources.iter().all(|source| changed(source) < changed(&component)) {
+        return Ok(());
+    }
+    // As `npm run build` does in its directory.
+    let mut build = program(&tool.to_string_lossy(), ["--sync", "--stub-wasi", "--minify"]);
+    build.args(["--wit", CONTRACT, "--world", "dns-provider", "--js", SOURCE, "--output"]).arg(&component);
+    step("building the plugin in JavaScript", build)
 }

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::run::{binaries, program, read, say, step, succeeds};
+use crate::run::{binaries, program, read, root, say, step, succeeds};
 
 /// What plugins are compiled for.
 const WASM: &str = "wasm32-wasip2";
@@ -30,6 +30,13 @@ const MOTO: &str = "tools/moto-5.2.5";
 /// The stand-in, one version of it, and the two packages of its server; its whole `server` extra is twice as big, for
 /// services that we do not meet.
 const MOTO_PACKAGES: [&str; 3] = ["moto==5.2.5", "flask", "flask-cors"];
+
+/// The example in JavaScript, and what it is built with; its `package-lock.json` says the version too.
+const JAVASCRIPT: &str = "sdk/examples/javascript";
+const COMPONENTIZE: &str = "tools/componentize-qjs-0.4.5";
+
+/// What decides how npm installs.
+const NPM_FILES: [&str; 2] = ["package.json", "package-lock.json"];
 
 /// Returns the target of the static daemon on this machine.
 pub(crate) fn musl() -> String {
@@ -80,6 +87,7 @@ pub(crate) fn add_journey_tools() {
         ("libfaketime", add_packages(&[(&faketime, "libfaketime")])),
         ("name servers", add_name_servers()),
         ("moto, the stand-in for Route 53,", add_moto()),
+        ("componentize-qjs, for the plugin in JavaScript,", add_componentize()),
     ];
     for (what, added) in steps {
         if let Err(error) = added {
@@ -112,8 +120,7 @@ fn missing<'a>(wanted: &[(&str, &'a str)]) -> Vec<&'a str> {
 
 /// Installs moto in a Python environment of its own, so that nobody else's is touched.
 fn add_moto() -> anyhow::Result<()> {
-    let target = binaries()?.parent().context("cargo's directory has no parent")?.to_owned();
-    let place = target.join(MOTO);
+    let place = target_directory()?.join(MOTO);
     // Written last: an environment that was left half done has none.
     let complete = place.join("complete");
     if complete.exists() {
@@ -128,6 +135,38 @@ fn add_moto() -> anyhow::Result<()> {
     let words = ["install", "--quiet", "--disable-pip-version-check"].iter().chain(&MOTO_PACKAGES);
     step("installing moto", program(&pip.to_string_lossy(), words))?;
     fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
+}
+
+/// Returns the program that makes a component of JavaScript, if it could be installed.
+pub(crate) fn componentize() -> Option<PathBuf> {
+    let place = target_directory().ok()?.join(COMPONENTIZE);
+    place.join("complete").exists().then(|| place.join("node_modules/.bin/componentize-qjs"))
+}
+
+/// Installs what makes components of JavaScript, as the example's lock file says.
+fn add_componentize() -> anyhow::Result<()> {
+    if componentize().is_some() {
+        return Ok(());
+    }
+    if !succeeds(program("npm", ["--version"])) {
+        bail!("install Node.js with npm");
+    }
+    let place = target_directory()?.join(COMPONENTIZE);
+    fs::create_dir_all(&place).with_context(|| format!("failed to make {}", place.display()))?;
+    for file in NPM_FILES {
+        let from = root().join(JAVASCRIPT).join(file);
+        fs::copy(&from, place.join(file)).with_context(|| format!("failed to copy {}", from.display()))?;
+    }
+    // Not `npm ci`: it wants the lock file to name optional packages for other machines that are not to be had.
+    let mut install = program("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"]);
+    install.current_dir(&place);
+    step("installing componentize-qjs", install)?;
+    let complete = place.join("complete");
+    fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
+}
+
+fn target_directory() -> anyhow::Result<PathBuf> {
+    Ok(binaries()?.parent().context("cargo's directory has no parent")?.to_owned())
 }
 
 /// Installs packages of Debian, as root on Debian; elsewhere it is somebody's decision.

@@ -10,6 +10,9 @@ import http from "linecamp:provider/http@1.0.0";
 // Pages that are read. More have no end.
 const PAGES_MAX = 1000;
 
+// Brackets in brackets that are read. The engine calls itself for each, and deeper ones would use up its stack.
+const DEPTH_MAX = 64;
+
 // Letters of a service's own words in a failure.
 const WORDS_MAX = 300;
 
@@ -94,7 +97,7 @@ function ended(call) {
 function settings(text) {
   let config = null;
   try {
-    config = JSON.parse(text);
+    config = parsed(text);
   } catch {
     throw refused("the config is no JSON");
   }
@@ -147,10 +150,25 @@ function retryAfter(answer) {
 
 function jsonOf(answer) {
   try {
-    return JSON.parse(textOf(answer.body));
+    return parsed(textOf(answer.body));
   } catch (error) {
     throw malformed(answer, error);
   }
+}
+
+function parsed(text) {
+  let depth = 0;
+  let isText = false;
+  for (let at = 0; at < (text ?? "").length; at += 1) {
+    const letter = text[at];
+    if (letter === "\\") at += 1;
+    else if (letter === '"') isText = !isText;
+    else if (isText) continue;
+    else if (letter === "[" || letter === "{") depth += 1;
+    else if (letter === "]" || letter === "}") depth -= 1;
+    if (depth > DEPTH_MAX) throw new SyntaxError(`brackets in more than ${DEPTH_MAX} brackets`);
+  }
+  return JSON.parse(text);
 }
 
 // Looks at every value: what is absent or of another type must not be taken for an empty zone.

@@ -161,6 +161,13 @@ impl Room<'_> {
         self.world.with_service(|service| service.plant(set))
     }
 
+    /// Puts sets there that every service can hold.
+    pub(crate) fn plant_all(&self, sets: &[RecordSet]) {
+        for set in sets {
+            self.plant(set);
+        }
+    }
+
     /// Asks for small pages.
     pub(crate) fn turn_pages_at(&self, records: usize) {
         self.world.with_service(|service| service.turn_pages_at(records));
@@ -255,6 +262,7 @@ pub(crate) fn words(ask: &Ask) -> String {
             let verb = |change: &Change| match (&change.before, &change.after) {
                 (None, _) => "create",
                 (_, None) => "delete",
+                (before, after) if before == after => "keep",
                 (_, _) => "replace",
             };
             let Some(first) = changes.first() else { return "apply nothing".to_owned() };

@@ -8,6 +8,7 @@ mod fault;
 mod hygiene;
 mod observing;
 mod recovery;
+mod unchanged;
 
 use crate::bench::{Bench, Outcome};
 
@@ -34,7 +35,7 @@ const fn alone(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check 
 }
 
 /// All checks. The last ones look at what was seen in all before.
-pub(crate) const ALL: [Check; 34] = [
+pub(crate) const ALL: [Check; 35] = [
     alone("describes itself", description::describes_itself),
     alone("has a schema that takes its config", description::has_a_schema),
     alone("refuses a wrong setting and names it", description::names_a_wrong_setting),
@@ -53,6 +54,7 @@ pub(crate) const ALL: [Check; 34] = [
     with("does many changes in one step", applying::does_many),
     with("writes nothing where nothing is to change", applying::writes_nothing_twice),
     with("does the same step once", applying::does_a_step_once),
+    with("keeps what goes along unchanged", unchanged::keeps_what_goes_along),
     with("respects what somebody else put there", conflict::respects_others),
     with("leaves a step with a conflict undone", conflict::leaves_a_step_undone),
     with("compares where it writes", conflict::compares_at_the_service),

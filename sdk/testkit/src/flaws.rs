@@ -36,6 +36,7 @@ const LOSES_A_VALUE: u8 = 24;
 const SAYS_WHAT_IS_NOT: u8 = 25;
 const LOOKS_THEN_WRITES: u8 = 26;
 const IGNORES_THE_BODY: u8 = 27;
+const OVERLOOKS_THE_CLAIM: u8 = 28;
 
 #[derive(Deserialize, Config)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +200,9 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
             let sets = changes.iter_mut().flat_map(|change| [&mut change.before, &mut change.after]);
             sets.flatten().for_each(|set| set.ttl = set.ttl.min(3600));
         }
+        if FLAW == OVERLOOKS_THE_CLAIM {
+            changes.retain(|change| change.before != change.after);
+        }
         let step = (key, &*changes);
         let done = match FLAW {
             OVERWRITES => Self::overwrite(config, cx, zone, step),
@@ -272,6 +276,7 @@ fn what_it_writes_is_compared_with_what_was_asked() {
 fn who_writes_over_others_is_found() {
     finds::<OVERWRITES>("respects what somebody else put there");
     finds::<CONFLICT_IS_REFUSED>("respects what somebody else put there");
+    finds::<OVERLOOKS_THE_CLAIM>("keeps what goes along unchanged");
     assert_eq!(verdict::<LOOKS_THEN_WRITES>("compares where it writes"), Verdict::Note);
 }
 

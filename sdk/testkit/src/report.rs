@@ -70,6 +70,9 @@ impl Report {
     pub(crate) fn push(&mut self, check: &str, verdict: Verdict, evidence: impl Into<String>) {
         let evidence: String = evidence.into();
         let line: String = evidence.split_whitespace().collect::<Vec<_>>().join(" ");
+        // What a plugin says moves nobody's cursor.
+        let shown = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+        let line: String = line.chars().map(shown).collect();
         let mut evidence: String = line.chars().take(EVIDENCE_LETTERS_MAX).collect();
         if evidence.len() < line.len() {
             evidence.push('…');
@@ -148,6 +151,13 @@ mod tests {
                      1 passed, 1 failed, 0 skipped\n";
         assert_eq!(report().to_string(), table);
         assert!(report().coloured().contains("\x1b[32mpass\x1b[0m"));
+    }
+
+    #[test]
+    fn what_a_plugin_says_moves_no_cursor() {
+        let mut report = report();
+        report.push("says", Verdict::Fail, "\u{1b}[2Jnothing");
+        assert!(report.to_string().contains("FAIL  \u{fffd}[2Jnothing"), "{report}");
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(super) fn compares_at_the_service(bench: &Bench<'_>) -> Outcome {
 }
 
 /// The changes end in a conflict that names the name, and nothing is written.
-fn conflict(room: &Room<'_>, changes: &[Change]) -> Result<(), Trouble> {
+pub(super) fn conflict(room: &Room<'_>, changes: &[Change]) -> Result<(), Trouble> {
     let (before, writes) = (room.truth(), room.writes());
     let ask = room.applying(changes);
     let (ending, _) = room.call(Plan::Calm, &ask);

@@ -1,7 +1,7 @@
 //! What a provider makes of answers that are none.
 
 use super::fault::{is_right, sweep};
-use super::recovery::finishes;
+use super::recovery::finishes_a_life;
 use crate::bench::{Bench, Outcome, Trouble, ensure, words};
 use crate::fault::{Damage, Fault};
 use crate::subject::{Ask, Ending};
@@ -22,7 +22,7 @@ pub(super) fn is_not_misled(bench: &Bench<'_>) -> Outcome {
 pub(super) fn finishes_what_was_damaged(bench: &Bench<'_>) -> Outcome {
     let mut count = 0;
     for fault in Damage::ALL.map(Fault::Damaged).into_iter().chain([Fault::Impostor]) {
-        count += finishes(bench, &fault)?;
+        count += finishes_a_life(bench, &fault)?;
     }
     Ok(format!("{count} answers damaged"))
 }

@@ -12,13 +12,13 @@ use crate::world::Plan;
 pub(super) fn finishes_what_was_cut(bench: &Bench<'_>) -> Outcome {
     let mut count = 0;
     for fault in [Fault::status(500), Fault::Timeout] {
-        count += finishes(bench, &fault)?;
+        count += finishes_a_life(bench, &fault)?;
     }
     Ok(format!("{count} steps cut off"))
 }
 
 pub(super) fn finishes_what_was_lost(bench: &Bench<'_>) -> Outcome {
-    Ok(format!("{} answers lost", finishes(bench, &Fault::Lost)?))
+    Ok(format!("{} answers lost", finishes_a_life(bench, &Fault::Lost)?))
 }
 
 pub(super) fn is_atomic(bench: &Bench<'_>) -> Outcome {
@@ -41,22 +41,32 @@ fn has_record(room: &Room<'_>) -> bool {
     room.truth_at(&["www"]).iter().any(|set| set.rtype == "A")
 }
 
-/// Has a step go wrong at each of its requests, and done again under the same key; returns how often.
-pub(super) fn finishes(bench: &Bench<'_>, fault: &Fault) -> Result<usize, Trouble> {
-    let mut count = 0;
+/// Has a claim, its record and the end of an old record go wrong; returns how often.
+pub(super) fn finishes_a_life(bench: &Bench<'_>, fault: &Fault) -> Result<usize, Trouble> {
     let old = bench.set("old", "A", &["192.0.2.7"]);
     let mut changes = claimed(bench).to_vec();
     if 3 <= bench.described.abilities.changes_max {
         changes.push(Change::delete(old.clone()));
     }
+    finishes(bench, fault, (&[old], &changes))
+}
+
+/// Has a step go wrong at each of its requests, and done again under the same key, where these sets are; returns how
+/// often.
+pub(super) fn finishes(
+    bench: &Bench<'_>,
+    fault: &Fault,
+    (there, changes): (&[RecordSet], &[Change]),
+) -> Result<usize, Trouble> {
+    let mut count = 0;
     let prepare = |room: &Room<'_>| {
-        room.plant(&old);
-        room.applying(&changes)
+        room.plant_all(there);
+        room.applying(changes)
     };
     let expected = {
         let room = bench.room();
-        room.plant(&old);
-        changed(&room.truth(), &changes)
+        room.plant_all(there);
+        changed(&room.truth(), changes)
     };
     sweep_one(bench, fault, &prepare, |ask, ending, _, room| {
         count += 1;
@@ -73,7 +83,7 @@ pub(super) fn finishes(bench: &Bench<'_>, fault: &Fault) -> Result<usize, Troubl
         ensure(!is_done || truth == expected, || {
             format!("{}: it says it is done, and {}", fault.words(), difference(&expected, &truth))
         })?;
-        finish(bench, room, (ask, &changes)).map_err(|trouble| match trouble {
+        finish(bench, room, (ask, changes)).map_err(|trouble| match trouble {
             Trouble::Failed(why) => Trouble::Failed(format!("after {} ({said}): {why}", fault.words())),
             other => other,
         })?;

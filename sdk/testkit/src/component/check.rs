@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
-use linecamp_plugin_host::{Description, HostConfig, Limits, PluginReport, inspect};
+use linecamp_plugin_host::{Description, HostConfig, Limits, inspect};
 use linecamp_provider::RecordSet;
 use linecamp_provider::http::HttpResponse;
 use serde_json::json;
 
-use super::play::{Play, PlayError};
+use super::play::{House, Play, PlayError};
 use super::sample;
 use crate::bench::Bench;
 use crate::checks;
@@ -90,8 +90,10 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
     let size = if found.bytes <= POLITE_BYTES { Verdict::Pass } else { Verdict::Note };
     report.push("is small", size, format!("{} of {} KiB", found.bytes.div_ceil(1024), POLITE_BYTES / 1024));
     report.push("imports what the host offers", Verdict::Pass, found.imports.join(", "));
-    let play = match Play::start(path, described, &check.compiler, Limits::default()) {
-        Ok(play) => play,
+    let house = House::new(path, described, &check.compiler);
+    let started = house.and_then(|house| Play::start(&house, Limits::default()).map(|play| (house, play)));
+    let (house, play) = match started {
+        Ok(started) => started,
         Err(error) => {
             report.push("starts in the host", Verdict::Fail, chain(&error));
             return report;
@@ -104,7 +106,7 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
         Ok(described) => {
             let bench = Bench::new(&setup, &play, &described);
             examine(&mut report, &bench, checks);
-            measure(&mut report, &bench, (path, &found, &check.compiler));
+            measure(&mut report, &bench, &house);
         }
         Err(why) => report.push("describes itself", Verdict::Fail, why),
     }
@@ -173,7 +175,7 @@ impl Service for Silence {
 }
 
 /// Adds what a call takes.
-fn measure(report: &mut Report, bench: &Bench<'_>, (path, found, compiler): (&Path, &PluginReport, &Path)) {
+fn measure(report: &mut Report, bench: &Bench<'_>, house: &House<'_>) {
     let room = bench.room();
     let ask = room.observing(&["foreign", "www"]);
     let (began, cpu_began) = (Instant::now(), thread_time());
@@ -187,7 +189,7 @@ fn measure(report: &mut Report, bench: &Bench<'_>, (path, found, compiler): (&Pa
         None => format!("{wall} in all"),
     };
     report.push("takes time to observe two names", Verdict::Note, evidence + ", the model's own included");
-    let outcome = least_memory(bench, path, &found.description, compiler);
+    let outcome = least_memory(bench, house);
     let (verdict, evidence) = match outcome {
         Ok(bytes) => (Verdict::Note, format!("{} KiB of {} KiB", bytes / 1024, Limits::default().memory_bytes / 1024)),
         Err(error) => (Verdict::Fail, chain(&error)),
@@ -196,15 +198,10 @@ fn measure(report: &mut Report, bench: &Bench<'_>, (path, found, compiler): (&Pa
 }
 
 /// Returns the least memory with which all calls end as they do with plenty: found by halving.
-fn least_memory(
-    bench: &Bench<'_>,
-    path: &Path,
-    description: &Description,
-    compiler: &Path,
-) -> Result<usize, PlayError> {
+fn least_memory(bench: &Bench<'_>, house: &House<'_>) -> Result<usize, PlayError> {
     let suffices = |bytes: usize| {
         let limits = Limits { memory_bytes: bytes, ..Limits::default() };
-        let play = Play::start(path, description, compiler, limits)?;
+        let play = Play::start(house, limits)?;
         let bench = Bench::new(bench.setup, &play, bench.described);
         let room = bench.room();
         let asks = [Ask::Check, room.observing(&["foreign", "www"]), room.applying(&[])];

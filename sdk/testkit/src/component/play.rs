@@ -32,6 +32,24 @@ pub(super) enum PlayError {
     Host(#[source] PluginHostError),
 }
 
+/// A plugin directory with the component in it, for one host after the other: it is compiled once.
+pub(super) struct House<'a> {
+    description: &'a Description,
+    compiler: &'a Path,
+    /// It goes with the house.
+    directory: TempDir,
+}
+
+impl<'a> House<'a> {
+    /// Copies the component to a directory of its own.
+    pub(super) fn new(path: &Path, description: &'a Description, compiler: &'a Path) -> Result<Self, PlayError> {
+        let directory = tempfile::tempdir().map_err(PlayError::Directory)?;
+        let place = directory.path().join(format!("{}.wasm", description.name));
+        fs::copy(path, place).map_err(PlayError::Directory)?;
+        Ok(Self { description, compiler, directory })
+    }
+}
+
 /// A component in a host of its own.
 pub(super) struct Play {
     described: Described,
@@ -41,24 +59,15 @@ pub(super) struct Play {
     host: RefCell<PluginHost>,
     runtime: Runtime,
     calls: Cell<u64>,
-    /// The host's directory: it goes with the play.
-    _directory: TempDir,
 }
 
 impl Play {
     /// Starts a host with the component in it.
-    pub(super) fn start(
-        path: &Path,
-        description: &Description,
-        compiler: &Path,
-        limits: Limits,
-    ) -> Result<Self, PlayError> {
-        let directory = tempfile::tempdir().map_err(PlayError::Directory)?;
-        let plugin = description.name.clone();
-        fs::copy(path, directory.path().join(format!("{plugin}.wasm"))).map_err(PlayError::Directory)?;
+    pub(super) fn start(house: &House<'_>, limits: Limits) -> Result<Self, PlayError> {
+        let description = house.description;
         let config = HostConfig {
-            directory: directory.path().to_owned(),
-            compiler: compiler.to_owned(),
+            directory: house.directory.path().to_owned(),
+            compiler: house.compiler.to_owned(),
             ca_file: None,
             publishers: Vec::new(),
             limits,
@@ -69,13 +78,12 @@ impl Play {
         let secrets = description.secrets.iter().map(|want| (want.name.clone(), want.name.clone())).collect();
         Ok(Self {
             described: described(description),
-            plugin,
+            plugin: description.name.clone(),
             secrets,
             stage,
             host: RefCell::new(host.map_err(PlayError::Host)?),
             runtime,
             calls: Cell::new(0),
-            _directory: directory,
         })
     }
 

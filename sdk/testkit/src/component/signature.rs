@@ -1,5 +1,6 @@
 //! The server's end of TSIG (RFC 8945): takes the signature off a message that the host signed, and signs the answer.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -66,15 +67,16 @@ impl Signed {
     }
 }
 
-/// Returns what a server answers that does not know the key: `NOTAUTH`, and no signature.
+/// Returns what a server answers that does not know the key: `NOTAUTH`, and `BADKEY` without a signature (RFC 8945,
+/// 5.2.1).
 pub(super) fn not_authorised(message: &[u8]) -> Vec<u8> {
-    const NOTAUTH: u8 = 9;
-    let mut answer = message.to_vec();
-    if let [_, _, flags, code, ..] = &mut answer[..] {
-        *flags |= 0x80;
-        *code = NOTAUTH;
-    }
-    answer
+    let none = HashMap::<(KeyName, Algorithm), Arc<Key>>::new();
+    let refused = || {
+        let mut message = Message::from_octets(message.to_vec()).ok()?;
+        let refusal = ServerTransaction::request(&none, &mut message, Time48::now()).err()?;
+        Some(refusal.build_message(&message, MessageBuilder::new_vec()).ok()?.finish())
+    };
+    refused().unwrap_or_default()
 }
 
 /// Has one secret under every name and algorithm, and remembers which was asked for.

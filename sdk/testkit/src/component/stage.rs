@@ -61,16 +61,15 @@ impl Stage {
 
     fn dns(&self, target: &Target, message: &[u8]) -> Result<Bytes, OutboundError> {
         let strange = |why: &str| OutboundError::Protocol(why.to_owned());
-        let (message, signed) = signature::take_off(message, &self.secrets()).map_err(|why| strange(&why))?;
+        let (unsigned, signed) = signature::take_off(message, &self.secrets()).map_err(|why| strange(&why))?;
         let sign = signed.as_ref().map(|signed| signed.key.clone());
-        let request = DnsRequest { server: target.endpoint.to_string(), message, sign };
+        let request = DnsRequest { server: target.endpoint.to_string(), message: unsigned, sign };
         let answer = match self.world()?.take_dns(&request) {
             Ok(answer) => answer,
             Err(ExchangeError::Timeout) => return Err(OutboundError::Timeout),
             Err(ExchangeError::Budget(_)) => return Err(OutboundError::TooLarge),
             Err(ExchangeError::Protocol(why)) => return Err(OutboundError::Protocol(why)),
-            // What a server says of a key it does not know: no signature.
-            Err(ExchangeError::Tsig(_)) => return Ok(signature::not_authorised(&request.message).into()),
+            Err(ExchangeError::Tsig(_)) => return Ok(signature::not_authorised(message).into()),
             Err(other) => return Err(OutboundError::Unreachable(other.to_string())),
         };
         Ok(match signed {

@@ -1,0 +1,108 @@
+//! What the author of a provider does: the guide's commands as pasted, and the examination of a component.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use linecamp_tests::{plugin, program};
+use serde_json::Value;
+
+/// The guide's project.
+const PROJECT: &str = "dns-plainzone";
+
+/// Seconds in which the guide has to be done. Nearly all of it is compiling, and most of that is done once.
+const GUIDE_SECONDS_MAX: &str = "330";
+
+/// The tables that the guide shows with nothing failed: the template's, the provider's, the component's.
+const TABLES: usize = 3;
+
+#[test]
+fn every_command_of_the_guide_works_as_pasted() {
+    let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
+    let root = Path::new(&root).join("..").canonicalize().expect("the workspace is there");
+    let guide = fs::read_to_string(root.join("sdk/GUIDE.md")).expect("there is a guide");
+    let place = place();
+    // What an earlier run left.
+    let _ = fs::remove_dir_all(place.join(PROJECT));
+    fs::create_dir_all(&place).expect("a directory can be made");
+    // It compiles to where the workspace does, and finds half of what it needs there.
+    let enter = format!("cd {PROJECT}\n");
+    let commands = commands(&guide).replace(&enter, &format!("{enter}ln -s ../.. target\n"));
+    let programs = program("linecamp");
+    let programs = programs.parent().expect("programs are in a folder").display();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let said = Command::new("timeout")
+        .args([GUIDE_SECONDS_MAX, "bash", "-e", "-c", &commands])
+        .current_dir(&place)
+        .env("LINECAMP", &root)
+        .env("PATH", format!("{programs}:{path}"))
+        // What the workspace needed is all that it needs.
+        .env("CARGO_NET_OFFLINE", "true")
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .expect("bash can be run");
+    let all = text(&said);
+    assert!(said.status.success(), "{all}");
+    assert_eq!(all.matches(", 0 failed,").count(), TABLES, "{all}");
+    for words in ["FAIL", "dns-plainzone 0.1.0, as a component"] {
+        assert!(all.contains(words), "the guide shows {words}: {all}");
+    }
+}
+
+/// Returns where the guide is followed: always there, so that the next run finds what is compiled.
+fn place() -> PathBuf {
+    let own = std::env::current_exe().expect("a test knows its own executable");
+    own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps").join("guide")
+}
+
+/// Returns the commands of the guide up to the real service, but the one that finds the programs.
+fn commands(guide: &str) -> String {
+    let (guide, _) = guide.split_once("\n## 7.").expect("the guide ends with the real service");
+    let blocks = guide.split("```sh\n").skip(1).filter_map(|block| block.split("\n```\n").next());
+    let lines = blocks.flat_map(str::lines).filter(|line| !line.starts_with("export PATH"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn a_component_is_examined_from_the_command_line() {
+    let component = plugin("dns-fake");
+    let component = component.to_str().expect("text");
+    let said = linecamp(&["plugin", "check", component, "--zone", "example.net", "-o", "json"], 0);
+    let report: Value = serde_json::from_slice(&said.stdout).expect("JSON");
+    let rows = report["rows"].as_array().expect("rows");
+    assert!(rows.iter().any(|row| row["check"] == "loads in the host" && row["verdict"] == "pass"), "{report}");
+
+    let said = linecamp(&["plugin", "check", component, "--config", r#"{"api": "https://a.test", "apy": 1}"#], 1);
+    let all = text(&said);
+    assert!(all.contains("has a schema that takes its config") && all.contains("apy"), "{all}");
+    assert!(all.contains("does not keep"), "{all}");
+}
+
+#[test]
+fn what_cannot_be_examined_says_what_to_do() {
+    let component = plugin("dns-fake");
+    let component = component.to_str().expect("text");
+    let check = |line: &[&str], code, words: &str| {
+        let all = text(&linecamp(line, code));
+        assert!(all.contains(words), "{all}");
+    };
+    check(&["plugin", "check", "absent.wasm"], 2, "absent.wasm: No such file");
+    check(&["plugin", "check", component, "--compiler", "/nowhere"], 2, "--compiler FILE");
+    check(&["plugin", "check", component, "--config", "[]"], 2, "is not a JSON object");
+    check(&["plugin", "check", "/dev/null"], 1, "loads in the host");
+    check(&["plugin", "new", "Dns"], 2, "column 1 is `D`");
+    check(&["plugin", "new", "dns-example"], 2, "--sdk DIR");
+}
+
+/// Runs the command line, without a login and without a checkout, and insists on its exit code.
+fn linecamp(arguments: &[&str], code: i32) -> Output {
+    let mut command = Command::new(program("linecamp"));
+    let said = command.args(arguments).env_remove("LINECAMP").env("NO_COLOR", "1").output();
+    let said = said.expect("the command line can be run");
+    assert_eq!(said.status.code(), Some(code), "{arguments:?}: {}", text(&said));
+    said
+}
+
+fn text(said: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
+}
