@@ -20,9 +20,18 @@ pub(crate) fn binaries() -> anyhow::Result<PathBuf> {
     Ok(own.parent().context("xtask's own path has no parent")?.to_owned())
 }
 
+/// What `cargo run` tells xtask about xtask. A cargo below it must not hear it: build scripts that look at such variables
+/// would run again, and all that depends on them be compiled again, whenever cargo is called now by xtask, now by hand.
+const ABOUT_XTASK: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 /// A call of cargo in the workspace, to be completed.
 pub(crate) fn cargo<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if ABOUT_XTASK.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
     command.args(arguments).current_dir(root());
     command
 }
