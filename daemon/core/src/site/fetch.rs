@@ -37,9 +37,12 @@ impl Site {
                 self.ask_for_pieces();
             }
             None => {
-                self.fetches.remove(&digest);
-                self.plugin_arrived(digest);
-                self.is_status_stale = true;
+                // One that was whole already did not come just now: why it cannot be used is no matter of fetching.
+                let was_incomplete = self.fetches.remove(&digest).is_some_and(|fetch| fetch.held.is_some());
+                if was_incomplete {
+                    self.plugin_arrived(digest);
+                    self.is_status_stale = true;
+                }
             }
         }
         self.settle_down(now);

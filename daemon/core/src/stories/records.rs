@@ -469,3 +469,23 @@ fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
         assert!(pair.ask(FleetCommand::RemovePlugin(digest)).is_err(), "it is used");
     }
 }
+
+#[test]
+fn a_pushed_plugin_that_is_whole_and_cannot_be_used_is_tried_ever_more_seldom() {
+    let component = b"a component".to_vec();
+    let digest = PluginDigest::of(&component);
+    let file = PluginFile { name: name("dns-fake"), bytes: 11, pushed_at: WallTime::EPOCH };
+    let mut pair = plain_site(24);
+    pair.plugins.insert(digest, component);
+    pair.name_server.mood = Mood::Unspoken;
+    pair.ask(FleetCommand::AddPlugin(digest, file)).expect("pushed");
+    let spec = ProviderSpec { plugin: PluginRef { digest: Some(digest), ..provider().plugin }, ..provider() };
+    let provider = FleetProvider { sites: Selector::default(), spec };
+    pair.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), false)).expect("added");
+    pair.run_for(60 * MINUTE);
+    assert!((2..60).contains(&pair.name_server.looks), "it was tried {} times in an hour", pair.name_server.looks);
+    assert!(conditions(&pair).iter().any(|(kind, _)| *kind == ConditionKind::PluginFailed), "{:?}", conditions(&pair));
+    pair.name_server.mood = Mood::Well;
+    pair.run_for(RETRY_MAX);
+    assert_eq!(shown(&pair).len(), 1, "and when it can be used it is");
+}
