@@ -4,6 +4,7 @@
 //! in `proto`, crashes of the disk in `store`, the wire in `transport`. What is left for here is that the programs put
 //! these parts together. `linecamp_tests` says how a journey is written; [`shown`] reads what the programs print.
 
+mod central;
 mod certificate;
 mod crash;
 mod damage;
