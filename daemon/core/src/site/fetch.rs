@@ -30,6 +30,11 @@ impl Site {
     /// Takes how many bytes of a plugin are kept. `None`: all of it, and it is what its digest says; it can be used.
     pub fn handle_plugin_kept(&mut self, digest: PluginDigest, held: Option<u64>, now: Now) {
         match held {
+            // It was thrown away, because it is not what its digest says: damaged at the server, most likely. Whoever
+            // needs it asks again with its next try; fetching on at once would take the line for itself for ever.
+            Some(0) if self.fetches.get(&digest).is_some_and(|fetch| fetch.held.is_some()) => {
+                self.fetches.remove(&digest);
+            }
             Some(held) => {
                 if let Some(fetch) = self.fetches.get_mut(&digest) {
                     *fetch = Fetch { held: Some(held), asked: None };
