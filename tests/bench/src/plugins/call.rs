@@ -12,6 +12,7 @@ use linecamp_model::{
 use linecamp_plugin_host::{HostEvent, PluginHost, Rehearsal, Secret, SecretError, Secrets};
 
 use super::{PLUGINS, Parts};
+use crate::machine::Burst;
 use crate::numbers::{median, micros, millis, percentile};
 use crate::place::Bench;
 use crate::table::{Bound, Figure, Table};
@@ -50,6 +51,7 @@ async fn stepwise(
     let rehearsal = Rehearsal::open(&parts.config(folder))?;
     // The first time it is compiled.
     let loaded = rehearsal.load(plugin).await?;
+    let burst = Burst::begin(&[]);
     let (loads, calls) = (bench.scale(300, 20), bench.scale(3_000, 100));
     let mut times = Vec::with_capacity(loads);
     for _ in 0..loads {
@@ -60,7 +62,8 @@ async fn stepwise(
     }
     let how = format!(
         "from the files in the page cache to a description: read and hash the component, hash and map its compiled \
-         form, one call; median of {loads}, p99 {:.2} ms",
+         form, one call; {}; median of {loads}, p99 {:.2} ms",
+        burst.words(),
         millis(percentile(&times, 0.99))
     );
     let name = &plugin.name;
@@ -89,6 +92,7 @@ async fn through_the_host(
     (folder, table): (&Path, &mut Table),
 ) -> anyhow::Result<()> {
     let mut host = PluginHost::start(parts.config(folder), Arc::new(NoSecrets))?;
+    let burst = Burst::begin(&[]);
     let spec = Arc::new(spec(plugin)?);
     let calls = bench.scale(3_000, 100);
     let mut times = Vec::with_capacity(calls);
@@ -101,7 +105,8 @@ async fn through_the_host(
     }
     let how = format!(
         "`check` of settings that do not read, so that nothing is sent: to the plugins' thread, a new instance, and \
-         back as an event; median of {calls}"
+         back as an event; {}; median of {calls}",
+        burst.words()
     );
     let figure = Figure::new(micros(median(&times)), "µs");
     table.state(&format!("{}: a whole call as the daemon makes it", plugin.name), figure, &how);

@@ -19,6 +19,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::machine::Burst;
 use crate::numbers::{median, micros, percentile};
 use crate::place::Bench;
 use crate::table::{Figure, Table};
@@ -27,6 +28,8 @@ use crate::table::{Figure, Table};
 const ANSWER: &str = r#"{"name": "dns-fake", "version": "0.1.0", "about": "Keeps records behind a small zone API."}"#;
 
 pub(super) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
+    // What is started here, the shells and the server's thread, is under it too.
+    let _burst = Burst::begin(&[]);
     let spawns = bench.scale(500, 20);
     let times = (0..spawns).map(|_| spawned()).collect::<anyhow::Result<Vec<_>>>()?;
     state(table, "a process that answers one line", &times, "`sh` that reads a line and prints it, until it has ended");
