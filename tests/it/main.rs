@@ -5,6 +5,7 @@
 //! these parts together. `linecamp_tests` says how a journey is written; [`shown`] reads what the programs print.
 
 mod author;
+mod central;
 mod certificate;
 mod crash;
 mod damage;

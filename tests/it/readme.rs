@@ -1,8 +1,8 @@
-//! The README's tour, as pasted.
+//! The README's commands, as pasted.
 
 use std::process::Command;
 
-use linecamp_tests::{Port, program};
+use linecamp_tests::{Fleet, NameServer as _, Port, PowerDns, plugin, program};
 
 /// The port that the README's tour uses; here it gets one of its own.
 const PORT: &str = "8443";
@@ -33,10 +33,67 @@ fn every_command_of_the_readmes_tour_works_as_pasted() {
 
 /// Returns the commands of the tour, but those that build and find the programs.
 fn tour(readme: &str) -> String {
-    let (_, tour) = readme.split_once("## Five minutes").expect("the README has a tour");
-    let (tour, _) = tour.split_once("\n## ").expect("and goes on after it");
-    let blocks = tour.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
-    let lines = blocks.flat_map(str::lines);
-    let lines = lines.filter(|line| !line.starts_with("cargo build") && !line.starts_with("export PATH"));
+    let lines: Vec<_> = blocks(readme, "## Five minutes").into_iter().flat_map(|(_, block)| block.lines()).collect();
+    let lines = lines.into_iter().filter(|line| !line.starts_with("cargo build") && !line.starts_with("export PATH"));
     lines.collect::<Vec<_>>().join("\n")
 }
+
+/// Returns the blocks of a section: the language of each, and its lines.
+fn blocks<'a>(readme: &'a str, heading: &str) -> Vec<(&'a str, &'a str)> {
+    let (_, section) = readme.split_once(heading).expect("the README has the section");
+    let (section, _) = section.split_once("\n## ").expect("and goes on after it");
+    // Every other fence closes a block; what stands behind an opening one is its language.
+    section.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').expect("a block has lines")).collect()
+}
+
+/// What the README says about names in DNS, with a real PowerDNS at the address it names, and a name that is taken.
+#[test]
+fn every_command_about_names_in_dns_works_as_pasted() {
+    const NAME: &str = "camp-042.camp-042.default.example.org";
+    let Some(mut server) = PowerDns::start() else { return };
+    server.create_zone("example.org");
+    server.plant("example.org", &[&format!("{NAME}. 300 A 198.51.100.7")]);
+    let setup = server.provider();
+    let fleet = Fleet::start();
+    let site = fleet.join("camp-042", &[]);
+    let folder = fleet.directory().display().to_string();
+    std::fs::write(fleet.directory().join("pdns.key"), &setup.secrets[0].1).expect("a file");
+    let plugins = plugin(setup.plugin).parent().expect("plugins are in a folder").display().to_string();
+
+    let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
+    let readme = std::fs::read_to_string(format!("{root}/../README.md")).expect("there is a README");
+    let story = blocks(&readme, "## Names in DNS").into_iter().map(|(language, text)| match language {
+        "sh" => text.lines().filter(|line| !line.starts_with("cargo build")).map(|line| format!("{line}\n")).collect(),
+        "toml" => format!("cat >> /etc/linecamp/linecampd.toml <<'END'\n{text}END\n{RESTART}"),
+        other => panic!("nobody knows what to do with {other}"),
+    });
+    let story = format!("daemon=\ntrap 'kill $daemon' EXIT\n{}", story.collect::<String>());
+    let story = story
+        .replace("/etc/linecamp", &folder)
+        .replace("/var/lib/linecamp", &site.data().display().to_string())
+        .replace("target/wasm32-wasip2/release", &plugins)
+        .replace("10.0.0.5:8081", &setup.reach.to_string());
+    let programs = program("linecamp");
+    let programs = programs.parent().expect("programs are in a folder").display();
+    let said = Command::new("timeout")
+        .args(["120", "bash", "-e", "-c", &story])
+        .current_dir(fleet.directory())
+        .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap_or_default()))
+        .envs([("LINECAMP_URL", fleet.url()), ("LINECAMP_PIN", fleet.pin()), ("LINECAMP_KEY", fleet.key())])
+        .output()
+        .expect("bash can be run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let log = std::fs::read_to_string(fleet.directory().join("linecampd.log")).unwrap_or_default();
+    assert!(said.status.success(), "{}\n{}\n{log}", text(&said.stdout), text(&said.stderr));
+    for words in ["somebody else's, left alone", "record-foreign", "own-dns", "Keeps records"] {
+        assert!(text(&said.stdout).contains(words), "it shows {words}: {}", text(&said.stdout));
+    }
+    assert_eq!(server.ask(NAME, "A"), ["192.0.2.7"], "the site's own provider keeps it in the end");
+}
+
+/// What somebody does who has changed a site's configuration.
+const RESTART: &str = "\
+[ -z \"$daemon\" ] || { kill $daemon; wait $daemon; }
+linecampd run --data /var/lib/linecamp --config /etc/linecamp/linecampd.toml >> /etc/linecamp/linecampd.log 2>&1 &
+daemon=$!
+";

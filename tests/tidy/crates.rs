@@ -33,11 +33,20 @@ const OURS: [(&str, &[&str]); 22] = [
     ("xtask", &[]),
     // For the fuzz targets, where a decoder is called directly, and for plugins at real name servers.
     ("linecamp-tests", &["linecamp-model", "linecamp-plugin-host", "linecamp-proto"]),
-    ("linecamp-bench", &BELOW_SERVER),
+    ("linecamp-bench", &BELOW_BENCH),
 ];
 
 const BELOW_SERVER: [&str; 5] =
     ["linecamp-core", "linecamp-model", "linecamp-proto", "linecamp-store", "linecamp-transport"];
+/// The bench measures the server's parts, and plugins.
+const BELOW_BENCH: [&str; 6] = [
+    "linecamp-core",
+    "linecamp-model",
+    "linecamp-plugin-host",
+    "linecamp-proto",
+    "linecamp-store",
+    "linecamp-transport",
+];
 const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
 const BELOW_DAEMON: [&str; 6] = [
     "linecamp-core",

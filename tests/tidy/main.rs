@@ -6,6 +6,7 @@
 //! A law that is wrong is changed here, with its reason, in the same commit as the code that needs it. Lists of
 //! exceptions are short, stand in the file of their law, and every entry says why.
 
+mod compiler;
 mod crates;
 mod documents;
 mod essays;

@@ -6,4 +6,5 @@ mod identity;
 mod join;
 mod labels;
 mod life;
+mod plugins;
 mod records;

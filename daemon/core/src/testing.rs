@@ -107,6 +107,8 @@ pub struct Pair {
     pub nodes: Vec<Node>,
     /// Components that were pushed to the server.
     pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
+    /// How many pieces of them were sent to sites.
+    pub pieces_sent: u64,
     /// Where all providers of all sites lead.
     pub name_server: NameServer,
     /// What the server's disk does.
@@ -156,6 +158,7 @@ impl Pair {
             fleet: Fleet::new(config, SavedFleet::default(), Rng::new(seed), now),
             nodes: Vec::new(),
             plugins: BTreeMap::new(),
+            pieces_sent: 0,
             name_server: NameServer::new(&["example.org"]),
             fleet_disk_mood: DiskMood::Well,
             fleet_writes: 0,

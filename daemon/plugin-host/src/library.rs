@@ -100,7 +100,7 @@ impl Library {
             }
         };
         if known.stamp != Some(stamp) || (known.plugin.is_none() && known.problem.is_none()) {
-            match self.load(wanted, path).await {
+            match self.load(wanted).await {
                 Ok(plugin) => *known = Known { stamp: Some(stamp), plugin: Some(Arc::new(plugin)), problem: None },
                 Err(error) => {
                     known.problem = Some(chain(&error));
@@ -135,7 +135,9 @@ impl Library {
         Arc::clone(shelf)
     }
 
-    async fn load(&self, wanted: &PluginRef, path: PathBuf) -> Result<Plugin, PluginHostError> {
+    /// Loads a plugin as its file is, and keeps nothing of it here.
+    pub(crate) async fn load(&self, wanted: &PluginRef) -> Result<Plugin, PluginHostError> {
+        let path = file::path(&self.directory, wanted);
         let bytes = file::read(&path)?;
         let digest = PluginDigest::of(&bytes);
         if wanted.digest.is_some_and(|wanted| wanted != digest) {

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask VERB
 
-  dev [--sites N] [--keep DIR]   build everything, start a server and N sites (1), say what to try, run until Ctrl-C;
-                                 with --keep their data stays in DIR and is used again
+  dev [--sites N] [--keep DIR]   build everything, start a server, a DNS zone in memory and N sites (1), say what to
+                                 try, run until Ctrl-C; with --keep their data stays in DIR and is used again
   test [-- ARGS]                 set up what the tests need and run all of them; ARGS go to `cargo nextest run`
   bench [link] [-- ARGS]         build what is measured with its release profiles and measure the link
+  bench plugins [-- ARGS]        the same for plugins, and a daemon that has some
   bench sim                      the same for the simulator
   sim [ARGS]                     build the simulator for speed and run it: every scenario, or what ARGS ask for
   sim-mutants                    plant known bugs in the machines and see whether the simulator sees them
@@ -25,6 +26,7 @@ pub(crate) enum Verb {
     Dev(DevOptions),
     Test { passed_on: Vec<String> },
     Bench { passed_on: Vec<String> },
+    BenchPlugins { passed_on: Vec<String> },
     BenchSim,
     Sim { passed_on: Vec<String> },
     SimMutants,
@@ -86,13 +88,16 @@ impl DevOptions {
 
 /// What is to be measured comes first; the link if nothing is named.
 fn bench(mut rest: Vec<String>) -> Result<Verb, Usage> {
-    match rest.first().map(String::as_str) {
-        Some("link") => drop(rest.remove(0)),
-        Some("sim") => return Ok(Verb::BenchSim),
-        Some("--") | None => {}
-        Some(other) => return Err(Usage(format!("bench: `{other}` is not measured; there are: link, sim"))),
+    let what = match rest.first().map(String::as_str) {
+        Some("--") | None => "link".to_owned(),
+        Some(_) => rest.remove(0),
+    };
+    match what.as_str() {
+        "link" => Ok(Verb::Bench { passed_on: passed_on(rest) }),
+        "plugins" => Ok(Verb::BenchPlugins { passed_on: passed_on(rest) }),
+        "sim" => Ok(Verb::BenchSim),
+        other => Err(Usage(format!("bench: `{other}` is not measured; there are: link, plugins, sim"))),
     }
-    Ok(Verb::Bench { passed_on: passed_on(rest) })
 }
 
 fn passed_on(mut rest: Vec<String>) -> Vec<String> {
@@ -124,11 +129,12 @@ mod tests {
         check("sim run smoke", Ok(Verb::Sim { passed_on: vec!["run".into(), "smoke".into()] }));
         check("sim-mutants", Ok(Verb::SimMutants));
         check("bench sim", Ok(Verb::BenchSim));
+        check("bench plugins -- -E x", Ok(Verb::BenchPlugins { passed_on: passed_on() }));
         check("dist", Ok(Verb::Later("dist")));
         check("", Err("a verb is missing"));
         check("tset", Err("unknown verb `tset`"));
         check("dev --sites", Err("--sites needs a value"));
         check("dev --sites 51", Err("--sites: `51` is not a number up to 50"));
-        check("bench disk", Err("bench: `disk` is not measured; there are: link, sim"));
+        check("bench disk", Err("bench: `disk` is not measured; there are: link, plugins, sim"));
     }
 }

@@ -1,7 +1,10 @@
 //! `cargo xtask dev`: a server and its sites on this machine, as an operator would set them up, until Ctrl-C.
 //!
 //! Everything goes through the real programs: `linecamp-server init`, a token from `linecamp`, `linecampd join`. The
-//! ports are free ones, the data is temporary unless `--keep` says where it stays; kept data is used again.
+//! ports are free ones, the data is temporary unless `--keep` says where it stays; kept data is used again. Beside
+//! them runs a zone in memory, in which the sites keep their names.
+
+mod names;
 
 use std::fs;
 use std::io::Write as _;
@@ -22,10 +25,16 @@ use crate::stop::Stop;
 const START_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
+/// The packages of what runs. All at once: that the daemon is built with what only the compiler of plugins needs does
+/// no harm here, and spares building its dependencies twice.
+const PACKAGES: [&str; 5] =
+    ["linecamp-server", "linecampd", "linecamp", "linecamp-plugin-compiler", "linecamp-testkit"];
+
 /// Builds, starts, waits for Ctrl-C, stops.
 pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
-    let build = ["build", "--package", "linecamp-server", "--package", "linecampd", "--package", "linecamp"];
-    step("building linecamp-server, linecampd and linecamp", cargo(build))?;
+    let mut build = cargo(["build"]);
+    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    step("building the programs", build)?;
     let temporary = tempfile::Builder::new().prefix("linecamp-dev-").tempdir().context("failed to make a directory")?;
     let data = match &options.keep {
         None => temporary.path().to_owned(),
@@ -36,10 +45,7 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     };
     let stop = Stop::listen()?;
     let mut camp = Camp { binaries: binaries()?, data, login: Login::default(), children: Vec::new() };
-    let ended = camp.start(options.sites, &stop).and_then(|()| {
-        camp.introduce();
-        camp.watch(&stop)
-    });
+    let ended = camp.start(options.sites, &stop).and_then(|()| camp.watch(&stop));
     // The sites first, so that none of them logs that it lost its server.
     while let Some(mut child) = camp.children.pop() {
         say(&format!("stopping {}", child.name()));
@@ -83,9 +89,11 @@ struct Camp {
 impl Camp {
     fn start(&mut self, sites: u32, stop: &Stop) -> anyhow::Result<()> {
         let quic = self.start_server(stop)?;
+        let zone = self.start_names(stop)?;
         for number in 1..=sites {
-            self.start_site(&format!("camp-{number:03}"), quic, stop)?;
+            self.start_site(number, quic, stop)?;
         }
+        self.introduce(zone);
         Ok(())
     }
 
@@ -119,7 +127,8 @@ impl Camp {
         self.wait("the server to listen for sites", stop, |camp| Ok(log_of_server(camp, "quic listening on")))
     }
 
-    fn start_site(&mut self, name: &str, quic: SocketAddr, stop: &Stop) -> anyhow::Result<()> {
+    fn start_site(&mut self, number: u32, quic: SocketAddr, stop: &Stop) -> anyhow::Result<()> {
+        let name = &format!("camp-{number:03}");
         let directory = self.data.join(name);
         if !directory.join("identity").exists() {
             say(&format!("joining {name}"));
@@ -127,11 +136,13 @@ impl Camp {
             let secret = made.trim().split('@').next().unwrap_or_default();
             let mut join = self.command("linecampd");
             join.args(["join", &format!("{secret}@{quic}"), "--name", name, "--label", "region=eu"]);
+            // An address that is nobody's (RFC 5737): this machine may have none to show.
+            join.args(["--host-label", &format!("io.linecamp.host.external_dns_ip=192.0.2.{number}")]);
             join.arg("--data").arg(&directory);
             read(join)?;
         }
         let mut run = self.command("linecampd");
-        run.arg("run").arg("--data").arg(&directory);
+        run.arg("run").arg("--data").arg(&directory).arg("--config").arg(names::site_config(&self.data)?);
         self.spawn(name, run)?;
         self.wait(&format!("{name} to connect"), stop, |camp| {
             let shown = camp.linecamp(&["site", "show", name, "-o", "json"])?;
@@ -190,7 +201,7 @@ impl Camp {
         Ok(())
     }
 
-    fn introduce(&self) {
+    fn introduce(&self, zone: SocketAddr) {
         let Login { url, pin, key } = &self.login;
         println!("\nRunning (Ctrl-C stops everything):\n");
         for child in &self.children {
@@ -204,8 +215,11 @@ impl Camp {
         println!("  linecamp site ls -l region=eu");
         println!("  linecamp site show camp-001");
         println!("  linecamp site label camp-001 rack=r7");
+        println!("  linecamp dns ls");
         println!("  linecamp event tail");
-        println!("  linecampd why --data {}\n", self.data.join("camp-001").display());
+        println!("  linecampd why --data {}", self.data.join("camp-001").display());
+        let (zone, token) = (format!("http://{zone}/zones/{}/records", names::ZONE), names::TOKEN);
+        println!("  curl -H 'Authorization: Bearer {token}' {zone}\n");
     }
 
     fn linecamp(&self, arguments: &[&str]) -> anyhow::Result<String> {

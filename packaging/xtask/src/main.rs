@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Dev(options) => dev::run(&options),
         Verb::Test { passed_on } => test::run(&passed_on),
         Verb::Bench { passed_on } => bench::link(&passed_on),
+        Verb::BenchPlugins { passed_on } => bench::plugins(&passed_on),
         Verb::BenchSim => sim::bench(),
         Verb::Sim { passed_on } => sim::run(&passed_on),
         Verb::SimMutants => sim::mutants(),

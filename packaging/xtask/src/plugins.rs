@@ -26,10 +26,20 @@ const CONTRACT: &str = "sdk/wit/v1";
 
 /// Builds all of them and returns where they are.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
+    build_these("building the plugins", &PACKAGES)
+}
+
+/// Builds one of them and returns its component.
+pub(crate) fn build_only(package: &str) -> anyhow::Result<PathBuf> {
+    let directory = build_these(&format!("building the plugin {package}"), &[package])?;
+    Ok(directory.join(format!("{}.wasm", package.replace('-', "_"))))
+}
+
+fn build_these(what: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     // One that means harm is an example of its package, because it is refused before it runs.
     let mut build = cargo(["build", "--release", "--lib", "--examples", "--target", TARGET]);
-    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
-    step("building the plugins", build)?;
+    build.args(packages.iter().flat_map(|package| ["--package", package]));
+    step(what, build)?;
     let target = binaries()?.parent().context("cargo's directory has no parent")?.to_owned();
     let directory = target.join(TARGET).join("release");
     build_javascript(&directory)?;

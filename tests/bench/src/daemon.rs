@@ -35,9 +35,10 @@ const NOT_BUILT: &str = "the static daemon was not built: cargo build --release 
 
 /// A daemon's program and its data.
 #[derive(Debug)]
-struct Daemon {
+pub(crate) struct Daemon {
     program: PathBuf,
-    data: PathBuf,
+    /// Its data folder.
+    pub(crate) data: PathBuf,
 }
 
 pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
@@ -124,7 +125,7 @@ async fn idle(bench: &Bench, table: &mut Table, program: &Path, server: &Server,
 
 impl Daemon {
     /// Joins a new site by this address.
-    async fn join(
+    pub(crate) async fn join(
         program: &Path,
         target: &JoinTarget,
         server: String,
@@ -145,7 +146,8 @@ impl Daemon {
         Ok(Self { program: program.to_owned(), data })
     }
 
-    fn run(&self, arguments: &[&str]) -> anyhow::Result<Process> {
+    /// Runs it.
+    pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<Process> {
         let mut command = Command::new(&self.program);
         command
             .args(["run", "--data"])
@@ -159,18 +161,24 @@ impl Daemon {
 
     /// Waits until it answers.
     async fn first_answer(&self) -> anyhow::Result<()> {
-        self.until("answered", |_| true).await
+        self.until("answered", "status", |_| true).await
     }
 
     /// Waits until its link is up.
-    async fn linked(&self) -> anyhow::Result<()> {
-        self.until("linked", |status| status["ok"]["link"]["state"] == "connected").await
+    pub(crate) async fn linked(&self) -> anyhow::Result<()> {
+        self.until("linked", "status", |status| status["ok"]["link"]["state"] == "connected").await
     }
 
-    async fn until(&self, what: &str, holds: impl Fn(&serde_json::Value) -> bool) -> anyhow::Result<()> {
+    /// Asks it until the answer holds.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        question: &str,
+        holds: impl Fn(&serde_json::Value) -> bool,
+    ) -> anyhow::Result<()> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if self.status().is_ok_and(|status| holds(&status)) {
+            if self.ask(question).is_ok_and(|answer| holds(&answer)) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -178,9 +186,10 @@ impl Daemon {
         bail!("linecampd has not {what} in {} s", PATIENCE.as_secs())
     }
 
-    fn status(&self) -> anyhow::Result<serde_json::Value> {
+    /// Asks it on its socket.
+    pub(crate) fn ask(&self, question: &str) -> anyhow::Result<serde_json::Value> {
         let mut stream = UnixStream::connect(self.data.join("linecampd.sock"))?;
-        stream.write_all(b"{\"do\":\"status\"}\n")?;
+        writeln!(stream, "{{\"do\":\"{question}\"}}")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(serde_json::from_str(&answer)?)

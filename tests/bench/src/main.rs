@@ -1,9 +1,10 @@
-//! `linecamp-bench`: what the link costs, held against its budgets.
+//! `linecamp-bench`: what the link and plugins cost, held against their budgets.
 //!
 //! `linecamp-bench link` measures the real server, the real daemon, and thousands of the real site machine over the
-//! real transport, on this machine's loopback. It prints one table and writes `target/bench/link.json`. Nothing here
-//! asserts a time: a budget that is missed is `SHORT` in the table, and a person reads it beside the load. Servers run
-//! on core 0 and clients on core 1 where that can be had; timed bursts run under SCHED_FIFO where that is allowed.
+//! real transport, on this machine's loopback. `linecamp-bench plugins` measures the plugins that ship in the real
+//! host. Each prints one table and writes it to `target/bench` as JSON. Nothing here asserts a time: a budget that is
+//! missed is `SHORT` in the table, and a person reads it beside the load. Servers run on core 0 and clients on core 1
+//! where that can be had; timed bursts run under SCHED_FIFO where that is allowed.
 //!
 //! | exit code | means |
 //! |---|---|
@@ -27,6 +28,8 @@ mod memory;
 mod numbers;
 mod peers;
 mod place;
+#[cfg(feature = "plugins")]
+mod plugins;
 mod serve_bare;
 mod serve_fleet;
 mod serving;
@@ -63,6 +66,16 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         only: Vec<Line>,
     },
+    /// Measures plugins, and a daemon that has some
+    #[cfg(feature = "plugins")]
+    Plugins {
+        /// A short run with few calls, to see that it works
+        #[arg(long)]
+        quick: bool,
+        /// One part of the table only; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<PluginLine>,
+    },
     /// Accepts, reads one frame, answers one frame: what the server is compared with
     #[command(hide = true)]
     ServeBare {
@@ -91,9 +104,21 @@ enum Line {
     Store,
 }
 
+/// What of plugins can be measured by itself.
+#[cfg(feature = "plugins")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PluginLine {
+    Size,
+    Call,
+    Rivals,
+    Resident,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Link { quick, only } => link(quick, &only),
+        #[cfg(feature = "plugins")]
+        Command::Plugins { quick, only } => plugins(quick, &only),
         Command::ServeBare { ca } => serve_bare::run(&ca).map(|()| true),
         Command::ServeFleet { data } => serve_fleet::run(&data).map(|()| true),
     };
@@ -107,57 +132,94 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures what was asked for. Returns whether all of it could be.
+/// Measures what was asked for of the link. Returns whether all of it could be.
 fn link(is_quick: bool, only: &[Line]) -> anyhow::Result<bool> {
     let bench = Bench::prepare(is_quick)?;
-    machine::raise_descriptors();
-    machine::pin_self(bench.online);
-    let load = machine::load();
-    let mut table = Table::default();
+    let mut run = Run::begin("link", &bench);
     for line in Line::value_variants() {
         if only.is_empty() || only.contains(line) {
-            measure(*line, &bench, &mut table)?;
+            run.measure(line, async |table| line.measure(&bench, table).await)?;
         }
     }
-    table.save(&bench, load)?;
-    let pins = match machine::has_pins(bench.online) {
-        true => "servers on core 0, clients on core 1",
-        false => "server and clients on the same cores (no taskset, or one core)",
-    };
-    println!("\nload {load:.2} before, {:.2} after; {pins}", machine::load());
-    if is_quick {
-        println!("a quick run: it shows that the bench works, not how fast anything is");
-    }
-    println!("\n{}\n{}", table.text(), bench.results().display());
-    let missing = table.missing();
-    if !missing.is_empty() {
-        say("\nNOT MEASURED:");
-        missing.iter().for_each(|line| say(&format!("  {line}")));
-    }
-    Ok(missing.is_empty())
+    run.end(&bench)
 }
 
-fn measure(line: Line, bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
-    let name = line.to_possible_value().expect("no line is hidden").get_name().to_owned();
-    say(&format!("{name}: begins, load {:.2}", machine::load()));
-    table.begin(&name);
-    // A runtime of its own, so that nothing of one line is left in the next.
-    let runtime = runtime()?;
-    let measured = runtime.block_on(async {
-        match line {
-            Line::Memory => memory::measure(bench, table).await,
-            Line::Greet => greet::measure(bench, table).await,
-            Line::Label => label::measure(bench, table).await,
-            Line::Fanout => fanout::measure(bench, table).await,
-            Line::Storm => storm::measure(bench, table).await,
-            Line::Daemon => daemon::measure(bench, table).await,
-            Line::Store => store::measure(bench, table).await,
-        }
-    });
-    if let Err(error) = measured {
-        table.miss("all that is not above", &format!("{error:#}"));
+/// Measures what was asked for of plugins. Returns whether all of it could be.
+#[cfg(feature = "plugins")]
+fn plugins(is_quick: bool, only: &[PluginLine]) -> anyhow::Result<bool> {
+    let bench = Bench::prepare(is_quick)?;
+    let mut run = Run::begin("plugins", &bench);
+    for line in plugins::lines(only) {
+        run.measure(&line, async |table| plugins::measure(line, &bench, table).await)?;
     }
-    Ok(())
+    run.end(&bench)
+}
+
+impl Line {
+    async fn measure(self, bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
+        match self {
+            Self::Memory => memory::measure(bench, table).await,
+            Self::Greet => greet::measure(bench, table).await,
+            Self::Label => label::measure(bench, table).await,
+            Self::Fanout => fanout::measure(bench, table).await,
+            Self::Storm => storm::measure(bench, table).await,
+            Self::Daemon => daemon::measure(bench, table).await,
+            Self::Store => store::measure(bench, table).await,
+        }
+    }
+}
+
+/// One run: its name, its table, and the load it began under.
+#[derive(Debug)]
+struct Run {
+    name: &'static str,
+    table: Table,
+    load: f64,
+}
+
+impl Run {
+    fn begin(name: &'static str, bench: &Bench) -> Self {
+        machine::raise_descriptors();
+        machine::pin_self(bench.online);
+        Self { name, table: Table::default(), load: machine::load() }
+    }
+
+    /// Measures one line. What cannot be measured is a line of the table.
+    fn measure(
+        &mut self,
+        line: &impl ValueEnum,
+        measure: impl AsyncFnOnce(&mut Table) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let name = line.to_possible_value().expect("no line is hidden").get_name().to_owned();
+        say(&format!("{name}: begins, load {:.2}", machine::load()));
+        self.table.begin(&name);
+        // A runtime of its own, so that nothing of one line is left in the next.
+        if let Err(error) = runtime()?.block_on(measure(&mut self.table)) {
+            self.table.miss("all that is not above", &format!("{error:#}"));
+        }
+        Ok(())
+    }
+
+    /// Prints the table. Returns whether all of it was measured.
+    fn end(self, bench: &Bench) -> anyhow::Result<bool> {
+        let Self { name, table, load } = self;
+        table.save(bench, name, load)?;
+        let pins = match machine::has_pins(bench.online) {
+            true => "servers on core 0, clients on core 1",
+            false => "server and clients on the same cores (no taskset, or one core)",
+        };
+        println!("\nload {load:.2} before, {:.2} after; {pins}", machine::load());
+        if bench.is_quick {
+            println!("a quick run: it shows that the bench works, not how fast anything is");
+        }
+        println!("\n{}\n{}", table.text(), bench.results(name).display());
+        let missing = table.missing();
+        if !missing.is_empty() {
+            say("\nNOT MEASURED:");
+            missing.iter().for_each(|line| say(&format!("  {line}")));
+        }
+        Ok(missing.is_empty())
+    }
 }
 
 /// Returns a runtime like the server's: one thread.

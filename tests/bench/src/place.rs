@@ -34,8 +34,9 @@ impl Bench {
     /// Finds or builds what is measured.
     pub(crate) fn prepare(is_quick: bool) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("failed to find the bench's own program")?;
-        // target/PROFILE/linecamp-bench
-        let target = own.ancestors().nth(2).context("the bench is not in cargo's folder")?.to_owned();
+        // target/PROFILE/linecamp-bench or, where it is static, target/TRIPLE/PROFILE/linecamp-bench
+        let depth = if cfg!(target_env = "musl") { 3 } else { 2 };
+        let target = own.ancestors().nth(depth).context("the bench is not in cargo's folder")?.to_owned();
         fs::create_dir_all(target.join("bench")).context("failed to make a folder for results")?;
         let server = match std::env::var_os(SERVER_VARIABLE) {
             Some(path) => path.into(),
@@ -59,9 +60,9 @@ impl Bench {
         path.is_file().then_some(path)
     }
 
-    /// Returns where the results go.
-    pub(crate) fn results(&self) -> PathBuf {
-        self.target.join("bench/link.json")
+    /// Returns where the results of a run go.
+    pub(crate) fn results(&self, name: &str) -> PathBuf {
+        self.target.join("bench").join(format!("{name}.json"))
     }
 
     /// Makes a folder on the disk that cargo builds on. It goes when it is dropped.

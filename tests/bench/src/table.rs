@@ -169,9 +169,9 @@ impl Table {
         text
     }
 
-    /// Writes the table as JSON.
-    pub(crate) fn save(&self, bench: &Bench, load_before: f64) -> anyhow::Result<()> {
-        let path = bench.results();
+    /// Writes the table of a run as JSON.
+    pub(crate) fn save(&self, bench: &Bench, name: &str, load_before: f64) -> anyhow::Result<()> {
+        let path = bench.results(name);
         let report = Report {
             quick: bench.is_quick,
             load_before,

@@ -30,6 +30,11 @@ impl Site {
     /// Takes how many bytes of a plugin are kept. `None`: all of it, and it is what its digest says; it can be used.
     pub fn handle_plugin_kept(&mut self, digest: PluginDigest, held: Option<u64>, now: Now) {
         match held {
+            // It was thrown away, because it is not what its digest says: damaged at the server, most likely. Whoever
+            // needs it asks again with its next try; fetching on at once would take the line for itself for ever.
+            Some(0) if self.fetches.get(&digest).is_some_and(|fetch| fetch.held.is_some()) => {
+                self.fetches.remove(&digest);
+            }
             Some(held) => {
                 if let Some(fetch) = self.fetches.get_mut(&digest) {
                     *fetch = Fetch { held: Some(held), asked: None };
@@ -37,9 +42,12 @@ impl Site {
                 self.ask_for_pieces();
             }
             None => {
-                self.fetches.remove(&digest);
-                self.plugin_arrived(digest);
-                self.is_status_stale = true;
+                // One that was whole already did not come just now: why it cannot be used is no matter of fetching.
+                let was_incomplete = self.fetches.remove(&digest).is_some_and(|fetch| fetch.held.is_some());
+                if was_incomplete {
+                    self.plugin_arrived(digest);
+                    self.is_status_stale = true;
+                }
             }
         }
         self.settle_down(now);

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use linecamp_model::{
     ConditionKind, DnsSpec, DomainName, EventKind, FleetProvider, Grant, HeldKey, LabelValue, Level, NameTemplate,
-    OwnerId, PluginDigest, PluginFile, PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState,
-    RecordType, Selector, Ttl, WallTime,
+    OwnerId, PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState, RecordType, Selector, Ttl,
 };
 
 use crate::testing::{DiskMood, Mood, Pair, key, name, patch, site_ref};
@@ -16,9 +15,9 @@ use crate::{
 
 const ZONE: &str = "example.org";
 const GATEWAY: &str = "camp.camp.default.example.org";
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-fn provider() -> ProviderSpec {
+pub(super) fn provider() -> ProviderSpec {
     ProviderSpec {
         name: name("dns"),
         plugin: PluginRef { name: name("dns-fake"), digest: None },
@@ -47,7 +46,7 @@ fn central(sites: &str) -> FleetCommand {
 }
 
 /// A linked site without a provider.
-fn plain_site(seed: u64) -> Pair {
+pub(super) fn plain_site(seed: u64) -> Pair {
     let mut pair = Pair::new(seed);
     pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
     pair.run_for(2 * MINUTE);
@@ -80,13 +79,13 @@ fn remove(pair: &mut Pair) {
     pair.ask(FleetCommand::Remove(site_ref("camp"), Force::No)).expect("asked to leave");
 }
 
-fn shown(pair: &Pair) -> Vec<String> {
+pub(super) fn shown(pair: &Pair) -> Vec<String> {
     let is_claim = |key: &RecordKey| key.name.as_str().starts_with("_linecamp");
     let zone = pair.name_server.zone(ZONE);
     zone.values().filter(|set| !is_claim(&set.key)).map(ToString::to_string).collect()
 }
 
-fn conditions(pair: &Pair) -> Vec<(ConditionKind, String)> {
+pub(super) fn conditions(pair: &Pair) -> Vec<(ConditionKind, String)> {
     let conditions = pair.site().view(pair.now()).conditions;
     conditions.into_iter().map(|condition| (condition.kind, condition.detail.to_string())).collect()
 }
@@ -488,36 +487,4 @@ fn the_sites_own_provider_holds_and_not_the_servers_of_its_name() {
     let providers = pair.site().view(pair.now()).providers;
     assert!(providers.len() == 1 && providers[0].is_local);
     assert_eq!(shown(&pair), [""; 0]);
-}
-
-/// The line is cut and the daemon killed at every step of the way of a plugin to its site.
-#[test]
-fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
-    let component = b"a component of some length".to_vec();
-    let digest = PluginDigest::of(&component);
-    let file = PluginFile { name: name("dns-fake"), bytes: 26, pushed_at: WallTime::EPOCH };
-    let pushed = |sites: &str| {
-        let plugin = PluginRef { name: name("dns-fake"), digest: Some(digest) };
-        let spec = ProviderSpec { plugin, ..provider() };
-        let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec };
-        FleetCommand::SetProvider(name("default"), Box::new(provider), false)
-    };
-    for steps in (0..60).step_by(3) {
-        let mut pair = plain_site(23);
-        assert!(pair.ask(pushed("")).is_err(), "it was not pushed yet");
-        pair.plugins.insert(digest, component.clone());
-        pair.ask(FleetCommand::AddPlugin(digest, file.clone())).expect("pushed");
-        pair.ask(pushed("")).expect("added");
-        for _ in 0..steps {
-            pair.step();
-        }
-        pair.cut(0);
-        pair.crash_site();
-        pair.run_for(5 * MINUTE);
-        pair.heal(0);
-        pair.run_for(30 * MINUTE);
-        assert_eq!(pair.nodes[0].plugins[&digest], component, "after {steps} steps: {}", pair.trace());
-        assert_eq!(shown(&pair).len(), 1, "after {steps} steps: {}", pair.trace());
-        assert!(pair.ask(FleetCommand::RemovePlugin(digest)).is_err(), "it is used");
-    }
 }

@@ -73,6 +73,9 @@ impl Pair {
             SiteOutput::KeepPiece(piece) => {
                 let kept = self.nodes[index].plugins.entry(piece.digest).or_default();
                 kept.extend(piece.bytes);
+                if kept.len() as u64 >= piece.total && PluginDigest::of(kept) != piece.digest {
+                    kept.clear();
+                }
                 self.after(COMMIT, Happening::PluginKept(index, piece.digest, boot));
             }
             SiteOutput::CollectFacts => self.after(COMMIT, Happening::Facts(index, boot)),
@@ -118,6 +121,7 @@ impl Pair {
             FleetOutput::ResumeStore(_) => {}
             FleetOutput::ReadPlugin { session, want } => {
                 let piece = self.plugin_piece(want);
+                self.pieces_sent += 1;
                 self.tell_site(session, FromServer::Plugin(piece));
             }
             FleetOutput::Reply { command, result } => {

@@ -27,6 +27,8 @@ pub enum Mood {
     HalfDone,
     /// It does not accept the credentials.
     Locked,
+    /// The plugin that would speak with it cannot be used. A call counts as a look.
+    Unspoken,
 }
 
 /// Zones and what they hold.
@@ -122,6 +124,10 @@ impl NameServer {
                 return failed(ProviderFailure::Retry { after: Some(after), reason: reason("too many requests") });
             }
             Mood::Locked => return failed(ProviderFailure::Unauthorized { reason: reason("wrong key") }),
+            Mood::Unspoken => {
+                self.looks += 1;
+                return failed(ProviderFailure::Missing { reason: reason("it says that it is another plugin") });
+            }
             Mood::Well | Mood::Mute | Mood::HalfDone => {}
         }
         let reply = match request {

@@ -1,0 +1,77 @@
+//! Plugins that were pushed, on their way to a site and when they do not work there.
+
+use linecamp_model::{
+    ConditionKind, FleetProvider, PluginDigest, PluginFile, PluginRef, ProviderSpec, Selector, WallTime,
+};
+
+use super::records::{MINUTE, conditions, plain_site, provider, shown};
+use crate::testing::{Mood, Pair, name};
+use crate::{FleetCommand, RETRY_MAX};
+
+/// A linked site with a central provider whose plugin the server has, under this digest, as these bytes.
+fn site_with_pushed(seed: u64, digest: PluginDigest, component: &[u8], mood: Mood) -> Pair {
+    let file = PluginFile { name: name("dns-fake"), bytes: component.len() as u64, pushed_at: WallTime::EPOCH };
+    let mut pair = plain_site(seed);
+    pair.plugins.insert(digest, component.to_vec());
+    pair.name_server.mood = mood;
+    pair.ask(FleetCommand::AddPlugin(digest, file)).expect("pushed");
+    let spec = ProviderSpec { plugin: PluginRef { digest: Some(digest), ..provider().plugin }, ..provider() };
+    let provider = FleetProvider { sites: Selector::default(), spec };
+    pair.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), false)).expect("added");
+    pair.run_for(60 * MINUTE);
+    assert!(conditions(&pair).iter().any(|(kind, _)| *kind == ConditionKind::PluginFailed), "{:?}", conditions(&pair));
+    pair
+}
+
+/// The line is cut and the daemon killed at every step of the way of a plugin to its site.
+#[test]
+fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
+    let component = b"a component of some length".to_vec();
+    let digest = PluginDigest::of(&component);
+    let file = PluginFile { name: name("dns-fake"), bytes: 26, pushed_at: WallTime::EPOCH };
+    let pushed = |sites: &str| {
+        let plugin = PluginRef { name: name("dns-fake"), digest: Some(digest) };
+        let spec = ProviderSpec { plugin, ..provider() };
+        let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec };
+        FleetCommand::SetProvider(name("default"), Box::new(provider), false)
+    };
+    for steps in (0..60).step_by(3) {
+        let mut pair = plain_site(23);
+        assert!(pair.ask(pushed("")).is_err(), "it was not pushed yet");
+        pair.plugins.insert(digest, component.clone());
+        pair.ask(FleetCommand::AddPlugin(digest, file.clone())).expect("pushed");
+        pair.ask(pushed("")).expect("added");
+        for _ in 0..steps {
+            pair.step();
+        }
+        pair.cut(0);
+        pair.crash_site();
+        pair.run_for(5 * MINUTE);
+        pair.heal(0);
+        pair.run_for(30 * MINUTE);
+        assert_eq!(pair.nodes[0].plugins[&digest], component, "after {steps} steps: {}", pair.trace());
+        assert_eq!(shown(&pair).len(), 1, "after {steps} steps: {}", pair.trace());
+        assert!(pair.ask(FleetCommand::RemovePlugin(digest)).is_err(), "it is used");
+    }
+}
+
+#[test]
+fn a_pushed_plugin_that_is_whole_and_cannot_be_used_is_tried_ever_more_seldom() {
+    let component = b"a component";
+    let mut pair = site_with_pushed(24, PluginDigest::of(component), component, Mood::Unspoken);
+    assert!((2..60).contains(&pair.name_server.looks), "it was tried {} times in an hour", pair.name_server.looks);
+    pair.name_server.mood = Mood::Well;
+    pair.run_for(RETRY_MAX);
+    assert_eq!(shown(&pair).len(), 1, "and when it can be used it is");
+}
+
+#[test]
+fn a_pushed_plugin_that_is_damaged_at_the_server_is_fetched_ever_more_seldom() {
+    let component = b"a component of some length";
+    let digest = PluginDigest::of(component);
+    let mut pair = site_with_pushed(25, digest, b"b component of some length", Mood::Well);
+    assert!((2..400).contains(&pair.pieces_sent), "{} pieces were sent in an hour", pair.pieces_sent);
+    pair.plugins.insert(digest, component.to_vec());
+    pair.run_for(RETRY_MAX);
+    assert_eq!(shown(&pair).len(), 1, "and when it was pushed again it is used");
+}

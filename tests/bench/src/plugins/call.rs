@@ -1,0 +1,150 @@
+//! Loading a compiled plugin, and calling it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use linecamp_model::{
+    CallId, DnsSpec, DomainName, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig, ProviderFailure,
+    ProviderReply, ProviderRequest, ProviderSpec, SecretName, Selector, Ttl,
+};
+use linecamp_plugin_host::{HostEvent, PluginHost, Rehearsal, Secret, SecretError, Secrets};
+
+use super::{PLUGINS, Parts};
+use crate::machine::Burst;
+use crate::numbers::{median, micros, millis, percentile};
+use crate::place::Bench;
+use crate::table::{Bound, Figure, Table};
+
+/// The budgets, of medians.
+const LOAD_MS_MAX: f64 = 1.0;
+const CALL_US_MAX: f64 = 100.0;
+
+/// The secrets of a site that has none.
+struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+        Err(SecretError::Missing { name: name.clone(), place: "the bench".into() })
+    }
+}
+
+pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
+    let folder = bench.scratch()?;
+    for name in PLUGINS {
+        parts.install(name, folder.path())?;
+        let plugin = PluginRef { name: Name::parse(name)?, digest: None };
+        stepwise(&plugin, parts, bench, (folder.path(), table)).await?;
+        through_the_host(&plugin, parts, bench, (folder.path(), table)).await?;
+    }
+    Ok(())
+}
+
+/// What a call is made of, one after the other on this thread.
+async fn stepwise(
+    plugin: &PluginRef,
+    parts: &Parts,
+    bench: &Bench,
+    (folder, table): (&Path, &mut Table),
+) -> anyhow::Result<()> {
+    let rehearsal = Rehearsal::open(&parts.config(folder))?;
+    // The first time it is compiled.
+    let loaded = rehearsal.load(plugin).await?;
+    let burst = Burst::begin(&[]);
+    let (loads, calls) = (bench.scale(300, 20), bench.scale(3_000, 100));
+    let mut times = Vec::with_capacity(loads);
+    for _ in 0..loads {
+        let began = Instant::now();
+        let loaded = rehearsal.load(plugin).await?;
+        times.push(began.elapsed());
+        drop(loaded);
+    }
+    let how = format!(
+        "from the files in the page cache to a description: read and hash the component, hash and map its compiled \
+         form, one call; {}; median of {loads}, p99 {:.2} ms",
+        burst.words(),
+        millis(percentile(&times, 0.99))
+    );
+    let name = &plugin.name;
+    table.judge(&format!("{name}: load"), Figure::new(millis(median(&times)), "ms"), Bound::AtMost(LOAD_MS_MAX), &how);
+
+    let mut times = Vec::with_capacity(calls);
+    for _ in 0..calls {
+        let began = Instant::now();
+        rehearsal.describe(&loaded).await.map_err(|problem| anyhow!("{name} {problem}"))?;
+        times.push(began.elapsed());
+    }
+    let how = format!(
+        "`describe`, from a new store to its end, on one thread; median of {calls}, p99 {:.0} µs",
+        micros(percentile(&times, 0.99))
+    );
+    let figure = Figure::new(micros(median(&times)), "µs");
+    table.judge(&format!("{name}: instantiate and smallest call"), figure, Bound::AtMost(CALL_US_MAX), &how);
+    Ok(())
+}
+
+/// The same as the daemon has it: over a queue to the plugins' thread, and back as an event.
+async fn through_the_host(
+    plugin: &PluginRef,
+    parts: &Parts,
+    bench: &Bench,
+    (folder, table): (&Path, &mut Table),
+) -> anyhow::Result<()> {
+    let mut host = PluginHost::start(parts.config(folder), Arc::new(NoSecrets))?;
+    let burst = Burst::begin(&[]);
+    let spec = Arc::new(spec(plugin)?);
+    let calls = bench.scale(3_000, 100);
+    let mut times = Vec::with_capacity(calls);
+    for number in 0..=calls {
+        let took = refused(&mut host, CallId(number as u64), &spec).await?;
+        // The first one loads.
+        if 0 < number {
+            times.push(took);
+        }
+    }
+    let how = format!(
+        "`check` of settings that do not read, so that nothing is sent: to the plugins' thread, a new instance, and \
+         back as an event; {}; median of {calls}",
+        burst.words()
+    );
+    let figure = Figure::new(micros(median(&times)), "µs");
+    table.state(&format!("{}: a whole call as the daemon makes it", plugin.name), figure, &how);
+    Ok(())
+}
+
+/// Has a provider without settings checked, and insists on their refusal.
+async fn refused(host: &mut PluginHost, call: CallId, spec: &Arc<ProviderSpec>) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    host.call(call, Arc::clone(spec), ProviderRequest::Check);
+    let event = host.event().await;
+    let took = began.elapsed();
+    match event {
+        HostEvent::Replied { reply: ProviderReply::Failed(ProviderFailure::Refused { .. }), .. } => Ok(took),
+        other => bail!("the plugin did something else than refuse its settings: {other:?}"),
+    }
+}
+
+/// A provider whose settings lack what every plugin needs, and hold what none knows.
+fn spec(plugin: &PluginRef) -> anyhow::Result<ProviderSpec> {
+    Ok(ProviderSpec {
+        name: Name::parse("bench")?,
+        plugin: plugin.clone(),
+        config: ProviderConfig::of_json(r#"{"unknown": 1}"#)?,
+        secrets: std::collections::BTreeMap::new(),
+        grant: Grant::default(),
+        dns: DnsSpec {
+            owner: OwnerId::parse("bench")?,
+            zones: [DomainName::parse("example.org")?].into(),
+            template: NameTemplate::parse(NameTemplate::DEFAULT)?,
+            ttl: Ttl::DEFAULT,
+            hosts: Selector::default(),
+            observed_address: false,
+            deletes: false,
+            withdraw_inactive: false,
+            extra: Vec::new(),
+        },
+        is_dry_run: false,
+        is_leaving: false,
+    })
+}

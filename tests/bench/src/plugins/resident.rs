@@ -1,0 +1,101 @@
+//! The memory of a daemon with two DNS plugins that does nothing.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::Parts;
+use crate::daemon::Daemon;
+use crate::machine;
+use crate::numbers::count;
+use crate::place::Bench;
+use crate::serving::Server;
+use crate::table::{Bound, Figure, Table};
+
+/// The budget.
+const RESIDENT_MIB_MAX: f64 = 10.0;
+
+/// How long a daemon is left alone before it counts as idle.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Two plugins and the settings they need. Nobody listens where they point: each is loaded, asks once, is refused, and
+/// waits.
+const PROVIDERS: [(&str, &str, &[&str]); 2] = [
+    ("dns-powerdns", "api = \"http://127.0.0.1:9\"", &["api-key"]),
+    ("dns-route53", "endpoint = \"http://127.0.0.1:9\"", &["access-key-id", "secret-access-key"]),
+];
+
+pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
+    let program = bench.daemon().context("the static daemon was not built")?;
+    let folder = bench.scratch()?;
+    let server = Server::start_new(bench, folder.path()).await?;
+    let target = server.token(None).await?;
+    let daemon = Daemon::join(&program, &target, server.address().to_string(), folder.path(), "camp").await?;
+    let config = configure(parts, &daemon, folder.path())?;
+    let arguments = ["--config", config.as_str()];
+    for (is_new, line) in [(true, "that were just compiled"), (false, "that were compiled before")] {
+        let process = daemon.run(&arguments)?;
+        daemon.linked().await?;
+        loaded(&daemon).await?;
+        tokio::time::sleep(SETTLE).await;
+        let held = machine::memory(process.id())?;
+        let mebibytes = |kibibytes| Figure::new(count(kibibytes) / 1024.0, "MiB");
+        let how = format!(
+            "VmRSS of the static linecampd, linked, with dns-powerdns and dns-route53 {line}, {} s later",
+            SETTLE.as_secs()
+        );
+        if is_new {
+            table.state("resident memory, just compiled", mebibytes(held.resident), &how);
+        } else {
+            let bound = Bound::AtMost(RESIDENT_MIB_MAX);
+            table.judge("resident memory, two plugins, idle", mebibytes(held.resident), bound, &how);
+            let how = "as above: what the kernel cannot drop";
+            table.state("RssAnon, two plugins, idle", mebibytes(held.anonymous), how);
+        }
+        process.terminate().await?;
+    }
+    Ok(())
+}
+
+/// Gives the daemon its plugins and their providers. Returns the configuration's file.
+fn configure(parts: &Parts, daemon: &Daemon, folder: &Path) -> anyhow::Result<String> {
+    let secret = folder.join("secret");
+    std::fs::write(&secret, "secret")?;
+    let mut text = format!(
+        "[plugins]\ncompiler = \"{}\"\n[secrets]\nsecret = \"{}\"\n",
+        parts.compiler.display(),
+        secret.display()
+    );
+    for (plugin, config, secrets) in PROVIDERS {
+        parts.install(plugin, &daemon.data.join("plugins"))?;
+        let secrets: Vec<_> = secrets.iter().map(|secret| format!("{secret} = \"secret\"")).collect();
+        write!(
+            text,
+            "[[provider]]\nname = \"{plugin}\"\nplugin = \"{plugin}\"\nowner = \"bench\"\nzones = [\"example.org\"]\n\
+             reach_private = [\"127.0.0.1:9\"]\nplain_http = true\n[provider.config]\n{config}\n[provider.secrets]\n{}\n",
+            secrets.join("\n")
+        )?;
+    }
+    let path = folder.join("linecampd.toml");
+    std::fs::write(&path, text)?;
+    Ok(path.to_str().context("the folder's name is text")?.to_owned())
+}
+
+/// Waits until each plugin was loaded: it has said its version, and its service was found absent.
+async fn loaded(daemon: &Daemon) -> anyhow::Result<()> {
+    let is_loaded = |provider: &Value| {
+        let has_version = provider["plugin"].as_str().is_some_and(|plugin| plugin.contains(' '));
+        has_version && provider["trouble"].is_string()
+    };
+    let all = |answer: &Value| {
+        let providers = answer["ok"].as_array();
+        providers.is_some_and(|providers| providers.len() == PROVIDERS.len() && providers.iter().all(is_loaded))
+    };
+    if let Err(error) = daemon.until("loaded its plugins", "provider_list", all).await {
+        bail!("{error:#}: {}", daemon.ask("provider_list")?);
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! DNS from the centre: a plugin is pushed, a provider names it by its digest, and the sites that a selector chooses
+//! fetch it over the link and keep the records at a real PowerDNS.
+
+use std::fs;
+use std::path::Path;
+
+use linecamp_tests::{Fleet, NameServer, PATIENCE, PowerDns, ProviderSetup, Site, plugin};
+use serde_json::Value;
+
+use crate::shown::{condition, entry, show, wait_no_condition};
+
+const ZONE: &str = "example.org";
+const NAME: &str = "camp.camp.default.example.org";
+const ADDRESS: &str = "io.linecamp.host.external_dns_ip";
+
+/// An empty custom section named `x`: what makes a component another one that does the same.
+const CUSTOM_SECTION: [u8; 4] = [0, 2, 1, b'x'];
+
+/// Joins and starts a site that has the name server's secrets in files.
+fn start_site(fleet: &Fleet, name: &str, setup: &ProviderSetup) -> Site {
+    let mut text = String::from("[secrets]\n");
+    for (secret, value) in &setup.secrets {
+        let path = fleet.directory().join(secret);
+        fs::write(&path, value).expect("a file");
+        text += &format!("{secret} = \"{}\"\n", path.display());
+    }
+    let mut site = fleet.join(name, &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
+    site.configure(&text);
+    site.start();
+    site
+}
+
+/// Pushes a component and returns its digest.
+fn push(fleet: &Fleet, file: &Path, name: &str) -> String {
+    let pushed = fleet.json(&["plugin", "push", file.to_str().expect("text"), "--name", name]);
+    pushed["digest"].as_str().expect("a digest").to_owned()
+}
+
+/// Adds or changes the provider, for the sites with the label `dns=main`.
+#[track_caller]
+fn provide(fleet: &Fleet, setup: &ProviderSetup, digest: &str, more: &[&str]) {
+    let reach = setup.reach.to_string();
+    let mut line = ["provider", "add", "main-dns", "--replace", "--sites", "dns=main"].map(str::to_owned).to_vec();
+    line.extend(["--plugin", setup.plugin, "--digest", digest, "--owner", "acme", "--zone", ZONE].map(str::to_owned));
+    line.extend(["--reach-private", &reach, "--plain-http"].map(str::to_owned));
+    for (key, value) in setup.config.as_object().expect("an object") {
+        line.extend(["--set".to_owned(), format!("{key}:={value}")]);
+    }
+    for (secret, _) in &setup.secrets {
+        line.extend(["--secret".to_owned(), format!("{secret}={secret}")]);
+    }
+    let line: Vec<_> = line.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    fleet.cli(&line).ok();
+}
+
+/// Waits until the name server gives these addresses.
+#[track_caller]
+fn wait_answer(fleet: &Fleet, server: &PowerDns, expected: &[&str]) {
+    fleet.wait_for(&format!("{NAME} to be {expected:?}"), PATIENCE * 2, || {
+        (server.ask(NAME, "A") == expected).then_some(())
+    });
+}
+
+/// Waits until `linecamp dns plan camp` says this of the record.
+#[track_caller]
+fn wait_planned(fleet: &Fleet, holds: impl Fn(&Value) -> bool) -> Value {
+    fleet.wait_for("the plan", PATIENCE * 2, || Some(fleet.json(&["dns", "plan", "camp"])).filter(|plan| holds(plan)))
+}
+
+/// Returns what a site has fetched of a component.
+fn fetched(site: &Site, digest: &str) -> Option<Vec<u8>> {
+    let file = format!("{}.wasm", digest.trim_start_matches("sha256:"));
+    fs::read(site.data().join("plugins/pushed").join(file)).ok()
+}
+
+#[test]
+fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
+    let Some(mut server) = PowerDns::start() else { return };
+    server.create_zone(ZONE);
+    let (before, setup) = (server.dump(ZONE), server.provider());
+    let fleet = Fleet::start();
+    let site = start_site(&fleet, "camp", &setup);
+    let other = start_site(&fleet, "other", &setup);
+
+    // Pushed once, it is there; a dry run shows at the selected site what would be done, and does nothing.
+    let component = fs::read(plugin(setup.plugin)).expect("the plugin");
+    let digest = push(&fleet, &plugin(setup.plugin), setup.plugin);
+    provide(&fleet, &setup, &digest, &["--dry-run", "--deletes"]);
+    fleet.cli(&["site", "label", "camp", "dns=main"]).ok();
+    let plan = wait_planned(&fleet, |plan| entry(&plan["records"], "name", NAME).is_some());
+    let record = entry(&plan["records"], "name", NAME).expect("it was there");
+    assert_eq!((&record["state"], &record["provider"]), (&"create".into(), &"main-dns".into()), "{plan}");
+    assert_eq!(fetched(&site, &digest).as_ref(), Some(&component), "it came over the link");
+    assert_eq!(server.dump(ZONE), before, "a dry run changes nothing");
+
+    provide(&fleet, &setup, &digest, &["--deletes"]);
+    wait_answer(&fleet, &server, &["192.0.2.1"]);
+    let plan = wait_planned(&fleet, |plan| plan["kept"] == 1);
+    assert_eq!(plan["records"], Value::Array(Vec::new()), "nothing is left to do");
+    let listed = fleet.json(&["dns", "ls", "--provider", "main-dns"])["items"].clone();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "one site was selected: {listed}");
+    assert_eq!((&listed[0]["site"], &listed[0]["state"]), (&"camp".into(), &"kept".into()), "{listed}");
+
+    // Another build is swapped in by its digest, and the first is not needed any more.
+    let newer = fleet.directory().join("newer.wasm");
+    fs::write(&newer, [&*component, &CUSTOM_SECTION].concat()).expect("a file");
+    let second = push(&fleet, &newer, setup.plugin);
+    assert_ne!(digest, second);
+    provide(&fleet, &setup, &second, &["--deletes"]);
+    let in_use = format!("digest={second}");
+    fleet.wait_for("the second build to be in use", PATIENCE * 2, || site.log().contains(&in_use).then_some(()));
+    fleet.cli(&["host", "label", "camp", &format!("{ADDRESS}=192.0.2.2")]).ok();
+    wait_answer(&fleet, &server, &["192.0.2.2"]);
+    fleet.cli(&["plugin", "rm", &digest]).ok();
+
+    // Away: first the records, then the provider.
+    fleet.cli(&["provider", "rm", "main-dns"]).ok();
+    wait_answer(&fleet, &server, &[]);
+    fleet.wait_for("the provider to leave the site", PATIENCE, || {
+        (site.local(&["provider", "ls", "-o", "json"]).ok().json() == Value::Array(Vec::new())).then_some(())
+    });
+    assert_eq!(server.dump(ZONE), before, "nothing is left behind");
+    assert_eq!(fleet.json(&["dns", "ls"])["items"], Value::Array(Vec::new()));
+    fleet.cli(&["plugin", "rm", &second]).ok();
+    assert!(!other.data().join("plugins/pushed").exists(), "who was not selected fetched nothing");
+}
+
+/// A plugin pushed under another's name is refused at the site, which says so and goes on; the right one mends it.
+#[test]
+fn a_plugin_under_a_wrong_name_is_a_condition_until_the_right_one_is_named() {
+    let Some(mut server) = PowerDns::start() else { return };
+    server.create_zone(ZONE);
+    let setup = server.provider();
+    let fleet = Fleet::start();
+    let _site = start_site(&fleet, "camp", &setup);
+    fleet.cli(&["site", "label", "camp", "dns=main"]).ok();
+    let wrong = push(&fleet, &plugin("dns-fake"), setup.plugin);
+    provide(&fleet, &setup, &wrong, &[]);
+    // Until it has come over the link, the condition says that it is not there.
+    fleet.wait_for("the wrong name to be a condition", PATIENCE, || {
+        let shown = show(&fleet, "camp");
+        let detail = condition(&shown, "plugin-failed")?;
+        detail.contains("it says that it is `dns-fake`, and the file that it is `dns-powerdns`").then_some(())
+    });
+    let right = push(&fleet, &plugin(setup.plugin), setup.plugin);
+    provide(&fleet, &setup, &right, &[]);
+    wait_answer(&fleet, &server, &["192.0.2.1"]);
+    wait_no_condition(&fleet, "camp", "plugin-failed");
+}
