@@ -1,9 +1,10 @@
 //! Compiled forms on disk, mapped into memory when they are used.
 //!
 //! What is mapped is native code, so the directory is the host's own, and one that others may write to is refused. A
-//! form is named after the digest of its component and the engine that takes it; beside it lies its own digest, so that
-//! what a disk has damaged is noticed before it runs. Both files are whole or absent after a power cut: they are
-//! written aside, flushed and renamed, the digest first. Whatever does not fit is deleted and compiled anew.
+//! form is named after the digest of its component and the engine that takes it; beside it lies its checksum, so that
+//! what a disk has damaged is noticed before it runs. A checksum and no digest: who could write here could write both,
+//! and a plugin is loaded within a millisecond. Both files are whole or absent after a power cut: they are written
+//! aside, flushed and renamed, the checksum first. Whatever does not fit is deleted and compiled anew.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -12,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use linecamp_model::PluginDigest;
-use ring::digest::{Context, SHA256};
 use rustix::fs::{MemfdFlags, memfd_create};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -24,13 +24,13 @@ use crate::limits::CACHED_MAX;
 /// What a compiled form ends in.
 const ENDING: &str = ".cwasm";
 
-/// What its digest's file ends in, behind that.
-const DIGEST_ENDING: &str = ".sha256";
+/// What its checksum's file ends in, behind that.
+const CHECKSUM_ENDING: &str = ".crc32";
 
 /// What is being written.
 const ASIDE_ENDING: &str = ".aside";
 
-/// Bytes that are read at once to compute a digest.
+/// Bytes that are read at once to compute a checksum.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// The directory of compiled forms.
@@ -69,7 +69,7 @@ impl Cache {
             Ok(None) => {}
             Err(why) => {
                 tracing::info!(path = %path.display(), why, "a compiled plugin is stale or damaged; compiling it anew");
-                forget(&beside(&path, DIGEST_ENDING));
+                forget(&beside(&path, CHECKSUM_ENDING));
                 forget(&path);
             }
         }
@@ -117,7 +117,7 @@ impl Cache {
         for file in self.files() {
             let name = file.to_string_lossy();
             if name.ends_with(ENDING) && !name.ends_with(&ours) {
-                forget(&beside(&file, DIGEST_ENDING));
+                forget(&beside(&file, CHECKSUM_ENDING));
                 forget(&file);
             } else if name.ends_with(ENDING) && file != newest {
                 let modified = fs::metadata(&file).and_then(|metadata| metadata.modified()).ok();
@@ -126,7 +126,7 @@ impl Cache {
         }
         forms.sort();
         for (_, file) in forms.iter().rev().skip(CACHED_MAX - 1) {
-            forget(&beside(file, DIGEST_ENDING));
+            forget(&beside(file, CHECKSUM_ENDING));
             forget(file);
         }
     }
@@ -171,10 +171,11 @@ fn map(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    let expected = fs::read_to_string(beside(path, DIGEST_ENDING)).map_err(|error| format!("its digest: {error}"))?;
-    let found = digest(&mut file).map_err(|error| error.to_string())?;
+    let expected =
+        fs::read_to_string(beside(path, CHECKSUM_ENDING)).map_err(|error| format!("its checksum: {error}"))?;
+    let found = checksum(&mut file).map_err(|error| error.to_string())?;
     if expected.trim_end() != found {
-        return Err("its digest is another".into());
+        return Err("its checksum is another".into());
     }
     // SAFETY: the file lies in a directory that only this user can write to, as was checked, and is byte for byte what
     // our own compiler wrote. Nobody changes it while it is mapped: forms are replaced and deleted, never written to.
@@ -183,18 +184,19 @@ fn map(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
     component.map(Some).map_err(|error| format!("{error:#}"))
 }
 
-/// Makes what was written aside last, with its digest.
+/// Makes what was written aside last, with its checksum.
 fn keep(mut written: File, aside: &Path, path: &Path) -> io::Result<()> {
     written.rewind()?;
-    let digest = digest(&mut written)?;
+    let checksum = checksum(&mut written)?;
     written.sync_all()?;
 
-    let (digest_path, digest_aside) = (beside(path, DIGEST_ENDING), beside(path, &format!("{DIGEST_ENDING}.aside")));
-    forget(&digest_aside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&digest_aside)?;
-    file.write_all(digest.as_bytes())?;
+    let (checksum_path, checksum_aside) =
+        (beside(path, CHECKSUM_ENDING), beside(path, &format!("{CHECKSUM_ENDING}.aside")));
+    forget(&checksum_aside);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&checksum_aside)?;
+    file.write_all(checksum.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&digest_aside, &digest_path)?;
+    fs::rename(&checksum_aside, &checksum_path)?;
     fs::rename(aside, path)?;
     match path.parent() {
         Some(directory) => File::open(directory)?.sync_all(),
@@ -202,13 +204,14 @@ fn keep(mut written: File, aside: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-fn digest(file: &mut File) -> io::Result<String> {
-    let mut context = Context::new(&SHA256);
+/// Returns the CRC-32 of a file (ISO 3309), in hexadecimal digits.
+fn checksum(file: &mut File) -> io::Result<String> {
+    let mut hasher = crc32fast::Hasher::new();
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(HEXLOWER.encode(context.finish().as_ref())),
-            bytes => context.update(&piece[..bytes]),
+            0 => return Ok(format!("{:08x}", hasher.finalize())),
+            bytes => hasher.update(&piece[..bytes]),
         }
     }
 }
