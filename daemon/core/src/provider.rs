@@ -8,8 +8,9 @@
 //! A round takes each zone in turn: observe it, plan ([`records`](crate::records)), note durably what is about to be
 //! begun, apply the steps, and observe again until there is nothing to do. So a step that was lost, done twice or done
 //! half is found by the next look, and a zone counts as settled only when it was *seen* to hold what is wanted. A round
-//! begins at once when something changed, and otherwise every [`ROUND_PERIOD`], which repairs what drifted. After a start,
-//! and after a call that failed, what was under way may be done late: one more round follows [`SECOND_LOOK`] later.
+//! begins at once when something changed, and otherwise every [`ROUND_PERIOD`], which repairs what drifted. After a
+//! start, and after a call that failed, what was under way may be done late: one more round follows [`SECOND_LOOK`]
+//! later.
 //!
 //! Retries live here and not in plugins. A failed call ends the round; the next begins after a delay that grows at
 //! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of

@@ -20,8 +20,9 @@ pub(crate) fn binaries() -> anyhow::Result<PathBuf> {
     Ok(own.parent().context("xtask's own path has no parent")?.to_owned())
 }
 
-/// What `cargo run` tells xtask about xtask. A cargo below it must not hear it: build scripts that look at such variables
-/// would run again, and all that depends on them be compiled again, whenever cargo is called now by xtask, now by hand.
+/// What `cargo run` tells xtask about xtask. A cargo below it must not hear it: build scripts that look at such
+/// variables would run again, and all that depends on them be compiled again, whenever cargo is called now by xtask,
+/// now by hand.
 const ABOUT_XTASK: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 
 /// A call of cargo in the workspace, to be completed.

@@ -116,7 +116,9 @@ impl DnsProvider for Rfc2136 {
         let seen: Vec<_> = found.iter().map(|found| found.set.clone()).collect();
         let pending = pending(changes, &seen)?;
         if !pending.is_empty() {
-            update::send(&server, &pending, &found)?;
+            // What stays as it is goes along so that the server compares it too: the claim beside a record.
+            let kept: Vec<_> = changes.iter().filter(|change| change.before == change.after).collect();
+            update::send(&server, &pending, &kept, &found)?;
         }
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
     }

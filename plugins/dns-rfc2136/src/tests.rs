@@ -13,6 +13,9 @@ use crate::{Algorithm, Rfc2136, Settings};
 
 const ZONE: &str = "example.org";
 
+/// The opcode of a change.
+const UPDATE: u8 = 5;
+
 #[test]
 fn it_keeps_the_contract() {
     let config = r#"{"server": "ns1.test:53", "key_name": "linecamp", "algorithm": "hmac-sha512"}"#;
@@ -25,12 +28,15 @@ fn it_keeps_the_contract() {
 struct Stage {
     model: Rc<RefCell<Model>>,
     instead: Option<ExchangeError>,
+    /// What somebody else writes just before the provider does.
+    meanwhile: Option<RecordSet>,
     messages: Rc<Cell<usize>>,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self { model: Rc::new(RefCell::new(Model::new(ZONE))), instead: None, messages: Rc::default() }
+        let model = Rc::new(RefCell::new(Model::new(ZONE)));
+        Self { model, instead: None, meanwhile: None, messages: Rc::default() }
     }
 
     fn ending(words: &str) -> Self {
@@ -62,6 +68,9 @@ impl Outside for Stage {
 
     fn exchange(&self, server: &str, message: &[u8], sign: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
         self.messages.set(self.messages.get() + 1);
+        if let Some(set) = self.meanwhile.as_ref().filter(|_| message[2] >> 3 & 0xf == UPDATE) {
+            self.model.borrow_mut().hold(set);
+        }
         match &self.instead {
             Some(error) if sign.is_some() => Err(error.clone()),
             _ => {
@@ -107,6 +116,18 @@ fn a_site_is_observed_with_few_messages() {
     assert_eq!(stage.observe_in(ZONE, &names).unwrap().len(), 2);
     // Three for a host, one for its claim, one each for names that are not there, one for what is.
     assert_eq!(stage.messages.get(), 3 + 1 + 1 + 1 + 1);
+}
+
+#[test]
+fn a_claim_that_is_taken_meanwhile_stops_the_change_beside_it() {
+    let claim = |owner| RecordSet::new("_linecamp-a.gw.example.org", "TXT", 300, [owner]);
+    let stage = Stage { meanwhile: Some(claim("theirs")), ..Stage::new() };
+    stage.plant("gw.example.org", "A", &["192.0.2.1"]);
+    stage.plant("_linecamp-a.gw.example.org", "TXT", &["ours"]);
+    let record = Change::replace(a("gw.example.org", "192.0.2.1"), a("gw.example.org", "192.0.2.2"));
+    let ending = stage.apply(&[Change::replace(claim("ours"), claim("ours")), record]);
+    assert!(matches!(&ending, Err(Failure::Conflict { .. })), "{ending:?}");
+    assert_eq!(stage.observe_in(ZONE, &["gw.example.org"]), Ok(vec![a("gw.example.org", "192.0.2.1")]));
 }
 
 #[test]

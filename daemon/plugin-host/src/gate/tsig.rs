@@ -97,9 +97,9 @@ impl Signing {
 
 /// Returns the server's time, if the answer is that the clocks differ too much.
 ///
-/// Looks at no signature: `domain` 0.11 hashes eight bytes of the server's time where RFC 8945, 4.3.3, has six, and finds
-/// none of a real server right. Whoever forges it gets a call that failed, to be tried again: as with `BADKEY` and
-/// `BADSIG`, which nobody signs.
+/// Looks at no signature: `domain` 0.11 hashes eight bytes of the server's time where RFC 8945, 4.3.3, has six, and
+/// finds none of a real server right. Whoever forges it gets a call that failed, to be tried again: as with `BADKEY`
+/// and `BADSIG`, which nobody signs.
 fn bad_time(answer: &Message<Vec<u8>>) -> Option<ValidationError> {
     let last = answer.additional().ok()?.last()?.ok()?;
     let signature = last.to_record::<Tsig<_, _>>().ok()??;
