@@ -152,7 +152,7 @@ pub(crate) fn clean_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let is_ours = ["LINECAMP_", "CATTLE_", "XDG_"].iter().any(|prefix| text.starts_with(prefix));
-        if is_ours || text == "RUST_LOG" || text == "NOTIFY_SOCKET" {
+        if is_ours || text == "RUST_LOG" || ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"].contains(&&*text) {
             command.env_remove(&name);
         }
     }

@@ -21,6 +21,7 @@ mod refused;
 mod removal;
 mod restart;
 mod secrets;
+mod service;
 mod shown;
 mod sim;
 mod sim_real;

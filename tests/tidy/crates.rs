@@ -9,10 +9,11 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and which of ours each may know, in code or in tests.
-const OURS: [(&str, &[&str]); 22] = [
+const OURS: [(&str, &[&str]); 23] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
+    ("linecamp-service", &[]),
     ("linecamp-store", &["linecamp-model"]),
     ("linecamp-transport", &["linecamp-proto", "linecamp-model"]),
     ("linecamp-plugin-host", &["linecamp-model", "linecamp-transport"]),
@@ -36,23 +37,25 @@ const OURS: [(&str, &[&str]); 22] = [
     ("linecamp-bench", &BELOW_BENCH),
 ];
 
-const BELOW_SERVER: [&str; 5] =
-    ["linecamp-core", "linecamp-model", "linecamp-proto", "linecamp-store", "linecamp-transport"];
+const BELOW_SERVER: [&str; 6] =
+    ["linecamp-core", "linecamp-model", "linecamp-proto", "linecamp-service", "linecamp-store", "linecamp-transport"];
 /// The bench measures the server's parts, and plugins.
 const BELOW_BENCH: [&str; 6] = [
     "linecamp-core",
     "linecamp-model",
     "linecamp-plugin-host",
     "linecamp-proto",
+    "linecamp-service",
     "linecamp-store",
     "linecamp-transport",
 ];
 const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
-const BELOW_DAEMON: [&str; 6] = [
+const BELOW_DAEMON: [&str; 7] = [
     "linecamp-core",
     "linecamp-model",
     "linecamp-plugin-host",
     "linecamp-proto",
+    "linecamp-service",
     "linecamp-store",
     "linecamp-transport",
 ];
@@ -66,13 +69,14 @@ const EXACTLY: [(&str, &[&str]); 2] =
     [("linecamp-model", &["data-encoding", "sha2", "thiserror"]), ("linecamp-core", &[])];
 
 /// What is let in from outside at few doors only: names, and the packages that may name them.
-const DOORS: [(&[&str], &[&str]); 7] = [
+const DOORS: [(&[&str], &[&str]); 8] = [
     (
         &["quinn", "quinn-proto", "quinn-udp", "rustls", "rustls-pki-types", "rcgen", "tokio-rustls"],
         &["linecamp-transport", "linecamp-bench"],
     ),
     (&["x25519-dalek"], &["linecamp-transport"]),
     (&["rusqlite", "libsqlite3-sys"], &["linecamp-store"]),
+    (&["sd-notify"], &["linecamp-service"]),
     (&["wasmtime", "wasmtime-wasi"], &["linecamp-plugin-host", "linecamp-plugin-compiler"]),
     (&["wit-bindgen"], &["linecamp-provider", "malicious-plugin"]),
     (&["clap", "anyhow"], &PROGRAMS),

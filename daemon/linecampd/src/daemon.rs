@@ -14,6 +14,7 @@ use linecamp_core::{
 };
 use linecamp_model::{CommandId, FromServer, Name, Now, ProviderSpec, Refusal, RunId, ServerAddress, Text};
 use linecamp_proto::VERSIONS;
+use linecamp_service::ServiceManager;
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{LinkSettings, Outside};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -47,6 +48,8 @@ pub(crate) enum Event {
     Stop,
     /// The machine's next deadline is here.
     Timeout,
+    /// The service manager is owed a sign of life.
+    SignDue,
     /// The store answered.
     Store(Settled),
     /// A certificate was saved, or not.
@@ -127,6 +130,7 @@ pub(crate) struct Daemon {
     drop_ins: mpsc::Receiver<DropIns>,
     labels_folder: Option<(LabelsFolder, DropIns, mpsc::Sender<DropIns>)>,
     stop_signals: [Signal; 2],
+    manager: ServiceManager,
     pending: VecDeque<Event>,
 }
 
@@ -205,6 +209,7 @@ impl Daemon {
             drop_ins,
             labels_folder: Some((folder, first, sender)),
             stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
+            manager: ServiceManager::of_environment(),
             pending: VecDeque::new(),
             claim,
         })
@@ -225,6 +230,7 @@ impl Daemon {
 
     async fn run(mut self) -> Result<(), DaemonError> {
         tracing::info!(directory = %self.claim.directory.path().display(), version = env!("CARGO_PKG_VERSION"), "started");
+        self.manager.ready();
         loop {
             for notice in self.perform_outputs() {
                 match notice {
@@ -242,6 +248,7 @@ impl Daemon {
             match self.next_event().await {
                 Event::Stop => {
                     tracing::info!("stopping");
+                    self.manager.stopping();
                     self.stop().await;
                     return Ok(());
                 }
@@ -263,6 +270,7 @@ impl Daemon {
             _ = terminate.recv() => Event::Stop,
             _ = interrupt.recv() => Event::Stop,
             () = self.clock.wait_until(deadline) => Event::Timeout,
+            () = self.manager.due() => Event::SignDue,
             settled = self.store.answer() => Event::Store(settled),
             facts = self.facts.collected() => Event::Facts(facts),
             Some(drop_ins) = self.drop_ins.recv() => Event::DropIns(drop_ins),
@@ -278,6 +286,7 @@ impl Daemon {
         match event {
             Event::Stop => self.site.handle_stop(),
             Event::Timeout => self.site.handle_timeout(now),
+            Event::SignDue => self.store.probe(ServiceManager::live),
             Event::Store(Settled { write, result: Ok(()) }) => self.site.handle_persisted(write, now),
             Event::Store(Settled { write, result: Err(fault) }) => self.site.handle_persist_failed(write, fault, now),
             Event::Saved(saved) => self.site.handle_identity_saved(saved, now),
@@ -290,6 +299,7 @@ impl Daemon {
             Event::Local(call) => self.desk.serve(call, &mut self.site, now),
             Event::Link(report) => {
                 self.link_log.note(&report);
+                self.manager.status(&self.link_log.words(&report.server));
                 self.site.handle_link(report.event, now);
             }
         }
@@ -417,6 +427,15 @@ struct LinkLog {
 }
 
 impl LinkLog {
+    /// Says how the link stands, after what was noted last of a server.
+    fn words(&self, server: &ServerAddress) -> String {
+        match (self.is_up, &self.last_problem) {
+            (true, _) => format!("linked to {server}"),
+            (false, Some(problem)) => format!("no link, the site works on without the server; {server}: {problem}"),
+            (false, None) => format!("reaching {server}"),
+        }
+    }
+
     fn note(&mut self, report: &LinkReport) {
         let server = &report.server;
         match &report.event {

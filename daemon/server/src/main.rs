@@ -19,6 +19,7 @@ use linecamp_model::Name;
 use linecamp_server::{
     Config, ConfigFile, Layout, Overrides, Server, ServerError, ServerUrl, create_key, describe, init, keys, remove_key,
 };
+use linecamp_service::ServiceManager;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -218,6 +219,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut server = Server::start(config).await?;
     tracing::info!("https listening on {}", server.https_addr());
     tracing::info!("quic listening on {}", server.quic_addr());
+    let mut manager = ServiceManager::of_environment();
+    manager.ready();
+    manager.status(&format!("https on {}, quic on {}", server.https_addr(), server.quic_addr()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

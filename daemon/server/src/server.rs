@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput, StoreFault};
 use linecamp_model::{CommandId, Instant, Now, SessionId, WriteId};
+use linecamp_service::ServiceManager;
 use linecamp_store::Answer;
 use linecamp_transport::{SystemClock, WallClock as _};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,6 +36,8 @@ enum Event {
     Stop,
     /// The time that the machine waited for has come.
     Timeout,
+    /// The service manager is owed a sign of life.
+    SignDue,
     /// The store answered a write.
     Stored(Answer),
     /// An operator asks.
@@ -104,6 +107,7 @@ pub(crate) struct ServerLoop {
     pub(crate) plugins: PluginDriver,
     pub(crate) news: News,
     pub(crate) desk: Desk,
+    pub(crate) manager: ServiceManager,
 }
 
 /// Operators who wait for their changes to be durable. As many as there are requests under way.
@@ -123,6 +127,7 @@ impl ServerLoop {
                 biased;
                 () = stopped(&mut self.inbox.stop) => Event::Stop,
                 () = self.clock.reach(deadline) => Event::Timeout,
+                () = self.manager.due() => Event::SignDue,
                 Some(answer) = self.inbox.answers.recv() => Event::Stored(answer),
                 Some(request) = self.inbox.requests.recv() => Event::Request(request),
                 Some((id, note)) = self.inbox.sessions.recv() => Event::Session(id, note),
@@ -141,9 +146,11 @@ impl ServerLoop {
         match event {
             Event::Stop => {
                 tracing::info!("server stopping");
+                self.manager.stopping();
                 self.fleet.handle_stop(now);
             }
             Event::Timeout => self.fleet.handle_timeout(now),
+            Event::SignDue => self.store.probe(ServiceManager::live),
             Event::Stored(answer) => match self.store.settle(answer) {
                 (write, Ok(())) => {
                     self.news.tell(write);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use linecamp_core::{Fleet, FleetConfig, Rng, SavedFleet};
 use linecamp_model::Pin;
 use linecamp_proto::VERSIONS;
+use linecamp_service::ServiceManager;
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, Listener, Outside, SystemClock, TlsListener};
 use tokio::sync::{mpsc, watch};
@@ -86,6 +87,7 @@ impl Server {
             plugins: PluginDriver::new(plugins),
             news,
             desk: Desk::default(),
+            manager: ServiceManager::of_environment(),
         };
         let listener = Arc::new(listener);
         let (api_stop, api_stopping) = watch::channel(false);

@@ -47,6 +47,23 @@ pub(crate) struct Write {
     pub(crate) changes: Vec<Change>,
 }
 
+/// Who wants to know that the writer is alive.
+pub(crate) struct Probe(pub(crate) Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Probe")
+    }
+}
+
+/// What the writer takes out of the queue.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) writes: VecDeque<Write>,
+    /// To be answered after the writes.
+    pub(crate) probe: Option<Probe>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -58,6 +75,7 @@ struct State {
     writes: VecDeque<Write>,
     bytes: usize,
     shut: Option<Shut>,
+    probe: Option<Probe>,
     closing: bool,
 }
 
@@ -93,12 +111,19 @@ impl Queue {
         }
     }
 
-    /// Waits for writes and takes all of them, at least one; `None` once the queue is closed and empty.
-    pub(crate) fn take(&self) -> Option<VecDeque<Write>> {
-        let is_idle = |state: &mut State| state.writes.is_empty() && !state.closing;
+    /// Lets a probe in, also while the door is shut. One that waits already goes.
+    pub(crate) fn probe(&self, probe: Probe) {
+        self.state().probe = Some(probe);
+        self.arrived.notify_one();
+    }
+
+    /// Waits for writes or a probe and takes all there is; `None` once the queue is closed and empty.
+    pub(crate) fn take(&self) -> Option<Taken> {
+        let is_idle = |state: &mut State| state.writes.is_empty() && state.probe.is_none() && !state.closing;
         let mut state = self.arrived.wait_while(self.state(), is_idle).unwrap_or_else(PoisonError::into_inner);
         state.bytes = 0;
-        Some(mem::take(&mut state.writes)).filter(|writes| !writes.is_empty())
+        let taken = Taken { writes: mem::take(&mut state.writes), probe: state.probe.take() };
+        Some(taken).filter(|taken| !taken.writes.is_empty() || taken.probe.is_some())
     }
 
     /// Shuts the door because of `failed`, the first write of a group that failed, and takes what waits behind it.
@@ -144,7 +169,7 @@ mod tests {
     fn what_arrives_while_a_group_fails_fails_with_it() {
         let queue = Queue::default();
         queue.submit(write(1)).unwrap();
-        assert_eq!(numbers(&queue.take().unwrap()), [1]);
+        assert_eq!(numbers(&queue.take().unwrap().writes), [1]);
         queue.submit(write(2)).unwrap();
         queue.submit(write(3)).unwrap();
 
@@ -153,7 +178,7 @@ mod tests {
         assert_eq!(queue.submit(write(4)), Err(fault()));
         queue.resume(1);
         queue.submit(write(5)).unwrap();
-        assert_eq!(numbers(&queue.take().unwrap()), [5]);
+        assert_eq!(numbers(&queue.take().unwrap().writes), [5]);
     }
 
     #[test]
@@ -183,7 +208,7 @@ mod tests {
         }
         let refused = |number| queue.submit(write(number)).unwrap_err().kind;
         assert_eq!(refused(10_000), FaultKind::Overloaded);
-        assert_eq!(queue.take().unwrap().len(), QUEUE_WRITES_MAX);
+        assert_eq!(queue.take().unwrap().writes.len(), QUEUE_WRITES_MAX);
         assert_eq!(refused(10_001), FaultKind::Overloaded, "it was decided on top of the first");
 
         queue.resume(10_001);
@@ -225,7 +250,23 @@ mod tests {
         let queue = Queue::default();
         queue.submit(write(1)).unwrap();
         queue.close();
-        assert_eq!(numbers(&queue.take().unwrap()), [1]);
+        assert_eq!(numbers(&queue.take().unwrap().writes), [1]);
         assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn a_probe_gets_in_while_the_door_is_shut_and_leaves_it_shut() {
+        let queue = Queue::default();
+        queue.submit(write(1)).unwrap();
+        queue.take();
+        queue.fail(1, fault());
+        for _ in 0..2 {
+            queue.probe(Probe(Box::new(|| {})));
+        }
+        let taken = queue.take().unwrap();
+        assert!(taken.writes.is_empty() && taken.probe.is_some());
+        assert_eq!(queue.submit(write(2)), Err(fault()));
+        queue.close();
+        assert!(queue.take().is_none(), "one that was not answered went when the next came");
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::error::{StoreError, StoreFault};
 use crate::file::{self, Document, Kind, OnDamage, OpenedFile};
-use crate::queue::{Change, Queue, Write};
+use crate::queue::{Change, Probe, Queue, Write};
 use crate::writer::{self, Answer, Counters, Tally};
 
 /// An open database, and the thread that writes it. See the crate's page for its phases and promises.
@@ -91,6 +91,12 @@ impl Store {
     /// Writes are taken again once the write that began the trouble has been named; any other number changes nothing.
     pub fn resume(&self, failed: u64) {
         self.shared.queue.resume(failed);
+    }
+
+    /// Has `alive` called on the writer thread, after what waits now has been answered: a disk that hangs keeps it
+    /// from coming. Costs the disk nothing. A probe that has not been answered yet goes when the next one comes.
+    pub fn probe(&self, alive: impl FnOnce() + Send + 'static) {
+        self.shared.queue.probe(Probe(Box::new(alive)));
     }
 
     /// Returns what has become durable since the store was opened: a write is counted before it is answered.

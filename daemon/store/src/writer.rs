@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::StoreFault;
-use crate::queue::{Queue, Write};
+use crate::queue::{Probe, Queue, Taken, Write};
 
 const PUT: &str =
     "INSERT INTO documents (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = excluded.body";
@@ -58,7 +58,7 @@ impl Tally {
 
 /// Commits until the queue is closed and empty.
 pub(crate) fn run(mut connection: Connection, queue: &Queue, tally: &Tally, mut answer: impl FnMut(Answer)) {
-    while let Some(group) = queue.take() {
+    while let Some(Taken { writes: group, probe }) = queue.take() {
         match commit(&mut connection, &group) {
             Ok(counters) => {
                 tally.add(counters);
@@ -70,6 +70,9 @@ pub(crate) fn run(mut connection: Connection, queue: &Queue, tally: &Tally, mut 
                 let behind = group.front().map(|first| queue.fail(first.number, fault.clone()));
                 answer_all(group.into_iter().chain(behind.into_iter().flatten()), &Err(fault), &mut answer);
             }
+        }
+        if let Some(Probe(tell)) = probe {
+            tell();
         }
     }
     // Closing moves the write-ahead log into the database. If that fails nothing is lost: the next open does it.

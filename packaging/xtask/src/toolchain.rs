@@ -85,6 +85,7 @@ pub(crate) fn add_journey_tools() {
     let faketime = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     let steps = [
         ("libfaketime", add_packages(&[(&faketime, "libfaketime")])),
+        ("systemd-analyze", add_packages(&[("/usr/bin/systemd-analyze", "systemd")])),
         ("name servers", add_name_servers()),
         ("moto, the stand-in for Route 53,", add_moto()),
         ("componentize-qjs, for the plugin in JavaScript,", add_componentize()),

@@ -92,6 +92,11 @@ impl StoreDriver {
         self.store.resume(write.0);
     }
 
+    /// Has `alive` called by the store's thread, once it has done what waits.
+    pub(crate) fn probe(&self, alive: impl FnOnce() + Send + 'static) {
+        self.store.probe(alive);
+    }
+
     /// Returns the next answer of the disk. Cancel-safe.
     pub(crate) async fn answer(&mut self) -> Settled {
         match self.answers.recv().await {

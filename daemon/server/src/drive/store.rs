@@ -102,6 +102,11 @@ impl StoreDriver {
         self.store.resume(write.0);
     }
 
+    /// Has `alive` called by the store's thread, once it has done what waits.
+    pub(crate) fn probe(&self, alive: impl FnOnce() + Send + 'static) {
+        self.store.probe(alive);
+    }
+
     /// Returns the next write that was refused at the door. To be asked for once the machine has no more outputs.
     pub(crate) fn take_refused(&mut self) -> Option<(WriteId, StoreFault)> {
         self.refused.pop_front()

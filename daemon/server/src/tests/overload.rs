@@ -114,6 +114,7 @@ fn held_up(
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
         news: News::new(0),
         desk: Desk::default(),
+        manager: linecamp_service::ServiceManager::of_environment(),
     };
     (stop, requests, server_loop)
 }

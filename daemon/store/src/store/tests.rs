@@ -150,6 +150,19 @@ fn a_write_without_changes_is_answered_and_costs_no_commit() {
 }
 
 #[test]
+fn a_probe_is_answered_after_what_waits_and_not_while_the_writer_hangs() {
+    let mut bench = Bench::new();
+    bench.submit(1, put("a", b"1"));
+    bench.answer();
+    let (tell, told) = mpsc::channel();
+    bench.store().probe(move || drop(tell.send(())));
+    assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "the writer stands at the gate");
+    bench.open_gate();
+    told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(bench.store().counters().commits, 1, "and it costs the disk nothing");
+}
+
+#[test]
 fn closing_commits_and_answers_what_waits() {
     let mut bench = Bench::new();
     for write in 0..50 {
