@@ -45,7 +45,6 @@ const BELOW_BENCH: [&str; 6] = [
     "linecamp-model",
     "linecamp-plugin-host",
     "linecamp-proto",
-    "linecamp-service",
     "linecamp-store",
     "linecamp-transport",
 ];

@@ -157,7 +157,8 @@ impl Progress<'_> {
                 | Event::Facts(_)
                 | Event::DropIns(_)
                 | Event::Plugin(_)
-                | Event::Local(_) => {}
+                | Event::Local(_)
+                | Event::SignDue => {}
             }
             daemon.handle_event(event);
         }

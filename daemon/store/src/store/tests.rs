@@ -155,7 +155,7 @@ fn a_probe_is_answered_after_what_waits_and_not_while_the_writer_hangs() {
     bench.submit(1, put("a", b"1"));
     bench.answer();
     let (tell, told) = mpsc::channel();
-    bench.store().probe(move || drop(tell.send(())));
+    bench.store().probe(move || tell.send(()).unwrap());
     assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "the writer stands at the gate");
     bench.open_gate();
     told.recv_timeout(PATIENCE).unwrap();
