@@ -65,7 +65,7 @@ fn a_daemon_tells_its_service_manager_how_it_is() {
     manager.insist_on_life();
     fleet.start_server();
     manager.wait("STATUS=linked to ");
-    fleet.server.kill();
+    assert!(fleet.server.terminate().success());
     manager.wait("STATUS=no link");
     let stopping = std::thread::spawn(move || {
         manager.wait("STOPPING=1");

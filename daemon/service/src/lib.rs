@@ -1,7 +1,7 @@
 //! The service manager that started us, if one did: systemd, or another that speaks its protocol (`sd_notify(3)`).
 //!
-//! It learns when we are ready, how we are in words, that we stop, and, while it watches, that we live. A sign of life is
-//! given from the far end of a round: the loop finds that one is due, and has the store's thread give it, after what
+//! It learns when we are ready, how we are in words, that we stop, and, while it watches, that we live. A sign of life
+//! is given from the far end of a round: the loop finds that one is due, and has the store's thread give it, after what
 //! waits there. So a loop or a disk that hangs gives none and the manager starts us again; one that is idle, or without
 //! a link for a year, gives one in time.
 //!
