@@ -10,12 +10,7 @@ use crate::rdata::{rtype_of, write};
 use crate::server::{Ending, Server};
 
 /// Does changes that were compared with `found`, if the server finds that too, and finds `kept` as it is to stay.
-pub(crate) fn send(
-    server: &Server<'_>,
-    changes: &[&Change],
-    kept: &[&Change],
-    found: &[Found],
-) -> Result<(), Failure> {
+pub(crate) fn send(server: &Server<'_>, changes: &[&Change], kept: &[&Change], found: &[Found]) -> Result<(), Failure> {
     let mut prerequisites = Vec::new();
     for kept in kept.iter().filter(|kept| !changes.iter().any(|change| is_of_one_set(change, kept))) {
         push_comparison(&mut prerequisites, kept, found)?;
