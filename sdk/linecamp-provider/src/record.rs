@@ -101,8 +101,8 @@ impl Change {
 
 /// Compares the changes with what was found at their names, and returns those that are still to be done, in order.
 ///
-/// For a service that writes a set whole and does not compare by itself: observe, `pending`, write. What changes between
-/// the two is not seen; where the service can compare (an `If-Match`, a prerequisite, deleting by exact value), let it.
+/// For a service that writes a set whole and does not compare by itself: observe, `pending`, write. What changes in
+/// between is not seen; where the service can compare (an `If-Match`, a prerequisite, deleting by exact value), let it.
 /// A service that writes value by value needs [`single`](crate::single) instead, which knows a half written set again.
 ///
 /// What was found may come in pieces: sets of one name and type are merged, and the least of their times to live is the
