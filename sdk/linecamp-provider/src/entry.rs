@@ -3,13 +3,11 @@
 //!
 //! A plugin's author does not call these; [`export_dns!`](crate::export_dns) and the testkit do.
 
-use std::collections::BTreeMap;
-
 use crate::config::{self, Config};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::provider::{About, DnsProvider};
-use crate::record::{Change, RecordSet};
+use crate::record::{self, Change, RecordSet};
 
 /// Bytes of a failure's words that go to the host, which keeps no more. The rest is cut.
 const REASON_BYTES_MAX: usize = 480;
@@ -78,20 +76,7 @@ pub struct Step<'a> {
 
 /// Brings sets into their one form, those of one name and type together, and leaves out those that are not wanted.
 fn in_form(sets: Vec<RecordSet>, wanted: impl Fn(&RecordSet) -> bool) -> Vec<RecordSet> {
-    let mut merged = BTreeMap::<_, RecordSet>::new();
-    for set in sets.iter().map(RecordSet::canonical).filter(|set| wanted(set) && !set.values.is_empty()) {
-        let key = (set.name.clone(), set.rtype.clone());
-        match merged.get_mut(&key) {
-            None => {
-                merged.insert(key, set);
-            }
-            Some(first) => {
-                first.values.extend(set.values);
-                *first = first.canonical();
-            }
-        }
-    }
-    merged.into_values().collect()
+    record::merged(&sets).into_values().filter(|set| wanted(set)).collect()
 }
 
 fn cut(mut failure: Failure) -> Failure {

@@ -92,6 +92,7 @@ pub mod names;
 pub mod prelude;
 mod provider;
 mod record;
+pub mod single;
 pub mod txt;
 pub mod url;
 
@@ -109,7 +110,8 @@ pub use serde_json;
 
 /// Makes a component of a [`DnsProvider`]: `export_dns!(MyProvider);`, once, at the top of the plugin's crate.
 ///
-/// Outside of `wasm32` it exports nothing, so that the same crate is tested as an ordinary one.
+/// Outside of `wasm32` it exports nothing, so that the same crate is tested as an ordinary one; there it only counts as
+/// a use of the provider.
 #[macro_export]
 macro_rules! export_dns {
     ($provider:ty) => {
@@ -118,5 +120,7 @@ macro_rules! export_dns {
             type Component = $crate::guest::Exported<$provider>;
     $crate::guest::export!(Component with_types_in $crate::guest::bindings);
         };
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> $crate::entry::Description = $crate::entry::describe::<$provider>;
     };
 }

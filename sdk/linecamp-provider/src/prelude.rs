@@ -2,5 +2,5 @@
 
 pub use crate::{
     About, Change, Config, Context, DnsProvider, Failure, Page, RecordSet, RequestBuilder, Response, Sigv4, Tsig,
-    export_dns, names, pending, txt, url,
+    export_dns, names, pending, single, txt, url,
 };

@@ -25,8 +25,9 @@ pub trait DnsProvider {
     /// [`lists_zones`](DnsAbilities::lists_zones).
     ///
     /// Names are absolute, lower case, without the trailing dot. The answer may be written otherwise and hold more: it
-    /// is brought into form, and names that were not asked for are left out. A TXT value has to be in the contract's
-    /// form, see [`txt`](crate::txt).
+    /// is brought into form, and names that were not asked for are left out. Sets of one name and type are merged, so
+    /// that a set may come value by value; of several times to live the least is the set's, as resolvers take it. A TXT
+    /// value has to be in the contract's form, see [`txt`](crate::txt).
     ///
     /// # Errors
     /// [`Failure`] says what the host should do.
@@ -36,8 +37,12 @@ pub trait DnsProvider {
     ///
     /// Each change is a comparison and an exchange: what is `after` already is done, what is neither `before` nor
     /// `after` is a [`Failure::Conflict`], and then nothing at all is written. [`pending`](crate::pending) decides that
-    /// for a service that cannot compare by itself. The same call may come again under the same `key`, when an answer
-    /// was lost.
+    /// for a service that cannot compare by itself. The same call may come again under the same `key`, when it was cut
+    /// off or its answer lost, and finishes what the first began: a set that its own writes left half way from `before`
+    /// to `after` is no conflict. [`single`](crate::single) sees to that for a service that writes value by value.
+    ///
+    /// A step names each name and type once. With [`atomic`](DnsAbilities::atomic), the changes are done all or none.
+    /// Without, the host gives one change a step; of a step with more, those before a change that is refused may stay.
     ///
     /// # Errors
     /// [`Failure`] says what the host should do.
@@ -94,7 +99,15 @@ impl About {
         self
     }
 
-    /// Says how many changes one `apply` may hold: at least two, so that a claim goes with its record.
+    /// Says that the service takes no shorter time to live than this, in seconds; the greatest stays what DNS can say.
+    #[must_use]
+    pub fn ttl_min(mut self, seconds: u32) -> Self {
+        self.abilities.ttl_min = seconds;
+        self
+    }
+
+    /// Says how many changes one `apply` may hold, if they are [`atomic`](Self::atomic): at least two, so that a claim
+    /// goes with its record, and no more than the service takes at once and a call's 64 requests suffice for.
     #[must_use]
     pub fn changes_max(mut self, changes: u32) -> Self {
         self.abilities.changes_max = changes;

@@ -94,25 +94,24 @@ impl Change {
         self.after.as_ref().or(self.before.as_ref())
     }
 
-    fn key(&self) -> (String, String) {
+    pub(crate) fn key(&self) -> (String, String) {
         (names::canonical(self.name()), self.rtype().to_ascii_uppercase())
     }
 }
 
 /// Compares the changes with what was found at their names, and returns those that are still to be done, in order.
 ///
-/// For a service that does not compare by itself: observe, `pending`, write. What changes between the two is not seen;
-/// where the service can compare (an `If-Match`, a prerequisite, deleting by exact value), let it.
+/// For a service that writes a set whole and does not compare by itself: observe, `pending`, write. What changes in
+/// between is not seen; where the service can compare (an `If-Match`, a prerequisite, deleting by exact value), let it.
+/// A service that writes value by value needs [`single`](crate::single) instead, which knows a half written set again.
+///
+/// What was found may come in pieces: sets of one name and type are merged, and the least of their times to live is the
+/// set's.
 ///
 /// # Errors
 /// [`Failure::Conflict`] if what was found is neither the `before` nor the `after` of a change: write nothing then.
 pub fn pending<'a>(changes: &'a [Change], found: &[RecordSet]) -> Result<Vec<&'a Change>, Failure> {
-    // Inserted one by one: collecting a map sorts, and the sort is a tenth of a small component.
-    let mut there = BTreeMap::new();
-    for set in found {
-        let set = set.canonical();
-        there.insert((set.name.clone(), set.rtype.clone()), set);
-    }
+    let mut there = merged(found);
     let mut left = Vec::new();
     for change in changes {
         let key = change.key();
@@ -133,7 +132,28 @@ pub fn pending<'a>(changes: &'a [Change], found: &[RecordSet]) -> Result<Vec<&'a
     Ok(left)
 }
 
-fn standing_in_the_way(change: &Change, current: Option<&RecordSet>) -> Failure {
+/// Brings sets into their one form, and those of one name and type together. Their least time to live is that of the
+/// set: resolvers take a set with several for one with the least (RFC 2181, 5.2). A set without values is none.
+pub(crate) fn merged(sets: &[RecordSet]) -> BTreeMap<(String, String), RecordSet> {
+    // Inserted one by one: collecting a map sorts, and the sort is a tenth of a small component.
+    let mut merged = BTreeMap::<_, RecordSet>::new();
+    for set in sets.iter().map(RecordSet::canonical).filter(|set| !set.values.is_empty()) {
+        let key = (set.name.clone(), set.rtype.clone());
+        match merged.get_mut(&key) {
+            None => {
+                merged.insert(key, set);
+            }
+            Some(first) => {
+                first.ttl = first.ttl.min(set.ttl);
+                first.values.extend(set.values);
+                *first = first.canonical();
+            }
+        }
+    }
+    merged
+}
+
+pub(crate) fn standing_in_the_way(change: &Change, current: Option<&RecordSet>) -> Failure {
     /// Values that are named. A foreign set may have hundreds.
     const VALUES_NAMED: usize = 3;
     let owner = match current {
@@ -198,6 +218,15 @@ mod tests {
         check(Change::replace(old.clone(), new), &[], "no A any more");
         let longer_lived = RecordSet { ttl: 600, ..old.clone() };
         check(Change::delete(old), &[longer_lived], "600");
+    }
+
+    #[test]
+    fn a_set_that_comes_in_pieces_is_one_set_with_the_least_time_to_live() {
+        let whole = set("A", &["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+        let piece = |ttl, value: &str| RecordSet { ttl, ..set("a", &[value]) };
+        let pieces = [piece(600, "192.0.2.3"), piece(300, "192.0.2.1"), piece(900, "192.0.2.2"), set("A", &[])];
+        assert_eq!(pending(&[Change::delete(whole.clone())], &pieces).unwrap().len(), 1);
+        assert_eq!(pending(&[Change::create(whole)], &pieces).unwrap().len(), 0);
     }
 
     #[test]

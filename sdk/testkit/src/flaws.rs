@@ -37,6 +37,9 @@ const SAYS_WHAT_IS_NOT: u8 = 25;
 const LOOKS_THEN_WRITES: u8 = 26;
 const IGNORES_THE_BODY: u8 = 27;
 const OVERLOOKS_THE_CLAIM: u8 = 28;
+const LEAVES_HALF_A_SET: u8 = 29;
+const REFUSES_QUOTES: u8 = 30;
+const REFUSES_BYTES: u8 = 31;
 
 #[derive(Deserialize, Config)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +137,36 @@ impl<const FLAW: u8> Flawed<FLAW> {
         Self::send(config, cx, zone, (step.0, &made))
     }
 
+    /// Takes each set away and writes it anew, value by value.
+    fn write_by_value(config: &Settings, cx: &Context, zone: &str, step: (&str, &[Change])) -> Result<(), Failure> {
+        let names: Vec<_> = step.1.iter().map(|change| change.name().to_owned()).collect();
+        let found = Self::list(config, cx, zone, &names)?;
+        for change in pending(step.1, &found)? {
+            let mut there = change.before.clone();
+            let values = change.after.iter().flat_map(|after| (1..=after.values.len()).map(move |end| (after, end)));
+            let sets =
+                values.map(|(after, end)| Some(RecordSet { values: after.values[..end].to_vec(), ..after.clone() }));
+            let gone = there.is_some().then_some(None);
+            for next in gone.into_iter().chain(sets) {
+                Self::send(config, cx, zone, (step.0, &[Change { before: there, after: next.clone() }]))?;
+                there = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which change holds what this provider takes for more than its service can hold.
+    fn refusal(changes: &[Change]) -> Option<Failure> {
+        let is_refused = |value: &String| match FLAW {
+            REFUSES_QUOTES => value.contains('"'),
+            REFUSES_BYTES => txt::to_bytes(value).iter().any(|byte| !(b' '..=b'~').contains(byte)),
+            _ => false,
+        };
+        let after = changes.iter().filter_map(|change| change.after.as_ref());
+        let refused = after.into_iter().find(|set| set.values.iter().any(is_refused))?;
+        Some(Failure::refused("the service cannot hold it").name(&refused.name))
+    }
+
     fn bend(failure: Failure) -> Failure {
         match (FLAW, failure) {
             (GIVES_UP_AT_500, Failure::Retry { after: None, reason }) => Failure::refused(reason),
@@ -149,7 +182,8 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
 
     fn describe() -> About {
         let name = if FLAW == BAD_NAME { "Dns Fake" } else { "dns-flawed" };
-        let about = About::new(name, "1.2.3", "Has a flaw.").atomic().lists_zones();
+        let about = About::new(name, "1.2.3", "Has a flaw.").lists_zones();
+        let about = if FLAW == LEAVES_HALF_A_SET { about } else { about.atomic() };
         about.secret("token", "The token.").reaches("{api}")
     }
 
@@ -203,9 +237,13 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
         if FLAW == OVERLOOKS_THE_CLAIM {
             changes.retain(|change| change.before != change.after);
         }
+        if let Some(refusal) = Self::refusal(&changes) {
+            return Err(refusal);
+        }
         let step = (key, &*changes);
         let done = match FLAW {
             OVERWRITES => Self::overwrite(config, cx, zone, step),
+            LEAVES_HALF_A_SET => Self::write_by_value(config, cx, zone, step),
             WRITES_ALWAYS | TAKES_THE_NEIGHBOUR => Self::rewrite(config, cx, zone, step),
             LOOKS_THEN_WRITES => Self::list(config, cx, zone, &[changes[0].name().to_owned()])
                 .and_then(|found| pending(&changes, &found).map(drop))
@@ -270,6 +308,19 @@ fn what_it_writes_is_compared_with_what_was_asked() {
     finds::<SAYS_WHAT_IS_NOT>("creates, replaces and deletes");
     finds::<TAKES_THE_NEIGHBOUR>("leaves foreign records as they were, to the byte");
     finds::<ONE_BY_ONE>("claims and writes all or none");
+}
+
+#[test]
+fn who_leaves_half_a_set_is_found() {
+    finds::<LEAVES_HALF_A_SET>("finishes a step that was cut off");
+    finds::<LEAVES_HALF_A_SET>("finishes a step whose answer was lost");
+    assert_eq!(verdict::<LEAVES_HALF_A_SET>("creates, replaces and deletes"), Verdict::Pass);
+}
+
+#[test]
+fn only_what_is_no_text_may_be_refused() {
+    assert_eq!(verdict::<REFUSES_BYTES>("writes TXT values to the byte"), Verdict::Note);
+    finds::<REFUSES_QUOTES>("writes TXT values to the byte");
 }
 
 #[test]

@@ -8,17 +8,18 @@
 //! # use linecamp_testkit::{Setup, ZoneService, conformance};
 //! # use linecamp_provider::prelude::*;
 //! # fn run<MyProvider: DnsProvider + 'static>() {
-//! let setup = Setup::new("example.org", r#"{"api": "https://dns.test"}"#, || ZoneService::new("example.org",
-//! "s3cret")) .secret("token", "s3cret");
-//! conformance::<MyProvider>(&setup).assert();
+//! let service = || ZoneService::new("example.org", "s3cret");
+//! let setup = Setup::new("example.org", r#"{"api": "https://dns.test"}"#, service);
+//! conformance::<MyProvider>(&setup.secret("token", "s3cret")).assert();
 //! # }
 //! ```
 //!
 //! How it examines:
 //! - Every check has a service of its own, with the same foreign records in it; at its end they have to be there, to
 //!   the byte.
-//! - A fault is put before each request of a call in turn: a provider that asks three times is cut off at each of them.
-//!   What was left half done has to be finished by the same call under the same key.
+//! - A fault is put before each request of a call in turn: a provider that asks three times is cut off at each of them,
+//!   and its second attempt once more at each of its own. What was left half done, half a set too, has to be finished
+//!   by the same call under the same key.
 //! - Time stands still but for ten milliseconds a request. There is no chance in it: a second run is the same run.
 //!
 //! With the feature `host`, `check_component` makes the same examination of a built component in the real host, with

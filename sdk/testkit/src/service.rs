@@ -22,7 +22,9 @@ pub trait Service: Send {
         Vec::new()
     }
 
-    /// Puts a record set there as somebody else would, over what was there; `false` if the service cannot hold it.
+    /// Puts a record set there as somebody else would, over what was there; `false` if the service cannot hold it. Of
+    /// TXT values with bytes outside of printable ASCII that is worth a note, of all else that providers write a
+    /// failure.
     fn plant(&mut self, set: &RecordSet) -> bool;
 
     /// Returns all that the zone holds, without SOA and NS of its apex. TXT values in the contract's form.
@@ -141,7 +143,7 @@ pub mod reply {
         body(status, "application/json", serde_json::to_vec(value).expect("a model's answer is JSON"))
     }
 
-    /// An error in JSON: `{"error": "…"}`.
+    /// An error in JSON: `{"error": "…"}`. For a service with errors of another shape, use [`json`].
     pub fn error(status: u16, message: &str) -> HttpResponse {
         json(status, &serde_json::json!({ "error": message }))
     }

@@ -91,6 +91,7 @@ fn compiler(given: Option<PathBuf>) -> Result<PathBuf, ArgumentError> {
 
 /// Returns the config that was given, which is a JSON object.
 fn config(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, ArgumentError> {
+    let is_inline = given.is_some();
     let (place, text) = match (given, file) {
         (None, None) => return Ok(None),
         (Some(text), _) => (PathBuf::from("--config"), text),
@@ -99,6 +100,10 @@ fn config(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, 
     match serde_json::from_str(&text) {
         Ok(serde_json::Value::Object(_)) => Ok(Some(text)),
         Ok(_) => Err(bad(&place, "is not a JSON object, such as {\"api\": \"https://dns.example.org\"}".to_owned())),
+        // A path, mostly: no JSON object begins so.
+        Err(error) if is_inline && !text.trim_start().starts_with('{') => {
+            Err(bad(&place, format!("is not JSON: {error}; for a config in a file, use --config-file FILE")))
+        }
         Err(error) => Err(bad(&place, format!("is not JSON: {error}"))),
     }
 }
@@ -133,6 +138,8 @@ mod tests {
         check("{\"api\": 1}", "Ok(Some(");
         check("[]", "is not a JSON object");
         check("{", "is not JSON: EOF");
+        let error = config(Some("provider.json".to_owned()), None).expect_err("a path").to_string();
+        assert!(error.contains("--config-file FILE"), "{error}");
         assert_eq!(config(None, None), Ok(None));
         assert!(config(None, Some(&dir.path().join("absent"))).is_err());
     }

@@ -25,10 +25,11 @@ const TEMPLATE_SDK: &str = "path = \"../";
 const CRATES: [&str; 2] = ["linecamp-provider", "testkit"];
 
 /// The files of the template.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("Cargo.toml", include_str!("../../../../sdk/template/Cargo.toml")),
     ("README.md", include_str!("../../../../sdk/template/README.md")),
     ("rust-toolchain.toml", include_str!("../../../../sdk/template/rust-toolchain.toml")),
+    ("rustfmt.toml", include_str!("../../../../sdk/template/rustfmt.toml")),
     (".gitignore", include_str!("../../../../sdk/template/.gitignore")),
     (".cargo/config.toml", include_str!("../../../../sdk/template/.cargo/config.toml")),
     ("src/lib.rs", include_str!("../../../../sdk/template/src/lib.rs")),

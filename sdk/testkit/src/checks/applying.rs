@@ -1,10 +1,11 @@
 //! What a provider writes.
 
-use linecamp_provider::{Change, RecordSet};
+use linecamp_provider::{Change, Failure, RecordSet};
 
-use super::observing::TXT_VALUES;
+use super::observing::{is_more_than_text, seen_or_noted, txt_values};
 use crate::bench::{Bench, Outcome, Room, Trouble, changed, compared, difference, ensure, words};
-use crate::subject::Ask;
+use crate::subject::{Ask, Ending};
+use crate::world::Plan;
 
 /// Changes of one step in the check of many, if the provider takes so many.
 const MANY: u32 = 20;
@@ -37,18 +38,36 @@ pub(super) fn does_each_change(bench: &Bench<'_>) -> Outcome {
 
 pub(super) fn writes_txt(bench: &Bench<'_>) -> Outcome {
     let room = bench.room();
-    let long = "x".repeat(255);
-    let longer = format!("{long}\\255{long}");
+    let values = txt_values();
+    let (mut kept, mut left_out): (Vec<&str>, Vec<&str>) = Default::default();
     let mut before: Option<RecordSet> = None;
-    for value in TXT_VALUES.into_iter().chain([&*long, &*longer]) {
+    for value in &values {
         let after = bench.set("note", "TXT", &[value]);
-        step(&room, &[Change { before: before.clone(), after: Some(after.clone()) }])?;
+        let changes = [Change { before: before.clone(), after: Some(after.clone()) }];
+        if is_more_than_text(value) && is_refused(&room, &changes)? {
+            left_out.push(value);
+            continue;
+        }
+        step(&room, &changes)?;
+        kept.push(value);
         before = Some(after);
     }
-    let all = bench.set("all", "TXT", &TXT_VALUES);
+    let all = bench.set("all", "TXT", &kept);
     step(&room, &[Change::create(all.clone())])?;
     step(&room, &[Change::delete(all)])?;
-    Ok(format!("{} values", TXT_VALUES.len() + 2))
+    seen_or_noted(values.len(), &left_out)
+}
+
+/// Whether changes are refused because of their name. Then nothing of them is there.
+fn is_refused(room: &Room<'_>, changes: &[Change]) -> Result<bool, Trouble> {
+    let before = room.truth();
+    let ask = room.applying(changes);
+    let (Ending::Failed(Failure::Refused { name: Some(name), .. }), _) = room.call(Plan::Calm, &ask) else {
+        return Ok(false);
+    };
+    let truth = room.truth();
+    ensure(truth == before, || format!("{}: refused, and {}", words(&ask), difference(&before, &truth)))?;
+    Ok(changes.iter().any(|change| change.name() == name))
 }
 
 pub(super) fn keeps_ttls(bench: &Bench<'_>) -> Outcome {

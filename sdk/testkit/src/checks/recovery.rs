@@ -4,21 +4,54 @@ use linecamp_provider::{Change, Failure, RecordSet};
 
 use super::applying::claimed;
 use super::fault::sweep_one;
-use crate::bench::{Bench, Outcome, Room, Trouble, changed, difference, ensure};
+use crate::bench::{Bench, Outcome, Room, Trouble, changed, difference, ensure, words};
 use crate::fault::Fault;
 use crate::subject::{Ask, Ending};
-use crate::world::Plan;
+use crate::world::{Plan, Seen};
+
+/// Requests of one attempt that are cut at. An attempt with more is cut at its first ones.
+const REQUESTS_CUT_MAX: usize = 50;
 
 pub(super) fn finishes_what_was_cut(bench: &Bench<'_>) -> Outcome {
     let mut count = 0;
     for fault in [Fault::status(500), Fault::Timeout] {
         count += finishes_a_life(bench, &fault)?;
     }
-    Ok(format!("{count} steps cut off"))
+    count += finishes_sets(bench, &Fault::Timeout)?;
+    Ok(format!("{count} steps cut off, once or twice"))
 }
 
 pub(super) fn finishes_what_was_lost(bench: &Bench<'_>) -> Outcome {
-    Ok(format!("{} answers lost", finishes_a_life(bench, &Fault::Lost)?))
+    let count = finishes_a_life(bench, &Fault::Lost)? + finishes_sets(bench, &Fault::Lost)?;
+    Ok(format!("{count} answers lost, once or twice"))
+}
+
+/// Has sets of several values go wrong on their way to others, and single ones; returns how often. A service that
+/// cannot write a set at once leaves half of one then, and the next attempt has to know it.
+fn finishes_sets(bench: &Bench<'_>, fault: &Fault) -> Result<usize, Trouble> {
+    let ttls = [bench.ttl(), bench.ttl().saturating_add(60).min(bench.described.abilities.ttl_max)];
+    let set = |ttl: usize, values: &[&str]| RecordSet { ttl: ttls[ttl], ..bench.set("half", "A", values) };
+    let three = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+    let others = ["192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"];
+    let claim = |text: &str| bench.set("_linecamp-a.half", "TXT", &[text]);
+    let changes = [
+        Change::create(set(0, &three)),
+        Change::delete(set(0, &three)),
+        Change::replace(set(0, &["192.0.2.1"]), set(0, &["192.0.2.2"])),
+        Change::replace(set(0, &["192.0.2.2"]), set(0, &three)),
+        Change::replace(set(0, &three), set(0, &["192.0.2.9"])),
+        Change::replace(set(0, &three), set(0, &others)),
+        Change::replace(set(0, &three), set(1, &three)),
+        Change::replace(set(1, &three), set(0, &three)),
+        Change::replace(set(0, &three), set(1, &others)),
+        Change::replace(claim("claim a"), claim("claim b")),
+    ];
+    let mut count = 0;
+    // Without another time to live there is nothing to change where only that would.
+    for change in changes.iter().filter(|change| change.before != change.after) {
+        count += finishes(bench, fault, (change.before.as_slice(), std::slice::from_ref(change)))?;
+    }
+    Ok(count)
 }
 
 pub(super) fn is_atomic(bench: &Bench<'_>) -> Outcome {
@@ -51,72 +84,63 @@ pub(super) fn finishes_a_life(bench: &Bench<'_>, fault: &Fault) -> Result<usize,
     finishes(bench, fault, (&[old], &changes))
 }
 
-/// Has a step go wrong at each of its requests, and done again under the same key, where these sets are; returns how
-/// often.
+/// Has a step go wrong at each of its requests, again at each of its second attempt's, and done under the same key,
+/// where these sets are; returns how often.
 pub(super) fn finishes(
     bench: &Bench<'_>,
     fault: &Fault,
     (there, changes): (&[RecordSet], &[Change]),
 ) -> Result<usize, Trouble> {
+    let room = bench.room();
+    room.plant_all(there);
+    let expected = changed(&room.truth(), changes);
     let mut count = 0;
-    let prepare = |room: &Room<'_>| {
-        room.plant_all(there);
-        room.applying(changes)
-    };
-    let expected = {
-        let room = bench.room();
-        room.plant_all(there);
-        changed(&room.truth(), changes)
-    };
-    sweep_one(bench, fault, &prepare, |ask, ending, _, room| {
-        count += 1;
-        let said = match ending {
-            Ending::Broken(why) => return Err(Trouble::Failed(format!("{}: {why}", fault.words()))),
-            Ending::Failed(Failure::Conflict { name, owner }) => {
-                return Err(Trouble::Failed(format!("{}: a conflict with itself: {name}: {owner}", fault.words())));
+    for first in 0..REQUESTS_CUT_MAX {
+        for second in 0..REQUESTS_CUT_MAX {
+            let room = bench.room();
+            room.plant_all(there);
+            let ask = room.applying(changes);
+            let seen = attempt(&room, (&ask, &expected), Plan::At(first, fault.clone()))?;
+            if seen.requests() <= first {
+                return Ok(count);
             }
-            Ending::Failed(failure) => failure.to_string(),
-            Ending::Done(_) => "done".to_owned(),
-        };
-        let is_done = matches!(ending, Ending::Done(_));
-        let truth = room.truth();
-        ensure(!is_done || truth == expected, || {
-            format!("{}: it says it is done, and {}", fault.words(), difference(&expected, &truth))
-        })?;
-        finish(bench, room, (ask, changes)).map_err(|trouble| match trouble {
-            Trouble::Failed(why) => Trouble::Failed(format!("after {} ({said}): {why}", fault.words())),
-            other => other,
-        })?;
-        let truth = room.truth();
-        ensure(truth == expected, || format!("after {}: {}", fault.words(), difference(&expected, &truth)))
-    })?;
+            if !seen.is_struck {
+                break;
+            }
+            count += 1;
+            let again = attempt(&room, (&ask, &expected), Plan::At(second, fault.clone()))?;
+            attempt(&room, (&ask, &expected), Plan::Calm)?;
+            if again.requests() <= second {
+                break;
+            }
+        }
+    }
     Ok(count)
 }
 
-/// Has a step done again. Where changes are not done all or none, a set may be left that is neither what was nor what
-/// is to be; then the provider may call it a conflict, and the host looks again and plans anew.
-fn finish(bench: &Bench<'_>, room: &Room<'_>, (ask, changes): (&Ask, &[Change])) -> Result<(), Trouble> {
-    let is_conflict = match room.call(Plan::Calm, ask).0 {
-        Ending::Done(_) => return Ok(()),
-        Ending::Failed(Failure::Conflict { .. }) => !bench.described.abilities.atomic,
-        Ending::Failed(_) | Ending::Broken(_) => false,
+/// Has a step done. It does not conflict with itself, whatever half of it is there; if it says it is done, it is; and
+/// without trouble it says so.
+fn attempt(room: &Room<'_>, (ask, expected): (&Ask, &[RecordSet]), plan: Plan) -> Result<Seen, Trouble> {
+    let trouble = match &plan {
+        Plan::At(index, fault) => format!("{} at request {}", fault.words(), index + 1),
+        _ => "after trouble".to_owned(),
     };
-    if !is_conflict {
-        return room.done(ask).map(drop);
+    let is_calm = matches!(plan, Plan::Calm);
+    let failed = |why: String| Err(Trouble::Failed(format!("{}, {trouble}: {why}", words(ask))));
+    let (ending, seen) = room.call(plan, ask);
+    match ending {
+        Ending::Broken(why) => failed(why),
+        Ending::Failed(Failure::Conflict { name, owner }) => {
+            failed(format!("a conflict with its own half: {name}: {owner}"))
+        }
+        Ending::Failed(failure) if is_calm => failed(failure.to_string()),
+        Ending::Failed(_) => Ok(seen),
+        Ending::Done(_) => {
+            let truth = room.truth();
+            match truth == expected {
+                true => Ok(seen),
+                false => failed(format!("it says it is done, and {}", difference(expected, &truth))),
+            }
+        }
     }
-    let names = changes.iter().map(|change| change.name().to_owned()).collect();
-    let found = room.done(&Ask::Observe { zone: bench.setup.zone.clone(), names })?;
-    let anew: Vec<_> = changes.iter().filter_map(|change| planned(change, &found)).collect();
-    room.done(&room.applying(&anew)).map(drop)
-}
-
-/// Returns what is left of a change, seen what is there.
-fn planned(change: &Change, found: &[RecordSet]) -> Option<Change> {
-    let before = found.iter().find(|set| set.name == change.name() && set.rtype == change.rtype()).cloned();
-    let is_done = match (&before, &change.after) {
-        (Some(before), Some(after)) => before.is(after),
-        (None, None) => true,
-        (_, _) => false,
-    };
-    (!is_done).then(|| Change { before, after: change.after.clone() })
 }

@@ -1,0 +1,252 @@
+//! For a service that keeps one record per value and is written one record at a time.
+//!
+//! A set of three values is three records there and three writes, and a call may be cut off between them. The same step
+//! then comes again, and finds neither its `before` nor its `after`, but its own half. [`writes`] always takes the same
+//! way from one set to the other, so it knows each place on that way again, and goes on from there; whatever lies
+//! elsewhere is somebody else's, and a conflict.
+//!
+//! The way, values in order: records that stay get their new time to live; then a record that goes is rewritten to one
+//! that comes, as long as there are both; what is left is created or deleted. So a set is never empty on its way, and a
+//! set that is found empty was emptied by somebody else.
+//!
+//! ```
+//! use linecamp_provider::prelude::*;
+//! use linecamp_provider::single::{Record, Write};
+//!
+//! let found = [Record::new("17", "www.example.org", "A", 300, "192.0.2.1")];
+//! let before = RecordSet::new("www.example.org", "A", 300, ["192.0.2.1"]);
+//! let after = RecordSet::new("www.example.org", "A", 300, ["192.0.2.2", "192.0.2.3"]);
+//! let writes = single::writes(&[Change::replace(before, after)], &found)?;
+//! assert_eq!(writes[0], Write::Update(Record::new("17", "www.example.org", "A", 300, "192.0.2.2")));
+//! assert_eq!(writes[1], Write::Create(Record::new("", "www.example.org", "A", 300, "192.0.2.3")));
+//! # Ok::<(), Failure>(())
+//! ```
+//!
+//! What it does *not* do: it does not help where a record cannot be rewritten in place. What changes between the look
+//! and the write is not seen.
+
+use crate::failure::Failure;
+use crate::record::{Change, RecordSet, merged, standing_in_the_way};
+
+/// One record of one value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Record {
+    /// Absolute; in any case, with or without the trailing dot.
+    pub name: String,
+    /// `A`, `AAAA`, `CNAME`, `TXT`, and in what is found any other.
+    pub rtype: String,
+    /// In the contract's form, see [`RecordSet::values`].
+    pub value: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// What the service calls it; empty if it is yet to be created.
+    pub id: String,
+}
+
+/// What is to be done to one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Make this one. It has no id.
+    Create(Record),
+    /// Give the record of this id this value and time to live. If it is gone, that is a conflict.
+    Update(Record),
+    /// Take this one away. If it is gone, that is done.
+    Delete(Record),
+}
+
+impl Record {
+    /// Makes a record.
+    pub fn new(
+        id: impl Into<String>,
+        name: impl Into<String>,
+        rtype: impl Into<String>,
+        ttl: u32,
+        value: impl Into<String>,
+    ) -> Self {
+        Self { name: name.into(), rtype: rtype.into(), value: value.into(), ttl, id: id.into() }
+    }
+
+    /// Returns it as a set of its one value. `observe` may return these: they are merged.
+    pub fn set(&self) -> RecordSet {
+        RecordSet::new(&self.name, &self.rtype, self.ttl, [&self.value])
+    }
+
+    /// Returns the records of a set, without ids; none of none.
+    fn all(set: Option<&RecordSet>) -> Vec<Self> {
+        let Some(RecordSet { name, rtype, ttl, values }) = set.map(RecordSet::canonical) else { return Vec::new() };
+        values.into_iter().map(|value| Self::new("", &name, &rtype, ttl, value)).collect()
+    }
+
+    fn canonical(&self) -> Self {
+        let RecordSet { name, rtype, ttl, mut values } = self.set().canonical();
+        Self { name, rtype, value: values.remove(0), ttl, id: self.id.clone() }
+    }
+
+    fn is_as(&self, other: &Self) -> bool {
+        (&self.value, self.ttl) == (&other.value, other.ttl)
+    }
+}
+
+impl Write {
+    /// Returns the record that is written, or taken away.
+    pub const fn record(&self) -> &Record {
+        match self {
+            Self::Create(record) | Self::Update(record) | Self::Delete(record) => record,
+        }
+    }
+}
+
+/// Compares the changes with the records that were found at their names, and returns the writes that are left, in the
+/// order in which they have to be done. No two changes are of one name and type.
+///
+/// # Errors
+/// [`Failure::Conflict`] if what was found is neither the `before` nor the `after` of a change, nor on its way from one
+/// to the other: write nothing then.
+pub fn writes(changes: &[Change], found: &[Record]) -> Result<Vec<Write>, Failure> {
+    let mut all = Vec::new();
+    for change in changes {
+        let (name, rtype) = change.key();
+        let is_here = |record: &Record| record.name == name && record.rtype == rtype;
+        let mut here: Vec<_> = found.iter().map(Record::canonical).filter(is_here).collect();
+        here.sort_unstable();
+        let sets: Vec<_> = here.iter().map(Record::set).collect();
+        let whole = merged(&sets).into_values().next();
+        let is = |side: &Option<RecordSet>| side.as_ref().map(RecordSet::canonical) == whole;
+        if !is(&change.before) && !is(&change.after) && !is_on_way(&here, change) {
+            return Err(standing_in_the_way(change, whole.as_ref()));
+        }
+        all.extend(way(&here, &Record::all(change.after.as_ref())));
+    }
+    Ok(all)
+}
+
+/// Returns the writes from some records to others. Both are in order, and the way from any place on it is the rest of
+/// it.
+fn way(from: &[Record], to: &[Record]) -> Vec<Write> {
+    let mut going = from.to_vec();
+    let mut coming = Vec::new();
+    let mut writes = Vec::new();
+    for record in to {
+        // One with the right time to live before one with another.
+        let is_value = |other: &Record| other.value == record.value;
+        let place = going.iter().position(|other| other.is_as(record)).or_else(|| going.iter().position(is_value));
+        match place.map(|place| going.remove(place)) {
+            None => coming.push(record.clone()),
+            Some(there) if there.ttl == record.ttl => {}
+            Some(there) => writes.push(Write::Update(Record { id: there.id, ..record.clone() })),
+        }
+    }
+    let both = going.len().min(coming.len());
+    let rewritten = going.iter().zip(&coming).map(|(old, new)| Record { id: old.id.clone(), ..new.clone() });
+    writes.extend(rewritten.map(Write::Update));
+    writes.extend(coming.drain(both..).map(Write::Create));
+    writes.extend(going.drain(both..).map(Write::Delete));
+    writes
+}
+
+/// Whether the records are what is there when the writes of a change are cut off after some of them.
+fn is_on_way(here: &[Record], change: &Change) -> bool {
+    let mut state = Record::all(change.before.as_ref());
+    for (index, record) in state.iter_mut().enumerate() {
+        record.id = index.to_string();
+    }
+    way(&state.clone(), &Record::all(change.after.as_ref())).into_iter().any(|write| {
+        state.retain(|record| matches!(write, Write::Create(_)) || record.id != write.record().id);
+        if let Write::Create(record) | Write::Update(record) = write {
+            state.push(record);
+        }
+        state.len() == here.len() && state.iter().all(|record| here.iter().any(|there| there.is_as(record)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ttl: u32, last_bytes: &[u8]) -> Option<RecordSet> {
+        let values = last_bytes.iter().map(|byte| format!("192.0.2.{byte}"));
+        (!last_bytes.is_empty()).then(|| RecordSet::new("www.example.org", "A", ttl, values))
+    }
+
+    /// A service's records after a write.
+    fn write(records: &mut Vec<Record>, write: Write) {
+        match write {
+            Write::Create(record) => records.push(Record { id: format!("new of {}", record.value), ..record }),
+            Write::Update(record) => {
+                let place = records.iter().position(|old| old.id == record.id).expect("it is there");
+                records[place] = record;
+            }
+            Write::Delete(record) => records.retain(|old| old.id != record.id),
+        }
+    }
+
+    fn stored(set: Option<&RecordSet>) -> Vec<Record> {
+        let mut records = Record::all(set);
+        records.iter_mut().for_each(|record| record.id = format!("id of {}", record.value));
+        records.reverse();
+        records
+    }
+
+    fn is(records: &[Record], after: Option<&RecordSet>) -> bool {
+        let mut values: Vec<_> = records.iter().map(|record| (record.value.clone(), record.ttl)).collect();
+        values.sort_unstable();
+        values == Record::all(after).into_iter().map(|record| (record.value, record.ttl)).collect::<Vec<_>>()
+    }
+
+    #[test]
+    fn a_step_goes_on_from_wherever_it_was_cut_off() {
+        let sides = [set(300, &[]), set(300, &[1]), set(300, &[2]), set(300, &[1, 2, 3]), set(600, &[1, 2, 3])];
+        let sides = [&sides[..], &[set(600, &[2, 4]), set(300, &[3, 4, 5, 6])]].concat();
+        for (before, after) in sides.iter().flat_map(|before| sides.iter().map(move |after| (before, after))) {
+            let change = [Change { before: before.clone(), after: after.clone() }];
+            let mut records = stored(before.as_ref());
+            // One write a call: every place on the way is one where a call was cut off.
+            while let Some(first) = writes(&change, &records).expect("no conflict with itself").into_iter().next() {
+                assert!(!is(&records, after.as_ref()), "{change:?}: what is done is written again");
+                write(&mut records, first);
+                assert!(!records.is_empty() || after.is_none(), "{change:?}: the set is empty on its way");
+            }
+            assert!(is(&records, after.as_ref()), "{change:?}: {records:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_elsewhere_is_a_conflict() {
+        let check = |change: Change, found: Option<RecordSet>| {
+            let ending = writes(&[change], &stored(found.as_ref()));
+            assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "www.example.org"), "{ending:?}");
+        };
+        let change = |before: &[u8], after: &[u8]| Change { before: set(300, before), after: set(300, after) };
+        check(change(&[], &[1]), set(300, &[9]));
+        check(change(&[1], &[2]), set(300, &[]));
+        check(change(&[1, 9], &[2]), set(300, &[9]));
+        check(change(&[1, 2, 3], &[]), set(300, &[1, 2]));
+        check(change(&[1], &[]), set(600, &[1]));
+        check(change(&[], &[1, 2]), set(300, &[1, 9]));
+        // A claim that goes along.
+        check(change(&[1], &[1]), set(300, &[2]));
+    }
+
+    #[test]
+    fn names_and_values_are_compared_in_form() {
+        let found = [
+            Record::new("7", "WWW.Example.org.", "aaaa", 300, "2001:DB8::1"),
+            Record::new("8", "www.example.org", "A", 300, "192.0.2.1"),
+        ];
+        let here = RecordSet::new("www.example.org", "AAAA", 300, ["2001:db8::1"]);
+        assert_eq!(writes(&[Change::replace(here.clone(), here.clone())], &found), Ok(Vec::new()));
+        let left = writes(&[Change::delete(here)], &found).expect("it is there");
+        assert_eq!(left.iter().map(|write| &*write.record().id).collect::<Vec<_>>(), ["7"]);
+    }
+
+    #[test]
+    fn a_set_with_several_times_to_live_gets_one() {
+        let found = [3_u8, 1].map(|byte| {
+            let ttl = u32::from(byte) * 100;
+            Record::new(byte.to_string(), "www.example.org", "A", ttl, format!("192.0.2.{byte}"))
+        });
+        let (before, after) = (set(100, &[1, 3]).expect("values"), set(300, &[1, 3]).expect("values"));
+        let left = writes(&[Change::replace(before, after)], &found).expect("the least is the set's");
+        assert_eq!(left, [Write::Update(Record::new("1", "www.example.org", "A", 300, "192.0.2.1"))]);
+    }
+}
