@@ -3,7 +3,7 @@
 //! What is mapped is native code, so the directory is the host's own, and one that others may write to is refused. A
 //! form is named after the digest of its component and the engine that takes it; beside it lies its checksum, so that
 //! what a disk has damaged is noticed before it runs. A checksum and no digest: who could write here could write both,
-//! and a plugin is loaded within a millisecond. Both files are whole or absent after a power cut: they are written
+//! and a plugin is loaded in two thirds of the time. Both files are whole or absent after a power cut: they are written
 //! aside, flushed and renamed, the checksum first. Whatever does not fit is deleted and compiled anew.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
