@@ -2,8 +2,11 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process;
+
+use rustix::process::geteuid;
 
 use crate::error::StoreError;
 
@@ -26,10 +29,15 @@ impl DirectoryLock {
     /// Locks `directory`, which must exist, without waiting.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] if another process, or this one, holds it; [`StoreError::Lock`] if the lock
-    /// file cannot be made, locked or written.
+    /// [`StoreError::InUse`] if another process, or this one, holds it; [`StoreError::ForeignDirectory`] if we are root
+    /// and it is somebody else's; [`StoreError::Lock`] if the lock file cannot be made, locked or written.
     pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
+        // What root writes here, its owner could not read: a service that runs as somebody else would be locked out.
+        let owner = std::fs::metadata(directory).map_err(failed)?.uid();
+        if geteuid().is_root() && owner != 0 {
+            return Err(StoreError::ForeignDirectory { directory: directory.to_owned(), owner });
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -74,6 +82,18 @@ mod tests {
 
         drop(held);
         DirectoryLock::acquire(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn root_does_not_write_into_somebody_elses_directory() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(65_534), None).unwrap();
+        let refused = DirectoryLock::acquire(directory.path()).unwrap_err();
+        assert!(refused.to_string().contains("belongs to user 65534"), "{refused}");
+        assert!(!directory.path().join(LOCK_FILE).exists());
     }
 
     #[test]
