@@ -84,8 +84,9 @@ const DOORS: [(&[&str], &[&str]); 8] = [
 
 const PROGRAMS: [&str; 7] =
     ["linecampd", "linecamp-server", "linecamp", "xtask", "linecamp-tests", "linecamp-bench", "fleet-sim"];
-const BOUNDARIES: [&str; 14] = [
+const BOUNDARIES: [&str; 15] = [
     "linecamp-proto",
+    "linecamp-service",
     "linecamp-provider",
     "linecamp-testkit",
     "dns-fake",

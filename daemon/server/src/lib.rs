@@ -38,7 +38,10 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-pub use config::{CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, LOG_DEFAULT, Overrides, ServerUrl};
+pub use config::{
+    CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, FILE_DEFAULT, LOG_DEFAULT, Overrides, SAMPLE,
+    ServerUrl,
+};
 pub use error::{ServerError, describe};
 pub use init::{Initialised, init};
 pub use keys::{KeyView, create_key, keys, remove_key};

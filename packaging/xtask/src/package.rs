@@ -8,11 +8,12 @@
 //! STAGE/TARGET/release/package/pages/…      manual pages and completions, as a test of each program writes them
 //! STAGE/TARGET/release/package/plugins/     the providers
 //! STAGE/TARGET/release/package/site/        the daemon's packages, which the server gives to new sites
-//! STAGE/TARGET/release/package/changelog    as Debian wants it
+//! STAGE/TARGET/release/package/changelog.gz as Debian wants it
 //! ```
 //!
 //! Nothing in a package depends on when or where it was made: times in it are those of the last commit.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +21,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::run::{cargo, program, read, root, step};
-use crate::toolchain::cargo_tool;
+use crate::toolchain::{cargo_tool, target_directory};
 
 /// The tools, one version of each.
 const CARGO_DEB: &str = "3.8.0";
@@ -28,6 +29,9 @@ const CARGO_GENERATE_RPM: &str = "0.21.1";
 
 /// The variable that names where a program's test puts its pages.
 const PAGES: &str = "LINECAMP_PAGES";
+
+/// The version of what tests upgrade from. The programs in it are the same: what is tested is the packages' part.
+const PREVIOUS: &str = "0.0.9";
 
 /// The test of each program that writes them.
 const PAGES_TEST: &str = "every_command_has_a_page";
@@ -91,8 +95,10 @@ impl Stage {
             "putting the pages on the stage",
             program("cp", ["-r".as_ref(), pages.as_os_str(), pages_copy.as_os_str()]),
         )?;
-        let changelog = changelog(&self.version, &self.epoch)?;
-        fs::write(extra.join("changelog"), changelog).context("failed to write the changelog")
+        let path = extra.join("changelog");
+        fs::write(&path, changelog(&self.version, &self.epoch)?).context("failed to write the changelog")?;
+        // Without its name and time in it, which -n leaves out.
+        read(program("gzip", ["-9nf".as_ref(), path.as_os_str()])).map(drop)
     }
 
     /// Makes the daemon's Debian package for `target`; to be done for all targets before [`debs`](Self::debs).
@@ -164,6 +170,34 @@ impl Recipe {
     fn name(&self) -> String {
         self.variant.map_or_else(|| self.package.to_owned(), |variant| format!("{}-{variant}", self.package))
     }
+}
+
+/// Makes packages of the programs in `binaries`, as they are for tests: of the workspace's version in `current/`, and
+/// the daemon's of an older version in `previous/`. Returns the directory of both.
+pub(crate) fn for_tests(binaries: &Path, plugins: &Path) -> anyhow::Result<PathBuf> {
+    let work = target_directory()?.join("packages");
+    let pages = work.join("pages");
+    write_pages(&pages)?;
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let programs: Vec<_> = PROGRAMS.iter().map(|name| work.join("programs").join(name)).collect();
+    fs::create_dir_all(work.join("programs")).context("failed to make a directory for the programs")?;
+    for path in &programs {
+        let name = path.file_name().context("a program has a name")?;
+        // Nine tenths of them are for debuggers.
+        let arguments = ["-o".as_ref(), path.as_os_str(), binaries.join(name).as_os_str()].map(OsStr::to_owned);
+        step(&format!("stripping {}", name.to_string_lossy()), program("strip", arguments))?;
+    }
+    for (directory, version) in [("previous", Some(PREVIOUS)), ("current", None)] {
+        let out = work.join(directory);
+        fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
+        let stage = Stage::new(work.join("stage"), version)?;
+        stage.put(&target, &programs, &pages, plugins)?;
+        let daemon = stage.daemon_deb(&target, &out)?;
+        if version.is_none() {
+            stage.debs(&target, &[daemon], &out)?;
+        }
+    }
+    Ok(work)
 }
 
 /// Writes the manual pages and completions of all programs to `directory`.

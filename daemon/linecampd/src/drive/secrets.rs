@@ -11,6 +11,10 @@ use linecamp_plugin_host::{Secret, SecretError, Secrets};
 /// Bytes of a secret's file: a private key fits. A longer one is some other file.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
+/// How systemd names what it hands over from a folder: `LoadCredential=secret:FOLDER` makes a credential `secret_NAME`
+/// of each file NAME in it.
+const FROM_FOLDER: &str = "secret_";
+
 /// Where each secret is. Read at each use, so that a new one holds from the next call on.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretFiles {
@@ -20,11 +24,17 @@ pub(crate) struct SecretFiles {
 
 impl Secrets for SecretFiles {
     fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
-        let credential = || self.credentials.as_ref().map(|directory| directory.join(name.as_str()));
-        let path = self.files.get(name).cloned().or_else(credential).filter(|path| path.exists());
+        let credentials = || {
+            let directory = self.credentials.as_ref()?;
+            let names = [name.to_string(), format!("{FROM_FOLDER}{name}")];
+            names.into_iter().map(|name| directory.join(name)).find(|path| path.exists())
+        };
+        let path = self.files.get(name).cloned().or_else(credentials).filter(|path| path.exists());
         let Some(path) = path else {
             let place = format!(
-                "the configuration's table [secrets] as `{name} = \"FILE\"`, or systemd's LoadCredential={name}:FILE"
+                "the configuration's table [secrets] as `{name} = \"FILE\"`, the folder of secrets that systemd hands \
+                 over (/etc/linecamp/secrets/{name} with the packaged unit; restart the service then), or systemd's \
+                 LoadCredential={name}:FILE"
             );
             return Err(SecretError::Missing { name: name.clone(), place });
         };
@@ -49,12 +59,14 @@ mod tests {
         let name = |text: &str| SecretName::parse(text).unwrap();
         std::fs::write(directory.path().join("own"), "one\n").unwrap();
         std::fs::write(directory.path().join("given"), "two\n").unwrap();
+        std::fs::write(directory.path().join("secret_of-folder"), "three\n").unwrap();
         let secrets = SecretFiles {
             files: BTreeMap::from([(name("own"), directory.path().join("own"))]),
             credentials: Some(directory.path().to_owned()),
         };
         assert!(secrets.read(&name("own")).is_ok());
         assert!(secrets.read(&name("given")).is_ok());
+        assert!(secrets.read(&name("of-folder")).is_ok());
         let error = secrets.read(&name("none")).unwrap_err().to_string();
         assert!(error.contains("[secrets]") && error.contains("LoadCredential=none"), "{error}");
     }
