@@ -65,16 +65,25 @@ pub(crate) struct Stage {
     directory: PathBuf,
     version: String,
     epoch: String,
+    is_for_tests: bool,
 }
 
 impl Stage {
-    /// Takes an empty stage in `directory`, for packages of `version`, or of the workspace's.
-    pub(crate) fn new(directory: PathBuf, version: Option<&str>) -> anyhow::Result<Self> {
+    /// Takes an empty stage in `directory`, for packages that are released.
+    pub(crate) fn new(directory: PathBuf) -> anyhow::Result<Self> {
+        Self::with_version(directory, env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The same for packages of any version that are made quickly, for tests.
+    fn for_tests(directory: PathBuf, version: &str) -> anyhow::Result<Self> {
+        Ok(Self { is_for_tests: true, ..Self::with_version(directory, version)? })
+    }
+
+    fn with_version(directory: PathBuf, version: &str) -> anyhow::Result<Self> {
         if directory.exists() {
             fs::remove_dir_all(&directory).with_context(|| format!("failed to empty {}", directory.display()))?;
         }
-        let version = version.unwrap_or(env!("CARGO_PKG_VERSION")).to_owned();
-        Ok(Self { directory, version, epoch: epoch()? })
+        Ok(Self { directory, version: version.to_owned(), epoch: epoch()?, is_for_tests: false })
     }
 
     /// Puts the programs of one target on the stage, with all that goes with them.
@@ -140,6 +149,7 @@ impl Stage {
         // Cargo's subcommands are told their own name first.
         make.args(["--package", recipe.package, "--target", target, "--no-build", "--no-strip", "--quiet"]);
         make.args(["--deb-version", &self.version]).arg("--output").arg(out);
+        make.args(self.is_for_tests.then_some("--fast"));
         make.args(recipe.variant.iter().flat_map(|variant| ["--variant", variant]));
         make.env("CARGO_TARGET_DIR", &self.directory);
         step(&format!("making {} as .deb for {target}", recipe.name()), make)?;
@@ -187,13 +197,13 @@ pub(crate) fn for_tests(binaries: &Path, plugins: &Path) -> anyhow::Result<PathB
         let arguments = ["-o".as_ref(), path.as_os_str(), binaries.join(name).as_os_str()].map(OsStr::to_owned);
         step(&format!("stripping {}", name.to_string_lossy()), program("strip", arguments))?;
     }
-    for (directory, version) in [("previous", Some(PREVIOUS)), ("current", None)] {
+    for (directory, version) in [("previous", PREVIOUS), ("current", env!("CARGO_PKG_VERSION"))] {
         let out = work.join(directory);
         fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
-        let stage = Stage::new(work.join("stage"), version)?;
+        let stage = Stage::for_tests(work.join("stage"), version)?;
         stage.put(&target, &programs, &pages, plugins)?;
         let daemon = stage.daemon_deb(&target, &out)?;
-        if version.is_none() {
+        if version != PREVIOUS {
             stage.debs(&target, &[daemon], &out)?;
         }
     }
@@ -204,7 +214,10 @@ pub(crate) fn for_tests(binaries: &Path, plugins: &Path) -> anyhow::Result<PathB
 pub(crate) fn write_pages(directory: &Path) -> anyhow::Result<()> {
     let mut test = cargo(["test", "--quiet", "--locked", "--workspace", "--bins", PAGES_TEST]);
     test.env(PAGES, directory);
-    step("writing manual pages and completions", test)
+    step("writing manual pages and completions", test)?;
+    // As packages want them, without name and time.
+    let script = "find \"$0\" -name '*.1' -exec gzip -9nf {} +";
+    read(program("sh", ["-c".as_ref(), script.as_ref(), directory.as_os_str()])).map(drop)
 }
 
 /// Says what time it is to be in what is built: the last commit's, unless the environment says.
