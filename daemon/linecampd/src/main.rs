@@ -71,7 +71,9 @@ fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    runtime()?.block_on(daemon::run(DataDirectory::new(&args.data), config))
+    let path = args.config.clone();
+    let reread = move || Loaded::load(path.as_deref(), &variable).map(|loaded| loaded.config);
+    runtime()?.block_on(daemon::run(DataDirectory::new(&args.data), config, Some(Box::new(reread))))
 }
 
 fn do_join(args: JoinArgs) -> Result<(), DaemonError> {

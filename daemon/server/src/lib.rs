@@ -22,6 +22,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod log;
+
 mod api;
 mod config;
 mod drive;
@@ -31,6 +33,8 @@ mod keys;
 mod layout;
 mod news;
 mod plugins;
+mod presence;
+mod reload;
 mod secret;
 mod server;
 mod start;
@@ -46,6 +50,7 @@ pub use error::{ServerError, describe};
 pub use init::{Initialised, init};
 pub use keys::{KeyView, create_key, keys, remove_key};
 pub use layout::Layout;
+pub use reload::Changes;
 pub use secret::ApiKeyText;
 pub use start::Server;
 

@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+mod run;
+
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,14 +18,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use linecamp_model::Name;
+use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
-    Config, FILE_DEFAULT, Layout, Overrides, SAMPLE, Server, ServerError, ServerUrl, create_key, describe, init, keys,
+    Config, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, describe, init, keys,
     remove_key,
 };
-use linecamp_service::ServiceManager;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+
+use crate::run::Source;
 
 /// The data directory of the service that the packages install.
 const DATA_DEFAULT: &str = "/var/lib/linecamp-server";
@@ -176,8 +178,8 @@ enum Failure {
     Print(#[source] io::Error),
     #[error("failed to begin")]
     Begin(#[source] io::Error),
-    #[error("`{filter}` is no log filter ({problem}); write error, warn, info, debug or trace")]
-    Log { filter: String, problem: String },
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 fn report(failure: &Failure) -> ExitCode {
@@ -185,7 +187,7 @@ fn report(failure: &Failure) -> ExitCode {
         Failure::Server(error) if error.needs_operator() => (EXIT_OPERATOR, error.advice()),
         Failure::Server(error) if error.blames_input() => (EXIT_USAGE, error.advice()),
         Failure::Server(error) => (EXIT_FAILED, error.advice()),
-        Failure::Log { .. } => (EXIT_USAGE, None),
+        Failure::Log(_) => (EXIT_USAGE, None),
         Failure::Print(_) | Failure::Begin(_) => (EXIT_FAILED, None),
     };
     let mut stderr = io::stderr().lock();
@@ -232,7 +234,7 @@ fn check_config(arguments: &Check) -> Result<(), Failure> {
         return checked.map(|_| ());
     }
     let (files, variables) = checked?;
-    let path = arguments.file.as_deref().unwrap_or(Path::new(FILE_DEFAULT));
+    let path = arguments.file.as_deref().unwrap_or_else(|| Path::new(FILE_DEFAULT));
     let files = files.iter().map(|file| format!("  file      {}", file.display()));
     let variables = variables.iter().map(|variable| format!("  variable  {variable}"));
     let all: Vec<_> = [format!("{}: ok", path.display())].into_iter().chain(files).chain(variables).collect();
@@ -241,7 +243,7 @@ fn check_config(arguments: &Check) -> Result<(), Failure> {
 
 /// Returns the files and variables that have a part in a configuration that can be used.
 fn read_config(arguments: &Check) -> Result<(Vec<PathBuf>, Vec<&'static str>), Failure> {
-    let path = arguments.file.as_deref().unwrap_or(Path::new(FILE_DEFAULT));
+    let path = arguments.file.as_deref().unwrap_or_else(|| Path::new(FILE_DEFAULT));
     let dir = match (&arguments.dir, &arguments.file) {
         (Some(dir), _) => Some(dir.clone()),
         (None, None) => Some(PathBuf::from(DATA_PACKAGED)),
@@ -253,43 +255,13 @@ fn read_config(arguments: &Check) -> Result<(Vec<PathBuf>, Vec<&'static str>), F
     let variables = log.iter().map(|_| LOG_VARIABLE).collect();
     let overrides = Overrides { log, ..Overrides::default() };
     let config = Config::resolve(Layout::new(dir.unwrap_or_else(|| ".".into())), &written, overrides)?;
-    parse_filter(&config.log)?;
+    Log::check(&config.log)?;
     Ok((written.files().to_vec(), variables))
 }
 
 fn run_server(arguments: Run) -> Result<(), Failure> {
     let overrides = Overrides { https: arguments.https, quic: arguments.quic, log: arguments.log };
-    let layout = Layout::new(arguments.data.dir);
-    let config = Config::load(layout, arguments.config.as_deref(), overrides)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(parse_filter(&config.log)?)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .init();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Begin)?;
-    runtime.block_on(serve(config))
-}
-
-async fn serve(config: Config) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Begin)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Begin)?;
-    let mut server = Server::start(config).await?;
-    tracing::info!("https listening on {}", server.https_addr());
-    tracing::info!("quic listening on {}", server.quic_addr());
-    let mut manager = ServiceManager::of_environment();
-    manager.ready();
-    manager.status(&format!("https on {}, quic on {}", server.https_addr(), server.quic_addr()));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        ended = server.ended() => ended?,
-    }
-    server.stop().await?;
-    Ok(())
-}
-
-fn parse_filter(filter: &str) -> Result<EnvFilter, Failure> {
-    filter.parse().map_err(|error| Failure::Log { filter: filter.to_owned(), problem: format!("{error}") })
+    run::run(&Source { layout: Layout::new(arguments.data.dir), path: arguments.config, overrides })
 }
 
 fn say(lines: &[String]) -> Result<(), Failure> {

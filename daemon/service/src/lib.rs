@@ -3,14 +3,17 @@
 //! | part | is |
 //! |---|---|
 //! | [`ServiceManager`] | what systemd hears of us |
+//! | [`Journal`] | its journal, spoken to in its own protocol |
 //! | [`Written`] | the configuration, as somebody wrote it into one file and the drop-ins beside it |
 //!
 //! Nothing in here knows what the daemon or the server do, or what a key of their configuration means.
 
 #![forbid(unsafe_code)]
 
+mod journal;
 mod supervisor;
 mod written;
 
+pub use journal::{Entry, Journal, Priority};
 pub use supervisor::ServiceManager;
 pub use written::{DROP_INS_MAX, FILE_BYTES_MAX, Place, Written, WrittenError, line_of, read_text};

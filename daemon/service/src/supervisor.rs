@@ -27,6 +27,10 @@ pub struct ServiceManager {
     /// How often it wants a sign of life; `None` if nobody watches.
     period: Option<Duration>,
     next: Instant,
+    /// How we are, and what is to be remembered beside it.
+    words: String,
+    note: Option<String>,
+    /// What was said last.
     status: String,
 }
 
@@ -37,7 +41,7 @@ impl ServiceManager {
     /// Outside a tokio runtime.
     pub fn of_environment() -> Self {
         let period = sd_notify::watchdog_enabled().map(|limit| (limit / SIGNS_PER_LIMIT).max(PERIOD_MIN));
-        Self { period, next: Instant::now(), status: String::new() }
+        Self { period, next: Instant::now(), words: String::new(), note: None, status: String::new() }
     }
 
     /// Says that we are ready: what has to be open is open. A link is no part of it.
@@ -47,11 +51,32 @@ impl ServiceManager {
 
     /// Says in words how we are; `systemctl status` shows it. The same again says nothing.
     pub fn status(&mut self, words: &str) {
+        words.clone_into(&mut self.words);
+        self.say_status();
+    }
+
+    /// Remembers something beside the status, until there is another note or none.
+    pub fn note(&mut self, note: Option<String>) {
+        self.note = note;
+        self.say_status();
+    }
+
+    fn say_status(&mut self) {
+        let parts = [Some(&self.words).filter(|words| !words.is_empty()), self.note.as_ref()];
+        let words = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; ");
         let words = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
         let words: String = words.take(STATUS_LETTERS_MAX).collect();
         if words != self.status {
             tell(&[NotifyState::Status(&words)]);
             self.status = words;
+        }
+    }
+
+    /// Says that the configuration is read again; [`ready`](Self::ready) says that it was.
+    pub fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::debug!(%error, "the service manager could not be told the time"),
         }
     }
 
@@ -90,8 +115,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sign_is_due_three_times_within_the_limit_and_never_if_nobody_watches() {
-        let mut watched =
-            ServiceManager { period: Some(Duration::from_secs(10)), next: Instant::now(), status: String::new() };
+        let alone = ServiceManager::of_environment();
+        let mut watched = ServiceManager { period: Some(Duration::from_secs(10)), ..alone };
         let began = Instant::now();
         for _ in 0..3 {
             watched.due().await;
