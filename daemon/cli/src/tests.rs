@@ -128,3 +128,8 @@ fn an_exit_code_says_who_is_to_act() {
     assert_eq!(exit_code(&ConfigError::NoHome.into()), EXIT_USAGE);
     assert!(advice(&refused(ErrorCode::Ambiguous)).expect("advice").contains("--environment"));
 }
+
+#[test]
+fn every_command_has_a_page() {
+    linecamp_pages::write(&Cli::command());
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use linecampd::DATA_DEFAULT;
 use linecampd::config::SAMPLE;
 
 /// The Linecamp daemon of one site
@@ -56,7 +57,7 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// The data directory; made if it is not there
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
     /// The name the site would like: a-z, 0-9 and hyphens
     #[arg(long)]
@@ -75,7 +76,7 @@ pub(crate) struct JoinArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// The data directory
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
     /// A configuration file; `linecampd config check --help` shows all keys
     #[arg(long, value_name = "FILE")]
@@ -85,7 +86,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct AskArgs {
     /// The data directory of the running daemon
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
     /// How to show the answer
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
@@ -211,7 +212,7 @@ pub(crate) enum PluginCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ForgetArgs {
     /// The data directory
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
 }
 
@@ -240,5 +241,10 @@ mod tests {
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_page() {
+        linecamp_pages::write(&Args::command());
     }
 }

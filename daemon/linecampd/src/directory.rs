@@ -14,6 +14,15 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// The database's name inside the data directory.
 const DATABASE: &str = "site.db";
 
+/// The data directory of the service that the packages install.
+pub const DATA_DEFAULT: &str = "/var/lib/linecamp";
+
+/// Where the service manager makes room for that service's socket, for as long as the service runs.
+const RUNTIME_DIRECTORY: &str = "/run/linecamp";
+
+/// The local socket's name.
+const SOCKET: &str = "linecampd.sock";
+
 /// What SQLite keeps beside a database.
 const DATABASE_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
@@ -32,9 +41,12 @@ impl DataDirectory {
         &self.0
     }
 
-    /// Returns the path of the local socket.
+    /// Returns the path of the local socket: beside the data, where only who may read that gets; for the installed
+    /// service where its group gets, too.
     pub fn socket(&self) -> PathBuf {
-        self.0.join("linecampd.sock")
+        let runtime = Path::new(RUNTIME_DIRECTORY);
+        let is_service = self.0 == Path::new(DATA_DEFAULT) && runtime.is_dir();
+        if is_service { runtime.join(SOCKET) } else { self.0.join(SOCKET) }
     }
 
     pub(crate) fn identity(&self) -> PathBuf {

@@ -112,7 +112,10 @@ impl DaemonError {
     /// Returns the exit code: 1 failed, 2 bad arguments or configuration, 3 needs an operator.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Argument(_) | Self::Token(_) | Self::Store(StoreError::InUse { .. }) => 2,
+            Self::Config(_)
+            | Self::Argument(_)
+            | Self::Token(_)
+            | Self::Store(StoreError::InUse { .. } | StoreError::ForeignDirectory { .. }) => 2,
             Self::NotJoined { .. }
             | Self::JoinRefused(_)
             | Self::WrongServer(_)

@@ -47,7 +47,7 @@ mod error;
 mod local;
 mod table;
 
-pub use directory::DataDirectory;
+pub use directory::{DATA_DEFAULT, DataDirectory};
 pub use error::{DaemonError, chain};
 
 /// The link's driver without the daemon around it: a simulator runs hundreds of them in one process, on a network

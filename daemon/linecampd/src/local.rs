@@ -45,8 +45,8 @@ const REPLY_LIMIT: Duration = Duration::from_secs(30);
 /// How long to leave a socket alone that could not accept: this process has no files left, most likely.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
-/// Only who runs the daemon may ask.
-const SOCKET_MODE: u32 = 0o600;
+/// Who runs the daemon may ask, and his group as far as the directory lets it in.
+const SOCKET_MODE: u32 = 0o660;
 
 /// A request, and whom to answer.
 #[derive(Debug)]

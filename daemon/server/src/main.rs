@@ -23,6 +23,9 @@ use linecamp_service::ServiceManager;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// The data directory of the service that the packages install.
+const DATA_DEFAULT: &str = "/var/lib/linecamp-server";
+
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_OPERATOR: u8 = 3;
@@ -56,7 +59,7 @@ enum Cli {
 #[derive(Debug, Args)]
 struct Data {
     /// The server's directory
-    #[arg(long = "data", value_name = "DIR")]
+    #[arg(long = "data", value_name = "DIR", default_value = DATA_DEFAULT)]
     dir: PathBuf,
 }
 
@@ -247,4 +250,21 @@ fn parse_url(text: &str) -> Result<ServerUrl, String> {
 
 fn parse_name(text: &str) -> Result<Name, linecamp_model::NameError> {
     Name::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_page() {
+        linecamp_pages::write(&Cli::command());
+    }
 }

@@ -21,6 +21,18 @@ pub enum StoreError {
         /// The process that holds it; `None` if it has not written its number yet.
         pid: Option<u32>,
     },
+    /// We are root, and the directory is somebody else's.
+    #[error(
+        "data directory {path} belongs to user {owner}, who could not read what root writes there; say the same as \
+         that user: runuser -u \"$(stat -c %U {path})\" -- …",
+        path = directory.display()
+    )]
+    ForeignDirectory {
+        /// The directory.
+        directory: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+    },
     /// The lock file could not be made, locked or written.
     #[error("failed to lock data directory {}", directory.display())]
     Lock {
@@ -113,6 +125,7 @@ impl StoreError {
         match self {
             Self::TooNew { .. } | Self::OtherKind { .. } | Self::Damaged { .. } | Self::NoWriteAheadLog { .. } => true,
             Self::InUse { .. }
+            | Self::ForeignDirectory { .. }
             | Self::Lock { .. }
             | Self::File { .. }
             | Self::Open { .. }

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process;
 
+use rustix::process::geteuid;
+
 use crate::error::StoreError;
 
 /// The lock file's name inside the data directory.
@@ -33,10 +35,15 @@ impl DirectoryLock {
     /// Locks `directory`, which must exist, without waiting.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] if another process, or this one, holds it; [`StoreError::Lock`] if the lock
-    /// file cannot be made, locked or written.
+    /// [`StoreError::InUse`] if another process, or this one, holds it; [`StoreError::ForeignDirectory`] if we are root
+    /// and it is somebody else's; [`StoreError::Lock`] if the lock file cannot be made, locked or written.
     pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
+        // What root writes here, its owner could not read: a service that runs as somebody else would be locked out.
+        let owner = std::fs::metadata(directory).map_err(failed)?.uid();
+        if geteuid().is_root() && owner != 0 {
+            return Err(StoreError::ForeignDirectory { directory: directory.to_owned(), owner });
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -123,6 +130,18 @@ mod tests {
         for (pid, inode) in [(7, 22), (9, 23), (8, 23)] {
             assert!(!holds(locks, pid, inode), "{pid} {inode}");
         }
+    }
+
+    #[test]
+    fn root_does_not_write_into_somebody_elses_directory() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(65_534), None).unwrap();
+        let refused = DirectoryLock::acquire(directory.path()).unwrap_err();
+        assert!(refused.to_string().contains("belongs to user 65534"), "{refused}");
+        assert!(!directory.path().join(LOCK_FILE).exists());
     }
 
     #[test]

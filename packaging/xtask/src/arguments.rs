@@ -1,4 +1,4 @@
-//! The command line, by hand: five verbs do not need a parser to be compiled first.
+//! The command line, by hand: six verbs do not need a parser to be compiled first.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,9 @@ Usage: cargo xtask VERB
   bench sim                      the same for the simulator
   sim [ARGS]                     build the simulator for speed and run it: every scenario, or what ARGS ask for
   sim-mutants                    plant known bugs in the machines and see whether the simulator sees them
-  dist                           comes with a later release";
+  dist [--arch amd64|arm64] [--out DIR]
+                                 build everything for release and make the packages, with checksums and lists of parts,
+                                 in DIR (target/dist/packages); for both architectures if none is named";
 
 /// The most sites `dev` starts: each is a process, and a developer's machine is small.
 const SITES_MAX: u32 = 50;
@@ -30,7 +32,7 @@ pub(crate) enum Verb {
     BenchSim,
     Sim { passed_on: Vec<String> },
     SimMutants,
-    Later(&'static str),
+    Dist(DistOptions),
 }
 
 /// What `dev` starts, and where.
@@ -40,6 +42,63 @@ pub(crate) struct DevOptions {
     pub(crate) sites: u32,
     /// Where their data stays; a temporary directory if nobody says.
     pub(crate) keep: Option<PathBuf>,
+}
+
+/// What `dist` makes, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DistOptions {
+    /// For which machines; for all if nobody says.
+    pub(crate) arch: Option<Arch>,
+    /// Where the packages go; below cargo's target directory if nobody says.
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Machines that packages are made for, by Debian's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arch {
+    Amd64,
+    Arm64,
+}
+
+impl Arch {
+    pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
+    /// Returns Debian's name of it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// Returns the target of its static programs.
+    pub(crate) const fn target(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-unknown-linux-musl",
+            Self::Arm64 => "aarch64-unknown-linux-musl",
+        }
+    }
+}
+
+impl DistOptions {
+    fn parse(arguments: Vec<String>) -> Result<Self, Usage> {
+        let mut options = Self { arch: None, out: None };
+        let mut arguments = arguments.into_iter();
+        while let Some(name) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| Usage(format!("{name} needs a value")));
+            match name.as_str() {
+                "--arch" => {
+                    let text = value()?;
+                    let found = Arch::ALL.into_iter().find(|arch| arch.name() == text);
+                    let unknown = || Usage(format!("--arch: `{text}` is not built; there are: amd64, arm64"));
+                    options.arch = Some(found.ok_or_else(unknown)?);
+                }
+                "--out" => options.out = Some(value()?.into()),
+                _ => return Err(Usage(format!("dist: unknown argument `{name}`"))),
+            }
+        }
+        Ok(options)
+    }
 }
 
 /// Why a command line is refused.
@@ -59,7 +118,7 @@ impl Verb {
             "bench" => bench(rest),
             "sim" => Ok(Self::Sim { passed_on: passed_on(rest) }),
             "sim-mutants" => Ok(Self::SimMutants),
-            "dist" => Ok(Self::Later("dist")),
+            "dist" => DistOptions::parse(rest).map(Self::Dist),
             _ => Err(Usage(format!("unknown verb `{verb}`"))),
         }
     }
@@ -130,7 +189,10 @@ mod tests {
         check("sim-mutants", Ok(Verb::SimMutants));
         check("bench sim", Ok(Verb::BenchSim));
         check("bench plugins -- -E x", Ok(Verb::BenchPlugins { passed_on: passed_on() }));
-        check("dist", Ok(Verb::Later("dist")));
+        let dist = |arch, out: Option<&str>| Ok(Verb::Dist(DistOptions { arch, out: out.map(PathBuf::from) }));
+        check("dist", dist(None, None));
+        check("dist --arch arm64 --out d", dist(Some(Arch::Arm64), Some("d")));
+        check("dist --arch sparc", Err("--arch: `sparc` is not built; there are: amd64, arm64"));
         check("", Err("a verb is missing"));
         check("tset", Err("unknown verb `tset`"));
         check("dev --sites", Err("--sites needs a value"));

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | something failed; the last lines say what |
-//! | 2 | bad arguments, or a verb of a later release |
+//! | 2 | bad arguments |
 //!
 //! It depends on nothing of ours, so that it builds while the rest does not.
 
@@ -18,8 +18,11 @@ mod arguments;
 mod bench;
 mod child;
 mod dev;
+mod dist;
+mod package;
 mod plugins;
 mod run;
+mod sbom;
 mod sim;
 mod stop;
 mod test;
@@ -52,10 +55,7 @@ fn main() -> ExitCode {
         Verb::BenchSim => sim::bench(),
         Verb::Sim { passed_on } => sim::run(&passed_on),
         Verb::SimMutants => sim::mutants(),
-        Verb::Later(verb) => {
-            eprintln!("xtask: `{verb}` comes with a later release.");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Verb::Dist(options) => dist::run(&options),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

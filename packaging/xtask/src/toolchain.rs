@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::run::{binaries, program, read, root, say, step, succeeds};
+use crate::run::{binaries, cargo, program, read, root, say, step, succeeds};
 
 /// What plugins are compiled for.
 const WASM: &str = "wasm32-wasip2";
@@ -30,6 +30,10 @@ const MOTO: &str = "tools/moto-5.2.5";
 /// The stand-in, one version of it, and the two packages of its server; its whole `server` extra is twice as big, for
 /// services that we do not meet.
 const MOTO_PACKAGES: [&str; 3] = ["moto==5.2.5", "flask", "flask-cors"];
+
+/// What cross-compiles, and where it is put. Zig brings the C library of every target with it.
+const ZIG: &str = "tools/zig-0.17.1";
+const ZIG_PACKAGES: [&str; 2] = ["ziglang==0.17.1", "cargo-zigbuild==0.24.0"];
 
 /// The example in JavaScript, and what it is built with; its `package-lock.json` says the version too.
 const JAVASCRIPT: &str = "sdk/examples/javascript";
@@ -66,6 +70,27 @@ pub(crate) fn add_targets() -> Vec<String> {
 pub(crate) fn add_target(target: &str) -> anyhow::Result<()> {
     step(&format!("adding the target {target}"), program("rustup", ["target", "add", target]))
         .context("it could not be added (is this machine offline?)")
+}
+
+/// Adds cargo's subcommands that make packages, each in a directory of its own below cargo's target directory, and
+/// returns the program.
+pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    let place = target_directory()?.join(format!("tools/{name}-{version}"));
+    let tool = place.join("bin").join(name);
+    if !tool.exists() {
+        let mut install = cargo(["install", "--locked", "--quiet", "--version", version, "--root"]);
+        install.arg(&place).arg(name);
+        step(&format!("installing {name}"), install)?;
+    }
+    Ok(tool)
+}
+
+/// Adds what builds and links C and Rust for other machines than this one, in a Python environment of its own: Zig's
+/// compiler, and cargo's subcommand for it. Returns the directory of both.
+pub(crate) fn zig() -> anyhow::Result<PathBuf> {
+    let place = target_directory()?.join(ZIG);
+    python_environment(&place, &ZIG_PACKAGES)?;
+    Ok(place.join("bin"))
 }
 
 /// Makes sure that C can be compiled for musl, which SQLite and ring need.
@@ -121,7 +146,11 @@ fn missing<'a>(wanted: &[(&str, &'a str)]) -> Vec<&'a str> {
 
 /// Installs moto in a Python environment of its own, so that nobody else's is touched.
 fn add_moto() -> anyhow::Result<()> {
-    let place = target_directory()?.join(MOTO);
+    python_environment(&target_directory()?.join(MOTO), &MOTO_PACKAGES)
+}
+
+/// Makes a Python environment with these packages at `place`, unless it is there.
+fn python_environment(place: &Path, packages: &[&str]) -> anyhow::Result<()> {
     // Written last: an environment that was left half done has none.
     let complete = place.join("complete");
     if complete.exists() {
@@ -133,8 +162,8 @@ fn add_moto() -> anyhow::Result<()> {
         step("making a Python environment", make())?;
     }
     let pip = place.join("bin/pip");
-    let words = ["install", "--quiet", "--disable-pip-version-check"].iter().chain(&MOTO_PACKAGES);
-    step("installing moto", program(&pip.to_string_lossy(), words))?;
+    let words = ["install", "--quiet", "--disable-pip-version-check"].iter().chain(packages);
+    step(&format!("installing {}", packages.join(", ")), program(&pip.to_string_lossy(), words))?;
     fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
 }
 
@@ -166,12 +195,12 @@ fn add_componentize() -> anyhow::Result<()> {
     fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
 }
 
-fn target_directory() -> anyhow::Result<PathBuf> {
+pub(crate) fn target_directory() -> anyhow::Result<PathBuf> {
     Ok(binaries()?.parent().context("cargo's directory has no parent")?.to_owned())
 }
 
 /// Installs packages of Debian, as root on Debian; elsewhere it is somebody's decision.
-fn install(packages: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let words = packages.join(" ");
     if !rustix::process::geteuid().is_root() || !Path::new("/etc/debian_version").exists() {
         bail!("install {words} with your system's package manager");

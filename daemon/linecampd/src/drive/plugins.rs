@@ -14,8 +14,11 @@ use super::secrets::SecretFiles;
 use crate::config::PluginConfig;
 use crate::error::chain;
 
-/// The program that compiles plugins, where the daemon itself is.
+/// The program that compiles plugins.
 const COMPILER: &str = "linecamp-plugin-compiler";
+
+/// Where it is, seen from the daemon's own directory: beside it, or where packages put programs that nobody types.
+const COMPILER_PLACES: [&str; 2] = [".", "../libexec/linecamp"];
 
 /// What happened among the plugins.
 #[derive(Debug)]
@@ -104,16 +107,21 @@ impl PluginDriver {
     }
 }
 
+fn installed_compiler() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let mut places = COMPILER_PLACES.iter().map(|place| own.with_file_name(place).join(COMPILER));
+    places.find(|path| path.exists())
+}
+
 /// Says how plugins in `directory` are run.
 pub(crate) fn host_config(directory: PathBuf, config: &PluginConfig) -> HostConfig {
-    let beside = || std::env::current_exe().ok().map(|own| own.with_file_name(COMPILER));
     let mut limits = Limits::default();
     if let Some(mib) = config.memory_mib {
         limits.memory_bytes = mib as usize * 1024 * 1024;
     }
     HostConfig {
         directory,
-        compiler: config.compiler.clone().or_else(beside).unwrap_or_else(|| COMPILER.into()),
+        compiler: config.compiler.clone().or_else(installed_compiler).unwrap_or_else(|| COMPILER.into()),
         ca_file: config.ca_file.clone(),
         publishers: config.publishers.clone(),
         limits,

@@ -157,7 +157,7 @@ async fn what_is_no_request_is_refused() {
 async fn the_socket_is_private_and_replaces_a_stale_one() {
     let camp = Camp::new();
     let path = camp.socket();
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     let (sender, _calls) = mpsc::channel(1);
     let server = LocalServer::open(path.clone(), sender).unwrap();
     drop(server);

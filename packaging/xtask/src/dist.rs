@@ -1,0 +1,94 @@
+//! `cargo xtask dist`: what is released, made from nothing with one command.
+//!
+//! Static programs for each architecture, packages of both kinds, a list of the parts of each program (an SBOM), and
+//! the checksums of all. The same commit gives the same bytes: paths are written as if the project lay in `/linecamp`,
+//! times are the commit's, the C library and the compiler are of one version each.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::arguments::{Arch, DistOptions};
+use crate::package::{self, PROGRAMS, Stage};
+use crate::run::{cargo, program, read, root, say, step};
+use crate::toolchain::{add_target, target_directory, zig};
+use crate::{plugins, sbom};
+
+/// What is built for size, and what for speed: the server serves thousands of sites on one machine.
+const PROFILES: [(&str, &[&str]); 2] =
+    [("release", &["linecampd", "linecamp-plugin-compiler", "linecamp"]), ("server", &["linecamp-server"])];
+
+/// Makes everything.
+pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
+    let work = target_directory()?.join("dist");
+    let out = options.out.clone().unwrap_or_else(|| work.join("packages"));
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("failed to empty {}", out.display()))?;
+    }
+    fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
+    let out = out.canonicalize().context("failed to find the packages' directory")?;
+    let archs = options.arch.map_or_else(|| Arch::ALL.to_vec(), |arch| vec![arch]);
+
+    let pages = work.join("pages");
+    package::write_pages(&pages)?;
+    let components = plugins::build()?;
+    let stage = Stage::new(work.join("stage"), None)?;
+    for arch in &archs {
+        let programs = build(*arch, &work)?;
+        stage.put(arch.target(), &programs, &pages, &components)?;
+    }
+    let mut sites = Vec::new();
+    for arch in &archs {
+        sites.push(stage.daemon_deb(arch.target(), &out)?);
+    }
+    for arch in &archs {
+        stage.debs(arch.target(), &sites, &out)?;
+        stage.rpms(arch.target(), &out)?;
+        for package in PROGRAMS {
+            let parts = sbom::of(package, arch.target())?;
+            let path = out.join(format!("{package}_{}_{}.cdx.json", env!("CARGO_PKG_VERSION"), arch.name()));
+            fs::write(&path, parts).with_context(|| format!("failed to write {}", path.display()))?;
+        }
+    }
+    finish(&out)
+}
+
+/// Builds the programs of one architecture and returns them.
+fn build(arch: Arch, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let target = arch.target();
+    add_target(target)?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", zig()?.display());
+    let mut programs = Vec::new();
+    for (profile, packages) in PROFILES {
+        let mut build = cargo(["zigbuild", "--locked", "--profile", profile, "--target", target]);
+        build.args(packages.iter().flat_map(|package| ["--package", package]));
+        build.env("PATH", &path).env("RUSTFLAGS", package::remapped()?).env("CARGO_TARGET_DIR", work);
+        // C code writes down where it was compiled, too.
+        build.env("CFLAGS", format!("-ffile-prefix-map={}=/linecamp", root().display()));
+        build.env(package::EPOCH, package::epoch()?);
+        step(&format!("building {} for {target}", packages.join(", ")), build)?;
+        programs.extend(packages.iter().map(|package| work.join(target).join(profile).join(package)));
+    }
+    Ok(programs)
+}
+
+/// Writes the checksums, and says what there is and how big.
+fn finish(out: &Path) -> anyhow::Result<()> {
+    let entries = fs::read_dir(out).with_context(|| format!("failed to list {}", out.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    let mut sums = program("sha256sum", &names);
+    sums.current_dir(out);
+    fs::write(out.join("SHA256SUMS"), read(sums)?).context("failed to write the checksums")?;
+    for name in &names {
+        let bytes = fs::metadata(out.join(name))?.len();
+        say(&format!("{:>9.1} KB  {name}", bytes as f64 / 1000.0));
+    }
+    say(&format!("all of it is in {}", out.display()));
+    Ok(())
+}

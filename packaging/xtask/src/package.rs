@@ -1,0 +1,206 @@
+//! Packages for Debian and for distributions with RPM, made of programs that are built already.
+//!
+//! What a package holds stands in the `Cargo.toml` of its program; the tools read it there. They find everything in one
+//! place, the stage, which looks to them like cargo's target directory:
+//!
+//! ```text
+//! STAGE/TARGET/release/linecampd            the programs
+//! STAGE/TARGET/release/package/pages/…      manual pages and completions, as a test of each program writes them
+//! STAGE/TARGET/release/package/plugins/     the providers
+//! STAGE/TARGET/release/package/site/        the daemon's packages, which the server gives to new sites
+//! STAGE/TARGET/release/package/changelog    as Debian wants it
+//! ```
+//!
+//! Nothing in a package depends on when or where it was made: times in it are those of the last commit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::run::{cargo, program, read, root, step};
+use crate::toolchain::cargo_tool;
+
+/// The tools, one version of each.
+const CARGO_DEB: &str = "3.8.0";
+const CARGO_GENERATE_RPM: &str = "0.21.1";
+
+/// The variable that names where a program's test puts its pages.
+const PAGES: &str = "LINECAMP_PAGES";
+
+/// The test of each program that writes them.
+const PAGES_TEST: &str = "every_command_has_a_page";
+
+/// The variable that says what time it is to be in what is built, in seconds since 1970.
+pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// The providers that are packaged, as cargo names their components.
+const PLUGINS: [&str; 3] = ["dns_powerdns.wasm", "dns_rfc2136.wasm", "dns_route53.wasm"];
+
+/// The programs of each package, by the folder of its `Cargo.toml`.
+const DAEMON: Recipe = Recipe { folder: "daemon/linecampd", package: "linecampd", variant: None };
+const SERVER: Recipe = Recipe { folder: "daemon/server", package: "linecamp-server", variant: None };
+const CLI: Recipe = Recipe { folder: "daemon/cli", package: "linecamp", variant: None };
+const PROVIDERS: Recipe = Recipe { folder: "daemon/cli", package: "linecamp", variant: Some("plugins") };
+
+/// The programs that are packaged.
+pub(crate) const PROGRAMS: [&str; 4] = ["linecampd", "linecamp-plugin-compiler", "linecamp-server", "linecamp"];
+
+/// What one package is made from.
+#[derive(Clone, Copy, Debug)]
+struct Recipe {
+    folder: &'static str,
+    package: &'static str,
+    variant: Option<&'static str>,
+}
+
+/// Where packages are prepared, and of which version they are.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    directory: PathBuf,
+    version: String,
+    epoch: String,
+}
+
+impl Stage {
+    /// Takes an empty stage in `directory`, for packages of `version`, or of the workspace's.
+    pub(crate) fn new(directory: PathBuf, version: Option<&str>) -> anyhow::Result<Self> {
+        if directory.exists() {
+            fs::remove_dir_all(&directory).with_context(|| format!("failed to empty {}", directory.display()))?;
+        }
+        let version = version.unwrap_or(env!("CARGO_PKG_VERSION")).to_owned();
+        Ok(Self { directory, version, epoch: epoch()? })
+    }
+
+    /// Puts the programs of one target on the stage, with all that goes with them.
+    pub(crate) fn put(&self, target: &str, programs: &[PathBuf], pages: &Path, plugins: &Path) -> anyhow::Result<()> {
+        let extra = self.extra(target);
+        for directory in ["plugins", "site"] {
+            let directory = extra.join(directory);
+            fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
+        }
+        for path in programs {
+            copy(path, &self.release(target).join(path.file_name().context("a program has a name")?))?;
+        }
+        for plugin in PLUGINS {
+            copy(&plugins.join(plugin), &extra.join("plugins").join(plugin))?;
+        }
+        let pages_copy = extra.join("pages");
+        step(
+            "putting the pages on the stage",
+            program("cp", ["-r".as_ref(), pages.as_os_str(), pages_copy.as_os_str()]),
+        )?;
+        let changelog = changelog(&self.version, &self.epoch)?;
+        fs::write(extra.join("changelog"), changelog).context("failed to write the changelog")
+    }
+
+    /// Makes the daemon's Debian package for `target`; to be done for all targets before [`debs`](Self::debs).
+    pub(crate) fn daemon_deb(&self, target: &str, out: &Path) -> anyhow::Result<PathBuf> {
+        self.deb(DAEMON, target, out)
+    }
+
+    /// Makes the other Debian packages for `target`; the server's with `sites`, the daemon's packages.
+    pub(crate) fn debs(&self, target: &str, sites: &[PathBuf], out: &Path) -> anyhow::Result<()> {
+        self.give(target, sites)?;
+        for recipe in [SERVER, CLI, PROVIDERS] {
+            self.deb(recipe, target, out)?;
+        }
+        Ok(())
+    }
+
+    /// Makes all packages of the other kind for `target`.
+    pub(crate) fn rpms(&self, target: &str, out: &Path) -> anyhow::Result<()> {
+        let tool = cargo_tool("cargo-generate-rpm", CARGO_GENERATE_RPM)?;
+        for recipe in [DAEMON, SERVER, CLI, PROVIDERS] {
+            let mut make = self.tool(&tool);
+            make.args(["--package", recipe.folder, "--target", target, "--payload-compress", "zstd"]);
+            make.arg("--target-dir").arg(&self.directory).arg("--output").arg(out);
+            make.args(recipe.variant.iter().flat_map(|variant| ["--variant", variant]));
+            make.args(["--source-date", &self.epoch, "--set-metadata", &format!("version = \"{}\"", self.version)]);
+            step(&format!("making {} as .rpm for {target}", recipe.name()), make)?;
+        }
+        Ok(())
+    }
+
+    fn give(&self, target: &str, sites: &[PathBuf]) -> anyhow::Result<()> {
+        let site = self.extra(target).join("site");
+        sites.iter().try_for_each(|deb| copy(deb, &site.join(deb.file_name().context("a package has a name")?)))
+    }
+
+    fn deb(&self, recipe: Recipe, target: &str, out: &Path) -> anyhow::Result<PathBuf> {
+        let tool = cargo_tool("cargo-deb", CARGO_DEB)?;
+        let mut make = self.tool(&tool);
+        // Cargo's subcommands are told their own name first.
+        make.args(["--package", recipe.package, "--target", target, "--no-build", "--no-strip", "--quiet"]);
+        make.args(["--deb-version", &self.version]).arg("--output").arg(out);
+        make.args(recipe.variant.iter().flat_map(|variant| ["--variant", variant]));
+        make.env("CARGO_TARGET_DIR", &self.directory);
+        step(&format!("making {} as .deb for {target}", recipe.name()), make)?;
+        let arch = if target.starts_with("aarch64") { "arm64" } else { "amd64" };
+        let deb = out.join(format!("{}_{}_{arch}.deb", recipe.name(), self.version));
+        if !deb.exists() {
+            bail!("cargo-deb made something else than {}", deb.display());
+        }
+        Ok(deb)
+    }
+
+    fn tool(&self, tool: &Path) -> Command {
+        let mut command = program(&tool.to_string_lossy(), [""; 0]);
+        command.env(EPOCH, &self.epoch);
+        command
+    }
+
+    fn release(&self, target: &str) -> PathBuf {
+        self.directory.join(target).join("release")
+    }
+
+    fn extra(&self, target: &str) -> PathBuf {
+        self.release(target).join("package")
+    }
+}
+
+impl Recipe {
+    fn name(&self) -> String {
+        self.variant.map_or_else(|| self.package.to_owned(), |variant| format!("{}-{variant}", self.package))
+    }
+}
+
+/// Writes the manual pages and completions of all programs to `directory`.
+pub(crate) fn write_pages(directory: &Path) -> anyhow::Result<()> {
+    let mut test = cargo(["test", "--quiet", "--locked", "--workspace", "--bins", PAGES_TEST]);
+    test.env(PAGES, directory);
+    step("writing manual pages and completions", test)
+}
+
+/// Says what time it is to be in what is built: the last commit's, unless the environment says.
+pub(crate) fn epoch() -> anyhow::Result<String> {
+    if let Ok(epoch) = std::env::var(EPOCH) {
+        return Ok(epoch);
+    }
+    let said = read(program("git", ["log", "-1", "--format=%ct"]));
+    let epoch = said.with_context(|| format!("failed to ask git for the last commit's time; set {EPOCH}"))?;
+    Ok(epoch.trim().to_owned())
+}
+
+/// Debian's changelog has the version and who to write to; what changed stands in the project's own.
+fn changelog(version: &str, epoch: &str) -> anyhow::Result<String> {
+    let date = read(program("date", ["-R", "-u", "-d", &format!("@{epoch}")]))?;
+    let maintainer = "Linecamp maintainers <maintainers@linecamp.example>";
+    Ok(format!(
+        "linecamp ({version}) unstable; urgency=medium\n\n  * Release {version}.\n\n -- {maintainer}  {}\n",
+        date.trim()
+    ))
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let copied = fs::copy(from, to);
+    copied.map(drop).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
+}
+
+/// Where the project's files are, for what writes paths into what it builds.
+pub(crate) fn remapped() -> anyhow::Result<String> {
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let home = home.context("neither CARGO_HOME nor HOME is set")?;
+    Ok(format!("--remap-path-prefix={}=/linecamp --remap-path-prefix={home}=/cargo", root().display()))
+}
