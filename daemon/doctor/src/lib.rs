@@ -51,7 +51,7 @@ pub use journal::{JOURNAL_LINES, journal};
 pub use limits::{file_limit, kernel_number, udp_buffers};
 pub use permissions::{Owned, Private, permissions};
 pub use reach::{TcpAnswer, UdpAnswer, UdpSeen, tcp_answer, udp, udp_answer};
-pub use redact::Redactor;
+pub use redact::{Redactor, sounds_secret};
 pub use route::mtu;
 pub use run::{Job, Progress, run};
 pub use server::{Look, Looked, NETWORK_LIMIT, SERVER_CHECKS, Whom, look, server_findings};

@@ -90,9 +90,9 @@ impl Redactor {
             Value::Array(items) => Value::Array(items.into_iter().map(|item| self.value(item)).collect()),
             Value::Object(fields) => {
                 // A label is a pair of fields, and its name is the value of the first.
-                let is_telling_pair = fields.get("key").and_then(Value::as_str).is_some_and(is_telling);
+                let is_telling_pair = fields.get("key").and_then(Value::as_str).is_some_and(sounds_secret);
                 let kept = fields.into_iter().map(|(name, value)| {
-                    let is_secret = is_telling(&name) || (is_telling_pair && name == "value");
+                    let is_secret = sounds_secret(&name) || (is_telling_pair && name == "value");
                     let value = if is_secret { emptied(value) } else { self.value(value) };
                     (self.blot(&name), value)
                 });
@@ -125,8 +125,8 @@ fn emptied(value: Value) -> Value {
     }
 }
 
-/// Whether the value of what is called so is a secret.
-fn is_telling(name: &str) -> bool {
+/// Whether the value of what is called so is taken for a secret.
+pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     if HARMLESS.contains(&name.as_str()) {
         return false;
@@ -204,7 +204,7 @@ fn shape(word: &str) -> (String, bool) {
     }
     let bare = word.trim_matches(['"', '\'', '`']);
     if let Some((name, value)) = bare.split_once('=').or_else(|| bare.split_once(':'))
-        && is_telling(name.trim_matches(['"', '\'', '`', '-']))
+        && sounds_secret(name.trim_matches(['"', '\'', '`', '-']))
     {
         // A pin and an address of IPv6 hold colons and are no names.
         return match value.trim_matches(['"', '\'']) {
