@@ -9,18 +9,19 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and which of ours each may know, in code or in tests.
-const OURS: [(&str, &[&str]); 23] = [
+const OURS: [(&str, &[&str]); 24] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
     ("linecamp-service", &[]),
+    ("linecamp-doctor", &["linecamp-model", "linecamp-transport"]),
     ("linecamp-store", &["linecamp-model"]),
     ("linecamp-transport", &["linecamp-proto", "linecamp-model"]),
     ("linecamp-plugin-host", &["linecamp-model", "linecamp-transport"]),
     ("linecamp-plugin-compiler", &[]),
     ("linecampd", &BELOW_DAEMON),
     ("linecamp-server", &BELOW_SERVER),
-    ("linecamp", &["linecamp-model", "linecamp-proto", "linecamp-testkit", "linecamp-transport"]),
+    ("linecamp", &["linecamp-doctor", "linecamp-model", "linecamp-proto", "linecamp-testkit", "linecamp-transport"]),
     ("fleet-sim", &BELOW_SIMULATOR),
     ("linecamp-provider", &["linecamp-provider-derive"]),
     ("linecamp-provider-derive", &[]),
@@ -37,8 +38,15 @@ const OURS: [(&str, &[&str]); 23] = [
     ("linecamp-bench", &BELOW_BENCH),
 ];
 
-const BELOW_SERVER: [&str; 6] =
-    ["linecamp-core", "linecamp-model", "linecamp-proto", "linecamp-service", "linecamp-store", "linecamp-transport"];
+const BELOW_SERVER: [&str; 7] = [
+    "linecamp-core",
+    "linecamp-doctor",
+    "linecamp-model",
+    "linecamp-proto",
+    "linecamp-service",
+    "linecamp-store",
+    "linecamp-transport",
+];
 /// The bench measures the server's parts, and plugins.
 const BELOW_BENCH: [&str; 6] = [
     "linecamp-core",
@@ -49,8 +57,9 @@ const BELOW_BENCH: [&str; 6] = [
     "linecamp-transport",
 ];
 const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
-const BELOW_DAEMON: [&str; 7] = [
+const BELOW_DAEMON: [&str; 8] = [
     "linecamp-core",
+    "linecamp-doctor",
     "linecamp-model",
     "linecamp-plugin-host",
     "linecamp-proto",
@@ -84,7 +93,8 @@ const DOORS: [(&[&str], &[&str]); 8] = [
 
 const PROGRAMS: [&str; 7] =
     ["linecampd", "linecamp-server", "linecamp", "xtask", "linecamp-tests", "linecamp-bench", "fleet-sim"];
-const BOUNDARIES: [&str; 15] = [
+const BOUNDARIES: [&str; 16] = [
+    "linecamp-doctor",
     "linecamp-proto",
     "linecamp-service",
     "linecamp-provider",

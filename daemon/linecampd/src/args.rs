@@ -41,6 +41,14 @@ pub(crate) enum Command {
     Forget(ForgetArgs),
     /// Work on configuration files
     Config(ConfigArgs),
+    /// Find out what is wrong here: servers, clock, disk, permissions, the daemon; changes nothing, disturbs nobody
+    ///
+    /// Works with and without a running daemon, before and after the site joined. Takes 12 seconds at most. Run it as root, or
+    /// as the user who runs the daemon: others may not look at everything.
+    #[command(after_help = "Exit codes: 0 nothing fails, 1 something fails.")]
+    Doctor(DoctorArgs),
+    /// Write a file for whoever helps you: the doctor's findings, status, configuration, log; without secrets
+    SupportBundle(SupportArgs),
     /// Show the version
     Version,
 }
@@ -81,6 +89,32 @@ pub(crate) struct RunArgs {
     /// A configuration file, with drop-ins in NAME.d beside it; `linecampd config check --help` shows all keys
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
+    pub(crate) data: PathBuf,
+    /// The configuration file; without, that of the installed service, if it is its data directory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How to show what was found
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SupportArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
+    pub(crate) data: PathBuf,
+    /// The configuration file; without, that of the installed service, if it is its data directory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to write it, a .tar.gz that must not exist; without, linecamp-support-TIME.tar.gz here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

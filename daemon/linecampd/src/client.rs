@@ -62,18 +62,30 @@ fn show<T: DeserializeOwned + Serialize>(
 }
 
 fn exchange<T: DeserializeOwned>(directory: &DataDirectory, request: &LocalRequest) -> Result<T, DaemonError> {
+    exchange_within(directory, request, ANSWER_LIMIT)
+}
+
+/// Asks the daemon of `directory`, and gives it no longer than `limit` for each part of its answer.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn exchange_within<T: DeserializeOwned>(
+    directory: &DataDirectory,
+    request: &LocalRequest,
+    limit: Duration,
+) -> Result<T, DaemonError> {
     let path = directory.socket();
     let mut stream = UnixStream::connect(&path).map_err(|error| unreachable(directory, &path, &error))?;
     let failed =
         |error: io::Error| DaemonError::NoDaemon(format!("the daemon of {} does not answer: {error}", path.display()));
-    stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(failed)?;
-    stream.set_write_timeout(Some(ANSWER_LIMIT)).map_err(failed)?;
+    stream.set_read_timeout(Some(limit)).map_err(failed)?;
+    stream.set_write_timeout(Some(limit)).map_err(failed)?;
     let mut line = serde_json::to_vec(request).expect("a request is plain JSON");
     line.push(b'\n');
     stream.write_all(&line).map_err(failed)?;
     let mut answer = Vec::new();
-    let limit = RESPONSE_BYTES_MAX as u64 + 1;
-    stream.take(limit).read_to_end(&mut answer).map_err(failed)?;
+    let bytes_max = RESPONSE_BYTES_MAX as u64 + 1;
+    stream.take(bytes_max).read_to_end(&mut answer).map_err(failed)?;
     match serde_json::from_slice(&answer) {
         Ok(LocalResponse::Ok(answer)) => Ok(answer),
         Ok(LocalResponse::Error(error)) => Err(DaemonError::Refused(error.message)),

@@ -49,6 +49,11 @@ impl DataDirectory {
         if is_service { runtime.join(SOCKET) } else { self.0.join(SOCKET) }
     }
 
+    /// Says whether it is that of the service which the packages install.
+    pub(crate) fn is_installed(&self) -> bool {
+        self.0 == Path::new(DATA_DEFAULT)
+    }
+
     pub(crate) fn identity(&self) -> PathBuf {
         self.0.join("identity")
     }

@@ -56,6 +56,9 @@ pub enum DaemonError {
         /// The data directory.
         directory: PathBuf,
     },
+    /// A support bundle cannot be written.
+    #[error(transparent)]
+    Bundle(#[from] linecamp_doctor::BundleError),
     /// A plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginHostError),
@@ -128,6 +131,7 @@ impl DaemonError {
             | Self::Store(_)
             | Self::Transport(_)
             | Self::Plugin(_)
+            | Self::Bundle(_)
             | Self::Unreachable { .. }
             | Self::Labels(_)
             | Self::Interrupted

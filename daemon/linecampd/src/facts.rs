@@ -177,6 +177,12 @@ fn read(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
+/// Asks the Docker of `socket` for its version, on a runtime of its own and within [`DOCKER_LIMIT`].
+pub(crate) fn ask_docker(socket: &Path) -> Option<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async { tokio::time::timeout(DOCKER_LIMIT, docker_version(socket)).await.ok().flatten() })
+}
+
 /// Asks Docker. HTTP/1.0, so that the answer is plain and the connection ends with it.
 async fn docker_version(socket: &Path) -> Option<String> {
     let mut stream = UnixStream::connect(socket).await.ok()?;

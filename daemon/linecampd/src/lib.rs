@@ -33,12 +33,14 @@
 pub mod client;
 pub mod config;
 pub mod daemon;
+pub mod doctor;
 pub mod facts;
 pub mod forget;
 pub mod join;
 pub mod labels_d;
 pub mod log;
 pub mod plugin;
+pub mod support;
 
 mod clock;
 mod directory;

@@ -13,12 +13,13 @@ mod args;
 mod check;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use linecamp_core::LabelLayer;
+use linecamp_doctor::Progress;
 use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
 use linecamp_proto::local::{LabelLevel, LocalRequest};
 use linecampd::client::{self, Format};
@@ -26,12 +27,15 @@ use linecampd::config::{
     DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, Loaded, environment_labels, join_target, log_level, read_text,
     repeated_warning,
 };
+use linecampd::doctor::{self, Place};
 use linecampd::facts::FactSources;
 use linecampd::join::{JoinErrand, Joined};
-use linecampd::{DaemonError, DataDirectory, chain, daemon, forget, join, log, plugin};
+use linecampd::{DaemonError, DataDirectory, chain, daemon, forget, join, log, plugin, support};
 use tracing::level_filters::LevelFilter;
 
-use crate::args::{Args, AskArgs, Command, ConfigCommand, DnsCommand, JoinArgs, LabelCommand, RunArgs};
+use crate::args::{
+    Args, AskArgs, Command, ConfigCommand, DnsCommand, DoctorArgs, JoinArgs, LabelCommand, RunArgs, SupportArgs,
+};
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
@@ -54,6 +58,8 @@ fn main() -> ExitCode {
         Command::Config(args) => match args.command {
             ConfigCommand::Check { file, output } => do_check(&file, output),
         },
+        Command::Doctor(args) => return do_doctor(args),
+        Command::SupportBundle(args) => do_support_bundle(args),
         Command::Version => print(&format!("linecampd {}\n", env!("CARGO_PKG_VERSION"))),
     };
     match done {
@@ -183,6 +189,49 @@ fn do_dns(command: DnsCommand) -> Result<(), DaemonError> {
 fn do_show_plugin(file: &Path, config: Option<&Path>) -> Result<(), DaemonError> {
     let config = Loaded::load(config, &variable)?.config;
     print(&plugin::show(file, &config.plugins)?)
+}
+
+/// Exit code 1 if something fails: that is a finding, and no error of ours.
+fn do_doctor(args: DoctorArgs) -> ExitCode {
+    let place = Place { directory: DataDirectory::new(&args.data), config: args.config, variable };
+    let report = doctor::examine(&place, show_progress());
+    clear_progress();
+    let text = match args.output {
+        args::OutputFormat::Table => linecamp_doctor::table(&report),
+        args::OutputFormat::Json => report.json(),
+    };
+    match print(&text) {
+        Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("linecampd: {}", chain(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn do_support_bundle(args: SupportArgs) -> Result<(), DaemonError> {
+    let place = Place { directory: DataDirectory::new(&args.data), config: args.config, variable };
+    let output = args.output.unwrap_or_else(support::default_output);
+    let written = support::write_bundle(&place, &output, show_progress());
+    clear_progress();
+    print(&written?.report())
+}
+
+/// Says on a terminal what is waited for, always on the same line.
+fn show_progress() -> impl FnMut(&Progress) {
+    let is_terminal = io::stderr().is_terminal();
+    move |progress: &Progress| {
+        if is_terminal {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", linecamp_doctor::progress_line(progress));
+        }
+    }
+}
+
+fn clear_progress() {
+    if io::stderr().is_terminal() {
+        let _ = write!(io::stderr().lock(), "\r\x1b[K");
+    }
 }
 
 fn do_forget(data: PathBuf) -> Result<(), DaemonError> {

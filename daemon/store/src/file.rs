@@ -131,7 +131,7 @@ fn confine(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Returns the schema version of a file that is sound, ours and not too new; 0 for a fresh one.
-fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<u32, StoreError> {
+pub(crate) fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<u32, StoreError> {
     let failed = |source: rusqlite::Error| failed_open(path, source);
     let damaged = |detail: String| StoreError::Damaged { path: path.to_owned(), detail };
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
@@ -178,7 +178,7 @@ fn load(connection: &Connection) -> rusqlite::Result<Vec<Document>> {
         .collect()
 }
 
-fn failed_open(path: &Path, source: rusqlite::Error) -> StoreError {
+pub(crate) fn failed_open(path: &Path, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     if is_damage(&source) {
         return StoreError::Damaged { path, detail: source.to_string() };

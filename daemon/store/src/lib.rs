@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod examine;
 mod file;
 mod lock;
 mod migrate;
@@ -48,6 +49,7 @@ mod store;
 mod writer;
 
 pub use error::{FaultKind, StoreError, StoreFault};
+pub use examine::{Examined, examine};
 pub use file::{Document, Kind, OnDamage};
 pub use lock::DirectoryLock;
 pub use quarantine::{QUARANTINED_FILES_MAX, set_aside};

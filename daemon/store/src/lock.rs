@@ -13,6 +13,12 @@ use crate::error::StoreError;
 /// The lock file's name inside the data directory.
 const LOCK_FILE: &str = "lock";
 
+/// Where the kernel lists the locks that are held.
+const LOCKS: &str = "/proc/locks";
+
+/// Bytes read of that list: 10,000 locks. A holder behind them is not seen.
+const LOCKS_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Bytes read of a lock file: a process number and a line feed, with room. The rest is ignored.
 const PID_BYTES_MAX: u64 = 16;
 
@@ -55,6 +61,28 @@ impl DirectoryLock {
         write_pid(&mut file).map_err(failed)?;
         Ok(Self { _file: file })
     }
+
+    /// Returns the process that holds `directory`, without trying to take it: a process that starts meanwhile never
+    /// finds it taken. `None` also where that cannot be found out, as beyond the border of a container.
+    pub fn holder(directory: &Path) -> Option<u32> {
+        let file = File::open(directory.join(LOCK_FILE)).ok()?;
+        let inode = file.metadata().ok()?.ino();
+        let pid = read_pid(&file)?;
+        let mut locks = String::new();
+        File::open(LOCKS).ok()?.take(LOCKS_BYTES_MAX).read_to_string(&mut locks).ok()?;
+        holds(&locks, pid, inode).then_some(pid)
+    }
+}
+
+/// Whether process `pid` holds a lock on the file `inode`, by a list as the kernel writes it:
+/// `1: FLOCK  ADVISORY  WRITE 713 fe:01:1572866 0 EOF`.
+fn holds(locks: &str, pid: u32, inode: u64) -> bool {
+    locks.lines().any(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", holder, place, ..] = words[..] else { return false };
+        let found = place.rsplit(':').next().and_then(|inode| inode.parse().ok());
+        holder.parse() == Ok(pid) && found == Some(inode)
+    })
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
@@ -82,6 +110,26 @@ mod tests {
 
         drop(held);
         DirectoryLock::acquire(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn the_holder_is_known_without_trying_to_take_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(DirectoryLock::holder(directory.path()), None);
+        let held = DirectoryLock::acquire(directory.path()).unwrap();
+        assert_eq!(DirectoryLock::holder(directory.path()), Some(process::id()));
+        drop(held);
+        assert_eq!(DirectoryLock::holder(directory.path()), None);
+    }
+
+    #[test]
+    fn a_holder_is_found_by_its_number_and_its_file() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 fe:01:22 0 EOF\n2: FLOCK  ADVISORY  WRITE 7 fe:01:23 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 9 fe:01:23 0 EOF\nrubbish";
+        assert!(holds(locks, 7, 23));
+        for (pid, inode) in [(7, 22), (9, 23), (8, 23)] {
+            assert!(!holds(locks, pid, inode), "{pid} {inode}");
+        }
     }
 
     #[test]

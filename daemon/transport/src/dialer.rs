@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use linecamp_model::ServerAddress;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, ConnectionError, Endpoint, VarInt};
+use quinn::{ClientConfig, Connecting, ConnectionError, Endpoint, VarInt};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{DnsName, ServerName};
 
@@ -79,11 +80,9 @@ impl Dialer {
             Arc::clone(&self.clock),
             Arc::clone(&self.provider),
         ));
-        let config = self.client_config(credentials, &judge).map_err(|error| DialError::local(server, error))?;
-        let connecting = self
-            .endpoint
-            .connect_with(config, server, SERVER_NAME)
-            .map_err(|error| DialError::Local { server: server.to_string(), source: error.into() })?;
+        let verifier = Arc::<ServerJudge>::clone(&judge);
+        let config = self.client_config(credentials, verifier).map_err(|error| DialError::local(server, error))?;
+        let connecting = self.connecting(config, server)?;
         let limit = self.settings.handshake_limit;
         let established = tokio::time::timeout(limit, async {
             let connection = connecting.await?;
@@ -108,20 +107,29 @@ impl Dialer {
         self.endpoint.wait_idle().await;
     }
 
-    fn client_config(
+    /// Begins a handshake.
+    pub(crate) fn connecting(&self, config: ClientConfig, server: SocketAddr) -> Result<Connecting, DialError> {
+        self.endpoint
+            .connect_with(config, server, SERVER_NAME)
+            .map_err(|error| DialError::Local { server: server.to_string(), source: error.into() })
+    }
+
+    /// Returns how long a handshake may take.
+    pub(crate) const fn handshake_limit(&self) -> Duration {
+        self.settings.handshake_limit
+    }
+
+    /// Says how to shake hands with these credentials.
+    pub(crate) fn client_config(
         &self,
         credentials: SiteCredentials<'_>,
-        judge: &Arc<ServerJudge>,
+        verifier: Arc<dyn ServerCertVerifier>,
     ) -> Result<ClientConfig, TransportError> {
         let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
         let chain = credentials.client_chain(&self.chance)?;
-        let mut crypto = tls::client_config(
-            Arc::clone(&self.provider),
-            TlsClock(Arc::clone(&self.clock)),
-            Arc::<ServerJudge>::clone(judge),
-            Some(chain),
-        )
-        .map_err(|error| tls_error(error.into()))?;
+        let mut crypto =
+            tls::client_config(Arc::clone(&self.provider), TlsClock(Arc::clone(&self.clock)), verifier, Some(chain))
+                .map_err(|error| tls_error(error.into()))?;
         crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
         let crypto = QuicClientConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
         let mut config = self.chance.client(crypto);
@@ -151,7 +159,13 @@ pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialErro
     Ok(addresses)
 }
 
-fn dial_error(server: SocketAddr, judge: &ServerJudge, limit: Duration, error: ConnectionError) -> DialError {
+/// Says why a handshake came to nothing.
+pub(crate) fn dial_error(
+    server: SocketAddr,
+    judge: &ServerJudge,
+    limit: Duration,
+    error: ConnectionError,
+) -> DialError {
     let server = server.to_string();
     if let Some(refusal) = judge.refusal() {
         return DialError::of_refusal(server, refusal);

@@ -28,6 +28,20 @@ pub enum Trust {
     Authorities(Vec<Vec<u8>>),
 }
 
+impl Trust {
+    /// Returns the keys of the authorities that are trusted.
+    pub fn pins(&self) -> Vec<Pin> {
+        match self {
+            Self::Pin(pin) => vec![*pin],
+            Self::Authorities(authorities) => authorities
+                .iter()
+                .filter_map(|der| CertificateFacts::read(der).ok())
+                .map(|facts| Pin::of(&facts.public_key))
+                .collect(),
+        }
+    }
+}
+
 /// Whom a client of the API believes to be the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiTrust {

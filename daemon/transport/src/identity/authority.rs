@@ -33,7 +33,7 @@ pub(crate) const SERVER_NAME: &str = "server.linecamp.internal";
 const AUTHORITY_VALIDITY: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
 /// How far another machine's clock may be behind without finding a new certificate "not yet valid".
-const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
+pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
 
 const KEY_FILE: &str = "key.pem";
 const CERTIFICATE_FILE: &str = "certificate.pem";
@@ -137,6 +137,11 @@ impl Authority {
     /// Returns what a join token carries of this authority.
     pub fn pin(&self) -> Pin {
         Pin::of(&self.facts.public_key)
+    }
+
+    /// Returns the first and the last moment of the authority's certificate.
+    pub fn validity(&self) -> Range<WallTime> {
+        self.facts.validity.clone()
     }
 
     /// Returns the authority's certificate in DER, for the trust bundle of a site.

@@ -18,7 +18,7 @@ pub(super) const LEAF_VALIDITY: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How old a leaf may be when it is presented; past it, the next handshake gets a new one. A day also
 /// bounds how long a leaf lives that was issued while the clock was wrong.
-const LEAF_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LEAF_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A server certificate with its key and chain.
 #[derive(Debug)]

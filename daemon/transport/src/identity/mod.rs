@@ -11,6 +11,6 @@ pub use authority::Authority;
 
 pub use site::{SiteCredentials, SiteIdentity, SiteKey};
 
-pub(crate) use authority::SERVER_NAME;
-pub(crate) use leaf::LeafResolver;
+pub(crate) use authority::{CLOCK_SLACK as LEAF_SLACK, SERVER_NAME};
+pub(crate) use leaf::{LEAF_AGE_MAX, LeafResolver};
 pub(crate) use x509::{CertificateFacts, Ed25519PublicKey};

@@ -1,0 +1,229 @@
+//! A support bundle: a `.tar.gz` of texts that passed the redactor, readable by its owner alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+
+use crate::redact::Redactor;
+
+/// Bytes of one file in a bundle. What is longer is cut there, and says so at its end.
+pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Files in a bundle, the list of them not counted. More are left out, and the list says how many. With
+/// [`FILE_BYTES_MAX`], a bundle is at most 64 MiB unpacked; texts are packed to a tenth.
+pub const FILES_MAX: usize = 16;
+
+/// Bundles hold what is nobody else's business.
+const MODE: u32 = 0o600;
+
+const CUT: &str = "\n[cut: a file in a bundle has at most 4 MiB]\n";
+
+/// Why a bundle was not written.
+#[derive(Debug)]
+pub struct BundleError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl std::fmt::Display for BundleError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "failed to write the bundle {}", self.path.display())?;
+        if self.source.kind() == io::ErrorKind::AlreadyExists {
+            f.write_str("; take it away first, or name another file with --output")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BundleError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// A bundle that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where.
+    pub path: PathBuf,
+    /// How large it is, packed.
+    pub bytes: u64,
+}
+
+impl Written {
+    /// Says so to whoever asked for it.
+    pub fn report(&self) -> String {
+        let kib = self.bytes.div_ceil(1024);
+        format!(
+            "wrote {} ({kib} KiB); secrets are taken out, names and addresses are not: look into it before you send it\n",
+            self.path.display()
+        )
+    }
+}
+
+/// A bundle that is being gathered.
+#[derive(Debug)]
+pub struct Bundle {
+    title: String,
+    redactor: Redactor,
+    files: Vec<(&'static str, &'static str, String)>,
+    left_out: usize,
+}
+
+impl Bundle {
+    /// Begins one. Everything that is added passes `redactor`.
+    pub fn new(title: impl Into<String>, redactor: Redactor) -> Self {
+        Self { title: title.into(), redactor, files: Vec::new(), left_out: 0 }
+    }
+
+    /// Adds a text under a name; `what` says in the list what it is.
+    pub fn text(&mut self, name: &'static str, what: &'static str, text: &str) {
+        // Not the other way round: half a secret would not be known again.
+        self.keep(name, what, cut(&self.redactor.text(text)));
+    }
+
+    /// Adds a document.
+    pub fn document(&mut self, name: &'static str, what: &'static str, document: &impl Serialize) {
+        let text = match serde_json::to_value(document) {
+            Ok(value) => serde_json::to_string_pretty(&self.redactor.value(value)).unwrap_or_default() + "\n",
+            Err(error) => format!("this could not be written down: {error}\n"),
+        };
+        self.keep(name, what, cut(&text));
+    }
+
+    /// Adds what was asked for, or why it is not there.
+    pub fn answer<T: Serialize>(&mut self, name: &'static str, what: &'static str, answer: Result<T, String>) {
+        match answer {
+            Ok(document) => self.document(name, what, &document),
+            Err(words) => self.text(name, what, &format!("not there: {words}\n")),
+        }
+    }
+
+    fn keep(&mut self, name: &'static str, what: &'static str, text: String) {
+        if self.files.len() < FILES_MAX {
+            self.files.push((name, what, text));
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Writes it to `path`, which must not exist: whoever can write beside us shall not choose where it lands.
+    ///
+    /// # Errors
+    /// [`BundleError`]; a file that was begun is removed.
+    pub fn write(self, path: &Path) -> Result<Written, BundleError> {
+        let failed = |source| BundleError { path: path.to_owned(), source };
+        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path).map_err(failed)?;
+        match self.pack(file).and_then(|file| Ok(file.metadata()?.len())) {
+            Ok(bytes) => Ok(Written { path: path.to_owned(), bytes }),
+            Err(source) => {
+                // Half a bundle helps nobody; if it cannot be removed, the error says enough.
+                let _ = std::fs::remove_file(path);
+                Err(failed(source))
+            }
+        }
+    }
+
+    fn pack(self, file: File) -> io::Result<File> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+        let mut add = |name: &str, text: &str| {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(text.len() as u64);
+            header.set_mode(MODE);
+            header.set_mtime(now);
+            archive.append_data(&mut header, Path::new("linecamp-support").join(name), text.as_bytes())
+        };
+        add("README.txt", &self.readme())?;
+        for (name, _, text) in &self.files {
+            add(name, text)?;
+        }
+        let mut file = archive.into_inner()?.finish()?;
+        file.flush()?;
+        file.sync_all()?;
+        Ok(file)
+    }
+
+    fn readme(&self) -> String {
+        let mut text = format!("{}\n\nWhat is in it:\n\n", self.redactor.text(&self.title));
+        let width = self.files.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        for (name, what, _) in &self.files {
+            text += &format!("  {name:<width$}  {what}\n");
+        }
+        if 0 < self.left_out {
+            text += &format!("\n{} files more were left out: a bundle has at most {FILES_MAX}.\n", self.left_out);
+        }
+        text += "\nTaken out, and marked as [redacted]: the contents of secret files, tokens, keys, the values of settings\n\
+                 and labels whose names sound like a secret, and in URLs the user and what follows the question mark.\n\
+                 Names, addresses, labels and logs are as they are. The configuration has lost its comments.\n";
+        text
+    }
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= FILE_BYTES_MAX {
+        return text.to_owned();
+    }
+    let mut end = FILE_BYTES_MAX - CUT.len();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned() + CUT
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Read as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn unpack(path: &Path) -> BTreeMap<String, String> {
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(File::open(path).unwrap()));
+        let mut files = BTreeMap::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            files.insert(entry.path().unwrap().display().to_string(), text);
+        }
+        files
+    }
+
+    #[test]
+    fn a_bundle_is_its_owners_listed_redacted_and_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("b.tar.gz");
+        let mut redactor = Redactor::default();
+        redactor.know(b"hunter22");
+        let mut bundle = Bundle::new("A bundle", redactor);
+        bundle.text("log.txt", "what was logged", "it is hunter22\n");
+        bundle.text("long.txt", "too much", &"0123456789abcde\n".repeat(FILE_BYTES_MAX / 16 + 9));
+        bundle.answer("status.json", "how it is", Err::<(), _>("nobody answers".to_owned()));
+        bundle.document("labels.json", "labels", &serde_json::json!({"password": "x"}));
+        for _ in 0..FILES_MAX {
+            bundle.text("more.txt", "more", "x");
+        }
+        let written = bundle.write(&path).unwrap();
+        assert_eq!(written.bytes, std::fs::metadata(&path).unwrap().len());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+        let files = unpack(&path);
+        assert_eq!(files["linecamp-support/log.txt"], "it is [redacted]\n");
+        assert!(files["linecamp-support/long.txt"].len() <= FILE_BYTES_MAX);
+        assert!(files["linecamp-support/long.txt"].ends_with(CUT));
+        assert_eq!(files["linecamp-support/status.json"], "not there: nobody answers\n");
+        let readme = &files["linecamp-support/README.txt"];
+        assert!(readme.contains("log.txt      what was logged") && readme.contains("4 files more"), "{readme}");
+
+        let again = Bundle::new("Another", Redactor::default()).write(&path).unwrap_err();
+        assert!(again.to_string().contains("name another file with --output"), "{again}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Whether this machine's clock is right: against the server's, or by its own account.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use linecamp_model::WallTime;
+
+use crate::command::run_command;
+use crate::finding::Remark;
+use crate::systemd::systemd_runs;
+
+/// How long `timedatectl` may take; it asks a service that systemd may have to start.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Bytes of its answer: two lines.
+const BYTES_MAX: u64 = 4 * 1024;
+
+/// What is known of the server's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerTime {
+    /// What it said, to the second.
+    Said(WallTime),
+    /// Where its certificate says that it must be.
+    Within(Range<WallTime>),
+}
+
+/// Compares `ours` with the server's clock. Further apart than `skew_max` is wrong.
+pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) -> Remark {
+    let remedy = "see which of the two clocks is wrong; on this machine `timedatectl set-ntp true` (or chrony) keeps \
+                  it right, and `date -s` sets it once";
+    match theirs {
+        None => Remark::skipped(format!("no server said what time it is; the clock here shows {ours}")),
+        Some(ServerTime::Said(said)) => {
+            let apart = ours.distance(*said);
+            let way = if ours < *said { "behind" } else { "ahead of" };
+            // The server counts in whole seconds, and its answer was under way.
+            if apart <= Duration::from_secs(2) {
+                return Remark::ok(format!("the clock here agrees with the server's, {said}"));
+            }
+            let evidence = format!("the clock here shows {ours}, {} {way} the server's ({said})", spelled(apart));
+            match skew_max < apart {
+                true => Remark::fail(evidence, remedy),
+                false => Remark::ok(evidence),
+            }
+        }
+        Some(ServerTime::Within(range)) => {
+            let evidence = format!(
+                "the clock here shows {ours}; by its certificate, which it makes anew each day, the server's is between {} \
+                 and {}",
+                range.start, range.end
+            );
+            match ours < range.start.earlier(skew_max) || range.end + skew_max < ours {
+                true => Remark::fail(evidence, remedy),
+                false => Remark::ok(evidence),
+            }
+        }
+    }
+}
+
+/// Asks systemd whether the clock is kept right by somebody.
+pub fn synchronised() -> Remark {
+    if !systemd_runs() {
+        return Remark::skipped("systemd does not run this machine, so nobody can be asked who keeps the clock");
+    }
+    let arguments = ["show", "--property=NTPSynchronized", "--value"];
+    match run_command("timedatectl", &arguments, LIMIT, BYTES_MAX) {
+        Ok(ran) => judge_synchronised(ran.stdout.trim()),
+        Err(error) => Remark::skipped(format!("nobody can be asked who keeps the clock: {error}")),
+    }
+}
+
+fn judge_synchronised(answer: &str) -> Remark {
+    match answer {
+        "yes" => Remark::ok("the clock is synchronised, says timedatectl"),
+        "no" => Remark::warn(
+            "the clock is not synchronised, says timedatectl",
+            "`timedatectl set-ntp true`, or install chrony; certificates are issued by this clock",
+        ),
+        _ => Remark::skipped("timedatectl does not say whether the clock is synchronised"),
+    }
+}
+
+/// A moment, and how far before it.
+trait Earlier {
+    fn earlier(self, by: Duration) -> Self;
+}
+
+impl Earlier for WallTime {
+    fn earlier(self, by: Duration) -> Self {
+        Self::EPOCH + self.saturating_since(Self::EPOCH + by)
+    }
+}
+
+/// Spells a span in its two largest units.
+fn spelled(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match (seconds / 86_400, seconds % 86_400 / 3600, seconds % 3600 / 60) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} days {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const NOW: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
+    const SKEW: Duration = Duration::from_secs(90);
+
+    #[track_caller]
+    fn check(ours: WallTime, theirs: &ServerTime, expected: Verdict, words: &str) {
+        let remark = clock(ours, Some(theirs), SKEW);
+        assert_eq!(remark.verdict, expected, "{remark:?}");
+        assert!(remark.evidence.contains(words), "{remark:?}");
+    }
+
+    #[test]
+    fn a_clock_is_compared_with_what_the_server_says() {
+        let said = ServerTime::Said(NOW);
+        check(NOW + Duration::from_secs(1), &said, Verdict::Ok, "agrees");
+        check(NOW + Duration::from_secs(80), &said, Verdict::Ok, "1 min 20 s ahead of");
+        check(NOW + DAY, &said, Verdict::Fail, "1 days 0 h ahead of the server's");
+        check(WallTime::EPOCH, &said, Verdict::Fail, "behind the server's");
+        assert_eq!(clock(NOW, None, SKEW).verdict, Verdict::Skipped);
+    }
+
+    #[test]
+    fn without_its_word_the_servers_certificate_bounds_it() {
+        let within = ServerTime::Within(NOW..NOW + DAY);
+        check(NOW + DAY / 2, &within, Verdict::Ok, "between");
+        check(NOW.earlier(SKEW), &within, Verdict::Ok, "between");
+        check(NOW.earlier(2 * SKEW), &within, Verdict::Fail, "between");
+        check(NOW + 2 * DAY, &within, Verdict::Fail, "between");
+        check(WallTime::EPOCH, &within, Verdict::Fail, "1970-01-01");
+    }
+
+    #[test]
+    fn who_keeps_the_clock_is_said_or_not() {
+        assert_eq!(judge_synchronised("yes").verdict, Verdict::Ok);
+        assert_eq!(judge_synchronised("no").verdict, Verdict::Warn);
+        assert_eq!(judge_synchronised("").verdict, Verdict::Skipped);
+    }
+}

@@ -1,0 +1,71 @@
+//! Asking a program of the system, with a limit of time and of bytes.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+/// What a program of the system said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// Whether it ended well.
+    pub is_ok: bool,
+    /// What it printed, as far as it was wanted.
+    pub stdout: String,
+}
+
+/// Runs `program` with no input and the C locale, and reads at most `bytes_max` of what it prints. A program that
+/// takes longer than `limit` is killed.
+///
+/// # Errors
+/// Why there is no answer, in words.
+pub fn run_command(program: &str, arguments: &[&str], limit: Duration, bytes_max: u64) -> Result<Ran, String> {
+    let child = Command::new(program)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = child.map_err(|error| format!("failed to run {program}: {error}"))?;
+    let stdout = child.stdout.take().expect("it was asked for");
+    let (sender, receiver) = sync_channel(1);
+    let reading = thread::Builder::new().name("command".to_owned()).spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdout.take(bytes_max).read_to_end(&mut bytes);
+        // Whoever has given up does not hear it.
+        drop(sender.send(read.map(|_| bytes)));
+    });
+    let answered = match reading {
+        Ok(_) => receiver.recv_timeout(limit).map_err(|_| format!("{program} did not answer within {limit:?}")),
+        Err(error) => Err(format!("the system gave no thread to read {program}: {error}")),
+    };
+    // What it says beyond the bound, nobody reads: it would wait for that for ever.
+    let is_whole = |read: &std::io::Result<Vec<u8>>| read.as_ref().is_ok_and(|bytes| (bytes.len() as u64) < bytes_max);
+    if !answered.as_ref().is_ok_and(is_whole) {
+        // It may have ended by itself.
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|error| format!("failed to wait for {program}: {error}"))?;
+    let bytes = answered?.map_err(|error| format!("failed to read what {program} prints: {error}"))?;
+    Ok(Ran { is_ok: status.success(), stdout: String::from_utf8_lossy(&bytes).into_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_heard_cut_or_given_up() {
+        let limit = Duration::from_secs(30);
+        let ran = run_command("sh", &["-c", "echo hello; exit 3"], limit, 100).unwrap();
+        assert_eq!(ran, Ran { is_ok: false, stdout: "hello\n".to_owned() });
+        let ran = run_command("sh", &["-c", "while :; do echo y; done"], limit, 10).unwrap();
+        assert_eq!(ran.stdout.len(), 10);
+        let late = run_command("tail", &["-f", "/dev/null"], Duration::from_millis(50), 10).unwrap_err();
+        assert!(late.contains("did not answer"), "{late}");
+        let absent = run_command("linecamp-no-such-program", &[], limit, 10).unwrap_err();
+        assert!(absent.starts_with("failed to run linecamp-no-such-program"), "{absent}");
+    }
+}

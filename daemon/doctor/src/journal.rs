@@ -1,0 +1,32 @@
+//! The last lines that a service wrote, for a bundle.
+
+use std::time::Duration;
+
+use crate::command::run_command;
+use crate::systemd::systemd_runs;
+
+/// Lines of the journal that go into a bundle: a daemon writes a few a day, one in trouble a few a minute.
+pub const JOURNAL_LINES: usize = 1000;
+
+/// How long the journal may take. A large one on a slow disk needs seconds.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Bytes of those lines: 4 KiB each. What is beyond is cut, the newest with it.
+const BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Returns the last lines of `unit`, or says why there are none.
+///
+/// # Errors
+/// Why not, in words.
+pub fn journal(unit: &str) -> Result<String, String> {
+    if !systemd_runs() {
+        return Err("systemd does not run this machine, so there is no journal".to_owned());
+    }
+    let lines = JOURNAL_LINES.to_string();
+    let arguments = ["-u", unit, "-n", &lines, "-o", "short-iso", "--no-pager", "-q"];
+    let ran = run_command("journalctl", &arguments, LIMIT, BYTES_MAX)?;
+    if !ran.is_ok && ran.stdout.is_empty() {
+        return Err(format!("journalctl shows nothing of {unit}; may this user read the journal?"));
+    }
+    Ok(ran.stdout)
+}

@@ -1,0 +1,104 @@
+//! What the kernel lets a process have: open files, and room in the buffers of a socket.
+
+use std::fs::File;
+use std::io::Read as _;
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::finding::Remark;
+
+/// Bytes read of a kernel file: its numbers have a few dozen, the limits of a process less than 2 KiB.
+const FILE_BYTES_MAX: u64 = 16 * 1024;
+
+/// Judges how many files a process may have open at once; it needs `needed`. Without a process, it is the limit of
+/// whoever asks, which the same command would start with.
+pub fn file_limit(pid: Option<u32>, needed: u64, unit: &str) -> Remark {
+    let of_process = pid.and_then(|pid| Some((pid, open_files(&read(&format!("/proc/{pid}/limits"))?)?)));
+    match of_process {
+        Some((pid, limit)) => judge_files(&format!("process {pid} may have"), limit, needed, unit),
+        None => {
+            let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+            judge_files("a process started from here may have", limit, needed, unit)
+        }
+    }
+}
+
+fn judge_files(who: &str, limit: u64, needed: u64, unit: &str) -> Remark {
+    let shown = if limit == u64::MAX { "any number of".to_owned() } else { limit.to_string() };
+    let evidence = format!("{who} {shown} files open at once; {needed} are enough");
+    if limit < needed {
+        let remedy = format!(
+            "raise it: LimitNOFILE={needed} in `systemctl edit {unit}`, then `systemctl restart {unit}`; in a shell \
+             `ulimit -n {needed}`"
+        );
+        return Remark::fail(evidence, remedy);
+    }
+    Remark::ok(evidence)
+}
+
+/// Reads the soft limit on open files from what the kernel says of a process.
+fn open_files(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_whitespace().next()? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
+}
+
+/// Judges the buffers that the kernel gives to a socket that asks for `wanted` bytes.
+pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> Remark {
+    let (Some(receive), Some(send)) = (receive, send) else {
+        return Remark::skipped("the kernel does not show net.core.rmem_max and net.core.wmem_max here");
+    };
+    let evidence = format!(
+        "net.core.rmem_max is {receive} and net.core.wmem_max {send} bytes; the link's socket asks for {wanted}"
+    );
+    if receive.min(send) < wanted {
+        let remedy = format!(
+            "matters from some hundred sites on, when they return all at once: `sysctl -w net.core.rmem_max={wanted} \
+             net.core.wmem_max={wanted}`, kept in /etc/sysctl.d/, then restart the server"
+        );
+        return Remark::warn(evidence, remedy);
+    }
+    Remark::ok(evidence)
+}
+
+/// Reads a kernel file that holds one number.
+pub fn kernel_number(path: &str) -> Option<u64> {
+    read(path)?.trim().parse().ok()
+}
+
+fn read(path: &str) -> Option<String> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    #[test]
+    fn the_limit_of_a_process_is_read_and_judged() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max open files            1024                 524288               files\n";
+        assert_eq!(open_files(limits), Some(1024));
+        assert_eq!(open_files("Max open files  unlimited unlimited files"), Some(u64::MAX));
+        assert_eq!(open_files("Max processes 1 1"), None);
+        assert_eq!(judge_files("it may have", 1024, 256, "linecampd").verdict, Verdict::Ok);
+        let low = judge_files("it may have", 64, 256, "linecampd");
+        assert!(low.remedy.is_some_and(|remedy| remedy.contains("LimitNOFILE=256")));
+        let own = file_limit(Some(std::process::id()), 1, "linecampd");
+        assert!(own.evidence.starts_with(&format!("process {}", std::process::id())), "{own:?}");
+    }
+
+    #[test]
+    fn small_buffers_are_worth_a_look() {
+        assert_eq!(udp_buffers(None, Some(1), 10).verdict, Verdict::Skipped);
+        assert_eq!(udp_buffers(Some(10), Some(10), 10).verdict, Verdict::Ok);
+        let small = udp_buffers(Some(9), Some(10), 10);
+        assert_eq!(small.verdict, Verdict::Warn);
+        assert!(small.remedy.is_some_and(|remedy| remedy.contains("sysctl -w net.core.rmem_max=10")));
+    }
+}

@@ -1,0 +1,183 @@
+//! Whose files are, and who else may look into them.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::finding::Remark;
+
+/// Bytes read of the list of users: some 20,000 of them. A user behind them is named by his number.
+const USERS_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bits that let others than the owner in.
+const OTHERS: u32 = 0o077;
+
+/// Bits that the owner of a directory needs.
+const OWNER_OF_DIRECTORY: u32 = 0o700;
+
+/// Bits that the owner of a file needs.
+const OWNER_OF_FILE: u32 = 0o400;
+
+/// What is only its owner's to look into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Private {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Whether something is wrong if it is not there.
+    pub is_needed: bool,
+}
+
+/// What was seen of a file or directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// Which.
+    pub path: PathBuf,
+    /// Whose.
+    pub uid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+}
+
+/// Looks at `directory` and what in it is private. All of it has to be one user's: the one who runs `program`, which
+/// `runner` is if a process of it runs.
+pub fn permissions(directory: &Path, private: &[Private], program: &str, runner: Option<u32>) -> Remark {
+    let top = match look(directory) {
+        Ok(top) if top.is_directory => top,
+        Ok(_) => {
+            return Remark::fail(format!("{} is no directory", directory.display()), "name the data directory: --data");
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Remark::skipped(format!("{} is not there", directory.display()));
+        }
+        Err(error) => return unseen(directory, &error),
+    };
+    let mut seen = vec![top];
+    let mut missing = Vec::new();
+    for one in private {
+        match look(&one.path) {
+            Ok(found) => seen.push(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                missing.extend(one.is_needed.then_some(one.path.as_path()));
+            }
+            Err(error) => return unseen(&one.path, &error),
+        }
+    }
+    judge(&seen, &missing, program, runner, &users())
+}
+
+fn unseen(path: &Path, error: &io::Error) -> Remark {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Remark::skipped(format!("{} may not be looked at by this user; run this with sudo", path.display()));
+    }
+    Remark::fail(format!("failed to look at {}: {error}", path.display()), "look at the disk: `dmesg | tail`")
+}
+
+fn look(path: &Path) -> io::Result<Owned> {
+    let found = fs::symlink_metadata(path)?;
+    // A link to a directory on another disk is an operator's right.
+    let found = if found.is_symlink() { fs::metadata(path)? } else { found };
+    Ok(Owned { path: path.to_owned(), uid: found.uid(), mode: found.mode() & 0o7777, is_directory: found.is_dir() })
+}
+
+/// Judges what was seen, the directory first.
+fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, users: &str) -> Remark {
+    let Some(top) = seen.first() else { return Remark::skipped("there is nothing to look at") };
+    let name = |uid| user(users, uid);
+    let (place, owner) = (top.path.display(), name(top.uid));
+    let (mut problems, mut remedies) = (Vec::new(), Vec::new());
+    for path in missing {
+        problems.push(format!("{} is missing", path.display()));
+        remedies.push(format!("restore {} from a backup", path.display()));
+    }
+    // The administrator's processes may look everywhere.
+    if let Some(runner) = runner.filter(|runner| *runner != 0 && *runner != top.uid) {
+        problems.push(format!("{program} runs as {}, and {place} belongs to {owner}", name(runner)));
+        remedies.push(format!("chown -R {}: {place}", name(runner)));
+    }
+    for one in seen {
+        let path = one.path.display();
+        if one.uid != top.uid {
+            problems.push(format!("{path} belongs to {}, and {place} to {owner}", name(one.uid)));
+            remedies.push(format!("chown -R {owner}: {path}"));
+        }
+        if one.mode & OTHERS != 0 {
+            problems.push(format!("{path} has mode {:03o}, so others than its owner may look into it", one.mode));
+            remedies.push(format!("chmod {} {path}", if one.is_directory { "700" } else { "600" }));
+        }
+        let needed = if one.is_directory { OWNER_OF_DIRECTORY } else { OWNER_OF_FILE };
+        if one.mode & needed != needed {
+            problems.push(format!("{path} has mode {:03o}, so its owner himself cannot use it", one.mode));
+            remedies.push(format!("chmod u+rwX {path}"));
+        }
+    }
+    if problems.is_empty() {
+        return Remark::ok(format!("{place} belongs to {owner}, and nobody else may look into it"));
+    }
+    Remark::fail(problems.join("; "), format!("as root: {}", remedies.join("; ")))
+}
+
+/// Returns the list of the machine's own users; others are named by their numbers.
+fn users() -> String {
+    let mut text = String::new();
+    // Without it, users have numbers.
+    let _ = File::open("/etc/passwd").and_then(|file| file.take(USERS_BYTES_MAX).read_to_string(&mut text));
+    text
+}
+
+fn user(users: &str, uid: u32) -> String {
+    let named = users.lines().find_map(|line| {
+        let mut words = line.split(':');
+        let name = words.next()?;
+        (words.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| uid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nlinecamp:x:990:990::/var/lib/linecamp:/bin/false\n";
+
+    fn owned(path: &str, uid: u32, mode: u32) -> Owned {
+        Owned { path: path.into(), uid, mode, is_directory: mode & 0o100 != 0 }
+    }
+
+    #[track_caller]
+    fn check(seen: &[Owned], runner: Option<u32>, words: &[&str]) {
+        let remark = judge(seen, &[], "linecampd", runner, USERS);
+        let expected = if words.is_empty() { Verdict::Ok } else { Verdict::Fail };
+        assert_eq!(remark.verdict, expected, "{remark:?}");
+        let text = format!("{} do: {}", remark.evidence, remark.remedy.unwrap_or_default());
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+
+    #[test]
+    fn what_is_private_is_one_users() {
+        let top = owned("/d", 990, 0o700);
+        check(&[top.clone(), owned("/d/key.pem", 990, 0o600)], Some(990), &[]);
+        // The administrator runs it, or asks.
+        check(std::slice::from_ref(&top), Some(0), &[]);
+        let words = ["/d/key.pem belongs to root, and /d to linecamp", "chown -R linecamp: /d/key.pem"];
+        check(&[top.clone(), owned("/d/key.pem", 0, 0o600)], None, &words);
+        let words = ["mode 644, so others than its owner may look", "chmod 600 /d/key.pem"];
+        check(&[top.clone(), owned("/d/key.pem", 990, 0o644)], None, &words);
+        check(&[owned("/d", 990, 0o555)], None, &["mode 555, so its owner himself", "chmod u+rwX /d", "chmod 700 /d"]);
+        check(&[owned("/d", 0, 0o700)], Some(990), &["linecampd runs as linecamp, and /d belongs to root"]);
+    }
+
+    #[test]
+    fn what_is_needed_and_missing_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let private = |is_needed| [Private { path: directory.path().join("key.pem"), is_needed }];
+        let needed = permissions(directory.path(), &private(true), "linecampd", None);
+        assert!(needed.evidence.contains("key.pem is missing"), "{needed:?}");
+        assert_eq!(permissions(directory.path(), &private(false), "linecampd", None).verdict, Verdict::Ok);
+        let absent = permissions(&directory.path().join("absent"), &[], "linecampd", None);
+        assert_eq!(absent.verdict, Verdict::Skipped);
+    }
+}

@@ -1,0 +1,86 @@
+//! How large a packet may be on the way to a server, as far as this machine knows.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use rustix::net::sockopt;
+
+use crate::finding::Remark;
+
+/// Bytes of a QUIC packet, which no path may cut (RFC 9000, 14).
+const QUIC_BYTES: u32 = 1200;
+
+/// Bytes of the headers of UDP and IP around it.
+const HEADERS_V4: u32 = 28;
+const HEADERS_V6: u32 = 48;
+
+/// What every path of IPv6 has to carry (RFC 8200, 5); a narrower one is a tunnel in a tunnel.
+const ORDINARY: u32 = 1280;
+
+/// Judges the largest packet to `server`, as the kernel knows it: of the interface, of the route, and of what routers
+/// on the way have said.
+pub fn mtu(server: SocketAddr) -> Remark {
+    match asked(server) {
+        Ok((own, mtu)) => judge(server.ip(), own, mtu),
+        Err(error) => Remark::fail(
+            format!("there is no way to {}: {error}", server.ip()),
+            format!("see what is there: `ip route get {}`, `ip address`", server.ip()),
+        ),
+    }
+}
+
+/// A UDP socket that is connected sends nothing.
+fn asked(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
+    let unspecified: IpAddr = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((unspecified, 0))?;
+    socket.connect(server)?;
+    let mtu = match server {
+        SocketAddr::V4(_) => sockopt::ip_mtu(&socket)?,
+        SocketAddr::V6(_) => sockopt::ipv6_mtu(&socket)?,
+    };
+    Ok((socket.local_addr()?.ip(), mtu))
+}
+
+fn judge(server: IpAddr, own: IpAddr, mtu: u32) -> Remark {
+    let headers = if server.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
+    let needed = QUIC_BYTES + headers;
+    let evidence = format!("packets of {mtu} bytes may go to {server}, from {own}; a link needs {needed}");
+    let remedy = format!(
+        "find the narrow interface with `ip route get {server}` and `ip link`, and widen it, such as \
+         `ip link set dev NAME mtu 1500`; a VPN inside a VPN is the usual cause"
+    );
+    match mtu {
+        _ if mtu < needed => Remark::fail(evidence, remedy),
+        _ if mtu < ORDINARY => Remark::warn(format!("{evidence}, which leaves little for a tunnel on the way"), remedy),
+        _ => Remark::ok(evidence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    #[test]
+    fn a_narrow_way_is_named() {
+        let check = |ip: &str, mtu, expected| {
+            let ip: IpAddr = ip.parse().unwrap();
+            let remark = judge(ip, ip, mtu);
+            assert_eq!(remark.verdict, expected, "{remark:?}");
+        };
+        check("192.0.2.1", 1500, Verdict::Ok);
+        check("192.0.2.1", 1280, Verdict::Ok);
+        check("192.0.2.1", 1228, Verdict::Warn);
+        check("192.0.2.1", 1227, Verdict::Fail);
+        check("2001:db8::1", 1247, Verdict::Fail);
+    }
+
+    #[test]
+    fn the_kernel_knows_the_way_to_itself() {
+        let remark = mtu("127.0.0.1:9".parse().unwrap());
+        assert_eq!(remark.verdict, Verdict::Ok, "{remark:?}");
+        assert!(remark.evidence.contains("from 127.0.0.1"), "{remark:?}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Running checks side by side, each with a limit.
+
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::finding::{Finding, Remark};
+
+/// How often whoever waits is told what for.
+const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
+
+/// A check, or several that come from one look.
+pub struct Job {
+    names: &'static [&'static str],
+    limit: Duration,
+    look: Box<dyn FnOnce() -> Vec<Finding> + Send>,
+}
+
+impl Job {
+    /// Makes a job whose findings bear these names, and that has failed unless it comes back within `limit`.
+    pub fn new(
+        names: &'static [&'static str],
+        limit: Duration,
+        look: impl FnOnce() -> Vec<Finding> + Send + 'static,
+    ) -> Self {
+        Self { names, limit, look: Box::new(look) }
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("names", &self.names).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// What is waited for, and for how long so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The checks that have not come back.
+    pub waits_for: Vec<&'static str>,
+    /// Since the start.
+    pub elapsed: Duration,
+}
+
+/// Runs all jobs at once and returns what they found, in the order of the jobs. It takes no longer than the longest
+/// limit; a job that is late is left behind in its thread, and its checks have failed.
+pub fn run(jobs: Vec<Job>, mut progress: impl FnMut(&Progress)) -> Vec<Finding> {
+    let began = Instant::now();
+    let (sender, receiver) = sync_channel(jobs.len().max(1));
+    let mut waiting = Vec::new();
+    for (place, job) in jobs.into_iter().enumerate() {
+        let sender = sender.clone();
+        let spawned = thread::Builder::new().name(format!("check-{place}")).spawn(move || {
+            // Whoever has given up on this job does not hear it.
+            drop(sender.send((place, (job.look)())));
+        });
+        let refused = spawned.err().map(|error| format!("the system gave no thread to look: {error}"));
+        let found = refused.map(|words| unseen(job.names, &words));
+        waiting.push(Waiting { names: job.names, until: began + job.limit, limit: job.limit, found });
+    }
+    loop {
+        let now = Instant::now();
+        for job in waiting.iter_mut().filter(|job| job.found.is_none() && job.until <= now) {
+            let words = format!("the check did not come back within {} s", job.limit.as_secs());
+            job.found = Some(unseen(job.names, &words));
+        }
+        let open: Vec<_> = waiting.iter().filter(|job| job.found.is_none()).collect();
+        let Some(next) = open.iter().map(|job| job.until).min() else { break };
+        let wait = next.saturating_duration_since(now).min(PROGRESS_PERIOD);
+        let waits_for = open.iter().flat_map(|job| job.names.iter().copied()).collect();
+        match receiver.recv_timeout(wait) {
+            Ok((place, found)) => waiting[place].found = Some(found),
+            Err(RecvTimeoutError::Timeout) => progress(&Progress { waits_for, elapsed: began.elapsed() }),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
+        }
+    }
+    waiting.into_iter().flat_map(|job| job.found.unwrap_or_default()).collect()
+}
+
+struct Waiting {
+    names: &'static [&'static str],
+    until: Instant,
+    limit: Duration,
+    found: Option<Vec<Finding>>,
+}
+
+fn unseen(names: &[&'static str], words: &str) -> Vec<Finding> {
+    let remedy = "look for a disk, a name server or a program that hangs: `dmesg | tail`, `ps -eo pid,stat,cmd`";
+    names.iter().map(|name| Remark::fail(words, remedy).of(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::Verdict;
+
+    #[test]
+    fn a_check_that_hangs_has_failed_and_the_others_are_heard_in_their_order() {
+        let (release, hangs) = sync_channel::<()>(0);
+        let jobs = vec![
+            Job::new(&["slow", "slower"], Duration::from_millis(50), move || {
+                let _ = hangs.recv();
+                vec![]
+            }),
+            Job::new(&["quick"], Duration::from_secs(60), || vec![Remark::ok("seen").of("quick")]),
+        ];
+        let found = run(jobs, |_| {});
+        drop(release);
+        let names: Vec<_> = found.iter().map(|finding| (finding.name, finding.verdict)).collect();
+        assert_eq!(names, [("slow", Verdict::Fail), ("slower", Verdict::Fail), ("quick", Verdict::Ok)]);
+        assert!(found[0].evidence.contains("did not come back"), "{found:?}");
+    }
+
+    #[test]
+    fn whoever_waits_is_told_what_for() {
+        let (release, hangs) = sync_channel::<()>(0);
+        let job = Job::new(&["slow"], Duration::from_secs(60), move || {
+            let _ = hangs.recv();
+            vec![]
+        });
+        let mut release = Some(release);
+        let mut heard = Vec::new();
+        run(vec![job], |progress| {
+            heard.push(progress.waits_for.clone());
+            release = None;
+        });
+        assert_eq!(heard[0], ["slow"]);
+    }
+}

@@ -1,0 +1,125 @@
+//! What systemd says of a service: whether it knows it, runs it, and how often it had to start it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::command::run_command;
+use crate::finding::Remark;
+
+/// Where systemd shows that it runs this machine (sd_booted(3)).
+const RUNS: &str = "/run/systemd/system";
+
+/// How long systemd may take to answer. It is busy while it starts a machine, and wedged when it takes longer.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Bytes of its answer: a dozen lines.
+const BYTES_MAX: u64 = 16 * 1024;
+
+/// What is asked for.
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestamp,\
+                          Result,ExecMainStatus,StatusText,ConditionResult,ConditionTimestamp";
+
+/// Whether systemd runs this machine.
+pub fn systemd_runs() -> bool {
+    Path::new(RUNS).is_dir()
+}
+
+/// Asks systemd how the service `unit` is. `is_answering`: whether its process answers, whoever started it.
+pub fn service(unit: &str, is_answering: bool) -> Remark {
+    if !systemd_runs() {
+        return Remark::skipped("systemd does not run this machine");
+    }
+    match run_command("systemctl", &["show", unit, "--no-pager", PROPERTIES], LIMIT, BYTES_MAX) {
+        Ok(ran) => judge(unit, &properties(&ran.stdout), is_answering),
+        Err(error) => {
+            Remark::warn(format!("systemd was asked of {unit}: {error}"), "see whether it answers: `systemctl status`")
+        }
+    }
+}
+
+/// Reads `NAME=VALUE` lines.
+fn properties(text: &str) -> BTreeMap<&str, &str> {
+    text.lines().filter_map(|line| line.split_once('=')).collect()
+}
+
+fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> Remark {
+    let of = |name| properties.get(name).copied().unwrap_or_default();
+    let journal = format!("see why: `journalctl -u {unit} -n 50 --no-pager`");
+    match (of("LoadState"), of("ActiveState")) {
+        ("not-found" | "masked", _) if is_answering => {
+            Remark::skipped(format!("systemd has no unit {unit}, and it runs: somebody else starts it"))
+        }
+        ("not-found", _) => Remark::skipped(format!("systemd has no unit {unit}: it was not installed by a package")),
+        ("masked", _) => Remark::fail(format!("{unit} is masked"), format!("`systemctl unmask {unit}`")),
+        ("loaded", "active") => {
+            let since = of("ActiveEnterTimestamp");
+            let evidence = match of("StatusText") {
+                "" => format!("{unit} is active since {since}"),
+                status => format!("{unit} is active since {since}: {status}"),
+            };
+            let restarts = of("NRestarts");
+            if !matches!(restarts, "" | "0") {
+                return Remark::warn(format!("{evidence}; systemd has started it anew {restarts} times"), journal);
+            }
+            if of("UnitFileState") == "disabled" {
+                let remedy = format!("`systemctl enable {unit}`");
+                return Remark::warn(format!("{evidence}; it will not start with the machine"), remedy);
+            }
+            Remark::ok(evidence)
+        }
+        ("loaded", "inactive") if is_answering => {
+            Remark::skipped(format!("{unit} is inactive, and it runs: somebody else started it"))
+        }
+        // It is `no` also of a unit that nobody has tried to start.
+        ("loaded", "inactive") if of("ConditionResult") == "no" && !of("ConditionTimestamp").is_empty() => {
+            Remark::warn(
+                format!(
+                    "{unit} is not started, because a condition of its unit is not met: there is nothing to run yet"
+                ),
+                format!("`systemctl status {unit}` names the condition"),
+            )
+        }
+        ("loaded", "inactive") => {
+            Remark::fail(format!("{unit} is not started"), format!("`systemctl enable --now {unit}`"))
+        }
+        ("loaded", state) => {
+            let (result, status) = (of("Result"), of("ExecMainStatus"));
+            Remark::fail(format!("{unit} is {state} ({result}, exit code {status})"), journal)
+        }
+        (state, _) => Remark::fail(format!("systemd cannot use {unit}: its state is `{state}`"), journal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    #[track_caller]
+    fn check(text: &str, is_answering: bool, expected: Verdict, words: &str) {
+        let remark = judge("linecampd", &properties(text), is_answering);
+        assert_eq!(remark.verdict, expected, "{remark:?}");
+        let text = format!("{} {}", remark.evidence, remark.remedy.unwrap_or_default());
+        assert!(text.contains(words), "{text}");
+    }
+
+    #[test]
+    fn a_service_is_judged_by_what_systemd_says() {
+        let active = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nActiveEnterTimestamp=Sun 2026\n";
+        check(&format!("{active}NRestarts=0\nStatusText=linked to a:1"), true, Verdict::Ok, "Sun 2026: linked to a:1");
+        check(&format!("{active}NRestarts=4"), true, Verdict::Warn, "4 times");
+        check(&active.replace("enabled", "disabled"), true, Verdict::Warn, "systemctl enable linecampd");
+        check("LoadState=not-found\nActiveState=inactive", true, Verdict::Skipped, "somebody else");
+        check("LoadState=not-found\nActiveState=inactive", false, Verdict::Skipped, "not installed by a package");
+        check("LoadState=masked\nActiveState=inactive", false, Verdict::Fail, "unmask");
+        check("LoadState=loaded\nActiveState=inactive", true, Verdict::Skipped, "somebody else started it");
+        check("LoadState=loaded\nActiveState=inactive", false, Verdict::Fail, "enable --now");
+        let waits = "LoadState=loaded\nActiveState=inactive\nConditionResult=no\nConditionTimestamp=Sun 2026";
+        check(waits, false, Verdict::Warn, "nothing to run yet");
+        let failed = "LoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=3";
+        check(failed, false, Verdict::Fail, "failed (exit-code, exit code 3)");
+        check("LoadState=bad-setting", false, Verdict::Fail, "journalctl");
+        check("rubbish", false, Verdict::Fail, "cannot use");
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether both ends and this program are of one kind.
+
+use crate::finding::Remark;
+
+/// The versions that are known. Of what does not run or does not answer, none is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// This program's.
+    pub own: &'static str,
+    /// What the running process of it says.
+    pub running: Option<String>,
+    /// The server's, as it says.
+    pub server: Option<String>,
+}
+
+/// Compares them. `unit` is what to restart.
+pub fn versions(known: &Versions, unit: &str) -> Remark {
+    let mut words = vec![format!("this program is {}", known.own)];
+    words.extend(known.running.as_ref().map(|version| format!("the one that runs is {version}")));
+    words.extend(known.server.as_ref().map(|version| format!("the server is {version}")));
+    let evidence = words.join(", ");
+    if known.running.as_ref().is_some_and(|running| running != known.own) {
+        let remedy = format!("`systemctl restart {unit}`, so that what is installed is what runs");
+        return Remark::warn(evidence, remedy);
+    }
+    match known.server.as_deref().map(|server| (minor(server), minor(known.own))) {
+        Some((Some(server), Some(own))) if server < own => Remark::warn(
+            evidence,
+            "a server speaks with daemons of its own version and the one before: upgrade it first",
+        ),
+        Some((Some(server), Some(own))) if (own.0, own.1 + 1) < server => Remark::warn(
+            evidence,
+            format!("this end is more than one version behind: upgrade the package, then restart {unit}"),
+        ),
+        _ => Remark::ok(evidence),
+    }
+}
+
+/// Reads `MAJOR.MINOR…`.
+fn minor(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    #[test]
+    fn ends_may_be_one_version_apart_and_the_server_ahead() {
+        let check = |running: Option<&str>, server: Option<&str>, expected, words: &str| {
+            let known =
+                Versions { own: "0.5.2", running: running.map(str::to_owned), server: server.map(str::to_owned) };
+            let remark = versions(&known, "linecampd");
+            assert_eq!(remark.verdict, expected, "{remark:?}");
+            let text = format!("{} {}", remark.evidence, remark.remedy.unwrap_or_default());
+            assert!(text.contains(words), "{text}");
+        };
+        check(None, None, Verdict::Ok, "this program is 0.5.2");
+        check(Some("0.5.2"), Some("0.5.0"), Verdict::Ok, "the server is 0.5.0");
+        check(Some("0.5.1"), None, Verdict::Warn, "systemctl restart linecampd");
+        check(None, Some("0.6.0"), Verdict::Ok, "0.6.0");
+        check(None, Some("0.7.0"), Verdict::Warn, "more than one version behind");
+        check(None, Some("1.0.0"), Verdict::Warn, "more than one version behind");
+        check(None, Some("0.4.9"), Verdict::Warn, "upgrade it first");
+        check(None, Some("unknown"), Verdict::Ok, "unknown");
+    }
+}

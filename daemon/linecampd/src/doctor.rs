@@ -1,0 +1,146 @@
+//! `linecampd doctor`: what is wrong at a site, found on the spot.
+//!
+//! It works beside a running daemon and without one, before the site joined and after. It takes no lock, changes
+//! nothing, and greets nobody: servers are looked at with a key that is made for it and thrown away, so that a daemon's
+//! session is not disturbed. All checks run side by side, each with a limit; the whole takes [`RUN_LIMIT`] at most.
+//!
+//! Which evidence is gathered is said here, by part: `here` (files and limits of this machine), `running` (the daemon
+//! and what starts it), and the servers, which `linecamp_doctor` looks at.
+
+mod here;
+mod running;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use linecamp_core::CLOCK_SKEW_MAX;
+use linecamp_doctor::{
+    Finding, Job, NETWORK_LIMIT, Progress, Remark, Report, SERVER_CHECKS, Versions, Whom, look, run, server_findings,
+    versions,
+};
+use linecamp_model::ServerAddress;
+use linecamp_transport::{SiteIdentity, Trust};
+
+use crate::config::{Config, ConfigFile, join_target, read_text};
+use crate::directory::DataDirectory;
+use crate::error::{DaemonError, chain};
+
+/// The configuration of the service that the packages install.
+const CONFIG_INSTALLED: &str = "/etc/linecamp/linecampd.toml";
+
+/// The service that the packages install.
+pub(crate) const UNIT: &str = "linecampd";
+
+/// The longest that a run takes: servers, at their slowest.
+pub const RUN_LIMIT: Duration = NETWORK_LIMIT;
+
+/// How long whatever is on this machine may take: a disk that needs longer to write one page is no disk.
+const HERE_LIMIT: Duration = Duration::from_secs(8);
+
+/// Looks a variable of the environment up.
+pub type Variable = fn(&str) -> Option<String>;
+
+/// The site that is looked at.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its data directory.
+    pub directory: DataDirectory,
+    /// Its configuration file, if one was named.
+    pub config: Option<PathBuf>,
+    /// The environment.
+    pub variable: Variable,
+}
+
+impl Place {
+    /// Returns the configuration file: the one that was named, or that of the installed service.
+    pub(crate) fn config_file(&self) -> Option<PathBuf> {
+        let installed = || Some(PathBuf::from(CONFIG_INSTALLED)).filter(|path| path.exists());
+        self.config.clone().or_else(|| installed().filter(|_| self.directory.is_installed()))
+    }
+
+    /// Reads the configuration.
+    pub(crate) fn read_config(&self) -> Result<Config, DaemonError> {
+        let written = self.config_file().map_or_else(|| Ok(ConfigFile::default()), |path| ConfigFile::read(&path))?;
+        Ok(Config::resolve(written, &self.variable)?)
+    }
+
+    pub(crate) fn identity(&self) -> Result<Option<SiteIdentity>, DaemonError> {
+        Ok(SiteIdentity::load(&self.directory.identity())?)
+    }
+
+    /// Returns whom a daemon would dial here, and believe.
+    fn whom(&self) -> Whom {
+        // What cannot be read is said by the checks that are there for it.
+        let config = self.read_config().ok();
+        let identity = self.identity().ok().flatten();
+        let wish = config.as_ref().and_then(|config| Some((config.join.as_ref()?, &config.servers)));
+        let target = wish.and_then(|(join, servers)| join_target(&read_text(&join.token_file).ok()?, servers).ok());
+        let (token_servers, pin) = target.map_or((Vec::new(), None), |target| (target.servers, Some(target.token.pin)));
+        let joined: Vec<ServerAddress> =
+            identity.as_ref().map_or_else(Vec::new, |identity| identity.servers().to_vec());
+        let configured = config.map_or_else(Vec::new, |config| config.servers);
+        let trust = identity.map(|identity| identity.trust()).or_else(|| pin.map(Trust::Pin));
+        let lists = [configured, joined, token_servers];
+        Whom { servers: lists.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(), trust }
+    }
+}
+
+/// Looks at everything. `progress` is told what is waited for.
+pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
+    let job = |names, limit, check: fn(&Place) -> Vec<Finding>| {
+        let place = place.clone();
+        Job::new(names, limit, move || check(&place))
+    };
+    let jobs = vec![
+        job(&["configuration"], HERE_LIMIT, |place| vec![here::configuration(place).of("configuration")]),
+        job(&["data-directory"], HERE_LIMIT, |place| vec![here::directory(place).of("data-directory")]),
+        job(&["identity"], HERE_LIMIT, |place| vec![here::identity(place).of("identity")]),
+        job(&["disk"], HERE_LIMIT, |place| vec![linecamp_doctor::disk(place.directory.path()).of("disk")]),
+        job(running::CHECKS, HERE_LIMIT, running::daemon),
+        job(&["service"], HERE_LIMIT, |place| vec![running::service(place).of("service")]),
+        job(&["file-limit"], HERE_LIMIT, |place| vec![running::file_limit(place).of("file-limit")]),
+        job(&["docker"], HERE_LIMIT, |place| vec![here::docker(place).of("docker")]),
+        job(&["plugins"], HERE_LIMIT, |place| vec![here::plugins(place).of("plugins")]),
+        job(NETWORK_CHECKS, NETWORK_LIMIT, network),
+    ];
+    Report::new("linecampd", env!("CARGO_PKG_VERSION"), run(jobs, progress))
+}
+
+/// What comes of looking at the servers.
+const NETWORK_CHECKS: &[&str] = &["name-resolution", "mtu", "udp", "tls", "clock", "versions"];
+
+const _: () = assert!(SERVER_CHECKS.len() + 1 == NETWORK_CHECKS.len());
+
+fn network(place: &Place) -> Vec<Finding> {
+    let mut known = Versions {
+        own: env!("CARGO_PKG_VERSION"),
+        running: running::status(&place.directory).ok().map(|status| status.daemon_version),
+        server: None,
+    };
+    let whom = place.whom();
+    let mut found = if whom.servers.is_empty() {
+        let words = "no server is known here: this site has not joined, and the configuration names none";
+        SERVER_CHECKS.iter().map(|name| Remark::skipped(words).of(name)).collect()
+    } else {
+        match look(&whom) {
+            Ok(looked) => {
+                let mut healths = looked.iter().flat_map(|one| &one.addresses).filter_map(|look| look.api.as_ref());
+                known.server = healths.find_map(|(health, _)| health.version.clone());
+                server_findings(&looked, whom.trust.as_ref(), CLOCK_SKEW_MAX)
+            }
+            Err(words) => {
+                let remedy = "this machine gives no socket: see its limits, `ulimit -a`, and `dmesg | tail`";
+                SERVER_CHECKS.iter().map(|name| Remark::fail(words.clone(), remedy).of(name)).collect()
+            }
+        }
+    };
+    found.push(versions(&known, UNIT).of("versions"));
+    found
+}
+
+/// Renders an error for a finding.
+fn words(error: &DaemonError) -> String {
+    chain(error)
+}

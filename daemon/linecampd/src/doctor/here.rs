@@ -1,0 +1,253 @@
+//! What lies on this machine: configuration, files, plugins, Docker.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use linecamp_doctor::{Private, Remark, permissions};
+use linecamp_model::WallTime;
+use linecamp_transport::{SystemClock, TransportError, WallClock as _};
+
+use super::{Place, running, words};
+use crate::config::{Config, join_target, read_text};
+use crate::drive::plugins::host_config;
+use crate::error::DaemonError;
+use crate::facts::ask_docker;
+
+/// Entries of a directory of plugins that are counted. More are no plugins of ours.
+const ENTRIES_MAX: usize = 10_000;
+
+/// Reads the configuration as a start would, and the files that it names.
+pub(super) fn configuration(place: &Place) -> Remark {
+    let file = place.config_file();
+    let shown = file
+        .as_ref()
+        .map_or_else(|| "no file is named, and defaults hold".to_owned(), |file| file.display().to_string());
+    let config = match place.read_config() {
+        Ok(config) => config,
+        Err(error) if is_forbidden(&error) => {
+            return Remark::skipped(format!("{}; run this with sudo", words(&error)));
+        }
+        Err(error) => {
+            return Remark::fail(words(&error), "mend what it names; `linecampd config check --help` shows every key");
+        }
+    };
+    let mut doubts = config.warnings.clone();
+    doubts.extend(missing_files(&config));
+    if doubts.is_empty() {
+        let evidence = if file.is_some() { format!("{shown} reads") } else { shown };
+        return Remark::ok(evidence);
+    }
+    Remark::warn(format!("{shown}: {}", doubts.join("; ")), "mend what it names, then `systemctl reload linecampd`")
+}
+
+/// Names the files of secrets and authorities that are not there, and never what is in one.
+fn missing_files(config: &Config) -> Vec<String> {
+    let secrets = config.plugins.secrets.iter().map(|(name, path)| (format!("secret {name}"), path.as_path()));
+    let ca_file = config.plugins.ca_file.iter().map(|path| ("plugins.ca_file".to_owned(), path.as_path()));
+    let is_missing = |path: &Path| matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let named = secrets.chain(ca_file).filter(|(_, path)| is_missing(path));
+    named.map(|(whose, path)| format!("{whose}: {} is not there", path.display())).collect()
+}
+
+fn is_forbidden(error: &DaemonError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Looks at whose the data directory is, and what is private in it.
+pub(super) fn directory(place: &Place) -> Remark {
+    let directory = &place.directory;
+    let identity = directory.identity();
+    let is_member = identity.join("membership.pem").exists();
+    let private = [
+        Private { path: identity.clone(), is_needed: false },
+        Private { path: identity.join("key.pem"), is_needed: is_member },
+        Private { path: identity.join("membership.pem"), is_needed: false },
+        Private { path: directory.database(), is_needed: false },
+    ];
+    let runner = running::peer(directory).map(|peer| peer.uid);
+    permissions(directory.path(), &private, "linecampd", runner)
+}
+
+/// Says who this site is, and until when its certificate holds.
+pub(super) fn identity(place: &Place) -> Remark {
+    match place.identity() {
+        Ok(Some(identity)) => {
+            let end = identity.certificate_validity().end;
+            let servers: Vec<_> = identity.servers().iter().map(ToString::to_string).collect();
+            let who = format!("site {}, joined at {}", identity.site_id(), servers.join(", "));
+            judge_certificate(&who, end, SystemClock.now())
+        }
+        Ok(None) => not_joined(place),
+        Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", words(&error))),
+        Err(error) => Remark::fail(words(&error), remedy_of(&error)),
+    }
+}
+
+fn remedy_of(error: &DaemonError) -> &'static str {
+    match error {
+        DaemonError::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => {
+            "restore the folder `identity` from a backup if there is one; else `linecampd forget`, and join with a new token"
+        }
+        _ => "look at the file it names, and at the disk: `dmesg | tail`",
+    }
+}
+
+fn judge_certificate(who: &str, end: WallTime, now: WallTime) -> Remark {
+    if end < now {
+        let evidence = format!("{who}; its certificate ended at {end}, and the clock here shows {now}");
+        return Remark::warn(
+            evidence,
+            "the server gives a new one at the next link, if it still has the site and the clock is right",
+        );
+    }
+    Remark::ok(format!("{who}; certificate until {end}"))
+}
+
+fn not_joined(place: &Place) -> Remark {
+    let data = place.directory.path().display();
+    let evidence = format!("{data} belongs to no site yet");
+    let Some(join) = place.read_config().ok().and_then(|config| Some((config.join?, config.servers))) else {
+        let remedy = format!(
+            "`linecamp token create` on the operator's machine, then `linecampd join TOKEN@HOST:PORT --data {data} --name NAME`"
+        );
+        return Remark::warn(evidence, remedy);
+    };
+    let (join, servers) = join;
+    let file = join.token_file.display();
+    let target = read_text(&join.token_file).map_err(|error| linecamp_doctor::chain(&error));
+    // An error of a token never repeats it.
+    match target.and_then(|text| join_target(&text, &servers).map_err(|error| error.to_string())) {
+        Ok(_) => Remark::warn(
+            format!("{evidence}; the daemon joins as {} with the token in {file} when it starts", join.name),
+            "start it: `systemctl enable --now linecampd`, or `linecampd run`",
+        ),
+        Err(problem) => Remark::fail(
+            format!("{evidence}, and the token to join with cannot be used: {problem}"),
+            format!("take a new one with `linecamp token create`, and write it to {file}"),
+        ),
+    }
+}
+
+/// Asks the Docker that is configured; none is fine.
+pub(super) fn docker(place: &Place) -> Remark {
+    let Ok(config) = place.read_config() else {
+        return Remark::skipped("the configuration does not say where Docker is: it cannot be read");
+    };
+    let socket = config.docker_socket;
+    let path = socket.display();
+    match UnixStream::connect(&socket) {
+        Ok(_) => match ask_docker(&socket) {
+            Some(version) => Remark::ok(format!("Docker {version} answers at {path}")),
+            None => Remark::warn(
+                format!("something listens at {path}, and does not say a version within a second"),
+                "`systemctl status docker`, `docker version`; the label docker_version is missing until it answers",
+            ),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Remark::skipped(format!("no Docker here: {path} is not there"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Remark::warn(
+            format!("{path} may not be opened by this user"),
+            "if the daemon is to report Docker's version: `usermod -aG docker linecamp`, then `systemctl restart linecampd`",
+        ),
+        Err(error) => Remark::warn(format!("nobody answers at {path}: {error}"), "`systemctl status docker`"),
+    }
+}
+
+/// Looks at components, compiled forms, and the program that compiles.
+pub(super) fn plugins(place: &Place) -> Remark {
+    let Ok(config) = place.read_config() else {
+        return Remark::skipped("the configuration does not say how plugins are run: it cannot be read");
+    };
+    let directory = place.directory.plugins();
+    let host = host_config(directory.clone(), &config.plugins);
+    let seen = Plugins {
+        components: count(&directory, ".wasm") + count(&directory.join("pushed"), ".wasm"),
+        compiled: count(&directory.join("cache"), ".cwasm"),
+        is_exposed: [directory.clone(), directory.join("cache")].iter().any(|path| is_exposed(path)),
+        compiler: is_program(&host.compiler),
+    };
+    judge_plugins(&directory, &host.compiler, &seen)
+}
+
+struct Plugins {
+    components: usize,
+    compiled: usize,
+    /// Whether others may write where native code lies.
+    is_exposed: bool,
+    /// Whether the compiler is a program that may be run.
+    compiler: bool,
+}
+
+fn judge_plugins(directory: &Path, compiler: &Path, seen: &Plugins) -> Remark {
+    let (place, compiler) = (directory.display(), compiler.display());
+    let evidence = format!("{} components in {place}, {} compiled", seen.components, seen.compiled);
+    if seen.is_exposed {
+        let remedy = format!("as root: chmod -R go-w {place}; a directory that others may write to is refused");
+        return Remark::fail(format!("{evidence}; others than its owner may write there"), remedy);
+    }
+    match (seen.components, seen.compiler) {
+        (_, true) => Remark::ok(format!("{evidence}, compiler {compiler}")),
+        (0, false) => {
+            Remark::skipped(format!("no plugins in {place}, and no compiler at {compiler}, which only they need"))
+        }
+        (_, false) => Remark::fail(
+            format!("{evidence}; the compiler {compiler} is not there, or is no program"),
+            "install it again (package linecampd), or name it: key `compiler` in [plugins]",
+        ),
+    }
+}
+
+fn count(directory: &Path, ending: &str) -> usize {
+    let entries = fs::read_dir(directory).into_iter().flatten().take(ENTRIES_MAX).flatten();
+    entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(ending)).count()
+}
+
+fn is_exposed(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o002 != 0)
+}
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use linecamp_doctor::Verdict;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_ended_is_worth_a_look() {
+        let now = WallTime::from_unix_millis(1_795_314_424_000);
+        assert_eq!(judge_certificate("s", now + Duration::from_secs(1), now).verdict, Verdict::Ok);
+        let ended = judge_certificate("s", now, now + Duration::from_secs(1));
+        assert_eq!(ended.verdict, Verdict::Warn);
+        assert!(ended.evidence.contains("ended at 2026-11-22"), "{ended:?}");
+    }
+
+    #[test]
+    fn plugins_need_a_compiler_and_a_directory_of_their_own() {
+        let check = |components, is_exposed, compiler, expected| {
+            let seen = Plugins { components, compiled: 1, is_exposed, compiler };
+            let remark = judge_plugins(Path::new("/d/plugins"), Path::new("/c"), &seen);
+            assert_eq!(remark.verdict, expected, "{remark:?}");
+        };
+        check(2, false, true, Verdict::Ok);
+        check(0, false, false, Verdict::Skipped);
+        check(1, false, false, Verdict::Fail);
+        check(1, true, true, Verdict::Fail);
+    }
+}

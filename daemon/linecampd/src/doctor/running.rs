@@ -1,0 +1,177 @@
+//! The daemon that runs, or does not, and what starts it.
+
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use linecamp_doctor::{Finding, Remark};
+use linecamp_proto::local::{LocalRequest, LocalStatus};
+
+use super::{Place, UNIT};
+use crate::client::exchange_within;
+use crate::directory::DataDirectory;
+use crate::error::DaemonError;
+
+/// The checks that one question to the daemon answers.
+pub(super) const CHECKS: &[&str] = &["daemon", "link", "conditions"];
+
+/// How long the daemon may take to answer. It answers in a millisecond; a disk that is slow does not hold it up.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// An answer that takes longer means that its loop has too much to do.
+const ANSWER_SLOW: Duration = Duration::from_secs(1);
+
+/// Files that a daemon has open at most, with room: the link's socket, 8 local clients, the database and its log,
+/// notices of the file system, and a plugin's connections.
+const FILES_NEEDED: u64 = 256;
+
+/// Conditions that are spelled out; the rest is counted.
+const CONDITIONS_SHOWN: usize = 4;
+
+/// The process at the other end of the local socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) pid: Option<u32>,
+    pub(crate) uid: u32,
+}
+
+/// Returns the process that listens on the local socket, as the kernel knows it.
+pub(crate) fn peer(directory: &DataDirectory) -> Option<Peer> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
+    let stream = runtime.block_on(tokio::net::UnixStream::connect(directory.socket())).ok()?;
+    let peer = stream.peer_cred().ok()?;
+    // From beyond the border of a container, a process has no number here.
+    let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
+    Some(Peer { pid, uid: peer.uid() })
+}
+
+/// Asks the daemon how it is.
+pub(crate) fn status(directory: &DataDirectory) -> Result<LocalStatus, DaemonError> {
+    exchange_within(directory, &LocalRequest::Status {}, ANSWER_LIMIT)
+}
+
+/// Asks the daemon how it is, and judges the answer.
+pub(super) fn daemon(place: &Place) -> Vec<Finding> {
+    let began = Instant::now();
+    let answered = status(&place.directory);
+    let took = began.elapsed();
+    let [daemon, link, conditions] = match answered {
+        Ok(status) => [answering(place, &status, took), link(&status), conditions(&status)],
+        Err(error) => {
+            let silent = || Remark::skipped("no daemon answers that could say");
+            [unanswered(place, &error), silent(), silent()]
+        }
+    };
+    vec![daemon.of("daemon"), link.of("link"), conditions.of("conditions")]
+}
+
+fn answering(place: &Place, status: &LocalStatus, took: Duration) -> Remark {
+    let socket = place.directory.socket();
+    let evidence = format!("linecampd {} answers at {} in {took:.1?}", status.daemon_version, socket.display());
+    match ANSWER_SLOW < took {
+        true => Remark::warn(evidence, "its loop is busy: `linecampd why`, `top`, and the check `disk`"),
+        false => Remark::ok(evidence),
+    }
+}
+
+fn unanswered(place: &Place, error: &DaemonError) -> Remark {
+    let socket = place.directory.socket();
+    let words = super::words(error);
+    let is_member = place.identity().ok().flatten().is_some();
+    match UnixStream::connect(&socket).map_err(|error| error.kind()) {
+        Ok(_) => Remark::fail(
+            format!(
+                "a daemon holds {}, and does not answer within {} s: {words}",
+                socket.display(),
+                ANSWER_LIMIT.as_secs()
+            ),
+            "it hangs: `systemctl restart linecampd`; its last words: `journalctl -u linecampd -n 50`",
+        ),
+        Err(std::io::ErrorKind::PermissionDenied) => Remark::skipped(format!("{words} (run this with sudo)")),
+        Err(_) if is_member => Remark::fail(
+            words,
+            "`systemctl start linecampd` if a package installed it, and `journalctl -u linecampd -n 50` if it does not stay",
+        ),
+        Err(_) => Remark::skipped("no daemon runs, and this site has not joined yet"),
+    }
+}
+
+fn link(status: &LocalStatus) -> Remark {
+    let link = &status.link;
+    let evidence = format!("the daemon says: {} since {}, {}", link.state, link.since, status.link_doing);
+    match link.state.as_str() {
+        "connected" => Remark::ok(evidence),
+        _ => Remark::warn(evidence, "the checks `udp`, `tls` and `clock` say why; `linecampd why` when it tries again"),
+    }
+}
+
+fn conditions(status: &LocalStatus) -> Remark {
+    let all = &status.conditions;
+    if all.is_empty() {
+        return Remark::ok("the daemon has no condition");
+    }
+    let shown = all.iter().take(CONDITIONS_SHOWN);
+    let mut words: Vec<_> = shown.map(|one| format!("{} since {}: {}", one.kind, one.since, one.detail)).collect();
+    if CONDITIONS_SHOWN < all.len() {
+        words.push(format!("and {} more", all.len() - CONDITIONS_SHOWN));
+    }
+    Remark::warn(words.join("; "), "`linecampd status` and `linecampd provider ls` show all of it")
+}
+
+/// Asks systemd of the service, if it is the one that works on this directory.
+pub(super) fn service(place: &Place) -> Remark {
+    if !place.directory.is_installed() {
+        let data = place.directory.path().display();
+        return Remark::skipped(format!("the installed service works on another directory than {data}"));
+    }
+    linecamp_doctor::service(UNIT, peer(&place.directory).is_some())
+}
+
+/// Judges how many files the daemon may open.
+pub(super) fn file_limit(place: &Place) -> Remark {
+    let pid = peer(&place.directory).and_then(|peer| peer.pid);
+    linecamp_doctor::file_limit(pid, FILES_NEEDED, UNIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_doctor::Verdict;
+    use linecamp_proto::api::{Condition, Link};
+
+    use super::*;
+
+    fn status(state: &str, conditions: usize) -> LocalStatus {
+        let condition = |number| Condition {
+            kind: format!("trouble-{number}"),
+            since: "2026-11-22T02:27:04Z".to_owned(),
+            detail: "in words".to_owned(),
+        };
+        let link = Link { state: state.to_owned(), since: "2026-11-22T02:27:04Z".to_owned(), address: String::new() };
+        LocalStatus {
+            id: None,
+            name: None,
+            environment: None,
+            target: None,
+            link,
+            link_doing: "dials".to_owned(),
+            labels: Vec::new(),
+            applied_generation: 0,
+            converged_generation: 0,
+            daemon_version: "0.1.0".to_owned(),
+            certificate_expires_at: None,
+            outbox_events: 0,
+            events_dropped: 0,
+            hosts: Vec::new(),
+            conditions: (0..conditions).map(condition).collect(),
+        }
+    }
+
+    #[test]
+    fn what_the_daemon_says_of_itself_is_judged() {
+        assert_eq!(link(&status("connected", 0)).verdict, Verdict::Ok);
+        assert_eq!(link(&status("reconnecting", 0)).verdict, Verdict::Warn);
+        assert_eq!(conditions(&status("connected", 0)).verdict, Verdict::Ok);
+        let many = conditions(&status("connected", 6));
+        assert_eq!(many.verdict, Verdict::Warn);
+        assert!(many.evidence.contains("trouble-3") && many.evidence.ends_with("and 2 more"), "{many:?}");
+    }
+}

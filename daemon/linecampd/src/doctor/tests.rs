@@ -1,0 +1,66 @@
+use linecamp_doctor::Verdict;
+
+use super::*;
+
+/// The names are a promise to scripts: one is added, never changed.
+const NAMES: [&str; 17] = [
+    "configuration",
+    "data-directory",
+    "identity",
+    "disk",
+    "daemon",
+    "link",
+    "conditions",
+    "service",
+    "file-limit",
+    "docker",
+    "plugins",
+    "name-resolution",
+    "mtu",
+    "udp",
+    "tls",
+    "clock",
+    "versions",
+];
+
+fn place(data: &std::path::Path, config: Option<PathBuf>) -> Place {
+    Place { directory: DataDirectory::new(data), config, variable: |_| None }
+}
+
+fn verdict(report: &Report, name: &str) -> Verdict {
+    report.checks.iter().find(|finding| finding.name == name).expect("there is such a check").verdict
+}
+
+#[test]
+fn an_empty_place_is_examined_and_every_check_has_its_name() {
+    let data = tempfile::tempdir().unwrap();
+    let report = examine(&place(&data.path().join("absent"), None), |_| {});
+    let names: Vec<_> = report.checks.iter().map(|finding| finding.name).collect();
+    assert_eq!(names, NAMES);
+    assert!(!report.has_failed(), "{report:?}");
+    assert_eq!(verdict(&report, "identity"), Verdict::Warn);
+    assert_eq!(verdict(&report, "udp"), Verdict::Skipped);
+    assert!(!data.path().join("absent").exists(), "nothing is made");
+}
+
+#[test]
+fn a_configuration_that_does_not_read_is_named_with_its_line() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("site.toml");
+    std::fs::write(&file, "log = \"info\"\nrancher_lables = true\n").unwrap();
+    let report = examine(&place(data.path(), Some(file)), |_| {});
+    let found = &report.checks[0];
+    assert_eq!((found.name, found.verdict), ("configuration", Verdict::Fail));
+    assert!(found.evidence.contains("line 2") && found.evidence.contains("rancher_lables"), "{found:?}");
+}
+
+#[test]
+fn a_token_that_cannot_be_used_is_named_and_not_repeated() {
+    let data = tempfile::tempdir().unwrap();
+    let (file, token) = (data.path().join("site.toml"), data.path().join("token"));
+    std::fs::write(&token, "lct_nonsense@camp:1").unwrap();
+    std::fs::write(&file, format!("[join]\ntoken_file = \"{}\"\nname = \"camp\"\n", token.display())).unwrap();
+    let report = examine(&place(data.path(), Some(file)), |_| {});
+    assert_eq!(verdict(&report, "identity"), Verdict::Fail);
+    assert!(!report.json().contains("lct_nonsense"), "{}", report.json());
+}

@@ -1,0 +1,220 @@
+//! `linecampd support-bundle`: what somebody who helps wants to see of a site, gathered on the spot, without its secrets.
+//!
+//! Whatever can be had goes in; what cannot is said in its place, so that a bundle also comes out of a site that is
+//! half dead. Before anything is gathered, every secret of this site that can be read is read, so that it is known
+//! wherever it should turn up.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use linecamp_doctor::{Bundle, Progress, Redactor, Written, journal};
+use linecamp_model::WallTime;
+use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalRequest, LocalStatus, WhyLine};
+use linecamp_transport::{SystemClock, WallClock as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::client::exchange_within;
+use crate::config::read_text;
+use crate::doctor::{Place, UNIT, examine};
+use crate::error::{DaemonError, chain};
+
+/// How long the daemon may take for each answer: all records of a site on a slow machine.
+const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Where root keeps secrets for the installed service, a file each.
+const SECRETS_INSTALLED: &str = "/etc/linecamp/secrets";
+
+/// Bytes of a file whose content is taken for a secret. What is behind is not known, and such a file is no secret.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// Files of one directory that are taken for secrets.
+const SECRETS_MAX: usize = 64;
+
+/// Files that are listed of the data directory.
+const LISTED_MAX: usize = 1000;
+
+/// Directories below each other that are listed: `plugins/pushed` is the deepest of ours.
+const DEPTH_MAX: usize = 3;
+
+/// Bytes of a kernel file.
+const FACT_BYTES_MAX: u64 = 16 * 1024;
+
+/// The kernel's files that say how the machine is.
+const FACTS: [&str; 7] = [
+    "/etc/os-release",
+    "/proc/sys/kernel/osrelease",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/route",
+    "/etc/resolv.conf",
+];
+
+/// Environment variables whose names are of interest, by how they begin. Their values are not shown.
+const VARIABLES: [&str; 3] = ["LINECAMP_", "CATTLE_", "CREDENTIALS_DIRECTORY"];
+
+/// Returns the name of a bundle that is made now: one to the second.
+pub fn default_output() -> PathBuf {
+    let now = SystemClock.now().to_string();
+    let digits: String = now.chars().filter(char::is_ascii_digit).take("20261122022704".len()).collect();
+    PathBuf::from(format!("linecamp-support-{digits}.tar.gz"))
+}
+
+/// Gathers a bundle and writes it to `output`.
+///
+/// # Errors
+/// [`DaemonError::Bundle`] if it cannot be written. What cannot be gathered is no error.
+pub fn write_bundle(place: &Place, output: &Path, progress: impl FnMut(&Progress)) -> Result<Written, DaemonError> {
+    let now = SystemClock.now();
+    let title =
+        format!("Linecamp support bundle, made at the site at {now}, by linecampd {}", env!("CARGO_PKG_VERSION"));
+    let mut bundle = Bundle::new(title, redactor(place));
+    let report = examine(place, progress);
+    bundle.text("doctor.txt", "what the doctor found, with remedies", &linecamp_doctor::table(&report));
+    bundle.document("doctor.json", "the same for programs", &report);
+    let status: Result<LocalStatus, _> = ask(place, &LocalRequest::Status {});
+    bundle.answer("status.json", "how the site is", status);
+    bundle.answer::<Vec<WhyLine>>("why.json", "what each part waits for", ask(place, &LocalRequest::Why {}));
+    bundle.answer::<LocalLabels>("labels.json", "labels", ask(place, &LocalRequest::LabelList {}));
+    bundle.answer::<Vec<LocalHost>>("hosts.json", "hosts", ask(place, &LocalRequest::HostList {}));
+    bundle.answer::<Vec<LocalProvider>>("providers.json", "providers", ask(place, &LocalRequest::ProviderList {}));
+    bundle.answer::<Vec<LocalRecord>>("records.json", "DNS records", ask(place, &LocalRequest::DnsList {}));
+    bundle.answer("configuration.json", "the configuration, as it was read", configuration(place));
+    match journal(UNIT) {
+        Ok(lines) => bundle.text("journal.txt", "the last lines of the service's log", &lines),
+        Err(words) => bundle.text("journal.txt", "the service's log", &format!("not there: {words}\n")),
+    }
+    bundle.document("system.json", "the machine, and the versions", &system(now));
+    bundle.document("files.json", "names, sizes and owners in the data directory", &listing(place.directory.path()));
+    Ok(bundle.write(output)?)
+}
+
+fn ask<T: DeserializeOwned>(place: &Place, request: &LocalRequest) -> Result<T, String> {
+    exchange_within(&place.directory, request, ANSWER_LIMIT).map_err(|error| chain(&error))
+}
+
+/// Reads every secret of this site that can be read, in order to know it again.
+fn redactor(place: &Place) -> Redactor {
+    let mut redactor = Redactor::default();
+    let mut directories = vec![PathBuf::from(SECRETS_INSTALLED)];
+    let mut files = vec![place.directory.path().join("identity/key.pem")];
+    if let Ok(config) = place.read_config() {
+        files.extend(config.plugins.secrets.into_values());
+        files.extend(config.join.map(|join| join.token_file));
+        directories.extend(config.plugins.credentials);
+    }
+    // Also what a configuration that does not resolve names.
+    files.extend(written(place).iter().flat_map(named_files));
+    for directory in directories {
+        let entries = fs::read_dir(directory).into_iter().flatten().take(SECRETS_MAX).flatten();
+        files.extend(entries.map(|entry| entry.path()));
+    }
+    for file in files {
+        // What cannot be read here cannot be in what is gathered, but for what others wrote down.
+        if let Ok(bytes) = read(&file, SECRET_BYTES_MAX) {
+            redactor.know(&bytes);
+        }
+    }
+    for (_, value) in std::env::vars().filter(|(name, _)| linecamp_doctor::sounds_secret(name)) {
+        redactor.know(value.as_bytes());
+    }
+    redactor
+}
+
+/// Returns the files that a written configuration names as secrets or tokens.
+fn named_files(written: &toml::Table) -> Vec<PathBuf> {
+    let secrets = written.get("secrets").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
+    let token = written.get("join").and_then(|join| join.get("token_file"));
+    secrets.chain(token).filter_map(toml::Value::as_str).map(PathBuf::from).collect()
+}
+
+fn written(place: &Place) -> Option<toml::Table> {
+    read_text(&place.config_file()?).ok()?.parse().ok()
+}
+
+/// Returns the configuration without its comments, which may hold anything, and without the places of secrets.
+fn configuration(place: &Place) -> Result<Value, String> {
+    let Some(path) = place.config_file() else {
+        return Ok(json!({ "note": "no configuration file; defaults hold" }));
+    };
+    // What the parser complains of may quote what stands there: the doctor's finding says which line it is.
+    let written = written(place).ok_or_else(|| format!("{} does not read as TOML", path.display()))?;
+    serde_json::to_value(written).map_err(|error| error.to_string())
+}
+
+#[derive(Debug, Serialize)]
+struct System {
+    at: String,
+    linecampd: &'static str,
+    program: Option<PathBuf>,
+    /// Names only.
+    variables: Vec<String>,
+    files: BTreeMap<&'static str, String>,
+}
+
+fn system(now: WallTime) -> System {
+    let is_of_interest = |name: &String| VARIABLES.iter().any(|start| name.starts_with(start));
+    let fact = |path: &'static str| {
+        let text = read(Path::new(path), FACT_BYTES_MAX);
+        let text = text.map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (path, text)
+    };
+    System {
+        at: now.to_string(),
+        linecampd: env!("CARGO_PKG_VERSION"),
+        program: std::env::current_exe().ok(),
+        variables: std::env::vars().map(|(name, _)| name).filter(is_of_interest).collect(),
+        files: FACTS.into_iter().map(fact).collect(),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    path: PathBuf,
+    bytes: u64,
+    mode: String,
+    uid: u32,
+    gid: u32,
+    modified_unix: i64,
+}
+
+/// Lists what is in a directory, and never what is in a file.
+fn listing(top: &Path) -> Vec<Listed> {
+    let mut listed = Vec::new();
+    let mut open = vec![(top.to_owned(), 0)];
+    while let Some((path, depth)) = open.pop() {
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        if LISTED_MAX <= listed.len() {
+            break;
+        }
+        if found.is_dir() && depth < DEPTH_MAX {
+            let entries = fs::read_dir(&path).into_iter().flatten().take(LISTED_MAX).flatten();
+            open.extend(entries.map(|entry| (entry.path(), depth + 1)));
+        }
+        listed.push(Listed {
+            bytes: found.len(),
+            mode: format!("{:o}", found.mode()),
+            uid: found.uid(),
+            gid: found.gid(),
+            modified_unix: found.mtime(),
+            path,
+        });
+    }
+    listed.sort_by(|a, b| a.path.cmp(&b.path));
+    listed
+}
+
+fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // A pipe or a device would keep us for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,124 @@
+//! Looking at a database that nobody works on, without changing a byte of it.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::StoreError;
+use crate::file::{Kind, check, failed_open};
+
+/// What SQLite's files begin with ("Database File Format", 1.2).
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// What a database is, as far as looking tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// The version of its schema.
+    pub version: u32,
+    /// The documents it holds.
+    pub documents: u64,
+    /// Its bytes, its write-ahead log not counted.
+    pub bytes: u64,
+    /// The bytes in its write-ahead log, which the next start takes in: after a crash there are some.
+    pub log_bytes: u64,
+}
+
+/// Checks the database at `path`, which must exist and which no process may be working on: what is read while
+/// another writes may look damaged. Nothing is written. After a crash, the index of its write-ahead log may be made anew
+/// beside it, as the next start would do.
+///
+/// # Errors
+/// [`StoreError`], as opening it for work would give.
+pub fn examine(path: &Path, kind: Kind) -> Result<Examined, StoreError> {
+    let file_error = |source| StoreError::File { path: path.to_owned(), source };
+    let bytes = fs::metadata(path).map_err(file_error)?.len();
+    let mut start = Vec::new();
+    let opened = fs::File::open(path).map_err(file_error)?;
+    opened.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(file_error)?;
+    if start != MAGIC {
+        return Err(StoreError::Damaged { path: path.to_owned(), detail: "it is no database".to_owned() });
+    }
+    let failed = |source| failed_open(path, source);
+    let log_bytes = log_bytes(path);
+    // Without its log, a file that a crash left may look damaged; with it, SQLite wants the log's index.
+    let opened = match log_bytes {
+        0 => Connection::open_with_flags(immutable(path), flags() | OpenFlags::SQLITE_OPEN_URI),
+        _ => Connection::open_with_flags(path, flags()),
+    };
+    let connection = opened.map_err(failed)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(failed)?;
+    let version = check(&connection, path, kind)?;
+    let documents: i64 = match version {
+        0 => 0,
+        _ => connection.query_row("SELECT count(*) FROM documents", [], |row| row.get(0)).map_err(failed)?,
+    };
+    Ok(Examined { version, documents: documents.cast_unsigned(), bytes, log_bytes })
+}
+
+fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// Names the file so that SQLite takes no lock on it and makes no file beside it.
+fn immutable(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => uri.push(char::from(*byte)),
+            _ => uri += &format!("%{byte:02X}"),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+fn log_bytes(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(PathBuf::from(log)).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Change, OnDamage, Store};
+
+    #[test]
+    fn a_database_is_examined_without_a_trace() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a b?.db");
+        let (done, answered) = std::sync::mpsc::sync_channel(1);
+        let opened = Store::open(&path, Kind::Fleet, OnDamage::Refuse, move |answer| drop(done.send(answer))).unwrap();
+        opened.store.submit(1, vec![Change { key: b"k".to_vec(), body: Some(b"v".to_vec()) }]).unwrap();
+        answered.recv().unwrap();
+        opened.store.close();
+        let before: Vec<_> = names(directory.path());
+        let bytes = fs::read(&path).unwrap();
+
+        let examined = examine(&path, Kind::Fleet).unwrap();
+        assert_eq!((examined.version, examined.documents, examined.log_bytes), (1, 1, 0));
+        assert_eq!(names(directory.path()), before);
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        assert!(matches!(examine(&path, Kind::Site), Err(StoreError::OtherKind { .. })));
+    }
+
+    #[test]
+    fn what_is_no_database_is_damaged() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fleet.db");
+        assert!(matches!(examine(&path, Kind::Fleet), Err(StoreError::File { .. })));
+        fs::write(&path, "garbage").unwrap();
+        assert!(matches!(examine(&path, Kind::Fleet), Err(StoreError::Damaged { .. })));
+    }
+
+    fn names(directory: &Path) -> Vec<std::ffi::OsString> {
+        let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+}
