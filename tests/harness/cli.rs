@@ -68,25 +68,30 @@ impl Said {
     }
 }
 
-/// Runs a program to its end.
+/// Runs one of our programs to its end.
 pub(crate) fn run(name: &str, arguments: &[&str], environment: &[(&str, &str)], home: &Path) -> Said {
-    let output = tempfile::tempdir_in(home).expect("a directory for the output can be made");
-    let (out, err) = (output.path().join("out"), output.path().join("err"));
     let mut command = Command::new(program(name));
-    command.args(arguments).stdin(Stdio::null());
+    command.args(arguments);
     clean_environment(&mut command);
     command.env("HOME", home).env("NO_COLOR", "1").envs(environment.iter().copied());
+    run_command(command, format!("{name} {}", arguments.join(" ")), home)
+}
+
+/// Runs any command to its end; `line` is what it is called in messages, and its output is below `home` meanwhile.
+pub(crate) fn run_command(mut command: Command, line: String, home: &Path) -> Said {
+    let output = tempfile::tempdir_in(home).expect("a directory for the output can be made");
+    let (out, err) = (output.path().join("out"), output.path().join("err"));
     // Files, since nobody empties a pipe while we wait.
+    command.stdin(Stdio::null());
     command.stdout(File::create(&out).expect("a file can be made"));
     command.stderr(File::create(&err).expect("a file can be made"));
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("`{line}` does not start: {error}"));
     let ended = wait_until(COMMAND_MAX, || child.try_wait().expect("a child can be asked"));
     if ended.is_none() {
         let _ = child.kill();
         let _ = child.wait();
     }
     let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-    let line = format!("{name} {}", arguments.join(" "));
     let said = Said { line, code: ended.and_then(|status| status.code()), stdout: read(&out), stderr: read(&err) };
     assert!(ended.is_some(), "`{}` did not end:\n{}{}", said.line, said.stdout, said.stderr);
     said

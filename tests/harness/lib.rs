@@ -16,6 +16,8 @@
 //!
 //! Beside it stand name servers of other people's, really run, for the plugins to meet: [`NameServer`].
 //!
+//! And machines: Debian in namespaces of its own, booted by its own systemd, to install packages on: [`Machine`].
+//!
 //! The programs are those beside the test's own executable, and `cargo xtask test` has built them. Started by other
 //! means, the harness asks cargo to bring them up to date, once in a process.
 
@@ -29,6 +31,7 @@ mod dig;
 mod fleet;
 mod knot;
 mod logs;
+mod machine;
 mod moto;
 mod name_server;
 mod ports;
@@ -43,6 +46,7 @@ pub use binaries::{plugin, program};
 pub use cli::Said;
 pub use dig::{Answer, TsigKey, dig};
 pub use fleet::{Fleet, Server, Site};
+pub use machine::{Machine, packages};
 pub use moto::Moto;
 pub use name_server::{NameServer, ProviderSetup, ZoneDump};
 pub use ports::Port;

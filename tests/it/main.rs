@@ -27,3 +27,4 @@ mod sim;
 mod sim_real;
 mod start;
 mod steady;
+mod systemd;

@@ -109,9 +109,14 @@ async fn list(context: &Context<'_>) -> anyhow::Result<()> {
 
 fn created_text(created: &TokenCreated, look: &Look) -> String {
     let token = &created.token;
+    let install = created.install.as_ref().map_or_else(String::new, |line| {
+        let line = clean(line);
+        format!("On a bare Debian, as root, this installs the daemon, joins and starts it:\n\n  {line}\n\n")
+    });
     format!(
         "token {}  environment {}  expires in {}  uses {}\n\n\
-         Run this at a site. It is shown only once, and whoever reads it can join:\n\n  {}\n",
+         What follows is shown only once, and whoever reads it can join.\n\n{install}\
+         Where linecampd is installed already:\n\n  {}\n",
         clean(&token.id),
         clean(&token.environment),
         look.until(&token.expires_at),
@@ -167,6 +172,7 @@ mod tests {
             token: token("valid"),
             join: "lct_x@camp.example:8443".into(),
             command: "sudo linecampd join lct_x@camp.example:8443".into(),
+            install: Some("f=$(mktemp) && fetch $f && sh $f".into()),
         };
         let listed = list_text(&[token("valid"), token("revoked")], &plain());
         insta::assert_snapshot!(created_text(&created, &plain()) + "---\n" + &listed);

@@ -177,8 +177,11 @@ pub struct TokenCreated {
     pub token: Token,
     /// What lets whoever reads it join: `lct_…@HOST:PORT[,HOST:PORT…]`.
     pub join: String,
-    /// The one line to run at a site.
+    /// What to run at a site that has the daemon.
     pub command: String,
+    /// The one line that makes a bare Debian a site; `null` if the server has no packages to install it with.
+    #[serde(default)]
+    pub install: Option<String>,
 }
 
 impl fmt::Debug for TokenCreated {

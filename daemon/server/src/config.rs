@@ -1,7 +1,7 @@
 //! The configuration: as written ([`ConfigFile`]), and as meant ([`Config`]). One function leads from one to the other.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linecamp_core::CERTIFICATE_LIFE;
@@ -12,6 +12,7 @@ use linecamp_transport::ListenerSettings;
 use serde::Deserialize;
 
 use crate::error::ServerError;
+use crate::install::PACKAGES_DEFAULT;
 use crate::layout::Layout;
 
 /// The shortest life of a site's certificate. Only tests want less than an hour: a site renews at two thirds.
@@ -62,6 +63,8 @@ pub struct ConfigFile {
     pub idle_timeout_max: Option<String>,
     /// What to log.
     pub log: Option<String>,
+    /// Where the packages for new sites are.
+    pub site_packages: Option<PathBuf>,
 }
 
 /// What the command line says; it wins over the file.
@@ -94,6 +97,8 @@ pub struct Config {
     pub link: ListenerSettings,
     /// What to log, as `tracing-subscriber` filters are written.
     pub log: String,
+    /// Where the packages for new sites are.
+    pub site_packages: PathBuf,
 }
 
 impl Config {
@@ -170,6 +175,7 @@ impl Config {
             link_addresses,
             certificate_life,
             link: ListenerSettings { idle_timeout_max, ..settings },
+            site_packages: file.site_packages.unwrap_or_else(|| PACKAGES_DEFAULT.into()),
             log: overrides.log.or(file.log).unwrap_or_else(|| LOG_DEFAULT.to_owned()),
             server_url,
         })

@@ -29,6 +29,7 @@ mod config;
 mod drive;
 mod error;
 mod init;
+mod install;
 mod keys;
 mod layout;
 mod news;

@@ -31,6 +31,7 @@ impl Changes {
                 (old.quic != new.quic, "quic"),
                 (old.certificate_life != new.certificate_life, "certificate_life"),
                 (old.link != new.link, "idle_timeout_max"),
+                (old.site_packages != new.site_packages, "site_packages"),
             ]),
         }
     }

@@ -21,6 +21,7 @@ use crate::drive::session::SESSION_NOTES_MAX;
 use crate::drive::store::StoreDriver;
 use crate::drive::{https, link, store};
 use crate::error::ServerError;
+use crate::install::SitePackages;
 use crate::layout::Layout;
 use crate::news::News;
 use crate::plugins::PluginFolder;
@@ -73,7 +74,12 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
-        let about = Arc::new(About { pin, addresses: RwLock::new(addresses), started: clock });
+        let about = Arc::new(About {
+            pin,
+            addresses: RwLock::new(addresses),
+            site_packages: SitePackages::find(&config.site_packages),
+            started: clock,
+        });
         let api = Api::new(request_sender, news.watch(), Arc::clone(&about), Arc::clone(&plugins));
         let server_loop = ServerLoop {
             fleet,

@@ -113,6 +113,7 @@ impl TokenCreated {
         Self {
             token: token.into(),
             command: format!("sudo linecampd join {join} --data /var/lib/linecamp --name NAME"),
+            install: None,
             join,
         }
     }

@@ -3,6 +3,8 @@
 //! | method | path | query | body | answer |
 //! |---|---|---|---|---|
 //! | GET | [`HEALTH`] | | | 200, no key needed |
+//! | GET | [`INSTALL`] | | | the script that installs a site, no key needed |
+//! | GET | [`INSTALL_PACKAGE`] | | | a package it fetches, no key needed |
 //! | GET | [`SERVER`] | | | [`Server`](super::Server) |
 //! | GET | [`SITES`] | [`SiteQuery`] | | [`List`](super::List) of [`Site`](super::Site) |
 //! | GET | [`SITE`] | [`NameQuery`] | | [`Site`](super::Site) |
@@ -32,7 +34,7 @@
 //! | DELETE | [`PLUGIN`] | | | [`PluginView`](super::PluginView), as it was |
 //! | GET | [`RECORDS`] | [`RecordQuery`] | | [`List`](super::List) of [`RecordView`](super::RecordView) |
 //!
-//! Every request but the first carries `Authorization: Bearer lck_…`. A query with a field that is not its own is
+//! Every request but the first three carries `Authorization: Bearer lck_…`. A query with a field that is not its own is
 //! refused. A name is unique within its environment only: where several environments have it and the query names
 //! none, the answer is [`ErrorCode::Ambiguous`](super::ErrorCode::Ambiguous).
 
@@ -40,6 +42,10 @@ use serde::{Deserialize, Serialize};
 
 /// Whether the server serves.
 pub const HEALTH: &str = "/healthz";
+/// The script that installs a site.
+pub const INSTALL: &str = "/install";
+/// A package that it fetches.
+pub const INSTALL_PACKAGE: &str = "/install/{name}";
 /// The server itself.
 pub const SERVER: &str = "/api/v1/server";
 /// The sites.

@@ -6,9 +6,11 @@ use linecamp_core::{Fleet, FleetCommand, SiteRef};
 use linecamp_model::{Name, Now, Pin, ServerAddress};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::install::Downloads;
 use super::plugins::Intake;
 use super::refused::Refused;
 use crate::config::ServerUrl;
+use crate::install::SitePackages;
 use crate::plugins::PluginFolder;
 use crate::server::{Clock, Request};
 
@@ -19,6 +21,8 @@ pub(crate) struct About {
     pub(crate) pin: Pin,
     /// Where the server is found. A configuration that is read again changes it.
     pub(crate) addresses: RwLock<Addresses>,
+    /// What new sites are installed with.
+    pub(crate) site_packages: SitePackages,
     /// When it started.
     pub(crate) started: Clock,
 }
@@ -51,6 +55,7 @@ pub(crate) struct Api {
     newest_event: watch::Receiver<u64>,
     about: Arc<About>,
     intake: Arc<Intake>,
+    downloads: Arc<Downloads>,
 }
 
 impl Api {
@@ -60,12 +65,16 @@ impl Api {
         about: Arc<About>,
         plugins: Arc<PluginFolder>,
     ) -> Self {
-        Self { requests, newest_event, about, intake: Arc::new(Intake::new(plugins)) }
+        Self { requests, newest_event, about, intake: Arc::new(Intake::new(plugins)), downloads: Arc::default() }
     }
 
     /// Returns where components are taken in.
     pub(super) fn intake(&self) -> &Intake {
         &self.intake
+    }
+
+    pub(super) fn downloads(&self) -> &Downloads {
+        &self.downloads
     }
 
     pub(super) fn about(&self) -> &About {

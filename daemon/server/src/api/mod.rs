@@ -1,7 +1,8 @@
 //! The REST API: paths, words and shapes as `linecamp_proto::api` writes them down.
 //!
 //! A handler parses its request to the end, asks the loop, and shows the answer. A change is answered when it is
-//! durable. Everything but the question whether the server serves needs an API key (`auth`).
+//! durable. Everything but the question whether the server serves, and what bare machines are installed with, needs an API key
+//! (`auth`).
 
 mod ask;
 mod auth;
@@ -9,6 +10,7 @@ mod environments;
 mod events;
 mod extract;
 mod hosts;
+mod install;
 mod overview;
 mod plugins;
 mod providers;
@@ -46,6 +48,7 @@ pub(crate) fn router(api: Api) -> Router {
         .fallback(async || Refused::no_such_path())
         .method_not_allowed_fallback(async || Refused::no_such_method())
         .layer(from_fn_with_state(api.clone(), auth::require_key))
+        .merge(install::router())
         .route(path::HEALTH, get(overview::health))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(auth::log))

@@ -50,7 +50,9 @@ async fn create(
     api.command(FleetCommand::CreateToken(new)).await?;
     let view = view(&api, token.id).await?;
     let target = JoinTarget { token, servers: api.about().addresses().links };
-    Ok((StatusCode::CREATED, Json(TokenCreated::new(&view, &target))))
+    let about = api.about();
+    let install = about.site_packages.line(&about.addresses().server_url, &target);
+    Ok((StatusCode::CREATED, Json(TokenCreated { install, ..TokenCreated::new(&view, &target) })))
 }
 
 async fn revoke(State(api): State<Api>, TokenIn(id): TokenIn) -> Result<Json<Token>, Refused> {

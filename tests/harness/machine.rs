@@ -1,0 +1,207 @@
+//! A machine with Debian, booted by its own systemd, for packages to be installed on.
+//!
+//! `systemd-nspawn` boots a root that `cargo xtask test` made, under an overlay, in half a second; so every machine is
+//! fresh, and what is written to it outlasts a power cut. It has processes, users, mounts and a journal of its own, and
+//! shares the network of the test: a server on a loopback port is reached. cgroups are the second version's, in the
+//! machine's own mount namespace, whatever the rest of the system has. Limits of memory are taken and not enforced
+//! there.
+//!
+//! Where the user is not root, or there is no nspawn, a test that wants a machine is skipped aloud.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::binaries::program;
+use crate::cli::{Said, run_command};
+use crate::skip::skip;
+use crate::wait::wait_until;
+
+/// How long something on a machine may take: several boot beside each other.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The variable with which `cargo xtask test` says that the packages are made, and where.
+const PACKAGES: &str = "LINECAMP_PACKAGES";
+
+/// Where the roots are, below cargo's target directory. xtask's `toolchain` says the same.
+const ROOTS: &str = "tools/roots";
+
+/// Mounts the overlay and cgroups, boots, and cleans up the cgroup. Its arguments: root, directory, name, packages.
+const BOOT: &str = r#"
+set -e
+mount --make-rprivate /
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+umount -R /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+group=/sys/fs/cgroup/$3
+mkdir -p "$group"
+(echo 0 > "$group/cgroup.procs" && exec systemd-nspawn --quiet --directory="$2/root" --boot --register=no --keep-unit \
+    --machine="$3" --resolv-conf=off --link-journal=no --bind-ro="$4:/packages" \
+    --system-call-filter=bpf --capability=CAP_BPF,CAP_NET_ADMIN,CAP_PERFMON) || true
+find "$group" -depth -type d -exec rmdir {} + || true
+"#;
+
+/// Returns the packages that `cargo xtask test` made: of this version in `current/`, of an older one in `previous/`.
+/// `None` if it did not; then it has said what is skipped.
+pub fn packages() -> Option<PathBuf> {
+    let found = std::env::var_os(PACKAGES).map(PathBuf::from).filter(|path| path.join("current").exists());
+    if found.is_none() {
+        skip("packages: there are none; `cargo xtask test` makes them");
+    }
+    found
+}
+
+/// A machine. Dropping it cuts its power.
+#[derive(Debug)]
+pub struct Machine {
+    name: String,
+    base: PathBuf,
+    packages: PathBuf,
+    directory: TempDir,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    launcher: Child,
+    /// The machine's process 1, as the test sees it.
+    init: String,
+}
+
+impl Machine {
+    /// Boots a fresh machine with a release of Debian, such as `bookworm`; `None` where that cannot be done, and then it
+    /// has said what is skipped.
+    ///
+    /// # Panics
+    /// If it does not come up. So does everything else here that is asked of a machine.
+    pub fn boot(release: &str) -> Option<Self> {
+        let packages = packages()?;
+        let base = base(release)?;
+        let directory = tempfile::Builder::new().prefix("linecamp-vm-").tempdir().expect("a directory can be made");
+        for part in ["upper", "work", "root"] {
+            fs::create_dir(directory.path().join(part)).expect("a directory can be made");
+        }
+        // A temporary directory's name is nobody else's.
+        let name = directory.path().file_name().expect("it has a name").to_string_lossy().to_lowercase();
+        let mut machine = Self { name, base, packages, directory, running: None };
+        machine.power_on();
+        Some(machine)
+    }
+
+    /// Boots it again.
+    pub fn power_on(&mut self) {
+        let log = File::create(self.directory.path().join("console")).expect("a log can be made");
+        let copy = log.try_clone().expect("a file can be opened twice");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", BOOT, "sh"]).arg(&self.base).arg(self.directory.path());
+        command.arg(&self.name).arg(&self.packages);
+        command.stdin(Stdio::null()).stdout(copy).stderr(log);
+        let mut launcher = command.spawn().expect("unshare starts");
+        let init = wait_until(PATIENCE, || {
+            assert!(launcher.try_wait().expect("a child can be asked").is_none(), "{}", self.console());
+            init_of(&self.name)
+        });
+        let init = init.unwrap_or_else(|| panic!("{} does not boot:\n{}", self.name, self.console()));
+        self.running = Some(Running { launcher, init });
+        self.wait_for("systemd to be up", || {
+            let state = self.run("systemctl is-system-running");
+            ["running\n", "degraded\n"].contains(&&*state.stdout).then_some(())
+        });
+    }
+
+    /// Ends everything on it at once, process 1 first.
+    pub fn power_cut(&mut self) {
+        let Some(mut running) = self.running.take() else { return };
+        let _ = Command::new("kill").args(["-9", &running.init]).status();
+        // Unmounts what it mounted, with its namespace.
+        if wait_until(PATIENCE, || running.launcher.try_wait().expect("a child can be asked")).is_none() {
+            let _ = running.launcher.kill();
+            let _ = running.launcher.wait();
+        }
+    }
+
+    /// Runs a shell's line as root.
+    pub fn run(&self, line: &str) -> Said {
+        self.run_with(line, &[])
+    }
+
+    /// The same with `$1` and so on.
+    pub fn run_with(&self, line: &str, arguments: &[&str]) -> Said {
+        let running = self.running.as_ref().expect("the machine is on");
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &running.init, "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd"]);
+        command.args(["sh", "-c", line, "sh"]).args(arguments);
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
+        run_command(command, format!("{}: {line}", self.name), self.directory.path())
+    }
+
+    /// Returns a property of a unit, as `systemctl show` prints it.
+    pub fn property(&self, unit: &str, property: &str) -> String {
+        let said = self.run(&format!("systemctl show --property={property} --value {unit}")).ok();
+        said.stdout.trim().to_owned()
+    }
+
+    /// Writes a file, with the directories above it.
+    pub fn write(&self, path: &str, mode: &str, text: &str) {
+        let line = "mkdir -p \"$(dirname \"$1\")\" && umask 077 && printf '%s' \"$3\" > \"$1\" && chmod \"$2\" \"$1\"";
+        self.run_with(line, &[path, mode, text]).ok();
+    }
+
+    /// Waits until the condition has an answer.
+    #[track_caller]
+    pub fn wait_for<T>(&self, what: &str, condition: impl FnMut() -> Option<T>) -> T {
+        wait_until(PATIENCE, condition)
+            .unwrap_or_else(|| panic!("waited {PATIENCE:?} for: {what}\n{}\n{}", self.journal(), self.console()))
+    }
+
+    /// Returns the end of its journal, for people.
+    pub fn journal(&self) -> String {
+        self.run("journalctl --no-pager --lines 60").stdout
+    }
+
+    fn console(&self) -> String {
+        fs::read(self.directory.path().join("console"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.running.is_some() {
+            eprintln!("{}", self.journal());
+        }
+        self.power_cut();
+    }
+}
+
+/// Finds process 1 of a machine: the child of its nspawn.
+fn init_of(name: &str) -> Option<String> {
+    let nspawn = first_line("pgrep", &["-f", &format!("^systemd-nspawn .*--machine={name} ")])?;
+    first_line("pgrep", &["-P", &nspawn])
+}
+
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
+    let said = Command::new(program).args(arguments).output().ok()?;
+    String::from_utf8_lossy(&said.stdout).lines().next().map(str::to_owned)
+}
+
+fn base(release: &str) -> Option<PathBuf> {
+    let binaries = program("linecampd");
+    let target = binaries.ancestors().nth(2).expect("programs stand in target/debug");
+    let base = target.join(ROOTS).join(release);
+    let why = if !base.exists() {
+        "there is no root of it; `cargo xtask test` makes one, as root on Debian"
+    } else if !rustix::process::geteuid().is_root() {
+        "only root boots machines"
+    } else if !Path::new("/usr/bin/systemd-nspawn").exists() {
+        "systemd-nspawn is not installed"
+    } else {
+        return Some(base);
+    };
+    skip(&format!("a machine with Debian's {release}: {why}"));
+    None
+}

@@ -1,0 +1,264 @@
+//! Packages and units on machines of Debian 12 and 13 that real systemd boots.
+//!
+//! The server is a process of the test; a machine has its network, and nothing of ours but what it is installed with.
+
+use std::time::{Duration, Instant};
+
+use linecamp_tests::{Fleet, Machine, Said, packages};
+
+/// A watchdog that a test can wait for, in seconds.
+const WATCHDOG_SECONDS: u64 = 3;
+
+/// A fleet whose server has packages for sites, and a machine.
+struct Camp {
+    fleet: Fleet,
+    machine: Machine,
+    /// What the server reads at each of its starts.
+    _config: tempfile::NamedTempFile,
+}
+
+impl Camp {
+    fn set_up(release: &str) -> Option<Self> {
+        let packages = packages()?;
+        let machine = Machine::boot(release)?;
+        let config = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file can be made");
+        let text = format!("site_packages = \"{}\"\n", packages.join("current").display());
+        std::fs::write(config.path(), text).expect("a file can be written");
+        let fleet = Fleet::start_with(&["--config", config.path().to_str().expect("the path is text")]);
+        Some(Self { fleet, machine, _config: config })
+    }
+
+    /// Returns what `linecamp token create` prints to be pasted on a bare machine.
+    fn line(&self) -> String {
+        let made = self.fleet.json(&["token", "create", "--label", "region=eu"]);
+        made["install"].as_str().expect("the server has packages").to_owned()
+    }
+
+    /// Installs the site by the line, as pasted.
+    fn install(&self, name: &str) -> Said {
+        let said = self.machine.run(&format!("{} --name {name}", self.line())).ok();
+        self.fleet.wait_link(name, "connected");
+        said
+    }
+
+    /// Lets the watchdog bite early.
+    fn watch_closely(&self) {
+        let text = format!("[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n");
+        self.machine.write("/etc/systemd/system/linecampd.service.d/watch.conf", "644", &text);
+        self.machine.run("systemctl daemon-reload && systemctl restart linecampd").ok();
+    }
+
+    fn daemon(&self, property: &str) -> String {
+        self.machine.property("linecampd", property)
+    }
+}
+
+/// Runs a story on both releases; where machines cannot be booted it has been said.
+fn on(release: &str, story: impl FnOnce(Camp)) {
+    if let Some(camp) = Camp::set_up(release) {
+        story(camp);
+    }
+}
+
+#[test]
+fn one_line_makes_a_bare_debian_12_a_site() {
+    on("bookworm", one_line);
+}
+
+#[test]
+fn one_line_makes_a_bare_debian_13_a_site() {
+    on("trixie", one_line);
+}
+
+/// Installed, active, linked; a second time nothing changes; its secrets and its journal are there; it stops at once.
+fn one_line(camp: Camp) {
+    let said = camp.install("camp-001");
+    assert!(said.stderr.contains("camp-001 is a site, its daemon runs and is linked to "), "{}", said.stderr);
+    assert_eq!(camp.daemon("ActiveState"), "active");
+    assert_eq!(camp.daemon("UnitFileState"), "enabled");
+    assert!(camp.daemon("StatusText").starts_with("linked to "), "{}", camp.daemon("StatusText"));
+    let pid = camp.daemon("MainPID");
+    let again = camp.install("camp-001");
+    assert!(again.stderr.contains("camp-001 is a site"), "{}", again.stderr);
+    assert_eq!(camp.daemon("MainPID"), pid, "what runs is left alone");
+    assert_eq!(camp.fleet.json(&["site", "ls"])["items"].as_array().map(Vec::len), Some(1));
+
+    // Who is of the group may ask; the token is nowhere.
+    camp.machine.run("useradd --groups linecamp op && runuser -u op -- linecampd status").ok();
+    camp.machine.run("useradd nobody-else && ! runuser -u nobody-else -- linecampd status").ok();
+    camp.machine.run("! grep -rs lct_ /etc /var/lib /var/log /run --include=* -l").ok();
+
+    let line = "journalctl --unit linecampd --output json SITE=camp-001";
+    let lines = camp.machine.wait_for("the journal to have fields", || {
+        Some(camp.machine.run(line).stdout).filter(|lines| lines.contains("\"SESSION\""))
+    });
+    assert!(lines.contains("\"PRIORITY\""), "{lines}");
+
+    camp.machine.write("/etc/linecamp/linecampd.d/10-log.toml", "644", "log = \"debug\"\n");
+    camp.machine.run("systemctl reload linecampd").ok();
+    assert_eq!(camp.daemon("MainPID"), pid, "a reload is no restart");
+    camp.machine.run("linecampd status").ok();
+
+    let stopping = Instant::now();
+    camp.machine.run("systemctl stop linecampd").ok();
+    assert_eq!(camp.daemon("Result"), "success", "after {:?}", stopping.elapsed());
+}
+
+#[test]
+fn a_wedged_daemon_is_ended_and_a_lonely_one_is_not_on_debian_12() {
+    on("bookworm", wedged);
+}
+
+#[test]
+fn a_wedged_daemon_is_ended_and_a_lonely_one_is_not_on_debian_13() {
+    on("trixie", wedged);
+}
+
+fn wedged(mut camp: Camp) {
+    camp.install("camp-001");
+    camp.watch_closely();
+    camp.fleet.wait_link("camp-001", "connected");
+    let pid = camp.daemon("MainPID");
+
+    // Alone for three times as long as the watch lasts.
+    camp.fleet.server.kill();
+    let alone = Instant::now();
+    camp.machine.wait_for("time to pass without a link", || {
+        let is_over = Duration::from_secs(3 * WATCHDOG_SECONDS) < alone.elapsed();
+        (is_over && camp.daemon("StatusText").starts_with("no link")).then_some(())
+    });
+    assert_eq!((camp.daemon("MainPID"), camp.daemon("NRestarts")), (pid.clone(), "0".to_owned()));
+    camp.fleet.start_server();
+    camp.fleet.wait_link("camp-001", "connected");
+    assert_eq!(camp.daemon("MainPID"), pid);
+
+    // It lives and does nothing.
+    camp.machine.run(&format!("kill -STOP {pid}")).ok();
+    camp.machine.wait_for("the watchdog to end it", || (camp.daemon("NRestarts") == "1").then_some(()));
+    camp.machine.wait_for("it to be back", || (camp.daemon("ActiveState") == "active").then_some(()));
+    assert_ne!(camp.daemon("MainPID"), pid);
+    assert!(camp.machine.journal().contains("Watchdog timeout"), "{}", camp.machine.journal());
+    camp.fleet.wait_link("camp-001", "connected");
+}
+
+#[test]
+fn a_power_cut_without_a_server_leaves_a_site_that_answers_on_debian_12() {
+    on("bookworm", power_cut);
+}
+
+#[test]
+fn a_power_cut_without_a_server_leaves_a_site_that_answers_on_debian_13() {
+    on("trixie", power_cut);
+}
+
+fn power_cut(mut camp: Camp) {
+    camp.install("camp-001");
+    camp.fleet.cli(&["site", "label", "camp-001", "tier=gold"]).ok();
+    let has_label = |camp: &Camp| camp.machine.run("linecampd label ls").stdout.contains("gold").then_some(());
+    camp.machine.wait_for("the label to arrive", || has_label(&camp));
+    camp.machine.run("linecampd label set door=3").ok();
+    camp.fleet.server.kill();
+    camp.machine.power_cut();
+    camp.machine.power_on();
+    camp.machine.wait_for("the daemon to be back", || (camp.daemon("ActiveState") == "active").then_some(()));
+    let labels = camp.machine.run("linecampd label ls").ok().stdout;
+    assert!(labels.contains("gold") && labels.contains("door") && labels.contains("region"), "{labels}");
+    camp.fleet.start_server();
+    camp.fleet.wait_link("camp-001", "connected");
+    camp.machine.run("journalctl --verify --quiet").ok();
+}
+
+#[test]
+fn an_upgrade_keeps_a_site_and_a_purge_leaves_nothing_on_debian_12() {
+    on("bookworm", upgrade);
+}
+
+#[test]
+fn an_upgrade_keeps_a_site_and_a_purge_leaves_nothing_on_debian_13() {
+    on("trixie", upgrade);
+}
+
+fn upgrade(camp: Camp) {
+    camp.machine.run("dpkg --install /packages/previous/linecampd_*.deb").ok();
+    assert_eq!(camp.daemon("ActiveState"), "inactive", "there is nothing to run yet");
+    let token = format!("{}@{}", camp.fleet.token(&[]), camp.fleet.server.quic());
+    let join = "printf '%s\\n' \"$1\" | runuser -u linecamp -- linecampd join - --name camp-001 --label rack=r7";
+    // What root would write there, the daemon could not read.
+    let refused = camp.machine.run_with("linecampd join \"$1\" --name camp-001", &[&token]).exits(2);
+    assert!(refused.stderr.contains("runuser -u"), "{}", refused.stderr);
+    camp.machine.run_with(join, &[&token]).ok();
+    camp.machine.write("/etc/linecamp/linecampd.d/10-mine.toml", "644", "rancher_labels = false\n");
+    camp.machine.run("systemctl start linecampd").ok();
+    camp.fleet.wait_link("camp-001", "connected");
+    let before = camp.fleet.json(&["site", "show", "camp-001"]);
+    let pid = camp.daemon("MainPID");
+
+    camp.install("camp-001");
+    assert!(camp.machine.run("dpkg-query -W linecampd").stdout.contains(env!("CARGO_PKG_VERSION")));
+    assert_ne!(camp.daemon("MainPID"), pid, "the new one runs");
+    let after = camp.fleet.json(&["site", "show", "camp-001"]);
+    assert_eq!(after["id"], before["id"]);
+    assert_eq!(after["labels"], before["labels"]);
+    camp.machine.run("test -e /etc/linecamp/linecampd.d/10-mine.toml").ok();
+
+    camp.machine.run("apt-get remove --yes linecampd").ok();
+    camp.machine.run("test -e /var/lib/linecamp/identity/membership.pem && ! pgrep linecampd").ok();
+    camp.machine.run("apt-get purge --yes linecampd").ok();
+    let left = camp.machine.run(
+        "find / -xdev -name '*linecamp*' -not -path '/var/log/*' -not -path '/proc/*' -not -path '/packages/*'; \
+         getent passwd linecamp; getent group linecamp; true",
+    );
+    assert_eq!(left.stdout, "", "a purge leaves nothing");
+}
+
+#[test]
+fn the_sandbox_holds_from_inside_on_debian_12() {
+    on("bookworm", sandbox);
+}
+
+#[test]
+fn the_sandbox_holds_from_inside_on_debian_13() {
+    on("trixie", sandbox);
+}
+
+/// What is tried from inside; each has to be refused, or shows what is hidden.
+const PROBES: [(&str, &str); 12] = [
+    ("write /etc", "touch /etc/probe"),
+    ("write /usr", "touch /usr/bin/probe"),
+    ("write its own settings", "touch /etc/linecamp/probe"),
+    ("read homes", "ls /root/. /home/op"),
+    ("see others' processes", "test -d /proc/1/fd || test -e /proc/1/cmdline"),
+    ("mount", "mount -t tmpfs none /tmp"),
+    ("make a namespace", "unshare --user true"),
+    ("set the clock", "date -s 2030-01-01"),
+    ("change the kernel", "sh -c 'echo 1 > /proc/sys/kernel/panic'"),
+    ("read the kernel's log", "dmesg"),
+    ("reach devices", "head -c 1 /dev/mem || test -e /dev/kmsg"),
+    ("become root", "sh -c 'cp /bin/sh /var/lib/linecamp/sh && chmod u+s /var/lib/linecamp/sh'"),
+];
+
+fn sandbox(camp: Camp) {
+    camp.install("camp-001");
+    camp.machine.write("/etc/linecamp/secrets/pdns-key", "600", "a planted secret");
+    camp.machine.run("mkdir -p /home/op && touch /home/op/letter && systemctl stop linecampd").ok();
+    let script: String = PROBES
+        .iter()
+        .map(|(what, line)| {
+            format!("if {line} > /dev/null 2>&1; then echo 'OPEN: {what}'; else echo 'shut: {what}'; fi\n")
+        })
+        .collect();
+    let script = format!("{script}cat \"$CREDENTIALS_DIRECTORY/secret_pdns-key\"\nid -un\n");
+    camp.machine.write("/usr/local/bin/probe", "755", &format!("#!/bin/sh\n{script}"));
+    // The unit as it is, with another program.
+    let unit = "sed -e 's|^ExecStart=.*|ExecStart=/usr/local/bin/probe|; s/^Type=.*/Type=oneshot/; s/^Restart=.*/Restart=no/; \
+                s/^WatchdogSec=.*//' /lib/systemd/system/linecampd.service > /etc/systemd/system/probe.service";
+    camp.machine.run(&format!("{unit} && systemctl daemon-reload && systemctl start probe")).ok();
+    let said = camp.machine.run("journalctl --unit probe --output cat").ok().stdout;
+    assert!(!said.contains("OPEN: "), "{said}");
+    assert_eq!(said.matches("shut: ").count(), PROBES.len(), "{said}");
+    assert!(said.contains("a planted secret") && said.contains("linecamp"), "{said}");
+
+    // And the daemon itself has the secret, and works in there.
+    camp.machine.run("systemctl start linecampd && ls /run/credentials/linecampd.service/secret_pdns-key").ok();
+    camp.fleet.wait_link("camp-001", "connected");
+}
