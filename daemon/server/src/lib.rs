@@ -24,6 +24,7 @@
 
 mod api;
 mod config;
+pub mod doctor;
 mod drive;
 mod error;
 mod init;
