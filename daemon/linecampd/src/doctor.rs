@@ -121,8 +121,11 @@ fn network(place: &Place) -> Vec<Finding> {
     };
     let whom = place.whom();
     let mut found = if whom.servers.is_empty() {
-        let words = "no server is known here: this site has not joined, and the configuration names none";
-        SERVER_CHECKS.iter().map(|name| Remark::skipped(words).of(name)).collect()
+        let words = match place.identity() {
+            Ok(_) => "no server is known here: this site has not joined, and the configuration names none".to_owned(),
+            Err(error) => format!("no server is known here: {}", words(&error)),
+        };
+        SERVER_CHECKS.iter().map(|name| Remark::skipped(words.clone()).of(name)).collect()
     } else {
         match look(&whom) {
             Ok(looked) => {

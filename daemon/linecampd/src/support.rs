@@ -116,8 +116,11 @@ fn redactor(place: &Place) -> Redactor {
     }
     for file in files {
         // What cannot be read here cannot be in what is gathered, but for what others wrote down.
-        if let Ok(bytes) = read(&file, SECRET_BYTES_MAX) {
-            redactor.know(&bytes);
+        match read(&file, SECRET_BYTES_MAX) {
+            Ok(bytes) => redactor.know(&bytes),
+            // Somebody may have written a secret in the place of its file.
+            Err(_) if !file.exists() => redactor.know(file.as_os_str().as_encoded_bytes()),
+            Err(_) => {}
         }
     }
     for (_, value) in std::env::vars().filter(|(name, _)| linecamp_doctor::sounds_secret(name)) {
