@@ -147,12 +147,16 @@ impl Drop for Process {
     }
 }
 
+/// What a service manager tells those whom it starts.
+const OF_A_MANAGER: [&str; 5] =
+    ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY"];
+
 /// A journey must not depend on who runs it: no login, no labels, no log filter of the user's.
 pub(crate) fn clean_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let is_ours = ["LINECAMP_", "CATTLE_", "XDG_"].iter().any(|prefix| text.starts_with(prefix));
-        if is_ours || text == "RUST_LOG" || ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"].contains(&&*text) {
+        if is_ours || text == "RUST_LOG" || OF_A_MANAGER.contains(&&*text) {
             command.env_remove(&name);
         }
     }

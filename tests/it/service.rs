@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use linecamp_tests::{Fleet, PATIENCE, Process, skip};
+use linecamp_tests::{Fleet, PATIENCE, Process, Site, skip};
+use rustix::process::Signal;
 
 /// The time after which the manager would give up, in microseconds.
 const LIMIT_USEC: &str = "900000";
@@ -18,8 +19,8 @@ struct Manager(UnixDatagram);
 
 impl Manager {
     /// Lets the process believe that a manager started it, and watches it.
-    fn of(process: &mut Process, fleet: &Fleet, name: &str) -> Self {
-        let path = fleet.directory().join(name);
+    fn of(process: &mut Process, directory: &Path, name: &str) -> Self {
+        let path = directory.join(name);
         let socket = UnixDatagram::bind(&path).expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
         process.env("NOTIFY_SOCKET", path);
@@ -43,6 +44,16 @@ impl Manager {
         }
     }
 
+    /// Hears until it has heard a status with this in it.
+    #[track_caller]
+    fn wait_status(&self, part: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let is_it = |said: String| said.starts_with("STATUS=") && said.contains(part);
+        while !is_it(self.hear()) {
+            assert!(Instant::now() < deadline, "no status says {part}");
+        }
+    }
+
     /// Hears for longer than the manager would wait for a sign of life.
     #[track_caller]
     fn insist_on_life(&self) {
@@ -58,7 +69,7 @@ fn a_daemon_tells_its_service_manager_how_it_is() {
     let mut fleet = Fleet::start();
     let mut site = fleet.join("camp", &[]);
     fleet.server.kill();
-    let manager = Manager::of(&mut site, &fleet, "site.notify");
+    let manager = Manager::of(&mut site, fleet.directory(), "site.notify");
     site.start();
     manager.wait("READY=1");
     manager.wait("STATUS=no link, the site works on without the server");
@@ -78,18 +89,84 @@ fn a_daemon_tells_its_service_manager_how_it_is() {
 fn a_server_tells_its_service_manager_how_it_is() {
     let mut fleet = Fleet::start();
     assert!(fleet.server.terminate().success());
-    let path = fleet.directory().join("server.notify");
-    let socket = UnixDatagram::bind(&path).expect("a socket");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
-    fleet.server.env("NOTIFY_SOCKET", path);
-    fleet.server.env("WATCHDOG_USEC", LIMIT_USEC);
-    let manager = Manager(socket);
+    let directory = fleet.directory().to_owned();
+    let manager = Manager::of(&mut fleet.server, &directory, "server.notify");
     fleet.start_server();
     manager.wait("READY=1");
     manager.wait("STATUS=https on ");
     manager.insist_on_life();
     assert!(fleet.server.terminate().success());
     manager.wait("STOPPING=1");
+}
+
+/// What can hold at once does, what needs a new link gets one from the same process, and what does not read changes
+/// nothing.
+#[test]
+fn a_daemon_that_is_reloaded_applies_what_it_can_and_says_what_it_cannot() {
+    let fleet = Fleet::start();
+    let mut site = fleet.join("camp", &[]);
+    let manager = Manager::of(&mut site, fleet.directory(), "site.notify");
+    site.configure("log = \"info\"\n");
+    site.start();
+    manager.wait("STATUS=linked to ");
+    let id = site.id();
+    let reload = |site: &mut Site, text: &str| {
+        site.configure(text);
+        site.signal(Signal::HUP);
+        manager.wait("RELOADING=1\nMONOTONIC_USEC=");
+    };
+
+    assert!(!site.log().contains("DEBUG"));
+    reload(&mut site, "log = \"debug\"\n");
+    manager.wait("READY=1");
+    site.local(&["status"]).ok();
+    fleet.wait_for("a line of the level debug", PATIENCE, || {
+        site.log().contains("DEBUG asked on the spot").then_some(())
+    });
+
+    let label = ["label", "set", "door=3"];
+    reload(&mut site, "log = \"debug\"\n[link]\nmetered = true\n");
+    site.local(&label).ok();
+    manager.wait("STATUS=linked to ");
+    assert!(site.log().contains("link.metered changed, with a new link"));
+
+    reload(&mut site, "log = \"warn\"\nsevers = []\n");
+    manager.wait_status("; the configuration was not taken: ");
+    manager.wait("READY=1");
+    assert!(site.log().contains("camp.toml: line 2: unknown field `severs`"), "{}", site.log());
+    assert!(site.log().contains("the one before it holds"));
+    reload(&mut site, "");
+    manager.wait("STATUS=linked to ");
+    let shown = site.local(&["label", "ls"]).ok().stdout;
+    assert!(shown.contains("door"), "{shown}");
+    assert_eq!(site.id(), id, "all of it is one process");
+    assert!(site.terminate().success());
+}
+
+#[test]
+fn a_server_that_is_reloaded_applies_what_it_can_and_says_what_it_cannot() {
+    let mut fleet = Fleet::start();
+    let directory = fleet.directory().to_owned();
+    assert!(fleet.server.terminate().success());
+    let manager = Manager::of(&mut fleet.server, &directory, "server.notify");
+    fleet.start_server();
+    let path = fleet.server.data().join("server.d");
+    std::fs::create_dir(&path).expect("a folder");
+    let mut reload = |text: &str| {
+        std::fs::write(path.join("10-own.toml"), text).expect("a drop-in");
+        fleet.server.signal(Signal::HUP);
+        manager.wait("RELOADING=1\nMONOTONIC_USEC=");
+    };
+
+    reload("link_addresses = [\"camp.example:7\"]\ncertificate_life = \"1d\"\n");
+    manager.wait_status("; waits for a restart: certificate_life");
+    manager.wait("READY=1");
+    reload("certificate_life = \"never\"\n");
+    manager.wait_status("; the configuration was not taken: ");
+    manager.wait("READY=1");
+    assert!(fleet.server.log().contains("10-own.toml: line 1: certificate_life is `never`"));
+    let token = fleet.cli(&["token", "create", "-q"]).ok().stdout;
+    assert!(token.trim().ends_with("@camp.example:7"), "{token}");
 }
 
 /// The exposure that systemd counts is at most what is promised, in tenths.

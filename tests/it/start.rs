@@ -65,8 +65,33 @@ fn a_mistyped_configuration_is_refused_with_file_line_and_key() {
     fs::write(&file, "server_url = \"https://h:1\"\ncertifcate_life = \"1d\"\n").expect("a file");
     let words = ["odd.toml", "line 2", "certifcate_life"];
     check("linecamp-server", &["config", "check", text(&file)], &words);
+    let json = fleet.run("linecamp-server", &["config", "check", text(&file), "-o", "json"], &[]).exits(2).json();
+    assert!(
+        json["ok"] == false && json["problem"].as_str().is_some_and(|problem| problem.contains("line 2")),
+        "{json}"
+    );
     let other = fleet.directory().join("other");
     check("linecamp-server", &["run", "--data", text(&other), "--config", text(&file)], &words);
+}
+
+/// A drop-in beside the file, and a variable: all that have a part are named, by both programs.
+#[test]
+fn a_configuration_that_is_fine_names_who_has_a_part_in_it() {
+    let fleet = Fleet::start();
+    let folder = fleet.directory().join("c.d");
+    fs::create_dir(&folder).expect("a folder");
+    let (file, drop_in) = (fleet.directory().join("c.toml"), folder.join("10-own.toml"));
+    fs::write(&drop_in, "log = \"warn\"\n").expect("a file");
+    for (program, words) in [("linecampd", ""), ("linecamp-server", "server_url = \"https://h:1\"\n")] {
+        fs::write(&file, words).expect("a file");
+        let said = fleet.run(program, &["config", "check", text(&file)], &[("LINECAMP_LOG", "debug")]).ok();
+        assert!(said.stdout.starts_with(&format!("{}: ok\n", file.display())), "{}", said.stdout);
+        let json = fleet.run(program, &["config", "check", text(&file), "-o", "json"], &[]).ok().json();
+        assert_eq!((&json["ok"], &json["files"][1]), (&true.into(), &text(&drop_in).into()), "{json}");
+        for word in [text(&drop_in), "LINECAMP_LOG"] {
+            assert!(said.stdout.contains(word), "{}", said.stdout);
+        }
+    }
 }
 
 /// A database of a newer build is left as it is.

@@ -93,9 +93,10 @@ const DOORS: [(&[&str], &[&str]); 8] = [
 
 const PROGRAMS: [&str; 7] =
     ["linecampd", "linecamp-server", "linecamp", "xtask", "linecamp-tests", "linecamp-bench", "fleet-sim"];
-const BOUNDARIES: [&str; 15] = [
+const BOUNDARIES: [&str; 16] = [
     "linecamp-doctor",
     "linecamp-proto",
+    "linecamp-service",
     "linecamp-provider",
     "linecamp-testkit",
     "dns-fake",

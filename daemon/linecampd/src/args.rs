@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use linecampd::DATA_DEFAULT;
-use linecampd::config::SAMPLE;
+use linecampd::config::{FILE_DEFAULT, SAMPLE};
 
 /// The Linecamp daemon of one site
 #[derive(Debug, Parser)]
@@ -86,7 +86,7 @@ pub(crate) struct RunArgs {
     /// The data directory
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// A configuration file; `linecampd config check --help` shows all keys
+    /// A configuration file, with drop-ins in NAME.d beside it; `linecampd config check --help` shows all keys
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -258,11 +258,15 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Say whether a configuration file can be used
+    /// Say whether a configuration can be used, and which files and variables have a part in it
     #[command(after_long_help = SAMPLE)]
     Check {
-        /// The file
+        /// The file; drop-ins are looked for in the folder beside it, NAME.d
+        #[arg(default_value = FILE_DEFAULT)]
         file: PathBuf,
+        /// How to show the answer
+        #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+        output: OutputFormat,
     },
 }
 

@@ -9,10 +9,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, JoinWish, LabelLayer, LinkEvent, LossReason, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig,
+    DropIns, JoinWish, LabelLayer, LinkEvent, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig,
     SiteIdentity, SiteOutput,
 };
-use linecamp_model::{CommandId, FromServer, Name, Now, ProviderSpec, Refusal, RunId, ServerAddress, Text};
+use linecamp_model::{
+    CommandId, FromServer, Name, Now, ProviderReply, ProviderSpec, Refusal, RunId, ServerAddress, Text,
+};
 use linecamp_proto::VERSIONS;
 use linecamp_service::ServiceManager;
 use linecamp_store::DirectoryLock;
@@ -21,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, random};
-use crate::config::{Config, JoinConfig, PluginConfig, join_target, read_text};
+use crate::config::{Config, ConfigError, JoinConfig, PluginConfig, join_target, read_text};
 use crate::directory::DataDirectory;
 use crate::drive::facts::FactsDriver;
 use crate::drive::identity::IdentityDriver;
@@ -32,7 +34,10 @@ use crate::error::DaemonError;
 use crate::facts::{FactSources, Facts};
 use crate::forget::forget_locked;
 use crate::labels_d::LabelsFolder;
+use crate::link_log::LinkLog;
 use crate::local::{Desk, LocalCall, LocalServer};
+use crate::log;
+use crate::reload::Reload;
 
 /// How long stopping may take for what others have a part in: the disk, the server, local clients. Together with
 /// closing the database it stays below the 2 s that are promised.
@@ -114,6 +119,28 @@ pub(crate) struct Setup {
     pub(crate) plugins: Option<PluginConfig>,
 }
 
+/// How a run of the machine ended without an error.
+enum Ended {
+    /// For good.
+    Stopped,
+    /// To begin again with another configuration.
+    Anew(Box<Next>),
+}
+
+/// What one run of the machine hands to the next.
+struct Next {
+    claim: Claim,
+    setup: Setup,
+    spot: Spot,
+}
+
+/// What does not notice that the machine begins anew: who asks on the spot waits for a moment.
+struct Spot {
+    local: Option<LocalServer>,
+    calls: Option<mpsc::Receiver<LocalCall>>,
+    manager: ServiceManager,
+}
+
 /// A machine with its drivers.
 pub(crate) struct Daemon {
     pub(crate) site: Site,
@@ -134,38 +161,52 @@ pub(crate) struct Daemon {
     pending: VecDeque<Event>,
 }
 
-/// Runs the daemon of the site in `directory` until it is stopped.
+/// Reads the configuration again, for whoever sends SIGHUP.
+pub type Reread = Box<dyn Fn() -> Result<Config, ConfigError>>;
+
+/// Runs the daemon of the site in `directory` until it is stopped. With `reread` it listens to SIGHUP.
 ///
 /// # Errors
 /// [`DaemonError`] if it cannot start, or the server does not have the site any more.
-pub async fn run(directory: DataDirectory, config: Config) -> Result<(), DaemonError> {
+pub async fn run(directory: DataDirectory, config: Config, reread: Option<Reread>) -> Result<(), DaemonError> {
     let mut claim = Claim::take(directory)?;
+    let mut setup = setup_of(&config, &mut claim)?;
+    let mut reload = Reload::new(config, reread)?;
+    let mut carried = None;
+    loop {
+        let mut daemon = Daemon::open(claim, setup)?;
+        daemon.serve_the_spot(carried)?;
+        match daemon.run(&mut reload).await? {
+            Ended::Stopped => return Ok(()),
+            Ended::Anew(next) => (claim, setup, carried) = (next.claim, next.setup, Some(next.spot)),
+        }
+    }
+}
+
+/// Says how a daemon with this configuration is to be. A token file is read only if the site has not joined.
+pub(crate) fn setup_of(config: &Config, claim: &mut Claim) -> Result<Setup, DaemonError> {
     let is_member = claim.identity.identity().is_some();
-    let (join, join_servers) = match config.join {
-        Some(_) if is_member => (None, Vec::new()),
-        Some(join) => {
-            let (wish, servers) = wish_of(join, &config.servers)?;
+    let (join, join_servers) = match &config.join {
+        Some(join) if !is_member => {
+            let (wish, servers) = wish_of(join.clone(), &config.servers)?;
             claim.identity.prepare_to_join(wish.token.pin, &servers)?;
             (Some(wish), servers)
         }
-        None if is_member => (None, Vec::new()),
-        None => {
+        Some(_) | None if is_member => (None, Vec::new()),
+        Some(_) | None => {
             return Err(DaemonError::NotJoined { directory: claim.directory.path().to_owned() });
         }
     };
-    let servers = [config.servers, join_servers, claim.identity.servers().to_vec()];
-    let setup = Setup {
+    let servers = [config.servers.clone(), join_servers, claim.identity.servers().to_vec()];
+    Ok(Setup {
         servers: servers.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(),
         join,
-        labels: config.labels,
+        labels: config.labels.clone(),
         link: if config.is_metered { LinkSettings::metered() } else { LinkSettings::default() },
         facts: FactSources::of_this_machine(&config.docker_socket, config.rancher_labels),
-        providers: config.providers,
-        plugins: Some(config.plugins),
-    };
-    let mut daemon = Daemon::open(claim, setup)?;
-    daemon.serve_the_spot()?;
-    daemon.run().await
+        providers: config.providers.clone(),
+        plugins: Some(config.plugins.clone()),
+    })
 }
 
 fn wish_of(join: JoinConfig, servers: &[ServerAddress]) -> Result<(JoinWish, Vec<ServerAddress>), DaemonError> {
@@ -215,11 +256,16 @@ impl Daemon {
         })
     }
 
-    /// Opens the local socket and watches the label files.
-    fn serve_the_spot(&mut self) -> Result<(), DaemonError> {
-        let (sender, calls) = mpsc::channel(CALLS_MAX);
-        self.local = Some(LocalServer::open(self.claim.directory.socket(), sender)?);
-        self.calls = Some(calls);
+    /// Opens the local socket, or goes on with what the machine before it had, and watches the label files.
+    fn serve_the_spot(&mut self, carried: Option<Spot>) -> Result<(), DaemonError> {
+        match carried {
+            Some(spot) => (self.local, self.calls, self.manager) = (spot.local, spot.calls, spot.manager),
+            None => {
+                let (sender, calls) = mpsc::channel(CALLS_MAX);
+                self.local = Some(LocalServer::open(self.claim.directory.socket(), sender)?);
+                self.calls = Some(calls);
+            }
+        }
         if let Some((folder, first, sender)) = self.labels_folder.take() {
             folder
                 .watch(first, sender)
@@ -228,13 +274,15 @@ impl Daemon {
         Ok(())
     }
 
-    async fn run(mut self) -> Result<(), DaemonError> {
+    async fn run(mut self, reload: &mut Reload) -> Result<Ended, DaemonError> {
         tracing::info!(directory = %self.claim.directory.path().display(), version = env!("CARGO_PKG_VERSION"), "started");
+        self.name_the_site();
         self.manager.ready();
         loop {
             for notice in self.perform_outputs() {
                 match notice {
                     Notice::Granted { name, environment } => {
+                        log::set_site(name.as_str());
                         tracing::info!(%name, %environment, "certificate received")
                     }
                     Notice::Replied(..) => {}
@@ -245,15 +293,71 @@ impl Daemon {
                     Notice::Removed(refusal) => return Err(self.forget(refusal)),
                 }
             }
-            match self.next_event().await {
+            let event = tokio::select! {
+                biased;
+                () = reload.asked() => {
+                    match self.reload(reload) {
+                        Some(setup) => return Ok(Ended::Anew(Box::new(self.hand_over(setup).await))),
+                        None => continue,
+                    }
+                }
+                event = self.next_event() => event,
+            };
+            match event {
                 Event::Stop => {
                     tracing::info!("stopping");
                     self.manager.stopping();
                     self.stop().await;
-                    return Ok(());
+                    return Ok(Ended::Stopped);
                 }
                 event => self.handle_event(event),
             }
+        }
+    }
+
+    /// Reads the configuration again. Returns how the machine is to begin anew, if it has to.
+    fn reload(&mut self, reload: &mut Reload) -> Option<Setup> {
+        self.manager.reloading();
+        let is_member = self.claim.identity.identity().is_some();
+        let (setup, words) = match reload.read(is_member) {
+            Ok((config, changes)) => {
+                let setup = match changes.anew.is_empty() {
+                    true => Ok(None),
+                    false => setup_of(&config, &mut self.claim).map(Some),
+                };
+                match setup {
+                    Ok(setup) => {
+                        self.apply(&config);
+                        (setup, reload.take(config, &changes))
+                    }
+                    Err(error) => (None, reload.refuse(&error)),
+                }
+            }
+            Err(error) => (None, reload.refuse(&error)),
+        };
+        self.manager.note(words);
+        self.manager.ready();
+        setup
+    }
+
+    /// Applies what needs no new beginning.
+    fn apply(&mut self, config: &Config) {
+        log::set_level(config.log);
+        self.plugins.set_secrets(config.plugins.secrets.clone());
+        self.facts.set_sources(FactSources::of_this_machine(&config.docker_socket, config.rancher_labels));
+        self.facts.collect();
+    }
+
+    /// Ends this machine, so that another one can begin where it was.
+    async fn hand_over(mut self, setup: Setup) -> Next {
+        let (local, calls) = (self.local.take(), self.calls.take());
+        let (claim, manager) = self.close().await;
+        Next { claim, setup, spot: Spot { local, calls, manager } }
+    }
+
+    fn name_the_site(&self) {
+        if let Some(name) = self.site.view(self.clock.now()).name {
+            log::set_site(name.as_str());
         }
     }
 
@@ -298,6 +402,9 @@ impl Daemon {
             Event::Plugin(event) => self.handle_plugin(event, now),
             Event::Local(call) => self.desk.serve(call, &mut self.site, now),
             Event::Link(report) => {
+                if matches!(report.event, LinkEvent::Received(_, FromServer::Welcome(_))) {
+                    self.name_the_site();
+                }
                 self.link_log.note(&report);
                 self.manager.status(&self.link_log.words(&report.server));
                 self.site.handle_link(report.event, now);
@@ -308,6 +415,10 @@ impl Daemon {
     fn handle_plugin(&mut self, event: PluginEvent, now: Now) {
         match event {
             PluginEvent::Replied { call, reply, seen } => {
+                match &reply {
+                    ProviderReply::Failed(failure) => tracing::debug!(%call, ?failure, "plugin failed"),
+                    _ => tracing::debug!(%call, "plugin answered"),
+                }
                 if let Some(seen) = seen {
                     self.site.handle_plugin_seen(call, seen);
                 }
@@ -353,7 +464,10 @@ impl Daemon {
                 self.pending.push_back(Event::Saved(saved));
                 return is_saved.then_some(Notice::Granted { name: grant.name, environment: grant.environment });
             }
-            SiteOutput::Call { call, provider, request } => self.plugins.call(call, *provider, request),
+            SiteOutput::Call { call, provider, request } => {
+                tracing::debug!(%call, provider = %provider.name, "plugin called");
+                self.plugins.call(call, *provider, request);
+            }
             SiteOutput::MeasurePlugin(digest) => self.plugins.measure(digest),
             SiteOutput::KeepPiece(piece) => self.plugins.keep(&piece),
             SiteOutput::CollectFacts => self.facts.collect(),
@@ -370,7 +484,11 @@ impl Daemon {
     }
 
     /// Says goodbye to the server, makes everything durable, and closes.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
+        let _claim = self.close().await;
+    }
+
+    async fn close(mut self) -> (Claim, ServiceManager) {
         self.site.handle_stop();
         let drained = async {
             loop {
@@ -399,6 +517,7 @@ impl Daemon {
             }
         }
         self.store.close();
+        (self.claim, self.manager)
     }
 
     /// Forgets the site, which the server has removed.
@@ -416,55 +535,6 @@ async fn next_call(calls: &mut Option<mpsc::Receiver<LocalCall>>) -> Option<Loca
     match calls {
         Some(calls) => calls.recv().await,
         None => None,
-    }
-}
-
-/// Tells an operator of links that come and go, and of one problem once.
-#[derive(Debug, Default)]
-struct LinkLog {
-    is_up: bool,
-    last_problem: Option<String>,
-}
-
-impl LinkLog {
-    /// Says how the link stands, after what was noted last of a server.
-    fn words(&self, server: &ServerAddress) -> String {
-        match (self.is_up, &self.last_problem) {
-            (true, _) => format!("linked to {server}"),
-            (false, Some(problem)) => format!("no link, the site works on without the server; {server}: {problem}"),
-            (false, None) => format!("reaching {server}"),
-        }
-    }
-
-    fn note(&mut self, report: &LinkReport) {
-        let server = &report.server;
-        match &report.event {
-            LinkEvent::Received(_, FromServer::Welcome(welcome)) => {
-                tracing::info!(%server, session = %welcome.session, "link up");
-                self.is_up = true;
-                self.last_problem = None;
-            }
-            LinkEvent::Lost(_, reason) => {
-                let reason = words(reason);
-                let is_known = self.last_problem.as_ref() == Some(&reason);
-                match (self.is_up, is_known) {
-                    (true, _) => tracing::info!(%server, reason, "link down"),
-                    (false, false) => tracing::warn!(%server, reason, "no link"),
-                    (false, true) => tracing::debug!(%server, reason, "no link"),
-                }
-                self.is_up = false;
-                self.last_problem = Some(reason);
-            }
-            LinkEvent::Dialed(_) | LinkEvent::Received(..) => {}
-        }
-    }
-}
-
-/// Says why a link is not there.
-pub(crate) fn words(reason: &LossReason) -> String {
-    match reason {
-        LossReason::Closed(refusal) => refusal.to_string(),
-        LossReason::Failed(text) => text.to_string(),
     }
 }
 

@@ -14,11 +14,12 @@ use linecamp_model::{
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
 
-use crate::daemon::{Claim, Daemon, Event, Notice, Setup, words};
+use crate::daemon::{Claim, Daemon, Event, Notice, Setup};
 use crate::directory::DataDirectory;
 use crate::drive::link::LinkReport;
 use crate::error::DaemonError;
 use crate::facts::FactSources;
+use crate::link_log::words;
 use crate::local::describe;
 
 /// How long to wait for the first spec once the certificate is there. Without it the site has joined all the same.

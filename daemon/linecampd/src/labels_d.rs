@@ -23,11 +23,10 @@ use std::time::Duration;
 
 use linecamp_core::{DropIns, LabelLayer};
 use linecamp_model::{LabelKey, LabelValue, Level, Text};
+use linecamp_service::line_of;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use toml::de::{DeTable, DeValue};
-
-use crate::config::line_of;
 
 /// Files in the folder. The rest, in the order of names, is not read, and said to be invalid.
 pub const FILES_MAX: usize = 64;

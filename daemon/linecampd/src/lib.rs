@@ -46,7 +46,9 @@ mod clock;
 mod directory;
 mod drive;
 mod error;
+mod link_log;
 mod local;
+mod reload;
 mod table;
 
 pub use directory::{DATA_DEFAULT, DataDirectory};

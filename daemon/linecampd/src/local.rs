@@ -208,6 +208,7 @@ impl Desk {
     /// Answers a request at once, or hands it to the machine and remembers who waits.
     pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now) {
         let LocalCall { request, reply } = call;
+        note(&request);
         let patch = match request {
             LocalRequest::Status {} => return reply.ok(LocalStatus::from(&site.view(now))),
             LocalRequest::Why {} => return reply.ok(site.why(now).iter().map(WhyLine::from).collect::<Vec<_>>()),
@@ -258,6 +259,24 @@ impl Desk {
             }
         }
         true
+    }
+}
+
+/// Tells the log: who changes something is mentioned, who looks at something is not.
+fn note(request: &LocalRequest) {
+    let look = |call| tracing::debug!(call, "asked on the spot");
+    let change = |call| tracing::info!(call, "asked on the spot");
+    match request {
+        LocalRequest::Status {} => look("status"),
+        LocalRequest::Why {} => look("why"),
+        LocalRequest::LabelList {} => look("label_list"),
+        LocalRequest::HostList {} => look("host_list"),
+        LocalRequest::DnsList {} => look("dns_list"),
+        LocalRequest::ProviderList {} => look("provider_list"),
+        LocalRequest::DnsPlan {} => look("dns_plan"),
+        LocalRequest::DnsAdopt { .. } => change("dns_adopt"),
+        LocalRequest::LabelSet { .. } => change("label_set"),
+        LocalRequest::LabelRemove { .. } => change("label_remove"),
     }
 }
 

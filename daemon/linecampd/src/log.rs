@@ -1,4 +1,4 @@
-//! What the daemon says on stderr: one line for each event, as people and `journald` read it.
+//! What the daemon says: one line on stderr for each event, or one entry in the journal if systemd started it.
 //!
 //! ```text
 //! 2026-11-22T02:27:04Z INFO  link up server=camp.example:443 session=12
@@ -8,48 +8,104 @@
 //! it, a tenth of the daemon's size, to do what one level does. Spans are not followed. Our own events are shown
 //! from the level that is asked for; those of libraries from `WARN`, or all from `DEBUG` on. Control characters
 //! that a text brings along are shown as `?`, so that nobody can forge a line.
+//!
+//! In the journal an event's fields are the entry's fields, and every entry has `SITE`, once the site has a name.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use linecamp_model::WallTime;
+use linecamp_service::{Entry, Journal, Priority};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-/// Begins to write events of `level` and above to stderr, for the whole process. A second call changes nothing.
+/// What the journal calls us.
+const IDENTIFIER: &str = "linecampd";
+
+/// The levels by their number, which fits an atomic.
+const LEVELS: [LevelFilter; 6] = [
+    LevelFilter::OFF,
+    LevelFilter::ERROR,
+    LevelFilter::WARN,
+    LevelFilter::INFO,
+    LevelFilter::DEBUG,
+    LevelFilter::TRACE,
+];
+
+/// The level that is asked for: the process has one log.
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+
+/// The name of the site.
+static SITE: RwLock<Option<String>> = RwLock::new(None);
+
+/// Begins to write events of `level` and above, for the whole process. A second call changes nothing but the level.
 pub fn init(level: LevelFilter) {
-    let _ = tracing::subscriber::set_global_default(Stderr { level });
+    set_level(level);
+    let _ = tracing::subscriber::set_global_default(Log { journal: Journal::of_environment(IDENTIFIER) });
 }
 
-struct Stderr {
-    level: LevelFilter,
+/// Writes events of `level` and above from now on.
+pub fn set_level(level: LevelFilter) {
+    let number = (0..).zip(LEVELS).find_map(|(number, known)| (known == level).then_some(number));
+    LEVEL.store(number.unwrap_or_default(), Ordering::Relaxed);
+    tracing::callsite::rebuild_interest_cache();
 }
 
-impl Stderr {
-    fn shows(&self, metadata: &Metadata<'_>) -> bool {
+/// Names the site in every entry of the journal from now on.
+pub(crate) fn set_site(name: &str) {
+    *SITE.write().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
+}
+
+fn level() -> LevelFilter {
+    LEVELS[usize::from(LEVEL.load(Ordering::Relaxed)).min(LEVELS.len() - 1)]
+}
+
+struct Log {
+    journal: Option<Journal>,
+}
+
+impl Log {
+    fn shows(metadata: &Metadata<'_>) -> bool {
+        let asked = level();
         let is_ours = metadata.target().starts_with("linecamp");
-        let level =
-            if is_ours || LevelFilter::DEBUG <= self.level { self.level } else { self.level.min(LevelFilter::WARN) };
+        let level = if is_ours || LevelFilter::DEBUG <= asked { asked } else { asked.min(LevelFilter::WARN) };
         metadata.is_event() && *metadata.level() <= level
+    }
+
+    /// Puts the event into the journal. Returns false if there is none.
+    fn say(&self, metadata: &Metadata<'_>, mut line: Line) -> bool {
+        let Some(journal) = &self.journal else { return false };
+        let message = line.text();
+        if let Some(site) = SITE.read().unwrap_or_else(PoisonError::into_inner).clone() {
+            line.fields.push(("site".to_owned(), site));
+        }
+        let priority = priority(*metadata.level());
+        journal.say(&Entry { priority, target: metadata.target(), message: &message, fields: &line.fields })
     }
 }
 
-impl Subscriber for Stderr {
+impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.shows(metadata)
+        Self::shows(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
+        Some(level())
     }
 
     fn event(&self, event: &Event<'_>) {
-        let wall = WallTime::EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut line = Line::default();
         event.record(&mut line);
-        let mut text = format!("{wall} {:5} {}{}", word(*event.metadata().level()), line.message, line.fields);
+        let text = line.text();
+        if self.say(event.metadata(), line) {
+            return;
+        }
+        let wall = WallTime::EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut text = format!("{wall} {:5} {text}", word(*event.metadata().level()));
         text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         text.push('\n');
         // If nobody reads it, there is nobody to tell.
@@ -76,29 +132,90 @@ const fn word(level: Level) -> &'static str {
     }
 }
 
+const fn priority(level: Level) -> Priority {
+    match level {
+        Level::ERROR => Priority::Error,
+        Level::WARN => Priority::Warning,
+        Level::INFO => Priority::Info,
+        Level::DEBUG | Level::TRACE => Priority::Debug,
+    }
+}
+
 #[derive(Default)]
 struct Line {
     message: String,
-    fields: String,
+    /// The fields as a line shows them.
+    shown: String,
+    /// The fields as the journal keeps them.
+    fields: Vec<(String, String)>,
+}
+
+impl Line {
+    fn text(&self) -> String {
+        format!("{}{}", self.message, self.shown)
+    }
+
+    fn add(&mut self, name: &str, shown: &str, value: &str) {
+        // Writing to a string does not fail.
+        let _ = write!(self.shown, " {name}={shown}");
+        self.fields.push((name.to_owned(), value.to_owned()));
+    }
 }
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a string does not fail.
-        let _ = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            name => write!(self.fields, " {name}={value:?}"),
-        };
+        let value = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = value,
+            name => self.add(name, &value, &value),
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            // On a line a text has to end somewhere; in the journal it stands alone.
+            name => self.add(name, &format!("{value:?}"), value),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     #[test]
     fn every_level_has_its_word() {
         let words = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE].map(word);
         assert_eq!(words, ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"]);
+    }
+
+    #[test]
+    fn an_event_is_an_entry_of_the_journal_with_its_fields_and_the_sites_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let log = Log { journal: Some(Journal::at(&path, IDENTIFIER).unwrap()) };
+        set_level(LevelFilter::INFO);
+        set_site("camp-042");
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(target: "linecampd::daemon", session = 12, reason = "no way", "link down");
+            tracing::debug!(target: "linecampd::daemon", "too fine");
+            set_level(LevelFilter::DEBUG);
+            tracing::debug!(target: "linecampd::daemon", call = "7", "plugin called");
+        });
+        let mut bytes = [0; 4096];
+        let mut heard = || {
+            let count = socket.recv(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes[..count]).into_owned()
+        };
+        assert_eq!(
+            heard(),
+            "MESSAGE=link down session=12 reason=\"no way\"\nPRIORITY=6\nSYSLOG_IDENTIFIER=linecampd\nTARGET=linecampd::daemon\n\
+             SESSION=12\nREASON=no way\nSITE=camp-042\n"
+        );
+        assert!(heard().contains("\nCALL=7\nSITE=camp-042\n"), "the level changed in between");
     }
 }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -23,8 +24,8 @@ use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
 use linecamp_proto::local::{LabelLevel, LocalRequest};
 use linecampd::client::{self, Format};
 use linecampd::config::{
-    Config, ConfigFile, DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, environment_labels, join_target,
-    log_level, read_text, repeated_warning,
+    DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, Loaded, environment_labels, join_target, log_level, read_text,
+    repeated_warning,
 };
 use linecampd::doctor::{self, Place};
 use linecampd::facts::FactSources;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         },
         Command::Forget(args) => do_forget(args.data),
         Command::Config(args) => match args.command {
-            ConfigCommand::Check { file } => do_check(&file),
+            ConfigCommand::Check { file, output } => do_check(&file, output),
         },
         Command::Doctor(args) => return do_doctor(args),
         Command::SupportBundle(args) => do_support_bundle(args),
@@ -71,16 +72,14 @@ fn main() -> ExitCode {
 }
 
 fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
-    let file = match &args.config {
-        Some(path) => ConfigFile::read(path)?,
-        None => ConfigFile::default(),
-    };
-    let config = Config::resolve(file, &variable)?;
+    let config = Loaded::load(args.config.as_deref(), &variable)?.config;
     log::init(config.log);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    runtime()?.block_on(daemon::run(DataDirectory::new(&args.data), config))
+    let path = args.config.clone();
+    let reread = move || Loaded::load(path.as_deref(), &variable).map(|loaded| loaded.config);
+    runtime()?.block_on(daemon::run(DataDirectory::new(&args.data), config, Some(Box::new(reread))))
 }
 
 fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
@@ -188,8 +187,7 @@ fn do_dns(command: DnsCommand) -> Result<(), DaemonError> {
 }
 
 fn do_show_plugin(file: &Path, config: Option<&Path>) -> Result<(), DaemonError> {
-    let written = config.map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
-    let config = Config::resolve(written, &variable)?;
+    let config = Loaded::load(config, &variable)?.config;
     print(&plugin::show(file, &config.plugins)?)
 }
 
@@ -244,12 +242,20 @@ fn do_forget(data: PathBuf) -> Result<(), DaemonError> {
     ))
 }
 
-fn do_check(file: &Path) -> Result<(), DaemonError> {
-    let config = Config::resolve(ConfigFile::read(file)?, &variable)?;
-    for warning in &config.warnings {
+fn do_check(file: &Path, output: args::OutputFormat) -> Result<(), DaemonError> {
+    let loaded = Loaded::load(Some(file), &variable);
+    let is_json = output == args::OutputFormat::Json;
+    if is_json {
+        print(&check::json(&loaded))?;
+    }
+    let loaded = loaded?;
+    if is_json {
+        return Ok(());
+    }
+    for warning in &loaded.config.warnings {
         say(&format!("warning: {warning}"));
     }
-    print(&format!("{}: ok\n", file.display()))
+    print(&check::text(file, &loaded))
 }
 
 fn ask(args: &AskArgs, request: &LocalRequest) -> Result<(), DaemonError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use linecamp_core::CERTIFICATE_LIFE;
 use linecamp_model::limits::SERVERS_PER_SITE_MAX;
 use linecamp_model::{ServerAddress, TokenError};
+use linecamp_service::Written;
 use linecamp_transport::ListenerSettings;
 use serde::Deserialize;
 
@@ -27,6 +28,15 @@ const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
 /// The longest silence that ends every session: a dead link that stays for longer helps nobody.
 const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// A configuration file that says of every key what it means. As it stands it means the defaults; packages install it.
+pub const SAMPLE: &str = include_str!("../../../packaging/config/server.toml");
+
+/// The one key of the sample that has no default.
+const SAMPLE_URL: &str = "#server_url = \"https://camp.example:8443\"";
+
+/// Where packages put the configuration, and `config check` looks without a word.
+pub const FILE_DEFAULT: &str = "/etc/linecamp/server.toml";
 
 /// The scheme of a server's address; there is no other.
 const SCHEME: &str = "https://";
@@ -52,21 +62,6 @@ pub struct ConfigFile {
     pub idle_timeout_max: Option<String>,
     /// What to log.
     pub log: Option<String>,
-}
-
-impl ConfigFile {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// [`ServerError`] names file, line and key.
-    pub fn read(path: &Path) -> Result<Self, ServerError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ServerError::ConfigRead { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|error| ServerError::ConfigParse {
-            path: path.to_owned(),
-            problem: error.to_string().trim_end().to_owned(),
-        })
-    }
 }
 
 /// What the command line says; it wins over the file.
@@ -102,25 +97,40 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `path`, or the directory's own file, and resolves it.
+    /// Reads the directory's own file, what `path` names over it, and the drop-ins of both, and resolves it.
     ///
     /// # Errors
-    /// [`ServerError`] names file, key and range.
+    /// [`ServerError`] names file, line, key and range.
     pub fn load(layout: Layout, path: Option<&Path>, overrides: Overrides) -> Result<Self, ServerError> {
-        if path.is_none() && !layout.config().exists() && !layout.ca().exists() {
+        let own = layout.config();
+        let has_own = own.exists() || own.with_extension("d").exists();
+        if path.is_none() && !has_own && !layout.ca().exists() {
             return Err(ServerError::NotInitialised { dir: layout.dir().to_owned() });
         }
-        let path = path.map_or_else(|| layout.config(), Path::to_owned);
-        let file = ConfigFile::read(&path)?;
-        Self::resolve(layout, file, overrides, &path.display().to_string())
+        let own = Some(&*own).filter(|_| has_own || path.is_none());
+        Self::resolve(layout.clone(), &Self::written(own, path)?, overrides)
     }
 
-    /// Checks what `file`, found at `place`, says.
+    /// Reads a directory's own file, what `path` names over it, and the drop-ins of both.
+    ///
+    /// # Errors
+    /// [`ServerError::Config`] names file, line and key.
+    pub fn written(own: Option<&Path>, path: Option<&Path>) -> Result<Written, ServerError> {
+        let mut written = Written::default();
+        // The same file twice says nothing more.
+        for path in own.into_iter().chain(path.filter(|path| Some(*path) != own)) {
+            written.add::<ConfigFile>(path)?;
+        }
+        Ok(written)
+    }
+
+    /// Checks what was written.
     ///
     /// # Errors
     /// [`ServerError::ConfigValue`] names place, key and range.
-    pub fn resolve(layout: Layout, file: ConfigFile, overrides: Overrides, place: &str) -> Result<Self, ServerError> {
-        let wrong = |key, problem: String| ServerError::ConfigValue { place: place.to_owned(), key, problem };
+    pub fn resolve(layout: Layout, written: &Written, overrides: Overrides) -> Result<Self, ServerError> {
+        let file: ConfigFile = written.read()?;
+        let wrong = |key, problem: String| ServerError::ConfigValue { place: place(written, key), key, problem };
         let url = file.server_url.ok_or_else(|| wrong("server_url", "is missing; write https://HOST:PORT".into()))?;
         let server_url = ServerUrl::parse(&url).map_err(|problem| wrong("server_url", problem))?;
         let link_addresses = link_addresses(&file.link_addresses.unwrap_or_default())
@@ -245,103 +255,20 @@ impl std::fmt::Display for ServerUrl {
     }
 }
 
+/// Says where `key` is written, or where it could be.
+fn place(written: &Written, key: &str) -> String {
+    match written.place(key) {
+        Some(place) => format!("{}: line {}", place.path.display(), place.line),
+        None => {
+            written.files().first().map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string())
+        }
+    }
+}
+
 /// Returns the first configuration of a server at `url`.
 pub(crate) fn template(url: &ServerUrl) -> String {
-    format!(
-        "\
-# linecamp-server. `linecamp-server config check FILE` says whether a changed file would do.
-
-# Where operators reach the server.
-server_url = \"{url}\"
-
-# Where sites reach it (UDP), as join tokens say. Default: the host above, and the port of `quic`.
-#link_addresses = [\"{host}:{port}\"]
-
-# Where to listen: TCP for operators, UDP for sites. The flags --https and --quic win.
-#https = \"[::]:{port}\"
-#quic = \"[::]:{port}\"
-
-# The life of a site's certificate, 1m to 10y; a site renews at two thirds of it.
-#certificate_life = \"30d\"
-
-# The most silence of a site before its session is over, 10s to 1h. Sites on ordinary links ask for 45s.
-#idle_timeout_max = \"180s\"
-
-# error, warn, info, debug or trace; also by part, as in \"info,linecamp_server=debug\".
-#log = \"{LOG_DEFAULT}\"
-",
-        host = match url.host().contains(':') {
-            true => format!("[{}]", url.host()),
-            false => url.host().to_owned(),
-        },
-        port = url.port(),
-    )
+    SAMPLE.replace(SAMPLE_URL, &format!("server_url = \"{url}\""))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resolve(text: &str) -> Result<Config, ServerError> {
-        let file = toml::from_str(text).expect("the test's TOML reads");
-        Config::resolve(Layout::new("/d"), file, Overrides::default(), "server.toml")
-    }
-
-    #[test]
-    fn the_first_configuration_is_complete_and_names_the_defaults() {
-        let url = ServerUrl::parse("https://camp.example:8443").unwrap();
-        let text = template(&url);
-        let written = resolve(&text).unwrap();
-        let is_key = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase());
-        let uncommented = text.lines().map(|line| line.strip_prefix('#').filter(is_key).unwrap_or(line));
-        let shown = resolve(&uncommented.collect::<Vec<_>>().join("\n")).unwrap();
-        assert_eq!(written.link_addresses, []);
-        assert_eq!(shown.link_addresses, [ServerAddress::parse("camp.example:8443").unwrap()]);
-        let rest =
-            |config: &Config| (config.https, config.quic, config.certificate_life, config.link, config.log.clone());
-        assert_eq!(rest(&written), rest(&shown));
-    }
-
-    #[test]
-    fn a_value_out_of_range_names_place_key_and_range() {
-        let check = |line: &str, expected: &str| {
-            let text = format!("server_url = \"https://h\"\n{line}");
-            assert_eq!(resolve(&text).unwrap_err().to_string(), expected);
-        };
-        check("certificate_life = \"59s\"", "server.toml: certificate_life is 59s; it may be from 1m to 3660d");
-        check("https = \"8443\"", "server.toml: https is `8443`; write ADDRESS:PORT, as in 0.0.0.0:8443 or [::]:8443");
-        check(
-            "link_addresses = [\"h:1\", \"h\"]",
-            "server.toml: link_addresses cannot be used: `h` is not a server address; write HOST:PORT, or [IPV6]:PORT",
-        );
-        assert!(resolve("").unwrap_err().to_string().contains("server_url is missing"));
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_file_line_and_key() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("server.toml");
-        std::fs::write(&path, "server_url = \"https://h\"\ncertifcate_life = \"1d\"\n").unwrap();
-        let error = ConfigFile::read(&path).unwrap_err();
-        let text = error.to_string();
-        assert!(error.blames_input());
-        for part in ["server.toml", "line 2", "certifcate_life"] {
-            assert!(text.contains(part), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_server_url_is_https_with_a_host() {
-        let check = |text: &str, expected: Option<&str>| {
-            let found = ServerUrl::parse(text).ok().map(|url| url.to_string());
-            assert_eq!(found.as_deref(), expected, "{text}");
-        };
-        check("https://camp.example:8443/", Some("https://camp.example:8443"));
-        check("https://camp.example", Some("https://camp.example"));
-        check("https://[::1]:8443", Some("https://[::1]:8443"));
-        check("https://[::1]", Some("https://[::1]:443"));
-        for bad in ["http://h:1", "https://", "https://h:0", "https://h:1/path", "https://u@h:1", "h:1"] {
-            check(bad, None);
-        }
-    }
-}
+mod tests;

@@ -18,13 +18,12 @@ use std::time::Duration;
 use linecamp_doctor::{Finding, Job, NETWORK_LIMIT, Progress, Report, kernel_number, run, synchronised, udp_buffers};
 use linecamp_store::DirectoryLock;
 
-use crate::config::{Config, Overrides};
+use crate::config::{Config, FILE_DEFAULT, Overrides};
 use crate::error::ServerError;
 use crate::layout::Layout;
 
-/// The directory and the configuration of the service that the packages install.
+/// The directory of the service that the packages install.
 const DATA_INSTALLED: &str = "/var/lib/linecamp-server";
-const CONFIG_INSTALLED: &str = "/etc/linecamp/server.toml";
 
 /// The service that the packages install.
 const UNIT: &str = "linecamp-server";
@@ -53,14 +52,15 @@ impl Place {
         self.layout.dir() == std::path::Path::new(DATA_INSTALLED)
     }
 
-    /// Returns the configuration file: the one that was named, that of the installed service, or the directory's own.
-    fn config_file(&self) -> PathBuf {
-        let installed = || Some(PathBuf::from(CONFIG_INSTALLED)).filter(|path| self.is_installed() && path.exists());
-        self.config.clone().or_else(installed).unwrap_or_else(|| self.layout.config())
+    /// Returns the configuration file that lies over the directory's own: the one that was named, or that of the
+    /// installed service.
+    fn config_file(&self) -> Option<PathBuf> {
+        let installed = || Some(PathBuf::from(FILE_DEFAULT)).filter(|path| self.is_installed() && path.exists());
+        self.config.clone().or_else(installed)
     }
 
     fn read_config(&self) -> Result<Config, ServerError> {
-        Config::load(self.layout.clone(), Some(&self.config_file()), Overrides::default())
+        Config::load(self.layout.clone(), self.config_file().as_deref(), Overrides::default())
     }
 
     /// Returns the process of the server that runs, if one does.

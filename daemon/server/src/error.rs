@@ -6,32 +6,20 @@ use std::path::PathBuf;
 
 use linecamp_model::{Name, TokenError};
 use linecamp_proto::ProtoError;
+use linecamp_service::WrittenError;
 use linecamp_store::{StoreError, StoreFault};
 use linecamp_transport::TransportError;
 
 /// Why a command of `linecamp-server` was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// A configuration file could not be read.
-    #[error("failed to read {}", path.display())]
-    ConfigRead {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A configuration file does not parse, or has a key that is none.
-    #[error("{} cannot be used: {problem}", path.display())]
-    ConfigParse {
-        /// Which.
-        path: PathBuf,
-        /// The parser's words, with line, column and key.
-        problem: String,
-    },
+    /// The configuration does not read.
+    #[error(transparent)]
+    Config(#[from] WrittenError),
     /// A value of the configuration is out of its range.
     #[error("{place}: {key} {problem}")]
     ConfigValue {
-        /// The file, or the command line.
+        /// The file and the line.
         place: String,
         /// Which key.
         key: &'static str,
@@ -142,8 +130,7 @@ impl ServerError {
     /// Says whether the arguments or the configuration are at fault: exit code 2.
     pub const fn blames_input(&self) -> bool {
         match self {
-            Self::ConfigRead { .. }
-            | Self::ConfigParse { .. }
+            Self::Config(_)
             | Self::ConfigValue { .. }
             | Self::Initialised { .. }
             | Self::HalfInitialised { .. }

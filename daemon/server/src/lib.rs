@@ -22,6 +22,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod log;
+
 mod api;
 mod config;
 pub mod doctor;
@@ -32,6 +34,8 @@ mod keys;
 mod layout;
 mod news;
 mod plugins;
+mod presence;
+mod reload;
 mod secret;
 mod server;
 mod start;
@@ -39,11 +43,15 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-pub use config::{CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, LOG_DEFAULT, Overrides, ServerUrl};
+pub use config::{
+    CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, FILE_DEFAULT, LOG_DEFAULT, Overrides, SAMPLE,
+    ServerUrl,
+};
 pub use error::{ServerError, describe};
 pub use init::{Initialised, init};
 pub use keys::{KeyView, create_key, keys, remove_key};
 pub use layout::Layout;
+pub use reload::Changes;
 pub use secret::ApiKeyText;
 pub use start::Server;
 

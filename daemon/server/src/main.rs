@@ -9,20 +9,23 @@
 
 #![forbid(unsafe_code)]
 
+mod run;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use linecamp_model::Name;
+use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
-    Config, ConfigFile, Layout, Overrides, Server, ServerError, ServerUrl, create_key, describe, doctor, init, keys,
+    Config, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, describe, doctor, init, keys,
     remove_key,
 };
-use linecamp_service::ServiceManager;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use serde_json::json;
+
+use crate::run::Source;
 
 /// The data directory of the service that the packages install.
 const DATA_DEFAULT: &str = "/var/lib/linecamp-server";
@@ -30,6 +33,12 @@ const DATA_DEFAULT: &str = "/var/lib/linecamp-server";
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_OPERATOR: u8 = 3;
+
+/// The variable that goes before the key `log`.
+const LOG_VARIABLE: &str = "LINECAMP_LOG";
+
+/// Where packages put the server's directory.
+const DATA_PACKAGED: &str = "/var/lib/linecamp-server";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,7 +94,7 @@ struct Init {
 struct Run {
     #[command(flatten)]
     data: Data,
-    /// The configuration, instead of DIR/server.toml
+    /// A configuration over DIR/server.toml, with drop-ins in the folder NAME.d beside it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen for operators (TCP); port 0 takes any
@@ -95,7 +104,7 @@ struct Run {
     #[arg(long, value_name = "ADDR")]
     quic: Option<SocketAddr>,
     /// What to log: error, warn, info, debug, trace, or by part
-    #[arg(long, value_name = "FILTER", env = "LINECAMP_LOG")]
+    #[arg(long, value_name = "FILTER", env = LOG_VARIABLE)]
     log: Option<String>,
 }
 
@@ -146,11 +155,29 @@ enum Key {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Says whether the server would take this file
-    Check {
-        /// The file
-        file: PathBuf,
-    },
+    /// Says whether the server would take this configuration, and which files and variables have a part in it
+    #[command(after_long_help = SAMPLE)]
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The file; drop-ins are looked for in the folder beside it, NAME.d [default: /etc/linecamp/server.toml]
+    file: Option<PathBuf>,
+    /// The server's directory, whose own server.toml lies beneath [default: none; without FILE, that of the packages]
+    #[arg(long = "data", value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How to show the answer
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: OutputFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
 }
 
 fn main() -> ExitCode {
@@ -158,7 +185,7 @@ fn main() -> ExitCode {
         Cli::Init(arguments) => run_init(&arguments),
         Cli::Run(arguments) => run_server(arguments),
         Cli::Key(command) => run_key(command),
-        Cli::Config(ConfigCommand::Check { file }) => check_config(&file),
+        Cli::Config(ConfigCommand::Check(arguments)) => check_config(&arguments),
         Cli::Doctor(arguments) => return run_doctor(arguments),
         Cli::Version => say(&[format!("linecamp-server {}", env!("CARGO_PKG_VERSION"))]),
     };
@@ -177,8 +204,8 @@ enum Failure {
     Print(#[source] io::Error),
     #[error("failed to begin")]
     Begin(#[source] io::Error),
-    #[error("`{filter}` is no log filter ({problem}); write error, warn, info, debug or trace")]
-    Log { filter: String, problem: String },
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 fn report(failure: &Failure) -> ExitCode {
@@ -186,7 +213,7 @@ fn report(failure: &Failure) -> ExitCode {
         Failure::Server(error) if error.needs_operator() => (EXIT_OPERATOR, error.advice()),
         Failure::Server(error) if error.blames_input() => (EXIT_USAGE, error.advice()),
         Failure::Server(error) => (EXIT_FAILED, error.advice()),
-        Failure::Log { .. } => (EXIT_USAGE, None),
+        Failure::Log(_) => (EXIT_USAGE, None),
         Failure::Print(_) | Failure::Begin(_) => (EXIT_FAILED, None),
     };
     let mut stderr = io::stderr().lock();
@@ -245,47 +272,45 @@ fn run_key(command: Key) -> Result<(), Failure> {
     }
 }
 
-fn check_config(file: &std::path::Path) -> Result<(), Failure> {
-    let place = file.display().to_string();
-    let written = ConfigFile::read(file)?;
-    let config = Config::resolve(Layout::new("."), written, Overrides::default(), &place)?;
-    parse_filter(&config.log)?;
-    say(&[format!("{place} is fine")])
+fn check_config(arguments: &Check) -> Result<(), Failure> {
+    let checked = read_config(arguments);
+    if arguments.output == OutputFormat::Json {
+        let answer = match &checked {
+            Ok((files, variables)) => json!({"ok": true, "files": files, "variables": variables, "warnings": []}),
+            Err(failure) => json!({"ok": false, "problem": describe(failure)}),
+        };
+        say(&[format!("{answer:#}")])?;
+        return checked.map(|_| ());
+    }
+    let (files, variables) = checked?;
+    let path = arguments.file.as_deref().unwrap_or_else(|| Path::new(FILE_DEFAULT));
+    let files = files.iter().map(|file| format!("  file      {}", file.display()));
+    let variables = variables.iter().map(|variable| format!("  variable  {variable}"));
+    let all: Vec<_> = [format!("{}: ok", path.display())].into_iter().chain(files).chain(variables).collect();
+    say(&all)
+}
+
+/// Returns the files and variables that have a part in a configuration that can be used.
+fn read_config(arguments: &Check) -> Result<(Vec<PathBuf>, Vec<&'static str>), Failure> {
+    let path = arguments.file.as_deref().unwrap_or_else(|| Path::new(FILE_DEFAULT));
+    let dir = match (&arguments.dir, &arguments.file) {
+        (Some(dir), _) => Some(dir.clone()),
+        (None, None) => Some(PathBuf::from(DATA_PACKAGED)),
+        (None, Some(_)) => None,
+    };
+    let own = dir.as_deref().map(|dir| Layout::new(dir).config()).filter(|own| own.exists());
+    let written = Config::written(own.as_deref(), Some(path))?;
+    let log = std::env::var(LOG_VARIABLE).ok().filter(|filter| !filter.is_empty());
+    let variables = log.iter().map(|_| LOG_VARIABLE).collect();
+    let overrides = Overrides { log, ..Overrides::default() };
+    let config = Config::resolve(Layout::new(dir.unwrap_or_else(|| ".".into())), &written, overrides)?;
+    Log::check(&config.log)?;
+    Ok((written.files().to_vec(), variables))
 }
 
 fn run_server(arguments: Run) -> Result<(), Failure> {
     let overrides = Overrides { https: arguments.https, quic: arguments.quic, log: arguments.log };
-    let layout = Layout::new(arguments.data.dir);
-    let config = Config::load(layout, arguments.config.as_deref(), overrides)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(parse_filter(&config.log)?)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .init();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Begin)?;
-    runtime.block_on(serve(config))
-}
-
-async fn serve(config: Config) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Begin)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Begin)?;
-    let mut server = Server::start(config).await?;
-    tracing::info!("https listening on {}", server.https_addr());
-    tracing::info!("quic listening on {}", server.quic_addr());
-    let mut manager = ServiceManager::of_environment();
-    manager.ready();
-    manager.status(&format!("https on {}, quic on {}", server.https_addr(), server.quic_addr()));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        ended = server.ended() => ended?,
-    }
-    server.stop().await?;
-    Ok(())
-}
-
-fn parse_filter(filter: &str) -> Result<EnvFilter, Failure> {
-    filter.parse().map_err(|error| Failure::Log { filter: filter.to_owned(), problem: format!("{error}") })
+    run::run(&Source { layout: Layout::new(arguments.data.dir), path: arguments.config, overrides })
 }
 
 fn say(lines: &[String]) -> Result<(), Failure> {

@@ -59,8 +59,8 @@ impl News {
         };
         for turn in staged.turns {
             match turn {
-                Turn::Joined { site, name } => tracing::info!(%site, name, "site joined"),
-                Turn::Removed { site } => tracing::info!(%site, "site removed"),
+                Turn::Joined { site, name } => tracing::info!(site = name, site_id = %site, "site joined"),
+                Turn::Removed { site } => tracing::info!(site_id = %site, "site removed"),
             }
         }
         self.newest.send_if_modified(|newest| match staged.newest {

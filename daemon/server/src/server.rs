@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput, StoreFault};
-use linecamp_model::{CommandId, Instant, Now, SessionId, WriteId};
+use linecamp_model::{CommandId, FromServer, Instant, Now, SessionId, WriteId};
 use linecamp_service::ServiceManager;
 use linecamp_store::Answer;
 use linecamp_transport::{SystemClock, WallClock as _};
@@ -21,6 +21,7 @@ use crate::drive::plugin::PluginDriver;
 use crate::drive::session::SessionNote;
 use crate::drive::store::{Answers, StoreDriver};
 use crate::news::News;
+use crate::presence::Presence;
 
 /// Requests of operators that wait for the loop. Past it they wait at their connections, which are bounded as well.
 pub(crate) const REQUESTS_MAX: usize = 64;
@@ -106,6 +107,7 @@ pub(crate) struct ServerLoop {
     pub(crate) link: LinkDriver,
     pub(crate) plugins: PluginDriver,
     pub(crate) news: News,
+    pub(crate) presence: Presence,
     pub(crate) desk: Desk,
     pub(crate) manager: ServiceManager,
 }
@@ -164,6 +166,7 @@ impl ServerLoop {
             }
             Event::Request(Request::Query(read)) => read(&self.fleet, now),
             Event::Session(id, note) => {
+                self.presence.note(id, &note);
                 let event = self.link.note(id, note);
                 self.fleet.handle_session(id, event, now);
             }
@@ -185,7 +188,13 @@ impl ServerLoop {
 
     fn perform(&mut self, output: FleetOutput) {
         match output {
-            FleetOutput::Send { session, message } => self.link.send(session, &message),
+            FleetOutput::Send { session, message } => {
+                if matches!(message, FromServer::Welcome(_)) {
+                    let (fleet, now) = (&self.fleet, self.clock.now());
+                    self.presence.welcome(session, |site| Some(fleet.site_by_id(site, now)?.name));
+                }
+                self.link.send(session, &message);
+            }
             FleetOutput::Issue { session, request } => self.link.issue(session, request),
             FleetOutput::ReadPlugin { session, want } => {
                 if let Some(handle) = self.link.handle(session) {

@@ -1,11 +1,11 @@
 //! A running server: how it starts, and how it ends.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetConfig, Rng, SavedFleet};
-use linecamp_model::Pin;
+use linecamp_model::{Pin, TokenError};
 use linecamp_proto::VERSIONS;
 use linecamp_service::ServiceManager;
 use linecamp_store::DirectoryLock;
@@ -13,7 +13,7 @@ use linecamp_transport::{Authority, Listener, Outside, SystemClock, TlsListener}
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Api};
+use crate::api::{self, About, Addresses, Api};
 use crate::config::Config;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
@@ -24,6 +24,8 @@ use crate::error::ServerError;
 use crate::layout::Layout;
 use crate::news::News;
 use crate::plugins::PluginFolder;
+use crate::presence::Presence;
+use crate::reload::Changes;
 use crate::secret;
 use crate::server::{Clock, Desk, Inbox, REQUESTS_MAX, ServerLoop};
 
@@ -38,6 +40,8 @@ pub struct Server {
     pin: Pin,
     stop: watch::Sender<bool>,
     running: Option<JoinHandle<()>>,
+    about: Arc<About>,
+    config: Config,
 }
 
 impl Server {
@@ -56,10 +60,7 @@ impl Server {
         let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Outside::default())?;
         let tls = TlsListener::bind(config.https, Arc::clone(&authority), Arc::new(SystemClock)).await?;
         let (https, quic) = (tls.local_addr(), listener.local_addr());
-        let link_addresses = match config.link_addresses.is_empty() {
-            true => vec![config.server_url.with_port(quic.port()).map_err(ServerError::LinkAddress)?],
-            false => config.link_addresses.clone(),
-        };
+        let addresses = addresses(&config, quic.port()).map_err(ServerError::LinkAddress)?;
 
         let clock = Clock::start();
         let fleet_config = FleetConfig { versions: VERSIONS, certificate_life: config.certificate_life };
@@ -72,12 +73,8 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
-        let api = Api::new(
-            request_sender,
-            news.watch(),
-            api::About { pin, link_addresses, server_url: config.server_url, started: clock },
-            Arc::clone(&plugins),
-        );
+        let about = Arc::new(About { pin, addresses: RwLock::new(addresses), started: clock });
+        let api = Api::new(request_sender, news.watch(), Arc::clone(&about), Arc::clone(&plugins));
         let server_loop = ServerLoop {
             fleet,
             clock,
@@ -86,6 +83,7 @@ impl Server {
             link: LinkDriver::new(authority),
             plugins: PluginDriver::new(plugins),
             news,
+            presence: Presence::default(),
             desk: Desk::default(),
             manager: ServiceManager::of_environment(),
         };
@@ -97,11 +95,24 @@ impl Server {
             server_loop,
             listener,
             api_stop,
-            layout: config.layout,
+            layout: config.layout.clone(),
             lock,
         };
         tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
-        Ok(Self { https, quic, pin, stop, running: Some(tokio::spawn(parts.run())) })
+        Ok(Self { https, quic, pin, stop, running: Some(tokio::spawn(parts.run())), about, config })
+    }
+
+    /// Applies of `config` what can be applied at once, the log apart, and says what changed and what waits.
+    pub fn reload(&mut self, config: Config) -> Changes {
+        let changes = Changes::between(&self.config, &config);
+        // The port that we listen on is none that an address could not name.
+        if let Ok(addresses) = addresses(&config, self.quic.port()) {
+            self.about.set_addresses(addresses);
+        }
+        // What waits for a restart goes on being compared with what holds.
+        let Config { server_url, link_addresses, log, .. } = config;
+        self.config = Config { server_url, link_addresses, log, ..self.config.clone() };
+        changes
     }
 
     /// Returns where it listens for operators.
@@ -157,6 +168,15 @@ impl Drop for Server {
             running.abort();
         }
     }
+}
+
+/// Says where a server is found whose link listens on `port`.
+fn addresses(config: &Config, port: u16) -> Result<Addresses, TokenError> {
+    let links = match config.link_addresses.is_empty() {
+        true => vec![config.server_url.with_port(port)?],
+        false => config.link_addresses.clone(),
+    };
+    Ok(Addresses { links, server_url: config.server_url.clone() })
 }
 
 /// All that runs.

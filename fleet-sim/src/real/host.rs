@@ -43,7 +43,7 @@ pub fn host(directory: &Path) -> anyhow::Result<()> {
         log::init(config.log);
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let data = DataDirectory::new(folder.join(DATA));
-        daemons.spawn_local_on(async move { (name, daemon::run(data, config).await) }, &local);
+        daemons.spawn_local_on(async move { (name, daemon::run(data, config, None).await) }, &local);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;

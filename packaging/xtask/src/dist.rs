@@ -33,7 +33,7 @@ pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
     let pages = work.join("pages");
     package::write_pages(&pages)?;
     let components = plugins::build()?;
-    let stage = Stage::new(work.join("stage"), None)?;
+    let stage = Stage::new(work.join("stage"))?;
     for arch in &archs {
         let programs = build(*arch, &work)?;
         stage.put(arch.target(), &programs, &pages, &components)?;

@@ -8,11 +8,12 @@
 //! STAGE/TARGET/release/package/pages/…      manual pages and completions, as a test of each program writes them
 //! STAGE/TARGET/release/package/plugins/     the providers
 //! STAGE/TARGET/release/package/site/        the daemon's packages, which the server gives to new sites
-//! STAGE/TARGET/release/package/changelog    as Debian wants it
+//! STAGE/TARGET/release/package/changelog.gz as Debian wants it
 //! ```
 //!
 //! Nothing in a package depends on when or where it was made: times in it are those of the last commit.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +21,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::run::{cargo, program, read, root, step};
-use crate::toolchain::cargo_tool;
+use crate::toolchain::{cargo_tool, target_directory};
 
 /// The tools, one version of each.
 const CARGO_DEB: &str = "3.8.0";
@@ -28,6 +29,9 @@ const CARGO_GENERATE_RPM: &str = "0.21.1";
 
 /// The variable that names where a program's test puts its pages.
 const PAGES: &str = "LINECAMP_PAGES";
+
+/// The version of what tests upgrade from. The programs in it are the same: what is tested is the packages' part.
+const PREVIOUS: &str = "0.0.9";
 
 /// The test of each program that writes them.
 const PAGES_TEST: &str = "every_command_has_a_page";
@@ -61,16 +65,25 @@ pub(crate) struct Stage {
     directory: PathBuf,
     version: String,
     epoch: String,
+    is_for_tests: bool,
 }
 
 impl Stage {
-    /// Takes an empty stage in `directory`, for packages of `version`, or of the workspace's.
-    pub(crate) fn new(directory: PathBuf, version: Option<&str>) -> anyhow::Result<Self> {
+    /// Takes an empty stage in `directory`, for packages that are released.
+    pub(crate) fn new(directory: PathBuf) -> anyhow::Result<Self> {
+        Self::with_version(directory, env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The same for packages of any version that are made quickly, for tests.
+    fn for_tests(directory: PathBuf, version: &str) -> anyhow::Result<Self> {
+        Ok(Self { is_for_tests: true, ..Self::with_version(directory, version)? })
+    }
+
+    fn with_version(directory: PathBuf, version: &str) -> anyhow::Result<Self> {
         if directory.exists() {
             fs::remove_dir_all(&directory).with_context(|| format!("failed to empty {}", directory.display()))?;
         }
-        let version = version.unwrap_or(env!("CARGO_PKG_VERSION")).to_owned();
-        Ok(Self { directory, version, epoch: epoch()? })
+        Ok(Self { directory, version: version.to_owned(), epoch: epoch()?, is_for_tests: false })
     }
 
     /// Puts the programs of one target on the stage, with all that goes with them.
@@ -91,8 +104,10 @@ impl Stage {
             "putting the pages on the stage",
             program("cp", ["-r".as_ref(), pages.as_os_str(), pages_copy.as_os_str()]),
         )?;
-        let changelog = changelog(&self.version, &self.epoch)?;
-        fs::write(extra.join("changelog"), changelog).context("failed to write the changelog")
+        let path = extra.join("changelog");
+        fs::write(&path, changelog(&self.version, &self.epoch)?).context("failed to write the changelog")?;
+        // Without its name and time in it, which -n leaves out.
+        read(program("gzip", ["-9nf".as_ref(), path.as_os_str()])).map(drop)
     }
 
     /// Makes the daemon's Debian package for `target`; to be done for all targets before [`debs`](Self::debs).
@@ -134,6 +149,7 @@ impl Stage {
         // Cargo's subcommands are told their own name first.
         make.args(["--package", recipe.package, "--target", target, "--no-build", "--no-strip", "--quiet"]);
         make.args(["--deb-version", &self.version]).arg("--output").arg(out);
+        make.args(self.is_for_tests.then_some("--fast"));
         make.args(recipe.variant.iter().flat_map(|variant| ["--variant", variant]));
         make.env("CARGO_TARGET_DIR", &self.directory);
         step(&format!("making {} as .deb for {target}", recipe.name()), make)?;
@@ -166,11 +182,42 @@ impl Recipe {
     }
 }
 
+/// Makes packages of the programs in `binaries`, as they are for tests: of the workspace's version in `current/`, and
+/// the daemon's of an older version in `previous/`. Returns the directory of both.
+pub(crate) fn for_tests(binaries: &Path, plugins: &Path) -> anyhow::Result<PathBuf> {
+    let work = target_directory()?.join("packages");
+    let pages = work.join("pages");
+    write_pages(&pages)?;
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let programs: Vec<_> = PROGRAMS.iter().map(|name| work.join("programs").join(name)).collect();
+    fs::create_dir_all(work.join("programs")).context("failed to make a directory for the programs")?;
+    for path in &programs {
+        let name = path.file_name().context("a program has a name")?;
+        // Nine tenths of them are for debuggers.
+        let arguments = ["-o".as_ref(), path.as_os_str(), binaries.join(name).as_os_str()].map(OsStr::to_owned);
+        step(&format!("stripping {}", name.to_string_lossy()), program("strip", arguments))?;
+    }
+    for (directory, version) in [("previous", PREVIOUS), ("current", env!("CARGO_PKG_VERSION"))] {
+        let out = work.join(directory);
+        fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
+        let stage = Stage::for_tests(work.join("stage"), version)?;
+        stage.put(&target, &programs, &pages, plugins)?;
+        let daemon = stage.daemon_deb(&target, &out)?;
+        if version != PREVIOUS {
+            stage.debs(&target, &[daemon], &out)?;
+        }
+    }
+    Ok(work)
+}
+
 /// Writes the manual pages and completions of all programs to `directory`.
 pub(crate) fn write_pages(directory: &Path) -> anyhow::Result<()> {
     let mut test = cargo(["test", "--quiet", "--locked", "--workspace", "--bins", PAGES_TEST]);
     test.env(PAGES, directory);
-    step("writing manual pages and completions", test)
+    step("writing manual pages and completions", test)?;
+    // As packages want them, without name and time.
+    let script = "find \"$0\" -name '*.1' -exec gzip -9nf {} +";
+    read(program("sh", ["-c".as_ref(), script.as_ref(), directory.as_os_str()])).map(drop)
 }
 
 /// Says what time it is to be in what is built: the last commit's, unless the environment says.

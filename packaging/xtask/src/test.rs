@@ -15,12 +15,15 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::run::{binaries, cargo, root, say, step, succeeds};
-use crate::{plugins, sim, toolchain};
+use crate::{package, plugins, sim, toolchain};
 
 /// The variable naming the file to which a test appends a line for what it skipped, and why.
 const SKIPPED: &str = "LINECAMP_SKIPPED";
 /// The variable naming the directory of the programs the end-to-end tests start.
 const BINARIES: &str = "LINECAMP_BINARIES";
+
+/// The variable naming the directory of the packages they install.
+const PACKAGES: &str = "LINECAMP_PACKAGES";
 
 /// Runs all tests; what `passed_on` holds goes to nextest.
 pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
@@ -32,7 +35,8 @@ pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
     // All targets, so that the programs and the tests come from one build: the features are the same.
     step("building everything", cargo(["build", "--workspace", "--all-targets"]))?;
     let plugins = plugins::build()?;
-    let mut failures = vec![run_tests(passed_on, notes.path(), &plugins)];
+    let packages = package::for_tests(&binaries()?, &plugins)?;
+    let mut failures = vec![run_tests(passed_on, notes.path(), &plugins, &packages)];
     if passed_on.is_empty() {
         failures.push(sim::mutants());
         if has_doctests(&root().join("daemon"))? {
@@ -58,7 +62,7 @@ pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_tests(passed_on: &[String], notes: &Path, plugins: &Path) -> anyhow::Result<()> {
+fn run_tests(passed_on: &[String], notes: &Path, plugins: &Path, packages: &Path) -> anyhow::Result<()> {
     let has_nextest = succeeds(cargo(["nextest", "--version"]));
     let mut tests =
         if has_nextest { cargo(["nextest", "run"]) } else { cargo(["test", "--all-targets", "--no-fail-fast"]) };
@@ -66,6 +70,7 @@ fn run_tests(passed_on: &[String], notes: &Path, plugins: &Path) -> anyhow::Resu
         tests.arg("--workspace");
     }
     tests.args(passed_on).env(SKIPPED, notes).env(BINARIES, binaries()?).env(plugins::VARIABLE, plugins);
+    tests.env(PACKAGES, packages);
     step(if has_nextest { "running the tests" } else { "running the tests (without cargo-nextest)" }, tests)
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, bail};
 
@@ -23,6 +24,22 @@ const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/bin/nsupdate", "bind9-dnsutils"),
     ("/usr/sbin/knotd", "knot"),
 ];
+
+/// What boots Debian in a namespace, looks at packages and units, and starts a program of another architecture.
+const MACHINE_TOOLS: [(&str, &str); 6] = [
+    ("/usr/bin/systemd-analyze", "systemd"),
+    ("/usr/bin/systemd-nspawn", "systemd-container"),
+    ("/usr/sbin/debootstrap", "debootstrap"),
+    ("/usr/bin/lintian", "lintian"),
+    ("/usr/bin/qemu-aarch64-static", "qemu-user-static"),
+    ("/usr/sbin/nft", "nftables"),
+];
+
+/// The releases of Debian that packages are installed on, and what of them a small machine at a site has: no curl, no
+/// OpenSSL. `tests/harness/machine.rs` says where they are, too.
+const RELEASES: [&str; 2] = ["bookworm", "trixie"];
+const ROOTS: &str = "tools/roots";
+const ROOT_PACKAGES: &str = "systemd,systemd-sysv,dbus,procps,iproute2";
 
 /// Where the stand-in for Route 53 is put, below cargo's target directory. `tests/harness/moto.rs` says the same.
 const MOTO: &str = "tools/moto-5.2.5";
@@ -110,7 +127,8 @@ pub(crate) fn add_journey_tools() {
     let faketime = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     let steps = [
         ("libfaketime", add_packages(&[(&faketime, "libfaketime")])),
-        ("systemd-analyze", add_packages(&[("/usr/bin/systemd-analyze", "systemd")])),
+        ("systemd's tools", add_packages(&MACHINE_TOOLS)),
+        ("roots of Debian", add_roots()),
         ("name servers", add_name_servers()),
         ("moto, the stand-in for Route 53,", add_moto()),
         ("componentize-qjs, for the plugin in JavaScript,", add_componentize()),
@@ -130,6 +148,27 @@ fn add_name_servers() -> anyhow::Result<()> {
         bail!("systemd would start them as services; do it yourself: apt-get install {}", missing.join(" "));
     }
     add_packages(&NAME_SERVERS)
+}
+
+/// Makes a root of each release, once: a minute each.
+fn add_roots() -> anyhow::Result<()> {
+    let roots = target_directory()?.join(ROOTS);
+    fs::create_dir_all(&roots).with_context(|| format!("failed to make {}", roots.display()))?;
+    for release in RELEASES {
+        let (root, part) = (roots.join(release), roots.join(format!("{release}.part")));
+        if root.exists() {
+            continue;
+        }
+        if part.exists() {
+            fs::remove_dir_all(&part).with_context(|| format!("failed to remove {}", part.display()))?;
+        }
+        let mut make = program("debootstrap", ["--variant=minbase", &format!("--include={ROOT_PACKAGES}"), release]);
+        make.arg(&part).stdout(Stdio::null());
+        step(&format!("making a root of Debian's {release}"), make)?;
+        // Its name comes last: a root that was left half made has none.
+        fs::rename(&part, &root).with_context(|| format!("failed to name {}", root.display()))?;
+    }
+    Ok(())
 }
 
 /// Installs the packages whose files are missing.

@@ -10,7 +10,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 fn run_in(directory: &Path) -> DaemonError {
     let config = Config::resolve(ConfigFile::default(), &|_| None).unwrap();
-    block_on(run(DataDirectory::new(directory), config)).unwrap_err()
+    block_on(run(DataDirectory::new(directory), config, None)).unwrap_err()
 }
 
 #[test]
@@ -29,18 +29,4 @@ fn a_second_daemon_is_refused_and_names_the_first() {
     let error = run_in(directory.path());
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
-}
-
-#[test]
-fn a_link_problem_is_told_once_until_the_link_was_up() {
-    let mut log = LinkLog::default();
-    let report = LinkReport {
-        event: LinkEvent::Lost(linecamp_model::DialId(1), LossReason::Failed(Text::lossy("silent"))),
-        server: ServerAddress::parse("a:1").unwrap(),
-        needs_operator: false,
-    };
-    log.note(&report);
-    assert_eq!(log.last_problem.as_deref(), Some("silent"));
-    log.note(&report);
-    assert!(!log.is_up);
 }

@@ -21,6 +21,11 @@ impl FactsDriver {
         Self { sources: Arc::new(sources), collected, collector, is_collecting: false }
     }
 
+    /// Looks elsewhere from the next round on.
+    pub(crate) fn set_sources(&mut self, sources: FactSources) {
+        self.sources = Arc::new(sources);
+    }
+
     /// Begins a round, unless one is under way.
     pub(crate) fn collect(&mut self) {
         if self.is_collecting {

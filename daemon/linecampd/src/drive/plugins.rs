@@ -1,11 +1,12 @@
 //! The plugin host ↔ the machine's calls. A daemon that calls no plugin does not start the host.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use linecamp_model::{
-    CallId, Name, PluginDigest, PluginPiece, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, Text,
+    CallId, Name, PluginDigest, PluginPiece, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, SecretName,
+    Text,
 };
 use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, PluginHostError};
 
@@ -37,6 +38,7 @@ pub(crate) struct PluginDriver {
     directory: PathBuf,
     /// `None`: calls are not made, and nobody waits for their answers.
     config: Option<PluginConfig>,
+    secrets: Arc<SecretFiles>,
     host: Option<PluginHost>,
     pushed: Pushed,
     /// What is known at once. Each is the answer to one output of the machine, so they are as few as those.
@@ -46,7 +48,15 @@ pub(crate) struct PluginDriver {
 impl PluginDriver {
     pub(crate) fn new(directory: PathBuf, config: Option<PluginConfig>) -> Self {
         let pushed = Pushed::new(directory.clone());
-        Self { directory, config, host: None, pushed, known: VecDeque::new() }
+        let places = config.as_ref().map(|config| (config.secrets.clone(), config.credentials.clone()));
+        let (files, credentials) = places.unwrap_or_default();
+        let secrets = Arc::new(SecretFiles::new(files, credentials));
+        Self { directory, config, secrets, host: None, pushed, known: VecDeque::new() }
+    }
+
+    /// Looks for secrets in these files from the next call on.
+    pub(crate) fn set_secrets(&self, files: BTreeMap<SecretName, PathBuf>) {
+        self.secrets.set(files);
     }
 
     /// Has a provider asked; the reply is an event.
@@ -98,8 +108,8 @@ impl PluginDriver {
 
     fn host(&mut self, config: &PluginConfig) -> Result<&mut PluginHost, PluginHostError> {
         if self.host.is_none() {
-            let secrets = SecretFiles { files: config.secrets.clone(), credentials: config.credentials.clone() };
-            let host = PluginHost::start(host_config(self.directory.clone(), config), Arc::new(secrets))?;
+            let secrets = Arc::clone(&self.secrets);
+            let host = PluginHost::start(host_config(self.directory.clone(), config), secrets)?;
             tracing::info!(directory = %self.directory.display(), "plugin host started");
             self.host = Some(host);
         }

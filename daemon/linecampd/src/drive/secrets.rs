@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
 
 use linecamp_model::SecretName;
 use linecamp_plugin_host::{Secret, SecretError, Secrets};
@@ -11,20 +12,46 @@ use linecamp_plugin_host::{Secret, SecretError, Secrets};
 /// Bytes of a secret's file: a private key fits. A longer one is some other file.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
+/// How systemd names what it hands over from a folder: `LoadCredential=secret:FOLDER` makes a credential `secret_NAME`
+/// of each file NAME in it.
+const FROM_FOLDER: &str = "secret_";
+
 /// Where each secret is. Read at each use, so that a new one holds from the next call on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct SecretFiles {
-    pub(crate) files: BTreeMap<SecretName, PathBuf>,
-    pub(crate) credentials: Option<PathBuf>,
+    /// Calls of plugins look from their own thread.
+    files: RwLock<BTreeMap<SecretName, PathBuf>>,
+    credentials: Option<PathBuf>,
+}
+
+impl SecretFiles {
+    pub(crate) const fn new(files: BTreeMap<SecretName, PathBuf>, credentials: Option<PathBuf>) -> Self {
+        Self { files: RwLock::new(files), credentials }
+    }
+
+    /// Looks elsewhere from the next call on.
+    pub(crate) fn set(&self, files: BTreeMap<SecretName, PathBuf>) {
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    fn file(&self, name: &SecretName) -> Option<PathBuf> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
 }
 
 impl Secrets for SecretFiles {
     fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
-        let credential = || self.credentials.as_ref().map(|directory| directory.join(name.as_str()));
-        let path = self.files.get(name).cloned().or_else(credential).filter(|path| path.exists());
+        let credentials = || {
+            let directory = self.credentials.as_ref()?;
+            let names = [name.to_string(), format!("{FROM_FOLDER}{name}")];
+            names.into_iter().map(|name| directory.join(name)).find(|path| path.exists())
+        };
+        let path = self.file(name).or_else(credentials).filter(|path| path.exists());
         let Some(path) = path else {
             let place = format!(
-                "the configuration's table [secrets] as `{name} = \"FILE\"`, or systemd's LoadCredential={name}:FILE"
+                "the configuration's table [secrets] as `{name} = \"FILE\"`, the folder of secrets that systemd hands \
+                 over (/etc/linecamp/secrets/{name} with the packaged unit; restart the service then), or systemd's \
+                 LoadCredential={name}:FILE"
             );
             return Err(SecretError::Missing { name: name.clone(), place });
         };
@@ -49,13 +76,15 @@ mod tests {
         let name = |text: &str| SecretName::parse(text).unwrap();
         std::fs::write(directory.path().join("own"), "one\n").unwrap();
         std::fs::write(directory.path().join("given"), "two\n").unwrap();
-        let secrets = SecretFiles {
-            files: BTreeMap::from([(name("own"), directory.path().join("own"))]),
-            credentials: Some(directory.path().to_owned()),
-        };
+        std::fs::write(directory.path().join("secret_of-folder"), "three\n").unwrap();
+        let files = BTreeMap::from([(name("own"), directory.path().join("own"))]);
+        let secrets = SecretFiles::new(files, Some(directory.path().to_owned()));
         assert!(secrets.read(&name("own")).is_ok());
         assert!(secrets.read(&name("given")).is_ok());
+        assert!(secrets.read(&name("of-folder")).is_ok());
         let error = secrets.read(&name("none")).unwrap_err().to_string();
         assert!(error.contains("[secrets]") && error.contains("LoadCredential=none"), "{error}");
+        secrets.set(BTreeMap::from([(name("none"), directory.path().join("given"))]));
+        assert!(secrets.read(&name("none")).is_ok(), "the places can change");
     }
 }

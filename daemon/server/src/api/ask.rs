@@ -1,6 +1,6 @@
 //! The API's way to the loop.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use linecamp_core::{Fleet, FleetCommand, SiteRef};
 use linecamp_model::{Name, Now, Pin, ServerAddress};
@@ -17,12 +17,31 @@ use crate::server::{Clock, Request};
 pub(crate) struct About {
     /// Whom to trust.
     pub(crate) pin: Pin,
-    /// What join tokens name.
-    pub(crate) link_addresses: Vec<ServerAddress>,
-    /// Where operators reach the server.
-    pub(crate) server_url: ServerUrl,
+    /// Where the server is found. A configuration that is read again changes it.
+    pub(crate) addresses: RwLock<Addresses>,
     /// When it started.
     pub(crate) started: Clock,
+}
+
+/// Where the server is found.
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses {
+    /// What join tokens name.
+    pub(crate) links: Vec<ServerAddress>,
+    /// Where operators reach the server.
+    pub(crate) server_url: ServerUrl,
+}
+
+impl About {
+    /// Returns where the server is found.
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says where the server is found from now on.
+    pub(crate) fn set_addresses(&self, addresses: Addresses) {
+        *self.addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
 }
 
 /// The state of every handler.
@@ -38,10 +57,10 @@ impl Api {
     pub(crate) fn new(
         requests: mpsc::Sender<Request>,
         newest_event: watch::Receiver<u64>,
-        about: About,
+        about: Arc<About>,
         plugins: Arc<PluginFolder>,
     ) -> Self {
-        Self { requests, newest_event, about: Arc::new(about), intake: Arc::new(Intake::new(plugins)) }
+        Self { requests, newest_event, about, intake: Arc::new(Intake::new(plugins)) }
     }
 
     /// Returns where components are taken in.

@@ -23,7 +23,7 @@ pub(super) async fn require_key(State(api): State<Api>, request: Request, next: 
 }
 
 async fn check(api: &Api, headers: &HeaderMap) -> Result<(), Refused> {
-    let refused = |problem| Refused::unauthorized(problem, &api.about().server_url);
+    let refused = |problem| Refused::unauthorized(problem, &api.about().addresses().server_url);
     let key = bearer(headers).ok_or_else(|| refused("this server wants an API key"))?;
     let hash = ApiKeyText::parse(key).map(|key| key.hash());
     let hash = hash.ok_or_else(|| refused("that is not an API key: one begins with `lck_` and has 47 characters"))?;
@@ -39,12 +39,17 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-/// Logs each request: neither its query nor its headers, which may hold what is nobody's business.
+/// Logs each request, one that may change something for every operator to see: neither its query nor its headers,
+/// which may hold what is nobody's business.
 pub(super) async fn log(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let began = Instant::now();
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
-    tracing::debug!(%method, path, status, ?took, "request");
+    let call = format!("{method} {path}");
+    match method.is_safe() {
+        true => tracing::debug!(call, status, ?took, "request"),
+        false => tracing::info!(call, status, ?took, "request"),
+    }
     response
 }

@@ -17,7 +17,7 @@ mod refused;
 mod sites;
 mod tokens;
 
-pub(crate) use ask::{About, Api};
+pub(crate) use ask::{About, Addresses, Api};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -49,7 +49,7 @@ async fn create(
     };
     api.command(FleetCommand::CreateToken(new)).await?;
     let view = view(&api, token.id).await?;
-    let target = JoinTarget { token, servers: api.about().link_addresses.clone() };
+    let target = JoinTarget { token, servers: api.about().addresses().links };
     Ok((StatusCode::CREATED, Json(TokenCreated::new(&view, &target))))
 }
 

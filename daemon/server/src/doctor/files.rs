@@ -18,7 +18,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// Reads the configuration as a start would.
 pub(super) fn configuration(place: &Place) -> Remark {
-    let file = place.config_file();
+    let file = place.config_file().unwrap_or_else(|| place.layout.config());
     match place.read_config() {
         Ok(config) => Remark::ok(format!(
             "{} reads: {}, https on {}, quic on {}",

@@ -101,7 +101,7 @@ impl LinkDriver {
             })),
             Err(error) => {
                 let (site, error) = (request.site, describe(&error));
-                tracing::warn!(session = %id, %site, error, "failed to issue a certificate");
+                tracing::warn!(session = %id, site_id = %site, error, "failed to issue a certificate");
                 let text = "the server failed to make a certificate for this site's key";
                 self.hang_up(id, &Refusal::new(RefusalCode::Busy, text));
             }

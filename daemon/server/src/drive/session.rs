@@ -100,7 +100,7 @@ pub(crate) async fn serve(incoming: Incoming, counter: SessionCounter, notes: Se
         Ok((peer, session)) => {
             let id = SessionId(counter.fetch_add(1, Ordering::Relaxed) + 1);
             let site = SiteId::of_key(&peer.fingerprint);
-            let span = tracing::debug_span!("session", session = %id, %site);
+            let span = tracing::debug_span!("session", session = %id, site_id = %site);
             converse(id, peer, session, notes).instrument(span).await;
         }
         Err(error) => tracing::debug!(%remote, error = describe(&error), "no session"),

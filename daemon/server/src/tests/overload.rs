@@ -21,6 +21,7 @@ use crate::drive::plugin::PluginDriver;
 use crate::drive::store::{self, StoreDriver};
 use crate::news::News;
 use crate::plugins::PluginFolder;
+use crate::presence::Presence;
 use crate::server::{Clock, Desk, Inbox, REQUESTS_MAX, Request, ServerLoop};
 use crate::{Layout, ServerUrl, init};
 
@@ -113,6 +114,7 @@ fn held_up(
         link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
         news: News::new(0),
+        presence: Presence::default(),
         desk: Desk::default(),
         manager: linecamp_service::ServiceManager::of_environment(),
     };

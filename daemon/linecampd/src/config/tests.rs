@@ -1,0 +1,135 @@
+use linecamp_service::Written;
+
+use super::*;
+use crate::chain;
+
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let env = |name: &str| {
+        let found = variables.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let mut written = Written::new(&written::ADDING);
+    written.add_text::<ConfigFile>(Path::new("c.toml"), text)?;
+    Loaded::of(&written, &env)
+}
+
+fn resolve(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    load(text, variables).map(|loaded| loaded.config)
+}
+
+/// Takes the `#` away from the keys that the sample has commented out, but for those of examples.
+fn commented_in(with_examples: bool) -> String {
+    let mut is_example = false;
+    let lines = SAMPLE.lines().filter_map(|line| {
+        let words = line.strip_prefix("# ");
+        is_example = words.map_or(is_example, |words| words.ends_with("An example."));
+        // Of providers there are none, so their tables are an example from the first to the last.
+        match line.strip_prefix('#').filter(|_| words.is_none()) {
+            Some(key) if with_examples || !is_example => Some(key),
+            Some(_) => None,
+            None => Some(line),
+        }
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    if with_examples { text } else { text.split("\n[[provider]]").next().unwrap_or_default().to_owned() }
+}
+
+#[test]
+fn the_sample_means_the_defaults_as_it_stands_and_with_all_it_says_of_them() {
+    let default = resolve("", &[]).unwrap();
+    assert_eq!(resolve(SAMPLE, &[]).unwrap(), default);
+    let mut said = resolve(&commented_in(false), &[]).unwrap();
+    let memory = said.plugins.memory_mib.take().expect("the sample says it");
+    assert_eq!(said, default);
+    assert_eq!(memory as usize * 1024 * 1024, linecamp_plugin_host::Limits::default().memory_bytes);
+}
+
+#[test]
+fn the_sample_says_of_every_key_what_it_is_and_all_of_it_is_understood() {
+    let commented_in = commented_in(true);
+    let config = resolve(&commented_in, &[]).unwrap();
+    assert_eq!(config.join.unwrap().name.as_str(), "camp-042");
+    assert_eq!(config.providers[0].name.as_str(), "main-dns");
+    let unset = |text: &str| format!("{text}\nno_such_key = 1\n");
+    let lines: Vec<_> = commented_in.lines().collect();
+    for table in ["", "[link]", "[join]", "[plugins]", "[[provider]]"] {
+        // serde names every key that it knows when it meets one that it does not.
+        let error = resolve(&unset(table), &[]).unwrap_err().to_string();
+        let (_, known) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
+        let from = lines.iter().position(|line| *line == table).filter(|_| !table.is_empty());
+        let section = from.map_or(&lines[..], |from| &lines[from + 1..]);
+        for key in known.split('`').skip(1).step_by(2) {
+            let is_there = |line: &&str| {
+                line.starts_with(&format!("{key} ="))
+                    || line.starts_with('[') && line.trim_matches(['[', ']']).ends_with(key)
+            };
+            assert!(section.iter().any(is_there), "the sample does not say what {key} of {table} is");
+        }
+    }
+    for variable in VARIABLES {
+        assert!(SAMPLE.contains(&format!("\n#   {variable} ")), "the sample does not list {variable}");
+    }
+}
+
+#[test]
+fn who_has_a_part_is_known() {
+    let loaded =
+        load("log = \"warn\"", &[("LINECAMP_LOG", "debug"), ("CATTLE_HOST_LABELS", ""), ("HOME", "/")]).unwrap();
+    assert_eq!(loaded.files, [Path::new("c.toml")]);
+    assert_eq!(loaded.variables, ["LINECAMP_LOG"]);
+}
+
+#[test]
+fn every_key_is_understood() {
+    let config = resolve(
+        "servers = [\"a:1\", \"[::1]:2\"]\nrancher_labels = false\ndocker_socket = \"/d\"\nlog = \"warn\"\n\
+         [link]\nmetered = true\n[join]\ntoken_file = \"/t\"\nname = \"camp\"",
+        &[],
+    )
+    .unwrap();
+    assert_eq!(config.servers[1].to_string(), "[::1]:2");
+    assert!(!config.rancher_labels && config.is_metered);
+    assert_eq!(config.docker_socket, Path::new("/d"));
+    assert_eq!(config.log, LevelFilter::WARN);
+    assert_eq!(config.join.unwrap().token_file, Path::new("/t"));
+}
+
+#[test]
+fn a_mistake_is_named_with_file_line_and_key() {
+    let check = |text: &str, words: &[&str]| {
+        let error = chain(&resolve(text, &[]).unwrap_err());
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    check("log = \"info\"\nlabel = 1", &["c.toml: line 2: ", "unknown field `label`"]);
+    check("[link]\n\nmeterd = true", &["c.toml: line 3: ", "unknown field `meterd`"]);
+    check("rancher_labels = \"yes\"", &["c.toml: line 1: key `rancher_labels`: ", "boolean"]);
+    check("a = ", &["c.toml: line 1: "]);
+    check("[join]\nname = \"x\"", &["c.toml: line 2: ", "`join.name`", "`join.token_file` is not"]);
+    check("log = \"loud\"", &["c.toml: line 1: key `log`", "`loud`", "error, warn, info, debug, trace"]);
+    check("servers = [\"camp\"]", &["c.toml: line 1: key `servers`", "`camp`", "HOST:PORT"]);
+    let many = format!("servers = [{}]", "\"a:1\",".repeat(9));
+    check(&many, &["key `servers`", "9 addresses", "at most 8"]);
+    check("[plugins]\nmemory_mib = 300", &["c.toml: line 2: key `plugins.memory_mib`", "1 to 256"]);
+    check("[[provider]]\nname = \"n\"\nplugin = \"P\"\nowner = \"o\"\nzones = []", &["c.toml: line 1: ", "number 1"]);
+    check("[join]\ntoken_file = \"t\"\nname = \"Camp\"", &["c.toml: line 3: key `join.name`", "column 1"]);
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let config = resolve("log = \"warn\"", &[("LINECAMP_LOG", "debug")]).unwrap();
+    assert_eq!(config.log, LevelFilter::DEBUG);
+    let error = resolve("", &[("LINECAMP_LOG", "all")]).unwrap_err();
+    assert!(error.to_string().contains("LINECAMP_LOG"), "{error}");
+}
+
+#[test]
+fn labels_of_the_environment_are_the_gateways_and_ours_win() {
+    let config = resolve("", &[("CATTLE_HOST_LABELS", "rack=r1&old=1"), ("LINECAMP_HOST_LABELS", "rack=r7&a%20b=x")]);
+    assert!(config.unwrap_err().to_string().starts_with("variable LINECAMP_HOST_LABELS: "));
+
+    let config =
+        resolve("", &[("CATTLE_HOST_LABELS", "rack=r1&old=1"), ("LINECAMP_HOST_LABELS", "rack=r6&rack=r7")]).unwrap();
+    let labels: Vec<_> = config.labels[&Level::Host].iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(labels, ["old=1", "rack=r7"]);
+    assert_eq!(config.warnings, ["variable LINECAMP_HOST_LABELS gives rack more than once; the last one holds"]);
+}

@@ -1,0 +1,101 @@
+//! Exactly what was written, and how it is read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use linecamp_proto::api::ProviderBody;
+use linecamp_service::Written;
+use serde::Deserialize;
+
+use super::{Config, ConfigError, Env, VARIABLES};
+
+/// Lists of tables that add up over the files.
+pub(super) const ADDING: [&str; 1] = ["provider"];
+
+/// Exactly what was written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    pub(super) servers: Option<Vec<String>>,
+    pub(super) rancher_labels: Option<bool>,
+    pub(super) docker_socket: Option<PathBuf>,
+    pub(super) log: Option<String>,
+    pub(super) link: LinkFile,
+    pub(super) join: JoinFile,
+    pub(super) plugins: PluginsFile,
+    pub(super) secrets: BTreeMap<String, PathBuf>,
+    pub(super) provider: Vec<ProviderBody>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LinkFile {
+    pub(super) metered: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PluginsFile {
+    pub(super) compiler: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) publishers: Vec<String>,
+    pub(super) memory_mib: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct JoinFile {
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) name: Option<String>,
+}
+
+impl ConfigFile {
+    /// Reads the file at `path` and its drop-ins.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file, the line and the key.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Ok(written(path)?.read()?)
+    }
+}
+
+/// A configuration, and where it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What was meant.
+    pub config: Config,
+    /// The files that have a part in it, in the order they were read.
+    pub files: Vec<PathBuf>,
+    /// The variables that have a part in it.
+    pub variables: Vec<&'static str>,
+}
+
+impl Loaded {
+    /// Reads the file at `path` and its drop-ins, or no file at all, and says what that means in this environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file, the line and the key, or the variable.
+    pub fn load(path: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {
+        let written = path.map_or_else(|| Ok(Written::default()), written)?;
+        Self::of(&written, env)
+    }
+
+    pub(super) fn of(written: &Written, env: Env<'_>) -> Result<Self, ConfigError> {
+        let config = Config::resolve(written.read()?, env).map_err(|source| {
+            let place = source.key().and_then(|key| written.place(&key).cloned());
+            match place {
+                Some(place) => ConfigError::At { path: place.path, line: place.line, source: Box::new(source) },
+                None => source,
+            }
+        })?;
+        let is_set = |variable: &&str| env(variable).is_some_and(|value| !value.is_empty());
+        let variables = VARIABLES.into_iter().filter(is_set).collect();
+        Ok(Self { config, files: written.files().to_vec(), variables })
+    }
+}
+
+fn written(path: &Path) -> Result<Written, ConfigError> {
+    let mut written = Written::new(&ADDING);
+    written.add::<ConfigFile>(path)?;
+    Ok(written)
+}

@@ -1,0 +1,80 @@
+//! What an operator hears of the link: that it comes and goes, and of one problem once.
+
+use linecamp_core::{LinkEvent, LossReason};
+use linecamp_model::{FromServer, ServerAddress, SessionId};
+
+use crate::drive::link::LinkReport;
+
+/// Tells an operator of links that come and go, and of one problem once.
+#[derive(Debug, Default)]
+pub(crate) struct LinkLog {
+    pub(crate) is_up: bool,
+    /// The session that is up, or was.
+    session: Option<SessionId>,
+    pub(crate) last_problem: Option<String>,
+}
+
+impl LinkLog {
+    /// Says how the link stands, after what was noted last of a server.
+    pub(crate) fn words(&self, server: &ServerAddress) -> String {
+        match (self.is_up, &self.last_problem) {
+            (true, _) => format!("linked to {server}"),
+            (false, Some(problem)) => format!("no link, the site works on without the server; {server}: {problem}"),
+            (false, None) => format!("reaching {server}"),
+        }
+    }
+
+    pub(crate) fn note(&mut self, report: &LinkReport) {
+        let server = &report.server;
+        match &report.event {
+            LinkEvent::Received(_, FromServer::Welcome(welcome)) => {
+                tracing::info!(%server, session = %welcome.session, "link up");
+                self.is_up = true;
+                self.session = Some(welcome.session);
+                self.last_problem = None;
+            }
+            LinkEvent::Lost(_, reason) => {
+                let reason = words(reason);
+                let session = self.session.take().map(|session| session.0);
+                let is_known = self.last_problem.as_ref() == Some(&reason);
+                match (self.is_up, is_known) {
+                    (true, _) => tracing::info!(%server, session, reason, "link down"),
+                    (false, false) => tracing::warn!(%server, reason, "no link"),
+                    (false, true) => tracing::debug!(%server, reason, "no link"),
+                }
+                self.is_up = false;
+                self.last_problem = Some(reason);
+            }
+            LinkEvent::Dialed(_) | LinkEvent::Received(..) => {}
+        }
+    }
+}
+
+/// Says why a link is not there.
+pub(crate) fn words(reason: &LossReason) -> String {
+    match reason {
+        LossReason::Closed(refusal) => refusal.to_string(),
+        LossReason::Failed(text) => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_model::{DialId, Text};
+
+    use super::*;
+
+    #[test]
+    fn a_link_problem_is_told_once_until_the_link_was_up() {
+        let mut log = LinkLog::default();
+        let report = LinkReport {
+            event: LinkEvent::Lost(DialId(1), LossReason::Failed(Text::lossy("silent"))),
+            server: ServerAddress::parse("a:1").unwrap(),
+            needs_operator: false,
+        };
+        log.note(&report);
+        assert_eq!(log.last_problem.as_deref(), Some("silent"));
+        log.note(&report);
+        assert!(!log.is_up);
+    }
+}

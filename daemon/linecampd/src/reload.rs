@@ -1,0 +1,170 @@
+//! What a configuration that was read again changes, and when.
+//!
+//! A pure comparison of two configurations, key by key. Some keys hold at once. Others are known to the machine from
+//! its first moment on, so it begins anew within the process: the link is dialled again, and everything else goes on
+//! from the database, as after a restart. What needs a restart of the process says so. A configuration that does not
+//! read changes nothing.
+
+use std::error::Error;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{Config, ConfigError};
+use crate::daemon::Reread;
+use crate::error::{DaemonError, chain};
+
+/// The configuration that holds, and the way to read it again.
+pub(crate) struct Reload {
+    config: Config,
+    /// Without it nobody listens to SIGHUP.
+    source: Option<(Reread, Signal)>,
+}
+
+impl Reload {
+    pub(crate) fn new(config: Config, reread: Option<Reread>) -> Result<Self, DaemonError> {
+        let listen = |reread| {
+            let hangup = signal(SignalKind::hangup());
+            hangup
+                .map(|hangup| (reread, hangup))
+                .map_err(|source| DaemonError::System { what: "listen for SIGHUP", source })
+        };
+        Ok(Self { config, source: reread.map(listen).transpose()? })
+    }
+
+    /// Waits until somebody wants the configuration to be read again. Cancel-safe.
+    pub(crate) async fn asked(&mut self) {
+        match &mut self.source {
+            Some((_, hangup)) => drop(hangup.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads it, and says what would change.
+    pub(crate) fn read(&self, is_member: bool) -> Result<(Config, Changes), ConfigError> {
+        let config = self.source.as_ref().map_or_else(|| Ok(self.config.clone()), |(reread, _)| reread())?;
+        let changes = Changes::between(&self.config, &config, is_member);
+        Ok((config, changes))
+    }
+
+    /// Takes what was read. Returns what the service manager has to show from now on: what still waits.
+    pub(crate) fn take(&mut self, config: Config, changes: &Changes) -> Option<String> {
+        tracing::info!(changes = changes.words(), "configuration read again");
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        if !changes.restart.is_empty() {
+            tracing::warn!(keys = changes.restart.join(", "), "the configuration has changes that wait for a restart");
+        }
+        // What waits for a restart goes on being compared with what holds.
+        let join = if changes.restart.is_empty() { config.join.clone() } else { self.config.join.clone() };
+        self.config = Config { join, ..config };
+        (!changes.restart.is_empty()).then(|| format!("waits for a restart: {}", changes.restart.join(", ")))
+    }
+
+    /// Says why what was read is not taken. Returns what the service manager has to show from now on.
+    pub(crate) fn refuse(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        let problem = chain(error);
+        tracing::warn!(problem, "the configuration was not taken, and the one before it holds");
+        Some(format!("the configuration was not taken: {problem}"))
+    }
+}
+
+/// Which keys changed, by when they hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// These hold at once, and nothing else notices.
+    pub(crate) at_once: Vec<&'static str>,
+    /// These hold at once too, with a new link.
+    pub(crate) anew: Vec<&'static str>,
+    /// These hold after the next start.
+    pub(crate) restart: Vec<&'static str>,
+}
+
+impl Changes {
+    /// Compares what holds with what was read. A site that is a member does not look at `[join]` any more.
+    pub(crate) fn between(old: &Config, new: &Config, is_member: bool) -> Self {
+        let mut changes = Self::default();
+        let mut note = |is_changed: bool, when: When, key| {
+            if is_changed {
+                match when {
+                    When::AtOnce => changes.at_once.push(key),
+                    When::Anew => changes.anew.push(key),
+                    When::Restart => changes.restart.push(key),
+                }
+            }
+        };
+        note(old.log != new.log, When::AtOnce, "log");
+        note(old.docker_socket != new.docker_socket, When::AtOnce, "docker_socket");
+        note(old.rancher_labels != new.rancher_labels, When::AtOnce, "rancher_labels");
+        note(old.plugins.secrets != new.plugins.secrets, When::AtOnce, "secrets");
+        note(old.servers != new.servers, When::Anew, "servers");
+        note(old.is_metered != new.is_metered, When::Anew, "link.metered");
+        note(old.providers != new.providers, When::Anew, "provider");
+        note(old.plugins.compiler != new.plugins.compiler, When::Anew, "plugins.compiler");
+        note(old.plugins.ca_file != new.plugins.ca_file, When::Anew, "plugins.ca_file");
+        note(old.plugins.publishers != new.plugins.publishers, When::Anew, "plugins.publishers");
+        note(old.plugins.memory_mib != new.plugins.memory_mib, When::Anew, "plugins.memory_mib");
+        note(old.join != new.join && !is_member, When::Restart, "join");
+        changes
+    }
+
+    /// Says it in words, for the log and the service manager.
+    pub(crate) fn words(&self) -> String {
+        let parts = [
+            (&self.at_once, "changed"),
+            (&self.anew, "changed, with a new link"),
+            (&self.restart, "waits for a restart"),
+        ];
+        let parts = parts.into_iter().filter(|(keys, _)| !keys.is_empty());
+        let words: Vec<_> = parts.map(|(keys, what)| format!("{} {what}", keys.join(", "))).collect();
+        if words.is_empty() { "nothing changed".to_owned() } else { words.join("; ") }
+    }
+}
+
+enum When {
+    AtOnce,
+    Anew,
+    Restart,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConfigFile;
+
+    fn config(text: &str) -> Config {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("c.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::resolve(ConfigFile::read(&path).unwrap(), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn every_key_says_when_it_holds() {
+        let check = |text: &str, at_once: &[&str], anew: &[&str]| {
+            let changes = Changes::between(&config(""), &config(text), true);
+            assert_eq!((&*changes.at_once, &*changes.anew, &*changes.restart), (at_once, anew, &[][..]), "{text}");
+        };
+        check("", &[], &[]);
+        check("log = \"debug\"", &["log"], &[]);
+        check("docker_socket = \"/x\"\nrancher_labels = false", &["docker_socket", "rancher_labels"], &[]);
+        check("[secrets]\na = \"/x\"", &["secrets"], &[]);
+        check("servers = [\"a:1\"]\n[link]\nmetered = true", &[], &["servers", "link.metered"]);
+        check("[[provider]]\nname = \"n\"\nplugin = \"p\"\nowner = \"o\"\nzones = [\"a.example\"]", &[], &["provider"]);
+        check("[plugins]\ncompiler = \"/x\"\nca_file = \"/y\"", &[], &["plugins.compiler", "plugins.ca_file"]);
+        check("[plugins]\nmemory_mib = 32", &[], &["plugins.memory_mib"]);
+    }
+
+    #[test]
+    fn a_wish_to_join_waits_for_a_restart_and_means_nothing_to_a_member() {
+        let wish = config("[join]\ntoken_file = \"/t\"\nname = \"n\"");
+        let changes = Changes::between(&config(""), &wish, false);
+        assert_eq!(changes.words(), "join waits for a restart");
+        assert_eq!(Changes::between(&config(""), &wish, true), Changes::default());
+    }
+
+    #[test]
+    fn the_words_name_every_key() {
+        let changes = Changes::between(&config(""), &config("log = \"warn\"\nservers = [\"a:1\"]"), true);
+        assert_eq!(changes.words(), "log changed; servers changed, with a new link");
+        assert_eq!(Changes::default().words(), "nothing changed");
+    }
+}

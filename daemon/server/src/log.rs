@@ -1,0 +1,199 @@
+//! What the server says: lines on stderr, or entries of the journal if systemd started it.
+//!
+//! In the journal an event's fields are the entry's fields, and those of the spans around it are too: `journalctl
+//! SITE=…` finds what a session of that site did. What is shown is a filter that can be replaced while we run.
+
+use std::fmt::{self, Write as _};
+use std::io;
+
+use linecamp_service::{Entry, Journal, Priority};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+
+/// What the journal calls us.
+const IDENTIFIER: &str = "linecamp-server";
+
+/// Why nothing can be logged as it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("`{filter}` is no log filter ({problem}); write error, warn, info, debug or trace")]
+pub struct LogError {
+    filter: String,
+    problem: String,
+}
+
+/// The log of the process, whose filter can be replaced.
+#[derive(Debug)]
+pub struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl Log {
+    /// Begins to log what `filter` asks for, for the whole process.
+    ///
+    /// # Errors
+    /// [`LogError`] for what is no filter.
+    pub fn init(filter: &str) -> Result<Self, LogError> {
+        let (layer, handle) = reload::Layer::new(parse(filter)?);
+        let registry = tracing_subscriber::registry().with(layer);
+        match Journal::of_environment(IDENTIFIER) {
+            Some(journal) => registry.with(JournalLayer { journal }).init(),
+            None => registry.with(tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false)).init(),
+        }
+        Ok(Self { filter: handle })
+    }
+
+    /// Logs what `filter` asks for from now on.
+    ///
+    /// # Errors
+    /// [`LogError`] for what is no filter; nothing changes then.
+    pub fn set(&self, filter: &str) -> Result<(), LogError> {
+        let parsed = parse(filter)?;
+        self.filter.reload(parsed).map_err(|error| LogError { filter: filter.to_owned(), problem: error.to_string() })
+    }
+
+    /// Says whether `filter` is one.
+    ///
+    /// # Errors
+    /// [`LogError`] with the reason.
+    pub fn check(filter: &str) -> Result<(), LogError> {
+        parse(filter).map(drop)
+    }
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    filter.parse().map_err(|error| LogError { filter: filter.to_owned(), problem: format!("{error}") })
+}
+
+/// Events become entries of the journal.
+struct JournalLayer {
+    journal: Journal,
+}
+
+/// What a span carries.
+#[derive(Default)]
+struct Fields(Vec<(String, String)>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut line = Line::default();
+        attributes.record(&mut line);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(Fields(line.fields));
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let mut line = Line::default();
+        values.record(&mut line);
+        if let Some(span) = context.span(id)
+            && let Some(Fields(fields)) = span.extensions_mut().get_mut()
+        {
+            fields.extend(line.fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let mut message = std::mem::take(&mut line.message);
+        for (name, value) in &line.fields {
+            // Writing to a string does not fail.
+            let _ = write!(message, " {name}={value}");
+        }
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(Fields(fields)) = span.extensions().get() {
+                let outer = fields.iter().filter(|(name, _)| !line.fields.iter().any(|(inner, _)| inner == name));
+                let outer: Vec<_> = outer.cloned().collect();
+                line.fields.extend(outer);
+            }
+        }
+        let metadata = event.metadata();
+        let entry = Entry {
+            priority: priority(*metadata.level()),
+            target: metadata.target(),
+            message: &message,
+            fields: &line.fields,
+        };
+        if !self.journal.say(&entry) {
+            // Without a journal the line is better than nothing; if nobody reads it, there is nobody to tell.
+            let line = message.replace(char::is_control, "?");
+            drop(io::Write::write_all(&mut io::stderr().lock(), format!("{} {line}\n", metadata.level()).as_bytes()));
+        }
+    }
+}
+
+const fn priority(level: Level) -> Priority {
+    match level {
+        Level::ERROR => Priority::Error,
+        Level::WARN => Priority::Warning,
+        Level::INFO => Priority::Info,
+        Level::DEBUG | Level::TRACE => Priority::Debug,
+    }
+}
+
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: Vec<(String, String)>,
+}
+
+impl Line {
+    fn add(&mut self, field: &Field, value: String) {
+        match field.name() {
+            "message" => self.message = value,
+            name => self.fields.push((name.to_owned(), value)),
+        }
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_an_entry_of_the_journal_with_its_fields_and_those_of_its_spans() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let (filter, handle) = reload::Layer::new(parse("info").unwrap());
+        let journal = Journal::at(&path, IDENTIFIER).unwrap();
+        let log = Log { filter: handle };
+        let subscriber = tracing_subscriber::registry().with(filter).with(JournalLayer { journal });
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!("too fine");
+            log.set("debug").unwrap();
+            let span = tracing::info_span!("session", session = 7, site = "ab12");
+            span.in_scope(|| tracing::info!(target: "part", site = "camp", call = "POST /x", "link up"));
+        });
+        let mut bytes = [0; 4096];
+        let count = socket.recv(&mut bytes).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&bytes[..count]),
+            "MESSAGE=link up site=camp call=POST /x\nPRIORITY=6\nSYSLOG_IDENTIFIER=linecamp-server\nTARGET=part\n\
+             SITE=camp\nCALL=POST /x\nSESSION=7\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused() {
+        let error = Log::check("linecamp=loud").unwrap_err().to_string();
+        assert!(error.contains("`linecamp=loud`") && error.contains("write error, warn, info"), "{error}");
+    }
+}

@@ -1,0 +1,88 @@
+//! The command `linecamp-server run`: the server, its log, and the signals that somebody sends it.
+
+use std::path::PathBuf;
+
+use linecamp_server::log::Log;
+use linecamp_server::{Config, Layout, Overrides, Server, describe};
+use linecamp_service::ServiceManager;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Failure;
+
+/// Where the configuration comes from, at the start and each time it is read again.
+pub(crate) struct Source {
+    pub(crate) layout: Layout,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) overrides: Overrides,
+}
+
+impl Source {
+    fn read(&self) -> Result<Config, Failure> {
+        let config = Config::load(self.layout.clone(), self.path.as_deref(), self.overrides.clone())?;
+        Log::check(&config.log)?;
+        Ok(config)
+    }
+}
+
+/// Runs the server until it is told to stop.
+pub(crate) fn run(source: &Source) -> Result<(), Failure> {
+    let config = source.read()?;
+    let log = Log::init(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Begin)?;
+    runtime.block_on(serve(config, &log, source))
+}
+
+async fn serve(config: Config, log: &Log, source: &Source) -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(Failure::Begin);
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let mut server = Server::start(config).await?;
+    tracing::info!("https listening on {}", server.https_addr());
+    tracing::info!("quic listening on {}", server.quic_addr());
+    let mut manager = ServiceManager::of_environment();
+    manager.ready();
+    manager.status(&format!("https on {}, quic on {}", server.https_addr(), server.quic_addr()));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                manager.reloading();
+                let note = reload(&mut server, log, source);
+                manager.note(note);
+                manager.ready();
+            }
+            ended = server.ended() => {
+                ended?;
+                break;
+            }
+        }
+    }
+    server.stop().await?;
+    Ok(())
+}
+
+/// Reads the configuration again and applies what can be applied at once. Returns what the service manager has to show
+/// from now on. What does not read changes nothing.
+fn reload(server: &mut Server, log: &Log, source: &Source) -> Option<String> {
+    let config = match source.read() {
+        Ok(config) => config,
+        Err(failure) => {
+            let problem = describe(&failure);
+            tracing::warn!(problem, "the configuration was not taken, and the one before it holds");
+            return Some(format!("the configuration was not taken: {problem}"));
+        }
+    };
+    if let Err(error) = log.set(&config.log) {
+        tracing::warn!(%error, "the log goes on as it was");
+    }
+    let changes = server.reload(config);
+    tracing::info!(changes = changes.words(), "configuration read again");
+    if changes.restart.is_empty() {
+        return None;
+    }
+    let keys = changes.restart.join(", ");
+    tracing::warn!(keys, "the configuration has changes that wait for a restart");
+    Some(format!("waits for a restart: {keys}"))
+}
