@@ -52,6 +52,11 @@ impl Client {
         self.config.server.to_string()
     }
 
+    /// Returns the key that is shown to it.
+    pub(crate) fn key(&self) -> String {
+        self.config.key.reveal().to_owned()
+    }
+
     /// Asks, and reads the answer. Cancel-safe: an unanswered request closes the connection.
     pub(crate) async fn ask<T: DeserializeOwned>(&mut self, ask: Ask) -> Result<T, ClientError> {
         let limit = self.timeout + ask.wait;

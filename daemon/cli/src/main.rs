@@ -32,6 +32,7 @@ mod plugin;
 mod provider;
 mod site;
 mod state;
+mod support;
 mod token;
 mod version;
 
@@ -97,6 +98,7 @@ enum Command {
     /// Events: what happened
     #[command(subcommand)]
     Event(event::EventCommand),
+    SupportBundle(support::SupportBundle),
     Version(version::Version),
 }
 
@@ -131,6 +133,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Plugin(command) => command.run(context).await,
         Command::Dns(command) => command.run(context).await,
         Command::Event(command) => command.run(context).await,
+        Command::SupportBundle(support) => support.run(context).await,
         Command::Version(version) => version.run(context).await,
     }
 }

@@ -35,7 +35,7 @@ impl std::fmt::Display for BundleError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "failed to write the bundle {}", self.path.display())?;
         if self.source.kind() == io::ErrorKind::AlreadyExists {
-            f.write_str("; take it away first, or name another file with --output")?;
+            f.write_str("; take it away first, or name another file with --file")?;
         }
         Ok(())
     }
@@ -224,6 +224,6 @@ mod tests {
         assert!(readme.contains("log.txt      what was logged") && readme.contains("4 files more"), "{readme}");
 
         let again = Bundle::new("Another", Redactor::default()).write(&path).unwrap_err();
-        assert!(again.to_string().contains("name another file with --output"), "{again}");
+        assert!(again.to_string().contains("name another file with --file"), "{again}");
     }
 }

@@ -19,7 +19,7 @@ const KNOWN_BYTES_MIN: usize = 6;
 const KNOWN_MAX: usize = 512;
 
 /// Parts of names whose values are secret.
-const TELLING: [&str; 15] = [
+const TELLING: [&str; 14] = [
     "secret",
     "token",
     "passw",
@@ -33,7 +33,6 @@ const TELLING: [&str; 15] = [
     "tsig",
     "bearer",
     "cookie",
-    "session",
     "signature",
 ];
 
@@ -41,7 +40,7 @@ const TELLING: [&str; 15] = [
 const TELLING_ENDS: [&str; 3] = ["key", "pwd", "pass"];
 
 /// Names that sound like it, and whose values people need.
-const HARMLESS: [&str; 7] = ["key", "token_file", "host_key", "public_key", "authority", "session_id", "tokens"];
+const HARMLESS: [&str; 6] = ["key", "token_file", "host_key", "public_key", "authority", "reach_private"];
 
 /// How our own secrets begin.
 const OURS: [&str; 2] = ["lct_", "lck_"];
@@ -204,6 +203,7 @@ fn shape(word: &str) -> (String, bool) {
     }
     let bare = word.trim_matches(['"', '\'', '`']);
     if let Some((name, value)) = bare.split_once('=').or_else(|| bare.split_once(':'))
+        && is_name(name)
         && sounds_secret(name.trim_matches(['"', '\'', '`', '-']))
     {
         // A pin and an address of IPv6 hold colons and are no names.
@@ -213,6 +213,10 @@ fn shape(word: &str) -> (String, bool) {
         };
     }
     (word.to_owned(), false)
+}
+
+fn is_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.\"'`".contains(c))
 }
 
 /// Keeps how our secret begins, and what is around it.
@@ -314,7 +318,8 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----",
             "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----",
         );
-        for harmless in ["pin sha256:07ff", "linked to [2001:db8::1]:8443", "monkey=1 keyboard: us", "10:21:04 ok"] {
+        for harmless in ["pin sha256:07ff", "[2001:db8::1]:8443", "keyboard: us", "10:21:04 ok", "join TOKEN@HOST:PORT"]
+        {
             check(harmless, harmless);
         }
     }

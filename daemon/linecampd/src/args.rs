@@ -113,8 +113,8 @@ pub(crate) struct SupportArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where to write it, a .tar.gz that must not exist; without, linecamp-support-TIME.tar.gz here
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    #[arg(long, alias = "output", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -23,12 +23,9 @@ use linecamp_doctor::{
 use linecamp_model::ServerAddress;
 use linecamp_transport::{SiteIdentity, Trust};
 
-use crate::config::{Config, ConfigFile, join_target, read_text};
+use crate::config::{Config, FILE_DEFAULT, Loaded, join_target, read_text};
 use crate::directory::DataDirectory;
 use crate::error::{DaemonError, chain};
-
-/// The configuration of the service that the packages install.
-const CONFIG_INSTALLED: &str = "/etc/linecamp/linecampd.toml";
 
 /// The service that the packages install.
 pub(crate) const UNIT: &str = "linecampd";
@@ -56,14 +53,13 @@ pub struct Place {
 impl Place {
     /// Returns the configuration file: the one that was named, or that of the installed service.
     pub(crate) fn config_file(&self) -> Option<PathBuf> {
-        let installed = || Some(PathBuf::from(CONFIG_INSTALLED)).filter(|path| path.exists());
+        let installed = || Some(PathBuf::from(FILE_DEFAULT)).filter(|path| path.exists());
         self.config.clone().or_else(|| installed().filter(|_| self.directory.is_installed()))
     }
 
     /// Reads the configuration.
     pub(crate) fn read_config(&self) -> Result<Config, DaemonError> {
-        let written = self.config_file().map_or_else(|| Ok(ConfigFile::default()), |path| ConfigFile::read(&path))?;
-        Ok(Config::resolve(written, &self.variable)?)
+        Ok(Loaded::load(self.config_file().as_deref(), &self.variable)?.config)
     }
 
     pub(crate) fn identity(&self) -> Result<Option<SiteIdentity>, DaemonError> {
@@ -121,8 +117,11 @@ fn network(place: &Place) -> Vec<Finding> {
     };
     let whom = place.whom();
     let mut found = if whom.servers.is_empty() {
-        let words = "no server is known here: this site has not joined, and the configuration names none";
-        SERVER_CHECKS.iter().map(|name| Remark::skipped(words).of(name)).collect()
+        let words = match place.identity() {
+            Ok(_) => "no server is known here: this site has not joined, and the configuration names none".to_owned(),
+            Err(error) => format!("no server is known here: {}", words(&error)),
+        };
+        SERVER_CHECKS.iter().map(|name| Remark::skipped(words.clone()).of(name)).collect()
     } else {
         match look(&whom) {
             Ok(looked) => {

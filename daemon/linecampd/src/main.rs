@@ -212,7 +212,7 @@ fn do_doctor(args: DoctorArgs) -> ExitCode {
 
 fn do_support_bundle(args: SupportArgs) -> Result<(), DaemonError> {
     let place = Place { directory: DataDirectory::new(&args.data), config: args.config, variable };
-    let output = args.output.unwrap_or_else(support::default_output);
+    let output = args.file.unwrap_or_else(support::default_output);
     let written = support::write_bundle(&place, &output, show_progress());
     clear_progress();
     print(&written?.report())

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use linecamp_doctor::{Bundle, Progress, Redactor, Written, journal};
 use linecamp_model::WallTime;
 use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalRequest, LocalStatus, WhyLine};
+use linecamp_service::DROP_INS_MAX;
 use linecamp_transport::{SystemClock, WallClock as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,15 +110,18 @@ fn redactor(place: &Place) -> Redactor {
         directories.extend(config.plugins.credentials);
     }
     // Also what a configuration that does not resolve names.
-    files.extend(written(place).iter().flat_map(named_files));
+    files.extend(written(place).iter().filter_map(|(_, table)| table.as_ref()).flat_map(named_files));
     for directory in directories {
         let entries = fs::read_dir(directory).into_iter().flatten().take(SECRETS_MAX).flatten();
         files.extend(entries.map(|entry| entry.path()));
     }
     for file in files {
         // What cannot be read here cannot be in what is gathered, but for what others wrote down.
-        if let Ok(bytes) = read(&file, SECRET_BYTES_MAX) {
-            redactor.know(&bytes);
+        match read(&file, SECRET_BYTES_MAX) {
+            Ok(bytes) => redactor.know(&bytes),
+            // Somebody may have written a secret in the place of its file.
+            Err(_) if !file.exists() => redactor.know(file.as_os_str().as_encoded_bytes()),
+            Err(_) => {}
         }
     }
     for (_, value) in std::env::vars().filter(|(name, _)| linecamp_doctor::sounds_secret(name)) {
@@ -133,18 +137,33 @@ fn named_files(written: &toml::Table) -> Vec<PathBuf> {
     secrets.chain(token).filter_map(toml::Value::as_str).map(PathBuf::from).collect()
 }
 
-fn written(place: &Place) -> Option<toml::Table> {
-    read_text(&place.config_file()?).ok()?.parse().ok()
+/// Reads the configuration file and its drop-ins; `None` of one that does not read as TOML.
+fn written(place: &Place) -> Vec<(PathBuf, Option<toml::Table>)> {
+    let Some(file) = place.config_file() else { return Vec::new() };
+    let is_ours = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
+    let beside = fs::read_dir(file.with_extension("d")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> = beside.filter(is_ours).take(DROP_INS_MAX).collect();
+    files.sort();
+    files.insert(0, file);
+    let parsed = |path: PathBuf| {
+        let table = read_text(&path).ok().and_then(|text| text.parse().ok());
+        (path, table)
+    };
+    files.into_iter().map(parsed).collect()
 }
 
 /// Returns the configuration without its comments, which may hold anything, and without the places of secrets.
 fn configuration(place: &Place) -> Result<Value, String> {
-    let Some(path) = place.config_file() else {
+    let written = written(place);
+    if written.is_empty() {
         return Ok(json!({ "note": "no configuration file; defaults hold" }));
-    };
+    }
     // What the parser complains of may quote what stands there: the doctor's finding says which line it is.
-    let written = written(place).ok_or_else(|| format!("{} does not read as TOML", path.display()))?;
-    serde_json::to_value(written).map_err(|error| error.to_string())
+    let shown = written.into_iter().map(|(path, table)| {
+        let value = table.and_then(|table| serde_json::to_value(table).ok());
+        (path.display().to_string(), value.unwrap_or_else(|| json!("it does not read as TOML")))
+    });
+    Ok(Value::Object(shown.collect()))
 }
 
 #[derive(Debug, Serialize)]

@@ -26,6 +26,7 @@ pub mod log;
 
 mod api;
 mod config;
+pub mod doctor;
 mod drive;
 mod error;
 mod init;

@@ -11,7 +11,7 @@
 
 mod run;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use linecamp_model::Name;
 use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
-    Config, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, describe, init, keys,
+    Config, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, describe, doctor, init, keys,
     remove_key,
 };
 use serde_json::json;
@@ -62,6 +62,11 @@ enum Cli {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Finds out what is wrong here: authority, database, ports, names, certificate, disk; changes nothing
+    ///
+    /// Works with and without a running server. Takes 12 seconds at most. Run it as root, or as the user who runs the
+    /// server: others may not look at everything. Exit code 0 if nothing fails, 1 if something does.
+    Doctor(Doctor),
     /// Prints the version
     Version,
 }
@@ -101,6 +106,26 @@ struct Run {
     /// What to log: error, warn, info, debug, trace, or by part
     #[arg(long, value_name = "FILTER", env = LOG_VARIABLE)]
     log: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Doctor {
+    #[command(flatten)]
+    data: Data,
+    /// The configuration, instead of DIR/server.toml or that of the installed service
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How to show what was found
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,6 +186,7 @@ fn main() -> ExitCode {
         Cli::Run(arguments) => run_server(arguments),
         Cli::Key(command) => run_key(command),
         Cli::Config(ConfigCommand::Check(arguments)) => check_config(&arguments),
+        Cli::Doctor(arguments) => return run_doctor(arguments),
         Cli::Version => say(&[format!("linecamp-server {}", env!("CARGO_PKG_VERSION"))]),
     };
     match result {
@@ -203,6 +229,29 @@ fn run_init(arguments: &Init) -> Result<(), Failure> {
     let layout = Layout::new(&arguments.data.dir);
     let made = init(&layout, &arguments.server_url, &arguments.names)?;
     say(&made.report(&layout, &arguments.server_url))
+}
+
+/// Exit code 1 if something fails: that is a finding, and no failure of ours.
+fn run_doctor(arguments: Doctor) -> ExitCode {
+    let place = doctor::Place { layout: Layout::new(arguments.data.dir), config: arguments.config };
+    let is_terminal = io::stderr().is_terminal();
+    let clear = |words: &str| {
+        if is_terminal {
+            // Always the same line, for whoever waits.
+            drop(write!(io::stderr().lock(), "\r\x1b[K{words}"));
+        }
+    };
+    let report = doctor::examine(&place, |progress| clear(&linecamp_doctor::progress_line(progress)));
+    clear("");
+    let text = match arguments.output {
+        Format::Table => linecamp_doctor::table(&report),
+        Format::Json => report.json(),
+    };
+    match say(&[text.trim_end().to_owned()]) {
+        Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(failure) => self::report(&failure),
+    }
 }
 
 fn run_key(command: Key) -> Result<(), Failure> {

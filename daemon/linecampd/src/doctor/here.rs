@@ -43,13 +43,13 @@ pub(super) fn configuration(place: &Place) -> Remark {
     Remark::warn(format!("{shown}: {}", doubts.join("; ")), "mend what it names, then `systemctl reload linecampd`")
 }
 
-/// Names the files of secrets and authorities that are not there, and never what is in one.
+/// Names the keys whose files are not there. Never a value: somebody may have written a secret in the place of its file.
 fn missing_files(config: &Config) -> Vec<String> {
-    let secrets = config.plugins.secrets.iter().map(|(name, path)| (format!("secret {name}"), path.as_path()));
-    let ca_file = config.plugins.ca_file.iter().map(|path| ("plugins.ca_file".to_owned(), path.as_path()));
+    let secrets = config.plugins.secrets.iter().map(|(name, path)| (format!("{name} in [secrets]"), path.as_path()));
+    let ca_file = config.plugins.ca_file.iter().map(|path| ("ca_file in [plugins]".to_owned(), path.as_path()));
     let is_missing = |path: &Path| matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
     let named = secrets.chain(ca_file).filter(|(_, path)| is_missing(path));
-    named.map(|(whose, path)| format!("{whose}: {} is not there", path.display())).collect()
+    named.map(|(key, _)| format!("the file that the key {key} names is not there")).collect()
 }
 
 fn is_forbidden(error: &DaemonError) -> bool {

@@ -14,20 +14,21 @@ use super::refused::Refused;
 /// How long the loop may take to answer before the server counts as not serving.
 const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 
-/// That the server serves.
+/// That the server serves, and which version of it: a site's doctor compares.
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
     status: &'static str,
+    version: &'static str,
 }
 
 pub(super) fn router() -> Router<Api> {
     Router::new().route(path::SERVER, get(show))
 }
 
-/// Says whether the loop answers. Needs no key, and tells nothing else.
+/// Says whether the loop answers. Needs no key, and tells nothing else but the version.
 pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, Refused> {
     match tokio::time::timeout(HEALTH_LIMIT, api.query(|_, _| ())).await {
-        Ok(answered) => answered.map(|()| Json(Health { status: "ok" })),
+        Ok(answered) => answered.map(|()| Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })),
         Err(_) => Err(Refused::new(ErrorCode::Busy, "the server does not answer in time")),
     }
 }

@@ -127,7 +127,10 @@ async fn who_waits_when_the_server_stops_gets_an_answer() {
     );
     tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
     // The request is under way once a later one has been answered.
-    assert_eq!(server.ask("GET", "/healthz", None).await, (200, json!({"status": "ok"})));
+    assert_eq!(
+        server.ask("GET", "/healthz", None).await,
+        (200, json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+    );
     soon(server.server.stop()).await.unwrap();
     let mut answer = Vec::new();
     soon(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer)).await.unwrap();

@@ -1,0 +1,160 @@
+//! What lies in the server's directory: configuration, authority, database.
+
+use std::io;
+use std::time::Duration;
+
+use linecamp_doctor::{Private, Remark, permissions};
+use linecamp_model::WallTime;
+use linecamp_store::{Kind, StoreError, examine};
+use linecamp_transport::{Authority, SystemClock, WallClock as _};
+
+use super::Place;
+use crate::error::{ServerError, describe};
+
+/// How long before the end of the authority somebody should think of the next: sites have to learn of it first.
+const AUTHORITY_SOON: Duration = Duration::from_secs(365 * 24 * 3600);
+
+const MIB: u64 = 1024 * 1024;
+
+/// Reads the configuration as a start would.
+pub(super) fn configuration(place: &Place) -> Remark {
+    let file = place.config_file().unwrap_or_else(|| place.layout.config());
+    match place.read_config() {
+        Ok(config) => Remark::ok(format!(
+            "{} reads: {}, https on {}, quic on {}",
+            file.display(),
+            config.server_url,
+            config.https,
+            config.quic
+        )),
+        Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", describe(&error))),
+        Err(error) => Remark::fail(
+            describe(&error),
+            format!("mend what it names; `linecamp-server config check {}` says whether it would do", file.display()),
+        ),
+    }
+}
+
+pub(super) fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Looks at whose the directory is, and what is private in it.
+pub(super) fn directory(place: &Place) -> Remark {
+    let (layout, ca) = (&place.layout, place.layout.ca());
+    let is_server = ca.exists();
+    let private = [
+        Private { path: ca.clone(), is_needed: is_server },
+        Private { path: ca.join("key.pem"), is_needed: is_server },
+        Private { path: ca.join("quic-secrets"), is_needed: is_server },
+        Private { path: layout.database(), is_needed: is_server },
+    ];
+    permissions(layout.dir(), &private, "linecamp-server", None)
+}
+
+/// Loads the authority, and judges its dates by this machine's clock.
+pub(super) fn authority(place: &Place) -> Remark {
+    let ca = place.layout.ca();
+    match Authority::load(&ca) {
+        Ok(authority) => {
+            let validity = authority.validity();
+            judge_authority(&authority.pin().to_string(), validity.start, validity.end, SystemClock.now())
+        }
+        Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", describe(&error))),
+        Err(_) if !ca.exists() => Remark::fail(
+            format!("there is no server in {}", place.layout.dir().display()),
+            format!(
+                "`linecamp-server init --data {} --server-url https://HOST:PORT`, or restore the directory from a backup",
+                place.layout.dir().display()
+            ),
+        ),
+        Err(error) => Remark::fail(
+            describe(&error),
+            "without the whole `ca` folder every site has to join anew: restore it from a backup before anything else",
+        ),
+    }
+}
+
+fn judge_authority(pin: &str, start: WallTime, end: WallTime, now: WallTime) -> Remark {
+    if now < start {
+        let evidence = format!("the clock here shows {now}, before the authority {pin} was made ({start})");
+        return Remark::fail(
+            evidence,
+            "set the clock: `timedatectl set-ntp true`, or `date -s`; the server does not start before",
+        );
+    }
+    let evidence = format!("authority {pin}, good until {end}");
+    if end < now + AUTHORITY_SOON {
+        return Remark::warn(evidence, "plan for a new authority: all sites have to join anew when this one has ended");
+    }
+    Remark::ok(evidence)
+}
+
+/// Checks the database, unless a server works on it.
+pub(super) fn database(place: &Place) -> Remark {
+    let path = place.layout.database();
+    if let Some(pid) = place.running() {
+        let words = "process {pid} works on it, and checked it when it started";
+        return Remark::skipped(format!("{}: {}", path.display(), words.replace("{pid}", &pid.to_string())));
+    }
+    match examine(&path, Kind::Fleet) {
+        // It may have started meanwhile, and then what was read is of no use.
+        _ if place.running().is_some() => Remark::skipped("a server has just started, and checks it itself"),
+        Ok(found) => Remark::ok(format!(
+            "{}: sound, schema v{}, {} records, {} MiB, {} KiB in its log",
+            path.display(),
+            found.version,
+            found.documents,
+            found.bytes.div_ceil(MIB),
+            found.log_bytes / 1024
+        )),
+        Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", describe(&error))),
+        Err(StoreError::File { ref source, .. }) if source.kind() == io::ErrorKind::NotFound => missing(place),
+        Err(error) => Remark::fail(describe(&error), remedy(&error)),
+    }
+}
+
+fn missing(place: &Place) -> Remark {
+    if !place.layout.ca().exists() {
+        return Remark::skipped("there is no server, so there is no database");
+    }
+    let error = ServerError::DatabaseMissing { path: place.layout.database() };
+    Remark::fail(describe(&error), "restore the directory from a backup; without the database no site is known")
+}
+
+fn remedy(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::TooNew { .. } => "install the newer package again, which wrote it",
+        StoreError::Damaged { .. } | StoreError::OtherKind { .. } => {
+            "keep the file aside, restore the directory from a backup, and look at the disk: `dmesg | tail`"
+        }
+        _ => "look at the file, and at the disk: `ls -l`, `dmesg | tail`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_doctor::Verdict;
+
+    use super::*;
+
+    #[test]
+    fn an_authority_is_judged_by_its_dates() {
+        let now = WallTime::from_unix_millis(1_795_314_424_000);
+        let day = Duration::from_secs(86_400);
+        let check = |start, end, expected| {
+            let remark = judge_authority("sha256:07", start, end, now);
+            assert_eq!(remark.verdict, expected, "{remark:?}");
+        };
+        check(now, now + 4000 * day, Verdict::Ok);
+        check(now, now + 300 * day, Verdict::Warn);
+        check(now + day, now + 4000 * day, Verdict::Fail);
+    }
+}

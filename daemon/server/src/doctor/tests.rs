@@ -1,0 +1,35 @@
+use linecamp_doctor::Verdict;
+
+use super::*;
+
+/// The names are a promise to scripts: one is added, never changed.
+const NAMES: [&str; 15] = [
+    "configuration",
+    "data-directory",
+    "authority",
+    "database",
+    "disk",
+    "https-port",
+    "quic-port",
+    "server-url",
+    "https",
+    "link",
+    "versions",
+    "file-limit",
+    "udp-buffers",
+    "clock",
+    "service",
+];
+
+#[test]
+fn an_empty_place_is_examined_and_every_check_has_its_name() {
+    let data = tempfile::tempdir().unwrap();
+    let place = Place { layout: Layout::new(data.path().join("absent")), config: None };
+    let report = examine(&place, |_| {});
+    let names: Vec<_> = report.checks.iter().map(|finding| finding.name).collect();
+    assert_eq!(names, NAMES);
+    assert_eq!(report.verdict, Verdict::Fail);
+    let authority = report.checks.iter().find(|finding| finding.name == "authority").unwrap();
+    assert!(authority.remedy.as_ref().is_some_and(|remedy| remedy.contains("linecamp-server init")), "{authority:?}");
+    assert!(!place.layout.dir().exists(), "nothing is made");
+}

@@ -1,0 +1,307 @@
+//! The doctors of site and server: each trouble is named by the check that is there for it, and nobody is disturbed.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use linecamp_tests::{Fleet, PATIENCE, Said, Site, UdpProxy, program, skip};
+use serde_json::Value;
+
+use crate::shown::{events, linked, show};
+
+/// What one check of a report says.
+#[derive(Debug)]
+struct Seen {
+    verdict: String,
+    evidence: String,
+    remedy: String,
+}
+
+#[track_caller]
+fn seen(report: &Value, name: &str) -> Seen {
+    let checks = report["checks"].as_array().expect("a report has checks");
+    let found = checks.iter().find(|check| check["name"] == name);
+    let found = found.unwrap_or_else(|| panic!("there is no check {name} in {report:#}"));
+    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+    Seen { verdict: text("verdict"), evidence: text("evidence"), remedy: text("remedy") }
+}
+
+/// Insists on a verdict and on words of its evidence or its remedy.
+#[track_caller]
+fn insist(report: &Value, name: &str, verdict: &str, words: &str) {
+    let seen = seen(report, name);
+    let is_said = seen.evidence.contains(words) || seen.remedy.contains(words);
+    assert!(seen.verdict == verdict && is_said, "{name} is not {verdict} with `{words}`:\n{report:#}");
+    if ["warn", "fail"].contains(&verdict) {
+        assert!(!seen.remedy.is_empty(), "{name} has no remedy:\n{report:#}");
+    }
+}
+
+#[track_caller]
+fn failures(report: &Value) -> Vec<String> {
+    let checks = report["checks"].as_array().expect("a report has checks");
+    let failed = checks.iter().filter(|check| check["verdict"] == "fail");
+    failed.map(|check| check["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[track_caller]
+fn examined(site: &Site) -> Value {
+    site.local(&["doctor", "-o", "json"]).json()
+}
+
+/// Runs the doctor on any directory, with or without a configuration.
+#[track_caller]
+fn examined_at(fleet: &Fleet, data: &Path, config: Option<&str>) -> Value {
+    let mut line = vec!["doctor", "-o", "json", "--data", text(data)];
+    let file = data.with_extension("toml");
+    if let Some(config) = config {
+        fs::write(&file, config).expect("a configuration can be written");
+        line.extend(["--config", text(&file)]);
+    }
+    fleet.run("linecampd", &line, &[]).json()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the path is text")
+}
+
+fn server_doctor(fleet: &Fleet, more: &[&str]) -> Said {
+    let data = text(fleet.server.data());
+    fleet.run("linecamp-server", &[&["doctor", "--data", data], more].concat(), &[])
+}
+
+#[test]
+fn a_healthy_site_has_nothing_amiss_and_its_session_is_left_alone() {
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    let before = (show(&fleet, "camp")["link"].clone(), events(&fleet, "camp", "daemon-started").len());
+    let said = site.local(&["doctor"]).ok();
+    assert!(said.stdout.contains("checks: nothing"), "{}", said.stdout);
+    let report = examined(&site);
+    assert_eq!(failures(&report), Vec::<String>::new(), "{report:#}");
+    for name in ["configuration", "data-directory", "identity", "disk", "daemon", "link", "conditions", "mtu", "udp"] {
+        assert_eq!(seen(&report, name).verdict, "ok", "{name}: {report:#}");
+    }
+    insist(&report, "tls", "ok", fleet.pin());
+    insist(&report, "clock", "ok", "agrees with the server's");
+    let version = env!("CARGO_PKG_VERSION");
+    insist(&report, "versions", "ok", &format!("the one that runs is {version}, the server is {version}"));
+    insist(&report, "file-limit", "ok", &format!("process {}", site.id().expect("it runs")));
+    let after = (show(&fleet, "camp")["link"].clone(), events(&fleet, "camp", "daemon-started").len());
+    assert_eq!(before, after, "the session is the one it was");
+    let left: Vec<_> = fs::read_dir(site.data()).expect("it is there").flatten().map(|e| e.file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("doctor")), "{left:?}");
+}
+
+#[test]
+fn a_server_that_is_down_is_told_from_a_path_that_is_blocked() {
+    let mut fleet = Fleet::start();
+    let mut site = linked(&fleet, "camp");
+    site.kill();
+    fleet.server.kill();
+    let report = examined(&site);
+    insist(&report, "udp", "fail", "nothing listens on UDP");
+    insist(&report, "daemon", "fail", "systemctl start linecampd");
+    insist(&report, "tls", "skipped", "see the check `udp`");
+    site.local(&["doctor"]).exits(1);
+
+    // Somebody listens and never answers, as behind a firewall that swallows UDP; beside it TCP goes through.
+    let swallowing = UdpSocket::bind(fleet.server.quic()).expect("the server's port is free");
+    let report = examined(&site);
+    // The port of TCP is closed, which the machine says at once.
+    insist(&report, "udp", "fail", "UDP is blocked between here and there");
+    let open = TcpListener::bind(fleet.server.https()).expect("the server's port is free");
+    let report = examined(&site);
+    insist(&report, "udp", "fail", "UDP is blocked between here and there");
+    insist(&report, "udp", "fail", "TCP");
+    drop((swallowing, open));
+}
+
+#[test]
+fn a_cut_wire_is_a_blocked_path_while_the_server_runs() {
+    let fleet = Fleet::start();
+    let proxy = UdpProxy::start(fleet.server.quic());
+    let site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &[]);
+    proxy.cut();
+    // Of the proxy's number, TCP is closed.
+    let report = examined(&site);
+    insist(&report, "udp", "fail", "UDP is blocked between here and there");
+    proxy.heal();
+    let report = examined(&site);
+    insist(&report, "udp", "ok", "answers");
+    insist(&report, "tls", "ok", fleet.pin());
+}
+
+#[test]
+fn an_address_where_nothing_answers_and_a_name_that_is_none_are_named() {
+    let fleet = Fleet::start();
+    let site = fleet.join("camp", &[]);
+    // RFC 5737 sets this address aside; a name below `invalid` is none (RFC 6761).
+    let config = format!("servers = [\"192.0.2.1:9\", \"camp.invalid:1\", \"{}\"]", fleet.server.quic());
+    let report = examined_at(&fleet, site.data(), Some(&config));
+    // One address works, and one is enough.
+    assert_eq!(failures(&report), ["daemon"], "{report:#}");
+    let checks = report["checks"].as_array().expect("checks");
+    let dead = checks.iter().find(|check| check["name"] == "udp" && check["subject"] == "192.0.2.1:9");
+    let nameless = checks.iter().find(|check| check["subject"] == "camp.invalid:1");
+    for found in [dead, nameless] {
+        let found = found.unwrap_or_else(|| panic!("it is looked at: {report:#}"));
+        assert_eq!(found["verdict"], "warn", "{found:#}");
+        assert!(found["evidence"].as_str().is_some_and(|text| text.contains("one is enough")), "{found:#}");
+    }
+}
+
+#[test]
+fn a_wrong_authority_is_named_with_both_pins() {
+    let (fleet, other) = (Fleet::start(), Fleet::start());
+    let site = fleet.join("camp", &[]);
+    let config = format!("servers = [\"{}\"]", other.server.quic());
+    let report = examined_at(&fleet, site.data(), Some(&config));
+    insist(&report, "udp", "ok", "answers");
+    insist(&report, "tls", "fail", &format!("it shows {}, trusted here is {}", other.pin(), fleet.pin()));
+
+    // Before it joined, the token's pin counts.
+    let (data, token) = (fleet.directory().join("new"), fleet.directory().join("token"));
+    fs::write(&token, format!("{}@{}", fleet.token(&[]), other.server.quic())).expect("a token");
+    let config = format!("[join]\ntoken_file = \"{}\"\nname = \"new\"\n", token.display());
+    let report = examined_at(&fleet, &data, Some(&config));
+    insist(&report, "tls", "fail", "not the pinned");
+    insist(&report, "identity", "warn", "the daemon joins as new");
+}
+
+#[test]
+fn a_site_that_has_not_joined_is_no_failure() {
+    let fleet = Fleet::start();
+    let data = fleet.directory().join("new");
+    let report = examined_at(&fleet, &data, None);
+    assert_eq!(failures(&report), Vec::<String>::new(), "{report:#}");
+    insist(&report, "identity", "warn", "linecampd join TOKEN@HOST:PORT");
+    insist(&report, "udp", "skipped", "has not joined");
+    let config = format!("servers = [\"{}\"]", fleet.server.quic());
+    let report = examined_at(&fleet, &data, Some(&config));
+    insist(&report, "udp", "ok", "answers");
+    insist(&report, "tls", "skipped", fleet.pin());
+    assert!(!data.exists(), "nothing is made");
+}
+
+#[test]
+fn a_wrong_clock_is_named_in_both_directions() {
+    let fleet = Fleet::start();
+    let site = fleet.join("camp", &[]);
+    for (time, words) in [("@1970-01-02 00:00:00", "behind the server's"), ("+200d", "the clock here shows")] {
+        let line = ["doctor", "--data", text(site.data()), "-o", "json"];
+        let mut doctor = fleet.process("linecampd", &line, &format!("doctor{time}.log"));
+        if !doctor.set_clock(time) {
+            return;
+        }
+        doctor.start();
+        let ended = doctor.wait_ended(PATIENCE).expect("it ends");
+        assert_eq!(ended.code(), Some(1), "{}", doctor.log());
+        let report: Value = serde_json::from_str(&doctor.log()).expect("it prints a report");
+        insist(&report, "clock", "fail", words);
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_named() {
+    let fleet = Fleet::start();
+    let site = fleet.join("camp", &[]);
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    let key = site.data().join("identity/key.pem");
+    mode(&key, 0o644);
+    insist(&examined(&site), "data-directory", "fail", "chmod 600");
+    mode(&key, 0o600);
+    insist(&examined(&site), "data-directory", "ok", "nobody else");
+    mode(site.data(), 0o500);
+    insist(&examined(&site), "data-directory", "fail", "its owner himself cannot use it");
+    mode(site.data(), 0o555);
+    mode(fleet.directory(), 0o755);
+    // Root may write anywhere; somebody else shows what the daemon's own user meets.
+    let mut doctor = match rustix::process::geteuid().is_root() {
+        true => {
+            let mut doctor = Command::new("setpriv");
+            doctor.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program("linecampd"));
+            doctor
+        }
+        false => Command::new(program("linecampd")),
+    };
+    let said = doctor.args(["doctor", "-o", "json", "--data", text(site.data())]).output();
+    mode(site.data(), 0o700);
+    match said {
+        Ok(said) if !said.stdout.is_empty() => {
+            let report = serde_json::from_slice(&said.stdout).expect("a report");
+            insist(&report, "disk", "fail", "ermission denied");
+        }
+        said => skip(&format!("a disk that cannot be written to: {said:?}")),
+    }
+}
+
+#[test]
+fn a_daemon_that_hangs_is_told_from_one_that_does_not_run() {
+    let fleet = Fleet::start();
+    let mut site = linked(&fleet, "camp");
+    site.signal(rustix::process::Signal::STOP);
+    let report = examined(&site);
+    insist(&report, "daemon", "fail", "does not answer within");
+    insist(&report, "udp", "ok", "answers");
+    site.signal(rustix::process::Signal::CONT);
+    fleet
+        .wait_for("the daemon to go on", PATIENCE, || (seen(&examined(&site), "daemon").verdict == "ok").then_some(()));
+}
+
+#[test]
+fn a_healthy_server_has_nothing_that_fails() {
+    let fleet = Fleet::start();
+    let report = server_doctor(&fleet, &["-o", "json"]).ok().json();
+    insist(&report, "authority", "ok", fleet.pin());
+    insist(&report, "database", "skipped", &format!("process {}", fleet.server.id().expect("it runs")));
+    insist(&report, "https", "ok", "serves");
+    insist(&report, "link", "ok", "handshake");
+    insist(&report, "https-port", "ok", "the server that runs");
+    insist(&report, "versions", "ok", "the one that runs");
+    insist(&report, "file-limit", "ok", "files open");
+    let said = server_doctor(&fleet, &[]).ok();
+    assert!(said.stdout.contains("15 checks: nothing"), "{}", said.stdout);
+}
+
+#[test]
+fn a_stolen_port_and_a_broken_authority_are_named() {
+    let mut fleet = Fleet::start();
+    assert!(fleet.server.terminate().success());
+    let report = server_doctor(&fleet, &["-o", "json"]).ok().json();
+    insist(&report, "database", "ok", "sound");
+    insist(&report, "https-port", "ok", "free");
+    let before = names(fleet.server.data());
+
+    let address: SocketAddr = fleet.server.https();
+    let (tcp, udp) = (TcpListener::bind(address).expect("it is free"), UdpSocket::bind(address).expect("it is free"));
+    let report = server_doctor(&fleet, &["-o", "json"]).exits(1).json();
+    insist(&report, "https-port", "fail", "taken by another process");
+    insist(&report, "quic-port", "fail", "ss -lntup");
+    drop((tcp, udp));
+
+    let key = fleet.server.data().join("ca/key.pem");
+    let whole = fs::read(&key).expect("it is there");
+    fs::write(&key, &whole[..whole.len() / 2]).expect("it is ours");
+    let report = server_doctor(&fleet, &["-o", "json"]).exits(1).json();
+    insist(&report, "authority", "fail", "key.pem is damaged");
+    insist(&report, "authority", "fail", "restore it from a backup");
+    assert!(!report.to_string().contains("BEGIN"), "the key is not shown");
+    fs::write(&key, &whole).expect("it is ours");
+
+    let database = fleet.server.data().join("fleet.db");
+    let sound = fs::read(&database).expect("it is there");
+    fs::write(&database, [&sound[..100], &[0xff; 3000], &sound[3100..]].concat()).expect("it is ours");
+    insist(&server_doctor(&fleet, &["-o", "json"]).exits(1).json(), "database", "fail", "restore");
+    fs::write(&database, &sound).expect("it is ours");
+    assert_eq!(names(fleet.server.data()), before, "nothing is left behind");
+    fleet.start_server();
+}
+
+fn names(directory: &Path) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> = fs::read_dir(directory).expect("it is there").flatten().map(|e| e.file_name()).collect();
+    names.sort();
+    names
+}
