@@ -43,7 +43,7 @@ fn the_file_of_the_directory_comes_first_and_drop_ins_after_each() {
     for folder in [data.join("ca"), etc.join("server.d")] {
         std::fs::create_dir_all(folder).unwrap();
     }
-    let write = |path: std::path::PathBuf, text: &str| std::fs::write(path, text).unwrap();
+    let write = |path: PathBuf, text: &str| std::fs::write(path, text).unwrap();
     write(data.join("server.toml"), "server_url = \"https://h:1\"\nlog = \"warn\"");
     write(etc.join("server.toml"), SAMPLE);
     write(etc.join("server.d/10-own.toml"), "log = \"debug\"\n");
