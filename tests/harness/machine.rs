@@ -150,6 +150,15 @@ impl Machine {
         self.run_with(line, &[path, mode, text]).ok();
     }
 
+    /// Copies a file of the test's to it.
+    pub fn copy(&self, file: &Path, path: &str) {
+        let running = self.running.as_ref().expect("the machine is on");
+        let mut command = Command::new("sh");
+        let line = "nsenter --target \"$1\" --mount --root sh -c 'cat > \"$1\"' sh \"$3\" < \"$2\"";
+        command.args(["-c", line, "sh", &running.init]).arg(file).arg(path);
+        run_command(command, format!("{}: copy {path}", self.name), self.directory.path()).ok();
+    }
+
     /// Waits until the condition has an answer.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, condition: impl FnMut() -> Option<T>) -> T {

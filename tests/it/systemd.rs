@@ -104,6 +104,25 @@ fn one_line(camp: Camp) {
     assert_eq!(camp.daemon("Result"), "success", "after {:?}", stopping.elapsed());
 }
 
+/// What fetches nothing: all of it comes in a file. The server is away at first, so the daemon joins when it is back.
+#[test]
+fn a_file_makes_a_debian_13_a_site_that_fetches_nothing() {
+    on("trixie", |mut camp| {
+        let file = camp.fleet.directory().join("camp.tar");
+        let path = file.to_str().expect("the path is text").to_owned();
+        camp.fleet.cli(&["token", "create", "--file", &path]).ok();
+        camp.machine.copy(&file, "/root/camp.tar");
+        camp.fleet.server.kill();
+        let said = camp.machine.run("cd /root && tar -xf camp.tar && sh linecamp-site/install --name camp-001").ok();
+        assert!(said.stderr.contains("camp-001: the daemon runs and has no link yet"), "{}", said.stderr);
+        camp.fleet.start_server();
+        camp.fleet.wait_link("camp-001", "connected");
+        let said = camp.machine.run("sh /root/linecamp-site/install --name camp-001").ok();
+        assert!(said.stderr.contains("camp-001 is a site"), "{}", said.stderr);
+        camp.machine.run("! test -e /etc/linecamp/secrets/join-token").ok();
+    });
+}
+
 #[test]
 fn a_wedged_daemon_is_ended_and_a_lonely_one_is_not_on_debian_12() {
     on("bookworm", wedged);

@@ -59,6 +59,17 @@ impl Client {
 
     /// Asks, and reads the answer. Cancel-safe: an unanswered request closes the connection.
     pub(crate) async fn ask<T: DeserializeOwned>(&mut self, ask: Ask) -> Result<T, ClientError> {
+        let answer = self.answer(ask).await?;
+        self.read(&answer)
+    }
+
+    /// Asks for a file, and returns it as it is.
+    pub(crate) async fn fetch(&mut self, ask: Ask) -> Result<Bytes, ClientError> {
+        let answer = self.answer(ask).await?;
+        if answer.status.is_success() { Ok(answer.body) } else { Err(self.refusal(&answer)) }
+    }
+
+    async fn answer(&mut self, ask: Ask) -> Result<Answer, ClientError> {
         let limit = self.timeout + ask.wait;
         let open = self.sender.take().filter(|sender| !sender.is_closed());
         let exchange = async {
@@ -75,7 +86,7 @@ impl Client {
             }
         };
         self.sender = Some(sender);
-        self.read(&answer)
+        Ok(answer)
     }
 
     async fn exchange(
@@ -133,11 +144,15 @@ impl Client {
             return serde_json::from_slice(&answer.body)
                 .map_err(|source| ClientError::Unreadable { server: self.server(), source });
         }
+        Err(self.refusal(answer))
+    }
+
+    fn refusal(&self, answer: &Answer) -> ClientError {
         match serde_json::from_slice::<ErrorBody>(&answer.body) {
             Ok(body) => {
-                Err(ClientError::Refused { server: self.server(), code: body.error.code, message: body.error.message })
+                ClientError::Refused { server: self.server(), code: body.error.code, message: body.error.message }
             }
-            Err(_) => Err(ClientError::Foreign { server: self.server(), status: answer.status }),
+            Err(_) => ClientError::Foreign { server: self.server(), status: answer.status },
         }
     }
 }

@@ -26,6 +26,7 @@ mod environment;
 mod event;
 mod global;
 mod host;
+mod installer;
 mod login;
 mod output;
 mod plugin;

@@ -1,5 +1,6 @@
 //! `linecamp token`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use linecamp_model::limits::TOKEN_USES_MAX;
@@ -10,6 +11,7 @@ use linecamp_proto::api::{List, Token, TokenCreated, TokenRequest};
 use crate::argument;
 use crate::client::Ask;
 use crate::global::Context;
+use crate::installer;
 use crate::output::{Cell, Colour, Look, Table, clean};
 
 #[derive(Debug, clap::Subcommand)]
@@ -37,6 +39,7 @@ Example:
 #[command(after_help = "\
 Examples:
   linecamp token create
+  linecamp token create --file camp.tar
   linecamp token create --environment production --ttl 7days --uses 50 --label region=eu
   ssh camp-042 sudo linecampd join $(linecamp token create -q) --data /var/lib/linecamp --name camp-042")]
 pub(crate) struct Create {
@@ -53,6 +56,9 @@ pub(crate) struct Create {
     /// Print only TOKEN@HOST:PORT, for scripts
     #[arg(short, long)]
     quiet: bool,
+    /// Write all that installs a site to a file, for one that cannot fetch it from the server
+    #[arg(long, value_name = "FILE.tar", conflicts_with = "quiet")]
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,7 +91,19 @@ impl Create {
             uses: self.uses,
             labels: argument::label_options(self.labels, &context.out)?,
         };
-        let created: TokenCreated = context.client()?.ask(Ask::post(path::TOKENS).body(&request)).await?;
+        let mut client = context.client()?;
+        let created: TokenCreated = client.ask(Ask::post(path::TOKENS).body(&request)).await?;
+        if let Some(file) = &self.file {
+            let bytes = installer::write(&mut client, &created, file).await?;
+            let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+            context.out.note(&format!(
+                "wrote {} ({:.1} MB), with a join token in it; on the site, as root:\n\n  \
+                 tar -xf {name} && sh linecamp-site/install",
+                file.display(),
+                bytes as f64 / 1e6,
+            ));
+            return Ok(context.out.show(&created.token, |_| String::new())?);
+        }
         if self.quiet {
             context.out.print(&(clean(&created.join) + "\n"))?;
         } else {
@@ -173,6 +191,7 @@ mod tests {
             join: "lct_x@camp.example:8443".into(),
             command: "sudo linecampd join lct_x@camp.example:8443".into(),
             install: Some("f=$(mktemp) && fetch $f && sh $f".into()),
+            packages: Vec::new(),
         };
         let listed = list_text(&[token("valid"), token("revoked")], &plain());
         insta::assert_snapshot!(created_text(&created, &plain()) + "---\n" + &listed);

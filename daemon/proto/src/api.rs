@@ -182,6 +182,9 @@ pub struct TokenCreated {
     /// The one line that makes a bare Debian a site; `null` if the server has no packages to install it with.
     #[serde(default)]
     pub install: Option<String>,
+    /// The packages it may fetch, by name.
+    #[serde(default)]
+    pub packages: Vec<String>,
 }
 
 impl fmt::Debug for TokenCreated {

@@ -114,6 +114,7 @@ impl TokenCreated {
             token: token.into(),
             command: format!("sudo linecampd join {join} --data /var/lib/linecamp --name NAME"),
             install: None,
+            packages: Vec::new(),
             join,
         }
     }

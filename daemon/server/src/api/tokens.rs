@@ -52,7 +52,8 @@ async fn create(
     let target = JoinTarget { token, servers: api.about().addresses().links };
     let about = api.about();
     let install = about.site_packages.line(&about.addresses().server_url, &target);
-    Ok((StatusCode::CREATED, Json(TokenCreated { install, ..TokenCreated::new(&view, &target) })))
+    let packages = about.site_packages.all().iter().map(|package| package.name.clone()).collect();
+    Ok((StatusCode::CREATED, Json(TokenCreated { install, packages, ..TokenCreated::new(&view, &target) })))
 }
 
 async fn revoke(State(api): State<Api>, TokenIn(id): TokenIn) -> Result<Json<Token>, Refused> {
