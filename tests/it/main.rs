@@ -13,6 +13,7 @@ mod dns;
 mod duplicate;
 mod join;
 mod labels;
+mod metrics;
 mod noise;
 mod offline;
 mod partition;

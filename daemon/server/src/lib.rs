@@ -31,6 +31,7 @@ mod error;
 mod init;
 mod keys;
 mod layout;
+mod metrics;
 mod news;
 mod plugins;
 mod presence;

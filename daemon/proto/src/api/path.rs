@@ -3,6 +3,7 @@
 //! | method | path | query | body | answer |
 //! |---|---|---|---|---|
 //! | GET | [`HEALTH`] | | | 200, no key needed |
+//! | GET | [`METRICS`] | | | 200, a text as Prometheus reads it |
 //! | GET | [`SERVER`] | | | [`Server`](super::Server) |
 //! | GET | [`SITES`] | [`SiteQuery`] | | [`List`](super::List) of [`Site`](super::Site) |
 //! | GET | [`SITE`] | [`NameQuery`] | | [`Site`](super::Site) |
@@ -40,6 +41,8 @@ use serde::{Deserialize, Serialize};
 
 /// Whether the server serves.
 pub const HEALTH: &str = "/healthz";
+/// The server's numbers.
+pub const METRICS: &str = "/metrics";
 /// The server itself.
 pub const SERVER: &str = "/api/v1/server";
 /// The sites.

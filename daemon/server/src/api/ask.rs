@@ -4,11 +4,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use linecamp_core::{Fleet, FleetCommand, SiteRef};
 use linecamp_model::{Name, Now, Pin, ServerAddress};
+use linecamp_service::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::plugins::Intake;
 use super::refused::Refused;
 use crate::config::ServerUrl;
+use crate::metrics::Answers;
 use crate::plugins::PluginFolder;
 use crate::server::{Clock, Request};
 
@@ -51,6 +53,7 @@ pub(crate) struct Api {
     newest_event: watch::Receiver<u64>,
     about: Arc<About>,
     intake: Arc<Intake>,
+    answers: Arc<Answers>,
 }
 
 impl Api {
@@ -60,7 +63,7 @@ impl Api {
         about: Arc<About>,
         plugins: Arc<PluginFolder>,
     ) -> Self {
-        Self { requests, newest_event, about, intake: Arc::new(Intake::new(plugins)) }
+        Self { requests, newest_event, about, intake: Arc::new(Intake::new(plugins)), answers: Arc::default() }
     }
 
     /// Returns where components are taken in.
@@ -88,6 +91,17 @@ impl Api {
             drop(sender.send(read(fleet, now)));
         };
         self.ask(Request::Query(Box::new(query)), answer).await
+    }
+
+    /// Returns where answers are counted.
+    pub(super) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// Asks the loop for its numbers.
+    pub(super) async fn metrics(&self) -> Result<Metrics, Refused> {
+        let (sender, answer) = oneshot::channel();
+        self.ask(Request::Metrics(sender), answer).await
     }
 
     /// Changes the fleet, durably.
