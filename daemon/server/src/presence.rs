@@ -75,9 +75,10 @@ impl Presence {
     fn close(&mut self, session: SessionId, end: &SessionEnd) {
         let Some(Open { site, name, refused }) = self.open.remove(&session) else { return };
         let counts = if name.is_some() { &mut self.ended } else { &mut self.unwelcome };
-        *counts.entry(words(end, refused)).or_default() += 1;
+        let [by, reason] = words(end, refused);
+        *counts.entry([by, reason]).or_default() += 1;
         if let Some(name) = name {
-            tracing::info!(site = name, session = session.0, site_id = %site, %end, "link down");
+            tracing::info!(site = name, session = session.0, site_id = %site, by, reason, "link down");
         }
     }
 }
@@ -93,5 +94,21 @@ fn words(end: &SessionEnd, refused: Option<RefusalCode>) -> [&'static str; 2] {
         SessionEnd::Silent => ["line", "silent"],
         SessionEnd::Reset => ["line", "restarted"],
         SessionEnd::Broken(_) => ["line", "broken"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_session_is_words_of_ours_whatever_the_peer_sends() {
+        let check = |end: SessionEnd, refused, expected: [&str; 2]| assert_eq!(words(&end, refused), expected);
+        let forged = b"\n2026-11-22 ERROR forged".to_vec();
+        check(SessionEnd::Closed { code: 0, reason: forged.clone() }, None, ["site", "other"]);
+        check(SessionEnd::Closed { code: 4_000_000_000, reason: forged }, None, ["site", "other"]);
+        check(SessionEnd::ClosedHere, Some(RefusalCode::Superseded), ["server", "superseded"]);
+        check(SessionEnd::ClosedHere, None, ["server", "other"]);
+        check(SessionEnd::Silent, None, ["line", "silent"]);
     }
 }

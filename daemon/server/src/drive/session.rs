@@ -157,7 +157,8 @@ async fn converse(id: SessionId, peer: Peer, session: Session, notes: SessionNot
         end = reader.run(&admitted) => end,
         end = write(sender, queue, &admitted) => end,
     };
-    tracing::debug!(%end, "session closed");
+    // What the peer sent along is shown as it is written in code: it may be anything.
+    tracing::debug!(end = ?end.to_string(), "session closed");
     // The loop may be over before its sessions.
     drop(notes.send((id, SessionNote::Closed(end))).await);
 }
