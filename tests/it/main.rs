@@ -14,6 +14,7 @@ mod doctor;
 mod duplicate;
 mod join;
 mod labels;
+mod metrics;
 mod noise;
 mod offline;
 mod partition;

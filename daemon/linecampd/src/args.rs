@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Status(AskArgs),
     /// Show what each part of the daemon does, and what it waits for
     Why(AskArgs),
+    /// Show the daemon's numbers, as Prometheus reads them; `GET /metrics` on the local socket says the same
+    Metrics(AskArgs),
     /// Show and change labels, also while the server is away
     Label(LabelArgs),
     /// Show the site's hosts

@@ -36,6 +36,7 @@ pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: Format) ->
         LocalRequest::Status {} => show(directory, request, format, table::status),
         LocalRequest::Why {} => show(directory, request, format, |lines: &Vec<WhyLine>| table::why(lines)),
         LocalRequest::HostList {} => show(directory, request, format, |hosts: &Vec<LocalHost>| table::hosts(hosts)),
+        LocalRequest::Metrics {} => show(directory, request, format, String::clone),
         LocalRequest::ProviderList {} => {
             show(directory, request, format, |providers: &Vec<LocalProvider>| table::providers(providers))
         }

@@ -16,7 +16,7 @@ use linecamp_model::{
     CommandId, FromServer, Name, Now, ProviderReply, ProviderSpec, Refusal, RunId, ServerAddress, Text,
 };
 use linecamp_proto::VERSIONS;
-use linecamp_service::ServiceManager;
+use linecamp_service::{Commits, ServiceManager};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{LinkSettings, Outside};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,6 +37,7 @@ use crate::labels_d::LabelsFolder;
 use crate::link_log::LinkLog;
 use crate::local::{Desk, LocalCall, LocalServer};
 use crate::log;
+use crate::metrics::Counts;
 use crate::reload::Reload;
 
 /// How long stopping may take for what others have a part in: the disk, the server, local clients. Together with
@@ -138,7 +139,14 @@ struct Next {
 struct Spot {
     local: Option<LocalServer>,
     calls: Option<mpsc::Receiver<LocalCall>>,
+    kept: Kept,
+}
+
+/// What was said and counted since the process began.
+struct Kept {
     manager: ServiceManager,
+    counts: Counts,
+    commits: Commits,
 }
 
 /// A machine with its drivers.
@@ -158,6 +166,7 @@ pub(crate) struct Daemon {
     labels_folder: Option<(LabelsFolder, DropIns, mpsc::Sender<DropIns>)>,
     stop_signals: [Signal; 2],
     manager: ServiceManager,
+    counts: Counts,
     pending: VecDeque<Event>,
 }
 
@@ -251,6 +260,7 @@ impl Daemon {
             labels_folder: Some((folder, first, sender)),
             stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
             manager: ServiceManager::of_environment(),
+            counts: Counts::start(clock.now()),
             pending: VecDeque::new(),
             claim,
         })
@@ -259,7 +269,10 @@ impl Daemon {
     /// Opens the local socket, or goes on with what the machine before it had, and watches the label files.
     fn serve_the_spot(&mut self, carried: Option<Spot>) -> Result<(), DaemonError> {
         match carried {
-            Some(spot) => (self.local, self.calls, self.manager) = (spot.local, spot.calls, spot.manager),
+            Some(Spot { local, calls, kept: Kept { manager, counts, commits } }) => {
+                (self.local, self.calls) = (local, calls);
+                (self.manager, self.counts, self.store.commits) = (manager, counts, commits);
+            }
             None => {
                 let (sender, calls) = mpsc::channel(CALLS_MAX);
                 self.local = Some(LocalServer::open(self.claim.directory.socket(), sender)?);
@@ -319,7 +332,7 @@ impl Daemon {
     fn reload(&mut self, reload: &mut Reload) -> Option<Setup> {
         self.manager.reloading();
         let is_member = self.claim.identity.identity().is_some();
-        let (setup, words) = match reload.read(is_member) {
+        let (setup, words, is_taken) = match reload.read(is_member) {
             Ok((config, changes)) => {
                 let setup = match changes.anew.is_empty() {
                     true => Ok(None),
@@ -328,15 +341,16 @@ impl Daemon {
                 match setup {
                     Ok(setup) => {
                         self.apply(&config);
-                        (setup, reload.take(config, &changes))
+                        (setup, reload.take(config, &changes), true)
                     }
-                    Err(error) => (None, reload.refuse(&error)),
+                    Err(error) => (None, reload.refuse(&error), false),
                 }
             }
-            Err(error) => (None, reload.refuse(&error)),
+            Err(error) => (None, reload.refuse(&error), false),
         };
         self.manager.note(words);
         self.manager.ready();
+        self.counts.reload(is_taken);
         setup
     }
 
@@ -351,8 +365,9 @@ impl Daemon {
     /// Ends this machine, so that another one can begin where it was.
     async fn hand_over(mut self, setup: Setup) -> Next {
         let (local, calls) = (self.local.take(), self.calls.take());
-        let (claim, manager) = self.close().await;
-        Next { claim, setup, spot: Spot { local, calls, manager } }
+        let (claim, mut kept) = self.close().await;
+        kept.counts.hand_over();
+        Next { claim, setup, spot: Spot { local, calls, kept } }
     }
 
     fn name_the_site(&self) {
@@ -400,11 +415,16 @@ impl Daemon {
                 self.site.handle_drop_ins(drop_ins, now);
             }
             Event::Plugin(event) => self.handle_plugin(event, now),
-            Event::Local(call) => self.desk.serve(call, &mut self.site, now),
+            Event::Local(call) => {
+                self.counts.local_request();
+                let (counts, commits) = (&self.counts, &self.store.commits);
+                self.desk.serve(call, &mut self.site, now, |site| counts.text(&site.view(now), commits));
+            }
             Event::Link(report) => {
                 if matches!(report.event, LinkEvent::Received(_, FromServer::Welcome(_))) {
                     self.name_the_site();
                 }
+                self.counts.link(&report.event, now);
                 self.link_log.note(&report);
                 self.manager.status(&self.link_log.words(&report.server));
                 self.site.handle_link(report.event, now);
@@ -415,6 +435,7 @@ impl Daemon {
     fn handle_plugin(&mut self, event: PluginEvent, now: Now) {
         match event {
             PluginEvent::Replied { call, reply, seen } => {
+                self.counts.reply(&reply);
                 match &reply {
                     ProviderReply::Failed(failure) => tracing::debug!(%call, ?failure, "plugin failed"),
                     _ => tracing::debug!(%call, "plugin answered"),
@@ -446,6 +467,7 @@ impl Daemon {
             SiteOutput::Dial(dial) => {
                 tracing::debug!(server = %dial.server, is_join = dial.purpose == Purpose::Join, "dialling");
                 let papers = self.claim.identity.papers().expect("the machine dials for an identity or a wish to join");
+                self.counts.dial();
                 self.link.dial(dial, papers);
             }
             SiteOutput::Send { dial, message } => {
@@ -488,7 +510,7 @@ impl Daemon {
         let _claim = self.close().await;
     }
 
-    async fn close(mut self) -> (Claim, ServiceManager) {
+    async fn close(mut self) -> (Claim, Kept) {
         self.site.handle_stop();
         let drained = async {
             loop {
@@ -516,8 +538,9 @@ impl Daemon {
                 }
             }
         }
+        let commits = std::mem::take(&mut self.store.commits);
         self.store.close();
-        (self.claim, self.manager)
+        (self.claim, Kept { manager: self.manager, counts: self.counts, commits })
     }
 
     /// Forgets the site, which the server has removed.

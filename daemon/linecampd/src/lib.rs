@@ -48,6 +48,7 @@ mod drive;
 mod error;
 mod link_log;
 mod local;
+mod metrics;
 mod reload;
 mod table;
 

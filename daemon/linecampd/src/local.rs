@@ -4,6 +4,8 @@
 //! move lines; the answers come from the loop, through the [`Desk`], so that they are of one moment and a change
 //! is confirmed when it is durable. The socket appears under its name with its permissions on, in one step.
 
+mod http;
+
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io;
@@ -142,12 +144,24 @@ async fn accept(listener: UnixListener, seats: Arc<Semaphore>, calls: mpsc::Send
 
 async fn serve(mut stream: UnixStream, calls: &mpsc::Sender<LocalCall>) {
     let response = match timeout(CLIENT_LIMIT, read_request(&mut stream)).await {
-        Ok(Ok(request)) => answer(request, calls).await,
+        Ok(Ok(Said::Line(request))) => answer(request, calls).await,
+        Ok(Ok(Said::Http(line))) => match http::check(&line) {
+            Ok(()) => http::wrap(&answer(LocalRequest::Metrics {}, calls).await),
+            Err(refusal) => refusal,
+        },
         Ok(Err(error)) => line_of(&LocalResponse::<()>::Error(error)),
         Err(_) => return,
     };
     // A client that does not take its answer has lost it.
     let _ = timeout(CLIENT_LIMIT, stream.write_all(&response)).await;
+}
+
+/// What a client said.
+enum Said {
+    /// A line of ours.
+    Line(LocalRequest),
+    /// The first line of a request of HTTP.
+    Http(Vec<u8>),
 }
 
 async fn answer(request: LocalRequest, calls: &mpsc::Sender<LocalCall>) -> Vec<u8> {
@@ -164,7 +178,7 @@ async fn answer(request: LocalRequest, calls: &mpsc::Sender<LocalCall>) -> Vec<u
     line_of(&LocalResponse::<()>::Error(Error::new(code, message)))
 }
 
-async fn read_request(stream: &mut UnixStream) -> Result<LocalRequest, Error> {
+async fn read_request(stream: &mut UnixStream) -> Result<Said, Error> {
     let bad = |problem: String| Error::new(ErrorCode::BadRequest, problem);
     let mut line = Vec::new();
     let limit = REQUEST_BYTES_MAX as u64 + 1;
@@ -174,7 +188,13 @@ async fn read_request(stream: &mut UnixStream) -> Result<LocalRequest, Error> {
         let problem = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
         return Err(Error::new(ErrorCode::TooLarge, problem));
     }
-    serde_json::from_slice(&line).map_err(|error| bad(format!("this is no request: {error}")))
+    if http::is_http(&line) {
+        return match http::skip_head(&mut reader).await {
+            true => Ok(Said::Http(line)),
+            false => Err(bad("the head of the HTTP request does not end".to_owned())),
+        };
+    }
+    serde_json::from_slice(&line).map(Said::Line).map_err(|error| bad(format!("this is no request: {error}")))
 }
 
 fn line_of(response: &impl Serialize) -> Vec<u8> {
@@ -206,7 +226,9 @@ impl Desk {
     }
 
     /// Answers a request at once, or hands it to the machine and remembers who waits.
-    pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now) {
+    ///
+    /// `numbers` writes the metrics down, if that is what is asked for.
+    pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now, numbers: impl FnOnce(&Site) -> String) {
         let LocalCall { request, reply } = call;
         note(&request);
         let patch = match request {
@@ -219,6 +241,7 @@ impl Desk {
             }
             LocalRequest::DnsList {} => return reply.ok(LocalRecord::all(&site.view(now).providers)),
             LocalRequest::ProviderList {} => return reply.ok(local_providers(site, now)),
+            LocalRequest::Metrics {} => return reply.ok(numbers(site)),
             LocalRequest::DnsPlan {} => Ok((SiteCommand::PlanRecords, Wanted::Records)),
             LocalRequest::DnsAdopt { zone, name, rtype, provider } => adoption([&zone, &name, &rtype, &provider]),
             LocalRequest::LabelSet { labels, level } => labelling(level, patch_to_set(&labels)),
@@ -273,6 +296,7 @@ fn note(request: &LocalRequest) {
         LocalRequest::HostList {} => look("host_list"),
         LocalRequest::DnsList {} => look("dns_list"),
         LocalRequest::ProviderList {} => look("provider_list"),
+        LocalRequest::Metrics {} => look("metrics"),
         LocalRequest::DnsPlan {} => look("dns_plan"),
         LocalRequest::DnsAdopt { .. } => change("dns_adopt"),
         LocalRequest::LabelSet { .. } => change("label_set"),

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Run(args) => do_run(&args),
         Command::Status(args) => ask(&args, &LocalRequest::Status {}),
         Command::Why(args) => ask(&args, &LocalRequest::Why {}),
+        Command::Metrics(args) => ask(&args, &LocalRequest::Metrics {}),
         Command::Label(args) => do_label(args.command),
         Command::Host(args) => match args.command {
             args::HostCommand::Ls(args) => ask(&args, &LocalRequest::HostList {}),

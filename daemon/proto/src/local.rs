@@ -2,7 +2,8 @@
 //!
 //! One JSON request on one line, one JSON response on one line, then the daemon closes. A request line is at most
 //! [`REQUEST_BYTES_MAX`]; an unknown request or field is refused. Who may open the socket may do everything here:
-//! the socket's file mode is the lock. The daemon says nothing here that its server could not know, and no secret.
+//! the socket's file mode is the lock. The daemon says nothing here that its server could not know, and no secret. A
+//! first line of HTTP is answered too: `GET /metrics`, with the daemon's numbers.
 
 mod convert;
 
@@ -65,6 +66,8 @@ pub enum LocalRequest {
     },
     /// The site's providers. Answered by a list of [`LocalProvider`].
     ProviderList {},
+    /// The daemon's numbers, as Prometheus reads them. Answered by a text.
+    Metrics {},
 }
 
 /// What is answered: `{"ok":…}` or `{"error":{"code":…,"message":…}}`.

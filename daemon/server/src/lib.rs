@@ -33,6 +33,7 @@ mod init;
 mod install;
 mod keys;
 mod layout;
+mod metrics;
 mod news;
 mod plugins;
 mod presence;

@@ -1,16 +1,26 @@
-//! Who is linked, as the log tells it: a session begins when the site was welcomed, and is over when it was not closed
-//! before that. What is refused at the door was never there, and who refused it says so where it happens.
+//! Who is linked, as the log and the numbers tell it: a session begins when the site was welcomed. What ends before
+//! that was refused, or had nothing more to say.
 
 use std::collections::BTreeMap;
 
-use linecamp_model::{Name, SessionId, SiteId};
+use linecamp_model::{Name, Refusal, RefusalCode, SessionId, SiteId};
+use linecamp_proto::decode_refusal;
+use linecamp_service::{Kind, Metrics};
+use linecamp_transport::SessionEnd;
 
 use crate::drive::session::SessionNote;
+use crate::metrics::by_word;
 
-/// The sessions that are open.
+/// The sessions that are open, and how those ended that are not.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     open: BTreeMap<SessionId, Open>,
+    /// Sessions that were welcomed.
+    begun: u64,
+    /// Those of them that ended, by who ended them and why.
+    ended: BTreeMap<[&'static str; 2], u64>,
+    /// Sessions that ended without a welcome, in the same way.
+    unwelcome: BTreeMap<[&'static str; 2], u64>,
 }
 
 #[derive(Debug)]
@@ -18,6 +28,8 @@ struct Open {
     site: SiteId,
     /// The site's name, once it was welcomed.
     name: Option<String>,
+    /// Why we hung up, if we did.
+    refused: Option<RefusalCode>,
 }
 
 impl Presence {
@@ -25,13 +37,10 @@ impl Presence {
     pub(crate) fn note(&mut self, session: SessionId, note: &SessionNote) {
         match note {
             SessionNote::Opened { peer, .. } => {
-                self.open.insert(session, Open { site: SiteId::of_key(&peer.fingerprint), name: None });
+                let site = SiteId::of_key(&peer.fingerprint);
+                self.open.insert(session, Open { site, name: None, refused: None });
             }
-            SessionNote::Closed(end) => {
-                if let Some(Open { site, name: Some(name) }) = self.open.remove(&session) {
-                    tracing::info!(site = name, session = session.0, site_id = %site, %end, "link down");
-                }
-            }
+            SessionNote::Closed(end) => self.close(session, end),
             SessionNote::Received(_) | SessionNote::Moved(_) => {}
         }
     }
@@ -42,5 +51,64 @@ impl Presence {
         let name = name_of(open.site).map_or_else(|| open.site.to_string(), |name| name.to_string());
         tracing::info!(site = name, session = session.0, site_id = %open.site, "link up");
         open.name = Some(name);
+        self.begun += 1;
+    }
+
+    /// Hears that we close a session.
+    pub(crate) fn hang_up(&mut self, session: SessionId, refusal: &Refusal) {
+        if let Some(open) = self.open.get_mut(&session) {
+            open.refused = Some(refusal.code);
+        }
+    }
+
+    /// Writes the numbers down.
+    pub(crate) fn write(&self, metrics: &mut Metrics) {
+        metrics.one("linecamp_sessions_total", Kind::Counter, "Sessions that sites began.", self.begun);
+        metrics.one("linecamp_sessions_open", Kind::Gauge, "Sessions that are open, greeted or not.", self.open.len());
+        let labels = ["by", "reason"];
+        let help = "Sessions that ended, by who ended them and why.";
+        by_word(metrics, "linecamp_sessions_ended_total", help, labels, &self.ended);
+        let help = "Sessions that ended without a greeting that was accepted: joins that are done, and refusals.";
+        by_word(metrics, "linecamp_sessions_unwelcome_total", help, labels, &self.unwelcome);
+    }
+
+    fn close(&mut self, session: SessionId, end: &SessionEnd) {
+        let Some(Open { site, name, refused }) = self.open.remove(&session) else { return };
+        let counts = if name.is_some() { &mut self.ended } else { &mut self.unwelcome };
+        let [by, reason] = words(end, refused);
+        *counts.entry([by, reason]).or_default() += 1;
+        if let Some(name) = name {
+            tracing::info!(site = name, session = session.0, site_id = %site, by, reason, "link down");
+        }
+    }
+}
+
+/// Says who ended a session and why, in words of a closed list.
+fn words(end: &SessionEnd, refused: Option<RefusalCode>) -> [&'static str; 2] {
+    match end {
+        SessionEnd::Closed { code, reason } => {
+            ["site", decode_refusal(*code, reason).map_or("other", |refusal| refusal.code.as_str())]
+        }
+        SessionEnd::ClosedHere => ["server", refused.map_or("other", RefusalCode::as_str)],
+        SessionEnd::BadFrame(_) => ["server", RefusalCode::Protocol.as_str()],
+        SessionEnd::Silent => ["line", "silent"],
+        SessionEnd::Reset => ["line", "restarted"],
+        SessionEnd::Broken(_) => ["line", "broken"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_session_is_words_of_ours_whatever_the_peer_sends() {
+        let check = |end: SessionEnd, refused, expected: [&str; 2]| assert_eq!(words(&end, refused), expected);
+        let forged = b"\n2026-11-22 ERROR forged".to_vec();
+        check(SessionEnd::Closed { code: 0, reason: forged.clone() }, None, ["site", "other"]);
+        check(SessionEnd::Closed { code: 4_000_000_000, reason: forged }, None, ["site", "other"]);
+        check(SessionEnd::ClosedHere, Some(RefusalCode::Superseded), ["server", "superseded"]);
+        check(SessionEnd::ClosedHere, None, ["server", "other"]);
+        check(SessionEnd::Silent, None, ["line", "silent"]);
     }
 }

@@ -7,19 +7,21 @@
 //! can fill it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput, StoreFault};
 use linecamp_model::{CommandId, FromServer, Instant, Now, SessionId, WriteId};
-use linecamp_service::ServiceManager;
+use linecamp_service::{Metrics, ServiceManager};
 use linecamp_store::Answer;
 use linecamp_transport::{SystemClock, WallClock as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
-use crate::drive::session::SessionNote;
+use crate::drive::session::{Arrivals, SessionNote};
 use crate::drive::store::{Answers, StoreDriver};
+use crate::metrics::Known;
 use crate::news::News;
 use crate::presence::Presence;
 
@@ -56,6 +58,8 @@ pub(crate) enum Request {
     Command(FleetCommand, oneshot::Sender<Result<(), FleetCommandError>>),
     /// To look at something.
     Query(Look),
+    /// To see all numbers.
+    Metrics(oneshot::Sender<Metrics>),
 }
 
 impl std::fmt::Debug for Request {
@@ -63,6 +67,7 @@ impl std::fmt::Debug for Request {
         match self {
             Self::Command(command, _) => f.debug_tuple("Command").field(command).finish(),
             Self::Query(_) => f.write_str("Query"),
+            Self::Metrics(_) => f.write_str("Metrics"),
         }
     }
 }
@@ -108,6 +113,7 @@ pub(crate) struct ServerLoop {
     pub(crate) plugins: PluginDriver,
     pub(crate) news: News,
     pub(crate) presence: Presence,
+    pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) desk: Desk,
     pub(crate) manager: ServiceManager,
 }
@@ -165,6 +171,12 @@ impl ServerLoop {
                 self.fleet.handle_command(id, command, now);
             }
             Event::Request(Request::Query(read)) => read(&self.fleet, now),
+            Event::Request(Request::Metrics(reply)) => {
+                let (fleet, presence, commits) = (&self.fleet, &self.presence, &self.store.commits);
+                let known = Known { fleet, presence, commits, arrivals: &self.arrivals, now };
+                // Who went away learns nothing more.
+                drop(reply.send(known.write()));
+            }
             Event::Session(id, note) => {
                 self.presence.note(id, &note);
                 let event = self.link.note(id, note);
@@ -201,7 +213,10 @@ impl ServerLoop {
                     self.plugins.read(session, handle.clone(), want);
                 }
             }
-            FleetOutput::Hangup { session, refusal } => self.link.hang_up(session, &refusal),
+            FleetOutput::Hangup { session, refusal } => {
+                self.presence.hang_up(session, &refusal);
+                self.link.hang_up(session, &refusal);
+            }
             FleetOutput::Persist { write, changes } => {
                 self.news.note(write, &changes);
                 self.store.persist(write, &changes);

@@ -17,7 +17,7 @@ use crate::api::{self, About, Addresses, Api};
 use crate::config::Config;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
-use crate::drive::session::SESSION_NOTES_MAX;
+use crate::drive::session::{Arrivals, SESSION_NOTES_MAX};
 use crate::drive::store::StoreDriver;
 use crate::drive::{https, link, store};
 use crate::error::ServerError;
@@ -81,6 +81,7 @@ impl Server {
             started: clock,
         });
         let api = Api::new(request_sender, news.watch(), Arc::clone(&about), Arc::clone(&plugins));
+        let arrivals = Arc::new(Arrivals::default());
         let server_loop = ServerLoop {
             fleet,
             clock,
@@ -90,13 +91,14 @@ impl Server {
             plugins: PluginDriver::new(plugins),
             news,
             presence: Presence::default(),
+            arrivals: Arc::clone(&arrivals),
             desk: Desk::default(),
             manager: ServiceManager::of_environment(),
         };
         let listener = Arc::new(listener);
         let (api_stop, api_stopping) = watch::channel(false);
         let parts = Parts {
-            accepting: Task::spawn(link::accept(Arc::clone(&listener), note_sender)),
+            accepting: Task::spawn(link::accept_counted(Arc::clone(&listener), note_sender, arrivals)),
             serving: Task::spawn(https::serve(tls, api::router(api), api_stopping)),
             server_loop,
             listener,

@@ -3,17 +3,23 @@
 //! | part | is |
 //! |---|---|
 //! | [`ServiceManager`] | what systemd hears of us |
+//! | [`Commits`] | what becomes of writes to a store, counted |
 //! | [`Journal`] | its journal, spoken to in its own protocol |
+//! | [`Metrics`] | our numbers, as Prometheus reads them |
 //! | [`Written`] | the configuration, as somebody wrote it into one file and the drop-ins beside it |
 //!
 //! Nothing in here knows what the daemon or the server do, or what a key of their configuration means.
 
 #![forbid(unsafe_code)]
 
+mod commits;
 mod journal;
+mod metrics;
 mod supervisor;
 mod written;
 
+pub use commits::Commits;
 pub use journal::{Entry, Journal, Priority};
+pub use metrics::{Family, Kind, METRICS_CONTENT_TYPE, Metrics};
 pub use supervisor::ServiceManager;
 pub use written::{DROP_INS_MAX, FILE_BYTES_MAX, Place, Written, WrittenError, line_of, read_text};

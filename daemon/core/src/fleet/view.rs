@@ -1,5 +1,7 @@
 //! What operators are shown.
 
+use std::collections::BTreeMap;
+
 use linecamp_model::{
     Condition, ConditionKind, DocumentKey, EffectiveLabel, EffectiveLabels, Environment, EventView, HostView,
     KeyFingerprint, Level, LinkState, LinkView, Name, Now, OwnedLabels, Owner, Phase, Registration, SecretHash,
@@ -156,6 +158,16 @@ impl Fleet {
     pub fn link_counts(&self) -> LinkCounts {
         let [connected, reconnecting, disconnected] = self.downlink.counts();
         LinkCounts { connected, reconnecting, disconnected }
+    }
+
+    /// Returns how many sites are where in their life, and linked how, by environment.
+    pub fn site_counts(&self) -> BTreeMap<(Name, Phase, LinkState), usize> {
+        let mut counts = BTreeMap::new();
+        for (id, _, of) in self.ledger.state().registered() {
+            let link = self.downlink.links.get(&id).map_or(LinkState::Disconnected, |link| link.state);
+            *counts.entry((of.environment.clone(), of.life.phase, link)).or_default() += 1;
+        }
+        counts
     }
 
     /// Returns the state of one site's link, and its session; `None` for a site that never linked.

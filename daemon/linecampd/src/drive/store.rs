@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use linecamp_core::StoreFault;
 use linecamp_model::{SiteChange, Text, WriteId};
 use linecamp_proto::record;
+use linecamp_service::Commits;
 use linecamp_store::{
     Answer, Change, FaultKind, Kind, OnDamage, Opened, QUEUE_WRITES_MAX, Store, StoreError, set_aside,
 };
@@ -25,6 +26,7 @@ pub(crate) struct StoreDriver {
     /// Writes that have no answer yet.
     waiting: usize,
     is_failing: bool,
+    pub(crate) commits: Commits,
 }
 
 /// What opening gives.
@@ -60,7 +62,7 @@ impl StoreDriver {
                 // Nobody listens any more when the daemon has stopped.
                 let _ = sender.blocking_send(answer);
             })?;
-        let driver = Self { store, answers, waiting: 0, is_failing: false };
+        let driver = Self { store, answers, waiting: 0, is_failing: false, commits: Commits::default() };
         Ok((driver, Loaded { documents, quarantined }))
     }
 
@@ -78,7 +80,10 @@ impl StoreDriver {
             let (key, body) = record::site_change(change);
             Change { key, body }
         });
-        match self.store.submit(write.0, changes.collect()) {
+        let changes: Vec<_> = changes.collect();
+        let bytes = changes.iter().map(|change| change.key.len() + change.body.as_ref().map_or(0, Vec::len)).sum();
+        self.commits.given(write.0, bytes);
+        match self.store.submit(write.0, changes) {
             Ok(()) => {
                 self.waiting += 1;
                 None
@@ -129,6 +134,7 @@ impl StoreDriver {
             tracing::info!("the site database can be written again");
         }
         self.is_failing = result.is_err();
+        self.commits.answered(write.0, result.is_ok());
         let result = result.map_err(|fault| match fault.kind {
             FaultKind::DiskFull => StoreFault::DiskFull,
             FaultKind::ReadOnly | FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => {

@@ -86,7 +86,7 @@ impl Camp {
 
     async fn serve_next(&mut self) -> Vec<WriteId> {
         let call = self.calls.recv().await.unwrap();
-        self.desk.serve(call, &mut self.site, NOW);
+        self.desk.serve(call, &mut self.site, NOW, |_| "linecamp_x 1\n".to_owned());
         self.perform()
     }
 }

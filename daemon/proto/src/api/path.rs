@@ -5,6 +5,7 @@
 //! | GET | [`HEALTH`] | | | 200, no key needed |
 //! | GET | [`INSTALL`] | | | the script that installs a site, no key needed |
 //! | GET | [`INSTALL_PACKAGE`] | | | a package it fetches, no key needed |
+//! | GET | [`METRICS`] | | | 200, a text as Prometheus reads it |
 //! | GET | [`SERVER`] | | | [`Server`](super::Server) |
 //! | GET | [`SITES`] | [`SiteQuery`] | | [`List`](super::List) of [`Site`](super::Site) |
 //! | GET | [`SITE`] | [`NameQuery`] | | [`Site`](super::Site) |
@@ -46,6 +47,8 @@ pub const HEALTH: &str = "/healthz";
 pub const INSTALL: &str = "/install";
 /// A package that it fetches.
 pub const INSTALL_PACKAGE: &str = "/install/{name}";
+/// The server's numbers.
+pub const METRICS: &str = "/metrics";
 /// The server itself.
 pub const SERVER: &str = "/api/v1/server";
 /// The sites.

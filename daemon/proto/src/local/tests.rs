@@ -66,6 +66,7 @@ fn a_local_request_is_one_line_and_read_strictly() {
     check(r#"{"do":"dns_list"}"#, Some(LocalRequest::DnsList {}));
     check(r#"{"do":"dns_plan"}"#, Some(LocalRequest::DnsPlan {}));
     check(r#"{"do":"provider_list"}"#, Some(LocalRequest::ProviderList {}));
+    check(r#"{"do":"metrics"}"#, Some(LocalRequest::Metrics {}));
     check(
         r#"{"do":"dns_adopt","zone":"acme.example","name":"a.acme.example","type":"A","provider":"shop"}"#,
         Some(LocalRequest::DnsAdopt {

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use linecamp_core::{Fleet, FleetCommand, SiteRef};
 use linecamp_model::{Name, Now, Pin, ServerAddress};
+use linecamp_service::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::install::Downloads;
@@ -11,6 +12,7 @@ use super::plugins::Intake;
 use super::refused::Refused;
 use crate::config::ServerUrl;
 use crate::install::SitePackages;
+use crate::metrics::Answers;
 use crate::plugins::PluginFolder;
 use crate::server::{Clock, Request};
 
@@ -56,6 +58,7 @@ pub(crate) struct Api {
     about: Arc<About>,
     intake: Arc<Intake>,
     downloads: Arc<Downloads>,
+    answers: Arc<Answers>,
 }
 
 impl Api {
@@ -65,7 +68,14 @@ impl Api {
         about: Arc<About>,
         plugins: Arc<PluginFolder>,
     ) -> Self {
-        Self { requests, newest_event, about, intake: Arc::new(Intake::new(plugins)), downloads: Arc::default() }
+        Self {
+            requests,
+            newest_event,
+            about,
+            intake: Arc::new(Intake::new(plugins)),
+            downloads: Arc::default(),
+            answers: Arc::default(),
+        }
     }
 
     /// Returns where components are taken in.
@@ -97,6 +107,17 @@ impl Api {
             drop(sender.send(read(fleet, now)));
         };
         self.ask(Request::Query(Box::new(query)), answer).await
+    }
+
+    /// Returns where answers are counted.
+    pub(super) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// Asks the loop for its numbers.
+    pub(super) async fn metrics(&self) -> Result<Metrics, Refused> {
+        let (sender, answer) = oneshot::channel();
+        self.ask(Request::Metrics(sender), answer).await
     }
 
     /// Changes the fleet, durably.

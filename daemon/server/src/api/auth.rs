@@ -39,13 +39,14 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-/// Logs each request, one that may change something for every operator to see: neither its query nor its headers,
-/// which may hold what is nobody's business.
-pub(super) async fn log(request: Request, next: Next) -> Response {
+/// Counts and logs each request, one that may change something for every operator to see: neither its query nor its
+/// headers, which may hold what is nobody's business.
+pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let began = Instant::now();
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
+    api.answers().note(status);
     let call = format!("{method} {path}");
     match method.is_safe() {
         true => tracing::debug!(call, status, ?took, "request"),

@@ -11,6 +11,7 @@ mod events;
 mod extract;
 mod hosts;
 mod install;
+mod metrics;
 mod overview;
 mod plugins;
 mod providers;
@@ -23,7 +24,7 @@ pub(crate) use ask::{About, Addresses, Api};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use linecamp_proto::api::path;
 
@@ -45,12 +46,13 @@ pub(crate) fn router(api: Api) -> Router {
         .merge(providers::router())
         .merge(plugins::router())
         .merge(records::router())
+        .merge(metrics::router())
         .fallback(async || Refused::no_such_path())
         .method_not_allowed_fallback(async || Refused::no_such_method())
         .layer(from_fn_with_state(api.clone(), auth::require_key))
         .merge(install::router())
         .route(path::HEALTH, get(overview::health))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(auth::log))
+        .layer(from_fn_with_state(api.clone(), auth::log))
         .with_state(api)
 }

@@ -10,13 +10,17 @@ use linecamp_proto::{encode_refusal, refusal_code_number};
 use linecamp_transport::{Authority, Credential, Listener};
 use tokio::task::JoinSet;
 
-use super::session::{SessionCounter, SessionHandle, SessionNote, SessionNotes, serve};
+use super::session::{Arrivals, SessionHandle, SessionNote, SessionNotes, serve};
 use crate::error::describe;
 
 /// Lets newcomers in until the listener is closed: a task for each. Handshakes are bounded by the listener, sessions
 /// by the machine, which refuses whom it does not know within seconds.
 pub async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
-    let counter = SessionCounter::default();
+    accept_counted(listener, notes, Arc::default()).await;
+}
+
+/// The same, and counts them.
+pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes, arrivals: Arc<Arrivals>) {
     // Dropping the set ends its sessions, so this task leaves nothing behind.
     let mut sessions = JoinSet::new();
     loop {
@@ -25,7 +29,7 @@ pub async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
             Some(_) = sessions.join_next() => {}
             incoming = listener.accept() => match incoming {
                 Some(incoming) => {
-                    sessions.spawn(serve(incoming, Arc::clone(&counter), notes.clone()));
+                    sessions.spawn(serve(incoming, Arc::clone(&arrivals), notes.clone()));
                 }
                 None => break,
             },

@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use linecamp_model::{FromServer, FromSite, Refusal, RefusalCode, SessionId, SiteId};
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
-use linecamp_transport::{Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};
+use linecamp_service::{Kind, Metrics};
+use linecamp_transport::{
+    Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender, TransportError,
+};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::Instrument as _;
 
@@ -90,20 +93,48 @@ impl SessionHandle {
     }
 }
 
-/// Numbers the sessions of one server process, upwards.
-pub(crate) type SessionCounter = Arc<AtomicU64>;
+/// Who came, since the process began.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals {
+    /// Sessions, which are numbered upwards by it.
+    sessions: AtomicU64,
+    /// Handshakes that failed.
+    failed: AtomicU64,
+    /// Handshakes that took too long.
+    late: AtomicU64,
+}
+
+impl Arrivals {
+    /// Writes the numbers down.
+    pub(crate) fn write(&self, metrics: &mut Metrics) {
+        let help = "Handshakes of sites that came to nothing, by reason.";
+        metrics
+            .family("linecamp_handshakes_refused_total", Kind::Counter, help)
+            .sample(&[("reason", "failed")], self.failed.load(Ordering::Relaxed))
+            .sample(&[("reason", "late")], self.late.load(Ordering::Relaxed));
+        let sessions = self.sessions.load(Ordering::Relaxed);
+        metrics.one("linecamp_handshakes_total", Kind::Counter, "Handshakes of sites that succeeded.", sessions);
+    }
+}
 
 /// Shakes hands with a newcomer and serves it to its end.
-pub(crate) async fn serve(incoming: Incoming, counter: SessionCounter, notes: SessionNotes) {
+pub(crate) async fn serve(incoming: Incoming, arrivals: Arc<Arrivals>, notes: SessionNotes) {
     let remote = incoming.remote_address();
     match incoming.establish().await {
         Ok((peer, session)) => {
-            let id = SessionId(counter.fetch_add(1, Ordering::Relaxed) + 1);
+            let id = SessionId(arrivals.sessions.fetch_add(1, Ordering::Relaxed) + 1);
             let site = SiteId::of_key(&peer.fingerprint);
             let span = tracing::debug_span!("session", session = %id, site_id = %site);
             converse(id, peer, session, notes).instrument(span).await;
         }
-        Err(error) => tracing::debug!(%remote, error = describe(&error), "no session"),
+        Err(error) => {
+            let count = match error {
+                TransportError::HandshakeLate { .. } => &arrivals.late,
+                _ => &arrivals.failed,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%remote, error = describe(&error), "no session");
+        }
     }
 }
 
@@ -126,7 +157,8 @@ async fn converse(id: SessionId, peer: Peer, session: Session, notes: SessionNot
         end = reader.run(&admitted) => end,
         end = write(sender, queue, &admitted) => end,
     };
-    tracing::debug!(%end, "session closed");
+    // What the peer sent along is shown as it is written in code: it may be anything.
+    tracing::debug!(end = ?end.to_string(), "session closed");
     // The loop may be over before its sessions.
     drop(notes.send((id, SessionNote::Closed(end))).await);
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use linecamp_core::StoreFault;
 use linecamp_model::{FleetChange, WriteId};
 use linecamp_proto::record::{fleet_change, fleet_record};
+use linecamp_service::Commits;
 use linecamp_store::{Answer, Change, FaultKind, Kind, OnDamage, Store};
 use tokio::sync::mpsc;
 
@@ -79,18 +80,24 @@ pub(crate) struct StoreDriver {
     refused: VecDeque<(WriteId, StoreFault)>,
     in_flight: usize,
     is_failing: bool,
+    pub(crate) commits: Commits,
 }
 
 impl StoreDriver {
-    pub(crate) const fn new(store: Store) -> Self {
-        Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false }
+    pub(crate) fn new(store: Store) -> Self {
+        let commits = Commits::default();
+        Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false, commits }
     }
 
     /// Hands a write over.
     pub(crate) fn persist(&mut self, write: WriteId, changes: &[FleetChange]) {
-        match self.store.submit(write.0, rows(changes)) {
+        let rows = rows(changes);
+        let bytes = rows.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Vec::len)).sum();
+        self.commits.given(write.0, bytes);
+        match self.store.submit(write.0, rows) {
             Ok(()) => self.in_flight += 1,
             Err(fault) => {
+                self.commits.answered(write.0, false);
                 let fault = self.judge(&fault);
                 self.refused.push_back((write, fault));
             }
@@ -115,6 +122,7 @@ impl StoreDriver {
     /// Reads an answer of the store.
     pub(crate) fn settle(&mut self, answer: Answer) -> (WriteId, Result<(), StoreFault>) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.commits.answered(answer.write, answer.result.is_ok());
         let result = match answer.result {
             Ok(()) => {
                 if std::mem::take(&mut self.is_failing) {

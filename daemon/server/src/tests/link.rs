@@ -157,7 +157,7 @@ async fn a_stopping_server_tells_its_sites_when_to_come_back() {
 
 #[test]
 fn an_idle_session_costs_little() {
-    fn task_bytes<F>(_: impl FnOnce(Incoming, session::SessionCounter, session::SessionNotes) -> F) -> usize {
+    fn task_bytes<F>(_: impl FnOnce(Incoming, std::sync::Arc<session::Arrivals>, session::SessionNotes) -> F) -> usize {
         size_of::<F>()
     }
     let bytes = task_bytes(session::serve);

@@ -115,6 +115,7 @@ fn held_up(
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
         news: News::new(0),
         presence: Presence::default(),
+        arrivals: Arc::default(),
         desk: Desk::default(),
         manager: linecamp_service::ServiceManager::of_environment(),
     };

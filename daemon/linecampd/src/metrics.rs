@@ -1,0 +1,204 @@
+//! The daemon's numbers, for whoever collects them: `linecampd metrics`, and HTTP on the local socket.
+//!
+//! What the machine shows anyway is read when somebody asks. The rest is counted where the loop passes it, in here.
+//! Every label's words come from a closed list, so that the number of series does not depend on what happens.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_core::{LinkEvent, LossReason};
+use linecamp_model::{
+    FromServer, LinkState, LocalView, Now, ProviderFailure, ProviderReply, ProviderStatus, RecordState, WallTime,
+};
+use linecamp_service::{Commits, Kind, Metrics};
+
+/// What the loop has seen since the process began.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    started: WallTime,
+    dials: u64,
+    sessions: u64,
+    is_up: bool,
+    /// Sessions that ended, by reason.
+    losses: BTreeMap<&'static str, u64>,
+    /// Dials that came to nothing, by reason.
+    failures: BTreeMap<&'static str, u64>,
+    /// Answers of plugins, by result.
+    calls: BTreeMap<&'static str, u64>,
+    reloads: [u64; 2],
+    local_requests: u64,
+    /// The server's clock less ours, at the last welcome, in seconds.
+    clock_offset: Option<f64>,
+}
+
+impl Counts {
+    /// Begins to count.
+    pub(crate) fn start(now: Now) -> Self {
+        Self {
+            started: now.wall,
+            dials: 0,
+            sessions: 0,
+            is_up: false,
+            losses: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            reloads: [0; 2],
+            local_requests: 0,
+            clock_offset: None,
+        }
+    }
+
+    /// A dial begins.
+    pub(crate) const fn dial(&mut self) {
+        self.dials += 1;
+    }
+
+    /// Something happened to a link.
+    pub(crate) fn link(&mut self, event: &LinkEvent, now: Now) {
+        match event {
+            LinkEvent::Received(_, FromServer::Welcome(welcome)) => {
+                self.sessions += 1;
+                self.is_up = true;
+                self.clock_offset = Some(seconds_between(welcome.wall, now.wall));
+            }
+            LinkEvent::Lost(_, reason) => {
+                let reason = match reason {
+                    LossReason::Closed(refusal) => refusal.code.as_str(),
+                    LossReason::Failed(_) => "failed",
+                };
+                let counts = if std::mem::take(&mut self.is_up) { &mut self.losses } else { &mut self.failures };
+                *counts.entry(reason).or_default() += 1;
+            }
+            LinkEvent::Dialed(_) | LinkEvent::Received(..) => {}
+        }
+    }
+
+    /// The link was given up for a new beginning.
+    pub(crate) fn hand_over(&mut self) {
+        if std::mem::take(&mut self.is_up) {
+            *self.losses.entry("reloaded").or_default() += 1;
+        }
+    }
+
+    /// A plugin answered.
+    pub(crate) fn reply(&mut self, reply: &ProviderReply) {
+        let result = match reply {
+            ProviderReply::Failed(ProviderFailure::Retry { .. }) => "retry",
+            ProviderReply::Failed(ProviderFailure::Refused { .. }) => "refused",
+            ProviderReply::Failed(ProviderFailure::Conflict { .. }) => "conflict",
+            ProviderReply::Failed(ProviderFailure::Unauthorized { .. }) => "unauthorized",
+            ProviderReply::Failed(ProviderFailure::Broken { .. }) => "broken",
+            ProviderReply::Failed(ProviderFailure::Missing { .. }) => "missing",
+            _ => "ok",
+        };
+        *self.calls.entry(result).or_default() += 1;
+    }
+
+    /// The configuration was read again, and taken or not.
+    pub(crate) const fn reload(&mut self, is_taken: bool) {
+        self.reloads[is_taken as usize] += 1;
+    }
+
+    /// Somebody asked on the spot.
+    pub(crate) const fn local_request(&mut self) {
+        self.local_requests += 1;
+    }
+
+    /// Writes all numbers down.
+    pub(crate) fn text(&self, site: &LocalView, commits: &Commits) -> String {
+        let mut metrics = Metrics::default();
+        metrics
+            .family("linecamp_build_info", Kind::Gauge, "Always 1, with the version of the daemon.")
+            .sample(&[("program", "linecampd"), ("version", env!("CARGO_PKG_VERSION"))], 1);
+        let help = "When the process started, in seconds since 1970.";
+        metrics.one("process_start_time_seconds", Kind::Gauge, help, seconds_between(self.started, WallTime::EPOCH));
+        metrics.process();
+        self.write_link(&mut metrics, site);
+        write_site(&mut metrics, site);
+        write_providers(&mut metrics, &site.providers);
+        let help = "Answers of plugins to calls, by result.";
+        by_word(&mut metrics, "linecamp_plugin_calls_total", help, "result", &self.calls);
+        commits.write(&mut metrics);
+        let help = "Requests on the local socket.";
+        metrics.one("linecamp_local_requests_total", Kind::Counter, help, self.local_requests);
+        metrics
+            .family("linecamp_reloads_total", Kind::Counter, "Times the configuration was read again, by result.")
+            .sample(&[("result", "refused")], self.reloads[0])
+            .sample(&[("result", "taken")], self.reloads[1]);
+        metrics.into_text()
+    }
+
+    fn write_link(&self, metrics: &mut Metrics, site: &LocalView) {
+        let is_up = u8::from(site.link.state == LinkState::Connected);
+        metrics.one("linecamp_link_up", Kind::Gauge, "1 while the server is linked, 0 while it is not.", is_up);
+        let since = seconds_between(site.link.since, WallTime::EPOCH);
+        let help = "Since when the link is as it is, in seconds since 1970.";
+        metrics.one("linecamp_link_change_timestamp_seconds", Kind::Gauge, help, since);
+        metrics.one("linecamp_link_dials_total", Kind::Counter, "Dials of a server.", self.dials);
+        let help = "Dials that led to no session, by reason.";
+        by_word(metrics, "linecamp_link_dial_failures_total", help, "reason", &self.failures);
+        let help = "Sessions with a server that began; all but the first are reconnects.";
+        metrics.one("linecamp_link_sessions_total", Kind::Counter, help, self.sessions);
+        let help = "Sessions with a server that ended, by reason.";
+        by_word(metrics, "linecamp_link_losses_total", help, "reason", &self.losses);
+        if let Some(offset) = self.clock_offset {
+            let help = "The server's clock less ours, when the link began last.";
+            metrics.one("linecamp_clock_offset_seconds", Kind::Gauge, help, offset);
+        }
+    }
+}
+
+fn write_site(metrics: &mut Metrics, site: &LocalView) {
+    let help = "Number of the newest change of the spec that the site holds durably.";
+    metrics.one("linecamp_spec_applied_generation", Kind::Gauge, help, site.applied_generation.0);
+    let lag = site.applied_generation.0.saturating_sub(site.converged_generation.0);
+    let help = "Changes of the spec that the site holds and does not match yet.";
+    metrics.one("linecamp_spec_lag_generations", Kind::Gauge, help, lag);
+    let help = "Events that wait for the server.";
+    metrics.one("linecamp_outbox_events", Kind::Gauge, help, site.outbox_events);
+    let help = "Events that were dropped since the database began, because too many waited.";
+    metrics.one("linecamp_outbox_dropped_events_total", Kind::Counter, help, site.events_dropped);
+    let mut conditions = metrics.family("linecamp_conditions", Kind::Gauge, "Troubles that the site is in, by kind.");
+    for kind in linecamp_model::ConditionKind::ALL {
+        let count = site.conditions.iter().filter(|condition| condition.kind == *kind).count();
+        conditions.sample(&[("kind", kind.as_str())], count);
+    }
+    if let Some(end) = site.certificate_expires_at {
+        let help = "When the site's certificate expires, in seconds since 1970.";
+        let end = seconds_between(end, WallTime::EPOCH);
+        metrics.one("linecamp_certificate_expiry_timestamp_seconds", Kind::Gauge, help, end);
+    }
+    metrics.one("linecamp_hosts", Kind::Gauge, "Hosts of the site.", site.hosts.len());
+}
+
+fn write_providers(metrics: &mut Metrics, providers: &[ProviderStatus]) {
+    let failing = providers.iter().filter(|provider| provider.trouble.is_some()).count();
+    metrics
+        .family("linecamp_providers", Kind::Gauge, "Providers of the site, by state.")
+        .sample(&[("state", "working")], providers.len() - failing)
+        .sample(&[("state", "failing")], failing);
+    let mut records = metrics.family("linecamp_dns_records", Kind::Gauge, "DNS records of the site, by state.");
+    for state in RecordState::ALL {
+        let all = providers.iter().flat_map(|provider| &provider.records);
+        records.sample(&[("state", state.as_str())], all.filter(|record| record.state == *state).count());
+    }
+}
+
+fn by_word(
+    metrics: &mut Metrics,
+    name: &'static str,
+    help: &str,
+    label: &'static str,
+    counts: &BTreeMap<&'static str, u64>,
+) {
+    let mut family = metrics.family(name, Kind::Counter, help);
+    for (word, count) in counts {
+        family.sample(&[(label, word)], count);
+    }
+}
+
+/// Returns how much later `a` is than `b`.
+fn seconds_between(a: WallTime, b: WallTime) -> f64 {
+    let later = |from: WallTime, to: WallTime| Duration::as_secs_f64(&from.saturating_since(to));
+    if b <= a { later(a, b) } else { -later(b, a) }
+}

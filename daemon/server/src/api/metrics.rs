@@ -1,0 +1,22 @@
+//! The server's numbers, as Prometheus reads them.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use linecamp_proto::api::path;
+use linecamp_service::METRICS_CONTENT_TYPE;
+
+use super::Api;
+use super::refused::Refused;
+
+pub(super) fn router() -> Router<Api> {
+    Router::new().route(path::METRICS, get(show))
+}
+
+async fn show(State(api): State<Api>) -> Result<Response, Refused> {
+    let mut metrics = api.metrics().await?;
+    api.answers().write(&mut metrics);
+    Ok(([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.into_text()).into_response())
+}

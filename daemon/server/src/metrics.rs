@@ -1,0 +1,177 @@
+//! The server's numbers, for whoever collects them: `GET /metrics` of the API.
+//!
+//! What the machine knows is read when somebody asks; the rest is counted where it passes. No label names a site: the
+//! number of series depends on the number of environments, which is bounded, and on closed lists.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use linecamp_core::Fleet;
+use linecamp_model::{Now, WallTime};
+use linecamp_service::{Commits, Kind, Metrics};
+
+use crate::drive::session::Arrivals;
+use crate::presence::Presence;
+
+/// Answers of the API by the class of their status.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    classes: [AtomicU64; 4],
+}
+
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+impl Answers {
+    /// Counts an answer.
+    pub(crate) fn note(&self, status: u16) {
+        let class = usize::from(status / 100).saturating_sub(2).min(CLASSES.len() - 1);
+        self.classes[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Writes the numbers down.
+    pub(crate) fn write(&self, metrics: &mut Metrics) {
+        let mut family =
+            metrics.family("linecamp_api_requests_total", Kind::Counter, "Answers of the API, by class of status.");
+        for (class, count) in CLASSES.into_iter().zip(&self.classes) {
+            family.sample(&[("code", class)], count.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// What the loop knows.
+pub(crate) struct Known<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) presence: &'a Presence,
+    pub(crate) commits: &'a Commits,
+    pub(crate) arrivals: &'a Arrivals,
+    pub(crate) now: Now,
+}
+
+impl Known<'_> {
+    /// Writes all of it down.
+    pub(crate) fn write(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        metrics
+            .family("linecamp_build_info", Kind::Gauge, "Always 1, with the version of the server.")
+            .sample(&[("program", "linecamp-server"), ("version", env!("CARGO_PKG_VERSION"))], 1);
+        let began = self.now.wall.saturating_since(WallTime::EPOCH).saturating_sub(self.now.instant.since_origin());
+        let help = "When the process started, in seconds since 1970.";
+        metrics.one("process_start_time_seconds", Kind::Gauge, help, Duration::as_secs_f64(&began));
+        metrics.process();
+        self.write_fleet(&mut metrics);
+        self.presence.write(&mut metrics);
+        self.arrivals.write(&mut metrics);
+        self.commits.write(&mut metrics);
+        metrics
+    }
+
+    fn write_fleet(&self, metrics: &mut Metrics) {
+        let help = "Sites, by environment, phase and link.";
+        let mut sites = metrics.family("linecamp_sites", Kind::Gauge, help);
+        for ((environment, phase, link), count) in self.fleet.site_counts() {
+            let labels = [("environment", environment.as_str()), ("phase", phase.as_str()), ("link", link.as_str())];
+            sites.sample(&labels, count);
+        }
+        let help = "Sites that match all that they were asked for.";
+        metrics.one("linecamp_sites_converged", Kind::Gauge, help, self.fleet.converged_count());
+        let counts = self.fleet.link_counts();
+        metrics
+            .family("linecamp_links", Kind::Gauge, "Links to sites, by state.")
+            .sample(&[("state", "connected")], counts.connected)
+            .sample(&[("state", "reconnecting")], counts.reconnecting)
+            .sample(&[("state", "disconnected")], counts.disconnected);
+        let providers = self.fleet.providers(None);
+        let sum = |count: fn(&(usize, usize)) -> usize| {
+            providers.iter().map(|(_, _, have, failing)| count(&(*have, *failing))).sum::<usize>()
+        };
+        metrics
+            .family("linecamp_provider_sites", Kind::Gauge, "Sites of all central providers, by how it is there.")
+            .sample(&[("state", "failing")], sum(|(_, failing)| *failing))
+            .sample(&[("state", "working")], sum(|(have, failing)| have.saturating_sub(*failing)));
+        metrics.one("linecamp_providers", Kind::Gauge, "Central providers.", providers.len());
+        metrics.one("linecamp_plugins", Kind::Gauge, "Components that were pushed.", self.fleet.plugins().count());
+        let help = "Number of the newest event of the fleet.";
+        metrics.one("linecamp_events_total", Kind::Counter, help, self.fleet.last_event());
+    }
+}
+
+/// Writes a family down whose label is a word of a closed list.
+pub(crate) fn by_word(
+    metrics: &mut Metrics,
+    name: &'static str,
+    help: &str,
+    labels: [&'static str; 2],
+    counts: &BTreeMap<[&'static str; 2], u64>,
+) {
+    let mut family = metrics.family(name, Kind::Counter, help);
+    for (words, count) in counts {
+        family.sample(&[(labels[0], words[0]), (labels[1], words[1])], count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_core::{FleetConfig, Rng, SavedFleet};
+    use linecamp_model::{
+        FleetChange, Generation, Instant, KeyFingerprint, Life, Name, Phase, Registration, SiteId, TokenId,
+    };
+    use linecamp_proto::VERSIONS;
+
+    use super::*;
+
+    const NOW: Now = Now { instant: Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
+
+    fn registered(number: u16) -> FleetChange {
+        let life = Life { phase: Phase::Active, since: NOW.wall, asked_at: Generation::ZERO };
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        let registration = Registration {
+            fingerprint: KeyFingerprint::from_bytes([id, id].concat().try_into().unwrap()),
+            environment: Name::parse("default").unwrap(),
+            token: TokenId::from_bytes([1; 8]),
+            joined_at: NOW.wall,
+            life,
+            gateway: life,
+            dark_since: None,
+            recoveries: 0,
+            recoveries_today: 0,
+            recovery_day: NOW.wall,
+        };
+        FleetChange::Site(SiteId::from_bytes(id), Some(registration))
+    }
+
+    fn text(sites: u16) -> String {
+        let config = FleetConfig { versions: VERSIONS, certificate_life: linecamp_core::CERTIFICATE_LIFE };
+        let records = (0..sites).map(registered).collect();
+        let fleet = Fleet::new(config, SavedFleet { records }, Rng::new(1), NOW);
+        let (presence, commits, arrivals) = (Presence::default(), Commits::default(), Arrivals::default());
+        let known = Known { fleet: &fleet, presence: &presence, commits: &commits, arrivals: &arrivals, now: NOW };
+        let mut metrics = known.write();
+        Answers::default().write(&mut metrics);
+        metrics.into_text()
+    }
+
+    #[test]
+    fn a_thousand_sites_add_no_series() {
+        let series = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            lines.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+        };
+        let (one, thousand) = (text(1), text(1000));
+        assert_eq!(series(&one), series(&thousand));
+        assert!(thousand.contains("phase=\"active\",link=\"reconnecting\"} 1000\n"), "{thousand}");
+    }
+
+    #[test]
+    fn answers_are_counted_by_class() {
+        let answers = Answers::default();
+        for status in [200, 204, 304, 404, 500, 101, 999] {
+            answers.note(status);
+        }
+        let mut metrics = Metrics::default();
+        answers.write(&mut metrics);
+        let text = metrics.into_text();
+        assert!(text.contains("{code=\"2xx\"} 3\n") && text.contains("{code=\"5xx\"} 2\n"), "{text}");
+    }
+}

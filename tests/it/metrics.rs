@@ -1,0 +1,140 @@
+//! The numbers of both programs, as Prometheus reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+use linecamp_tests::{Fleet, Site, skip};
+
+use crate::shown::linked;
+
+/// Reads text in the exposition format: every series belongs to a family that was helped and typed before it, once;
+/// names are legal; no series is there twice. Returns the series with their values.
+#[track_caller]
+fn series(text: &str) -> BTreeMap<String, f64> {
+    let is_name = |name: &str| {
+        name.starts_with(|letter: char| letter.is_ascii_lowercase())
+            && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+    };
+    let (mut helped, mut typed, mut found) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').expect("a name and its help");
+            assert!(is_name(name) && !help.is_empty() && helped.insert(name), "{line}");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a name and its type");
+            assert!(helped.contains(name) && typed.insert(name, kind).is_none(), "{line}");
+            assert!(["counter", "gauge"].contains(&kind) && (kind == "counter") == name.ends_with("_total"), "{line}");
+        } else {
+            let (series, value) = line.rsplit_once(' ').expect("a series and its value");
+            let name = series.split('{').next().unwrap_or_default();
+            assert!(typed.contains_key(name), "{line}");
+            let value = value.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert!(found.insert(series.to_owned(), value).is_none(), "{line} is there twice");
+        }
+    }
+    assert!(text.ends_with('\n') && !found.is_empty(), "{text}");
+    found
+}
+
+/// Has Prometheus' own tool look, where it is installed.
+#[track_caller]
+fn ask_promtool(text: &str) {
+    let tool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).output_of(text);
+    match tool {
+        Ok((true, _)) => {}
+        Ok((false, said)) => panic!("promtool: {said}\n{text}"),
+        Err(error) => skip(&format!("what promtool says of metrics: {error}")),
+    }
+}
+
+/// Runs a command with this on its stdin.
+trait OutputOf {
+    fn output_of(&mut self, text: &str) -> std::io::Result<(bool, String)>;
+}
+
+impl OutputOf for Command {
+    fn output_of(&mut self, text: &str) -> std::io::Result<(bool, String)> {
+        let mut child = self.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        child.stdin.take().expect("it was asked for").write_all(text.as_bytes())?;
+        let output = child.wait_with_output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    }
+}
+
+/// Says this on the daemon's socket, and returns the answer.
+fn say(site: &Site, request: &str) -> String {
+    let mut stream = UnixStream::connect(site.data().join("linecampd.sock")).expect("the socket is there");
+    stream.write_all(request.as_bytes()).expect("the daemon reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the daemon answers");
+    answer
+}
+
+#[test]
+fn a_daemon_says_its_numbers_on_its_socket() {
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    let text = site.local(&["metrics"]).ok().stdout;
+    let numbers = series(&text);
+    assert_eq!(numbers["linecamp_link_up"], 1.0);
+    assert_eq!(numbers["linecamp_link_sessions_total"], 1.0);
+    assert!(0.0 < numbers["linecamp_store_writes_total{result=\"durable\"}"], "{text}");
+    assert!(numbers["linecamp_clock_offset_seconds"].abs() < 60.0, "{text}");
+    assert!(1e6 < numbers["process_resident_memory_bytes"], "{text}");
+    ask_promtool(&text);
+
+    let answer = say(&site, "GET /metrics HTTP/1.1\r\nHost: camp\r\nAccept: */*\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    assert_eq!(series(body).keys().collect::<Vec<_>>(), numbers.keys().collect::<Vec<_>>());
+    assert!(say(&site, "GET /else HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
+    assert!(say(&site, "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    let endless = format!("GET /metrics HTTP/1.1\r\n{}", "x: y\r\n".repeat(30_000));
+    let mut stream = UnixStream::connect(site.data().join("linecampd.sock")).expect("the socket is there");
+    // The daemon may close before it has all of it.
+    let _ = stream.write_all(endless.as_bytes());
+    site.local(&["status"]).ok();
+}
+
+#[test]
+fn a_server_says_its_numbers_to_who_has_a_key() {
+    let fleet = Fleet::start();
+    let ask = |authorization: &str| {
+        let url = format!("https://{}/metrics", fleet.server.https());
+        // As the README does it: the key is in no command line.
+        let curl = Command::new("curl")
+            .args(["--silent", "--max-time", "20", "--write-out", "%{http_code}", "--header", "@-", &url, "--cacert"])
+            .arg(fleet.server.data().join("ca/certificate.pem"))
+            .stdin(Stdio::piped())
+            .output_of(authorization);
+        curl.map(|(_, mut text)| {
+            let code = text.split_off(text.len().saturating_sub(3));
+            (code, text)
+        })
+    };
+    let refused = match ask("Authorization: Bearer nonsense") {
+        Ok((code, _)) => code,
+        Err(error) => return skip(&format!("the server's metrics over HTTPS: no curl here ({error})")),
+    };
+    assert_eq!(refused, "401");
+    let authorization = format!("Authorization: Bearer {}", fleet.key());
+    let numbers = || {
+        let (code, text) = ask(&authorization).expect("curl was there a moment ago");
+        assert_eq!(code, "200", "{text}");
+        (series(&text), text)
+    };
+    let _first = linked(&fleet, "camp-1");
+    let before = numbers().0;
+    let _second = linked(&fleet, "camp-2");
+    let (after, text) = numbers();
+    let key = "linecamp_sites{environment=\"default\",phase=\"active\",link=\"connected\"}";
+    assert_eq!((before[key], after[key]), (1.0, 2.0));
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "a site adds no series");
+    assert!(before["linecamp_sessions_total"] < after["linecamp_sessions_total"], "{text}");
+    assert!(after["linecamp_api_requests_total{code=\"4xx\"}"] >= 1.0, "{text}");
+    ask_promtool(&text);
+}
