@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use linecamp_tests::Fleet;
+use linecamp_tests::{Fleet, PATIENCE};
 
 use crate::shown::{linked, wait_facts, wait_held};
 
@@ -61,6 +61,9 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     ));
     site.env("LINECAMP_HOST_LABELS", format!("db-password={in_label}&rack=r7"));
     site.start();
+    fleet.wait_for("the site to join", PATIENCE, || {
+        (fleet.cli(&["site", "show", "camp"]).code == Some(0)).then_some(())
+    });
     wait_facts(&fleet, "camp");
     site.local(&["label", "set", &format!("api-token={in_label}")]).ok();
     wait_held(&fleet, &site, "api-token", Some(&in_label));

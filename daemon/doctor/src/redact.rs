@@ -1,8 +1,8 @@
 //! Taking secrets out of what leaves the machine.
 //!
 //! Three sieves, one behind the other. *Known* secrets, which the caller has read where they lie, are blotted out
-//! wherever they stand, also inside other words and in the usual encodings. *Names*: the value of a key that sounds like
-//! a secret goes, whatever it is. *Shapes*: join tokens, API keys, private keys in PEM, what stands before the `@` and
+//! wherever they stand, also inside other words and in the usual encodings. *Names*: the value of a key that sounds
+//! like a secret goes, whatever it is. *Shapes*: join tokens, API keys, private keys in PEM, what stands before the `@` and
 //! behind the `?` of a URL, what follows `Bearer` or `Basic`, and what follows a telling name and `=` or `:` in a line.
 //! Too much taken out costs a question; too little cannot be taken back.
 
@@ -209,7 +209,7 @@ fn shape(word: &str) -> (String, bool) {
         // A pin and an address of IPv6 hold colons and are no names.
         return match value.trim_matches(['"', '\'']) {
             "" => (word.to_owned(), true),
-            _ => (format!("{name}={GONE}"), false),
+            _ => (format!("{}={GONE}", name.trim_matches(['"', '\'', '`'])), false),
         };
     }
     (word.to_owned(), false)
