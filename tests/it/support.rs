@@ -70,6 +70,11 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     fleet.cli(&["site", "label", "camp", &format!("vpn-secret={in_label}")]).ok();
     fleet.cli(&["site", "edit", "camp", "--description", &format!("ask https://u:{in_url}@wiki/?t={in_path}")]).ok();
 
+    let (api, password) = (format!("api=https://u:{in_url}@dns/?k={in_path}"), format!("password={in_setting}"));
+    let provider =
+        ["provider", "add", "central", "--plugin", "dns-powerdns", "--owner", "acme", "--zone", "example.net"];
+    fleet.cli(&[&provider[..], &["--set", &api, "--set", &password, "--secret", "api-key=pdns-key"]].concat()).ok();
+
     let (there, here) = (fleet.directory().join("site.tar.gz"), fleet.directory().join("operator.tar.gz"));
     let (data, config) = (site.data().to_owned(), fleet.directory().join("camp.toml"));
     let text = |path: &Path| path.to_str().expect("text").to_owned();
@@ -121,7 +126,8 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     has(&here, "hosts.json", "gateway");
     has(&here, "events.json", "site-joined");
     has(&here, "server.json", fleet.pin());
-    for name in ["providers.json", "plugins.json", "records.json", "environments.json", "versions.json"] {
+    has(&here, "providers.json", "example.net");
+    for name in ["plugins.json", "records.json", "environments.json", "versions.json"] {
         has(&here, name, "");
     }
 }
