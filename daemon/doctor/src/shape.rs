@@ -65,7 +65,10 @@ pub(crate) fn shapes(line: &str) -> String {
             kept += &shown;
             next = after;
         }
-        kept += gap;
+        // The gaps inside of what is taken out go with it.
+        if !matches!(next, Next::Until(_)) {
+            kept += gap;
+        }
     }
     kept
 }
