@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use linecamp_tests::Fleet;
+use linecamp_tests::{Fleet, PATIENCE};
 
 use crate::shown::{linked, wait_facts, wait_held};
 
@@ -61,11 +61,19 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     ));
     site.env("LINECAMP_HOST_LABELS", format!("db-password={in_label}&rack=r7"));
     site.start();
+    fleet.wait_for("the site to join", PATIENCE, || {
+        (fleet.cli(&["site", "show", "camp"]).code == Some(0)).then_some(())
+    });
     wait_facts(&fleet, "camp");
     site.local(&["label", "set", &format!("api-token={in_label}")]).ok();
     wait_held(&fleet, &site, "api-token", Some(&in_label));
     fleet.cli(&["site", "label", "camp", &format!("vpn-secret={in_label}")]).ok();
     fleet.cli(&["site", "edit", "camp", "--description", &format!("ask https://u:{in_url}@wiki/?t={in_path}")]).ok();
+
+    let (api, password) = (format!("api=https://u:{in_url}@dns/?k={in_path}"), format!("password={in_setting}"));
+    let provider =
+        ["provider", "add", "central", "--plugin", "dns-powerdns", "--owner", "acme", "--zone", "example.net"];
+    fleet.cli(&[&provider[..], &["--set", &api, "--set", &password, "--secret", "api-key=pdns-key"]].concat()).ok();
 
     let (there, here) = (fleet.directory().join("site.tar.gz"), fleet.directory().join("operator.tar.gz"));
     let (data, config) = (site.data().to_owned(), fleet.directory().join("camp.toml"));
@@ -118,7 +126,8 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     has(&here, "hosts.json", "gateway");
     has(&here, "events.json", "site-joined");
     has(&here, "server.json", fleet.pin());
-    for name in ["providers.json", "plugins.json", "records.json", "environments.json", "versions.json"] {
+    has(&here, "providers.json", "example.net");
+    for name in ["plugins.json", "records.json", "environments.json", "versions.json"] {
         has(&here, name, "");
     }
 }

@@ -98,7 +98,7 @@ fn spelled(span: Duration) -> String {
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} days {hours} h"),
+        (days, hours, _) => format!("{days} d {hours} h"),
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
         let said = ServerTime::Said(NOW);
         check(NOW + Duration::from_secs(1), &said, Verdict::Ok, "agrees");
         check(NOW + Duration::from_secs(80), &said, Verdict::Ok, "1 min 20 s ahead of");
-        check(NOW + DAY, &said, Verdict::Fail, "1 days 0 h ahead of the server's");
+        check(NOW + DAY, &said, Verdict::Fail, "1 d 0 h ahead of the server's");
         check(WallTime::EPOCH, &said, Verdict::Fail, "behind the server's");
         assert_eq!(clock(NOW, None, SKEW).verdict, Verdict::Skipped);
     }

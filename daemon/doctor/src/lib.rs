@@ -1,8 +1,8 @@
 //! What the doctors of daemon and server share, and the bundles that people send to whoever helps them.
 //!
-//! A doctor looks at one machine and says what he found: a list of [`Finding`]s, each with a stable name, a verdict, the
-//! evidence (what was tried, what was seen) and, where something is amiss, a remedy. Evidence is gathered by thin code
-//! that decides nothing; a verdict is a function of evidence, and tested as one.
+//! A doctor looks at one machine and says what he found: a list of [`Finding`]s, each with a stable name, a verdict,
+//! the evidence (what was tried, what was seen) and, where something is amiss, a remedy. Evidence is gathered by thin
+//! code that decides nothing; a verdict is a function of evidence, and tested as one.
 //!
 //! What holds:
 //!
@@ -37,6 +37,7 @@ mod redact;
 mod route;
 mod run;
 mod server;
+mod shape;
 mod show;
 mod systemd;
 mod version;

@@ -173,6 +173,9 @@ mod tests {
     #[test]
     fn what_is_needed_and_missing_is_named() {
         let directory = tempfile::tempdir().unwrap();
+        // Whatever the mask of whoever runs this.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(directory.path(), mode).unwrap();
         let private = |is_needed| [Private { path: directory.path().join("key.pem"), is_needed }];
         let needed = permissions(directory.path(), &private(true), "linecampd", None);
         assert!(needed.evidence.contains("key.pem is missing"), "{needed:?}");

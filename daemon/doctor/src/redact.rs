@@ -1,15 +1,17 @@
 //! Taking secrets out of what leaves the machine.
 //!
 //! Three sieves, one behind the other. *Known* secrets, which the caller has read where they lie, are blotted out
-//! wherever they stand, also inside other words and in the usual encodings. *Names*: the value of a key that sounds like
-//! a secret goes, whatever it is. *Shapes*: join tokens, API keys, private keys in PEM, what stands before the `@` and
-//! behind the `?` of a URL, what follows `Bearer` or `Basic`, and what follows a telling name and `=` or `:` in a line.
-//! Too much taken out costs a question; too little cannot be taken back.
+//! wherever they stand, also inside other words and in the usual encodings. *Names*: the value of a key that sounds
+//! like a secret goes, whatever it is. *Shapes* (`shape`): join tokens, API keys, private keys in PEM, in a URL what
+//! stands before the `@` and behind the `?`, what follows `Bearer` or `Basic`, and what follows a telling name and `=`
+//! or `:`. Too much taken out costs a question; too little cannot be taken back.
 
 use serde_json::Value;
 
+use crate::shape::{shapes, without_pem};
+
 /// What stands in the place of what was taken out.
-const GONE: &str = "[redacted]";
+pub(crate) const GONE: &str = "[redacted]";
 
 /// The shortest known secret that is blotted out. A shorter one would tear holes into every sentence; names and shapes
 /// still catch it where it is said what it is.
@@ -41,9 +43,6 @@ const TELLING_ENDS: [&str; 3] = ["key", "pwd", "pass"];
 
 /// Names that sound like it, and whose values people need.
 const HARMLESS: [&str; 6] = ["key", "token_file", "host_key", "public_key", "authority", "reach_private"];
-
-/// How our own secrets begin.
-const OURS: [&str; 2] = ["lct_", "lck_"];
 
 /// Takes secrets out of texts.
 #[derive(Clone, Default)]
@@ -134,121 +133,6 @@ pub fn sounds_secret(name: &str) -> bool {
     TELLING.iter().any(|part| name.contains(part)) || TELLING_ENDS.iter().any(|end| last.ends_with(end))
 }
 
-/// Takes private keys out, marker to marker; one without its end takes the rest along.
-fn without_pem(text: &str) -> String {
-    let mut kept = String::new();
-    let mut rest = text;
-    while let Some(begin) = rest.find("-----BEGIN ") {
-        let (before, from) = rest.split_at(begin);
-        kept += before;
-        let label = from.lines().next().unwrap_or_default();
-        let end = from.find("-----END ").map(|end| {
-            let tail = &from[end..];
-            end + tail.find('\n').unwrap_or(tail.len())
-        });
-        let end = end.unwrap_or(from.len());
-        if label.contains("PRIVATE") || label.contains("SECRET") {
-            kept += GONE;
-        } else {
-            kept += &from[..end];
-        }
-        rest = &from[end..];
-    }
-    kept + rest
-}
-
-/// Takes out of one line what has the shape of a secret.
-fn shapes(line: &str) -> String {
-    let mut kept = String::with_capacity(line.len());
-    let mut takes_next = false;
-    for piece in line.split_inclusive(is_gap) {
-        let word = piece.trim_end_matches(is_gap);
-        let gap = &piece[word.len()..];
-        if takes_next && !word.is_empty() {
-            // `Authorization: Bearer x`: the scheme is no secret, what follows it is.
-            if is_scheme(word) {
-                kept += word;
-            } else {
-                kept += GONE;
-                takes_next = false;
-            }
-        } else {
-            let (shown, next) = shape(word);
-            kept += &shown;
-            takes_next = next;
-        }
-        kept += gap;
-    }
-    kept
-}
-
-fn is_gap(c: char) -> bool {
-    c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}')
-}
-
-fn is_scheme(word: &str) -> bool {
-    ["bearer", "basic", "digest"].iter().any(|scheme| word.trim_matches(['"', '\'']).eq_ignore_ascii_case(scheme))
-}
-
-/// Returns what is shown of a word, and whether the next one is a secret.
-fn shape(word: &str) -> (String, bool) {
-    if OURS.iter().any(|start| word.contains(start)) {
-        return (ours(word), false);
-    }
-    if word.contains("://") {
-        return (url(word), false);
-    }
-    if is_scheme(word) {
-        return (word.to_owned(), true);
-    }
-    let bare = word.trim_matches(['"', '\'', '`']);
-    if let Some((name, value)) = bare.split_once('=').or_else(|| bare.split_once(':'))
-        && is_name(name)
-        && sounds_secret(name.trim_matches(['"', '\'', '`', '-']))
-    {
-        // A pin and an address of IPv6 hold colons and are no names.
-        return match value.trim_matches(['"', '\'']) {
-            "" => (word.to_owned(), true),
-            _ => (format!("{name}={GONE}"), false),
-        };
-    }
-    (word.to_owned(), false)
-}
-
-fn is_name(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.\"'`".contains(c))
-}
-
-/// Keeps how our secret begins, and what is around it.
-fn ours(word: &str) -> String {
-    let at = OURS.iter().filter_map(|start| word.find(start)).min().unwrap_or_default();
-    let (before, from) = word.split_at(at);
-    let is_body = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '=' | '.');
-    let end = from.find(|c| !is_body(c)).unwrap_or(from.len());
-    let rest = &from[end..];
-    let rest = if OURS.iter().any(|start| rest.contains(start)) { ours(rest) } else { rest.to_owned() };
-    format!("{before}{}{GONE}{rest}", &from[.."lct_".len()])
-}
-
-/// Keeps scheme, host and path.
-fn url(word: &str) -> String {
-    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
-    let cut = rest.find(['?', '#']);
-    let (place, has_query) = cut.map_or((rest, false), |at| (&rest[..at], true));
-    let (authority, path) = place.find('/').map_or((place, ""), |at| place.split_at(at));
-    let host = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{GONE}@{host}"),
-        None => authority.to_owned(),
-    };
-    // A password with a slash in it makes the host look like a path.
-    let path = match path.rsplit_once('@') {
-        Some((_, path)) => format!("/{GONE}@{path}"),
-        None => path.to_owned(),
-    };
-    let query = if has_query { format!("?{GONE}") } else { String::new() };
-    format!("{scheme}://{host}{path}{query}")
-}
-
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
@@ -298,30 +182,6 @@ mod tests {
         let encoded = base64(b"correct horse/battery");
         assert!(!redactor.text(&format!("<{encoded}>")).contains(&encoded));
         assert!(!format!("{redactor:?}").contains("horse"));
-    }
-
-    #[test]
-    fn what_has_the_shape_of_a_secret_goes() {
-        let redactor = Redactor::default();
-        let check = |text: &str, expected: &str| assert_eq!(redactor.text(text), expected, "{text}");
-        check("join lct_0123abcd@camp:8443 now", "join lct_[redacted]@camp:8443 now");
-        check("key lck_abc-def_g.", "key lck_[redacted]");
-        check("GET https://u:p@h:1/a?token=x done", "GET https://[redacted]@h:1/a?[redacted] done");
-        check("https://u:p/w@h/x", "https://u:p/[redacted]@h/x");
-        check("Authorization: Bearer abc.def", "Authorization: Bearer [redacted]");
-        check("password=hunter2 user=bob", "password=[redacted] user=bob");
-        check("the password: hunter2", "the password: [redacted]");
-        check("{\"api-key\":\"s\",\"zone\":\"z\"}", "{api-key=[redacted],\"zone\":\"z\"}");
-        check("-----BEGIN PRIVATE KEY-----\nAAA\n-----END PRIVATE KEY-----\nb", "[redacted]\nb");
-        check("-----BEGIN PRIVATE KEY-----\nAAA", "[redacted]");
-        check(
-            "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----",
-            "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----",
-        );
-        for harmless in ["pin sha256:07ff", "[2001:db8::1]:8443", "keyboard: us", "10:21:04 ok", "join TOKEN@HOST:PORT"]
-        {
-            check(harmless, harmless);
-        }
     }
 
     #[test]

@@ -45,8 +45,8 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Find out what is wrong here: servers, clock, disk, permissions, the daemon; changes nothing, disturbs nobody
     ///
-    /// Works with and without a running daemon, before and after the site joined. Takes 12 seconds at most. Run it as root, or
-    /// as the user who runs the daemon: others may not look at everything.
+    /// Works with and without a running daemon, before and after the site joined. Takes 12 seconds at most. Run it as
+    /// root, or as the user who runs the daemon: others may not look at everything.
     #[command(after_help = "Exit codes: 0 nothing fails, 1 something fails.")]
     Doctor(DoctorArgs),
     /// Write a file for whoever helps you: the doctor's findings, status, configuration, log; without secrets

@@ -1,4 +1,4 @@
-//! `linecampd support-bundle`: what somebody who helps wants to see of a site, gathered on the spot, without its secrets.
+//! `linecampd support-bundle`: what somebody who helps wants to see of a site, gathered on the spot, without secrets.
 //!
 //! Whatever can be had goes in; what cannot is said in its place, so that a bundle also comes out of a site that is
 //! half dead. Before anything is gathered, every secret of this site that can be read is read, so that it is known

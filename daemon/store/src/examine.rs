@@ -27,8 +27,8 @@ pub struct Examined {
 }
 
 /// Checks the database at `path`, which must exist and which no process may be working on: what is read while
-/// another writes may look damaged. Nothing is written. After a crash, the index of its write-ahead log may be made anew
-/// beside it, as the next start would do.
+/// another writes may look damaged. Nothing is written. After a crash, the index of its write-ahead log may be made
+/// anew beside it, as the next start would do.
 ///
 /// # Errors
 /// [`StoreError`], as opening it for work would give.

@@ -43,7 +43,7 @@ pub(super) fn configuration(place: &Place) -> Remark {
     Remark::warn(format!("{shown}: {}", doubts.join("; ")), "mend what it names, then `systemctl reload linecampd`")
 }
 
-/// Names the keys whose files are not there. Never a value: somebody may have written a secret in the place of its file.
+/// Names the keys whose files are not there. Never a value: it may be a secret, written in the place of its file.
 fn missing_files(config: &Config) -> Vec<String> {
     let secrets = config.plugins.secrets.iter().map(|(name, path)| (format!("{name} in [secrets]"), path.as_path()));
     let ca_file = config.plugins.ca_file.iter().map(|path| ("ca_file in [plugins]".to_owned(), path.as_path()));

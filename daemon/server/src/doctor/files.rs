@@ -27,6 +27,7 @@ pub(super) fn configuration(place: &Place) -> Remark {
             config.https,
             config.quic
         )),
+        Err(ServerError::NotInitialised { .. }) => Remark::skipped("there is no server yet; see the check `authority`"),
         Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", describe(&error))),
         Err(error) => Remark::fail(
             describe(&error),

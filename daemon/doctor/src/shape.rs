@@ -1,0 +1,196 @@
+//! What has the shape of a secret, in a text of which nothing else is known.
+
+use crate::redact::{GONE, sounds_secret};
+
+/// How our own secrets begin.
+const OURS: [&str; 2] = ["lct_", "lck_"];
+
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+
+/// Quotes that a name or a value may stand in.
+const QUOTES: [char; 3] = ['"', '\'', '`'];
+
+/// Takes private keys in PEM out, marker to marker; one without its end takes the rest along.
+pub(crate) fn without_pem(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some(begin) = rest.find(BEGIN) {
+        let (before, from) = rest.split_at(begin);
+        kept += before;
+        let label = from.lines().next().unwrap_or_default();
+        if label.contains("PRIVATE") || label.contains("SECRET") {
+            kept += GONE;
+            let end = from.find(END).map(|end| end + from[end..].find('\n').unwrap_or(from.len() - end));
+            rest = &from[end.unwrap_or(from.len())..];
+        } else {
+            // What is public may lack its end, and be followed by what is not.
+            let (marker, after) = from.split_at(BEGIN.len());
+            kept += marker;
+            rest = after;
+        }
+    }
+    kept + rest
+}
+
+/// What the next word of a line is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A word like any other.
+    Any,
+    /// The value of a telling name, if it is an equals sign or a colon; a word like any other if not.
+    MaybeValue,
+    /// A secret.
+    Secret,
+    /// More of a secret, until this quote closes it.
+    Until(char),
+}
+
+/// Takes out of one line what has the shape of a secret.
+pub(crate) fn shapes(line: &str) -> String {
+    let mut kept = String::with_capacity(line.len());
+    let mut next = Next::Any;
+    for piece in line.split_inclusive(is_gap) {
+        let word = piece.trim_end_matches(is_gap);
+        let gap = &piece[word.len()..];
+        if let Next::Until(quote) = next {
+            if word.contains(quote) {
+                next = Next::Any;
+                kept += gap;
+            }
+            continue;
+        }
+        if !word.is_empty() {
+            let (shown, after) = shape(word, next);
+            kept += &shown;
+            next = after;
+        }
+        // The gaps inside of what is taken out go with it.
+        if !matches!(next, Next::Until(_)) {
+            kept += gap;
+        }
+    }
+    kept
+}
+
+fn is_gap(c: char) -> bool {
+    c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}')
+}
+
+fn is_scheme(word: &str) -> bool {
+    ["bearer", "basic", "digest"].iter().any(|scheme| word.trim_matches(QUOTES).eq_ignore_ascii_case(scheme))
+}
+
+/// Returns what is shown of a word, and what the next one is.
+fn shape(word: &str, expected: Next) -> (String, Next) {
+    match (expected, word) {
+        (Next::MaybeValue, "=" | ":" | "=>" | ":=") => return (word.to_owned(), Next::Secret),
+        // `Authorization: Bearer x`: the scheme is no secret, what follows it is.
+        (Next::Secret, _) if is_scheme(word) => return (word.to_owned(), Next::Secret),
+        (Next::Secret, _) => return (GONE.to_owned(), after(word)),
+        _ if is_scheme(word) => return (word.to_owned(), Next::Secret),
+        _ => {}
+    }
+    if let Some((name, value)) = word.split_once('=').or_else(|| word.split_once(':'))
+        && is_name(name)
+        && sounds_secret(name.trim_matches(QUOTES).trim_matches('-'))
+    {
+        return match value.trim_matches(QUOTES) {
+            "" => (word.to_owned(), Next::Secret),
+            _ => (format!("{}={GONE}", name.trim_matches(QUOTES)), after(value)),
+        };
+    }
+    let shown = if word.contains("://") { url(word) } else { word.to_owned() };
+    let shown = if OURS.iter().any(|start| shown.contains(start)) { ours(&shown) } else { shown };
+    let bare = word.trim_matches(QUOTES);
+    let is_telling = is_name(bare) && sounds_secret(bare);
+    (shown, if is_telling { Next::MaybeValue } else { Next::Any })
+}
+
+/// Says whether a value that was taken out goes on behind the gap.
+fn after(value: &str) -> Next {
+    let mut letters = value.chars();
+    match letters.next().filter(|letter| QUOTES.contains(letter)) {
+        Some(quote) if !letters.any(|letter| letter == quote) => Next::Until(quote),
+        Some(_) | None => Next::Any,
+    }
+}
+
+/// A pin and an address of IPv6 hold colons and are no names.
+fn is_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.\"'`".contains(c))
+}
+
+/// Keeps how our secret begins, and what is around it.
+fn ours(word: &str) -> String {
+    let at = OURS.iter().filter_map(|start| word.find(start)).min().unwrap_or_default();
+    let (before, from) = word.split_at(at);
+    let is_body = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '=' | '.');
+    let end = from.find(|c| !is_body(c)).unwrap_or(from.len());
+    let rest = &from[end..];
+    let rest = if OURS.iter().any(|start| rest.contains(start)) { ours(rest) } else { rest.to_owned() };
+    format!("{before}{}{GONE}{rest}", &from[.."lct_".len()])
+}
+
+/// Keeps scheme, host and path.
+fn url(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
+    let cut = rest.find(['?', '#']);
+    let (place, has_query) = cut.map_or((rest, false), |at| (&rest[..at], true));
+    let (authority, path) = place.find('/').map_or((place, ""), |at| place.split_at(at));
+    let host = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{GONE}@{host}"),
+        None => authority.to_owned(),
+    };
+    // A password with a slash in it makes the host look like a path.
+    let path = match path.rsplit_once('@') {
+        Some((_, path)) => format!("/{GONE}@{path}"),
+        None => path.to_owned(),
+    };
+    let query = if has_query { format!("?{GONE}") } else { String::new() };
+    format!("{scheme}://{host}{path}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_loses_what_follows_a_telling_name() {
+        let check = |line: &str, expected: &str| assert_eq!(shapes(line), expected, "{line}");
+        check("join lct_0123abcd@camp:8443 now", "join lct_[redacted]@camp:8443 now");
+        check("key lck_abc-def_g.", "key lck_[redacted]");
+        check("Authorization: Bearer abc.def", "Authorization: Bearer [redacted]");
+        check("password=hunter2 user=bob", "password=[redacted] user=bob");
+        check("the password:  hunter2", "the password:  [redacted]");
+        check("password = hunter2", "password = [redacted]");
+        check("password = 'two words' user = 'b'", "password = [redacted] user = 'b'");
+        check("password=\"two words\", user", "password=[redacted], user");
+        check("{\"api-key\":\"s\",\"zone\":\"z\"}", "{api-key=[redacted],\"zone\":\"z\"}");
+        check("{\"api-key\": \"s\", \"zone\": \"z\"}", "{\"api-key\": [redacted], \"zone\": \"z\"}");
+        for harmless in ["pin sha256:07ff", "[2001:db8::1]:8443", "keyboard: us", "10:21:04 ok", "join TOKEN@HOST:PORT"]
+        {
+            check(harmless, harmless);
+        }
+    }
+
+    #[test]
+    fn a_url_keeps_scheme_host_and_path() {
+        let check = |line: &str, expected: &str| assert_eq!(shapes(line), expected, "{line}");
+        check("GET https://u:p@h:1/a?token=x done", "GET https://[redacted]@h:1/a?[redacted] done");
+        check("https://u:p/w@h/x", "https://u:p/[redacted]@h/x");
+        check("https://u:p@h/lct_abc/d", "https://[redacted]@h/lct_[redacted]");
+    }
+
+    #[test]
+    fn private_keys_go_from_marker_to_marker() {
+        let check = |text: &str, expected: &str| assert_eq!(without_pem(text), expected, "{text}");
+        check("a\n-----BEGIN PRIVATE KEY-----\nAAA\n-----END PRIVATE KEY-----\nb", "a\n[redacted]\nb");
+        check("-----BEGIN EC PRIVATE KEY-----\nAAA", "[redacted]");
+        let public = "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n";
+        check(public, public);
+        let cut = "-----BEGIN CERTIFICATE-----\nA\n";
+        let private = "-----BEGIN PRIVATE KEY-----\nB\n-----END PRIVATE KEY-----\n";
+        check(&format!("{cut}{private}"), &format!("{cut}[redacted]\n"));
+    }
+}
