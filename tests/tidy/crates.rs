@@ -9,7 +9,7 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and which of ours each may know, in code or in tests.
-const OURS: [(&str, &[&str]); 24] = [
+const OURS: [(&str, &[&str]); 25] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
@@ -21,7 +21,7 @@ const OURS: [(&str, &[&str]); 24] = [
     ("linecamp-plugin-compiler", &[]),
     ("linecampd", &BELOW_DAEMON),
     ("linecamp-server", &BELOW_SERVER),
-    ("linecamp", &["linecamp-doctor", "linecamp-model", "linecamp-proto", "linecamp-testkit", "linecamp-transport"]),
+    ("linecamp", &BELOW_CLI),
     ("fleet-sim", &BELOW_SIMULATOR),
     ("linecamp-provider", &["linecamp-provider-derive"]),
     ("linecamp-provider-derive", &[]),
@@ -32,16 +32,20 @@ const OURS: [(&str, &[&str]); 24] = [
     ("dns-route53", &BELOW_PLUGIN),
     // Who means harm does not use the SDK.
     ("malicious-plugin", &[]),
+    ("linecamp-pages", &[]),
     ("xtask", &[]),
     // For the fuzz targets, where a decoder is called directly, and for plugins at real name servers.
     ("linecamp-tests", &["linecamp-model", "linecamp-plugin-host", "linecamp-proto"]),
     ("linecamp-bench", &BELOW_BENCH),
 ];
 
-const BELOW_SERVER: [&str; 7] = [
+const BELOW_CLI: [&str; 6] =
+    ["linecamp-doctor", "linecamp-model", "linecamp-pages", "linecamp-proto", "linecamp-testkit", "linecamp-transport"];
+const BELOW_SERVER: [&str; 8] = [
     "linecamp-core",
     "linecamp-doctor",
     "linecamp-model",
+    "linecamp-pages",
     "linecamp-proto",
     "linecamp-service",
     "linecamp-store",
@@ -57,10 +61,11 @@ const BELOW_BENCH: [&str; 6] = [
     "linecamp-transport",
 ];
 const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
-const BELOW_DAEMON: [&str; 8] = [
+const BELOW_DAEMON: [&str; 9] = [
     "linecamp-core",
     "linecamp-doctor",
     "linecamp-model",
+    "linecamp-pages",
     "linecamp-plugin-host",
     "linecamp-proto",
     "linecamp-service",
@@ -91,8 +96,16 @@ const DOORS: [(&[&str], &[&str]); 8] = [
     (&["serde", "serde_json", "toml"], &BOUNDARIES),
 ];
 
-const PROGRAMS: [&str; 7] =
-    ["linecampd", "linecamp-server", "linecamp", "xtask", "linecamp-tests", "linecamp-bench", "fleet-sim"];
+const PROGRAMS: [&str; 8] = [
+    "linecampd",
+    "linecamp-server",
+    "linecamp",
+    "linecamp-pages",
+    "xtask",
+    "linecamp-tests",
+    "linecamp-bench",
+    "fleet-sim",
+];
 const BOUNDARIES: [&str; 16] = [
     "linecamp-doctor",
     "linecamp-proto",
