@@ -146,7 +146,7 @@ impl Machine {
 
     /// Writes a file, with the directories above it.
     pub fn write(&self, path: &str, mode: &str, text: &str) {
-        let line = "mkdir -p \"$(dirname \"$1\")\" && umask 077 && printf '%s' \"$3\" > \"$1\" && chmod \"$2\" \"$1\"";
+        let line = r#"mkdir -p "$(dirname "$1")" && umask 077 && printf '%s' "$3" > "$1" && chmod "$2" "$1""#;
         self.run_with(line, &[path, mode, text]).ok();
     }
 

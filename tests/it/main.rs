@@ -17,6 +17,7 @@ mod labels;
 mod metrics;
 mod noise;
 mod offline;
+mod packages;
 mod partition;
 mod readme;
 mod refused;

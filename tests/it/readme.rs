@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use linecamp_tests::{Fleet, NameServer as _, Port, PowerDns, plugin, program};
+use linecamp_tests::{Fleet, Machine, NameServer as _, Port, PowerDns, plugin, program};
 
 /// The port that the README's tour uses; here it gets one of its own.
 const PORT: &str = "8443";
@@ -97,3 +97,38 @@ const RESTART: &str = "\
 linecampd run --data /var/lib/linecamp --config /etc/linecamp/linecampd.toml >> /etc/linecamp/linecampd.log 2>&1 &
 daemon=$!
 ";
+
+/// From nothing to three sites on three machines, and a server on a fourth; only its name and port are the test's.
+#[test]
+fn every_command_about_real_machines_works_as_pasted() {
+    let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
+    let readme = std::fs::read_to_string(format!("{root}/../README.md")).expect("there is a README");
+    let port = Port::take();
+    let readme = readme.replace("camp.example:8443", &port.address().to_string());
+    let [server_side, look, at_site, settings] = blocks(&readme, "## On real machines")[..] else {
+        panic!("the README has other blocks than the test knows");
+    };
+    let Some(server) = Machine::boot("trixie") else { return };
+    let begun = server.run(&format!("set -e; cd /packages/current; cp *.deb /srv; cd /srv; {}", server_side.1)).ok();
+    assert!(begun.stdout.contains("region") || begun.stdout.contains("token"), "{}", begun.stdout);
+    let line = begun.stdout.lines().find(|line| line.contains("apt-helper")).expect("it prints the line").to_owned();
+    let mut sites = Vec::new();
+    for (name, release) in [("camp-001", "bookworm"), ("camp-002", "trixie"), ("camp-003", "bookworm")] {
+        let Some(site) = Machine::boot(release) else { return };
+        site.run(&format!("hostname {name}")).ok();
+        let said = site.run(&line).ok();
+        assert!(
+            said.stderr.contains(&format!("{name} is a site, its daemon runs and is linked to ")),
+            "{}",
+            said.stderr
+        );
+        sites.push(site);
+    }
+    let seen = server.run(look.1).ok().stdout;
+    assert_eq!(seen.matches("connected").count(), 6, "three sites, twice: {seen}");
+    for site in &sites {
+        let said = site.run(&format!("set -e; {}", at_site.1)).ok().stdout;
+        assert!(said.contains("link up"), "{said}");
+        site.run(&format!("set -e; {}", settings.1)).ok();
+    }
+}

@@ -90,7 +90,6 @@ fn files_that_hold_a_secret_are_their_owners_alone() {
     for path in [
         data.join("identity/key.pem"),
         data.join("site.db"),
-        data.join("linecampd.sock"),
         server.join("ca/key.pem"),
         server.join("ca/quic-secrets"),
         server.join("fleet.db"),

@@ -65,11 +65,12 @@ join() {
     *) fail "a join token is missing: write TOKEN@HOST:PORT to stdin, as \`linecamp token create\` shows it" ;;
     esac
     status=0
-    printf '%s\n' "$target" | runuser -u linecamp -- linecampd join - "$@" > "$work/log" 2>&1 || status=$?
+    printf '%s\n' "$target" | runuser -u linecamp -- linecampd join - --timeout 20s "$@" > "$work/log" 2>&1 || status=$?
     case $status in
     0) rm -f "$kept_token" "$kept_join" ;;
     1)
         # Nobody answers: the daemon tries until somebody does.
+        patience=2
         cat "$work/log" >&2
         (umask 077 && printf '%s\n' "$target" > "$kept_token")
         printf '[join]\ntoken_file = "/run/credentials/linecampd.service/secret_join-token"\nname = "%s"\n' "$name" \
@@ -86,10 +87,10 @@ begin() {
     systemctl start linecampd.service ||
         fail "the daemon does not start; ask: systemctl status linecampd; journalctl -u linecampd"
     tries=0
-    while [ "$tries" -lt 60 ]; do
+    while [ "$tries" -lt "$patience" ]; do
         case $(words) in 'linked to '*) break ;; esac
         tries=$((tries + 1))
-        sleep 0.5
+        sleep 1
     done
     state=$(words)
     case $state in
@@ -102,6 +103,8 @@ begin() {
 command -v dpkg > /dev/null || fail "this is for Debian and its like; elsewhere install the package and run: linecampd join"
 [ -d /run/systemd/system ] || fail "systemd does not run here, and the daemon is its service"
 
+# Seconds to wait for a link.
+patience=30
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -12,12 +12,16 @@ use anyhow::Context;
 use crate::arguments::{Arch, DistOptions};
 use crate::package::{self, PROGRAMS, Stage};
 use crate::run::{cargo, program, read, root, say, step};
-use crate::toolchain::{add_target, target_directory, zig};
+use crate::toolchain::{EMULATOR, add_emulator, add_lintian, add_target, target_directory, zig};
 use crate::{plugins, sbom};
 
 /// What is built for size, and what for speed: the server serves thousands of sites on one machine.
 const PROFILES: [(&str, &[&str]); 2] =
     [("release", &["linecampd", "linecamp-plugin-compiler", "linecamp"]), ("server", &["linecamp-server"])];
+
+/// What each program is asked, to see that it starts. The compiler of plugins answers nothing but components.
+const QUESTIONS: [(&str, &str); 3] =
+    [("linecampd", "version"), ("linecamp-server", "version"), ("linecamp", "--version")];
 
 /// Makes everything.
 pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
@@ -36,6 +40,7 @@ pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
     let stage = Stage::new(work.join("stage"))?;
     for arch in &archs {
         let programs = build(*arch, &work)?;
+        start(*arch, &programs)?;
         stage.put(arch.target(), &programs, &pages, &components)?;
     }
     let mut sites = Vec::new();
@@ -51,7 +56,16 @@ pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
             fs::write(&path, parts).with_context(|| format!("failed to write {}", path.display()))?;
         }
     }
+    check(&out)?;
     finish(&out)
+}
+
+/// Asks Debian's own checker.
+fn check(out: &Path) -> anyhow::Result<()> {
+    add_lintian()?;
+    let mut check = program("sh", ["-c", "lintian --allow-root --fail-on error \"$0\"/*.deb"]);
+    check.arg(out);
+    step("checking the packages", check)
 }
 
 /// Builds the programs of one architecture and returns them.
@@ -72,6 +86,22 @@ fn build(arch: Arch, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
         programs.extend(packages.iter().map(|package| work.join(target).join(profile).join(package)));
     }
     Ok(programs)
+}
+
+/// Starts what was built, under an emulator where it is for another machine than this one.
+fn start(arch: Arch, programs: &[PathBuf]) -> anyhow::Result<()> {
+    let is_native = arch.target().starts_with(std::env::consts::ARCH);
+    if !is_native {
+        add_emulator()?;
+    }
+    for path in programs {
+        let name = path.file_name().context("a program has a name")?.to_string_lossy().into_owned();
+        let Some((_, question)) = QUESTIONS.iter().find(|(program, _)| *program == name) else { continue };
+        let path = path.to_string_lossy();
+        let said = if is_native { program(&path, [question]) } else { program(EMULATOR, [&*path, question]) };
+        say(&format!("{} says: {}", arch.target(), read(said)?.trim()));
+    }
+    Ok(())
 }
 
 /// Writes the checksums, and says what there is and how big.

@@ -25,13 +25,18 @@ const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/sbin/knotd", "knot"),
 ];
 
-/// What boots Debian in a namespace, looks at packages and units, and starts a program of another architecture.
-const MACHINE_TOOLS: [(&str, &str); 6] = [
+/// What starts a program that is for 64-bit ARM.
+pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
+
+/// Debian's checker of packages.
+const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
+
+/// What boots Debian in a namespace, and looks at packages and units.
+const MACHINE_TOOLS: [(&str, &str); 5] = [
     ("/usr/bin/systemd-analyze", "systemd"),
     ("/usr/bin/systemd-nspawn", "systemd-container"),
     ("/usr/sbin/debootstrap", "debootstrap"),
-    ("/usr/bin/lintian", "lintian"),
-    ("/usr/bin/qemu-aarch64-static", "qemu-user-static"),
+    LINTIAN,
     ("/usr/sbin/nft", "nftables"),
 ];
 
@@ -148,6 +153,16 @@ fn add_name_servers() -> anyhow::Result<()> {
         bail!("systemd would start them as services; do it yourself: apt-get install {}", missing.join(" "));
     }
     add_packages(&NAME_SERVERS)
+}
+
+/// Makes sure that a program for 64-bit ARM can be started.
+pub(crate) fn add_emulator() -> anyhow::Result<()> {
+    add_packages(&[(EMULATOR, "qemu-user-static")])
+}
+
+/// Makes sure that packages can be checked.
+pub(crate) fn add_lintian() -> anyhow::Result<()> {
+    add_packages(&[LINTIAN])
 }
 
 /// Makes a root of each release, once: a minute each.

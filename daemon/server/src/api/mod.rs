@@ -1,8 +1,8 @@
 //! The REST API: paths, words and shapes as `linecamp_proto::api` writes them down.
 //!
 //! A handler parses its request to the end, asks the loop, and shows the answer. A change is answered when it is
-//! durable. Everything but the question whether the server serves, and what bare machines are installed with, needs an API key
-//! (`auth`).
+//! durable. Everything but the question whether the server serves, and what bare machines are installed
+//! with, needs an API key (`auth`).
 
 mod ask;
 mod auth;

@@ -1,0 +1,68 @@
+//! What is in the packages, as Debian's own tools see them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use linecamp_tests::{packages, skip};
+
+fn current(packages: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(packages.join("current")).expect("there are packages");
+    let paths = entries.map(|entry| entry.expect("a directory is read").path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "deb")).collect()
+}
+
+/// Runs a program on a package and returns what it said.
+fn ask(program: &str, arguments: &[&str], package: &Path) -> String {
+    let said = Command::new(program).args(arguments).arg(package).output().expect("dpkg is everywhere on Debian");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success(), "{program} {}: {text}{}", package.display(), String::from_utf8_lossy(&said.stderr));
+    text
+}
+
+/// Debian's checker finds no error; warnings are looked at by hand.
+#[test]
+fn lintian_finds_no_error() {
+    let Some(packages) = packages() else { return };
+    if !Path::new("/usr/bin/lintian").exists() {
+        return skip("what lintian says of the packages: it is not installed");
+    }
+    for package in current(&packages) {
+        ask("lintian", &["--allow-root", "--fail-on", "error"], &package);
+    }
+}
+
+/// Each package has what it is about, with a page for every command, and what its owner changes is his.
+#[test]
+fn the_packages_hold_what_they_are_about() {
+    let Some(packages) = packages() else { return };
+    let expected: [(&str, &[&str], &str); 4] = [
+        (
+            "linecampd",
+            &["usr/bin/linecampd", "libexec/linecamp/linecamp-plugin-compiler", "linecampd-join.1.gz"],
+            "/etc/linecamp/linecampd.toml",
+        ),
+        (
+            "linecamp-server",
+            &["usr/bin/linecamp-server", "site/linecampd_", "linecamp-server-init.1.gz"],
+            "/etc/linecamp/server.toml",
+        ),
+        ("linecamp", &["usr/bin/linecamp", "linecamp-site-ls.1.gz", "bash-completion/completions/linecamp"], ""),
+        ("linecamp-plugins", &["plugins/dns_powerdns.wasm", "dns_rfc2136.wasm", "dns_route53.wasm"], ""),
+    ];
+    let current = current(&packages);
+    assert_eq!(current.len(), expected.len(), "{current:?}");
+    for (name, files, settings) in expected {
+        let is_it = |path: &&PathBuf| {
+            path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&format!("{name}_")))
+        };
+        let package = current.iter().find(is_it).unwrap_or_else(|| panic!("{name} is not packaged"));
+        let held = ask("dpkg-deb", &["--contents"], package);
+        for file in files {
+            assert!(held.contains(file), "{name} has no {file}:\n{held}");
+        }
+        assert!(!held.lines().any(|line| !line.contains(" 0/0 ") && !line.contains("root/root")), "{name}: {held}");
+        let control = ask("dpkg-deb", &["--info"], package);
+        assert_eq!(control.contains("conffiles"), !settings.is_empty(), "{control}");
+        assert!(!control.contains("\n Depends: lib"), "{name} needs nothing: {control}");
+    }
+}
