@@ -72,8 +72,8 @@ struct Running {
 }
 
 impl Machine {
-    /// Boots a fresh machine with a release of Debian, such as `bookworm`; `None` where that cannot be done, and then it
-    /// has said what is skipped.
+    /// Boots a fresh machine with a release of Debian, such as `bookworm`; `None` where that cannot be done, and then
+    /// it has said what is skipped.
     ///
     /// # Panics
     /// If it does not come up. So does everything else here that is asked of a machine.

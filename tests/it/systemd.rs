@@ -116,6 +116,9 @@ fn a_file_makes_a_debian_13_a_site_that_fetches_nothing() {
         let said = camp.machine.run("cd /srv && tar -xf camp.tar && sh linecamp-site/install --name camp-001").ok();
         assert!(said.stderr.contains("camp-001: the daemon runs and has no link yet"), "{}", said.stderr);
         camp.fleet.start_server();
+        camp.machine.wait_for("the daemon to join", || {
+            camp.fleet.cli(&["site", "show", "camp-001"]).code.filter(|code| *code == 0)
+        });
         camp.fleet.wait_link("camp-001", "connected");
         let said = camp.machine.run("sh /srv/linecamp-site/install --name camp-001").ok();
         assert!(said.stderr.contains("camp-001 is a site"), "{}", said.stderr);
