@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 const BINARIES: &str = "LINECAMP_BINARIES";
 
 /// The packages of the programs.
-const PACKAGES: [&str; 5] = ["linecamp-server", "linecampd", "linecamp", "fleet-sim", "linecamp-plugin-compiler"];
+const PACKAGES: [&str; 6] =
+    ["linecamp-server", "linecampd", "linecamp", "fleet-sim", "linecamp-plugin-compiler", "linecamp-tests"];
 
 /// The variable with which `cargo xtask test` says that the plugins are built, and where.
 const PLUGINS: &str = "LINECAMP_PLUGINS";

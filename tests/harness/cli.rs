@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::binaries::program;
+use crate::place::Place;
 use crate::process::clean_environment;
 use crate::wait::wait_until;
 
@@ -68,13 +69,15 @@ impl Said {
     }
 }
 
-/// Runs one of our programs to its end.
-pub(crate) fn run(name: &str, arguments: &[&str], environment: &[(&str, &str)], home: &Path) -> Said {
-    let mut command = Command::new(program(name));
-    command.args(arguments);
-    clean_environment(&mut command);
-    command.env("HOME", home).env("NO_COLOR", "1").envs(environment.iter().copied());
-    run_command(command, format!("{name} {}", arguments.join(" ")), home)
+impl Place {
+    /// Runs one of our programs there, to its end.
+    pub(crate) fn run(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)], home: &Path) -> Said {
+        let mut command = self.command(program(name));
+        command.args(arguments);
+        clean_environment(&mut command);
+        command.env("HOME", home).env("NO_COLOR", "1").envs(environment.iter().copied());
+        run_command(command, format!("{name} {}", arguments.join(" ")), home)
+    }
 }
 
 /// Runs any command to its end; `line` is what it is called in messages, and its output is below `home` meanwhile.

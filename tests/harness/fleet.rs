@@ -10,8 +10,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::{self, Said};
+use crate::cli::Said;
 use crate::logs::Logs;
+use crate::network::Network;
+use crate::place::Place;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::wait::{PATIENCE, wait_until};
@@ -26,6 +28,7 @@ pub struct Fleet {
     key: String,
     logs: Logs,
     expected_errors: Vec<String>,
+    ground: Ground,
     directory: TempDir,
 }
 
@@ -40,17 +43,29 @@ impl Fleet {
 
     /// The same with more arguments for `linecamp-server run`.
     pub fn start_with(arguments: &[&str]) -> Self {
+        let port = Port::take();
+        let ground = Ground { address: port.address(), center: Place::default(), field: Place::default() };
+        Self::start_on(ground, Some(port), arguments)
+    }
+
+    /// The same on both sides of a router: the server and its operators on one, every site on the other.
+    pub fn start_in(network: &Network) -> Self {
+        let (center, field) = (network.server().clone(), network.site().clone());
+        Self::start_on(Ground { address: network.server_address(), center, field }, None, &[])
+    }
+
+    fn start_on(ground: Ground, port: Option<Port>, arguments: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("linecamp-it-").tempdir().expect("a directory can be made");
         let logs = Logs::default();
-        let port = Port::take();
-        let url = format!("https://{}", port.address());
+        let url = format!("https://{}", ground.address);
         let data = directory.path().join("server");
         let text = data.to_str().expect("the path is text");
-        let init =
-            cli::run("linecamp-server", &["init", "--data", text, "--server-url", &url], &[], directory.path()).ok();
-        let server = Server::new(port, data, arguments, directory.path(), &logs);
+        let init = ["init", "--data", text, "--server-url", &url];
+        let init = ground.center.run("linecamp-server", &init, &[], directory.path()).ok();
+        let process = server_process(&ground, &data, arguments, directory.path(), &logs);
+        let server = Server { process, address: ground.address, data, _port: port };
         let (pin, key) = (init.word_after("pin:"), init.word_after("admin key:"));
-        let mut fleet = Self { server, url, pin, key, logs, expected_errors: Vec::new(), directory };
+        let mut fleet = Self { server, url, pin, key, logs, expected_errors: Vec::new(), ground, directory };
         fleet.start_server();
         fleet
     }
@@ -68,12 +83,12 @@ impl Fleet {
     /// Runs `linecamp` as the admin.
     pub fn cli(&self, arguments: &[&str]) -> Said {
         let login = [("LINECAMP_URL", &*self.url), ("LINECAMP_PIN", &*self.pin), ("LINECAMP_KEY", &*self.key)];
-        cli::run("linecamp", arguments, &login, self.directory.path())
+        self.ground.center.run("linecamp", arguments, &login, self.directory.path())
     }
 
     /// Runs any of the programs with these variables, and without a login.
     pub fn run(&self, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
-        cli::run(program, arguments, variables, self.directory.path())
+        self.ground.center.run(program, arguments, variables, self.directory.path())
     }
 
     /// Returns any of the programs as a process of this test, with a log of its own; it does not run yet.
@@ -115,12 +130,12 @@ impl Fleet {
         let data = self.directory.path().join(name);
         let (target, data) = (format!("{token}@{server}"), data.to_str().expect("the path is text"));
         let line = [&["join", &*target, "--data", data, "--name", name], arguments].concat();
-        cli::run("linecampd", &line, &[], self.directory.path())
+        self.ground.field.run("linecampd", &line, &[], self.directory.path())
     }
 
     /// Returns a site whose directory exists; its daemon does not run yet.
     pub fn site(&self, name: &str) -> Site {
-        Site::new(name, self.directory.path(), &self.logs)
+        Site::new(name, self.directory.path(), &self.logs, &self.ground.field)
     }
 
     /// Copies the directory of a site that does not run, as who clones a disk does.
@@ -187,32 +202,41 @@ impl Drop for Fleet {
     }
 }
 
+/// Where the server listens, the network of it and its operators, and that of the sites.
+#[derive(Debug)]
+struct Ground {
+    address: SocketAddr,
+    center: Place,
+    field: Place,
+}
+
+fn server_process(ground: &Ground, data: &Path, more: &[&str], home: &Path, logs: &Logs) -> Process {
+    let address = ground.address.to_string();
+    let mut arguments: Vec<OsString> = vec!["run".into(), "--data".into(), data.into()];
+    arguments.extend(["--https", &*address, "--quic", &*address].map(OsString::from));
+    arguments.extend(more.iter().map(OsString::from));
+    Process::new("linecamp-server", arguments, home, home.join("server.log"), logs).within(ground.center.clone())
+}
+
 /// A server's process, with the ports that stay its own.
 #[derive(Debug)]
 pub struct Server {
     process: Process,
-    port: Port,
+    address: SocketAddr,
     data: PathBuf,
+    /// Keeps other tests away where the network is shared with them.
+    _port: Option<Port>,
 }
 
 impl Server {
-    fn new(port: Port, data: PathBuf, more: &[&str], home: &Path, logs: &Logs) -> Self {
-        let address = port.address().to_string();
-        let mut arguments: Vec<OsString> = vec!["run".into(), "--data".into(), data.clone().into()];
-        arguments.extend(["--https", &*address, "--quic", &*address].map(OsString::from));
-        arguments.extend(more.iter().map(OsString::from));
-        let process = Process::new("linecamp-server", arguments, home, home.join("server.log"), logs);
-        Self { process, port, data }
-    }
-
     /// Returns where sites reach it.
     pub fn quic(&self) -> SocketAddr {
-        self.port.address()
+        self.address
     }
 
     /// Returns where operators reach it.
     pub fn https(&self) -> SocketAddr {
-        self.port.address()
+        self.address
     }
 
     /// Returns its data directory.
@@ -242,14 +266,16 @@ pub struct Site {
     name: String,
     data: PathBuf,
     home: PathBuf,
+    place: Place,
 }
 
 impl Site {
-    fn new(name: &str, home: &Path, logs: &Logs) -> Self {
+    fn new(name: &str, home: &Path, logs: &Logs, place: &Place) -> Self {
         let data = home.join(name);
         let arguments = vec!["run".into(), "--data".into(), data.clone().into()];
         let process = Process::new("linecampd", arguments, home, home.join(format!("{name}.log")), logs);
-        Self { process, name: name.to_owned(), data, home: home.to_owned() }
+        let (process, place) = (process.within(place.clone()), place.clone());
+        Self { process, name: name.to_owned(), data, home: home.to_owned(), place }
     }
 
     /// Returns its name.
@@ -278,7 +304,7 @@ impl Site {
     /// Runs `linecampd VERB … --data DIR`: the command line on the spot.
     pub fn local(&self, arguments: &[&str]) -> Said {
         let data = self.data.to_str().expect("the path is text");
-        cli::run("linecampd", &[arguments, &["--data", data]].concat(), &[], &self.home)
+        self.place.run("linecampd", &[arguments, &["--data", data]].concat(), &[], &self.home)
     }
 }
 

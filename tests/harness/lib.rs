@@ -16,6 +16,8 @@
 //!
 //! Beside it stand name servers of other people's, really run, for the plugins to meet: [`NameServer`].
 //!
+//! And a router between a site and its server, each on a host of its own: [`Network`].
+//!
 //! And machines: Debian in namespaces of its own, booted by its own systemd, to install packages on: [`Machine`].
 //!
 //! The programs are those beside the test's own executable, and `cargo xtask test` has built them. Started by other
@@ -34,6 +36,8 @@ mod logs;
 mod machine;
 mod moto;
 mod name_server;
+mod network;
+mod place;
 mod ports;
 mod powerdns;
 mod process;
@@ -49,6 +53,7 @@ pub use fleet::{Fleet, Server, Site};
 pub use machine::{Machine, packages};
 pub use moto::Moto;
 pub use name_server::{NameServer, ProviderSetup, ZoneDump};
+pub use network::Network;
 pub use ports::Port;
 pub use powerdns::PowerDns;
 pub use process::Process;

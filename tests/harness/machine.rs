@@ -99,17 +99,16 @@ impl Machine {
         command.args(["--mount", "sh", "-c", BOOT, "sh"]).arg(&self.base).arg(self.directory.path());
         command.arg(&self.name).arg(&self.packages);
         command.stdin(Stdio::null()).stdout(copy).stderr(log);
-        let mut launcher = command.spawn().expect("unshare starts");
-        let init = wait_until(PATIENCE, || {
-            assert!(launcher.try_wait().expect("a child can be asked").is_none(), "{}", self.console());
-            init_of(&self.name)
-        });
-        let init = init.unwrap_or_else(|| panic!("{} does not boot:\n{}", self.name, self.console()));
-        self.running = Some(Running { launcher, init });
-        self.wait_for("systemd to be up", || {
+        let launcher = command.spawn().expect("unshare starts");
+        self.running = Some(Running { launcher, init: String::new() });
+        let is_up = wait_until(PATIENCE, || {
+            // The first child of nspawn only makes the one that stays.
+            let init = init_of(&self.name)?;
+            self.running.as_mut().expect("it was started").init = init;
             let state = self.run("systemctl is-system-running");
             ["running\n", "degraded\n"].contains(&&*state.stdout).then_some(())
         });
+        assert!(is_up.is_some(), "{} does not come up:\n{}", self.name, self.console());
     }
 
     /// Ends everything on it at once, process 1 first.

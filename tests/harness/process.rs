@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binaries::program;
 use crate::logs::{self, Logs};
+use crate::place::Place;
 use crate::skip::skip;
 use crate::wait::{PATIENCE, wait_until};
 
@@ -20,6 +21,7 @@ use crate::wait::{PATIENCE, wait_until};
 pub struct Process {
     name: &'static str,
     path: Option<PathBuf>,
+    place: Place,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     log: PathBuf,
@@ -32,12 +34,19 @@ impl Process {
     pub(crate) fn new(name: &'static str, arguments: Vec<OsString>, home: &Path, log: PathBuf, logs: &Logs) -> Self {
         let environment = vec![("HOME".into(), home.into()), ("NO_COLOR".into(), "1".into())];
         logs.add(&log);
-        Self { name, path: None, arguments, environment, log, logs: logs.clone(), child: None }
+        let place = Place::default();
+        Self { name, path: None, place, arguments, environment, log, logs: logs.clone(), child: None }
     }
 
     /// Makes it a program of somebody else's, which stands there.
     pub(crate) fn at(mut self, path: PathBuf) -> Self {
         self.path = Some(path);
+        self
+    }
+
+    /// Gives it the network of another host.
+    pub(crate) fn within(mut self, place: Place) -> Self {
+        self.place = place;
         self
     }
 
@@ -74,7 +83,7 @@ impl Process {
         assert!(!self.is_running(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log can be opened");
         let copy = log.try_clone().expect("a file can be opened twice");
-        let mut command = Command::new(self.path.clone().unwrap_or_else(|| program(self.name)));
+        let mut command = self.place.command(self.path.clone().unwrap_or_else(|| program(self.name)));
         command.args(&self.arguments).stdin(Stdio::null()).stdout(copy).stderr(log);
         clean_environment(&mut command);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

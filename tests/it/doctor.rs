@@ -30,7 +30,7 @@ fn seen(report: &Value, name: &str) -> Seen {
 
 /// Insists on a verdict and on words of its evidence or its remedy.
 #[track_caller]
-fn insist(report: &Value, name: &str, verdict: &str, words: &str) {
+pub(crate) fn insist(report: &Value, name: &str, verdict: &str, words: &str) {
     let seen = seen(report, name);
     let is_said = seen.evidence.contains(words) || seen.remedy.contains(words);
     assert!(seen.verdict == verdict && is_said, "{name} is not {verdict} with `{words}`:\n{report:#}");
@@ -47,7 +47,7 @@ fn failures(report: &Value) -> Vec<String> {
 }
 
 #[track_caller]
-fn examined(site: &Site) -> Value {
+pub(crate) fn examined(site: &Site) -> Value {
     site.local(&["doctor", "-o", "json"]).json()
 }
 

@@ -15,6 +15,7 @@ mod duplicate;
 mod join;
 mod labels;
 mod metrics;
+mod network;
 mod noise;
 mod offline;
 mod packages;

@@ -25,6 +25,7 @@ const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/sbin/knotd", "knot"),
 ];
 
+<<<<<<< HEAD
 /// What starts a program that is for 64-bit ARM.
 pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 
@@ -33,11 +34,19 @@ const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
 /// What boots Debian in a namespace, and looks at packages and units.
 const MACHINE_TOOLS: [(&str, &str); 5] = [
+=======
+/// What boots Debian in a namespace, looks at packages and units, starts a program of another architecture, and puts a
+/// router between two hosts.
+const MACHINE_TOOLS: [(&str, &str); 9] = [
+>>>>>>> net
     ("/usr/bin/systemd-analyze", "systemd"),
     ("/usr/bin/systemd-nspawn", "systemd-container"),
     ("/usr/sbin/debootstrap", "debootstrap"),
     LINTIAN,
     ("/usr/sbin/nft", "nftables"),
+    ("/usr/sbin/iptables", "iptables"),
+    ("/usr/sbin/conntrack", "conntrack"),
+    ("/usr/sbin/ip", "iproute2"),
 ];
 
 /// The releases of Debian that packages are installed on, and what of them a small machine at a site has: no curl, no
@@ -132,7 +141,7 @@ pub(crate) fn add_journey_tools() {
     let faketime = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     let steps = [
         ("libfaketime", add_packages(&[(&faketime, "libfaketime")])),
-        ("systemd's tools", add_packages(&MACHINE_TOOLS)),
+        ("systemd's and the network's tools", add_packages(&MACHINE_TOOLS)),
         ("roots of Debian", add_roots()),
         ("name servers", add_name_servers()),
         ("moto, the stand-in for Route 53,", add_moto()),

@@ -1,0 +1,275 @@
+//! A site and its server with a router between them, each a host with a network of its own.
+//!
+//! ```text
+//! site 10.1.0.2 ── lan 10.1.0.1 [router] wan 198.51.100.1 ── server 198.51.100.200
+//! ```
+//!
+//! The hosts are network namespaces of the kernel. The router forwards, hides the site behind its own address as a
+//! router at home does, and lets in from outside only what answers something. The site's address can change, the router
+//! forget whom it hid, lose packets, hold them up, or swallow UDP.
+//!
+//! What holds: a namespace lives as long as a process in it, a `cat` whose input the test holds. So nothing is left
+//! behind, however the test ends, and networks of several tests have the same addresses and never meet.
+//!
+//! Where the user is not root, or a tool is missing, a test that wants a network is skipped aloud. Where the kernel has
+//! no queues of netfilter, only [`Network::delay`] is. It does not do reordering, duplicates, or IPv6.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::binaries::program;
+use crate::place::Place;
+use crate::skip::skip;
+
+/// What this needs of other people's.
+const TOOLS: [&str; 6] = ["ip", "nft", "iptables", "conntrack", "nsenter", "unshare"];
+
+/// The server's address: of those that are set aside for examples (RFC 5737), so that nobody is reached by mistake.
+const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 200)), 8443);
+
+/// The queue of packets that are held up. The namespace has no other.
+const QUEUE: &str = "1";
+
+/// The router's rules at first. Ports are of a range, which tells one binding from the next.
+const RULES: &str = r#"
+table ip router {
+    chain out { type nat hook postrouting priority 100 ; }
+    chain in { type filter hook input priority 0 ; iifname "wan" ct state new drop ; }
+    chain through { type filter hook forward priority 0 ; }
+}
+"#;
+
+/// A router between a site and its server. Dropping it takes all of it away.
+#[derive(Debug)]
+pub struct Network {
+    site: Host,
+    router: Host,
+    server: Host,
+    /// The network the site is in, the router's address outside, the thousand its ports are from.
+    lan: u8,
+    wan: u8,
+    thousand: u8,
+    delay: Option<Keeper>,
+}
+
+impl Network {
+    /// Connects a site with a server; `None` where that cannot be done, and then it has said what is skipped.
+    ///
+    /// # Panics
+    /// If the kernel refuses a part of it. So does everything else here.
+    pub fn start() -> Option<Self> {
+        if let Some(why) = missing() {
+            skip(&format!("a router between a site and its server: {why}"));
+            return None;
+        }
+        let (site, router, server) = (Host::start(), Host::start(), Host::start());
+        let mut network = Self { site, router, server, lan: 1, wan: 1, thousand: 20, delay: None };
+        network.connect();
+        Some(network)
+    }
+
+    /// Returns where the server listens, for sites and for operators.
+    pub fn server_address(&self) -> SocketAddr {
+        SERVER
+    }
+
+    pub(crate) fn server(&self) -> &Place {
+        &self.server.place
+    }
+
+    pub(crate) fn site(&self) -> &Place {
+        &self.site.place
+    }
+
+    /// Moves the site into another network behind the same router: its address is another one, its old one is gone, and
+    /// so is the router's in the old network.
+    pub fn change_site_address(&mut self) {
+        self.lan += 1;
+        self.address_lan();
+    }
+
+    /// Lets the router forget whom it hid, as one that was restarted: from here on the server sees the site at another
+    /// port, and what it sends to the old one is dropped.
+    pub fn rebind_nat(&mut self) {
+        self.thousand += 1;
+        self.hide_site();
+    }
+
+    /// Gives the router another address, as some carriers do every night.
+    pub fn change_outer_address(&mut self) {
+        self.wan += 1;
+        self.address_wan();
+        self.hide_site();
+    }
+
+    /// Returns the address and the ports that the server sees the site at.
+    pub fn seen_from_outside(&self) -> (Ipv4Addr, RangeInclusive<u16>) {
+        let first = u16::from(self.thousand) * 1000;
+        (Ipv4Addr::new(198, 51, 100, self.wan), first..=first + 999)
+    }
+
+    /// Loses so many packets of a hundred in each direction, by chance.
+    pub fn lose(&self, percent: u8) {
+        self.filter(&format!("numgen random mod 100 < {percent} counter drop"));
+    }
+
+    /// Drops all of UDP. TCP passes.
+    pub fn block_udp(&self) {
+        self.filter("meta l4proto udp counter drop");
+    }
+
+    /// Lets everything pass again.
+    pub fn heal(&self) {
+        self.router.nft("flush chain ip router through\n");
+    }
+
+    /// Returns how many packets were lost or dropped since it was last said how many.
+    pub fn lost(&self) -> u64 {
+        let listed = self.router.run("nft", &["list", "chain", "ip", "router", "through"], "");
+        let count = listed.split_once("packets ").and_then(|(_, rest)| rest.split_whitespace().next());
+        count.and_then(|count| count.parse().ok()).expect("the rule counts")
+    }
+
+    /// Holds each packet up for so long, in each direction, for good. False where the kernel cannot; then it has said
+    /// what is skipped.
+    pub fn delay(&mut self, delay: Duration) -> bool {
+        let arguments = ["-A", "FORWARD", "-j", "NFQUEUE", "--queue-num", QUEUE];
+        let said = self.router.place.command("iptables").args(arguments).output().expect("iptables starts");
+        if !said.status.success() {
+            skip(&format!("a long line: the kernel has no queues: {}", String::from_utf8_lossy(&said.stderr).trim()));
+            return false;
+        }
+        let mut hold = self.router.place.command(program("hold-packets"));
+        hold.arg(QUEUE).arg(delay.as_millis().to_string());
+        let mut keeper = Keeper::start(hold);
+        let mut line = String::new();
+        // Without an answer it has ended, and said why on the test's own stderr.
+        let _ = BufReader::new(keeper.0.stdout.as_mut().expect("it is piped")).read_line(&mut line);
+        assert_eq!(line, "ready\n", "hold-packets holds no packets");
+        self.delay = Some(keeper);
+        true
+    }
+
+    fn connect(&mut self) {
+        for (link, host) in [("lan", &self.site), ("wan", &self.server)] {
+            let id = host.keeper.0.id();
+            self.router.ip(&format!("link add {link} type veth peer name eth0 netns {id}\nlink set {link} up\n"));
+            host.ip("link set lo up\nlink set eth0 up\n");
+        }
+        self.router.run("sh", &["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"], "");
+        self.router.nft(RULES);
+        self.server.ip(&format!("address add {}/24 dev eth0\n", SERVER.ip()));
+        self.address_lan();
+        self.address_wan();
+        self.hide_site();
+    }
+
+    fn address_lan(&self) {
+        let net = format!("10.{}.0", self.lan);
+        self.router.ip(&format!("address flush dev lan\naddress add {net}.1/24 dev lan\n"));
+        self.site.ip(&format!(
+            "address flush dev eth0 scope global\naddress add {net}.2/24 dev eth0\nroute add default via {net}.1\n"
+        ));
+    }
+
+    fn address_wan(&self) {
+        let (address, _) = self.seen_from_outside();
+        self.router.ip(&format!("address flush dev wan\naddress add {address}/24 dev wan\n"));
+    }
+
+    /// Says how the site is hidden, and forgets whom it was hidden from.
+    fn hide_site(&self) {
+        let (address, ports) = self.seen_from_outside();
+        let hidden = format!("snat to {address}:{}-{}", ports.start(), ports.end());
+        self.router.nft(&format!(
+            "flush chain ip router out\nadd rule ip router out oifname \"wan\" meta l4proto {{ tcp, udp }} {hidden}\n"
+        ));
+        self.router.run("conntrack", &["-F"], "");
+    }
+
+    fn filter(&self, rule: &str) {
+        self.router.nft(&format!("flush chain ip router through\nadd rule ip router through {rule}\n"));
+    }
+}
+
+/// A host: a network namespace, and the process that keeps it.
+#[derive(Debug)]
+struct Host {
+    keeper: Keeper,
+    place: Place,
+}
+
+impl Host {
+    fn start() -> Self {
+        let mut cat = Command::new("unshare");
+        cat.args(["--net", "cat"]);
+        let mut keeper = Keeper::start(cat);
+        let (input, output) = (keeper.0.stdin.as_mut(), keeper.0.stdout.as_mut());
+        let mut echo = [0];
+        // It repeats what it hears only once it has its namespace.
+        let heard = input.expect("it is piped").write_all(b"\n");
+        let heard = heard.and_then(|()| output.expect("it is piped").read_exact(&mut echo));
+        heard.expect("a namespace can be made");
+        let place = Place::within(Path::new("/proc").join(keeper.0.id().to_string()).join("ns/net"));
+        Self { keeper, place }
+    }
+
+    /// Carries out several commands of `ip`, one a line.
+    fn ip(&self, lines: &str) {
+        self.run("ip", &["-batch", "-"], lines);
+    }
+
+    fn nft(&self, rules: &str) {
+        self.run("nft", &["-f", "-"], rules);
+    }
+
+    /// Runs a tool there that succeeds, and returns what it printed.
+    fn run(&self, tool: &str, arguments: &[&str], input: &str) -> String {
+        let mut command = self.place.command(tool);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{tool} does not start: {error}"));
+        let written = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
+        let said = child.wait_with_output().expect("a child can be waited for");
+        let complaint = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{tool} {arguments:?} says: {complaint}{input}");
+        written.expect("what succeeds has read its input");
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    }
+}
+
+/// A process that ends with the test, however that ends: its input is closed then.
+#[derive(Debug)]
+struct Keeper(Child);
+
+impl Keeper {
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}")))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Says why there can be no network here.
+fn missing() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("only root makes networks".to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |tool: &&str| std::env::split_paths(&path).any(|directory| directory.join(tool).exists());
+    if let Some(tool) = TOOLS.iter().find(|tool| !is_there(tool)) {
+        return Some(format!("`{tool}` is not installed"));
+    }
+    let tried = Command::new("unshare").args(["--net", "true"]).output().expect("unshare is there");
+    (!tried.status.success()).then(|| String::from_utf8_lossy(&tried.stderr).trim().to_owned())
+}

@@ -1,0 +1,30 @@
+//! Which network a program has: the test's own, or that of a host in a [`Network`](crate::Network).
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where a program is started; the test's own network by default.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    namespace: Option<PathBuf>,
+}
+
+impl Place {
+    /// The network namespace that this file stands for.
+    pub(crate) fn within(namespace: PathBuf) -> Self {
+        Self { namespace: Some(namespace) }
+    }
+
+    /// Begins the command line of a program that is to run there.
+    ///
+    /// nsenter becomes the program, so that signals to the child reach it.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let Some(namespace) = &self.namespace else { return Command::new(program) };
+        let mut net = OsString::from("--net=");
+        net.push(namespace);
+        let mut command = Command::new("nsenter");
+        command.arg(net).arg("--").arg(program);
+        command
+    }
+}

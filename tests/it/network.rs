@@ -1,0 +1,167 @@
+//! A site whose way to its server is like a real one: addresses change, and a router forgets, loses, delays, swallows.
+//!
+//! In [`partition`](crate::partition) a wire in the test's hand is cut between any two datagrams; here the kernel does
+//! what hosts and routers do to a daemon that is not told of it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use linecamp_tests::{Fleet, Network, PATIENCE, Site};
+use serde_json::Value;
+
+use crate::doctor::{examined, insist};
+use crate::shown::{linked, show, wait_converged, wait_held, wait_seen};
+
+/// How many labels are set, one after another, where packets get lost: some 250 packets.
+const LABELS: usize = 30;
+
+/// How long a packet takes to the other end of the long line.
+const DELAY: Duration = Duration::from_millis(200);
+
+/// How long a site may wait until it dials again: ten seconds until an attempt is given up, and a pause.
+const REDIAL: Duration = Duration::from_secs(60);
+
+/// A site that is linked through a router, and has nothing left to say.
+fn behind_a_router() -> Option<(Network, Fleet, Site)> {
+    let network = Network::start()?;
+    let fleet = Fleet::start_in(&network);
+    let site = linked(&fleet, "camp");
+    wait_converged(&fleet, "camp");
+    Some((network, fleet, site))
+}
+
+/// Since when there is a session, as both ends see it. It is another moment for another session.
+fn session(fleet: &Fleet, site: &Site) -> [Value; 2] {
+    let own = site.local(&["status", "-o", "json"]).ok().json();
+    [&own, &show(fleet, "camp")].map(|shown| {
+        assert_eq!(shown["link"]["state"], "connected", "{shown:#}");
+        shown["link"]["since"].clone()
+    })
+}
+
+/// Where the server sees the site.
+fn address(fleet: &Fleet) -> SocketAddr {
+    let shown = show(fleet, "camp")["link"]["address"].clone();
+    shown.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{shown} is an address"))
+}
+
+/// Whether the server sees the site where its router puts it.
+fn is_behind(fleet: &Fleet, network: &Network) -> bool {
+    let (seen, (ip, ports)) = (address(fleet), network.seen_from_outside());
+    seen.ip() == ip && ports.contains(&seen.port())
+}
+
+/// Both ends are told of a label, and tell each other: the server first, which reaches a site that moved with its next
+/// keep-alive, since only the site knows where it is.
+fn tell_both(fleet: &Fleet, site: &Site, value: &str) {
+    fleet.cli(&["site", "label", "camp", &format!("rack={value}")]).ok();
+    wait_held(fleet, site, "rack", Some(value));
+    site.local(&["label", "set", &format!("door={value}")]).ok();
+    wait_seen(fleet, "camp", "door", Some(value));
+    wait_converged(fleet, "camp");
+}
+
+#[test]
+fn a_site_whose_address_changes_keeps_its_session() {
+    let Some((mut network, fleet, site)) = behind_a_router() else { return };
+    let (before, seen) = (session(&fleet, &site), address(&fleet));
+    network.change_site_address();
+    tell_both(&fleet, &site, "r1");
+    assert_eq!(session(&fleet, &site), before);
+    assert_ne!(address(&fleet), seen, "its router knows the new address by another port");
+
+    // A site that has something to say says it at once, from wherever it is.
+    network.change_site_address();
+    let told = Instant::now();
+    site.local(&["label", "set", "door=r2"]).ok();
+    wait_seen(&fleet, "camp", "door", Some("r2"));
+    assert!(told.elapsed() < PATIENCE / 3, "it took {:?}", told.elapsed());
+    assert_eq!(session(&fleet, &site), before);
+}
+
+#[test]
+fn a_site_whose_router_forgets_it_keeps_its_session() {
+    let Some((mut network, fleet, site)) = behind_a_router() else { return };
+    let before = session(&fleet, &site);
+    assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
+    network.rebind_nat();
+    assert!(!is_behind(&fleet, &network), "the old port is not one of the new");
+    tell_both(&fleet, &site, "r1");
+    assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
+    assert_eq!(session(&fleet, &site), before);
+
+    network.change_outer_address();
+    site.local(&["label", "set", "door=r2"]).ok();
+    wait_seen(&fleet, "camp", "door", Some("r2"));
+    assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
+    tell_both(&fleet, &site, "r3");
+    assert_eq!(session(&fleet, &site), before);
+}
+
+#[test]
+fn labels_arrive_and_the_session_stays_where_a_tenth_of_all_packets_is_lost() {
+    let Some((network, fleet, site)) = behind_a_router() else { return };
+    let before = session(&fleet, &site);
+    network.lose(10);
+    for number in 0..LABELS {
+        tell_both(&fleet, &site, &format!("r{number}"));
+    }
+    assert_ne!(network.lost(), 0, "packets were lost");
+    assert_eq!(session(&fleet, &site), before);
+}
+
+#[test]
+fn a_site_at_the_end_of_a_long_line_joins_and_is_administered() {
+    let Some(mut network) = Network::start() else { return };
+    if !network.delay(DELAY) {
+        return;
+    }
+    let fleet = Fleet::start_in(&network);
+    let began = Instant::now();
+    let mut site = fleet.join("camp", &[]);
+    assert!(began.elapsed() >= 4 * DELAY, "a handshake and an answer take two round trips: {:?}", began.elapsed());
+    site.start();
+    fleet.wait_link("camp", "connected");
+    wait_converged(&fleet, "camp");
+    let before = session(&fleet, &site);
+    let told = Instant::now();
+    fleet.cli(&["site", "label", "camp", "rack=r1"]).ok();
+    wait_held(&fleet, &site, "rack", Some("r1"));
+    wait_converged(&fleet, "camp");
+    assert!(told.elapsed() >= 2 * DELAY, "there and back again: {:?}", told.elapsed());
+    tell_both(&fleet, &site, "r2");
+    assert_eq!(session(&fleet, &site), before);
+    let report = examined(&site);
+    for check in ["udp", "tls", "clock"] {
+        insist(&report, check, "ok", "");
+    }
+}
+
+#[test]
+fn a_path_that_swallows_udp_is_named_and_the_link_is_back_when_it_is_open() {
+    let Some((network, fleet, mut site)) = behind_a_router() else { return };
+    let server = fleet.server.quic();
+    insist(&examined(&site), "udp", "ok", &format!("UDP {} of {} answers", server.port(), server.ip()));
+
+    // A daemon that is started behind such a path has no silence to wait for.
+    assert!(site.terminate().success());
+    network.block_udp();
+    site.start();
+    let state = || site.local(&["status", "-o", "json"]);
+    let shown = fleet.wait_for("the daemon to answer", PATIENCE, || Some(state()).filter(|said| said.code == Some(0)));
+    assert_ne!(shown.json()["link"]["state"], "connected");
+    let report = examined(&site);
+    insist(&report, "udp", "fail", "UDP is blocked between here and there");
+    insist(&report, "udp", "fail", &format!("TCP {} answers", server.port()));
+    insist(&report, "udp", "fail", &format!("let UDP {} through", server.port()));
+    site.local(&["doctor"]).exits(1);
+    assert_ne!(state().json()["link"]["state"], "connected");
+    assert_ne!(network.lost(), 0, "packets were swallowed");
+
+    network.heal();
+    fleet.wait_for("the link to be back", REDIAL, || {
+        (show(&fleet, "camp")["link"]["state"] == "connected").then_some(())
+    });
+    tell_both(&fleet, &site, "r1");
+    insist(&examined(&site), "udp", "ok", "answers");
+}
