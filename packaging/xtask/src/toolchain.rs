@@ -25,20 +25,14 @@ const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/sbin/knotd", "knot"),
 ];
 
-<<<<<<< HEAD
 /// What starts a program that is for 64-bit ARM.
 pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 
 /// Debian's checker of packages.
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
-/// What boots Debian in a namespace, and looks at packages and units.
-const MACHINE_TOOLS: [(&str, &str); 5] = [
-=======
-/// What boots Debian in a namespace, looks at packages and units, starts a program of another architecture, and puts a
-/// router between two hosts.
-const MACHINE_TOOLS: [(&str, &str); 9] = [
->>>>>>> net
+/// What boots Debian in a namespace, looks at packages and units, and puts a router between two hosts.
+const MACHINE_TOOLS: [(&str, &str); 8] = [
     ("/usr/bin/systemd-analyze", "systemd"),
     ("/usr/bin/systemd-nspawn", "systemd-container"),
     ("/usr/sbin/debootstrap", "debootstrap"),
