@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::arguments::{Arch, DistOptions};
 use crate::package::{self, PROGRAMS, Stage};
@@ -15,9 +15,14 @@ use crate::run::{cargo, program, read, root, say, step};
 use crate::toolchain::{EMULATOR, add_emulator, add_lintian, add_target, target_directory, zig};
 use crate::{plugins, sbom};
 
-/// What is built for size, and what for speed: the server serves thousands of sites on one machine.
-const PROFILES: [(&str, &[&str]); 2] =
-    [("release", &["linecampd", "linecamp-plugin-compiler", "linecamp"]), ("server", &["linecamp-server"])];
+/// What is built together, and how: for size, or for speed, as the server serves thousands of sites on one machine.
+/// Cargo gives what is built together the features of all, and the daemon would have the compiler of plugins in it: it is
+/// built alone.
+const BUILDS: [(&str, &[&str]); 3] = [
+    ("release", &["linecampd"]),
+    ("release", &["linecamp-plugin-compiler", "linecamp"]),
+    ("server", &["linecamp-server"]),
+];
 
 /// What each program is asked, to see that it starts. The compiler of plugins answers nothing but components.
 const QUESTIONS: [(&str, &str); 3] =
@@ -75,17 +80,35 @@ fn build(arch: Arch, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", zig()?.display());
     let mut programs = Vec::new();
-    for (profile, packages) in PROFILES {
+    for (profile, packages) in BUILDS {
         let mut build = cargo(["zigbuild", "--locked", "--profile", profile, "--target", target]);
         build.args(packages.iter().flat_map(|package| ["--package", package]));
-        build.env("PATH", &path).env("RUSTFLAGS", package::remapped()?).env("CARGO_TARGET_DIR", work);
+        build.env("PATH", &path).env("RUSTFLAGS", package::remapped(work)?).env("CARGO_TARGET_DIR", work);
         // C code writes down where it was compiled, too.
         build.env("CFLAGS", format!("-ffile-prefix-map={}=/linecamp", root().display()));
         build.env(package::EPOCH, package::epoch()?);
         step(&format!("building {} for {target}", packages.join(", ")), build)?;
         programs.extend(packages.iter().map(|package| work.join(target).join(profile).join(package)));
     }
+    for path in &programs {
+        look_inside(path, work)?;
+    }
     Ok(programs)
+}
+
+/// Refuses a daemon with the compiler of plugins in it, and a program that names this machine's directories.
+fn look_inside(path: &Path, work: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    if path.ends_with("linecampd") && holds("cranelift-codegen") {
+        bail!("{} has the compiler of plugins in it", path.display());
+    }
+    for place in [work.to_owned(), root()] {
+        if holds(&place.to_string_lossy()) {
+            bail!("{} names {}, so another machine would build it otherwise", path.display(), place.display());
+        }
+    }
+    Ok(())
 }
 
 /// Starts what was built, under an emulator where it is for another machine than this one.

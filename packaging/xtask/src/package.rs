@@ -245,9 +245,12 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     copied.map(drop).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
 }
 
-/// Where the project's files are, for what writes paths into what it builds.
-pub(crate) fn remapped() -> anyhow::Result<String> {
+/// Returns what tells the compiler to write other paths than this machine's into what it builds in `work`.
+pub(crate) fn remapped(work: &Path) -> anyhow::Result<String> {
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
     let home = home.context("neither CARGO_HOME nor HOME is set")?;
-    Ok(format!("--remap-path-prefix={}=/linecamp --remap-path-prefix={home}=/cargo", root().display()))
+    // Of several that fit, the last one holds: the build directory may be in the project's.
+    let prefixes = [(root(), "/linecamp"), (home.into(), "/cargo"), (work.to_owned(), "/build")];
+    let remap = |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
+    Ok(prefixes.iter().map(remap).collect::<Vec<_>>().join(" "))
 }
