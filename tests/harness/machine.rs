@@ -197,6 +197,17 @@ fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     String::from_utf8_lossy(&said.stdout).lines().next().map(str::to_owned)
 }
 
+/// Tries what a boot begins with: containers often may not.
+fn probe() -> Result<(), String> {
+    let line = "mount --make-rprivate / && umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup";
+    let tried = Command::new("unshare").args(["--mount", "sh", "-c", line]).output();
+    match tried {
+        Ok(said) if said.status.success() => Ok(()),
+        Ok(said) => Err(String::from_utf8_lossy(&said.stderr).trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn base(release: &str) -> Option<PathBuf> {
     let binaries = program("linecampd");
     let target = binaries.ancestors().nth(2).expect("programs stand in target/debug");
@@ -207,6 +218,9 @@ fn base(release: &str) -> Option<PathBuf> {
         "only root boots machines"
     } else if !Path::new("/usr/bin/systemd-nspawn").exists() {
         "systemd-nspawn is not installed"
+    } else if let Err(refused) = probe() {
+        skip(&format!("a machine with Debian's {release}: the system does not let us mount what it needs: {refused}"));
+        return None;
     } else {
         return Some(base);
     };

@@ -16,8 +16,8 @@ use crate::toolchain::{EMULATOR, add_emulator, add_lintian, add_target, target_d
 use crate::{plugins, sbom};
 
 /// What is built together, and how: for size, or for speed, as the server serves thousands of sites on one machine.
-/// Cargo gives what is built together the features of all, and the daemon would have the compiler of plugins in it: it is
-/// built alone.
+/// Cargo gives what is built together the features of all, and the daemon would have the compiler of plugins in it: it
+/// is built alone.
 const BUILDS: [(&str, &[&str]); 3] = [
     ("release", &["linecampd"]),
     ("release", &["linecamp-plugin-compiler", "linecamp"]),
