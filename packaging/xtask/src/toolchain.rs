@@ -25,6 +25,9 @@ const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/sbin/knotd", "knot"),
 ];
 
+/// Prometheus' own reader of metrics, which comes with its server.
+const PROMTOOL: (&str, &str) = ("/usr/bin/promtool", "prometheus");
+
 /// What starts a program that is for 64-bit ARM.
 pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 
@@ -137,7 +140,8 @@ pub(crate) fn add_journey_tools() {
         ("libfaketime", add_packages(&[(&faketime, "libfaketime")])),
         ("systemd's and the network's tools", add_packages(&MACHINE_TOOLS)),
         ("roots of Debian", add_roots()),
-        ("name servers", add_name_servers()),
+        ("name servers", add_servers(&NAME_SERVERS)),
+        ("promtool", add_servers(&[PROMTOOL])),
         ("moto, the stand-in for Route 53,", add_moto()),
         ("componentize-qjs, for the plugin in JavaScript,", add_componentize()),
     ];
@@ -148,14 +152,14 @@ pub(crate) fn add_journey_tools() {
     }
 }
 
-/// Installs the name servers where installing does not start them: several on port 53 of somebody's machine are no
-/// gift.
-fn add_name_servers() -> anyhow::Result<()> {
-    let missing = missing(&NAME_SERVERS);
+/// Installs servers of other people where installing does not start them: several on port 53 of somebody's machine are
+/// no gift.
+fn add_servers(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
+    let missing = missing(wanted);
     if !missing.is_empty() && Path::new("/run/systemd/system").exists() {
         bail!("systemd would start them as services; do it yourself: apt-get install {}", missing.join(" "));
     }
-    add_packages(&NAME_SERVERS)
+    add_packages(wanted)
 }
 
 /// Makes sure that a program for 64-bit ARM can be started.
