@@ -72,6 +72,8 @@ fn one_line_makes_a_bare_debian_13_a_site() {
 
 /// Installed, active, linked; a second time nothing changes; its secrets and its journal are there; it stops at once.
 fn one_line(camp: Camp) {
+    // Somebody on the machine would like the site to be his: what he leaves in /tmp is not believed.
+    camp.machine.write("/tmp/token", "644", "lct_x@127.0.0.1:1\n");
     let said = camp.install("camp-001");
     assert!(said.stderr.contains("camp-001 is a site, its daemon runs and is linked to "), "{}", said.stderr);
     assert_eq!(camp.daemon("ActiveState"), "active");

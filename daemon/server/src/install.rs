@@ -79,11 +79,12 @@ impl SitePackages {
         let digest = digest(self.script(url)?.as_bytes());
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
+        // A directory of its own, because the script believes what lies beside it, and anybody may put a file in /tmp.
         // `echo` is the shell's own, so the token is in nobody's arguments.
         Some(format!(
-            "f=$(mktemp) && /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root -o Acquire::https::Verify-Peer=false \
-             -o Acquire::https::Verify-Host=false download-file {url}/install $f SHA256:{digest} && \
-             echo '{join}' | sh $f"
+            "d=$(mktemp -d) && /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root -o Acquire::https::Verify-Peer=false \
+             -o Acquire::https::Verify-Host=false download-file {url}/install $d/install SHA256:{digest} && \
+             echo '{join}' | sh $d/install"
         ))
     }
 }
