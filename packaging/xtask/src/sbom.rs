@@ -10,87 +10,93 @@ use serde_json::{Value, json};
 
 use crate::run::{cargo, read, root};
 
-/// What cargo says of every crate.
+/// A crate's name and version. No two of one name and version are linked from different places.
+type Id = (String, String);
+
+/// What is linked with what, and what is known of each.
 struct Crates {
-    by_id: BTreeMap<String, Value>,
-    /// What each is linked with.
-    links: BTreeMap<String, Vec<String>>,
-    checksums: BTreeMap<(String, String), String>,
+    own: Id,
+    links: BTreeMap<Id, BTreeSet<Id>>,
+    licences: BTreeMap<Id, String>,
+    checksums: BTreeMap<Id, String>,
 }
 
 /// Returns the list of `package` for `target`, as JSON.
 pub(crate) fn of(package: &str, target: &str) -> anyhow::Result<String> {
+    // Of this program alone: what `cargo metadata` resolves has the features of all programs together.
+    let mut tree = cargo(["tree", "--locked", "--package", package, "--target", target, "--format", " {p}"]);
+    tree.args(["--edges", "normal,no-proc-macro", "--prefix", "depth", "--no-dedupe"]);
+    let (own, links) = links(&read(tree)?).with_context(|| format!("cargo knows no package {package}"))?;
     let said = read(cargo(["metadata", "--locked", "--format-version", "1", "--filter-platform", target]))?;
     let metadata: Value = serde_json::from_str(&said).context("cargo metadata prints JSON")?;
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).context("failed to read Cargo.lock")?;
-    let crates = Crates { by_id: packages(&metadata), links: links(&metadata), checksums: checksums(&lock) };
-    let (own, _) = crates.by_id.iter().find(|(_, one)| one["name"] == package).context("no such package")?;
-    let mut linked = BTreeSet::new();
-    let mut waiting = vec![own.clone()];
-    while let Some(id) = waiting.pop() {
-        if linked.insert(id.clone()) {
-            waiting.extend(crates.links.get(&id).into_iter().flatten().cloned());
-        }
-    }
-    linked.remove(own);
-    let components: Vec<_> = linked.iter().map(|id| crates.component(id, "library")).collect();
-    let dependencies: Vec<_> = linked.iter().chain([own]).map(|id| crates.dependencies(id)).collect();
-    let list = json!({
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.5",
-        "version": 1,
-        "metadata": { "component": crates.component(own, "application") },
-        "components": components,
-        "dependencies": dependencies,
-    });
-    Ok(serde_json::to_string_pretty(&list)? + "\n")
+    let crates = Crates { own, links, licences: licences(&metadata), checksums: checksums(&lock) };
+    Ok(serde_json::to_string_pretty(&crates.list())? + "\n")
 }
 
 impl Crates {
-    fn component(&self, id: &str, kind: &str) -> Value {
-        let one = &self.by_id[id];
-        let (name, version) = (text(one, "name"), text(one, "version"));
+    fn list(&self) -> Value {
+        let linked = self.links.keys().filter(|id| **id != self.own);
+        let components: Vec<_> = linked.map(|id| self.component(id, "library")).collect();
+        let dependencies: Vec<_> = self.links.iter().map(|(id, below)| dependencies(id, below)).collect();
+        json!({
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.5",
+            "version": 1,
+            "metadata": { "component": self.component(&self.own, "application") },
+            "components": components,
+            "dependencies": dependencies,
+        })
+    }
+
+    fn component(&self, id: &Id, kind: &str) -> Value {
         let mut component = json!({
             "type": kind,
-            "bom-ref": purl(one),
-            "name": name,
-            "version": version,
-            "purl": purl(one),
+            "bom-ref": purl(id),
+            "name": id.0,
+            "version": id.1,
+            "purl": purl(id),
         });
-        if let Some(licence) = one["license"].as_str() {
+        if let Some(licence) = self.licences.get(id) {
             component["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
         }
-        if let Some(sum) = self.checksums.get(&(name, version)) {
+        if let Some(sum) = self.checksums.get(id) {
             component["hashes"] = json!([{ "alg": "SHA-256", "content": sum }]);
         }
         component
     }
+}
 
-    fn dependencies(&self, id: &str) -> Value {
-        let below = self.links.get(id).into_iter().flatten().map(|other| purl(&self.by_id[other]));
-        json!({ "ref": purl(&self.by_id[id]), "dependsOn": below.collect::<BTreeSet<_>>() })
+fn dependencies(id: &Id, below: &BTreeSet<Id>) -> Value {
+    json!({ "ref": purl(id), "dependsOn": below.iter().map(purl).collect::<Vec<_>>() })
+}
+
+/// Reads cargo's tree, a line for each crate with its depth first, and returns its root and what is linked with what.
+fn links(tree: &str) -> Option<(Id, BTreeMap<Id, BTreeSet<Id>>)> {
+    let mut links: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
+    let mut above: Vec<Id> = Vec::new();
+    for line in tree.lines() {
+        // `2 quinn v0.11.9 (where it lies)`.
+        let mut words = line.split(' ');
+        let (depth, name) = (words.next()?.parse::<usize>().ok()?, words.next()?);
+        let id = (name.to_owned(), words.next()?.strip_prefix('v')?.to_owned());
+        above.truncate(depth);
+        if let Some(parent) = above.last() {
+            links.entry(parent.clone()).or_default().insert(id.clone());
+        }
+        links.entry(id.clone()).or_default();
+        above.push(id);
     }
+    Some((above.into_iter().next()?, links))
 }
 
-fn packages(metadata: &Value) -> BTreeMap<String, Value> {
+fn licences(metadata: &Value) -> BTreeMap<Id, String> {
     let all = metadata["packages"].as_array().into_iter().flatten();
-    all.map(|one| (text(one, "id"), one.clone())).collect()
-}
-
-/// What is linked with what: neither what only builds nor what only tests.
-fn links(metadata: &Value) -> BTreeMap<String, Vec<String>> {
-    let is_linked = |dependency: &&Value| {
-        dependency["dep_kinds"].as_array().into_iter().flatten().any(|kind| kind["kind"].is_null())
-    };
-    let of_node = |node: &Value| {
-        let linked = node["deps"].as_array().into_iter().flatten().filter(is_linked);
-        (text(node, "id"), linked.map(|dependency| text(dependency, "pkg")).collect())
-    };
-    metadata["resolve"]["nodes"].as_array().into_iter().flatten().map(of_node).collect()
+    all.filter_map(|one| Some(((text(one, "name")?, text(one, "version")?), text(one, "license")?))).collect()
 }
 
 /// The checksums that stand in the lock file, by name and version.
-fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
+fn checksums(lock: &str) -> BTreeMap<Id, String> {
     let value = |block: &str, key: &str| {
         let line = block.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")));
         line.map(|line| line.trim_matches('"').to_owned())
@@ -99,12 +105,12 @@ fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
     lock.split("[[package]]").filter_map(of_block).collect()
 }
 
-fn purl(one: &Value) -> String {
-    format!("pkg:cargo/{}@{}", text(one, "name"), text(one, "version"))
+fn purl((name, version): &Id) -> String {
+    format!("pkg:cargo/{name}@{version}")
 }
 
-fn text(one: &Value, key: &str) -> String {
-    one[key].as_str().unwrap_or_default().to_owned()
+fn text(one: &Value, key: &str) -> Option<String> {
+    one[key].as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -118,5 +124,18 @@ mod tests {
         let found = checksums(lock);
         assert_eq!(found.get(&("a".to_owned(), "1.0".to_owned())).map(String::as_str), Some("00ff"));
         assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn a_tree_is_read_by_its_depths() {
+        let tree = "0 top v0.1.0 (/here/top)\n1 left v1.0.0\n2 leaf v2.0.0\n1 right v3.0.0\n2 leaf v2.0.0\n";
+        let (own, links) = links(tree).unwrap();
+        let below = |name: &str, version: &str| -> Vec<_> {
+            links[&(name.to_owned(), version.to_owned())].iter().map(|(name, _)| name.as_str()).collect()
+        };
+        assert_eq!(own.0, "top");
+        assert_eq!(below("top", "0.1.0"), ["left", "right"]);
+        assert_eq!((below("left", "1.0.0"), below("right", "3.0.0")), (vec!["leaf"], vec!["leaf"]));
+        assert!(below("leaf", "2.0.0").is_empty());
     }
 }
