@@ -50,7 +50,7 @@ pub use finding::{Finding, Remark, Report, Verdict};
 pub use http::{Health, ask_health};
 pub use journal::{JOURNAL_LINES, journal};
 pub use limits::{file_limit, kernel_number, udp_buffers};
-pub use permissions::{Owned, Private, permissions};
+pub use permissions::{Owned, Private, is_forbidden, permissions};
 pub use reach::{TcpAnswer, UdpAnswer, UdpSeen, tcp_answer, udp, udp_answer};
 pub use redact::{Redactor, sounds_secret};
 pub use route::mtu;

@@ -9,29 +9,24 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, JoinWish, LabelLayer, LinkEvent, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig,
-    SiteIdentity, SiteOutput,
+    DropIns, LinkEvent, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput,
 };
-use linecamp_model::{
-    CommandId, FromServer, Name, Now, ProviderReply, ProviderSpec, Refusal, RunId, ServerAddress, Text,
-};
+use linecamp_model::{CommandId, FromServer, Name, Now, ProviderReply, Refusal, RunId, Text};
 use linecamp_proto::VERSIONS;
-use linecamp_service::{Commits, ServiceManager};
-use linecamp_store::DirectoryLock;
-use linecamp_transport::{LinkSettings, Outside};
+use linecamp_service::ServiceManager;
+use linecamp_transport::Outside;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, random};
-use crate::config::{Config, ConfigError, JoinConfig, PluginConfig, join_target, read_text};
+use crate::config::{Config, ConfigError};
 use crate::directory::DataDirectory;
 use crate::drive::facts::FactsDriver;
-use crate::drive::identity::IdentityDriver;
 use crate::drive::link::{LinkDriver, LinkReport};
 use crate::drive::plugins::{PluginDriver, PluginEvent};
 use crate::drive::store::{OpenedStore, Settled, StoreDriver};
 use crate::error::DaemonError;
-use crate::facts::{FactSources, Facts};
+use crate::facts::Facts;
 use crate::forget::forget_locked;
 use crate::labels_d::LabelsFolder;
 use crate::link_log::LinkLog;
@@ -39,6 +34,12 @@ use crate::local::{Desk, LocalCall, LocalServer};
 use crate::log;
 use crate::metrics::Counts;
 use crate::reload::Reload;
+
+mod anew;
+mod setup;
+
+use anew::{Kept, Next, Spot};
+pub(crate) use setup::{Claim, Setup, setup_of};
 
 /// How long stopping may take for what others have a part in: the disk, the server, local clients. Together with
 /// closing the database it stays below the 2 s that are promised.
@@ -85,68 +86,12 @@ pub(crate) enum Notice {
     Removed(Refusal),
 }
 
-/// The right to a data directory, and who lives there.
-#[derive(Debug)]
-pub(crate) struct Claim {
-    pub(crate) directory: DataDirectory,
-    pub(crate) identity: IdentityDriver,
-    _lock: DirectoryLock,
-}
-
-impl Claim {
-    /// Takes `directory`, which is made if it is not there.
-    pub(crate) fn take(directory: DataDirectory) -> Result<Self, DaemonError> {
-        let lock = directory.lock()?;
-        Ok(Self { identity: IdentityDriver::load(directory.identity())?, directory, _lock: lock })
-    }
-}
-
-/// How a daemon is to be.
-#[derive(Debug)]
-pub(crate) struct Setup {
-    /// Whom to dial.
-    pub(crate) servers: Vec<ServerAddress>,
-    /// A wish to join.
-    pub(crate) join: Option<JoinWish>,
-    /// Labels from the environment.
-    pub(crate) labels: LabelLayer,
-    /// How often to say that we are there.
-    pub(crate) link: LinkSettings,
-    /// Where facts come from.
-    pub(crate) facts: FactSources,
-    /// Providers of the site's own configuration.
-    pub(crate) providers: Vec<ProviderSpec>,
-    /// How plugins are run; `None` for an errand that ends before they could have done anything.
-    pub(crate) plugins: Option<PluginConfig>,
-}
-
 /// How a run of the machine ended without an error.
 enum Ended {
     /// For good.
     Stopped,
     /// To begin again with another configuration.
     Anew(Box<Next>),
-}
-
-/// What one run of the machine hands to the next.
-struct Next {
-    claim: Claim,
-    setup: Setup,
-    spot: Spot,
-}
-
-/// What does not notice that the machine begins anew: who asks on the spot waits for a moment.
-struct Spot {
-    local: Option<LocalServer>,
-    calls: Option<mpsc::Receiver<LocalCall>>,
-    kept: Kept,
-}
-
-/// What was said and counted since the process began.
-struct Kept {
-    manager: ServiceManager,
-    counts: Counts,
-    commits: Commits,
 }
 
 /// A machine with its drivers.
@@ -190,38 +135,6 @@ pub async fn run(directory: DataDirectory, config: Config, reread: Option<Reread
             Ended::Anew(next) => (claim, setup, carried) = (next.claim, next.setup, Some(next.spot)),
         }
     }
-}
-
-/// Says how a daemon with this configuration is to be. A token file is read only if the site has not joined.
-pub(crate) fn setup_of(config: &Config, claim: &mut Claim) -> Result<Setup, DaemonError> {
-    let is_member = claim.identity.identity().is_some();
-    let (join, join_servers) = match &config.join {
-        Some(join) if !is_member => {
-            let (wish, servers) = wish_of(join.clone(), &config.servers)?;
-            claim.identity.prepare_to_join(wish.token.pin, &servers)?;
-            (Some(wish), servers)
-        }
-        Some(_) | None if is_member => (None, Vec::new()),
-        Some(_) | None => {
-            return Err(DaemonError::NotJoined { directory: claim.directory.path().to_owned() });
-        }
-    };
-    let servers = [config.servers.clone(), join_servers, claim.identity.servers().to_vec()];
-    Ok(Setup {
-        servers: servers.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(),
-        join,
-        labels: config.labels.clone(),
-        link: if config.is_metered { LinkSettings::metered() } else { LinkSettings::default() },
-        facts: FactSources::of_this_machine(&config.docker_socket, config.rancher_labels),
-        providers: config.providers.clone(),
-        plugins: Some(config.plugins.clone()),
-    })
-}
-
-fn wish_of(join: JoinConfig, servers: &[ServerAddress]) -> Result<(JoinWish, Vec<ServerAddress>), DaemonError> {
-    let target = join_target(&read_text(&join.token_file)?, servers)?;
-    let wish = JoinWish { token: target.token, name: join.name };
-    Ok((wish, target.servers))
 }
 
 impl Daemon {
@@ -326,48 +239,6 @@ impl Daemon {
                 event => self.handle_event(event),
             }
         }
-    }
-
-    /// Reads the configuration again. Returns how the machine is to begin anew, if it has to.
-    fn reload(&mut self, reload: &mut Reload) -> Option<Setup> {
-        self.manager.reloading();
-        let is_member = self.claim.identity.identity().is_some();
-        let (setup, words, is_taken) = match reload.read(is_member) {
-            Ok((config, changes)) => {
-                let setup = match changes.anew.is_empty() {
-                    true => Ok(None),
-                    false => setup_of(&config, &mut self.claim).map(Some),
-                };
-                match setup {
-                    Ok(setup) => {
-                        self.apply(&config);
-                        (setup, reload.take(config, &changes), true)
-                    }
-                    Err(error) => (None, reload.refuse(&error), false),
-                }
-            }
-            Err(error) => (None, reload.refuse(&error), false),
-        };
-        self.manager.note(words);
-        self.manager.ready();
-        self.counts.reload(is_taken);
-        setup
-    }
-
-    /// Applies what needs no new beginning.
-    fn apply(&mut self, config: &Config) {
-        log::set_level(config.log);
-        self.plugins.set_secrets(config.plugins.secrets.clone());
-        self.facts.set_sources(FactSources::of_this_machine(&config.docker_socket, config.rancher_labels));
-        self.facts.collect();
-    }
-
-    /// Ends this machine, so that another one can begin where it was.
-    async fn hand_over(mut self, setup: Setup) -> Next {
-        let (local, calls) = (self.local.take(), self.calls.take());
-        let (claim, mut kept) = self.close().await;
-        kept.counts.hand_over();
-        Next { claim, setup, spot: Spot { local, calls, kept } }
     }
 
     fn name_the_site(&self) {

@@ -83,7 +83,7 @@ impl Log {
         if let Some(site) = SITE.read().unwrap_or_else(PoisonError::into_inner).clone() {
             line.fields.push(("site".to_owned(), site));
         }
-        let priority = priority(*metadata.level());
+        let priority = Priority::of(*metadata.level());
         journal.say(&Entry { priority, target: metadata.target(), message: &message, fields: &line.fields })
     }
 }
@@ -129,15 +129,6 @@ const fn word(level: Level) -> &'static str {
         Level::INFO => "INFO",
         Level::DEBUG => "DEBUG",
         Level::TRACE => "TRACE",
-    }
-}
-
-const fn priority(level: Level) -> Priority {
-    match level {
-        Level::ERROR => Priority::Error,
-        Level::WARN => Priority::Warning,
-        Level::INFO => Priority::Info,
-        Level::DEBUG | Level::TRACE => Priority::Debug,
     }
 }
 

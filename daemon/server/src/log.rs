@@ -9,7 +9,7 @@ use std::io;
 use linecamp_service::{Entry, Journal, Priority};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -114,7 +114,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
         }
         let metadata = event.metadata();
         let entry = Entry {
-            priority: priority(*metadata.level()),
+            priority: Priority::of(*metadata.level()),
             target: metadata.target(),
             message: &message,
             fields: &line.fields,
@@ -124,15 +124,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
             let line = message.replace(char::is_control, "?");
             drop(io::Write::write_all(&mut io::stderr().lock(), format!("{} {line}\n", metadata.level()).as_bytes()));
         }
-    }
-}
-
-const fn priority(level: Level) -> Priority {
-    match level {
-        Level::ERROR => Priority::Error,
-        Level::WARN => Priority::Warning,
-        Level::INFO => Priority::Info,
-        Level::DEBUG | Level::TRACE => Priority::Debug,
     }
 }
 

@@ -17,6 +17,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing::Level;
+
 /// Where the journal listens on every distribution.
 const SOCKET: &str = "/run/systemd/journal/socket";
 
@@ -49,6 +51,18 @@ pub enum Priority {
     Info = 6,
     /// For who looks for something.
     Debug = 7,
+}
+
+impl Priority {
+    /// Returns what a level of our log is in the journal.
+    pub const fn of(level: Level) -> Self {
+        match level {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warning,
+            Level::INFO => Self::Info,
+            Level::DEBUG | Level::TRACE => Self::Debug,
+        }
+    }
 }
 
 /// One entry.

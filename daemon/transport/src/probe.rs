@@ -8,15 +8,12 @@
 //! answers there.
 
 use std::net::SocketAddr;
-use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use linecamp_model::{Pin, WallTime};
 use quinn::{ConnectionError, VarInt};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::Error;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -25,44 +22,17 @@ use crate::dial_error::DialError;
 use crate::dialer::{Dialer, dial_error};
 use crate::error::{Cause, TransportError};
 use crate::https::ClientTlsStream;
-use crate::identity::{CertificateFacts, LEAF_AGE_MAX, LEAF_SLACK, SERVER_NAME, SiteCredentials, SiteKey};
+use crate::identity::{SERVER_NAME, SiteCredentials, SiteKey};
 use crate::outside::{Outside, SystemClock, TlsClock};
 use crate::settings::LinkSettings;
 use crate::tls;
-use crate::trust::{Roots, ServerJudge, Trust};
+use crate::trust::{Roots, ServerJudge, Shown, Trust};
 
 /// What the server is told when a probe hangs up, for its log.
 const FAREWELL: &[u8] = b"only looking";
 
 /// How long to wait until a server was told that a probe is over. A probe that ends untold is dropped by its silence.
 const FAREWELL_LIMIT: Duration = Duration::from_millis(300);
-
-/// Certificates of a chain that are read. Ours has two; the rest says nothing to us.
-const CHAIN_MAX: usize = 4;
-
-/// What an end showed in a handshake, believed or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// The keys of the authorities above its certificate, the nearest first.
-    pub authorities: Vec<Pin>,
-    /// The first and the last moment of its certificate.
-    pub validity: Range<WallTime>,
-}
-
-impl Shown {
-    /// Returns the moments in which a server of ours that shows this certificate may be, by its own clock: it makes
-    /// a new one each day. Only a certificate that is believed says so.
-    pub fn server_time(&self) -> Range<WallTime> {
-        let issued = self.validity.start + LEAF_SLACK;
-        issued..issued + LEAF_AGE_MAX
-    }
-
-    fn of(leaf: &CertificateDer<'_>, above: &[CertificateDer<'_>]) -> Option<Self> {
-        let pin = |der| CertificateFacts::read(der).ok().map(|facts| Pin::of(&facts.public_key));
-        let validity = CertificateFacts::read(leaf).ok()?.validity;
-        Some(Self { authorities: above.iter().take(CHAIN_MAX).filter_map(|der| pin(der)).collect(), validity })
-    }
-}
 
 /// What came of a probe.
 #[derive(Debug)]
@@ -98,9 +68,9 @@ impl LinkProbe {
     /// Shakes hands with `server`, believes it or not, and hangs up.
     pub async fn look(&self, server: SocketAddr, trust: &Trust) -> Probed<()> {
         let began = Instant::now();
-        let watch = Arc::new(Watch::of(trust, server_name()));
-        let result = self.shake_hands(server, &watch).await;
-        Probed { shown: watch.shown.get().cloned(), took: began.elapsed(), result }
+        let judge = judge_of(trust, server_name());
+        let result = self.shake_hands(server, &judge).await;
+        Probed { shown: judge.shown(), took: began.elapsed(), result }
     }
 
     /// Waits for a moment until the servers were told that it is over.
@@ -108,9 +78,9 @@ impl LinkProbe {
         drop(tokio::time::timeout(FAREWELL_LIMIT, self.dialer.wait_idle()).await);
     }
 
-    async fn shake_hands(&self, server: SocketAddr, watch: &Arc<Watch>) -> Result<(), DialError> {
+    async fn shake_hands(&self, server: SocketAddr, judge: &Arc<ServerJudge>) -> Result<(), DialError> {
         let credentials = SiteCredentials::SelfMade(&self.key);
-        let verifier = Arc::<Watch>::clone(watch);
+        let verifier = Arc::<ServerJudge>::clone(judge);
         let config =
             self.dialer.client_config(credentials, verifier).map_err(|error| DialError::local(server, error))?;
         let connecting = self.dialer.connecting(config, server)?;
@@ -123,7 +93,7 @@ impl LinkProbe {
             Ok(Err(error)) => error,
             Err(_) => ConnectionError::TimedOut,
         };
-        Err(dial_error(server, &watch.judge, limit, error))
+        Err(dial_error(server, judge, limit, error))
     }
 }
 
@@ -139,15 +109,15 @@ pub async fn probe_api(server: SocketAddr, host: Option<&str>, trust: &Trust) ->
             return Probed { shown: None, took: began.elapsed(), result: Err(local(error.into())) };
         }
     };
-    let watch = Arc::new(Watch::of(trust, name.clone()));
-    let result = match api_config(&watch) {
-        Ok(config) => shake_tls_hands(server, name, config).await.map_err(|source| match watch.judge.refusal() {
+    let judge = judge_of(trust, name.clone());
+    let result = match api_config(&judge) {
+        Ok(config) => shake_tls_hands(server, name, config).await.map_err(|source| match judge.refusal() {
             Some(refusal) => DialError::of_refusal(server.to_string(), refusal),
             None => DialError::Handshake { server: server.to_string(), source: source.into() },
         }),
         Err(error) => Err(local(error.into())),
     };
-    Probed { shown: watch.shown.get().cloned(), took: began.elapsed(), result }
+    Probed { shown: judge.shown(), took: began.elapsed(), result }
 }
 
 async fn shake_tls_hands(
@@ -159,8 +129,8 @@ async fn shake_tls_hands(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-fn api_config(watch: &Arc<Watch>) -> Result<rustls::ClientConfig, Error> {
-    let (provider, verifier) = (Arc::new(tls::api_provider()), Arc::<Watch>::clone(watch));
+fn api_config(judge: &Arc<ServerJudge>) -> Result<rustls::ClientConfig, Error> {
+    let (provider, verifier) = (Arc::new(tls::api_provider()), Arc::<ServerJudge>::clone(judge));
     let mut config = tls::client_config(provider, TlsClock(Arc::new(SystemClock)), verifier, None)?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
     Ok(config)
@@ -170,55 +140,7 @@ fn server_name() -> ServerName<'static> {
     ServerName::try_from(SERVER_NAME).expect("a constant that is a DNS name")
 }
 
-/// A judge who remembers what he was shown.
-#[derive(Debug)]
-struct Watch {
-    judge: ServerJudge,
-    shown: OnceLock<Shown>,
-}
-
-impl Watch {
-    fn of(trust: &Trust, name: ServerName<'static>) -> Self {
-        let provider = Arc::new(tls::api_provider());
-        let judge = ServerJudge::new(Roots::of(trust), name, Arc::new(SystemClock), provider);
-        Self { judge, shown: OnceLock::new() }
-    }
-}
-
-impl ServerCertVerifier for Watch {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if let Some(shown) = Shown::of(leaf, intermediates) {
-            self.shown.get_or_init(|| shown);
-        }
-        self.judge.verify_server_cert(leaf, intermediates, name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.judge.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.judge.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.judge.supported_verify_schemes()
-    }
+fn judge_of(trust: &Trust, name: ServerName<'static>) -> Arc<ServerJudge> {
+    let provider = Arc::new(tls::api_provider());
+    Arc::new(ServerJudge::new(Roots::of(trust), name, Arc::new(SystemClock), provider))
 }

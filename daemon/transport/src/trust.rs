@@ -5,6 +5,7 @@
 //! of our clock: a certificate signed by an authority we trust proves that the present is not before it,
 //! which saves a machine that booted in 1970.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -16,8 +17,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use crate::identity::CertificateFacts;
+use crate::identity::{CertificateFacts, LEAF_AGE_MAX, LEAF_SLACK};
 use crate::outside::{WallClock, unix_time};
+
+/// Certificates of a chain that are read. Ours has two; the rest says nothing to us.
+const CHAIN_MAX: usize = 4;
 
 /// Whom a site believes to be its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +70,38 @@ pub(crate) enum Refusal {
     Unusable(String),
 }
 
-/// Verifies one server in one handshake, and remembers why it was refused.
+/// What an end showed in a handshake, believed or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The keys of the authorities above its certificate, the nearest first.
+    pub authorities: Vec<Pin>,
+    /// The first and the last moment of its certificate.
+    pub validity: Range<WallTime>,
+}
+
+impl Shown {
+    /// Returns the moments in which a server of ours that shows this certificate may be, by its own clock: it makes
+    /// a new one each day. Only a certificate that is believed says so.
+    pub fn server_time(&self) -> Range<WallTime> {
+        let issued = self.validity.start + LEAF_SLACK;
+        issued..issued + LEAF_AGE_MAX
+    }
+
+    fn of(leaf: &CertificateDer<'_>, above: &[CertificateDer<'_>]) -> Option<Self> {
+        let pin = |der| CertificateFacts::read(der).ok().map(|facts| Pin::of(&facts.public_key));
+        let validity = CertificateFacts::read(leaf).ok()?.validity;
+        Some(Self { authorities: above.iter().take(CHAIN_MAX).filter_map(|der| pin(der)).collect(), validity })
+    }
+}
+
+/// Verifies one server in one handshake, and remembers what it showed and why it was refused.
 #[derive(Debug)]
 pub(crate) struct ServerJudge {
     pub(crate) trust: Roots,
     pub(crate) name: ServerName<'static>,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) provider: Arc<CryptoProvider>,
+    shown: OnceLock<Shown>,
     refusal: OnceLock<Refusal>,
 }
 
@@ -104,7 +133,12 @@ impl ServerJudge {
         clock: Arc<dyn WallClock>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        Self { trust, name, clock, provider, refusal: OnceLock::new() }
+        Self { trust, name, clock, provider, shown: OnceLock::new(), refusal: OnceLock::new() }
+    }
+
+    /// Returns what the server showed, believed or not, if it came that far.
+    pub(crate) fn shown(&self) -> Option<Shown> {
+        self.shown.get().cloned()
     }
 
     /// Returns why the server was refused, if it was.
@@ -175,6 +209,9 @@ impl ServerCertVerifier for ServerJudge {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let Some(shown) = Shown::of(leaf, intermediates) {
+            self.shown.get_or_init(|| shown);
+        }
         self.judge(leaf, intermediates).map_err(|refusal| {
             let alert = refusal.to_tls();
             self.refusal.get_or_init(|| refusal);

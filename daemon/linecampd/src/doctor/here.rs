@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use linecamp_doctor::{Private, Remark, permissions};
+use linecamp_doctor::{Private, Remark, is_forbidden, permissions};
 use linecamp_model::WallTime;
 use linecamp_transport::{SystemClock, TransportError, WallClock as _};
 
@@ -50,17 +50,6 @@ fn missing_files(config: &Config) -> Vec<String> {
     let is_missing = |path: &Path| matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
     let named = secrets.chain(ca_file).filter(|(_, path)| is_missing(path));
     named.map(|(key, _)| format!("the file that the key {key} names is not there")).collect()
-}
-
-fn is_forbidden(error: &DaemonError) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// Looks at whose the data directory is, and what is private in it.

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use linecamp_doctor::{Private, Remark, permissions};
+use linecamp_doctor::{Private, Remark, is_forbidden, permissions};
 use linecamp_model::WallTime;
 use linecamp_store::{Kind, StoreError, examine};
 use linecamp_transport::{Authority, SystemClock, WallClock as _};
@@ -34,17 +34,6 @@ pub(super) fn configuration(place: &Place) -> Remark {
             format!("mend what it names; `linecamp-server config check {}` says whether it would do", file.display()),
         ),
     }
-}
-
-pub(super) fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// Looks at whose the directory is, and what is private in it.

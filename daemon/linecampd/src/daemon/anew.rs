@@ -1,0 +1,78 @@
+//! A new beginning in the same process: the configuration is read again, and where it takes a new machine, the old one
+//! hands over what nobody is to notice the change of.
+
+use linecamp_service::{Commits, ServiceManager};
+use tokio::sync::mpsc;
+
+use super::{Claim, Daemon, Setup, setup_of};
+use crate::config::Config;
+use crate::facts::FactSources;
+use crate::local::{LocalCall, LocalServer};
+use crate::log;
+use crate::metrics::Counts;
+use crate::reload::Reload;
+
+/// What one run of the machine hands to the next.
+pub(super) struct Next {
+    pub(super) claim: Claim,
+    pub(super) setup: Setup,
+    pub(super) spot: Spot,
+}
+
+/// What does not notice that the machine begins anew: who asks on the spot waits for a moment.
+pub(super) struct Spot {
+    pub(super) local: Option<LocalServer>,
+    pub(super) calls: Option<mpsc::Receiver<LocalCall>>,
+    pub(super) kept: Kept,
+}
+
+/// What was said and counted since the process began.
+pub(super) struct Kept {
+    pub(super) manager: ServiceManager,
+    pub(super) counts: Counts,
+    pub(super) commits: Commits,
+}
+
+impl Daemon {
+    /// Reads the configuration again. Returns how the machine is to begin anew, if it has to.
+    pub(super) fn reload(&mut self, reload: &mut Reload) -> Option<Setup> {
+        self.manager.reloading();
+        let is_member = self.claim.identity.identity().is_some();
+        let (setup, words, is_taken) = match reload.read(is_member) {
+            Ok((config, changes)) => {
+                let setup = match changes.anew.is_empty() {
+                    true => Ok(None),
+                    false => setup_of(&config, &mut self.claim).map(Some),
+                };
+                match setup {
+                    Ok(setup) => {
+                        self.apply(&config);
+                        (setup, reload.take(config, &changes), true)
+                    }
+                    Err(error) => (None, reload.refuse(&error), false),
+                }
+            }
+            Err(error) => (None, reload.refuse(&error), false),
+        };
+        self.manager.note(words);
+        self.manager.ready();
+        self.counts.reload(is_taken);
+        setup
+    }
+
+    /// Applies what needs no new beginning.
+    fn apply(&mut self, config: &Config) {
+        log::set_level(config.log);
+        self.plugins.set_secrets(config.plugins.secrets.clone());
+        self.facts.set_sources(FactSources::of_this_machine(&config.docker_socket, config.rancher_labels));
+        self.facts.collect();
+    }
+
+    /// Ends this machine, so that another one can begin where it was.
+    pub(super) async fn hand_over(mut self, setup: Setup) -> Next {
+        let (local, calls) = (self.local.take(), self.calls.take());
+        let (claim, mut kept) = self.close().await;
+        kept.counts.hand_over();
+        Next { claim, setup, spot: Spot { local, calls, kept } }
+    }
+}
