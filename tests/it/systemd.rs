@@ -236,6 +236,44 @@ fn upgrade(camp: Camp) {
 }
 
 #[test]
+fn the_other_kind_of_package_is_installed_upgraded_and_removed() {
+    on("trixie-rpm", other_kind);
+}
+
+/// As an administrator of such a distribution expects it: enabled and not started, what was edited stays, and what was
+/// kept in the data directory outlasts the package. Debian's rpm knows nothing of what dpkg installed.
+fn other_kind(camp: Camp) {
+    let rpm = |line: &str| camp.machine.run(&format!("rpm {line}")).ok();
+    rpm("--install --nodeps /packages/previous/linecampd-*.rpm");
+    assert_eq!((camp.daemon("UnitFileState"), camp.daemon("ActiveState")), ("enabled".into(), "inactive".into()));
+    let token = format!("{}@{}", camp.fleet.token(&[]), camp.fleet.server.quic());
+    let join = "printf '%s\\n' \"$1\" | runuser -u linecamp -- linecampd join - --name camp-001";
+    camp.machine.run_with(join, &[&token]).ok();
+    camp.machine.run("echo '# mine' >> /etc/linecamp/linecampd.toml && systemctl start linecampd").ok();
+    camp.fleet.wait_link("camp-001", "connected");
+    let (pid, before) = (camp.daemon("MainPID"), camp.fleet.json(&["site", "show", "camp-001"]));
+
+    rpm("--upgrade --nodeps /packages/current/linecampd-*.rpm");
+    assert_eq!(rpm("--query linecampd --queryformat '%{VERSION}'").stdout, env!("CARGO_PKG_VERSION"));
+    camp.fleet.wait_link("camp-001", "connected");
+    assert_ne!(camp.daemon("MainPID"), pid, "the new one runs");
+    assert_eq!(camp.fleet.json(&["site", "show", "camp-001"])["id"], before["id"]);
+    camp.machine.run("grep -q '# mine' /etc/linecamp/linecampd.toml").ok();
+    rpm("--verify --nodeps linecampd --noconfig");
+
+    rpm("--install --nodeps /packages/current/linecamp-server-*.rpm /packages/current/linecamp-0*.rpm \
+         /packages/current/linecamp-plugins-*.rpm");
+    assert_eq!(camp.machine.property("linecamp-server", "UnitFileState"), "enabled");
+    camp.machine.run("linecamp --version && linecamp-server version").ok();
+    camp.machine.run("test \"$(stat --format %U:%a /var/lib/linecamp-server)\" = linecamp-server:700").ok();
+
+    rpm("--erase --nodeps linecampd linecamp-server linecamp linecamp-plugins");
+    camp.machine.run("! pgrep linecamp && ! test -e /usr/bin/linecampd").ok();
+    camp.machine.run("! systemctl is-enabled linecampd && grep -q '# mine' /etc/linecamp/linecampd.toml.rpmsave").ok();
+    camp.machine.run("test -e /var/lib/linecamp/identity/membership.pem").ok();
+}
+
+#[test]
 fn the_sandbox_holds_from_inside_on_debian_12() {
     on("bookworm", sandbox);
 }

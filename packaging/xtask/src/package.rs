@@ -126,16 +126,18 @@ impl Stage {
 
     /// Makes all packages of the other kind for `target`.
     pub(crate) fn rpms(&self, target: &str, out: &Path) -> anyhow::Result<()> {
+        [DAEMON, SERVER, CLI, PROVIDERS].into_iter().try_for_each(|recipe| self.rpm(recipe, target, out))
+    }
+
+    fn rpm(&self, recipe: Recipe, target: &str, out: &Path) -> anyhow::Result<()> {
         let tool = cargo_tool("cargo-generate-rpm", CARGO_GENERATE_RPM)?;
-        for recipe in [DAEMON, SERVER, CLI, PROVIDERS] {
-            let mut make = self.tool(&tool);
-            make.args(["--package", recipe.folder, "--target", target, "--payload-compress", "zstd"]);
-            make.arg("--target-dir").arg(&self.directory).arg("--output").arg(out);
-            make.args(recipe.variant.iter().flat_map(|variant| ["--variant", variant]));
-            make.args(["--source-date", &self.epoch, "--set-metadata", &format!("version = \"{}\"", self.version)]);
-            step(&format!("making {} as .rpm for {target}", recipe.name()), make)?;
-        }
-        Ok(())
+        let mut make = self.tool(&tool);
+        make.args(["--package", recipe.folder, "--target", target]);
+        make.args(["--payload-compress", if self.is_for_tests { "none" } else { "zstd" }]);
+        make.arg("--target-dir").arg(&self.directory).arg("--output").arg(out);
+        make.args(recipe.variant.iter().flat_map(|variant| ["--variant", variant]));
+        make.args(["--source-date", &self.epoch, "--set-metadata", &format!("version = \"{}\"", self.version)]);
+        step(&format!("making {} as .rpm for {target}", recipe.name()), make)
     }
 
     fn give(&self, target: &str, sites: &[PathBuf]) -> anyhow::Result<()> {
@@ -203,8 +205,11 @@ pub(crate) fn for_tests(binaries: &Path, plugins: &Path) -> anyhow::Result<PathB
         let stage = Stage::for_tests(work.join("stage"), version)?;
         stage.put(&target, &programs, &pages, plugins)?;
         let daemon = stage.daemon_deb(&target, &out)?;
-        if version != PREVIOUS {
+        if version == PREVIOUS {
+            stage.rpm(DAEMON, &target, &out)?;
+        } else {
             stage.debs(&target, &[daemon], &out)?;
+            stage.rpms(&target, &out)?;
         }
     }
     Ok(work)

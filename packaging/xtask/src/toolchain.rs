@@ -46,11 +46,16 @@ const MACHINE_TOOLS: [(&str, &str); 8] = [
     ("/usr/sbin/ip", "iproute2"),
 ];
 
-/// The releases of Debian that packages are installed on, and what of them a small machine at a site has: no curl, no
-/// OpenSSL. `tests/harness/machine.rs` says where they are, too.
-const RELEASES: [&str; 2] = ["bookworm", "trixie"];
+/// The machines that packages are installed on: a release of Debian, and what a small machine at a site has of it: no
+/// curl, no OpenSSL. The last one has the other package manager, too, which no other distribution's root can be had for.
+/// `tests/harness/machine.rs` says where they are, too.
+const MACHINES: [(&str, &str, &str); 3] = [
+    ("bookworm", "bookworm", MACHINE_PACKAGES),
+    ("trixie", "trixie", MACHINE_PACKAGES),
+    ("trixie-rpm", "trixie", "systemd,systemd-sysv,dbus,procps,iproute2,rpm"),
+];
 const ROOTS: &str = "tools/roots";
-const ROOT_PACKAGES: &str = "systemd,systemd-sysv,dbus,procps,iproute2";
+const MACHINE_PACKAGES: &str = "systemd,systemd-sysv,dbus,procps,iproute2";
 
 /// Where the stand-in for Route 53 is put, below cargo's target directory. `tests/harness/moto.rs` says the same.
 const MOTO: &str = "tools/moto-5.2.5";
@@ -172,21 +177,21 @@ pub(crate) fn add_lintian() -> anyhow::Result<()> {
     add_packages(&[LINTIAN])
 }
 
-/// Makes a root of each release, once: a minute each.
+/// Makes a root for each machine, once: a minute each.
 fn add_roots() -> anyhow::Result<()> {
     let roots = target_directory()?.join(ROOTS);
     fs::create_dir_all(&roots).with_context(|| format!("failed to make {}", roots.display()))?;
-    for release in RELEASES {
-        let (root, part) = (roots.join(release), roots.join(format!("{release}.part")));
+    for (name, release, packages) in MACHINES {
+        let (root, part) = (roots.join(name), roots.join(format!("{name}.part")));
         if root.exists() {
             continue;
         }
         if part.exists() {
             fs::remove_dir_all(&part).with_context(|| format!("failed to remove {}", part.display()))?;
         }
-        let mut make = program("debootstrap", ["--variant=minbase", &format!("--include={ROOT_PACKAGES}"), release]);
+        let mut make = program("debootstrap", ["--variant=minbase", &format!("--include={packages}"), release]);
         make.arg(&part).stdout(Stdio::null());
-        step(&format!("making a root of Debian's {release}"), make)?;
+        step(&format!("making the machine {name}"), make)?;
         // Its name comes last: a root that was left half made has none.
         fs::rename(&part, &root).with_context(|| format!("failed to name {}", root.display()))?;
     }
