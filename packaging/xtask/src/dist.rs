@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::arguments::{Arch, DistOptions};
-use crate::package::{self, PROGRAMS, Stage};
-use crate::run::{cargo, program, read, root, say, step};
+use crate::package::{self, PLUGINS, PROGRAMS, Stage, build_alike, insist_on_alike};
+use crate::run::{cargo, program, read, say, step};
 use crate::toolchain::{EMULATOR, add_emulator, add_lintian, add_target, target_directory, zig};
 use crate::{plugins, sbom};
 
@@ -41,7 +41,10 @@ pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
 
     let pages = work.join("pages");
     package::write_pages(&pages)?;
-    let components = plugins::build()?;
+    let components = plugins::build_for_release(&PLUGINS, &work)?;
+    for plugin in PLUGINS {
+        insist_on_alike(&components.join(plugins::file(plugin)), &work)?;
+    }
     let stage = Stage::new(work.join("stage"))?;
     for arch in &archs {
         let programs = build(*arch, &work)?;
@@ -83,30 +86,24 @@ fn build(arch: Arch, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for (profile, packages) in BUILDS {
         let mut build = cargo(["zigbuild", "--locked", "--profile", profile, "--target", target]);
         build.args(packages.iter().flat_map(|package| ["--package", package]));
-        build.env("PATH", &path).env("RUSTFLAGS", package::remapped(work)?).env("CARGO_TARGET_DIR", work);
-        // C code writes down where it was compiled, too.
-        build.env("CFLAGS", format!("-ffile-prefix-map={}=/linecamp", root().display()));
-        build.env(package::EPOCH, package::epoch()?);
+        build_alike(&mut build, work)?;
+        build.env("PATH", &path);
         step(&format!("building {} for {target}", packages.join(", ")), build)?;
         programs.extend(packages.iter().map(|package| work.join(target).join(profile).join(package)));
     }
     for path in &programs {
-        look_inside(path, work)?;
+        insist_on_alike(path, work)?;
     }
+    programs.iter().filter(|path| path.ends_with("linecampd")).try_for_each(|path| insist_on_no_compiler(path))?;
     Ok(programs)
 }
 
-/// Refuses a daemon with the compiler of plugins in it, and a program that names this machine's directories.
-fn look_inside(path: &Path, work: &Path) -> anyhow::Result<()> {
-    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-    if path.ends_with("linecampd") && holds("cranelift-codegen") {
-        bail!("{} has the compiler of plugins in it", path.display());
-    }
-    for place in [work.to_owned(), root()] {
-        if holds(&place.to_string_lossy()) {
-            bail!("{} names {}, so another machine would build it otherwise", path.display(), place.display());
-        }
+/// Refuses a daemon with the compiler of plugins in it.
+fn insist_on_no_compiler(daemon: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(daemon).with_context(|| format!("failed to read {}", daemon.display()))?;
+    let compiler = b"cranelift-codegen";
+    if bytes.windows(compiler.len()).any(|window| window == compiler) {
+        bail!("{} has the compiler of plugins in it", daemon.display());
     }
     Ok(())
 }

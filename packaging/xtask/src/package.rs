@@ -20,6 +20,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::plugins::file;
 use crate::run::{cargo, program, read, root, step};
 use crate::toolchain::{cargo_tool, target_directory};
 
@@ -39,8 +40,8 @@ const PAGES_TEST: &str = "every_command_has_a_page";
 /// The variable that says what time it is to be in what is built, in seconds since 1970.
 pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// The providers that are packaged, as cargo names their components.
-const PLUGINS: [&str; 3] = ["dns_powerdns.wasm", "dns_rfc2136.wasm", "dns_route53.wasm"];
+/// The providers that are packaged.
+pub(crate) const PLUGINS: [&str; 3] = ["dns-powerdns", "dns-rfc2136", "dns-route53"];
 
 /// The programs of each package, by the folder of its `Cargo.toml`.
 const DAEMON: Recipe = Recipe { folder: "daemon/linecampd", package: "linecampd", variant: None };
@@ -96,8 +97,8 @@ impl Stage {
         for path in programs {
             copy(path, &self.release(target).join(path.file_name().context("a program has a name")?))?;
         }
-        for plugin in PLUGINS {
-            copy(&plugins.join(plugin), &extra.join("plugins").join(plugin))?;
+        for plugin in PLUGINS.map(file) {
+            copy(&plugins.join(&plugin), &extra.join("plugins").join(&plugin))?;
         }
         let pages_copy = extra.join("pages");
         step(
@@ -250,12 +251,31 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     copied.map(drop).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
 }
 
-/// Returns what tells the compiler to write other paths than this machine's into what it builds in `work`.
-pub(crate) fn remapped(work: &Path) -> anyhow::Result<String> {
-    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    let home = home.context("neither CARGO_HOME nor HOME is set")?;
+/// Has cargo build in `work` what every machine builds alike: other paths than this machine's are written into it.
+pub(crate) fn build_alike(build: &mut Command, work: &Path) -> anyhow::Result<()> {
     // Of several that fit, the last one holds: the build directory may be in the project's.
-    let prefixes = [(root(), "/linecamp"), (home.into(), "/cargo"), (work.to_owned(), "/build")];
+    let prefixes = [(root(), "/linecamp"), (cargo_home()?, "/cargo"), (work.to_owned(), "/build")];
     let remap = |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
-    Ok(prefixes.iter().map(remap).collect::<Vec<_>>().join(" "))
+    build.env("RUSTFLAGS", prefixes.iter().map(remap).collect::<Vec<_>>().join(" "));
+    // C code writes down where it was compiled, too.
+    build.env("CFLAGS", format!("-ffile-prefix-map={}=/linecamp", root().display()));
+    build.env("CARGO_TARGET_DIR", work).env(EPOCH, epoch()?);
+    Ok(())
+}
+
+/// Refuses what names this machine's directories.
+pub(crate) fn insist_on_alike(path: &Path, work: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    for place in [work.to_owned(), root(), cargo_home()?] {
+        let name = place.to_string_lossy();
+        if bytes.windows(name.len()).any(|window| window == name.as_bytes()) {
+            bail!("{} names {name}, so another machine would build it otherwise", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn cargo_home() -> anyhow::Result<PathBuf> {
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    home.map(PathBuf::from).context("neither CARGO_HOME nor HOME is set")
 }

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::Context;
 
 use crate::run::{binaries, cargo, program, root, step};
-use crate::toolchain;
+use crate::{package, toolchain};
 
 /// The variable naming the directory of the built components.
 pub(crate) const VARIABLE: &str = "LINECAMP_PLUGINS";
@@ -31,15 +32,31 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
 
 /// Builds one of them and returns its component.
 pub(crate) fn build_only(package: &str) -> anyhow::Result<PathBuf> {
-    let directory = build_these(&format!("building the plugin {package}"), &[package])?;
-    Ok(directory.join(format!("{}.wasm", package.replace('-', "_"))))
+    Ok(build_these(&format!("building the plugin {package}"), &[package])?.join(file(package)))
+}
+
+/// Builds those that are `packages` below `work`, the same on every machine, and returns where they are.
+pub(crate) fn build_for_release(packages: &[&str], work: &Path) -> anyhow::Result<PathBuf> {
+    let mut build = components(packages);
+    package::build_alike(&mut build, work)?;
+    step("building the plugins", build)?;
+    Ok(work.join(TARGET).join("release"))
+}
+
+/// Returns the name of a package's component.
+pub(crate) fn file(package: &str) -> String {
+    format!("{}.wasm", package.replace('-', "_"))
+}
+
+fn components(packages: &[&str]) -> Command {
+    // One that means harm is an example of its package, because it is refused before it runs.
+    let mut build = cargo(["build", "--locked", "--release", "--lib", "--examples", "--target", TARGET]);
+    build.args(packages.iter().flat_map(|package| ["--package", package]));
+    build
 }
 
 fn build_these(what: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
-    // One that means harm is an example of its package, because it is refused before it runs.
-    let mut build = cargo(["build", "--release", "--lib", "--examples", "--target", TARGET]);
-    build.args(packages.iter().flat_map(|package| ["--package", package]));
-    step(what, build)?;
+    step(what, components(packages))?;
     let target = binaries()?.parent().context("cargo's directory has no parent")?.to_owned();
     let directory = target.join(TARGET).join("release");
     build_javascript(&directory)?;
