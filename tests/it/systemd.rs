@@ -260,6 +260,8 @@ fn other_kind(camp: Camp) {
     assert_eq!(camp.fleet.json(&["site", "show", "camp-001"])["id"], before["id"]);
     camp.machine.run("grep -q '# mine' /etc/linecamp/linecampd.toml").ok();
     rpm("--verify --nodeps linecampd --noconfig");
+    let needed = rpm("--query --requires linecampd").stdout;
+    assert!(needed.contains("/usr/sbin/useradd") && needed.contains("systemd"), "{needed}");
 
     rpm("--install --nodeps /packages/current/linecamp-server-*.rpm /packages/current/linecamp-0*.rpm \
          /packages/current/linecamp-plugins-*.rpm");
