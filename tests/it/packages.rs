@@ -61,6 +61,9 @@ fn the_packages_hold_what_they_are_about() {
             assert!(held.contains(file), "{name} has no {file}:\n{held}");
         }
         assert!(!held.lines().any(|line| !line.contains(" 0/0 ") && !line.contains("root/root")), "{name}: {held}");
+        let script =
+            format!("dpkg-deb --fsys-tarfile \"$0\" | tar --extract --to-stdout ./usr/share/doc/{name}/copyright");
+        assert!(ask("sh", &["-c", &script], package).contains("\nCopyright: 2026 "), "{name} says whose it is");
         let control = ask("dpkg-deb", &["--info"], package);
         assert_eq!(control.contains("conffiles"), !settings.is_empty(), "{control}");
         assert!(!control.contains("\n Depends: lib"), "{name} needs nothing: {control}");
