@@ -1,5 +1,6 @@
 //! What is in the packages, as Debian's own tools see them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,4 +69,20 @@ fn the_packages_hold_what_they_are_about() {
         assert_eq!(control.contains("conffiles"), !settings.is_empty(), "{control}");
         assert!(!control.contains("\n Depends: lib"), "{name} needs nothing: {control}");
     }
+}
+
+/// The last commit's time is the only one in them: made again, they are the same.
+#[test]
+fn nothing_in_a_package_says_when_it_was_made() {
+    let Some(packages) = packages() else { return };
+    let mut times = BTreeSet::new();
+    for package in current(&packages) {
+        // `drwxr-xr-x root/root 0 2026-11-22 18:40 ./usr/`.
+        let held = ask("dpkg-deb", &["--contents"], &package);
+        times.extend(held.lines().map(|line| line.split_whitespace().skip(3).take(2).collect::<Vec<_>>().join(" ")));
+        // The archive around it: `rw-r--r-- 0/0 4 Nov 22 18:40 2026 debian-binary`.
+        let parts = ask("ar", &["tvO"], &package);
+        assert!(parts.lines().all(|line| line.contains(" 0/0 ")), "{parts}");
+    }
+    assert_eq!(times.len(), 1, "{times:?}");
 }

@@ -21,6 +21,7 @@
 
 mod act;
 mod fail;
+mod round;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,7 +37,7 @@ use linecamp_model::{
 pub(crate) use self::act::Act;
 use self::zone::Zone;
 use crate::backoff::Backoff;
-use crate::records::{DELETES_PER_ROUND_MAX, Plan, Scene, Wanted, names_of, plan};
+use crate::records::Wanted;
 use crate::rng::Rng;
 
 /// How long until a provider that has nothing to do looks again whether all is as it was: what drifted is back within
@@ -386,127 +387,6 @@ impl Provider {
             State::Idle | State::Noting { .. } | State::Waiting => None,
         }
     }
-
-    /// Whether it leaves and may not take its records along.
-    const fn lets_go(&self) -> bool {
-        self.spec.is_leaving && (self.spec.is_dry_run || !self.spec.dns.deletes)
-    }
-
-    /// Leaves without a call: the records stay, claims and all, and are named once.
-    fn let_go(&mut self, scope: &Scope<'_>) -> Vec<Act> {
-        self.todo.clear();
-        self.zones.values_mut().for_each(Zone::settle_empty);
-        let held: Vec<_> = scope.held.keys().filter(|key| key.provider == self.id).cloned().collect();
-        let Some(zone) = held.first().map(|key| key.zone.clone()) else { return Vec::new() };
-        self.state = State::Noting { zone, steps: VecDeque::new() };
-        let records: Vec<_> = held.iter().map(|key| key.record.to_string()).collect();
-        let why = if self.spec.is_dry_run { "a dry run changes nothing" } else { "deletes are not enabled" };
-        let text = Text::lossy(&format!("{} leaves; {why}, so these stay: {}", self.spec.name, records.join(", ")));
-        vec![Act::Event(EventKind::RecordsLeft, text), Act::Note(held.into_iter().map(|key| (key, None)).collect())]
-    }
-
-    /// Looks at the next zone, or ends the round.
-    fn next_zone(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
-        while let Some(zone) = self.todo.pop_front() {
-            if let Some(request) = self.look(&zone, scope) {
-                let call = scope.next_call();
-                self.state = State::Observing { call, zone };
-                return vec![Act::Call { call, request }];
-            }
-            self.zones.entry(zone).or_default().settle_empty();
-        }
-        self.state = State::Idle;
-        self.is_look = false;
-        self.backoff.reset();
-        self.trouble = None;
-        // Some before the others: sites that were switched on together look at different times.
-        let regular = ROUND_PERIOD - scope.rng.delay_up_to(ROUND_PERIOD / 5);
-        let unsure_for = self.unsure_until.map(|until| until.saturating_since(scope.now));
-        vec![Act::Wait(unsure_for.filter(|left| !left.is_zero()).unwrap_or(regular))]
-    }
-
-    /// Returns how to look at a zone; `None` if there is nothing of ours to see.
-    fn look(&self, name: &DomainName, scope: &Scope<'_>) -> Option<ProviderRequest> {
-        let zone = self.zones.get(name)?;
-        let held = scope.held_in(self.id, name);
-        // Without any note of ours, those before us at this site may have left records: the database was lost, say.
-        let sweeps = held.is_empty() && !zone.is_swept && self.abilities.is_some_and(|abilities| abilities.lists_zones);
-        let names = names_of(zone.wanted.sets.keys().chain(held.keys()));
-        match (sweeps, names.is_empty()) {
-            (true, _) => Some(ProviderRequest::Observe { zone: name.clone(), names: BTreeSet::new() }),
-            (false, true) => None,
-            (false, false) => Some(ProviderRequest::Observe { zone: name.clone(), names }),
-        }
-    }
-
-    /// Decides on a zone that was observed.
-    fn decide(&mut self, name: DomainName, observed: &[linecamp_model::RecordSet], scope: &mut Scope<'_>) -> Vec<Act> {
-        let claim = Claim { owner: self.spec.dns.owner.clone(), site: scope.site };
-        let held = scope.held_in(self.id, &name);
-        let others = scope.of_others(self.id, &name);
-        let Some(abilities) = self.abilities else { return Vec::new() };
-        let zone = self.zones.entry(name.clone()).or_default();
-        zone.is_swept = true;
-        zone.laps += 1;
-        let deletes_max = if self.spec.is_leaving { usize::MAX } else { DELETES_PER_ROUND_MAX };
-        let plan = plan(&Scene {
-            claim: &claim,
-            abilities,
-            wanted: &zone.wanted,
-            refused: &zone.refused_reasons(),
-            held: &held,
-            others: &others,
-            observed,
-            deletes: self.spec.dns.deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
-            singly: self.singly,
-        });
-        let is_passive = self.spec.is_dry_run || self.is_look;
-        zone.learn(&plan, self.spec.is_dry_run);
-        match (is_passive, zone.laps) {
-            (true, _) => self.next_zone(scope),
-            (false, laps) if LAPS_MAX < laps && !plan.steps.is_empty() => {
-                let reason = format!("zone {name} does not keep what it is told, after {LAPS_MAX} tries in a row");
-                let failure = ProviderFailure::Retry { after: None, reason: Text::lossy(&reason) };
-                self.fail(&failure, "changing records", scope)
-            }
-            (false, _) => self.carry_out(name, plan, scope),
-        }
-    }
-
-    fn carry_out(&mut self, zone: DomainName, plan: Plan, scope: &mut Scope<'_>) -> Vec<Act> {
-        let steps: VecDeque<_> = plan.steps.into();
-        let mut changes: Vec<(HeldKey, Option<HeldRecord>)> = Vec::new();
-        let key = |record: RecordKey| HeldKey { provider: self.id, zone: zone.clone(), record };
-        changes.extend(plan.notes.into_iter().map(|(record, note)| (key(record), Some(note))));
-        changes.extend(plan.forget.into_iter().map(|record| (key(record), None)));
-        if changes.is_empty() {
-            return self.next_step(zone, steps, scope);
-        }
-        self.state = State::Noting { zone, steps };
-        vec![Act::Note(changes)]
-    }
-
-    /// Does the next step; after the last, looks again.
-    fn next_step(
-        &mut self,
-        zone: DomainName,
-        mut steps: VecDeque<Vec<RecordChange>>,
-        scope: &mut Scope<'_>,
-    ) -> Vec<Act> {
-        let Some(step) = steps.pop_front() else {
-            if !self.zones.get(&zone).is_some_and(Zone::is_settled) {
-                self.todo.push_front(zone);
-            }
-            return self.next_zone(scope);
-        };
-        let call = scope.next_call();
-        let key = Text::lossy(&format!("{}-{}-{:016x}", scope.run, self.steps_done, digest(&step)));
-        let deleted = step.iter().filter(|change| change.after.is_none() && !is_claim(change)).count();
-        self.zones.entry(zone.clone()).or_default().deleted += deleted;
-        let request = ProviderRequest::Apply { zone: zone.clone(), key, changes: step.clone() };
-        self.state = State::Applying { call, zone, step, steps };
-        vec![Act::Call { call, request }]
-    }
 }
 
 impl Scope<'_> {
@@ -542,12 +422,6 @@ fn tried(state: &State) -> String {
         State::Applying { zone, .. } => format!("changing zone {zone}"),
         State::Idle | State::Noting { .. } | State::Waiting => String::new(),
     }
-}
-
-/// Names a step by what it does: FNV-1a (Fowler, Noll, Vo), 64 bits. Nobody gains by finding two steps of one name.
-fn digest(step: &[RecordChange]) -> u64 {
-    let words = format!("{step:?}");
-    words.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 fn is_claim(change: &RecordChange) -> bool {

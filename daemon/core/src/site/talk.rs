@@ -1,0 +1,197 @@
+//! What is said over a link: the greeting, the spec that comes down, status and events that go up, renewals.
+
+use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
+use linecamp_model::{
+    ConditionKind, DialId, EventBatch, FromServer, FromSite, Hello, History, JoinRequest, Now, Refusal, RefusalCode,
+    SiteChange, SiteOrigin, SpecDelta, Text, WallTime, Welcome,
+};
+
+use super::config::{CLOCK_SKEW_MAX, RENEW_RETRY_MAX, RENEW_RETRY_MIN};
+use super::output::{SiteOutput, Timer};
+use super::uplink::{Purpose, State};
+use super::{Release, Site, coarse};
+use crate::sync::{Source, Verdict, judge};
+
+/// What the link of this moment has been told.
+#[derive(Clone, Debug)]
+pub(super) struct Following {
+    pub(super) status: Source,
+    pub(super) events_held: u64,
+    pub(super) events_sent: bool,
+    /// Whether a new history has to begin before events can be sent.
+    pub(super) needs_history: bool,
+}
+
+impl Site {
+    pub(super) fn greet(&mut self, dial: DialId, now: Now) {
+        let state = self.ledger.state();
+        let origin = state.origin.unwrap_or_default();
+        let message = match (self.uplink.purpose, &self.config.join) {
+            (Purpose::Join, Some(wish)) => FromSite::Join(JoinRequest {
+                versions: self.config.versions,
+                token: wish.token.id,
+                secret: wish.token.secret,
+                name: wish.name.clone(),
+                daemon_version: self.config.daemon_version.clone(),
+            }),
+            (Purpose::Join | Purpose::Link, _) => FromSite::Hello(Hello {
+                versions: self.config.versions,
+                run: self.config.run,
+                daemon_version: self.config.daemon_version.clone(),
+                wall: now.wall,
+                spec_history: origin.spec_history,
+                spec_held: state.spec.head(),
+                status_history: origin.status_history,
+            }),
+        };
+        self.send(dial, message);
+    }
+
+    pub(super) fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
+        match message {
+            FromServer::Welcome(welcome) => self.handle_welcome(welcome, now),
+            FromServer::Identity(grant) => {
+                // On a session that is up this is a renewal; before, the session has done its work with it.
+                if !self.uplink.is_up() {
+                    self.uplink.save(&mut self.timers);
+                    let refusal = Refusal::new(RefusalCode::Done, "certificate received");
+                    self.outputs.push_back(SiteOutput::Hangup { dial, refusal });
+                }
+                self.outputs.push_back(SiteOutput::SaveIdentity(grant));
+            }
+            FromServer::Spec(delta) => self.handle_spec(dial, delta),
+            FromServer::StatusAck(held) => {
+                if let Some(following) = &mut self.following {
+                    following.status.handle_ack(held);
+                }
+            }
+            FromServer::EventsAck(held) => self.handle_events_ack(held),
+            FromServer::Probe => self.send(dial, FromSite::Alive),
+            FromServer::Plugin(piece) => self.handle_piece(dial, piece),
+        }
+    }
+
+    fn handle_welcome(&mut self, welcome: Welcome, now: Now) {
+        let events_made = self.ledger.state().origin.unwrap_or_default().events_made;
+        self.uplink.handle_welcome(welcome.session, welcome.redial_spread, &mut self.timers, now);
+        self.following = Some(Following {
+            status: Source::new(welcome.status_held),
+            events_held: welcome.events_held,
+            events_sent: false,
+            needs_history: false,
+        });
+        self.server_ahead = (now.wall, welcome.wall);
+        let skew = now.wall.distance(welcome.wall);
+        let detail = (CLOCK_SKEW_MAX < skew).then(|| {
+            let side = if now.wall < welcome.wall { "behind" } else { "ahead of" };
+            Text::lossy(&format!(
+                "the site's clock is {} {side} the server's: set it, or enable time sync",
+                coarse(skew)
+            ))
+        });
+        self.level(ConditionKind::ClockSkew, detail, now);
+        let origin = self.ledger.state().origin.unwrap_or_default();
+        if origin.spec_history != welcome.spec_history {
+            let origin = SiteOrigin { spec_history: welcome.spec_history, ..origin };
+            self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
+        }
+        if events_made < welcome.events_held {
+            self.begin_history();
+        } else {
+            self.handle_events_ack(welcome.events_held);
+        }
+        self.note_observed(&welcome.observed_address);
+        self.ask_for_pieces();
+        self.set_renewal(now);
+    }
+
+    /// The server knows more of this history than this disk does: the disk was copied or put back. What is written
+    /// from here on is another history, or the server would take its events for known ones.
+    pub(super) fn begin_history(&mut self) {
+        if let (Some(following), Some(dial)) = (&mut self.following, self.uplink.current()) {
+            following.needs_history = true;
+            let origin = self.ledger.state().origin.unwrap_or_default();
+            let origin = SiteOrigin { status_history: History(self.rng.next_u64() | 1), ..origin };
+            self.stage(&[SiteChange::Origin(Some(origin))], vec![Release::GreetAgain { dial }]);
+        }
+    }
+
+    fn handle_spec(&mut self, dial: DialId, delta: SpecDelta) {
+        let held = match judge(&self.ledger.state().spec, delta) {
+            Verdict::Adopt(documents) => {
+                let changes: Vec<_> =
+                    documents.into_iter().map(|(key, document)| SiteChange::Spec(key, document)).collect();
+                let release = |held| vec![Release::SpecAck { dial, held }];
+                let mut after = self.ledger.state().spec.clone();
+                for change in &changes {
+                    if let SiteChange::Spec(key, document) = change {
+                        after.set(*key, document.clone());
+                    }
+                }
+                self.stage(&changes, release(after.head()));
+                return;
+            }
+            Verdict::Acknowledge => self.ledger.state().spec.head(),
+        };
+        self.stage(&[], vec![Release::SpecAck { dial, held }]);
+    }
+
+    fn handle_events_ack(&mut self, held: u64) {
+        let done: Vec<_> =
+            self.ledger.state().events.range(..=held).map(|(seq, _)| SiteChange::Event(*seq, None)).collect();
+        if let Some(following) = &mut self.following {
+            following.events_held = following.events_held.max(held);
+            following.events_sent = false;
+        }
+        if !done.is_empty() {
+            self.stage(&done, Vec::new());
+        }
+    }
+
+    pub(super) fn set_renewal(&mut self, now: Now) {
+        if let Some(identity) = self.identity {
+            let delay = identity.renew_at().saturating_since(self.server_wall(now));
+            self.timers.set(Timer::Renew, now.instant + delay);
+        }
+    }
+
+    pub(super) fn renew(&mut self, now: Now) {
+        if let State::Up { dial, .. } = self.uplink.state {
+            self.send(dial, FromSite::Renew);
+            let left = self.identity.map(|identity| identity.not_after.saturating_since(self.server_wall(now)));
+            let retry = left.map_or(RENEW_RETRY_MAX, |left| (left / 3).clamp(RENEW_RETRY_MIN, RENEW_RETRY_MAX));
+            self.timers.set(Timer::Renew, now.instant + retry);
+        }
+    }
+
+    /// Returns the server's wall clock, as far as the last greeting tells: the site's own may be wrong.
+    pub(super) fn server_wall(&self, now: Now) -> WallTime {
+        let (ours, theirs) = self.server_ahead;
+        if ours == WallTime::EPOCH { now.wall } else { theirs + now.wall.saturating_since(ours) }
+    }
+
+    /// Sends what the server lacks, once everything is durable.
+    pub(super) fn pump(&mut self) {
+        let (State::Up { dial, .. }, 0) = (&self.uplink.state, self.ledger.in_flight()) else {
+            return;
+        };
+        let (dial, state) = (*dial, self.ledger.state());
+        let Some(following) = &mut self.following else { return };
+        if let Some(delta) = following.status.poll(&state.status) {
+            self.outputs.push_back(SiteOutput::Send { dial, message: FromSite::Status(delta) });
+        }
+        if following.events_sent || following.needs_history {
+            return;
+        }
+        let pending = state.events.range(following.events_held + 1..).take(EVENTS_PER_MESSAGE_MAX);
+        if let Some((first, _)) = pending.clone().next() {
+            // One batch has no gap; numbers that the server held already were left out.
+            let events = (*first..).zip(pending.clone()).take_while(|(number, (seq, _))| number == *seq);
+            let events: Vec<_> = events.map(|(_, (_, event))| event.clone()).collect();
+            let dropped = state.origin.unwrap_or_default().events_dropped;
+            let batch = EventBatch { first: *first, dropped, events };
+            following.events_sent = true;
+            self.outputs.push_back(SiteOutput::Send { dial, message: FromSite::Events(batch) });
+        }
+    }
+}
