@@ -35,7 +35,6 @@ const ROOTS: &str = "tools/roots";
 const BOOT: &str = r#"
 set -e
 exec 3<&0 </dev/null
-(cat <&3 >/dev/null; pkill -9 -f "^systemd-nspawn .*--machine=$3 ") &
 mount --make-rprivate /
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 umount -R /sys/fs/cgroup
@@ -44,7 +43,12 @@ group=/sys/fs/cgroup/$3
 mkdir -p "$group"
 (exec 3<&- && echo 0 > "$group/cgroup.procs" && exec systemd-nspawn --quiet --directory="$2/root" --boot \
     --register=no --keep-unit --machine="$3" --resolv-conf=off --link-journal=no --bind-ro="$4:/packages" \
-    --system-call-filter=bpf --capability=CAP_BPF,CAP_NET_ADMIN,CAP_PERFMON) || true
+    --system-call-filter=bpf --capability=CAP_BPF,CAP_NET_ADMIN,CAP_PERFMON) &
+machine=$!
+(cat <&3 >/dev/null; kill -9 $machine) &
+guard=$!
+wait $machine || true
+kill $guard || true
 find "$group" -depth -type d -exec rmdir {} + || true
 "#;
 
