@@ -18,8 +18,8 @@ const LABELS: usize = 30;
 /// How long a packet takes to the other end of the long line.
 const DELAY: Duration = Duration::from_millis(200);
 
-/// How long a site may wait until it dials again: ten seconds until an attempt is given up, a pause of a minute at most,
-/// and what a busy machine adds.
+/// How long a site may wait until it dials again: ten seconds until an attempt is given up, a pause of a minute at
+/// most, and what a busy machine adds.
 const REDIAL: Duration = Duration::from_secs(90);
 
 /// A site that is linked through a router, and has nothing left to say.

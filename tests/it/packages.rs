@@ -20,7 +20,8 @@ fn ask(program: &str, arguments: &[&str], package: &Path) -> String {
     text
 }
 
-/// Debian's checker finds no error; warnings are looked at by hand.
+/// Debian's checker finds no error; warnings are looked at by hand. The programs of the dev profile want a C library,
+/// which the released ones, being static, do not: `cargo xtask dist` has those checked without an exception.
 #[test]
 fn lintian_finds_no_error() {
     let Some(packages) = packages() else { return };
@@ -28,7 +29,8 @@ fn lintian_finds_no_error() {
         return skip("what lintian says of the packages: it is not installed");
     }
     for package in current(&packages) {
-        ask("lintian", &["--allow-root", "--fail-on", "error"], &package);
+        let except = ["--suppress-tags", "missing-dependency-on-libc"];
+        ask("lintian", &[&["--allow-root", "--fail-on", "error"], &except[..]].concat(), &package);
     }
 }
 

@@ -47,7 +47,7 @@ const MACHINE_TOOLS: [(&str, &str); 8] = [
 ];
 
 /// The machines that packages are installed on: a release of Debian, and what a small machine at a site has of it: no
-/// curl, no OpenSSL. The last one has the other package manager, too, which no other distribution's root can be had for.
+/// curl, no OpenSSL. The last one has the other package manager, too: no other distribution's root can be had here.
 /// `tests/harness/machine.rs` says where they are, too.
 const MACHINES: [(&str, &str, &str); 3] = [
     ("bookworm", "bookworm", MACHINE_PACKAGES),
