@@ -244,6 +244,8 @@ fn the_other_kind_of_package_is_installed_upgraded_and_removed() {
 /// kept in the data directory outlasts the package. Debian's rpm knows nothing of what dpkg installed.
 fn other_kind(camp: Camp) {
     let rpm = |line: &str| camp.machine.run(&format!("rpm {line}")).ok();
+    let times = rpm("--query --package --queryformat '[%{FILEMTIMES}\\n]' /packages/current/*.rpm").stdout;
+    assert!(times.lines().all(|time| Some(time) == times.lines().next()), "the last commit's is the only one: {times}");
     rpm("--install --nodeps /packages/previous/linecampd-*.rpm");
     assert_eq!((camp.daemon("UnitFileState"), camp.daemon("ActiveState")), ("enabled".into(), "inactive".into()));
     let token = format!("{}@{}", camp.fleet.token(&[]), camp.fleet.server.quic());

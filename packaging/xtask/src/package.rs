@@ -6,6 +6,7 @@
 //! ```text
 //! STAGE/TARGET/release/linecampd            the programs
 //! STAGE/TARGET/release/package/pages/…      manual pages and completions, as a test of each program writes them
+//! STAGE/TARGET/release/package/{systemd,config}/ units and configuration
 //! STAGE/TARGET/release/package/plugins/     the providers
 //! STAGE/TARGET/release/package/site/        the daemon's packages, which the server gives to new sites
 //! STAGE/TARGET/release/package/changelog.gz as Debian wants it
@@ -100,11 +101,11 @@ impl Stage {
         for plugin in PLUGINS.map(file) {
             copy(&plugins.join(&plugin), &extra.join("plugins").join(&plugin))?;
         }
-        let pages_copy = extra.join("pages");
-        step(
-            "putting the pages on the stage",
-            program("cp", ["-r".as_ref(), pages.as_os_str(), pages_copy.as_os_str()]),
-        )?;
+        // Also what lies in the project: a package takes files to be as old as they are, up to the last commit's time.
+        for from in [pages.to_owned(), root().join("packaging/systemd"), root().join("packaging/config")] {
+            let copied = read(program("cp", ["-r".as_ref(), from.as_os_str(), extra.as_os_str()]));
+            copied.with_context(|| format!("failed to put {} on the stage", from.display()))?;
+        }
         let path = extra.join("changelog");
         fs::write(&path, changelog(&self.version, &self.epoch)?).context("failed to write the changelog")?;
         // Without its name and time in it, which -n leaves out.
