@@ -219,6 +219,10 @@ pub(crate) fn for_tests(binaries: &Path, plugins: &Path) -> anyhow::Result<PathB
 
 /// Writes the manual pages and completions of all programs to `directory`.
 pub(crate) fn write_pages(directory: &Path) -> anyhow::Result<()> {
+    // A command that is gone leaves no page behind.
+    if directory.exists() {
+        fs::remove_dir_all(directory).with_context(|| format!("failed to empty {}", directory.display()))?;
+    }
     let mut test = cargo(["test", "--quiet", "--locked", "--workspace", "--bins", PAGES_TEST]);
     test.env(PAGES, directory);
     step("writing manual pages and completions", test)?;
