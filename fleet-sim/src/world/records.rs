@@ -66,7 +66,7 @@ impl<C: Carrier> World<C> {
         }
         let (key, value) = SELECT_LABEL;
         let sites = Selector::parse(&format!("{key}={value}")).expect("a selector");
-        let provider = FleetProvider { sites, spec: central_provider(draw) };
+        let provider = FleetProvider { sites, spec: central_provider(draw), matches_facts: false };
         if !self.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), true), None) {
             self.after(AGAIN, Happening::Over(Over::NoProvider));
         }

@@ -65,7 +65,12 @@ impl<C: Carrier> World<C> {
         };
         let config = FleetConfig { versions: VERSIONS, certificate_life: server.certificate_life };
         let rng = server.chance.rng();
-        server.fleet = Some(Box::new(Fleet::new(config, SavedFleet { records }, rng, server.now(elapsed))));
+        server.fleet = Some(Box::new(Fleet::new(
+            config,
+            SavedFleet { records, ..SavedFleet::default() },
+            rng,
+            server.now(elapsed),
+        )));
         let boot = server.boot;
         self.carrier.start_server();
         self.note(None, "server starts", &[u64::from(boot)], || format!("the server starts, for the {boot}. time"));
@@ -323,7 +328,7 @@ impl<C: Carrier> World<C> {
     fn check_quiet_server(&mut self, changes: &[FleetChange]) {
         let of_site = |change: &FleetChange| match change {
             FleetChange::Mark(site, Some(_)) => Some(*site),
-            FleetChange::Event(_, Some(event)) => event.site,
+            FleetChange::Event(_, Some(logged)) => logged.event.site,
             _ => None,
         };
         let is_removal = |change: &FleetChange| {
