@@ -299,7 +299,9 @@ mod tests {
             write(&mut writer, host(number), Some(1));
             write(&mut writer, host(number), None);
             if let Some((keys, floor)) = writer.surplus_tombstones() {
-                keys.into_iter().for_each(|key| drop(writer.set(key, None)));
+                for key in keys {
+                    writer.set(key, None);
+                }
                 writer.set_floor(floor);
             }
             assert!(writer.keys().count() <= 2 + TOMBSTONES_PER_DELTA_MAX, "{number}");
