@@ -144,6 +144,11 @@ impl Source {
         if is_more { Ack::More } else { Ack::NotMore }
     }
 
+    /// Whether a delta is under way: an acknowledgement is asked for.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        self.sent.is_some()
+    }
+
     /// Returns what the reader holds, as far as it has said.
     pub(crate) const fn held(&self) -> Generation {
         self.held

@@ -165,6 +165,19 @@ fn a_member_that_floods_is_slowed_down_and_cut_off() {
 }
 
 #[test]
+fn a_site_whose_labels_an_operator_changes_without_pause_is_not_taken_for_a_flood() {
+    let mut pair = Pair::linked(14);
+    for number in 0..20_000_u32 {
+        let label = format!("rack=r{number}");
+        pair.operator(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[&label])));
+        pair.run_for(Duration::from_millis(10));
+    }
+    assert_eq!(pair.hangup_of(0), None);
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
+}
+
+#[test]
 fn events_of_a_site_are_told_from_the_servers_and_push_none_of_them_out() {
     let mut pair = Pair::linked(8);
     pair.impersonate(0);
