@@ -19,6 +19,7 @@ mod report;
 mod rust;
 mod size;
 mod skips;
+mod sleeps;
 mod specification;
 mod tree;
 mod words;
