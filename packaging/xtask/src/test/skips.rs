@@ -4,7 +4,7 @@
 //! with tabs between. `tests/may-skip.toml` says which needs may be unmet, where and why, with a probe: a command that
 //! succeeds where the need can be met, and there leaving it out is a failure, too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -51,15 +51,13 @@ pub(super) fn read(notes: &Path) -> anyhow::Result<BTreeSet<Skip>> {
 
 /// Returns one line for each need: what was left out, why, and by how many tests.
 pub(super) fn lines(skips: &BTreeSet<Skip>) -> Vec<String> {
-    let mut needs: BTreeMap<&str, (BTreeSet<&str>, BTreeSet<&(String, String)>)> = BTreeMap::new();
-    for skip in skips {
-        let (whys, tests) = needs.entry(&skip.need).or_default();
-        whys.insert(&skip.why);
-        tests.extend(&skip.test);
-    }
-    let line = |(need, (whys, tests)): (&str, (BTreeSet<_>, BTreeSet<_>))| {
+    let needs: BTreeSet<&str> = skips.iter().map(|skip| skip.need.as_str()).collect();
+    let line = |need: &str| {
+        let of_it = || skips.iter().filter(|skip| skip.need == need);
+        let tests: BTreeSet<_> = of_it().filter_map(|skip| skip.test.as_ref()).collect();
+        let whys: BTreeSet<&str> = of_it().map(|skip| skip.why.as_str()).collect();
         let whys: Vec<&str> = whys.into_iter().collect();
-        format!("SKIPPED: {need} ({} tests): {}", tests.len(), whys.join("; "))
+        format!("SKIPPED: {need} (by {} tests): {}", tests.len(), whys.join("; "))
     };
     needs.into_iter().map(line).collect()
 }
@@ -137,6 +135,6 @@ mod tests {
                     | A | | `tests/it/join.rs::a` | held |\n| B | | `tests/it/join.rs::b` | held |\n";
         let skips = skips(&["camp-tests::it\tjoin::b\trouter\tno", "\t\tadvisories\tno"]);
         assert_eq!(not_shown(&skips, &promises(text), &tests), ["NOT SHOWN: B (join::b: router: no)"]);
-        assert_eq!(lines(&skips), ["SKIPPED: advisories (0 tests): no", "SKIPPED: router (1 tests): no"]);
+        assert_eq!(lines(&skips), ["SKIPPED: advisories (by 0 tests): no", "SKIPPED: router (by 1 tests): no"]);
     }
 }
