@@ -47,9 +47,8 @@ impl Moto {
         // Written last by who installs it.
         if !target.join(ENVIRONMENT).join("complete").is_file() {
             let place = python.display();
-            skip(&format!(
-                "Route 53: there is no {place} on this machine, and `cargo xtask test` could not install it"
-            ));
+            let why = format!("Route 53: there is no {place}, and `cargo xtask test` could not install it");
+            skip("name-servers", &why);
             return None;
         }
         let housing = Housing::new("moto_server", python.clone(), |home, address| {

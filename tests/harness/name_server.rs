@@ -199,9 +199,8 @@ pub(crate) fn find(program: &str, product: &str) -> Option<PathBuf> {
     let directories = std::env::split_paths(&path).chain(SERVER_DIRECTORIES.map(PathBuf::from));
     let found = directories.map(|directory| directory.join(program)).find(|path| path.is_file());
     if found.is_none() {
-        skip(&format!(
-            "{product}: there is no `{program}` on this machine, and `cargo xtask test` could not install it"
-        ));
+        let why = format!("{product}: there is no `{program}`, and `cargo xtask test` could not install it");
+        skip("name-servers", &why);
     }
     found
 }
