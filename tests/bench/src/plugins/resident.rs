@@ -21,9 +21,12 @@ const RESIDENT_MIB_MAX: f64 = 10.0;
 /// How long a daemon is left alone before it counts as idle.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// What a plugin calls a secret, and what it does with it.
+type Secret = (&'static str, &'static str);
+
 /// Two plugins and the settings they need. Nobody listens where they point: each is loaded, asks once, is refused, and
 /// waits.
-const PROVIDERS: [(&str, &str, &[(&str, &str)]); 2] = [
+const PROVIDERS: [(&str, &str, &[Secret]); 2] = [
     ("dns-powerdns", "api = \"http://127.0.0.1:9\"", &[("api-key", "header")]),
     (
         "dns-route53",
