@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::name_server::{Housing, NameServer, ProviderSetup, ZoneDump, run, words_of};
+use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, run, words_of};
 use crate::process::Process;
 use crate::skip::skip;
 
@@ -97,7 +97,10 @@ impl NameServer for Moto {
         ProviderSetup {
             plugin: "dns-route53",
             config: json!({ "endpoint": self.url() }),
-            secrets: vec![("access-key-id", id.to_owned()), ("secret-access-key", secret.to_owned())],
+            secrets: vec![
+                SecretSetup { name: "access-key-id", usage: "sigv4-key-id", value: id.to_owned() },
+                SecretSetup { name: "secret-access-key", usage: "sigv4", value: secret.to_owned() },
+            ],
             reach: self.housing.port.address(),
         }
     }
