@@ -17,7 +17,7 @@ fn what_may_be_skipped_says_where_and_why_and_is_something_that_is_skipped() {
         let line = listed.text.lines().position(|line| line == format!("[{need}]")).map_or(1, |before| before + 1);
         let entry = entry.as_table().cloned().unwrap_or_default();
         for field in FIELDS {
-            if !entry.get(field).and_then(toml::Value::as_str).is_some_and(|text| text.len() > 10) {
+            if entry.get(field).and_then(toml::Value::as_str).is_none_or(|text| text.len() <= 10) {
                 report.add(MAY_SKIP, line, format!("[{need}] does not say `{field}`"));
             }
         }

@@ -132,7 +132,7 @@ fn statements(code: &str) -> Vec<(usize, String)> {
 
 fn function_at(file: &SourceFile, line: usize) -> Option<Function> {
     let around = |function: &Function| function.line <= line && line < function.line + function.lines;
-    functions(file.code()).into_iter().filter(around).last()
+    functions(file.code()).into_iter().rfind(around)
 }
 
 /// Whether the attributes of a function say that its clock is paused.
