@@ -67,7 +67,7 @@ impl Site {
             }
             FromServer::EventsAck(held) => self.handle_events_ack(held),
             FromServer::Probe => self.send(dial, FromSite::Alive),
-            FromServer::Plugin(piece) => self.handle_piece(dial, piece),
+            FromServer::Plugin(piece) => self.handle_piece(dial, piece, now),
         }
     }
 
