@@ -17,6 +17,7 @@ mod labels;
 mod metrics;
 mod network;
 mod noise;
+mod observation;
 mod offline;
 mod packages;
 mod partition;

@@ -21,6 +21,11 @@ impl Conditions {
         self.0.remove(&kind).is_some()
     }
 
+    /// Returns since when `kind` holds, if it does.
+    pub(crate) fn since(&self, kind: ConditionKind) -> Option<WallTime> {
+        self.0.get(&kind).map(|condition| condition.since)
+    }
+
     /// Returns them in the order of the catalogue.
     pub(crate) fn list(&self) -> Vec<Condition> {
         self.0.values().cloned().collect()

@@ -46,10 +46,10 @@ pub use provider::{CALL_MAX, QUARANTINE, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX
 pub use records::{DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL};
 pub use rng::Rng;
 pub use site::{
-    CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, GREETING_MAX, JoinWish, LabelLayer, LinkEvent, LossReason,
-    Purpose, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX,
-    STORE_RETRY, SavedSite, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer,
-    WITHDRAW_MAX,
+    CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, FIRST_FACTS_MAX, Fact, Facts, GREETING_MAX, JoinWish,
+    LabelLayer, LinkEvent, LossReason, Purpose, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX,
+    RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, Site, SiteCommand, SiteCommandError, SiteConfig,
+    SiteIdentity, SiteOutput, Timer, WITHDRAW_MAX,
 };
 
 use std::time::Duration;

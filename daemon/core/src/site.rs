@@ -9,6 +9,7 @@
 //! and a restart needs no recovery of its own.
 
 mod config;
+mod facts;
 mod fetch;
 mod labels;
 mod output;
@@ -22,21 +23,23 @@ mod view;
 use std::collections::{BTreeMap, VecDeque};
 
 use linecamp_model::{
-    CommandId, ConditionKind, DialId, Event, EventKind, FromSite, Generation, History, Instant, LabelKey, LabelPatch,
-    LabelValue, Now, PluginDigest, ProviderId, Refusal, SiteChange, SiteOrigin, Text, WallTime, WriteId,
+    CommandId, ConditionKind, DialId, Event, EventKind, FromSite, Generation, History, Instant, LabelPatch, Now,
+    PluginDigest, ProviderId, Refusal, SiteChange, SiteOrigin, Text, WallTime, WriteId,
 };
 
 pub use self::config::{
-    CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_MAX_SPREADS,
+    CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, FIRST_FACTS_MAX, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_MAX_SPREADS,
     REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig,
     SiteIdentity, WITHDRAW_MAX,
 };
+pub use self::facts::{Fact, Facts};
 pub use self::labels::{DropIns, LabelLayer};
 pub use self::output::{LinkEvent, SiteCommand, SiteCommandError, SiteOutput, Timer};
 pub use self::uplink::{Dial, LossReason, Purpose};
 
 pub(crate) use self::state::set;
 
+use self::facts::Observation;
 use self::fetch::Fetch;
 use self::providers::Providers;
 use self::state::SiteState;
@@ -73,9 +76,11 @@ pub struct Site {
     ledger: Ledger<SiteState, Release>,
     uplink: Uplink,
     following: Option<Following>,
-    /// What the machine found out about itself; `None` until it has.
-    facts: Option<BTreeMap<LabelKey, LabelValue>>,
+    /// What the machine observed about itself.
+    facts: Observation,
     drop_ins: DropIns,
+    /// Labels that drop-in files gave in an earlier run, while one of these files cannot be read.
+    kept_labels: LabelLayer,
     providers: Providers,
     /// Plugins on their way from the server.
     fetches: BTreeMap<PluginDigest, Fetch>,
@@ -105,8 +110,9 @@ impl Site {
             identity: saved.identity,
             ledger: Ledger::new(SiteState::from_records(saved.records)),
             following: None,
-            facts: None,
+            facts: Observation::default(),
             drop_ins: DropIns::default(),
+            kept_labels: LabelLayer::new(),
             providers: Providers::default(),
             fetches: BTreeMap::new(),
             conditions: Conditions::default(),
@@ -129,11 +135,18 @@ impl Site {
         if site.identity.is_some() {
             site.record(EventKind::DaemonStarted, &format!("daemon {} started", site.config.daemon_version), now);
         }
+        site.restore_stale_facts();
+        if saved.drop_ins.is_partial {
+            site.keep_labels();
+        }
         site.take_drop_ins(saved.drop_ins, now);
         site.timers.set(Timer::Facts, now.instant);
         if purpose.is_some() {
             // The first dial is at a random moment too: after a power cut a whole region starts at once.
             let delay = site.rng.delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
+            // A server that hears of no facts takes them for gone.
+            site.facts.holds_up_dial = site.identity.is_some() && site.held_reported().is_empty();
+            let delay = if site.facts.holds_up_dial { FIRST_FACTS_MAX } else { delay };
             site.timers.set(Timer::Redial, now.instant + delay);
         }
         site.settle_down(now);
@@ -224,20 +237,6 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Takes what the machine found out about itself. More labels than fit are left out, the last first.
-    pub fn handle_facts(&mut self, facts: BTreeMap<LabelKey, LabelValue>, now: Now) {
-        let fitting = facts.into_iter().take(linecamp_model::limits::LABELS_PER_OWNER_MAX);
-        let facts = Some(fitting.collect());
-        if planted(Mutant::RestlessOutbox) {
-            self.record(EventKind::DaemonStarted, "restless", now);
-        }
-        if self.facts != facts {
-            self.facts = facts;
-            self.is_status_stale = true;
-            self.settle_down(now);
-        }
-    }
-
     /// Takes what the drop-in files say.
     pub fn handle_drop_ins(&mut self, drop_ins: DropIns, now: Now) {
         self.take_drop_ins(drop_ins, now);
@@ -273,7 +272,10 @@ impl Site {
         while let Some(timer) = self.timers.pop_expired(now.instant) {
             match timer {
                 Timer::DialLate | Timer::GreetingLate => self.give_up(now),
-                Timer::Redial => self.dial(now),
+                Timer::Redial => {
+                    self.facts.holds_up_dial = false;
+                    self.dial(now);
+                }
                 Timer::Facts => {
                     self.outputs.push_back(SiteOutput::CollectFacts);
                     self.timers.set(Timer::Facts, now.instant + FACTS_PERIOD);
@@ -283,6 +285,7 @@ impl Site {
                     self.settle_down(now);
                 }
                 Timer::Renew => self.renew(now),
+                Timer::Fetch(digest) => self.retry_fetch(digest, now),
                 Timer::Round(_) | Timer::CallLate(_) | Timer::Withdraw => self.provider_timeout(timer, now),
             }
         }
@@ -314,6 +317,9 @@ impl Site {
     fn take_drop_ins(&mut self, drop_ins: DropIns, now: Now) {
         self.level(ConditionKind::LabelsInvalid, drop_ins.invalid.clone(), now);
         self.level(ConditionKind::LabelsRepeated, drop_ins.repeated.clone(), now);
+        if !drop_ins.is_partial {
+            self.kept_labels.clear();
+        }
         self.drop_ins = drop_ins;
         self.is_status_stale = true;
     }

@@ -7,5 +7,6 @@ mod identity;
 mod join;
 mod labels;
 mod life;
+mod observation;
 mod plugins;
 mod records;

@@ -9,7 +9,7 @@ mod hostile;
 mod name_server;
 mod words;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
@@ -19,8 +19,9 @@ use linecamp_model::{
 };
 
 use crate::{
-    CERTIFICATE_LIFE, DropIns, Fleet, FleetCommand, FleetCommandError, FleetConfig, JoinWish, LinkEvent, LossReason,
-    NewToken, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity,
+    CERTIFICATE_LIFE, DropIns, Fact, Facts, Fleet, FleetCommand, FleetCommandError, FleetConfig, JoinWish, LinkEvent,
+    LossReason, NewToken, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand, SiteCommandError, SiteConfig,
+    SiteIdentity,
 };
 
 pub use self::name_server::{Mood, NameServer, Sets};
@@ -52,6 +53,7 @@ enum Happening {
     IdentitySaved(usize, u32),
     Facts(usize, u32),
     PluginKept(usize, PluginDigest, u32),
+    PluginNotKept(usize, PluginDigest, u32),
     Replied { site: usize, call: CallId, reply: ProviderReply, boot: u32 },
 }
 
@@ -86,8 +88,12 @@ pub struct Node {
     pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
     /// Of each provider that was called, whether the last call said that it is the site's own.
     pub called: BTreeMap<Name, bool>,
+    /// Whether it keeps pieces of plugins.
+    pub plugin_disk_mood: DiskMood,
     /// Facts it will report.
     pub facts: BTreeMap<LabelKey, LabelValue>,
+    /// Facts it cannot observe, whatever `facts` says of them.
+    pub not_observed: BTreeSet<LabelKey>,
     /// Labels its environment gives.
     pub config: SiteConfig,
     key: KeyFingerprint,
@@ -120,6 +126,8 @@ pub struct Pair {
     pub nodes: Vec<Node>,
     /// Components that were pushed to the server.
     pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
+    /// How long a round of facts takes.
+    pub facts_take: Duration,
     /// How many pieces of them were sent to sites.
     pub pieces_sent: u64,
     /// Where all providers of all sites lead.
@@ -149,6 +157,13 @@ pub struct Pair {
 }
 
 impl Node {
+    /// Returns what a round says of all facts.
+    fn round(&self) -> Facts {
+        let observed = self.facts.iter().map(|(key, value)| (key.clone(), Fact::Observed(value.clone())));
+        let failed = self.not_observed.iter().map(|key| (key.clone(), Fact::NotObserved(Text::lossy("no answer"))));
+        observed.chain(failed).collect()
+    }
+
     fn has_plugin(&self, digest: PluginDigest) -> bool {
         self.plugins.get(&digest).is_some_and(|bytes| PluginDigest::of(bytes) == digest)
     }
@@ -171,6 +186,7 @@ impl Pair {
             fleet: Fleet::new(config, SavedFleet::default(), Rng::new(seed), now),
             nodes: Vec::new(),
             plugins: BTreeMap::new(),
+            facts_take: COMMIT,
             pieces_sent: 0,
             name_server: NameServer::new(&["example.org"]),
             fleet_disk_mood: DiskMood::Well,
@@ -266,7 +282,9 @@ impl Pair {
             drop_ins: DropIns::default(),
             plugins: BTreeMap::new(),
             called: BTreeMap::new(),
+            plugin_disk_mood: DiskMood::Well,
             facts: BTreeMap::new(),
+            not_observed: BTreeSet::new(),
             config,
             key,
             disk,

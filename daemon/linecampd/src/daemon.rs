@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, LinkEvent, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput,
+    DropIns, Facts, LinkEvent, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput,
 };
 use linecamp_model::{CommandId, FromServer, Name, Now, ProviderReply, Refusal, RunId, Text};
 use linecamp_plugin_host::ProviderCall;
@@ -28,7 +28,6 @@ use crate::drive::link::{LinkDriver, LinkReport};
 use crate::drive::plugins::{PluginDriver, PluginEvent};
 use crate::drive::store::{OpenedStore, Settled, StoreDriver};
 use crate::error::DaemonError;
-use crate::facts::Facts;
 use crate::forget::forget_locked;
 use crate::labels_d::LabelsFolder;
 use crate::link_log::LinkLog;
@@ -322,7 +321,10 @@ impl Daemon {
                 tracing::info!(plugin = %name, ?result, "plugin file changed");
                 self.site.handle_plugin_changed(&name, result, now);
             }
-            PluginEvent::Kept { digest, held } => self.site.handle_plugin_kept(digest, held, now),
+            PluginEvent::Kept { digest, result: Ok(held) } => self.site.handle_plugin_kept(digest, held, now),
+            PluginEvent::Kept { digest, result: Err(reason) } => {
+                self.site.handle_plugin_not_kept(digest, reason, now);
+            }
         }
     }
 
@@ -364,7 +366,7 @@ impl Daemon {
                 self.plugins.call(ProviderCall { call, spec: Arc::from(provider), is_local, request });
             }
             SiteOutput::MeasurePlugin(digest) => self.plugins.measure(digest),
-            SiteOutput::KeepPiece(piece) => self.plugins.keep(&piece),
+            SiteOutput::KeepPiece(piece) => self.plugins.keep(piece),
             SiteOutput::CollectFacts => self.facts.collect(),
             SiteOutput::Reply { command, result } => {
                 let now = self.clock.now();

@@ -1,24 +1,25 @@
-//! What a machine finds out about itself: the labels that it reports.
+//! What a machine observes about itself: the labels that it reports.
 //!
-//! Everything is read from small files of the kernel, and from Docker's socket if there is one. What is not there
-//! is left out, never guessed and never an error. The files are the kernel's memory, so reading them takes no time
-//! worth a thread; Docker has [`DOCKER_LIMIT`], and the loop does not wait for it.
+//! Everything is read from small files of the kernel, and from Docker's socket if there is one. What is not there is
+//! absent; what is there and could not be read, or does not answer, is *not observed*, and the machine of the site
+//! keeps what it reported last ([`Fact`]). The files are the kernel's memory, so reading them takes no time worth a
+//! thread; Docker has [`DOCKER_LIMIT`], and the loop does not wait for it.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use linecamp_model::{LabelKey, LabelValue};
+use linecamp_core::{Fact, Facts};
+use linecamp_model::{LabelKey, LabelValue, Text};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-/// What a machine says about itself.
-pub type Facts = BTreeMap<LabelKey, LabelValue>;
+/// What was observed, `None` if there is no such thing, or why it was not observed.
+pub(crate) type Observed<T> = Result<Option<T>, String>;
 
-/// How long Docker may take to say its version. Past it, the machine has no Docker as far as labels go.
+/// How long Docker may take to say its version. Past it, the version was not observed in this round.
 pub const DOCKER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Bytes of Docker's answer: today it has 1 KiB. The rest is not read, and then it does not parse.
@@ -62,8 +63,8 @@ pub struct FactSources {
     pub arch: String,
     /// Whether to report some facts the way Rancher does, too.
     pub rancher_labels: bool,
-    /// What says which addresses the machine has.
-    pub addresses: fn() -> Option<String>,
+    /// What says which addresses the machine has, as [`collect`](Self::collect) reads them.
+    pub addresses: fn() -> Result<Option<String>, String>,
 }
 
 impl FactSources {
@@ -80,117 +81,183 @@ impl FactSources {
         }
     }
 
-    /// Finds out. Takes no longer than [`DOCKER_LIMIT`].
+    /// Observes everything once. Takes no longer than [`DOCKER_LIMIT`].
     pub async fn collect(&self) -> Facts {
-        let docker = tokio::time::timeout(DOCKER_LIMIT, docker_version(&self.docker_socket));
-        let docker = docker.await.ok().flatten();
-        let found = [
+        let number = |observed: Observed<u64>| observed.map(|number| number.map(|number| number.to_string()));
+        let switch = |observed: Observed<bool>| observed.map(|is_on| is_on.filter(|on| *on).map(|_| "true".to_owned()));
+        let observed = [
             ("linux_kernel_version", self.kernel_version()),
-            ("docker_version", docker),
-            ("os", Some("linux".to_owned())),
-            ("arch", Some(self.arch.clone())),
-            ("cpus", self.cpus().map(|count| count.to_string())),
-            ("memory_mib", self.memory_mib().map(|mib| mib.to_string())),
-            ("kvm", self.dev.join("kvm").exists().then(|| "true".to_owned())),
-            ("aes", self.has_cpu_flag("aes").then(|| "true".to_owned())),
+            ("docker_version", docker_in_time(&self.docker_socket).await),
+            ("os", Ok(Some("linux".to_owned()))),
+            ("arch", Ok(Some(self.arch.clone()))),
+            ("cpus", number(self.cpus())),
+            ("memory_mib", number(self.memory_mib())),
+            ("kvm", switch(self.has_kvm())),
+            ("aes", switch(self.has_cpu_flag("aes").map(Some))),
             ("virtualization", self.virtualization()),
             ("address", (self.addresses)()),
         ];
         let mut facts = Facts::new();
-        for (name, value) in found {
-            let Some(value) = value else { continue };
+        for (name, observed) in observed {
             let is_for_rancher = self.rancher_labels && RANCHER_FACTS.contains(&name);
+            let fact = fact_of(observed);
             for prefix in [Some(PREFIX), is_for_rancher.then_some(RANCHER_PREFIX)].into_iter().flatten() {
                 let key = LabelKey::parse(&format!("{prefix}.{name}")).expect("made of fixed words");
-                // What a strange kernel or a hostile Docker says may be no value of a label.
-                if let Ok(value) = LabelValue::parse(&value) {
-                    facts.insert(key, value);
-                }
+                facts.insert(key, fact.clone());
             }
         }
         facts
     }
 
-    fn kernel_version(&self) -> Option<String> {
-        read(&self.proc.join("sys/kernel/osrelease")).filter(|text| !text.is_empty())
+    fn kernel_version(&self) -> Observed<String> {
+        Ok(read(&self.proc.join("sys/kernel/osrelease"))?.filter(|text| !text.is_empty()))
     }
 
-    fn cpus(&self) -> Option<u32> {
-        let online = read(&self.sys.join("devices/system/cpu/online"))?;
-        online.split(',').map(count_of_range).sum()
+    fn cpus(&self) -> Observed<u64> {
+        let path = self.sys.join("devices/system/cpu/online");
+        parsed(&path, read(&path)?, |online| online.split(',').map(count_of_range).sum())
     }
 
-    fn memory_mib(&self) -> Option<u64> {
-        let memory = read(&self.proc.join("meminfo"))?;
-        let line = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kib / 1024)
+    fn memory_mib(&self) -> Observed<u64> {
+        let path = self.proc.join("meminfo");
+        parsed(&path, read(&path)?, |memory| {
+            let line = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+            let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            Some(kib / 1024)
+        })
     }
 
-    fn has_cpu_flag(&self, flag: &str) -> bool {
-        let text = read(&self.proc.join("cpuinfo")).unwrap_or_default();
+    fn has_kvm(&self) -> Observed<bool> {
+        let path = self.dev.join("kvm");
+        path.try_exists().map(Some).map_err(|error| cannot_read(&path, &error))
+    }
+
+    fn has_cpu_flag(&self, flag: &str) -> Result<bool, String> {
+        let text = read(&self.proc.join("cpuinfo"))?.unwrap_or_default();
         // `flags` on x86, `Features` on Arm.
         let flags = text
             .lines()
             .filter_map(|line| line.split_once(':'))
             .find(|(key, _)| matches!(key.trim(), "flags" | "Features"));
-        flags.is_some_and(|(_, flags)| flags.split_whitespace().any(|held| held == flag))
+        Ok(flags.is_some_and(|(_, flags)| flags.split_whitespace().any(|held| held == flag)))
     }
 
-    /// Returns the word for the hypervisor, or `None` on bare metal. Arm has no processor flag for it: there, only
-    /// a maker who makes nothing but virtual machines tells.
-    fn virtualization(&self) -> Option<String> {
-        let maker = read(&self.sys.join("class/dmi/id/sys_vendor")).unwrap_or_default();
+    /// Observes which hypervisor the machine runs on; none on bare metal. Arm has no processor flag for it: there,
+    /// only a maker who makes nothing but virtual machines tells.
+    fn virtualization(&self) -> Observed<String> {
+        let maker = read(&self.sys.join("class/dmi/id/sys_vendor"))?.unwrap_or_default();
         let word = MAKERS.iter().find(|(start, _)| maker.starts_with(start)).map(|(_, word)| *word);
-        if self.has_cpu_flag("hypervisor") {
-            Some(word.unwrap_or("unknown").to_owned())
-        } else {
-            word.filter(|word| *word == "kvm").map(str::to_owned)
-        }
+        Ok(match self.has_cpu_flag("hypervisor")? {
+            true => Some(word.unwrap_or("unknown").to_owned()),
+            false => word.filter(|word| *word == "kvm").map(str::to_owned),
+        })
     }
 }
 
-/// Returns the addresses that packets to the outside leave from, IPv4 and IPv6. Asked of the routing table: a UDP
+/// Makes a fact of what was observed. What a strange kernel or a hostile Docker says may not be the value of a label.
+fn fact_of(observed: Observed<String>) -> Fact {
+    match observed.map(|value| value.map(|value| LabelValue::parse(&value))) {
+        Ok(Some(Ok(value))) => Fact::Observed(value),
+        Ok(None) => Fact::Absent,
+        Ok(Some(Err(error))) => Fact::NotObserved(Text::lossy(&error.to_string())),
+        Err(reason) => Fact::NotObserved(Text::lossy(&reason)),
+    }
+}
+
+/// Observes the addresses that packets to the outside leave from, IPv4 and IPv6. Asked of the routing table: a UDP
 /// socket that is connected sends nothing. The targets are those set aside for documentation (RFC 5737, RFC 3849).
-fn own_addresses() -> Option<String> {
-    let from = |own: &str, target: &str| {
-        let socket = UdpSocket::bind(own).ok()?;
-        socket.connect(target).ok()?;
-        let address = socket.local_addr().ok()?.ip();
-        (!address.is_unspecified() && !address.is_loopback()).then(|| address.to_string())
-    };
-    let found = [from("0.0.0.0:0", "192.0.2.1:9"), from("[::]:0", "[2001:db8::1]:9")];
-    let found: Vec<_> = found.into_iter().flatten().collect();
-    (!found.is_empty()).then(|| found.join(","))
+///
+/// A machine with no route at all is not on a network at this moment: its addresses are not observed. So a machine
+/// that boots, or whose cable is out, does not lose its address records.
+fn own_addresses() -> Observed<String> {
+    let observed = [address_toward("0.0.0.0:0", "192.0.2.1:9")?, address_toward("[::]:0", "[2001:db8::1]:9")?];
+    let observed: Vec<_> = observed.into_iter().flatten().collect();
+    match observed.is_empty() {
+        true => Err("there is no route out of this machine".to_owned()),
+        false => Ok(Some(observed.join(","))),
+    }
+}
+
+/// Observes the address that packets to `target` leave from; none if there is no way there.
+fn address_toward(own: &str, target: &str) -> Observed<String> {
+    let asked = UdpSocket::bind(own).and_then(|socket| {
+        socket.connect(target)?;
+        socket.local_addr()
+    });
+    match asked.map(|address| address.ip()) {
+        Ok(address) if address.is_unspecified() || address.is_loopback() => Ok(None),
+        Ok(address) => Ok(Some(address.to_string())),
+        Err(error) if is_no_route(&error) => Ok(None),
+        Err(error) => Err(format!("cannot ask for the route to {target}: {error}")),
+    }
+}
+
+/// Whether the kernel answered that there is no way, or no such protocol on this machine.
+fn is_no_route(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let ways = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::NETDOWN, Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT];
+    // What routes of the types `prohibit` and `blackhole` answer.
+    let closed_ways = [Errno::ACCESS, Errno::INVAL];
+    error.raw_os_error().is_some_and(|code| ways.iter().chain(&closed_ways).any(|answer| answer.raw_os_error() == code))
 }
 
 /// Counts `4` as one and `0-3` as four.
-fn count_of_range(range: &str) -> Option<u32> {
+fn count_of_range(range: &str) -> Option<u64> {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
     last.checked_sub(first)?.checked_add(1)
 }
 
-fn read(path: &Path) -> Option<String> {
+/// Reads a small file; none if it is not there.
+fn read(path: &Path) -> Observed<String> {
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+    match File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot_read(path, &error)),
+    }
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> String {
+    format!("cannot read {}: {error}", path.display())
+}
+
+fn parsed<T>(path: &Path, text: Option<String>, parse: impl FnOnce(&str) -> Option<T>) -> Observed<T> {
+    let Some(text) = text else { return Ok(None) };
+    parse(&text).map(Some).ok_or_else(|| format!("{} is not as the kernel writes it", path.display()))
 }
 
 /// Asks the Docker of `socket` for its version, on a runtime of its own and within [`DOCKER_LIMIT`].
-pub(crate) fn ask_docker(socket: &Path) -> Option<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    runtime.block_on(async { tokio::time::timeout(DOCKER_LIMIT, docker_version(socket)).await.ok().flatten() })
+pub(crate) fn ask_docker(socket: &Path) -> Observed<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start a runtime: {error}"))?;
+    runtime.block_on(docker_in_time(socket))
 }
 
-/// Asks Docker. HTTP/1.0, so that the answer is plain and the connection ends with it.
-async fn docker_version(socket: &Path) -> Option<String> {
-    let mut stream = UnixStream::connect(socket).await.ok()?;
-    stream.write_all(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n").await.ok()?;
+async fn docker_in_time(socket: &Path) -> Observed<String> {
+    let asked = tokio::time::timeout(DOCKER_LIMIT, docker_version(socket)).await;
+    asked.unwrap_or_else(|_| Err(format!("Docker did not answer within {} s", DOCKER_LIMIT.as_secs())))
+}
+
+/// Asks Docker. HTTP/1.0, so that the answer is plain and the connection ends with it. Without a socket there is no
+/// Docker; one that refuses, or says something strange, may be starting.
+async fn docker_version(socket: &Path) -> Observed<String> {
+    let mut stream = match UnixStream::connect(socket).await {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot connect to Docker at {}: {error}", socket.display())),
+    };
+    let failed = |error: io::Error| format!("cannot ask Docker for its version: {error}");
+    stream.write_all(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n").await.map_err(failed)?;
     let mut answer = Vec::new();
-    stream.take(DOCKER_BYTES_MAX).read_to_end(&mut answer).await.ok()?;
-    let answer = String::from_utf8(answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
+    stream.take(DOCKER_BYTES_MAX).read_to_end(&mut answer).await.map_err(failed)?;
+    version_in(&answer).map(Some).ok_or_else(|| "Docker answered without a version".to_owned())
+}
+
+/// Reads the version out of Docker's answer.
+fn version_in(answer: &[u8]) -> Option<String> {
+    let (head, body) = str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
     let status = head.split_whitespace().nth(1)?;
     let version: serde_json::Value = serde_json::from_str(body).ok()?;
     let version = version.get("Version")?.as_str()?;
@@ -223,7 +290,7 @@ mod tests {
                 docker_socket: self.0.path().join("docker.sock"),
                 arch: "x86_64".to_owned(),
                 rancher_labels: true,
-                addresses: || None,
+                addresses: || Ok(None),
             }
         }
 
@@ -235,7 +302,22 @@ mod tests {
     fn facts_of(sources: &FactSources) -> Vec<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let facts = runtime.block_on(sources.collect());
-        facts.iter().map(|(key, value)| format!("{key}={value}")).collect()
+        let observed = facts.iter().filter_map(|(key, fact)| match fact {
+            Fact::Observed(value) => Some(format!("{key}={value}")),
+            Fact::Absent | Fact::NotObserved(_) => None,
+        });
+        observed.collect()
+    }
+
+    /// Returns why facts were not observed, by the last word of their keys.
+    fn reasons_of(sources: &FactSources) -> Vec<(String, String)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let facts = runtime.block_on(FactSources { rancher_labels: false, ..sources.clone() }.collect());
+        let failed = facts.into_iter().filter_map(|(key, fact)| match fact {
+            Fact::NotObserved(reason) => Some((key.as_str().rsplit('.').next()?.to_owned(), reason.to_string())),
+            Fact::Observed(_) | Fact::Absent => None,
+        });
+        failed.collect()
     }
 
     #[test]
@@ -264,13 +346,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_left_out() {
+    fn what_is_not_there_is_absent() {
+        let machine =
+            Machine::new().with("proc/cpuinfo", "flags : fpu").with("sys/class/dmi/id/sys_vendor", "Supermicro");
+        assert_eq!(machine.facts(), ["io.linecamp.host.arch=x86_64", "io.linecamp.host.os=linux"]);
+        assert_eq!(reasons_of(&machine.sources()), []);
+    }
+
+    #[test]
+    fn what_is_there_and_cannot_be_read_is_not_observed() {
         let machine = Machine::new()
-            .with("proc/cpuinfo", "flags : fpu")
+            .with("proc/cpuinfo/a", "a folder where a file should be")
             .with("proc/meminfo", "MemTotal: lots")
             .with("sys/devices/system/cpu/online", "3-1")
-            .with("sys/class/dmi/id/sys_vendor", "Supermicro");
+            .with("dev", "a file where a folder should be");
         assert_eq!(machine.facts(), ["io.linecamp.host.arch=x86_64", "io.linecamp.host.os=linux"]);
+        let reasons =
+            reasons_of(&FactSources { addresses: || Err("too many sockets".to_owned()), ..machine.sources() });
+        let names: Vec<_> = reasons.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["address", "aes", "cpus", "kvm", "memory_mib", "virtualization"], "{reasons:?}");
     }
 
     fn docker(answer: &'static str) -> (Machine, std::thread::JoinHandle<()>) {
@@ -298,7 +392,12 @@ mod tests {
     }
 
     #[test]
-    fn a_strange_docker_is_no_docker() {
+    fn a_docker_that_does_not_answer_well_is_not_observed_and_none_is_absent() {
+        assert_eq!(reasons_of(&Machine::new().sources()), [], "there is no socket");
+        let machine = Machine::new();
+        drop(std::os::unix::net::UnixListener::bind(machine.sources().docker_socket).unwrap());
+        let reasons = reasons_of(&machine.sources());
+        assert!(reasons.len() == 1 && reasons[0].1.contains("refused"), "nobody listens: {reasons:?}");
         for answer in [
             "HTTP/1.0 500 No\r\n\r\n{\"Version\":\"1\"}",
             "HTTP/1.0 200 OK\r\n\r\n{",
@@ -306,10 +405,18 @@ mod tests {
             "",
         ] {
             let (machine, server) = docker(answer);
-            let facts = machine.facts();
+            let reasons = reasons_of(&machine.sources());
             server.join().unwrap();
-            assert!(!facts.iter().any(|fact| fact.contains("docker")), "{answer}: {facts:?}");
+            assert!(reasons.len() == 1 && reasons[0].0 == "docker_version", "{answer}: {reasons:?}");
         }
+    }
+
+    #[test]
+    fn a_docker_that_is_slow_is_not_observed() {
+        let machine = Machine::new();
+        let _silent = std::os::unix::net::UnixListener::bind(machine.sources().docker_socket).unwrap();
+        let reasons = reasons_of(&machine.sources());
+        assert_eq!(reasons, [("docker_version".to_owned(), "Docker did not answer within 1 s".to_owned())]);
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Files count in the order of their names, and of one key at one level the later file wins. A file that does not
-//! read keeps what it last said since the daemon started, and the daemon says what is wrong with it. The kernel
+//! read keeps what it last said, and the daemon says what is wrong with it; where that is not known, because the
+//! daemon has just started, the look is partial, and the site keeps the labels that it held. The kernel
 //! tells of changes ([`notify`]); beside that there is a look every [`LOOK_PERIOD`], because some file systems
 //! never tell. The look is a function of the folder and of what was said before, so it does not matter which
 //! of the two caused it.
@@ -52,40 +53,50 @@ type Found = Vec<(Level, LabelKey, LabelValue, usize)>;
 pub struct LabelsFolder {
     path: PathBuf,
     said: BTreeMap<String, Found>,
+    was_listed: bool,
 }
 
 impl LabelsFolder {
     /// Names the folder, which is made when it is first looked at.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, said: BTreeMap::new() }
+        Self { path, said: BTreeMap::new(), was_listed: false }
     }
 
     /// Reads all files.
     pub fn look(&mut self) -> DropIns {
         let mut problems = Vec::new();
         let mut files = match list(&self.path) {
-            Ok(files) => files,
+            Ok(files) => {
+                self.was_listed = true;
+                files
+            }
             Err(error) => {
                 problems.push(format!("{}: {error}", self.path.display()));
                 self.said.keys().cloned().collect()
             }
         };
+        // A file that is there and is not read keeps what it said.
+        self.said.retain(|name, _| files.contains(name));
+        let mut is_partial = !self.was_listed;
         if FILES_MAX < files.len() {
+            is_partial |= files[FILES_MAX..].iter().any(|name| !self.said.contains_key(name));
             let first = &files[FILES_MAX];
             problems.push(format!("more than {FILES_MAX} files; {first} and those after it are not read"));
             files.truncate(FILES_MAX);
         }
-        self.said.retain(|name, _| files.contains(name));
         for name in files {
             match read(&self.path.join(&name)) {
                 Ok(found) => {
                     self.said.insert(name, found);
                 }
-                Err(problem) => problems.push(format!("{name}: {problem}")),
+                Err(problem) => {
+                    is_partial |= !self.said.contains_key(&name);
+                    problems.push(format!("{name}: {problem}"));
+                }
             }
         }
         let (labels, repeated) = overlay(&self.said);
-        DropIns { labels, invalid: sentence(&problems), repeated: sentence(&repeated) }
+        DropIns { labels, invalid: sentence(&problems), repeated: sentence(&repeated), is_partial }
     }
 
     /// Begins to watch, on a thread of its own, and sends what changes into `drop_ins` until nobody takes it.
@@ -187,6 +198,10 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
 
 fn read(path: &Path) -> Result<Found, String> {
     let mut text = String::new();
+    // A pipe would keep us for ever.
+    if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is not a file".to_owned());
+    }
     File::open(path)
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
         .map_err(|error| error.to_string())?;
@@ -367,10 +382,35 @@ mod tests {
         check("x = 99999999999999999999", "a.toml: line 1: `x`: ");
         check(&"#".repeat(70_000), "a.toml: it has more than 65536 bytes");
 
+        fs::remove_file(folder.path.join("a.toml")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.path.join("a.toml"), rustix::fs::Mode::RUSR).unwrap();
+        let drop_ins = folder.look();
+        assert_eq!(words(&drop_ins.invalid), "a.toml: it is not a file");
+        fs::remove_file(folder.path.join("a.toml")).unwrap();
+
         write(&folder, "a.toml", "rack = \"r8\"");
         let drop_ins = folder.look();
         assert_eq!(drop_ins.invalid, None);
         assert_eq!(shown(&drop_ins), ["site rack=r8", "site tier=lab"]);
+    }
+
+    #[test]
+    fn a_look_is_partial_while_something_is_not_known() {
+        let (_directory, mut folder) = folder();
+        fs::write(&folder.path, "a file where a folder should be").unwrap();
+        assert!(folder.look().is_partial, "the folder cannot be listed");
+        fs::remove_file(&folder.path).unwrap();
+        write(&folder, "a.toml", "rack = ");
+        assert!(folder.look().is_partial, "what the file said in an earlier run is not known");
+        write(&folder, "a.toml", "rack = \"r7\"");
+        assert!(!folder.look().is_partial);
+        write(&folder, "a.toml", "rack = ");
+        let drop_ins = folder.look();
+        assert_eq!((drop_ins.is_partial, shown(&drop_ins)), (false, vec!["site rack=r7".to_owned()]));
+        fs::remove_dir_all(&folder.path).unwrap();
+        fs::write(&folder.path, "a file where a folder should be").unwrap();
+        let drop_ins = folder.look();
+        assert_eq!((drop_ins.is_partial, shown(&drop_ins)), (false, vec!["site rack=r7".to_owned()]));
     }
 
     #[test]
@@ -391,6 +431,19 @@ mod tests {
         let drop_ins = folder.look();
         assert_eq!(shown(&drop_ins).len(), FILES_MAX);
         assert!(words(&drop_ins.invalid).contains("more than 64 files; 064.toml"));
+        assert!(drop_ins.is_partial);
+    }
+
+    #[test]
+    fn a_file_more_than_the_limit_takes_no_label_away() {
+        let (_directory, mut folder) = folder();
+        for number in 1..=FILES_MAX {
+            write(&folder, &format!("{number:03}.toml"), &format!("k{number} = 1"));
+        }
+        assert_eq!(shown(&folder.look()).len(), FILES_MAX);
+        write(&folder, "000.toml", "k0 = 1");
+        let drop_ins = folder.look();
+        assert_eq!((shown(&drop_ins).len(), drop_ins.is_partial), (FILES_MAX + 1, false));
     }
 
     #[test]

@@ -80,7 +80,11 @@ fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
     }
     let path = args.config.clone();
     let reread = move || Loaded::load(path.as_deref(), &variable).map(|loaded| loaded.config);
-    runtime()?.block_on(daemon::run(DataDirectory::new(&args.data), config, Some(Box::new(reread))))
+    let runtime = runtime()?;
+    let ended = runtime.block_on(daemon::run(DataDirectory::new(&args.data), config, Some(Box::new(reread))));
+    // A thread that waits for the disk with a piece of a plugin does not hold up the end: what it leaves is a part.
+    runtime.shutdown_background();
+    ended
 }
 
 fn do_join(args: JoinArgs) -> Result<(), DaemonError> {

@@ -78,6 +78,12 @@ words! {
         /// DNS records are not wanted any more and stay: deletes are not enabled, or there were too many at once, or
         /// their provider is not configured any more. Clears when they are gone.
         RecordsHeld = "records-held",
+        /// Facts that are reported could not be observed lately; their last values are kept. Clears when each of them
+        /// is observed, or observed to be absent.
+        FactsStale = "facts-stale",
+        /// A plugin that comes from the server cannot be kept on the site's disk; it is tried again, ever more seldom.
+        /// Clears when a piece is kept, or the plugin is not needed any more.
+        PluginFetchFailed = "plugin-fetch-failed",
     }
 }
 

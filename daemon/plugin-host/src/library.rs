@@ -116,9 +116,13 @@ impl Library {
         }
     }
 
-    /// Returns the files that an operator put there, by the names of their plugins.
-    pub(crate) fn list(&self) -> BTreeMap<Name, Stamp> {
-        file::list(&self.directory)
+    /// Returns the files that an operator put there, by the names of their plugins; `None` if that is not known.
+    pub(crate) fn list(&self) -> Option<BTreeMap<Name, Stamp>> {
+        let listed = file::list(&self.directory);
+        if let Err(error) = &listed {
+            tracing::warn!(directory = %self.directory.display(), %error, "failed to list the plugin directory");
+        }
+        listed.ok()
     }
 
     fn shelf(&self, wanted: &PluginRef) -> Arc<Shelf> {

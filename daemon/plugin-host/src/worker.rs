@@ -25,7 +25,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(library: Library, surroundings: Arc<Surroundings>, events: mpsc::Sender<HostEvent>) -> Self {
-        let seen = Arc::new(Mutex::new(library.list()));
+        let seen = Arc::new(Mutex::new(library.list().unwrap_or_default()));
         Self { library: Arc::new(library), surroundings, events, seen }
     }
 
@@ -76,7 +76,8 @@ impl Worker {
     /// Looks at the directory once it is left alone, and loads what is new in it.
     async fn look(self, changes: Changes) {
         changes.settle().await;
-        let files = self.library.list();
+        // Plugins that cannot be listed are not gone.
+        let Some(files) = self.library.list() else { return };
         let mut seen = self.seen.lock().await;
         let before = std::mem::replace(&mut *seen, files.clone());
         drop(seen);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, JoinWish, LinkEvent, LossReason, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault,
+    DropIns, Fact, JoinWish, LinkEvent, LossReason, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault,
 };
 use linecamp_model::{
     CommandId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
@@ -248,7 +248,8 @@ impl<C: Carrier> World<C> {
                 if !std::mem::take(&mut node.wants_facts) {
                     break;
                 }
-                site.handle_facts(node.facts.clone(), now);
+                let observed = |(key, value): (&LabelKey, &LabelValue)| (key.clone(), Fact::Observed(value.clone()));
+                site.handle_facts(node.facts.iter().map(observed).collect(), now);
                 continue;
             };
             outputs += 1;

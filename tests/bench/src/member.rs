@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use linecamp_core::{
-    Dial, JoinWish, LinkEvent, LossReason, Purpose, Rng, SavedSite, Site, SiteConfig, SiteIdentity as CoreIdentity,
-    SiteOutput,
+    Dial, Fact, Facts, JoinWish, LinkEvent, LossReason, Purpose, Rng, SavedSite, Site, SiteConfig,
+    SiteIdentity as CoreIdentity, SiteOutput,
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
@@ -319,11 +319,11 @@ impl Member {
     }
 }
 
-fn facts() -> BTreeMap<LabelKey, LabelValue> {
+fn facts() -> Facts {
     let label = |(key, value)| {
         (
             LabelKey::parse(key).expect("a constant that is a key"),
-            LabelValue::parse(value).expect("a constant that is a value"),
+            Fact::Observed(LabelValue::parse(value).expect("a constant that is a value")),
         )
     };
     FACTS.map(label).into()

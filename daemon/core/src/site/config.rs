@@ -33,6 +33,10 @@ pub const RETRY_SLOT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How often facts are collected. They are sent only when they change.
 pub const FACTS_PERIOD: Duration = Duration::from_secs(60);
 
+/// How long the first dial waits for the first facts, if the site has not reported any: its database was lost, say.
+/// Collecting takes a second at most. Past it, the site dials without facts, and the server takes them for gone.
+pub const FIRST_FACTS_MAX: Duration = Duration::from_secs(5);
+
 /// How long to leave the store alone after a failed commit before the machine tries again by itself.
 pub const STORE_RETRY: Duration = Duration::from_secs(30);
 

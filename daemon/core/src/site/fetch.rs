@@ -2,27 +2,37 @@
 //!
 //! A plugin is fetched when a provider names its digest and the plugin host says it is missing. The site asks for one
 //! piece at a time, so that everything else on the link waits no longer than one piece takes. What a piece is worth is
-//! said by whoever keeps it: the driver appends it to a file and, at the end, compares the digest.
+//! said by whoever keeps it: the driver appends it to a file and, at the end, compares the digest. If the disk does not
+//! keep a piece, that is a condition, and the fetch goes on from what is kept after a delay that grows at random from
+//! [`RETRY_FIRST`] to [`RETRY_MAX`].
 
-use linecamp_model::{DialId, FromSite, Now, PluginDigest, PluginPiece, PluginWant};
+use std::collections::btree_map::Entry;
 
-use super::{Site, SiteOutput};
+use linecamp_model::{ConditionKind, DialId, FromSite, Now, PluginDigest, PluginPiece, PluginWant, Text};
+
+use super::providers::named;
+use super::{Site, SiteOutput, Timer};
+use crate::backoff::Backoff;
+use crate::provider::{RETRY_FIRST, RETRY_MAX};
 use crate::site::uplink::State;
 
 /// How far a plugin is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Fetch {
     /// The bytes that are kept; `None` before the driver has said.
     held: Option<u64>,
     /// Whether a piece is on its way, and on which dial.
     asked: Option<DialId>,
+    /// Why the disk did not keep the last piece.
+    failure: Option<Text>,
+    backoff: Backoff,
 }
 
 impl Site {
     /// A plugin is not here: asks the driver how much of it is.
     pub(super) fn fetch_plugin(&mut self, digest: PluginDigest) {
-        if let std::collections::btree_map::Entry::Vacant(vacant) = self.fetches.entry(digest) {
-            vacant.insert(Fetch { held: None, asked: None });
+        if let Entry::Vacant(vacant) = self.fetches.entry(digest) {
+            vacant.insert(Fetch { held: None, asked: None, failure: None, backoff: Backoff::new() });
             self.outputs.push_back(SiteOutput::MeasurePlugin(digest));
         }
     }
@@ -37,7 +47,12 @@ impl Site {
             }
             Some(held) => {
                 if let Some(fetch) = self.fetches.get_mut(&digest) {
-                    *fetch = Fetch { held: Some(held), asked: None };
+                    fetch.held = Some(held);
+                    // A piece was kept, where before it was only measured.
+                    if fetch.asked.take().is_some() {
+                        fetch.failure = None;
+                        fetch.backoff.reset();
+                    }
                 }
                 self.ask_for_pieces();
             }
@@ -50,10 +65,39 @@ impl Site {
                 }
             }
         }
+        self.fetch_condition(now);
         self.settle_down(now);
     }
 
-    pub(super) fn handle_piece(&mut self, dial: DialId, piece: PluginPiece) {
+    /// A piece of a plugin could not be kept, or what is kept could not be measured: tries again later.
+    pub fn handle_plugin_not_kept(&mut self, digest: PluginDigest, reason: Text, now: Now) {
+        if let Some(fetch) = self.fetches.get_mut(&digest) {
+            (fetch.held, fetch.asked, fetch.failure) = (None, None, Some(reason));
+            let delay = fetch.backoff.next(RETRY_FIRST, RETRY_MAX, &mut self.rng);
+            self.timers.set(Timer::Fetch(digest), now.instant + delay);
+        }
+        self.fetch_condition(now);
+        self.settle_down(now);
+    }
+
+    /// Goes on with a plugin from what is kept of it, if a provider still needs it.
+    pub(super) fn retry_fetch(&mut self, digest: PluginDigest, now: Now) {
+        let is_needed = self.providers().iter().any(|spec| spec.plugin.digest == Some(digest));
+        match is_needed {
+            true => self.outputs.push_back(SiteOutput::MeasurePlugin(digest)),
+            false => drop(self.fetches.remove(&digest)),
+        }
+        self.fetch_condition(now);
+        self.settle_down(now);
+    }
+
+    fn fetch_condition(&mut self, now: Now) {
+        let failures = self.fetches.iter().filter_map(|(digest, fetch)| Some((digest, fetch.failure.as_ref()?)));
+        let failures: Vec<_> = failures.map(|(digest, reason)| format!("plugin {digest}: {reason}")).collect();
+        self.level(ConditionKind::PluginFetchFailed, named(&failures), now);
+    }
+
+    pub(super) fn handle_piece(&mut self, dial: DialId, piece: PluginPiece, now: Now) {
         let Some(fetch) = self.fetches.get_mut(&piece.digest) else {
             self.ignored += 1;
             return;
@@ -64,6 +108,7 @@ impl Site {
             (true, _) => self.outputs.push_back(SiteOutput::KeepPiece(piece)),
             (false, _) => self.ignored += 1,
         }
+        self.fetch_condition(now);
     }
 
     /// Asks for the next piece of each plugin that none is on its way of.

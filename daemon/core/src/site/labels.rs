@@ -19,6 +19,9 @@ pub struct DropIns {
     pub invalid: Option<Text>,
     /// Which label came twice, and where.
     pub repeated: Option<Text>,
+    /// Whether a file could not be used since the daemon started, so that what it said before is not known: labels
+    /// that the site held at its start stay.
+    pub is_partial: bool,
 }
 
 /// Returns the labels of `level` over all layers, the later ones on top.
@@ -27,7 +30,7 @@ pub struct DropIns {
 /// [`LabelError::TooMany`] if they are more than one owner may have.
 pub(crate) fn merged(
     level: Level,
-    layers: [&LabelLayer; 2],
+    layers: [&LabelLayer; 3],
     by_hand: Option<&LabelSet>,
 ) -> Result<BTreeMap<LabelKey, LabelValue>, LabelError> {
     let mut labels = BTreeMap::new();

@@ -23,6 +23,8 @@ pub enum Timer {
     StoreRetry,
     /// It is time to ask for a new certificate.
     Renew,
+    /// It is time to go on with a plugin of which the disk did not keep a piece.
+    Fetch(PluginDigest),
     /// It is time for a provider's next round.
     Round(ProviderId),
     /// A provider's call has taken too long.
@@ -72,9 +74,11 @@ pub enum SiteOutput {
         /// What to ask.
         request: ProviderRequest,
     },
-    /// Say how much of a plugin that is pushed centrally is kept here. Answered by `handle_plugin_kept`.
+    /// Say how much of a plugin that is pushed centrally is kept here. Answered by `handle_plugin_kept` or
+    /// `handle_plugin_not_kept`.
     MeasurePlugin(PluginDigest),
-    /// Append a piece to what is kept of a plugin; at the end compare its digest. Answered by `handle_plugin_kept`.
+    /// Append a piece to what is kept of a plugin; at the end compare its digest. Answered by `handle_plugin_kept` or
+    /// `handle_plugin_not_kept`.
     KeepPiece(PluginPiece),
     /// Find out about this machine. Answered by `handle_facts`.
     CollectFacts,

@@ -17,7 +17,7 @@ use super::{Release, Site, SiteCommandError, SiteOutput, Timer, WITHDRAW_MAX};
 use crate::provider::{Act, CALL_MAX, Provider, Scope};
 use crate::records::{At, HostInput, Wanted, wanted};
 
-/// How many records a condition names; the rest is counted.
+/// How many records, facts or plugins a condition names; the rest is counted.
 const NAMED_MAX: usize = 3;
 
 /// The machines of all providers.
@@ -365,7 +365,7 @@ fn place_of(spec: &linecamp_model::SiteSpec) -> (linecamp_model::Name, linecamp_
 }
 
 /// Joins the first few of `texts` and counts the rest; `None` if there are none.
-fn named(texts: &[String]) -> Option<Text> {
+pub(super) fn named(texts: &[String]) -> Option<Text> {
     let words = texts.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
     let more = texts.len().saturating_sub(NAMED_MAX);
     let more = if 0 < more { format!("; and {more} more") } else { String::new() };

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ConditionKind, Document, DocumentKey, Generation, HostStatus, LabelError, LabelPatch, LabelSet, Level, Now,
-    ProviderId, SiteChange, SiteOrigin, SiteStatus, SpecBody, StatusBody, Text,
+    ConditionKind, Document, DocumentKey, Generation, HostStatus, LabelError, LabelKey, LabelPatch, LabelSet, Level,
+    Now, ProviderId, SiteChange, SiteOrigin, SiteStatus, SpecBody, StatusBody, Text,
 };
 
 use super::Site;
-use super::labels::merged;
+use super::labels::{LabelLayer, merged};
 use crate::mutants::{Mutant, planted};
 
 impl Site {
     /// Returns the labels set by hand as they would be after `patch`.
     pub(super) fn patched(&self, level: Level, patch: &LabelPatch, now: Now) -> Result<LabelSet, LabelError> {
         let by_hand = self.ledger.state().local.get(&level).cloned().unwrap_or_default().patched(patch, now.wall)?;
-        merged(level, [&self.config.labels, &self.drop_ins.labels], Some(&by_hand))?;
+        merged(level, self.layers(), Some(&by_hand))?;
         Ok(by_hand)
     }
 
@@ -30,13 +30,10 @@ impl Site {
         {
             site_labels.clone_from(&spec.assigned);
         }
-        let reported = match state.status.body(gateway) {
-            Some(StatusBody::Host(host)) => host.reported.clone(),
-            Some(StatusBody::Site(_) | StatusBody::Provider(_)) | None => LabelSet::default(),
-        };
+        let reported = self.held_reported();
         // Before the first facts are in, an older report stays as it is.
-        let reported = match &self.facts {
-            Some(facts) => reported.replaced(facts, now.wall).unwrap_or(reported),
+        let reported = match self.facts.reported(&reported) {
+            Some(facts) => reported.replaced(&facts, now.wall).unwrap_or(reported),
             None => reported,
         };
         let spec = state.spec.head();
@@ -83,9 +80,7 @@ impl Site {
     fn local(&mut self, level: Level, now: Now) -> LabelSet {
         let held = self.held_local(level);
         let by_hand = self.ledger.state().local.get(&level);
-        match merged(level, [&self.config.labels, &self.drop_ins.labels], by_hand)
-            .and_then(|labels| held.replaced(&labels, now.wall))
-        {
+        match merged(level, self.layers(), by_hand).and_then(|labels| held.replaced(&labels, now.wall)) {
             Ok(labels) => {
                 if level == Level::Site {
                     self.conditions.clear(ConditionKind::LabelsTooMany);
@@ -100,6 +95,24 @@ impl Site {
                 );
                 held
             }
+        }
+    }
+
+    /// Returns the layers beneath what was set by hand, the later on top.
+    const fn layers(&self) -> [&LabelLayer; 3] {
+        [&self.kept_labels, &self.config.labels, &self.drop_ins.labels]
+    }
+
+    /// A drop-in file cannot be read, and what it said in the last run is not known: what the site held then stays, as
+    /// far as it was not set by hand.
+    pub(super) fn keep_labels(&mut self) {
+        for level in [Level::Site, Level::Host] {
+            let by_hand = self.ledger.state().local.get(&level);
+            let is_by_hand = |key: &LabelKey| by_hand.is_some_and(|labels| labels.value(key.as_str()).is_some());
+            let held = self.held_local(level);
+            let kept = held.iter().filter(|(key, _)| !is_by_hand(key));
+            let kept = kept.map(|(key, label)| (key.clone(), label.value.clone())).collect();
+            self.kept_labels.insert(level, kept);
         }
     }
 

@@ -47,7 +47,7 @@ impl Site {
                 spec_history: origin.spec_history,
                 spec_held: state.spec.head(),
                 status_history: origin.status_history,
-                facts: self.facts.clone().unwrap_or_default(),
+                facts: self.facts.reported(&self.held_reported()).unwrap_or_default(),
             }),
         };
         self.send(dial, message);
@@ -69,7 +69,7 @@ impl Site {
             FromServer::StatusAck(held) => self.handle_status_ack(dial, held, now),
             FromServer::EventsAck(held) => self.handle_events_ack(dial, held, now),
             FromServer::Probe => self.send(dial, FromSite::Alive),
-            FromServer::Plugin(piece) => self.handle_piece(dial, piece),
+            FromServer::Plugin(piece) => self.handle_piece(dial, piece, now),
         }
     }
 

@@ -1,7 +1,5 @@
 //! What a site shows on the spot, also while the server is away.
 
-use std::collections::BTreeMap;
-
 use linecamp_model::{
     DocumentKey, EffectiveLabels, HostSpec, Level, LinkState, LinkView, LocalHostView, LocalView, Now, Origin,
     OwnedLabels, SiteSpec, SpecBody, StatusBody, Text, WallTime, Why, effective, effective_of_site,
@@ -76,11 +74,7 @@ impl Site {
             part("status", status, None),
             part("events", events, None),
             part("store", store, self.next_of(&[Timer::StoreRetry], "tries the disk again", now)),
-            part(
-                "facts",
-                format!("{} known", self.facts.as_ref().map_or(0, BTreeMap::len)),
-                self.next_of(&[Timer::Facts], "collects facts", now),
-            ),
+            part("facts", self.describe_facts(), self.next_of(&[Timer::Facts], "collects facts", now)),
             part("certificate", certificate, self.next_of(&[Timer::Renew], "asks for a new one", now)),
         ];
         parts.into_iter().chain(providers).collect()

@@ -5,22 +5,27 @@ use linecamp_model::{
 };
 
 use super::records::{MINUTE, conditions, plain_site, provider, shown};
-use crate::testing::{Mood, Pair, name};
+use crate::testing::{DiskMood, Mood, Pair, name};
 use crate::{FleetCommand, RETRY_MAX};
 
 /// A linked site with a central provider whose plugin the server has, under this digest, as these bytes.
 fn site_with_pushed(seed: u64, digest: PluginDigest, component: &[u8], mood: Mood) -> Pair {
-    let file = PluginFile { name: name("dns-fake"), bytes: component.len() as u64, pushed_at: WallTime::EPOCH };
     let mut pair = plain_site(seed);
-    pair.plugins.insert(digest, component.to_vec());
     pair.name_server.mood = mood;
+    push(&mut pair, digest, component);
+    pair.run_for(60 * MINUTE);
+    assert!(conditions(&pair).iter().any(|(kind, _)| *kind == ConditionKind::PluginFailed), "{:?}", conditions(&pair));
+    pair
+}
+
+/// Pushes a plugin under this digest, and adds a provider that needs it.
+fn push(pair: &mut Pair, digest: PluginDigest, component: &[u8]) {
+    let file = PluginFile { name: name("dns-fake"), bytes: component.len() as u64, pushed_at: WallTime::EPOCH };
+    pair.plugins.insert(digest, component.to_vec());
     pair.ask(FleetCommand::AddPlugin(digest, file)).expect("pushed");
     let spec = ProviderSpec { plugin: PluginRef { digest: Some(digest), ..provider().plugin }, ..provider() };
     let provider = FleetProvider { sites: Selector::default(), spec, matches_facts: false };
     pair.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), false)).expect("added");
-    pair.run_for(60 * MINUTE);
-    assert!(conditions(&pair).iter().any(|(kind, _)| *kind == ConditionKind::PluginFailed), "{:?}", conditions(&pair));
-    pair
 }
 
 /// The line is cut and the daemon killed at every step of the way of a plugin to its site.
@@ -74,4 +79,24 @@ fn a_pushed_plugin_that_is_damaged_at_the_server_is_fetched_ever_more_seldom() {
     pair.plugins.insert(digest, component.to_vec());
     pair.run_for(RETRY_MAX);
     assert_eq!(shown(&pair).len(), 1, "and when it was pushed again it is used");
+}
+
+#[test]
+fn a_piece_that_the_disk_does_not_keep_is_a_condition_and_is_fetched_again() {
+    let component = b"a component of some length".to_vec();
+    let digest = PluginDigest::of(&component);
+    let mut pair = plain_site(26);
+    pair.nodes[0].plugin_disk_mood = DiskMood::Full;
+    push(&mut pair, digest, &component);
+    pair.run_for(60 * MINUTE);
+    assert!((3..60).contains(&pair.pieces_sent), "{} pieces were sent in an hour", pair.pieces_sent);
+    let failed = |pair: &Pair| {
+        let mut found = conditions(pair).into_iter();
+        found.find(|(kind, _)| *kind == ConditionKind::PluginFetchFailed).map(|(_, detail)| detail)
+    };
+    let detail = failed(&pair).expect("the operator is told");
+    assert!(detail.contains("no space left") && detail.contains(&digest.to_string()), "{detail}");
+    pair.nodes[0].plugin_disk_mood = DiskMood::Well;
+    pair.run_for(2 * RETRY_MAX);
+    assert_eq!((failed(&pair), shown(&pair).len()), (None, 1), "{}", pair.trace());
 }

@@ -76,6 +76,9 @@ impl Pair {
                 self.after(CALL, Happening::Replied { site: index, call, reply, boot });
             }
             SiteOutput::MeasurePlugin(digest) => self.after(COMMIT, Happening::PluginKept(index, digest, boot)),
+            SiteOutput::KeepPiece(piece) if self.nodes[index].plugin_disk_mood == DiskMood::Full => {
+                self.after(COMMIT, Happening::PluginNotKept(index, piece.digest, boot));
+            }
             SiteOutput::KeepPiece(piece) => {
                 let kept = self.nodes[index].plugins.entry(piece.digest).or_default();
                 kept.extend(piece.bytes);
@@ -84,7 +87,7 @@ impl Pair {
                 }
                 self.after(COMMIT, Happening::PluginKept(index, piece.digest, boot));
             }
-            SiteOutput::CollectFacts => self.after(COMMIT, Happening::Facts(index, boot)),
+            SiteOutput::CollectFacts => self.after(self.facts_take, Happening::Facts(index, boot)),
             SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
             SiteOutput::Forget(refusal) => {
                 let node = &mut self.nodes[index];
@@ -186,7 +189,7 @@ impl Pair {
                 }
             }
             Happening::Facts(index, boot) if boot == self.nodes[index].boot => {
-                let facts = self.nodes[index].facts.clone();
+                let facts = self.nodes[index].round();
                 let at = self.now_at(index);
                 self.nodes[index].site.handle_facts(facts, at);
             }
@@ -201,7 +204,12 @@ impl Pair {
                 let held = (!is_whole).then_some(held.len() as u64);
                 self.nodes[index].site.handle_plugin_kept(digest, held, at);
             }
+            Happening::PluginNotKept(index, digest, boot) if boot == self.nodes[index].boot => {
+                let at = self.now_at(index);
+                self.nodes[index].site.handle_plugin_not_kept(digest, Text::lossy("no space left"), at);
+            }
             Happening::PluginKept(..)
+            | Happening::PluginNotKept(..)
             | Happening::Replied { .. }
             | Happening::DialArrives { .. }
             | Happening::SiteCommitted(..)

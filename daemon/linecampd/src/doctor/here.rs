@@ -137,10 +137,11 @@ pub(super) fn docker(place: &Place) -> Remark {
     let path = socket.display();
     match UnixStream::connect(&socket) {
         Ok(_) => match ask_docker(&socket) {
-            Some(version) => Remark::ok(format!("Docker {version} answers at {path}")),
-            None => Remark::warn(
-                format!("something listens at {path}, and does not say a version within a second"),
-                "`systemctl status docker`, `docker version`; the label docker_version is missing until it answers",
+            Ok(Some(version)) => Remark::ok(format!("Docker {version} answers at {path}")),
+            Ok(None) => Remark::skipped(format!("no Docker here: {path} is not there any more")),
+            Err(reason) => Remark::warn(
+                format!("something listens at {path}, and does not say a version: {reason}"),
+                "`systemctl status docker`, `docker version`; the label docker_version keeps its last value until then",
             ),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use linecamp_core::Facts;
 use tokio::sync::mpsc;
 
-use crate::facts::{FactSources, Facts};
+use crate::facts::FactSources;
 
 /// Collects facts beside the loop, one round at a time.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl FactsDriver {
         });
     }
 
-    /// Returns what a round found out. Cancel-safe.
+    /// Returns what a round observed. Cancel-safe.
     pub(crate) async fn collected(&mut self) -> Facts {
         match self.collected.recv().await {
             Some(facts) => {

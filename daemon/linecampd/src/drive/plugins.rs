@@ -1,11 +1,13 @@
 //! The plugin host ↔ the machine's calls. A daemon that calls no plugin does not start the host.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use linecamp_model::{CallId, Name, PluginDigest, PluginPiece, ProviderFailure, ProviderReply, SecretName, Text};
 use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
+use tokio::sync::mpsc;
 
 use super::pushed::Pushed;
 use super::secrets::SecretFiles;
@@ -25,8 +27,8 @@ pub(crate) enum PluginEvent {
     Replied { call: CallId, reply: ProviderReply, seen: Option<Text> },
     /// A plugin's file was changed.
     Changed { name: Name, result: Result<Text, Text> },
-    /// So many bytes of a pushed plugin are kept; `None`: all of it.
-    Kept { digest: PluginDigest, held: Option<u64> },
+    /// So many bytes of a pushed plugin are kept, `None` for all of it; or the disk failed, for this reason.
+    Kept { digest: PluginDigest, result: Result<Option<u64>, Text> },
 }
 
 /// Runs the host once it is needed.
@@ -38,6 +40,8 @@ pub(crate) struct PluginDriver {
     secrets: Arc<SecretFiles>,
     host: Option<PluginHost>,
     pushed: Pushed,
+    /// What the disk said of pushed plugins, and who tells: threads that may wait for it, one for a plugin at a time.
+    kept: (mpsc::Sender<PluginEvent>, mpsc::Receiver<PluginEvent>),
     /// What is known at once. Each is the answer to one output of the machine, so they are as few as those.
     known: VecDeque<PluginEvent>,
 }
@@ -48,7 +52,7 @@ impl PluginDriver {
         let places = config.as_ref().map(|config| (config.secrets.clone(), config.credentials.clone()));
         let (declared, credentials) = places.unwrap_or_default();
         let secrets = Arc::new(SecretFiles::new(declared, credentials));
-        Self { directory, config, secrets, host: None, pushed, known: VecDeque::new() }
+        Self { directory, config, secrets, host: None, pushed, kept: mpsc::channel(1), known: VecDeque::new() }
     }
 
     /// Goes by these secrets from the next call on. Returns whether something changes.
@@ -71,18 +75,24 @@ impl PluginDriver {
     }
 
     /// Says how much of a pushed plugin is kept; the answer is an event.
-    pub(crate) fn measure(&mut self, digest: PluginDigest) {
-        let held = self.pushed.measure(digest);
-        self.known.push_back(PluginEvent::Kept { digest, held });
+    pub(crate) fn measure(&self, digest: PluginDigest) {
+        self.ask_disk(digest, move |pushed| pushed.measure(digest));
     }
 
     /// Keeps a piece of a pushed plugin; the answer is an event.
-    pub(crate) fn keep(&mut self, piece: &PluginPiece) {
-        match self.pushed.keep(piece) {
-            Ok(held) => self.known.push_back(PluginEvent::Kept { digest: piece.digest, held }),
-            // Whoever needs it asks again with the provider's next round.
-            Err(error) => tracing::warn!(digest = %piece.digest, %error, "a piece of a plugin could not be kept"),
-        }
+    pub(crate) fn keep(&self, piece: PluginPiece) {
+        self.ask_disk(piece.digest, move |pushed| pushed.keep(&piece));
+    }
+
+    /// Lets a thread wait for the disk: a whole plugin is 32 MiB to read, hash and sync.
+    fn ask_disk(&self, digest: PluginDigest, ask: impl FnOnce(&Pushed) -> io::Result<Option<u64>> + Send + 'static) {
+        let (pushed, teller) = (self.pushed.clone(), self.kept.0.clone());
+        tokio::spawn(async move {
+            let asked = tokio::task::spawn_blocking(move || ask(&pushed)).await.map_err(io::Error::other).flatten();
+            let result = asked.map_err(|error| Text::lossy(&format!("cannot be kept on this site's disk: {error}")));
+            // Without a loop nobody needs to know.
+            let _ = teller.send(PluginEvent::Kept { digest, result }).await;
+        });
     }
 
     /// Returns what happens next. Cancel-safe.
@@ -90,17 +100,11 @@ impl PluginDriver {
         if let Some(event) = self.known.pop_front() {
             return event;
         }
-        match &mut self.host {
-            Some(host) => match host.event().await {
-                HostEvent::Replied { call, reply, plugin } => {
-                    let seen = plugin.map(|seen| Text::lossy(&format!("{} {}", seen.name, seen.version)));
-                    PluginEvent::Replied { call, reply, seen }
-                }
-                HostEvent::PluginChanged { name, result } => {
-                    PluginEvent::Changed { name, result: result.map(|digest| Text::lossy(&digest.to_string())) }
-                }
-            },
-            None => std::future::pending().await,
+        let Self { host, kept, .. } = self;
+        tokio::select! {
+            event = host_event(host) => event,
+            // We hold a sender ourselves, so it does not end.
+            Some(event) = kept.1.recv() => event,
         }
     }
 
@@ -112,6 +116,19 @@ impl PluginDriver {
             self.host = Some(host);
         }
         Ok(self.host.as_mut().expect("started just now"))
+    }
+}
+
+async fn host_event(host: &mut Option<PluginHost>) -> PluginEvent {
+    let Some(host) = host else { return std::future::pending().await };
+    match host.event().await {
+        HostEvent::Replied { call, reply, plugin } => {
+            let seen = plugin.map(|seen| Text::lossy(&format!("{} {}", seen.name, seen.version)));
+            PluginEvent::Replied { call, reply, seen }
+        }
+        HostEvent::PluginChanged { name, result } => {
+            PluginEvent::Changed { name, result: result.map(|digest| Text::lossy(&digest.to_string())) }
+        }
     }
 }
 

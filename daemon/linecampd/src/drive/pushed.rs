@@ -2,6 +2,8 @@
 //!
 //! `pushed/DIGEST.part` grows; when it has all its bytes and they are what the digest says, it is made durable and
 //! becomes `pushed/DIGEST.wasm`. A part that is not what it should be is thrown away, and fetched again from the start.
+//!
+//! All of this waits for the disk: it is for a thread that may wait.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -27,10 +29,17 @@ impl Pushed {
     }
 
     /// Returns how many bytes of a component are kept; `None` if it is whole.
-    pub(crate) fn measure(&self, digest: PluginDigest) -> Option<u64> {
-        match self.path(digest, "wasm").exists() {
-            true => None,
-            false => Some(fs::metadata(self.path(digest, "part")).map_or(0, |metadata| metadata.len())),
+    ///
+    /// # Errors
+    /// What the file system says; nothing is known then.
+    pub(crate) fn measure(&self, digest: PluginDigest) -> io::Result<Option<u64>> {
+        if self.path(digest, "wasm").try_exists()? {
+            return Ok(None);
+        }
+        match fs::metadata(self.path(digest, "part")) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(0)),
+            Err(error) => Err(error),
         }
     }
 
@@ -79,12 +88,25 @@ mod tests {
             total: 10,
             bytes: bytes.to_vec(),
         };
-        assert_eq!(pushed.measure(digest), Some(0));
+        assert_eq!(pushed.measure(digest).unwrap(), Some(0));
         assert_eq!(pushed.keep(&piece(0, &whole[..4])).unwrap(), Some(4));
         assert_eq!(pushed.keep(&piece(0, &whole[..4])).unwrap(), Some(4), "the same one again");
         assert_eq!(pushed.keep(&piece(4, b"xxxxxx")).unwrap(), Some(0), "not what the digest says");
         assert_eq!(pushed.keep(&piece(0, whole)).unwrap(), None);
-        assert_eq!(pushed.measure(digest), None);
+        assert_eq!(pushed.measure(digest).unwrap(), None);
         assert_eq!(fs::read(pushed.path(digest, "wasm")).unwrap(), whole);
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_not_taken_for_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let pushed = Pushed::new(directory.path().to_owned());
+        let digest = PluginDigest::of(b"a component");
+        fs::write(directory.path().join("pushed"), "a file where a folder should be").unwrap();
+        pushed.measure(digest).unwrap_err();
+        let piece = PluginPiece { digest, offset: 0, total: 11, bytes: b"a component".to_vec() };
+        pushed.keep(&piece).unwrap_err();
+        fs::remove_file(directory.path().join("pushed")).unwrap();
+        assert_eq!(pushed.keep(&piece).unwrap(), None, "and it goes on when the disk is well");
     }
 }

@@ -80,16 +80,14 @@ impl Mark {
 }
 
 /// Returns the components in the directory, by name; those whose file is not named like a plugin are only logged.
-pub(super) fn list(directory: &Path) -> BTreeMap<Name, Stamp> {
+///
+/// # Errors
+/// [`PluginHostError`] if the directory or a file in it cannot be read: it is not known which components there are, and none of them counts as gone.
+pub(super) fn list(directory: &Path) -> Result<BTreeMap<Name, Stamp>, PluginHostError> {
     let mut found = BTreeMap::new();
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) => {
-            tracing::warn!(directory = %directory.display(), %error, "failed to list the plugin directory");
-            return found;
-        }
-    };
-    for entry in entries.flatten() {
+    let error = |source| read_error(directory, source);
+    for entry in fs::read_dir(directory).map_err(error)? {
+        let entry = entry.map_err(error)?;
         let file_name = entry.file_name();
         let Some(stem) = file_name.to_str().and_then(|name| name.strip_suffix(ENDING)) else { continue };
         let Ok(name) = Name::parse(stem) else {
@@ -100,11 +98,14 @@ pub(super) fn list(directory: &Path) -> BTreeMap<Name, Stamp> {
             tracing::warn!(directory = %directory.display(), "more than {PLUGINS_KNOWN_MAX} plugins: some are not watched");
             break;
         }
-        if let Ok(stamp) = stamp(&entry.path()) {
-            found.insert(name, stamp);
+        match stamp(&entry.path()) {
+            Ok(stamp) => drop(found.insert(name, stamp)),
+            // It went between the two looks at it.
+            Err(PluginHostError::Missing { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
-    found
+    Ok(found)
 }
 
 /// Reads a component's file.

@@ -61,6 +61,8 @@ words!(
         RecordForeign,
         RecordQuarantined,
         RecordsHeld,
+        FactsStale,
+        PluginFetchFailed,
     }
 );
 

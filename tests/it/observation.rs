@@ -1,0 +1,76 @@
+//! What a daemon could not observe keeps its last value; what it observed to be absent goes.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use linecamp_tests::Fleet;
+
+use crate::shown::{wait_condition, wait_no_condition, wait_seen};
+
+const DOCKER: &str = "io.linecamp.host.docker_version";
+
+/// Something that answers like Docker, or takes a request and says nothing.
+struct FakeDocker {
+    socket: PathBuf,
+    is_slow: Arc<AtomicBool>,
+}
+
+impl FakeDocker {
+    fn start(socket: PathBuf) -> Self {
+        let listener = UnixListener::bind(&socket).expect("a socket can be opened");
+        let is_slow = Arc::new(AtomicBool::new(false));
+        let slow = Arc::clone(&is_slow);
+        // It ends with the test.
+        std::thread::spawn(move || {
+            let mut unanswered = Vec::new();
+            for mut stream in listener.incoming().flatten() {
+                let mut request = [0; 256];
+                // Whoever asks may be gone before the answer.
+                let _ = stream.read(&mut request);
+                if slow.load(Ordering::SeqCst) {
+                    unanswered.push(stream);
+                } else {
+                    let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n{\"Version\":\"29.1.3\"}");
+                }
+            }
+        });
+        Self { socket, is_slow }
+    }
+
+    fn set_slow(&self, is_slow: bool) {
+        self.is_slow.store(is_slow, Ordering::SeqCst);
+    }
+}
+
+/// A daemon observes its facts when it starts, so each start here is one look.
+#[test]
+fn a_docker_that_is_slow_keeps_its_label_and_one_that_is_gone_does_not() {
+    let fleet = Fleet::start();
+    let docker = FakeDocker::start(fleet.directory().join("docker.sock"));
+    let mut site = fleet.join("camp", &[]);
+    site.configure(&format!("docker_socket = \"{}\"\n", docker.socket.display()));
+    site.start();
+    wait_seen(&fleet, "camp", DOCKER, Some("29.1.3"));
+
+    docker.set_slow(true);
+    site.terminate();
+    site.start();
+    let detail = wait_condition(&fleet, "camp", "facts-stale");
+    assert!(detail.contains(DOCKER) && detail.contains("did not answer within 1 s"), "{detail}");
+    wait_seen(&fleet, "camp", DOCKER, Some("29.1.3"));
+
+    docker.set_slow(false);
+    site.terminate();
+    site.start();
+    wait_no_condition(&fleet, "camp", "facts-stale");
+    wait_seen(&fleet, "camp", DOCKER, Some("29.1.3"));
+
+    fs::remove_file(&docker.socket).expect("it was there");
+    site.terminate();
+    site.start();
+    wait_seen(&fleet, "camp", DOCKER, None);
+}
