@@ -90,6 +90,15 @@ impl Change {
         self.set().map_or("", |set| &set.rtype)
     }
 
+    /// Whether it only removes values. Such a change is done also where the name lies in a zone below the configured
+    /// one: what was written there before that zone existed has to be removable.
+    pub fn only_removes(&self) -> bool {
+        let (Some(before), after) = (&self.before, &self.after) else { return false };
+        let before = before.canonical();
+        let Some(after) = after.as_ref().map(RecordSet::canonical) else { return true };
+        after.values.len() < before.values.len() && after.values.iter().all(|value| before.values.contains(value))
+    }
+
     fn set(&self) -> Option<&RecordSet> {
         self.after.as_ref().or(self.before.as_ref())
     }
@@ -227,6 +236,16 @@ mod tests {
         let pieces = [piece(600, "192.0.2.3"), piece(300, "192.0.2.1"), piece(900, "192.0.2.2"), set("A", &[])];
         assert_eq!(pending(&[Change::delete(whole.clone())], &pieces).unwrap().len(), 1);
         assert_eq!(pending(&[Change::create(whole)], &pieces).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_change_that_adds_a_value_does_not_only_remove() {
+        let (one, two) = (set("A", &["192.0.2.1"]), set("A", &["192.0.2.1", "192.0.2.2"]));
+        assert!(Change::delete(one.clone()).only_removes());
+        assert!(Change::replace(two.clone(), one.clone()).only_removes());
+        assert!(!Change::replace(one.clone(), one.clone()).only_removes());
+        assert!(!Change::replace(one, two.clone()).only_removes());
+        assert!(!Change::create(two).only_removes());
     }
 
     #[test]
