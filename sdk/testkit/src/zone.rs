@@ -200,7 +200,7 @@ impl Service for ZoneService {
 mod tests {
     use super::*;
 
-    fn ask(service: &mut ZoneService, method: Method, path: &str, body: &str) -> (u16, serde_json::Value) {
+    fn ask(service: &mut ZoneService, method: Method, path: &str, body: &str) -> (u16, Value) {
         let headers = vec![("authorization".to_owned(), "Bearer t".to_owned())];
         let url = format!("http://zone.test{path}");
         let answer = service.handle(&Request::new(method, &url, headers, body.as_bytes().to_vec()));
@@ -232,7 +232,7 @@ mod tests {
         let (_, first) = ask(&mut service, Method::Get, "/zones/x/records", "");
         assert_eq!((first["records"].as_array().unwrap().len(), &first["next"]), (2, &json!(2)));
         let (_, last) = ask(&mut service, Method::Get, "/zones/x/records?page=2", "");
-        assert_eq!((&last["records"][0]["name"], &last["next"]), (&json!("c.x"), &serde_json::Value::Null));
+        assert_eq!((&last["records"][0]["name"], &last["next"]), (&json!("c.x"), &Value::Null));
         let (_, one) = ask(&mut service, Method::Get, "/zones/x/records?name=b.x", "");
         assert_eq!(one["records"].as_array().unwrap().len(), 1);
     }

@@ -22,7 +22,7 @@ pub(super) fn names_the_zone(bench: &Bench<'_>) -> Outcome {
         in_zone_below(bench, &room, &room.observing(&[label]))?;
         in_zone_below(bench, &room, &room.observing(&["one", label]))?;
         let create = Change::create(bench.set(label, "TXT", &["x"]));
-        in_zone_below(bench, &room, &room.applying(&[create.clone()]))?;
+        in_zone_below(bench, &room, &room.applying(std::slice::from_ref(&create)))?;
         if bench.described.abilities.atomic {
             let beside = Change::create(bench.set("two", "A", &["192.0.2.1"]));
             in_zone_below(bench, &room, &room.applying(&[beside, create]))?;
