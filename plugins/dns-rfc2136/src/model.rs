@@ -87,7 +87,7 @@ impl Model {
             return reply(message, rcode, &[], &[(below.clone(), Rtype::SOA, soa())]);
         }
         let above: Vec<_> = names::zone_cut_candidates(&name, &self.zone).collect();
-        let set_at = |name: &str, rtype| self.sets.get(&(name.to_owned(), rtype)).map(|data| data.clone());
+        let set_at = |name: &str, rtype| self.sets.get(&(name.to_owned(), rtype)).cloned();
         for owner in above.iter().rev() {
             if let Some(servers) = set_at(owner, Rtype::NS) {
                 let mut referral = reply(message, Rcode::NOERROR, &[], &[((*owner).to_owned(), Rtype::NS, servers)]);
