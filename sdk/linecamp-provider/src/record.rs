@@ -114,6 +114,8 @@ impl Change {
 /// between is not seen; where the service can compare (an `If-Match`, a prerequisite, deleting by exact value), let it.
 /// A service that writes value by value needs [`single`](crate::single) instead, which knows a half written set again.
 ///
+/// What was found has to be all that is there at the names of the changes: what is missing in it counts as absent.
+///
 /// What was found may come in pieces: sets of one name and type are merged, and the least of their times to live is the
 /// set's.
 ///

@@ -96,7 +96,7 @@ impl Write {
     }
 }
 
-/// Compares the changes with the records that were found at their names, and returns the writes that are left, in the
+/// Compares the changes with all records that were found at their names (what is missing counts as absent), and returns the writes that are left, in the
 /// order in which they have to be done. No two changes are of one name and type.
 ///
 /// # Errors
