@@ -4,9 +4,9 @@
 //! The changes of one `apply` are one UPDATE message, done all or none by the server. What has to be there for a change
 //! stands in the message as a prerequisite, by its exact values, so that the server itself compares and exchanges.
 //!
-//! What is there is asked for name by name, with queries that are signed too. Each answer also has to tell from which
-//! zone it is, by the SOA record that comes with *no such name* or *no such record*, or by one that is asked for: a name
-//! in a zone below, or below a DNAME record, is refused. Three things a query does not tell:
+//! What is there is asked for name by name, with queries that are signed too. The server also has to tell from which
+//! zone it answers, by the SOA record that comes with *no such name* or *no such record*, or by one that is asked for:
+//! a name in a zone below, or below a DNAME record, is refused. Three things a query does not tell:
 //!
 //! - Whether the name is in the zone, or the answer was made of a wildcard: an UPDATE with nothing but the prerequisite
 //!   *name is in use* tells, and changes nothing.

@@ -10,7 +10,7 @@ use crate::{Settings, answer};
 /// Hosted zones on one page: the most that Route 53 gives.
 const ZONES_PER_PAGE: u32 = 100;
 
-/// Pages that are read, for 2,000 zones below a zone. With more, the call is refused, and the id has to be in the config.
+/// Pages that are read, for 2,000 zones below a zone. With more, the call is refused, and the config has to say the id.
 const PAGES_MAX: usize = 20;
 
 /// What holds a list of hosted zones.

@@ -1,5 +1,5 @@
-//! Zones as they are outside: large, signed, with comments, sets that were not asked for, names in mixed case, wildcards,
-//! empty names, aliases, delegations and redirections. What is there is seen, and never written over.
+//! Zones as they are outside: large, signed, with comments, sets that were not asked for, names in mixed case,
+//! wildcards, empty names, aliases, delegations and redirections. What is there is seen, and never written over.
 
 use linecamp_model::{ProviderFailure, ProviderReply, RecordSet};
 use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};
@@ -43,8 +43,8 @@ fn sees_through_oddities(mut server: Box<dyn NameServer>) {
 
 fn in_an_odd_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) {
     let is_moto = server.product() == "moto";
-    // Relative targets and names are of the zone. Route 53 knows no DNAME, and keeps names in lower case; moto keeps them
-    // as they come, and then finds them by no name in lower case.
+    // Relative targets and names are of the zone. Route 53 knows no DNAME, and keeps names in lower case; moto keeps
+    // them as they come, and then finds them by no name in lower case.
     let absolute = |line: &&str| {
         let line = line.replace(" taken", &format!(" taken.{zone}."));
         let line = if is_moto { line.replace("MiXeD", "mixed") } else { line };
