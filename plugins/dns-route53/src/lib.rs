@@ -6,9 +6,9 @@
 //!
 //! A batch is accepted at once and reaches the name servers within a minute; nobody waits for that here.
 //!
-//! A name is not served from the zone if it or a name above it has NS records in the zone, or if the zone is private and
-//! the account has another private one of that name. Such a name is refused; what the zone holds there can still be
-//! deleted. A public zone below that nobody delegates to is not served.
+//! A name is not served from the zone if it or a name above it has NS records in the zone, or if the zone is private
+//! and the account has another private one of that name. Such a name is refused; what the zone holds there can still
+//! be deleted. A public zone below that nobody delegates to is not served.
 //!
 //! What operators set up: a hosted zone, and an access key that may `route53:ListResourceRecordSets` and
 //! `route53:ChangeResourceRecordSets` in it, and `route53:ListHostedZonesByName` unless the zone's id is in the config;
