@@ -84,6 +84,9 @@ impl Model {
     }
 
     fn list_zones(&self, only: Option<&str>) -> HttpResponse {
+        if let Some(name) = only.filter(|name| name.contains('*')) {
+            return reply::error(422, &format!("Name '{name}' contains unsupported characters"));
+        }
         let zones = self.zones.iter().chain([&self.zone]).map(|zone| names::dotted(zone));
         let wanted = |zone: &String| only.is_none_or(|only| !self.filters || *zone == only);
         let zone = |name: String| json!({ "id": name, "name": name, "kind": self.kind });

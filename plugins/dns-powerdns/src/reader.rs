@@ -55,7 +55,9 @@ impl Reader<'_> {
     pub(crate) fn at(&self, names: &[String]) -> Result<Found, Failure> {
         let candidates: BTreeSet<_> =
             names.iter().flat_map(|name| names::zone_cut_candidates(name, self.zone)).collect();
-        let zones_below = self.zones_at(&candidates)?;
+        // PowerDNS has no zones of wildcards, and takes no question for one.
+        let zones_below = candidates.iter().filter(|name| !name.starts_with("*.")).copied().collect();
+        let zones_below = self.zones_at(&zones_below)?;
         let asked: BTreeSet<_> = names.iter().map(String::as_str).chain(candidates).collect();
         let above = self.sets_at(&asked)?;
         let wanted: BTreeSet<_> = names.iter().map(String::as_str).collect();
