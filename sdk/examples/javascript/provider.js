@@ -56,15 +56,18 @@ export const dns = {
     ended(() => {
       const base = `${settings(config).api}/zones/${encodeURIComponent(zone)}/records`;
       const query = names.map((name) => `name=${encodeURIComponent(name)}`);
-      const found = [];
+      // Each name and type comes once; a page may repeat what another had.
+      const found = new Map();
       let page = null;
       for (let turned = 0; turned < PAGES_MAX; turned += 1) {
         const asked = page === null ? query : [...query, `page=${page}`];
         const url = asked.length === 0 ? base : `${base}?${asked.join("&")}`;
         const listing = listingOf(okay(send("get", url)));
         for (const { name, zone: below } of listing.elsewhere) throw inZoneBelow(name, below);
-        found.push(...listing.records.map(recordOf).filter((set) => isAskedFor(set, names)));
-        if (listing.next === null) return found;
+        for (const set of listing.records.map(recordOf)) {
+          if (isAskedFor(set, names)) found.set(`${set.name} ${set.rtype}`, set);
+        }
+        if (listing.next === null) return [...found.values()];
         page = listing.next;
       }
       throw refused(`the zone has more than ${PAGES_MAX} pages`);
