@@ -2,7 +2,7 @@
 
 use crate::dig::TsigKey;
 use crate::name_server::Housing;
-use crate::update_server::{Brand, PLUGIN_TYPES, UpdateServer};
+use crate::update_server::{Brand, PLUGIN_TYPES, ServedZone, UpdateServer};
 
 impl UpdateServer {
     /// Starts a BIND 9 without zones; `None` if it is not installed.
@@ -15,8 +15,8 @@ impl UpdateServer {
     }
 }
 
-fn configuration(housing: &Housing, zones: &[String]) -> String {
-    let zones: String = zones.iter().map(|zone| zone_clause(zone)).collect();
+fn configuration(housing: &Housing, zones: &[ServedZone]) -> String {
+    let zones: String = zones.iter().map(zone_clause).collect();
     let keys = [TsigKey::PLUGIN, TsigKey::OPERATOR].map(key_clause).concat();
     format!("{}controls {{ }};\n{keys}{zones}", options(housing))
 }
@@ -45,11 +45,13 @@ fn key_clause(key: TsigKey) -> String {
     format!("key \"{}\" {{ algorithm {}; secret \"{}\"; }};\n", key.name, TsigKey::ALGORITHM, key.secret)
 }
 
-fn zone_clause(zone: &str) -> String {
+fn zone_clause(zone: &ServedZone) -> String {
+    let ServedZone { name: zone, is_signed } = zone;
+    let signing = if *is_signed { "\n  dnssec-policy default;" } else { "" };
     let (plugin, operator, types) = (TsigKey::PLUGIN.name, TsigKey::OPERATOR.name, PLUGIN_TYPES.join(" "));
     format!(
         "zone \"{zone}\" {{
-  type primary;
+  type primary;{signing}
   file \"{zone}.zone\";
   allow-transfer {{ key {operator}; }};
   update-policy {{ grant {operator} zonesub ANY; grant {plugin} zonesub {types}; }};

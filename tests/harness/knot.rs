@@ -2,7 +2,7 @@
 
 use crate::dig::TsigKey;
 use crate::name_server::Housing;
-use crate::update_server::{Brand, PLUGIN_TYPES, UpdateServer};
+use crate::update_server::{Brand, PLUGIN_TYPES, ServedZone, UpdateServer};
 
 impl UpdateServer {
     /// Starts a Knot DNS without zones; `None` if it is not installed.
@@ -14,9 +14,14 @@ impl UpdateServer {
     }
 }
 
-fn configuration(housing: &Housing, zones: &[String]) -> String {
+fn configuration(housing: &Housing, zones: &[ServedZone]) -> String {
     let (plugin, operator) = (TsigKey::PLUGIN.name, TsigKey::OPERATOR.name);
-    let zone = |zone: &String| format!("  - domain: {zone}\n    file: {zone}.zone\n    acl: [{plugin}, {operator}]\n");
+    let zone = |ServedZone { name, is_signed }: &ServedZone| {
+        let signing = if *is_signed { "on" } else { "off" };
+        format!(
+            "  - domain: {name}\n    file: {name}.zone\n    acl: [{plugin}, {operator}]\n    dnssec-signing: {signing}\n"
+        )
+    };
     let zones = match zones {
         [] => String::new(),
         zones => format!("zone:\n{}", zones.iter().map(zone).collect::<String>()),

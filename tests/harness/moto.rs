@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, run, words_of};
+use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, filler, run, words_of};
 use crate::process::Process;
 use crate::skip::skip;
 
@@ -108,6 +108,15 @@ impl NameServer for Moto {
     fn create_zone(&mut self, zone: &str) {
         self.operate(&["create-zone", zone], "");
         self.zones.push(zone.to_owned());
+    }
+
+    fn create_large_zone(&mut self, zone: &str, sets: usize) {
+        self.create_zone(zone);
+        self.operate(&["plant", zone], &filler(zone, sets).collect::<Vec<_>>().join("\n"));
+    }
+
+    fn create_signed_zone(&mut self, _zone: &str) -> bool {
+        false
     }
 
     fn plant(&self, zone: &str, records: &[&str]) {

@@ -42,6 +42,17 @@ pub trait NameServer: Debug {
     /// With its log, if it does not. So does everything else here.
     fn create_zone(&mut self, zone: &str);
 
+    /// Makes a zone with so many record sets beside, of nobody: `n0.ZONE. 300 A 192.0.2.1` and so on.
+    fn create_large_zone(&mut self, zone: &str, sets: usize);
+
+    /// Makes a zone that the server signs (DNSSEC), and waits until it has; `false` if it cannot.
+    fn create_signed_zone(&mut self, zone: &str) -> bool;
+
+    /// Puts a comment on a record set, which need not be there; does nothing where the server knows no comments.
+    fn comment(&self, zone: &str, name: &str, rtype: &str) {
+        let _ = (zone, name, rtype);
+    }
+
     /// Puts records into a zone as somebody else, past all plugins: lines of `NAME. TTL TYPE VALUE`.
     fn plant(&self, zone: &str, records: &[&str]);
 
@@ -153,6 +164,14 @@ impl ZoneDump {
         self.0.iter().map(String::as_str)
     }
 
+    /// Returns the lines without what signing makes (DNSSEC), which every change makes anew.
+    #[must_use]
+    pub fn without_signatures(&self) -> Self {
+        const MADE: [&str; 8] = ["RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY", "TYPE65534"];
+        let is_made = |line: &str| line.split(' ').nth(2).is_some_and(|rtype| MADE.contains(&rtype));
+        Self(self.0.iter().filter(|line| !is_made(line)).cloned().collect())
+    }
+
     /// Returns the lines whose name does not end with any of these: what belongs to others, to be compared byte for
     /// byte.
     #[must_use]
@@ -169,6 +188,11 @@ impl Debug for ZoneDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
+}
+
+/// Returns lines of the record sets that nobody owns.
+pub(crate) fn filler(zone: &str, sets: usize) -> impl Iterator<Item = String> {
+    (0..sets).map(move |index| format!("n{index}.{zone}. 300 A 192.0.2.1"))
 }
 
 fn without_serial(line: &str) -> String {

@@ -39,13 +39,18 @@ impl PowerDns {
             [format!("--config-dir={home}"), "--daemon=no".into(), "--guardian=no".into(), "--write-pid=no".into()]
                 .into()
         });
-        let mut sqlite = Command::new("sqlite3");
-        sqlite.arg(housing.path("pdns.db"));
-        run(sqlite, &std::fs::read_to_string(SCHEMA).expect("the package has the tables of its database"));
         housing.write("pdns.conf", &configuration(&housing, &api));
         let mut server = Self { housing, api };
+        server.sql(&std::fs::read_to_string(SCHEMA).expect("the package has the tables of its database"));
         server.restart();
         Some(server)
+    }
+
+    /// Changes its database, which may be in use.
+    fn sql(&self, statements: &str) {
+        let mut sqlite = Command::new("sqlite3");
+        sqlite.arg(self.housing.path("pdns.db"));
+        run(sqlite, &format!(".timeout 5000\n{statements}"));
     }
 
     /// Runs PowerDNS's own tool for the operator.
@@ -78,6 +83,8 @@ fn configuration(housing: &Housing, api: &Port) -> String {
         "query-cache-ttl=0",
         "negquery-cache-ttl=0",
         "zone-cache-refresh-interval=0",
+        "dname-processing=yes",
+        "gsqlite3-dnssec=yes",
         "",
     ]
     .join("\n")
@@ -105,6 +112,30 @@ impl NameServer for PowerDns {
 
     fn create_zone(&mut self, zone: &str) {
         self.util(&["create-zone", zone, &format!("ns1.{zone}")]);
+    }
+
+    fn create_large_zone(&mut self, zone: &str, sets: usize) {
+        self.create_zone(zone);
+        let last = sets.saturating_sub(1);
+        self.sql(&format!(
+            "INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) \
+             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {last}) \
+             SELECT domains.id, 'n' || i || '.{zone}', 'A', '192.0.2.1', 300, 0, 0, 1 FROM n, domains \
+             WHERE domains.name = '{zone}';"
+        ));
+    }
+
+    fn create_signed_zone(&mut self, zone: &str) -> bool {
+        self.create_zone(zone);
+        self.util(&["secure-zone", zone]);
+        true
+    }
+
+    fn comment(&self, zone: &str, name: &str, rtype: &str) {
+        self.sql(&format!(
+            "INSERT INTO comments (domain_id, name, type, modified_at, account, comment) \
+             SELECT id, '{name}', '{rtype}', 1, 'operator', 'not to be touched' FROM domains WHERE name = '{zone}';"
+        ));
     }
 
     fn plant(&self, zone: &str, records: &[&str]) {

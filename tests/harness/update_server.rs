@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::dig::{TsigKey, dig, transfer};
-use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, find, run, words_of};
+use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, filler, find, run, words_of};
 use crate::process::Process;
 use crate::wait::{PATIENCE, wait_until};
 
@@ -20,8 +20,15 @@ pub(crate) const PLUGIN_TYPES: [&str; 4] = ["A", "AAAA", "CNAME", "TXT"];
 #[derive(Debug)]
 pub struct UpdateServer {
     housing: Housing,
-    zones: Vec<String>,
+    zones: Vec<ServedZone>,
     brand: Brand,
+}
+
+/// A zone that it serves.
+#[derive(Debug)]
+pub(crate) struct ServedZone {
+    pub(crate) name: String,
+    pub(crate) is_signed: bool,
 }
 
 /// What differs.
@@ -32,7 +39,7 @@ pub(crate) struct Brand {
     /// The arguments before the name of the configuration.
     pub(crate) arguments: &'static [&'static str],
     /// Makes the configuration for these zones.
-    pub(crate) configuration: fn(&Housing, &[String]) -> String,
+    pub(crate) configuration: fn(&Housing, &[ServedZone]) -> String,
 }
 
 /// The configuration's name.
@@ -70,6 +77,18 @@ impl UpdateServer {
         is_set
     }
 
+    /// Serves a zone with an SOA, NS and address record and these.
+    fn create(&mut self, zone: ServedZone, records: &str) {
+        let (name, soa) = (zone.name.clone(), "@ SOA ns1 hostmaster 1 10800 3600 604800 3600");
+        let file = format!("$ORIGIN {name}.\n$TTL 3600\n{soa}\n@ NS ns1\nns1 A 127.0.0.1\n{records}\n");
+        self.housing.write(&format!("{name}.zone"), &file);
+        self.zones.push(zone);
+        self.configure();
+        self.housing.process.signal(Signal::HUP);
+        let served = wait_until(PATIENCE, || self.serves(&name).then_some(()));
+        assert!(served.is_some(), "{name} is not served:\n{}", self.housing.process.log());
+    }
+
     fn configure(&self) {
         self.housing.write(CONFIGURATION, &(self.brand.configuration)(&self.housing, &self.zones));
     }
@@ -81,8 +100,9 @@ impl UpdateServer {
         run(command, &format!("server {} {}\nzone {zone}.\n{lines}send\n", server.ip(), server.port()));
     }
 
+    /// Whether it answers from this zone, and not from one above.
     fn serves(&self, zone: &str) -> bool {
-        dig(self.address(), zone, "SOA").status == "NOERROR"
+        !dig(self.address(), zone, "SOA").records.is_empty()
     }
 }
 
@@ -102,14 +122,20 @@ impl NameServer for UpdateServer {
     }
 
     fn create_zone(&mut self, zone: &str) {
-        let soa = "@ SOA ns1 hostmaster 1 10800 3600 604800 3600";
-        let file = format!("$ORIGIN {zone}.\n$TTL 3600\n{soa}\n@ NS ns1\nns1 A 127.0.0.1\n");
-        self.housing.write(&format!("{zone}.zone"), &file);
-        self.zones.push(zone.to_owned());
-        self.configure();
-        self.housing.process.signal(Signal::HUP);
-        let served = wait_until(PATIENCE, || self.serves(zone).then_some(()));
-        assert!(served.is_some(), "{zone} is not served:\n{}", self.housing.process.log());
+        self.create(ServedZone { name: zone.to_owned(), is_signed: false }, "");
+    }
+
+    fn create_large_zone(&mut self, zone: &str, sets: usize) {
+        let records: Vec<_> = filler(zone, sets).collect();
+        self.create(ServedZone { name: zone.to_owned(), is_signed: false }, &records.join("\n"));
+    }
+
+    fn create_signed_zone(&mut self, zone: &str) -> bool {
+        self.create(ServedZone { name: zone.to_owned(), is_signed: true }, "");
+        let is_signed = || !dig(self.address(), zone, "DNSKEY").records.is_empty();
+        let signed = wait_until(PATIENCE, || is_signed().then_some(()));
+        assert!(signed.is_some(), "{zone} is not signed:\n{}", self.housing.process.log());
+        true
     }
 
     fn plant(&self, zone: &str, records: &[&str]) {
@@ -133,7 +159,7 @@ impl NameServer for UpdateServer {
     fn is_ready(&self) -> bool {
         // A zone that it does not have is an answer.
         let answers = || !dig(self.address(), "ready.test", "SOA").status.is_empty();
-        answers() && self.zones.iter().all(|zone| self.serves(zone))
+        answers() && self.zones.iter().all(|zone| self.serves(&zone.name))
     }
 
     fn process(&mut self) -> &mut Process {

@@ -4,14 +4,12 @@
 //! It does not compare before it writes: what is there is read right before the write, and what changes in the
 //! milliseconds between is not seen.
 //!
-//! A newer PowerDNS lists one name of a zone on request, an older one ignores the wish and lists the whole zone; both
-//! are right, and told apart by what comes back.
-//!
 //! What operators set up: `api=yes`, `api-key=…`, `webserver-address`, and `webserver-allow-from` for the site, best
-//! behind a proxy with TLS. The zone exists already and is a primary one.
+//! behind a proxy with TLS, which lets the list of zones through. The zone exists already and is a primary one.
 //!
 //! What it does *not* do: it creates no zones, and leaves comments of other people's record sets alone.
 
+mod reader;
 mod zone;
 
 #[cfg(test)]
@@ -19,18 +17,14 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use linecamp_provider::http::HttpError;
 use linecamp_provider::prelude::*;
 use serde::Deserialize;
 
-use crate::zone::{Patch, Zone};
+use crate::reader::Reader;
+use crate::zone::Patch;
 
 /// What requests call the API's key.
 const API_KEY: &str = "api-key";
-
-/// Names up to which each is asked for alone: a claim and its record, twice. More are read from a listing, which is one
-/// request, however long.
-const NAMES_ALONE_MAX: usize = 4;
 
 /// PowerDNS, by its HTTP API.
 #[derive(Debug)]
@@ -78,7 +72,15 @@ impl DnsProvider for PowerDns {
     }
 
     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
-        read(config, cx, zone, names)?.record_sets()
+        let reader = Reader { config, cx, zone };
+        if names.is_empty() {
+            return reader.all()?.record_sets();
+        }
+        let found = reader.at(names)?;
+        match names.iter().find_map(|name| found.elsewhere(name, zone)) {
+            Some(elsewhere) => Err(elsewhere),
+            None => found.zone.record_sets(),
+        }
     }
 
     fn apply(
@@ -91,9 +93,13 @@ impl DnsProvider for PowerDns {
         let mut names: Vec<_> = changes.iter().map(|change| change.name().to_owned()).collect();
         names.sort_unstable();
         names.dedup();
-        let there = read(config, cx, zone, &names)?;
-        there.insist_on_primary(zone)?;
-        let pending = pending(changes, &there.record_sets()?)?;
+        let there = Reader { config, cx, zone }.at(&names)?;
+        there.zone.insist_on_primary(zone)?;
+        let mut adding = changes.iter().filter(|change| !change.only_removes());
+        if let Some(elsewhere) = adding.find_map(|change| there.elsewhere(change.name(), zone)) {
+            return Err(elsewhere);
+        }
+        let pending = pending(changes, &there.zone.record_sets()?)?;
         if !pending.is_empty() {
             let request = cx.patch(config.zone_url(zone)).header_secret("X-API-Key", API_KEY);
             let answer = request.json(&Patch::of(&pending)).send()?;
@@ -120,36 +126,6 @@ impl Settings {
     fn zone_url(&self, zone: &str) -> String {
         self.url(&["zones", &names::dotted(zone)])
     }
-}
-
-/// Reads the zone at these names, and maybe at others; without names, all of it.
-fn read(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Zone, Failure> {
-    if (1..=NAMES_ALONE_MAX).contains(&names.len()) {
-        return read_each(config, cx, zone, names);
-    }
-    let listing = cx.get(config.zone_url(zone)).header_secret("X-API-Key", API_KEY);
-    let place = format!("GET {}", config.zone_url(zone));
-    match listing.try_send() {
-        Ok(answer) => found(zone, answer)?.json().map(|zone: Zone| zone.only(names)),
-        // What is too much at once may do name by name.
-        Err(HttpError::TooLarge(_)) if !names.is_empty() => read_each(config, cx, zone, names),
-        Err(error) => Err(Failure::from(error).within(place)),
-    }
-}
-
-/// Asks for one name after the other, until an answer shows that the server lists the whole zone anyway.
-fn read_each(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Zone, Failure> {
-    let mut all = Zone::default();
-    for name in names {
-        let request = cx.get(config.zone_url(zone)).query("rrset_name", names::dotted(name));
-        let answer = found(zone, request.header_secret("X-API-Key", API_KEY).send()?)?;
-        let listed: Zone = answer.json()?;
-        if listed.holds_other_than(name) {
-            return Ok(listed.only(names));
-        }
-        all.add(listed);
-    }
-    Ok(all)
 }
 
 /// Returns a successful answer; says of a zone that is not there what to do.

@@ -19,13 +19,24 @@ pub(crate) struct Model {
     /// Newer servers list one name if they are asked to.
     filters: bool,
     sets: BTreeMap<(String, String), RecordSet>,
+    /// Zones beside the zone.
+    zones: Vec<String>,
+    is_odd: bool,
     writes: u64,
 }
 
 impl Model {
     /// Makes an older server, which does not know the filter.
     pub(crate) fn old(zone: &str) -> Self {
-        Self { zone: zone.to_owned(), kind: "Native", filters: false, sets: BTreeMap::new(), writes: 0 }
+        Self {
+            zone: zone.to_owned(),
+            kind: "Native",
+            filters: false,
+            sets: BTreeMap::new(),
+            zones: Vec::new(),
+            is_odd: false,
+            writes: 0,
+        }
     }
 
     /// Makes a newer server.
@@ -47,8 +58,39 @@ impl Model {
             rrset(&names::dotted(&set.name), &set.rtype, set.ttl, &values)
         });
         let wanted = |set: &Value| only.is_none_or(|only| !self.filters || set["name"] == names::dotted(only));
-        let rrsets: Vec<_> = own.into_iter().chain(kept).filter(wanted).collect();
+        let mut rrsets: Vec<_> = own.into_iter().chain(kept).filter(wanted).collect();
+        if self.is_odd {
+            self.make_odd(&mut rrsets);
+        }
         reply::json(200, &json!({ "id": apex, "name": apex, "kind": self.kind, "serial": 1, "rrsets": rrsets }))
+    }
+
+    /// Comments are listed with every answer, whatever name was asked for: with their set, or as one without records.
+    fn make_odd(&self, rrsets: &mut Vec<Value>) {
+        let comment = json!([{ "account": "operator", "content": "not in use", "modified_at": 1 }]);
+        for (label, rtype) in [("commented", "A"), ("mail", "MX"), ("taken", "TXT")] {
+            let name = format!("{label}.{}.", self.zone);
+            match rrsets.iter_mut().find(|set| set["name"] == *name && set["type"] == rtype) {
+                Some(set) => set["comments"] = comment.clone(),
+                None => rrsets
+                    .push(json!({ "name": name, "type": rtype, "ttl": 0, "records": [], "comments": comment.clone() })),
+            }
+        }
+        rrsets.reverse();
+        for set in rrsets {
+            set["name"] = text(&set["name"]).to_ascii_uppercase().into();
+            set["records"].as_array_mut().into_iter().for_each(|records| records.reverse());
+        }
+    }
+
+    fn list_zones(&self, only: Option<&str>) -> HttpResponse {
+        if let Some(name) = only.filter(|name| name.contains('*')) {
+            return reply::error(422, &format!("Name '{name}' contains unsupported characters"));
+        }
+        let zones = self.zones.iter().chain([&self.zone]).map(|zone| names::dotted(zone));
+        let wanted = |zone: &String| only.is_none_or(|only| !self.filters || *zone == only);
+        let zone = |name: String| json!({ "id": name, "name": name, "kind": self.kind });
+        reply::json(200, &zones.filter(wanted).map(zone).collect::<Vec<_>>())
     }
 
     fn patch(&mut self, body: &Value) -> HttpResponse {
@@ -93,6 +135,7 @@ impl Service for Model {
         let zone = names::dotted(&self.zone);
         match (request.method, &request.segments()[..]) {
             (Method::Get, ["api", "v1", "servers", "localhost"]) => reply::json(200, &json!({ "type": "Server" })),
+            (Method::Get, ["api", "v1", "servers", "localhost", "zones"]) => self.list_zones(request.parameter("zone")),
             (Method::Get, ["api", "v1", "servers", "localhost", "zones", name]) if *name == zone => {
                 self.list(request.parameter("rrset_name"))
             }
@@ -114,6 +157,16 @@ impl Service for Model {
 
     fn writes(&self) -> u64 {
         self.writes
+    }
+
+    fn answer_oddly(&mut self) -> bool {
+        self.is_odd = true;
+        true
+    }
+
+    fn delegate(&mut self, name: &str) -> bool {
+        self.zones.push(name.to_owned());
+        true
     }
 }
 

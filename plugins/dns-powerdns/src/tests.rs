@@ -57,7 +57,7 @@ fn settings() -> Settings {
 impl Outside for Stage {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         self.requests.set(self.requests.get() + 1);
-        if self.listing_is_too_large && !request.url.contains("rrset_name") {
+        if self.listing_is_too_large && !["rrset_name", "zone="].iter().any(|word| request.url.contains(word)) {
             return Err(HttpError::TooLarge(1));
         }
         let key = vec![("x-api-key".to_owned(), KEY.to_owned())];
@@ -85,17 +85,52 @@ fn an_old_server_lists_its_zone_once() {
     let stage = Stage::new(Model::old(ZONE));
     stage.model.borrow_mut().plant(&a("b.example.org", "192.0.2.1"));
     assert_eq!(stage.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("b.example.org", "192.0.2.1")]));
-    assert_eq!(stage.requests.get(), 1);
+    // Whether each is a zone; one name, which shows that it lists more; and the zone.
+    assert_eq!(stage.requests.get(), 2 + 1 + 1);
 }
 
 #[test]
 fn a_zone_too_large_to_list_is_read_name_by_name() {
     let stage = Stage { listing_is_too_large: true, ..Stage::new(Model::new(ZONE)) };
-    let names = ["a", "b", "c", "d", "e", "f"].map(|label| format!("{label}.example.org"));
-    stage.model.borrow_mut().plant(&a(&names[5], "192.0.2.1"));
-    let names = names.each_ref().map(String::as_str);
-    assert_eq!(stage.observe(&names), Ok(vec![a(names[5], "192.0.2.1")]));
-    assert_eq!(stage.requests.get(), 7);
+    let names: Vec<_> = (0..25).map(|index| format!("n{index}.example.org")).collect();
+    stage.model.borrow_mut().plant(&a(&names[24], "192.0.2.1"));
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_eq!(stage.observe(&names), Ok(vec![a(names[24], "192.0.2.1")]));
+    // All zones, each that could be one, the whole zone, each name.
+    assert_eq!(stage.requests.get(), 1 + 25 + 1 + 25);
+}
+
+#[test]
+fn a_comment_at_another_name_hides_no_record() {
+    let stage = Stage::new(Model::new(ZONE));
+    stage.model.borrow_mut().answer_oddly();
+    stage.model.borrow_mut().plant(&a("b.example.org", "198.51.100.9"));
+    assert_eq!(stage.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("b.example.org", "198.51.100.9")]));
+    let claim = RecordSet::new("_linecamp-a.b.example.org", "TXT", 300, ["claim"]);
+    let ending = stage.apply(&[Change::create(claim), Change::create(a("b.example.org", "192.0.2.1"))]);
+    assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "b.example.org"), "{ending:?}");
+    assert_eq!(stage.model.borrow().writes(), 0);
+}
+
+#[test]
+fn a_delegation_and_a_dname_are_named() {
+    let stage = Stage::new(Model::new(ZONE));
+    stage.model.borrow_mut().plant(&RecordSet::new("sub.example.org", "NS", 300, ["ns1.elsewhere.example."]));
+    stage.model.borrow_mut().plant(&RecordSet::new("moved.example.org", "DNAME", 300, ["elsewhere.example."]));
+    let refusal = |name: &str| match stage.observe(&["a.example.org", name]) {
+        Err(Failure::Refused { reason, name: Some(blamed), .. }) if blamed == name => reason,
+        other => panic!("{other:?}"),
+    };
+    assert!(refusal("sub.example.org").contains("lies in zone sub.example.org"));
+    assert!(refusal("a.b.sub.example.org").contains("lies in zone sub.example.org"));
+    assert!(refusal("a.moved.example.org").contains("below the DNAME record of moved.example.org"));
+    assert_eq!(stage.observe(&["moved.example.org"]).unwrap().len(), 1, "the owner itself is not redirected");
+    // A zone of the server's own is the closest.
+    stage.model.borrow_mut().delegate("b.sub.example.org");
+    assert!(refusal("a.b.sub.example.org").contains("lies in zone b.sub.example.org"));
+    let many: Vec<_> = (0..25).map(|index| format!("n{index}.example.org")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).chain(["a.b.sub.example.org"]).collect();
+    assert!(stage.observe(&many).unwrap_err().reason().contains("lies in zone b.sub.example.org"));
 }
 
 #[test]

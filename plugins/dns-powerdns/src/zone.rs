@@ -8,15 +8,16 @@ use linecamp_provider::txt::Escape;
 use serde::{Deserialize, Serialize};
 
 /// A zone, or what was asked of it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Zone {
     /// `Native`, `Master` (newer: `Primary`), `Slave` (newer: `Secondary`), `Producer` or `Consumer`.
     kind: String,
     rrsets: Vec<RrSet>,
 }
 
-/// A record set as it is listed. Words that are not used here are skipped.
-#[derive(Debug, Deserialize)]
+/// A record set as it is listed: without records if it is there for its comments only. Words that are not used here are
+/// skipped.
+#[derive(Clone, Debug, Deserialize)]
 struct RrSet {
     name: String,
     #[serde(rename = "type")]
@@ -26,7 +27,7 @@ struct RrSet {
 }
 
 /// A record. One that is disabled is not served, and belongs to its set all the same: a replacement would take it away.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Record<'a> {
     content: Cow<'a, str>,
     #[serde(default)]
@@ -34,15 +35,20 @@ struct Record<'a> {
 }
 
 impl Zone {
-    /// Whether it holds a name that was not asked for, which shows that it was listed whole.
-    pub(crate) fn holds_other_than(&self, name: &str) -> bool {
-        self.rrsets.iter().any(|set| names::canonical(&set.name) != name)
+    /// Whether it holds records at another name.
+    pub(crate) fn has_records_beside(&self, name: &str) -> bool {
+        self.rrsets.iter().any(|set| !set.records.is_empty() && names::canonical(&set.name) != name)
     }
 
-    /// Leaves out what is not at these names; without names, nothing.
-    pub(crate) fn only(mut self, wanted: &[String]) -> Self {
-        let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
-        self.rrsets.retain(|set| wanted.is_empty() || wanted.contains(&*names::canonical(&set.name)));
+    /// Whether it has a record of this name and type that is not disabled.
+    pub(crate) fn serves(&self, name: &str, rtype: &str) -> bool {
+        let is_it = |set: &&RrSet| set.rtype == rtype && names::canonical(&set.name) == name;
+        self.rrsets.iter().filter(is_it).any(|set| set.records.iter().any(|record| !record.disabled))
+    }
+
+    /// Leaves out what is not at these names.
+    pub(crate) fn only(mut self, wanted: &BTreeSet<&str>) -> Self {
+        self.rrsets.retain(|set| wanted.contains(&*names::canonical(&set.name)));
         self
     }
 

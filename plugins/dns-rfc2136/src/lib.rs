@@ -4,10 +4,14 @@
 //! The changes of one `apply` are one UPDATE message, done all or none by the server. What has to be there for a change
 //! stands in the message as a prerequisite, by its exact values, so that the server itself compares and exchanges.
 //!
-//! What is there is asked for name by name, with queries that are signed too. Two things a query does not tell:
+//! What is there is asked for name by name, with queries that are signed too. The server also has to tell from which
+//! zone it answers, by the SOA record that comes with *no such name* or *no such record*, or by one that is asked for:
+//! a name in a zone below, or below a DNAME record, is refused. Three things a query does not tell:
 //!
 //! - Whether the name is in the zone, or the answer was made of a wildcard: an UPDATE with nothing but the prerequisite
 //!   *name is in use* tells, and changes nothing.
+//! - What the zone holds at a name that is not served from it: the prerequisites of an update are compared with it, so
+//!   that what was written there earlier can be deleted.
 //! - What is there of other types than A, AAAA, CNAME and TXT: where it matters, before a CNAME, the prerequisite *name
 //!   is not in use* guards the change.
 //!

@@ -6,6 +6,7 @@ use std::str::FromStr as _;
 
 use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::rdata::UnknownRecordData;
+use domain::base::record::ParsedRecord;
 use domain::base::wire::ParseError;
 use domain::base::{Message, MessageBuilder, Name, Rtype, Ttl};
 use linecamp_provider::prelude::*;
@@ -90,8 +91,19 @@ pub(crate) struct Answer {
     pub(crate) is_authoritative: bool,
     /// Records of the answer whose types are read here.
     pub(crate) values: Vec<Value>,
-    /// Where the server sends us on to, if it does: the name whose servers it gives.
+    /// Whose NS records the authority section has: without authority, where the server sends us on to.
     pub(crate) referral: Option<String>,
+    /// Whose SOA record it has: the zone that the answer is from, unless an alias led on.
+    pub(crate) soa: Option<String>,
+    /// Whose DNAME record redirects the name.
+    pub(crate) dname: Option<String>,
+}
+
+impl Answer {
+    /// Whether the name is an alias of another.
+    pub(crate) fn is_alias(&self, name: &str) -> bool {
+        self.values.iter().any(|value| value.rtype == Rtype::CNAME && value.name == name)
+    }
 }
 
 /// Reads an answer.
@@ -101,17 +113,24 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Answer, Failure> {
 
 fn parse(bytes: &[u8]) -> Result<Answer, ParseError> {
     let message = Message::from_octets(bytes).map_err(|_| ParseError::ShortInput)?;
-    let mut values = Vec::new();
+    let (mut values, mut referral, mut soa, mut dname) = (Vec::new(), None, None, None);
+    let owner = |record: &ParsedRecord<'_, &[u8]>| Some(names::canonical(&record.owner().to_string()));
     for record in message.answer()? {
-        values.extend(rdata::read(&record?)?);
+        let record = record?;
+        match record.rtype() {
+            Rtype::SOA => soa = owner(&record),
+            Rtype::DNAME => dname = dname.or_else(|| owner(&record)),
+            _ => values.extend(rdata::read(&record)?),
+        }
     }
-    let mut referral = None;
     for record in message.authority()? {
         let record = record?;
-        if record.rtype() == Rtype::NS {
-            referral = Some(names::canonical(&record.owner().to_string()));
+        match record.rtype() {
+            Rtype::SOA => soa = soa.or_else(|| owner(&record)),
+            Rtype::NS => referral = owner(&record),
+            _ => {}
         }
     }
     let header = message.header();
-    Ok(Answer { rcode: header.rcode(), is_authoritative: header.aa(), values, referral })
+    Ok(Answer { rcode: header.rcode(), is_authoritative: header.aa(), values, referral, soa, dname })
 }

@@ -29,14 +29,16 @@ type Zone = BTreeMap<(String, Rtype), Data>;
 pub(crate) struct Model {
     zone: String,
     sets: Zone,
+    /// Empty zones below.
+    zones: Vec<String>,
+    is_odd: bool,
     writes: u64,
 }
 
 impl Model {
     pub(crate) fn new(zone: &str) -> Self {
-        let mut model = Self { zone: zone.to_owned(), sets: Zone::new(), writes: 0 };
-        let soa = Data { ttl: 3600, values: BTreeSet::from([vec![0; 22]]) };
-        model.sets.insert((zone.to_owned(), Rtype::SOA), soa);
+        let mut model = Self { zone: zone.to_owned(), sets: Zone::new(), zones: Vec::new(), is_odd: false, writes: 0 };
+        model.sets.insert((zone.to_owned(), Rtype::SOA), soa());
         model
     }
 
@@ -80,25 +82,66 @@ impl Model {
     fn query(&self, message: &Message<Vec<u8>>) -> Vec<u8> {
         let question = message.sole_question().expect("one question");
         let name = names::canonical(&question.qname().to_string());
-        let is_ours = names::is_within(&name, &self.zone);
-        let source = self.source(&name).filter(|_| is_ours);
+        if let Some(below) = self.zones.iter().find(|below| names::is_within(&name, below)) {
+            let rcode = if *below == name { Rcode::NOERROR } else { Rcode::NXDOMAIN };
+            return reply(message, rcode, &[], &[(below.clone(), Rtype::SOA, soa())]);
+        }
+        let above: Vec<_> = names::zone_cut_candidates(&name, &self.zone).collect();
+        let set_at = |name: &str, rtype| self.sets.get(&(name.to_owned(), rtype)).cloned();
+        for owner in above.iter().rev() {
+            if let Some(servers) = set_at(owner, Rtype::NS) {
+                let mut referral = reply(message, Rcode::NOERROR, &[], &[((*owner).to_owned(), Rtype::NS, servers)]);
+                // Not its own data: without authority.
+                referral[2] &= !0x04;
+                return referral;
+            }
+            if let Some(target) = set_at(owner, Rtype::DNAME).filter(|_| **owner != name) {
+                let rdata = BTreeSet::from([wire("CNAME", &format!("{}.elsewhere.example", &name[..1]))]);
+                let alias = (name.clone(), Rtype::CNAME, Data { ttl: 300, values: rdata });
+                return reply(message, Rcode::NOERROR, &[((*owner).to_owned(), Rtype::DNAME, target), alias], &[]);
+            }
+        }
+        self.answer(message, &name, question.qtype())
+    }
+
+    /// Answers for a name that is served from the zone.
+    fn answer(&self, message: &Message<Vec<u8>>, name: &str, asked: Rtype) -> Vec<u8> {
+        let is_ours = names::is_within(name, &self.zone);
+        let source = self.source(name).filter(|_| is_ours);
         let rcode = match (is_ours, &source) {
             (false, _) => Rcode::REFUSED,
             (true, None) => Rcode::NXDOMAIN,
             (true, Some(_)) => Rcode::NOERROR,
         };
-        let mut answer = MessageBuilder::new_vec().start_answer(message, rcode).expect("there is room");
-        answer.header_mut().set_aa(is_ours);
-        for rtype in [question.qtype(), Rtype::CNAME].into_iter().collect::<BTreeSet<_>>() {
-            let Some(data) = source.as_ref().and_then(|source| self.sets.get(&(source.clone(), rtype))) else {
-                continue;
-            };
-            for value in &data.values {
-                let rdata = UnknownRecordData::from_octets(rtype, value.clone()).expect("it is short");
-                answer.push((question.qname(), Class::IN, Ttl::from_secs(data.ttl), rdata)).expect("there is room");
-            }
+        let mut sets = Vec::new();
+        for rtype in [asked, Rtype::CNAME].into_iter().collect::<BTreeSet<_>>() {
+            let there = source.as_ref().and_then(|source| self.sets.get(&(source.clone(), rtype)));
+            sets.extend(there.map(|data| (name.to_owned(), rtype, data.clone())));
         }
-        answer.finish()
+        let mut authority = Vec::new();
+        // Without an answer, the zone that has none is named.
+        if is_ours && !sets.iter().any(|(_, rtype, _)| *rtype == asked) {
+            authority.push((self.zone.clone(), Rtype::SOA, soa()));
+        }
+        if self.is_odd {
+            self.make_odd(&mut sets, &mut authority);
+        }
+        reply(message, rcode, &sets, &authority)
+    }
+
+    /// What an alias leads to goes along, servers of the zone too, and owners are written as somebody wrote them once.
+    fn make_odd(&self, sets: &mut Vec<Owned>, authority: &mut Vec<Owned>) {
+        let foreign = (format!("foreign.{}", self.zone), Rtype::A);
+        if sets.iter().any(|(_, rtype, _)| *rtype == Rtype::CNAME) {
+            sets.extend(self.sets.get(&foreign).map(|data| (foreign.0.clone(), foreign.1, data.clone())));
+        } else if !sets.is_empty() {
+            let values = BTreeSet::from([wire("CNAME", "ns1.elsewhere.example")]);
+            authority.push((self.zone.clone(), Rtype::NS, Data { ttl: 300, values }));
+        }
+        sets.reverse();
+        for (owner, ..) in sets.iter_mut().chain(authority) {
+            owner.make_ascii_uppercase();
+        }
     }
 
     fn update(&mut self, message: &Message<Vec<u8>>) -> Vec<u8> {
@@ -173,6 +216,38 @@ impl Model {
     }
 }
 
+/// A set with its owner and type.
+type Owned = (String, Rtype, Data);
+
+/// The record that begins a zone.
+fn soa() -> Data {
+    Data { ttl: 3600, values: BTreeSet::from([vec![0; 22]]) }
+}
+
+/// Writes an answer with authority.
+fn reply(message: &Message<Vec<u8>>, rcode: Rcode, sets: &[Owned], authority: &[Owned]) -> Vec<u8> {
+    let mut builder = MessageBuilder::new_vec().start_answer(message, rcode).expect("there is room");
+    builder.header_mut().set_aa(rcode != Rcode::REFUSED);
+    let records = |sets: &[Owned]| -> Vec<_> {
+        let record = |(owner, rtype, data): &Owned| {
+            let owner = Name::<Vec<u8>>::from_str(owner).expect("a name");
+            let (rtype, ttl) = (*rtype, Ttl::from_secs(data.ttl));
+            let rdata =
+                move |value: &Vec<u8>| UnknownRecordData::from_octets(rtype, value.clone()).expect("it is short");
+            data.values.iter().map(move |value| (owner.clone(), Class::IN, ttl, rdata(value))).collect::<Vec<_>>()
+        };
+        sets.iter().flat_map(record).collect()
+    };
+    for record in records(sets) {
+        builder.push(record).expect("there is room");
+    }
+    let mut builder = builder.authority();
+    for record in records(authority) {
+        builder.push(record).expect("there is room");
+    }
+    builder.finish()
+}
+
 type Row = (String, Class, Rtype, u32, Vec<u8>);
 
 fn taken_apart(row: &ParsedRecord<'_, Vec<u8>>) -> Row {
@@ -215,6 +290,16 @@ impl Service for Model {
     fn writes(&self) -> u64 {
         self.writes
     }
+
+    fn answer_oddly(&mut self) -> bool {
+        self.is_odd = true;
+        true
+    }
+
+    fn delegate(&mut self, name: &str) -> bool {
+        self.zones.push(name.to_owned());
+        true
+    }
 }
 
 fn rtype(word: &str) -> Rtype {
@@ -226,7 +311,7 @@ fn wire(rtype: &str, value: &str) -> Vec<u8> {
     match rtype {
         "A" => value.parse::<Ipv4Addr>().expect("an address").octets().to_vec(),
         "AAAA" => value.parse::<Ipv6Addr>().expect("an address").octets().to_vec(),
-        "CNAME" => Name::<Vec<u8>>::from_str(value).expect("a name").as_slice().to_vec(),
+        "CNAME" | "NS" | "DNAME" => Name::<Vec<u8>>::from_str(value).expect("a name").as_slice().to_vec(),
         "TXT" => {
             let strings = txt::to_strings(value);
             strings

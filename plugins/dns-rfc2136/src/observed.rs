@@ -7,8 +7,8 @@ use domain::base::iana::{Class, Rcode};
 use linecamp_provider::prelude::*;
 
 use crate::message::Row;
-use crate::rdata::{Value, rtype_of, word_of};
-use crate::server::{Ending, Server};
+use crate::rdata::{Value, rtype_of, word_of, write};
+use crate::server::{Elsewhere, Ending, Lookup, Server};
 
 /// With this begin the names of claims, which are TXT records: one question instead of three.
 const CLAIM: &str = "_linecamp-";
@@ -20,17 +20,21 @@ pub(crate) struct Found {
     pub(crate) rdata: Vec<Vec<u8>>,
 }
 
-/// Reads what is at these names.
+/// Reads what is at these names, all of which have to be served from the zone.
 pub(crate) fn at_names(server: &Server<'_>, names: &[String]) -> Result<Vec<Found>, Failure> {
     let types = |name: &String| match name.starts_with(CLAIM) {
         true => vec![Rtype::TXT],
         false => vec![Rtype::A, Rtype::AAAA, Rtype::TXT],
     };
     let questions = names.iter().map(|name| (name.as_str(), types(name))).collect();
-    read(server, &questions)
+    let seen = read(server, &questions)?;
+    match seen.elsewhere.first_key_value() {
+        Some((name, elsewhere)) => Err(elsewhere.failure(name)),
+        None => Ok(seen.found),
+    }
 }
 
-/// Reads what these changes are about.
+/// Reads what these changes are about. A name that is not served from the zone may only lose what it has there.
 pub(crate) fn of_changes(server: &Server<'_>, changes: &[Change]) -> Result<Vec<Found>, Failure> {
     let mut questions = BTreeMap::<_, Vec<_>>::new();
     for change in changes {
@@ -40,15 +44,41 @@ pub(crate) fn of_changes(server: &Server<'_>, changes: &[Change]) -> Result<Vec<
             types.push(rtype);
         }
     }
-    read(server, &questions)
+    let Seen { mut found, elsewhere } = read(server, &questions)?;
+    for change in changes {
+        match elsewhere.get(change.name()) {
+            Some(elsewhere) if !change.only_removes() => return Err(elsewhere.failure(change.name())),
+            Some(_) => found.extend(hidden(server, change)?),
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
+/// What was read.
+struct Seen {
+    found: Vec<Found>,
+    /// Names that are not served from the zone. What it holds there, queries do not tell.
+    elsewhere: BTreeMap<String, Elsewhere>,
 }
 
 /// Asks the questions, and leaves out what was made of a wildcard.
-fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<Vec<Found>, Failure> {
-    let mut values = Vec::new();
+fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<Seen, Failure> {
+    let (mut values, mut elsewhere) = (Vec::new(), BTreeMap::new());
+    // Names of which an answer told that they lie in the zone, and those of which none did.
+    let (mut told, mut untold) = (BTreeSet::new(), Vec::new());
     for (name, types) in questions {
         for rtype in types {
-            let answer = server.ask(name, *rtype)?;
+            let (answer, is_told) = match server.ask(name, *rtype)? {
+                Lookup::Here { answer, is_told } => (answer, is_told),
+                Lookup::Elsewhere(place) => {
+                    elsewhere.insert((*name).to_owned(), place);
+                    break;
+                }
+            };
+            if is_told {
+                told.insert(*name);
+            }
             // Behind a CNAME stands what it leads to, which is at another name.
             let own: Vec<_> = answer.values.into_iter().filter(|value| value.name == *name).collect();
             let is_all = answer.rcode == Rcode::NXDOMAIN || own.iter().any(|value| value.rtype == Rtype::CNAME);
@@ -58,11 +88,42 @@ fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<V
                 break;
             }
         }
+        if !told.contains(name) && !elsewhere.contains_key(*name) {
+            untold.push(*name);
+        }
     }
+    for name in untold {
+        // No zone begins at the name of a claim: it lies where its record does.
+        let is_told = name.starts_with(CLAIM) && name.split_once('.').is_some_and(|(_, record)| told.contains(record));
+        let place = if is_told { None } else { server.elsewhere(name)? };
+        elsewhere.extend(place.map(|place| (name.to_owned(), place)));
+    }
+    values.retain(|value| !elsewhere.contains_key(&value.name));
     let names: Vec<_> = values.iter().map(|value| value.name.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     let in_use = in_use(server, &names)?;
     values.retain(|value| in_use.contains(&value.name));
-    Ok(sets(values))
+    Ok(Seen { found: sets(values), elsewhere })
+}
+
+/// Finds what a change removes at a name that is not served from the zone: no query tells, but the server compares what
+/// the zone holds there with the prerequisites of an update (RFC 2136, 2.4.2 and 2.4.3).
+fn hidden(server: &Server<'_>, change: &Change) -> Result<Option<Found>, Failure> {
+    let (name, rtype) = (change.name(), rtype_of(change.rtype()));
+    for set in [&change.before, &change.after].into_iter().flatten() {
+        let rdata: Vec<_> = set.values.iter().map(|value| write(set, value)).collect::<Result<_, _>>()?;
+        let row = |rdata: &Vec<u8>| Row { rdata: rdata.clone(), ..Row::about(name, Class::IN, rtype) };
+        let is_there: Vec<_> = rdata.iter().map(row).collect();
+        if server.update(&is_there, &[])? == Ending::Done {
+            return Ok(Some(Found { set: set.clone(), rdata }));
+        }
+    }
+    match server.update(&[Row::about(name, Class::NONE, rtype)], &[])? {
+        Ending::Done => Ok(None),
+        Ending::Differs(_) => {
+            let owner = format!("there is another {}, which queries do not show", change.rtype());
+            Err(Failure::conflict(name, owner))
+        }
+    }
 }
 
 /// Returns those of the names that are in the zone themselves. In one message, unless some are not.

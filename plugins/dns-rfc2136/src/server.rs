@@ -27,21 +27,61 @@ impl Server<'_> {
     }
 
     /// Asks for the records of a name and type; of a name that is not there, there are none.
-    pub(crate) fn ask(&self, name: &str, rtype: Rtype) -> Result<Answer, Failure> {
+    pub(crate) fn ask(&self, name: &str, rtype: Rtype) -> Result<Lookup, Failure> {
         let answer = self.say(&message::query(name, rtype)?)?;
-        let (zone, server) = (self.zone, &self.config.server);
         match (answer.rcode, answer.is_authoritative) {
-            (Rcode::NOERROR | Rcode::NXDOMAIN, true) => Ok(answer),
-            (Rcode::NOERROR, false) => match answer.referral.as_deref().filter(|below| *below != zone) {
-                Some(below) => Err(Failure::refused(format!(
-                    "{server} leaves {below} to other name servers, and with it {name}; it is not in the zone {zone}"
-                ))
-                .name(name)),
+            (Rcode::NOERROR | Rcode::NXDOMAIN, true) => self.lookup(name, answer),
+            (Rcode::NOERROR, false) => match answer.referral.filter(|below| self.is_below(below, name)) {
+                Some(below) => Ok(Lookup::Elsewhere(Elsewhere::ZoneBelow(below))),
                 None => Err(self.not_ours("answers without authority")),
             },
-            (Rcode::SERVFAIL, _) => Err(Failure::retry(format!("{server} failed to answer for {name} (SERVFAIL)"))),
+            (Rcode::SERVFAIL, _) => {
+                Err(Failure::retry(format!("{} failed to answer for {name} (SERVFAIL)", self.config.server)))
+            }
             (rcode, _) => Err(self.not_ours(&format!("answered {rcode}"))),
         }
+    }
+
+    /// Takes an answer with authority, and says of which zone it is.
+    fn lookup(&self, name: &str, answer: Answer) -> Result<Lookup, Failure> {
+        if let Some(owner) = answer.dname.as_deref().filter(|owner| *owner != name) {
+            return match names::is_within(owner, self.zone) && names::is_within(name, owner) {
+                true => Ok(Lookup::Elsewhere(Elsewhere::Dname(owner.to_owned()))),
+                false => Err(self.not_ours(&format!("redirects {owner}"))),
+            };
+        }
+        // Behind an alias, the answer is about what it leads to.
+        let soa = answer.soa.as_deref().filter(|_| !answer.is_alias(name));
+        match soa {
+            Some(zone) if zone == self.zone => Ok(Lookup::Here { answer, is_told: true }),
+            Some(below) if self.is_below(below, name) => Ok(Lookup::Elsewhere(Elsewhere::ZoneBelow(below.to_owned()))),
+            Some(other) => Err(self.not_ours(&format!("answers for {name} from the zone {other}"))),
+            None => Ok(Lookup::Here { answer, is_told: false }),
+        }
+    }
+
+    /// Whether a zone that begins at `below` holds the name and lies below the zone.
+    fn is_below(&self, below: &str, name: &str) -> bool {
+        below != self.zone && names::is_within(below, self.zone) && names::is_within(name, below)
+    }
+
+    /// Asks for the closest zone above a name, where its own records do not tell. Says from where the name is served;
+    /// `None`: from the zone.
+    pub(crate) fn elsewhere(&self, name: &str) -> Result<Option<Elsewhere>, Failure> {
+        let above = names::zone_cut_candidates(name, self.zone).chain([self.zone]);
+        for at in above {
+            match self.ask(at, Rtype::SOA)? {
+                Lookup::Elsewhere(elsewhere) => return Ok(Some(elsewhere)),
+                Lookup::Here { is_told: true, .. } => return Ok(None),
+                // No zone begins at an alias: the one above it is the one.
+                Lookup::Here { answer, .. } if answer.is_alias(at) => {}
+                Lookup::Here { .. } => break,
+            }
+        }
+        let (server, zone) = (&self.config.server, self.zone);
+        Err(Failure::retry(format!(
+            "{server} does not say whether {name} lies in the zone {zone} itself: no SOA record"
+        )))
     }
 
     /// Sends an update and returns how it ended.
@@ -111,6 +151,31 @@ impl Server<'_> {
             "{server} {what}: it is not the primary server of {zone}, or keeps the zone from the key `{}`",
             self.config.key_name
         ))
+    }
+}
+
+/// What the server says of a name and type.
+pub(crate) enum Lookup {
+    /// What it answered; `is_told` if it said that the answer is from the zone, and from none below.
+    Here { answer: Answer, is_told: bool },
+    /// The name is not served from the zone.
+    Elsewhere(Elsewhere),
+}
+
+/// From where a name is served that is not served from the zone.
+pub(crate) enum Elsewhere {
+    /// From this zone, which lies below.
+    ZoneBelow(String),
+    /// From where the DNAME record of this name redirects all below it.
+    Dname(String),
+}
+
+impl Elsewhere {
+    pub(crate) fn failure(&self, name: &str) -> Failure {
+        match self {
+            Self::ZoneBelow(zone) => Failure::in_zone_below(name, zone),
+            Self::Dname(owner) => Failure::below_dname(name, owner),
+        }
     }
 }
 

@@ -119,6 +119,44 @@ fn a_site_is_observed_with_few_messages() {
 }
 
 #[test]
+fn a_delegation_and_a_dname_are_named() {
+    let stage = Stage::new();
+    stage.plant("sub.example.org", "NS", &["ns1.elsewhere.example"]);
+    stage.plant("moved.example.org", "DNAME", &["elsewhere.example"]);
+    stage.plant("www.example.org", "CNAME", &["foreign.elsewhere.example"]);
+    stage.plant("*.wild.example.org", "CNAME", &["foreign.elsewhere.example"]);
+    let refusal = |name: &str| match stage.observe_in(ZONE, &["a.example.org", name]) {
+        Err(Failure::Refused { reason, name: Some(blamed), .. }) if blamed == name => reason,
+        other => panic!("{other:?}"),
+    };
+    assert!(refusal("sub.example.org").contains("lies in zone sub.example.org"));
+    assert!(refusal("a.b.sub.example.org").contains("lies in zone sub.example.org"));
+    assert!(refusal("a.moved.example.org").contains("below the DNAME record of moved.example.org"));
+    // An alias says nothing of the zone it is in; the names above it do.
+    let aliases = stage.observe_in(ZONE, &["www.example.org", "x.wild.example.org", "moved.example.org"]);
+    assert_eq!(aliases.map(|sets| sets.len()), Ok(1));
+}
+
+#[test]
+fn what_a_zone_below_holds_is_not_taken_for_the_zones() {
+    let stage = Stage::new();
+    let (claim, record) = ("_linecamp-a.gw.sub.example.org", a("gw.sub.example.org", "192.0.2.1"));
+    stage.plant("gw.sub.example.org", "A", &["192.0.2.1"]);
+    stage.plant(claim, "TXT", &["ours"]);
+    stage.model.borrow_mut().delegate("sub.example.org");
+    let ending = stage.apply(&[Change::create(a("gw.sub.example.org", "192.0.2.9"))]);
+    assert!(matches!(&ending, Err(Failure::Refused { name: Some(_), .. })), "{ending:?}");
+    // Beside a change elsewhere, and again.
+    let claim = RecordSet::new(claim, "TXT", 300, ["ours"]);
+    let step = [Change::delete(record), Change::create(a("new.example.org", "192.0.2.9")), Change::delete(claim)];
+    for _ in 0..2 {
+        assert_eq!(stage.apply(&step), Ok(vec![a("new.example.org", "192.0.2.9")]));
+        assert_eq!(stage.model.borrow().zone(), [a("new.example.org", "192.0.2.9")]);
+    }
+    assert_eq!(stage.model.borrow().writes(), 1);
+}
+
+#[test]
 fn a_claim_that_is_taken_meanwhile_stops_the_change_beside_it() {
     let claim = |owner| RecordSet::new("_linecamp-a.gw.example.org", "TXT", 300, [owner]);
     let stage = Stage { meanwhile: Some(claim("theirs")), ..Stage::new() };

@@ -1,12 +1,17 @@
 //! Which hosted zone is meant.
 
+use std::collections::BTreeSet;
+
 use linecamp_provider::prelude::*;
 
 use crate::record_set::name_of;
 use crate::{Settings, answer};
 
-/// Hosted zones of one name that are looked at. AWS lets an account have more; then the id has to be in the config.
-const SAME_NAME_MAX: u32 = 20;
+/// Hosted zones on one page: the most that Route 53 gives.
+const ZONES_PER_PAGE: u32 = 100;
+
+/// Pages that are read, for 2,000 zones below a zone. With more, the call is refused, and the config has to say the id.
+const PAGES_MAX: usize = 20;
 
 /// What holds a list of hosted zones.
 const ZONES: &str = "ListHostedZonesByNameResponse";
@@ -25,32 +30,79 @@ pub(crate) fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
     answer::read(config.sign(request).send()?, root).map(drop)
 }
 
-/// Returns the id of a zone: the config's, or that of the one hosted zone of the name.
-pub(crate) fn id(config: &Settings, cx: &Context, zone: &str) -> Result<String, Failure> {
+/// A hosted zone.
+pub(crate) struct HostedZone {
+    pub(crate) id: String,
+    /// Private zones below it, if it is one itself: who asks within their networks is answered by the closest. Known
+    /// only of a zone that was found by its name.
+    pub(crate) private_below: BTreeSet<String>,
+}
+
+/// Finds a zone: by the config's id, or as the one hosted zone of the name.
+pub(crate) fn find(config: &Settings, cx: &Context, zone: &str) -> Result<HostedZone, Failure> {
     if let Some((name, id)) = config.zone_ids.iter().find(|(name, _)| names::canonical(name) == zone) {
         insist_on_id(name, id)?;
-        return Ok(id.clone());
+        return Ok(HostedZone { id: id.clone(), private_below: BTreeSet::new() });
     }
-    let request = cx.get(config.url(&["hostedzonesbyname"])).query("dnsname", names::dotted(zone));
-    let list = answer::read(config.sign(request.query("maxitems", SAME_NAME_MAX)).send()?, ZONES)?;
-    let zones = list.child("HostedZones").into_iter().flat_map(|zones| zones.all("HostedZone"));
-    let is_meant = |found: &str| name_of(found) == zone;
-    let ids: Vec<_> = zones
-        .filter(|found| found.text_of("Name").is_some_and(is_meant))
-        .filter_map(|found| found.text_of("Id"))
-        .map(|id| id.rsplit('/').next().unwrap_or(id))
-        .collect();
-    match ids[..] {
-        [only] => Ok(only.to_owned()),
+    let listed = list(config, cx, zone)?;
+    let named: Vec<_> = listed.iter().filter(|found| found.name == zone).collect();
+    match named[..] {
+        [only] => {
+            let below = listed.iter().filter(|found| only.is_private && found.is_private && found.name != zone);
+            let private_below = below.map(|found| found.name.clone()).collect();
+            Ok(HostedZone { id: only.id.clone(), private_below })
+        }
         [] => Err(Failure::refused(format!(
             "the AWS account has no hosted zone {zone}: create it there, or take it out of the provider's zones"
         ))),
         _ => {
+            let ids: Vec<_> = named.iter().map(|found| found.id.as_str()).collect();
             let ids = ids.join(", ");
             let why = format!("the AWS account has several hosted zones {zone}: {ids}. Say which in `zone_ids`");
             Err(Failure::refused(why).field("zone_ids"))
         }
     }
+}
+
+/// A hosted zone in a list.
+struct ListedZone {
+    name: String,
+    id: String,
+    is_private: bool,
+}
+
+/// Lists the hosted zones of this name and, where it is private, those below it: they come next, in the order of the
+/// names' labels from the last to the first.
+fn list(config: &Settings, cx: &Context, zone: &str) -> Result<Vec<ListedZone>, Failure> {
+    let url = config.url(&["hostedzonesbyname"]);
+    let mut listed: Vec<ListedZone> = Vec::new();
+    let mut request = cx.get(&url).query("dnsname", names::dotted(zone));
+    for _ in 0..PAGES_MAX {
+        let answer = answer::read(config.sign(request.query("maxitems", ZONES_PER_PAGE)).send()?, ZONES)?;
+        let malformed = |what: &str| Failure::retry(format!("the list of hosted zones from {zone} on {what}"));
+        let zones = answer.child("HostedZones").ok_or_else(|| malformed("has no hosted zones"))?;
+        for element in zones.all("HostedZone") {
+            let (Some(name), Some(id)) = (element.text_of("Name"), element.text_of("Id")) else {
+                return Err(malformed("has one without name or id"));
+            };
+            let is_private = element.child("Config").and_then(|config| config.text_of("PrivateZone")) == Some("true");
+            let id = id.rsplit('/').next().unwrap_or(id).to_owned();
+            listed.push(ListedZone { name: name_of(name), id, is_private });
+        }
+        let goes_on = listed.last().is_none_or(|last| names::is_within(&last.name, zone));
+        let (name, id) = (answer.text_of("NextDNSName"), answer.text_of("NextHostedZoneId"));
+        request = match (answer.text_of("IsTruncated"), name, id) {
+            (Some("true"), Some(name), Some(id)) if goes_on => {
+                cx.get(&url).query("dnsname", name).query("hostedzoneid", id)
+            }
+            (Some("true" | "false"), ..) => {
+                listed.retain(|found| names::is_within(&found.name, zone));
+                return Ok(listed);
+            }
+            _ => return Err(malformed("does not say whether it is cut")),
+        };
+    }
+    Err(Failure::refused(format!("the list of hosted zones from {zone} on has more than {PAGES_MAX} pages")))
 }
 
 fn insist_on_id(zone: &str, id: &str) -> Result<(), Failure> {

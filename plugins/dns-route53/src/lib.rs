@@ -6,9 +6,13 @@
 //!
 //! A batch is accepted at once and reaches the name servers within a minute; nobody waits for that here.
 //!
+//! A name is not served from the zone if it or a name above it has NS records in the zone, or if the zone is private
+//! and the account has another private one of that name. Such a name is refused; what the zone holds there can still
+//! be deleted. A public zone below that nobody delegates to is not served.
+//!
 //! What operators set up: a hosted zone, and an access key that may `route53:ListResourceRecordSets` and
-//! `route53:ChangeResourceRecordSets` in it, and `route53:ListHostedZonesByName` unless the zone's id is in the config.
-//! Requests are signed by the host.
+//! `route53:ChangeResourceRecordSets` in it, and `route53:ListHostedZonesByName` unless the zone's id is in the config;
+//! with it there, private zones below are not known. Requests are signed by the host.
 //!
 //! An alias, and sets with a routing policy, are seen as somebody else's whatever they hold, and never changed.
 
@@ -24,10 +28,13 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_provider::prelude::*;
 use serde::Deserialize;
+
+use crate::hosted_zone::HostedZone;
+use crate::record_set::Listed;
 
 /// The version of the API: the only one there has ever been.
 const VERSION: &str = "2013-04-01";
@@ -96,9 +103,12 @@ impl DnsProvider for Route53 {
     }
 
     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
-        let id = hosted_zone::id(config, cx, zone)?;
-        let found = listing::read(config, cx, &id, names)?;
-        found.iter().map(record_set::Listed::seen).collect()
+        let hosted = hosted_zone::find(config, cx, zone)?;
+        let found = Found::read(config, cx, (zone, &hosted), names)?;
+        match names.iter().find_map(|name| found.elsewhere(name)) {
+            Some(elsewhere) => Err(elsewhere),
+            None => found.sets.iter().map(Listed::seen).collect(),
+        }
     }
 
     fn apply(
@@ -109,17 +119,57 @@ impl DnsProvider for Route53 {
         changes: &[Change],
     ) -> Result<Vec<RecordSet>, Failure> {
         let names: Vec<_> = changes.iter().map(|change| change.name().to_owned()).collect();
-        let id = hosted_zone::id(config, cx, zone)?;
-        let found = listing::read(config, cx, &id, &names)?;
-        let seen: Vec<_> = found.iter().map(record_set::Listed::seen).collect::<Result<_, _>>()?;
+        let hosted = hosted_zone::find(config, cx, zone)?;
+        let found = Found::read(config, cx, (zone, &hosted), &names)?;
+        let mut adding = changes.iter().filter(|change| !change.only_removes());
+        if let Some(elsewhere) = adding.find_map(|change| found.elsewhere(change.name())) {
+            return Err(elsewhere);
+        }
+        let found = found.sets;
+        let seen: Vec<_> = found.iter().map(Listed::seen).collect::<Result<_, _>>()?;
         let pending = pending(changes, &seen)?;
         if !pending.is_empty() {
             let body = batch::write(key, &pending, &found);
-            let request = cx.post(config.url(&["hostedzone", &id, "rrset"])).body("application/xml", body);
+            let request = cx.post(config.url(&["hostedzone", &hosted.id, "rrset"])).body("application/xml", body);
             let answer = config.sign(request).send()?;
             answer::of_batch(answer, &pending)?;
         }
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
+    }
+}
+
+/// What was read at some names.
+struct Found<'a> {
+    zone: &'a str,
+    hosted: &'a HostedZone,
+    /// What is at these names, served or not; without names, everything.
+    sets: Vec<Listed>,
+    /// Names there and above at which the zone delegates to other name servers.
+    delegated: BTreeSet<String>,
+}
+
+impl<'a> Found<'a> {
+    fn read(
+        config: &Settings,
+        cx: &Context,
+        (zone, hosted): (&'a str, &'a HostedZone),
+        names: &[String],
+    ) -> Result<Self, Failure> {
+        let above = names.iter().flat_map(|name| names::zone_cut_candidates(name, zone)).map(str::to_owned);
+        let asked: BTreeSet<_> = names.iter().cloned().chain(above).collect();
+        let mut sets = listing::read(config, cx, &hosted.id, &Vec::from_iter(asked))?;
+        let delegated = sets.iter().filter(|set| set.rtype == "NS").map(|set| set.name.clone()).collect();
+        sets.retain(|set| names.is_empty() || names.contains(&set.name));
+        Ok(Self { zone, hosted, sets, delegated })
+    }
+
+    /// Says in which zone below a name lies; `None` if it is served from the zone.
+    fn elsewhere(&self, name: &str) -> Option<Failure> {
+        let candidates: Vec<_> = names::zone_cut_candidates(name, self.zone).collect();
+        let private = candidates.iter().find(|candidate| self.hosted.private_below.contains(**candidate));
+        // From the zone down, as a resolver comes.
+        let delegated = || candidates.iter().rev().find(|candidate| self.delegated.contains(**candidate));
+        private.or_else(delegated).map(|below| Failure::in_zone_below(name, below))
     }
 }
 

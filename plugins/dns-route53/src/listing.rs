@@ -2,7 +2,8 @@
 //!
 //! Route 53 lists a zone in pages, from a name on, in the order of the names' labels from the last to the first. So
 //! names that are asked for in that order are mostly on one page, because a site's names lie next to each other; and a
-//! name that a page must have held and did not is not there.
+//! name that a page must have held and did not is not there. That follows only from a page that is in this order and
+//! says whether another comes; any other ends the call.
 //!
 //! The exact order is told in words that leave two things open: whether the last dot counts (`a.x` or `a-b.x` first?),
 //! and whether `*` stands where it stands in ASCII or where its escape does. A name that lies beyond doubt in every
@@ -77,7 +78,7 @@ fn list(config: &Settings, cx: &Context, zone_id: &str, place: &Place, open: usi
         request = request.query("identifier", identifier);
     }
     let answer = answer::read(config.sign(request).send()?, "ListResourceRecordSetsResponse")?;
-    let page = page_of(&answer);
+    let page = page_of(&answer).map_err(|why| Failure::retry(format!("the listing of hosted zone {zone_id} {why}")))?;
     match &page.next {
         Some(next) if next == place => {
             Err(Failure::refused(format!("the listing of hosted zone {zone_id} goes on with the page it has given")))
@@ -86,15 +87,29 @@ fn list(config: &Settings, cx: &Context, zone_id: &str, place: &Place, open: usi
     }
 }
 
-fn page_of(answer: &Element) -> Page {
-    let sets = answer.child("ResourceRecordSets").into_iter().flat_map(|sets| sets.all("ResourceRecordSet"));
-    let is_cut = answer.text_of("IsTruncated") == Some("true");
-    let next = answer.text_of("NextRecordName").filter(|name| is_cut && !name.is_empty()).map(|name| Place {
-        name: name_of(name),
-        rtype: answer.text_of("NextRecordType").map(str::to_owned),
-        identifier: answer.text_of("NextRecordIdentifier").filter(|text| !text.is_empty()).map(str::to_owned),
-    });
-    Page { sets: sets.filter_map(Listed::read).collect(), next }
+/// Reads a page. What is not said is not inferred: the error says what is missing.
+fn page_of(answer: &Element) -> Result<Page, &'static str> {
+    let sets = answer.child("ResourceRecordSets").ok_or("has no list of record sets")?;
+    let sets: Option<Vec<_>> = sets.all("ResourceRecordSet").map(Listed::read).collect();
+    let sets = sets.ok_or("has a record set without name or type")?;
+    let is_turned = |pair: &[Listed]| !Wanted::of(&pair[0].name).may_precede(&Wanted::of(&pair[1].name));
+    if sets.windows(2).any(is_turned) {
+        return Err("is not in the order of names that Route 53 keeps");
+    }
+    let next = match answer.text_of("IsTruncated") {
+        Some("false") => None,
+        Some("true") => {
+            let name = answer.text_of("NextRecordName").filter(|name| !name.is_empty());
+            let identifier = answer.text_of("NextRecordIdentifier").filter(|text| !text.is_empty());
+            Some(Place {
+                name: name.map(name_of).ok_or("is cut and does not say where it goes on")?,
+                rtype: answer.text_of("NextRecordType").map(str::to_owned),
+                identifier: identifier.map(str::to_owned),
+            })
+        }
+        _ => return Err("does not say whether it is cut"),
+    };
+    Ok(Page { sets, next })
 }
 
 /// A name, in each order that it may be listed by.
@@ -122,6 +137,11 @@ impl<'a> Wanted<'a> {
         let is_before = |next: &Wanted<'_>| self.keys.iter().zip(&next.keys).all(|(own, next)| own < next);
         // What stands first on a page is all there, wherever the next begins.
         self.name == from || (self.follows(&Wanted::of(from)) && is_before(&Wanted::of(&next.name)))
+    }
+
+    /// Whether there is an order in which this name stands before another, or is the same.
+    fn may_precede(&self, other: &Wanted<'_>) -> bool {
+        self.keys.iter().zip(&other.keys).any(|(own, other)| own <= other)
     }
 
     fn follows(&self, from: &Wanted<'_>) -> bool {

@@ -26,12 +26,30 @@ pub(crate) struct Model {
     ids: Vec<&'static str>,
     page: usize,
     sets: BTreeMap<(String, String), RecordSet>,
+    /// Private zones beside the zone.
+    private: Vec<&'static str>,
+    is_private: bool,
+    is_odd: bool,
     writes: u64,
 }
 
 impl Model {
     pub(crate) fn new(zone: &str) -> Self {
-        Self { zone: zone.to_owned(), ids: vec![ZONE_ID], page: PAGE_MAX, sets: BTreeMap::new(), writes: 0 }
+        Self {
+            zone: zone.to_owned(),
+            ids: vec![ZONE_ID],
+            page: PAGE_MAX,
+            sets: BTreeMap::new(),
+            private: Vec::new(),
+            is_private: false,
+            is_odd: false,
+            writes: 0,
+        }
+    }
+
+    /// Makes an account with private zones below the zone, which is private too or is not.
+    pub(crate) fn with_private(zone: &str, is_private: bool, below: &[&'static str]) -> Self {
+        Self { private: below.to_vec(), is_private, ..Self::new(zone) }
     }
 
     /// Makes an account with a public and a private zone of one name.
@@ -41,14 +59,29 @@ impl Model {
 
     fn zones(&self, request: &Request) -> HttpResponse {
         // From the name on, so that others may follow.
-        let from = request.parameter("dnsname").unwrap_or_default();
-        let own = self.ids.iter().map(|id| (format!("{}.", self.zone), *id)).filter(|(name, _)| from <= name.as_str());
-        let zone = |(name, id)| format!("<HostedZone><Id>/hostedzone/{id}</Id><Name>{name}</Name></HostedZone>");
-        let zones: String = own.chain([("zzz.zzz.".to_owned(), "ZOTHER")]).map(zone).collect();
+        let from = request.parameter("dnsname").map(|name| place(&names::canonical(name))).unwrap_or_default();
+        let items: usize = request.parameter("maxitems").map_or(100, |items| items.parse().expect("a number"));
+        let own = self.ids.iter().map(|id| (self.zone.as_str(), *id, self.is_private));
+        let below = self.private.iter().map(|name| (*name, "ZBELOW", true));
+        let mut zones: Vec<_> = own.chain(below).chain([("zzz.zzz", "ZOTHER", false)]).collect();
+        zones.sort_by_key(|(name, ..)| place(name));
+        zones.retain(|(name, ..)| from <= place(name));
+        let next = zones.get(items).map(|(name, id, _)| {
+            format!("<NextDNSName>{name}.</NextDNSName><NextHostedZoneId>{id}</NextHostedZoneId>")
+        });
+        let zone = |(name, id, is_private): &(&str, &str, bool)| {
+            format!(
+                "<HostedZone><Id>/hostedzone/{id}</Id><Name>{name}.</Name><Config><PrivateZone>{is_private}\
+                 </PrivateZone></Config></HostedZone>"
+            )
+        };
+        let (is_cut, next) = (next.is_some(), next.unwrap_or_default());
+        let zones: String = zones.iter().take(items).map(zone).collect();
         xml(
             200,
             &format!(
-                "<ListHostedZonesByNameResponse><HostedZones>{zones}</HostedZones></ListHostedZonesByNameResponse>"
+                "<ListHostedZonesByNameResponse><HostedZones>{zones}</HostedZones><IsTruncated>{is_cut}</IsTruncated>\
+                 {next}</ListHostedZonesByNameResponse>"
             ),
         )
     }
@@ -65,7 +98,11 @@ impl Model {
             format!("<NextRecordName>{name}.</NextRecordName><NextRecordType>{rtype}</NextRecordType>")
         });
         let (is_cut, next) = (next.is_some(), next.unwrap_or_default());
-        let listed: String = sets.iter().take(page).map(|(_, set)| record_set(set)).collect();
+        let mut listed: Vec<_> = sets.iter().take(page).map(|(_, set)| (*set).clone()).collect();
+        if self.is_odd {
+            make_odd(&mut listed);
+        }
+        let listed: String = listed.iter().map(record_set).collect();
         xml(
             200,
             &format!(
@@ -165,6 +202,27 @@ impl Service for Model {
 
     fn turn_pages_at(&mut self, records: usize) {
         self.page = records;
+    }
+
+    fn answer_oddly(&mut self) -> bool {
+        self.is_odd = true;
+        true
+    }
+
+    fn delegate(&mut self, name: &str) -> bool {
+        let servers = ["ns-1.awsdns-00.example.", "ns-2.awsdns-00.example."];
+        self.plant(&RecordSet::new(name, "NS", 172_800, servers))
+    }
+}
+
+/// Adds a set without values, and writes all in another case and order of values.
+fn make_odd(sets: &mut Vec<RecordSet>) {
+    if let Some(first) = sets.first().cloned() {
+        sets.insert(1, RecordSet { rtype: "SPF".to_owned(), values: Vec::new(), ..first });
+    }
+    for set in sets {
+        set.name.make_ascii_uppercase();
+        set.values.reverse();
     }
 }
 

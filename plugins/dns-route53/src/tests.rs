@@ -117,6 +117,52 @@ fn names_that_sort_in_doubt_are_found() {
 }
 
 #[test]
+fn a_delegation_is_named_and_what_is_left_in_the_zone_deleted() {
+    let stage = Stage::new(Model::new(ZONE));
+    let left = a("gw.camp.example.org", "192.0.2.7");
+    stage.model.borrow_mut().plant(&left);
+    stage.model.borrow_mut().delegate("camp.example.org");
+    let names = ["a.example.org".to_owned(), left.name.clone()];
+    let refusal = stage.observe(&settings(), &names).unwrap_err();
+    assert!(refusal.reason().contains("lies in zone camp.example.org"), "{refusal}");
+    let ending = stage.apply(&[Change::replace(left.clone(), a("gw.camp.example.org", "192.0.2.8"))]);
+    assert!(matches!(&ending, Err(Failure::Refused { name: Some(name), .. }) if *name == left.name), "{ending:?}");
+    assert_eq!(stage.apply(&[Change::delete(left)]), Ok(Vec::new()));
+    assert_eq!(stage.observe(&settings(), &[]).unwrap().len(), 1, "the delegation");
+}
+
+#[test]
+fn a_private_zone_below_a_private_zone_is_named() {
+    let by_name = Settings { zone_ids: Default::default(), ..settings() };
+    let names = ["gw.camp.example.org".to_owned()];
+    let stage = Stage::new(Model::with_private(ZONE, true, &["other.example.org", "camp.example.org"]));
+    let refusal = stage.observe(&by_name, &names).unwrap_err();
+    assert!(refusal.reason().contains("lies in zone camp.example.org"), "{refusal}");
+    assert_eq!(stage.observe(&by_name, &["gw.example.org".to_owned()]), Ok(Vec::new()));
+    // A public one is served where it is delegated to, and only there.
+    let stage = Stage::new(Model::with_private(ZONE, false, &["camp.example.org"]));
+    assert_eq!(stage.observe(&by_name, &names), Ok(Vec::new()));
+}
+
+#[test]
+fn a_listing_that_does_not_say_whether_it_goes_on_tells_nothing() {
+    let set = "<ResourceRecordSet><Name>b.</Name><Type>A</Type></ResourceRecordSet>";
+    let check = |sets: &str, end: &str| {
+        let body = format!(
+            "<ListResourceRecordSetsResponse><ResourceRecordSets>{sets}</ResourceRecordSets>{end}\
+             </ListResourceRecordSetsResponse>"
+        );
+        let ending = Stage::answering(200, &body).observe(&settings(), &["a.example.org".to_owned()]);
+        assert!(matches!(ending, Err(Failure::Retry { .. })), "{body}: {ending:?}");
+    };
+    check("", "");
+    check("", "<IsTruncated>true</IsTruncated>");
+    check("<ResourceRecordSet><Name>b.</Name></ResourceRecordSet>", "<IsTruncated>false</IsTruncated>");
+    // Not in the order that the names which are absent are told by.
+    check(&format!("{set}{}", set.replace("b.", "a.")), "<IsTruncated>false</IsTruncated>");
+}
+
+#[test]
 fn a_name_that_two_hosted_zones_have_needs_an_id() {
     let stage = Stage::new(Model::twice(ZONE));
     let unsure = Settings { zone_ids: Default::default(), ..settings() };
@@ -166,7 +212,7 @@ fn codes_decide_where_a_status_says_little() {
 
 #[test]
 fn a_listing_without_an_end_ends() {
-    let body = "<ListResourceRecordSetsResponse><IsTruncated>true</IsTruncated><NextRecordName>a.</NextRecordName>\
+    let body = "<ListResourceRecordSetsResponse><ResourceRecordSets/><IsTruncated>true</IsTruncated><NextRecordName>a.</NextRecordName>\
                 <NextRecordType>A</NextRecordType></ListResourceRecordSetsResponse>";
     let ending = Stage::answering(200, body).observe(&settings(), &[]);
     assert!(matches!(ending, Err(Failure::Refused { .. })), "{ending:?}");

@@ -4,9 +4,11 @@
 //!
 //! ```text
 //! GET  {api}/zones/{zone}/records?name=a.example&name=b.example&page=2     Authorization: Bearer …
-//!      200 {"records": [{"name", "type", "ttl", "values": […]}], "next": 3}          without `name`: all
+//!      200 {"records": [{"name", "type", "ttl", "values": […]}], "next": 3 or null,  without `name`: all
+//!           "elsewhere": [{"name", "zone"}]}          names that were asked for and lie in a zone below
 //! POST {api}/zones/{zone}/changes  {"key": "…", "changes": [{"before": record or null, "after": record or null}]}
 //!      204 all done, or done before;  409 {"name": "…", "found": "…"} nothing done
+//!      421 {"name": "…", "zone": "…"} nothing done: the name lies in a zone below
 //! ```
 //!
 //! The service compares and exchanges, all or none, so this provider decides nothing.
@@ -31,7 +33,17 @@ pub struct Settings {
 #[derive(Deserialize)]
 struct Listing {
     records: Vec<RecordSet>,
+    /// `null` on the last page. If it is missing, the answer is no page: nothing is known of what would come after.
+    #[serde(deserialize_with = "Option::deserialize")]
     next: Option<u32>,
+    elsewhere: Vec<Elsewhere>,
+}
+
+/// A name that lies in a zone below, where other records are served than those of the zone.
+#[derive(Deserialize)]
+struct Elsewhere {
+    name: String,
+    zone: String,
 }
 
 /// What is asked of the service.
@@ -72,9 +84,12 @@ impl DnsProvider for Fake {
         let request = names.iter().fold(cx.get(&url), |request, name| request.query("name", name));
         let query = request.as_request().url.clone();
         cx.paginate(request.bearer("token"), |answer| {
-            let listing: Listing = answer.json()?;
-            let next = listing.next.map(|page| cx.get(&query).query("page", page).bearer("token"));
-            Ok(Page { items: listing.records, next })
+            let Listing { records, next, elsewhere } = answer.json()?;
+            if let Some(Elsewhere { name, zone }) = elsewhere.first() {
+                return Err(Failure::in_zone_below(name, zone));
+            }
+            let next = next.map(|page| cx.get(&query).query("page", page).bearer("token"));
+            Ok(Page { items: records, next })
         })
     }
 
@@ -90,6 +105,10 @@ impl DnsProvider for Fake {
         if answer.status() == 409 {
             let Obstacle { name, found } = answer.json()?;
             return Err(Failure::conflict(name, found));
+        }
+        if answer.status() == 421 {
+            let Elsewhere { name, zone } = answer.json()?;
+            return Err(Failure::in_zone_below(name, &zone));
         }
         answer.ok()?;
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())

@@ -56,14 +56,18 @@ export const dns = {
     ended(() => {
       const base = `${settings(config).api}/zones/${encodeURIComponent(zone)}/records`;
       const query = names.map((name) => `name=${encodeURIComponent(name)}`);
-      const found = [];
+      // Each name and type comes once; a page may repeat what another had.
+      const found = new Map();
       let page = null;
       for (let turned = 0; turned < PAGES_MAX; turned += 1) {
         const asked = page === null ? query : [...query, `page=${page}`];
         const url = asked.length === 0 ? base : `${base}?${asked.join("&")}`;
         const listing = listingOf(okay(send("get", url)));
-        found.push(...listing.records.map(recordOf));
-        if (listing.next === null) return found;
+        for (const { name, zone: below } of listing.elsewhere) throw inZoneBelow(name, below);
+        for (const set of listing.records.map(recordOf)) {
+          if (isAskedFor(set, names)) found.set(`${set.name} ${set.rtype}`, set);
+        }
+        if (listing.next === null) return [...found.values()];
         page = listing.next;
       }
       throw refused(`the zone has more than ${PAGES_MAX} pages`);
@@ -77,6 +81,10 @@ export const dns = {
       if (answer.status === 409) {
         const obstacle = jsonOf(answer);
         throw { tag: "conflict", val: { name: String(obstacle?.name), owner: String(obstacle?.found) } };
+      }
+      if (answer.status === 421) {
+        const elsewhere = jsonOf(answer);
+        throw inZoneBelow(String(elsewhere?.name), String(elsewhere?.zone));
       }
       okay(answer);
       // What is done is answered without a word; whoever says more is not the service.
@@ -182,7 +190,14 @@ function listingOf(answer) {
     record.values.every((value) => typeof value === "string");
   if (!Array.isArray(listing?.records) || !listing.records.every(isRecord)) throw malformed(answer, "no records");
   if (listing.next !== null && !Number.isInteger(listing.next)) throw malformed(answer, "no next page");
+  const isElsewhere = ({ name, zone } = {}) => typeof name === "string" && typeof zone === "string";
+  if (!Array.isArray(listing.elsewhere) || !listing.elsewhere.every(isElsewhere)) throw malformed(answer, "no elsewhere");
   return listing;
+}
+
+// An answer may hold sets that were not asked for, and sets without values, which are none. Nothing follows from them.
+function isAskedFor(set, names) {
+  return set.values.length > 0 && (names.length === 0 || names.includes(set.name));
 }
 
 function recordOf({ name, type, ttl, values }) {
@@ -199,6 +214,13 @@ function retry(reason, afterMillis = null) {
 
 function refused(reason, field = null) {
   return { tag: "refused", val: { reason, field, name: null } };
+}
+
+// What is written for the name into the configured zone is served to nobody. The name is blamed, so that the host sets
+// it aside and goes on with the others.
+function inZoneBelow(name, zone) {
+  const reason = `name ${name} lies in zone ${zone}, which is served separately: add zone ${zone} to the provider, or choose another name template`;
+  return { tag: "refused", val: { reason, field: null, name } };
 }
 
 function malformed(answer, why) {

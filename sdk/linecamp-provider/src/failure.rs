@@ -68,6 +68,28 @@ impl Failure {
         Self::Unauthorized { reason: reason.into() }
     }
 
+    /// The name lies in a zone below the configured one. Whatever is written for it into the configured zone is served
+    /// to nobody, so it is neither observed nor written there; what was written there earlier can be deleted.
+    pub fn in_zone_below(name: impl Into<String>, below: &str) -> Self {
+        let name = name.into();
+        Self::refused(format!(
+            "name {name} lies in zone {below}, which is served separately: add zone {below} to the provider, or choose \
+             another name template"
+        ))
+        .name(name)
+    }
+
+    /// The name lies below a DNAME record, which redirects every name below its owner. As with a zone below, nothing is
+    /// served of what is written there.
+    pub fn below_dname(name: impl Into<String>, owner: &str) -> Self {
+        let name = name.into();
+        Self::refused(format!(
+            "name {name} lies below the DNAME record of {owner}, which redirects every name below it: choose another \
+             name template, or delete the DNAME record"
+        ))
+        .name(name)
+    }
+
     /// Blames a setting, as a path into the config; only a refusal has one.
     #[must_use]
     pub fn field(mut self, path: impl Into<String>) -> Self {

@@ -32,6 +32,15 @@ pub fn is_within(name: &str, zone: &str) -> bool {
     relative(name, zone).is_some()
 }
 
+/// Returns the names at which a zone that holds `name` could begin below `zone`: the name and its ancestors, deepest
+/// first, without the zone itself. None if the name is not within the zone. Both in the contract's form.
+pub fn zone_cut_candidates<'a>(name: &'a str, zone: &str) -> impl Iterator<Item = &'a str> {
+    let first = Some(name).filter(|name| is_within(name, zone) && *name != zone);
+    let zone = zone.to_owned();
+    let parent = |name: &&'a str| name.split_once('.').map(|(_, parent)| parent);
+    std::iter::successors(first, move |name| parent(name).filter(|parent| *parent != zone))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +59,17 @@ mod tests {
         check("badexample.org", None);
         check(".example.org", None);
         check("example.com", None);
+    }
+
+    #[test]
+    fn a_zone_below_may_begin_at_a_name_and_its_ancestors() {
+        let check = |name, expected: &[&str]| {
+            assert_eq!(zone_cut_candidates(name, "example.org").collect::<Vec<_>>(), expected, "{name}");
+        };
+        check("a.b.example.org", &["a.b.example.org", "b.example.org"]);
+        check("b.example.org", &["b.example.org"]);
+        check("example.org", &[]);
+        check("a.example.net", &[]);
     }
 
     #[test]

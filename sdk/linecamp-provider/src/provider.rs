@@ -29,8 +29,13 @@ pub trait DnsProvider {
     /// that a set may come value by value; of several times to live the least is the set's, as resolvers take it. A TXT
     /// value has to be in the contract's form, see [`txt`](crate::txt).
     ///
+    /// What is not in the answer counts as absent. So ask for each name, or for the whole zone, and answer only if the
+    /// service answered that: infer nothing from what else an answer holds or how long it is, and fail on a list that
+    /// does not say whether it goes on.
+    ///
     /// # Errors
-    /// [`Failure`] says what the host should do.
+    /// [`Failure`] says what the host should do. A name that is not served from the zone is
+    /// [`Failure::in_zone_below`] or [`Failure::below_dname`]; the host asks again without it.
     fn observe(config: &Self::Config, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure>;
 
     /// Does the changes, in this order, and says what it then knows to be there at their names and types.
@@ -43,6 +48,9 @@ pub trait DnsProvider {
     ///
     /// A step names each name and type once. With [`atomic`](DnsAbilities::atomic), the changes are done all or none.
     /// Without, the host gives one change a step; of a step with more, those before a change that is refused may stay.
+    ///
+    /// A name in a zone below is refused here too, unless the change [only removes](Change::only_removes): what was
+    /// written there before that zone existed has to be removable.
     ///
     /// # Errors
     /// [`Failure`] says what the host should do.

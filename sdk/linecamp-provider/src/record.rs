@@ -90,6 +90,15 @@ impl Change {
         self.set().map_or("", |set| &set.rtype)
     }
 
+    /// Whether it only removes values. Such a change is done also where the name lies in a zone below the configured
+    /// one: what was written there before that zone existed has to be removable.
+    pub fn only_removes(&self) -> bool {
+        let (Some(before), after) = (&self.before, &self.after) else { return false };
+        let before = before.canonical();
+        let Some(after) = after.as_ref().map(RecordSet::canonical) else { return true };
+        after.values.len() < before.values.len() && after.values.iter().all(|value| before.values.contains(value))
+    }
+
     fn set(&self) -> Option<&RecordSet> {
         self.after.as_ref().or(self.before.as_ref())
     }
@@ -104,6 +113,8 @@ impl Change {
 /// For a service that writes a set whole and does not compare by itself: observe, `pending`, write. What changes in
 /// between is not seen; where the service can compare (an `If-Match`, a prerequisite, deleting by exact value), let it.
 /// A service that writes value by value needs [`single`](crate::single) instead, which knows a half written set again.
+///
+/// What was found has to be all that is there at the names of the changes: what is missing in it counts as absent.
 ///
 /// What was found may come in pieces: sets of one name and type are merged, and the least of their times to live is the
 /// set's.
@@ -227,6 +238,16 @@ mod tests {
         let pieces = [piece(600, "192.0.2.3"), piece(300, "192.0.2.1"), piece(900, "192.0.2.2"), set("A", &[])];
         assert_eq!(pending(&[Change::delete(whole.clone())], &pieces).unwrap().len(), 1);
         assert_eq!(pending(&[Change::create(whole)], &pieces).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_change_that_adds_a_value_does_not_only_remove() {
+        let (one, two) = (set("A", &["192.0.2.1"]), set("A", &["192.0.2.1", "192.0.2.2"]));
+        assert!(Change::delete(one.clone()).only_removes());
+        assert!(Change::replace(two.clone(), one.clone()).only_removes());
+        assert!(!Change::replace(one.clone(), one.clone()).only_removes());
+        assert!(!Change::replace(one, two.clone()).only_removes());
+        assert!(!Change::create(two).only_removes());
     }
 
     #[test]

@@ -99,6 +99,8 @@ impl Write {
 /// Compares the changes with the records that were found at their names, and returns the writes that are left, in the
 /// order in which they have to be done. No two changes are of one name and type.
 ///
+/// What was found has to be all that is there at these names: what is missing in it counts as absent.
+///
 /// # Errors
 /// [`Failure::Conflict`] if what was found is neither the `before` nor the `after` of a change, nor on its way from one
 /// to the other: write nothing then.

@@ -23,7 +23,17 @@ struct Settings {
 #[derive(Deserialize)]
 struct Listing {
     records: Vec<RecordSet>,
+    /// `null` on the last page. If it is missing, the answer is no page: nothing is known of what would come after.
+    #[serde(deserialize_with = "Option::deserialize")]
     next: Option<u32>,
+    elsewhere: Vec<Elsewhere>,
+}
+
+/// A name that lies in a zone below, where other records are served than those of the zone.
+#[derive(Deserialize)]
+struct Elsewhere {
+    name: String,
+    zone: String,
 }
 
 /// The body of `POST {api}/zones/{zone}/changes`, which compares and exchanges, all or none.
@@ -63,7 +73,10 @@ impl DnsProvider for Provider {
         }
         let url = first.as_request().url.clone();
         cx.paginate(first, |answer| {
-            let Listing { records, next } = answer.json()?;
+            let Listing { records, next, elsewhere } = answer.json()?;
+            if let Some(Elsewhere { name, zone }) = elsewhere.first() {
+                return Err(Failure::in_zone_below(name, zone));
+            }
             let next = next.map(|page| cx.get(&url).query("page", page).bearer("token"));
             Ok(Page { items: records, next })
         })
@@ -81,6 +94,10 @@ impl DnsProvider for Provider {
         if answer.status() == 409 {
             let Obstacle { name, found } = answer.json()?;
             return Err(Failure::conflict(name, found));
+        }
+        if answer.status() == 421 {
+            let Elsewhere { name, zone } = answer.json()?;
+            return Err(Failure::in_zone_below(name, &zone));
         }
         answer.ok()?;
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())

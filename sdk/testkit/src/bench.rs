@@ -59,10 +59,11 @@ impl<'a> Bench<'a> {
         Self { setup, subject, described, reaches, tally: RefCell::default() }
     }
 
-    /// Opens a room: a new service with the foreign records in it.
+    /// Opens a room: a new service with the foreign records in it, whose answers are odd if it can.
     pub(crate) fn room(&self) -> Room<'_> {
         let world = World::new(self.setup, self.reaches.clone());
         let foreign = world.with_service(|service| {
+            service.answer_oddly();
             for set in self.setup.foreign() {
                 service.plant(&set);
             }
@@ -166,6 +167,17 @@ impl Room<'_> {
         for set in sets {
             self.plant(set);
         }
+    }
+
+    /// Asks for odd answers, which every room has that can; `false` if it cannot.
+    pub(crate) fn answers_oddly(&self) -> bool {
+        self.world.with_service(|service| service.answer_oddly())
+    }
+
+    /// Makes a zone of its own of a label; `false` if that cannot be.
+    pub(crate) fn delegate(&self, label: &str) -> bool {
+        let name = self.bench.setup.name(label);
+        self.world.with_service(|service| service.delegate(&name))
     }
 
     /// Asks for small pages.

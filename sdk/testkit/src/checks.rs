@@ -1,6 +1,7 @@
 //! The promises, and how each is examined.
 
 mod applying;
+mod below;
 mod conflict;
 mod damage;
 mod description;
@@ -35,7 +36,7 @@ const fn alone(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check 
 }
 
 /// All checks. The last ones look at what was seen in all before.
-pub(crate) const ALL: [Check; 35] = [
+pub(crate) const ALL: [Check; 38] = [
     alone("describes itself", description::describes_itself),
     alone("has a schema that takes its config", description::has_a_schema),
     alone("refuses a wrong setting and names it", description::names_a_wrong_setting),
@@ -45,6 +46,7 @@ pub(crate) const ALL: [Check; 35] = [
     with("sees what is there", observing::sees_what_is_there),
     with("sees TXT values to the byte", observing::sees_txt),
     with("sees nothing where nothing is", observing::sees_nothing),
+    with("infers nothing from what else an answer holds", observing::infers_nothing),
     with("lists the whole zone", observing::lists_the_zone),
     with("reads every page", observing::reads_every_page),
     with("takes a missing zone for no empty one", observing::misses_a_zone),
@@ -58,6 +60,8 @@ pub(crate) const ALL: [Check; 35] = [
     with("respects what somebody else put there", conflict::respects_others),
     with("leaves a step with a conflict undone", conflict::leaves_a_step_undone),
     with("compares where it writes", conflict::compares_at_the_service),
+    with("names the zone below that a name lies in", below::names_the_zone),
+    with("deletes what lies in a zone below by now", below::deletes_what_is_hidden),
     alone("comes back when it is told", fault::comes_back_when_told),
     alone("has the call tried again when the service is in trouble", fault::tries_again),
     alone("leaves trying again to the host", fault::does_not_retry_itself),

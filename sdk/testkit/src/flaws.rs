@@ -40,6 +40,10 @@ const OVERLOOKS_THE_CLAIM: u8 = 28;
 const LEAVES_HALF_A_SET: u8 = 29;
 const REFUSES_QUOTES: u8 = 30;
 const REFUSES_BYTES: u8 = 31;
+const INFERS_THE_WHOLE_ZONE: u8 = 32;
+const HIDDEN_IS_ABSENT: u8 = 33;
+const HIDDEN_STAYS: u8 = 34;
+const HIDES_WHOSE_FAULT: u8 = 35;
 
 #[derive(Deserialize, Config)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +58,21 @@ struct Settings {
 struct Listing {
     records: Vec<RecordSet>,
     next: Option<u32>,
+    #[serde(default)]
+    elsewhere: Vec<Elsewhere>,
+}
+
+/// A name in a zone below.
+#[derive(Deserialize)]
+struct Elsewhere {
+    name: String,
+    zone: String,
+}
+
+impl Elsewhere {
+    fn failure(self) -> Failure {
+        Failure::in_zone_below(self.name, &self.zone)
+    }
 }
 
 /// A listing that takes what is absent for empty.
@@ -74,24 +93,59 @@ impl<const FLAW: u8> Flawed<FLAW> {
     fn read(answer: &Response) -> Result<Listing, Failure> {
         match FLAW {
             UNWRAPS => Ok(serde_json::from_slice(answer.body()).unwrap()),
-            ABSENT_IS_EMPTY => answer.json().map(|Lenient { records, next }| Listing { records, next }),
+            ABSENT_IS_EMPTY => {
+                answer.json().map(|Lenient { records, next }| Listing { records, next, elsewhere: Vec::new() })
+            }
             _ => answer.json(),
         }
     }
 
+    /// Lists what is at the names, in the contract's form.
     fn list(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+        let listed = Self::list_as_answered(config, cx, zone, names)?;
+        let sets = listed.iter().map(RecordSet::canonical);
+        Ok(sets.filter(|set| !set.values.is_empty() && (names.is_empty() || names.contains(&set.name))).collect())
+    }
+
+    fn list_as_answered(
+        config: &Settings,
+        cx: &Context,
+        zone: &str,
+        names: &[String],
+    ) -> Result<Vec<RecordSet>, Failure> {
         let url = url::join(&config.api, &["zones", zone, "records"]);
         let first = names.iter().fold(cx.get(&url), |request, name| request.query("name", name));
         let query = first.as_request().url.clone();
         let first = if FLAW == SECRET_IN_URL { first.query("t", config.token.as_ref().unwrap()) } else { first };
         cx.paginate(first.bearer("token"), |answer| {
-            let Listing { mut records, next } = Self::read(answer)?;
+            let Listing { mut records, next, elsewhere } = Self::read(answer)?;
+            if let Some(elsewhere) = elsewhere.into_iter().next().filter(|_| FLAW != HIDDEN_IS_ABSENT) {
+                return Err(elsewhere.failure());
+            }
             if FLAW == LISTS_HALF && names.is_empty() {
                 records.truncate(records.len() / 2);
             }
             let next = next.filter(|_| FLAW != FIRST_PAGE_ONLY);
             Ok(Page { items: records, next: next.map(|page| cx.get(&query).query("page", page).bearer("token")) })
         })
+    }
+
+    /// Asks for one name after the other, and takes an answer with another name in it for a listing of the whole zone.
+    fn list_until_whole(
+        config: &Settings,
+        cx: &Context,
+        zone: &str,
+        names: &[String],
+    ) -> Result<Vec<RecordSet>, Failure> {
+        let mut all = Vec::new();
+        for name in names {
+            let found = Self::list_as_answered(config, cx, zone, std::slice::from_ref(name))?;
+            if found.iter().any(|set| names::canonical(&set.name) != *name) {
+                return Ok(found);
+            }
+            all.extend(found);
+        }
+        Ok(all)
     }
 
     fn send(config: &Settings, cx: &Context, zone: &str, step: (&str, &[Change])) -> Result<(), Failure> {
@@ -106,6 +160,7 @@ impl<const FLAW: u8> Flawed<FLAW> {
                 let words = |key: &str| obstacle[key].as_str().unwrap_or_default().to_owned();
                 Err(Failure::conflict(words("name"), words("found")))
             }
+            421 if FLAW != HIDES_WHOSE_FAULT => Err(answer.json::<Elsewhere>()?.failure()),
             _ => answer.ok().map(drop),
         }
     }
@@ -205,7 +260,11 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
     }
 
     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
-        let found = Self::list(config, cx, zone, names).map_err(Self::bend);
+        let found = match FLAW {
+            INFERS_THE_WHOLE_ZONE if !names.is_empty() => Self::list_until_whole(config, cx, zone, names),
+            _ => Self::list(config, cx, zone, names),
+        };
+        let found = found.map_err(Self::bend);
         match (FLAW, found) {
             (MISSING_ZONE_IS_EMPTY, Err(Failure::Refused { .. })) => Ok(Vec::new()),
             (TXT_IS_QUOTED, Ok(mut found)) => {
@@ -239,6 +298,10 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
         }
         if let Some(refusal) = Self::refusal(&changes) {
             return Err(refusal);
+        }
+        if FLAW == HIDDEN_STAYS {
+            let names: Vec<_> = changes.iter().map(|change| change.name().to_owned()).collect();
+            Self::list(config, cx, zone, &names)?;
         }
         let step = (key, &*changes);
         let done = match FLAW {
@@ -299,6 +362,19 @@ fn what_it_sees_is_compared_with_the_truth() {
     finds::<TXT_IS_QUOTED>("sees TXT values to the byte");
     finds::<LOSES_A_VALUE>("sees what is there");
     finds::<LISTS_HALF>("lists the whole zone");
+}
+
+#[test]
+fn who_infers_what_was_not_answered_is_found() {
+    finds::<INFERS_THE_WHOLE_ZONE>("infers nothing from what else an answer holds");
+    assert_eq!(verdict::<INFERS_THE_WHOLE_ZONE>("lists the whole zone"), Verdict::Pass);
+}
+
+#[test]
+fn who_does_not_say_that_a_name_lies_in_a_zone_below_is_found() {
+    finds::<HIDDEN_IS_ABSENT>("names the zone below that a name lies in");
+    finds::<HIDES_WHOSE_FAULT>("names the zone below that a name lies in");
+    finds::<HIDDEN_STAYS>("deletes what lies in a zone below by now");
 }
 
 #[test]

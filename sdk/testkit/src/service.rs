@@ -34,6 +34,23 @@ pub trait Service: Send {
     /// same was written that was there. Planting does not count.
     fn writes(&self) -> u64;
 
+    /// From here on answers are as odd as the service's documentation allows: with record sets that were not asked for,
+    /// sets without values (PowerDNS lists comments so), names in mixed case, sets and values in another order. `false`
+    /// if the model cannot: then a provider that infers from what else an answer holds is not found.
+    ///
+    /// What the zone holds stays as it is.
+    fn answer_oddly(&mut self) -> bool {
+        false
+    }
+
+    /// Makes a zone of its own of this name, which lies below the zone: from here on the name and all below it are
+    /// answered by that zone, which is empty. What the zone holds there stays in it, and nobody is served it. `false`
+    /// if the service has no such thing, or the model cannot.
+    fn delegate(&mut self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// Asks for small pages, so that a few dozen records take several. Without, the kit plants enough for pages of a
     /// hundred.
     fn turn_pages_at(&mut self, records: usize) {

@@ -2,21 +2,26 @@
 //!
 //! ```text
 //! GET  /zones                               200 {"zones": ["example.org"]}
-//! GET  /zones/{zone}/records?name=&page=    200 {"records": [{"name","type","ttl","values"}], "next": 2}
-//! POST /zones/{zone}/changes                204, or 409 {"name": "…", "found": "…"} and nothing done
+//! GET  /zones/{zone}/records?name=&page=    200 {"records": [{"name","type","ttl","values"}], "next": 2 or null,
+//!                                                "elsewhere": [{"name", "zone"}]}
+//! POST /zones/{zone}/changes                204, or 409 {"name": "…", "found": "…"} and nothing done,
 //!      {"key": "…", "changes": [{"before": record or null, "after": record or null}]}
+//!                                           or 421 {"name": "…", "zone": "…"} and nothing done
 //! ```
 //!
 //! `name` may come several times; without it, all records are meant. All requests bear a token. Errors are
 //! `{"error": "…"}`: 400 of what does not read, 401 without the token, 404 of another zone, 422 of a record that cannot
-//! be.
+//! be. A name that was asked for and lies in a zone below comes with that zone in `elsewhere`, and a change that adds
+//! to it is a 421; what the zone holds there from before can be deleted.
+//!
+//! An answer may hold more than was asked for: other record sets, and sets without values, which are none.
 
 use std::collections::BTreeMap;
 
 use linecamp_provider::http::{HttpResponse, Method};
-use linecamp_provider::{Change, RecordSet, pending};
+use linecamp_provider::{Change, RecordSet, names, pending};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::service::{Request, Service, reply};
 
@@ -34,6 +39,9 @@ pub struct ZoneService {
     records: BTreeMap<(String, String), RecordSet>,
     writes: u64,
     page: usize,
+    is_odd: bool,
+    /// Zones below.
+    delegated: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +53,8 @@ impl ZoneService {
     /// Makes an empty zone that opens to this token.
     pub fn new(zone: &str, token: &str) -> Self {
         let (zone, token) = (zone.to_owned(), token.to_owned());
-        Self { zone, token, records: BTreeMap::new(), writes: 0, page: PAGE_RECORDS }
+        let (is_odd, delegated) = (false, Vec::new());
+        Self { zone, token, records: BTreeMap::new(), writes: 0, page: PAGE_RECORDS, is_odd, delegated }
     }
 
     /// Returns the record set of this name and type.
@@ -58,12 +67,35 @@ impl ZoneService {
         let Ok(page) = request.parameter("page").unwrap_or("1").parse::<usize>() else {
             return reply::error(400, "`page` is a number");
         };
-        let wanted = |set: &&RecordSet| names.is_empty() || names.contains(&&*set.name);
+        let elsewhere: Vec<_> = names.iter().filter_map(|name| self.elsewhere(name)).collect();
+        let is_here = |set: &RecordSet| self.elsewhere(&set.name).is_none();
+        let wanted = |set: &&RecordSet| names.is_empty() || (names.contains(&&*set.name) && is_here(set));
         let skipped = page.saturating_sub(1).saturating_mul(self.page);
         let mut sets = self.records.values().filter(wanted).skip(skipped);
-        let records: Vec<_> = sets.by_ref().take(self.page).collect();
+        let mut records: Vec<_> = sets.by_ref().take(self.page).cloned().collect();
         let next = sets.next().map(|_| page + 1);
-        reply::json(200, &json!({ "records": records, "next": next }))
+        if self.is_odd {
+            self.make_odd(&mut records);
+        }
+        reply::json(200, &json!({ "records": records, "next": next, "elsewhere": elsewhere }))
+    }
+
+    /// Says in which zone below a name lies, if it does.
+    fn elsewhere(&self, name: &str) -> Option<Value> {
+        let below = self.delegated.iter().find(|below| names::is_within(name, below))?;
+        Some(json!({ "name": name, "zone": below }))
+    }
+
+    /// Adds a set that was not asked for and one without values, and writes all in another case and order.
+    fn make_odd(&self, records: &mut Vec<RecordSet>) {
+        let unasked = self.records.values().find(|set| !records.iter().any(|asked| asked.name == set.name));
+        records.extend(unasked.cloned());
+        records.push(RecordSet::new(format!("commented.{}", self.zone), "A", 0, [""; 0]));
+        records.reverse();
+        for set in records {
+            set.name = names::dotted(&set.name.to_ascii_uppercase());
+            set.values.reverse();
+        }
     }
 
     fn change(&mut self, request: &Request) -> HttpResponse {
@@ -72,6 +104,10 @@ impl ZoneService {
         };
         if let Some(refusal) = changes.iter().find_map(|change| self.refusal(change)) {
             return reply::error(422, &refusal);
+        }
+        let adding = changes.iter().filter(|change| !change.only_removes());
+        if let Some(elsewhere) = adding.into_iter().find_map(|change| self.elsewhere(change.name())) {
+            return reply::json(421, &elsewhere);
         }
         let found: Vec<_> = self.records.values().cloned().collect();
         let left = match pending(&changes, &found) {
@@ -148,13 +184,23 @@ impl Service for ZoneService {
     fn turn_pages_at(&mut self, records: usize) {
         self.page = records.max(1);
     }
+
+    fn answer_oddly(&mut self) -> bool {
+        self.is_odd = true;
+        true
+    }
+
+    fn delegate(&mut self, name: &str) -> bool {
+        self.delegated.push(name.to_owned());
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ask(service: &mut ZoneService, method: Method, path: &str, body: &str) -> (u16, serde_json::Value) {
+    fn ask(service: &mut ZoneService, method: Method, path: &str, body: &str) -> (u16, Value) {
         let headers = vec![("authorization".to_owned(), "Bearer t".to_owned())];
         let url = format!("http://zone.test{path}");
         let answer = service.handle(&Request::new(method, &url, headers, body.as_bytes().to_vec()));
@@ -186,9 +232,36 @@ mod tests {
         let (_, first) = ask(&mut service, Method::Get, "/zones/x/records", "");
         assert_eq!((first["records"].as_array().unwrap().len(), &first["next"]), (2, &json!(2)));
         let (_, last) = ask(&mut service, Method::Get, "/zones/x/records?page=2", "");
-        assert_eq!((&last["records"][0]["name"], &last["next"]), (&json!("c.x"), &serde_json::Value::Null));
+        assert_eq!((&last["records"][0]["name"], &last["next"]), (&json!("c.x"), &Value::Null));
         let (_, one) = ask(&mut service, Method::Get, "/zones/x/records?name=b.x", "");
         assert_eq!(one["records"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_odd_answer_holds_what_was_not_asked_for_and_sets_without_values() {
+        let mut service = ZoneService::new("x", "t");
+        service.answer_oddly();
+        for host in ["a", "b"] {
+            service.plant(&RecordSet::new(format!("{host}.x"), "A", 60, ["192.0.2.1", "192.0.2.2"]));
+        }
+        let (_, listed) = ask(&mut service, Method::Get, "/zones/x/records?name=b.x", "");
+        let names: Vec<_> = listed["records"].as_array().unwrap().iter().map(|set| set["name"].clone()).collect();
+        assert_eq!(names, ["COMMENTED.X.", "A.X.", "B.X."]);
+        assert_eq!(listed["records"][0]["values"], json!([]));
+    }
+
+    #[test]
+    fn a_name_in_a_zone_below_is_told_and_only_removed() {
+        let mut service = ZoneService::new("x", "t");
+        ask(&mut service, Method::Post, "/zones/x/changes", CREATE);
+        service.delegate("a.x");
+        let elsewhere = json!({ "name": "a.x", "zone": "a.x" });
+        let (_, listed) = ask(&mut service, Method::Get, "/zones/x/records?name=b.x&name=a.x", "");
+        assert_eq!(listed, json!({ "records": [], "next": null, "elsewhere": [elsewhere] }));
+        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", CREATE), (421, elsewhere));
+        let delete = CREATE.replace("before", "other").replace("after", "before").replace("other", "after");
+        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", &delete).0, 204);
+        assert!(service.zone().is_empty());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The journeys of `tests/it/dns.rs` tell the life of a site; here a plugin is asked directly, so that every change it
 //! can make, and every trouble it has to name, comes up with each server.
 
+mod below;
+mod oddities;
 mod runner;
 
 use linecamp_model::{ProviderFailure, ProviderReply, ProviderRequest, RecordSet};

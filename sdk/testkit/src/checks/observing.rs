@@ -1,7 +1,8 @@
 //! What a provider sees.
 
-use linecamp_provider::{RecordSet, txt};
+use linecamp_provider::{Change, RecordSet, txt};
 
+use super::conflict::conflict;
 use crate::bench::{Bench, Outcome, Room, Trouble, compared, difference, ensure};
 use crate::subject::{Ask, Ending};
 use crate::world::Plan;
@@ -96,6 +97,28 @@ pub(super) fn sees_nothing(bench: &Bench<'_>) -> Outcome {
     }
     same(&room, &["nothing", "there"])?;
     Ok(format!("{} names", labels.len()))
+}
+
+pub(super) fn infers_nothing(bench: &Bench<'_>) -> Outcome {
+    let room = bench.room();
+    if !room.answers_oddly() {
+        return Err(Trouble::Skipped("its model answers what it is asked and nothing else: `answer_oddly`".to_owned()));
+    }
+    room.plant(&bench.set("taken", "A", &["198.51.100.9"]));
+    room.plant(&bench.set("_linecamp-a.zz", "TXT", &["claim of others"]));
+    // What is there comes before what is not, and after it, and between; few names and many.
+    let few: [&[&str]; 4] = [&["absent", "taken"], &["taken", "zzz"], &["foreign", "none", "taken"], &["commented"]];
+    let many = ["a1", "a2", "a3", "a4", "a5", "a6", "foreign", "taken", "z1", "_linecamp-a.zz", "z2"];
+    for labels in few.into_iter().chain([&many[..]]) {
+        same(&room, labels)?;
+    }
+    let create = |label: &str| Change::create(bench.set(label, "A", &["192.0.2.1"]));
+    conflict(&room, &[create("taken")])?;
+    if bench.described.abilities.atomic {
+        conflict(&room, &[create("absent"), create("taken")])?;
+        conflict(&room, &[create("taken"), create("zzz")])?;
+    }
+    Ok(format!("{} questions, sets that were not asked for and sets without values in the answers", few.len() + 1))
 }
 
 pub(super) fn lists_the_zone(bench: &Bench<'_>) -> Outcome {

@@ -1,0 +1,111 @@
+//! A zone below the zone: what is written for its names into the parent is served to nobody. So it is not written, the
+//! zone is named, and what was written before that zone existed is deleted.
+
+use linecamp_model::{ProviderFailure, ProviderReply};
+use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};
+
+use super::runner::{Runner, create, delete, domain, failure, observing, replace, set};
+use super::{ZONE, in_order};
+
+/// How a name comes to be served from elsewhere, and the words that say so.
+struct Below {
+    /// The name at which it begins.
+    apex: &'static str,
+    /// A record of the zone; without, the server gets a zone of its own of that name.
+    record: Option<&'static str>,
+    said: &'static str,
+}
+
+const BELOW: [Below; 3] = [
+    Below { apex: "default.example.org", record: None, said: "lies in zone default.example.org" },
+    Below {
+        apex: "leased.example.org",
+        record: Some("leased.example.org. 300 NS ns1.elsewhere.example."),
+        said: "lies in zone leased.example.org",
+    },
+    Below {
+        apex: "moved.example.org",
+        record: Some("moved.example.org. 300 DNAME elsewhere.example."),
+        said: "below the DNAME record of moved.example.org",
+    },
+];
+
+fn names_what_lies_below(mut server: Box<dyn NameServer>) {
+    let product = server.product();
+    server.create_zone(ZONE);
+    let mut plugin = Runner::new(&*server);
+    for below in &BELOW {
+        let (is_zone, is_dname) = (below.record.is_none(), below.apex == "moved.example.org");
+        let is_known = match product {
+            // It serves zones where they are delegated to, and knows no DNAME.
+            "moto" => !is_zone && !is_dname,
+            // It takes no DNAME above a name that is in use, so nothing gets hidden by one.
+            "Knot DNS" => !is_dname,
+            _ => true,
+        };
+        if is_known {
+            is_named_and_undone(&mut *server, &mut plugin, below);
+        }
+    }
+}
+
+fn is_named_and_undone(server: &mut dyn NameServer, plugin: &mut Runner, below: &Below) {
+    let before = server.dump(ZONE);
+    let name = format!("camp.camp.{}", below.apex);
+    let record = set(&format!("{name} 300 A"), &["192.0.2.1"]);
+    let claim = set(&format!("_linecamp-a.{name} 300 TXT"), &["linecamp-claim owner=acme site=7"]);
+    let visible = set("camp.example.org 300 A", &["192.0.2.2"]);
+    plugin.done(ZONE, &[create(&claim), create(&record), create(&visible)]);
+    let all = ["camp.example.org", &name, claim.key.name.as_str()];
+    assert_eq!(plugin.observe(ZONE, &all), in_order(&[visible.clone(), record.clone(), claim.clone()]));
+
+    let is_planted = below.record.inspect(|record| server.plant(ZONE, &[record])).is_some();
+    if !is_planted {
+        server.create_zone(below.apex);
+    }
+    let refused = |reply: ProviderReply, name: &str| match failure(reply) {
+        ProviderFailure::Refused { reason, name: Some(blamed) } if blamed == domain(name) => {
+            assert!(reason.as_str().contains(below.said), "{reason}");
+        }
+        other => panic!("{}: {name}: {other:?}", server.product()),
+    };
+    for hidden in [&*name, claim.key.name.as_str(), &format!("new.{}", below.apex)] {
+        refused(plugin.ask(observing(ZONE, &["absent.example.org", hidden])), hidden);
+    }
+    let new = set(&format!("new.{} 300 A", below.apex), &["192.0.2.3"]);
+    refused(plugin.apply(ZONE, &[create(&new)]), new.key.name.as_str());
+    refused(plugin.apply(ZONE, &[replace(&record, &set(&format!("{name} 60 A"), &["192.0.2.4"]))]), &name);
+    // One that is not as it was written is somebody else's.
+    let other = plugin.apply(ZONE, &[delete(&set(&format!("{name} 300 A"), &["192.0.2.77"]))]);
+    assert!(matches!(other, ProviderReply::Failed(ProviderFailure::Conflict { .. })), "{other:?}");
+    // The rest goes on, and what is left is deleted, once.
+    assert_eq!(plugin.observe(ZONE, &["absent.example.org", "camp.example.org"]), std::slice::from_ref(&visible));
+    for _ in 0..2 {
+        plugin.done(ZONE, &[delete(&record), delete(&claim), delete(&visible)]);
+    }
+    if let Some(record) = below.record {
+        let [name, _, rtype, ..] = record.split(' ').collect::<Vec<_>>()[..] else { panic!("{record}") };
+        server.uproot(ZONE, name.trim_end_matches('.'), rtype);
+    }
+    assert_eq!(server.dump(ZONE), before, "{}: nothing is left below {}", server.product(), below.apex);
+}
+
+#[test]
+fn the_plugin_names_what_lies_below_at_powerdns() {
+    PowerDns::start().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_names_what_lies_below_at_bind() {
+    UpdateServer::bind().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_names_what_lies_below_at_knot() {
+    UpdateServer::knot().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
+}
+
+#[test]
+fn the_plugin_names_what_lies_below_at_route_53() {
+    Moto::start().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
+}
