@@ -38,7 +38,7 @@ mod stories;
 pub use fleet::{
     CERTIFICATE_LIFE, Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit,
     FIRST_MESSAGE_MAX, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, Force,
-    IssueRequest, LinkCounts, NewToken, PHASE_DEADLINE, PROBE_MAX, Peer, RECOVERIES_PER_DAY_DEFAULT,
+    IssueRequest, LinkCounts, NewToken, PHASE_DEADLINE, PROBE_MAX, Peer, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT,
     REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT, START_GRACE, SWEEP_PERIOD, SavedFleet, SessionEvent, SiteFilter, SiteRef,
     Subject,
 };

@@ -6,5 +6,7 @@ mod identity;
 mod join;
 mod labels;
 mod life;
+mod observed;
 mod plugins;
+mod providers;
 mod records;

@@ -52,7 +52,7 @@ impl Site {
             conditions: self.conditions.list(),
         });
         let host = StatusBody::Host(HostStatus { local: host_labels, reported });
-        let providers = self.providers.statuses().into_iter();
+        let providers = self.providers.statuses(&state.spec).into_iter();
         let providers =
             providers.map(|status| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status)));
         let bodies: BTreeMap<_, _> =
@@ -62,7 +62,7 @@ impl Site {
         let mut generation = state.status.head();
         let mut changes = Vec::new();
         for (key, body) in bodies.into_iter().map(|(key, body)| (key, Some(body))).chain(gone) {
-            if state.status.body(key) != body.as_ref() {
+            if is_news(state.status.body(key), body.as_ref()) {
                 generation = generation.next();
                 changes.push(SiteChange::Status(key, Some(Document { generation, body })));
             }
@@ -109,5 +109,16 @@ impl Site {
             Some(StatusBody::Host(host)) => host.local.clone(),
             Some(StatusBody::Provider(_)) | None => LabelSet::default(),
         }
+    }
+}
+
+/// Whether a document says something else than before. That a record was observed once more as it was is no news: it
+/// would be a write at each look.
+fn is_news(before: Option<&StatusBody>, after: Option<&StatusBody>) -> bool {
+    match (before, after) {
+        (Some(StatusBody::Provider(before)), Some(StatusBody::Provider(after))) => {
+            before != after && after.is_news(before)
+        }
+        (before, after) => before != after,
     }
 }
