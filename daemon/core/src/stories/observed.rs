@@ -163,12 +163,13 @@ fn a_name_that_was_not_asked_for_is_not_taken_for_absent() {
     pair.run_for(MINUTE);
     pair.on_the_spot(SiteCommand::PlanRecords);
     pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&[&format!("{FIXED}=192.0.2.1,2001:db8::1")])));
-    assert_eq!(state_of(&pair, &RecordType::Aaaa), Some(RecordState::Unknown));
-    let looks = pair.name_server.looks;
-    while pair.nodes[0].replies.is_empty() {
-        let state = state_of(&pair, &RecordType::Aaaa);
-        assert!(state == Some(RecordState::Unknown) || looks + 1 < pair.name_server.looks, "{state:?} after one look");
+    while state_of(&pair, &RecordType::Aaaa).is_none() {
         pair.step();
     }
-    assert_eq!(state_of(&pair, &RecordType::Aaaa), Some(RecordState::Create));
+    let looks = pair.name_server.looks;
+    assert_eq!(state_of(&pair, &RecordType::Aaaa), Some(RecordState::Unknown));
+    while state_of(&pair, &RecordType::Aaaa) == Some(RecordState::Unknown) {
+        pair.step();
+    }
+    assert!(looks < pair.name_server.looks, "it was asked for by another look");
 }

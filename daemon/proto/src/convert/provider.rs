@@ -242,7 +242,7 @@ impl wire::RecordStatus {
     /// Returns what it counts for in its provider's share of a status.
     fn reported_bytes(&self) -> usize {
         let id = self.id.as_ref().map_or(0, |id| id.zone.len() + id.name.len() + id.rtype.len());
-        let observed = self.observed.iter().flat_map(|observed| &observed.values);
+        let observed = self.id.iter().flat_map(|id| &id.observed).flat_map(|observed| &observed.values);
         let values: Vec<_> = self.values.iter().chain(observed).map(String::len).collect();
         reported_record_bytes(id + values.iter().sum::<usize>() + self.detail.len(), values.len())
     }
@@ -256,13 +256,13 @@ impl Wire for wire::RecordStatus {
             zone: record.zone.as_str().to_owned(),
             name: record.key.name.as_str().to_owned(),
             rtype: record.key.rtype.as_str().to_owned(),
+            observed: record.observed.as_ref().map(wire::ObservedRecord::from_model),
         };
         Self {
             id: Some(Box::new(id)),
             values: record.values.iter().map(ToString::to_string).collect(),
             state: record.state.number(),
             detail: record.detail.as_str().to_owned(),
-            observed: record.observed.as_ref().map(|observed| Box::new(wire::ObservedRecord::from_model(observed))),
         }
     }
 
@@ -270,7 +270,7 @@ impl Wire for wire::RecordStatus {
         let id = self.id.ok_or_else(|| FieldError::new("id", "is absent"))?;
         let within = |error: FieldError| error.within("id");
         let value_count_max = self.values.len();
-        let observed = self.observed.map(|observed| observed.into_model().map_err(|error| error.within("observed")));
+        let observed = id.observed.map(|observed| observed.into_model().map_err(|error| error.within("observed")));
         Ok(RecordStatus {
             zone: field("zone", DomainName::parse(&id.zone)).map_err(within)?,
             key: RecordKey {
@@ -278,7 +278,7 @@ impl Wire for wire::RecordStatus {
                 rtype: field("rtype", record_type(&id.rtype)).map_err(within)?,
             },
             values: set("values", &self.values, value_count_max, record_value)?,
-            observed: observed.transpose()?,
+            observed: observed.transpose().map_err(within)?,
             state: word("state", self.state)?,
             detail: field("detail", Text::parse(&self.detail))?,
         })
