@@ -162,7 +162,7 @@ fn bad_records_of_a_status_are_refused_with_their_place() {
         "records[1].id.rtype: `txt` is no type of record: at most 16 of A-Z, 0-9 and `-`",
     );
     check_records(|provider| provider.records.push(provider.records[0].clone()), "records[4].id: comes twice");
-    check_records(|provider| provider.records[0].state = 8, "records[0].state: number 8 has no meaning in this build");
+    check_records(|provider| provider.records[0].state = 9, "records[0].state: number 9 has no meaning in this build");
     check_records(
         |provider| provider.records[0].values.push("camp-042.acme.example".to_owned()),
         "records[0].values[1]: `camp-042.acme.example` comes twice",
