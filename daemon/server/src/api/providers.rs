@@ -68,9 +68,9 @@ async fn edit(
     Body(edit): Body<ProviderEdit>,
 ) -> Result<Json<ProviderView>, Refused> {
     let before = one(&api, name.clone(), in_query(&query)?).await?;
-    if before.provider.spec.is_leaving {
-        let text = format!("provider {name} was removed and is leaving; add it again to keep it");
-        return Err(Refused::not_found(text));
+    if before.provider.spec.is_leaving && (edit.sites.is_none() || edit.settings.is_none()) {
+        let text = format!("provider {name} is leaving: name both its sites and its settings to keep it");
+        return Err(Refused::bad_request(text));
     }
     let mut after = before.provider;
     if let Some(text) = &edit.sites {
