@@ -30,7 +30,8 @@ Examples:
     Ls(Ls),
     /// Show what a site is about to change in DNS, and what it cannot
     ///
-    /// With a provider in --dry-run this is all that happens. What a dark site planned is what it said before it went.
+    /// What was observed stands beside what is desired, and when it was. With a provider in --dry-run this is all that
+    /// happens. What a dark site planned is what it said before it went.
     #[command(after_help = "\
 Examples:
   linecamp dns plan camp-042
@@ -156,12 +157,13 @@ impl Planned {
                 Cell::from(&record.rtype),
                 Cell::coloured(words(&record.state), colour(&record.state)),
                 Cell::from(record.values.join(" ")),
+                Cell::from(observed(record, look)),
                 Cell::from(&record.provider),
-                Cell::from(&record.detail),
+                Cell::from(detail(record)),
             ]
         };
         if !self.records.is_empty() {
-            let table = Table::new(["RECORD", "TYPE", "PLAN", "VALUES", "PROVIDER", "DETAIL"]);
+            let table = Table::new(["RECORD", "TYPE", "PLAN", "DESIRED", "OBSERVED", "PROVIDER", "DETAIL"]);
             text += &format!("\n{}", table.with(self.records.iter().map(row)).render(look));
         }
         let trouble = |condition: &Condition| {
@@ -193,14 +195,33 @@ fn list(records: &[RecordView], look: &Look) -> String {
             Cell::from(&record.rtype),
             Cell::coloured(&record.state, colour(&record.state)),
             Cell::from(record.values.join(" ")),
+            Cell::from(observed(record, look)),
             Cell::from(&record.site),
             Cell::from(&record.environment),
             Cell::from(&record.provider),
-            Cell::from(&record.detail),
+            Cell::from(detail(record)),
         ]
     };
-    let headings = ["RECORD", "TYPE", "STATE", "VALUES", "SITE", "ENVIRONMENT", "PROVIDER", "DETAIL"];
+    let headings = ["RECORD", "TYPE", "STATE", "DESIRED", "OBSERVED", "SITE", "ENVIRONMENT", "PROVIDER", "DETAIL"];
     Table::new(headings).with(records.iter().map(row)).render(look)
+}
+
+/// Says what was observed, and how long ago where that matters: not while it is as it should be and its provider works.
+fn observed(record: &RecordView, look: &Look) -> String {
+    let (Some(values), Some(at)) = (&record.observed, &record.observed_at) else { return "never".into() };
+    let values = if values.is_empty() { "nothing".to_owned() } else { values.join(" ") };
+    match record.state == RecordState::Kept.as_str() && record.trouble.is_none() {
+        true => values,
+        false => format!("{values} ({} ago)", look.age(at)),
+    }
+}
+
+/// Says why a record is no further: of itself, else of its provider.
+fn detail(record: &RecordView) -> &str {
+    match (&record.trouble, record.detail.is_empty()) {
+        (Some(trouble), true) => trouble,
+        (_, _) => &record.detail,
+    }
 }
 
 /// Returns a state as what comes next. A state that this build does not know is shown as it is.
@@ -213,6 +234,7 @@ fn words(state: &str) -> &str {
         Some(RecordState::Foreign) => "somebody else's, left alone",
         Some(RecordState::Quarantined) => "cannot be written, set aside",
         Some(RecordState::Held) => "not wanted any more, stays",
+        Some(RecordState::Unknown) => "not observed yet",
         None => state,
     }
 }
@@ -222,7 +244,7 @@ fn colour(state: &str) -> Colour {
         Some(RecordState::Kept) => Colour::Green,
         Some(RecordState::Create | RecordState::Update | RecordState::Delete) => Colour::Yellow,
         Some(RecordState::Foreign | RecordState::Quarantined) => Colour::Red,
-        Some(RecordState::Held) => Colour::Dim,
+        Some(RecordState::Held | RecordState::Unknown) => Colour::Dim,
         None => Colour::Plain,
     }
 }
@@ -235,6 +257,12 @@ mod tests {
 
     fn record(name: &str, state: RecordState, detail: &str) -> RecordView {
         let values = if state == RecordState::Held { Vec::new() } else { vec!["192.0.2.7".into()] };
+        let observed = match state {
+            RecordState::Unknown => None,
+            RecordState::Create => Some(Vec::new()),
+            RecordState::Kept => Some(values.clone()),
+            _ => Some(vec!["192.0.2.1".into()]),
+        };
         RecordView {
             site: "camp-042".into(),
             environment: "default".into(),
@@ -243,8 +271,11 @@ mod tests {
             name: format!("{name}.example.org"),
             rtype: "A".into(),
             values,
+            observed_at: observed.as_ref().map(|_| "2026-11-22T02:20:00Z".into()),
+            observed,
             state: state.to_string(),
             detail: detail.into(),
+            trouble: (state == RecordState::Update).then(|| "provider main-dns: wrong key".into()),
         }
     }
 

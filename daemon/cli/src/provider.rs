@@ -4,7 +4,7 @@ mod settings;
 mod text;
 
 use linecamp_model::Name;
-use linecamp_proto::api::path::{self, NameQuery, SelectorLabels, SiteQuery, at};
+use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SelectorLabels, SiteQuery, at};
 use linecamp_proto::api::{ErrorCode, List, Preview, ProviderEdit, ProviderRequest, ProviderView, Site};
 
 use crate::argument;
@@ -29,12 +29,14 @@ Examples:
     Show(One),
     /// Take a provider away: its sites let its records go first
     ///
-    /// A site keeps the provider until none of its records is left there. Without --deletes nothing is deleted in DNS,
-    /// so switch that on before, with `linecamp provider add --replace`.
+    /// A site keeps the provider until none of its records is left there. Without --deletes nothing is deleted in DNS:
+    /// the records stay, and an event names them. --force does the same where a name server is in trouble, also for a
+    /// provider that was removed before and is still leaving.
     #[command(after_help = "\
-Example:
-  linecamp provider rm main-dns")]
-    Rm(One),
+Examples:
+  linecamp provider rm main-dns
+  linecamp provider rm main-dns --force        its records stay, and an event names them")]
+    Rm(Rm),
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,15 @@ pub(crate) struct One {
     /// The provider
     #[arg(value_parser = argument::name)]
     name: Name,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rm {
+    #[command(flatten)]
+    one: One,
+    /// Do not wait until its records are withdrawn: they stay
+    #[arg(long)]
+    force: bool,
 }
 
 impl ProviderCommand {
@@ -54,10 +65,11 @@ impl ProviderCommand {
                 let provider: ProviderView = context.client()?.ask(ask).await?;
                 Ok(context.out.show(&provider, |look| text::show(&provider, look))?)
             }
-            Self::Rm(one) => {
-                let ask = Ask::delete(at(path::PROVIDER, &one.name)).query(&context.name_query());
+            Self::Rm(rm) => {
+                let query = RemoveQuery { environment: context.environment_text(), force: rm.force };
+                let ask = Ask::delete(at(path::PROVIDER, &rm.one.name)).query(&query);
                 let provider: ProviderView = context.client()?.ask(ask).await?;
-                Ok(context.out.show(&provider, |_| text::removed(&provider))?)
+                Ok(context.out.show(&provider, |_| text::removed(&provider, rm.force))?)
             }
         }
     }

@@ -41,6 +41,7 @@ pub use self::members::UnreadableRecord;
 pub use self::operator::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, NewToken};
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest, SessionEvent};
 pub use self::pace::{PACE_BURST, PACE_OVERDRAFT_MAX, PACE_PER_SECOND};
+pub use self::providers::ProviderSummary;
 pub use self::subject::{SiteRef, Subject};
 pub use self::view::{LinkCounts, SeenLabels, SiteFilter};
 
@@ -49,6 +50,7 @@ use self::config::{
 };
 use self::downlink::{Downlink, Link, Session, Slots, Stage, Waits};
 use self::operator::{Decision, Note, decide};
+use self::providers::Forced;
 use self::registry::Membership;
 use self::state::{FleetState, event};
 use crate::ledger::Ledger;
@@ -130,8 +132,14 @@ impl Fleet {
 
     /// Takes a request of an operator.
     pub fn handle_command(&mut self, id: CommandId, command: FleetCommand, now: Now) {
+        let forced = Forced::of(self.ledger.state(), &command);
         match decide(self.ledger.state(), command, now) {
-            Ok(decision) => self.carry_out(decision, vec![FleetOutput::Reply { command: id, result: Ok(()) }], now),
+            Ok(decision) => {
+                if !decision.changes.is_empty() {
+                    self.force(forced, now);
+                }
+                self.carry_out(decision, vec![FleetOutput::Reply { command: id, result: Ok(()) }], now);
+            }
             Err(error) => self.outputs.push_back(FleetOutput::Reply { command: id, result: Err(error) }),
         }
         self.settle_providers(now);

@@ -15,7 +15,8 @@
 //! Retries live here and not in plugins. A failed call ends the round; the next begins after a delay that grows at
 //! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of
 //! the settings, so that a service that is down costs one small call a time: the circuit. A record that is refused is
-//! set aside for [`QUARANTINE`], and the rest goes on.
+//! set aside for [`QUARANTINE`], and the rest goes on. So is one whose name cannot even be observed; what was written of
+//! it before is deleted by what the note says. A zone that failed comes after the others in the next round.
 //!
 //! The machine asks by [`Act`]s; each call is answered once, and silence by [`CALL_MAX`].
 
@@ -29,9 +30,9 @@ use std::time::Duration;
 
 use linecamp_model::limits::reported_record_bytes;
 use linecamp_model::{
-    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, HeldKey, HeldRecord, Instant, ProviderFailure,
-    ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordChange, RecordKey, RecordStatus,
-    RunId, SiteId, Text,
+    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, HeldKey, HeldRecord, Instant,
+    ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordChange, RecordKey,
+    RecordStatus, RunId, SiteId, Text, WallTime,
 };
 
 pub(crate) use self::act::Act;
@@ -74,7 +75,7 @@ enum State {
     /// Asks whether the settings work.
     Checking { call: CallId },
     /// Looks at a zone.
-    Observing { call: CallId, zone: DomainName },
+    Observing { call: CallId, zone: DomainName, names: BTreeSet<DomainName> },
     /// Notes on their way to the disk; the steps come after.
     Noting { zone: DomainName, steps: VecDeque<Vec<RecordChange>> },
     /// A step under way, and those after it.
@@ -126,6 +127,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) calls: &'a mut CallId,
     pub(crate) rng: &'a mut Rng,
     pub(crate) now: Instant,
+    pub(crate) wall: WallTime,
 }
 
 impl Provider {
@@ -198,16 +200,27 @@ impl Provider {
         }
     }
 
+    /// Takes what an earlier run of the daemon said of the zones that are looked after: an observation is not lost with
+    /// a restart.
+    pub(crate) fn remember(&mut self, status: &ProviderStatus) {
+        for record in &status.records {
+            if let Some(zone) = self.zones.get_mut(&record.zone) {
+                zone.remember(record);
+            }
+        }
+    }
+
     /// Returns all that is wanted, by zone.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (DomainName, RecordKey)> + '_ {
         let keys = |zone: &Zone| zone.wanted.sets.keys().cloned().collect::<Vec<_>>();
         self.zones.iter().flat_map(move |(name, zone)| keys(zone).into_iter().map(|key| (name.clone(), key)))
     }
 
-    /// Asks for a round now; if it is a look, for one that plans and does nothing.
-    pub(crate) const fn go_round(&mut self, is_look: bool) {
+    /// Asks for a round now; if it is a look, for one that plans and does nothing. Nobody waits for a provider that
+    /// waits for its service: what it observed before is all that there is.
+    pub(crate) fn go_round(&mut self, is_look: bool) {
         self.is_due = true;
-        self.is_look |= is_look;
+        self.is_look |= is_look && self.state != State::Waiting;
     }
 
     /// Whether somebody waits for it to look.
@@ -241,7 +254,10 @@ impl Provider {
         if self.lets_go() {
             return self.let_go(scope);
         }
-        self.todo = self.zones.keys().cloned().collect();
+        // A zone that failed comes after the others, so that it holds up none of them.
+        let mut zones: Vec<_> = self.zones.iter().map(|(name, zone)| (zone.failures, name.clone())).collect();
+        zones.sort();
+        self.todo = zones.into_iter().map(|(_, name)| name).collect();
         for zone in self.zones.values_mut() {
             zone.begin(scope.now);
         }
@@ -273,9 +289,13 @@ impl Provider {
                 self.abilities = Some(abilities);
                 self.next_zone(scope)
             }
-            (State::Observing { zone, .. }, ProviderReply::Observed(observed)) => self.decide(zone, &observed, scope),
+            (State::Observing { zone, names, .. }, ProviderReply::Observed(observed)) => {
+                self.observed(zone, &names, &observed, scope)
+            }
+            (State::Observing { zone, .. }, ProviderReply::Failed(failure)) => self.look_failed(zone, &failure, scope),
             (State::Applying { zone, step, steps, .. }, ProviderReply::Applied) => {
                 self.steps_done += 1;
+                self.zones.entry(zone.clone()).or_default().done(&step);
                 let mut acts = Vec::new();
                 if !step.iter().all(is_claim) {
                     acts.push(Act::Event(EventKind::RecordsChanged, words_of(&self.spec, &step)));
@@ -337,19 +357,25 @@ impl Provider {
         self.plugin = seen;
     }
 
-    /// Returns how the provider and its records stand: as many records as `bytes_max` of a status hold.
-    pub(crate) fn status(&self, bytes_max: usize) -> ProviderStatus {
-        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone));
+    /// Returns how the provider and its records stand: as many records as `bytes_max` of a status hold. `generation` is
+    /// that of its central settings.
+    pub(crate) fn status(&self, bytes_max: usize, generation: Generation) -> ProviderStatus {
+        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, self.spec.dns.deletes));
         let mut bytes_left = bytes_max;
-        let records = records.map_while(move |record| {
-            bytes_left = bytes_left.checked_sub(bytes_of(&record))?;
-            Some(record)
+        // One that is too long leaves the others their place.
+        let records = records.filter(move |record| match bytes_left.checked_sub(bytes_of(record)) {
+            Some(left) => {
+                bytes_left = left;
+                true
+            }
+            None => false,
         });
         ProviderStatus {
             name: self.spec.name.clone(),
             is_local: self.is_local,
             plugin: self.plugin.clone(),
             trouble: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
+            converged: if self.is_settled() { generation } else { Generation::ZERO },
             records: records.take(linecamp_model::limits::RECORDS_PER_PROVIDER_MAX).collect::<Vec<RecordStatus>>(),
         }
     }
@@ -416,8 +442,10 @@ impl Scope<'_> {
 /// Returns how much of a status a record takes at most.
 pub(crate) fn bytes_of(record: &RecordStatus) -> usize {
     let texts = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str(), record.detail.as_str()];
-    let values = record.values.iter().map(|value| value.len()).sum::<usize>();
-    reported_record_bytes(texts.iter().map(|text| text.len()).sum::<usize>() + values, record.values.len())
+    let observed = record.observed.iter().flat_map(|observed| &observed.values);
+    let values: Vec<_> = record.values.iter().chain(observed).map(|value| value.len()).collect();
+    let texts = texts.iter().map(|text| text.len()).sum::<usize>();
+    reported_record_bytes(texts + values.iter().sum::<usize>(), values.len())
 }
 
 fn tried(state: &State) -> String {

@@ -4,7 +4,8 @@
 //! [`plan`] compares with what a zone holds. The rules that protect others are all in `plan`:
 //! a record set belongs to whoever is named by the claim beside it; the claim is made first and taken away last, in one
 //! change where the provider can; what is there without our claim is foreign, stays as it is to the last byte, and is
-//! named in a condition; nothing is deleted unless deletes are enabled, and no more at once than a round may.
+//! named in a condition; nothing is deleted unless deletes are enabled, and no more at once than a round may. What was
+//! written, or begun, is ours until it was deleted: that it is not observed does not mean that it was never written.
 //!
 //! The same state gives no step: where nothing changed, nothing is written.
 
@@ -14,7 +15,7 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::plan::{Plan, Scene, names_of, plan};
+pub(crate) use self::plan::{Plan, Refusal, Scene, names_of, note_undone, plan};
 pub use self::wanted::OWN_ADDRESS_LABEL;
 pub(crate) use self::wanted::{At, HostInput, Wanted, wanted};
 

@@ -8,5 +8,7 @@ mod join;
 mod labels;
 mod life;
 mod observation;
+mod observed;
 mod plugins;
+mod providers;
 mod records;

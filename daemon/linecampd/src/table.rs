@@ -94,19 +94,31 @@ pub(crate) fn providers(providers: &[LocalProvider]) -> String {
 
 /// Shows DNS records, and how far each is.
 pub(crate) fn records(records: &[LocalRecord]) -> String {
-    let mut rows = vec![header(&["RECORD", "TYPE", "WANTED", "STATE", "PROVIDER", "DETAIL"])];
+    let mut rows =
+        vec![header(&["RECORD", "TYPE", "DESIRED", "OBSERVED", "OBSERVED AT", "STATE", "PROVIDER", "DETAIL"])];
     rows.extend(records.iter().map(|record| {
         let values = record.values.join(" ");
         vec![
             record.name.clone(),
             record.rtype.clone(),
             if values.is_empty() { UNKNOWN.to_owned() } else { values },
+            observed(record),
+            record.observed_at.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
             record.state.clone(),
             record.provider.clone(),
-            record.detail.clone(),
+            record.trouble.clone().filter(|_| record.detail.is_empty()).unwrap_or_else(|| record.detail.clone()),
         ]
     }));
     lay_out(&rows)
+}
+
+/// Says what was observed.
+fn observed(record: &LocalRecord) -> String {
+    match record.observed.as_deref() {
+        None => "never".to_owned(),
+        Some([]) => "nothing".to_owned(),
+        Some(values) => values.join(" "),
+    }
 }
 
 /// Shows what a plugin is.

@@ -51,7 +51,7 @@ pub use message::{
 pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};
 pub use provider::{
-    DnsAbilities, DnsSpec, Endpoint, ExtraRecord, Grant, HeldRecord, HeldState, PluginRef, ProviderConfig,
+    DnsAbilities, DnsSpec, Endpoint, ExtraRecord, Grant, HeldRecord, HeldState, Observed, PluginRef, ProviderConfig,
     ProviderError, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordState,
     RecordStatus, SecretName,
 };

@@ -138,16 +138,24 @@ pub const SECRET_NAME_BYTES_MAX: usize = 64;
 /// records of a few zones. The rest is quarantined.
 pub const RECORDS_PER_PROVIDER_MAX: usize = 256;
 
+/// Values of one record set: what shares a name is a few addresses. More are not written; of what others wrote, more are
+/// not reported.
+pub const RECORD_VALUES_MAX: usize = 16;
+
+/// Bytes of one value of a record: a TXT value of 1 KiB, each byte of it written as `\DDD`. A longer one is refused; of
+/// what others wrote, its beginning is reported.
+pub const RECORD_VALUE_BYTES_MAX: usize = 4 * 1024;
+
 /// Bytes of all record sets in a site's status, each counted by [`reported_record_bytes`]: what a frame has left beside
 /// everything else in a status. An only provider can report [`RECORDS_PER_PROVIDER_MAX`] sets of 512 bytes, and most
-/// have 120. The providers of a site get equal shares of it; what goes beyond a share is left out of the status, not of
+/// have 160. The providers of a site get equal shares of it; what goes beyond a share is left out of the status, not of
 /// DNS.
 pub const REPORTED_RECORDS_BYTES_MAX: usize = 128 * 1024;
 
 /// Returns how many bytes of [`REPORTED_RECORDS_BYTES_MAX`] a record set takes at most: the bytes of its zone, name,
-/// type, values and detail, what separates its `values`, and what separates the rest.
+/// type, values and detail, what separates its `values`, desired and observed, and what separates the rest.
 pub const fn reported_record_bytes(text_bytes: usize, values: usize) -> usize {
-    text_bytes + 4 * values + 32
+    text_bytes + 4 * values + 48
 }
 
 /// Providers of one environment. More are refused.

@@ -8,9 +8,11 @@ use std::time::Duration;
 use crate::condition::words;
 use crate::digest::PluginDigest;
 use crate::dns::{Claim, DomainName, NameTemplate, OwnerId, RecordChange, RecordKey, RecordSet, RecordType, Ttl};
-use crate::limits::{PROVIDER_CONFIG_BYTES_MAX, SECRET_NAME_BYTES_MAX};
+use crate::generation::Generation;
+use crate::limits::{PROVIDER_CONFIG_BYTES_MAX, RECORD_VALUE_BYTES_MAX, RECORD_VALUES_MAX, SECRET_NAME_BYTES_MAX};
 use crate::name::{Name, NameError, Text};
 use crate::selector::Selector;
+use crate::time::WallTime;
 
 /// One provider as configured: a plugin with its settings, its grants, and what it is to keep in DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,13 +314,26 @@ impl ProviderFailure {
 }
 
 /// A record set that a site has, or has begun to make or to take away: the site's own note of it, made before the first
-/// call, so that nothing is forgotten that a crash left half done.
+/// call, so that nothing is forgotten that a crash left half done, and that what was written can be deleted also where
+/// it cannot be observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldRecord {
     /// Under which claim.
     pub claim: Claim,
     /// How far it is ours.
     pub state: HeldState,
+    /// The time to live that was written last.
+    pub ttl: Ttl,
+    /// The values that were written last, or were about to be; empty if the site wrote none.
+    pub values: BTreeSet<Box<str>>,
+}
+
+impl HeldRecord {
+    /// Returns what was written last; `None` if the site wrote nothing.
+    pub fn written(&self, key: &RecordKey) -> Option<RecordSet> {
+        let set = || RecordSet { key: key.clone(), ttl: self.ttl, values: self.values.clone() };
+        (!self.values.is_empty()).then(set)
+    }
 }
 
 words! {
@@ -344,6 +359,9 @@ pub struct ProviderStatus {
     pub plugin: Text,
     /// Why it does not work, if it does not.
     pub trouble: Option<Text>,
+    /// The generation of the central settings under which every zone was last seen to hold what is desired, and nothing
+    /// else of the provider's where it leaves. Zero: not yet, or the site configured it.
+    pub converged: Generation,
     /// Its records, ordered by zone and key; at most
     /// [`RECORDS_PER_PROVIDER_MAX`](crate::limits::RECORDS_PER_PROVIDER_MAX).
     pub records: Vec<RecordStatus>,
@@ -358,16 +376,57 @@ pub struct RecordStatus {
     pub key: RecordKey,
     /// What is wanted; empty if nothing is.
     pub values: BTreeSet<Box<str>>,
-    /// How far it is.
+    /// What was there when it was last observed; `None` if it never was.
+    pub observed: Option<Observed>,
+    /// How far it is, as far as it was observed.
     pub state: RecordState,
     /// Why it is no further; empty if there is nothing to say.
     pub detail: Text,
 }
 
+/// What an observation showed of one record set. An observation that failed changes nothing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// When. A status that is sent anew for another reason brings it up to date: it alone is no reason to send one.
+    pub at: WallTime,
+    /// Its values; empty if it was absent.
+    pub values: BTreeSet<Box<str>>,
+}
+
+impl Observed {
+    /// Takes what was observed at `at`: of what others wrote no more than a status may hold
+    /// ([`RECORD_VALUES_MAX`], [`RECORD_VALUE_BYTES_MAX`]), and without control characters.
+    pub fn new(at: WallTime, set: Option<&RecordSet>) -> Self {
+        let values = set.into_iter().flat_map(|set| &set.values).take(RECORD_VALUES_MAX);
+        Self { at, values: values.map(|value| shown(value)).collect() }
+    }
+}
+
+fn shown(value: &str) -> Box<str> {
+    let value: String = value.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect();
+    value[..value.floor_char_boundary(RECORD_VALUE_BYTES_MAX)].into()
+}
+
+impl ProviderStatus {
+    /// Whether it says something that `before` did not. That the same was observed once more is no news.
+    pub fn is_news(&self, before: &Self) -> bool {
+        let untimed = |status: &Self| {
+            let mut status = status.clone();
+            status
+                .records
+                .iter_mut()
+                .flat_map(|record| &mut record.observed)
+                .for_each(|seen| seen.at = WallTime::EPOCH);
+            status
+        };
+        untimed(self) != untimed(before)
+    }
+}
+
 words! {
     /// How far a record set is.
     RecordState {
-        /// It is there as it is wanted.
+        /// It was last observed as it is wanted.
         Kept = "kept",
         /// It is to be made: a step is planned, and done unless this is a dry run.
         Create = "create",
@@ -381,6 +440,8 @@ words! {
         Quarantined = "quarantined",
         /// It is not wanted any more and stays, because deletes are not enabled or the round's limit is reached.
         Held = "held",
+        /// It is wanted, and was not observed yet.
+        Unknown = "unknown",
     }
 }
 

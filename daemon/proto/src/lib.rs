@@ -71,7 +71,6 @@ mod wire;
 pub use error::ProtoError;
 pub use limits::{
     AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, DOCUMENTS_MAX, EXTRA_VALUES_MAX, RECORD_TYPE_BYTES_MAX,
-    RECORD_VALUE_BYTES_MAX,
 };
 pub use message::{decode_from_server, decode_from_site, encode_from_server, encode_from_site};
 pub use refusal::{decode_refusal, encode_refusal, refusal_code_number};

@@ -13,9 +13,6 @@ pub const EXTRA_VALUES_MAX: usize = 16;
 /// refused.
 pub const RECORD_TYPE_BYTES_MAX: usize = 16;
 
-/// Bytes of one value of a record: a TXT value of 1 KiB, each byte of it written as `\DDD`. A longer one is refused.
-pub const RECORD_VALUE_BYTES_MAX: usize = 4 * 1024;
-
 /// Bytes of one certificate, DER. Ours have less than 1 KiB; one of a company's authority with long names and RSA
 /// keys stays below 4 KiB. A longer one is refused.
 pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;

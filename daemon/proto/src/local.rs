@@ -173,10 +173,16 @@ pub struct LocalRecord {
     pub rtype: String,
     /// What is wanted; empty if nothing is.
     pub values: Vec<String>,
-    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined` or `held`.
+    /// What was there when it was last observed; empty if it was absent, `null` if it was never observed.
+    pub observed: Option<Vec<String>>,
+    /// When that was.
+    pub observed_at: Option<String>,
+    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined`, `held` or `unknown`, as it was last observed.
     pub state: String,
     /// Why it is no further; empty if there is nothing to say.
     pub detail: String,
+    /// Why its provider cannot observe or change it for now; `null` if it can.
+    pub trouble: Option<String>,
 }
 
 /// The labels that hold at each level.

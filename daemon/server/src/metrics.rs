@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use linecamp_core::Fleet;
+use linecamp_core::{Fleet, ProviderSummary};
 use linecamp_model::{Now, WallTime};
 use linecamp_service::{Commits, Kind, Metrics};
 
@@ -84,13 +84,12 @@ impl Known<'_> {
             .sample(&[("state", "reconnecting")], counts.reconnecting)
             .sample(&[("state", "disconnected")], counts.disconnected);
         let providers = self.fleet.providers(None);
-        let sum = |count: fn(&(usize, usize)) -> usize| {
-            providers.iter().map(|(_, _, have, failing)| count(&(*have, *failing))).sum::<usize>()
-        };
+        let sum = |count: fn(&ProviderSummary) -> usize| providers.iter().map(count).sum::<usize>();
         metrics
             .family("linecamp_provider_sites", Kind::Gauge, "Sites of all central providers, by how it is there.")
-            .sample(&[("state", "failing")], sum(|(_, failing)| *failing))
-            .sample(&[("state", "working")], sum(|(have, failing)| have.saturating_sub(*failing)));
+            .sample(&[("state", "failing")], sum(|of| of.in_trouble))
+            .sample(&[("state", "pending")], sum(|of| of.sites.saturating_sub(of.in_trouble + of.converged)))
+            .sample(&[("state", "working")], sum(|of| of.converged));
         metrics.one("linecamp_providers", Kind::Gauge, "Central providers.", providers.len());
         metrics.one("linecamp_plugins", Kind::Gauge, "Components that were pushed.", self.fleet.plugins().count());
         let help = "Number of the newest event of the fleet.";

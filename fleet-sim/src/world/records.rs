@@ -50,7 +50,7 @@ impl<C: Carrier> World<C> {
             }
             Kind::DnsEdit => self.set_provider(act.draw),
             Kind::DnsRemove => {
-                self.ask(FleetCommand::RemoveProvider(name("default"), name("dns")), None);
+                self.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No), None);
                 self.after(act.lasts, Happening::Over(Over::NoProvider));
             }
             _ => {
@@ -91,7 +91,8 @@ impl<C: Carrier> World<C> {
         let local = node.site.as_deref()?.view(node.now(self.elapsed));
         let is_selected = label(&view.labels, SELECT_LABEL.0) == Some(SELECT_LABEL.1);
         let central = fleet.providers(None);
-        let central = central.iter().map(|(_, provider, _, _)| &provider.spec).filter(|_| is_selected);
+        let central =
+            central.iter().map(|summary| &summary.provider.spec).filter(|spec| is_selected && !spec.is_leaving);
         let address = node.facts.get(&own_address()).map_or("", LabelValue::as_str);
         let share = Share {
             name: node.name.as_str(),

@@ -17,10 +17,11 @@ pub(super) fn list(providers: &[ProviderView], look: &Look) -> String {
             Cell::from(provider.settings.zones.join(",")),
             sites_cell(provider),
             Cell::from(provider.site_count.to_string()),
+            Cell::from(provider.converged_count.to_string()),
             trouble_cell(provider),
         ]
     };
-    let headings = ["NAME", "ENVIRONMENT", "PLUGIN", "ZONES", "SITES", "AT", "IN TROUBLE"];
+    let headings = ["NAME", "ENVIRONMENT", "PLUGIN", "ZONES", "SITES", "AT", "CONVERGED", "IN TROUBLE"];
     Table::new(headings).with(providers.iter().map(row)).render(look)
 }
 
@@ -33,6 +34,7 @@ pub(super) fn show(provider: &ProviderView, look: &Look) -> String {
         ["sites".into(), sites_cell(provider)],
         ["placed by".into(), Cell::from(placed_by(provider))],
         ["at".into(), Cell::from(provider.site_count.to_string())],
+        ["converged at".into(), Cell::from(provider.converged_count.to_string())],
         ["in trouble at".into(), trouble_cell(provider)],
     ];
     let listed = |words: &[String]| words.join(" ");
@@ -62,14 +64,12 @@ pub(super) fn show(provider: &ProviderView, look: &Look) -> String {
 }
 
 /// A provider that was taken away.
-pub(super) fn removed(provider: &ProviderView) -> String {
+pub(super) fn removed(provider: &ProviderView, force: bool) -> String {
     let name = clean(&provider.name);
-    let rest = match (provider.site_count, provider.settings.deletes) {
+    let rest = match (provider.site_count, provider.settings.deletes && !force) {
         (0, _) => "no site had it",
         (_, true) => "its sites delete its records and let it go; `linecamp dns ls` shows how far they are",
-        (_, false) => {
-            "it may not delete records, so they stay, and its sites keep it; add it again with --deletes --replace"
-        }
+        (_, false) => "its records stay, and its sites let it go; `linecamp event ls` shows which records",
     };
     format!("{name}  taken away  {rest}\n")
 }
@@ -80,7 +80,11 @@ const fn placed_by(provider: &ProviderView) -> &'static str {
 }
 
 fn sites_cell(provider: &ProviderView) -> Cell {
-    Cell::from(if provider.sites.is_empty() { "all" } else { &provider.sites })
+    Cell::from(match provider.sites.as_str() {
+        _ if provider.leaving => "none: it is leaving",
+        "" => "all",
+        sites => sites,
+    })
 }
 
 fn trouble_cell(provider: &ProviderView) -> Cell {
@@ -129,6 +133,7 @@ mod tests {
             settings: serde_json::from_value(settings).expect("valid"),
             leaving: false,
             site_count: 12,
+            converged_count: 10,
             trouble_count: 1,
         }
     }
@@ -136,13 +141,17 @@ mod tests {
     #[test]
     fn providers_are_listed_shown_and_taken_away() {
         let all = ProviderView { sites: String::new(), trouble_count: 0, ..provider() };
+        let leaving = ProviderView { leaving: true, ..all.clone() };
         let mut kept = provider();
         kept.settings.deletes = false;
         let unused = ProviderView { site_count: 0, ..provider() };
         let parts = [
-            list(&[provider(), all], &plain()),
+            list(&[provider(), all, leaving], &plain()),
             show(&provider(), &plain()),
-            [provider(), kept, unused].iter().map(removed).collect(),
+            [(provider(), false), (kept, false), (provider(), true), (unused, false)]
+                .iter()
+                .map(|(provider, force)| removed(provider, *force))
+                .collect(),
         ];
         insta::assert_snapshot!(parts.join("---\n"));
     }

@@ -9,7 +9,6 @@ use super::config::RESEND_AFTER;
 use super::downlink::Waits;
 use super::members::{check_speaker, check_status};
 use super::operator::{Decision, life_changes};
-use super::state::event as event_of;
 use super::subject::Subject;
 use super::{Fleet, FleetOutput, FleetTimer, Release};
 use crate::sync::{Ack, Verdict, judge};
@@ -185,11 +184,8 @@ impl Fleet {
             let text = format!("{} is {phase}", subject.as_str());
             let event = Some((EventKind::PhaseChanged, Some(site), text));
             self.carry_out(Decision { changes, event, site: Some(site) }, Vec::new(), now);
-            if subject == Subject::Site && !left.is_empty() {
-                let text = format!("the site could not take these records along: {}", left.join(", "));
-                let event = event_of(EventKind::RecordsLeft, Some(site), &text, now);
-                let changes = self.ledger.state().event_changes(event);
-                self.stage(changes, Vec::new());
+            if subject == Subject::Site {
+                self.name_left(site, &left, now);
             }
         }
     }

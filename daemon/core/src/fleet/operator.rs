@@ -81,8 +81,8 @@ pub enum FleetCommand {
     Activate(Subject, SiteRef),
     /// Give an environment a provider; with `true` also in place of one of its name.
     SetProvider(Name, Box<FleetProvider>, bool),
-    /// Take a provider from an environment: its sites let its records go.
-    RemoveProvider(Name, Name),
+    /// Take a provider from an environment: its sites withdraw its records; with force they leave them and let it go.
+    RemoveProvider(Name, Name, Force),
     /// Note a plugin whose component has been stored.
     AddPlugin(PluginDigest, PluginFile),
     /// Forget a plugin that no provider uses.
@@ -91,10 +91,10 @@ pub enum FleetCommand {
     Remove(SiteRef, Force),
 }
 
-/// Whether to remove a site without waiting for its word.
+/// Whether to remove a site, or a provider, without waiting for its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
-    /// Only from `inactive`, and `removed` when the site has confirmed.
+    /// A site only from `inactive`, and `removed` when it has confirmed; a provider when its records are withdrawn.
     No,
     /// From any phase, and at once.
     Yes,
@@ -159,7 +159,7 @@ pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Dec
         FleetCommand::SetProvider(environment, provider, replace) => {
             set_provider(state, environment, *provider, replace)
         }
-        FleetCommand::RemoveProvider(environment, name) => remove_provider(state, environment, name),
+        FleetCommand::RemoveProvider(environment, name, force) => remove_provider(state, environment, name, force),
         FleetCommand::AddPlugin(digest, file) => add_plugin(state, digest, file),
         FleetCommand::RemovePlugin(digest) => remove_plugin(state, digest),
         FleetCommand::Remove(site, Force::No) => shift(state, Subject::Site, &site, PhaseEvent::RemoveAsked, now),

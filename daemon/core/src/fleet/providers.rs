@@ -2,22 +2,24 @@
 //!
 //! A provider belongs to an environment and selects sites by their labels. Each site it selects has it in its spec; one
 //! it selects no longer has it there as *leaving*, until the site has said that none of its records is left. So nothing
-//! is taken from a site that could not take its records along. The assignment follows from whole state, for every site
-//! whose labels, spec or status changed, and for all with each sweep.
+//! is taken from a site that could not take its records along. By force, a site is told to leave without deleting: it
+//! needs no name server for that, names what stays, and lets the provider go. The assignment follows from whole state,
+//! for every site whose labels, spec or status changed, and for all with each sweep.
 
 use std::collections::BTreeMap;
 
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGINS_MAX, PROVIDERS_PER_ENVIRONMENT_MAX, PROVIDERS_PER_SITE_MAX};
 use linecamp_model::{
-    Document, DocumentKey, EffectiveLabels, EventKind, FleetChange, FleetProvider, FromServer, History, Mark, Name,
-    Now, OwnedLabels, Phase, PluginDigest, PluginFile, PluginPiece, PluginWant, ProviderId, ProviderSpec,
-    ProviderStatus, RecordStatus, SessionId, SiteId, SpecBody, effective_of_site,
+    DnsSpec, Document, DocumentKey, EffectiveLabels, EventKind, FleetChange, FleetProvider, FromServer, History, Mark,
+    Name, Now, OwnedLabels, Phase, PluginDigest, PluginFile, PluginPiece, PluginWant, ProviderId, ProviderSpec,
+    ProviderStatus, Selector, SessionId, SiteId, SpecBody, effective_of_site,
 };
 
-use super::operator::{Decided, Decision, check_environment};
-use super::state::{FleetState, SiteRecord};
+use super::operator::{Decided, Decision, Force, check_environment, find};
+use super::state::{FleetState, SiteRecord, event};
+use super::subject::Subject;
 use super::view::owned;
-use super::{Fleet, FleetCommandError, FleetOutput, SiteFilter};
+use super::{Fleet, FleetCommand, FleetCommandError, FleetOutput, SiteFilter};
 
 impl Fleet {
     /// Brings the specs of sites whose state changed up to the providers that select them.
@@ -71,24 +73,47 @@ impl Fleet {
         self.outputs.push_back(FleetOutput::Send { session, message: FromServer::Plugin(piece) });
     }
 
-    /// Returns the providers, by environment and name: each with how many sites have it, and in how many it does not
-    /// work.
-    pub fn providers(&self, environment: Option<&Name>) -> Vec<(Name, &FleetProvider, usize, usize)> {
+    /// Returns the providers, by environment and name, with those that were removed and are still at some site.
+    pub fn providers(&self, environment: Option<&Name>) -> Vec<ProviderSummary> {
         let state = self.ledger.state();
         let is_meant = |of: &Name| environment.is_none_or(|meant| meant == of);
         let providers = state.providers.iter().filter(|((of, _), _)| is_meant(of));
-        let counted = providers.map(|((of, name), provider)| {
-            let key = DocumentKey::Provider(ProviderId::of(name));
-            let have = state
-                .registered()
-                .filter(|(_, record, site)| site.environment == *of && record.spec.body(key).is_some());
-            let have: Vec<_> = have.map(|(_, record, _)| record).collect();
-            let fails = |record: &&&SiteRecord| {
-                record.providers().any(|status| status.name == *name && status.trouble.is_some())
-            };
-            (of.clone(), &**provider, have.len(), have.iter().filter(fails).count())
-        });
-        counted.collect()
+        let mut found: BTreeMap<_, _> = providers
+            .map(|(key, provider)| (key.clone(), ProviderSummary::new(key.0.clone(), (**provider).clone())))
+            .collect();
+        for (_, record, site) in state.registered().filter(|(_, _, site)| is_meant(&site.environment)) {
+            for (id, spec) in provider_specs(record) {
+                let key = (site.environment.clone(), spec.name.clone());
+                let leaving = || FleetProvider { sites: Selector::default(), spec: spec.clone(), matches_facts: false };
+                let new = || ProviderSummary::new(site.environment.clone(), leaving());
+                found.entry(key).or_insert_with(new).count(record, id);
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// Does what a command by force means for records: a provider is let go at every site that has it, and those sites
+    /// name what stays; of a site, it is said here.
+    pub(super) fn force(&mut self, forced: Forced, now: Now) {
+        match forced {
+            Forced::Nothing => {}
+            Forced::Provider(changes) => {
+                for (site, change) in changes {
+                    self.carry_out(Decision { changes: vec![change], event: None, site: Some(site) }, Vec::new(), now);
+                }
+            }
+            Forced::Site(site, left) => self.name_left(site, &left, now),
+        }
+    }
+
+    /// Writes down which records a site that goes has left behind, an event for each provider.
+    pub(super) fn name_left(&mut self, site: SiteId, left: &[String], now: Now) {
+        for records in left {
+            let text = format!("the site could not take these records along: {records}");
+            let event = event(EventKind::RecordsLeft, Some(site), &text, now);
+            let changes = self.ledger.state().event_changes(event);
+            self.stage(changes, Vec::new());
+        }
     }
 
     /// Returns the plugins that were pushed.
@@ -103,6 +128,85 @@ impl Fleet {
         let statuses = sites.filter_map(|(record, _)| Some((record.site_spec()?.name.clone(), record)));
         statuses.flat_map(|(name, record)| record.providers().map(move |status| (name.clone(), status))).collect()
     }
+}
+
+/// What a command by force means for records.
+pub(super) enum Forced {
+    Nothing,
+    /// A provider is let go at these sites.
+    Provider(Vec<(SiteId, FleetChange)>),
+    /// A site goes, and leaves these records.
+    Site(SiteId, Vec<String>),
+}
+
+impl Forced {
+    pub(super) fn of(state: &FleetState, command: &FleetCommand) -> Self {
+        match command {
+            FleetCommand::RemoveProvider(environment, name, Force::Yes) => {
+                Self::Provider(letting_go(state, environment, name))
+            }
+            FleetCommand::Remove(site, Force::Yes) => match find(state, Subject::Site, site) {
+                Ok(id) => Self::Site(id, state.sites.get(&id).map(SiteRecord::records_left).unwrap_or_default()),
+                Err(_) => Self::Nothing,
+            },
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// A provider as it is configured centrally, and how it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSummary {
+    /// Its environment.
+    pub environment: Name,
+    /// How it is configured; leaving, if it was removed and some site still has it.
+    pub provider: FleetProvider,
+    /// How many sites have it in their spec.
+    pub sites: usize,
+    /// At how many of those all of its records were last seen as desired.
+    pub converged: usize,
+    /// At how many of those it does not work.
+    pub in_trouble: usize,
+}
+
+impl ProviderSummary {
+    const fn new(environment: Name, provider: FleetProvider) -> Self {
+        Self { environment, provider, sites: 0, converged: 0, in_trouble: 0 }
+    }
+
+    fn count(&mut self, record: &SiteRecord, id: ProviderId) {
+        let asked_at = record.spec.generation(DocumentKey::Provider(id));
+        let status = record.providers().find(|status| ProviderId::of(&status.name) == id);
+        self.sites += 1;
+        match status {
+            Some(status) if status.trouble.is_some() => self.in_trouble += 1,
+            Some(status) if !status.is_local && asked_at <= status.converged => self.converged += 1,
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Returns, for each site that has a provider, the change that lets it go there without its records.
+fn letting_go(state: &FleetState, environment: &Name, name: &Name) -> Vec<(SiteId, FleetChange)> {
+    let key = DocumentKey::Provider(ProviderId::of(name));
+    let sites = state.registered().filter(|(_, _, site)| site.environment == *environment);
+    let change = |(id, record, _): (SiteId, &SiteRecord, _)| {
+        let Some(SpecBody::Provider(before)) = record.spec.body(key) else { return None };
+        let dns = DnsSpec { deletes: false, ..before.dns.clone() };
+        let after = ProviderSpec { is_leaving: true, dns, ..(**before).clone() };
+        let body = Some(SpecBody::Provider(Box::new(after.clone())));
+        let document = Document { generation: record.spec.head().next(), body };
+        (**before != after).then(|| (id, FleetChange::Spec(id, key, Some(document))))
+    };
+    sites.filter_map(change).collect()
+}
+
+/// Says what the sites that have a provider last said of its records.
+fn records_known(state: &FleetState, environment: &Name, name: &Name) -> Vec<String> {
+    let sites = state.registered().filter(|(_, _, site)| site.environment == *environment);
+    let statuses = sites.flat_map(|(_, record, _)| record.providers().filter(|status| status.name == *name));
+    let ours = statuses.flat_map(|status| status.records.iter().filter(|record| record.state.is_ours()));
+    ours.map(|record| record.key.to_string()).collect()
 }
 
 impl FleetState {
@@ -179,14 +283,15 @@ fn provider_specs(record: &SiteRecord) -> impl Iterator<Item = (ProviderId, &Pro
     })
 }
 
-/// Whether a site has said that nothing is left of a provider it was told to let go.
+/// Whether a site has said that nothing is left of a provider it was told to let go. No other provider's trouble
+/// matters.
 fn has_left(record: &SiteRecord, history: History, id: ProviderId) -> bool {
     let asked_at = record.spec.generation(DocumentKey::Provider(id));
-    let status = record.providers().find(|status| ProviderId::of(&status.name) == id);
-    let is_empty = |status: &ProviderStatus| {
-        status.trouble.is_none() && status.records.iter().all(|record: &RecordStatus| !record.state.is_ours())
-    };
-    asked_at <= record.converged(history) && status.is_none_or(is_empty)
+    match record.providers().find(|status| ProviderId::of(&status.name) == id) {
+        Some(status) if !status.is_local => asked_at <= status.converged.min(record.applied(history)),
+        // The site has another of this name, or none.
+        Some(_) | None => asked_at <= record.applied(history),
+    }
 }
 
 /// Adds a provider to an environment, or puts it in another's place.
@@ -217,13 +322,30 @@ pub(super) fn set_provider(state: &FleetState, environment: Name, provider: Flee
     Ok(Decision { changes, event: Some((EventKind::ProviderChanged, None, text)), site: None })
 }
 
-/// Takes a provider away: its sites let its records go.
-pub(super) fn remove_provider(state: &FleetState, environment: Name, name: Name) -> Decided {
-    if !state.providers.contains_key(&(environment.clone(), name.clone())) {
+/// Takes a provider away: its sites withdraw its records and let it go, or with force let it go as it is.
+///
+/// One that was removed before and is still at some site can be let go by force.
+pub(super) fn remove_provider(state: &FleetState, environment: Name, name: Name, force: Force) -> Decided {
+    let key = DocumentKey::Provider(ProviderId::of(&name));
+    let mut sites = state.registered().filter(|(_, _, site)| site.environment == environment);
+    let is_configured = state.providers.contains_key(&(environment.clone(), name.clone()));
+    if !is_configured && !sites.any(|(_, record, _)| record.spec.body(key).is_some()) {
         let text = format!("environment {environment} has no provider {name}; `linecamp provider ls` lists them");
         return Err(FleetCommandError::NotFound(text));
     }
-    let text = format!("provider {name} of environment {environment} is leaving");
+    let text = match (force, records_known(state, &environment, &name)) {
+        (Force::No, _) if !is_configured => return Ok(Decision::default()),
+        (Force::No, _) => format!("provider {name} of environment {environment} is leaving"),
+        (Force::Yes, records) if records.is_empty() => {
+            format!("provider {name} of environment {environment} was removed by force")
+        }
+        (Force::Yes, records) => {
+            let (count, records) = (records.len(), records.join(", "));
+            format!(
+                "provider {name} of environment {environment} was removed by force, and {count} records stay: {records}"
+            )
+        }
+    };
     let changes = vec![FleetChange::Provider(environment, name, None)];
     Ok(Decision { changes, event: Some((EventKind::ProviderChanged, None, text)), site: None })
 }

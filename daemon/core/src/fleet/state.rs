@@ -103,16 +103,22 @@ impl SiteRecord {
         })
     }
 
-    /// Returns the DNS records that the site has and no longer wants.
+    /// Says of each provider which DNS records of the site it has not taken away, and why, as the site last said.
     pub(crate) fn records_left(&self) -> Vec<String> {
-        let is_ours = |record: &&RecordStatus| record.state.is_ours();
-        let records = self.providers().flat_map(|provider| provider.records.iter().filter(is_ours));
-        records.map(|record| record.key.to_string()).collect()
+        self.providers().filter_map(records_of).collect()
     }
 
     fn is_empty(&self) -> bool {
         self.registration.is_none() && self.mark.is_none() && self.spec.is_empty() && self.status.is_empty()
     }
+}
+
+/// Says which DNS records of a site a provider has, and what is wrong with it; `None` if it has none.
+pub(crate) fn records_of(provider: &ProviderStatus) -> Option<String> {
+    let ours = provider.records.iter().filter(|record: &&RecordStatus| record.state.is_ours());
+    let ours: Vec<_> = ours.map(|record| record.key.to_string()).collect();
+    let trouble = provider.trouble.as_ref().map_or_else(String::new, |trouble| format!(" ({trouble})"));
+    (!ours.is_empty()).then(|| format!("provider {}: {}{trouble}", provider.name, ours.join(", ")))
 }
 
 impl FleetState {

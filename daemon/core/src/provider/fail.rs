@@ -14,24 +14,41 @@ impl Provider {
         failure: ProviderFailure,
         scope: &mut Scope<'_>,
     ) -> Vec<Act> {
+        let changed = self.zones.entry(zone.clone()).or_default();
         match &failure {
-            ProviderFailure::Conflict { .. } => {}
+            ProviderFailure::Conflict { reason } => {
+                // What was not observed and is not what was written is not deleted.
+                let blind = changed.blind_among(&records_of(step));
+                blind.into_iter().for_each(|key| changed.refuse(key, reason.clone(), scope.now));
+            }
             ProviderFailure::Refused { reason, name } => {
                 let blamed = blamed(step, name.as_ref());
                 match blamed.is_empty() {
                     // Nobody says which: the next look takes them one by one.
-                    true if self.singly => return self.fail(&failure, &format!("changing zone {zone}"), scope),
-                    true => self.singly = true,
-                    false => {
-                        let refused = self.zones.entry(zone.clone()).or_default();
-                        blamed.into_iter().for_each(|key| refused.refuse(key, reason.clone(), scope.now));
+                    true if self.singly => {
+                        return self.zone_failed(&zone, &failure, &format!("changing zone {zone}"), scope);
                     }
+                    true => self.singly = true,
+                    false => blamed.into_iter().for_each(|key| changed.refuse(key, reason.clone(), scope.now)),
                 }
             }
-            _ => return self.fail(&failure, &format!("changing zone {zone}"), scope),
+            _ => return self.zone_failed(&zone, &failure, &format!("changing zone {zone}"), scope),
         }
         self.todo.push_front(zone);
         self.next_zone(scope)
+    }
+
+    /// Ends the round because of one zone: the next one takes the others before it.
+    pub(super) fn zone_failed(
+        &mut self,
+        zone: &DomainName,
+        failure: &ProviderFailure,
+        tried: &str,
+        scope: &mut Scope<'_>,
+    ) -> Vec<Act> {
+        let failed = self.zones.entry(zone.clone()).or_default();
+        failed.failures = failed.failures.saturating_add(1);
+        self.fail(failure, tried, scope)
     }
 
     /// Ends the round, and says when the next begins.
@@ -67,6 +84,17 @@ impl Provider {
 
 /// Returns the record sets of a step that are to blame: those of the name, or the only one there is.
 fn blamed(step: &[RecordChange], name: Option<&DomainName>) -> Vec<RecordKey> {
+    let mut records = records_of(step);
+    match name {
+        Some(name) => records.retain(|key| key.name == *name || Claim::name_of(key).as_ref() == Ok(name)),
+        None if 1 < records.len() => records.clear(),
+        None => {}
+    }
+    records
+}
+
+/// Returns the record sets that a step is about; a claim is about the set beside it.
+fn records_of(step: &[RecordChange]) -> Vec<RecordKey> {
     let records = step.iter().filter_map(|change| match is_claim(change) {
         true => change.key().and_then(|key| Claim::key_of(&key.name)),
         false => change.key().cloned(),
@@ -74,10 +102,5 @@ fn blamed(step: &[RecordChange], name: Option<&DomainName>) -> Vec<RecordKey> {
     let mut records: Vec<_> = records.collect();
     records.sort();
     records.dedup();
-    match name {
-        Some(name) => records.retain(|key| key.name == *name || Claim::name_of(key).as_ref() == Ok(name)),
-        None if 1 < records.len() => records.clear(),
-        None => {}
-    }
     records
 }

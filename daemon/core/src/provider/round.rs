@@ -1,6 +1,6 @@
 //! One round: each zone in turn is observed, planned, noted, changed, and observed again.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use linecamp_model::{
     Claim, DomainName, EventKind, HeldKey, HeldRecord, ProviderFailure, ProviderRequest, RecordChange, RecordKey,
@@ -33,12 +33,16 @@ impl Provider {
     /// Looks at the next zone, or ends the round.
     pub(super) fn next_zone(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
         while let Some(zone) = self.todo.pop_front() {
-            if let Some(request) = self.look(&zone, scope) {
-                let call = scope.next_call();
-                self.state = State::Observing { call, zone };
-                return vec![Act::Call { call, request }];
+            match self.look(&zone, scope) {
+                Look::At(names) => {
+                    let call = scope.next_call();
+                    let request = ProviderRequest::Observe { zone: zone.clone(), names: names.clone() };
+                    self.state = State::Observing { call, zone, names };
+                    return vec![Act::Call { call, request }];
+                }
+                Look::Hidden => return self.decide(zone, &[], scope),
+                Look::Nothing => self.zones.entry(zone).or_default().settle_empty(),
             }
-            self.zones.entry(zone).or_default().settle_empty();
         }
         self.state = State::Idle;
         self.is_look = false;
@@ -50,35 +54,79 @@ impl Provider {
         vec![Act::Wait(unsure_for.filter(|left| !left.is_zero()).unwrap_or(regular))]
     }
 
-    /// Returns how to look at a zone; `None` if there is nothing of ours to see.
-    fn look(&self, name: &DomainName, scope: &Scope<'_>) -> Option<ProviderRequest> {
-        let zone = self.zones.get(name)?;
+    /// Returns how to look at a zone.
+    fn look(&self, name: &DomainName, scope: &Scope<'_>) -> Look {
+        let Some(zone) = self.zones.get(name) else { return Look::Nothing };
         let held = scope.held_in(self.id, name);
         // Without any note of ours, those before us at this site may have left records: the database was lost, say.
         let sweeps = held.is_empty() && !zone.is_swept && self.abilities.is_some_and(|abilities| abilities.lists_zones);
-        let names = names_of(zone.wanted.sets.keys().chain(held.keys()));
+        let names = names_to_observe(zone, &held);
         match (sweeps, names.is_empty()) {
-            (true, _) => Some(ProviderRequest::Observe { zone: name.clone(), names: BTreeSet::new() }),
-            (false, true) => None,
-            (false, false) => Some(ProviderRequest::Observe { zone: name.clone(), names }),
+            (true, _) => Look::At(BTreeSet::new()),
+            (false, false) => Look::At(names),
+            (false, true) if zone.wanted.sets.is_empty() && held.is_empty() => Look::Nothing,
+            (false, true) => Look::Hidden,
         }
     }
 
-    /// Decides on a zone that was observed.
-    pub(super) fn decide(&mut self, name: DomainName, observed: &[RecordSet], scope: &mut Scope<'_>) -> Vec<Act> {
+    /// Takes what a zone holds at the names that were asked for.
+    pub(super) fn observed(
+        &mut self,
+        name: DomainName,
+        names: &BTreeSet<DomainName>,
+        observed: &[RecordSet],
+        scope: &mut Scope<'_>,
+    ) -> Vec<Act> {
+        let held = scope.held_in(self.id, &name);
+        let zone = self.zones.entry(name.clone()).or_default();
+        zone.is_swept = true;
+        // What came to be desired during the look was not asked for: it is not known to be absent.
+        if !names.is_empty() && !names_to_observe(zone, &held).is_subset(names) {
+            self.todo.push_front(name);
+            return self.next_zone(scope);
+        }
+        self.decide(name, observed, scope)
+    }
+
+    /// Names that cannot be observed are set aside, and the zone is observed without them.
+    pub(super) fn look_failed(
+        &mut self,
+        zone: DomainName,
+        failure: &ProviderFailure,
+        scope: &mut Scope<'_>,
+    ) -> Vec<Act> {
+        if let ProviderFailure::Refused { reason, name: Some(name) } = failure {
+            let held = scope.held_in(self.id, &zone);
+            let hidden = self.zones.entry(zone.clone()).or_default();
+            let keys = hidden.wanted.sets.keys().chain(held.keys());
+            let is_meant = |key: &&RecordKey| {
+                !hidden.is_hidden(key) && (key.name == *name || Claim::name_of(key).as_ref() == Ok(name))
+            };
+            let keys: Vec<_> = keys.filter(is_meant).cloned().collect();
+            if !keys.is_empty() {
+                keys.into_iter().for_each(|key| hidden.hide(key, reason.clone(), scope.now));
+                self.todo.push_front(zone);
+                return self.next_zone(scope);
+            }
+        }
+        self.zone_failed(&zone, failure, &format!("looking at zone {zone}"), scope)
+    }
+
+    /// Decides on a zone by what was observed.
+    fn decide(&mut self, name: DomainName, observed: &[RecordSet], scope: &mut Scope<'_>) -> Vec<Act> {
         let claim = Claim { owner: self.spec.dns.owner.clone(), site: scope.site };
         let held = scope.held_in(self.id, &name);
         let others = scope.of_others(self.id, &name);
         let Some(abilities) = self.abilities else { return Vec::new() };
         let zone = self.zones.entry(name.clone()).or_default();
-        zone.is_swept = true;
         zone.laps += 1;
         let deletes_max = if self.spec.is_leaving { usize::MAX } else { DELETES_PER_ROUND_MAX };
         let plan = plan(&Scene {
             claim: &claim,
             abilities,
             wanted: &zone.wanted,
-            refused: &zone.refused_reasons(),
+            refused: &zone.refusals(),
+            undone: &zone.undone,
             held: &held,
             others: &others,
             observed,
@@ -86,13 +134,15 @@ impl Provider {
             singly: self.singly,
         });
         let is_passive = self.spec.is_dry_run || self.is_look;
-        zone.learn(&plan, self.spec.is_dry_run);
+        zone.learn(&plan, observed, scope.wall);
+        zone.settle(plan.steps.is_empty() || self.spec.is_dry_run, self.spec.is_leaving && !self.spec.is_dry_run);
+        zone.failures = 0;
         match (is_passive, zone.laps) {
             (true, _) => self.next_zone(scope),
             (false, laps) if LAPS_MAX < laps && !plan.steps.is_empty() => {
                 let reason = format!("zone {name} does not keep what it is told, after {LAPS_MAX} tries in a row");
                 let failure = ProviderFailure::Retry { after: None, reason: Text::lossy(&reason) };
-                self.fail(&failure, "changing records", scope)
+                self.zone_failed(&name, &failure, "changing records", scope)
             }
             (false, _) => self.carry_out(name, plan, scope),
         }
@@ -119,7 +169,7 @@ impl Provider {
         scope: &mut Scope<'_>,
     ) -> Vec<Act> {
         let Some(step) = steps.pop_front() else {
-            if !self.zones.get(&zone).is_some_and(Zone::is_settled) {
+            if !self.zones.get(&zone).is_some_and(Zone::is_at_rest) {
                 self.todo.push_front(zone);
             }
             return self.next_zone(scope);
@@ -132,6 +182,21 @@ impl Provider {
         self.state = State::Applying { call, zone, step, steps };
         vec![Act::Call { call, request }]
     }
+}
+
+/// How to look at a zone.
+enum Look {
+    /// At these names; without names, at all of them.
+    At(BTreeSet<DomainName>),
+    /// Not at all: everything in it is hidden from us, and some of it may be ours.
+    Hidden,
+    /// There is nothing of ours to see.
+    Nothing,
+}
+
+/// Returns the names to observe: what cannot be observed is left out.
+fn names_to_observe(zone: &Zone, held: &BTreeMap<RecordKey, HeldRecord>) -> BTreeSet<DomainName> {
+    names_of(zone.wanted.sets.keys().chain(held.keys()).filter(|key| !zone.is_hidden(key)))
 }
 
 /// Names a step by what it does: FNV-1a (Fowler, Noll, Vo), 64 bits. Nobody gains by finding two steps of one name.

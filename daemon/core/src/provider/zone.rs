@@ -1,20 +1,54 @@
-//! One zone of a provider: what it should hold, and how far it is.
+//! One zone of a provider: what it should hold, what was observed, and how far it is.
+//!
+//! How a record stands is said by the last observation and what is desired now. A record whose desired values changed
+//! since is not as it should be before an observation has shown it; one that was not observed is unknown, not absent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linecamp_model::{DomainName, Instant, RecordKey, RecordState, RecordStatus, Text};
+use linecamp_model::{
+    DomainName, Instant, Observed, RecordChange, RecordKey, RecordSet, RecordState, RecordStatus, Text, Ttl, WallTime,
+};
 
 use super::QUARANTINE;
-use crate::records::{Plan, Wanted};
+use crate::records::{Plan, Refusal, Wanted, note_undone};
+
+/// How a record set stood when it was last observed.
+#[derive(Clone, Debug)]
+struct Standing {
+    state: RecordState,
+    detail: Text,
+    /// What was desired then; the time to live is not known of what an earlier run observed.
+    desired: Option<(BTreeSet<Box<str>>, Option<Ttl>)>,
+}
+
+impl Standing {
+    fn is_of(&self, desired: Option<&RecordSet>) -> bool {
+        match (&self.desired, desired) {
+            (None, None) => true,
+            (Some((values, ttl)), Some(set)) => *values == set.values && ttl.is_none_or(|ttl| ttl == set.ttl),
+            (_, _) => false,
+        }
+    }
+}
 
 /// What is known of a zone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Zone {
     pub(super) wanted: Wanted,
-    /// What the provider refused, why, and when.
-    refused: BTreeMap<RecordKey, (Text, Instant)>,
-    standing: BTreeMap<RecordKey, (RecordState, Text)>,
-    is_settled: bool,
+    /// What the provider refused, and when.
+    refused: BTreeMap<RecordKey, (Refusal, Instant)>,
+    /// What was deleted since it was last desired.
+    pub(super) undone: BTreeSet<RecordKey>,
+    /// What the steps under way delete without having observed it.
+    blind: BTreeSet<RecordKey>,
+    observed: BTreeMap<RecordKey, Observed>,
+    standing: BTreeMap<RecordKey, Standing>,
+    /// Whether the last observation gave nothing to do.
+    is_at_rest: bool,
+    /// Whether it leaves, and something of it is there that cannot be deleted.
+    is_held_up: bool,
+    /// How often in a row it failed: what failed before comes after the others.
+    pub(super) failures: u32,
     /// Whether the whole zone was looked at once.
     pub(super) is_swept: bool,
     /// How often it was looked at in this round.
@@ -31,12 +65,13 @@ impl Zone {
         }
         self.refused.retain(|key, _| self.wanted.sets.get(key) == wanted.sets.get(key));
         self.wanted = wanted;
-        self.is_settled = false;
+        self.is_at_rest = false;
         true
     }
 
     pub(super) fn unsettle(&mut self) {
-        self.is_settled = false;
+        self.is_at_rest = false;
+        self.failures = 0;
         self.refused.clear();
     }
 
@@ -47,55 +82,129 @@ impl Zone {
         self.refused.retain(|_, (_, at)| now.saturating_since(*at) < QUARANTINE);
     }
 
+    /// Sets a record set aside that cannot be written, or whose earlier writing cannot be undone.
     pub(super) fn refuse(&mut self, key: RecordKey, reason: Text, now: Instant) {
-        self.refused.insert(key, (reason, now));
+        let is_hidden = self.is_hidden(&key);
+        self.refused.insert(key, (Refusal { reason, is_hidden, is_stuck: true }, now));
     }
 
-    pub(super) fn refused_reasons(&self) -> BTreeMap<RecordKey, Text> {
-        self.refused.iter().map(|(key, (reason, _))| (key.clone(), reason.clone())).collect()
+    /// Sets a record set aside that cannot be observed.
+    pub(super) fn hide(&mut self, key: RecordKey, reason: Text, now: Instant) {
+        self.refused.insert(key, (Refusal { reason, is_hidden: true, is_stuck: false }, now));
     }
 
-    /// Takes how things stand. A zone that is only looked at is settled by the look.
-    pub(super) fn learn(&mut self, plan: &Plan, is_dry_run: bool) {
-        self.standing.clone_from(&plan.standing);
-        self.is_settled = plan.steps.is_empty() || is_dry_run;
+    pub(super) fn is_hidden(&self, key: &RecordKey) -> bool {
+        self.refused.get(key).is_some_and(|(refusal, _)| refusal.is_hidden)
+    }
+
+    pub(super) fn refusals(&self) -> BTreeMap<RecordKey, Refusal> {
+        self.refused.iter().map(|(key, (refusal, _))| (key.clone(), refusal.clone())).collect()
+    }
+
+    /// Returns what of `keys` is deleted without having been observed.
+    pub(super) fn blind_among(&self, keys: &[RecordKey]) -> Vec<RecordKey> {
+        keys.iter().filter(|key| self.blind.contains(*key)).cloned().collect()
+    }
+
+    /// Takes changes that were done.
+    pub(super) fn done(&mut self, step: &[RecordChange]) {
+        note_undone(&mut self.undone, step);
+    }
+
+    /// Takes how things stand, and what was observed at `at`. A zone that is only looked at is settled by the look.
+    pub(super) fn learn(&mut self, plan: &Plan, seen: &[RecordSet], at: WallTime) {
+        let standing = |(key, (state, detail)): (&RecordKey, &(RecordState, Text))| {
+            let desired = self.wanted.sets.get(key).map(|set| (set.values.clone(), Some(set.ttl)));
+            (key.clone(), Standing { state: *state, detail: detail.clone(), desired })
+        };
+        self.standing = plan.standing.iter().map(standing).collect();
+        let seen: BTreeMap<_, _> = seen.iter().map(|set| (&set.key, set)).collect();
+        self.observed.retain(|key, _| plan.standing.contains_key(key));
+        for key in plan.standing.keys().filter(|key| !self.is_hidden(key)).cloned().collect::<Vec<_>>() {
+            let observed = Observed::new(at, seen.get(&key).copied());
+            self.observed.insert(key, observed);
+        }
+        self.blind.clone_from(&plan.blind);
+    }
+
+    /// Whether there is nothing to do, as it was last observed; a leaving provider has then nothing left, either.
+    pub(super) fn settle(&mut self, is_at_rest: bool, is_leaving: bool) {
+        self.is_at_rest = is_at_rest;
+        self.is_held_up = is_leaving && self.standing.values().any(|standing| standing.state.is_ours());
     }
 
     /// Nothing is wanted here, and nothing is ours.
     pub(super) fn settle_empty(&mut self) {
-        self.standing = self
-            .wanted
-            .set_aside
-            .iter()
-            .map(|(key, reason)| (key.clone(), (RecordState::Quarantined, reason.clone())))
-            .collect();
-        self.is_settled = true;
+        self.standing.clear();
+        self.observed.clear();
+        self.is_held_up = false;
+        self.is_at_rest = true;
     }
 
     /// Counts what nobody has looked at since it was begun as there, and to be taken away.
     pub(super) fn recall(&mut self, key: &RecordKey) {
-        if matches!(self.standing.get(key), None | Some((RecordState::Create, _))) {
+        let is_open = |standing: &Standing| matches!(standing.state, RecordState::Create | RecordState::Unknown);
+        if self.standing.get(key).is_none_or(is_open) {
             let detail = Text::lossy("it was begun, and not looked at since");
-            self.standing.insert(key.clone(), (RecordState::Delete, detail));
+            self.standing.insert(key.clone(), Standing { state: RecordState::Delete, detail, desired: None });
         }
     }
 
+    /// Takes what an earlier run of the daemon said of a record set.
+    pub(super) fn remember(&mut self, record: &RecordStatus) {
+        let Some(observed) = &record.observed else { return };
+        self.observed.insert(record.key.clone(), observed.clone());
+        let desired = Some((record.values.clone(), None)).filter(|(values, _)| !values.is_empty());
+        let standing = Standing { state: record.state, detail: record.detail.clone(), desired };
+        self.standing.insert(record.key.clone(), standing);
+    }
+
     pub(super) const fn is_settled(&self) -> bool {
-        self.is_settled
+        self.is_at_rest && !self.is_held_up
+    }
+
+    pub(super) const fn is_at_rest(&self) -> bool {
+        self.is_at_rest
     }
 
     pub(super) fn nameless(&self) -> impl Iterator<Item = &Text> {
         self.wanted.nameless.iter()
     }
 
-    pub(super) fn statuses(&self, zone: &DomainName) -> impl Iterator<Item = RecordStatus> {
+    /// Returns how each record set stands; what is not desired is to be deleted, if `deletes` are enabled.
+    pub(super) fn statuses(&self, zone: &DomainName, deletes: bool) -> impl Iterator<Item = RecordStatus> {
         let zone = zone.clone();
-        self.standing.iter().map(move |(key, (state, detail))| RecordStatus {
-            zone: zone.clone(),
-            key: key.clone(),
-            values: self.wanted.sets.get(key).map_or_else(BTreeSet::new, |set| set.values.clone()),
-            state: *state,
-            detail: detail.clone(),
+        let keys = self.wanted.sets.keys().chain(self.wanted.set_aside.keys()).chain(self.standing.keys());
+        let keys: BTreeSet<_> = keys.collect();
+        keys.into_iter().filter_map(move |key| {
+            let (state, detail) = self.state_of(key, deletes)?;
+            let values = self.wanted.sets.get(key).map_or_else(BTreeSet::new, |set| set.values.clone());
+            let observed = self.observed.get(key).cloned();
+            Some(RecordStatus { zone: zone.clone(), key: key.clone(), values, observed, state, detail })
         })
+    }
+
+    fn state_of(&self, key: &RecordKey, deletes: bool) -> Option<(RecordState, Text)> {
+        use RecordState as State;
+        if let Some(reason) = self.wanted.set_aside.get(key) {
+            return Some((State::Quarantined, reason.clone()));
+        }
+        let desired = self.wanted.sets.get(key);
+        let standing = self.standing.get(key);
+        if let Some(standing) = standing.filter(|standing| standing.is_of(desired)) {
+            return Some((standing.state, standing.detail.clone()));
+        }
+        // What is desired changed since it was observed.
+        let was_in = |state| standing.is_some_and(|standing| standing.state == state);
+        let observed = self.observed.get(key);
+        match (desired, observed) {
+            (Some(_), _) if was_in(State::Foreign) => Some((State::Foreign, standing?.detail.clone())),
+            (Some(_), None) => Some((State::Unknown, Text::default())),
+            (Some(_), Some(observed)) if observed.values.is_empty() => Some((State::Create, Text::default())),
+            (Some(_), Some(_)) => Some((State::Update, Text::default())),
+            (None, _) if !standing?.state.is_ours() => None,
+            (None, _) if deletes => Some((State::Delete, Text::default())),
+            (None, _) => Some((State::Held, Text::lossy("deletes are not enabled for this provider"))),
+        }
     }
 }

@@ -22,8 +22,10 @@ pub(crate) struct Scene<'a> {
     pub(crate) abilities: DnsAbilities,
     /// What should be.
     pub(crate) wanted: &'a Wanted,
-    /// What cannot be written, as the provider said, and why.
-    pub(crate) refused: &'a BTreeMap<RecordKey, Text>,
+    /// What the provider refused.
+    pub(crate) refused: &'a BTreeMap<RecordKey, Refusal>,
+    /// What was deleted since it was last desired, as the provider said.
+    pub(crate) undone: &'a BTreeSet<RecordKey>,
     /// What we noted to have, or to have begun.
     pub(crate) held: &'a BTreeMap<RecordKey, HeldRecord>,
     /// What other providers of the site have or want: they share its claim, and look after it themselves.
@@ -34,6 +36,16 @@ pub(crate) struct Scene<'a> {
     pub(crate) deletes: Option<usize>,
     /// One record set a step, so that one that is refused does not hold up the others.
     pub(crate) singly: bool,
+}
+
+/// What a provider refused about one record set, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Text,
+    /// Whether it cannot even be observed: what is there is not known, and it serves nobody.
+    pub(crate) is_hidden: bool,
+    /// Whether nothing is tried for now, not even to delete what was written before.
+    pub(crate) is_stuck: bool,
 }
 
 /// What to do, and how things stand.
@@ -47,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) forget: Vec<RecordKey>,
     /// How each set stands that is wanted or held.
     pub(crate) standing: BTreeMap<RecordKey, (RecordState, Text)>,
+    /// What is deleted without having been observed: a conflict says that it is not what was written.
+    pub(crate) blind: BTreeSet<RecordKey>,
 }
 
 /// What a record set needs.
@@ -55,6 +69,8 @@ enum Need {
     Kept,
     /// These changes, in this order.
     Change(RecordState, Vec<RecordChange>),
+    /// What was written to be deleted, though it was not observed.
+    Undo(RecordState, Vec<RecordChange>),
     /// Somebody else to give way.
     Foreign(String),
     /// Something else to be mended first.
@@ -68,41 +84,21 @@ pub(crate) fn plan(scene: &Scene<'_>) -> Plan {
     let seen = Seen::of(scene.observed);
     let mut plan = Plan::default();
     let mut units = Vec::new();
-    for (key, reason) in scene.wanted.set_aside.iter().chain(scene.refused) {
+    for (key, reason) in &scene.wanted.set_aside {
         plan.stand(key, RecordState::Quarantined, reason.as_str());
+    }
+    for (key, refusal) in scene.refused.iter().filter(|(key, _)| scene.wanted.sets.contains_key(key)) {
+        plan.stand(key, RecordState::Quarantined, refusal.reason.as_str());
     }
     let is_aside = |key: &RecordKey| scene.wanted.set_aside.contains_key(key) || scene.refused.contains_key(key);
     for set in scene.wanted.sets.values().filter(|set| !is_aside(&set.key)) {
         let set = RecordSet { ttl: within(set.ttl, &scene.abilities), ..set.clone() };
         let need = need_of_wanted(scene, &seen, &set);
-        plan.note(scene, &set.key, &need);
+        plan.note(scene, &set, &need);
         plan.take(&set.key, need, &mut units);
     }
-    let claimed = seen.claimed_by(scene.claim).into_iter().filter(|key| !scene.others.contains(key));
-    let ours = scene.held.keys().cloned().chain(claimed).collect::<BTreeSet<_>>();
-    let mut deletes_left = scene.deletes;
-    for key in ours.into_iter().filter(|key| !scene.wanted.sets.contains_key(key) && !is_aside(key)) {
-        let need = need_of_unwanted(scene, &seen, &key);
-        match (&need, &mut deletes_left) {
-            (Need::Change(..), None) => {
-                plan.stand(&key, RecordState::Held, "deletes are not enabled for this provider")
-            }
-            (Need::Change(..), Some(0)) => {
-                plan.stand(&key, RecordState::Held, "waits: so many deletes are done at once")
-            }
-            (Need::Change(..), Some(left)) => {
-                *left -= 1;
-                if planted(Mutant::ForgottenTooEarly) {
-                    plan.forget.push(key.clone());
-                } else {
-                    plan.note(scene, &key, &need);
-                }
-                plan.take(&key, need, &mut units);
-            }
-            _ => plan.take(&key, need, &mut units),
-        }
-    }
-    plan.steps = steps(units, scene);
+    plan.withdraw(scene, &seen, &mut units);
+    plan.steps = steps(units, &plan.blind, scene);
     plan
 }
 
@@ -136,6 +132,15 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
             false => Need::Foreign(format!("{neighbour} is there, and an alias stands alone")),
         };
     }
+    if let (None, None, Some(held)) = (there, claim_there, held)
+        && held.state == HeldState::Begun
+        && held.written(&set.key).is_some_and(|written| written.values != set.values)
+        && scene.deletes.is_some()
+        && !scene.undone.contains(&set.key)
+    {
+        // What was begun and never seen may be there: the new one would find the old one in its place.
+        return Need::Undo(RecordState::Create, undoing(&set.key, held));
+    }
     let mut changes = Vec::new();
     if holder.as_ref() != Some(scene.claim) {
         changes.push(RecordChange { before: claim_there.cloned(), after: Some(claim) });
@@ -157,14 +162,33 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
 fn need_of_unwanted(scene: &Scene<'_>, seen: &Seen<'_>, key: &RecordKey) -> Need {
     let Ok(claim_name) = Claim::name_of(key) else { return Need::Forget };
     let claim_key = RecordKey { name: claim_name, rtype: RecordType::Txt };
-    let Some(claim_there) = seen.set(&claim_key) else { return Need::Forget };
-    let is_ours = Claim::read(claim_there).is_some_and(|holder| is_own(scene, &holder, scene.held.get(key)));
+    let (held, refusal) = (scene.held.get(key), scene.refused.get(key));
+    let Some(claim_there) = seen.set(&claim_key) else {
+        let is_hidden = refusal.is_some_and(|refusal| refusal.is_hidden);
+        // Once seen, it would be seen again. What never was may be there all the same.
+        let was_seen = held.is_none_or(|held| held.state == HeldState::Standing) && !is_hidden;
+        return match held {
+            Some(held) if !was_seen && !scene.undone.contains(key) => {
+                Need::Undo(RecordState::Delete, undoing(key, held))
+            }
+            _ => Need::Forget,
+        };
+    };
+    let is_ours = Claim::read(claim_there).is_some_and(|holder| is_own(scene, &holder, held));
     if !is_ours {
         return Need::Forget;
     }
     let record = seen.set(key).map(|there| RecordChange { before: Some(there.clone()), after: None });
     let unclaim = RecordChange { before: Some(claim_there.clone()), after: without_claim(claim_there) };
     Need::Change(RecordState::Delete, record.into_iter().chain([unclaim]).collect())
+}
+
+/// Returns the changes that delete what was written, and nothing else.
+fn undoing(key: &RecordKey, held: &HeldRecord) -> Vec<RecordChange> {
+    let written = held.written(key);
+    let ttl = written.as_ref().map_or(Ttl::DEFAULT, |set| set.ttl);
+    let sets = written.into_iter().chain(held.claim.record(key, ttl).ok());
+    sets.map(|set| RecordChange { before: Some(set), after: None }).collect()
 }
 
 /// Whether `holder` is us, now or under the owner id that we had when the note was made.
@@ -188,33 +212,91 @@ fn cut(set: &RecordSet) -> String {
     values.join(" ")
 }
 
-/// Puts what belongs together into steps: a claim never goes without its record where both can go together.
-fn steps(units: Vec<Vec<RecordChange>>, scene: &Scene<'_>) -> Vec<Vec<RecordChange>> {
+/// Puts what belongs together into steps: a claim never goes without its record where both can go together. What was
+/// not observed goes alone, so that a conflict there is nobody else's.
+fn steps(
+    units: Vec<(RecordKey, Vec<RecordChange>)>,
+    blind: &BTreeSet<RecordKey>,
+    scene: &Scene<'_>,
+) -> Vec<Vec<RecordChange>> {
     let changes_max = usize::try_from(scene.abilities.changes_max).unwrap_or(usize::MAX);
     if !scene.abilities.atomic || changes_max < 2 {
-        return units.into_iter().flatten().map(|change| vec![change]).collect();
+        return units.into_iter().flat_map(|(_, unit)| unit).map(|change| vec![change]).collect();
     }
     let mut steps: Vec<Vec<RecordChange>> = Vec::new();
-    for unit in units {
+    let mut is_open = false;
+    for (key, unit) in units {
+        let is_alone = scene.singly || blind.contains(&key);
         match steps.last_mut() {
-            Some(last) if !scene.singly && last.len() + unit.len() <= changes_max => last.extend(unit),
+            Some(last) if is_open && !is_alone && last.len() + unit.len() <= changes_max => last.extend(unit),
             _ => steps.push(unit),
         }
+        is_open = !is_alone;
     }
     steps
 }
 
 impl Plan {
+    /// Plans what is to be taken away: what is ours and not wanted, and what serves nobody where it lies.
+    fn withdraw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>, units: &mut Vec<(RecordKey, Vec<RecordChange>)>) {
+        let claimed = seen.claimed_by(scene.claim).into_iter().filter(|key| !scene.others.contains(key));
+        let ours = scene.held.keys().cloned().chain(claimed).collect::<BTreeSet<_>>();
+        let is_hidden = |key: &RecordKey| scene.refused.get(key).is_some_and(|refusal| refusal.is_hidden);
+        let is_kept = |key: &RecordKey| {
+            scene.wanted.set_aside.contains_key(key) || (scene.wanted.sets.contains_key(key) && !is_hidden(key))
+        };
+        let mut deletes_left = scene.deletes;
+        for key in ours.into_iter().filter(|key| !is_kept(key)) {
+            let need = need_of_unwanted(scene, seen, &key);
+            let stuck = scene.refused.get(&key).filter(|refusal| refusal.is_stuck);
+            match (&need, stuck, &mut deletes_left) {
+                (Need::Change(..) | Need::Undo(..), Some(refusal), _) => {
+                    let detail = format!("it cannot be deleted: {}", refusal.reason);
+                    self.stand_left(scene, &key, &detail);
+                }
+                (Need::Change(..) | Need::Undo(..), None, None) => {
+                    self.stand_left(scene, &key, "deletes are not enabled for this provider");
+                }
+                (Need::Change(..) | Need::Undo(..), None, Some(0)) => {
+                    self.stand_left(scene, &key, "waits: so many deletes are done at once");
+                }
+                (Need::Change(..) | Need::Undo(..), None, Some(left)) => {
+                    *left -= 1;
+                    if planted(Mutant::ForgottenTooEarly) {
+                        self.forget.push(key.clone());
+                    } else {
+                        self.note_unwanted(scene, &key);
+                    }
+                    self.take(&key, need, units);
+                }
+                _ => self.take(&key, need, units),
+            }
+        }
+    }
+
     fn stand(&mut self, key: &RecordKey, state: RecordState, detail: &str) {
         self.standing.insert(key.clone(), (state, Text::lossy(detail)));
     }
 
-    fn take(&mut self, key: &RecordKey, need: Need, units: &mut Vec<Vec<RecordChange>>) {
+    /// What is wanted and serves nobody stays quarantined, whatever was written of it.
+    fn stand_left(&mut self, scene: &Scene<'_>, key: &RecordKey, detail: &str) {
+        if !scene.wanted.sets.contains_key(key) {
+            self.stand(key, RecordState::Held, detail);
+        }
+    }
+
+    fn take(&mut self, key: &RecordKey, need: Need, units: &mut Vec<(RecordKey, Vec<RecordChange>)>) {
         match need {
             Need::Kept => self.stand(key, RecordState::Kept, ""),
             Need::Change(state, changes) => {
                 self.stand(key, state, "");
-                units.push(changes);
+                units.push((key.clone(), changes));
+            }
+            Need::Undo(state, changes) => {
+                let detail = Text::lossy("what was written before, or begun, is not observed, and is deleted");
+                self.standing.entry(key.clone()).or_insert((state, detail));
+                self.blind.insert(key.clone());
+                units.push((key.clone(), changes));
             }
             Need::Foreign(detail) => self.stand(key, RecordState::Foreign, &detail),
             Need::Aside(detail) => self.stand(key, RecordState::Quarantined, &detail),
@@ -223,18 +305,27 @@ impl Plan {
     }
 
     /// Notes what is about to be ours, or was found to be. An adoption is over once its claim stands.
-    fn note(&mut self, scene: &Scene<'_>, key: &RecordKey, need: &Need) {
-        let held = scene.held.get(key);
+    fn note(&mut self, scene: &Scene<'_>, set: &RecordSet, need: &Need) {
+        let held = scene.held.get(&set.key);
         let state = match (need, held) {
             (Need::Kept, _) => HeldState::Standing,
             (_, Some(held)) => held.state,
             (_, None) => HeldState::Begun,
         };
-        let note = HeldRecord { claim: scene.claim.clone(), state };
         // A note of an older owner id stays until the claim is ours under the new one.
         let is_older = matches!(need, Need::Change(..)) && held.is_some_and(|held| held.claim != *scene.claim);
-        if matches!(need, Need::Kept | Need::Change(..)) && held != Some(&note) && !is_older {
-            self.notes.insert(key.clone(), note);
+        let claim = held.filter(|_| is_older).map_or(scene.claim, |held| &held.claim);
+        let note = HeldRecord { claim: claim.clone(), state, ttl: set.ttl, values: set.values.clone() };
+        if matches!(need, Need::Kept | Need::Change(..)) && held != Some(&note) {
+            self.notes.insert(set.key.clone(), note);
+        }
+    }
+
+    /// Notes what was found by its claim, before it is taken away.
+    fn note_unwanted(&mut self, scene: &Scene<'_>, key: &RecordKey) {
+        if !scene.held.contains_key(key) {
+            let (claim, state) = (scene.claim.clone(), HeldState::Begun);
+            self.notes.insert(key.clone(), HeldRecord { claim, state, ttl: Ttl::DEFAULT, values: BTreeSet::new() });
         }
     }
 }
@@ -269,6 +360,17 @@ impl<'a> Seen<'a> {
                 && !is_signature(other)
         };
         self.sets.keys().copied().find(|other| hinders(other))
+    }
+}
+
+/// Keeps in mind what `step`, which was done, deleted: the claim goes last.
+pub(crate) fn note_undone(undone: &mut BTreeSet<RecordKey>, step: &[RecordChange]) {
+    for change in step {
+        match change.key().and_then(|key| Claim::key_of(&key.name)) {
+            Some(record) if change.after.is_none() => undone.insert(record),
+            Some(record) => undone.remove(&record),
+            None => false,
+        };
     }
 }
 

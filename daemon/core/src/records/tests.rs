@@ -41,12 +41,22 @@ struct Keeper {
     held: BTreeMap<RecordKey, HeldRecord>,
     wanted: Wanted,
     deletes: Option<usize>,
+    refused: BTreeMap<RecordKey, Refusal>,
+    undone: BTreeSet<RecordKey>,
 }
 
 impl Keeper {
     fn new(sets: &[RecordSet]) -> Self {
         let server = NameServer::new(&[ZONE]);
-        Self { server, claim: claim("acme", 1), held: BTreeMap::new(), wanted: of(sets), deletes: Some(99) }
+        Self {
+            server,
+            claim: claim("acme", 1),
+            held: BTreeMap::new(),
+            wanted: of(sets),
+            deletes: Some(99),
+            refused: BTreeMap::new(),
+            undone: BTreeSet::new(),
+        }
     }
 
     fn abilities(&mut self) -> DnsAbilities {
@@ -59,12 +69,12 @@ impl Keeper {
     fn plan(&mut self) -> Plan {
         let abilities = self.abilities();
         let observed: Vec<_> = self.server.zone(ZONE).into_values().collect();
-        let refused = BTreeMap::new();
         plan(&Scene {
             claim: &self.claim,
             abilities,
             wanted: &self.wanted,
-            refused: &refused,
+            refused: &self.refused,
+            undone: &self.undone,
             held: &self.held,
             others: &BTreeSet::new(),
             observed: &observed,
@@ -81,6 +91,7 @@ impl Keeper {
         for changes in plan.steps.iter().take(changes_max) {
             let request = ProviderRequest::Apply { zone: name(ZONE), key: Text::default(), changes: changes.clone() };
             assert_eq!(self.server.answer(&request), ProviderReply::Applied, "{changes:?}");
+            note_undone(&mut self.undone, changes);
         }
         plan
     }
@@ -162,7 +173,12 @@ fn a_name_is_taken_over_only_by_explicit_wish() {
     let other = claim("acme", 2).to_string();
     keeper.server.plant(ZONE, "_linecamp-a.gw.example.org", "TXT", &[&other]);
     keeper.settle();
-    let note = HeldRecord { claim: keeper.claim.clone(), state: HeldState::Adopting };
+    let note = HeldRecord {
+        claim: keeper.claim.clone(),
+        state: HeldState::Adopting,
+        ttl: Ttl::DEFAULT,
+        values: BTreeSet::new(),
+    };
     keeper.held.insert(wanted.key.clone(), note);
     keeper.settle();
     assert_eq!(keeper.server.zone(ZONE)[&wanted.key], wanted);

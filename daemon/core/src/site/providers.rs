@@ -9,13 +9,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX};
 use linecamp_model::{
-    CallId, CommandId, ConditionKind, DomainName, HeldKey, HeldRecord, HeldState, Now, PluginDigest, ProviderFailure,
-    ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RecordState, SiteChange, SpecBody, Target, Text,
+    CallId, CommandId, ConditionKind, DocumentKey, DomainName, Generation, HeldKey, HeldRecord, HeldState, Now,
+    PluginDigest, ProviderFailure, ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RecordState, SiteChange,
+    SpecBody, StatusBody, Target, Text,
 };
 
 use super::{Release, Site, SiteCommandError, SiteOutput, Timer, WITHDRAW_MAX};
 use crate::provider::{Act, CALL_MAX, Provider, Scope};
 use crate::records::{At, HostInput, Wanted, wanted};
+use crate::sync::Documents;
 
 /// How many records, facts or plugins a condition names; the rest is counted.
 const NAMED_MAX: usize = 3;
@@ -38,10 +40,14 @@ impl Providers {
         self.machines.values().all(Provider::is_settled) || (self.is_leaving && self.has_given_up)
     }
 
-    /// Returns how each provider stands, by name.
-    pub(super) fn statuses(&self) -> Vec<ProviderStatus> {
+    /// Returns how each provider stands, by name; `spec` has the central ones.
+    pub(super) fn statuses(&self, spec: &Documents<SpecBody>) -> Vec<ProviderStatus> {
         let bytes_max = REPORTED_RECORDS_BYTES_MAX / self.machines.len().max(1);
-        let mut statuses: Vec<_> = self.machines.values().map(|machine| machine.status(bytes_max)).collect();
+        let status = |(id, machine): (&ProviderId, &Provider)| {
+            let key = DocumentKey::Provider(*id);
+            machine.status(bytes_max, if machine.is_local() { Generation::ZERO } else { spec.generation(key) })
+        };
+        let mut statuses: Vec<_> = self.machines.iter().map(status).collect();
         statuses.sort_by(|a, b| a.name.cmp(&b.name));
         statuses
     }
@@ -153,9 +159,7 @@ impl Site {
     /// Lets every provider look, for somebody who waits for it.
     pub(super) fn plan_records(&mut self, command: CommandId, now: Now) {
         let ids: BTreeSet<_> = self.providers.machines.keys().copied().collect();
-        for machine in self.providers.machines.values_mut() {
-            machine.go_round(true);
-        }
+        self.providers.machines.values_mut().for_each(|machine| machine.go_round(true));
         self.providers.looks.push((command, ids));
         self.drive_all(now);
     }
@@ -166,7 +170,7 @@ impl Site {
             .providers
             .machines
             .get(&key.provider)
-            .map(|machine| (machine, machine.status(REPORTED_RECORDS_BYTES_MAX)));
+            .map(|machine| (machine, machine.status(REPORTED_RECORDS_BYTES_MAX, Generation::ZERO)));
         let is_foreign = |status: &ProviderStatus| {
             let mut records = status.records.iter();
             records.any(|held| held.zone == key.zone && held.key == key.record && held.state == RecordState::Foreign)
@@ -174,7 +178,8 @@ impl Site {
         match status {
             Some((machine, status)) if is_foreign(&status) => {
                 let claim = linecamp_model::Claim { owner: machine.spec().dns.owner.clone(), site: self.site_id() };
-                let note = HeldRecord { claim, state: HeldState::Adopting };
+                let (ttl, values) = (machine.spec().dns.ttl, BTreeSet::new());
+                let note = HeldRecord { claim, state: HeldState::Adopting, ttl, values };
                 let provider = key.provider;
                 self.stage(&[SiteChange::Held(key, Some(note))], vec![Release::Reply(command)]);
                 if let Some(machine) = self.providers.machines.get_mut(&provider) {
@@ -215,9 +220,15 @@ impl Site {
                 let should = if spec.is_leaving { Wanted::default() } else { wanted(&spec.dns, at, &hosts) };
                 zones.insert(zone.clone(), should);
             }
+            let is_new = !self.providers.machines.contains_key(&id);
             let machine = self.providers.machines.entry(id).or_insert_with(|| Provider::new(spec.clone(), is_local));
             machine.configure(spec, is_local);
             machine.want(zones);
+            if let (true, Some(StatusBody::Provider(status))) =
+                (is_new, self.ledger.state().status.body(DocumentKey::Provider(id)))
+            {
+                machine.remember(status);
+            }
             machine.recall(self.ledger.state().held.keys());
         }
         self.drive_all(now);
@@ -264,6 +275,7 @@ impl Site {
             calls: last_call,
             rng: &mut self.rng,
             now: now.instant,
+            wall: now.wall,
         };
         input(machines.get_mut(&id)?, &mut scope)
     }
@@ -337,7 +349,7 @@ impl Site {
             let texts: Vec<_> = troubles.filter(|trouble| trouble.kind == kind).map(|t| t.text.to_string()).collect();
             self.level(kind, named(&texts), now);
         }
-        let statuses = self.providers.statuses();
+        let statuses = self.providers.statuses(&self.ledger.state().spec);
         let in_state = |state| {
             let records = statuses.iter().flat_map(|status| &status.records).filter(move |held| held.state == state);
             records.map(|held| format!("{}: {}", held.key, held.detail)).collect::<Vec<_>>()

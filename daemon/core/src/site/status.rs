@@ -37,20 +37,21 @@ impl Site {
             None => reported,
         };
         let spec = state.spec.head();
+        let history = state.origin.unwrap_or_default().spec_history;
         let converged_before = match state.status.body(DocumentKey::Site) {
-            Some(StatusBody::Site(site)) => site.converged,
-            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => Generation::ZERO,
+            Some(StatusBody::Site(site)) if site.spec_history == history => site.converged,
+            Some(_) | None => Generation::ZERO,
         };
         let site = StatusBody::Site(SiteStatus {
             daemon_version: self.config.daemon_version.clone(),
-            spec_history: state.origin.unwrap_or_default().spec_history,
+            spec_history: history,
             applied: spec,
             converged: if self.providers.is_settled() { spec } else { converged_before },
             local: site_labels,
             conditions: self.conditions.list(),
         });
         let host = StatusBody::Host(HostStatus { local: host_labels, reported });
-        let providers = self.providers.statuses().into_iter();
+        let providers = self.providers.statuses(&state.spec).into_iter();
         let providers =
             providers.map(|status| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status)));
         let bodies: BTreeMap<_, _> =
@@ -60,7 +61,7 @@ impl Site {
         let mut generation = state.status.head();
         let mut changes = Vec::new();
         for (key, body) in bodies.into_iter().map(|(key, body)| (key, Some(body))).chain(gone) {
-            if state.status.body(key) != body.as_ref() {
+            if is_news(state.status.body(key), body.as_ref()) {
                 generation = generation.next();
                 changes.push(SiteChange::Status(key, Some(Document { generation, body })));
             }
@@ -129,5 +130,16 @@ impl Site {
             Some(StatusBody::Host(host)) => host.local.clone(),
             Some(StatusBody::Provider(_)) | None => LabelSet::default(),
         }
+    }
+}
+
+/// Whether a document says something else than before. That a record was observed once more as it was is no news: it
+/// would be a write at each look.
+fn is_news(before: Option<&StatusBody>, after: Option<&StatusBody>) -> bool {
+    match (before, after) {
+        (Some(StatusBody::Provider(before)), Some(StatusBody::Provider(after))) => {
+            before != after && after.is_news(before)
+        }
+        (before, after) => before != after,
     }
 }

@@ -1,8 +1,8 @@
 //! What a site shows on the spot, also while the server is away.
 
 use linecamp_model::{
-    DocumentKey, EffectiveLabels, HostSpec, Level, LinkState, LinkView, LocalHostView, LocalView, Now, Origin,
-    OwnedLabels, SiteSpec, SpecBody, StatusBody, Text, WallTime, Why, effective, effective_of_site,
+    DocumentKey, EffectiveLabels, Generation, HostSpec, Level, LinkState, LinkView, LocalHostView, LocalView, Now,
+    Origin, OwnedLabels, SiteSpec, SpecBody, StatusBody, Text, WallTime, Why, effective, effective_of_site,
 };
 
 use super::uplink::State;
@@ -24,17 +24,21 @@ impl Site {
             link_doing: Text::lossy(&self.uplink.doing()),
             labels: self.site_labels(),
             applied_generation: state.spec.head(),
-            converged_generation: match state.status.body(DocumentKey::Site) {
-                Some(StatusBody::Site(status)) => status.converged,
-                Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => linecamp_model::Generation::ZERO,
-            },
+            converged_generation: self.converged(),
             daemon_version: self.config.daemon_version.clone(),
             certificate_expires_at: self.identity.map(|identity| identity.not_after),
             outbox_events: state.events.len() as u64,
             events_dropped: state.origin.unwrap_or_default().events_dropped,
             hosts: self.hosts(),
             conditions,
-            providers: self.providers.statuses(),
+            providers: self.providers.statuses(&state.spec),
+        }
+    }
+
+    fn converged(&self) -> Generation {
+        match self.ledger.state().status.body(DocumentKey::Site) {
+            Some(StatusBody::Site(status)) => status.converged,
+            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => Generation::ZERO,
         }
     }
 
@@ -43,7 +47,10 @@ impl Site {
         let state = self.ledger.state();
         let part = |part, state: String, next| Why { part, state, next };
         let status_held = self.following.as_ref().map(|following| following.status.held());
-        let spec = format!("holds {}, applied and converged", state.spec.head());
+        let spec = match (state.spec.head(), self.converged()) {
+            (head, converged) if head == converged => format!("holds {head}, applied and converged"),
+            (head, converged) => format!("holds {head}, applied; converged to {converged}, waits for its providers"),
+        };
         let status = match status_held {
             Some(held) if held == state.status.head() => format!("the server holds all of it, up to {held}"),
             Some(held) => format!("the server holds {held} of {}", state.status.head()),

@@ -32,6 +32,7 @@ fn provider(number: u64) -> (DocumentKey, StatusBody) {
         is_local: true,
         plugin: Text::default(),
         trouble: None,
+        converged: Generation::ZERO,
         records: Vec::new(),
     };
     (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status))
@@ -251,10 +252,10 @@ fn a_site_does_not_assign_itself_a_provider_by_a_label_of_its_own() {
     pair.nodes[0].facts = patch(&["dns=main"]).set;
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.seen_label("dns").as_deref(), Some("main"), "people see it");
-    assert_eq!(pair.fleet.providers(None)[0].2, 0, "and it assigns nothing");
+    assert_eq!(pair.fleet.providers(None)[0].sites, 0, "and it assigns nothing");
     pair.ask(set(central(true))).expect("set");
     pair.run_for(MINUTE);
-    assert_eq!(pair.fleet.providers(None)[0].2, 1, "reported facts count where the operator says so");
+    assert_eq!(pair.fleet.providers(None)[0].sites, 1, "reported facts count where the operator says so");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::{
     WITHDRAW_MAX,
 };
 
-const ZONE: &str = "example.org";
-const GATEWAY: &str = "camp.camp.default.example.org";
+pub(super) const ZONE: &str = "example.org";
+pub(super) const GATEWAY: &str = "camp.camp.default.example.org";
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) fn provider() -> ProviderSpec {
@@ -40,7 +40,7 @@ pub(super) fn provider() -> ProviderSpec {
     }
 }
 
-fn central(sites: &str) -> FleetCommand {
+pub(super) fn central(sites: &str) -> FleetCommand {
     let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec: provider(), matches_facts: false };
     FleetCommand::SetProvider(name("default"), Box::new(provider), true)
 }
@@ -54,7 +54,7 @@ pub(super) fn plain_site(seed: u64) -> Pair {
 }
 
 /// A linked site whose own configuration has a provider, and a gateway that knows its address.
-fn site_with(seed: u64, provider: ProviderSpec) -> Pair {
+pub(super) fn site_with(seed: u64, provider: ProviderSpec) -> Pair {
     let mut pair = Pair::new(seed);
     configure(&mut pair, Some(provider));
     let address = LabelValue::parse("192.0.2.1").unwrap();
@@ -63,16 +63,16 @@ fn site_with(seed: u64, provider: ProviderSpec) -> Pair {
     pair
 }
 
-fn configure(pair: &mut Pair, provider: Option<ProviderSpec>) {
+pub(super) fn configure(pair: &mut Pair, provider: Option<ProviderSpec>) {
     pair.nodes[0].config.providers = provider.into_iter().collect();
     pair.crash_site();
 }
 
-fn label(pair: &mut Pair, label: &str) {
+pub(super) fn label(pair: &mut Pair, label: &str) {
     pair.ask(FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&[label]))).expect("labelled");
 }
 
-fn remove(pair: &mut Pair) {
+pub(super) fn remove(pair: &mut Pair) {
     pair.ask(FleetCommand::Deactivate(Subject::Site, site_ref("camp"))).expect("deactivated");
     pair.run_for(MINUTE);
     assert_eq!(shown(pair).len(), 1, "what runs goes on");
@@ -90,12 +90,12 @@ pub(super) fn conditions(pair: &Pair) -> Vec<(ConditionKind, String)> {
     conditions.into_iter().map(|condition| (condition.kind, condition.detail.to_string())).collect()
 }
 
-fn is_converged(pair: &Pair) -> bool {
+pub(super) fn is_converged(pair: &Pair) -> bool {
     let view = pair.view();
     view.spec_generation == view.converged_generation
 }
 
-fn state_of(pair: &Pair, rtype: &RecordType) -> Option<RecordState> {
+pub(super) fn state_of(pair: &Pair, rtype: &RecordType) -> Option<RecordState> {
     let providers = pair.site().view(pair.now()).providers;
     let mut records = providers.iter().flat_map(|provider| &provider.records);
     records.find(|record| record.key.rtype == *rtype).map(|record| record.state)
@@ -404,7 +404,7 @@ fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     pair.name_server.mood = Mood::Away;
-    pair.ask(FleetCommand::RemoveProvider(name("default"), provider().name)).expect("removed");
+    pair.ask(FleetCommand::RemoveProvider(name("default"), provider().name, Force::No)).expect("removed");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     assert!(pair.site().view(pair.now()).providers.is_empty(), "it has gone");
@@ -453,11 +453,11 @@ fn a_central_provider_comes_and_goes_with_the_labels_it_selects_by() {
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=web"]))).expect("labelled");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
-    assert_eq!(pair.fleet.providers(None)[0].2, 1, "one site has it");
+    assert_eq!(pair.fleet.providers(None)[0].sites, 1, "one site has it");
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=lab"]))).expect("labelled");
     pair.run_for(MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty(), "it left, with its records");
-    assert_eq!(pair.fleet.providers(None)[0].2, 0);
+    assert_eq!(pair.fleet.providers(None)[0].sites, 0);
     assert_eq!(pair.site().view(pair.now()).providers.len(), 0);
     assert!(is_converged(&pair));
 }
@@ -468,14 +468,14 @@ fn a_central_provider_that_is_removed_lets_its_records_go_first() {
     pair.ask(central("")).expect("added");
     pair.run_for(MINUTE);
     pair.cut(0);
-    pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"))).expect("removed");
+    pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
     pair.run_for(10 * MINUTE);
     assert_eq!(shown(&pair).len(), 1, "the site has not heard of it");
     pair.heal(0);
     pair.run_for(5 * MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty());
     assert_eq!(pair.site().view(pair.now()).providers.len(), 0);
-    let again = pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns")));
+    let again = pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No));
     assert!(again.is_err(), "there is none");
 }
 

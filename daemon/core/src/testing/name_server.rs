@@ -46,6 +46,12 @@ pub struct NameServer {
     pub writes: Vec<(DomainName, RecordChange)>,
     /// Names that are refused.
     pub refused: BTreeSet<DomainName>,
+    /// Names that cannot be changed for now: a call about them fails, and may work later.
+    pub frozen: BTreeSet<DomainName>,
+    /// Where zones of their own begin below a zone. What a zone holds there is served to nobody, and stays in it.
+    pub hidden: BTreeSet<DomainName>,
+    /// Whether a call that names something hidden is refused, as it should be, instead of answered with nothing.
+    pub names_hidden: bool,
     /// Questions asked.
     pub looks: u64,
     zones: BTreeMap<DomainName, Sets>,
@@ -67,6 +73,9 @@ impl NameServer {
             is_stale: false,
             writes: Vec::new(),
             refused: BTreeSet::new(),
+            frozen: BTreeSet::new(),
+            hidden: BTreeSet::new(),
+            names_hidden: true,
             looks: 0,
             before: zones.clone(),
             zones,
@@ -154,12 +163,28 @@ impl NameServer {
         }
     }
 
+    fn is_hidden(&self, name: &DomainName) -> bool {
+        self.hidden.iter().any(|below| name == below || name.is_within(below))
+    }
+
+    /// Refuses a name that lies in a zone below, if it is said.
+    fn in_zone_below(&self, name: &DomainName) -> Option<ProviderReply> {
+        let reason = Text::lossy(&format!("name {name} lies in a zone below, which is served separately"));
+        let is_said = self.names_hidden && self.is_hidden(name);
+        is_said.then(|| ProviderReply::Failed(ProviderFailure::Refused { reason, name: Some(name.clone()) }))
+    }
+
     fn observe(&mut self, zone: &DomainName, names: &BTreeSet<DomainName>) -> ProviderReply {
         self.looks += 1;
+        if let Some(refused) = names.iter().find_map(|name| self.in_zone_below(name)) {
+            return refused;
+        }
         let zones = if self.is_stale { &self.before } else { &self.zones };
         match zones.get(zone) {
             Some(sets) => {
-                let is_meant = |set: &&RecordSet| names.is_empty() || names.contains(&set.key.name);
+                let is_meant = |set: &&RecordSet| {
+                    (names.is_empty() || names.contains(&set.key.name)) && !self.is_hidden(&set.key.name)
+                };
                 ProviderReply::Observed(sets.values().filter(is_meant).cloned().collect())
             }
             None => {
@@ -177,6 +202,14 @@ impl NameServer {
         if let Some(name) = changes.iter().filter_map(RecordChange::key).find(|key| self.refused.contains(&key.name)) {
             let reason = Text::lossy("the name is not allowed");
             return ProviderReply::Failed(ProviderFailure::Refused { reason, name: Some(name.name.clone()) });
+        }
+        if changes.iter().filter_map(RecordChange::key).any(|key| self.frozen.contains(&key.name)) {
+            let reason = Text::lossy("the zone is locked");
+            return ProviderReply::Failed(ProviderFailure::Retry { after: None, reason });
+        }
+        let writes = changes.iter().filter(|change| change.after.is_some()).filter_map(RecordChange::key);
+        if let Some(refused) = writes.map(|key| &key.name).find_map(|name| self.in_zone_below(name)) {
+            return refused;
         }
         let (mut after, mut done) = (sets.clone(), Vec::new());
         let part = if self.mood == Mood::HalfDone { changes.len() / 2 } else { changes.len() };

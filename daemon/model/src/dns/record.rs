@@ -5,9 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::name::{DomainName, DomainNameError};
-
-/// Values of one record set that we write. More are refused; a foreign set may have more.
-const VALUES_MAX: usize = 16;
+use crate::limits::RECORD_VALUES_MAX;
 
 /// Bytes of a TXT value that we write: a few strings of 255. A longer one is refused.
 const TXT_BYTES_MAX: usize = 1024;
@@ -118,7 +116,7 @@ impl RecordSet {
         match (&key.rtype, values.len()) {
             (_, 0) => Err(RecordError::NoValue),
             (RecordType::Cname, 2..) => Err(RecordError::TwoTargets),
-            (_, count) if VALUES_MAX < count => Err(RecordError::TooMany { count }),
+            (_, count) if RECORD_VALUES_MAX < count => Err(RecordError::TooMany { count }),
             (_, _) => Ok(Self { key, ttl, values }),
         }
     }
@@ -201,7 +199,7 @@ pub enum RecordError {
     #[error("a CNAME has one target")]
     TwoTargets,
     /// More values than one set may have.
-    #[error("a record set has at most {VALUES_MAX} values, not {count}")]
+    #[error("a record set has at most {RECORD_VALUES_MAX} values, not {count}")]
     TooMany {
         /// How many.
         count: usize,

@@ -172,14 +172,14 @@ pub struct NameQuery {
     pub environment: Option<String>,
 }
 
-/// Which site to remove, and how.
+/// Which site or provider to remove, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveQuery {
     /// The one of this environment.
     pub environment: Option<String>,
-    /// Whatever state it is in, and without waiting for it to confirm: what it has outside, such as DNS records, may
-    /// stay.
+    /// Whatever state it is in, and without waiting for it: what it has outside, such as DNS records, stays and is named
+    /// in an event.
     #[serde(default)]
     pub force: bool,
 }

@@ -149,6 +149,8 @@ pub struct ProviderView {
     pub leaving: bool,
     /// How many sites have it.
     pub site_count: u64,
+    /// At how many of those all of its records were last seen as desired.
+    pub converged_count: u64,
     /// At how many of those it is in trouble.
     pub trouble_count: u64,
 }
@@ -158,6 +160,8 @@ pub struct ProviderView {
 pub struct ProviderCount {
     /// How many sites have it.
     pub sites: u64,
+    /// At how many of those all of its records were last seen as desired.
+    pub converged: u64,
     /// At how many of those it is in trouble.
     pub in_trouble: u64,
 }
@@ -193,10 +197,16 @@ pub struct RecordView {
     pub rtype: String,
     /// What is wanted; empty if nothing is.
     pub values: Vec<String>,
-    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined` or `held`.
+    /// What was there when it was last observed; empty if it was absent, `null` if it was never observed.
+    pub observed: Option<Vec<String>>,
+    /// When that was, as last reported: an observation that shows the same again is not reported by itself.
+    pub observed_at: Option<String>,
+    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined`, `held` or `unknown`, as it was last observed.
     pub state: String,
     /// Why it is no further; empty if there is nothing to say.
     pub detail: String,
+    /// Why its provider cannot observe or change it for now; `null` if it can.
+    pub trouble: Option<String>,
 }
 
 /// Where a record is.
@@ -208,6 +218,8 @@ pub struct RecordPlace<'a> {
     pub site: &'a model::Name,
     /// Which of its providers.
     pub provider: &'a model::Name,
+    /// What is wrong with that.
+    pub trouble: Option<&'a model::Text>,
 }
 
 /// Why what was written about a provider does not read.

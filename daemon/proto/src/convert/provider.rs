@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use linecamp_model::limits::{
-    EXTRA_RECORDS_MAX, GRANTS_PER_PROVIDER_MAX, PROVIDER_SPEC_BYTES_MAX, RECORDS_PER_PROVIDER_MAX,
-    REPORTED_RECORDS_BYTES_MAX, SECRETS_PER_PROVIDER_MAX, ZONES_PER_PROVIDER_MAX, reported_record_bytes,
+    EXTRA_RECORDS_MAX, GRANTS_PER_PROVIDER_MAX, PROVIDER_SPEC_BYTES_MAX, RECORD_VALUE_BYTES_MAX, RECORD_VALUES_MAX,
+    RECORDS_PER_PROVIDER_MAX, REPORTED_RECORDS_BYTES_MAX, SECRETS_PER_PROVIDER_MAX, ZONES_PER_PROVIDER_MAX,
+    reported_record_bytes,
 };
 use linecamp_model::{
-    DnsSpec, DomainName, Endpoint, ExtraRecord, Grant, Name, NameTemplate, OwnerId, PluginDigest, PluginRef,
+    DnsSpec, DomainName, Endpoint, ExtraRecord, Grant, Name, NameTemplate, Observed, OwnerId, PluginDigest, PluginRef,
     ProviderConfig, ProviderSpec, ProviderStatus, RecordKey, RecordStatus, RecordType, SecretName, Selector, Text, Ttl,
+    WallTime,
 };
 use prost::Message;
 
-use crate::convert::field::{bytes, count, field, list, message, word};
+use crate::convert::field::{bytes, count, field, generation, list, message, word};
 use crate::convert::{FieldError, Wire, Word};
-use crate::limits::{EXTRA_VALUES_MAX, RECORD_TYPE_BYTES_MAX, RECORD_VALUE_BYTES_MAX};
+use crate::limits::{EXTRA_VALUES_MAX, RECORD_TYPE_BYTES_MAX};
 use crate::wire::link::v1 as wire;
 
 /// Returns how many bytes a provider's settings take on the link.
@@ -202,6 +204,7 @@ impl Wire for wire::ProviderStatus {
             plugin: status.plugin.as_str().to_owned(),
             trouble: status.trouble.as_ref().map(|trouble| trouble.as_str().to_owned()),
             records: status.records.iter().map(wire::RecordStatus::from_model).collect(),
+            converged: status.converged.0,
         }
     }
 
@@ -212,6 +215,7 @@ impl Wire for wire::ProviderStatus {
             is_local: self.local,
             plugin: field("plugin", Text::parse(&self.plugin))?,
             trouble: trouble.transpose()?,
+            converged: generation("converged", self.converged)?,
             records: records(self.records)?,
         })
     }
@@ -238,8 +242,9 @@ impl wire::RecordStatus {
     /// Returns what it counts for in its provider's share of a status.
     fn reported_bytes(&self) -> usize {
         let id = self.id.as_ref().map_or(0, |id| id.zone.len() + id.name.len() + id.rtype.len());
-        let values: usize = self.values.iter().map(String::len).sum();
-        reported_record_bytes(id + values + self.detail.len(), self.values.len())
+        let observed = self.id.iter().flat_map(|id| &id.observed).flat_map(|observed| &observed.values);
+        let values: Vec<_> = self.values.iter().chain(observed).map(String::len).collect();
+        reported_record_bytes(id + values.iter().sum::<usize>() + self.detail.len(), values.len())
     }
 }
 
@@ -251,6 +256,7 @@ impl Wire for wire::RecordStatus {
             zone: record.zone.as_str().to_owned(),
             name: record.key.name.as_str().to_owned(),
             rtype: record.key.rtype.as_str().to_owned(),
+            observed: record.observed.as_ref().map(wire::ObservedRecord::from_model),
         };
         Self {
             id: Some(Box::new(id)),
@@ -264,6 +270,7 @@ impl Wire for wire::RecordStatus {
         let id = self.id.ok_or_else(|| FieldError::new("id", "is absent"))?;
         let within = |error: FieldError| error.within("id");
         let value_count_max = self.values.len();
+        let observed = id.observed.map(|observed| observed.into_model().map_err(|error| error.within("observed")));
         Ok(RecordStatus {
             zone: field("zone", DomainName::parse(&id.zone)).map_err(within)?,
             key: RecordKey {
@@ -271,10 +278,31 @@ impl Wire for wire::RecordStatus {
                 rtype: field("rtype", record_type(&id.rtype)).map_err(within)?,
             },
             values: set("values", &self.values, value_count_max, record_value)?,
+            observed: observed.transpose().map_err(within)?,
             state: word("state", self.state)?,
             detail: field("detail", Text::parse(&self.detail))?,
         })
     }
+}
+
+impl Wire for wire::ObservedRecord {
+    type Model = Observed;
+
+    fn from_model(observed: &Observed) -> Self {
+        Self { at_millis: observed.at.unix_millis(), values: observed.values.iter().map(ToString::to_string).collect() }
+    }
+
+    fn into_model(self) -> Result<Observed, FieldError> {
+        Ok(Observed {
+            at: WallTime::from_unix_millis(self.at_millis),
+            values: set("values", &self.values, RECORD_VALUES_MAX, record_value)?,
+        })
+    }
+}
+
+/// Checks the values of a record set that was written.
+pub(crate) fn written_values(found: &[String]) -> Result<BTreeSet<Box<str>>, FieldError> {
+    set("values", found, RECORD_VALUES_MAX, record_value)
 }
 
 /// Checks the mnemonic of a type, in its one spelling.

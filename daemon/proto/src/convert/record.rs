@@ -8,12 +8,13 @@ use std::time::Duration;
 use linecamp_model::{
     ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HeldRecord, History, KeyFingerprint, LabelSet, Life,
     LoggedEvent, Mark, Name, OwnerId, PluginFile, Registration, RunId, SecretHash, Selector, SiteId, SiteOrigin, Token,
-    TokenId, WallTime,
+    TokenId, Ttl, WallTime,
 };
 
 use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
 use crate::convert::label::{from_labels, labels};
 use crate::convert::plugin::place;
+use crate::convert::provider::written_values;
 use crate::convert::{FieldError, Wire, Word};
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as wire;
@@ -62,6 +63,8 @@ impl Wire for wire::HeldRecord {
             owner: held.claim.owner.as_str().to_owned(),
             site: held.claim.site.as_bytes().to_vec(),
             state: held.state.number(),
+            ttl: held.ttl.seconds(),
+            values: held.values.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -70,7 +73,13 @@ impl Wire for wire::HeldRecord {
             owner: field("owner", OwnerId::parse(&self.owner))?,
             site: SiteId::from_bytes(bytes("site", &self.site)?),
         };
-        Ok(HeldRecord { claim, state: word("state", self.state)? })
+        let ttl = Ttl::of(self.ttl);
+        Ok(HeldRecord {
+            claim,
+            state: word("state", self.state)?,
+            ttl: ttl.ok_or_else(|| FieldError::new("ttl", format!("DNS cannot say {} seconds", self.ttl)))?,
+            values: written_values(&self.values)?,
+        })
     }
 }
 

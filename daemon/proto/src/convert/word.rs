@@ -94,7 +94,7 @@ words!(
     }
 );
 
-words!(link::RecordState = RecordState { Kept, Create, Update, Delete, Foreign, Quarantined, Held });
+words!(link::RecordState = RecordState { Kept, Create, Update, Delete, Foreign, Quarantined, Held, Unknown });
 
 impl Word for RecordType {
     /// A type that is never written has no number: zero, which is refused.

@@ -84,22 +84,25 @@ impl LocalProvider {
 
 impl LocalRecord {
     /// Returns the record of the provider `provider`.
-    pub fn new(provider: &model::Name, record: &model::RecordStatus) -> Self {
+    pub fn new(provider: &model::ProviderStatus, record: &model::RecordStatus) -> Self {
         Self {
-            provider: provider.to_string(),
+            provider: provider.name.to_string(),
             zone: record.zone.to_string(),
             name: record.key.name.to_string(),
             rtype: record.key.rtype.to_string(),
             values: record.values.iter().map(ToString::to_string).collect(),
+            observed: record.observed.as_ref().map(|seen| seen.values.iter().map(ToString::to_string).collect()),
+            observed_at: record.observed.as_ref().map(|seen| seen.at.to_string()),
             state: record.state.to_string(),
             detail: record.detail.to_string(),
+            trouble: provider.trouble.as_ref().map(ToString::to_string),
         }
     }
 
     /// Returns all records of all `providers`.
     pub fn all(providers: &[model::ProviderStatus]) -> Vec<Self> {
         let of = |provider: &model::ProviderStatus| {
-            provider.records.iter().map(|record| Self::new(&provider.name, record)).collect::<Vec<_>>()
+            provider.records.iter().map(|record| Self::new(provider, record)).collect::<Vec<_>>()
         };
         providers.iter().flat_map(of).collect()
     }

@@ -11,9 +11,9 @@ use linecamp_model::limits::{
 use linecamp_model::{
     Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, Event, EventBatch, EventKind, FromServer,
     FromSite, Generation, HeldLabel, History, HostId, HostSpec, HostStatus, IdentityGrant, JoinRequest, JoinSecret,
-    LabelKey, LabelSet, LabelValue, Name, Origin, PluginDigest, PluginPiece, ProviderId, ProviderSpec, ProviderStatus,
-    RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text,
-    TokenId, VersionRange, WallTime,
+    LabelKey, LabelSet, LabelValue, Name, Observed, Origin, PluginDigest, PluginPiece, ProviderId, ProviderSpec,
+    ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus, SpecBody,
+    StatusBody, Target, Text, TokenId, VersionRange, WallTime,
 };
 use prost::Message;
 
@@ -90,8 +90,14 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
     }
     for (key, spec) in providers() {
         let records = records(REPORTED_RECORDS_BYTES_MAX / PROVIDERS_PER_SITE_MAX);
-        let provider =
-            ProviderStatus { name: spec.name, is_local: true, plugin: text(), trouble: Some(text()), records };
+        let provider = ProviderStatus {
+            name: spec.name,
+            is_local: true,
+            plugin: text(),
+            trouble: Some(text()),
+            converged: Generation(COUNTER_MAX),
+            records,
+        };
         documents.insert(key, document(StatusBody::Provider(provider)));
     }
     let delta = Delta { base: Generation::ZERO, to: Generation(COUNTER_MAX), snapshot: true, documents };
@@ -106,17 +112,23 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
 #[test]
 fn a_reported_record_takes_no_more_than_it_counts_for() {
     let check = |records: Vec<RecordStatus>, counted: usize| {
-        let status =
-            ProviderStatus { name: name(), is_local: true, plugin: text(), trouble: None, records: Vec::new() };
+        let status = ProviderStatus {
+            name: name(),
+            is_local: true,
+            plugin: text(),
+            trouble: None,
+            converged: Generation::ZERO,
+            records: Vec::new(),
+        };
         let bytes = |status| wire::ProviderStatus::from_model(status).encoded_len();
         let added = bytes(&ProviderStatus { records, ..status.clone() }) - bytes(&status);
         assert!(added <= counted, "{added} bytes, and {counted} counted");
     };
-    check(vec![record("a.b", &["c"], Text::default())], reported_record_bytes(3 + 3 + 3 + 1, 1));
+    check(vec![record("a.b", &["c"], Text::default())], reported_record_bytes(3 + 3 + 3 + 2, 2));
     let values: Vec<_> = (0..16).map(|index| format!("{index:04096}")).collect();
     let values: Vec<_> = values.iter().map(String::as_str).collect();
     let long = "a.".repeat(126) + "a";
-    check(vec![record(&long, &values, text())], reported_record_bytes(3 + 2 * 253 + 16 * 4096 + TEXT_BYTES_MAX, 16));
+    check(vec![record(&long, &values, text())], reported_record_bytes(3 + 2 * 253 + 32 * 4096 + TEXT_BYTES_MAX, 32));
 }
 
 /// As many providers as a site may have, each with settings as long as they may be.
@@ -135,7 +147,7 @@ fn providers() -> impl Iterator<Item = (DocumentKey, ProviderSpec)> {
 
 /// Records of 512 bytes, as many as fit a share.
 fn records(share_bytes: usize) -> Vec<RecordStatus> {
-    let value = "v".repeat(512 - reported_record_bytes(9, 1));
+    let value = "v".repeat((512 - reported_record_bytes(9, 2)) / 2);
     (0..share_bytes / 512).map(|index| record(&format!("{index:03}"), &[&value], Text::default())).collect()
 }
 
@@ -145,6 +157,7 @@ fn record(place: &str, values: &[&str], detail: Text) -> RecordStatus {
         zone: domain.clone(),
         key: RecordKey { name: domain, rtype: RecordType::Txt },
         values: values.iter().map(|value| (*value).into()).collect(),
+        observed: Some(Observed { at: WALL, values: values.iter().map(|value| (*value).into()).collect() }),
         state: RecordState::Held,
         detail,
     }

@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use linecamp_core::{Fleet, FleetCommand};
+use linecamp_core::{Fleet, FleetCommand, Force};
 use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector};
-use linecamp_proto::api::path::{self, NameQuery};
+use linecamp_proto::api::path::{self, NameQuery, RemoveQuery};
 use linecamp_proto::api::{
     ErrorCode, List, ProviderBody, ProviderCount, ProviderEdit, ProviderRequest, ProviderView, SettingError,
 };
@@ -72,6 +72,10 @@ async fn edit(
     Body(edit): Body<ProviderEdit>,
 ) -> Result<Json<ProviderView>, Refused> {
     let before = one(&api, name.clone(), in_query(&query)?).await?;
+    if before.provider.spec.is_leaving && (edit.sites.is_none() || edit.settings.is_none()) {
+        let text = format!("provider {name} is leaving: name both its sites and its settings to keep it");
+        return Err(Refused::bad_request(text));
+    }
     let mut after = before.provider;
     if let Some(text) = &edit.sites {
         after.sites = sites(text)?;
@@ -89,14 +93,17 @@ async fn edit(
     Ok(Json((&one(&api, name, Some(before.environment)).await?).into()))
 }
 
-/// Takes a provider away. The answer shows it on its way out: its sites keep it until they have let its records go.
+/// Takes a provider away. The answer shows it on its way out: its sites keep it until they have let its records go; by
+/// force, they leave the records.
 async fn remove(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    Asked(query): Asked<RemoveQuery>,
 ) -> Result<Json<ProviderView>, Refused> {
-    let mut before = one(&api, name.clone(), in_query(&query)?).await?;
-    api.command(FleetCommand::RemoveProvider(before.environment.clone(), name)).await?;
+    let environment = query.environment.as_deref().map(|text| parse_name("environment", text)).transpose()?;
+    let mut before = one(&api, name.clone(), environment).await?;
+    let force = if query.force { Force::Yes } else { Force::No };
+    api.command(FleetCommand::RemoveProvider(before.environment.clone(), name, force)).await?;
     before.provider.spec.is_leaving = 0 < before.count.sites;
     Ok(Json((&before).into()))
 }
@@ -125,10 +132,14 @@ async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<Found, 
 }
 
 fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<Found> {
-    let found = fleet.providers(environment).into_iter().map(|(environment, provider, sites, in_trouble)| Found {
-        environment,
-        provider: provider.clone(),
-        count: ProviderCount { sites: sites as u64, in_trouble: in_trouble as u64 },
+    let found = fleet.providers(environment).into_iter().map(|found| Found {
+        environment: found.environment,
+        provider: found.provider,
+        count: ProviderCount {
+            sites: found.sites as u64,
+            converged: found.converged as u64,
+            in_trouble: found.in_trouble as u64,
+        },
     });
     found.collect()
 }

@@ -19,7 +19,7 @@ use super::sites::filter;
 const RECORDS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes that a record takes beside its texts and values: keys, quotes and commas.
-const RECORD_FRAME_BYTES: usize = 160;
+const RECORD_FRAME_BYTES: usize = 256;
 
 /// Bytes that a value takes beside itself.
 const VALUE_FRAME_BYTES: usize = 4;
@@ -70,7 +70,8 @@ impl Wanted {
         let mut bytes = 0;
         for environment in environments {
             for (site, status) in self.statuses(fleet, &environment, now) {
-                let place = RecordPlace { environment: &environment, site: &site, provider: &status.name };
+                let trouble = status.trouble.as_ref();
+                let place = RecordPlace { environment: &environment, site: &site, provider: &status.name, trouble };
                 let records =
                     status.records.iter().filter(|record| self.state.is_none_or(|state| state == record.state));
                 for view in records.map(|record| RecordView::new(place, record)) {
@@ -104,7 +105,8 @@ impl Wanted {
 fn text_bytes(view: &RecordView) -> usize {
     let texts = [&view.site, &view.environment, &view.provider, &view.zone, &view.name, &view.rtype, &view.detail];
     let texts: usize = texts.iter().map(|text| text.len()).sum();
-    let values: usize = view.values.iter().map(|value| value.len() + VALUE_FRAME_BYTES).sum();
+    let observed = view.observed.iter().flatten().chain(&view.trouble);
+    let values: usize = view.values.iter().chain(observed).map(|value| value.len() + VALUE_FRAME_BYTES).sum();
     RECORD_FRAME_BYTES + texts + values
 }
 

@@ -199,7 +199,7 @@ async fn a_provider_that_does_not_read_is_refused_with_its_key() {
         ("POST", post, json!({"environment": "default", "sites": ",", "settings": settings(None)}), 400, "sites: "),
         ("PATCH", "/api/v1/providers/main-dns", renamed, 400, "a name does not change"),
         ("PATCH", "/api/v1/providers/other", json!({}), 404, "no provider other"),
-        ("DELETE", "/api/v1/providers/main-dns?force=true", Value::Null, 400, "force"),
+        ("DELETE", "/api/v1/providers/main-dns?forced=true", Value::Null, 400, "forced"),
         ("DELETE", "/api/v1/plugins/7", Value::Null, 400, "64 hexadecimal"),
         ("GET", "/api/v1/records?state=lost", Value::Null, 400, "quarantined"),
         ("GET", "/api/v1/records?site=-", Value::Null, 400, "site: "),
@@ -251,6 +251,7 @@ fn said() -> FromSite {
         zone: DomainName::parse("example.org").unwrap(),
         key: RecordKey { name: DomainName::parse(host).unwrap(), rtype: RecordType::A },
         values: BTreeSet::from(["192.0.2.7".into()]),
+        observed: None,
         state,
         detail: Text::default(),
     };
@@ -259,6 +260,7 @@ fn said() -> FromSite {
         is_local: false,
         plugin: Text::lossy("dns-fake"),
         trouble: None,
+        converged: Generation(0),
         records: vec![record("a.example.org", RecordState::Kept), record("b.example.org", RecordState::Foreign)],
     };
     let body = Some(StatusBody::Provider(status));

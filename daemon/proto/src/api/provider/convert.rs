@@ -269,6 +269,7 @@ impl ProviderView {
             settings: ProviderBody::from(&provider.spec),
             leaving: provider.spec.is_leaving,
             site_count: count.sites,
+            converged_count: count.converged,
             trouble_count: count.in_trouble,
         }
     }
@@ -297,8 +298,11 @@ impl RecordView {
             name: record.key.name.to_string(),
             rtype: record.key.rtype.to_string(),
             values: record.values.iter().map(ToString::to_string).collect(),
+            observed: record.observed.as_ref().map(|seen| seen.values.iter().map(ToString::to_string).collect()),
+            observed_at: record.observed.as_ref().map(|seen| seen.at.to_string()),
             state: record.state.to_string(),
             detail: record.detail.to_string(),
+            trouble: place.trouble.map(ToString::to_string),
         }
     }
 }

@@ -212,9 +212,14 @@ fn a_provider_a_plugin_and_a_record_are_written_as_promised() {
     let file = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WallTime::EPOCH };
     let status = sample::provider_status();
     let (environment, site) = (name("default"), name("camp-042"));
-    let place = RecordPlace { environment: &environment, site: &site, provider: &status.name };
+    let place = RecordPlace {
+        environment: &environment,
+        site: &site,
+        provider: &status.name,
+        trouble: status.trouble.as_ref(),
+    };
     let all = [
-        written(&ProviderView::new(&environment, &provider, ProviderCount { sites: 12, in_trouble: 1 })),
+        written(&ProviderView::new(&environment, &provider, ProviderCount { sites: 12, converged: 10, in_trouble: 1 })),
         written(&PluginView::new(&plugin_digest(&"ab".repeat(32)).expect("a digest"), &file)),
         written(&RecordView::new(place, &status.records[1])),
     ];

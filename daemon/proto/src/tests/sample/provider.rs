@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use linecamp_model::{
     Claim, DnsSpec, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, HeldRecord,
-    HeldState, NameTemplate, OwnerId, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig,
-    ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SecretName, Selector,
-    Ttl,
+    HeldState, NameTemplate, Observed, OwnerId, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant,
+    ProviderConfig, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType,
+    SecretName, Selector, Ttl,
 };
 
 use super::*;
@@ -63,22 +63,38 @@ pub(crate) fn provider_spec() -> ProviderSpec {
 
 /// Returns a status with every field set.
 pub(crate) fn provider_status() -> ProviderStatus {
-    let record = |name: &str, rtype, values: &[&str], state, detail| RecordStatus {
+    let set = |values: &[&str]| values.iter().map(|value| (*value).into()).collect::<BTreeSet<_>>();
+    let record = |name: &str, rtype, [values, seen]: [&[&str]; 2], state, detail| RecordStatus {
         zone: domain("acme.example"),
         key: RecordKey { name: domain(name), rtype },
-        values: values.iter().map(|value| (*value).into()).collect::<BTreeSet<_>>(),
+        values: set(values),
+        observed: Some(Observed { at: WALL, values: set(seen) }),
         state,
         detail: text(detail),
+    };
+    let alias: &[&str] = &["camp-042.acme.example"];
+    let addresses: &[&str] = &["192.0.2.7", "192.0.2.8"];
+    let unseen = RecordStatus {
+        observed: None,
+        ..record("camp-042.acme.example", RecordType::Aaaa, [&["2001:db8::7"], &[]], RecordState::Unknown, "")
     };
     ProviderStatus {
         name: name("shop-zone"),
         is_local: true,
         plugin: text("dns-powerdns 0.1.0"),
         trouble: Some(text("dns.acme.example:8443 does not answer")),
+        converged: Generation(20),
         records: vec![
-            record("*.camp-042.acme.example", RecordType::Cname, &["camp-042.acme.example"], RecordState::Kept, ""),
-            record("camp-042.acme.example", RecordType::A, &["192.0.2.7", "192.0.2.8"], RecordState::Update, ""),
-            record("camp-042.acme.example", RecordType::Txt, &[], RecordState::Held, "deletes are not enabled"),
+            record("*.camp-042.acme.example", RecordType::Cname, [alias, alias], RecordState::Kept, ""),
+            record("camp-042.acme.example", RecordType::A, [addresses, &["192.0.2.9"]], RecordState::Update, ""),
+            unseen,
+            record(
+                "camp-042.acme.example",
+                RecordType::Txt,
+                [&[], &["x"]],
+                RecordState::Held,
+                "deletes are not enabled",
+            ),
         ],
     }
 }
@@ -119,7 +135,12 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         zone: domain("acme.example"),
         record: RecordKey { name: domain("*.camp-042.acme.example"), rtype: RecordType::Aaaa },
     };
-    let body = HeldRecord { claim: Claim { owner: owner(), site: SITE }, state: HeldState::Adopting };
+    let body = HeldRecord {
+        claim: Claim { owner: owner(), site: SITE },
+        state: HeldState::Adopting,
+        ttl: Ttl::of(120).expect("two minutes"),
+        values: ["2001:db8::7".into()].into(),
+    };
     vec![
         ("spec-provider", SiteChange::Spec(key, Some(spec_document()))),
         ("status-provider", SiteChange::Status(key, Some(status_document()))),

@@ -7,8 +7,9 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     Claim, DnsSpec, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, HeldRecord, HeldState,
-    NameTemplate, OwnerId, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig, ProviderId,
-    ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SecretName, Selector, Ttl,
+    NameTemplate, Observed, OwnerId, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig,
+    ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SecretName, Selector,
+    Ttl,
 };
 use proptest::collection::btree_set;
 
@@ -130,22 +131,26 @@ fn provider_spec() -> impl Strategy<Value = ProviderSpec> {
 fn records() -> impl Strategy<Value = Vec<RecordStatus>> {
     let id = || (domain(), domain(), any_record_type());
     let values = || btree_set(word(&['a', ' ', '"', '\\', '\u{e9}'], 300).prop_map(String::into_boxed_str), 0..3);
-    let rest = move || (values(), select(RecordState::ALL), text());
+    let observed = move || option::of((wall(), values()).prop_map(|(at, values)| Observed { at, values }));
+    let rest = move || (values(), observed(), select(RecordState::ALL), text());
     let one = length(RECORDS_PER_PROVIDER_MAX).prop_flat_map(move |count| btree_map(id(), rest(), 0..=count));
     one.prop_map(|records| {
         let mut left = REPORTED_RECORDS_BYTES_MAX;
-        let all = records.into_iter().map(|((zone, name, rtype), (values, state, detail))| RecordStatus {
+        let all = records.into_iter().map(|((zone, name, rtype), (values, observed, state, detail))| RecordStatus {
             zone,
             key: RecordKey { name, rtype },
             values,
+            observed,
             state,
             detail,
         });
         let fits = |record: &RecordStatus| {
             let id = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str()];
             let texts: usize = id.iter().map(|text| text.len()).sum();
-            let values: usize = record.values.iter().map(|value| value.len()).sum();
-            let bytes = reported_record_bytes(texts + values + record.detail.as_str().len(), record.values.len());
+            let observed = record.observed.iter().flat_map(|observed| &observed.values);
+            let values: Vec<_> = record.values.iter().chain(observed).map(|value| value.len()).collect();
+            let texts = texts + values.iter().sum::<usize>() + record.detail.as_str().len();
+            let bytes = reported_record_bytes(texts, values.len());
             left.checked_sub(bytes).map(|rest| left = rest).is_some()
         };
         all.filter(fits).collect()
@@ -160,9 +165,11 @@ pub(super) fn provider_spec_body() -> BoxedStrategy<Keyed<SpecBody>> {
 }
 
 pub(super) fn provider_status_body() -> BoxedStrategy<Keyed<StatusBody>> {
-    let status = (name(), any::<bool>(), text(), option::of(text()), records()).prop_map(
-        |(name, is_local, plugin, trouble, records)| ProviderStatus { name, is_local, plugin, trouble, records },
-    );
+    let said = (text(), option::of(text()), generation());
+    let status =
+        (name(), any::<bool>(), said, records()).prop_map(|(name, is_local, (plugin, trouble, converged), records)| {
+            ProviderStatus { name, is_local, plugin, trouble, converged, records }
+        });
     let keyed = |status: ProviderStatus| {
         (DocumentKey::Provider(ProviderId::of(&status.name)), Some(StatusBody::Provider(status)))
     };
@@ -194,8 +201,10 @@ pub(super) fn held() -> impl Strategy<Value = (HeldKey, HeldRecord)> {
     let key = (uniform16(any::<u8>()), domain(), domain(), any_record_type()).prop_map(|(id, zone, name, rtype)| {
         HeldKey { provider: ProviderId::from_bytes(id), zone, record: RecordKey { name, rtype } }
     });
-    let body = (owner(), site_id(), select(HeldState::ALL))
-        .prop_map(|(owner, site, state)| HeldRecord { claim: Claim { owner, site }, state });
+    let ttl = (0..=u32::MAX >> 1).prop_map(|seconds| Ttl::of(seconds).expect("below 2^31"));
+    let values = btree_set(word(&['a', ' ', '"', '\\', '\u{e9}'], 300).prop_map(String::into_boxed_str), 0..3);
+    let body = (owner(), site_id(), select(HeldState::ALL), ttl, values)
+        .prop_map(|(owner, site, state, ttl, values)| HeldRecord { claim: Claim { owner, site }, state, ttl, values });
     (key, body)
 }
 

@@ -1,0 +1,175 @@
+//! What is observed beside what is desired: in status, and in what a site remembers of its records.
+
+use linecamp_model::{
+    ConditionKind, DnsSpec, DomainName, Level, NameTemplate, ProviderSpec, RecordState, RecordStatus, RecordType,
+};
+
+use super::records::{
+    GATEWAY, MINUTE, ZONE, conditions, configure, is_converged, label, plain_site, provider, remove, shown, site_with,
+    state_of,
+};
+use crate::testing::{Mood, Pair, patch};
+use crate::{QUARANTINE, ROUND_PERIOD, SECOND_LOOK, SiteCommand, WITHDRAW_MAX};
+
+const FIXED: &str = "io.linecamp.host.external_dns_ip";
+
+fn record(pair: &Pair) -> RecordStatus {
+    let providers = pair.site().view(pair.now()).providers;
+    let mut records = providers.iter().flat_map(|provider| &provider.records);
+    records.find(|record| record.key.rtype == RecordType::A).expect("there is a record").clone()
+}
+
+fn seen(record: &RecordStatus) -> Vec<&str> {
+    let observed = record.observed.as_ref().expect("it was observed");
+    observed.values.iter().map(|value| &**value).collect()
+}
+
+/// The credentials are not accepted any more, and then the address changes.
+#[test]
+fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
+    let mut pair = site_with(40, provider());
+    pair.run_for(MINUTE);
+    let kept = record(&pair);
+    assert!(kept.state == RecordState::Kept && seen(&kept) == ["192.0.2.1"], "{kept:?}");
+    pair.name_server.mood = Mood::Locked;
+    label(&mut pair, &format!("{FIXED}=192.0.2.7"));
+    pair.run_for(MINUTE);
+    let after = record(&pair);
+    assert_eq!(after.state, RecordState::Update);
+    assert_eq!((after.observed, after.values), (kept.observed, ["192.0.2.7".into()].into()), "with its age");
+    let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
+    assert_eq!(central[0].1.records[0].state, RecordState::Update, "the operator sees it");
+    assert!(central[0].1.trouble.as_ref().expect("in trouble").as_str().contains("wrong key"));
+    label(&mut pair, &format!("{FIXED}=192.0.2.1"));
+    pair.run_for(MINUTE);
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Kept), "it was seen as it is desired again");
+}
+
+/// A daemon that restarts while its name server is away knows what it saw before.
+#[test]
+fn a_restart_keeps_what_was_observed_before() {
+    let mut pair = site_with(41, provider());
+    pair.name_server.mood = Mood::Away;
+    pair.crash_site();
+    pair.run_for(MINUTE);
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Kept));
+    label(&mut pair, &format!("{FIXED}=192.0.2.7"));
+    pair.run_for(MINUTE);
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Update));
+}
+
+fn domain(name: &str) -> DomainName {
+    DomainName::parse(name).unwrap()
+}
+
+/// A zone of its own begins below the zone, for all names that the template makes, and the plugin says so.
+#[test]
+fn a_name_in_a_zone_below_is_set_aside_and_the_rest_goes_on() {
+    let mut pair = plain_site(42);
+    pair.name_server.hidden.insert(domain("default.example.org"));
+    let good = linecamp_model::ExtraRecord {
+        template: NameTemplate::parse("good").unwrap(),
+        rtype: RecordType::Txt,
+        values: vec![linecamp_model::Text::lossy("x")],
+    };
+    configure(&mut pair, Some(ProviderSpec { dns: DnsSpec { extra: vec![good], ..provider().dns }, ..provider() }));
+    pair.run_for(5 * MINUTE);
+    assert_eq!(shown(&pair), ["good.example.org TXT 300 x"]);
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Quarantined));
+    let found = conditions(&pair);
+    assert!(found.len() == 1 && found[0].0 == ConditionKind::RecordQuarantined, "{found:?}");
+    assert!(found[0].1.contains("zone below"), "{found:?}");
+    assert!(is_converged(&pair), "what cannot be had holds nothing up");
+}
+
+/// What was written before a zone began below it cannot be looked at any more. It is taken away all the same: because
+/// it serves nobody, when its name changes, or when the provider leaves.
+#[test]
+fn what_a_zone_below_hides_by_now_is_taken_away() {
+    for atomic in [true, false] {
+        let mut pair = site_with(43, provider());
+        pair.name_server.atomic = atomic;
+        pair.run_for(MINUTE);
+        pair.name_server.hidden.insert(domain("default.example.org"));
+        pair.run_for(2 * ROUND_PERIOD);
+        assert!(pair.name_server.zone(ZONE).is_empty(), "{:?}", pair.name_server.zone(ZONE));
+        assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Quarantined));
+        pair.name_server.hidden.clear();
+        pair.run_for(QUARANTINE + 2 * ROUND_PERIOD);
+        assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+        assert_eq!(conditions(&pair), []);
+    }
+}
+
+/// A name server that answers for a hidden name as if nothing were there: what was written is not seen, and it is
+/// remembered until it was deleted.
+#[test]
+fn what_was_written_and_not_seen_is_deleted_when_it_is_not_wanted_any_more() {
+    for restarts in [false, true] {
+        let mut pair = plain_site(44);
+        pair.name_server.hidden.insert(domain("default.example.org"));
+        pair.name_server.names_hidden = false;
+        configure(&mut pair, Some(provider()));
+        pair.run_for(5 * MINUTE);
+        assert_eq!(pair.name_server.zone(ZONE).len(), 2, "written, and not seen");
+        if restarts {
+            pair.crash_site();
+        }
+        let dns = DnsSpec { template: NameTemplate::parse("{host}").unwrap(), ..provider().dns };
+        configure(&mut pair, Some(ProviderSpec { dns, ..provider() }));
+        pair.run_for(2 * ROUND_PERIOD);
+        assert_eq!(shown(&pair), ["camp.example.org A 300 192.0.2.1"]);
+        assert_eq!(pair.name_server.zone(ZONE).len(), 2, "{:?}", pair.name_server.zone(ZONE));
+        assert!(is_converged(&pair));
+    }
+}
+
+/// The same where the address changed between, and the provider leaves.
+#[test]
+fn what_was_written_and_not_seen_is_deleted_when_its_provider_leaves() {
+    let mut pair = plain_site(45);
+    pair.name_server.hidden.insert(domain("default.example.org"));
+    pair.name_server.names_hidden = false;
+    configure(&mut pair, Some(provider()));
+    pair.run_for(5 * MINUTE);
+    configure(&mut pair, Some(ProviderSpec { is_leaving: true, ..provider() }));
+    pair.run_for(2 * ROUND_PERIOD);
+    assert!(pair.name_server.zone(ZONE).is_empty(), "{:?}", pair.name_server.zone(ZONE));
+    configure(&mut pair, None);
+    pair.run_for(MINUTE);
+    assert_eq!(conditions(&pair), [], "nothing is remembered any more");
+}
+
+/// What was written and cannot be deleted is named when its site is removed.
+#[test]
+fn a_removed_site_names_what_it_could_not_see_and_not_delete() {
+    let mut pair = site_with(46, provider());
+    pair.run_for(SECOND_LOOK);
+    pair.name_server.hidden.insert(domain("default.example.org"));
+    // Somebody changed what is hidden: it is not deleted, because it is not what was written.
+    pair.name_server.pluck(ZONE, &format!("_linecamp-a.{GATEWAY}"), "TXT");
+    pair.name_server.plant(ZONE, &format!("_linecamp-a.{GATEWAY}"), "TXT", &["something else"]);
+    remove(&mut pair);
+    pair.run_for(WITHDRAW_MAX + 2 * MINUTE);
+    assert!(pair.nodes[0].ended.is_some());
+    let left = super::providers::left(&pair);
+    assert!(left.len() == 1 && left[0].contains(GATEWAY) && left[0].contains("dns"), "{left:?}");
+}
+
+/// A second address is desired while a call is under way that did not ask for its claim.
+#[test]
+fn a_name_that_was_not_asked_for_is_not_taken_for_absent() {
+    let mut pair = site_with(47, provider());
+    pair.run_for(MINUTE);
+    pair.on_the_spot(SiteCommand::PlanRecords);
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&[&format!("{FIXED}=192.0.2.1,2001:db8::1")])));
+    while state_of(&pair, &RecordType::Aaaa).is_none() {
+        pair.step();
+    }
+    let looks = pair.name_server.looks;
+    assert_eq!(state_of(&pair, &RecordType::Aaaa), Some(RecordState::Unknown));
+    while state_of(&pair, &RecordType::Aaaa) == Some(RecordState::Unknown) {
+        pair.step();
+    }
+    assert!(looks < pair.name_server.looks, "it was asked for by another look");
+}

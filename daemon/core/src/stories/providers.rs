@@ -1,0 +1,138 @@
+//! Several providers at a site: one that is in trouble holds up no other, and each leaves by itself.
+
+use linecamp_model::{
+    ConditionKind, DnsSpec, DomainName, EventKind, FleetProvider, NameTemplate, ProviderSpec, Selector,
+};
+
+use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, plain_site, provider, shown, site_with};
+use crate::testing::{Mood, Pair, name};
+use crate::{FleetCommand, Force, ROUND_PERIOD, SiteCommand, WITHDRAW_MAX};
+
+/// A provider whose zone its service does not have.
+pub(super) fn broken() -> ProviderSpec {
+    let zones = [DomainName::parse("absent.example").unwrap()].into();
+    ProviderSpec { name: name("broken"), dns: DnsSpec { zones, ..provider().dns }, ..provider() }
+}
+
+fn add(pair: &mut Pair, spec: ProviderSpec) {
+    let provider = FleetProvider { sites: Selector::parse("").unwrap(), spec, matches_facts: false };
+    pair.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), true)).expect("added");
+}
+
+/// Returns what events say of records that were left.
+pub(super) fn left(pair: &Pair) -> Vec<String> {
+    let events = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft);
+    events.map(|event| event.text.to_string()).collect()
+}
+
+fn names(pair: &Pair) -> Vec<String> {
+    pair.site().view(pair.now()).providers.iter().map(|provider| provider.name.to_string()).collect()
+}
+
+#[test]
+fn a_removed_provider_leaves_while_another_is_in_trouble() {
+    let mut pair = plain_site(60);
+    add(&mut pair, broken());
+    add(&mut pair, provider());
+    pair.run_for(5 * MINUTE);
+    assert_eq!(shown(&pair).len(), 1);
+    assert_eq!(conditions(&pair)[0].0, ConditionKind::ProviderFailed);
+    pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
+    pair.run_for(MINUTE);
+    assert!(pair.name_server.zone(ZONE).is_empty());
+    assert_eq!(names(&pair), ["broken"], "the other has left");
+}
+
+/// A name server that does not answer holds up the removal of its provider, and nothing but force ends that.
+#[test]
+fn a_provider_that_is_removed_by_force_does_not_wait() {
+    let mut pair = plain_site(65);
+    add(&mut pair, provider());
+    pair.run_for(MINUTE);
+    pair.name_server.mood = Mood::Away;
+    pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
+    pair.run_for(ROUND_PERIOD);
+    assert_eq!(names(&pair), ["dns"], "it waits");
+    let shown_leaving = pair.fleet.providers(None);
+    assert!(shown_leaving.len() == 1 && shown_leaving[0].provider.spec.is_leaving, "and is shown");
+    pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::Yes)).expect("removed by force");
+    pair.run_for(MINUTE);
+    assert_eq!(names(&pair), [""; 0]);
+    assert_eq!(pair.fleet.providers(None), []);
+    assert_eq!(shown(&pair).len(), 1, "nothing was deleted");
+    assert!(left(&pair).len() == 1 && left(&pair)[0].contains(GATEWAY), "{:?}", left(&pair));
+    assert_eq!(conditions(&pair), [], "and nothing is remembered");
+    assert!(pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::Yes)).is_err(), "there is none");
+}
+
+/// A site that is removed by force names the records that it leaves, provider by provider.
+#[test]
+fn a_site_that_is_removed_by_force_names_its_records() {
+    let mut pair = site_with(66, provider());
+    pair.cut(0);
+    pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp"), Force::Yes)).expect("removed");
+    pair.run_for(MINUTE);
+    let left = left(&pair);
+    assert!(left.len() == 1 && left[0].contains("provider dns") && left[0].contains(GATEWAY), "{left:?}");
+}
+
+/// A site's own provider holds and not the central one of its name: the central one has nothing to withdraw.
+#[test]
+fn a_removed_provider_that_the_site_has_itself_leaves_at_once() {
+    let mut pair = site_with(61, provider());
+    add(&mut pair, provider());
+    pair.run_for(MINUTE);
+    pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
+    pair.run_for(MINUTE);
+    configure(&mut pair, None);
+    pair.run_for(MINUTE);
+    assert_eq!(names(&pair), [""; 0], "the central one has left");
+}
+
+/// One zone of a provider is not at its service: the other zones go on.
+#[test]
+fn one_zone_in_trouble_holds_up_no_other() {
+    let zones = [DomainName::parse("absent.example").unwrap(), DomainName::parse(ZONE).unwrap()].into();
+    let mut pair = site_with(62, ProviderSpec { dns: DnsSpec { zones, ..provider().dns }, ..provider() });
+    pair.run_for(5 * MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    pair.name_server.pluck(ZONE, GATEWAY, "A");
+    pair.run_for(2 * ROUND_PERIOD);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")], "and drift is repaired");
+    assert_eq!(conditions(&pair)[0].0, ConditionKind::ProviderFailed);
+}
+
+/// Somebody who asks for a plan does not wait for a provider that waits for its service.
+#[test]
+fn a_plan_does_not_wait_for_a_provider_that_is_left_alone() {
+    let mut pair = site_with(63, provider());
+    pair.name_server.mood = Mood::Busy(30 * MINUTE);
+    pair.run_for(ROUND_PERIOD);
+    pair.on_the_spot(SiteCommand::PlanRecords);
+    pair.run_for(MINUTE);
+    assert_eq!(pair.nodes[0].replies, [Ok(())]);
+}
+
+/// A removed site with one provider that works and one whose service is away.
+#[test]
+fn a_removed_site_names_the_provider_whose_records_it_left() {
+    let mut pair = plain_site(64);
+    let template = NameTemplate::parse("other.{host}").unwrap();
+    let second = ProviderSpec { name: name("second"), dns: DnsSpec { template, ..provider().dns }, ..provider() };
+    pair.nodes[0].config.providers = vec![provider(), second];
+    pair.crash_site();
+    pair.run_for(5 * MINUTE);
+    assert_eq!(shown(&pair).len(), 2);
+    pair.name_server.frozen.insert(DomainName::parse("other.camp.example.org").unwrap());
+    pair.ask(FleetCommand::Deactivate(crate::Subject::Site, crate::testing::site_ref("camp"))).expect("deactivated");
+    pair.run_for(MINUTE);
+    pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp"), Force::No)).expect("asked to leave");
+    pair.run_for(MINUTE);
+    assert_eq!(shown(&pair), ["other.camp.example.org A 300 192.0.2.1"], "the neighbour has withdrawn its own");
+    pair.run_for(WITHDRAW_MAX);
+    assert!(pair.nodes[0].ended.is_some());
+    let left = left(&pair);
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].contains("second") && left[0].contains("other.camp.example.org"), "{left:?}");
+    assert!(!left[0].contains(GATEWAY), "{left:?}");
+}
