@@ -15,6 +15,9 @@ use crate::shares::{Class, ConnectionId, ConnectionShares, ShareLimits};
 /// /64 is one source.
 const IPV6_PREFIX_BITS: u32 = 64;
 
+/// How often a newcomer that waits for a place looks for one: seldom enough for hundreds of them, and nobody notices.
+const ADMIT_RETRY: Duration = Duration::from_millis(100);
+
 /// Where connections come from: an IPv4 address, or a /64 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network(IpAddr);
@@ -74,14 +77,44 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
     /// Admits a newcomer, perhaps in the place of another connection. `None`: it is to be closed.
     pub fn admit(&self, source: S, class: Class) -> Option<ConnectionPermit<S>> {
         let mut state = self.lock();
-        let Some(admission) = state.shares.admit(source, class, now()) else {
+        let Some((id, eviction)) = state.admit(&source, class) else {
             state.rejected += 1;
             return None;
         };
-        state.evict(admission.evicted);
-        let eviction = Arc::new(Notify::new());
-        state.evictions.insert(admission.id, Arc::clone(&eviction));
-        Some(ConnectionPermit { limiter: self.clone(), id: admission.id, eviction })
+        Some(ConnectionPermit { limiter: self.clone(), id, eviction })
+    }
+
+    /// Admits a newcomer as soon as there is a place for it, but not after `limit`. `waiting` is its place to wait in, of
+    /// another limiter, which bounds those who wait: who is evicted there is not admitted here. `None`: it is to be
+    /// closed.
+    pub async fn admit_within(
+        &self,
+        limit: Duration,
+        (source, class): (S, Class),
+        waiting: ConnectionPermit<S>,
+    ) -> Option<ConnectionPermit<S>> {
+        let admitted = async {
+            loop {
+                // In a statement of its own, so that the lock is not held over the pause.
+                let admitted = self.lock().admit(&source, class);
+                match admitted {
+                    Some((id, eviction)) => return ConnectionPermit { limiter: self.clone(), id, eviction },
+                    None => tokio::time::sleep(ADMIT_RETRY).await,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            admitted = tokio::time::timeout(limit, admitted) => {
+                let admitted = admitted.ok();
+                self.lock().rejected += u64::from(admitted.is_none());
+                admitted
+            }
+            () = waiting.evicted() => {
+                self.lock().rejected += 1;
+                None
+            }
+        }
     }
 
     /// Evicts what has been busy for longer than `limit`.
@@ -108,7 +141,15 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
     }
 }
 
-impl<S> State<S> {
+impl<S: Ord + Clone> State<S> {
+    fn admit(&mut self, source: &S, class: Class) -> Option<(ConnectionId, Arc<Notify>)> {
+        let admission = self.shares.admit(source.clone(), class, now())?;
+        self.evict(admission.evicted);
+        let eviction = Arc::new(Notify::new());
+        self.evictions.insert(admission.id, Arc::clone(&eviction));
+        Some((admission.id, eviction))
+    }
+
     fn evict(&mut self, ids: impl IntoIterator<Item = ConnectionId>) {
         for eviction in ids.into_iter().filter_map(|id| self.evictions.remove(&id)) {
             self.evicted += 1;
@@ -190,9 +231,23 @@ mod tests {
         let counts = ConnectionCounts { unauthenticated: 2, authenticated: 0, evicted: 1, rejected: 1 };
         assert_eq!(limiter.counts(), counts);
 
+        let lobby = ConnectionLimiter::new(ShareLimits { idle_grace: Duration::ZERO, ..LIMITS });
+        let wait = |limit| {
+            limiter.admit_within(limit, (1, Class::Unauthenticated), lobby.admit(1, Class::Unauthenticated).unwrap())
+        };
+        assert!(wait(LIMITS.idle_grace / 2).await.is_none(), "nobody has had his time");
+        let fourth = wait(2 * LIMITS.idle_grace).await.unwrap();
+        third.evicted().await;
+        let (early, ..) = tokio::join!(wait(LIMITS.idle_grace / 2), wait(LIMITS.idle_grace / 2), async {
+            lobby.admit(1, Class::Unauthenticated);
+        });
+        assert!(early.is_none(), "who comes later may take its place to wait in");
+        let third = fourth;
+        let ConnectionCounts { evicted, rejected, .. } = limiter.counts();
+
         drop((first, second));
         third.authenticate(7);
-        let counts = ConnectionCounts { unauthenticated: 0, authenticated: 1, evicted: 1, rejected: 1 };
+        let counts = ConnectionCounts { unauthenticated: 0, authenticated: 1, evicted, rejected };
         assert_eq!(limiter.counts(), counts, "an evicted permit gives nothing back");
         third.set_busy(true);
         tokio::time::advance(Duration::from_secs(901)).await;

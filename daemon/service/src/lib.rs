@@ -28,6 +28,6 @@ pub use connections::{ConnectionCounts, ConnectionLimiter, ConnectionPermit, Net
 pub use journal::{Entry, Journal, Priority};
 pub use metrics::{Family, Kind, METRICS_CONTENT_TYPE, Metrics};
 pub use rates::{RateLimit, TokenBucket, TokenBuckets};
-pub use shares::{Class, ShareLimits};
+pub use shares::{Admission, Class, ConnectionId, ConnectionShares, ShareLimits};
 pub use supervisor::ServiceManager;
 pub use written::{DROP_INS_MAX, FILE_BYTES_MAX, Place, Written, WrittenError, line_of, read_text};

@@ -74,10 +74,26 @@ impl<S: Ord> TokenBuckets<S> {
         self.bucket(source, now).take(tokens, limit, now)
     }
 
-    /// Takes `tokens` of a source in any case, as [`TokenBucket::reserve`].
-    pub fn reserve(&mut self, source: S, tokens: u32, now: Instant) -> Duration {
+    /// Takes `tokens` of a source and returns how long to wait before they are used.
+    ///
+    /// # Errors
+    /// The same, if it is longer than `wait_max`. Nothing was taken then.
+    pub fn reserve_within(
+        &mut self,
+        source: S,
+        tokens: u32,
+        wait_max: Duration,
+        now: Instant,
+    ) -> Result<Duration, Duration> {
         let limit = self.limit;
-        self.bucket(source, now).reserve(tokens, limit, now)
+        let bucket = self.bucket(source, now);
+        let before = *bucket;
+        let wait = bucket.reserve(tokens, limit, now);
+        if wait_max < wait {
+            *bucket = before;
+            return Err(wait);
+        }
+        Ok(wait)
     }
 
     fn bucket(&mut self, source: S, now: Instant) -> &mut TokenBucket {
@@ -127,6 +143,13 @@ mod tests {
         assert_eq!(bucket.reserve(10, LIMIT, now), Duration::ZERO);
         assert_eq!(bucket.reserve(1, LIMIT, now), Duration::from_millis(100));
         assert_eq!(bucket.reserve(1, LIMIT, now), Duration::from_millis(200));
+
+        let mut buckets = TokenBuckets::new(LIMIT, 1);
+        let mut waits = Vec::new();
+        for _ in 0..1_000 {
+            waits.extend(buckets.reserve_within("flood", 1, Duration::from_secs(1), now));
+        }
+        assert_eq!((waits.len(), waits.last()), (20, Some(&Duration::from_secs(1))), "nobody waits for longer");
     }
 
     #[test]
