@@ -231,27 +231,33 @@ mod tests {
         let counts = ConnectionCounts { unauthenticated: 2, authenticated: 0, evicted: 1, rejected: 1 };
         assert_eq!(limiter.counts(), counts);
 
-        let lobby = ConnectionLimiter::new(ShareLimits { idle_grace: Duration::ZERO, ..LIMITS });
-        let wait = |limit| {
-            limiter.admit_within(limit, (1, Class::Unauthenticated), lobby.admit(1, Class::Unauthenticated).unwrap())
-        };
-        assert!(wait(LIMITS.idle_grace / 2).await.is_none(), "nobody has had his time");
-        let fourth = wait(2 * LIMITS.idle_grace).await.unwrap();
-        third.evicted().await;
-        let (early, ..) = tokio::join!(wait(LIMITS.idle_grace / 2), wait(LIMITS.idle_grace / 2), async {
-            lobby.admit(1, Class::Unauthenticated);
-        });
-        assert!(early.is_none(), "who comes later may take its place to wait in");
-        let third = fourth;
-        let ConnectionCounts { evicted, rejected, .. } = limiter.counts();
-
         drop((first, second));
         third.authenticate(7);
-        let counts = ConnectionCounts { unauthenticated: 0, authenticated: 1, evicted, rejected };
+        let counts = ConnectionCounts { unauthenticated: 0, authenticated: 1, evicted: 1, rejected: 1 };
         assert_eq!(limiter.counts(), counts, "an evicted permit gives nothing back");
         third.set_busy(true);
         tokio::time::advance(Duration::from_secs(901)).await;
         limiter.evict_overdue(Duration::from_secs(900));
         third.evicted().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_waits_until_one_before_it_has_had_its_time_or_another_takes_its_place_to_wait_in() {
+        let one = ShareLimits { unauthenticated_max: 1, idle_grace: Duration::ZERO, ..LIMITS };
+        let (limiter, lobby) = (ConnectionLimiter::new(LIMITS), ConnectionLimiter::new(one));
+        let admit = || limiter.admit(1, Class::Unauthenticated).unwrap();
+        let wait = |seconds| {
+            let waiting = lobby.admit(1, Class::Unauthenticated).unwrap();
+            limiter.admit_within(Duration::from_secs(seconds), (1, Class::Unauthenticated), waiting)
+        };
+        let (first, second) = (admit(), admit());
+        assert!(wait(1).await.is_none(), "nobody has had his time");
+        let third = wait(5).await.expect("the first has had it");
+        first.evicted().await;
+
+        drop((second, third));
+        let _young = (admit(), admit());
+        let (early, late) = tokio::join!(wait(5), wait(5));
+        assert!(early.is_none() && late.is_some());
     }
 }

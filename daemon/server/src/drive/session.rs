@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
-use linecamp_model::{FromServer, FromSite, Refusal, RefusalCode, SessionId, SiteId};
+use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId, SiteId};
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
 use linecamp_service::{Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, ShareLimits};
 use linecamp_transport::{
-    Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender, TransportError,
+    Credential, Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender, TransportError,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::Instrument as _;
@@ -26,10 +26,10 @@ use crate::panics;
 /// sites pass through in a few seconds. Above half of it a newcomer proves its address first (Retry). At it one of the
 /// network that has the most makes room; within one network (hundreds of sites behind one NAT) only if it has been here
 /// for three seconds, three round trips of a satellite line, and otherwise the newcomer is ignored and tries again by
-/// itself.
+/// itself. Once it has shown a certificate of this server's, it has a place among as many of those.
 const NEWCOMERS: ShareLimits = ShareLimits {
     unauthenticated_max: 1024,
-    authenticated_max: 0,
+    authenticated_max: 1024,
     idle_grace: Duration::from_secs(3),
     busy_grace: Duration::from_secs(3),
 };
@@ -111,7 +111,7 @@ impl SessionHandle {
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     /// Those who have not said their first message yet.
-    newcomers: ConnectionLimiter<Network>,
+    newcomers: ConnectionLimiter<Newcomer>,
     /// From so many on a newcomer proves its address.
     half: usize,
     /// Sessions, which are numbered upwards by it.
@@ -128,8 +128,17 @@ impl Default for Arrivals {
     }
 }
 
+/// To whom the place of a newcomer is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Newcomer {
+    /// To where it comes from.
+    Network(Network),
+    /// To its key, for which it has shown a certificate of this server's.
+    Key(KeyFingerprint),
+}
+
 /// The place of a newcomer.
-pub(crate) type NewcomerPermit = ConnectionPermit<Network>;
+pub(crate) type NewcomerPermit = ConnectionPermit<Newcomer>;
 
 impl Arrivals {
     /// Makes the places for newcomers.
@@ -152,7 +161,8 @@ impl Arrivals {
             incoming.ask_for_proof();
             return None;
         }
-        let Some(permit) = self.newcomers.admit(Network::of(remote.ip()), Class::Unauthenticated) else {
+        let Some(permit) = self.newcomers.admit(Newcomer::Network(Network::of(remote.ip())), Class::Unauthenticated)
+        else {
             tracing::debug!(%remote, "too many newcomers: the peer is ignored");
             incoming.ignore();
             return None;
@@ -185,6 +195,9 @@ pub(crate) async fn serve(incoming: Incoming, permit: NewcomerPermit, arrivals: 
     };
     match established {
         Ok((peer, session)) => {
+            if matches!(peer.credential, Credential::Issued { .. }) {
+                permit.authenticate(Newcomer::Key(peer.fingerprint));
+            }
             let id = SessionId(arrivals.sessions.fetch_add(1, Ordering::Relaxed) + 1);
             let site = SiteId::of_key(&peer.fingerprint);
             let span = tracing::debug_span!("session", session = %id, site_id = %site);
