@@ -14,13 +14,24 @@ use rustix::process::geteuid;
 
 use crate::shown::linked;
 
-/// Sooner than what holds a place is late by itself (10 s): who is served within it did not wait for the crowd to leave.
+/// Sooner than what holds a place is late by itself (10 s): who is served within it did not wait for the crowd to
+/// leave.
 const SOON: Duration = Duration::from_secs(8);
 
 /// Asks for a page of the server; returns its status.
 fn page(fleet: &Fleet, path: &str) -> std::io::Result<String> {
     let mut curl = Command::new("curl")
-        .args(["--silent", "--max-time", "20", "--output", "/dev/null", "--write-out", "%{http_code}", "--header", "@-"])
+        .args([
+            "--silent",
+            "--max-time",
+            "20",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code}",
+            "--header",
+            "@-",
+        ])
         .arg("--cacert")
         .arg(fleet.server.data().join("ca/certificate.pem"))
         .arg(format!("https://{}{path}", fleet.server.https()))

@@ -2,7 +2,8 @@
 //!
 //! A connection is one request line and one response line, as `linecamp_proto::local` writes them. Connections only
 //! move lines; the answers come from the loop, through the [`Desk`], so that they are of one moment and a change
-//! is confirmed when it is durable. Places and rates are shared fairly among users, as the kernel names them. The socket appears under its name with its permissions on, in one step.
+//! is confirmed when it is durable. Places and rates are shared fairly among users, as the kernel names them. The
+//! socket appears under its name with its permissions on, in one step.
 
 mod doorway;
 mod http;

@@ -84,8 +84,8 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
         Some(ConnectionPermit { limiter: self.clone(), id, eviction })
     }
 
-    /// Admits a newcomer as soon as there is a place for it, but not after `limit`. `waiting` is its place to wait in, of
-    /// another limiter, which bounds those who wait: who is evicted there is not admitted here. `None`: it is to be
+    /// Admits a newcomer as soon as there is a place for it, but not after `limit`. `waiting` is its place to wait in,
+    /// of another limiter, which bounds those who wait: who is evicted there is not admitted here. `None`: it is to be
     /// closed.
     pub async fn admit_within(
         &self,

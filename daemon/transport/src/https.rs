@@ -66,8 +66,8 @@ impl TlsListener {
 
     /// Returns the next client that connected. Its handshake has not begun. Cancel-safe.
     ///
-    /// How many there may be at a time is the caller's to decide. Give each one to a task of its own: nobody waits for a
-    /// slow one.
+    /// How many there may be at a time is the caller's to decide. Give each one to a task of its own: nobody waits for
+    /// a slow one.
     pub async fn accept(&self) -> TlsIncoming {
         loop {
             match self.listener.accept().await {

@@ -17,8 +17,8 @@ use crate::error::chain;
 /// Bytes taken from the stream at once: one stream window.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// Time for one frame, from its first byte to its last: the largest, 1 MiB, at 28 kbit/s. Past it the session is over, so
-/// that nobody's memory is held by a frame that never ends. The first message has less time, which `core` gives it.
+/// Time for one frame, from its first byte to its last: the largest, 1 MiB, at 28 kbit/s. Past it the session is over,
+/// so that nobody's memory is held by a frame that never ends. The first message has less time, which `core` gives it.
 const FRAME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Why a session is over.
@@ -197,8 +197,8 @@ impl SessionReceiver {
     /// Returns the next message, of at most `frame_bytes_max` bytes. Cancel-safe.
     ///
     /// # Errors
-    /// How the session ended. Messages that came before the end are returned first. A message that does not arrive whole
-    /// within 5 min of its first byte is an end as well.
+    /// How the session ended. Messages that came before the end are returned first. A message that does not arrive
+    /// whole within 5 min of its first byte is an end as well.
     pub async fn recv(&mut self, frame_bytes_max: usize) -> Result<Vec<u8>, SessionEnd> {
         loop {
             if let Some(payload) = self.decoder.next(frame_bytes_max).map_err(SessionEnd::BadFrame)? {

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use super::{LocalCall, serve};
 
 /// Connections of one user and of all, root and who runs the daemon apart: they have places of their own
-/// (`authenticated_max`), which no other user takes. Under pressure a user who has more than others makes room for them;
-/// among a user's own connections one that has said nothing for half a second makes room, and one that waits for its
-/// answer after five seconds.
+/// (`authenticated_max`), which no other user takes. Under pressure a user who has more than others makes room for
+/// them; among a user's own connections one that has said nothing for half a second makes room, and one that waits for
+/// its answer after five seconds.
 const SHARES: ShareLimits = ShareLimits {
     unauthenticated_max: 32,
     authenticated_max: 16,

@@ -18,8 +18,9 @@ use crate::metrics::Answers;
 use crate::plugins::PluginFolder;
 use crate::server::{Clock, Request};
 
-/// Changes that one API key may make: ten for each site of a fleet of a thousand at once, then a hundred a second, which
-/// is what an operator's scripts need and the disk does not notice. Past it a request is refused with the time to wait.
+/// Changes that one API key may make: ten for each site of a fleet of a thousand at once, then a hundred a second,
+/// which is what an operator's scripts need and the disk does not notice. Past it a request is refused with the time to
+/// wait.
 pub(crate) const CHANGE_RATE: RateLimit = RateLimit { burst: 10_000, interval: Duration::from_millis(10) };
 
 /// Keys whose rates are kept apart. Further ones share one rate until others have not changed anything for a while.

@@ -17,8 +17,8 @@ use linecamp_proto::api::path;
 use super::Api;
 use super::refused::Refused;
 
-/// Bytes that are read at once, and how many of such pieces wait for a slow client. A download has the place and the time
-/// of its connection (`drive::https`), so there are as many as there are connections: 256 of them hold 24 MB.
+/// Bytes that are read at once, and how many of such pieces wait for a slow client. A download has the place and the
+/// time of its connection (`drive::https`), so there are as many as there are connections: 256 of them hold 24 MB.
 const PIECE_BYTES: usize = 32 * 1024;
 const PIECES_MAX: usize = 1;
 

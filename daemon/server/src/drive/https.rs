@@ -160,7 +160,10 @@ async fn exchange(
         let under_way = UnderWay::begin(Arc::clone(permit));
         request.extensions_mut().insert(Arc::clone(permit));
         let answer = router.call(request);
-        async move { answer.await.map(|answer| answer.map(|body| Body::new(UntilSent { body, _under_way: under_way }))) }
+        async move {
+            let until_sent = |body| Body::new(UntilSent { body, _under_way: under_way });
+            answer.await.map(|answer| answer.map(until_sent))
+        }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()

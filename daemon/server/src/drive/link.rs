@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use super::session::{Arrivals, SessionHandle, SessionNote, SessionNotes, serve};
 use crate::error::describe;
 
-/// Lets newcomers in until the listener is closed: a task for each. Those that have not said their first message yet are
-/// shared fairly among the networks they come from; sessions are bounded by the machine, which refuses whom it does not
-/// know.
+/// Lets newcomers in until the listener is closed: a task for each. Those that have not said their first message yet
+/// are shared fairly among the networks they come from; sessions are bounded by the machine, which refuses whom it does
+/// not know.
 pub async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
     accept_counted(listener, notes, Arc::default()).await;
 }

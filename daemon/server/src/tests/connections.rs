@@ -15,8 +15,8 @@ impl Running {
         soon(connect("127.0.0.1", self.server.https_addr().port(), &trust)).await.unwrap()
     }
 
-    /// Shows that an operator, a collector of metrics and an installation get through, and sooner than what holds places
-    /// is late by itself.
+    /// Shows that an operator, a collector of metrics and an installation get through, and sooner than what holds
+    /// places is late by itself.
     async fn serves(&self, package: &str) {
         tokio::time::timeout(HEAD_LIMIT / 2, self.serve_each(package)).await.expect("nobody waits");
     }
