@@ -8,6 +8,7 @@ mod author;
 mod central;
 mod certificate;
 mod crash;
+mod crowd;
 mod damage;
 mod dns;
 mod doctor;

@@ -3,7 +3,8 @@
 //! The connection is opened by the first request, through `linecamp-transport`, which judges the server before a
 //! byte of the key is sent. A request that fails on the way closes it, and the next one dials again: whoever wants
 //! to wait for a server that restarts (`event tail`) only has to ask again. Redirects are not followed, nothing is
-//! cached, nothing is retried here.
+//! cached. Nothing is retried but what the server did not do because this key changes too much at a time (429): that
+//! waits as long as the server says, a few times.
 
 mod ask;
 mod error;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use linecamp_proto::api::ErrorBody;
@@ -28,6 +29,13 @@ use crate::config::Config;
 /// Bytes of an answer: some 3,000 sites, with one host and a dozen labels each (about 5 KiB of JSON). A larger one is
 /// an error, which a selector cures.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How often a request is repeated that came too soon. The server takes a hundred changes a second of one key, so only
+/// many scripts with one key get here; past it the refusal is shown.
+const RETRIES_MAX: usize = 5;
+
+/// The longest wait for the next attempt. A server that asks for more is not waited for.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -70,6 +78,17 @@ impl Client {
     }
 
     async fn answer(&mut self, ask: Ask) -> Result<Answer, ClientError> {
+        for _ in 0..RETRIES_MAX {
+            let answer = self.answer_once(ask.clone()).await?;
+            match answer.retry_after.filter(|wait| *wait <= RETRY_WAIT_MAX) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Ok(answer),
+            }
+        }
+        self.answer_once(ask).await
+    }
+
+    async fn answer_once(&mut self, ask: Ask) -> Result<Answer, ClientError> {
         let limit = self.timeout + ask.wait;
         let open = self.sender.take().filter(|sender| !sender.is_closed());
         let exchange = async {
@@ -123,17 +142,18 @@ impl Client {
                 request = request.header(CONTENT_TYPE, BYTES);
                 bytes
             }
-            None => Vec::new(),
+            None => Bytes::new(),
         };
-        let body = Full::from(body);
-        request.body(body).map_err(malformed)
+        request.body(Full::new(body)).map_err(malformed)
     }
 
     async fn collect(&self, response: Response<Incoming>) -> Result<Answer, ClientError> {
         let status = response.status();
+        let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = seconds.map(Duration::from_secs).filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
         match body.collect().await {
-            Ok(body) => Ok(Answer { status, body: body.to_bytes() }),
+            Ok(body) => Ok(Answer { status, retry_after, body: body.to_bytes() }),
             Err(error) if error.is::<LengthLimitError>() => Err(ClientError::TooLarge { server: self.server() }),
             Err(source) => Err(ClientError::CutShort { server: self.server(), source }),
         }
@@ -159,6 +179,8 @@ impl Client {
 
 struct Answer {
     status: StatusCode,
+    /// When the server takes this request, if it did not because there were too many.
+    retry_after: Option<Duration>,
     body: Bytes,
 }
 

@@ -46,7 +46,7 @@ pub(crate) use setup::{Claim, Setup, setup_of};
 /// closing the database it stays below the 2 s that are promised.
 const STOP_LIMIT: Duration = Duration::from_millis(1500);
 
-/// Local requests that wait for the loop: one of each connection.
+/// Local requests that wait for the loop. Further ones wait at their connections, which are bounded.
 const CALLS_MAX: usize = 8;
 
 /// Everything that can happen to a daemon.
@@ -396,7 +396,7 @@ impl Daemon {
                 let event = self.next_event().await;
                 self.handle_event(event);
             }
-            if let Some(local) = &self.local {
+            if let Some(local) = &mut self.local {
                 local.finish().await;
             }
             // A dial that did not come through has nobody to say goodbye to.

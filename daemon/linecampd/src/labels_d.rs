@@ -20,11 +20,11 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linecamp_core::{DropIns, LabelLayer};
 use linecamp_model::{LabelKey, LabelValue, Level, Text};
-use linecamp_service::line_of;
+use linecamp_service::{RateLimit, TokenBucket, line_of};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use toml::de::{DeTable, DeValue};
@@ -44,6 +44,11 @@ const SETTLE_MAX: Duration = Duration::from_millis(600);
 
 /// How often the folder is looked at unasked.
 const LOOK_PERIOD: Duration = Duration::from_secs(30);
+
+/// Looks after changes: ten at once, so that whoever edits files sees each of his changes at once, and then one every
+/// two seconds. Each look may read 4 MB and, if something changed, costs a write here and one at the server. Somebody
+/// who writes all the time is read late, and the last of what he wrote is always read.
+const LOOK_RATE: RateLimit = RateLimit { burst: 10, interval: Duration::from_secs(2) };
 
 /// One level and key, the value, and where in the file it stands.
 type Found = Vec<(Level, LabelKey, LabelValue, usize)>;
@@ -108,8 +113,10 @@ impl LabelsFolder {
         let run = move || {
             let (wake, woken) = sync_channel(1);
             let mut watch = Watch::new(&self.path, &wake);
+            let mut pace = TokenBucket::full(Instant::now());
             while !drop_ins.is_closed() {
                 wait(&woken);
+                std::thread::sleep(pace.reserve(1, LOOK_RATE, Instant::now()));
                 let fresh = self.look();
                 // A folder that was taken away and put back is another folder to the kernel.
                 if watch.folder != folder_id(&self.path) {
@@ -444,6 +451,20 @@ mod tests {
         write(&folder, "000.toml", "k0 = 1");
         let drop_ins = folder.look();
         assert_eq!((shown(&drop_ins).len(), drop_ins.is_partial), (FILES_MAX + 1, false));
+    }
+
+    #[test]
+    fn a_flood_of_changes_is_looked_at_ten_times_and_then_every_two_seconds() {
+        let began = Instant::now();
+        let (mut pace, mut now, mut looks) = (TokenBucket::full(began), began, Vec::new());
+        while now.duration_since(began) < Duration::from_secs(600) {
+            // Somebody writes as soon as the folder has settled.
+            now += SETTLE;
+            now += pace.reserve(1, LOOK_RATE, now);
+            looks.push(now.duration_since(began));
+        }
+        assert!(looks[9] < Duration::from_secs(2), "who edits a few files waits for nothing");
+        assert!((300..=311).contains(&looks.len()), "{} looks in ten minutes", looks.len());
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! A connection is one request line and one response line, as `linecamp_proto::local` writes them. Connections only
 //! move lines; the answers come from the loop, through the [`Desk`], so that they are of one moment and a change
-//! is confirmed when it is durable. The socket appears under its name with its permissions on, in one step.
+//! is confirmed when it is durable. Places and rates are shared fairly among users, as the kernel names them. The
+//! socket appears under its name with its permissions on, in one step.
 
+mod doorway;
 mod http;
 
 use std::collections::BTreeMap;
@@ -24,28 +26,22 @@ use linecamp_proto::local::{
     LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalRequest, LocalResponse, LocalStatus,
     REQUEST_BYTES_MAX, WhyLine,
 };
+use linecamp_service::ConnectionPermit;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use self::doorway::{CHANGE_COST, Doorway, RATE, WhoIs, accept};
 use crate::error::DaemonError;
-
-/// Connections at a time. The next one waits to be accepted.
-const CONNECTIONS_MAX: usize = 8;
-const SEATS: u32 = 8;
-const _: () = assert!(CONNECTIONS_MAX == SEATS as usize);
 
 /// How long a client may take to say its line, and to take the answer. Past it, it is cut off.
 const CLIENT_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a client is kept waiting for a slow disk. Past it, it is told to look again later.
 const REPLY_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long to leave a socket alone that could not accept: this process has no files left, most likely.
-const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
 /// Who runs the daemon may ask, and his group as far as the directory lets it in.
 const SOCKET_MODE: u32 = 0o660;
@@ -80,23 +76,28 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) struct LocalServer {
     path: PathBuf,
-    seats: Arc<Semaphore>,
+    stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
 impl LocalServer {
     /// Opens the socket at `path`, in place of one that a dead daemon left. The caller holds the directory's lock.
     pub(crate) fn open(path: PathBuf, calls: mpsc::Sender<LocalCall>) -> Result<Self, DaemonError> {
+        Self::open_for(path, calls, |stream| Ok(stream.peer_cred()?.uid()))
+    }
+
+    fn open_for(path: PathBuf, calls: mpsc::Sender<LocalCall>, who: WhoIs) -> Result<Self, DaemonError> {
         let listener = bind(&path).map_err(DaemonError::file("open the local socket", &path))?;
-        let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&seats), calls));
-        Ok(Self { path, seats, accepting })
+        let (stop, stopping) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, Arc::new(Doorway::new(calls, who)), stopping));
+        Ok(Self { path, stop, accepting })
     }
 
     /// Takes no more connections and waits until those that are there have ended.
-    pub(crate) async fn finish(&self) {
-        self.accepting.abort();
-        let _ = self.seats.acquire_many(SEATS).await;
+    pub(crate) async fn finish(&mut self) {
+        self.stop.send_replace(true);
+        // It ends by itself; a panic has been reported where it happened.
+        let _ = (&mut self.accepting).await;
     }
 }
 
@@ -121,37 +122,19 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, seats: Arc<Semaphore>, calls: mpsc::Sender<LocalCall>) {
-    loop {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let calls = calls.clone();
-                tokio::spawn(async move {
-                    serve(stream, &calls).await;
-                    drop(seat);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the local socket could not accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-}
-
-async fn serve(mut stream: UnixStream, calls: &mpsc::Sender<LocalCall>) {
-    let response = match timeout(CLIENT_LIMIT, read_request(&mut stream)).await {
-        Ok(Ok(Said::Line(request))) => answer(request, calls).await,
+async fn serve(stream: &mut UnixStream, user: u32, permit: &ConnectionPermit<u32>, doorway: &Doorway) {
+    let said = timeout(CLIENT_LIMIT, read_request(stream)).await;
+    permit.set_busy(true);
+    let response = match said {
+        Ok(Ok(Said::Line(request))) => answer(user, request, doorway).await,
         Ok(Ok(Said::Http(line))) => match http::check(&line) {
-            Ok(()) => http::wrap(&answer(LocalRequest::Metrics {}, calls).await),
+            Ok(()) => http::wrap(&answer(user, LocalRequest::Metrics {}, doorway).await),
             Err(refusal) => refusal,
         },
         Ok(Err(error)) => line_of(&LocalResponse::<()>::Error(error)),
         Err(_) => return,
     };
+    permit.set_busy(false);
     // A client that does not take its answer has lost it.
     let _ = timeout(CLIENT_LIMIT, stream.write_all(&response)).await;
 }
@@ -164,10 +147,22 @@ enum Said {
     Http(Vec<u8>),
 }
 
-async fn answer(request: LocalRequest, calls: &mpsc::Sender<LocalCall>) -> Vec<u8> {
+async fn answer(user: u32, request: LocalRequest, doorway: &Doorway) -> Vec<u8> {
+    match doorway.reserve(user, &request) {
+        Ok(wait) => tokio::time::sleep(wait).await,
+        Err(wait) => {
+            let text = format!(
+                "user {user} asks more than {} changes or {} looks a second, and nothing was done; try again in {} s",
+                1_000 / (RATE.interval * CHANGE_COST).as_millis(),
+                1_000 / RATE.interval.as_millis(),
+                wait.as_secs() + 1
+            );
+            return line_of(&LocalResponse::<()>::Error(Error::new(ErrorCode::TooManyRequests, text)));
+        }
+    }
     let (reply, answer) = oneshot::channel();
     let call = LocalCall { request, reply: Reply(reply) };
-    let (code, message) = match calls.send(call).await {
+    let (code, message) = match doorway.calls.send(call).await {
         Ok(()) => match timeout(REPLY_LIMIT, answer).await {
             Ok(Ok(line)) => return line,
             Ok(Err(_)) => (ErrorCode::Busy, "the daemon is stopping"),

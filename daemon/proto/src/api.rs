@@ -398,6 +398,8 @@ pub enum ErrorCode {
     Limit,
     /// The request is larger than the server reads.
     TooLarge,
+    /// The API key makes more changes than its rate allows; nothing was changed, and `Retry-After` says when to go on.
+    TooManyRequests,
     /// The server has too much to do, or is stopping; later is better.
     Busy,
     /// The server could not write to its store; nothing was changed.
@@ -419,6 +421,7 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::Ambiguous | Self::NameTaken | Self::NotPossible | Self::Limit => 409,
             Self::TooLarge => 413,
+            Self::TooManyRequests => 429,
             Self::Busy | Self::StoreFailed => 503,
             Self::Internal | Self::Unknown => 500,
         }

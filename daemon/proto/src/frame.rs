@@ -61,6 +61,11 @@ impl FrameDecoder {
         Ok(Some(payload))
     }
 
+    /// Whether nothing of the next frame has arrived.
+    pub const fn is_between_frames(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Says that the stream has ended.
     ///
     /// # Errors

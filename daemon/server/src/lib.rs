@@ -35,6 +35,7 @@ mod keys;
 mod layout;
 mod metrics;
 mod news;
+mod panics;
 mod plugins;
 mod presence;
 mod reload;

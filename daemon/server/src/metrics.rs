@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use linecamp_core::{Fleet, ProviderSummary};
 use linecamp_model::{Now, WallTime};
-use linecamp_service::{Commits, Kind, Metrics};
+use linecamp_service::{Commits, ConnectionCounts, Kind, Metrics};
 
 use crate::drive::session::Arrivals;
 use crate::presence::Presence;
@@ -37,6 +37,19 @@ impl Answers {
             family.sample(&[("code", class)], count.load(Ordering::Relaxed));
         }
     }
+}
+
+/// Writes down how the places of the API are used.
+pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts) {
+    metrics
+        .family("linecamp_api_connections", Kind::Gauge, "Connections of the API, by whether they have shown a key.")
+        .sample(&[("key", "none")], counts.unauthenticated)
+        .sample(&[("key", "shown")], counts.authenticated);
+    let help = "Connections of the API that were closed because there were too many, or a request took too long.";
+    metrics
+        .family("linecamp_api_connections_closed_total", Kind::Counter, help)
+        .sample(&[("reason", "evicted")], counts.evicted)
+        .sample(&[("reason", "rejected")], counts.rejected);
 }
 
 /// What the loop knows.

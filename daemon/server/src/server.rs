@@ -23,6 +23,7 @@ use crate::drive::session::{Arrivals, SessionNote};
 use crate::drive::store::{Answers, StoreDriver};
 use crate::metrics::Known;
 use crate::news::News;
+use crate::panics;
 use crate::presence::Presence;
 
 /// Requests of operators that wait for the loop. Past it they wait at their connections, which are bounded as well.
@@ -170,13 +171,13 @@ impl ServerLoop {
                 let id = self.desk.take(reply);
                 self.fleet.handle_command(id, command, now);
             }
-            Event::Request(Request::Query(read)) => read(&self.fleet, now),
-            Event::Request(Request::Metrics(reply)) => {
+            Event::Request(Request::Query(read)) => look(|| read(&self.fleet, now)),
+            Event::Request(Request::Metrics(reply)) => look(|| {
                 let (fleet, presence, commits) = (&self.fleet, &self.presence, &self.store.commits);
                 let known = Known { fleet, presence, commits, arrivals: &self.arrivals, now };
                 // Who went away learns nothing more.
                 drop(reply.send(known.write()));
-            }
+            }),
             Event::Session(id, note) => {
                 self.presence.note(id, &note);
                 let event = self.link.note(id, note);
@@ -263,6 +264,13 @@ impl Desk {
             // An operator who went away learns nothing more.
             drop(reply.send(result));
         }
+    }
+}
+
+/// Looks at something for somebody. A panic there changed nothing: whoever asked hears that it failed.
+fn look(read: impl FnOnce()) {
+    if let Err(panic) = panics::caught_in(read) {
+        tracing::error!(panic, "a look at the fleet panicked");
     }
 }
 

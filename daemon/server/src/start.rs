@@ -79,7 +79,8 @@ impl Server {
             site_packages: SitePackages::find(&config.site_packages),
             started: clock,
         });
-        let api = Api::new(request_sender, news.watch(), Arc::clone(&about), Arc::clone(&plugins));
+        let connections = https::connections();
+        let api = Api::new(request_sender, news.watch(), Arc::clone(&about), Arc::clone(&plugins), connections.clone());
         let arrivals = Arc::new(Arrivals::default());
         let server_loop = ServerLoop {
             fleet,
@@ -98,7 +99,7 @@ impl Server {
         let (api_stop, api_stopping) = watch::channel(false);
         let parts = Parts {
             accepting: Task::spawn(link::accept_counted(Arc::clone(&listener), note_sender, arrivals)),
-            serving: Task::spawn(https::serve(tls, api::router(api), api_stopping)),
+            serving: Task::spawn(https::serve(tls, api::router(api), connections, api_stopping)),
             server_loop,
             listener,
             api_stop,

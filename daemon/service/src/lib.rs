@@ -5,6 +5,8 @@
 //! | [`ServiceManager`] | what systemd hears of us |
 //! | [`Commits`] | what becomes of writes to a store, counted |
 //! | [`Journal`] | its journal, spoken to in its own protocol |
+//! | [`ConnectionLimiter`] | fair shares of the connections of a port or a socket |
+//! | [`TokenBuckets`] | how often each source may do something |
 //! | [`Metrics`] | our numbers, as Prometheus reads them |
 //! | [`Written`] | the configuration, as somebody wrote it into one file and the drop-ins beside it |
 //!
@@ -13,13 +15,19 @@
 #![forbid(unsafe_code)]
 
 mod commits;
+mod connections;
 mod journal;
 mod metrics;
+mod rates;
+mod shares;
 mod supervisor;
 mod written;
 
 pub use commits::Commits;
+pub use connections::{ConnectionCounts, ConnectionLimiter, ConnectionPermit, Network};
 pub use journal::{Entry, Journal, Priority};
 pub use metrics::{Family, Kind, METRICS_CONTENT_TYPE, Metrics};
+pub use rates::{RateLimit, TokenBucket, TokenBuckets};
+pub use shares::{Admission, Class, ConnectionId, ConnectionShares, ShareLimits};
 pub use supervisor::ServiceManager;
 pub use written::{DROP_INS_MAX, FILE_BYTES_MAX, Place, Written, WrittenError, line_of, read_text};

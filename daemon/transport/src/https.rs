@@ -5,13 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::dial_error::DialError;
@@ -28,24 +26,18 @@ pub type ServerTlsStream = tokio_rustls::server::TlsStream<TcpStream>;
 /// An established connection to a server, at the client.
 pub type ClientTlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
-/// Handshakes in flight. Past it new connections wait in the kernel until one is done or late.
-const HANDSHAKES_MAX: usize = 256;
-
-/// Established connections that nobody has accepted yet. Past it handshakes wait, and then no new ones begin.
-const ESTABLISHED_MAX: usize = 16;
-
 /// Time for a handshake, on either side. Past it the connection is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Pause after a failed accept: out of file descriptors, most likely, and trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts TLS connections; slow clients do not hold up others.
+/// Listens for TLS connections.
 #[derive(Debug)]
 pub struct TlsListener {
     local_addr: SocketAddr,
-    established: mpsc::Receiver<(ServerTlsStream, SocketAddr)>,
-    accepting: JoinHandle<()>,
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
 }
 
 impl TlsListener {
@@ -59,13 +51,12 @@ impl TlsListener {
         clock: Arc<dyn WallClock>,
     ) -> Result<Self, TransportError> {
         authority.check_clock(clock.now())?;
-        let acceptor = acceptor(authority, clock)
+        let config = server_config(authority, clock)
             .map_err(|source| TransportError::Tls { what: "the API", source: source.into() })?;
         let bind_error = |source| TransportError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind_error)?;
         let local_addr = listener.local_addr().map_err(bind_error)?;
-        let (sender, established) = mpsc::channel(ESTABLISHED_MAX);
-        Ok(Self { local_addr, established, accepting: tokio::spawn(accept_all(listener, acceptor, sender)) })
+        Ok(Self { local_addr, listener, config: Arc::new(config) })
     }
 
     /// Returns the address it listens on.
@@ -73,19 +64,54 @@ impl TlsListener {
         self.local_addr
     }
 
-    /// Returns the next established connection, and where it comes from. Cancel-safe.
-    pub async fn accept(&mut self) -> (ServerTlsStream, SocketAddr) {
-        match self.established.recv().await {
-            Some(established) => established,
-            // The accepting task ends with the runtime, and then nobody is to be woken.
-            None => std::future::pending().await,
+    /// Returns the next client that connected. Its handshake has not begun. Cancel-safe.
+    ///
+    /// How many there may be at a time is the caller's to decide. Give each one to a task of its own: nobody waits for
+    /// a slow one.
+    pub async fn accept(&self) -> TlsIncoming {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, remote)) => {
+                    return TlsIncoming { stream, remote: canonical(remote), config: Arc::clone(&self.config) };
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
         }
     }
 }
 
-impl Drop for TlsListener {
-    fn drop(&mut self) {
-        self.accepting.abort();
+/// A client that connected. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct TlsIncoming {
+    stream: TcpStream,
+    remote: SocketAddr,
+    config: Arc<ServerConfig>,
+}
+
+impl TlsIncoming {
+    /// Returns where the client is.
+    pub const fn remote_address(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Shakes hands, within 10 s.
+    ///
+    /// # Errors
+    /// [`TransportError::Handshake`] or [`TransportError::HandshakeLate`]; the client is gone then.
+    pub async fn establish(self) -> Result<ServerTlsStream, TransportError> {
+        let Self { stream, remote, config } = self;
+        let handshake = async {
+            stream.set_nodelay(true)?;
+            TlsAcceptor::from(config).accept(stream).await
+        };
+        match tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(TransportError::Handshake { remote, source: error.into() }),
+            Err(_) => Err(TransportError::HandshakeLate { remote, limit: HANDSHAKE_LIMIT }),
+        }
     }
 }
 
@@ -145,45 +171,10 @@ pub(crate) fn read_ca_file(path: &std::path::Path) -> Result<RootCertStore, Caus
     Ok(store)
 }
 
-fn acceptor(authority: Arc<Authority>, clock: Arc<dyn WallClock>) -> Result<TlsAcceptor, rustls::Error> {
+fn server_config(authority: Arc<Authority>, clock: Arc<dyn WallClock>) -> Result<ServerConfig, rustls::Error> {
     let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(&clock) });
     let anonymous = WebPkiClientVerifier::no_client_auth();
     let mut config = tls::server_config(Arc::new(tls::api_provider()), TlsClock(clock), anonymous, leaf)?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-type Established = mpsc::Sender<(ServerTlsStream, SocketAddr)>;
-
-async fn accept_all(listener: TcpListener, acceptor: TlsAcceptor, established: Established) {
-    // Dropping the set ends its handshakes, so this task leaves nothing behind.
-    let mut handshakes = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            Some(_) = handshakes.join_next() => {}
-            accepted = listener.accept(), if handshakes.len() < HANDSHAKES_MAX => match accepted {
-                Ok((stream, remote)) => {
-                    handshakes.spawn(shake_hands(stream, canonical(remote), acceptor.clone(), established.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
-}
-
-async fn shake_hands(stream: TcpStream, remote: SocketAddr, acceptor: TlsAcceptor, established: Established) {
-    let handshake = async {
-        stream.set_nodelay(true)?;
-        acceptor.accept(stream).await
-    };
-    match tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await {
-        // Nobody accepts any more once the listener is gone.
-        Ok(Ok(stream)) => drop(established.send((stream, remote)).await),
-        Ok(Err(error)) => tracing::debug!(%remote, %error, "a client's handshake failed"),
-        Err(_) => tracing::debug!(%remote, "a client's handshake was late"),
-    }
+    Ok(config)
 }

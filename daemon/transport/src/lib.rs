@@ -22,7 +22,8 @@
 //!
 //! - No session without a proven Ed25519 key on both sides; no resumption, tickets or early data, so the
 //!   verifiers run on every connection.
-//! - Everything is bounded: handshakes in flight and in time, bytes under way, bytes of a frame, silence.
+//! - Everything is bounded: handshakes in time, bytes under way, bytes of a frame and its time, silence. How many peers
+//!   are let in at a time is the caller's to decide, who knows more of them than an address.
 //! - A peer can cost its own session and nothing else.
 //! - Files are whole or absent after a power cut, and private.
 //! - Time, sockets and chance come from [`Outside`], so that a simulator can run this very code. The feature
@@ -58,7 +59,7 @@ pub use chance::Draws;
 pub use dial_error::DialError;
 pub use dialer::{Dialer, resolve};
 pub use error::{Cause, TransportError};
-pub use https::{ClientTlsStream, ServerTlsStream, TlsListener, connect};
+pub use https::{ClientTlsStream, ServerTlsStream, TlsIncoming, TlsListener, connect};
 pub use identity::{Authority, SiteCredentials, SiteIdentity, SiteKey};
 pub use linecamp_proto::frame::FrameError;
 pub use listener::{Incoming, Listener};

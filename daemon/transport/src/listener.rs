@@ -1,4 +1,4 @@
-//! The server's end: one UDP port, many handshakes, each bounded in number and time.
+//! The server's end: one UDP port, many handshakes, each bounded in time. Whom to let in is the caller's to decide.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,6 @@ use std::time::Duration;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, VarInt};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::chance::Chance;
 use crate::error::{Cause, TransportError};
@@ -24,6 +23,9 @@ use crate::tls;
 /// larger than what it answers, so that nobody is flooded by way of us.
 const RESET_INTERVAL: Duration = Duration::ZERO;
 
+/// Newcomers that nobody has looked at yet. The caller takes them as fast as they come; past it they are refused.
+const INCOMING_MAX: usize = 1024;
+
 /// Bytes of early packets that quinn keeps for handshakes nobody has looked at yet. Past it they are
 /// dropped, and sent again by whoever sent them.
 const INCOMING_BYTES_MAX: u64 = 1024 * 1024;
@@ -38,7 +40,6 @@ pub struct Listener {
     endpoint: Endpoint,
     local_addr: SocketAddr,
     settings: ListenerSettings,
-    pending: Arc<Semaphore>,
     judge: Arc<PeerJudge>,
     clock: Arc<dyn WallClock>,
 }
@@ -74,7 +75,6 @@ impl Listener {
             local_addr: endpoint.local_addr().map_err(bind_error)?,
             endpoint,
             settings,
-            pending: Arc::new(Semaphore::new(settings.pending_handshakes_max)),
             judge,
             clock: outside.clock,
         })
@@ -89,36 +89,13 @@ impl Listener {
     ///
     /// Give each one to a task of its own: nobody waits for a slow one.
     pub async fn accept(&self) -> Option<Incoming> {
-        loop {
-            let incoming = self.endpoint.accept().await?;
-            if let Some(incoming) = self.admit(incoming) {
-                return Some(incoming);
-            }
-        }
-    }
-
-    fn admit(&self, incoming: quinn::Incoming) -> Option<Incoming> {
-        let remote = canonical(incoming.remote_address());
-        let is_busy = self.pending.available_permits() <= self.settings.pending_handshakes_max / 2;
-        if is_busy && !incoming.remote_address_validated() && incoming.may_retry() {
-            tracing::debug!(%remote, "busy: the peer has to prove its address first");
-            if let Err(error) = incoming.retry() {
-                error.into_incoming().ignore();
-            }
-            return None;
-        }
-        let Ok(permit) = Arc::clone(&self.pending).try_acquire_owned() else {
-            tracing::debug!(%remote, "too many handshakes: the peer is ignored");
-            incoming.ignore();
-            return None;
-        };
+        let incoming = self.endpoint.accept().await?;
         Some(Incoming {
+            remote: canonical(incoming.remote_address()),
             incoming,
-            remote,
             settings: self.settings,
             judge: Arc::clone(&self.judge),
             clock: Arc::clone(&self.clock),
-            _permit: permit,
         })
     }
 
@@ -141,13 +118,29 @@ pub struct Incoming {
     settings: ListenerSettings,
     judge: Arc<PeerJudge>,
     clock: Arc<dyn WallClock>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Incoming {
     /// Returns where the peer says it is.
     pub const fn remote_address(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// Whether the peer has proved that it is there. Until then the address may be anybody's.
+    pub fn is_address_proven(&self) -> bool {
+        self.incoming.remote_address_validated()
+    }
+
+    /// Asks the peer to prove its address (a Retry packet) and to come again.
+    pub fn ask_for_proof(self) {
+        if let Err(error) = self.incoming.retry() {
+            error.into_incoming().ignore();
+        }
+    }
+
+    /// Answers nothing: the peer tries again by itself.
+    pub fn ignore(self) {
+        self.incoming.ignore();
     }
 
     /// Shakes hands and waits for the peer's first bytes: who it is, and its session.
@@ -201,7 +194,7 @@ fn server_config(
     let mut config = quinn::ServerConfig::new(outside.chance.server(crypto), token_key);
     config
         .transport_config(settings.transport())
-        .max_incoming(settings.pending_handshakes_max)
+        .max_incoming(INCOMING_MAX)
         .incoming_buffer_size_total(INCOMING_BYTES_MAX)
         .time_source(Arc::new(tls_clock));
     Ok(config)

@@ -10,11 +10,16 @@ use std::time::Duration;
 use linecamp_model::limits::CLOSE_BYTES_MAX;
 use linecamp_proto::frame::{FrameDecoder, FrameError, encode_frame};
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
+use tokio::time::Instant;
 
 use crate::error::chain;
 
 /// Bytes taken from the stream at once: one stream window.
 const READ_BYTES_MAX: usize = 16 * 1024;
+
+/// Time for one frame, from its first byte to its last: the largest, 1 MiB, at 28 kbit/s. Past it the session is over,
+/// so that nobody's memory is held by a frame that never ends. The first message has less time, which `core` gives it.
+const FRAME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +62,13 @@ impl Session {
         let closer = SessionCloser { connection: connection.clone() };
         Self {
             sender: SessionSender { stream: sending, closer: closer.clone(), stall_limit },
-            receiver: SessionReceiver { stream: receiving, decoder: FrameDecoder::default(), closer, stall_limit },
+            receiver: SessionReceiver {
+                stream: receiving,
+                decoder: FrameDecoder::default(),
+                frame_due: None,
+                closer,
+                stall_limit,
+            },
         }
     }
 
@@ -117,15 +128,19 @@ impl SessionSender {
     /// Not cancel-safe: a dropped call may leave half a frame behind, and then the session must be closed.
     ///
     /// # Errors
-    /// How the session ended. A peer that takes no byte for the idle timeout costs its session.
+    /// How the session ended. A peer that takes no byte for the idle timeout, or not the whole within 5 min, costs its
+    /// session.
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
         let frame = encode_frame(payload);
         let mut rest = frame.as_slice();
+        let due = Instant::now() + FRAME_LIMIT;
         while !rest.is_empty() {
-            let written = tokio::time::timeout(self.stall_limit, self.stream.write(rest)).await;
+            let stalled = Instant::now() + self.stall_limit;
+            let written = tokio::time::timeout_at(due.min(stalled), self.stream.write(rest)).await;
             match written {
                 Ok(Ok(bytes)) => rest = &rest[bytes..],
                 Ok(Err(error)) => return Err(end_of_write(error)),
+                Err(_) if due < stalled => return Err(frame_late()),
                 Err(_) => {
                     return Err(SessionEnd::Broken(format!(
                         "the peer took no bytes for {} s",
@@ -153,10 +168,16 @@ impl SessionSender {
         self.closer.close(code, reason);
     }
 
+    /// Sends bytes that need not be a frame.
+    #[cfg(test)]
+    pub(crate) async fn write_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("the session is open");
+    }
+
     /// Sends bytes that need not be a frame, and then nothing more.
     #[cfg(test)]
     pub(crate) async fn write_raw_and_finish(mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.expect("the session is open");
+        self.write_raw(bytes).await;
         self.stream.finish().expect("the stream is open");
     }
 }
@@ -166,6 +187,8 @@ impl SessionSender {
 pub struct SessionReceiver {
     stream: RecvStream,
     decoder: FrameDecoder,
+    /// When the frame that has begun must be whole.
+    frame_due: Option<Instant>,
     closer: SessionCloser,
     stall_limit: Duration,
 }
@@ -174,13 +197,23 @@ impl SessionReceiver {
     /// Returns the next message, of at most `frame_bytes_max` bytes. Cancel-safe.
     ///
     /// # Errors
-    /// How the session ended. Messages that came before the end are returned first.
+    /// How the session ended. Messages that came before the end are returned first. A message that does not arrive
+    /// whole within 5 min of its first byte is an end as well.
     pub async fn recv(&mut self, frame_bytes_max: usize) -> Result<Vec<u8>, SessionEnd> {
         loop {
             if let Some(payload) = self.decoder.next(frame_bytes_max).map_err(SessionEnd::BadFrame)? {
+                self.frame_due = None;
                 return Ok(payload);
             }
-            match self.stream.read_chunk(READ_BYTES_MAX, true).await {
+            if !self.decoder.is_between_frames() {
+                self.frame_due.get_or_insert_with(|| Instant::now() + FRAME_LIMIT);
+            }
+            let chunk = self.stream.read_chunk(READ_BYTES_MAX, true);
+            let chunk = match self.frame_due {
+                Some(due) => tokio::time::timeout_at(due, chunk).await.map_err(|_| frame_late())?,
+                None => chunk.await,
+            };
+            match chunk {
                 Ok(Some(chunk)) => self.decoder.push(&chunk.bytes),
                 Ok(None) => {
                     self.decoder.finish().map_err(SessionEnd::BadFrame)?;
@@ -213,6 +246,10 @@ pub(crate) fn cut(reason: &[u8]) -> &[u8] {
 /// Writes an IPv4 address as such, also if it came through a socket for both families.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn frame_late() -> SessionEnd {
+    SessionEnd::Broken(format!("a frame was not whole within {} s", FRAME_LIMIT.as_secs()))
 }
 
 fn end_of_write(error: WriteError) -> SessionEnd {

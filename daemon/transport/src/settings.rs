@@ -22,11 +22,6 @@ const METERED_IDLE_TIMEOUT: Duration = Duration::from_secs(180);
 /// Time for a handshake: three round trips over a satellite, each lost twice. Past it the attempt is over.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Handshakes a server has in flight: at 30 KB each they cost 30 MB, and 10,000 returning sites pass
-/// through in a few seconds. Above half of it a newcomer proves its address first (Retry); above it
-/// newcomers are ignored, and try again by themselves.
-const PENDING_HANDSHAKES_MAX: usize = 1024;
-
 /// Bytes of one message stream that may be under way. A peer that stops reading holds no more than this.
 const STREAM_WINDOW: u32 = 16 * 1024;
 
@@ -71,8 +66,6 @@ pub struct ListenerSettings {
     pub idle_timeout_max: Duration,
     /// How long a handshake, with the peer's first bytes, may take.
     pub handshake_limit: Duration,
-    /// How many handshakes may be in flight.
-    pub pending_handshakes_max: usize,
 }
 
 impl ListenerSettings {
@@ -85,11 +78,7 @@ impl ListenerSettings {
 
 impl Default for ListenerSettings {
     fn default() -> Self {
-        Self {
-            idle_timeout_max: METERED_IDLE_TIMEOUT,
-            handshake_limit: HANDSHAKE_LIMIT,
-            pending_handshakes_max: PENDING_HANDSHAKES_MAX,
-        }
+        Self { idle_timeout_max: METERED_IDLE_TIMEOUT, handshake_limit: HANDSHAKE_LIMIT }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hyper::Method;
+use hyper::body::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,9 +11,9 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// A JSON document.
-    Json(Vec<u8>),
+    Json(Bytes),
     /// Bytes that are nobody's business but the server's.
-    Raw(Vec<u8>),
+    Raw(Bytes),
 }
 
 /// One request.
@@ -66,13 +67,13 @@ impl Ask {
 
     /// Adds a body. Panics if it does not serialise.
     pub(crate) fn body(mut self, body: &impl Serialize) -> Self {
-        self.body = Some(Body::Json(serde_json::to_vec(body).expect("requests are maps with text keys")));
+        self.body = Some(Body::Json(serde_json::to_vec(body).expect("requests are maps with text keys").into()));
         self
     }
 
     /// Adds bytes as they are.
     pub(crate) fn raw(mut self, bytes: Vec<u8>) -> Self {
-        self.body = Some(Body::Raw(bytes));
+        self.body = Some(Body::Raw(bytes.into()));
         self
     }
 

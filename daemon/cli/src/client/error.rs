@@ -38,7 +38,7 @@ impl ClientError {
             Self::Dial { source } => !source.needs_operator(),
             Self::Late { .. } | Self::Lost { .. } | Self::CutShort { .. } => true,
             Self::Foreign { status, .. } => status.is_server_error(),
-            Self::Refused { code, .. } => *code == ErrorCode::Busy,
+            Self::Refused { code, .. } => matches!(code, ErrorCode::Busy | ErrorCode::TooManyRequests),
             Self::TooLarge { .. } | Self::Unreadable { .. } | Self::Request { .. } => false,
         }
     }
@@ -72,7 +72,7 @@ impl ClientError {
                     "log in with a key that the server knows: linecamp login {server} --pin … --key-file FILE"
                 )),
                 ErrorCode::Ambiguous => Some("say which one with --environment NAME".into()),
-                ErrorCode::Busy => Some("try again in a moment".into()),
+                ErrorCode::Busy | ErrorCode::TooManyRequests => Some("try again in a moment".into()),
                 _ => None,
             },
             Self::TooLarge { .. } | Self::Unreadable { .. } | Self::Request { .. } => None,

@@ -42,12 +42,12 @@ impl Stub {
     }
 }
 
-async fn serve(mut listener: TlsListener, answers: Vec<Option<String>>, requests: mpsc::UnboundedSender<String>) {
+async fn serve(listener: TlsListener, answers: Vec<Option<String>>, requests: mpsc::UnboundedSender<String>) {
     let mut open: Option<ServerTlsStream> = None;
     for answer in answers {
         let mut stream = match open.take() {
             Some(stream) => stream,
-            None => listener.accept().await.0,
+            None => listener.accept().await.establish().await.expect("a handshake"),
         };
         let mut buffer = vec![0; 4096];
         let length = stream.read(&mut buffer).await.expect("a request");
@@ -102,6 +102,30 @@ async fn what_is_no_answer_is_told_apart() {
     assert_eq!(errors[0].to_string(), "no site camp-9");
     assert!(errors[1].is_retryable() && errors[1].to_string().contains("502"), "{}", errors[1]);
     assert!(matches!(&errors[2], ClientError::Unreadable { .. }));
+}
+
+fn wait(seconds: u64) -> Option<String> {
+    let body = r#"{"error":{"code":"too-many-requests","message":"too many changes"}}"#;
+    let length = body.len();
+    let status = "HTTP/1.1 429 Too Many Requests";
+    Some(format!("{status}\r\nretry-after: {seconds}\r\ncontent-length: {length}\r\n\r\n{body}"))
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_patience_gets_it_a_few_times() {
+    let stub = Stub::start(vec![wait(0), wait(1), answer("200 OK", "7")]).await;
+    let since = std::time::Instant::now();
+    assert_eq!(stub.client().ask::<u8>(Ask::post("/x")).await.expect("answered"), 7);
+    assert!(Duration::from_secs(1) <= since.elapsed(), "it waited as long as it was told to");
+
+    let stub = Stub::start(vec![wait(0); RETRIES_MAX + 1]).await;
+    let error = stub.client().ask::<u8>(Ask::post("/x")).await.expect_err("patience ends");
+    assert!(matches!(&error, ClientError::Refused { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
+    assert!(error.is_retryable() && error.advice().is_some());
+
+    let stub = Stub::start(vec![wait(3600)]).await;
+    let error = stub.client().ask::<u8>(Ask::post("/x")).await.expect_err("an hour is no moment");
+    assert!(matches!(&error, ClientError::Refused { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
 }
 
 #[tokio::test]

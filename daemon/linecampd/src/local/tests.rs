@@ -4,6 +4,7 @@ use linecamp_core::{Rng, SavedSite, SiteConfig, SiteIdentity, SiteOutput};
 use linecamp_model::{RunId, SiteId, Text, WallTime, WriteId};
 use linecamp_proto::VERSIONS;
 
+use super::doorway::RATE_WAIT_MAX;
 use super::*;
 
 const NOW: Now = Now { instant: linecamp_model::Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
@@ -19,9 +20,13 @@ struct Camp {
 
 impl Camp {
     fn new() -> Self {
+        Self::with(|stream| Ok(stream.peer_cred()?.uid()))
+    }
+
+    fn with(who: WhoIs) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (sender, calls) = mpsc::channel(CONNECTIONS_MAX);
-        let server = LocalServer::open(directory.path().join("linecampd.sock"), sender).unwrap();
+        let (sender, calls) = mpsc::channel(8);
+        let server = LocalServer::open_for(directory.path().join("linecampd.sock"), sender, who).unwrap();
         let config = SiteConfig {
             daemon_version: Text::lossy("1.2.3"),
             versions: VERSIONS,
@@ -162,4 +167,79 @@ async fn the_socket_is_private_and_replaces_a_stale_one() {
     let server = LocalServer::open(path.clone(), sender).unwrap();
     drop(server);
     assert!(!path.exists());
+}
+
+/// Whom the next connection belongs to, in tests that are several users.
+static NEXT_USER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(MEMBER);
+
+const MEMBER: u32 = 4_000_000_001;
+const OTHER: u32 = 4_000_000_002;
+
+/// A socket at which whoever connects is who the test says; tests that use it take turns.
+struct Users {
+    camp: Camp,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
+}
+
+impl Users {
+    async fn new() -> Self {
+        static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let turn = TURN.lock().await;
+        Self { camp: Camp::with(|_| Ok(NEXT_USER.load(std::sync::atomic::Ordering::SeqCst))), _turn: turn }
+    }
+
+    /// Connects as `user` and waits until the daemon knows.
+    async fn connect(&self, user: u32) -> UnixStream {
+        NEXT_USER.store(user, std::sync::atomic::Ordering::SeqCst);
+        let stream = UnixStream::connect(self.camp.socket()).await.unwrap();
+        // The daemon's tasks run on this thread, as soon as this one waits.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        stream
+    }
+
+    /// Asks as `user`, and returns how long the answer took.
+    async fn ask(&mut self, user: u32) -> Duration {
+        let since = std::time::Instant::now();
+        let mut stream = self.connect(user).await;
+        stream.write_all(b"{\"do\":\"status\"}\n").await.unwrap();
+        self.camp.serve_next().await;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("daemon_version"), "{answer}");
+        since.elapsed()
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_of_one_user_shut_nobody_out() {
+    let mut users = Users::new().await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(users.connect(MEMBER).await);
+    }
+    for user in [0, OTHER] {
+        let took = timeout(CLIENT_LIMIT / 2, users.ask(user)).await.expect("nobody waits for a user who says nothing");
+        assert!(took < CLIENT_LIMIT / 2, "{user}: {took:?}");
+    }
+    users.ask(MEMBER).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_one_user_is_delayed_and_then_refused_and_others_are_not() {
+    let doorway = Doorway::new(mpsc::channel(1).0, |_| Ok(0));
+    let change = LocalRequest::LabelSet { labels: BTreeMap::new(), level: LabelLevel::Site };
+    let flood = || {
+        let waits: Vec<_> = (0..1_000).map_while(|_| doorway.reserve(MEMBER, &change).ok()).collect();
+        (waits.len(), waits.last().copied())
+    };
+    assert_eq!(flood(), (150, Some(RATE_WAIT_MAX)), "a hundred at once, then ten a second for five seconds");
+    assert_eq!(flood(), (0, None));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(flood().0, 10);
+    assert_eq!(doorway.reserve(OTHER, &change), Ok(Duration::ZERO));
+    let refused = answer(MEMBER, change, &doorway).await;
+    let refused: serde_json::Value = serde_json::from_slice(&refused).unwrap();
+    assert_eq!(refused.pointer("/error/code").unwrap(), "too-many-requests", "{refused}");
 }

@@ -18,12 +18,17 @@ async fn private_service() -> (u16, TempDir) {
     let names = ["localhost".to_owned()];
     let authority = Authority::create(&directory.path().join("ca"), &names, SystemClock.now()).unwrap();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut listener = TlsListener::bind(address, Arc::new(authority), Arc::new(SystemClock)).await.unwrap();
+    let listener = TlsListener::bind(address, Arc::new(authority), Arc::new(SystemClock)).await.unwrap();
     let port = listener.local_addr().port();
     tokio::spawn(async move {
         loop {
-            let (stream, _) = listener.accept().await;
-            tokio::spawn(serve(stream, answer("200 OK", &[], b"private"), Arc::default()));
+            let incoming = listener.accept().await;
+            tokio::spawn(async move {
+                // A client that does not believe the certificate goes away.
+                if let Ok(stream) = incoming.establish().await {
+                    serve(stream, answer("200 OK", &[], b"private"), Arc::default()).await;
+                }
+            });
         }
     });
     (port, directory)

@@ -1,20 +1,30 @@
 //! The API's way to the loop.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand, SiteRef};
-use linecamp_model::{Name, Now, Pin, ServerAddress};
-use linecamp_service::Metrics;
+use linecamp_model::{Name, Now, Pin, SecretHash, ServerAddress};
+use linecamp_service::{Metrics, RateLimit, TokenBuckets};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-use super::install::Downloads;
 use super::plugins::Intake;
-use super::refused::Refused;
+use super::refused::{DEFECT, Refused};
 use crate::config::ServerUrl;
+use crate::drive::https::ApiConnections;
 use crate::install::SitePackages;
 use crate::metrics::Answers;
 use crate::plugins::PluginFolder;
 use crate::server::{Clock, Request};
+
+/// Changes that one API key may make: ten for each site of a fleet of a thousand at once, then a hundred a second,
+/// which is what an operator's scripts need and the disk does not notice. Past it a request is refused with the time to
+/// wait.
+pub(crate) const CHANGE_RATE: RateLimit = RateLimit { burst: 10_000, interval: Duration::from_millis(10) };
+
+/// Keys whose rates are kept apart. Further ones share one rate until others have not changed anything for a while.
+const KEYS_MAX: usize = 1024;
 
 /// What the API knows without asking.
 #[derive(Debug)]
@@ -57,8 +67,9 @@ pub(crate) struct Api {
     newest_event: watch::Receiver<u64>,
     about: Arc<About>,
     intake: Arc<Intake>,
-    downloads: Arc<Downloads>,
     answers: Arc<Answers>,
+    rates: Arc<Mutex<TokenBuckets<SecretHash>>>,
+    connections: ApiConnections,
 }
 
 impl Api {
@@ -67,14 +78,16 @@ impl Api {
         newest_event: watch::Receiver<u64>,
         about: Arc<About>,
         plugins: Arc<PluginFolder>,
+        connections: ApiConnections,
     ) -> Self {
         Self {
             requests,
             newest_event,
             about,
             intake: Arc::new(Intake::new(plugins)),
-            downloads: Arc::default(),
             answers: Arc::default(),
+            rates: Arc::new(Mutex::new(TokenBuckets::new(CHANGE_RATE, KEYS_MAX))),
+            connections,
         }
     }
 
@@ -83,8 +96,18 @@ impl Api {
         &self.intake
     }
 
-    pub(super) fn downloads(&self) -> &Downloads {
-        &self.downloads
+    /// Lets a key change something.
+    ///
+    /// # Errors
+    /// How long it has to wait.
+    pub(crate) fn may_change(&self, key: SecretHash) -> Result<(), Duration> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.take(key, 1, Instant::now().into_std())
+    }
+
+    /// Returns the places of the API.
+    pub(super) const fn connections(&self) -> &ApiConnections {
+        &self.connections
     }
 
     pub(super) fn about(&self) -> &About {
@@ -128,9 +151,12 @@ impl Api {
     }
 
     async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> Result<T, Refused> {
-        // Either fails only when the loop is over or about to be.
+        // Either fails when the loop is over or about to be; the answer also if what was asked for panicked.
         self.requests.send(request).await.map_err(|_| Refused::stopping())?;
-        answer.await.map_err(|_| Refused::stopping())
+        answer.await.map_err(|_| match self.requests.is_closed() {
+            true => Refused::stopping(),
+            false => Refused::internal(DEFECT),
+        })
     }
 }
 

@@ -3,32 +3,45 @@
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use linecamp_model::SecretHash;
 
 use super::Api;
-use super::refused::Refused;
+use super::refused::{DEFECT, Refused};
+use crate::drive::https::{ApiConnection, Client};
+use crate::panics;
 use crate::secret::ApiKeyText;
 
 /// Lets in who shows an API key of this server.
 ///
 /// The key's hash is looked up, so the time that takes says nothing about keys that exist.
 pub(super) async fn require_key(State(api): State<Api>, request: Request, next: Next) -> Response {
-    match check(&api, request.headers()).await {
-        Ok(()) => next.run(request).await,
-        Err(refused) => refused.into_response(),
+    let key = match check(&api, request.headers()).await {
+        Ok(key) => key,
+        Err(refused) => return refused.into_response(),
+    };
+    // From now on the connection is charged to the key.
+    if let Some(connection) = request.extensions().get::<ApiConnection>() {
+        connection.authenticate(Client::Key(key));
     }
+    if !request.method().is_safe()
+        && let Err(wait) = api.may_change(key)
+    {
+        return Refused::too_many_requests(wait).into_response();
+    }
+    next.run(request).await
 }
 
-async fn check(api: &Api, headers: &HeaderMap) -> Result<(), Refused> {
+async fn check(api: &Api, headers: &HeaderMap) -> Result<SecretHash, Refused> {
     let refused = |problem| Refused::unauthorized(problem, &api.about().addresses().server_url);
     let key = bearer(headers).ok_or_else(|| refused("this server wants an API key"))?;
     let hash = ApiKeyText::parse(key).map(|key| key.hash());
     let hash = hash.ok_or_else(|| refused("that is not an API key: one begins with `lck_` and has 47 characters"))?;
     match api.query(move |fleet, _| fleet.knows_api_key(hash)).await? {
-        true => Ok(()),
+        true => Ok(hash),
         false => Err(refused("the server does not know this API key")),
     }
 }
@@ -48,9 +61,20 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
     let (status, took) = (response.status().as_u16(), began.elapsed());
     api.answers().note(status);
     let call = format!("{method} {path}");
-    match method.is_safe() {
+    // Who was turned away at the door changed nothing, and would fill the log.
+    let is_turned_away = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&response.status());
+    match method.is_safe() || is_turned_away {
         true => tracing::debug!(call, status, ?took, "request"),
         false => tracing::info!(call, status, ?took, "request"),
     }
     response
+}
+
+/// Answers a request whose handler panicked. The others do not notice.
+pub(super) async fn survive(request: Request, next: Next) -> Response {
+    let call = format!("{} {}", request.method(), request.uri().path());
+    panics::caught(next.run(request)).await.unwrap_or_else(|panic| {
+        tracing::error!(call, panic, "a request was given up: its handler panicked");
+        Refused::internal(DEFECT).into_response()
+    })
 }

@@ -10,6 +10,7 @@ use linecamp_service::METRICS_CONTENT_TYPE;
 
 use super::Api;
 use super::refused::Refused;
+use crate::metrics::write_connections;
 
 pub(super) fn router() -> Router<Api> {
     Router::new().route(path::METRICS, get(show))
@@ -18,5 +19,6 @@ pub(super) fn router() -> Router<Api> {
 async fn show(State(api): State<Api>) -> Result<Response, Refused> {
     let mut metrics = api.metrics().await?;
     api.answers().write(&mut metrics);
+    write_connections(&mut metrics, api.connections().counts());
     Ok(([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.into_text()).into_response())
 }

@@ -20,11 +20,13 @@ mod refused;
 mod sites;
 mod tokens;
 
+#[cfg(test)]
+pub(crate) use ask::CHANGE_RATE;
 pub(crate) use ask::{About, Addresses, Api};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use linecamp_proto::api::path;
 
@@ -36,7 +38,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Returns the API.
 pub(crate) fn router(api: Api) -> Router {
-    Router::new()
+    let routes = Router::new()
         .merge(overview::router())
         .merge(sites::router())
         .merge(hosts::router())
@@ -52,7 +54,11 @@ pub(crate) fn router(api: Api) -> Router {
         .layer(from_fn_with_state(api.clone(), auth::require_key))
         .merge(install::router())
         .route(path::HEALTH, get(overview::health))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn_with_state(api.clone(), auth::log))
-        .with_state(api)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    guarded(routes, &api).with_state(api)
+}
+
+/// Counts and logs the requests of `routes`, and keeps the panics of their handlers to themselves.
+pub(crate) fn guarded(routes: Router<Api>, api: &Api) -> Router<Api> {
+    routes.layer(from_fn(auth::survive)).layer(from_fn_with_state(api.clone(), auth::log))
 }

@@ -1,22 +1,32 @@
 //! What is answered when something is refused.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use linecamp_core::{FleetCommandError, StoreFault};
 use linecamp_model::LabelError;
 use linecamp_proto::api::{Error, ErrorBody, ErrorCode};
 
+use super::ask::CHANGE_RATE;
 use crate::config::ServerUrl;
+
+/// What is said when something panicked.
+pub(super) const DEFECT: &str = "the server failed to answer this; its log says why, and that is a defect to report";
 
 /// A refusal: the code for machines, the words for people.
 #[derive(Debug)]
-pub(super) struct Refused(Error);
+pub(super) struct Refused {
+    error: Error,
+    /// In how many seconds the same request can succeed.
+    retry_after: Option<u64>,
+}
 
 impl Refused {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self(Error::new(code, message))
+        Self { error: Error::new(code, message), retry_after: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -41,6 +51,18 @@ impl Refused {
 
     pub(super) fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Internal, message)
+    }
+
+    /// The key changes more than its rate allows, and can go on after `wait`.
+    pub(super) fn too_many_requests(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let per_second = Duration::from_secs(1).as_millis() / CHANGE_RATE.interval.as_millis();
+        let text = format!(
+            "this API key makes more changes than the server takes, {} at once and then {per_second} a second; nothing \
+             was changed, try again in {seconds} s",
+            CHANGE_RATE.burst
+        );
+        Self { retry_after: Some(seconds), ..Self::new(ErrorCode::TooManyRequests, text) }
     }
 
     pub(super) fn no_such_path() -> Self {
@@ -84,12 +106,15 @@ impl From<FleetCommandError> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let code = self.0.code;
+        let code = self.error.code;
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(ErrorBody { error: self.0 })).into_response();
+        let mut response = (status, Json(ErrorBody { error: self.error })).into_response();
         if code == ErrorCode::Unauthorized {
             let challenge = HeaderValue::from_static("Bearer realm=\"linecamp\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use super::session::{Arrivals, SessionHandle, SessionNote, SessionNotes, serve};
 use crate::error::describe;
 
-/// Lets newcomers in until the listener is closed: a task for each. Handshakes are bounded by the listener, sessions
-/// by the machine, which refuses whom it does not know within seconds.
+/// Lets newcomers in until the listener is closed: a task for each. Those that have not said their first message yet
+/// are shared fairly among the networks they come from; sessions are bounded by the machine, which refuses whom it does
+/// not know.
 pub async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
     accept_counted(listener, notes, Arc::default()).await;
 }
@@ -29,7 +30,9 @@ pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes,
             Some(_) = sessions.join_next() => {}
             incoming = listener.accept() => match incoming {
                 Some(incoming) => {
-                    sessions.spawn(serve(incoming, Arc::clone(&arrivals), notes.clone()));
+                    if let Some((incoming, permit)) = arrivals.admit(incoming) {
+                        sessions.spawn(serve(incoming, permit, Arc::clone(&arrivals), notes.clone()));
+                    }
                 }
                 None => break,
             },

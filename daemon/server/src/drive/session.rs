@@ -7,18 +7,32 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
-use linecamp_model::{FromServer, FromSite, Refusal, RefusalCode, SessionId, SiteId};
+use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId, SiteId};
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
-use linecamp_service::{Kind, Metrics};
+use linecamp_service::{Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, ShareLimits};
 use linecamp_transport::{
-    Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender, TransportError,
+    Credential, Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender, TransportError,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::Instrument as _;
 
 use crate::error::describe;
+use crate::panics;
+
+/// Newcomers: from their first packet to their first whole message. At 30 KB each they cost 30 MB, and 10,000 returning
+/// sites pass through in a few seconds. Above half of it a newcomer proves its address first (Retry). At it one of the
+/// network that has the most makes room; within one network (hundreds of sites behind one NAT) only if it has been here
+/// for three seconds, three round trips of a satellite line, and otherwise the newcomer is ignored and tries again by
+/// itself. Once it has shown a certificate of this server's, it has a place among as many of those.
+const NEWCOMERS: ShareLimits = ShareLimits {
+    unauthenticated_max: 1024,
+    authenticated_max: 1024,
+    idle_grace: Duration::from_secs(3),
+    busy_grace: Duration::from_secs(3),
+};
 
 /// Frames that wait for one session. The machine keeps one spec under way and answers what it is sent, so only a peer
 /// that asks and does not read gets here; it is closed as busy. Two dozen waiting frames are small ones: of the large
@@ -94,8 +108,12 @@ impl SessionHandle {
 }
 
 /// Who came, since the process began.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Arrivals {
+    /// Those who have not said their first message yet.
+    newcomers: ConnectionLimiter<Newcomer>,
+    /// From so many on a newcomer proves its address.
+    half: usize,
     /// Sessions, which are numbered upwards by it.
     sessions: AtomicU64,
     /// Handshakes that failed.
@@ -104,28 +122,86 @@ pub(crate) struct Arrivals {
     late: AtomicU64,
 }
 
+impl Default for Arrivals {
+    fn default() -> Self {
+        Self::with_places(NEWCOMERS)
+    }
+}
+
+/// To whom the place of a newcomer is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Newcomer {
+    /// To where it comes from.
+    Network(Network),
+    /// To its key, for which it has shown a certificate of this server's.
+    Key(KeyFingerprint),
+}
+
+/// The place of a newcomer.
+pub(crate) type NewcomerPermit = ConnectionPermit<Newcomer>;
+
 impl Arrivals {
+    /// Makes the places for newcomers.
+    pub(crate) fn with_places(newcomers: ShareLimits) -> Self {
+        Self {
+            half: newcomers.unauthenticated_max / 2,
+            newcomers: ConnectionLimiter::new(newcomers),
+            sessions: AtomicU64::default(),
+            failed: AtomicU64::default(),
+            late: AtomicU64::default(),
+        }
+    }
+
+    /// Gives a newcomer a place, or makes it come again.
+    pub(crate) fn admit(&self, incoming: Incoming) -> Option<(Incoming, NewcomerPermit)> {
+        let remote = incoming.remote_address();
+        let is_busy = self.half <= self.newcomers.counts().unauthenticated;
+        if is_busy && !incoming.is_address_proven() {
+            tracing::debug!(%remote, "busy: the peer has to prove its address first");
+            incoming.ask_for_proof();
+            return None;
+        }
+        let Some(permit) = self.newcomers.admit(Newcomer::Network(Network::of(remote.ip())), Class::Unauthenticated)
+        else {
+            tracing::debug!(%remote, "too many newcomers: the peer is ignored");
+            incoming.ignore();
+            return None;
+        };
+        Some((incoming, permit))
+    }
+
     /// Writes the numbers down.
     pub(crate) fn write(&self, metrics: &mut Metrics) {
+        let newcomers = self.newcomers.counts();
         let help = "Handshakes of sites that came to nothing, by reason.";
         metrics
             .family("linecamp_handshakes_refused_total", Kind::Counter, help)
             .sample(&[("reason", "failed")], self.failed.load(Ordering::Relaxed))
-            .sample(&[("reason", "late")], self.late.load(Ordering::Relaxed));
+            .sample(&[("reason", "late")], self.late.load(Ordering::Relaxed))
+            .sample(&[("reason", "evicted")], newcomers.evicted)
+            .sample(&[("reason", "ignored")], newcomers.rejected);
         let sessions = self.sessions.load(Ordering::Relaxed);
         metrics.one("linecamp_handshakes_total", Kind::Counter, "Handshakes of sites that succeeded.", sessions);
     }
 }
 
 /// Shakes hands with a newcomer and serves it to its end.
-pub(crate) async fn serve(incoming: Incoming, arrivals: Arc<Arrivals>, notes: SessionNotes) {
+pub(crate) async fn serve(incoming: Incoming, permit: NewcomerPermit, arrivals: Arc<Arrivals>, notes: SessionNotes) {
     let remote = incoming.remote_address();
-    match incoming.establish().await {
+    let established = tokio::select! {
+        biased;
+        () = permit.evicted() => return tracing::debug!(%remote, "a newcomer had to make room for another"),
+        established = incoming.establish() => established,
+    };
+    match established {
         Ok((peer, session)) => {
+            if matches!(peer.credential, Credential::Issued { .. }) {
+                permit.authenticate(Newcomer::Key(peer.fingerprint));
+            }
             let id = SessionId(arrivals.sessions.fetch_add(1, Ordering::Relaxed) + 1);
             let site = SiteId::of_key(&peer.fingerprint);
             let span = tracing::debug_span!("session", session = %id, site_id = %site);
-            converse(id, peer, session, notes).instrument(span).await;
+            converse(id, peer, session, (permit, notes)).instrument(span).await;
         }
         Err(error) => {
             let count = match error {
@@ -138,7 +214,7 @@ pub(crate) async fn serve(incoming: Incoming, arrivals: Arc<Arrivals>, notes: Se
     }
 }
 
-async fn converse(id: SessionId, peer: Peer, session: Session, notes: SessionNotes) {
+async fn converse(id: SessionId, peer: Peer, session: Session, (permit, notes): (NewcomerPermit, SessionNotes)) {
     let address = session.remote_address();
     let (outgoing, queue) = mpsc::channel(OUTGOING_FRAMES_MAX);
     let closer = session.closer();
@@ -151,12 +227,19 @@ async fn converse(id: SessionId, peer: Peer, session: Session, notes: SessionNot
     }
     let admitted = Notify::new();
     let (sender, receiver) = session.split();
-    let reader = Reader { id, address, receiver, closer, notes: &notes };
-    let end = tokio::select! {
-        biased;
-        end = reader.run(&admitted) => end,
-        end = write(sender, queue, &admitted) => end,
+    let reader = Reader { id, address, receiver, closer, newcomer: Some(permit), notes: &notes };
+    let run = async {
+        tokio::select! {
+            biased;
+            end = reader.run(&admitted) => end,
+            end = write(sender, queue, &admitted) => end,
+        }
     };
+    // Whatever happens in here, the loop hears that the session is over.
+    let end = panics::caught(run).await.unwrap_or_else(|panic| {
+        tracing::error!(panic, "a session was given up: its task panicked");
+        SessionEnd::ClosedHere
+    });
     // What the peer sent along is shown as it is written in code: it may be anything.
     tracing::debug!(end = ?end.to_string(), "session closed");
     // The loop may be over before its sessions.
@@ -168,6 +251,8 @@ struct Reader<'a> {
     address: SocketAddr,
     receiver: SessionReceiver,
     closer: SessionCloser,
+    /// Until the first message is here.
+    newcomer: Option<NewcomerPermit>,
     notes: &'a SessionNotes,
 }
 
@@ -181,10 +266,14 @@ impl Reader<'_> {
                     bytes_max = FRAME_BYTES_MAX;
                     continue;
                 }
+                () = evicted(self.newcomer.as_ref()) => return self.make_room(),
                 received = self.receiver.recv(bytes_max) => received,
             };
             let message = match received {
-                Ok(payload) => decode_from_site(&payload).map_err(|error| describe(&error)),
+                Ok(payload) => {
+                    self.newcomer = None;
+                    decode_from_site(&payload).map_err(|error| describe(&error))
+                }
                 Err(SessionEnd::BadFrame(error)) => Err(error.to_string()),
                 Err(end) => return end,
             };
@@ -200,6 +289,13 @@ impl Reader<'_> {
         }
     }
 
+    /// Closes the session of a peer that has not said its first message, for the sake of others.
+    fn make_room(&self) -> SessionEnd {
+        let text = "the server has too many newcomers, and this one said nothing for too long";
+        close(&self.closer, &Refusal::new(RefusalCode::Busy, text));
+        SessionEnd::ClosedHere
+    }
+
     /// Looks where the peer is. With every message is often enough: a site speaks up when something matters.
     fn note_move(&mut self) -> Option<SessionNote> {
         let address = self.closer.remote_address();
@@ -212,6 +308,13 @@ impl Reader<'_> {
         tracing::debug!(remote = %self.closer.remote_address(), problem, "bytes that are no message");
         close(&self.closer, &Refusal::new(RefusalCode::Protocol, problem));
         SessionEnd::ClosedHere
+    }
+}
+
+async fn evicted(newcomer: Option<&NewcomerPermit>) {
+    match newcomer {
+        Some(permit) => permit.evicted().await,
+        None => std::future::pending().await,
     }
 }
 

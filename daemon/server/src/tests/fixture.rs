@@ -37,11 +37,16 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_with_packages(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Starts one that has these packages for new sites.
+    pub(super) async fn start_with_packages(dir: TempDir) -> Self {
         let layout = Layout::new(dir.path().join("server"));
         let url = ServerUrl::parse("https://localhost:8443").unwrap();
         let made = init(&layout, &url, &[]).unwrap();
-        Self { server: Server::start(config(&layout)).await.unwrap(), key: made.admin_key, layout, dir }
+        let config = Config { site_packages: dir.path().to_owned(), ..config(&layout) };
+        Self { server: Server::start(config).await.unwrap(), key: made.admin_key, layout, dir }
     }
 
     /// Ends the server without a farewell, and starts it again.

@@ -87,6 +87,24 @@ async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
     assert_eq!(found.collect::<BTreeSet<_>>(), done);
 }
 
+/// A look at the fleet that panics costs whoever asked his answer, and nobody else anything.
+#[tokio::test]
+async fn a_look_that_panics_ends_itself_and_not_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path());
+    init(&layout, &ServerUrl::parse("https://localhost").unwrap(), &[]).unwrap();
+    let (open_gate, gate) = std::sync::mpsc::channel();
+    open_gate.send(()).unwrap();
+    let (stop, requests, server_loop) = held_up(&layout, gate);
+    let running = tokio::spawn(server_loop.run());
+    requests.send(Request::Query(Box::new(|_, _| panic!("a defect in a look")))).await.unwrap();
+    let (sender, answer) = oneshot::channel();
+    requests.send(Request::Query(Box::new(|fleet, _| sender.send(fleet.last_event()).unwrap()))).await.unwrap();
+    assert_eq!(soon(answer).await.unwrap(), 0);
+    stop.send_replace(true);
+    soon(running).await.unwrap().close();
+}
+
 /// A loop whose store answers nothing until it hears from `gate`.
 fn held_up(
     layout: &Layout,

@@ -24,12 +24,13 @@ async fn api() -> Api {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let authority = Arc::new(Authority::create(&dir.path().join("ca"), &names, SystemClock.now()).unwrap());
     let every_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let mut listener = TlsListener::bind(every_address, Arc::clone(&authority), Arc::new(SystemClock)).await.unwrap();
+    let listener = TlsListener::bind(every_address, Arc::clone(&authority), Arc::new(SystemClock)).await.unwrap();
     let port = listener.local_addr().port();
     tokio::spawn(async move {
         loop {
-            let (mut stream, _) = listener.accept().await;
+            let incoming = listener.accept().await;
             tokio::spawn(async move {
+                let Ok(mut stream) = incoming.establish().await else { return };
                 let byte = stream.read_u8().await.unwrap();
                 stream.write_u8(byte + 1).await.unwrap();
                 stream.shutdown().await.unwrap();

@@ -107,17 +107,6 @@ async fn a_peer_that_says_nothing_is_late() {
     assert!(matches!(error, TransportError::HandshakeLate { .. }), "{error:?}");
 }
 
-#[tokio::test]
-async fn a_busy_listener_asks_for_proof_of_the_address_and_lets_in() {
-    let mut server = Server::start_with(ListenerSettings { pending_handshakes_max: 2, ..ListenerSettings::default() });
-    let (first, second) = (Site::start(), Site::start());
-    let (pin, address) = (server.pin(), server.address());
-    // The first one keeps its place by saying nothing.
-    let _silent = soon(first.dialer.dial(address, first.self_made(), &pin)).await.unwrap();
-    let linked = server.link(&second, second.self_made(), &pin).await.unwrap();
-    assert_eq!(linked.peer.fingerprint, second.key.fingerprint());
-}
-
 fn closed(code: u32, reason: &[u8]) -> SessionEnd {
     SessionEnd::Closed { code, reason: reason.to_vec() }
 }

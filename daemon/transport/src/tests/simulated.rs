@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use linecamp_proto::frame::encode_frame;
 use tokio::time::Instant;
 
 use super::fixture::{HandClock, START, authority, outside};
@@ -149,4 +150,25 @@ async fn a_cut_cable_is_noticed_by_both_ends_within_the_sites_idle_timeout() {
         let noticed = since.elapsed();
         assert!(noticed <= settings.idle_timeout + settings.keep_alive, "{noticed:?}");
     }
+}
+
+/// A peer that keeps its link alive and never ends a frame is not waited for.
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_never_ends_ends_its_session_and_slow_frames_do_not() {
+    let mut world = linked(LinkSettings::default()).await;
+    let whole = encode_frame(&[7; 64]);
+    for byte in whole.chunks(1) {
+        world.site.0.write_raw(byte).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    assert_eq!(world.server.1.recv(64).await.as_deref(), Ok(&[7; 64][..]), "the time begins with its first byte here");
+
+    let since = Instant::now();
+    world.site.0.write_raw(&whole[..20]).await;
+    for _ in 0..10 {
+        // What asks in between, as a loop with other things to do, begins no new time.
+        assert!(tokio::time::timeout(Duration::from_secs(10), world.server.1.recv(64)).await.is_err());
+    }
+    let Err(SessionEnd::Broken(problem)) = world.server.1.recv(64).await else { panic!("the frame never ends") };
+    assert_eq!((problem.as_str(), since.elapsed().as_secs()), ("a frame was not whole within 300 s", 300));
 }

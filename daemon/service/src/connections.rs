@@ -1,0 +1,263 @@
+//! The connections of a port or a socket, as the tasks that serve them see it: [`ConnectionShares`] decides, and who
+//! has to go is told.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::shares::{Class, ConnectionId, ConnectionShares, ShareLimits};
+
+/// Bits of an IPv6 address that one customer of a network has to himself, at most (RFC 6177): what comes from below one
+/// /64 is one source.
+const IPV6_PREFIX_BITS: u32 = 64;
+
+/// How often a newcomer that waits for a place looks for one: seldom enough for hundreds of them, and nobody notices.
+const ADMIT_RETRY: Duration = Duration::from_millis(100);
+
+/// Where connections come from: an IPv4 address, or a /64 of IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network(IpAddr);
+
+impl Network {
+    /// Returns the network that an address is charged to. An IPv4 address counts as such also if it is written as IPv6.
+    pub const fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(IpAddr::V4(address)),
+            IpAddr::V6(address) => {
+                let prefix = address.to_bits() >> IPV6_PREFIX_BITS << IPV6_PREFIX_BITS;
+                Self(IpAddr::V6(Ipv6Addr::from_bits(prefix)))
+            }
+        }
+    }
+}
+
+/// What became of connections, since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// Connections there are that have not shown a key.
+    pub unauthenticated: usize,
+    /// Connections there are that have.
+    pub authenticated: usize,
+    /// Connections that had to make room for others, or took too long.
+    pub evicted: u64,
+    /// Connections that found no room.
+    pub rejected: u64,
+}
+
+/// The connections of one port or socket. Clones share them.
+#[derive(Debug)]
+pub struct ConnectionLimiter<S>(Arc<Mutex<State<S>>>);
+
+#[derive(Debug)]
+struct State<S> {
+    shares: ConnectionShares<S>,
+    /// How each connection hears that it has to go.
+    evictions: BTreeMap<ConnectionId, Arc<Notify>>,
+    evicted: u64,
+    rejected: u64,
+}
+
+impl<S> Clone for ConnectionLimiter<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Ord + Clone> ConnectionLimiter<S> {
+    /// Makes a limiter without a connection.
+    pub fn new(limits: ShareLimits) -> Self {
+        let shares = ConnectionShares::new(limits);
+        Self(Arc::new(Mutex::new(State { shares, evictions: BTreeMap::new(), evicted: 0, rejected: 0 })))
+    }
+
+    /// Admits a newcomer, perhaps in the place of another connection. `None`: it is to be closed.
+    pub fn admit(&self, source: S, class: Class) -> Option<ConnectionPermit<S>> {
+        let mut state = self.lock();
+        let Some((id, eviction)) = state.admit(&source, class) else {
+            state.rejected += 1;
+            return None;
+        };
+        Some(ConnectionPermit { limiter: self.clone(), id, eviction })
+    }
+
+    /// Admits a newcomer as soon as there is a place for it, but not after `limit`. `waiting` is its place to wait in,
+    /// of another limiter, which bounds those who wait: who is evicted there is not admitted here. `None`: it is to be
+    /// closed.
+    pub async fn admit_within(
+        &self,
+        limit: Duration,
+        (source, class): (S, Class),
+        waiting: ConnectionPermit<S>,
+    ) -> Option<ConnectionPermit<S>> {
+        let admitted = async {
+            loop {
+                // In a statement of its own, so that the lock is not held over the pause.
+                let admitted = self.lock().admit(&source, class);
+                match admitted {
+                    Some((id, eviction)) => return ConnectionPermit { limiter: self.clone(), id, eviction },
+                    None => tokio::time::sleep(ADMIT_RETRY).await,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            admitted = tokio::time::timeout(limit, admitted) => {
+                let admitted = admitted.ok();
+                self.lock().rejected += u64::from(admitted.is_none());
+                admitted
+            }
+            () = waiting.evicted() => {
+                self.lock().rejected += 1;
+                None
+            }
+        }
+    }
+
+    /// Evicts what has been busy for longer than `limit`.
+    pub fn evict_overdue(&self, limit: Duration) {
+        let mut state = self.lock();
+        let overdue = state.shares.evict_overdue(limit, now());
+        state.evict(overdue);
+    }
+
+    /// Returns how many connections there are, and what became of others.
+    pub fn counts(&self) -> ConnectionCounts {
+        let state = self.lock();
+        ConnectionCounts {
+            unauthenticated: state.shares.count(Class::Unauthenticated),
+            authenticated: state.shares.count(Class::Authenticated),
+            evicted: state.evicted,
+            rejected: state.rejected,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
+        // Every change in here is whole before anything that could panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Ord + Clone> State<S> {
+    fn admit(&mut self, source: &S, class: Class) -> Option<(ConnectionId, Arc<Notify>)> {
+        let admission = self.shares.admit(source.clone(), class, now())?;
+        self.evict(admission.evicted);
+        let eviction = Arc::new(Notify::new());
+        self.evictions.insert(admission.id, Arc::clone(&eviction));
+        Some((admission.id, eviction))
+    }
+
+    fn evict(&mut self, ids: impl IntoIterator<Item = ConnectionId>) {
+        for eviction in ids.into_iter().filter_map(|id| self.evictions.remove(&id)) {
+            self.evicted += 1;
+            eviction.notify_one();
+        }
+    }
+}
+
+/// The right of one connection to be open. Dropping it gives the place back.
+#[derive(Debug)]
+pub struct ConnectionPermit<S: Ord + Clone> {
+    limiter: ConnectionLimiter<S>,
+    id: ConnectionId,
+    eviction: Arc<Notify>,
+}
+
+impl<S: Ord + Clone> ConnectionPermit<S> {
+    /// Waits until the connection has to be closed. For one task; cancel-safe.
+    pub async fn evicted(&self) {
+        self.eviction.notified().await;
+    }
+
+    /// Says whose key the connection has shown.
+    pub fn authenticate(&self, source: S) {
+        let mut state = self.limiter.lock();
+        let evicted = state.shares.authenticate(self.id, source, now());
+        state.evict(evicted);
+    }
+
+    /// Says whether the connection is busy with a request.
+    pub fn set_busy(&self, is_busy: bool) {
+        self.limiter.lock().shares.set_busy(self.id, is_busy, now());
+    }
+}
+
+impl<S: Ord + Clone> Drop for ConnectionPermit<S> {
+    fn drop(&mut self) {
+        let mut state = self.limiter.lock();
+        state.shares.release(self.id);
+        state.evictions.remove(&self.id);
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ShareLimits = ShareLimits {
+        unauthenticated_max: 2,
+        authenticated_max: 1,
+        idle_grace: Duration::from_secs(2),
+        busy_grace: Duration::from_secs(60),
+    };
+
+    #[test]
+    fn an_address_is_charged_to_its_network() {
+        let check = |address: &str, expected: &str| {
+            assert_eq!(Network::of(address.parse().unwrap()), Network(expected.parse().unwrap()));
+        };
+        check("192.0.2.7", "192.0.2.7");
+        check("::ffff:192.0.2.7", "192.0.2.7");
+        check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::");
+        check("::1", "::");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_evicted_hears_of_it_and_a_place_comes_back_with_its_permit() {
+        let limiter = ConnectionLimiter::new(LIMITS);
+        let first = limiter.admit(1, Class::Unauthenticated).unwrap();
+        let second = limiter.admit(1, Class::Unauthenticated).unwrap();
+        assert!(limiter.admit(1, Class::Unauthenticated).is_none(), "both are younger than the grace");
+        tokio::time::advance(LIMITS.idle_grace).await;
+        let third = limiter.admit(1, Class::Unauthenticated).unwrap();
+        first.evicted().await;
+        let counts = ConnectionCounts { unauthenticated: 2, authenticated: 0, evicted: 1, rejected: 1 };
+        assert_eq!(limiter.counts(), counts);
+
+        drop((first, second));
+        third.authenticate(7);
+        let counts = ConnectionCounts { unauthenticated: 0, authenticated: 1, evicted: 1, rejected: 1 };
+        assert_eq!(limiter.counts(), counts, "an evicted permit gives nothing back");
+        third.set_busy(true);
+        tokio::time::advance(Duration::from_secs(901)).await;
+        limiter.evict_overdue(Duration::from_secs(900));
+        third.evicted().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_waits_until_one_before_it_has_had_its_time_or_another_takes_its_place_to_wait_in() {
+        let one = ShareLimits { unauthenticated_max: 1, idle_grace: Duration::ZERO, ..LIMITS };
+        let (limiter, lobby) = (ConnectionLimiter::new(LIMITS), ConnectionLimiter::new(one));
+        let admit = || limiter.admit(1, Class::Unauthenticated).unwrap();
+        let wait = |seconds| {
+            let waiting = lobby.admit(1, Class::Unauthenticated).unwrap();
+            limiter.admit_within(Duration::from_secs(seconds), (1, Class::Unauthenticated), waiting)
+        };
+        let (first, second) = (admit(), admit());
+        assert!(wait(1).await.is_none(), "nobody has had his time");
+        let third = wait(5).await.expect("the first has had it");
+        first.evicted().await;
+
+        drop((second, third));
+        let _young = (admit(), admit());
+        let (early, late) = tokio::join!(wait(5), wait(5));
+        assert!(early.is_none() && late.is_some());
+    }
+}

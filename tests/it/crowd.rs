@@ -1,0 +1,159 @@
+//! Crowds that take places and do not use them, at the server's ports and at a site's socket.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use linecamp_tests::{Fleet, skip};
+use rustix::process::geteuid;
+
+use crate::shown::linked;
+
+/// Sooner than what holds a place is late by itself (10 s): who is served within it did not wait for the crowd to
+/// leave.
+const SOON: Duration = Duration::from_secs(8);
+
+/// Asks for a page of the server; returns its status.
+fn page(fleet: &Fleet, path: &str) -> std::io::Result<String> {
+    let mut curl = Command::new("curl")
+        .args([
+            "--silent",
+            "--max-time",
+            "20",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code}",
+            "--header",
+            "@-",
+        ])
+        .arg("--cacert")
+        .arg(fleet.server.data().join("ca/certificate.pem"))
+        .arg(format!("https://{}{path}", fleet.server.https()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let header = format!("Authorization: Bearer {}", fleet.key());
+    curl.stdin.take().expect("it was asked for").write_all(header.as_bytes())?;
+    Ok(String::from_utf8_lossy(&curl.wait_with_output()?.stdout).into_owned())
+}
+
+#[test]
+fn a_crowd_that_says_nothing_shuts_nobody_out_of_the_server() {
+    let packages = tempfile::tempdir().expect("a directory");
+    let package = format!("linecampd_{}_amd64.deb", env!("CARGO_PKG_VERSION"));
+    fs::write(packages.path().join(&package), "a package").expect("a file");
+    let config = packages.path().join("server.toml");
+    fs::write(&config, format!("site_packages = {:?}\n", packages.path())).expect("a file");
+    let fleet = Fleet::start_with(&["--config", config.to_str().expect("text")]);
+    let crowd: Vec<_> = (0..300)
+        .map(|number| {
+            let mut stream = TcpStream::connect(fleet.server.https()).expect("the port is open");
+            if number % 2 == 0 {
+                // The beginning of a handshake.
+                stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]).expect("it is read");
+            }
+            stream
+        })
+        .collect();
+    let since = Instant::now();
+    fleet.cli(&["site", "ls"]).ok();
+    assert!(since.elapsed() < SOON, "an operator waited {:?}", since.elapsed());
+    match page(&fleet, "/metrics") {
+        Ok(status) => {
+            let install = [page(&fleet, "/install"), page(&fleet, &format!("/install/{package}"))];
+            let statuses = install.map(|status| status.expect("curl was there a moment ago"));
+            assert_eq!((&*status, statuses), ("200", ["200".to_owned(), "200".to_owned()]));
+            assert!(since.elapsed() < SOON, "metrics and an installation waited {:?}", since.elapsed());
+        }
+        Err(error) => skip(&format!("metrics and an installation beside a crowd: no curl here ({error})")),
+    }
+    let _site = linked(&fleet, "camp");
+    drop(crowd);
+}
+
+/// Connects as often as it is told to, sends what it is told to on each connection, says so, prints what is answered to
+/// the first one, and ends with its standard input. Perl is on every Debian.
+const CLIENT: &str = r#"
+    use Socket;
+    my ($path, $times, $words) = @ARGV;
+    my @open;
+    for (1 .. $times) {
+        socket(my $one, PF_UNIX, SOCK_STREAM, 0) or die "$!";
+        connect($one, sockaddr_un($path)) or die "$!";
+        syswrite($one, $words) if length $words;
+        push @open, $one;
+    }
+    $| = 1;
+    print "open\n";
+    if (length $words) { my $first = $open[0]; print while <$first>; }
+    <STDIN>;
+"#;
+
+/// A process of another user that holds connections open. It ends when it is dropped.
+struct Client(Child, BufReader<ChildStdout>);
+
+impl Client {
+    fn start(user: u32, socket: &Path, times: usize, words: &str) -> std::io::Result<Self> {
+        let mut child = Command::new("perl")
+            .args(["-e", CLIENT])
+            .arg(socket)
+            .args([&times.to_string(), words])
+            .current_dir("/")
+            .uid(user)
+            .gid(user)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut said = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut line = String::new();
+        said.read_line(&mut line)?;
+        assert_eq!(line, "open\n", "the connections are open");
+        Ok(Self(child, said))
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.1.read_line(&mut line).expect("it prints the answer");
+        line
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn a_crowd_of_one_user_does_not_shut_root_out_of_the_local_socket() {
+    if !geteuid().is_root() {
+        return skip("idle local connections of another user: only root can be one");
+    }
+    let fleet = Fleet::start();
+    let site = linked(&fleet, "camp");
+    let socket = site.data().join("linecampd.sock");
+    for open in [fleet.directory(), site.data()] {
+        fs::set_permissions(open, Permissions::from_mode(0o711)).expect("it is ours");
+    }
+    fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("it is ours");
+    let crowd = match Client::start(4_000_001, &socket, 200, "") {
+        Ok(crowd) => crowd,
+        Err(error) => return skip(&format!("idle local connections of another user: no perl here ({error})")),
+    };
+    let since = Instant::now();
+    site.local(&["status"]).ok();
+    assert!(since.elapsed() < Duration::from_secs(1), "root waited {:?}", since.elapsed());
+
+    let mut other = Client::start(4_000_002, &socket, 1, "{\"do\":\"status\"}\n").expect("perl was there a moment ago");
+    let answer = other.answer();
+    assert!(answer.contains("daemon_version"), "{answer}");
+    drop(crowd);
+}
