@@ -16,6 +16,7 @@ mod output;
 mod providers;
 mod registry;
 mod state;
+mod storage;
 mod subject;
 mod sweep;
 mod view;
@@ -251,6 +252,7 @@ impl Fleet {
             (Stage::Up { site, .. }, FromSite::Renew) => self.renew(id, *site, now),
             (Stage::Up { site, .. }, FromSite::Alive) => self.probe_answered(*site, now),
             (Stage::Up { site, .. }, FromSite::WantPlugin(want)) => self.want_plugin(id, *site, want),
+            (Stage::Up { .. }, FromSite::Storage(conditions)) => self.handle_storage(id, conditions, now),
             (Stage::Closing, _) => self.ignored += 1,
             (Stage::Opened | Stage::Probing { .. } | Stage::Up { .. }, _) => {
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, "a message out of order"), now);

@@ -126,6 +126,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) calls: &'a mut CallId,
     pub(crate) rng: &'a mut Rng,
     pub(crate) now: Instant,
+    /// Whether changes may be begun: not while the site's store takes no notes.
+    pub(crate) may_change: bool,
 }
 
 impl Provider {

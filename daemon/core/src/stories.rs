@@ -8,3 +8,4 @@ mod labels;
 mod life;
 mod plugins;
 mod records;
+mod storage;

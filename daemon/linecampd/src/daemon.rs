@@ -144,6 +144,7 @@ impl Daemon {
         let clock = Clock::start();
         let config = SiteConfig {
             daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
+            directory: Text::lossy(&claim.directory.path().display().to_string()),
             versions: VERSIONS,
             run: RunId::from_bytes(random()?),
             servers: setup.servers,

@@ -78,11 +78,22 @@ pub(crate) struct Link {
     /// Specs on their way to the disk.
     pub(crate) specs_in_flight: u32,
     pub(crate) conditions: Vec<Condition>,
+    /// What the site said last of its own storage.
+    pub(crate) storage: Vec<Condition>,
 }
 
 impl Link {
     pub(crate) const fn new(state: LinkState, since: WallTime, address: Text) -> Self {
-        Self { state, since, session: None, probing: None, address, specs_in_flight: 0, conditions: Vec::new() }
+        Self {
+            state,
+            since,
+            session: None,
+            probing: None,
+            address,
+            specs_in_flight: 0,
+            conditions: Vec::new(),
+            storage: Vec::new(),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Timer {
     StoreRetry,
     /// It is time to ask for a new certificate.
     Renew,
+    /// It is time to save a certificate again.
+    SaveIdentity,
     /// It is time for a provider's next round.
     Round(ProviderId),
     /// A provider's call has taken too long.
@@ -59,7 +61,8 @@ pub enum SiteOutput {
     },
     /// Let the store go on after this write failed: it and all later ones have been undone here.
     ResumeStore(WriteId),
-    /// Make a certificate durable. Answered by `handle_identity_saved`.
+    /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` where it is used
+    /// without.
     SaveIdentity(IdentityGrant),
     /// Ask a provider's plugin. Answered by `handle_provider`. One call of a provider is under way at a time.
     Call {

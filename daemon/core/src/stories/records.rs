@@ -13,8 +13,8 @@ use crate::{
     WITHDRAW_MAX,
 };
 
-const ZONE: &str = "example.org";
-const GATEWAY: &str = "camp.camp.default.example.org";
+pub(super) const ZONE: &str = "example.org";
+pub(super) const GATEWAY: &str = "camp.camp.default.example.org";
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) fn provider() -> ProviderSpec {
@@ -54,7 +54,7 @@ pub(super) fn plain_site(seed: u64) -> Pair {
 }
 
 /// A linked site whose own configuration has a provider, and a gateway that knows its address.
-fn site_with(seed: u64, provider: ProviderSpec) -> Pair {
+pub(super) fn site_with(seed: u64, provider: ProviderSpec) -> Pair {
     let mut pair = Pair::new(seed);
     configure(&mut pair, Some(provider));
     let address = LabelValue::parse("192.0.2.1").unwrap();

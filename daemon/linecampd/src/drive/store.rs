@@ -137,9 +137,8 @@ impl StoreDriver {
         self.commits.answered(write.0, result.is_ok());
         let result = result.map_err(|fault| match fault.kind {
             FaultKind::DiskFull => StoreFault::DiskFull,
-            FaultKind::ReadOnly | FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => {
-                StoreFault::Failed
-            }
+            FaultKind::ReadOnly => StoreFault::ReadOnly,
+            FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => StoreFault::Failed,
         });
         Settled { write, result }
     }

@@ -61,6 +61,7 @@ words!(
         RecordForeign,
         RecordQuarantined,
         RecordsHeld,
+        IdentityNotSaved,
     }
 );
 

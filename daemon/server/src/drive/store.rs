@@ -152,9 +152,8 @@ impl StoreDriver {
         }
         match fault.kind {
             FaultKind::DiskFull => StoreFault::DiskFull,
-            FaultKind::ReadOnly | FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => {
-                StoreFault::Failed
-            }
+            FaultKind::ReadOnly => StoreFault::ReadOnly,
+            FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => StoreFault::Failed,
         }
     }
 }

@@ -1,0 +1,42 @@
+//! What sites say of their own storage: kept in memory beside the link, shown, and told once as events.
+//!
+//! A report is whole and takes the place of the one before. It outlasts its session: while a site is away, the last that
+//! was heard is shown; the next session begins with a report, so trouble that ended meanwhile ends here, too, and trouble
+//! that outlasts a link is told once. A server that starts knows nothing and is told again.
+//!
+//! Memory: one condition of each kind for each site, as `proto` lets in.
+
+use linecamp_model::{Condition, ConditionKind, EventKind, Now, SessionId, SiteId};
+
+use super::Fleet;
+
+impl Fleet {
+    /// Takes what a site says of its storage.
+    pub(super) fn handle_storage(&mut self, id: SessionId, conditions: Vec<Condition>, now: Now) {
+        let Some((site, _)) = self.downlink.up(id) else { return };
+        let Some(link) = self.downlink.links.get_mut(&site) else { return };
+        let before = std::mem::replace(&mut link.storage, conditions.clone());
+        for condition in conditions.iter().filter(|one| !has(&before, one.kind)) {
+            let text = format!("{}: {}", condition.kind, condition.detail);
+            self.stage_noted(Vec::new(), (EventKind::ConditionRaised, Some(site), text), Vec::new(), now);
+        }
+        for condition in before.iter().filter(|one| !has(&conditions, one.kind)) {
+            let text = condition.kind.to_string();
+            self.stage_noted(Vec::new(), (EventKind::ConditionCleared, Some(site), text), Vec::new(), now);
+        }
+    }
+
+    /// Returns how many sites have said that their storage is in trouble, and not that it is well again.
+    pub fn storage_trouble_count(&self) -> usize {
+        self.downlink.links.values().filter(|link| !link.storage.is_empty()).count()
+    }
+
+    /// Returns what a site has said of its storage.
+    pub(super) fn storage_of(&self, site: SiteId) -> Vec<Condition> {
+        self.downlink.links.get(&site).map(|link| link.storage.clone()).unwrap_or_default()
+    }
+}
+
+fn has(conditions: &[Condition], kind: ConditionKind) -> bool {
+    conditions.iter().any(|condition| condition.kind == kind)
+}
