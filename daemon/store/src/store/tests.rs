@@ -4,6 +4,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
@@ -51,7 +52,7 @@ impl Bench {
             answer_tx.send(answer).unwrap();
             let _ = gate_rx.recv_timeout(PATIENCE);
         };
-        let store = Some(Store::start(&path, opened.connection, answer).unwrap());
+        let store = Some(Store::start(&path, Database::Open(opened.connection), answer).unwrap());
         Self { directory, store, answers, gate: Some(gate), documents: opened.documents }
     }
 
