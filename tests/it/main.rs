@@ -31,5 +31,6 @@ mod sim;
 mod sim_real;
 mod start;
 mod steady;
+mod storage;
 mod support;
 mod systemd;

@@ -80,6 +80,8 @@ pub struct Fleet {
     outputs: VecDeque<FleetOutput>,
     /// Sites whose providers have to be looked at again.
     unassigned: BTreeSet<SiteId>,
+    /// Why the store does not commit, if it does not.
+    store_fault: Option<StoreFault>,
     ignored: u64,
 }
 
@@ -95,6 +97,7 @@ impl Fleet {
             timers: Timers::default(),
             outputs: VecDeque::new(),
             unassigned: BTreeSet::new(),
+            store_fault: None,
             ignored: 0,
         };
         if fleet.ledger.state().origin.is_none() {
@@ -134,6 +137,9 @@ impl Fleet {
             self.ignored += 1;
             return;
         };
+        if settled.was_change && self.ledger.in_flight() == 0 {
+            self.store_is_well();
+        }
         for release in settled.releases {
             match release {
                 Release::Output(FleetOutput::Hangup { session, refusal }) => self.refuse(session, refusal, now),
@@ -150,6 +156,7 @@ impl Fleet {
             self.ignored += 1;
             return;
         };
+        self.store_failed(fault, now);
         self.outputs.push_back(FleetOutput::ResumeStore(write));
         for release in settled.releases {
             match release {
@@ -170,6 +177,7 @@ impl Fleet {
                 FleetTimer::Disconnect(site) => self.disconnect(site, now),
                 FleetTimer::DuplicateClears(site) => self.duplicate_clears(site),
                 FleetTimer::Sweep => self.sweep(now),
+                FleetTimer::StoreRetry => self.retry_store(),
             }
         }
         self.settle_providers(now);

@@ -68,3 +68,14 @@ pub enum StoreFault {
     /// Anything else; the store's own words are in the log.
     Failed,
 }
+
+impl StoreFault {
+    /// Returns the code that programs see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DiskFull => "disk-full",
+            Self::ReadOnly => "read-only",
+            Self::Failed => "failed",
+        }
+    }
+}

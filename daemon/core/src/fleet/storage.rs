@@ -5,10 +5,15 @@
 //! that outlasts a link is told once. A server that starts knows nothing and is told again.
 //!
 //! Memory: one condition of each kind for each site, as `proto` lets in.
+//!
+//! And the server's own: while its store fails, sites stay linked, changes are refused, and the store is tried again every
+//! [`STORE_RETRY`], also if nobody wants anything. It is well when something was committed.
 
-use linecamp_model::{Condition, ConditionKind, EventKind, Now, SessionId, SiteId};
+use linecamp_model::{Condition, ConditionKind, EventKind, FleetChange, Now, SessionId, SiteId};
 
-use super::Fleet;
+use super::config::STORE_RETRY;
+use super::{Fleet, FleetTimer};
+use crate::StoreFault;
 
 impl Fleet {
     /// Takes what a site says of its storage.
@@ -24,6 +29,32 @@ impl Fleet {
             let text = condition.kind.to_string();
             self.stage_noted(Vec::new(), (EventKind::ConditionCleared, Some(site), text), Vec::new(), now);
         }
+    }
+
+    /// Takes the store's word, at the start, that it cannot write what it has read.
+    pub fn handle_store_unwritable(&mut self, fault: StoreFault, now: Now) {
+        self.store_failed(fault, now);
+    }
+
+    /// Returns why the server's own store does not commit, if it does not.
+    pub const fn store_fault(&self) -> Option<StoreFault> {
+        self.store_fault
+    }
+
+    pub(super) fn store_failed(&mut self, fault: StoreFault, now: Now) {
+        self.store_fault = Some(fault);
+        self.timers.set(FleetTimer::StoreRetry, now.instant + STORE_RETRY);
+    }
+
+    pub(super) fn store_is_well(&mut self) {
+        self.store_fault = None;
+        self.timers.clear(FleetTimer::StoreRetry);
+    }
+
+    /// Tries the store again, with what it holds.
+    pub(super) fn retry_store(&mut self) {
+        let origin = self.ledger.state().origin;
+        self.stage(vec![FleetChange::Origin(origin)], Vec::new());
     }
 
     /// Returns how many sites have said that their storage is in trouble, and not that it is well again.

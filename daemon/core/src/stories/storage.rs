@@ -189,3 +189,47 @@ fn a_damaged_database_is_named_at_the_server_while_the_disk_is_full() {
     assert!(pair.is_linked());
     assert!(seen(&pair, ConditionKind::StoreDamaged).is_some());
 }
+
+#[test]
+fn a_server_whose_disk_is_full_says_so_and_finds_out_by_itself_that_there_is_room() {
+    let mut pair = Pair::linked(11);
+    assert_eq!(pair.fleet.store_fault(), None);
+    pair.fleet_disk_mood = DiskMood::Full;
+    assert_eq!(pair.ask(assign("rack=r7")), Err(crate::FleetCommandError::Store(StoreFault::DiskFull)));
+    pair.run_for(10 * MINUTE);
+    assert_eq!(pair.fleet.store_fault(), Some(StoreFault::DiskFull));
+    assert!(pair.is_linked());
+    pair.fleet_disk_mood = DiskMood::Well;
+    pair.run_for(MINUTE);
+    assert_eq!(pair.fleet.store_fault(), None, "nobody asked anything of it");
+    let writes = pair.fleet_writes;
+    pair.run_for(DAY);
+    assert_eq!(pair.fleet_writes, writes);
+}
+
+#[test]
+fn a_full_disk_of_a_site_is_shown_while_the_servers_own_disk_is_full() {
+    let mut pair = Pair::linked(12);
+    pair.fleet_disk_mood = DiskMood::Full;
+    fill_disk(&mut pair);
+    assert!(seen(&pair, ConditionKind::DiskFull).is_some());
+    assert!(pair.is_linked());
+}
+
+#[test]
+fn events_that_wait_for_a_disk_are_bounded_and_the_loss_is_counted() {
+    let mut pair = Pair::linked(13);
+    fill_disk(&mut pair);
+    for line in 0..100 {
+        let invalid = (line % 2 == 0).then(|| Text::lossy("labels.d/10-rack.toml: line 3"));
+        let now = pair.now();
+        pair.nodes[0].site.handle_drop_ins(DropIns { invalid, ..DropIns::default() }, now);
+    }
+    pair.run_for(10 * MINUTE);
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(5 * MINUTE);
+    let heard = told(&pair, EventKind::ConditionRaised, "labels-invalid")
+        + told(&pair, EventKind::ConditionCleared, "labels-invalid");
+    assert_eq!(heard, 64);
+    assert_eq!(pair.site().view(pair.now()).events_dropped, 36);
+}
