@@ -69,7 +69,7 @@ fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
         Ok(disk) => disk,
         Err(problem) => return skip(&format!("a full disk: no file system can be mounted here ({problem})")),
     };
-    let site = linked(&fleet, "camp");
+    let mut site = linked(&fleet, "camp");
     let filler = site.data().join("filler");
     fill(&filler);
     fleet.wait_for("a refusal", PATIENCE, || {
@@ -83,6 +83,11 @@ fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
     assert!(detail.contains(&*data.display().to_string()) && detail.contains("not kept"), "{detail}");
     assert_eq!(show(&fleet, "camp")["link"]["state"], "connected");
 
+    // A start finds no room either.
+    site.kill();
+    site.start();
+    fleet.wait_link("camp", "connected");
+    wait_condition(&fleet, "camp", "disk-full");
     fs::remove_file(&filler).expect("there is room again");
     wait_cleared(&fleet, "disk-full");
     site.local(&["label", "set", "rack=r2"]).ok();

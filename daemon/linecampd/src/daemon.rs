@@ -177,7 +177,7 @@ impl Daemon {
             stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
             manager: ServiceManager::of_environment(),
             counts: Counts::start(clock.now()),
-            // A machine that begins anew does not know what the one before could not save.
+            // After a reload the new machine does not know what the one before could not save.
             pending: claim
                 .identity
                 .unsaved()

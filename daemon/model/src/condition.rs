@@ -84,8 +84,8 @@ words! {
 }
 
 impl ConditionKind {
-    /// Whether it is about the site's own storage. A status has to be durable before it is sent, so these are no part of
-    /// one: they go over the link by themselves.
+    /// Whether it is about the site's own storage. A status has to be durable before it is sent, so these are no part
+    /// of one: they go over the link by themselves.
     pub const fn is_of_storage(self) -> bool {
         matches!(self, Self::DiskFull | Self::StoreFailed | Self::StoreDamaged | Self::IdentityNotSaved)
     }

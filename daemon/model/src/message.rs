@@ -65,8 +65,8 @@ pub enum FromSite {
     Alive,
     /// Asks for a piece of a plugin's component.
     WantPlugin(PluginWant),
-    /// The troubles of the site's own storage, all of them ([`is_of_storage`](crate::ConditionKind::is_of_storage)): at the start of a
-    /// session, and whenever they change. Durable nowhere.
+    /// The troubles of the site's own storage, all of them ([`is_of_storage`](crate::ConditionKind::is_of_storage)):
+    /// at the start of a session, and whenever they change. Durable nowhere.
     Storage(Vec<Condition>),
 }
 

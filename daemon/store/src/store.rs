@@ -29,8 +29,8 @@ pub struct Opened {
     pub documents: Vec<Document>,
     /// Where a damaged file went, if there was one; `documents` is empty then.
     pub quarantined: Option<PathBuf>,
-    /// Why nothing can be written, if that is so: the disk is full or read-only, or the file is somebody else's. Each
-    /// write tries it anew, so it heals by itself.
+    /// Why nothing can be written, if that is so: the disk is full or read-only, or the file belongs to another user.
+    /// Each write tries it again, so it heals by itself.
     pub unwritable: Option<StoreError>,
 }
 

@@ -1,8 +1,9 @@
-//! A database that can be read and not written: its disk is full or read-only, or belongs to somebody else.
+//! A database that can be read and not written: its disk is full or read-only, or belongs to another user.
 //!
-//! Its owner is given what is in it and goes on, with a store that fails every write and tries the disk anew with each.
-//! Nothing is written to read it, not even beside it: without a write-ahead log the file is taken for immutable; with
-//! one, which a crash leaves, SQLite keeps the log's index in memory and takes no locks. The directory's lock is held.
+//! Its owner is given what is in it and goes on, with a store that fails every write and tries the disk again with
+//! each. Nothing is written to read it, not even beside it: without a write-ahead log the file is taken for
+//! immutable; with one, which a crash leaves, SQLite keeps the log's index in memory and takes no locks. The
+//! directory's lock is held.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ impl Unwritable {
     ///
     /// # Errors
     /// `problem`, if it is not about writing, if the database cannot be read either, or if there is nothing sound to
-    /// read and nobody else has it.
+    /// read and it cannot be begun again.
     pub(crate) fn read(
         (path, kind, on_damage): (&Path, Kind, OnDamage),
         problem: StoreError,
@@ -42,7 +43,7 @@ impl Unwritable {
         }
         let documents = match (read_all(path, kind), on_damage) {
             (Ok(documents), _) => documents,
-            // What is not there or does not hold together would have been begun anew.
+            // What is not there or does not hold together would have been created empty.
             (Err(StoreError::Damaged { .. }), OnDamage::Quarantine) => Vec::new(),
             (Err(_), OnDamage::Quarantine) if !path.exists() => Vec::new(),
             (Err(_), _) => return Err(problem),

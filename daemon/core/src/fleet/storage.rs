@@ -1,13 +1,13 @@
 //! What sites say of their own storage: kept in memory beside the link, shown, and told once as events.
 //!
-//! A report is whole and takes the place of the one before. It outlasts its session: while a site is away, the last that
-//! was heard is shown; the next session begins with a report, so trouble that ended meanwhile ends here, too, and trouble
-//! that outlasts a link is told once. A server that starts knows nothing and is told again.
+//! A report is whole and takes the place of the one before. It outlasts its session: while a site is away, the last
+//! that was heard is shown; the next session begins with a report, so trouble that ended meanwhile ends here, too,
+//! and trouble that outlasts a link is told once. A server that starts knows nothing and is told again.
 //!
 //! Memory: one condition of each kind for each site, as `proto` lets in.
 //!
-//! And the server's own: while its store fails, sites stay linked, changes are refused, and the store is tried again every
-//! [`STORE_RETRY`], also if nobody wants anything. It is well when something was committed.
+//! And the server's own: while its store fails, sites stay linked, changes are refused, and the store is tried again
+//! every [`STORE_RETRY`], also without a request. It is well when something was committed.
 
 use linecamp_model::{Condition, ConditionKind, EventKind, FleetChange, Now, SessionId, SiteId};
 

@@ -61,8 +61,8 @@ pub enum SiteOutput {
     },
     /// Let the store go on after this write failed: it and all later ones have been undone here.
     ResumeStore(WriteId),
-    /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` where it is used
-    /// without.
+    /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` where it is
+    /// used without.
     SaveIdentity(IdentityGrant),
     /// Ask a provider's plugin. Answered by `handle_provider`. One call of a provider is under way at a time.
     Call {

@@ -1,13 +1,14 @@
 //! The site's own storage while it takes nothing: what waits, what is tried again, and how the server hears of it.
 //!
-//! Trouble of the storage ([`ConditionKind::is_of_storage`]) is no part of the status, which has to be durable before it
-//! is sent. It goes over the link as it is, whole, at the start of each session and whenever it changes. No event of the
-//! site tells of it either: the server makes one when it hears of it.
+//! Trouble of the storage ([`ConditionKind::is_of_storage`]) is no part of the status, which has to be durable before
+//! it is sent. It goes over the link as it is, whole, at the start of each session and whenever it changes. No event
+//! of the site tells of it either: the server makes one when it hears of it.
 //!
-//! While the store fails, the machine undoes what was not kept and goes on from what is durable. It acknowledges nothing
-//! new. Providers observe and change nothing. Events that tell of something that happened all the same wait in memory
-//! (`WAITING_EVENTS_MAX`). Every [`STORE_RETRY`], all of it is tried again, together with the site's own documents: the
-//! condition ends when everything that waited is durable, and not with a write that only tells of the condition.
+//! While the store fails, the machine undoes what was not kept and goes on from what is durable. It acknowledges
+//! nothing new. Providers observe and change nothing. Events that tell of something that happened all the same wait
+//! in memory (`WAITING_EVENTS_MAX`). Every [`STORE_RETRY`], all of it is tried again, together with the site's own
+//! documents: the condition ends when everything that waited is durable, and not with a write that only tells of the
+//! condition.
 //!
 //! A certificate that could not be saved is used from memory and saved again and again. That condition ends when it was
 //! saved, and by nothing else.

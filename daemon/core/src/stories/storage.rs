@@ -85,7 +85,7 @@ fn a_site_that_cannot_write_observes_records_and_changes_none() {
     let kept = shown(&pair);
     assert_eq!(kept.len(), 1);
     fill_disk(&mut pair);
-    // Somebody changes the record by hand: nothing that the site would have to note before it puts it right.
+    // The record is changed by hand: nothing that the site would have to note before it puts it right.
     pair.name_server.plant(ZONE, GATEWAY, "A", &["192.0.2.99"]);
     let (writes, looks) = (pair.name_server.writes.len(), pair.name_server.looks);
     pair.run_for(3 * ROUND_PERIOD);
@@ -201,7 +201,7 @@ fn a_server_whose_disk_is_full_says_so_and_finds_out_by_itself_that_there_is_roo
     assert!(pair.is_linked());
     pair.fleet_disk_mood = DiskMood::Well;
     pair.run_for(MINUTE);
-    assert_eq!(pair.fleet.store_fault(), None, "nobody asked anything of it");
+    assert_eq!(pair.fleet.store_fault(), None, "without a request");
     let writes = pair.fleet_writes;
     pair.run_for(DAY);
     assert_eq!(pair.fleet_writes, writes);

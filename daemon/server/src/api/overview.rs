@@ -19,8 +19,8 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
     status: &'static str,
-    /// `ok`, or why changes are refused: `disk-full`, `read-only` or `failed`. No reason to restart the server: its sites
-    /// stay linked.
+    /// `ok`, or why changes are refused: `disk-full`, `read-only` or `failed`. No reason to restart the server: its
+    /// sites stay linked.
     store: &'static str,
     version: &'static str,
 }
