@@ -71,7 +71,7 @@ fn a_crowd_that_says_nothing_shuts_nobody_out_of_the_server() {
             assert_eq!((&*status, statuses), ("200", ["200".to_owned(), "200".to_owned()]));
             assert!(since.elapsed() < SOON, "metrics and an installation waited {:?}", since.elapsed());
         }
-        Err(error) => skip(&format!("metrics and an installation beside a crowd: no curl here ({error})")),
+        Err(error) => skip("curl", &format!("metrics and an installation beside a crowd: no curl here ({error})")),
     }
     let _site = linked(&fleet, "camp");
     drop(crowd);
@@ -135,7 +135,7 @@ impl Drop for Client {
 #[test]
 fn a_crowd_of_one_user_does_not_shut_root_out_of_the_local_socket() {
     if !geteuid().is_root() {
-        return skip("idle local connections of another user: only root can be one");
+        return skip("root", "idle local connections of another user: only root can be one");
     }
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
@@ -146,7 +146,7 @@ fn a_crowd_of_one_user_does_not_shut_root_out_of_the_local_socket() {
     fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("it is ours");
     let crowd = match Client::start(4_000_001, &socket, 200, "") {
         Ok(crowd) => crowd,
-        Err(error) => return skip(&format!("idle local connections of another user: no perl here ({error})")),
+        Err(error) => return skip("perl", &format!("idle local connections of another user: no perl here ({error})")),
     };
     let since = Instant::now();
     site.local(&["status"]).ok();

@@ -54,10 +54,10 @@ fn a_damaged_fleet_database_needs_an_operator() {
 }
 
 /// A small file system of its own, for as long as this lives.
-struct SmallDisk<'a>(&'a Path);
+pub(crate) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path) -> Result<Self, String> {
+    pub(crate) fn mount(path: &'a Path) -> Result<Self, String> {
         let said = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=1m", "linecamp-it"])
             .arg(path)
@@ -75,7 +75,7 @@ impl Drop for SmallDisk<'_> {
 }
 
 /// Writes until there is no room.
-fn fill(path: &Path) {
+pub(crate) fn fill(path: &Path) {
     let full = (0..).find_map(|_| {
         let mut file = fs::File::options().create(true).append(true).open(path).ok()?;
         std::io::Write::write_all(&mut file, &[7; 512]).err()

@@ -33,5 +33,6 @@ mod sim;
 mod sim_real;
 mod start;
 mod steady;
+mod storage;
 mod support;
 mod systemd;

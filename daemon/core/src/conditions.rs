@@ -26,6 +26,21 @@ impl Conditions {
         self.0.get(&kind).map(|condition| condition.since)
     }
 
+    /// Whether `kind` holds.
+    pub(crate) fn has(&self, kind: ConditionKind) -> bool {
+        self.0.contains_key(&kind)
+    }
+
+    /// Returns those that belong into the status: all but those about the storage that keeps the status.
+    pub(crate) fn of_status(&self) -> Vec<Condition> {
+        self.0.values().filter(|condition| !condition.kind.is_of_storage()).cloned().collect()
+    }
+
+    /// Returns those about the storage.
+    pub(crate) fn of_storage(&self) -> Vec<Condition> {
+        self.0.values().filter(|condition| condition.kind.is_of_storage()).cloned().collect()
+    }
+
     /// Returns them in the order of the catalogue.
     pub(crate) fn list(&self) -> Vec<Condition> {
         self.0.values().cloned().collect()

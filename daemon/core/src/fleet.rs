@@ -18,6 +18,7 @@ mod pace;
 mod providers;
 mod registry;
 mod state;
+mod storage;
 mod subject;
 mod sweep;
 mod view;
@@ -88,6 +89,8 @@ pub struct Fleet {
     /// Sites whose records cannot be read, and why.
     quarantined: BTreeMap<SiteId, Text>,
     rng: Rng,
+    /// Why the store does not commit, if it does not.
+    store_fault: Option<StoreFault>,
     ignored: u64,
 }
 
@@ -105,6 +108,7 @@ impl Fleet {
             unassigned: BTreeSet::new(),
             quarantined: BTreeMap::new(),
             rng,
+            store_fault: None,
             ignored: 0,
         };
         fleet.quarantine(saved.unreadable, now);
@@ -151,6 +155,9 @@ impl Fleet {
             self.ignored += 1;
             return;
         };
+        if settled.was_change && self.ledger.in_flight() == 0 {
+            self.store_is_well();
+        }
         for release in settled.releases {
             match release {
                 Release::Output(FleetOutput::Hangup { session, refusal }) => self.refuse(session, refusal, now),
@@ -171,6 +178,7 @@ impl Fleet {
             self.ignored += 1;
             return;
         };
+        self.store_failed(fault, now);
         self.outputs.push_back(FleetOutput::ResumeStore(write));
         for release in settled.releases {
             match release {
@@ -192,6 +200,7 @@ impl Fleet {
                 FleetTimer::Disconnect(site) => self.disconnect(site, now),
                 FleetTimer::DuplicateClears(site) => self.duplicate_clears(site),
                 FleetTimer::Sweep => self.sweep(now),
+                FleetTimer::StoreRetry => self.retry_store(),
             }
         }
         self.settle_providers(now);
@@ -277,6 +286,7 @@ impl Fleet {
             (Stage::Up { site, .. }, FromSite::Renew) => self.renew(id, *site, now),
             (Stage::Up { site, .. }, FromSite::Alive) => self.probe_answered(*site, now),
             (Stage::Up { site, .. }, FromSite::WantPlugin(want)) => self.want_plugin(id, *site, want, now),
+            (Stage::Up { .. }, FromSite::Storage(conditions)) => self.handle_storage(id, conditions, now),
             (Stage::Closing, _) => self.ignored += 1,
             (Stage::Opened | Stage::Probing { .. } | Stage::Up { .. }, _) => {
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, "a message out of order"), now);

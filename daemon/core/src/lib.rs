@@ -49,7 +49,7 @@ pub use site::{
     CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, FIRST_FACTS_MAX, Fact, Facts, GREETING_MAX, JoinWish,
     LabelLayer, LinkEvent, LossReason, Purpose, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX,
     RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, Site, SiteCommand, SiteCommandError, SiteConfig,
-    SiteIdentity, SiteOutput, Timer, WITHDRAW_MAX,
+    SiteIdentity, SiteOutput, Timer, UnsavedIdentity, WITHDRAW_MAX,
 };
 
 use std::time::Duration;
@@ -63,6 +63,19 @@ pub const DISCONNECTED_AFTER: Duration = Duration::from_secs(180);
 pub enum StoreFault {
     /// No room.
     DiskFull,
+    /// The file or its file system may not be written.
+    ReadOnly,
     /// Anything else; the store's own words are in the log.
     Failed,
+}
+
+impl StoreFault {
+    /// Returns the code that programs see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DiskFull => "disk-full",
+            Self::ReadOnly => "read-only",
+            Self::Failed => "failed",
+        }
+    }
 }

@@ -128,6 +128,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) rng: &'a mut Rng,
     pub(crate) now: Instant,
     pub(crate) wall: WallTime,
+    /// Whether changes may be begun: not while the site's store takes no notes.
+    pub(crate) may_change: bool,
 }
 
 impl Provider {

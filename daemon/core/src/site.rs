@@ -16,6 +16,7 @@ mod output;
 mod providers;
 mod state;
 mod status;
+mod storage;
 mod talk;
 mod uplink;
 mod view;
@@ -23,8 +24,8 @@ mod view;
 use std::collections::{BTreeMap, VecDeque};
 
 use linecamp_model::{
-    CommandId, ConditionKind, DialId, Event, EventKind, FromSite, Generation, History, Instant, LabelPatch, Now,
-    PluginDigest, ProviderId, Refusal, SiteChange, SiteOrigin, Text, WallTime, WriteId,
+    CommandId, ConditionKind, DialId, Event, EventKind, FromSite, Generation, Instant, LabelPatch, Now, PluginDigest,
+    ProviderId, Refusal, SiteChange, Text, WallTime, WriteId,
 };
 
 pub use self::config::{
@@ -35,6 +36,7 @@ pub use self::config::{
 pub use self::facts::{Fact, Facts};
 pub use self::labels::{DropIns, LabelLayer};
 pub use self::output::{LinkEvent, SiteCommand, SiteCommandError, SiteOutput, Timer};
+pub use self::storage::UnsavedIdentity;
 pub use self::uplink::{Dial, LossReason, Purpose};
 
 pub(crate) use self::state::set;
@@ -43,9 +45,9 @@ use self::facts::Observation;
 use self::fetch::Fetch;
 use self::providers::Providers;
 use self::state::SiteState;
+use self::storage::Storage;
 use self::talk::Following;
 use self::uplink::{State, Uplink, is_removed, stopping};
-use crate::StoreFault;
 use crate::conditions::Conditions;
 use crate::ledger::Ledger;
 use crate::mutants::{Mutant, planted};
@@ -66,6 +68,10 @@ enum Release {
     Reply(CommandId),
     /// The notes that a provider's steps wait for.
     Noted(ProviderId),
+    /// Nothing; a write that fails gives its event back.
+    Recorded(Event),
+    /// Nothing; a write that fails gives its count of lost events back.
+    CountedLost(u64),
 }
 
 /// The machine of one daemon. See the [crate] for how to drive it.
@@ -85,6 +91,7 @@ pub struct Site {
     /// Plugins on their way from the server.
     fetches: BTreeMap<PluginDigest, Fetch>,
     conditions: Conditions,
+    storage: Storage,
     /// Whether something that status is computed from may have changed.
     is_status_stale: bool,
     server_ahead: (WallTime, WallTime),
@@ -116,6 +123,7 @@ impl Site {
             providers: Providers::default(),
             fetches: BTreeMap::new(),
             conditions: Conditions::default(),
+            storage: Storage::default(),
             is_status_stale: true,
             server_ahead: (WallTime::EPOCH, WallTime::EPOCH),
             rng,
@@ -125,8 +133,7 @@ impl Site {
             is_stopped: false,
         };
         if site.ledger.state().origin.is_none() {
-            let origin = SiteOrigin { status_history: History(site.rng.next_u64() | 1), ..SiteOrigin::default() };
-            site.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
+            site.begin_origin();
         }
         if let Some(place) = saved.damaged {
             let detail = format!("the site database was damaged and put aside as {place}; the site went on without it");
@@ -172,68 +179,12 @@ impl Site {
             self.ignored += 1;
             return;
         };
-        if settled.was_change {
+        if settled.was_change && self.ledger.in_flight() == 0 && self.is_store_failing() {
             self.store_is_well(now);
         }
         for release in settled.releases {
             self.release(release, now);
         }
-        self.settle_down(now);
-    }
-
-    /// Takes the store's word that a write failed. It and all later ones are undone.
-    pub fn handle_persist_failed(&mut self, write: WriteId, fault: StoreFault, now: Now) {
-        let Some(settled) = self.ledger.settle(write, false) else {
-            self.ignored += 1;
-            return;
-        };
-        let (kind, advice) = match fault {
-            StoreFault::DiskFull => {
-                (ConditionKind::DiskFull, "the disk of the site's data directory is full: make room")
-            }
-            StoreFault::Failed => {
-                (ConditionKind::StoreFailed, "the site database cannot be written: see the daemon's log")
-            }
-        };
-        self.conditions.raise(kind, Text::lossy(advice), now.wall);
-        self.is_status_stale = true;
-        self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
-        self.outputs.push_back(SiteOutput::ResumeStore(write));
-        for release in settled.releases {
-            match release {
-                // The retry timer tells the server what is held, and is sent the rest again.
-                Release::SpecAck { .. } | Release::GreetAgain { .. } => {}
-                Release::Noted(provider) => self.provider_noted(provider, false, now),
-                Release::Reply(command) => {
-                    let result = Err(SiteCommandError::Store(fault));
-                    self.outputs.push_back(SiteOutput::Reply { command, result });
-                }
-            }
-        }
-        self.settle_down(now);
-    }
-
-    /// Takes what became of a certificate that was to be saved.
-    pub fn handle_identity_saved(&mut self, saved: Result<SiteIdentity, Text>, now: Now) {
-        match saved {
-            Ok(identity) => {
-                let is_first = self.identity.is_none();
-                self.identity = Some(identity);
-                self.config.join = None;
-                self.uplink.purpose = Purpose::Link;
-                if !is_first {
-                    let text = format!("the new certificate holds until {}", identity.not_after);
-                    self.record(EventKind::CertificateRenewed, &text, now);
-                }
-                self.set_renewal(now);
-                if self.uplink.state == State::Saving {
-                    self.dial(now);
-                }
-            }
-            Err(text) if self.uplink.state == State::Saving => self.lose(&LossReason::Failed(text), now),
-            Err(text) => self.raise(ConditionKind::StoreFailed, text, now),
-        }
-        self.is_status_stale = true;
         self.settle_down(now);
     }
 
@@ -256,9 +207,13 @@ impl Site {
     fn patch_labels(&mut self, id: CommandId, (level, patch): (linecamp_model::Level, &LabelPatch), now: Now) {
         match self.patched(level, patch, now) {
             Ok(labels) => {
-                self.stage(&[SiteChange::LocalLabels(level, Some(labels))], vec![Release::Reply(id)]);
-                let words = describe_patch(patch);
-                self.record(EventKind::LabelsSetLocally, &format!("{level} labels set on the spot: {words}"), now);
+                // One write: a change that is not kept leaves no event.
+                let text = format!("{level} labels set on the spot: {}", describe_patch(patch));
+                let event =
+                    Event { at: now.wall, kind: EventKind::LabelsSetLocally, site: None, text: Text::lossy(&text) };
+                let mut changes = vec![SiteChange::LocalLabels(level, Some(labels))];
+                changes.extend(self.event_changes(event));
+                self.stage(&changes, vec![Release::Reply(id)]);
             }
             Err(error) => {
                 let result = Err(SiteCommandError::Labels(error));
@@ -286,6 +241,7 @@ impl Site {
                 }
                 Timer::Renew => self.renew(now),
                 Timer::Fetch(digest) => self.retry_fetch(digest, now),
+                Timer::SaveIdentity => self.save_identity_again(),
                 Timer::Round(_) | Timer::CallLate(_) | Timer::Withdraw => self.provider_timeout(timer, now),
             }
         }
@@ -356,33 +312,17 @@ impl Site {
         }
     }
 
-    /// The store has kept something: it is not full, and what it could not keep before can be asked for again.
-    fn store_is_well(&mut self, now: Now) {
-        if self.timers.deadline(Timer::StoreRetry).is_some() {
-            self.timers.clear(Timer::StoreRetry);
-            self.retry_store();
-        }
-        self.clear(ConditionKind::DiskFull, now);
-        self.clear(ConditionKind::StoreFailed, now);
-    }
-
-    fn retry_store(&mut self) {
-        if let State::Up { dial, .. } = self.uplink.state {
-            let held = self.spec_held();
-            self.stage(&[], vec![Release::SpecAck { dial, held }]);
-        }
-        if self.following.as_ref().is_some_and(|following| following.needs_history) {
-            self.begin_history();
-        }
-    }
-
     /// Brings status up to what holds, and sends what the server lacks.
     fn settle_down(&mut self, now: Now) {
-        if self.is_status_stale && self.identity.is_some() && self.timers.deadline(Timer::StoreRetry).is_none() {
-            self.is_status_stale = false;
+        if self.is_status_stale && self.identity.is_some() {
             self.reconcile_providers(now);
-            self.refresh_status(now);
+            // While the store fails it is left alone until the retry timer: status stays stale.
+            if self.timers.deadline(Timer::StoreRetry).is_none() {
+                self.is_status_stale = false;
+                self.refresh_status(now);
+            }
         }
+        self.tell_storage();
         self.pump();
     }
 
@@ -395,7 +335,7 @@ impl Site {
 
     fn raise(&mut self, kind: ConditionKind, detail: Text, now: Now) {
         self.is_status_stale = true;
-        if self.conditions.raise(kind, detail.clone(), now.wall) {
+        if self.conditions.raise(kind, detail.clone(), now.wall) && !kind.is_of_storage() {
             self.record(EventKind::ConditionRaised, &format!("{kind}: {detail}"), now);
         }
     }
@@ -403,17 +343,10 @@ impl Site {
     fn clear(&mut self, kind: ConditionKind, now: Now) {
         if self.conditions.clear(kind) {
             self.is_status_stale = true;
-            self.record(EventKind::ConditionCleared, kind.as_str(), now);
+            if !kind.is_of_storage() {
+                self.record(EventKind::ConditionCleared, kind.as_str(), now);
+            }
         }
-    }
-
-    fn record(&mut self, kind: EventKind, text: &str, now: Now) {
-        let event = Event { at: now.wall, kind, site: None, text: Text::lossy(text) };
-        // A number that the server holds already would be taken for known.
-        let held = self.following.as_ref().filter(|following| !following.needs_history);
-        let held = held.map_or(0, |following| following.events_held);
-        let changes = self.ledger.state().outbox_changes(event, held);
-        self.stage(&changes, Vec::new());
     }
 
     fn stage(&mut self, changes: &[SiteChange], mut releases: Vec<Release>) {
@@ -435,7 +368,7 @@ impl Site {
                 self.outputs.push_back(SiteOutput::Hangup { dial, refusal });
                 self.lose(&reason, now);
             }
-            Release::GreetAgain { .. } => {}
+            Release::GreetAgain { .. } | Release::Recorded(_) | Release::CountedLost(_) => {}
             Release::SpecAck { dial, held } => self.send(dial, FromSite::SpecAck(held)),
             Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) }),
             Release::Noted(provider) => self.provider_noted(provider, true, now),

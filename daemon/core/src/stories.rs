@@ -12,3 +12,4 @@ mod observed;
 mod plugins;
 mod providers;
 mod records;
+mod storage;

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    CallId, CommandId, DialId, Event, FleetChange, Instant, JoinSecret, JoinToken, KeyFingerprint, LabelKey,
-    LabelValue, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress, SessionId, SiteChange,
-    SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+    CallId, CommandId, DialId, Event, FleetChange, IdentityGrant, Instant, JoinSecret, JoinToken, KeyFingerprint,
+    LabelKey, LabelValue, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress, SessionId,
+    SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
 };
 
 use crate::{
@@ -74,6 +74,10 @@ pub struct Node {
     pub site: Site,
     /// What its disk does.
     pub disk_mood: DiskMood,
+    /// What its disk does with a certificate.
+    pub identity_mood: DiskMood,
+    /// Where a damaged database was put aside, at its next start.
+    pub damaged: Option<Text>,
     /// Added to the true time, to make its wall clock.
     pub clock_behind: Duration,
     /// Why the daemon ended, if it did.
@@ -101,7 +105,9 @@ pub struct Node {
     pub disk: BTreeMap<String, SiteChange>,
     pending: BTreeMap<WriteId, Vec<SiteChange>>,
     identity: Option<SiteIdentity>,
-    saving: Option<SiteIdentity>,
+    /// The identity that a start finds.
+    saved_identity: Option<SiteIdentity>,
+    saving: Option<(IdentityGrant, SiteIdentity)>,
     sessions: BTreeMap<DialId, SessionId>,
     boot: u32,
     is_cut: bool,
@@ -244,7 +250,7 @@ impl Pair {
     /// Adds a copy of the first machine's disk, as it is at this moment.
     pub fn clone_disk(&mut self) -> usize {
         let original = &self.nodes[0];
-        let (fingerprint, identity, disk) = (original.key, original.identity, original.disk.clone());
+        let (fingerprint, identity, disk) = (original.key, original.saved_identity, original.disk.clone());
         self.push_node(fingerprint, identity, disk, None)
     }
 
@@ -258,6 +264,7 @@ impl Pair {
         let index = self.nodes.len();
         let config = SiteConfig {
             daemon_version: Text::lossy("0.1.0"),
+            directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes([u8::try_from(index).expect("few nodes"); 8]),
             servers: vec![ServerAddress::parse("server:443").expect("valid")],
@@ -275,6 +282,8 @@ impl Pair {
         self.nodes.push(Node {
             site,
             disk_mood: DiskMood::Well,
+            identity_mood: DiskMood::Well,
+            damaged: None,
             clock_behind: Duration::ZERO,
             ended: None,
             writes: 0,
@@ -290,6 +299,7 @@ impl Pair {
             disk,
             pending: BTreeMap::new(),
             identity,
+            saved_identity: identity,
             saving: None,
             sessions: BTreeMap::new(),
             boot: 0,
@@ -414,8 +424,10 @@ impl Pair {
         node.sessions.clear();
         node.saving = None;
         node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
+        node.identity = node.saved_identity;
         let records = node.disk.values().cloned().collect();
-        let saved = SavedSite { identity: node.identity, records, damaged: None, drop_ins: node.drop_ins.clone() };
+        let damaged = node.damaged.take();
+        let saved = SavedSite { identity: node.identity, records, damaged, drop_ins: node.drop_ins.clone() };
         node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, Facts, LinkEvent, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput,
+    DropIns, Facts, LinkEvent, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig, SiteOutput,
 };
 use linecamp_model::{CommandId, FromServer, Name, Now, ProviderReply, Refusal, RunId, Text};
 use linecamp_plugin_host::ProviderCall;
@@ -24,10 +24,11 @@ use crate::clock::{Clock, random};
 use crate::config::{Config, ConfigError};
 use crate::directory::DataDirectory;
 use crate::drive::facts::FactsDriver;
+use crate::drive::identity::Saved;
 use crate::drive::link::{LinkDriver, LinkReport};
 use crate::drive::plugins::{PluginDriver, PluginEvent};
 use crate::drive::store::{OpenedStore, Settled, StoreDriver};
-use crate::error::DaemonError;
+use crate::error::{DaemonError, chain};
 use crate::forget::forget_locked;
 use crate::labels_d::LabelsFolder;
 use crate::link_log::LinkLog;
@@ -61,7 +62,7 @@ pub(crate) enum Event {
     /// The store answered.
     Store(Settled),
     /// A certificate was saved, or not.
-    Saved(Result<SiteIdentity, Text>),
+    Saved(Saved),
     /// Facts were collected.
     Facts(Facts),
     /// The drop-in files changed.
@@ -107,6 +108,8 @@ pub(crate) struct Daemon {
     facts: FactsDriver,
     plugins: PluginDriver,
     local: Option<LocalServer>,
+    /// What the local socket will need, where it could not be opened yet.
+    local_later: Option<mpsc::Sender<LocalCall>>,
     calls: Option<mpsc::Receiver<LocalCall>>,
     drop_ins: mpsc::Receiver<DropIns>,
     labels_folder: Option<(LabelsFolder, DropIns, mpsc::Sender<DropIns>)>,
@@ -145,6 +148,7 @@ impl Daemon {
         let clock = Clock::start();
         let config = SiteConfig {
             daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
+            directory: Text::lossy(&claim.directory.path().display().to_string()),
             versions: VERSIONS,
             run: RunId::from_bytes(random()?),
             servers: setup.servers,
@@ -169,13 +173,20 @@ impl Daemon {
             facts: FactsDriver::new(setup.facts),
             plugins: PluginDriver::new(claim.directory.plugins(), setup.plugins),
             local: None,
+            local_later: None,
             calls: None,
             drop_ins,
             labels_folder: Some((folder, first, sender)),
             stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
             manager: ServiceManager::of_environment(),
             counts: Counts::start(clock.now()),
-            pending: VecDeque::new(),
+            // After a reload the new machine does not know what the one before could not save.
+            pending: claim
+                .identity
+                .unsaved()
+                .map(|unsaved| Event::Saved(Saved::Unsaved(unsaved)))
+                .into_iter()
+                .collect(),
             claim,
         })
     }
@@ -189,8 +200,19 @@ impl Daemon {
             }
             None => {
                 let (sender, calls) = mpsc::channel(CALLS_MAX);
-                self.local = Some(LocalServer::open(self.claim.directory.socket(), sender)?);
                 self.calls = Some(calls);
+                match LocalServer::open(self.claim.directory.socket(), sender.clone()) {
+                    Ok(local) => self.local = Some(local),
+                    // A disk that takes no database takes no socket either, and the link is worth having without.
+                    Err(error) if self.store.is_unwritable => {
+                        tracing::warn!(
+                            problem = chain(&error),
+                            "local requests are not answered until it can be opened"
+                        );
+                        self.local_later = Some(sender);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         if let Some((folder, first, sender)) = self.labels_folder.take() {
@@ -278,9 +300,17 @@ impl Daemon {
             Event::Stop => self.site.handle_stop(),
             Event::Timeout => self.site.handle_timeout(now),
             Event::SignDue => self.store.probe(ServiceManager::live),
-            Event::Store(Settled { write, result: Ok(()) }) => self.site.handle_persisted(write, now),
-            Event::Store(Settled { write, result: Err(fault) }) => self.site.handle_persist_failed(write, fault, now),
-            Event::Saved(saved) => self.site.handle_identity_saved(saved, now),
+            Event::Store(Settled { write, result }) => {
+                match result {
+                    Ok(()) => self.site.handle_persisted(write, now),
+                    Err(fault) => self.site.handle_persist_failed(write, fault, now),
+                }
+                self.manager.trouble(self.store.is_failing().then_some("the site database cannot be written"));
+                self.open_local_later();
+            }
+            Event::Saved(Saved::Kept(identity)) => self.site.handle_identity_saved(Ok(identity), now),
+            Event::Saved(Saved::Unsaved(unsaved)) => self.site.handle_identity_unsaved(unsaved, now),
+            Event::Saved(Saved::Failed(problem)) => self.site.handle_identity_saved(Err(problem), now),
             Event::Facts(facts) => self.site.handle_facts(facts, now),
             Event::DropIns(drop_ins) => {
                 tracing::info!("label files changed");
@@ -300,6 +330,19 @@ impl Daemon {
                 self.link_log.note(&report);
                 self.manager.status(&self.link_log.words(&report.server));
                 self.site.handle_link(report.event, now);
+            }
+        }
+    }
+
+    /// Opens the local socket where it could not be opened at the start, once the disk takes something.
+    fn open_local_later(&mut self) {
+        if self.store.is_unwritable {
+            return;
+        }
+        if let Some(calls) = self.local_later.take() {
+            match LocalServer::open(self.claim.directory.socket(), calls) {
+                Ok(local) => self.local = Some(local),
+                Err(error) => tracing::warn!(problem = chain(&error), "local requests are not answered: restart"),
             }
         }
     }
@@ -356,10 +399,11 @@ impl Daemon {
             }
             SiteOutput::ResumeStore(write) => self.store.resume(write),
             SiteOutput::SaveIdentity(grant) => {
-                let saved = self.claim.identity.save(&grant);
-                let is_saved = saved.is_ok();
+                let (name, environment) = (grant.name.clone(), grant.environment.clone());
+                let saved = self.claim.identity.save(grant);
+                let is_kept = matches!(saved, Saved::Kept(_));
                 self.pending.push_back(Event::Saved(saved));
-                return is_saved.then_some(Notice::Granted { name: grant.name, environment: grant.environment });
+                return is_kept.then_some(Notice::Granted { name, environment });
             }
             SiteOutput::Call { call, provider, is_local, request } => {
                 tracing::debug!(%call, provider = %provider.name, "plugin called");

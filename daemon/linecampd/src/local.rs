@@ -305,6 +305,9 @@ pub(crate) fn describe(error: &SiteCommandError) -> String {
         SiteCommandError::Labels(error) => error.to_string(),
         SiteCommandError::Record(text) => text.to_string(),
         SiteCommandError::Store(StoreFault::DiskFull) => "the disk is full, and nothing was changed".to_owned(),
+        SiteCommandError::Store(StoreFault::ReadOnly) => {
+            "the data directory cannot be written, and nothing was changed: see its mount and permissions".to_owned()
+        }
         SiteCommandError::Store(StoreFault::Failed) => {
             "the site database cannot be written, and nothing was changed: see the daemon's log".to_owned()
         }

@@ -47,9 +47,9 @@ words! {
         DuplicateIdentity = "duplicate-identity",
         /// The site's clock and the server's differ by minutes. Clears when a greeting finds them agree.
         ClockSkew = "clock-skew",
-        /// The store could not commit because the disk is full. Clears with the next commit.
+        /// The store could not commit because the disk is full. Clears when a change was committed that had to be kept.
         DiskFull = "disk-full",
-        /// The store could not commit for another reason. Clears with the next commit.
+        /// The store could not commit for another reason. Clears as `disk-full` does.
         StoreFailed = "store-failed",
         /// A damaged site database was put aside; the site went on without. Clears at the daemon's next start.
         StoreDamaged = "store-damaged",
@@ -84,6 +84,16 @@ words! {
         /// A plugin that comes from the server cannot be kept on the site's disk; it is tried again, ever more seldom.
         /// Clears when a piece is kept, or the plugin is not needed any more.
         PluginFetchFailed = "plugin-fetch-failed",
+        /// A certificate that the server sent could not be saved. Clears when it, or a later one, is saved.
+        IdentityNotSaved = "identity-not-saved",
+    }
+}
+
+impl ConditionKind {
+    /// Whether it is about the site's own storage. A status has to be durable before it is sent, so these are no part
+    /// of one: they go over the link by themselves.
+    pub const fn is_of_storage(self) -> bool {
+        matches!(self, Self::DiskFull | Self::StoreFailed | Self::StoreDamaged | Self::IdentityNotSaved)
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::condition::words;
+use crate::condition::{Condition, words};
 use crate::digest::PluginDigest;
 use crate::document::{SpecDelta, StatusDelta};
 use crate::event::Event;
@@ -68,6 +68,9 @@ pub enum FromSite {
     Alive,
     /// Asks for a piece of a plugin's component.
     WantPlugin(PluginWant),
+    /// The troubles of the site's own storage, all of them ([`is_of_storage`](crate::ConditionKind::is_of_storage)):
+    /// at the start of a session, and whenever they change. Durable nowhere.
+    Storage(Vec<Condition>),
 }
 
 /// From the server to a site.

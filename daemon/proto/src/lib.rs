@@ -23,6 +23,7 @@
 //!                                                       site ── Alive ─────────► server
 //!                                                       site ── WantPlugin ────► server
 //!                                                            ◄──────── Plugin ──
+//!                                                       site ── Storage ───────► server
 //! ```
 //!
 //! A site that joined or recovered comes back at once, with its certificate, and says hello. Acknowledgements name

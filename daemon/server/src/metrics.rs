@@ -105,6 +105,11 @@ impl Known<'_> {
             .sample(&[("state", "working")], sum(|of| of.converged));
         metrics.one("linecamp_providers", Kind::Gauge, "Central providers.", providers.len());
         metrics.one("linecamp_plugins", Kind::Gauge, "Components that were pushed.", self.fleet.plugins().count());
+        let help = "1 while the fleet database cannot be written and changes are refused, 0 while it can.";
+        let is_failing = u8::from(self.fleet.store_fault().is_some());
+        metrics.one("linecamp_store_failing", Kind::Gauge, help, is_failing);
+        let help = "Sites that say their own storage is in trouble: full, unwritable or damaged.";
+        metrics.one("linecamp_sites_storage_trouble", Kind::Gauge, help, self.fleet.storage_trouble_count());
         let help = "Number of the newest event of the fleet.";
         metrics.one("linecamp_events_total", Kind::Counter, help, self.fleet.last_event());
     }

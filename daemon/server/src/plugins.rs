@@ -55,7 +55,11 @@ impl PluginFolder {
         match fs::create_dir(&folder.dir) {
             Ok(()) => folder.sync_above()?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(ServerError::Create { path: folder.dir, source }),
+            // A server whose disk takes nothing keeps its sites linked; a push says what fails.
+            Err(error) => {
+                tracing::warn!(path = %folder.dir.display(), %error, "the folder of plugins cannot be made");
+                return Ok(folder);
+            }
         }
         let kept: Vec<_> = known.into_iter().map(|digest| folder.path(digest)).collect();
         folder.sweep(&kept)?;
@@ -118,8 +122,12 @@ impl PluginFolder {
             let path = entry.map_err(failed)?.path();
             let ending = path.extension().and_then(|ending| ending.to_str());
             if matches!(ending, Some(WHOLE | PART)) && !kept.contains(&path) {
-                tracing::info!(path = %path.display(), "clearing away a component of no plugin");
-                fs::remove_file(&path).map_err(|source| plugin_error("remove", &path, source))?;
+                match fs::remove_file(&path) {
+                    Ok(()) => tracing::info!(path = %path.display(), "cleared away a component of no plugin"),
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), %error, "a component of no plugin cannot be removed");
+                    }
+                }
             }
         }
         Ok(())

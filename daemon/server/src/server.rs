@@ -160,13 +160,16 @@ impl ServerLoop {
             }
             Event::Timeout => self.fleet.handle_timeout(now),
             Event::SignDue => self.store.probe(ServiceManager::live),
-            Event::Stored(answer) => match self.store.settle(answer) {
-                (write, Ok(())) => {
-                    self.news.tell(write);
-                    self.fleet.handle_persisted(write, now);
+            Event::Stored(answer) => {
+                match self.store.settle(answer) {
+                    (write, Ok(())) => {
+                        self.news.tell(write);
+                        self.fleet.handle_persisted(write, now);
+                    }
+                    (write, Err(fault)) => self.undo(write, fault, now),
                 }
-                (write, Err(fault)) => self.undo(write, fault, now),
-            },
+                self.manager.trouble(self.store.is_failing().then_some("the fleet database cannot be written"));
+            }
             Event::Request(Request::Command(command, reply)) => {
                 let id = self.desk.take(reply);
                 self.fleet.handle_command(id, command, now);

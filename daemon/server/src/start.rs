@@ -66,13 +66,19 @@ impl Server {
         let clock = Clock::start();
         let fleet_config = FleetConfig { versions: VERSIONS, certificate_life: config.certificate_life };
         let rng = Rng::new(u64::from_ne_bytes(secret::random()?));
-        let fleet = Fleet::new(fleet_config, opened.saved, rng, clock.now());
+        let mut fleet = Fleet::new(fleet_config, opened.saved, rng, clock.now());
+        if let Some(problem) = &opened.unwritable {
+            tracing::warn!(%problem, "the fleet database cannot be written: sites stay linked, changes are refused");
+            fleet.handle_store_unwritable(store::fault_of(problem.fault_kind()), clock.now());
+        }
         let known = fleet.plugins().map(|(digest, _)| digest);
         let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), known)?);
         let news = News::new(fleet.last_event());
         let (stop, stopping) = watch::channel(false);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
+        let mut manager = ServiceManager::of_environment();
+        manager.status(&format!("https on {https}, quic on {quic}"));
         let about = Arc::new(About {
             pin,
             addresses: RwLock::new(addresses),
@@ -93,7 +99,7 @@ impl Server {
             presence: Presence::default(),
             arrivals: Arc::clone(&arrivals),
             desk: Desk::default(),
-            manager: ServiceManager::of_environment(),
+            manager,
         };
         let listener = Arc::new(listener);
         let (api_stop, api_stopping) = watch::channel(false);

@@ -29,6 +29,7 @@ pub struct ServiceManager {
     next: Instant,
     /// How we are, and what is to be remembered beside it.
     words: String,
+    trouble: Option<String>,
     note: Option<String>,
     /// What was said last.
     status: String,
@@ -41,7 +42,7 @@ impl ServiceManager {
     /// Outside a tokio runtime.
     pub fn of_environment() -> Self {
         let period = sd_notify::watchdog_enabled().map(|limit| (limit / SIGNS_PER_LIMIT).max(PERIOD_MIN));
-        Self { period, next: Instant::now(), words: String::new(), note: None, status: String::new() }
+        Self { period, next: Instant::now(), words: String::new(), trouble: None, note: None, status: String::new() }
     }
 
     /// Says that we are ready: what has to be open is open. A link is no part of it.
@@ -55,6 +56,14 @@ impl ServiceManager {
         self.say_status();
     }
 
+    /// Says what is wrong, beside the status, until it is nothing. The same again says nothing.
+    pub fn trouble(&mut self, words: Option<&str>) {
+        if self.trouble.as_deref() != words {
+            self.trouble = words.map(str::to_owned);
+            self.say_status();
+        }
+    }
+
     /// Remembers something beside the status, until there is another note or none.
     pub fn note(&mut self, note: Option<String>) {
         self.note = note;
@@ -62,7 +71,8 @@ impl ServiceManager {
     }
 
     fn say_status(&mut self) {
-        let parts = [Some(&self.words).filter(|words| !words.is_empty()), self.note.as_ref()];
+        let words = Some(&self.words).filter(|words| !words.is_empty());
+        let parts = [words, self.trouble.as_ref(), self.note.as_ref()];
         let words = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; ");
         let words = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
         let words: String = words.take(STATUS_LETTERS_MAX).collect();

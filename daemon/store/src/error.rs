@@ -136,6 +136,22 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Says whether the database may well be read: only writing it, or beside it, failed.
+    pub(crate) fn is_about_writing(&self) -> bool {
+        self.fault_kind() != FaultKind::Other
+    }
+
+    /// Returns the sort of fault that writes meet while the database cannot be opened because of this.
+    pub fn fault_kind(&self) -> FaultKind {
+        match self {
+            Self::File { source, .. } | Self::Quarantine { source, .. } => kind_of_io(source),
+            Self::Open { source, .. } | Self::Migrate { source, .. } => kind_of(source),
+            _ => FaultKind::Other,
+        }
+    }
+}
+
 struct Holder(Option<u32>);
 
 impl fmt::Display for Holder {
@@ -181,18 +197,37 @@ impl StoreFault {
     }
 
     pub(crate) fn of_commit(error: &rusqlite::Error) -> Self {
-        let kind = match error.sqlite_error() {
-            // SQLite's manual, "Result and Error Codes": the shared-memory file could not grow, for want of room.
-            Some(cause) if cause.extended_code == SQLITE_IOERR_SHMSIZE => FaultKind::DiskFull,
-            Some(cause) => match cause.code {
-                ErrorCode::DiskFull => FaultKind::DiskFull,
-                ErrorCode::ReadOnly => FaultKind::ReadOnly,
-                ErrorCode::SystemIoFailure => FaultKind::DiskFailing,
-                _ => FaultKind::Other,
-            },
-            None => FaultKind::Other,
-        };
-        Self { kind, text: format!("failed to commit: {error}").into() }
+        Self { kind: kind_of(error), text: format!("failed to commit: {error}").into() }
+    }
+
+    /// What a write fails with while the database cannot be opened for writing.
+    pub(crate) fn of_open(error: &StoreError) -> Self {
+        let kind = error.fault_kind();
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self { kind, text: format!("{error}{cause}").into() }
+    }
+}
+
+fn kind_of(error: &rusqlite::Error) -> FaultKind {
+    match error.sqlite_error() {
+        // SQLite's manual, "Result and Error Codes": the shared-memory file could not grow, for want of room.
+        Some(cause) if cause.extended_code == SQLITE_IOERR_SHMSIZE => FaultKind::DiskFull,
+        Some(cause) => match cause.code {
+            ErrorCode::DiskFull => FaultKind::DiskFull,
+            // The log or its index could not be made beside the database.
+            ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => FaultKind::ReadOnly,
+            ErrorCode::SystemIoFailure => FaultKind::DiskFailing,
+            _ => FaultKind::Other,
+        },
+        None => FaultKind::Other,
+    }
+}
+
+fn kind_of_io(error: &io::Error) -> FaultKind {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FaultKind::DiskFull,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => FaultKind::ReadOnly,
+        _ => FaultKind::Other,
     }
 }
 

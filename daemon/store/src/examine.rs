@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
-
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
 
 use crate::error::StoreError;
 use crate::file::{Kind, check, failed_open};
+use crate::unwritable::{connect, log_bytes};
 
 /// What SQLite's files begin with ("Database File Format", 1.2).
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -27,8 +25,7 @@ pub struct Examined {
 }
 
 /// Checks the database at `path`, which must exist and which no process may be working on: what is read while
-/// another writes may look damaged. Nothing is written. After a crash, the index of its write-ahead log may be made
-/// anew beside it, as the next start would do.
+/// another writes may look damaged. Nothing is written.
 ///
 /// # Errors
 /// [`StoreError`], as opening it for work would give.
@@ -42,45 +39,13 @@ pub fn examine(path: &Path, kind: Kind) -> Result<Examined, StoreError> {
         return Err(StoreError::Damaged { path: path.to_owned(), detail: "it is no database".to_owned() });
     }
     let failed = |source| failed_open(path, source);
-    let log_bytes = log_bytes(path);
-    // Without its log, a file that a crash left may look damaged; with it, SQLite wants the log's index.
-    let opened = match log_bytes {
-        0 => Connection::open_with_flags(immutable(path), flags() | OpenFlags::SQLITE_OPEN_URI),
-        _ => Connection::open_with_flags(path, flags()),
-    };
-    let connection = opened.map_err(failed)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(failed)?;
+    let connection = connect(path).map_err(failed)?;
     let version = check(&connection, path, kind)?;
     let documents: i64 = match version {
         0 => 0,
         _ => connection.query_row("SELECT count(*) FROM documents", [], |row| row.get(0)).map_err(failed)?,
     };
-    Ok(Examined { version, documents: documents.cast_unsigned(), bytes, log_bytes })
-}
-
-fn flags() -> OpenFlags {
-    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
-}
-
-/// Names the file so that SQLite takes no lock on it and makes no file beside it.
-fn immutable(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt as _;
-
-    let mut uri = "file:".to_owned();
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => uri.push(char::from(*byte)),
-            _ => uri += &format!("%{byte:02X}"),
-        }
-    }
-    uri + "?immutable=1"
-}
-
-fn log_bytes(path: &Path) -> u64 {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    fs::metadata(PathBuf::from(log)).map_or(0, |metadata| metadata.len())
+    Ok(Examined { version, documents: documents.cast_unsigned(), bytes, log_bytes: log_bytes(path) })
 }
 
 #[cfg(test)]

@@ -171,7 +171,7 @@ fn use_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), Store
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT).map_err(failed)
 }
 
-fn load(connection: &Connection) -> rusqlite::Result<Vec<Document>> {
+pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Vec<Document>> {
     connection
         .prepare("SELECT key, body FROM documents ORDER BY key")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?

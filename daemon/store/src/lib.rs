@@ -10,7 +10,8 @@
 //! 1. **Lock** the data directory ([`DirectoryLock`]), so that no second process works on it.
 //! 2. **Open** ([`Store::open`]): create or check the file, climb the schema ladder (`schema/*.sql`), load.
 //!    A file that does not hold together is renamed aside or refused, as [`OnDamage`] says; one that is newer,
-//!    or somebody else's, is always refused. A refused file is not changed.
+//!    or somebody else's, is always refused. A refused file is not changed. One that can be read and not written
+//!    ([`Opened::unwritable`]) is read; its writes fail, and each of them tries the disk again.
 //! 3. **Commit**: [`Store::submit`] puts a write on a bounded queue and returns. One thread owns the database. It
 //!    takes everything that waits, commits it as one transaction, and answers each write in the order of submission.
 //!    While it waits for the disk the next group gathers; there is no delay to tune.
@@ -46,6 +47,7 @@ mod migrate;
 mod quarantine;
 mod queue;
 mod store;
+mod unwritable;
 mod writer;
 
 pub use error::{FaultKind, StoreError, StoreFault};

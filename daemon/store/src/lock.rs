@@ -24,11 +24,14 @@ const PID_BYTES_MAX: u64 = 16;
 
 /// The exclusive right to a data directory, held until dropped.
 ///
-/// The lock is the operating system's and ends with the process, however it ends. The file stays where it is: its
+/// The locks are the operating system's and end with the process, however it ends. There are two: one on the directory
+/// itself, which can be taken where nothing can be written, and one on a file in it. The file stays where it is: its
 /// text, the number of the last process that held it, is there for people and for [`StoreError::InUse`].
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: File,
+    _directory: File,
+    /// `None` where the file could not be made: the directory's lock is enough.
+    _file: Option<File>,
 }
 
 impl DirectoryLock {
@@ -36,7 +39,8 @@ impl DirectoryLock {
     ///
     /// # Errors
     /// [`StoreError::InUse`] if another process, or this one, holds it; [`StoreError::ForeignDirectory`] if we are root
-    /// and it is somebody else's; [`StoreError::Lock`] if the lock file cannot be made, locked or written.
+    /// and it is somebody else's; [`StoreError::Lock`] if it cannot be locked. A disk that is full or read-only is no
+    /// reason.
     pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
         // What root writes here, its owner could not read: a service that runs as somebody else would be locked out.
@@ -44,22 +48,33 @@ impl DirectoryLock {
         if geteuid().is_root() && owner != 0 {
             return Err(StoreError::ForeignDirectory { directory: directory.to_owned(), owner });
         }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(directory.join(LOCK_FILE))
-            .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse { directory: directory.to_owned(), pid: read_pid(&file) });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        let path = directory.join(LOCK_FILE);
+        let in_use = || {
+            let pid = File::open(&path).ok().and_then(|file| read_pid(&file));
+            StoreError::InUse { directory: directory.to_owned(), pid }
+        };
+        let itself = File::open(directory).map_err(failed)?;
+        let is_held = match itself.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => return Err(in_use()),
+            // Not every file system locks directories.
+            Err(TryLockError::Error(_)) => false,
+        };
+        let (file, problem) = open_lock_file(&path).map_err(failed)?;
+        match (&file, problem) {
+            (None, Some(problem)) if !is_held => return Err(failed(problem)),
+            (Some(file), _) => match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(in_use()),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            },
+            (None, _) => {}
         }
-        write_pid(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
+        if let Some(mut file) = file.as_ref() {
+            // For people alone; a disk that is full or read-only has no room for it.
+            let _ = write_pid(&mut file);
+        }
+        Ok(Self { _directory: itself, _file: file })
     }
 
     /// Returns the process that holds `directory`, without trying to take it: a process that starts meanwhile never
@@ -85,9 +100,28 @@ fn holds(locks: &str, pid: u32, inode: u64) -> bool {
     })
 }
 
-fn write_pid(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    writeln!(file, "{}", process::id())
+/// Opens the lock file, for reading alone where it cannot be written. `None`, and why, if it cannot be made there.
+fn open_lock_file(path: &Path) -> io::Result<(Option<File>, Option<io::Error>)> {
+    match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path) {
+        Ok(file) => Ok((Some(file), None)),
+        Err(error) if is_about_writing(&error) => match File::open(path) {
+            Ok(file) => Ok((Some(file), Some(error))),
+            Err(_) => Ok((None, Some(error))),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+fn is_about_writing(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ReadOnlyFilesystem | Kind::PermissionDenied | Kind::StorageFull | Kind::QuotaExceeded)
+}
+
+/// In place: a full disk has room for what it holds already.
+fn write_pid(file: &mut &File) -> io::Result<()> {
+    let line = format!("{}\n", process::id());
+    file.write_all(line.as_bytes())?;
+    file.set_len(line.len() as u64)
 }
 
 fn read_pid(file: &File) -> Option<u32> {

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use rusqlite::Connection;
-
 use crate::error::{StoreError, StoreFault};
 use crate::file::{self, Document, Kind, OnDamage, OpenedFile};
 use crate::queue::{Change, Probe, Queue, Write};
-use crate::writer::{self, Answer, Counters, Tally};
+use crate::unwritable::Unwritable;
+use crate::writer::{self, Answer, Counters, Database, Tally};
 
 /// An open database, and the thread that writes it. See the crate's page for its phases and promises.
 ///
@@ -30,6 +29,9 @@ pub struct Opened {
     pub documents: Vec<Document>,
     /// Where a damaged file went, if there was one; `documents` is empty then.
     pub quarantined: Option<PathBuf>,
+    /// Why nothing can be written, if that is so: the disk is full or read-only, or the file belongs to another user.
+    /// Each write tries it again, so it heals by itself.
+    pub unwritable: Option<StoreError>,
 }
 
 #[derive(Debug, Default)]
@@ -53,22 +55,26 @@ impl Store {
         on_damage: OnDamage,
         answer: impl FnMut(Answer) + Send + 'static,
     ) -> Result<Opened, StoreError> {
-        let OpenedFile { connection, documents, quarantined } = file::open(path, kind, on_damage)?;
-        let store = Self::start(path, connection, answer)?;
-        Ok(Opened { store, documents, quarantined })
+        match file::open(path, kind, on_damage) {
+            Ok(OpenedFile { connection, documents, quarantined }) => {
+                let store = Self::start(path, Database::Open(connection), answer)?;
+                Ok(Opened { store, documents, quarantined, unwritable: None })
+            }
+            Err(problem) => {
+                let (unwritable, documents, problem) = Unwritable::read((path, kind, on_damage), problem)?;
+                let store = Self::start(path, Database::Unwritable(unwritable), answer)?;
+                Ok(Opened { store, documents, quarantined: None, unwritable: Some(problem) })
+            }
+        }
     }
 
-    fn start(
-        path: &Path,
-        connection: Connection,
-        answer: impl FnMut(Answer) + Send + 'static,
-    ) -> Result<Self, StoreError> {
+    fn start(path: &Path, database: Database, answer: impl FnMut(Answer) + Send + 'static) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::default());
         let writer = thread::Builder::new()
             .name("store".to_owned())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || writer::run(connection, &shared.queue, &shared.tally, answer)
+                move || writer::run(database, &shared.queue, &shared.tally, answer)
             })
             .map_err(|source| StoreError::Thread { path: path.to_owned(), source })?;
         Ok(Self { shared, writer: Some(writer) })

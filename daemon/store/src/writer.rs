@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::StoreFault;
 use crate::queue::{Probe, Queue, Taken, Write};
+use crate::unwritable::Unwritable;
 
 const PUT: &str =
     "INSERT INTO documents (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = excluded.body";
@@ -56,16 +57,35 @@ impl Tally {
     }
 }
 
+/// What the thread owns.
+#[derive(Debug)]
+pub(crate) enum Database {
+    Open(Connection),
+    Unwritable(Unwritable),
+}
+
+impl Database {
+    /// Returns the connection; tries to open the database first, if it could not be written before.
+    fn writable(&mut self) -> Result<&mut Connection, StoreFault> {
+        if let Self::Unwritable(unwritable) = self {
+            *self = Self::Open(unwritable.reopen()?);
+        }
+        match self {
+            Self::Open(connection) => Ok(connection),
+            Self::Unwritable(_) => unreachable!("it was opened a moment ago"),
+        }
+    }
+}
+
 /// Commits until the queue is closed and empty.
-pub(crate) fn run(mut connection: Connection, queue: &Queue, tally: &Tally, mut answer: impl FnMut(Answer)) {
+pub(crate) fn run(mut database: Database, queue: &Queue, tally: &Tally, mut answer: impl FnMut(Answer)) {
     while let Some(Taken { writes: group, probe }) = queue.take() {
-        match commit(&mut connection, &group) {
+        match commit(&mut database, &group) {
             Ok(counters) => {
                 tally.add(counters);
                 answer_all(group, &Ok(()), &mut answer);
             }
-            Err(error) => {
-                let fault = StoreFault::of_commit(&error);
+            Err(fault) => {
                 // The door is shut before the first answer leaves: who hears it must find it shut.
                 let behind = group.front().map(|first| queue.fail(first.number, fault.clone()));
                 answer_all(group.into_iter().chain(behind.into_iter().flatten()), &Err(fault), &mut answer);
@@ -76,7 +96,9 @@ pub(crate) fn run(mut connection: Connection, queue: &Queue, tally: &Tally, mut 
         }
     }
     // Closing moves the write-ahead log into the database. If that fails nothing is lost: the next open does it.
-    let _ = connection.close();
+    if let Database::Open(connection) = database {
+        let _ = connection.close();
+    }
 }
 
 fn answer_all(
@@ -90,11 +112,14 @@ fn answer_all(
 }
 
 /// Commits a group whole, or, whatever fails, leaves the database as it was: a transaction that is dropped rolls back.
-fn commit(connection: &mut Connection, group: &VecDeque<Write>) -> rusqlite::Result<Counters> {
-    let writes = group.len() as u64;
+fn commit(database: &mut Database, group: &VecDeque<Write>) -> Result<Counters, StoreFault> {
     if group.iter().all(|write| write.changes.is_empty()) {
-        return Ok(Counters { writes, ..Counters::default() });
+        return Ok(Counters { writes: group.len() as u64, ..Counters::default() });
     }
+    commit_changes(database.writable()?, group).map_err(|error| StoreFault::of_commit(&error))
+}
+
+fn commit_changes(connection: &mut Connection, group: &VecDeque<Write>) -> rusqlite::Result<Counters> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut changes = 0;
     for change in group.iter().flat_map(|write| &write.changes) {
@@ -105,5 +130,5 @@ fn commit(connection: &mut Connection, group: &VecDeque<Write>) -> rusqlite::Res
         changes += 1;
     }
     transaction.commit()?;
-    Ok(Counters { commits: 1, writes, changes })
+    Ok(Counters { commits: 1, writes: group.len() as u64, changes })
 }

@@ -133,6 +133,7 @@ impl Node {
     fn config(&mut self) -> SiteConfig {
         SiteConfig {
             daemon_version: text("0.1.0"),
+            directory: text("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes(self.chance.bytes()),
             servers: vec![ServerAddress::parse(SERVER).expect("an address")],

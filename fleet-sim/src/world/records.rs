@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use linecamp_core::{FleetCommand, OWN_ADDRESS_LABEL, Subject};
+use linecamp_core::{FleetCommand, Force, OWN_ADDRESS_LABEL, Subject};
 use linecamp_model::{
     DnsSpec, DomainName, ExtraRecord, FleetProvider, Grant, LabelKey, LabelValue, NameTemplate, OwnerId, PluginRef,
     ProviderConfig, ProviderSpec, RecordState, RecordType, Selector, Ttl,

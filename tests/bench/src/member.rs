@@ -130,6 +130,7 @@ impl Member {
         let mut rng = Rng::new(seed);
         let config = SiteConfig {
             daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
+            directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes(rng.next_u64().to_le_bytes()),
             servers: start.target.servers.clone(),

@@ -95,6 +95,8 @@ pub(crate) struct Link {
     /// Specs on their way to the disk.
     pub(crate) specs_in_flight: u32,
     pub(crate) conditions: Vec<Condition>,
+    /// What the site said last of its own storage.
+    pub(crate) storage: Vec<Condition>,
 }
 
 impl Link {
@@ -109,6 +111,7 @@ impl Link {
             facts: LabelSet::default(),
             specs_in_flight: 0,
             conditions: Vec::new(),
+            storage: Vec::new(),
         }
     }
 }

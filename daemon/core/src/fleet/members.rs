@@ -10,7 +10,9 @@ use linecamp_model::{
 };
 
 use super::config::QUARANTINE_RETRY;
-use super::pace::{GREETING_COST, MESSAGE_COST, PACE_OVERDRAFT_MAX, events_cost, record_bytes, status_cost};
+use super::pace::{
+    GREETING_COST, MESSAGE_COST, PACE_OVERDRAFT_MAX, STORAGE_COST, events_cost, record_bytes, status_cost,
+};
 use super::{Fleet, FleetOutput, FleetTimer};
 use crate::sync::Documents;
 
@@ -88,7 +90,10 @@ impl Fleet {
     /// Charges a message to its sender. Returns why it is not taken, if it is not.
     pub(super) fn admit_message(&mut self, id: SessionId, message: &FromSite, now: Now) -> Result<(), Refusal> {
         let up = self.downlink.up(id).map(|(site, _)| site);
-        let speaks = matches!(message, FromSite::Status(_) | FromSite::Events(_) | FromSite::WantPlugin(_));
+        let speaks = matches!(
+            message,
+            FromSite::Status(_) | FromSite::Events(_) | FromSite::WantPlugin(_) | FromSite::Storage(_)
+        );
         if speaks && up.is_some_and(|site| self.is_pending(site)) {
             let text = "a pending site has nothing to say before an operator accepts it";
             return Err(Refusal::new(RefusalCode::Protocol, text));
@@ -105,6 +110,7 @@ impl Fleet {
             FromSite::Events(batch) => events_cost(batch),
             FromSite::SpecAck(_) if was_asked => 0,
             FromSite::SpecAck(_) | FromSite::Renew | FromSite::Alive | FromSite::WantPlugin(_) => MESSAGE_COST,
+            FromSite::Storage(_) => STORAGE_COST,
         };
         let delay = link.pace.charge(cost, now.instant);
         if PACE_OVERDRAFT_MAX < delay {

@@ -26,6 +26,8 @@ pub enum FleetTimer {
     DuplicateClears(SiteId),
     /// It is time to clear away what has had its time.
     Sweep,
+    /// It is time to try the store again.
+    StoreRetry,
 }
 
 /// A certificate to be made for the peer of a session, and sent to it.

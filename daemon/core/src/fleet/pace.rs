@@ -27,6 +27,9 @@ pub(super) const GREETING_COST: u32 = 16;
 /// What any message costs that nothing is written for.
 pub(super) const MESSAGE_COST: u32 = 1;
 
+/// What a report of its storage costs: the server notes an event for each condition that comes or goes.
+pub(super) const STORAGE_COST: u32 = 16;
+
 /// What a document costs beside its bytes.
 const DOCUMENT_COST: u32 = 4;
 

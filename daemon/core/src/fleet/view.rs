@@ -228,6 +228,9 @@ impl Fleet {
             Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => None,
         };
         let mut conditions = status.map(|status| status.conditions.clone()).unwrap_or_default();
+        let storage = self.storage_of(id);
+        conditions.retain(|condition| storage.iter().all(|newer| newer.kind != condition.kind));
+        conditions.extend(storage);
         conditions.extend(self.downlink.links.get(&id).map(|link| link.conditions.clone()).unwrap_or_default());
         conditions.extend(late(registration.life, &link, now));
         Some(SiteView {

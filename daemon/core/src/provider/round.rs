@@ -133,7 +133,7 @@ impl Provider {
             deletes: self.spec.dns.deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
             singly: self.singly,
         });
-        let is_passive = self.spec.is_dry_run || self.is_look;
+        let is_passive = self.spec.is_dry_run || self.is_look || !scope.may_change;
         zone.learn(&plan, observed, scope.wall);
         zone.settle(plan.steps.is_empty() || self.spec.is_dry_run, self.spec.is_leaving && !self.spec.is_dry_run);
         zone.failures = 0;
@@ -168,6 +168,10 @@ impl Provider {
         mut steps: VecDeque<Vec<RecordChange>>,
         scope: &mut Scope<'_>,
     ) -> Vec<Act> {
+        if !scope.may_change && !steps.is_empty() {
+            // Another round plans them again.
+            return self.next_zone(scope);
+        }
         let Some(step) = steps.pop_front() else {
             if !self.zones.get(&zone).is_some_and(Zone::is_at_rest) {
                 self.todo.push_front(zone);

@@ -58,6 +58,8 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(90);
 pub struct SiteConfig {
     /// The daemon's version.
     pub daemon_version: Text,
+    /// Its data directory, as people call it.
+    pub directory: Text,
     /// The protocol versions it speaks.
     pub versions: VersionRange,
     /// This run of the daemon.

@@ -25,6 +25,8 @@ pub enum Timer {
     Renew,
     /// It is time to go on with a plugin of which the disk did not keep a piece.
     Fetch(PluginDigest),
+    /// It is time to save a certificate again.
+    SaveIdentity,
     /// It is time for a provider's next round.
     Round(ProviderId),
     /// A provider's call has taken too long.
@@ -61,7 +63,8 @@ pub enum SiteOutput {
     },
     /// Let the store go on after this write failed: it and all later ones have been undone here.
     ResumeStore(WriteId),
-    /// Make a certificate durable. Answered by `handle_identity_saved`.
+    /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` where it is
+    /// used without.
     SaveIdentity(IdentityGrant),
     /// Ask a provider's plugin. Answered by `handle_provider`. One call of a provider is under way at a time.
     Call {

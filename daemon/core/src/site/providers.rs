@@ -52,6 +52,11 @@ impl Providers {
         statuses
     }
 
+    /// Lets every provider go round: what it held back may be done.
+    pub(super) fn begin_again(&mut self) {
+        self.machines.values_mut().for_each(|machine| machine.go_round(false));
+    }
+
     /// Returns the provider that waits for the answer to a call.
     fn asking(&self, call: CallId) -> Option<ProviderId> {
         self.machines.iter().find(|(_, machine)| machine.call() == Some(call)).map(|(id, _)| *id)
@@ -264,6 +269,7 @@ impl Site {
         input: impl FnOnce(&mut Provider, &mut Scope<'_>) -> Option<T>,
     ) -> Option<T> {
         let site = self.site_id();
+        let may_change = !self.is_store_failing();
         let Providers { machines, last_call, .. } = &mut self.providers;
         let others = machines.iter().filter(|(of, _)| **of != id).flat_map(|(_, machine)| machine.wanted());
         let wanted_by_others = others.collect();
@@ -276,6 +282,7 @@ impl Site {
             rng: &mut self.rng,
             now: now.instant,
             wall: now.wall,
+            may_change,
         };
         input(machines.get_mut(&id)?, &mut scope)
     }

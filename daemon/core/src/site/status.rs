@@ -48,7 +48,7 @@ impl Site {
             applied: spec,
             converged: if self.providers.is_settled() { spec } else { converged_before },
             local: site_labels,
-            conditions: self.conditions.list(),
+            conditions: self.conditions.of_status(),
         });
         let host = StatusBody::Host(HostStatus { local: host_labels, reported });
         let providers = self.providers.statuses(&state.spec).into_iter();

@@ -57,8 +57,12 @@ impl Site {
             None => format!("at {}, sent when the link is up", state.status.head()),
         };
         let dropped = state.origin.unwrap_or_default().events_dropped;
-        let events = format!("{} wait for the server, {dropped} dropped", state.events.len());
+        let events = match self.storage.events() {
+            0 => format!("{} wait for the server, {dropped} dropped", state.events.len()),
+            held => format!("{} wait for the server, {held} for the disk, {dropped} dropped", state.events.len()),
+        };
         let store = match self.ledger.in_flight() {
+            0 if self.is_store_failing() => "fails: see the conditions".to_owned(),
             0 => "everything is durable".to_owned(),
             writes => format!("writes on their way to the disk: {writes}"),
         };
@@ -82,7 +86,12 @@ impl Site {
             part("events", events, None),
             part("store", store, self.next_of(&[Timer::StoreRetry], "tries the disk again", now)),
             part("facts", self.describe_facts(), self.next_of(&[Timer::Facts], "collects facts", now)),
-            part("certificate", certificate, self.next_of(&[Timer::Renew], "asks for a new one", now)),
+            part(
+                "certificate",
+                certificate,
+                self.next_of(&[Timer::SaveIdentity], "saves it again", now)
+                    .or_else(|| self.next_of(&[Timer::Renew], "asks for a new one", now)),
+            ),
         ];
         parts.into_iter().chain(providers).collect()
     }

@@ -9,7 +9,10 @@ use linecamp_model::{
 
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep};
 use super::{CALL, COMMIT, DiskMood, Happening, LATENCY, PIECE, Pair};
-use crate::{Credential, FleetOutput, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity, SiteOutput, StoreFault};
+use crate::{
+    Credential, FleetOutput, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity, SiteOutput, StoreFault,
+    UnsavedIdentity,
+};
 
 impl Pair {
     pub(super) fn perform(&mut self) {
@@ -60,8 +63,8 @@ impl Pair {
             }
             SiteOutput::ResumeStore(_) => {}
             SiteOutput::SaveIdentity(grant) => {
-                self.nodes[index].saving =
-                    Some(identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate));
+                let identity = identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate);
+                self.nodes[index].saving = Some((grant, identity));
                 self.after(COMMIT, Happening::IdentitySaved(index, boot));
             }
             SiteOutput::Call { call, provider, is_local, request } => {
@@ -91,7 +94,7 @@ impl Pair {
             SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
             SiteOutput::Forget(refusal) => {
                 let node = &mut self.nodes[index];
-                node.identity = None;
+                (node.identity, node.saved_identity) = (None, None);
                 node.disk.clear();
                 node.ended = Some(refusal);
             }
@@ -182,10 +185,20 @@ impl Pair {
             Happening::IdentitySaved(index, boot) if boot == self.nodes[index].boot => {
                 let at = self.now_at(index);
                 let node = &mut self.nodes[index];
-                node.identity = node.saving.take();
-                node.config.join = None;
-                if let Some(identity) = node.identity {
-                    node.site.handle_identity_saved(Ok(identity), at);
+                let Some((grant, identity)) = node.saving.take() else { return };
+                let problem = Text::lossy("failed to write membership.pem: no space left on device");
+                match (node.identity_mood, node.identity) {
+                    (DiskMood::Well, _) => {
+                        node.identity = Some(identity);
+                        node.saved_identity = node.identity;
+                        node.config.join = None;
+                        node.site.handle_identity_saved(Ok(identity), at);
+                    }
+                    (DiskMood::Full, None) => node.site.handle_identity_saved(Err(problem), at),
+                    (DiskMood::Full, Some(_)) => {
+                        node.identity = Some(identity);
+                        node.site.handle_identity_unsaved(UnsavedIdentity { grant, identity, problem }, at);
+                    }
                 }
             }
             Happening::Facts(index, boot) if boot == self.nodes[index].boot => {

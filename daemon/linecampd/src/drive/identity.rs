@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use linecamp_core::SiteIdentity;
+use linecamp_core::{SiteIdentity, UnsavedIdentity};
 use linecamp_model::{IdentityGrant, Pin, ServerAddress, Text};
 use linecamp_transport::{SiteCredentials, SiteKey, TransportError, Trust};
 
@@ -49,6 +49,19 @@ pub(crate) struct IdentityDriver {
     papers: Option<Papers>,
     /// Servers to remember with a new membership.
     servers: Vec<ServerAddress>,
+    /// What is used and not on the disk.
+    unsaved: Option<UnsavedIdentity>,
+}
+
+/// What became of a certificate that was to be saved.
+#[derive(Clone, Debug)]
+pub(crate) enum Saved {
+    /// It is on the disk.
+    Kept(SiteIdentity),
+    /// It is used and not on the disk.
+    Unsaved(UnsavedIdentity),
+    /// It is of no use, or is the first and could not be kept.
+    Failed(Text),
 }
 
 impl IdentityDriver {
@@ -58,6 +71,7 @@ impl IdentityDriver {
         Ok(Self {
             servers: identity.as_ref().map(|one| one.servers().to_vec()).unwrap_or_default(),
             papers: identity.map(|identity| Papers::Member(Arc::new(identity))),
+            unsaved: None,
             path,
         })
     }
@@ -85,22 +99,45 @@ impl IdentityDriver {
         &self.servers
     }
 
-    /// Makes a grant durable. Two small files are synced: a moment, once in months.
-    pub(crate) fn save(&mut self, grant: &IdentityGrant) -> Result<SiteIdentity, Text> {
+    /// Returns what is used and not on the disk.
+    pub(crate) fn unsaved(&self) -> Option<UnsavedIdentity> {
+        self.unsaved.clone()
+    }
+
+    /// Makes a grant durable. Two small files are synced: a moment, once in months. A member whose disk does not take
+    /// the grant uses it all the same, so that the site stays linked.
+    pub(crate) fn save(&mut self, grant: IdentityGrant) -> Saved {
+        self.unsaved = None;
         let saved =
             linecamp_transport::SiteIdentity::adopt(&self.path, &grant.certificate, &grant.authorities, &self.servers);
         match saved {
             Ok(identity) => {
                 let seen = for_machine(&identity);
                 self.papers = Some(Papers::Member(Arc::new(identity)));
-                Ok(seen)
+                Saved::Kept(seen)
             }
             Err(error) => {
                 let problem = chain(&error);
                 tracing::warn!(problem, "the certificate that the server sent could not be kept");
-                Err(Text::lossy(&problem))
+                let problem = Text::lossy(&problem);
+                match self.use_unsaved(&grant) {
+                    Some(identity) => {
+                        let unsaved = UnsavedIdentity { grant, identity, problem };
+                        self.unsaved = Some(unsaved.clone());
+                        Saved::Unsaved(unsaved)
+                    }
+                    None => Saved::Failed(problem),
+                }
             }
         }
+    }
+
+    fn use_unsaved(&mut self, grant: &IdentityGrant) -> Option<SiteIdentity> {
+        let Some(Papers::Member(member)) = &self.papers else { return None };
+        let renewed = member.renewed(&grant.certificate, &grant.authorities).ok()?;
+        let seen = for_machine(&renewed);
+        self.papers = Some(Papers::Member(Arc::new(renewed)));
+        Some(seen)
     }
 }
 

@@ -26,6 +26,10 @@ pub(crate) struct StoreDriver {
     /// Writes that have no answer yet.
     waiting: usize,
     is_failing: bool,
+    /// The commits there were when a write failed last.
+    commits_before: u64,
+    /// Whether it could not be opened for writing, and has not been since.
+    pub(crate) is_unwritable: bool,
     pub(crate) commits: Commits,
 }
 
@@ -46,6 +50,10 @@ impl StoreDriver {
             Ok(records) => Ok(opened.0.with(records, opened.1.quarantined)),
             Err(problem) => {
                 tracing::warn!(problem, "a record of the site database does not read");
+                if opened.0.is_unwritable {
+                    // It cannot be put aside; the next start on a disk that takes something does that.
+                    return Ok(opened.0.with(Vec::new(), None));
+                }
                 drop(opened);
                 let aside = set_aside(path)?;
                 let (driver, _) = Self::open_file(path)?;
@@ -57,12 +65,25 @@ impl StoreDriver {
     fn open_file(path: &Path) -> Result<(Self, Loaded), StoreError> {
         // As many as the store lets wait, so that its thread never waits for us.
         let (sender, answers) = mpsc::channel(QUEUE_WRITES_MAX);
-        let Opened { store, documents, quarantined } =
+        let Opened { store, documents, quarantined, unwritable } =
             Store::open(path, Kind::Site, OnDamage::Quarantine, move |answer| {
                 // Nobody listens any more when the daemon has stopped.
                 let _ = sender.blocking_send(answer);
             })?;
-        let driver = Self { store, answers, waiting: 0, is_failing: false, commits: Commits::default() };
+        if let Some(problem) = &unwritable {
+            let problem = crate::error::chain(problem);
+            tracing::warn!(problem, "the site database cannot be written; the site goes on from what it holds");
+        }
+        let is_unwritable = unwritable.is_some();
+        let driver = Self {
+            store,
+            answers,
+            waiting: 0,
+            is_failing: is_unwritable,
+            commits_before: 0,
+            is_unwritable,
+            commits: Commits::default(),
+        };
         Ok((driver, Loaded { documents, quarantined }))
     }
 
@@ -114,6 +135,11 @@ impl StoreDriver {
         }
     }
 
+    /// Whether the last write failed.
+    pub(crate) const fn is_failing(&self) -> bool {
+        self.is_failing
+    }
+
     /// Whether the disk has answered everything.
     pub(crate) const fn is_idle(&self) -> bool {
         self.waiting == 0
@@ -127,19 +153,26 @@ impl StoreDriver {
     }
 
     fn settled(&mut self, write: WriteId, result: Result<(), linecamp_store::StoreFault>) -> Settled {
-        if let (Err(fault), false) = (&result, self.is_failing) {
-            tracing::warn!(problem = %fault, "the site database cannot be written");
+        let commits = self.store.counters().commits;
+        match &result {
+            Err(fault) => {
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::warn!(problem = %fault, "the site database cannot be written");
+                }
+                self.commits_before = commits;
+            }
+            // A write without changes succeeds without the disk.
+            Ok(()) if self.is_failing && self.commits_before < commits => {
+                tracing::info!("the site database can be written again");
+                (self.is_failing, self.is_unwritable) = (false, false);
+            }
+            Ok(()) => {}
         }
-        if result.is_ok() && self.is_failing {
-            tracing::info!("the site database can be written again");
-        }
-        self.is_failing = result.is_err();
         self.commits.answered(write.0, result.is_ok());
         let result = result.map_err(|fault| match fault.kind {
             FaultKind::DiskFull => StoreFault::DiskFull,
-            FaultKind::ReadOnly | FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => {
-                StoreFault::Failed
-            }
+            FaultKind::ReadOnly => StoreFault::ReadOnly,
+            FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => StoreFault::Failed,
         });
         Settled { write, result }
     }

@@ -29,6 +29,7 @@ impl Camp {
         let server = LocalServer::open_for(directory.path().join("linecampd.sock"), sender, who).unwrap();
         let config = SiteConfig {
             daemon_version: Text::lossy("1.2.3"),
+            directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes([7; 8]),
             servers: Vec::new(),

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
 use linecamp_model::{
-    EventBatch, FromServer, FromSite, Generation, Hello, History, IdentityGrant, JoinRequest, JoinSecret, Name, RunId,
-    SessionId, Text, TokenId, VersionRange, WallTime, Welcome,
+    Condition, EventBatch, FromServer, FromSite, Generation, Hello, History, IdentityGrant, JoinRequest, JoinSecret,
+    Name, RunId, SessionId, Text, TokenId, VersionRange, WallTime, Welcome,
 };
 
 use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis};
-use crate::convert::label::{facts, from_facts};
+use crate::convert::label::{conditions, facts, from_facts};
 use crate::convert::{FieldError, Wire};
 use crate::limits::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX};
 use crate::wire::link::v1 as wire;
@@ -29,6 +29,7 @@ impl Wire for wire::FromSite {
             FromSite::Renew => Kind::Renew(wire::Renew {}),
             FromSite::Alive => Kind::Alive(wire::Alive {}),
             FromSite::WantPlugin(want) => Kind::WantPlugin(wire::PluginWant::from_model(want)),
+            FromSite::Storage(conditions) => Kind::Storage(wire::StorageReport::from_model(conditions)),
         };
         Self { kind: Some(kind) }
     }
@@ -44,6 +45,26 @@ impl Wire for wire::FromSite {
             Kind::Renew(_) => Ok(FromSite::Renew),
             Kind::Alive(_) => Ok(FromSite::Alive),
             Kind::WantPlugin(want) => message("want_plugin", Some(want)).map(FromSite::WantPlugin),
+            Kind::Storage(report) => message("storage", Some(report)).map(FromSite::Storage),
+        }
+    }
+}
+
+impl Wire for wire::StorageReport {
+    type Model = Vec<Condition>;
+
+    fn from_model(found: &Vec<Condition>) -> Self {
+        Self { conditions: found.iter().map(wire::Condition::from_model).collect() }
+    }
+
+    fn into_model(self) -> Result<Vec<Condition>, FieldError> {
+        let found = conditions("conditions", self.conditions)?;
+        match found.iter().position(|condition| !condition.kind.is_of_storage()) {
+            Some(index) => {
+                let problem = format!("`{}` is not about storage", found[index].kind);
+                Err(FieldError::new("kind", problem).within_element("conditions", index))
+            }
+            None => Ok(found),
         }
     }
 }

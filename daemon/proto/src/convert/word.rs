@@ -63,6 +63,7 @@ words!(
         RecordsHeld,
         FactsStale,
         PluginFetchFailed,
+        IdentityNotSaved,
     }
 );
 

@@ -136,6 +136,27 @@ fn bad_conditions_are_refused() {
     );
 }
 
+/// What belongs into the status has to be durable first: it does not come in by the other door.
+#[test]
+fn a_report_of_storage_holds_one_condition_of_each_kind_about_storage() {
+    let check = |spoil: fn(&mut wire::StorageReport), problem: &str| {
+        let bytes = site_message("storage", |kind| match kind {
+            from_site::Kind::Storage(report) => spoil(report),
+            other => panic!("{other:?} is no report of storage"),
+        });
+        check_site(&bytes, problem);
+    };
+    check(|report| report.conditions[1].kind = 2, "storage.conditions[1].kind: `clock-skew` is not about storage");
+    check(
+        |report| report.conditions[1].kind = report.conditions[0].kind,
+        "storage.conditions[1].kind: `disk-full` comes twice",
+    );
+    check(
+        |report| report.conditions = vec![wire::Condition::default(); 33],
+        "storage.conditions: has 33 elements; at most 32 are allowed",
+    );
+}
+
 #[test]
 fn a_delta_that_does_not_add_up_is_refused() {
     check_status(|delta| delta.to = 6, "status.documents[0].generation: 7 is not above 0 and up to 6");

@@ -69,8 +69,11 @@ fn host_spec() -> Document<SpecBody> {
     }
 }
 
+fn condition(kind: ConditionKind, detail: &str) -> Condition {
+    Condition { kind, since: WALL, detail: text(detail) }
+}
+
 fn site_status() -> Document<StatusBody> {
-    let condition = |kind, detail| Condition { kind, since: WALL, detail: text(detail) };
     Document {
         generation: Generation(7),
         body: Some(StatusBody::Site(SiteStatus {
@@ -182,6 +185,14 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
         ),
         ("renew", FromSite::Renew),
         ("alive", FromSite::Alive),
+        ("storage-well", FromSite::Storage(Vec::new())),
+        (
+            "storage",
+            FromSite::Storage(vec![
+                condition(ConditionKind::DiskFull, "the disk of /var/lib/linecamp is full"),
+                condition(ConditionKind::IdentityNotSaved, "a new certificate is not kept"),
+            ]),
+        ),
     ];
     all.extend(provider::from_site());
     all

@@ -248,6 +248,10 @@ pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
         1 => Just(FromSite::Renew),
         1 => Just(FromSite::Alive),
         1 => provider::want().prop_map(FromSite::WantPlugin),
+        1 => conditions().prop_map(|mut all| {
+            all.retain(|condition| condition.kind.is_of_storage());
+            FromSite::Storage(all)
+        }),
     ]
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
+use linecamp_core::StoreFault;
 use linecamp_proto::api::{self, ErrorCode, path};
 use serde::Serialize;
 
@@ -18,6 +19,9 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
     status: &'static str,
+    /// `ok`, or why changes are refused: `disk-full`, `read-only` or `failed`. No reason to restart the server: its
+    /// sites stay linked.
+    store: &'static str,
     version: &'static str,
 }
 
@@ -25,10 +29,13 @@ pub(super) fn router() -> Router<Api> {
     Router::new().route(path::SERVER, get(show))
 }
 
-/// Says whether the loop answers. Needs no key, and tells nothing else but the version.
+/// Says whether the loop answers, and whether its store commits. Needs no key, and tells nothing else but the version.
 pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, Refused> {
-    match tokio::time::timeout(HEALTH_LIMIT, api.query(|_, _| ())).await {
-        Ok(answered) => answered.map(|()| Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })),
+    match tokio::time::timeout(HEALTH_LIMIT, api.query(|fleet, _| fleet.store_fault())).await {
+        Ok(answered) => answered.map(|fault| {
+            let store = fault.map_or("ok", StoreFault::as_str);
+            Json(Health { status: "ok", store, version: env!("CARGO_PKG_VERSION") })
+        }),
         Err(_) => Err(Refused::new(ErrorCode::Busy, "the server does not answer in time")),
     }
 }

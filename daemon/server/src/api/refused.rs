@@ -96,6 +96,10 @@ impl From<FleetCommandError> for Refused {
                 ErrorCode::StoreFailed,
                 "the server's disk is full; nothing was changed. Make room there, then try again",
             ),
+            FleetCommandError::Store(StoreFault::ReadOnly) => Self::new(
+                ErrorCode::StoreFailed,
+                "the server's data directory cannot be written; nothing was changed. See its mount and permissions",
+            ),
             FleetCommandError::Store(StoreFault::Failed) => Self::new(
                 ErrorCode::StoreFailed,
                 "the server could not write to its store; nothing was changed. Its log says why",

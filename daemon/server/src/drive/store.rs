@@ -10,7 +10,7 @@ use linecamp_core::{SavedFleet, StoreFault, UnreadableRecord};
 use linecamp_model::{FleetChange, Text, WriteId};
 use linecamp_proto::record::{fleet_change, fleet_record, salvage_fleet_record};
 use linecamp_service::Commits;
-use linecamp_store::{Answer, Change, FaultKind, Kind, OnDamage, Store};
+use linecamp_store::{Answer, Change, FaultKind, Kind, OnDamage, Store, StoreError};
 use tokio::sync::mpsc;
 
 use crate::error::ServerError;
@@ -25,6 +25,8 @@ pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) saved: SavedFleet,
     pub(crate) answers: Answers,
+    /// Why nothing can be written, if that is so.
+    pub(crate) unwritable: Option<StoreError>,
 }
 
 /// Opens the database at `path`, which must exist. A damaged one is refused: nobody else has what is in it.
@@ -56,7 +58,7 @@ fn open_or_create(path: &Path) -> Result<Opened, ServerError> {
         // Nobody waits any more once the loop is over.
         drop(sender.blocking_send(answer));
     })?;
-    Ok(Opened { store: opened.store, saved: read(&opened.documents), answers })
+    Ok(Opened { store: opened.store, saved: read(&opened.documents), answers, unwritable: opened.unwritable })
 }
 
 /// Unreadable records that the log names one by one; the rest is counted.
@@ -98,13 +100,15 @@ pub(crate) struct StoreDriver {
     refused: VecDeque<(WriteId, StoreFault)>,
     in_flight: usize,
     is_failing: bool,
+    /// The commits there were when a write failed last.
+    commits_before: u64,
     pub(crate) commits: Commits,
 }
 
 impl StoreDriver {
     pub(crate) fn new(store: Store) -> Self {
         let commits = Commits::default();
-        Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false, commits }
+        Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false, commits_before: 0, commits }
     }
 
     /// Hands a write over.
@@ -143,7 +147,9 @@ impl StoreDriver {
         self.commits.answered(answer.write, answer.result.is_ok());
         let result = match answer.result {
             Ok(()) => {
-                if std::mem::take(&mut self.is_failing) {
+                // A write without changes succeeds without the disk.
+                if self.is_failing && self.commits_before < self.store.counters().commits {
+                    self.is_failing = false;
                     tracing::info!("the store commits again");
                 }
                 Ok(())
@@ -151,6 +157,11 @@ impl StoreDriver {
             Err(fault) => Err(self.judge(&fault)),
         };
         (WriteId(answer.write), result)
+    }
+
+    /// Whether the last write failed.
+    pub(crate) const fn is_failing(&self) -> bool {
+        self.is_failing
     }
 
     /// Whether every write was answered.
@@ -165,14 +176,19 @@ impl StoreDriver {
 
     /// Says once, until a commit succeeds, that the store fails; one cause fails thousands of writes.
     fn judge(&mut self, fault: &linecamp_store::StoreFault) -> StoreFault {
+        self.commits_before = self.store.counters().commits;
         if !std::mem::replace(&mut self.is_failing, true) {
             tracing::warn!(fault = %fault, "the store does not commit; changes are refused until it does");
         }
-        match fault.kind {
-            FaultKind::DiskFull => StoreFault::DiskFull,
-            FaultKind::ReadOnly | FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => {
-                StoreFault::Failed
-            }
-        }
+        fault_of(fault.kind)
+    }
+}
+
+/// Says as much of a fault as a machine has to know.
+pub(crate) const fn fault_of(kind: FaultKind) -> StoreFault {
+    match kind {
+        FaultKind::DiskFull => StoreFault::DiskFull,
+        FaultKind::ReadOnly => StoreFault::ReadOnly,
+        FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => StoreFault::Failed,
     }
 }

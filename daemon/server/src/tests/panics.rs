@@ -68,7 +68,7 @@ async fn bare() -> Bare {
 async fn look(mut inbox: mpsc::Receiver<Request>, key: SecretHash) {
     let clock = Clock::start();
     let admin = ApiKey { name: Name::parse("admin").unwrap(), created_at: WallTime::EPOCH };
-    let saved = SavedFleet { records: vec![FleetChange::ApiKey(key, Some(admin))] };
+    let saved = SavedFleet { records: vec![FleetChange::ApiKey(key, Some(admin))], ..SavedFleet::default() };
     let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
     let fleet = Fleet::new(config, saved, Rng::new(1), clock.now());
     while let Some(request) = inbox.recv().await {

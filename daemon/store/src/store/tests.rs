@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
@@ -54,7 +55,7 @@ impl Bench {
             // An error is a gate that is open: nobody holds its other end any more.
             let _ = gate_rx.recv();
         };
-        let store = Some(Store::start(&path, opened.connection, answer).unwrap());
+        let store = Some(Store::start(&path, Database::Open(opened.connection), answer).unwrap());
         Self { directory, store, answers, gate: Some(gate), documents: opened.documents }
     }
 

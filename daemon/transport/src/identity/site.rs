@@ -159,6 +159,15 @@ impl SiteIdentity {
         Ok(Self { dir: None, key, membership })
     }
 
+    /// Returns the same site with another certificate and other authorities, in memory alone: its disk does not take
+    /// them.
+    ///
+    /// # Errors
+    /// [`TransportError::BadCertificate`] if a certificate does not decode or is for another key.
+    pub fn renewed(&self, certificate: &[u8], authorities: &[Vec<u8>]) -> Result<Self, TransportError> {
+        Self::in_memory(Arc::clone(&self.key), certificate, authorities, self.servers())
+    }
+
     /// Replaces the certificate alone, durably: a renewal. On an error the old one stays.
     ///
     /// # Errors

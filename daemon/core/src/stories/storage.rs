@@ -1,0 +1,235 @@
+//! Storage that takes nothing: the server hears of it at once, and nothing is done that could not be remembered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_model::{Condition, ConditionKind, EventKind, Level, Text};
+
+use super::records::{GATEWAY, MINUTE, ZONE, provider, shown, site_with};
+use crate::testing::{DAY, DiskMood, Pair, patch, site_ref};
+use crate::{DropIns, FleetCommand, ROUND_PERIOD, SiteCommand, SiteCommandError, StoreFault, Subject};
+
+/// The condition of this kind, as the operator sees it at the server.
+fn seen(pair: &Pair, kind: ConditionKind) -> Option<Condition> {
+    pair.view().conditions.into_iter().find(|condition| condition.kind == kind)
+}
+
+fn told(pair: &Pair, kind: EventKind, word: &str) -> usize {
+    let events = pair.events().into_iter().filter(|event| event.kind == kind);
+    events.filter(|event| event.text.as_str().contains(word)).count()
+}
+
+fn assign(label: &str) -> FleetCommand {
+    FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[label]))
+}
+
+/// Fills the site's disk, and lets the site find out.
+fn fill_disk(pair: &mut Pair) {
+    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    pair.run_for(Duration::from_secs(1));
+}
+
+#[test]
+fn the_server_shows_a_full_disk_of_a_site_within_a_second() {
+    let mut pair = Pair::linked(1);
+    fill_disk(&mut pair);
+    let shown = seen(&pair, ConditionKind::DiskFull).expect("it did not wait for the disk");
+    assert!(shown.detail.as_str().contains("not kept"), "it says what is lost: {}", shown.detail);
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1);
+    pair.run_for(DAY);
+    assert!(pair.is_linked());
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1, "said once");
+    assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 0);
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(MINUTE);
+    assert_eq!(seen(&pair, ConditionKind::DiskFull), None);
+    assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 1);
+    let writes = pair.nodes[0].writes;
+    pair.run_for(DAY);
+    assert_eq!(pair.nodes[0].writes, writes, "a disk that is well is left alone");
+}
+
+#[test]
+fn what_is_refused_for_want_of_room_leaves_no_event_and_no_acknowledgement() {
+    let mut pair = Pair::linked(2);
+    fill_disk(&mut pair);
+    assert_eq!(pair.nodes[0].replies, [Err(SiteCommandError::Store(StoreFault::DiskFull))]);
+    pair.ask(assign("rack=r7")).expect("the server has room");
+    pair.run_for(10 * MINUTE);
+    assert_ne!(pair.view().spec_generation, pair.view().applied_generation);
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.view().spec_generation, pair.view().applied_generation);
+    assert_eq!(told(&pair, EventKind::LabelsSetLocally, "door=3"), 0, "it was not done");
+}
+
+#[test]
+fn events_that_a_full_disk_cannot_take_arrive_once_it_has_room() {
+    let mut pair = Pair::linked(3);
+    fill_disk(&mut pair);
+    let invalid = Some(Text::lossy("labels.d/10-rack.toml: line 3"));
+    let now = pair.now();
+    pair.nodes[0].site.handle_drop_ins(DropIns { invalid, ..DropIns::default() }, now);
+    pair.run_for(10 * MINUTE);
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "labels-invalid"), 0);
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(5 * MINUTE);
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "labels-invalid"), 1);
+    assert!(seen(&pair, ConditionKind::LabelsInvalid).is_some());
+}
+
+#[test]
+fn a_site_that_cannot_write_observes_records_and_changes_none() {
+    let mut pair = site_with(4, provider());
+    let kept = shown(&pair);
+    assert_eq!(kept.len(), 1);
+    fill_disk(&mut pair);
+    // The record is changed by hand: nothing that the site would have to note before it puts it right.
+    pair.name_server.plant(ZONE, GATEWAY, "A", &["192.0.2.99"]);
+    let (writes, looks) = (pair.name_server.writes.len(), pair.name_server.looks);
+    pair.run_for(3 * ROUND_PERIOD);
+    assert_eq!(pair.name_server.writes.len(), writes, "nothing is changed");
+    assert!(looks < pair.name_server.looks, "and it goes on looking");
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(2 * MINUTE);
+    assert_eq!(shown(&pair), kept, "it is put right as soon as there is room");
+}
+
+#[test]
+fn a_site_that_starts_on_a_disk_that_takes_nothing_links_and_says_so() {
+    let mut pair = Pair::linked(5);
+    pair.ask(assign("rack=r7")).expect("assigned");
+    pair.run_for(MINUTE);
+    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.crash_site();
+    pair.run_for(2 * MINUTE);
+    assert!(pair.is_linked());
+    assert!(seen(&pair, ConditionKind::DiskFull).is_some());
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"), "it goes on from what it has");
+}
+
+#[test]
+fn trouble_that_ended_while_the_link_was_away_is_not_shown_afterwards() {
+    let mut pair = Pair::linked(6);
+    fill_disk(&mut pair);
+    pair.cut(0);
+    pair.run_for(2 * MINUTE);
+    assert!(seen(&pair, ConditionKind::DiskFull).is_some(), "the last that was heard");
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(2 * MINUTE);
+    pair.heal(0);
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked());
+    assert_eq!(seen(&pair, ConditionKind::DiskFull), None);
+    assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 1);
+}
+
+#[test]
+fn trouble_that_outlasts_the_link_is_said_once() {
+    let mut pair = Pair::linked(7);
+    fill_disk(&mut pair);
+    for _ in 0..3 {
+        pair.cut(0);
+        pair.run_for(2 * MINUTE);
+        pair.heal(0);
+        pair.run_for(5 * MINUTE);
+        assert!(pair.is_linked());
+    }
+    assert!(seen(&pair, ConditionKind::DiskFull).is_some());
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1);
+}
+
+/// The event that told of the failure was committed, and that cleared the condition.
+#[test]
+fn a_certificate_that_cannot_be_saved_is_a_condition_until_it_is_saved() {
+    let mut pair = Pair::linked(8);
+    pair.nodes[0].identity_mood = DiskMood::Full;
+    pair.run_for(21 * DAY);
+    for _ in 0..20 {
+        let shown = seen(&pair, ConditionKind::IdentityNotSaved).expect("it stays");
+        assert!(shown.detail.as_str().contains("no space left"), "{}", shown.detail);
+        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+        pair.run_for(DAY);
+    }
+    assert!(pair.is_linked(), "the certificate holds in memory, also when the one on the disk has ended");
+    assert_eq!(pair.view().recoveries, 0);
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "identity-not-saved"), 1);
+    pair.nodes[0].identity_mood = DiskMood::Well;
+    pair.run_for(2 * MINUTE);
+    assert_eq!(seen(&pair, ConditionKind::IdentityNotSaved), None);
+    pair.crash_site();
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked());
+    assert_eq!(pair.view().recoveries, 0, "what was saved is used");
+}
+
+#[test]
+fn a_first_certificate_that_cannot_be_saved_is_asked_for_again() {
+    let mut pair = Pair::new(9);
+    pair.nodes[0].identity_mood = DiskMood::Full;
+    pair.run_for(5 * MINUTE);
+    assert!(!pair.is_linked());
+    let local: BTreeMap<_, _> =
+        pair.site().view(pair.now()).conditions.into_iter().map(|one| (one.kind, one.detail)).collect();
+    assert!(local.contains_key(&ConditionKind::IdentityNotSaved), "{local:?}");
+    pair.nodes[0].identity_mood = DiskMood::Well;
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked());
+    assert_eq!(seen(&pair, ConditionKind::IdentityNotSaved), None);
+}
+
+#[test]
+fn a_damaged_database_is_named_at_the_server_while_the_disk_is_full() {
+    let mut pair = Pair::linked(10);
+    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.nodes[0].damaged = Some(Text::lossy("/d/site.db.damaged-1"));
+    pair.crash_site();
+    pair.run_for(2 * MINUTE);
+    assert!(pair.is_linked());
+    assert!(seen(&pair, ConditionKind::StoreDamaged).is_some());
+}
+
+#[test]
+fn a_server_whose_disk_is_full_says_so_and_finds_out_by_itself_that_there_is_room() {
+    let mut pair = Pair::linked(11);
+    assert_eq!(pair.fleet.store_fault(), None);
+    pair.fleet_disk_mood = DiskMood::Full;
+    assert_eq!(pair.ask(assign("rack=r7")), Err(crate::FleetCommandError::Store(StoreFault::DiskFull)));
+    pair.run_for(10 * MINUTE);
+    assert_eq!(pair.fleet.store_fault(), Some(StoreFault::DiskFull));
+    assert!(pair.is_linked());
+    pair.fleet_disk_mood = DiskMood::Well;
+    pair.run_for(MINUTE);
+    assert_eq!(pair.fleet.store_fault(), None, "without a request");
+    let writes = pair.fleet_writes;
+    pair.run_for(DAY);
+    assert_eq!(pair.fleet_writes, writes);
+}
+
+#[test]
+fn a_full_disk_of_a_site_is_shown_while_the_servers_own_disk_is_full() {
+    let mut pair = Pair::linked(12);
+    pair.fleet_disk_mood = DiskMood::Full;
+    fill_disk(&mut pair);
+    assert!(seen(&pair, ConditionKind::DiskFull).is_some());
+    assert!(pair.is_linked());
+}
+
+#[test]
+fn events_that_wait_for_a_disk_are_bounded_and_the_loss_is_counted() {
+    let mut pair = Pair::linked(13);
+    fill_disk(&mut pair);
+    for line in 0..100 {
+        let invalid = (line % 2 == 0).then(|| Text::lossy("labels.d/10-rack.toml: line 3"));
+        let now = pair.now();
+        pair.nodes[0].site.handle_drop_ins(DropIns { invalid, ..DropIns::default() }, now);
+    }
+    pair.run_for(10 * MINUTE);
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(5 * MINUTE);
+    let heard = told(&pair, EventKind::ConditionRaised, "labels-invalid")
+        + told(&pair, EventKind::ConditionCleared, "labels-invalid");
+    assert_eq!(heard, 64);
+    assert_eq!(pair.site().view(pair.now()).events_dropped, 36);
+}

@@ -1,0 +1,128 @@
+//! A database that can be read and not written: its disk is full or read-only, or belongs to another user.
+//!
+//! Its owner is given what is in it and goes on, with a store that fails every write and tries the disk again with
+//! each. Nothing is written to read it, not even beside it: without a write-ahead log the file is taken for
+//! immutable; with one, which a crash leaves, SQLite keeps the log's index in memory and takes no locks. The
+//! directory's lock is held.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{FaultKind, StoreError, StoreFault};
+use crate::file::{self, Document, Kind, OnDamage, OpenedFile, check, failed_open, load};
+use crate::migrate::LATEST;
+
+/// SQLite's file system without locks.
+const WITHOUT_LOCKS: &str = "unix-none";
+
+/// The way back to a database that could not be opened for writing.
+#[derive(Debug)]
+pub(crate) struct Unwritable {
+    path: PathBuf,
+    kind: Kind,
+    on_damage: OnDamage,
+    /// Names what its owner was given: whatever is found later has to be that.
+    contents: u64,
+}
+
+impl Unwritable {
+    /// Reads the database that could not be opened because of `problem`.
+    ///
+    /// # Errors
+    /// `problem`, if it is not about writing, if the database cannot be read either, or if there is nothing sound to
+    /// read and it cannot be begun again.
+    pub(crate) fn read(
+        (path, kind, on_damage): (&Path, Kind, OnDamage),
+        problem: StoreError,
+    ) -> Result<(Self, Vec<Document>, StoreError), StoreError> {
+        if !problem.is_about_writing() {
+            return Err(problem);
+        }
+        let documents = match (read_all(path, kind), on_damage) {
+            (Ok(documents), _) => documents,
+            // What is not there or does not hold together would have been created empty.
+            (Err(StoreError::Damaged { .. }), OnDamage::Quarantine) => Vec::new(),
+            (Err(_), OnDamage::Quarantine) if !path.exists() => Vec::new(),
+            (Err(_), _) => return Err(problem),
+        };
+        let contents = digest(&documents);
+        Ok((Self { path: path.to_owned(), kind, on_damage, contents }, documents, problem))
+    }
+
+    /// Tries to open the database for writing.
+    pub(crate) fn reopen(&self) -> Result<Connection, StoreFault> {
+        match file::open(&self.path, self.kind, self.on_damage) {
+            Ok(OpenedFile { connection, documents, .. }) if digest(&documents) == self.contents => Ok(connection),
+            Ok(_) => {
+                let path = self.path.display();
+                let text = format!("{path} holds something else than at the start: restart this program");
+                Err(StoreFault { kind: FaultKind::Other, text: text.into() })
+            }
+            Err(error) => Err(StoreFault::of_open(&error)),
+        }
+    }
+}
+
+/// Opens the database at `path` for reading, and leaves no trace.
+pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match log_bytes(path) {
+        0 => Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?,
+        _ => {
+            let connection = Connection::open_with_flags_and_vfs(path, flags, WITHOUT_LOCKS)?;
+            // Before the log is looked at: its index is kept in memory then ("Write-Ahead Logging", 8).
+            connection.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
+            connection
+        }
+    };
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok(connection)
+}
+
+/// Returns the bytes in the write-ahead log beside `path`.
+pub(crate) fn log_bytes(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(PathBuf::from(log)).map_or(0, |metadata| metadata.len())
+}
+
+fn read_all(path: &Path, kind: Kind) -> Result<Vec<Document>, StoreError> {
+    let failed = |source| failed_open(path, source);
+    if std::fs::metadata(path).is_ok_and(|found| found.len() == 0 && log_bytes(path) == 0) {
+        return Ok(Vec::new());
+    }
+    let connection = connect(path).map_err(failed)?;
+    match check(&connection, path, kind)? {
+        0 => Ok(Vec::new()),
+        LATEST => load(&connection).map_err(failed),
+        // An older one would have to be converted first, which is written.
+        found => Err(StoreError::TooNew { path: path.to_owned(), found, supported: LATEST }),
+    }
+}
+
+fn digest(documents: &[Document]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    documents.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Names the file so that SQLite takes no lock on it and makes no file beside it.
+fn immutable(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => uri.push(char::from(*byte)),
+            _ => uri += &format!("%{byte:02X}"),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Storage that takes nothing: sites stay linked, and the operator hears of it at once.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use linecamp_tests::{Fleet, PATIENCE, skip};
+
+use crate::damage::{SmallDisk, fill};
+use crate::shown::{condition, events, linked, show, wait_condition, wait_held};
+
+/// A store that failed is tried again every half minute.
+const RETRIED: Duration = Duration::from_secs(90);
+
+/// The shortest life a server gives: it is renewed after 40 seconds.
+const LIFE: Duration = Duration::from_secs(60);
+
+/// A directory that cannot be written, for as long as this lives.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn mount(path: &Path) -> Result<Self, String> {
+        mount(&["--bind".as_ref(), path, path])?;
+        let mounted = Self(path.to_owned());
+        mount(&["-o".as_ref(), "remount,ro,bind".as_ref(), path])?;
+        Ok(mounted)
+    }
+
+    fn make_writable(&self) {
+        mount(&["-o".as_ref(), "remount,rw,bind".as_ref(), &self.0]).expect("it was mounted a moment ago");
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&Path]) -> Result<(), String> {
+    let said = Command::new("mount").args(arguments).output().map_err(|error| error.to_string())?;
+    if said.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&said.stderr).trim().to_owned()) }
+}
+
+/// Returns what the server says of its health, over HTTPS.
+fn health(fleet: &Fleet) -> std::io::Result<String> {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--max-time", "20", &format!("{}/healthz", fleet.url()), "--cacert"]);
+    let said = curl.arg(fleet.server.data().join("ca/certificate.pem")).output()?;
+    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+}
+
+#[track_caller]
+fn wait_cleared(fleet: &Fleet, kind: &str) {
+    fleet.wait_for(&format!("the end of {kind}"), RETRIED, || {
+        condition(&show(fleet, "camp"), kind).is_none().then_some(())
+    });
+}
+
+/// The disk of a site fills up under its daemon: the centre names it within seconds, and what is not kept.
+#[test]
+fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
+    let fleet = Fleet::start();
+    let data = fleet.directory().join("camp");
+    fs::create_dir(&data).expect("a directory");
+    let _disk = match SmallDisk::mount(&data) {
+        Ok(disk) => disk,
+        Err(problem) => return skip("small-disk", &format!("a full disk: no file system can be mounted here ({problem})")),
+    };
+    let mut site = linked(&fleet, "camp");
+    let filler = site.data().join("filler");
+    fill(&filler);
+    fleet.wait_for("a refusal", PATIENCE, || {
+        let long = "x".repeat(200);
+        let said = (0..20).map(|number| site.local(&["label", "set", &format!("k{number}={long}")]));
+        said.into_iter().find(|said| said.code != Some(0))
+    });
+    let detail = fleet.wait_for("the centre to hear of it", Duration::from_secs(5), || {
+        condition(&show(&fleet, "camp"), "disk-full").map(str::to_owned)
+    });
+    assert!(detail.contains(&*data.display().to_string()) && detail.contains("not kept"), "{detail}");
+    assert_eq!(show(&fleet, "camp")["link"]["state"], "connected");
+
+    // A start finds no room either.
+    site.kill();
+    site.start();
+    fleet.wait_link("camp", "connected");
+    wait_condition(&fleet, "camp", "disk-full");
+    fs::remove_file(&filler).expect("there is room again");
+    wait_cleared(&fleet, "disk-full");
+    site.local(&["label", "set", "rack=r2"]).ok();
+    assert_eq!(events(&fleet, "camp", "condition-cleared"), ["disk-full"]);
+}
+
+/// A daemon that starts where it cannot write links all the same, with what a crash left, and says so.
+#[test]
+fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
+    let fleet = Fleet::start();
+    let mut site = linked(&fleet, "camp");
+    fleet.cli(&["site", "label", "camp", "rack=r1"]).ok();
+    wait_held(&fleet, &site, "rack", Some("r1"));
+    site.kill();
+    let disk = match ReadOnly::mount(site.data()) {
+        Ok(disk) => disk,
+        Err(problem) => return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})")),
+    };
+    site.start();
+    let detail = wait_condition(&fleet, "camp", "store-failed");
+    assert!(detail.contains("cannot be written") && detail.contains("not kept"), "{detail}");
+    fleet.wait_link("camp", "connected");
+    fleet.cli(&["site", "label", "camp", "rack=r2"]).ok();
+    let shown = show(&fleet, "camp");
+    assert_ne!(shown["spec_generation"], shown["applied_generation"], "nothing is acknowledged");
+
+    disk.make_writable();
+    wait_cleared(&fleet, "store-failed");
+    fleet.wait_for("the newest spec", RETRIED, || {
+        let shown = show(&fleet, "camp");
+        (shown["spec_generation"] == shown["applied_generation"]).then_some(())
+    });
+    wait_held(&fleet, &site, "rack", Some("r2"));
+    drop(site);
+}
+
+/// A certificate that cannot be saved is a condition until it is saved; the link is renewed from memory meanwhile.
+#[test]
+fn a_certificate_that_cannot_be_saved_stays_a_condition_until_it_is() {
+    let mut fleet = Fleet::start();
+    fleet.server.terminate();
+    let path = fleet.server.data().join("server.toml");
+    let mut file = OpenOptions::new().append(true).open(path).expect("the configuration is there");
+    writeln!(file, "certificate_life = \"{}s\"", LIFE.as_secs()).expect("a line");
+    fleet.start_server();
+    let site = linked(&fleet, "camp");
+    let disk = match ReadOnly::mount(&site.data().join("identity")) {
+        Ok(disk) => disk,
+        Err(problem) => return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})")),
+    };
+    let detail = fleet.wait_for("a renewal that is not kept", 2 * LIFE, || {
+        condition(&show(&fleet, "camp"), "identity-not-saved").map(str::to_owned)
+    });
+    assert!(detail.contains("ead-only"), "{detail}");
+    // Something that the database keeps is no reason to forget it.
+    site.local(&["label", "set", "rack=r1"]).ok();
+    assert!(condition(&show(&fleet, "camp"), "identity-not-saved").is_some());
+    disk.make_writable();
+    wait_cleared(&fleet, "identity-not-saved");
+    assert_eq!(show(&fleet, "camp")["link"]["state"], "connected");
+    assert_eq!(show(&fleet, "camp")["recoveries"], 0);
+    drop(site);
+}
+
+/// A server that starts where it cannot write keeps its fleet linked, refuses changes, and says so.
+#[test]
+fn a_server_that_starts_on_a_read_only_disk_keeps_its_fleet_linked() {
+    let mut fleet = Fleet::start();
+    let _site = linked(&fleet, "camp");
+    fleet.server.kill();
+    let disk = match ReadOnly::mount(fleet.server.data()) {
+        Ok(disk) => disk,
+        Err(problem) => return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})")),
+    };
+    fleet.start_server();
+    fleet.wait_link("camp", "connected");
+    let refused = fleet.cli(&["site", "label", "camp", "rack=r1"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.stderr.contains("cannot be written"), "{}", refused.stderr);
+    match health(&fleet) {
+        Ok(text) => assert!(text.contains("\"status\":\"ok\",\"store\":\"read-only\""), "{text}"),
+        Err(error) => skip("curl", &format!("/healthz of a server that cannot write: no curl here ({error})")),
+    }
+
+    disk.make_writable();
+    fleet.wait_for("a change that is kept", RETRIED, || {
+        (fleet.cli(&["site", "label", "camp", "rack=r1"]).code == Some(0)).then_some(())
+    });
+    fleet.server.terminate();
+}
