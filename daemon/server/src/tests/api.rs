@@ -129,7 +129,7 @@ async fn who_waits_when_the_server_stops_gets_an_answer() {
     // The request is under way once a later one has been answered.
     assert_eq!(
         server.ask("GET", "/healthz", None).await,
-        (200, json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+        (200, json!({"status": "ok", "store": "ok", "version": env!("CARGO_PKG_VERSION")}))
     );
     soon(server.server.stop()).await.unwrap();
     let mut answer = Vec::new();
