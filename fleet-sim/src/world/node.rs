@@ -7,11 +7,12 @@ use linecamp_core::{
     DropIns, JoinWish, LinkEvent, LossReason, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault,
 };
 use linecamp_model::{
-    CommandId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
-    ProviderSpec, Refusal, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, WriteId,
+    CommandId, DialId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level,
+    Name, Now, ProviderSpec, Refusal, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, Text, WriteId,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
+use super::hostile::Hostile;
 use super::{Happening, Over, Part, World, name, text};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
@@ -33,6 +34,8 @@ pub(super) struct Node {
     pub(super) original: Option<NodeId>,
     /// The daemon, while it runs.
     pub(super) site: Option<Box<Site>>,
+    /// What is in the daemon's place, if the site is a hostile member.
+    pub(super) hostile: Option<Box<Hostile>>,
     pub(super) identity: Option<SiteIdentity>,
     pub(super) join: Option<JoinWish>,
     pub(super) disk: Disk<SiteChange>,
@@ -90,6 +93,7 @@ impl Node {
             key,
             original: None,
             site: None,
+            hostile: None,
             identity: None,
             disk: Disk::default(),
             clock: Clock::default(),
@@ -130,7 +134,13 @@ impl Node {
         self.clock.now(elapsed)
     }
 
-    fn config(&mut self) -> SiteConfig {
+    /// Returns what a daemon finds when it starts.
+    pub(super) fn saved(&self, damaged: Option<Text>) -> Result<SavedSite, String> {
+        let records = self.disk.records()?;
+        Ok(SavedSite { identity: self.identity, records, damaged, drop_ins: self.drop_ins.clone() })
+    }
+
+    pub(super) fn config(&mut self) -> SiteConfig {
         SiteConfig {
             daemon_version: text("0.1.0"),
             versions: VERSIONS,
@@ -151,17 +161,21 @@ impl<C: Carrier> World<C> {
         if node.site.is_some() || node.end.is_some() {
             return;
         }
+        if node.hostile.is_some() {
+            return self.start_hostile(number);
+        }
         let damaged = std::mem::take(&mut node.is_damaged).then(|| text("site.db.damaged"));
         if damaged.is_some() {
             node.disk.wipe();
             node.told.clear();
         }
-        let records = match node.disk.records() {
-            Ok(records) => records,
-            Err(problem) => return self.watch.find("wire", [number], format!("a record cannot be read: {problem}")),
+        let saved = match node.saved(damaged) {
+            Ok(saved) => saved,
+            Err(problem) => {
+                return self.watch.find("restarts", [number], format!("a record cannot be read: {problem}"));
+            }
         };
         let config = node.config();
-        let saved = SavedSite { identity: node.identity, records, damaged, drop_ins: node.drop_ins.clone() };
         let rng = node.chance.rng();
         node.site = Some(Box::new(Site::new(config, saved, rng, node.now(elapsed))));
         let boot = node.boot;
@@ -191,6 +205,7 @@ impl<C: Carrier> World<C> {
             self.keep_at_node(number, &changes);
         }
         self.abandon_calls(number);
+        self.watch.site_waits_no_more(number);
         self.carrier.kill_node(number);
     }
 
@@ -219,13 +234,18 @@ impl<C: Carrier> World<C> {
             LinkEvent::Lost(dial, _) => [3, dial.0],
         };
         self.note(Some(number), "link", &numbers, || words(&event));
+        if self.nodes[number].hostile.is_some() {
+            return self.hostile_hears(number, event);
+        }
         if let LinkEvent::Received(_, message) = &event {
             self.meter.message();
+            self.watch.site_is_answered(number, message);
             if matches!(message, FromServer::Welcome(_)) {
                 self.meter.linked(number, elapsed);
             }
         }
         if matches!(event, LinkEvent::Lost(..)) {
+            self.watch.site_waits_no_more(number);
             self.meter.lost(number);
         }
         let node = &mut self.nodes[number];
@@ -292,10 +312,12 @@ impl<C: Carrier> World<C> {
             SiteOutput::Hangup { dial, refusal } => {
                 self.note(Some(number), "hang up", &[dial.0], || format!("hangs up {dial}: {refusal}"));
                 self.meter.lost(number);
+                self.watch.site_waits_no_more(number);
                 self.carrier.hang_up_on_server(number, dial, &refusal);
             }
             SiteOutput::Persist { write, changes } => {
                 self.note(Some(number), "persist", &[write.0, changes.len() as u64], || format!("{write} {changes:?}"));
+                self.watch.check_readable(Some(number), &changes);
                 self.nodes[number].disk.take(write, changes);
                 self.begin_node_disk(number);
             }
@@ -336,7 +358,14 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    fn site_sends(&mut self, number: NodeId, dial: linecamp_model::DialId, message: &FromSite) {
+    fn site_sends(&mut self, number: NodeId, dial: DialId, message: &FromSite) {
+        self.watch.site_tells(number, message, &self.nodes[number].disk);
+        self.watch.site_waits(number, message, self.elapsed);
+        self.send_to_server(number, dial, message);
+    }
+
+    /// Puts a message on its way to the server.
+    pub(super) fn send_to_server(&mut self, number: NodeId, dial: DialId, message: &FromSite) {
         let bytes = encode_from_site(message);
         self.note(Some(number), "send", &[dial.0], || format!("sends {message:?}"));
         self.trace.bytes(&bytes);
@@ -345,7 +374,6 @@ impl<C: Carrier> World<C> {
         if decode_from_site(&bytes).ok().as_ref() != Some(message) {
             self.watch.find("wire", [number], format!("{message:?} does not survive its bytes"));
         }
-        self.watch.site_tells(number, message, &self.nodes[number].disk);
         self.carrier.send_to_server(number, dial, message, &bytes);
     }
 
@@ -381,6 +409,7 @@ impl<C: Carrier> World<C> {
         node.disk.crash(false);
         node.end = Some(end);
         self.abandon_calls(number);
+        self.watch.site_waits_no_more(number);
         self.carrier.kill_node(number);
         self.meter.ended(number);
     }
