@@ -27,6 +27,9 @@ const MESSAGES_PER_TURN: usize = 16;
 /// Between two turns of a flood: more than a hundred messages in a second.
 const TURN: Duration = Duration::from_millis(100);
 
+/// Between an acknowledgement and what follows it, for a member that waits for them.
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+
 /// Messages that wait for their turn. More are forgotten: the run would be about nothing else.
 const WAITING_MAX: usize = 2_000;
 
@@ -44,6 +47,8 @@ pub(super) struct Hostile {
     /// Whether a session is up.
     is_up: bool,
     waiting: VecDeque<FromSite>,
+    /// Whether it waits for each acknowledgement, so that what it says builds on what the server took.
+    is_patient: bool,
     /// What the next greeting is, if it is a lie.
     greeting: Option<Hello>,
     /// How many more times it greets and leaves.
@@ -77,6 +82,7 @@ impl<C: Carrier> World<C> {
             last_dial: DialId(0),
             is_up: false,
             waiting: VecDeque::new(),
+            is_patient: false,
             greeting: None,
             greetings_left: 0,
             is_mute: false,
@@ -107,6 +113,7 @@ impl<C: Carrier> World<C> {
             Kind::FloodGreetings => hostile.greetings_left = 10 + chance.below(90),
             Kind::Mute => hostile.is_mute = true,
             kind => {
+                hostile.is_patient = chance.happens(500);
                 let said = lie::messages(kind, &hostile.known, &mut chance);
                 let room = WAITING_MAX.saturating_sub(hostile.waiting.len());
                 hostile.waiting.extend(said.into_iter().take(room));
@@ -208,8 +215,14 @@ impl<C: Carrier> World<C> {
                 known.spec_head = delta.to;
                 answer = hostile.chance.happens(500).then_some(FromSite::SpecAck(delta.to));
             }
-            FromServer::StatusAck(held) => known.status_held = held,
-            FromServer::EventsAck(held) => known.events_held = held,
+            FromServer::StatusAck(held) => {
+                known.status_held = held;
+                return self.hostile_waits(number, ROUND_TRIP);
+            }
+            FromServer::EventsAck(held) => {
+                known.events_held = held;
+                return self.hostile_waits(number, ROUND_TRIP);
+            }
             FromServer::Probe => answer = hostile.chance.happens(500).then_some(FromSite::Alive),
             FromServer::Plugin(_) => {}
         }
@@ -235,13 +248,14 @@ impl<C: Carrier> World<C> {
             // Its greeting is answered first, or its dial is lost.
             return;
         }
-        let count = hostile.waiting.len().min(MESSAGES_PER_TURN);
+        let count = hostile.waiting.len().min(if hostile.is_patient { 1 } else { MESSAGES_PER_TURN });
         let said: Vec<_> = hostile.waiting.drain(..count).collect();
-        let has_more = !hostile.waiting.is_empty();
+        let is_answered = |message: &FromSite| matches!(message, FromSite::Status(_) | FromSite::Events(_));
+        let has_turn = !(hostile.waiting.is_empty() || hostile.is_patient && said.iter().any(is_answered));
         for message in said {
             self.send_to_server(number, dial, &message);
         }
-        if has_more {
+        if has_turn {
             self.hostile_waits(number, TURN);
         }
     }
