@@ -6,6 +6,7 @@
 mod events;
 mod status;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
@@ -61,6 +62,7 @@ pub(crate) fn greeting(known: &Known) -> Hello {
         spec_history: known.spec_history,
         spec_held: known.spec_head,
         status_history: known.status_history,
+        facts: BTreeMap::new(),
     }
 }
 
@@ -81,7 +83,8 @@ pub(crate) fn wild_greeting(known: &mut Known, chance: &mut Chance) -> Hello {
         _ => VERSIONS,
     };
     let daemon_version = Text::lossy(&"9".repeat(1 + usize::try_from(chance.below(512)).unwrap_or(0)));
-    Hello { versions, daemon_version, wall: moment(known.wall, chance), spec_history, spec_held, ..right }
+    let facts = if chance.happens(300) { status::labels(chance) } else { BTreeMap::new() };
+    Hello { versions, daemon_version, facts, wall: moment(known.wall, chance), spec_history, spec_held, ..right }
 }
 
 /// Acknowledges what was never sent.

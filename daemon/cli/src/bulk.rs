@@ -100,7 +100,8 @@ pub(crate) async fn run_many(
         return Err(ArgumentError::SelectsAll.into());
     }
     let mut client = context.client()?;
-    let query = SiteQuery { selector: Some(selector.to_string()), environment: context.environment_text() };
+    let query =
+        SiteQuery { selector: Some(selector.to_string()), environment: context.environment_text(), labels: None };
     let sites: List<Site> = client.ask(Ask::get(path::SITES).query(&query)).await?;
     let preview = Preview::from(&sites.items[..]);
     if !yes {
@@ -155,7 +156,7 @@ struct Outcome {
     error: Option<String>,
 }
 
-fn preview_text(preview: &Preview, look: &Look) -> String {
+pub(crate) fn preview_text(preview: &Preview, look: &Look) -> String {
     if preview.items.is_empty() {
         return String::new();
     }
@@ -174,7 +175,7 @@ fn preview_note(preview: &Preview) -> String {
     }
 }
 
-fn dark_clause(preview: &Preview) -> String {
+pub(crate) fn dark_clause(preview: &Preview) -> String {
     match preview.dark {
         0 => String::new(),
         dark => format!(", {dark} of them dark: who is dark follows when it is back"),

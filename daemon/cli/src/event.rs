@@ -8,7 +8,7 @@ mod follow;
 
 use linecamp_model::Name;
 use linecamp_proto::api::path::{self, EventQuery};
-use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, Event, List};
+use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, Event, EventSource, List};
 
 use crate::argument;
 use crate::client::Ask;
@@ -103,17 +103,26 @@ fn list(events: &[Event], look: &Look) -> String {
             Cell::from(&event.at),
             Cell::from(event.site.as_deref().unwrap_or_default()),
             Cell::from(&event.kind),
+            Cell::from(source(event)),
             Cell::from(&event.text),
         ]
     };
-    Table::new(["AT", "SITE", "KIND", "TEXT"]).with(events.iter().map(row)).render(look)
+    Table::new(["AT", "SITE", "KIND", "SOURCE", "TEXT"]).with(events.iter().map(row)).render(look)
+}
+
+/// Who says so.
+const fn source(event: &Event) -> &'static str {
+    match event.source {
+        EventSource::Server => "server",
+        EventSource::Site => "site",
+    }
 }
 
 /// One event on a line of its own. Columns fit names and kinds of a usual length.
 fn line(event: &Event) -> String {
     let site = clean(event.site.as_deref().unwrap_or("-"));
     let (at, kind, text) = (clean(&event.at), clean(&event.kind), clean(&event.text));
-    format!("{at}  {site:<16}  {kind:<19}  {text}")
+    format!("{at}  {site:<16}  {kind:<19}  {:<6}  {text}", source(event))
 }
 
 #[cfg(test)]
@@ -129,6 +138,8 @@ mod tests {
             kind: kind.into(),
             site: site.map(Into::into),
             text: "in words".into(),
+            source: if site.is_some() { EventSource::Site } else { EventSource::Server },
+            received_at: site.map(|_| "2026-11-22T02:27:05Z".into()),
         };
         let events = [event(1, Some("camp-042"), "site-joined"), event(2, None, "token-created")];
         let lines: Vec<_> = events.iter().map(line).collect();

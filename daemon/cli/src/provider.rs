@@ -4,11 +4,12 @@ mod settings;
 mod text;
 
 use linecamp_model::Name;
-use linecamp_proto::api::path::{self, NameQuery, at};
-use linecamp_proto::api::{ErrorCode, List, ProviderEdit, ProviderRequest, ProviderView};
+use linecamp_proto::api::path::{self, NameQuery, SelectorLabels, SiteQuery, at};
+use linecamp_proto::api::{ErrorCode, List, Preview, ProviderEdit, ProviderRequest, ProviderView, Site};
 
 use crate::argument;
-use crate::client::{Ask, ClientError};
+use crate::bulk;
+use crate::client::{Ask, Client, ClientError};
 use crate::global::Context;
 
 #[derive(Debug, clap::Subcommand)]
@@ -64,12 +65,15 @@ impl ProviderCommand {
 
 /// Makes a provider; with `--replace`, also in place of one of its name.
 async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()> {
-    let replace = add.replaces();
+    let (replace, is_preview) = (add.replaces(), add.previews());
     let request = add.request(context.environment_or_default())?;
     if let Some(note) = settings::note(&request.settings) {
         context.out.note(note);
     }
     let mut client = context.client()?;
+    if is_preview {
+        return preview(&request, &mut client, context).await;
+    }
     let made = client.ask(Ask::post(path::PROVIDERS).body(&request)).await;
     let provider: ProviderView = match made {
         Err(ClientError::Refused { code: ErrorCode::NameTaken, .. }) if replace => {
@@ -80,10 +84,34 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
     Ok(context.out.show(&provider, |look| text::show(&provider, look))?)
 }
 
+/// Shows which sites a provider would be placed at, and says which labels that goes by.
+async fn preview(request: &ProviderRequest, client: &mut Client, context: &Context<'_>) -> anyhow::Result<()> {
+    let (labels, seen) = match request.match_facts {
+        true => (SelectorLabels::AssignedAndReported, "assigned labels and reported facts"),
+        false => (SelectorLabels::Assigned, "assigned labels"),
+    };
+    let environment = Some(request.environment.clone());
+    let query = SiteQuery { selector: Some(request.sites.clone()), environment, labels: Some(labels) };
+    let sites: List<Site> = client.ask(Ask::get(path::SITES).query(&query)).await?;
+    let preview = Preview::from(&sites.items[..]);
+    context.out.show(&preview, |look| bulk::preview_text(&preview, look))?;
+    let name = &request.settings.name;
+    let offline = bulk::dark_clause(&preview);
+    context.out.note(&format!(
+        "provider {name} would be placed at {} sites{offline}, by {seen}; labels that a site sets locally are not read\nnothing was changed; leave out --preview to do it",
+        preview.matched
+    ));
+    Ok(())
+}
+
 fn replacing(request: ProviderRequest) -> Ask {
     let query = NameQuery { environment: Some(request.environment) };
     let path = at(path::PROVIDER, &request.settings.name);
-    let edit = ProviderEdit { sites: Some(request.sites), settings: Some(request.settings) };
+    let edit = ProviderEdit {
+        sites: Some(request.sites),
+        match_facts: Some(request.match_facts),
+        settings: Some(request.settings),
+    };
     Ask::patch(path).query(&query).body(&edit)
 }
 

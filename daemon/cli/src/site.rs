@@ -149,6 +149,7 @@ impl Ls {
         let query = SiteQuery {
             selector: self.selector.map(|selector| selector.to_string()),
             environment: context.environment_text(),
+            labels: None,
         };
         let sites: List<Site> = context.client()?.ask(Ask::get(path::SITES).query(&query)).await?;
         context.out.show(&sites, |look| text::list(&sites.items, look))?;

@@ -11,8 +11,10 @@ mod config;
 mod downlink;
 mod follow;
 mod greet;
+mod members;
 mod operator;
 mod output;
+mod pace;
 mod providers;
 mod registry;
 mod state;
@@ -20,7 +22,7 @@ mod subject;
 mod sweep;
 mod view;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
@@ -35,15 +37,17 @@ pub use self::config::{
     SavedFleet,
 };
 pub use self::downlink::{Credential, Peer};
+pub use self::members::UnreadableRecord;
 pub use self::operator::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, NewToken};
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest, SessionEvent};
+pub use self::pace::{PACE_BURST, PACE_OVERDRAFT_MAX, PACE_PER_SECOND};
 pub use self::subject::{SiteRef, Subject};
-pub use self::view::{LinkCounts, SiteFilter};
+pub use self::view::{LinkCounts, SeenLabels, SiteFilter};
 
 use self::config::{
     CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY,
 };
-use self::downlink::{Downlink, Link, Session, Slots, Stage};
+use self::downlink::{Downlink, Link, Session, Slots, Stage, Waits};
 use self::operator::{Decision, Note, decide};
 use self::registry::Membership;
 use self::state::{FleetState, event};
@@ -79,25 +83,31 @@ pub struct Fleet {
     outputs: VecDeque<FleetOutput>,
     /// Sites whose providers have to be looked at again.
     unassigned: BTreeSet<SiteId>,
+    /// Sites whose records cannot be read, and why.
+    quarantined: BTreeMap<SiteId, Text>,
+    rng: Rng,
     ignored: u64,
 }
 
 impl Fleet {
     /// Starts from what survived. Drive it as the [crate] says.
-    pub fn new(config: FleetConfig, saved: SavedFleet, mut rng: Rng, now: Now) -> Self {
+    pub fn new(config: FleetConfig, saved: SavedFleet, rng: Rng, now: Now) -> Self {
         let mut fleet = Self {
             config,
-            ledger: Ledger::new(FleetState::from_records(saved.records)),
+            ledger: Ledger::new(FleetState::from_records(saved.readable())),
             downlink: Downlink::default(),
             slots: Slots::new(REDIALS_PER_SECOND),
             started: now,
             timers: Timers::default(),
             outputs: VecDeque::new(),
             unassigned: BTreeSet::new(),
+            quarantined: BTreeMap::new(),
+            rng,
             ignored: 0,
         };
+        fleet.quarantine(saved.unreadable, now);
         if fleet.ledger.state().origin.is_none() {
-            let origin = FleetOrigin { spec_history: History(rng.next_u64() | 1) };
+            let origin = FleetOrigin { spec_history: History(fleet.rng.next_u64() | 1) };
             let default = Name::parse("default").expect("`default` is a name");
             let environment = FleetChange::Environment(default, Some(ENVIRONMENT_DEFAULT));
             fleet.stage(vec![FleetChange::Origin(Some(origin)), environment], Vec::new());
@@ -136,6 +146,10 @@ impl Fleet {
         for release in settled.releases {
             match release {
                 Release::Output(FleetOutput::Hangup { session, refusal }) => self.refuse(session, refusal, now),
+                Release::Output(FleetOutput::Send {
+                    session,
+                    message: message @ (FromServer::StatusAck(_) | FromServer::EventsAck(_)),
+                }) => self.acknowledge(session, message, now),
                 Release::Output(output) => self.outputs.push_back(output),
                 Release::SpecDurable(site) => self.spec_settled(site, now),
             }
@@ -164,7 +178,8 @@ impl Fleet {
             match timer {
                 FleetTimer::Late(session) => self.too_late(session, now),
                 FleetTimer::ProbeLate(session) => self.probe_unanswered(session, now),
-                FleetTimer::StatusRetry(session) => self.acknowledge_status(session),
+                FleetTimer::Acknowledge(session) => self.acknowledge_held(session, now),
+                FleetTimer::Pieces(session) => self.read_waiting_pieces(session),
                 FleetTimer::Resend(session) => self.resend(session),
                 FleetTimer::Disconnect(site) => self.disconnect(site, now),
                 FleetTimer::DuplicateClears(site) => self.duplicate_clears(site),
@@ -224,7 +239,7 @@ impl Fleet {
     }
 
     fn open(&mut self, id: SessionId, peer: Peer, now: Now) {
-        self.downlink.sessions.insert(id, Session { peer, stage: Stage::Opened });
+        self.downlink.sessions.insert(id, Session { peer, stage: Stage::Opened, waits: Waits::default() });
         self.downlink.opening += 1;
         self.timers.set(FleetTimer::Late(id), now.instant + FIRST_MESSAGE_MAX);
         if OPENING_SESSIONS_MAX < self.downlink.opening {
@@ -238,6 +253,9 @@ impl Fleet {
     }
 
     fn receive(&mut self, id: SessionId, message: FromSite, now: Now) {
+        if let Err(refusal) = self.admit_message(id, &message, now) {
+            return self.refuse(id, refusal, now);
+        }
         let Some(session) = self.downlink.sessions.get(&id) else {
             self.ignored += 1;
             return;
@@ -247,10 +265,10 @@ impl Fleet {
             (Stage::Opened, FromSite::Hello(hello)) => self.greet(id, hello, now),
             (Stage::Up { .. }, FromSite::SpecAck(held)) => self.handle_spec_ack(id, held, now),
             (Stage::Up { .. }, FromSite::Status(delta)) => self.handle_status(id, delta, now),
-            (Stage::Up { .. }, FromSite::Events(batch)) => self.handle_events(id, batch),
+            (Stage::Up { .. }, FromSite::Events(batch)) => self.handle_events(id, batch, now),
             (Stage::Up { site, .. }, FromSite::Renew) => self.renew(id, *site, now),
             (Stage::Up { site, .. }, FromSite::Alive) => self.probe_answered(*site, now),
-            (Stage::Up { site, .. }, FromSite::WantPlugin(want)) => self.want_plugin(id, *site, want),
+            (Stage::Up { site, .. }, FromSite::WantPlugin(want)) => self.want_plugin(id, *site, want, now),
             (Stage::Closing, _) => self.ignored += 1,
             (Stage::Opened | Stage::Probing { .. } | Stage::Up { .. }, _) => {
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, "a message out of order"), now);
@@ -403,7 +421,7 @@ impl Fleet {
                 self.refuse(session, Refusal::new(RefusalCode::StoreFailed, text).retry_after(STORE_RETRY), now);
             }
             FleetOutput::Send { session, .. } => {
-                self.timers.set(FleetTimer::StatusRetry(session), now.instant + STORE_RETRY);
+                self.timers.set(FleetTimer::Acknowledge(session), now.instant + STORE_RETRY);
             }
             FleetOutput::Hangup { .. }
             | FleetOutput::Persist { .. }
@@ -442,8 +460,9 @@ impl Fleet {
     }
 
     fn clear_session_timers(&mut self, id: SessionId) {
+        use FleetTimer as Timer;
         for timer in
-            [FleetTimer::Late(id), FleetTimer::ProbeLate(id), FleetTimer::StatusRetry(id), FleetTimer::Resend(id)]
+            [Timer::Late(id), Timer::ProbeLate(id), Timer::Acknowledge(id), Timer::Pieces(id), Timer::Resend(id)]
         {
             self.timers.clear(timer);
         }

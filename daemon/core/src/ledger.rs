@@ -91,6 +91,12 @@ impl<S: Replay, R> Ledger<S, R> {
         Some(Settled { releases, durable, was_change: true })
     }
 
+    /// Brings the state to what the store is known to hold, before anything is staged.
+    pub(crate) fn restore(&mut self, change: S::Change) {
+        debug_assert!(self.staged.is_empty(), "nothing may have to be undone on top of it");
+        self.state.apply(change);
+    }
+
     /// Returns how many writes the store has not answered.
     pub(crate) fn in_flight(&self) -> usize {
         self.staged.len()

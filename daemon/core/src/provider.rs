@@ -409,7 +409,7 @@ impl Scope<'_> {
 }
 
 /// Returns how much of a status a record takes at most.
-fn bytes_of(record: &RecordStatus) -> usize {
+pub(crate) fn bytes_of(record: &RecordStatus) -> usize {
     let texts = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str(), record.detail.as_str()];
     let values = record.values.iter().map(|value| value.len()).sum::<usize>();
     reported_record_bytes(texts.iter().map(|text| text.len()).sum::<usize>() + values, record.values.len())

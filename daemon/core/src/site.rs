@@ -362,7 +362,7 @@ impl Site {
 
     fn retry_store(&mut self) {
         if let State::Up { dial, .. } = self.uplink.state {
-            let held = self.ledger.state().spec.head();
+            let held = self.spec_held();
             self.stage(&[], vec![Release::SpecAck { dial, held }]);
         }
         if self.following.as_ref().is_some_and(|following| following.needs_history) {
@@ -404,7 +404,8 @@ impl Site {
     fn record(&mut self, kind: EventKind, text: &str, now: Now) {
         let event = Event { at: now.wall, kind, site: None, text: Text::lossy(text) };
         // A number that the server holds already would be taken for known.
-        let held = self.following.as_ref().map_or(0, |following| following.events_held);
+        let held = self.following.as_ref().filter(|following| !following.needs_history);
+        let held = held.map_or(0, |following| following.events_held);
         let changes = self.ledger.state().outbox_changes(event, held);
         self.stage(&changes, Vec::new());
     }

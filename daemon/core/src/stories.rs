@@ -2,6 +2,7 @@
 
 mod chaos;
 mod faults;
+mod hostile;
 mod identity;
 mod join;
 mod labels;

@@ -17,79 +17,95 @@ use linecamp_model::{Delta, Document, DocumentKey, Generation};
 
 use crate::mutants::{Mutant, planted};
 
-/// The documents of one direction. A deleted one stays as a tombstone.
+/// The documents of one direction. At their writer a deleted one stays as a tombstone, up to
+/// [`TOMBSTONES_PER_DELTA_MAX`] of them; at their reader the newest one does, if it is the newest of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Documents<B>(BTreeMap<DocumentKey, Document<B>>);
+pub(crate) struct Documents<B> {
+    documents: BTreeMap<DocumentKey, Document<B>>,
+    /// The newest deletion whose tombstone is gone.
+    floor: Generation,
+}
 
 impl<B> Default for Documents<B> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { documents: BTreeMap::new(), floor: Generation::ZERO }
     }
 }
 
 impl<B> Documents<B> {
     /// Whether there is nothing, not even a tombstone.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.documents.is_empty()
     }
 }
 
 impl<B: Clone + PartialEq> Documents<B> {
     /// Returns the highest generation.
     pub(crate) fn head(&self) -> Generation {
-        self.0.values().map(|document| document.generation).max().unwrap_or_default()
+        self.documents.values().map(|document| document.generation).max().unwrap_or_default()
     }
 
     /// Returns the keys, those of tombstones included.
     pub(crate) fn keys(&self) -> impl Iterator<Item = DocumentKey> {
-        self.0.keys().copied()
+        self.documents.keys().copied()
     }
 
     /// Returns the generation of the document under `key`.
     pub(crate) fn generation(&self, key: DocumentKey) -> Generation {
-        self.0.get(&key).map(|document| document.generation).unwrap_or_default()
+        self.documents.get(&key).map(|document| document.generation).unwrap_or_default()
     }
 
     /// Returns the body under `key`.
     pub(crate) fn body(&self, key: DocumentKey) -> Option<&B> {
-        self.0.get(&key)?.body.as_ref()
+        self.documents.get(&key)?.body.as_ref()
     }
 
     /// Puts or takes away a document and returns what was there.
     pub(crate) fn set(&mut self, key: DocumentKey, document: Option<Document<B>>) -> Option<Document<B>> {
         match document {
-            Some(document) => self.0.insert(key, document),
-            None => self.0.remove(&key),
+            Some(document) => self.documents.insert(key, document),
+            None => self.documents.remove(&key),
         }
     }
 
-    /// Returns what a reader lacks that holds `base`; everything, if it holds nothing.
+    /// Returns the documents, tombstones left out.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (DocumentKey, &B)> {
+        self.documents.iter().filter_map(|(key, document)| Some((*key, document.body.as_ref()?)))
+    }
+
+    /// Notes the newest deletion whose tombstone is gone: a reader that holds less gets a snapshot.
+    pub(crate) const fn set_floor(&mut self, floor: Generation) {
+        self.floor = floor;
+    }
+
+    /// Returns the oldest tombstones, where there are more than [`TOMBSTONES_PER_DELTA_MAX`], and the floor that takes
+    /// their place.
+    pub(crate) fn surplus_tombstones(&self) -> Option<(Vec<DocumentKey>, Generation)> {
+        let tombstones = self.documents.iter().filter(|(_, document)| document.body.is_none());
+        let mut tombstones: Vec<_> = tombstones.map(|(key, document)| (document.generation, *key)).collect();
+        let surplus = tombstones.len().checked_sub(TOMBSTONES_PER_DELTA_MAX).filter(|surplus| 0 < *surplus)?;
+        tombstones.sort_unstable();
+        tombstones.truncate(surplus);
+        let floor = tombstones.last().map(|(generation, _)| *generation)?;
+        Some((tombstones.into_iter().map(|(_, key)| key).collect(), floor))
+    }
+
+    /// Returns what a reader lacks that holds `base`; everything, if it holds nothing or less than the floor.
     pub(crate) fn above(&self, base: Generation) -> Delta<B> {
-        let tombstones = self.0.values().filter(|document| document.body.is_none() && base < document.generation);
+        let tombstones =
+            self.documents.values().filter(|document| document.body.is_none() && base < document.generation);
         // One message has room for so many deletions; a snapshot says the same without a word of them.
-        let snapshot = base == Generation::ZERO || TOMBSTONES_PER_DELTA_MAX < tombstones.count();
+        let is_far_behind = base == Generation::ZERO || base < self.floor;
+        let snapshot = is_far_behind || TOMBSTONES_PER_DELTA_MAX < tombstones.count();
         let base = if snapshot { Generation::ZERO } else { base };
         let lacks = |document: &Document<B>| base < document.generation && !(snapshot && document.body.is_none());
-        let documents = self.0.iter().filter(|(_, document)| lacks(document));
+        let documents = self.documents.iter().filter(|(_, document)| lacks(document));
         Delta {
             base,
             to: self.head(),
             snapshot,
             documents: documents.map(|(key, document)| (*key, document.clone())).collect(),
         }
-    }
-
-    /// Returns all documents under fresh generations above `floor`, oldest first: for a reader that is
-    /// ahead because this side lost what it had.
-    pub(crate) fn restamped(&self, floor: Generation) -> Vec<(DocumentKey, Document<B>)> {
-        let mut all: Vec<_> = self.0.iter().map(|(key, document)| (*key, document.clone())).collect();
-        all.sort_by_key(|(_, document)| document.generation);
-        let mut generation = floor.max(self.head());
-        for (_, document) in &mut all {
-            generation = generation.next();
-            document.generation = generation;
-        }
-        all
     }
 }
 
@@ -116,18 +132,33 @@ impl Source {
         Some(delta)
     }
 
-    /// Takes the reader's word for what it holds. Returns whether it is more than it held before.
-    pub(crate) fn handle_ack(&mut self, held: Generation) -> bool {
+    /// Takes the reader's word for what it holds. What it was never sent changes nothing.
+    pub(crate) fn handle_ack(&mut self, held: Generation) -> Ack {
+        let sent = self.held.max(self.sent.unwrap_or_default());
+        if sent < held {
+            return Ack::NeverSent;
+        }
         let is_more = self.held < held;
         self.held = held;
         self.sent = None;
-        is_more
+        if is_more { Ack::More } else { Ack::NotMore }
     }
 
     /// Returns what the reader holds, as far as it has said.
     pub(crate) const fn held(&self) -> Generation {
         self.held
     }
+}
+
+/// What an acknowledgement comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ack {
+    /// The reader holds more than before.
+    More,
+    /// It holds what it held, or less: it could not keep what it was sent.
+    NotMore,
+    /// It claims what it was never sent: the session has come to its end.
+    NeverSent,
 }
 
 /// What a reader does with a delta.
@@ -145,16 +176,21 @@ pub(crate) enum Verdict<B> {
 /// for the right one.
 pub(crate) fn judge<B: Clone + PartialEq>(documents: &Documents<B>, delta: Delta<B>) -> Verdict<B> {
     let head = documents.head();
-    if delta.snapshot {
-        let gone = documents.0.keys().filter(|key| !delta.documents.contains_key(key)).map(|key| (*key, None));
-        let gone: Vec<_> = gone.collect();
-        let new = delta.documents.into_iter().map(|(key, document)| (key, Some(document)));
-        return Verdict::Adopt(gone.into_iter().chain(new).collect());
-    }
-    if (delta.to <= head || delta.base != head) && !planted(Mutant::OlderGeneration) {
+    let (is_snapshot, is_next) = (delta.snapshot, head < delta.to && delta.base == head);
+    if !is_snapshot && !is_next && !planted(Mutant::OlderGeneration) {
         return Verdict::Acknowledge;
     }
-    Verdict::Adopt(delta.documents.into_iter().map(|(key, document)| (key, Some(document))).collect())
+    // A reader needs of all tombstones only one that says how far it has come.
+    let newest = delta.documents.values().map(|document| document.generation).max();
+    let is_over = |key: &DocumentKey, document: &Document<B>| {
+        let is_gone = is_snapshot || (document.body.is_none() && newest.is_some());
+        is_gone && !delta.documents.contains_key(key)
+    };
+    let over = documents.documents.iter().filter(|(key, document)| is_over(key, document)).map(|(key, _)| (*key, None));
+    let over: Vec<_> = over.collect();
+    let is_kept = |document: &Document<B>| document.body.is_some() || Some(document.generation) == newest;
+    let new = delta.documents.into_iter().map(|(key, document)| (key, Some(document).filter(is_kept)));
+    Verdict::Adopt(over.into_iter().chain(new).collect())
 }
 
 #[cfg(test)]
@@ -241,12 +277,42 @@ mod tests {
     }
 
     #[test]
-    fn restamped_documents_lie_above_what_the_reader_claims() {
-        let mut writer = Documents::default();
+    fn an_acknowledgement_of_what_was_never_sent_changes_nothing() {
+        let mut documents = Documents::default();
+        write(&mut documents, DocumentKey::Site, Some(1));
+        let mut source = Source::new(Generation::ZERO);
+        assert_eq!(source.handle_ack(Generation(1)), Ack::NeverSent, "nothing was sent yet");
+        let delta = source.poll(&documents).expect("a change");
+        assert_eq!(source.handle_ack(Generation(2)), Ack::NeverSent);
+        assert_eq!(source.handle_ack(delta.to), Ack::More);
+        assert_eq!(source.handle_ack(delta.to), Ack::NotMore);
+    }
+
+    #[test]
+    fn a_flood_of_deletions_reaches_a_bound_at_both_ends_and_a_reader_from_before_gets_a_snapshot() {
+        let (mut writer, mut reader) = (Documents::default(), Documents::default());
         write(&mut writer, DocumentKey::Site, Some(1));
-        write(&mut writer, host(1), Some(2));
-        let fresh: Vec<_> = writer.restamped(Generation(7)).into_iter().map(|(key, d)| (key, d.generation.0)).collect();
-        assert_eq!(fresh, [(DocumentKey::Site, 8), (host(1), 9)]);
+        write(&mut writer, host(0), Some(1));
+        adopt(&mut reader, writer.above(Generation::ZERO));
+        let before = reader.clone();
+        for number in 0..250 {
+            write(&mut writer, host(number), Some(1));
+            write(&mut writer, host(number), None);
+            if let Some((keys, floor)) = writer.surplus_tombstones() {
+                keys.into_iter().for_each(|key| drop(writer.set(key, None)));
+                writer.set_floor(floor);
+            }
+            assert!(writer.keys().count() <= 2 + TOMBSTONES_PER_DELTA_MAX, "{number}");
+            let delta = writer.above(reader.head());
+            adopt(&mut reader, delta);
+            assert!(reader.keys().count() <= 2 && reader.head() == writer.head(), "{number}");
+        }
+        // One whose tombstone is gone comes back and goes again: the floor stays.
+        let delta = writer.above(before.head());
+        assert!(delta.snapshot, "what it missed is not noted any more");
+        let mut late = before;
+        adopt(&mut late, delta);
+        assert_eq!(late.body(host(0)), None);
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 
 mod disk;
 mod drive;
+mod hostile;
 mod name_server;
 mod words;
 
@@ -96,6 +97,16 @@ pub struct Node {
     sessions: BTreeMap<DialId, SessionId>,
     boot: u32,
     is_cut: bool,
+    /// Whether a story speaks in its name: then it does not hear what is acknowledged.
+    is_impersonated: bool,
+    /// Changes the next greeting on its way.
+    forged_greeting: Option<fn(&mut linecamp_model::Hello)>,
+    /// Changes the server's next answer to a greeting.
+    forged_welcome: Option<fn(&mut linecamp_model::Welcome)>,
+    /// How the server closed its last session.
+    hangup: Option<Refusal>,
+    /// The last event that the server acknowledged.
+    events_acknowledged: Option<u64>,
 }
 
 /// One Fleet and its sites.
@@ -262,6 +273,11 @@ impl Pair {
             sessions: BTreeMap::new(),
             boot: 0,
             is_cut: false,
+            is_impersonated: false,
+            forged_greeting: None,
+            forged_welcome: None,
+            hangup: None,
+            events_acknowledged: None,
         });
         index
     }
@@ -402,9 +418,13 @@ impl Pair {
 
     /// Starts the server from its disk.
     pub fn start_fleet(&mut self) {
+        let records = self.fleet_disk.values().cloned().collect();
+        self.start_fleet_from(SavedFleet { records, ..SavedFleet::default() });
+    }
+
+    fn start_fleet_from(&mut self, saved: SavedFleet) {
         self.is_fleet_down = false;
         let config = FleetConfig { versions: VERSIONS, certificate_life: self.certificate_life };
-        let saved = SavedFleet { records: self.fleet_disk.values().cloned().collect() };
         self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.now());
     }
 

@@ -11,6 +11,7 @@ use crate::condition::Condition;
 use crate::generation::Generation;
 use crate::id::{HostId, ProviderId};
 use crate::label::LabelSet;
+use crate::message::History;
 use crate::name::{Name, Text};
 use crate::provider::{ProviderSpec, ProviderStatus};
 
@@ -139,6 +140,8 @@ pub enum SpecBody {
 pub struct SiteStatus {
     /// The version of its daemon.
     pub daemon_version: Text,
+    /// The history that `applied` and `converged` count in.
+    pub spec_history: History,
     /// The newest spec it holds durably.
     pub applied: Generation,
     /// The newest spec the site was seen to match.

@@ -54,6 +54,25 @@ words! {
         ProviderChanged = "provider-changed",
         /// A plugin was pushed to the server, or taken away from it.
         PluginPushed = "plugin-pushed",
+        /// A record of the server's database could not be read at its start.
+        RecordUnreadable = "record-unreadable",
+    }
+}
+
+impl EventKind {
+    /// Whether a site may send an event of this kind. All others are the server's own to say.
+    pub const fn is_a_sites(self) -> bool {
+        matches!(
+            self,
+            Self::DaemonStarted
+                | Self::LabelsSetLocally
+                | Self::ConditionRaised
+                | Self::ConditionCleared
+                | Self::CertificateRenewed
+                | Self::RecordsChanged
+                | Self::RecordsLeft
+                | Self::PluginChanged
+        )
     }
 }
 
@@ -68,4 +87,13 @@ pub struct Event {
     pub site: Option<SiteId>,
     /// In words.
     pub text: Text,
+}
+
+/// An event as the server keeps it: what was said, and who said it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedEvent {
+    /// The event. Its time is the clock of whoever saw it: a site's is a claim.
+    pub event: Event,
+    /// When the server received it from its site; `None` if the server itself says so.
+    pub received_at: Option<WallTime>,
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::COUNTER_MAX;
+
 /// The number of a spec or status document. Within one site and one direction no two changes share a
 /// generation, so "everything above g" is always exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,10 +13,11 @@ impl Generation {
     /// Before the first change.
     pub const ZERO: Self = Self(0);
 
-    /// Returns the generation of the next change.
+    /// Returns the generation of the next change. It never leaves what can be read again: [`COUNTER_MAX`] is its own
+    /// successor, and no honest history gets there.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        if self.0 < COUNTER_MAX { Self(self.0 + 1) } else { Self(COUNTER_MAX) }
     }
 }
 

@@ -37,7 +37,7 @@ pub use document::{
     Delta, Document, DocumentKey, HostSpec, HostStatus, Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
     StatusDelta, Target,
 };
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, LoggedEvent};
 pub use generation::Generation;
 pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RunId, SessionId, SiteId, TokenId, WriteId};
 pub use label::{
@@ -57,7 +57,7 @@ pub use provider::{
 };
 pub use record::{
     ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HeldKey, Life, Mark, PluginFile, Registration,
-    SiteChange, SiteOrigin, Token,
+    Salvage, SiteChange, SiteOrigin, Token,
 };
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use time::{Instant, Now, WallTime};

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// The highest generation, event number or count of events. One that rises a million times a second gets here after
+/// 292,000 years, so a higher one is a lie: on the wire and on disk it is refused, and a number that would be derived
+/// above it is never made (a new history begins instead). Adding to one that was accepted cannot overflow.
+pub const COUNTER_MAX: u64 = u64::MAX >> 1;
+
 /// Bytes of a name: a DNS label (RFC 1035). A longer one is refused.
 pub const NAME_BYTES_MAX: usize = 63;
 
@@ -52,6 +57,10 @@ pub const TOMBSTONES_PER_DELTA_MAX: usize = 64;
 /// Documents in one delta: a site's own, its hosts', its providers', and tombstones. More are refused.
 pub const DOCUMENTS_PER_DELTA_MAX: usize = 1 + HOSTS_PER_SITE_MAX + PROVIDERS_PER_SITE_MAX + TOMBSTONES_PER_DELTA_MAX;
 
+/// Documents of one site's spec, tombstones left out: its own, its hosts' and its providers'. A server that sends more is
+/// hung up on.
+pub const SPEC_DOCUMENTS_MAX: usize = 1 + HOSTS_PER_SITE_MAX + PROVIDERS_PER_SITE_MAX;
+
 /// Bytes of a peer's first message. A greeting or a join with all its labels fits; a longer one costs the session.
 pub const FIRST_FRAME_BYTES_MAX: usize = 64 * 1024;
 
@@ -81,6 +90,13 @@ pub const SITES_PER_ENVIRONMENT_MAX: usize = 10_000;
 
 /// Environments of one server. More are refused.
 pub const ENVIRONMENTS_MAX: usize = 100;
+
+/// API keys of one server. More are refused until some are removed.
+pub const API_KEYS_MAX: usize = 1_000;
+
+/// Keys of removed sites that the server remembers, so that it can tell a machine that it was removed. Past it the oldest
+/// is forgotten: that machine is still not let in, as its registration is gone, and is told that it is not registered.
+pub const REMOVED_KEYS_MAX: usize = 100_000;
 
 /// Join tokens of one server. More are refused until some are revoked or expire.
 pub const TOKENS_MAX: usize = 1_000;

@@ -5,6 +5,7 @@
 //! one delta is under way at a time, and an acknowledgement names what the receiver holds *durably*: it
 //! is at once the receipt and the request for what lies above.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::document::{SpecDelta, StatusDelta};
 use crate::event::Event;
 use crate::generation::Generation;
 use crate::id::{RunId, SessionId, TokenId};
+use crate::label::{LabelKey, LabelValue};
+use crate::limits::COUNTER_MAX;
 use crate::name::{Name, Text};
 use crate::time::WallTime;
 use crate::token::JoinSecret;
@@ -140,6 +143,9 @@ pub struct Hello {
     pub spec_held: Generation,
     /// The history its status belongs to.
     pub status_history: History,
+    /// What its machine has reported about itself, at most
+    /// [`LABELS_PER_OWNER_MAX`](crate::limits::LABELS_PER_OWNER_MAX): all that a pending site may say.
+    pub facts: BTreeMap<LabelKey, LabelValue>,
 }
 
 /// The server lets a site in.
@@ -161,6 +167,9 @@ pub struct Welcome {
     pub redial_spread: Duration,
     /// The address the server sees the site come from.
     pub observed_address: Text,
+    /// Whether the site waits for an operator to accept it. Until its spec says otherwise it sends neither status nor
+    /// events.
+    pub pending: bool,
 }
 
 /// A certificate, and whom to trust from now on.
@@ -185,6 +194,15 @@ pub struct EventBatch {
     pub dropped: u64,
     /// At most [`EVENTS_PER_MESSAGE_MAX`](crate::limits::EVENTS_PER_MESSAGE_MAX).
     pub events: Vec<Event>,
+}
+
+impl EventBatch {
+    /// Returns the number of the last event here, the one before `first` if there is none; `None` if it would be
+    /// above [`COUNTER_MAX`].
+    pub fn last(&self) -> Option<u64> {
+        let after = self.first.checked_add(self.events.len() as u64)?;
+        Some(after.saturating_sub(1)).filter(|last| *last <= COUNTER_MAX)
+    }
 }
 
 words! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::digest::{KeyFingerprint, PluginDigest, SecretHash};
 use crate::dns::{DomainName, RecordKey};
 use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
-use crate::event::Event;
+use crate::event::{Event, LoggedEvent};
 use crate::generation::Generation;
 use crate::id::{ProviderId, RunId, SiteId, TokenId};
 use crate::label::{LabelSet, Level};
@@ -60,6 +60,8 @@ pub struct SiteOrigin {
     pub events_made: u64,
     /// Events dropped because the outbox was full.
     pub events_dropped: u64,
+    /// The newest deletion that is no longer noted: a server that holds less is sent all of the status.
+    pub status_floor: Generation,
 }
 
 /// One change to the fleet database, and one record of it: what a change leaves behind is itself.
@@ -86,7 +88,7 @@ pub enum FleetChange {
     /// How far the server has followed a site.
     Mark(SiteId, Option<Mark>),
     /// An event, under its number.
-    Event(u64, Option<Event>),
+    Event(u64, Option<LoggedEvent>),
     /// A key that was removed, and when: it never comes back. Kept for ever.
     Departed(KeyFingerprint, Option<WallTime>),
     /// A provider of an environment, under both names.
@@ -95,11 +97,28 @@ pub enum FleetChange {
     Plugin(PluginDigest, Option<PluginFile>),
 }
 
+/// What to make of a record of the fleet database that does not read: one bad record costs one site at most, never the
+/// fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Salvage {
+    /// That it is there matters more than what it says: a removed key stays removed, a used token used.
+    Keep(FleetChange),
+    /// It is removed by this change: status, which its site sends again, or an event.
+    Remove(FleetChange),
+    /// Nothing is done for this site, and none of its records is touched, until the record is repaired.
+    Quarantine(SiteId),
+    /// It is left where it is, and its thing counts as absent.
+    Ignore,
+}
+
 /// A provider as it is configured centrally: which sites get it, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetProvider {
-    /// Which sites of the environment.
+    /// Which sites of the environment: by the labels that were assigned to them.
     pub sites: Selector,
+    /// Whether the selector also sees what the gateways of the sites report about themselves. What a site sets
+    /// locally it never sees.
+    pub matches_facts: bool,
     /// What they get.
     pub spec: ProviderSpec,
 }
@@ -209,4 +228,9 @@ pub struct Mark {
     pub events_held: u64,
     /// How many events the site said it dropped.
     pub events_dropped: u64,
+    /// The history of the site's spec, where it is another than the fleet's: it began when the site claimed to hold more
+    /// spec than this server ever wrote, as after a restored backup.
+    pub spec_history: Option<History>,
+    /// The newest deletion from the spec that is no longer noted: a site that holds less is sent all of it.
+    pub spec_floor: Generation,
 }

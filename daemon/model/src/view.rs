@@ -181,6 +181,8 @@ pub struct EventView {
     pub site: Option<Name>,
     /// The event.
     pub event: Event,
+    /// When the server received it from the site; `None` if the server itself says so.
+    pub received_at: Option<WallTime>,
 }
 
 /// A site, as its own daemon shows it on the spot.

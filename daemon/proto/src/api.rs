@@ -206,6 +206,20 @@ pub struct Event {
     pub site: Option<String>,
     /// In words.
     pub text: String,
+    /// Who says so.
+    pub source: EventSource,
+    /// When the server received it from the site, by the server's clock; `null` if the server itself says so.
+    pub received_at: Option<String>,
+}
+
+/// Who says that something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventSource {
+    /// The server.
+    Server,
+    /// The site: text and time are its own.
+    Site,
 }
 
 /// An environment.

@@ -1,5 +1,6 @@
 //! Limits of the bytes alone. Those of the values are in `linecamp_model::limits`.
 
+pub use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::limits::DOCUMENTS_PER_DELTA_MAX;
 
 /// Documents of one delta, tombstones included. More are refused.
@@ -22,7 +23,3 @@ pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 /// Certificate authorities of one grant: the current and the next, and room for a rotation that went wrong. More are
 /// refused.
 pub const AUTHORITIES_MAX: usize = 8;
-
-/// The highest generation, event number or count of events. One that rises a million times a second gets here after
-/// 292,000 years, so a higher one is a lie; it is refused, and adding to one that was accepted cannot overflow.
-pub const COUNTER_MAX: u64 = u64::MAX >> 1;

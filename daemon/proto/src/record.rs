@@ -26,7 +26,7 @@ mod fleet;
 mod key;
 mod site;
 
-pub use fleet::{fleet_change, fleet_record};
+pub use fleet::{fleet_change, fleet_record, salvage_fleet_record};
 pub use site::{site_change, site_record};
 
 use linecamp_model::{Document, DocumentKey, Text};

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
+use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{Name, TokenError};
-use linecamp_proto::ProtoError;
 use linecamp_service::WrittenError;
 use linecamp_store::{StoreError, StoreFault};
 use linecamp_transport::TransportError;
@@ -63,14 +63,6 @@ pub enum ServerError {
         /// The database file.
         path: PathBuf,
     },
-    /// A record of the database does not decode.
-    #[error("{} holds a record that cannot be read: restore it from a backup", path.display())]
-    Record {
-        /// The database file.
-        path: PathBuf,
-        /// Which record, and why not.
-        source: ProtoError,
-    },
     /// A file or folder could not be made.
     #[error("failed to create {}", path.display())]
     Create {
@@ -103,6 +95,9 @@ pub enum ServerError {
         /// Its name.
         name: Name,
     },
+    /// There are as many API keys as may be.
+    #[error("there are {API_KEYS_MAX} API keys, as many as may be: remove some with `linecamp-server key rm`")]
+    KeysFull,
     /// There is no API key of this name.
     #[error("there is no API key {name}; `linecamp-server key ls` lists them")]
     KeyUnknown {
@@ -136,13 +131,13 @@ impl ServerError {
             | Self::HalfInitialised { .. }
             | Self::NotInitialised { .. }
             | Self::KeyExists { .. }
+            | Self::KeysFull
             | Self::KeyUnknown { .. }
             | Self::LinkAddress(_) => true,
             Self::Transport(error) => {
                 matches!(error, TransportError::BadName { .. } | TransportError::AuthorityExists { .. })
             }
             Self::DatabaseMissing { .. }
-            | Self::Record { .. }
             | Self::Create { .. }
             | Self::Plugin { .. }
             | Self::Random { .. }
@@ -155,7 +150,7 @@ impl ServerError {
     /// Says whether trying again is pointless until a person has done something: exit code 3.
     pub fn needs_operator(&self) -> bool {
         match self {
-            Self::DatabaseMissing { .. } | Self::Record { .. } => true,
+            Self::DatabaseMissing { .. } => true,
             Self::Store(error) => error.needs_operator(),
             Self::Transport(error) => {
                 matches!(error, TransportError::Missing { .. } | TransportError::Damaged { .. })

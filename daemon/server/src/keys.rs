@@ -1,5 +1,6 @@
 //! API keys, while the server is stopped: whoever may work on its directory is its operator.
 
+use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{ApiKey, FleetChange, Name, SecretHash, WallTime};
 use linecamp_transport::{SystemClock, WallClock as _};
 
@@ -25,6 +26,9 @@ pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError
     let _lock = layout.lock()?;
     if held_keys(layout)?.iter().any(|(_, key)| key.name == name) {
         return Err(ServerError::KeyExists { name });
+    }
+    if API_KEYS_MAX <= held_keys(layout)?.len() {
+        return Err(ServerError::KeysFull);
     }
     let text = ApiKeyText::draw()?;
     let key = ApiKey { name, created_at: SystemClock.now() };
@@ -64,7 +68,7 @@ pub fn keys(layout: &Layout) -> Result<Vec<KeyView>, ServerError> {
 fn held_keys(layout: &Layout) -> Result<Vec<(SecretHash, ApiKey)>, ServerError> {
     let opened = store::open(&layout.database())?;
     opened.store.close();
-    let keys = opened.records.into_iter().filter_map(|record| match record {
+    let keys = opened.saved.records.into_iter().filter_map(|record| match record {
         FleetChange::ApiKey(hash, Some(key)) => Some((hash, key)),
         _ => None,
     });

@@ -75,6 +75,8 @@ impl Known<'_> {
         }
         let help = "Sites that match all that they were asked for.";
         metrics.one("linecamp_sites_converged", Kind::Gauge, help, self.fleet.converged_count());
+        let help = "Sites that are refused because their record in the database cannot be read.";
+        metrics.one("linecamp_sites_unreadable", Kind::Gauge, help, self.fleet.quarantined().count());
         let counts = self.fleet.link_counts();
         metrics
             .family("linecamp_links", Kind::Gauge, "Links to sites, by state.")
@@ -144,7 +146,7 @@ mod tests {
     fn text(sites: u16) -> String {
         let config = FleetConfig { versions: VERSIONS, certificate_life: linecamp_core::CERTIFICATE_LIFE };
         let records = (0..sites).map(registered).collect();
-        let fleet = Fleet::new(config, SavedFleet { records }, Rng::new(1), NOW);
+        let fleet = Fleet::new(config, SavedFleet { records, ..SavedFleet::default() }, Rng::new(1), NOW);
         let (presence, commits, arrivals) = (Presence::default(), Commits::default(), Arrivals::default());
         let known = Known { fleet: &fleet, presence: &presence, commits: &commits, arrivals: &arrivals, now: NOW };
         let mut metrics = known.write();

@@ -99,13 +99,13 @@ fn name_in(changes: &[FleetChange], site: SiteId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_model::{Event, EventKind, Text, WallTime};
+    use linecamp_model::{Event, EventKind, LoggedEvent, Text, WallTime};
 
     use super::*;
 
     fn event(seq: u64) -> Vec<FleetChange> {
         let event = Event { at: WallTime::EPOCH, kind: EventKind::Edited, site: None, text: Text::default() };
-        vec![FleetChange::Event(seq, Some(event))]
+        vec![FleetChange::Event(seq, Some(LoggedEvent { event, received_at: None }))]
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use linecamp_core::{Fleet, FleetConfig, Rng, SavedFleet};
+use linecamp_core::{Fleet, FleetConfig, Rng};
 use linecamp_model::{Pin, TokenError};
 use linecamp_proto::VERSIONS;
 use linecamp_service::ServiceManager;
@@ -65,9 +65,8 @@ impl Server {
 
         let clock = Clock::start();
         let fleet_config = FleetConfig { versions: VERSIONS, certificate_life: config.certificate_life };
-        let saved = SavedFleet { records: opened.records };
         let rng = Rng::new(u64::from_ne_bytes(secret::random()?));
-        let fleet = Fleet::new(fleet_config, saved, rng, clock.now());
+        let fleet = Fleet::new(fleet_config, opened.saved, rng, clock.now());
         let known = fleet.plugins().map(|(digest, _)| digest);
         let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), known)?);
         let news = News::new(fleet.last_event());

@@ -59,7 +59,7 @@ fn owner(change: &FleetChange) -> Option<SiteId> {
         | FleetChange::Spec(site, _, _)
         | FleetChange::Status(site, _, _)
         | FleetChange::Mark(site, _) => Some(*site),
-        FleetChange::Event(_, event) => event.as_ref().and_then(|event| event.site),
+        FleetChange::Event(_, logged) => logged.as_ref().and_then(|logged| logged.event.site),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::limits::{SERVER_EVENTS_MAX, SERVER_EVENTS_PER_SITE_MAX};
-use linecamp_model::{DocumentKey, Event, EventKind, FleetChange, Phase, SiteId, StatusBody};
+use linecamp_model::{EventKind, FleetChange, LoggedEvent, Phase, SiteId, WallTime};
 
 use super::{Watch, registration};
 use crate::disk::Disk;
@@ -28,32 +28,45 @@ impl Watch {
     /// The server is about to write a change.
     pub(crate) fn server_writes_event(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
         match change {
-            FleetChange::Event(number, Some(event)) => {
-                if !SAID_BY_SITES.contains(&event.kind) && !event.text.as_str().starts_with(FORGED) {
-                    self.own_events.insert(*number, event.site);
+            FleetChange::Event(number, Some(logged)) => {
+                if logged.received_at.is_none() {
+                    self.own_events.insert(*number, logged.event.site);
                 }
-                self.check_words(event, disk);
+                self.check_words(logged, disk);
             }
             FleetChange::Event(number, None) => self.check_ring(*number),
             _ => {}
         }
     }
 
-    fn check_words(&mut self, event: &Event, disk: &Disk<FleetChange>) {
+    fn check_words(&mut self, logged: &LoggedEvent, disk: &Disk<FleetChange>) {
+        let LoggedEvent { event, received_at } = logged;
         let node = event.site.and_then(|site| self.node_of(site));
-        let text = event.text.as_str();
-        let is_of_site = SAID_BY_SITES.contains(&event.kind);
-        if let Some(words) = text.strip_prefix(FORGED) {
-            let is_of_teller = event.site.is_some_and(|site| words.starts_with(&site.to_string()));
-            if !is_of_site || !is_of_teller {
-                let what = format!("a hostile member's words are kept as a {} of {:?}", event.kind, event.site);
-                return self.find("own-words", node, what);
-            }
+        let words = event.text.as_str().strip_prefix(FORGED);
+        let is_of_teller = |words: &str| event.site.is_some_and(|site| words.starts_with(&site.to_string()));
+        let is_own = received_at.is_none();
+        let is_forged = match (words, is_own) {
+            (Some(words), false) => !is_of_teller(words) || !SAID_BY_SITES.contains(&event.kind),
+            (None, false) => !SAID_BY_SITES.contains(&event.kind),
+            (words, true) => words.is_some(),
+        };
+        if is_forged {
+            return self.find("own-words", node, format!("a site's words are kept as if they were not: {logged:?}"));
         }
-        let is_pending =
-            event.site.and_then(|site| registration(disk, site)).is_some_and(|of| of.life.phase == Phase::Pending);
-        if is_of_site && is_pending {
-            self.find("waits", node, format!("an event of a site that nobody has accepted is kept: {event:?}"));
+        let registration = event.site.and_then(|site| registration(disk, site));
+        if !is_own && registration.is_some_and(|of| of.life.phase == Phase::Pending) {
+            self.find("waits", node, format!("an event of a site that nobody has accepted is kept: {logged:?}"));
+        }
+    }
+
+    /// The server asks for changes to be made durable: what it was sent it dates by its own clock.
+    pub(crate) fn check_received(&mut self, changes: &[FleetChange], now: WallTime) {
+        for change in changes {
+            let FleetChange::Event(_, Some(logged)) = change else { continue };
+            if let Some(at) = logged.received_at.filter(|at| *at != now) {
+                let node = logged.event.site.and_then(|site| self.node_of(site));
+                return self.find("own-words", node, format!("an event that arrived at {now} is kept as of {at}"));
+            }
         }
     }
 
@@ -70,23 +83,15 @@ impl Watch {
         }
     }
 
-    /// The server is about to write a change: of a site that waits it keeps facts, and nothing else.
+    /// The server is about to write a change: of a site that nobody has accepted it keeps no status, and follows
+    /// nothing that it says.
     pub(crate) fn server_writes_of_pending(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
-        let (site, is_allowed) = match change {
-            FleetChange::Status(site, key, Some(document)) => {
-                let is_facts = match (key, &document.body) {
-                    (DocumentKey::Host(host), Some(StatusBody::Host(status))) => {
-                        *host == site.gateway() && status.local.is_empty()
-                    }
-                    _ => false,
-                };
-                (site, is_facts)
-            }
-            FleetChange::Mark(site, Some(mark)) => (site, mark.events_held == 0),
+        let site = match change {
+            FleetChange::Status(site, _, Some(_)) => site,
+            FleetChange::Mark(site, Some(mark)) if 0 < mark.events_held || mark.status_run.is_some() => site,
             _ => return,
         };
-        let is_pending = || registration(disk, *site).is_some_and(|of| of.life.phase == Phase::Pending);
-        if !is_allowed && is_pending() {
+        if registration(disk, *site).is_some_and(|of| of.life.phase == Phase::Pending) {
             let what = format!("of a site that nobody has accepted the server keeps {change:?}");
             self.find("waits", self.node_of(*site), what);
         }

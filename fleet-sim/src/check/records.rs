@@ -158,10 +158,10 @@ impl Watch {
                     self.find("no-leak", self.node_of(*site), what);
                 }
             }
-            FleetChange::Event(_, Some(event)) if event.kind == EventKind::RecordsLeft => {
-                let left = event.site.and_then(|site| self.records.left.get_mut(&site));
+            FleetChange::Event(_, Some(logged)) if logged.event.kind == EventKind::RecordsLeft => {
+                let left = logged.event.site.and_then(|site| self.records.left.get_mut(&site));
                 if let Some(left) = left {
-                    left.retain(|key| !event.text.as_str().contains(&key.to_string()));
+                    left.retain(|key| !logged.event.text.as_str().contains(&key.to_string()));
                 }
             }
             _ => {}

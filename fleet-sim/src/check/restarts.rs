@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use linecamp_core::{Fleet, Site};
-use linecamp_model::{Now, SiteId};
+use linecamp_model::{Now, Owner, SiteId};
 
 use super::Watch;
 use crate::carrier::NodeId;
@@ -28,7 +28,9 @@ impl Watch {
     pub(crate) fn check_same_fleet(&mut self, running: &Fleet, started: &Fleet, now: Now) {
         let known = |fleet: &Fleet, site: SiteId| {
             let view = fleet.site_by_id(site, now)?;
-            Some((view.name, view.phase, view.spec_generation, view.converged_generation, view.labels))
+            // What a pending site reports is in memory alone.
+            let labels: Vec<_> = view.labels.into_iter().filter(|(_, label)| label.owner != Owner::Reported).collect();
+            Some((view.name, view.phase, view.spec_generation, view.converged_generation, labels))
         };
         let sites = self.sites.iter().map(|(site, of)| (of.node, known(running, *site), known(started, *site)));
         let differs = sites.into_iter().find(|(_, here, there)| here != there);

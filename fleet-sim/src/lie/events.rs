@@ -38,11 +38,15 @@ pub(super) fn flood(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
 }
 
 fn batch(first: u64, dropped: u64, events: u64, known: &Known, chance: &mut Chance) -> FromSite {
-    let events = (0..events).map(|_| event(known, chance)).collect();
+    // A batch that leaves the numbers there are is refused by the wire; one that ends with the last of them is not.
+    let first = first.min(COUNTER_MAX - events.saturating_sub(1));
+    // One event that only the server says is enough to have all of a batch refused: half of them have none.
+    let is_forged = chance.happens(500);
+    let events = (0..events).map(|_| event(known, is_forged, chance)).collect();
     FromSite::Events(EventBatch { first, dropped, events })
 }
 
-fn event(known: &Known, chance: &mut Chance) -> Event {
+fn event(known: &Known, is_forged: bool, chance: &mut Chance) -> Event {
     let site = match chance.below(4) {
         0 => None,
         1 => Some(SiteId::from_bytes(chance.bytes())),
@@ -52,16 +56,8 @@ fn event(known: &Known, chance: &mut Chance) -> Event {
         0 => "x".repeat(TEXT_BYTES_MAX),
         _ => format!("an operator did {}", chance.below(1_000)),
     };
-    Event {
-        at: moment(known.wall, chance),
-        kind: kind(chance),
-        site,
-        text: Text::lossy(&format!("{FORGED}{}: {words}", known.site)),
-    }
-}
-
-/// Returns a kind: any, most of them for the server alone to say.
-fn kind(chance: &mut Chance) -> EventKind {
-    let place = usize::try_from(chance.below(EventKind::ALL.len() as u64)).unwrap_or(0);
-    EventKind::ALL[place]
+    let kinds: Vec<_> = EventKind::ALL.iter().copied().filter(|kind| is_forged || kind.is_a_sites()).collect();
+    let kind = kinds[usize::try_from(chance.below(kinds.len() as u64)).unwrap_or(0)];
+    let text = Text::lossy(&format!("{FORGED}{}: {words}", known.site));
+    Event { at: moment(known.wall, chance), kind, site, text }
 }

@@ -7,7 +7,7 @@ use linecamp_model::limits::{
     LABELS_PER_OWNER_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
-    Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, FromSite, Generation, HeldLabel, HostId,
+    Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, FromSite, Generation, History, HostId,
     HostStatus, LabelKey, LabelSet, LabelValue, Name, ProviderId, ProviderStatus, RecordKey, RecordState, RecordStatus,
     RecordType, SiteStatus, StatusBody, Text,
 };
@@ -102,6 +102,7 @@ fn delta(base: u64, to: u64, snapshot: bool, documents: Documents) -> FromSite {
 fn site_status(known: &Known, chance: &mut Chance) -> StatusBody {
     StatusBody::Site(SiteStatus {
         daemon_version: Text::lossy("0.1.0"),
+        spec_history: history(known, chance),
         applied: Generation(number(known.spec_head.0, chance)),
         converged: Generation(number(known.spec_head.0, chance)),
         local: LabelSet::default(),
@@ -117,6 +118,7 @@ fn full_site(known: &Known, chance: &mut Chance) -> SiteStatus {
     };
     SiteStatus {
         daemon_version: Text::lossy(&"9".repeat(TEXT_BYTES_MAX)),
+        spec_history: history(known, chance),
         applied: Generation(number(known.spec_head.0, chance)),
         converged: Generation(number(known.spec_head.0, chance)),
         local: full_labels(known, chance),
@@ -124,20 +126,28 @@ fn full_site(known: &Known, chance: &mut Chance) -> SiteStatus {
     }
 }
 
+fn history(known: &Known, chance: &mut Chance) -> History {
+    if chance.happens(800) { known.spec_history } else { History(chance.bits()) }
+}
+
 fn full_host(known: &Known, chance: &mut Chance) -> HostStatus {
     HostStatus { local: full_labels(known, chance), reported: full_labels(known, chance) }
 }
 
-/// Returns as many labels as one owner may have, as long as they may be.
 fn full_labels(known: &Known, chance: &mut Chance) -> LabelSet {
+    LabelSet::default().replaced(&labels(chance), known.wall).expect("no more than there may be")
+}
+
+/// Returns as many labels as one owner may have, as long as they may be.
+pub(super) fn labels(chance: &mut Chance) -> BTreeMap<LabelKey, LabelValue> {
     let family = chance.below(1_000_000);
     let label = |number: usize| {
         let key = format!("k{number:02}-{family:06}-");
         let key = format!("{key}{}", "k".repeat(LABEL_KEY_BYTES_MAX - key.len()));
         let value = LabelValue::parse(&"v".repeat(LABEL_VALUE_BYTES_MAX)).expect("letters are a value");
-        (LabelKey::parse(&key).expect("letters are a key"), HeldLabel { value, since: known.wall })
+        (LabelKey::parse(&key).expect("letters are a key"), value)
     };
-    LabelSet::from_map((0..LABELS_PER_OWNER_MAX).map(label).collect()).expect("no more than there may be")
+    (0..LABELS_PER_OWNER_MAX).map(label).collect()
 }
 
 fn provider_status(name: &Name, is_big: bool) -> StatusBody {

@@ -124,7 +124,7 @@ impl<C: Carrier> World<C> {
         match (records, &self.server.fleet) {
             (Ok(records), Some(running)) => {
                 let now = self.server.now(elapsed);
-                let started = Fleet::new(config, SavedFleet { records }, rng, now);
+                let started = Fleet::new(config, SavedFleet { records, ..SavedFleet::default() }, rng, now);
                 self.watch.check_same_fleet(running, &started, now);
             }
             (Err(problem), _) => self.watch.find("restarts", [], format!("a record cannot be read: {problem}")),

@@ -61,7 +61,7 @@ impl<C: Carrier> World<C> {
         }
         let (key, value) = SELECT_LABEL;
         let sites = Selector::parse(&format!("{key}={value}")).expect("a selector");
-        let provider = FleetProvider { sites, spec: central_provider(draw) };
+        let provider = FleetProvider { sites, matches_facts: false, spec: central_provider(draw) };
         if !self.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), true), None) {
             self.after(AGAIN, Happening::Over(Over::NoProvider));
         }

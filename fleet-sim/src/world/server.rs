@@ -68,7 +68,12 @@ impl<C: Carrier> World<C> {
             Err(problem) => return self.watch.find("restarts", [], format!("a record cannot be read: {problem}")),
         };
         let (config, rng) = (server.config(), server.chance.rng());
-        server.fleet = Some(Box::new(Fleet::new(config, SavedFleet { records }, rng, server.now(elapsed))));
+        server.fleet = Some(Box::new(Fleet::new(
+            config,
+            SavedFleet { records, ..SavedFleet::default() },
+            rng,
+            server.now(elapsed),
+        )));
         let boot = server.boot;
         self.carrier.start_server();
         self.note(None, "server starts", &[u64::from(boot)], || format!("the server starts, for the {boot}. time"));
@@ -220,6 +225,7 @@ impl<C: Carrier> World<C> {
             FleetOutput::Persist { write, changes } => {
                 self.trace.note(self.elapsed, None, "server persists", &[write.0, changes.len() as u64]);
                 self.watch.check_readable(None, &changes);
+                self.watch.check_received(&changes, self.server.now(self.elapsed).wall);
                 self.server.disk.take(write, changes);
                 self.begin_server_disk();
             }
@@ -335,7 +341,7 @@ impl<C: Carrier> World<C> {
         let of_site = |change: &FleetChange| match change {
             FleetChange::Mark(site, Some(_)) => Some(*site),
             FleetChange::Site(site, Some(_)) if self.watch.is_hostile(*site) => Some(*site),
-            FleetChange::Event(_, Some(event)) => event.site,
+            FleetChange::Event(_, Some(logged)) => logged.event.site,
             _ => None,
         };
         let is_removal = |change: &FleetChange| {

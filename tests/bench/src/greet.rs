@@ -113,6 +113,7 @@ async fn callers(server: &Server, home: &Path, sites: usize) -> anyhow::Result<V
             spec_history: History::default(),
             spec_held: record.durable,
             status_history: History::default(),
+            facts: Default::default(),
         };
         let papers = Papers::of_member(home, site)?;
         // The first welcome tells the history; from then on the server has nothing to send after it.

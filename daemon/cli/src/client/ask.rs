@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_query_holds_what_is_set_and_is_escaped() {
         let check = |ask: Ask, expected: &str| assert_eq!(ask.target, expected);
-        let query = SiteQuery { selector: Some("region=eu, zone in (a,é)".into()), environment: None };
+        let query = SiteQuery { selector: Some("region=eu, zone in (a,é)".into()), environment: None, labels: None };
         check(Ask::get(SITES).query(&query), "/api/v1/sites?selector=region%3Deu%2C%20zone%20in%20%28a%2C%C3%A9%29");
         check(Ask::get(SITES).query(&SiteQuery::default()), "/api/v1/sites");
         let query = EventQuery { after: Some(7), limit: Some(2), ..EventQuery::default() };

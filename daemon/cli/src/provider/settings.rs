@@ -28,7 +28,7 @@ Examples:
   linecamp dns plan camp-042                                     shows what that would do
   linecamp provider add --file main-dns.toml --sites tier=web --replace
 
-A file holds the same words as a [[provider]] of linecampd.toml, and `sites`:
+A file holds the same words as a [[provider]] of linecampd.toml, `sites` and `match_facts`:
   name = \"main-dns\"
   sites = \"tier=web\"
   plugin = \"dns-powerdns\"
@@ -41,9 +41,17 @@ pub(crate) struct Add {
     /// The provider's name
     #[arg(value_parser = argument::name, required_unless_present = "file")]
     name: Option<Name>,
-    /// Which sites get it; without it, all of the environment
+    /// Which sites get it, by the labels assigned to them; without it, all of the environment
+    ///
+    /// Labels that a site sets locally are not read, so that no site gives itself a provider.
     #[arg(long, value_name = "SELECTOR", value_parser = argument::selector)]
     sites: Option<Selector>,
+    /// Let --sites also match what the sites' machines report about themselves
+    #[arg(long)]
+    match_facts: bool,
+    /// Show which sites would get it, and change nothing
+    #[arg(long)]
+    preview: bool,
     /// Change the provider of this name, if there is one; what is not given is as in a new one
     #[arg(long)]
     replace: bool,
@@ -107,6 +115,11 @@ struct Settings {
 }
 
 impl Add {
+    /// Whether only to show which sites would get it.
+    pub(super) const fn previews(&self) -> bool {
+        self.preview
+    }
+
     /// Whether one of this name may be changed.
     pub(super) const fn replaces(&self) -> bool {
         self.replace
@@ -120,10 +133,11 @@ impl Add {
         };
         let (in_file, settings) = match &self.file {
             Some(path) => read(path, self.name.as_ref())?,
-            None => (None, self.settings.body(self.name.as_ref())?),
+            None => (Placement::default(), self.settings.body(self.name.as_ref())?),
         };
         settings.to_spec().map_err(ArgumentError::Provider)?;
-        Ok(ProviderRequest { environment, sites: sites.or(in_file).unwrap_or_default(), settings })
+        let match_facts = self.match_facts || in_file.match_facts;
+        Ok(ProviderRequest { environment, sites: sites.or(in_file.sites).unwrap_or_default(), match_facts, settings })
     }
 }
 
@@ -172,8 +186,15 @@ fn setting(word: String) -> Result<(String, Value), ArgumentError> {
     }
 }
 
-/// Reads a file: the sites, if it says which, and the rest.
-fn read(path: &Path, name: Option<&Name>) -> Result<(Option<String>, ProviderBody), ArgumentError> {
+/// What a file says about the sites that get a provider.
+#[derive(Clone, Debug, Default)]
+struct Placement {
+    sites: Option<String>,
+    match_facts: bool,
+}
+
+/// Reads a file: which sites, if it says so, and the rest.
+fn read(path: &Path, name: Option<&Name>) -> Result<(Placement, ProviderBody), ArgumentError> {
     let bad = |problem: String| ArgumentError::File { path: path.into(), problem };
     let text = read_text(path).map_err(|error| bad(error.to_string()))?;
     if FILE_BYTES_MAX < text.len() as u64 {
@@ -191,6 +212,11 @@ fn read(path: &Path, name: Option<&Name>) -> Result<(Option<String>, ProviderBod
         }
         Some(_) => return Err(bad("sites: is a text, such as \"tier=web\"".into())),
     };
+    let match_facts = match keys.remove("match_facts") {
+        None => false,
+        Some(Value::Bool(is_set)) => is_set,
+        Some(_) => return Err(bad("match_facts: is true or false".into())),
+    };
     if let Some(name) = name {
         let named = keys.entry("name").or_insert_with(|| Value::from(name.as_str()));
         if let Some(in_file) = named.as_str().filter(|in_file| *in_file != name.as_str()) {
@@ -198,7 +224,7 @@ fn read(path: &Path, name: Option<&Name>) -> Result<(Option<String>, ProviderBod
         }
     }
     let body = serde_json::from_value(Value::Object(keys)).map_err(|error| bad(error.to_string()))?;
-    Ok((sites, body))
+    Ok((Placement { sites, match_facts }, body))
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

@@ -31,6 +31,7 @@ pub(super) fn show(provider: &ProviderView, look: &Look) -> String {
         ["name", &provider.name].map(Cell::from),
         ["environment", &provider.environment].map(Cell::from),
         ["sites".into(), sites_cell(provider)],
+        ["placed by".into(), Cell::from(placed_by(provider))],
         ["at".into(), Cell::from(provider.site_count.to_string())],
         ["in trouble at".into(), trouble_cell(provider)],
     ];
@@ -71,6 +72,11 @@ pub(super) fn removed(provider: &ProviderView) -> String {
         }
     };
     format!("{name}  taken away  {rest}\n")
+}
+
+/// Which labels the selector of a provider sees.
+const fn placed_by(provider: &ProviderView) -> &'static str {
+    if provider.match_facts { "assigned labels and reported facts" } else { "assigned labels" }
 }
 
 fn sites_cell(provider: &ProviderView) -> Cell {
@@ -119,6 +125,7 @@ mod tests {
             name: "main-dns".into(),
             environment: "default".into(),
             sites: "tier=web".into(),
+            match_facts: false,
             settings: serde_json::from_value(settings).expect("valid"),
             leaving: false,
             site_count: 12,

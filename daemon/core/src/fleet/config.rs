@@ -1,8 +1,11 @@
 //! What the server's machine is told at its start, and the constants that govern it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use linecamp_model::{FleetChange, VersionRange};
+use linecamp_model::{FleetChange, Salvage, SiteId, VersionRange};
+
+use super::members::UnreadableRecord;
 
 /// How long a session may take to greet. Past it, it is closed.
 pub const FIRST_MESSAGE_MAX: Duration = Duration::from_secs(10);
@@ -36,6 +39,9 @@ pub(super) const OPENING_SESSIONS_MAX: usize = 2_048;
 
 /// How long to leave the store alone after a failed commit before asking a site for its status again.
 pub(super) const STORE_RETRY: Duration = Duration::from_secs(30);
+
+/// When a site whose record cannot be read may try again: somebody has to do something first.
+pub(super) const QUARANTINE_RETRY: Duration = Duration::from_secs(600);
 
 /// How long to wait before sending again what a reader said it could not keep.
 pub(super) const RESEND_AFTER: Duration = Duration::from_secs(5);
@@ -79,4 +85,33 @@ pub struct FleetConfig {
 pub struct SavedFleet {
     /// The records of the fleet database.
     pub records: Vec<FleetChange>,
+    /// Those that could not be read.
+    pub unreadable: Vec<UnreadableRecord>,
+}
+
+impl SavedFleet {
+    /// Returns the records to start from: without those of sites of which one cannot be read, and with what can be
+    /// salvaged of the others.
+    pub(super) fn readable(&self) -> Vec<FleetChange> {
+        let quarantined: BTreeSet<SiteId> = self
+            .unreadable
+            .iter()
+            .filter_map(|record| match record.salvage {
+                Salvage::Quarantine(site) => Some(site),
+                Salvage::Keep(_) | Salvage::Remove(_) | Salvage::Ignore => None,
+            })
+            .collect();
+        let is_readable = |change: &&FleetChange| match change {
+            FleetChange::Site(site, _)
+            | FleetChange::Spec(site, ..)
+            | FleetChange::Status(site, ..)
+            | FleetChange::Mark(site, _) => !quarantined.contains(site),
+            _ => true,
+        };
+        let salvaged = self.unreadable.iter().filter_map(|record| match &record.salvage {
+            Salvage::Keep(change) => Some(change),
+            Salvage::Remove(_) | Salvage::Quarantine(_) | Salvage::Ignore => None,
+        });
+        self.records.iter().filter(is_readable).chain(salvaged).cloned().collect()
+    }
 }

@@ -17,10 +17,12 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    Condition, Hello, History, Instant, KeyFingerprint, LinkState, RunId, SessionId, SiteId, Text, WallTime,
+    Condition, Hello, History, Instant, KeyFingerprint, LabelSet, LinkState, PluginDigest, RunId, SessionId, SiteId,
+    Text, WallTime,
 };
 
 use super::config::RENEW_INTERVAL_MIN;
+use super::pace::Pace;
 use crate::sync::Source;
 
 /// What the handshake proved of a peer.
@@ -65,6 +67,17 @@ pub(crate) enum Stage {
 pub(crate) struct Session {
     pub(crate) peer: Peer,
     pub(crate) stage: Stage,
+    pub(crate) waits: Waits,
+}
+
+/// What a site waits for. It has one delta of status and one batch of events under way; more are ignored, and the
+/// acknowledgement asks for the rest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waits {
+    pub(crate) status: bool,
+    pub(crate) events: bool,
+    /// Pieces of plugins that wait for the site's pace.
+    pub(crate) pieces: BTreeMap<PluginDigest, u64>,
 }
 
 /// What is known of a site's link at this moment. Not durable.
@@ -75,14 +88,28 @@ pub(crate) struct Link {
     pub(crate) session: Option<SessionId>,
     pub(crate) probing: Option<SessionId>,
     pub(crate) address: Text,
+    /// How fast the site may go on.
+    pub(crate) pace: Pace,
+    /// What a pending site's machine has reported in its greeting.
+    pub(crate) facts: LabelSet,
     /// Specs on their way to the disk.
     pub(crate) specs_in_flight: u32,
     pub(crate) conditions: Vec<Condition>,
 }
 
 impl Link {
-    pub(crate) const fn new(state: LinkState, since: WallTime, address: Text) -> Self {
-        Self { state, since, session: None, probing: None, address, specs_in_flight: 0, conditions: Vec::new() }
+    pub(crate) fn new(state: LinkState, since: WallTime, address: Text) -> Self {
+        Self {
+            state,
+            since,
+            session: None,
+            probing: None,
+            address,
+            pace: Pace::default(),
+            facts: LabelSet::default(),
+            specs_in_flight: 0,
+            conditions: Vec::new(),
+        }
     }
 }
 

@@ -6,11 +6,13 @@ use linecamp_model::{
 };
 
 use super::config::RESEND_AFTER;
+use super::downlink::Waits;
+use super::members::{check_speaker, check_status};
 use super::operator::{Decision, life_changes};
 use super::state::event as event_of;
 use super::subject::Subject;
 use super::{Fleet, FleetOutput, FleetTimer, Release};
-use crate::sync::{Verdict, judge};
+use crate::sync::{Ack, Verdict, judge};
 
 impl Fleet {
     /// Sends a linked site what it lacks, once all of it is durable.
@@ -34,11 +36,14 @@ impl Fleet {
         let Some((site, source)) = self.downlink.up(id) else {
             return;
         };
-        if source.handle_ack(held) {
-            self.pump(site);
-        } else {
+        match source.handle_ack(held) {
+            Ack::More => self.pump(site),
             // It could not keep what it was sent. At once would be a loop.
-            self.timers.set(FleetTimer::Resend(id), now.instant + RESEND_AFTER);
+            Ack::NotMore => self.timers.set(FleetTimer::Resend(id), now.instant + RESEND_AFTER),
+            Ack::NeverSent => {
+                let text = format!("the site acknowledged spec {held}, which it was never sent");
+                self.refuse(id, Refusal::new(RefusalCode::Protocol, &text), now);
+            }
         }
     }
 
@@ -50,13 +55,12 @@ impl Fleet {
 
     pub(super) fn handle_status(&mut self, id: SessionId, delta: StatusDelta, now: Now) {
         let Some((site, _)) = self.downlink.up(id) else { return };
-        let may_speak_of = |key: &DocumentKey| match key {
-            DocumentKey::Site | DocumentKey::Provider(_) => true,
-            DocumentKey::Host(host) => *host == site.gateway(),
-        };
-        if !delta.documents.keys().all(may_speak_of) {
-            let text = "status of a host that is not this site's";
-            return self.refuse(id, Refusal::new(RefusalCode::Protocol, text), now);
+        if let Err(refusal) = check_speaker(site, &delta) {
+            return self.refuse(id, refusal, now);
+        }
+        if self.is_under_way(id, |waits| &mut waits.status) {
+            self.ignored += 1;
+            return;
         }
         let (held, _) = self.held_of(id);
         let Some(record) = self.ledger.state().sites.get(&site) else {
@@ -70,13 +74,15 @@ impl Fleet {
             false => Verdict::Acknowledge,
         };
         let Verdict::Adopt(documents) = verdict else {
-            let message = FromServer::StatusAck(held);
-            return self.release_when_durable(vec![FleetOutput::Send { session: id, message }]);
+            return self.acknowledge_when_durable(id, FromServer::StatusAck(held), now);
         };
         let mut changes = Vec::with_capacity(documents.len());
         for (key, document) in documents {
             after.set(key, document.clone());
             changes.push(FleetChange::Status(site, key, document));
+        }
+        if let Err(refusal) = check_status(&after) {
+            return self.refuse(id, refusal, now);
         }
         if let (true, Some((history, run))) = (is_snapshot, self.downlink.writer(id)) {
             let after = Mark { status_run: Some(run), ..self.mark_under(site, history) };
@@ -87,11 +93,24 @@ impl Fleet {
         self.confirm(site, now);
     }
 
-    /// Tells a session what is held of its status, after a commit that failed.
-    pub(super) fn acknowledge_status(&mut self, id: SessionId) {
+    /// Tells a session what is held of its status and events: after a commit that failed, or when its pace allows.
+    pub(super) fn acknowledge_held(&mut self, id: SessionId, now: Now) {
         let (status, events) = self.held_of(id);
-        let send = |message| FleetOutput::Send { session: id, message };
-        self.release_when_durable(vec![send(FromServer::StatusAck(status)), send(FromServer::EventsAck(events))]);
+        self.acknowledge_when_durable(id, FromServer::StatusAck(status), now);
+        self.acknowledge_when_durable(id, FromServer::EventsAck(events), now);
+    }
+
+    fn acknowledge_when_durable(&mut self, id: SessionId, message: FromServer, now: Now) {
+        if self.is_durable() {
+            return self.acknowledge(id, message, now);
+        }
+        self.stage(Vec::new(), vec![Release::Output(FleetOutput::Send { session: id, message })]);
+    }
+
+    /// Whether something of this kind is under way from a site already. If not, it is now.
+    fn is_under_way(&mut self, id: SessionId, of: fn(&mut Waits) -> &mut bool) -> bool {
+        let session = self.downlink.sessions.get_mut(&id);
+        session.is_none_or(|session| std::mem::replace(of(&mut session.waits), true))
     }
 
     /// Returns what is held of what a session's daemon has written: its status, and the number of its last event.
@@ -105,7 +124,10 @@ impl Fleet {
     /// Returns how far a history of a site was followed: not at all, if it was another one.
     fn mark_under(&self, site: SiteId, history: History) -> Mark {
         let mark = self.mark_of(site);
-        if mark.status_history == history { mark } else { Mark { status_history: history, ..Mark::default() } }
+        match mark.status_history == history {
+            true => mark,
+            false => Mark { status_history: history, status_run: None, events_held: 0, events_dropped: 0, ..mark },
+        }
     }
 
     /// Returns what is held of what a daemon has written. The status of another run counts as nothing: it may be
@@ -116,21 +138,25 @@ impl Fleet {
         (if mark.status_run == Some(run) { head } else { Generation::ZERO }, mark.events_held)
     }
 
-    pub(super) fn handle_events(&mut self, id: SessionId, batch: EventBatch) {
+    pub(super) fn handle_events(&mut self, id: SessionId, batch: EventBatch, now: Now) {
         let Some((site, _)) = self.downlink.up(id) else { return };
         let Some((history, _)) = self.downlink.writer(id) else { return };
-        let mark = self.mark_under(site, history);
-        let last = batch.first.saturating_add(batch.events.len() as u64).saturating_sub(1);
-        let fresh = (batch.first..=last).zip(batch.events).filter(|(seq, _)| mark.events_held < *seq);
-        let fresh: Vec<_> = fresh.map(|(_, event)| linecamp_model::Event { site: Some(site), ..event }).collect();
-        for event in fresh {
-            let changes = self.ledger.state().event_changes(event);
-            self.stage(changes, Vec::new());
+        let last = match check_events(&batch) {
+            Ok(last) => last,
+            Err(refusal) => return self.refuse(id, refusal, now),
+        };
+        if self.is_under_way(id, |waits| &mut waits.events) {
+            self.ignored += 1;
+            return;
         }
+        let mark = self.mark_under(site, history);
+        let fresh = (batch.first..=last).zip(batch.events).filter(|(seq, _)| mark.events_held < *seq);
+        let fresh: Vec<_> = fresh.map(|(_, event)| event).collect();
+        let mut changes = self.ledger.state().site_event_changes(site, fresh, now);
         let held = mark.events_held.max(last);
         let after = Mark { events_held: held, events_dropped: batch.dropped, ..mark };
         let release = Release::Output(FleetOutput::Send { session: id, message: FromServer::EventsAck(held) });
-        let changes = if after == self.mark_of(site) { Vec::new() } else { vec![FleetChange::Mark(site, Some(after))] };
+        changes.extend((after != self.mark_of(site)).then_some(FleetChange::Mark(site, Some(after))));
         self.stage(changes, vec![release]);
     }
 
@@ -142,8 +168,9 @@ impl Fleet {
             };
             let life = subject.life(registration);
             let has_reported = record.status.body(DocumentKey::Site).is_some();
-            let has_applied = life.asked_at <= record.applied();
-            let has_converged = life.asked_at <= record.converged();
+            let history = self.ledger.state().spec_history(site);
+            let has_applied = life.asked_at <= record.applied(history);
+            let has_converged = life.asked_at <= record.converged(history);
             let event = match life.phase {
                 Phase::Registering if has_reported => PhaseEvent::Reported,
                 // A name server that is away keeps nobody in service or out of it; who leaves takes his records along.
@@ -166,4 +193,14 @@ impl Fleet {
             }
         }
     }
+}
+
+/// Checks a batch of events, and returns the number of its last.
+fn check_events(batch: &EventBatch) -> Result<u64, Refusal> {
+    if let Some(event) = batch.events.iter().find(|event| !event.kind.is_a_sites()) {
+        let text = format!("an event {}, which only the server says", event.kind);
+        return Err(Refusal::new(RefusalCode::Protocol, &text));
+    }
+    let text = format!("event number {} leaves no numbers for the events that follow", batch.first);
+    batch.last().ok_or_else(|| Refusal::new(RefusalCode::Protocol, &text))
 }

@@ -1,14 +1,15 @@
 //! The first word of a session: a join, or a greeting.
 
 use linecamp_model::{
-    Condition, ConditionKind, Document, DocumentKey, EventKind, FleetChange, FromServer, Generation, Hello,
-    JoinRequest, LinkState, Now, Refusal, RefusalCode, SessionId, SiteId, SpecBody, Text, VersionRange, Welcome,
+    Condition, ConditionKind, EventKind, FleetChange, FromServer, Generation, Hello, History, JoinRequest, LabelSet,
+    LinkState, Now, Refusal, RefusalCode, SessionId, SiteId, Text, VersionRange, Welcome,
 };
 
 use super::config::{DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX};
 use super::downlink::{Credential, Link, Stage};
 use super::registry::{Joining, Membership, join, member, recover};
 use super::{Fleet, FleetOutput, FleetTimer, Release};
+use crate::mutants::{Mutant, planted};
 use crate::sync::Source;
 
 impl Fleet {
@@ -17,6 +18,10 @@ impl Fleet {
             return;
         };
         let joining = self.common_version(request.versions).and_then(|_| join(self.ledger.state(), key, request, now));
+        let joining = match self.unreadable(&key) {
+            Some(refusal) => Err(refusal),
+            None => joining,
+        };
         self.expect_leave(id, now);
         match joining {
             Ok(Joining::Again(member)) => {
@@ -42,6 +47,9 @@ impl Fleet {
         let Some(peer) = self.downlink.sessions.get(&id).map(|session| session.peer.clone()) else {
             return;
         };
+        if let Some(refusal) = self.unreadable(&peer.fingerprint) {
+            return self.refuse(id, refusal, now);
+        }
         let known = self.common_version(hello.versions).and_then(|_| member(self.ledger.state(), peer.fingerprint));
         let member = match known {
             Ok(Some(member)) => member,
@@ -189,6 +197,10 @@ impl Fleet {
             Err(refusal) => return self.refuse(id, refusal, now),
         };
         let held = self.held_spec(site, hello);
+        let facts = match self.is_pending(site) {
+            true => LabelSet::default().replaced(&hello.facts, now.wall).unwrap_or_default(),
+            false => LabelSet::default(),
+        };
         let address = self.downlink.sessions.get(&id).map(|session| session.peer.address.clone()).unwrap_or_default();
         let stage = Stage::Up {
             site,
@@ -208,6 +220,7 @@ impl Fleet {
             link.state = LinkState::Connected;
             link.since = now.wall;
             link.address = address;
+            link.facts = facts;
             // Its spec follows the welcome, also where that has to wait for the disk.
             link.specs_in_flight += 1;
             if link.probing.is_some() {
@@ -236,36 +249,36 @@ impl Fleet {
         now: Now,
     ) -> FromServer {
         let (status_held, events_held) = self.held_by(site, hello.status_history, hello.run);
-        let state = self.ledger.state();
         FromServer::Welcome(Welcome {
             version,
             session: id,
             wall: now.wall,
-            spec_history: state.origin.unwrap_or_default().spec_history,
+            spec_history: self.ledger.state().spec_history(site),
             status_held,
             events_held,
             redial_spread: self.redial_spread(),
             observed_address,
+            pending: self.is_pending(site),
         })
     }
 
-    /// Returns what the site holds of this server's spec. A site that is ahead, because this server lost
-    /// what it had, is given everything again under generations above its own.
+    /// Returns what the site holds of this server's spec. One that claims more than there is (this server lost what it
+    /// had, or the site lies) begins a new history of its own, and is sent everything; its number is never counted on.
     fn held_spec(&mut self, site: SiteId, hello: &Hello) -> Generation {
         let state = self.ledger.state();
-        let is_ours = state.origin.unwrap_or_default().spec_history == hello.spec_history;
+        let is_ours = state.spec_history(site) == hello.spec_history;
         let Some(record) = state.sites.get(&site).filter(|_| is_ours) else {
             return Generation::ZERO;
         };
         if hello.spec_held <= record.spec.head() {
             return hello.spec_held;
         }
-        let fresh: Vec<(DocumentKey, Document<SpecBody>)> = record.spec.restamped(hello.spec_held);
-        let changes = fresh.into_iter().map(|(key, document)| FleetChange::Spec(site, key, Some(document))).collect();
-        if let Some(link) = self.downlink.links.get_mut(&site) {
-            link.specs_in_flight += 1;
+        let history = History(self.rng.next_u64() | 1);
+        let mut mark = linecamp_model::Mark { spec_history: Some(history), ..self.mark_of(site) };
+        if planted(Mutant::UncheckedClaim) {
+            mark.spec_floor = Generation(hello.spec_held.0 + 1);
         }
-        self.stage(changes, vec![Release::SpecDurable(site)]);
+        self.stage(vec![FleetChange::Mark(site, Some(mark))], Vec::new());
         Generation::ZERO
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::limits::{ENVIRONMENTS_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX};
+use linecamp_model::limits::{API_KEYS_MAX, ENVIRONMENTS_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX};
 use linecamp_model::{
     ApiKey, Document, DocumentKey, Environment, EventKind, FleetChange, FleetProvider, LabelError, LabelPatch,
     LabelSet, Life, Name, Now, Phase, PhaseEvent, PluginDigest, PluginFile, Registration, SecretHash, SiteId, SpecBody,
@@ -143,6 +143,10 @@ pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Dec
         FleetCommand::RevokeToken(id) => revoke_token(state, id, now),
         FleetCommand::CreateEnvironment(name, edit) => create_environment(state, name, &edit),
         FleetCommand::EditEnvironment(name, edit) => edit_environment(state, name, &edit),
+        FleetCommand::AddApiKey(..) if API_KEYS_MAX <= state.api_keys.len() => {
+            let text = format!("there are {API_KEYS_MAX} API keys, as many as may be: remove some");
+            Err(FleetCommandError::Limit(text))
+        }
         FleetCommand::AddApiKey(hash, name) => {
             let key = ApiKey { name, created_at: now.wall };
             Ok(Decision { changes: vec![FleetChange::ApiKey(hash, Some(key))], ..Decision::default() })

@@ -14,8 +14,10 @@ pub enum FleetTimer {
     Late(SessionId),
     /// A probed session has not answered; this one waits to take its place.
     ProbeLate(SessionId),
-    /// It is time to tell a session what is held of its status.
-    StatusRetry(SessionId),
+    /// It is time to tell a session what is held of its status and events.
+    Acknowledge(SessionId),
+    /// It is time to send a session the pieces of plugins that it has asked for.
+    Pieces(SessionId),
     /// It is time to send a session again what it could not keep.
     Resend(SessionId),
     /// A lost link has had its time to come back.

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGINS_MAX, PROVIDERS_PER_ENVIRONMENT_MAX, PROVIDERS_PER_SITE_MAX};
 use linecamp_model::{
-    Document, DocumentKey, EventKind, FleetChange, FleetProvider, FromServer, Name, Now, PluginDigest, PluginFile,
-    PluginPiece, PluginWant, ProviderId, ProviderSpec, ProviderStatus, RecordStatus, SessionId, SiteId, SpecBody,
-    effective_of_site,
+    Document, DocumentKey, EffectiveLabels, EventKind, FleetChange, FleetProvider, FromServer, History, Mark, Name,
+    Now, OwnedLabels, Phase, PluginDigest, PluginFile, PluginPiece, PluginWant, ProviderId, ProviderSpec,
+    ProviderStatus, RecordStatus, SessionId, SiteId, SpecBody, effective_of_site,
 };
 
 use super::operator::{Decided, Decision, check_environment};
@@ -58,14 +58,14 @@ impl Fleet {
     }
 
     /// A site asks for a piece of a plugin: it gets those that its spec names, and no others.
-    pub(super) fn want_plugin(&mut self, session: SessionId, site: SiteId, want: PluginWant) {
+    pub(super) fn want_plugin(&mut self, session: SessionId, site: SiteId, want: PluginWant, now: Now) {
         let state = self.ledger.state();
         let is_named = state
             .sites
             .get(&site)
             .is_some_and(|record| provider_specs(record).any(|(_, spec)| spec.plugin.digest == Some(want.digest)));
         if is_named && state.plugins.contains_key(&want.digest) {
-            return self.outputs.push_back(FleetOutput::ReadPlugin { session, want });
+            return self.read_piece(session, want, now);
         }
         let piece = PluginPiece { digest: want.digest, offset: want.offset, total: 0, bytes: Vec::new() };
         self.outputs.push_back(FleetOutput::Send { session, message: FromServer::Plugin(piece) });
@@ -120,16 +120,15 @@ impl FleetState {
 fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     let Some((record, registration)) = state.site(site) else { return Vec::new() };
     let is_idle = !state.has_providers(&registration.environment) && provider_specs(record).next().is_none();
-    if is_idle || registration.life.phase.is_gone() {
+    if is_idle || registration.life.phase.is_gone() || registration.life.phase == Phase::Pending {
         return Vec::new();
     }
-    let gateway = DocumentKey::Host(site.gateway());
-    let labels = effective_of_site(owned(record, DocumentKey::Site), owned(record, gateway));
-    let selecting = state.providers_of(&registration.environment).filter(|provider| provider.sites.matches(&labels));
+    let selecting = state.providers_of(&registration.environment).filter(|provider| is_placed(site, record, provider));
     let selecting =
         selecting.take(PROVIDERS_PER_SITE_MAX).map(|provider| (ProviderId::of(&provider.spec.name), &provider.spec));
     let wanted: BTreeMap<_, _> = selecting.collect();
     let held: BTreeMap<_, _> = provider_specs(record).collect();
+    let history = state.spec_history(site);
     let mut bodies: Vec<(ProviderId, Option<ProviderSpec>)> = Vec::new();
     for (id, spec) in &wanted {
         if held.get(id) != Some(spec) {
@@ -139,7 +138,7 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     for (id, spec) in held.iter().filter(|(id, _)| !wanted.contains_key(id)) {
         if !spec.is_leaving {
             bodies.push((*id, Some(ProviderSpec { is_leaving: true, ..(*spec).clone() })));
-        } else if has_left(record, *id) {
+        } else if has_left(record, history, *id) {
             bodies.push((*id, None));
         }
     }
@@ -149,7 +148,28 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
         let body = body.map(|spec| SpecBody::Provider(Box::new(spec)));
         FleetChange::Spec(site, DocumentKey::Provider(id), Some(Document { generation, body }))
     };
-    bodies.into_iter().map(change).collect()
+    // First, so that one of them may come back.
+    let surplus = record.spec.surplus_tombstones();
+    let mut changes: Vec<_> =
+        surplus.iter().flat_map(|(keys, _)| keys).map(|key| FleetChange::Spec(site, *key, None)).collect();
+    changes.extend(bodies.into_iter().map(change));
+    if let Some((_, spec_floor)) = surplus {
+        changes.push(FleetChange::Mark(site, Some(Mark { spec_floor, ..record.mark.unwrap_or_default() })));
+    }
+    changes
+}
+
+/// Returns the labels that providers are placed by: what was assigned to a site, and with `matches_facts` what its
+/// machine reports. What the site itself sets is never read: no site gives itself a provider, and the secrets that go
+/// with it.
+pub(super) fn placement_labels(site: SiteId, record: &SiteRecord, matches_facts: bool) -> EffectiveLabels {
+    let assigned = OwnedLabels { assigned: owned(record, DocumentKey::Site).assigned, ..OwnedLabels::default() };
+    let reported = owned(record, DocumentKey::Host(site.gateway())).reported.filter(|_| matches_facts);
+    effective_of_site(assigned, OwnedLabels { reported, ..OwnedLabels::default() })
+}
+
+fn is_placed(site: SiteId, record: &SiteRecord, provider: &FleetProvider) -> bool {
+    provider.sites.matches(&placement_labels(site, record, provider.matches_facts))
 }
 
 fn provider_specs(record: &SiteRecord) -> impl Iterator<Item = (ProviderId, &ProviderSpec)> {
@@ -160,13 +180,13 @@ fn provider_specs(record: &SiteRecord) -> impl Iterator<Item = (ProviderId, &Pro
 }
 
 /// Whether a site has said that nothing is left of a provider it was told to let go.
-fn has_left(record: &SiteRecord, id: ProviderId) -> bool {
+fn has_left(record: &SiteRecord, history: History, id: ProviderId) -> bool {
     let asked_at = record.spec.generation(DocumentKey::Provider(id));
     let status = record.providers().find(|status| ProviderId::of(&status.name) == id);
     let is_empty = |status: &ProviderStatus| {
         status.trouble.is_none() && status.records.iter().all(|record: &RecordStatus| !record.state.is_ours())
     };
-    asked_at <= record.converged() && status.is_none_or(is_empty)
+    asked_at <= record.converged(history) && status.is_none_or(is_empty)
 }
 
 /// Adds a provider to an environment, or puts it in another's place.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linecamp_model::limits::{SERVER_EVENTS_MAX, SERVER_EVENTS_PER_SITE_MAX};
+use linecamp_model::limits::{COUNTER_MAX, SERVER_EVENTS_MAX, SERVER_EVENTS_PER_SITE_MAX};
 use linecamp_model::{
-    ApiKey, DocumentKey, Environment, Event, EventKind, FleetChange, FleetOrigin, FleetProvider, Generation, HostSpec,
-    KeyFingerprint, Mark, Name, Now, PluginDigest, PluginFile, ProviderStatus, RecordStatus, Registration, SecretHash,
-    SiteId, SiteSpec, SpecBody, StatusBody, Text, Token, TokenId, WallTime,
+    ApiKey, DocumentKey, Environment, Event, EventKind, FleetChange, FleetOrigin, FleetProvider, Generation, History,
+    HostSpec, KeyFingerprint, LoggedEvent, Mark, Name, Now, PluginDigest, PluginFile, ProviderStatus, RecordStatus,
+    Registration, SecretHash, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Text, Token, TokenId, WallTime,
 };
 
 use super::subject::Subject;
@@ -25,16 +25,31 @@ pub(crate) struct FleetState {
     pub(crate) token_uses: BTreeMap<TokenId, BTreeMap<SiteId, WallTime>>,
     pub(crate) sites: BTreeMap<SiteId, SiteRecord>,
     pub(crate) departed: BTreeMap<KeyFingerprint, WallTime>,
-    pub(crate) events: BTreeMap<u64, Event>,
+    pub(crate) events: BTreeMap<u64, LoggedEvent>,
     /// Providers, by environment and name.
     pub(crate) providers: BTreeMap<(Name, Name), Box<FleetProvider>>,
     pub(crate) plugins: BTreeMap<PluginDigest, PluginFile>,
-    /// The numbers of each site's events. Derived.
-    site_events: BTreeMap<SiteId, BTreeSet<u64>>,
+    /// The numbers of the events, by who says so. Derived.
+    rings: BTreeMap<Ring, BTreeSet<u64>>,
+    /// The numbers of the events about each site, by who says so. Derived.
+    site_events: BTreeMap<(Ring, SiteId), BTreeSet<u64>>,
     /// Who bears a name and is not gone, with its environment, in that order. Derived.
     names: BTreeMap<(Subject, Name), Vec<(Name, SiteId)>>,
     /// How many sites that are not gone each environment has. Derived.
     population: BTreeMap<Name, usize>,
+}
+
+/// Who says that something happened. What one of them says never pushes out what the other said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ring {
+    Server,
+    Sites,
+}
+
+impl Ring {
+    const fn of(logged: &LoggedEvent) -> Self {
+        if logged.received_at.is_some() { Self::Sites } else { Self::Server }
+    }
 }
 
 /// All that is known of one site.
@@ -63,19 +78,20 @@ impl SiteRecord {
         }
     }
 
-    /// Returns the newest spec the site said it matches.
-    pub(crate) fn converged(&self) -> Generation {
-        match self.status.body(DocumentKey::Site) {
-            Some(StatusBody::Site(status)) => status.converged,
-            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => Generation::ZERO,
-        }
+    /// Returns the newest spec of `history` the site said it matches.
+    pub(crate) fn converged(&self, history: History) -> Generation {
+        self.site_status(history).map_or(Generation::ZERO, |status| status.converged)
     }
 
-    /// Returns the newest spec the site said it holds.
-    pub(crate) fn applied(&self) -> Generation {
+    /// Returns the newest spec of `history` the site said it holds.
+    pub(crate) fn applied(&self, history: History) -> Generation {
+        self.site_status(history).map_or(Generation::ZERO, |status| status.applied)
+    }
+
+    fn site_status(&self, history: History) -> Option<&SiteStatus> {
         match self.status.body(DocumentKey::Site) {
-            Some(StatusBody::Site(status)) => status.applied,
-            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => Generation::ZERO,
+            Some(StatusBody::Site(status)) if status.spec_history == history => Some(status),
+            Some(_) | None => None,
         }
     }
 
@@ -164,16 +180,40 @@ impl FleetState {
         if planted(Mutant::TokenUsedTwice) { uses.saturating_sub(1) } else { uses }
     }
 
-    /// Returns the changes that note an event. At the limit of a site its own oldest goes, so that a site
-    /// that talks a lot cannot push out what others said; at the limit of all, the oldest of all.
+    /// Returns the changes that note an event of the server.
     pub(crate) fn event_changes(&self, event: Event) -> Vec<FleetChange> {
-        let seq = self.events.keys().next_back().map_or(1, |last| last + 1);
-        let of_site = event.site.and_then(|site| self.site_events.get(&site));
-        let own_oldest = of_site.filter(|seqs| SERVER_EVENTS_PER_SITE_MAX <= seqs.len()).and_then(BTreeSet::first);
-        let is_full = SERVER_EVENTS_MAX <= self.events.len();
-        let oldest = own_oldest.or_else(|| self.events.keys().next().filter(|_| is_full));
-        let oldest = oldest.map(|seq| FleetChange::Event(*seq, None));
-        oldest.into_iter().chain([FleetChange::Event(seq, Some(event))]).collect()
+        let site = event.site;
+        self.log_changes(Ring::Server, site, vec![LoggedEvent { event, received_at: None }])
+    }
+
+    /// Returns the changes that note the events a site has sent.
+    pub(crate) fn site_event_changes(&self, site: SiteId, events: Vec<Event>, now: Now) -> Vec<FleetChange> {
+        let received_at = Some(now.wall).filter(|_| !planted(Mutant::ForgedOrigin));
+        let logged = |event| LoggedEvent { event: Event { site: Some(site), ..event }, received_at };
+        self.log_changes(Ring::Sites, Some(site), events.into_iter().map(logged).collect())
+    }
+
+    /// Returns the changes that note events about one site. At the limit of a site its own oldest go, so that a site
+    /// that talks a lot cannot push out what others said; at the limit of all, the oldest that were said by the same.
+    fn log_changes(&self, ring: Ring, site: Option<SiteId>, events: Vec<LoggedEvent>) -> Vec<FleetChange> {
+        let of_site = site.and_then(|site| self.site_events.get(&(ring, site)));
+        let of_ring = self.rings.get(&ring);
+        let surplus =
+            |seqs: Option<&BTreeSet<u64>>, limit| (seqs.map_or(0, BTreeSet::len) + events.len()).saturating_sub(limit);
+        let own = of_site.into_iter().flatten().take(surplus(of_site, SERVER_EVENTS_PER_SITE_MAX));
+        let mut over: BTreeSet<u64> = own.copied().collect();
+        let more = surplus(of_ring, SERVER_EVENTS_MAX).saturating_sub(over.len());
+        let oldest: Vec<_> = of_ring.into_iter().flatten().filter(|seq| !over.contains(seq)).take(more).collect();
+        over.extend(oldest);
+        let first = self.events.keys().next_back().map_or(1, |last| last.saturating_add(1));
+        let new = (first..=COUNTER_MAX).zip(events).map(|(seq, event)| FleetChange::Event(seq, Some(event)));
+        over.into_iter().map(|seq| FleetChange::Event(seq, None)).chain(new).collect()
+    }
+
+    /// Returns the history of a site's spec: the fleet's, unless the site once claimed more of it than there was.
+    pub(crate) fn spec_history(&self, site: SiteId) -> History {
+        let own = self.sites.get(&site).and_then(|record| record.mark).and_then(|mark| mark.spec_history);
+        own.unwrap_or_else(|| self.origin.unwrap_or_default().spec_history)
     }
 
     /// Returns the changes that forget a site that is gone, all but its key.
@@ -190,6 +230,19 @@ impl FleetState {
     pub(crate) fn token_purge_changes(&self, id: TokenId) -> Vec<FleetChange> {
         let uses = self.token_uses.get(&id).into_iter().flat_map(BTreeMap::keys);
         uses.map(|site| FleetChange::TokenUse(id, *site, None)).chain([FleetChange::Token(id, None)]).collect()
+    }
+
+    /// Takes an event's places in the indexes away or puts them there.
+    fn index_event(&mut self, seq: u64, logged: &LoggedEvent, is_there: bool) {
+        let ring = Ring::of(logged);
+        let of_ring = self.rings.entry(ring).or_default();
+        let _ = if is_there { of_ring.insert(seq) } else { of_ring.remove(&seq) };
+        let Some(site) = logged.event.site else { return };
+        let of_site = self.site_events.entry((ring, site)).or_default();
+        let _ = if is_there { of_site.insert(seq) } else { of_site.remove(&seq) };
+        if of_site.is_empty() {
+            self.site_events.remove(&(ring, site));
+        }
     }
 
     /// Takes a site's places in the index of names away or puts them back.
@@ -262,24 +315,20 @@ impl Replay for FleetState {
             Change::Status(id, key, body) => {
                 self.change_site(id, |record| Change::Status(id, key, record.status.set(key, body)))
             }
-            Change::Mark(id, body) => {
-                self.change_site(id, |record| Change::Mark(id, std::mem::replace(&mut record.mark, body)))
-            }
+            Change::Mark(id, body) => self.change_site(id, |record| {
+                record.spec.set_floor(body.unwrap_or_default().spec_floor);
+                Change::Mark(id, std::mem::replace(&mut record.mark, body))
+            }),
             Change::Event(seq, event) => {
-                let is_there = event.is_some();
-                let site = event.as_ref().or_else(|| self.events.get(&seq)).and_then(|event| event.site);
-                if let Some(site) = site {
-                    let seqs = self.site_events.entry(site).or_default();
-                    if is_there {
-                        seqs.insert(seq);
-                    } else {
-                        seqs.remove(&seq);
-                    }
-                    if seqs.is_empty() {
-                        self.site_events.remove(&site);
-                    }
+                let before = self.events.remove(&seq);
+                if let Some(logged) = &before {
+                    self.index_event(seq, logged, false);
                 }
-                Change::Event(seq, set(&mut self.events, seq, event))
+                if let Some(logged) = event {
+                    self.index_event(seq, &logged, true);
+                    self.events.insert(seq, logged);
+                }
+                Change::Event(seq, before)
             }
             Change::Departed(key, at) => Change::Departed(key, set(&mut self.departed, key, at)),
             Change::Provider(environment, name, body) => {

@@ -1,6 +1,7 @@
 //! What has had its time is cleared away: removed sites after their keep time, tokens long past theirs.
 
-use linecamp_model::{Now, Phase, PhaseEvent};
+use linecamp_model::limits::REMOVED_KEYS_MAX;
+use linecamp_model::{FleetChange, Now, Phase, PhaseEvent};
 
 use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
 use super::{Fleet, FleetTimer};
@@ -24,6 +25,12 @@ impl Fleet {
         };
         let stale = state.tokens.iter().filter(|(_, token)| is_stale(token));
         changes.extend(stale.flat_map(|(id, _)| state.token_purge_changes(*id)));
+        let surplus = state.departed.len().saturating_sub(REMOVED_KEYS_MAX);
+        if 0 < surplus {
+            let mut removed: Vec<_> = state.departed.iter().map(|(key, at)| (*at, *key)).collect();
+            removed.sort_unstable();
+            changes.extend(removed.into_iter().take(surplus).map(|(_, key)| FleetChange::Departed(key, None)));
+        }
         for id in purged {
             self.downlink.links.remove(&id);
         }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{
     Condition, ConditionKind, DocumentKey, EffectiveLabel, EffectiveLabels, Environment, EventView, HostView,
-    KeyFingerprint, Level, LinkState, LinkView, Name, Now, OwnedLabels, Owner, Phase, Registration, SecretHash,
-    Selector, SessionId, SiteId, SiteView, SpecBody, StatusBody, Text, TokenId, TokenView, effective,
+    KeyFingerprint, Level, LinkState, LinkView, LoggedEvent, Name, Now, OwnedLabels, Owner, Phase, Registration,
+    SecretHash, Selector, SessionId, SiteId, SiteView, SpecBody, StatusBody, Text, TokenId, TokenView, effective,
     effective_of_site,
 };
 
 use super::config::PHASE_DEADLINE;
 use super::operator::find;
+use super::providers::placement_labels;
 use super::registry::token_state;
 use super::state::SiteRecord;
 use super::subject::Subject;
@@ -24,8 +25,22 @@ pub struct SiteFilter {
     pub environment: Option<Name>,
     /// With which labels.
     pub selector: Selector,
+    /// Which labels of a site the selector sees. For hosts, all that hold.
+    pub labels: SeenLabels,
     /// Of which site, for hosts; `None` for all.
     pub site: Option<Name>,
+}
+
+/// Which labels of a site a selector sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeenLabels {
+    /// All that hold, whoever set them: for people who look.
+    #[default]
+    Effective,
+    /// Those that were assigned to it: what a provider is placed by.
+    Assigned,
+    /// Those, and what its gateway reports: what a provider is placed by that matches facts.
+    AssignedAndReported,
 }
 
 /// How many links are in which state.
@@ -43,7 +58,7 @@ impl Fleet {
     /// Returns the sites that `filter` selects, by environment and name.
     pub fn sites(&self, filter: &SiteFilter, now: Now) -> Vec<SiteView> {
         let mut sites: Vec<_> = self.selected(filter).filter_map(|id| self.site_view(id, now)).collect();
-        sites.retain(|site| filter.selector.matches(&site.labels));
+        sites.retain(|site| self.is_selected(site, filter));
         sites.sort_by(|a, b| (&a.environment, &a.name).cmp(&(&b.environment, &b.name)));
         sites
     }
@@ -118,7 +133,7 @@ impl Fleet {
     pub fn events(&self, after: u64, site: Option<SiteId>, limit: usize) -> Vec<EventView> {
         let state = self.ledger.state();
         let events = state.events.range(after.saturating_add(1)..);
-        let events = events.filter(|(_, event)| site.is_none() || event.site == site);
+        let events = events.filter(|(_, logged)| site.is_none() || logged.event.site == site);
         events.take(limit).map(|(seq, event)| self.event_view(*seq, event)).collect()
     }
 
@@ -127,16 +142,17 @@ impl Fleet {
     pub fn newest_events(&self, last: u64, site: Option<SiteId>, limit: usize) -> Vec<EventView> {
         let state = self.ledger.state();
         let events = state.events.range(..=last).rev();
-        let events = events.filter(|(_, event)| site.is_none() || event.site == site).take(limit);
+        let events = events.filter(|(_, logged)| site.is_none() || logged.event.site == site).take(limit);
         let mut events: Vec<_> = events.map(|(seq, event)| self.event_view(*seq, event)).collect();
         events.reverse();
         events
     }
 
-    fn event_view(&self, seq: u64, event: &linecamp_model::Event) -> EventView {
+    fn event_view(&self, seq: u64, logged: &LoggedEvent) -> EventView {
         let spec_of = |id| self.ledger.state().sites.get(&id).and_then(SiteRecord::site_spec);
+        let LoggedEvent { event, received_at } = logged.clone();
         let site = event.site.and_then(spec_of).map(|spec| spec.name.clone());
-        EventView { seq, site, event: event.clone() }
+        EventView { seq, site, event, received_at }
     }
 
     /// Returns one site by its id.
@@ -178,12 +194,23 @@ impl Fleet {
     /// Returns how many sites match all they were asked for, those that are gone left out.
     pub fn converged_count(&self) -> usize {
         let here = self.ledger.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone());
-        here.filter(|(_, record, _)| record.spec.head() <= record.converged()).count()
+        let history = |id| self.ledger.state().spec_history(id);
+        here.filter(|(id, record, _)| record.spec.head() <= record.converged(history(*id))).count()
     }
 
     /// Whether a key was removed for good.
     pub fn has_departed(&self, key: &KeyFingerprint) -> bool {
         self.ledger.state().departed.contains_key(key)
+    }
+
+    fn is_selected(&self, site: &SiteView, filter: &SiteFilter) -> bool {
+        let matches_facts = match filter.labels {
+            SeenLabels::Effective => return filter.selector.matches(&site.labels),
+            SeenLabels::Assigned => false,
+            SeenLabels::AssignedAndReported => true,
+        };
+        let record = self.ledger.state().sites.get(&site.id);
+        record.is_some_and(|record| filter.selector.matches(&placement_labels(site.id, record, matches_facts)))
     }
 
     pub(super) fn selected<'a>(&'a self, filter: &'a SiteFilter) -> impl Iterator<Item = SiteId> + 'a {
@@ -194,6 +221,7 @@ impl Fleet {
     fn site_view(&self, id: SiteId, now: Now) -> Option<SiteView> {
         let (record, registration) = self.ledger.state().site(id)?;
         let spec = record.site_spec()?;
+        let history = self.ledger.state().spec_history(id);
         let link = self.link_view(id, registration);
         let status = match record.status.body(DocumentKey::Site) {
             Some(StatusBody::Site(status)) => Some(status),
@@ -210,10 +238,10 @@ impl Fleet {
             phase: registration.life.phase,
             phase_since: registration.life.since,
             waits_for: waits_for(registration.life.phase, &link),
-            labels: effective_of_site(owned(record, DocumentKey::Site), owned(record, DocumentKey::Host(id.gateway()))),
+            labels: effective_of_site(owned(record, DocumentKey::Site), self.gateway_labels(id, record)),
             spec_generation: record.spec.head(),
-            applied_generation: status.map(|status| status.applied).unwrap_or_default(),
-            converged_generation: record.converged(),
+            applied_generation: record.applied(history),
+            converged_generation: record.converged(history),
             daemon_version: status.map(|status| status.daemon_version.clone()).unwrap_or_default(),
             joined_at: registration.joined_at,
             token: registration.token,
@@ -227,7 +255,6 @@ impl Fleet {
     fn host_view(&self, site: SiteId, _now: Now) -> Option<HostView> {
         let (record, registration) = self.ledger.state().site(site)?;
         let spec = record.gateway_spec(site)?;
-        let key = DocumentKey::Host(site.gateway());
         let link = self.link_view(site, registration);
         Some(HostView {
             id: site.gateway(),
@@ -239,9 +266,16 @@ impl Fleet {
             phase: registration.gateway.phase,
             phase_since: registration.gateway.since,
             waits_for: waits_for(registration.gateway.phase, &link),
-            labels: effective(owned(record, DocumentKey::Site), owned(record, key)),
+            labels: effective(owned(record, DocumentKey::Site), self.gateway_labels(site, record)),
             link,
         })
+    }
+
+    /// Returns the labels of a site's gateway; while the site is pending, what its machine said in its greeting.
+    fn gateway_labels<'a>(&'a self, site: SiteId, record: &'a SiteRecord) -> OwnedLabels<'a> {
+        let owned = owned(record, DocumentKey::Host(site.gateway()));
+        let facts = self.downlink.links.get(&site).map(|link| &link.facts).filter(|facts| !facts.is_empty());
+        OwnedLabels { reported: owned.reported.or(facts), ..owned }
     }
 
     fn link_view(&self, site: SiteId, registration: &Registration) -> LinkView {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use linecamp_model::limits::OUTBOX_EVENTS_MAX;
+use linecamp_model::limits::{COUNTER_MAX, OUTBOX_EVENTS_MAX};
 use linecamp_model::{Event, HeldKey, HeldRecord, LabelSet, Level, SiteChange, SiteOrigin, SpecBody, StatusBody};
 
 use crate::ledger::Replay;
@@ -38,12 +38,12 @@ impl SiteState {
     /// goes, and is counted.
     pub(crate) fn outbox_changes(&self, event: Event, floor: u64) -> Vec<SiteChange> {
         let mut origin = self.origin.unwrap_or_default();
-        origin.events_made = origin.events_made.max(floor) + 1;
+        origin.events_made = (origin.events_made.max(floor) + 1).min(COUNTER_MAX);
         let mut changes = vec![SiteChange::Event(origin.events_made, Some(event))];
         let events_max = if planted(Mutant::UnboundedOutbox) { usize::MAX } else { OUTBOX_EVENTS_MAX };
         let surplus = (self.events.len() + 1).saturating_sub(events_max);
         for seq in self.events.keys().take(surplus) {
-            origin.events_dropped += 1;
+            origin.events_dropped = (origin.events_dropped + 1).min(COUNTER_MAX);
             changes.push(SiteChange::Event(*seq, None));
         }
         changes.push(SiteChange::Origin(Some(origin)));
@@ -56,7 +56,10 @@ impl Replay for SiteState {
 
     fn apply(&mut self, change: SiteChange) -> SiteChange {
         match change {
-            SiteChange::Origin(origin) => SiteChange::Origin(std::mem::replace(&mut self.origin, origin)),
+            SiteChange::Origin(origin) => {
+                self.status.set_floor(origin.unwrap_or_default().status_floor);
+                SiteChange::Origin(std::mem::replace(&mut self.origin, origin))
+            }
             SiteChange::Spec(key, document) => SiteChange::Spec(key, self.spec.set(key, document)),
             SiteChange::Status(key, document) => SiteChange::Status(key, self.status.set(key, document)),
             SiteChange::LocalLabels(level, labels) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{
     ConditionKind, Document, DocumentKey, Generation, HostStatus, LabelError, LabelPatch, LabelSet, Level, Now,
-    ProviderId, SiteChange, SiteStatus, SpecBody, StatusBody, Text,
+    ProviderId, SiteChange, SiteOrigin, SiteStatus, SpecBody, StatusBody, Text,
 };
 
 use super::Site;
@@ -46,6 +46,7 @@ impl Site {
         };
         let site = StatusBody::Site(SiteStatus {
             daemon_version: self.config.daemon_version.clone(),
+            spec_history: state.origin.unwrap_or_default().spec_history,
             applied: spec,
             converged: if self.providers.is_settled() { spec } else { converged_before },
             local: site_labels,
@@ -66,6 +67,12 @@ impl Site {
                 generation = generation.next();
                 changes.push(SiteChange::Status(key, Some(Document { generation, body })));
             }
+        }
+        if let Some((keys, status_floor)) = state.status.surplus_tombstones() {
+            // In front, so that one of them may come back.
+            changes.splice(..0, keys.into_iter().map(|key| SiteChange::Status(key, None)));
+            let origin = SiteOrigin { status_floor, ..state.origin.unwrap_or_default() };
+            changes.push(SiteChange::Origin(Some(origin)));
         }
         if !changes.is_empty() {
             self.stage(&changes, Vec::new());

@@ -1,16 +1,17 @@
 //! What is said over a link: the greeting, the spec that comes down, status and events that go up, renewals.
 
-use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
+use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, SPEC_DOCUMENTS_MAX};
 use linecamp_model::{
-    ConditionKind, DialId, EventBatch, FromServer, FromSite, Hello, History, JoinRequest, Now, Refusal, RefusalCode,
-    SiteChange, SiteOrigin, SpecDelta, Text, WallTime, Welcome,
+    ConditionKind, DialId, DocumentKey, EventBatch, FromServer, FromSite, Generation, Hello, History, JoinRequest, Now,
+    Refusal, RefusalCode, SiteChange, SiteOrigin, SpecBody, SpecDelta, Target, Text, WallTime, Welcome,
 };
 
 use super::config::{CLOCK_SKEW_MAX, RENEW_RETRY_MAX, RENEW_RETRY_MIN};
 use super::output::{SiteOutput, Timer};
+use super::uplink::LossReason;
 use super::uplink::{Purpose, State};
 use super::{Release, Site, coarse};
-use crate::sync::{Source, Verdict, judge};
+use crate::sync::{Ack, Source, Verdict, judge};
 
 /// What the link of this moment has been told.
 #[derive(Clone, Debug)]
@@ -20,6 +21,10 @@ pub(super) struct Following {
     pub(super) events_sent: bool,
     /// Whether a new history has to begin before events can be sent.
     pub(super) needs_history: bool,
+    /// The history of the server's spec for this site.
+    pub(super) spec_history: History,
+    /// Whether an operator has to accept the site before it may send anything.
+    pub(super) is_pending: bool,
 }
 
 impl Site {
@@ -42,6 +47,7 @@ impl Site {
                 spec_history: origin.spec_history,
                 spec_held: state.spec.head(),
                 status_history: origin.status_history,
+                facts: self.facts.clone().unwrap_or_default(),
             }),
         };
         self.send(dial, message);
@@ -49,7 +55,7 @@ impl Site {
 
     pub(super) fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
         match message {
-            FromServer::Welcome(welcome) => self.handle_welcome(welcome, now),
+            FromServer::Welcome(welcome) => self.handle_welcome(dial, welcome, now),
             FromServer::Identity(grant) => {
                 // On a session that is up this is a renewal; before, the session has done its work with it.
                 if !self.uplink.is_up() {
@@ -59,19 +65,15 @@ impl Site {
                 }
                 self.outputs.push_back(SiteOutput::SaveIdentity(grant));
             }
-            FromServer::Spec(delta) => self.handle_spec(dial, delta),
-            FromServer::StatusAck(held) => {
-                if let Some(following) = &mut self.following {
-                    following.status.handle_ack(held);
-                }
-            }
-            FromServer::EventsAck(held) => self.handle_events_ack(held),
+            FromServer::Spec(delta) => self.handle_spec(dial, delta, now),
+            FromServer::StatusAck(held) => self.handle_status_ack(dial, held, now),
+            FromServer::EventsAck(held) => self.handle_events_ack(dial, held, now),
             FromServer::Probe => self.send(dial, FromSite::Alive),
             FromServer::Plugin(piece) => self.handle_piece(dial, piece),
         }
     }
 
-    fn handle_welcome(&mut self, welcome: Welcome, now: Now) {
+    fn handle_welcome(&mut self, dial: DialId, welcome: Welcome, now: Now) {
         let events_made = self.ledger.state().origin.unwrap_or_default().events_made;
         self.uplink.handle_welcome(welcome.session, welcome.redial_spread, &mut self.timers, now);
         self.following = Some(Following {
@@ -79,6 +81,8 @@ impl Site {
             events_held: welcome.events_held,
             events_sent: false,
             needs_history: false,
+            spec_history: welcome.spec_history,
+            is_pending: welcome.pending,
         });
         self.server_ahead = (now.wall, welcome.wall);
         let skew = now.wall.distance(welcome.wall);
@@ -90,15 +94,10 @@ impl Site {
             ))
         });
         self.level(ConditionKind::ClockSkew, detail, now);
-        let origin = self.ledger.state().origin.unwrap_or_default();
-        if origin.spec_history != welcome.spec_history {
-            let origin = SiteOrigin { spec_history: welcome.spec_history, ..origin };
-            self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
-        }
         if events_made < welcome.events_held {
             self.begin_history();
         } else {
-            self.handle_events_ack(welcome.events_held);
+            self.handle_events_ack(dial, welcome.events_held, now);
         }
         self.note_observed(&welcome.observed_address);
         self.ask_for_pieces();
@@ -116,27 +115,65 @@ impl Site {
         }
     }
 
-    fn handle_spec(&mut self, dial: DialId, delta: SpecDelta) {
-        let held = match judge(&self.ledger.state().spec, delta) {
-            Verdict::Adopt(documents) => {
-                let changes: Vec<_> =
-                    documents.into_iter().map(|(key, document)| SiteChange::Spec(key, document)).collect();
-                let release = |held| vec![Release::SpecAck { dial, held }];
-                let mut after = self.ledger.state().spec.clone();
-                for change in &changes {
-                    if let SiteChange::Spec(key, document) = change {
-                        after.set(*key, document.clone());
-                    }
-                }
-                self.stage(&changes, release(after.head()));
-                return;
-            }
-            Verdict::Acknowledge => self.ledger.state().spec.head(),
+    fn handle_spec(&mut self, dial: DialId, delta: SpecDelta, now: Now) {
+        let origin = self.ledger.state().origin.unwrap_or_default();
+        let history = self.following.as_ref().map_or(origin.spec_history, |following| following.spec_history);
+        let is_new_history = history != origin.spec_history;
+        let is_base = delta.snapshot || !is_new_history;
+        let verdict = match is_base {
+            true => judge(&self.ledger.state().spec, delta),
+            // What is held is of another history: only everything can take its place.
+            false => Verdict::Acknowledge,
         };
-        self.stage(&[], vec![Release::SpecAck { dial, held }]);
+        let Verdict::Adopt(documents) = verdict else {
+            let held = self.spec_held();
+            return self.stage(&[], vec![Release::SpecAck { dial, held }]);
+        };
+        let mut after = self.ledger.state().spec.clone();
+        let mut changes = Vec::with_capacity(documents.len() + 1);
+        for (key, document) in documents {
+            after.set(key, document.clone());
+            changes.push(SiteChange::Spec(key, document));
+        }
+        if SPEC_DOCUMENTS_MAX < after.live().count() {
+            return self.break_off(dial, &format!("a spec of more than {SPEC_DOCUMENTS_MAX} documents"), now);
+        }
+        if is_new_history {
+            changes.push(SiteChange::Origin(Some(SiteOrigin { spec_history: history, ..origin })));
+        }
+        if let (Some(following), Some(SpecBody::Site(site))) = (&mut self.following, after.body(DocumentKey::Site)) {
+            following.is_pending = site.target == Target::Pending;
+        }
+        self.stage(&changes, vec![Release::SpecAck { dial, held: after.head() }]);
     }
 
-    fn handle_events_ack(&mut self, held: u64) {
+    /// Returns the spec that is held of this server's history.
+    pub(super) fn spec_held(&self) -> Generation {
+        let state = self.ledger.state();
+        let ours = state.origin.unwrap_or_default().spec_history;
+        let is_theirs = self.following.as_ref().is_none_or(|following| following.spec_history == ours);
+        if is_theirs { state.spec.head() } else { Generation::ZERO }
+    }
+
+    fn handle_status_ack(&mut self, dial: DialId, held: Generation, now: Now) {
+        let ack = self.following.as_mut().map(|following| following.status.handle_ack(held));
+        if ack == Some(Ack::NeverSent) {
+            self.break_off(dial, &format!("an acknowledgement of status {held}, which was never sent"), now);
+        }
+    }
+
+    /// Ends a session whose server breaks the protocol. Nothing that it said last is taken.
+    fn break_off(&mut self, dial: DialId, what: &str, now: Now) {
+        let text = format!("the server sent {what}");
+        let refusal = Refusal::new(RefusalCode::Protocol, &text);
+        self.outputs.push_back(SiteOutput::Hangup { dial, refusal });
+        self.lose(&LossReason::Failed(Text::lossy(&text)), now);
+    }
+
+    fn handle_events_ack(&mut self, dial: DialId, held: u64, now: Now) {
+        if self.ledger.state().origin.unwrap_or_default().events_made < held {
+            return self.break_off(dial, &format!("an acknowledgement of event {held}, which was never made"), now);
+        }
         let done: Vec<_> =
             self.ledger.state().events.range(..=held).map(|(seq, _)| SiteChange::Event(*seq, None)).collect();
         if let Some(following) = &mut self.following {
@@ -176,7 +213,7 @@ impl Site {
             return;
         };
         let (dial, state) = (*dial, self.ledger.state());
-        let Some(following) = &mut self.following else { return };
+        let Some(following) = self.following.as_mut().filter(|following| !following.is_pending) else { return };
         if let Some(delta) = following.status.poll(&state.status) {
             self.outputs.push_back(SiteOutput::Send { dial, message: FromSite::Status(delta) });
         }

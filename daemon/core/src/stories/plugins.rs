@@ -16,7 +16,7 @@ fn site_with_pushed(seed: u64, digest: PluginDigest, component: &[u8], mood: Moo
     pair.name_server.mood = mood;
     pair.ask(FleetCommand::AddPlugin(digest, file)).expect("pushed");
     let spec = ProviderSpec { plugin: PluginRef { digest: Some(digest), ..provider().plugin }, ..provider() };
-    let provider = FleetProvider { sites: Selector::default(), spec };
+    let provider = FleetProvider { sites: Selector::default(), spec, matches_facts: false };
     pair.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), false)).expect("added");
     pair.run_for(60 * MINUTE);
     assert!(conditions(&pair).iter().any(|(kind, _)| *kind == ConditionKind::PluginFailed), "{:?}", conditions(&pair));
@@ -32,7 +32,7 @@ fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
     let pushed = |sites: &str| {
         let plugin = PluginRef { name: name("dns-fake"), digest: Some(digest) };
         let spec = ProviderSpec { plugin, ..provider() };
-        let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec };
+        let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec, matches_facts: false };
         FleetCommand::SetProvider(name("default"), Box::new(provider), false)
     };
     for steps in (0..60).step_by(3) {

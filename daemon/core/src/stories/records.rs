@@ -41,7 +41,7 @@ pub(super) fn provider() -> ProviderSpec {
 }
 
 fn central(sites: &str) -> FleetCommand {
-    let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec: provider() };
+    let provider = FleetProvider { sites: Selector::parse(sites).unwrap(), spec: provider(), matches_facts: false };
     FleetCommand::SetProvider(name("default"), Box::new(provider), true)
 }
 
@@ -397,7 +397,7 @@ fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     let dns = DnsSpec { deletes: false, ..provider().dns };
     let add = |dns: &DnsSpec| {
         let spec = ProviderSpec { dns: dns.clone(), ..provider() };
-        let provider = FleetProvider { sites: Selector::parse("").unwrap(), spec };
+        let provider = FleetProvider { sites: Selector::parse("").unwrap(), spec, matches_facts: false };
         FleetCommand::SetProvider(name("default"), Box::new(provider), false)
     };
     pair.ask(add(&dns)).expect("added");

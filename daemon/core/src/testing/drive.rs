@@ -37,7 +37,12 @@ impl Pair {
             SiteOutput::Dial(dial) => {
                 self.after(LATENCY, Happening::DialArrives { site: index, dial: dial.dial, boot })
             }
-            SiteOutput::Send { dial, message } => {
+            SiteOutput::Send { dial, mut message } => {
+                if let linecamp_model::FromSite::Hello(hello) = &mut message
+                    && let Some(forge) = self.nodes[index].forged_greeting.take()
+                {
+                    forge(hello);
+                }
                 if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
                     self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Received(message)));
                 }
@@ -106,6 +111,7 @@ impl Pair {
             FleetOutput::Hangup { session, refusal } => {
                 if let Some((index, dial)) = self.sessions.remove(&session) {
                     self.nodes[index].sessions.remove(&dial);
+                    self.nodes[index].hangup = Some(refusal.clone());
                     self.after(LATENCY, Happening::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
                 }
                 self.after(
@@ -137,8 +143,20 @@ impl Pair {
         PluginPiece { digest: want.digest, offset: want.offset, total: whole.len() as u64, bytes }
     }
 
-    fn tell_site(&mut self, session: SessionId, message: FromServer) {
+    fn tell_site(&mut self, session: SessionId, mut message: FromServer) {
         if let Some((index, dial)) = self.sessions.get(&session).copied() {
+            if let FromServer::Welcome(welcome) = &mut message
+                && let Some(forge) = self.nodes[index].forged_welcome.take()
+            {
+                forge(welcome);
+            }
+            if let FromServer::EventsAck(last) = &message {
+                self.nodes[index].events_acknowledged = Some(*last);
+            }
+            let is_ack = matches!(message, FromServer::EventsAck(_) | FromServer::StatusAck(_));
+            if is_ack && self.nodes[index].is_impersonated {
+                return;
+            }
             self.after(LATENCY, Happening::AtSite(index, LinkEvent::Received(dial, message)));
         }
     }

@@ -95,6 +95,7 @@ fn welcome() -> Welcome {
         events_held: 0,
         redial_spread: Duration::from_secs(1),
         observed_address: Text::lossy("127.0.0.1"),
+        pending: false,
     }
 }
 

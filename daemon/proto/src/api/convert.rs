@@ -7,8 +7,8 @@ use linecamp_model::limits::LABELS_PER_OWNER_MAX;
 use linecamp_model::{LabelError, LabelKey, LabelPatch, LabelValue};
 
 use super::{
-    Condition, Environment, Event, Host, Label, LabelChange, Link, List, Preview, PreviewItem, Site, Token,
-    TokenCreated,
+    Condition, Environment, Event, EventSource, Host, Label, LabelChange, Link, List, Preview, PreviewItem, Site,
+    Token, TokenCreated,
 };
 
 impl<T> FromIterator<T> for List<T> {
@@ -128,6 +128,8 @@ impl From<&model::EventView> for Event {
             kind: view.event.kind.to_string(),
             site: view.site.as_ref().map(ToString::to_string),
             text: view.event.text.to_string(),
+            source: if view.received_at.is_some() { EventSource::Site } else { EventSource::Server },
+            received_at: view.received_at.map(|at| at.to_string()),
         }
     }
 }

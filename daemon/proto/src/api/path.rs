@@ -111,6 +111,21 @@ pub struct SiteQuery {
     pub selector: Option<String>,
     /// Those of this environment.
     pub environment: Option<String>,
+    /// Which labels the selector sees; without it, all that hold.
+    pub labels: Option<SelectorLabels>,
+}
+
+/// Which labels of a site a selector sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelectorLabels {
+    /// All that hold, whoever set them.
+    #[default]
+    Effective,
+    /// Those that were assigned to the site: what a provider is placed by.
+    Assigned,
+    /// Those, and what its gateway reports: what a provider with `match_facts` is placed by.
+    AssignedAndReported,
 }
 
 /// Which hosts.

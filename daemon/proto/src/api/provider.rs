@@ -109,6 +109,10 @@ pub struct ProviderRequest {
     pub environment: String,
     /// A selector: which sites of it get the provider. Empty: all of them.
     pub sites: String,
+    /// Whether the selector also sees what the gateways of the sites report about themselves. It always sees the labels
+    /// that were assigned to the sites, and never those that a site sets locally.
+    #[serde(default)]
+    pub match_facts: bool,
     /// What they get.
     pub settings: ProviderBody,
 }
@@ -120,6 +124,9 @@ pub struct ProviderEdit {
     /// See [`ProviderRequest::sites`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sites: Option<String>,
+    /// See [`ProviderRequest::match_facts`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_facts: Option<bool>,
     /// See [`ProviderRequest::settings`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<ProviderBody>,
@@ -134,6 +141,8 @@ pub struct ProviderView {
     pub environment: String,
     /// Which sites get it: a selector; empty for all of them.
     pub sites: String,
+    /// Whether the selector also sees what the gateways report.
+    pub match_facts: bool,
     /// What they get.
     pub settings: ProviderBody,
     /// Whether it withdraws its records, on its way out.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    Delta, Document, DocumentKey, Generation, HostId, HostSpec, HostStatus, Name, ProviderId, SiteSpec, SiteStatus,
-    SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
+    Delta, Document, DocumentKey, Generation, History, HostId, HostSpec, HostStatus, Name, ProviderId, SiteSpec,
+    SiteStatus, SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
 };
 
 use crate::convert::field::{bytes, count, field, generation, kind, word};
@@ -292,6 +292,7 @@ impl Wire for wire::SiteStatus {
             converged: status.converged.0,
             local: from_labels(&status.local),
             conditions: status.conditions.iter().map(wire::Condition::from_model).collect(),
+            spec_history: status.spec_history.0,
         }
     }
 
@@ -302,6 +303,7 @@ impl Wire for wire::SiteStatus {
             converged: generation("converged", self.converged)?,
             local: labels("local", self.local)?,
             conditions: conditions("conditions", self.conditions)?,
+            spec_history: History(self.spec_history),
         })
     }
 }

@@ -33,6 +33,22 @@ pub(crate) fn labels(name: &str, found: Vec<wire::Label>) -> Result<LabelSet, Fi
     field(name, LabelSet::from_map(labels))
 }
 
+/// Writes what a machine reports of itself down: labels without a time.
+pub(crate) fn from_facts(facts: &BTreeMap<LabelKey, LabelValue>) -> Vec<wire::Label> {
+    let label = |(key, value): (&LabelKey, &LabelValue)| wire::Label {
+        key: key.as_str().to_owned(),
+        value: value.as_str().to_owned(),
+        since_millis: 0,
+    };
+    facts.iter().map(label).collect()
+}
+
+/// Checks what a machine reports of itself.
+pub(crate) fn facts(name: &str, found: Vec<wire::Label>) -> Result<BTreeMap<LabelKey, LabelValue>, FieldError> {
+    let labels = labels(name, found)?;
+    Ok(labels.iter().map(|(key, held)| (key.clone(), held.value.clone())).collect())
+}
+
 fn held_label(label: &wire::Label) -> Result<(LabelKey, HeldLabel), FieldError> {
     let held = HeldLabel {
         value: field("value", LabelValue::parse(&label.value))?,

@@ -9,6 +9,7 @@ use linecamp_model::{
 };
 
 use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis};
+use crate::convert::label::{facts, from_facts};
 use crate::convert::{FieldError, Wire};
 use crate::limits::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX};
 use crate::wire::link::v1 as wire;
@@ -142,6 +143,7 @@ impl Wire for wire::Hello {
             spec_history: hello.spec_history.0,
             spec_held: hello.spec_held.0,
             status_history: hello.status_history.0,
+            facts: from_facts(&hello.facts),
         }
     }
 
@@ -154,6 +156,7 @@ impl Wire for wire::Hello {
             spec_history: History(self.spec_history),
             spec_held: generation("spec_held", self.spec_held)?,
             status_history: History(self.status_history),
+            facts: facts("facts", self.facts)?,
         })
     }
 }
@@ -171,6 +174,7 @@ impl Wire for wire::Welcome {
             events_held: welcome.events_held,
             redial_spread_millis: millis(welcome.redial_spread),
             observed_address: welcome.observed_address.as_str().to_owned(),
+            pending: welcome.pending,
         }
     }
 
@@ -187,6 +191,7 @@ impl Wire for wire::Welcome {
             events_held: counter("events_held", self.events_held)?,
             redial_spread: Duration::from_millis(self.redial_spread_millis),
             observed_address: field("observed_address", Text::parse(&self.observed_address))?,
+            pending: self.pending,
         })
     }
 }
@@ -243,10 +248,14 @@ impl Wire for wire::EventBatch {
     }
 
     fn into_model(self) -> Result<EventBatch, FieldError> {
-        Ok(EventBatch {
+        let batch = EventBatch {
             first: counter("first", self.first)?,
             dropped: counter("dropped", self.dropped)?,
             events: list("events", self.events, EVENTS_PER_MESSAGE_MAX)?,
-        })
+        };
+        match batch.last() {
+            Some(_) => Ok(batch),
+            None => Err(FieldError::new("first", format!("{} leaves no numbers for the events", batch.first))),
+        }
     }
 }

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use linecamp_model::{
-    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HeldRecord, History, KeyFingerprint, LabelSet, Life, Mark,
-    Name, OwnerId, PluginFile, Registration, RunId, SecretHash, Selector, SiteId, SiteOrigin, Token, TokenId, WallTime,
+    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HeldRecord, History, KeyFingerprint, LabelSet, Life,
+    LoggedEvent, Mark, Name, OwnerId, PluginFile, Registration, RunId, SecretHash, Selector, SiteId, SiteOrigin, Token,
+    TokenId, WallTime,
 };
 
 use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
@@ -26,6 +27,7 @@ impl Wire for wire::SiteOrigin {
             spec_history: origin.spec_history.0,
             events_made: origin.events_made,
             events_dropped: origin.events_dropped,
+            status_floor: origin.status_floor.0,
         }
     }
 
@@ -35,6 +37,7 @@ impl Wire for wire::SiteOrigin {
             spec_history: History(self.spec_history),
             events_made: counter("events_made", self.events_made)?,
             events_dropped: counter("events_dropped", self.events_dropped)?,
+            status_floor: generation("status_floor", self.status_floor)?,
         })
     }
 }
@@ -90,15 +93,39 @@ impl Wire for wire::ObservedAddress {
     }
 }
 
+impl Wire for wire::LoggedEvent {
+    type Model = LoggedEvent;
+
+    fn from_model(logged: &LoggedEvent) -> Self {
+        let link::Event { at_millis, kind, site, text } = link::Event::from_model(&logged.event);
+        let received_at_millis = logged.received_at.map(WallTime::unix_millis);
+        Self { at_millis, kind, site, text, received_at_millis }
+    }
+
+    fn into_model(self) -> Result<LoggedEvent, FieldError> {
+        let Self { at_millis, kind, site, text, received_at_millis } = self;
+        let event = link::Event { at_millis, kind, site, text }.into_model()?;
+        Ok(LoggedEvent { event, received_at: received_at_millis.map(WallTime::from_unix_millis) })
+    }
+}
+
 impl Wire for wire::FleetProvider {
     type Model = FleetProvider;
 
     fn from_model(provider: &FleetProvider) -> Self {
-        Self { sites: provider.sites.to_string(), spec: Some(link::ProviderSpec::from_model(&provider.spec)) }
+        Self {
+            sites: provider.sites.to_string(),
+            spec: Some(link::ProviderSpec::from_model(&provider.spec)),
+            matches_facts: provider.matches_facts,
+        }
     }
 
     fn into_model(self) -> Result<FleetProvider, FieldError> {
-        Ok(FleetProvider { sites: field("sites", Selector::parse(&self.sites))?, spec: message("spec", self.spec)? })
+        Ok(FleetProvider {
+            sites: field("sites", Selector::parse(&self.sites))?,
+            spec: message("spec", self.spec)?,
+            matches_facts: self.matches_facts,
+        })
     }
 }
 
@@ -268,6 +295,8 @@ impl Wire for wire::Mark {
             events_held: mark.events_held,
             events_dropped: mark.events_dropped,
             status_run: mark.status_run.map_or(0, |run| u64::from_be_bytes(*run.as_bytes())),
+            spec_history: mark.spec_history.unwrap_or_default().0,
+            spec_floor: mark.spec_floor.0,
         }
     }
 
@@ -277,6 +306,8 @@ impl Wire for wire::Mark {
             events_held: counter("events_held", self.events_held)?,
             events_dropped: counter("events_dropped", self.events_dropped)?,
             status_run: (self.status_run != 0).then(|| RunId::from_bytes(self.status_run.to_be_bytes())),
+            spec_history: (self.spec_history != 0).then_some(History(self.spec_history)),
+            spec_floor: generation("spec_floor", self.spec_floor)?,
         })
     }
 }

@@ -88,6 +88,7 @@ words!(
         PluginChanged,
         ProviderChanged,
         PluginPushed,
+        RecordUnreadable,
     }
 );
 

@@ -1,6 +1,6 @@
 //! The records of the fleet's database.
 
-use linecamp_model::{FleetChange, KeyFingerprint, Name, PluginDigest, SecretHash, SiteId, TokenId};
+use linecamp_model::{FleetChange, KeyFingerprint, Name, PluginDigest, Salvage, SecretHash, SiteId, TokenId, WallTime};
 
 use super::key;
 use super::{Found, row, unknown_key};
@@ -33,7 +33,7 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<link::StatusDocument>(key, body.as_ref())
         }
         FleetChange::Event(number, body) => {
-            row::<link::Event>(format!("event/{}", key::from_number(*number)), body.as_ref())
+            row::<record::LoggedEvent>(format!("event/{}", key::from_number(*number)), body.as_ref())
         }
         FleetChange::Departed(fingerprint, body) => {
             let key = format!("departed/{}", key::from_digest(fingerprint.as_bytes()));
@@ -80,7 +80,7 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
         }
         ["event", number] => {
             let number = found.part(key::number(number))?;
-            FleetChange::Event(number, Some(found.read::<link::Event>()?))
+            FleetChange::Event(number, Some(found.read::<record::LoggedEvent>()?))
         }
         ["departed", fingerprint] => {
             let fingerprint = KeyFingerprint::from_bytes(found.part(key::digest(fingerprint))?);
@@ -98,6 +98,30 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
         _ => return Err(unknown_key(found.key)),
     };
     Ok(change)
+}
+
+/// Says what to make of the record under `key`, whose body was refused.
+pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
+    let path = std::str::from_utf8(key).unwrap_or_default();
+    let path: Vec<&str> = path.split('/').collect();
+    let salvaged = match path.as_slice() {
+        ["departed", fingerprint] => key::digest(fingerprint)
+            .map(|digest| FleetChange::Departed(KeyFingerprint::from_bytes(digest), Some(WallTime::EPOCH))),
+        ["token-use", token, site] => TokenId::parse(token)
+            .zip(SiteId::parse(site))
+            .map(|(token, site)| FleetChange::TokenUse(token, site, Some(WallTime::EPOCH))),
+        ["event", number] => key::number(number).map(|number| FleetChange::Event(number, None)),
+        ["site", site, "status", about @ ..] => {
+            SiteId::parse(site).zip(key::document(about)).map(|(site, about)| FleetChange::Status(site, about, None))
+        }
+        ["site", site, ..] => return SiteId::parse(site).map_or(Salvage::Ignore, Salvage::Quarantine),
+        _ => None,
+    };
+    match salvaged {
+        Some(change @ (FleetChange::Event(..) | FleetChange::Status(..))) => Salvage::Remove(change),
+        Some(change) => Salvage::Keep(change),
+        None => Salvage::Ignore,
+    }
 }
 
 fn provider(found: Found<'_>, environment: Name, name: Name) -> Result<FleetChange, ProtoError> {

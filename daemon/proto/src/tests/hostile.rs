@@ -2,11 +2,12 @@
 
 mod provider;
 
+use linecamp_model::{DocumentKey, FleetChange, HostId, KeyFingerprint, Salvage, SiteId, TokenId, WallTime};
 use prost::Message;
 
 use super::sample;
 use crate::convert::Wire;
-use crate::record::{fleet_change, fleet_record, site_change, site_record};
+use crate::record::{fleet_change, fleet_record, salvage_fleet_record, site_change, site_record};
 use crate::wire::link::v1::{self as wire, from_server, from_site, status_document};
 use crate::wire::record::v1 as record;
 use crate::{
@@ -236,6 +237,10 @@ fn bad_events_are_refused() {
         &events(|batch| batch.first = u64::MAX),
         "events.first: 18446744073709551615 cannot be: nothing counts so far",
     );
+    check_site(
+        &events(|batch| batch.first = COUNTER_MAX),
+        "events.first: 9223372036854775807 leaves no numbers for the events",
+    );
 }
 
 #[test]
@@ -316,7 +321,7 @@ fn a_damaged_record_is_refused_with_its_key() {
         "refused record token/0000000000000000: secret: has 0 bytes, not 32",
     );
     check(site_record(b"origin", b"\xff").err(), "failed to decode record origin");
-    let (_, body) = site_change(&sample::site_records()[2].1);
+    let (_, body) = site_change(&sample::named(sample::site_records(), "spec-host"));
     check(
         site_record(b"spec/site", &body.expect("a record")).err(),
         "refused record spec/site: body: is of a site under a host's key, or the reverse",
@@ -325,10 +330,36 @@ fn a_damaged_record_is_refused_with_its_key() {
     assert!(life.into_model().is_err());
 }
 
+/// One bad record costs one site at most, never the fleet; what protects the fleet holds without its body.
+#[test]
+fn a_record_that_does_not_read_costs_one_site_at_most() {
+    let (site, token, digest) = ("11".repeat(16), "33".repeat(8), "99".repeat(32));
+    let id = SiteId::from_bytes([0x11; 16]);
+    let check = |key: &str, salvage: Salvage| assert_eq!(salvage_fleet_record(key.as_bytes()), salvage, "{key}");
+    let status = |key| Salvage::Remove(FleetChange::Status(id, key, None));
+    check(&format!("site/{site}/status/site"), status(DocumentKey::Site));
+    check(
+        &format!("site/{site}/status/host/{}", "22".repeat(16)),
+        status(DocumentKey::Host(HostId::from_bytes([0x22; 16]))),
+    );
+    check(&format!("site/{site}"), Salvage::Quarantine(id));
+    check(&format!("site/{site}/mark"), Salvage::Quarantine(id));
+    check(&format!("site/{site}/spec/site"), Salvage::Quarantine(id));
+    check(&format!("site/{site}/what/is/this"), Salvage::Quarantine(id));
+    check("event/00000000000000000007", Salvage::Remove(FleetChange::Event(7, None)));
+    let departed = FleetChange::Departed(KeyFingerprint::from_bytes([0x99; 32]), Some(WallTime::EPOCH));
+    check(&format!("departed/{digest}"), Salvage::Keep(departed));
+    let used = FleetChange::TokenUse(TokenId::from_bytes([0x33; 8]), id, Some(WallTime::EPOCH));
+    check(&format!("token-use/{token}/{site}"), Salvage::Keep(used));
+    for key in ["origin", "environment/default", "token/33", "event/7", "site/0", "", "a/b/c"] {
+        check(key, Salvage::Ignore);
+    }
+}
+
 /// What a later release adds to a message is skipped.
 #[test]
 fn an_unknown_field_is_no_harm() {
-    let (_, message) = sample::from_site().swap_remove(2);
+    let message = sample::named(sample::from_site(), "spec-ack");
     let wire::FromSite { kind } = wire::FromSite::from_model(&message);
     let Some(from_site::Kind::SpecAck(ack)) = kind else { panic!("no acknowledgement") };
     let inner = [ack.encode_to_vec(), vec![0xfa, 0x01, 1, 7]].concat();

@@ -12,9 +12,9 @@ use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
     FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, History, HostId, HostSpec,
     HostStatus, IdentityGrant, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
-    Mark, Name, Origin, Phase, Refusal, RefusalCode, Registration, RunId, SecretHash, SessionId, SiteChange, SiteId,
-    SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token, TokenId, VersionRange, WallTime,
-    Welcome,
+    LoggedEvent, Mark, Name, Origin, Phase, Refusal, RefusalCode, Registration, RunId, SecretHash, SessionId,
+    SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token, TokenId,
+    VersionRange, WallTime, Welcome,
 };
 
 const WALL: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
@@ -36,6 +36,11 @@ fn labels(pairs: &[(&str, &str)]) -> LabelSet {
     let labels: BTreeMap<_, _> =
         pairs.iter().map(|(key, value)| (LabelKey::parse(key).expect("a key"), held(value))).collect();
     LabelSet::from_map(labels).expect("few")
+}
+
+fn facts(pairs: &[(&str, &str)]) -> BTreeMap<LabelKey, LabelValue> {
+    let labels = labels(pairs);
+    labels.iter().map(|(key, held)| (key.clone(), held.value.clone())).collect()
 }
 
 fn site_spec() -> Document<SpecBody> {
@@ -70,6 +75,7 @@ fn site_status() -> Document<StatusBody> {
         generation: Generation(7),
         body: Some(StatusBody::Site(SiteStatus {
             daemon_version: text("0.1.0"),
+            spec_history: History(0),
             applied: Generation(19),
             converged: Generation(18),
             local: labels(&[("shift", "night")]),
@@ -108,8 +114,21 @@ fn delta<B>(base: u64, documents: Vec<(DocumentKey, Document<B>)>) -> Delta<B> {
     }
 }
 
+fn site_status_of_a_history() -> Document<StatusBody> {
+    let mut document = site_status();
+    if let Some(StatusBody::Site(status)) = &mut document.body {
+        status.spec_history = History(0x6666_6666_6666_6666);
+    }
+    document
+}
+
 fn tombstone<B>(generation: u64) -> Document<B> {
     Document { generation: Generation(generation), body: None }
+}
+
+/// Returns the value that is called `name`.
+pub(super) fn named<T>(all: Vec<(&'static str, T)>, name: &str) -> T {
+    all.into_iter().find(|(of, _)| *of == name).map(|(_, value)| value).unwrap_or_else(|| panic!("no sample {name}"))
 }
 
 /// Every message of a site.
@@ -137,11 +156,26 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 spec_history: History(0x6666_6666_6666_6666),
                 spec_held: Generation(18),
                 status_history: History(0x7777_7777_7777_7777),
+                facts: BTreeMap::new(),
+            }),
+        ),
+        (
+            "hello-facts",
+            FromSite::Hello(Hello {
+                versions,
+                run: RunId::from_bytes([0x55; 8]),
+                daemon_version: text("0.1.0"),
+                wall: WALL,
+                spec_history: History(0),
+                spec_held: Generation(0),
+                status_history: History(0x7777_7777_7777_7777),
+                facts: facts(&[("io.linecamp.host.os", "debian 13"), ("io.linecamp.host.cpus", "4")]),
             }),
         ),
         ("spec-ack", FromSite::SpecAck(Generation(19))),
         ("status-snapshot", FromSite::Status(delta(0, vec![(site, site_status()), (host, host_status())]))),
         ("status-delta", FromSite::Status(delta(8, vec![(host, tombstone(9))]))),
+        ("status-history", FromSite::Status(delta(6, vec![(site, site_status_of_a_history())]))),
         (
             "events",
             FromSite::Events(EventBatch { first: 42, dropped: 3, events: vec![event(Some(SITE)), event(None)] }),
@@ -177,6 +211,21 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
                 events_held: 41,
                 redial_spread: Duration::from_secs(30),
                 observed_address: text("[2001:db8::7]:51820"),
+                pending: false,
+            }),
+        ),
+        (
+            "welcome-pending",
+            FromServer::Welcome(Welcome {
+                version: 1,
+                session: SessionId(100),
+                wall: WALL,
+                spec_history: History(0x6666_6666_6666_6666),
+                status_held: Generation(0),
+                events_held: 0,
+                redial_spread: Duration::from_secs(1),
+                observed_address: text("192.0.2.7:51820"),
+                pending: true,
             }),
         ),
         ("spec-snapshot", FromServer::Spec(delta(0, vec![(site, site_spec()), (host, host_spec())]))),
@@ -205,6 +254,17 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
                 spec_history: History(0x6666_6666_6666_6666),
                 events_made: 42,
                 events_dropped: 3,
+                status_floor: Generation::ZERO,
+            })),
+        ),
+        (
+            "origin-floor",
+            SiteChange::Origin(Some(SiteOrigin {
+                status_history: History(0x7777_7777_7777_7777),
+                spec_history: History(0x6666_6666_6666_6666),
+                events_made: 42,
+                events_dropped: 3,
+                status_floor: Generation(6),
             })),
         ),
         ("spec-site", SiteChange::Spec(site, Some(site_spec()))),
@@ -262,10 +322,30 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
                     status_run: None,
                     events_held: 42,
                     events_dropped: 3,
+                    spec_history: None,
+                    spec_floor: Generation::ZERO,
                 }),
             ),
         ),
-        ("event", FleetChange::Event(7, Some(event(Some(SITE))))),
+        (
+            "site-mark-history",
+            FleetChange::Mark(
+                SITE,
+                Some(Mark {
+                    status_history: History(0x7777_7777_7777_7777),
+                    status_run: Some(RunId::from_bytes([0x55; 8])),
+                    events_held: 42,
+                    events_dropped: 3,
+                    spec_history: Some(History(0x8888_8888_8888_8888)),
+                    spec_floor: Generation(17),
+                }),
+            ),
+        ),
+        ("event", FleetChange::Event(7, Some(LoggedEvent { event: event(Some(SITE)), received_at: None }))),
+        (
+            "event-of-a-site",
+            FleetChange::Event(8, Some(LoggedEvent { event: event(Some(SITE)), received_at: Some(LATER) })),
+        ),
         ("departed", FleetChange::Departed(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER))),
     ];
     all.extend(provider::fleet_records());

@@ -10,10 +10,10 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, Event, EventBatch, EventKind, FromServer,
-    FromSite, Generation, HeldLabel, HostId, HostSpec, HostStatus, IdentityGrant, JoinRequest, JoinSecret, LabelKey,
-    LabelSet, LabelValue, Name, Origin, PluginDigest, PluginPiece, ProviderId, ProviderSpec, ProviderStatus, RecordKey,
-    RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, TokenId,
-    VersionRange, WallTime,
+    FromSite, Generation, HeldLabel, History, HostId, HostSpec, HostStatus, IdentityGrant, JoinRequest, JoinSecret,
+    LabelKey, LabelSet, LabelValue, Name, Origin, PluginDigest, PluginPiece, ProviderId, ProviderSpec, ProviderStatus,
+    RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text,
+    TokenId, VersionRange, WallTime,
 };
 use prost::Message;
 
@@ -76,6 +76,7 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
     let condition = Condition { kind: ConditionKind::DuplicateIdentity, since: WALL, detail: text() };
     let site = StatusBody::Site(SiteStatus {
         daemon_version: text(),
+        spec_history: History(u64::MAX),
         applied: Generation(COUNTER_MAX),
         converged: Generation(COUNTER_MAX),
         local: labels(),

@@ -15,9 +15,9 @@ use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
     FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, History, HostId, HostSpec,
     HostStatus, IdentityGrant, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
-    Mark, Name, Origin, Phase, Refusal, RefusalCode, Registration, RunId, SecretHash, SessionId, SiteChange, SiteId,
-    SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token, TokenId, VersionRange, WallTime,
-    Welcome,
+    LoggedEvent, Mark, Name, Origin, Phase, Refusal, RefusalCode, Registration, RunId, SecretHash, SessionId,
+    SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token, TokenId,
+    VersionRange, WallTime, Welcome,
 };
 use proptest::array::{uniform8, uniform16, uniform32};
 use proptest::collection::{btree_map, vec};
@@ -140,9 +140,9 @@ fn host_spec() -> impl Strategy<Value = SpecBody> {
 }
 
 fn site_status() -> impl Strategy<Value = StatusBody> {
-    (text(), generation(), generation(), labels(), conditions()).prop_map(
-        |(daemon_version, applied, converged, local, conditions)| {
-            StatusBody::Site(SiteStatus { daemon_version, applied, converged, local, conditions })
+    (text(), history(), generation(), generation(), labels(), conditions()).prop_map(
+        |(daemon_version, spec_history, applied, converged, local, conditions)| {
+            StatusBody::Site(SiteStatus { daemon_version, spec_history, applied, converged, local, conditions })
         },
     )
 }
@@ -214,8 +214,9 @@ fn join() -> impl Strategy<Value = JoinRequest> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let run = uniform8(any::<u8>()).prop_map(RunId::from_bytes);
-    (versions(), run, text(), wall(), history(), generation(), history()).prop_map(
-        |(versions, run, daemon_version, wall, spec_history, spec_held, status_history)| Hello {
+    let facts = labels().prop_map(|set| set.iter().map(|(key, held)| (key.clone(), held.value.clone())).collect());
+    (versions(), run, text(), wall(), history(), generation(), history(), facts).prop_map(
+        |(versions, run, daemon_version, wall, spec_history, spec_held, status_history, facts)| Hello {
             versions,
             run,
             daemon_version,
@@ -223,13 +224,17 @@ fn hello() -> impl Strategy<Value = Hello> {
             spec_history,
             spec_held,
             status_history,
+            facts,
         },
     )
 }
 
 fn batch() -> impl Strategy<Value = EventBatch> {
     let events = length(EVENTS_PER_MESSAGE_MAX).prop_flat_map(|count| vec(event(), count));
-    (counter(), counter(), events).prop_map(|(first, dropped, events)| EventBatch { first, dropped, events })
+    (counter(), counter(), events).prop_map(|(first, dropped, events)| {
+        let first = first.min(COUNTER_MAX - events.len() as u64);
+        EventBatch { first, dropped, events }
+    })
 }
 
 /// Any message of a site.
@@ -255,8 +260,9 @@ fn grant() -> impl Strategy<Value = IdentityGrant> {
 
 fn welcome() -> impl Strategy<Value = Welcome> {
     let session = counter().prop_map(SessionId);
-    (1..=u32::MAX, session, wall(), history(), generation(), counter(), duration(), text()).prop_map(
-        |(version, session, wall, spec_history, status_held, events_held, redial_spread, observed_address)| Welcome {
+    let address = (text(), any::<bool>());
+    (1..=u32::MAX, session, wall(), history(), generation(), counter(), duration(), address).prop_map(
+        |(version, session, wall, spec_history, status_held, events_held, redial_spread, address)| Welcome {
             version,
             session,
             wall,
@@ -264,7 +270,8 @@ fn welcome() -> impl Strategy<Value = Welcome> {
             status_held,
             events_held,
             redial_spread,
-            observed_address,
+            observed_address: address.0,
+            pending: address.1,
         },
     )
 }
@@ -298,9 +305,10 @@ fn status_record() -> impl Strategy<Value = (DocumentKey, Document<StatusBody>)>
 
 /// Any record of a site's database.
 pub(super) fn site_record() -> impl Strategy<Value = SiteChange> {
-    let origin = (history(), history(), counter(), counter()).prop_map(
-        |(status_history, spec_history, events_made, events_dropped)| {
-            SiteChange::Origin(Some(SiteOrigin { status_history, spec_history, events_made, events_dropped }))
+    let origin = (history(), history(), counter(), counter(), generation()).prop_map(
+        |(status_history, spec_history, events_made, events_dropped, status_floor)| {
+            let origin = SiteOrigin { status_history, spec_history, events_made, events_dropped, status_floor };
+            SiteChange::Origin(Some(origin))
         },
     );
     prop_oneof![
@@ -362,10 +370,16 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         });
     let api_key = (name(), wall()).prop_map(|(name, created_at)| ApiKey { name, created_at });
     let run = option::of(uniform8(1..=u8::MAX).prop_map(RunId::from_bytes));
-    let mark =
-        (history(), counter(), counter(), run).prop_map(|(status_history, events_held, events_dropped, status_run)| {
-            Mark { status_history, status_run, events_held, events_dropped }
+    let mark = (history(), counter(), counter(), run, option::of((1..=u64::MAX).prop_map(History)), generation())
+        .prop_map(|(status_history, events_held, events_dropped, status_run, spec_history, spec_floor)| Mark {
+            status_history,
+            status_run,
+            events_held,
+            events_dropped,
+            spec_history,
+            spec_floor,
         });
+    let logged = (event(), option::of(wall())).prop_map(|(event, received_at)| LoggedEvent { event, received_at });
     let digest = || uniform32(any::<u8>());
     prop_oneof![
         history().prop_map(|spec_history| FleetChange::Origin(Some(FleetOrigin { spec_history }))),
@@ -377,7 +391,7 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         (site_id(), spec_record()).prop_map(|(site, (key, body))| FleetChange::Spec(site, key, Some(body))),
         (site_id(), status_record()).prop_map(|(site, (key, body))| FleetChange::Status(site, key, Some(body))),
         (site_id(), mark).prop_map(|(site, body)| FleetChange::Mark(site, Some(body))),
-        (counter(), event()).prop_map(|(number, body)| FleetChange::Event(number, Some(body))),
+        (counter(), logged).prop_map(|(number, body)| FleetChange::Event(number, Some(body))),
         (digest(), wall()).prop_map(|(key, at)| FleetChange::Departed(KeyFingerprint::from_bytes(key), Some(at))),
         (name(), provider::fleet_provider()).prop_map(|(environment, provider)| {
             FleetChange::Provider(environment, provider.spec.name.clone(), Some(Box::new(provider)))

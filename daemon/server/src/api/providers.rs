@@ -47,7 +47,11 @@ async fn create(
     Body(request): Body<ProviderRequest>,
 ) -> Result<(StatusCode, Json<ProviderView>), Refused> {
     let environment = parse_name("environment", &request.environment)?;
-    let provider = FleetProvider { sites: sites(&request.sites)?, spec: spec(&request.settings)? };
+    let provider = FleetProvider {
+        sites: sites(&request.sites)?,
+        spec: spec(&request.settings)?,
+        matches_facts: request.match_facts,
+    };
     let name = provider.spec.name.clone();
     api.command(FleetCommand::SetProvider(environment.clone(), Box::new(provider), false)).await?;
     Ok((StatusCode::CREATED, Json((&one(&api, name, Some(environment)).await?).into())))
@@ -72,6 +76,7 @@ async fn edit(
     if let Some(text) = &edit.sites {
         after.sites = sites(text)?;
     }
+    after.matches_facts = edit.match_facts.unwrap_or(after.matches_facts);
     if let Some(settings) = &edit.settings {
         after.spec = spec(settings)?;
     }

@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use linecamp_core::{Edit, FleetCommand, Force, SiteFilter, SiteRef, Subject};
+use linecamp_core::{Edit, FleetCommand, Force, SeenLabels, SiteFilter, SiteRef, Subject};
 use linecamp_model::{Selector, SiteView, Text};
-use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SiteQuery};
+use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SelectorLabels, SiteQuery};
 use linecamp_proto::api::{self, LabelChange, List, Site};
 
 use super::Api;
@@ -24,7 +24,12 @@ pub(super) fn router() -> Router<Api> {
 }
 
 async fn list(State(api): State<Api>, Asked(query): Asked<SiteQuery>) -> Result<Json<List<Site>>, Refused> {
-    let filter = filter(query.selector, query.environment, None)?;
+    let mut filter = filter(query.selector, query.environment, None)?;
+    filter.labels = match query.labels.unwrap_or_default() {
+        SelectorLabels::Effective => SeenLabels::Effective,
+        SelectorLabels::Assigned => SeenLabels::Assigned,
+        SelectorLabels::AssignedAndReported => SeenLabels::AssignedAndReported,
+    };
     let sites = api.query(move |fleet, now| fleet.sites(&filter, now)).await?;
     Ok(Json(sites.iter().map(Site::from).collect()))
 }
@@ -130,6 +135,7 @@ pub(super) fn filter(
     Ok(SiteFilter {
         environment: name("environment", environment)?,
         site: name("site", site)?,
+        labels: SeenLabels::Effective,
         selector: Selector::parse(&selector.unwrap_or_default())
             .map_err(|error| Refused::bad_request(error.to_string()))?,
     })

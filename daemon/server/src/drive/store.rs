@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use linecamp_core::StoreFault;
-use linecamp_model::{FleetChange, WriteId};
-use linecamp_proto::record::{fleet_change, fleet_record};
+use linecamp_core::{SavedFleet, StoreFault, UnreadableRecord};
+use linecamp_model::{FleetChange, Text, WriteId};
+use linecamp_proto::record::{fleet_change, fleet_record, salvage_fleet_record};
 use linecamp_service::Commits;
 use linecamp_store::{Answer, Change, FaultKind, Kind, OnDamage, Store};
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ pub(crate) type Answers = mpsc::Receiver<Answer>;
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) store: Store,
-    pub(crate) records: Vec<FleetChange>,
+    pub(crate) saved: SavedFleet,
     pub(crate) answers: Answers,
 }
 
@@ -56,13 +56,31 @@ fn open_or_create(path: &Path) -> Result<Opened, ServerError> {
         // Nobody waits any more once the loop is over.
         drop(sender.blocking_send(answer));
     })?;
-    let records = opened
-        .documents
-        .iter()
-        .map(|(key, body)| fleet_record(key, body))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| ServerError::Record { path: path.to_owned(), source })?;
-    Ok(Opened { store: opened.store, records, answers })
+    Ok(Opened { store: opened.store, saved: read(&opened.documents), answers })
+}
+
+/// Unreadable records that the log names one by one; the rest is counted.
+const UNREADABLE_LOGGED_MAX: usize = 100;
+
+/// Reads the records. One that does not read costs one site at most, never the fleet.
+fn read(documents: &[linecamp_store::Document]) -> SavedFleet {
+    let mut saved = SavedFleet::default();
+    for (key, body) in documents {
+        match fleet_record(key, body) {
+            Ok(record) => saved.records.push(record),
+            Err(error) => {
+                let (key, salvage) = (Text::lossy(&String::from_utf8_lossy(key)), salvage_fleet_record(key));
+                if saved.unreadable.len() < UNREADABLE_LOGGED_MAX {
+                    tracing::error!(%key, problem = %error, ?salvage, "a record of the fleet database cannot be read");
+                }
+                saved.unreadable.push(UnreadableRecord { key, problem: Text::lossy(&error.to_string()), salvage });
+            }
+        }
+    }
+    if UNREADABLE_LOGGED_MAX < saved.unreadable.len() {
+        tracing::error!(records = saved.unreadable.len(), "records of the fleet database cannot be read");
+    }
+    saved
 }
 
 fn rows(changes: &[FleetChange]) -> Vec<Change> {

@@ -2,13 +2,11 @@
 
 use std::fs;
 
-use linecamp_model::{Name, Pin};
+use linecamp_model::{EventKind, FleetChange, Name, Pin};
 use linecamp_store::{Change, Kind, OnDamage, Store};
 
 use super::fixture::{Running, config};
-use crate::{
-    ApiKeyText, Layout, Overrides, Server, ServerError, ServerUrl, create_key, describe, init, keys, remove_key,
-};
+use crate::{ApiKeyText, Layout, Overrides, Server, ServerError, ServerUrl, create_key, init, keys, remove_key};
 
 fn url() -> ServerUrl {
     ServerUrl::parse("https://localhost:8443").unwrap()
@@ -90,18 +88,11 @@ async fn an_address_in_use_is_named_with_how_to_find_who_has_it() {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_unreadable_needs_an_operator_and_is_named() {
+async fn what_is_missing_needs_an_operator_and_is_named() {
     let (dir, layout) = made();
     let nothing = Layout::new(dir.path().join("nothing"));
     let error = crate::Config::load(nothing, None, Overrides::default()).unwrap_err();
     assert!(error.blames_input() && error.to_string().contains("linecamp-server init"), "{error}");
-
-    let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, drop).unwrap();
-    let change = Change { key: b"token/zz".to_vec(), body: Some(vec![1]) };
-    opened.store.submit(1, vec![change]).unwrap();
-    opened.store.close();
-    let error = Server::start(config(&layout)).await.unwrap_err();
-    assert!(error.needs_operator() && describe(&error).contains("token/zz"), "{error}");
 
     fs::remove_file(layout.database()).unwrap();
     let error = Server::start(config(&layout)).await.unwrap_err();
@@ -110,4 +101,26 @@ async fn what_is_missing_or_unreadable_needs_an_operator_and_is_named() {
     fs::remove_file(layout.ca().join("key.pem")).unwrap();
     let error = Server::start(config(&layout)).await.unwrap_err();
     assert!(error.needs_operator() && error.to_string().contains("key.pem"), "{error}");
+}
+
+/// A record that no release ever wrote costs its own thing; the server starts and serves.
+#[tokio::test]
+async fn records_that_cannot_be_read_do_not_keep_the_server_from_starting() {
+    let (_dir, layout) = made();
+    let site = "11".repeat(16);
+    let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, drop).unwrap();
+    let keys =
+        ["token/zz".to_owned(), format!("site/{site}"), format!("site/{site}/status/site"), "event/1".to_owned()];
+    let changes = keys.iter().map(|key| Change { key: key.clone().into_bytes(), body: Some(vec![1]) });
+    opened.store.submit(1, changes.collect()).unwrap();
+    opened.store.close();
+    for _ in 0..2 {
+        let server = Server::start(config(&layout)).await.unwrap();
+        server.stop().await.unwrap();
+    }
+    let saved = crate::drive::store::open(&layout.database()).unwrap().saved;
+    let told = saved.records.iter().filter(|record| {
+        matches!(record, FleetChange::Event(_, Some(logged)) if logged.event.kind == EventKind::RecordUnreadable)
+    });
+    assert_eq!(told.count(), 4 + 3, "each is told at each start, and the status is gone since the first");
 }

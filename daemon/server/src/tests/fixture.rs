@@ -199,6 +199,7 @@ impl Site {
             spec_history: History::default(),
             spec_held: Generation::ZERO,
             status_history: History(5),
+            facts: Default::default(),
         });
         let shown = SiteCredentials::Issued(&identity);
         self.dial(server, shown, &identity.trust(), &encode_from_site(&hello)).await

@@ -79,7 +79,7 @@ async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
 
     stop.send_replace(true);
     soon(running).await.unwrap().close();
-    let records = store::open(&layout.database()).unwrap().records;
+    let records = store::open(&layout.database()).unwrap().saved.records;
     let found = records.into_iter().filter_map(|record| match record {
         FleetChange::Token(id, Some(_)) => Some(id),
         _ => None,

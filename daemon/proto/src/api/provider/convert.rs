@@ -265,6 +265,7 @@ impl ProviderView {
             name: provider.spec.name.to_string(),
             environment: environment.to_string(),
             sites: provider.sites.to_string(),
+            match_facts: provider.matches_facts,
             settings: ProviderBody::from(&provider.spec),
             leaving: provider.spec.is_leaving,
             site_count: count.sites,

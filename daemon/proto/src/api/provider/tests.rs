@@ -204,7 +204,11 @@ fn a_digest_may_be_written_with_and_without_its_kind() {
 #[test]
 fn a_provider_a_plugin_and_a_record_are_written_as_promised() {
     let name = |text| Name::parse(text).expect("a name");
-    let provider = FleetProvider { sites: Selector::parse("region=eu").expect("a selector"), spec: spec(LEAST) };
+    let provider = FleetProvider {
+        sites: Selector::parse("region=eu").expect("a selector"),
+        spec: spec(LEAST),
+        matches_facts: false,
+    };
     let file = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WallTime::EPOCH };
     let status = sample::provider_status();
     let (environment, site) = (name("default"), name("camp-042"));

@@ -61,7 +61,7 @@ fn a_provider_under_a_wrong_key_is_refused() {
         },
         "site.name: a name cannot be empty",
     );
-    let (_, record) = sample::site_records().swap_remove(1);
+    let record = sample::named(sample::site_records(), "spec-site");
     let (_, body) = site_change(&record);
     let error = site_record(b"spec/provider/22222222222222222222222222222222", &body.expect("a record"));
     assert!(error.expect_err("a site's").to_string().ends_with("body: is of a site or a host under a provider's key"));

@@ -130,7 +130,11 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
 
 pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     let key = DocumentKey::Provider(provider_id());
-    let provider = FleetProvider { sites: Selector::parse("region = eu").expect("a selector"), spec: provider_spec() };
+    let provider = FleetProvider {
+        sites: Selector::parse("region = eu").expect("a selector"),
+        spec: provider_spec(),
+        matches_facts: false,
+    };
     let plugin = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WALL };
     vec![
         ("site-spec-provider", FleetChange::Spec(SITE, key, Some(spec_document()))),

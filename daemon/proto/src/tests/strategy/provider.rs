@@ -204,7 +204,11 @@ pub(super) fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 pub(super) fn fleet_provider() -> impl Strategy<Value = FleetProvider> {
-    (selector(), provider_spec()).prop_map(|(sites, spec)| FleetProvider { sites, spec })
+    (selector(), provider_spec(), any::<bool>()).prop_map(|(sites, spec, matches_facts)| FleetProvider {
+        sites,
+        spec,
+        matches_facts,
+    })
 }
 
 pub(super) fn plugin_file() -> impl Strategy<Value = (PluginDigest, PluginFile)> {

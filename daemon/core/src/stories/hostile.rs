@@ -1,0 +1,280 @@
+//! Members that lie and flood: what a site with a valid certificate may cost the server, and whom.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_model::limits::{COUNTER_MAX, EVENTS_PER_MESSAGE_MAX, PROVIDERS_PER_SITE_MAX, SERVER_EVENTS_PER_SITE_MAX};
+use linecamp_model::{
+    Document, DocumentKey, Event, EventBatch, EventKind, FleetChange, FleetProvider, FromSite, Generation, ProviderId,
+    ProviderStatus, Salvage, Selector, SiteId, StatusBody, StatusDelta, Text, WallTime,
+};
+
+use crate::testing::{Pair, name, patch, site_ref};
+use crate::{EnvironmentEdit, FleetCommand, Subject};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn event(kind: EventKind, at: u64) -> Event {
+    Event { at: WallTime::from_unix_millis(at), kind, site: None, text: Text::lossy("hostile") }
+}
+
+fn batch(first: u64, events: usize) -> FromSite {
+    let events = vec![event(EventKind::DaemonStarted, 0); events];
+    FromSite::Events(EventBatch { first, dropped: 0, events })
+}
+
+fn provider(number: u64) -> (DocumentKey, StatusBody) {
+    let status = ProviderStatus {
+        name: name(&format!("p{number}")),
+        is_local: true,
+        plugin: Text::default(),
+        trouble: None,
+        records: Vec::new(),
+    };
+    (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status))
+}
+
+/// A delta that leads from `base` to one provider's status.
+fn status(base: Generation, number: u64, body: bool) -> (FromSite, Generation) {
+    let to = base.next();
+    let (key, status) = provider(number);
+    let documents = BTreeMap::from([(key, Document { generation: to, body: body.then_some(status) })]);
+    (FromSite::Status(StatusDelta { base, to, snapshot: false, documents }), to)
+}
+
+#[test]
+fn an_event_number_near_the_end_of_counting_is_refused_and_the_server_starts_again() {
+    let mut pair = Pair::linked(1);
+    pair.say(0, batch(COUNTER_MAX, EVENTS_PER_MESSAGE_MAX));
+    pair.run_for(MINUTE);
+    pair.assert_readable();
+    assert!(pair.hangup_of(0).is_some_and(|refusal| refusal.contains("event number")), "{:?}", pair.hangup_of(0));
+    pair.crash_fleet();
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked());
+}
+
+#[test]
+fn a_claim_to_hold_more_spec_than_the_server_begins_a_new_history_for_that_site_alone() {
+    let mut pair = Pair::linked(2);
+    let other = pair.add_node("other");
+    pair.run_for(MINUTE);
+    let deltas = pair.deltas_delivered;
+    pair.greet_with(0, |hello| hello.spec_held = Generation(COUNTER_MAX));
+    pair.run_for(5 * MINUTE);
+    pair.assert_readable();
+    assert!(pair.view().spec_generation < Generation(100), "{}", pair.view().spec_generation);
+    assert!(pair.is_linked() && pair.is_linked_node(other));
+    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
+    pair.run_for(MINUTE);
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert!(pair.deltas_delivered <= deltas + 4, "the other site was told nothing again");
+    pair.crash_fleet();
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked() && pair.is_linked_node(other));
+    assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_sent_costs_the_session() {
+    let mut pair = Pair::linked(3);
+    pair.say(0, FromSite::SpecAck(Generation(COUNTER_MAX)));
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.hangup_of(0).is_some_and(|refusal| refusal.contains("acknowledged")), "{:?}", pair.hangup_of(0));
+    pair.run_for(5 * MINUTE);
+    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
+    pair.run_for(MINUTE);
+    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+}
+
+#[test]
+fn a_pending_site_may_do_nothing_but_wait() {
+    let mut pair = Pair::new(4);
+    let edit = EnvironmentEdit { approval: Some(true), ..EnvironmentEdit::default() };
+    pair.ask(FleetCommand::EditEnvironment(name("default"), edit)).expect("edited");
+    pair.nodes[0].facts = patch(&["io.linecamp.host.os=debian"]).set;
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.seen_label("io.linecamp.host.os").as_deref(), Some("debian"), "its facts ride in the greeting");
+    let writes = pair.fleet_writes;
+    pair.say(0, batch(1, 1));
+    pair.run_for(MINUTE);
+    assert!(pair.hangup_of(0).is_some_and(|refusal| refusal.contains("pending")), "{:?}", pair.hangup_of(0));
+    pair.run_for(MINUTE);
+    pair.say(0, status(Generation::ZERO, 1, true).0);
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.fleet_writes, writes, "and nothing of it was written");
+    pair.ask(FleetCommand::Accept(site_ref("camp"))).expect("accepted");
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.view().phase, linecamp_model::Phase::Active);
+    assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
+}
+
+#[test]
+fn a_flood_of_documents_reaches_the_bound_of_one_site_and_stays_there() {
+    let mut pair = Pair::linked(5);
+    pair.impersonate(0);
+    for number in 0..200 {
+        let base = pair.status_head();
+        pair.say(0, status(base, number, true).0);
+        pair.run_for(10 * MINUTE);
+        assert!(pair.status_documents() <= 2 + PROVIDERS_PER_SITE_MAX, "{} documents", pair.status_documents());
+    }
+}
+
+#[test]
+fn a_flood_of_deletions_leaves_one_tombstone_at_most() {
+    let mut pair = Pair::linked(6);
+    pair.impersonate(0);
+    for number in 0..100 {
+        for is_there in [true, false] {
+            let base = pair.status_head();
+            pair.say(0, status(base, number, is_there).0);
+            pair.run_for(MINUTE);
+        }
+        assert!(pair.status_documents() <= 3, "{} documents after {number}", pair.status_documents());
+    }
+}
+
+#[test]
+fn a_member_that_floods_is_slowed_down_and_cut_off() {
+    let mut pair = Pair::linked(7);
+    pair.impersonate(0);
+    let (writes, before) = (pair.fleet_writes, pair.now());
+    for number in 0..100_u64 {
+        pair.say(0, batch(1_000 + number * 64, EVENTS_PER_MESSAGE_MAX));
+        pair.run_for(Duration::from_millis(10));
+        if pair.hangup_of(0).is_some() {
+            break;
+        }
+    }
+    assert!(
+        pair.hangup_of(0).is_some_and(|refusal| refusal.contains("more than the server takes")),
+        "{:?}",
+        pair.hangup_of(0)
+    );
+    assert!(pair.fleet_writes - writes < 40, "{} writes", pair.fleet_writes - writes);
+    // One that waits for each acknowledgement is slowed down instead.
+    pair.run_for(30 * MINUTE);
+    let (mut sent, start) = (0, pair.now());
+    while pair.now().instant.saturating_since(start.instant) < 10 * MINUTE {
+        pair.say(0, batch(100_000 + sent, EVENTS_PER_MESSAGE_MAX));
+        sent += EVENTS_PER_MESSAGE_MAX as u64;
+        pair.run_until(|pair| pair.events_acknowledged(0) == Some(100_000 + sent - 1));
+    }
+    assert!(sent < 600 * 64 + 4_096, "{sent} events in ten minutes; since {before:?}");
+}
+
+#[test]
+fn events_of_a_site_are_told_from_the_servers_and_push_none_of_them_out() {
+    let mut pair = Pair::linked(8);
+    pair.impersonate(0);
+    let own = pair.server_events();
+    for number in 0..20 {
+        pair.say(0, batch(10 + number * 64, EVENTS_PER_MESSAGE_MAX));
+        pair.run_for(2 * MINUTE);
+    }
+    assert_eq!(pair.server_events(), own, "what the server said stays");
+    let site: Vec<_> =
+        pair.fleet.events(0, None, 10_000).into_iter().filter(|view| view.received_at.is_some()).collect();
+    assert_eq!(site.len(), SERVER_EVENTS_PER_SITE_MAX);
+    assert!(
+        site.iter()
+            .all(|view| view.event.at == WallTime::from_unix_millis(0) && view.received_at > Some(view.event.at))
+    );
+}
+
+#[test]
+fn a_kind_of_event_that_only_the_server_says_is_refused() {
+    let mut pair = Pair::linked(9);
+    let events = vec![event(EventKind::SiteAccepted, 0)];
+    pair.say(0, FromSite::Events(EventBatch { first: 100, dropped: 0, events }));
+    pair.run_for(MINUTE);
+    assert!(pair.hangup_of(0).is_some_and(|refusal| refusal.contains("site-accepted")), "{:?}", pair.hangup_of(0));
+    assert!(pair.events().iter().all(|event| event.kind != EventKind::SiteAccepted));
+}
+
+#[test]
+fn a_server_that_claims_more_than_the_site_ever_sent_is_hung_up_on() {
+    let mut pair = Pair::linked(10);
+    pair.tell(0, linecamp_model::FromServer::EventsAck(COUNTER_MAX));
+    pair.run_for(5 * MINUTE);
+    pair.assert_readable();
+    pair.tell(0, linecamp_model::FromServer::StatusAck(Generation(COUNTER_MAX)));
+    pair.run_for(5 * MINUTE);
+    pair.nodes[0].facts = patch(&["io.linecamp.host.os=debian"]).set;
+    pair.run_for(crate::FACTS_PERIOD * 2);
+    assert_eq!(pair.seen_label("io.linecamp.host.os").as_deref(), Some("debian"), "it still reports");
+}
+
+#[test]
+fn a_server_that_claims_events_beyond_counting_leaves_a_site_that_starts_again() {
+    let mut pair = Pair::linked(11);
+    pair.welcome_with(0, |welcome| welcome.events_held = COUNTER_MAX);
+    pair.run_for(5 * MINUTE);
+    pair.assert_readable();
+    pair.on_the_spot(crate::SiteCommand::PatchLabels(linecamp_model::Level::Site, patch(&["door=3"])));
+    pair.run_for(MINUTE);
+    pair.assert_readable();
+    pair.crash_site();
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.seen_label("door").as_deref(), Some("3"));
+    assert!(pair.events().iter().any(|event| event.kind == EventKind::LabelsSetLocally), "and its event arrived");
+}
+
+#[test]
+fn a_site_does_not_assign_itself_a_provider_by_a_label_of_its_own() {
+    let mut pair = Pair::linked(12);
+    let central = |matches_facts| FleetProvider {
+        sites: Selector::parse("dns=main").unwrap(),
+        spec: super::records::provider(),
+        matches_facts,
+    };
+    let set = |provider| FleetCommand::SetProvider(name("default"), Box::new(provider), true);
+    pair.ask(set(central(false))).expect("set");
+    pair.on_the_spot(crate::SiteCommand::PatchLabels(linecamp_model::Level::Site, patch(&["dns=main"])));
+    pair.nodes[0].facts = patch(&["dns=main"]).set;
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.seen_label("dns").as_deref(), Some("main"), "people see it");
+    assert_eq!(pair.fleet.providers(None)[0].2, 0, "and it assigns nothing");
+    pair.ask(set(central(true))).expect("set");
+    pair.run_for(MINUTE);
+    assert_eq!(pair.fleet.providers(None)[0].2, 1, "reported facts count where the operator says so");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_costs_one_site_and_never_the_fleet() {
+    let mut pair = Pair::linked(13);
+    let other = pair.add_node("other");
+    pair.run_for(MINUTE);
+    let site = SiteId::of_key(&pair.key_of(0));
+    // Status: the site is asked for all of it.
+    pair.start_fleet_without(|change| match change {
+        FleetChange::Status(of, DocumentKey::Site, _) if *of == site => {
+            Some(Salvage::Remove(FleetChange::Status(site, DocumentKey::Site, None)))
+        }
+        _ => None,
+    });
+    pair.run_for(5 * MINUTE);
+    assert!(pair.is_linked() && pair.is_linked_node(other));
+    assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
+    // Anything else: that site waits, and the others go on.
+    pair.start_fleet_without(|change| match change {
+        FleetChange::Spec(of, DocumentKey::Site, _) if *of == site => Some(Salvage::Quarantine(site)),
+        _ => None,
+    });
+    pair.run_for(5 * MINUTE);
+    assert!(!pair.is_linked() && pair.is_linked_node(other));
+    assert!(
+        pair.hangup_of(0).is_some_and(|refusal| refusal.contains("cannot read its record")),
+        "{:?}",
+        pair.hangup_of(0)
+    );
+    assert_eq!(pair.fleet.quarantined().map(|(of, _)| of).collect::<Vec<_>>(), [site]);
+    let unreadable = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordUnreadable);
+    assert_eq!(unreadable.count(), 2);
+    assert_eq!(pair.nodes[0].ended, None, "and the site keeps its identity");
+    // Nothing of it was touched: a repaired record is all it takes.
+    pair.crash_fleet();
+    pair.run_for(15 * MINUTE);
+    assert!(pair.is_linked(), "{}", pair.trace());
+}

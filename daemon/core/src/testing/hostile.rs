@@ -1,0 +1,148 @@
+//! How a story puts lies on the line, and what it asks afterwards.
+
+use linecamp_model::limits::COUNTER_MAX;
+use linecamp_model::{
+    Event, FleetChange, FromServer, FromSite, Generation, Hello, KeyFingerprint, Salvage, SiteChange, SiteId, Text,
+    Welcome,
+};
+
+use super::{Happening, Pair};
+use crate::{LinkEvent, LossReason, SavedFleet, SessionEvent, UnreadableRecord};
+
+use std::time::Duration;
+
+impl Pair {
+    /// Lets a story speak in a site's name from here on: the site does not hear what is acknowledged.
+    pub fn impersonate(&mut self, index: usize) {
+        self.nodes[index].is_impersonated = true;
+    }
+
+    /// Sends a message to the server in a site's name, on its session of this moment.
+    pub fn say(&mut self, index: usize, message: FromSite) {
+        if let Some(session) = self.nodes[index].sessions.values().copied().next_back() {
+            self.after(Duration::ZERO, Happening::AtFleet(session, SessionEvent::Received(message)));
+        }
+    }
+
+    /// Sends a message to a site in the server's name, on its session of this moment.
+    pub fn tell(&mut self, index: usize, message: FromServer) {
+        if let Some(dial) = self.nodes[index].sessions.keys().copied().next_back() {
+            self.after(Duration::ZERO, Happening::AtSite(index, LinkEvent::Received(dial, message)));
+        }
+    }
+
+    /// Breaks a site's session, and changes the greeting of the next one.
+    pub fn greet_with(&mut self, index: usize, change: fn(&mut Hello)) {
+        self.nodes[index].forged_greeting = Some(change);
+        for (dial, session) in std::mem::take(&mut self.nodes[index].sessions) {
+            self.sessions.remove(&session);
+            let reason = LossReason::Failed(Text::lossy("broken"));
+            self.after(Duration::ZERO, Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("broken"))));
+            self.nodes[index].sessions.insert(dial, session);
+            self.after(Duration::ZERO, Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
+        }
+    }
+
+    /// Breaks a site's session, and changes the server's answer to its next greeting.
+    pub fn welcome_with(&mut self, index: usize, change: fn(&mut Welcome)) {
+        self.greet_with(index, |_| {});
+        self.nodes[index].forged_welcome = Some(change);
+    }
+
+    /// Returns a site's key.
+    pub fn key_of(&self, index: usize) -> KeyFingerprint {
+        self.nodes[index].key
+    }
+
+    /// Kills the server and starts it from a disk some of whose records cannot be read. They stay where they are.
+    pub fn start_fleet_without(&mut self, unreadable: impl Fn(&FleetChange) -> Option<Salvage>) {
+        self.stop_fleet();
+        let mut saved = SavedFleet::default();
+        for (key, change) in &self.fleet_disk {
+            match unreadable(change) {
+                Some(salvage) => {
+                    let problem = Text::lossy("a bit has flipped");
+                    saved.unreadable.push(UnreadableRecord { key: Text::lossy(key), problem, salvage });
+                }
+                None => saved.records.push(change.clone()),
+            }
+        }
+        self.start_fleet_from(saved);
+    }
+
+    /// Runs until `is_done`, for an hour at most.
+    pub fn run_until(&mut self, is_done: impl Fn(&Self) -> bool) {
+        let end = self.now().instant + Duration::from_secs(3_600);
+        while !is_done(self) && self.now().instant < end {
+            self.step();
+        }
+    }
+
+    /// Returns with which words the server last closed a session of a site.
+    pub fn hangup_of(&self, index: usize) -> Option<String> {
+        self.nodes[index].hangup.as_ref().map(ToString::to_string)
+    }
+
+    /// Returns the number of the last event that the server acknowledged to a site.
+    pub fn events_acknowledged(&self, index: usize) -> Option<u64> {
+        self.nodes[index].events_acknowledged
+    }
+
+    /// Checks that everything on every disk can be read again: no number is above what the bytes may hold.
+    pub fn assert_readable(&self) {
+        let fleet = self.fleet_disk.values().flat_map(fleet_numbers);
+        let sites = self.nodes.iter().flat_map(|node| node.disk.values().flat_map(site_numbers));
+        for (what, number) in fleet.chain(sites) {
+            assert!(number <= COUNTER_MAX, "{what}: {number} is on a disk and cannot be read again");
+        }
+    }
+
+    /// Returns how many status documents of the first site the server holds, tombstones included.
+    pub fn status_documents(&self) -> usize {
+        self.status_generations().count()
+    }
+
+    /// Returns the newest status of the first site that the server holds.
+    pub fn status_head(&self) -> Generation {
+        self.status_generations().max().unwrap_or_default()
+    }
+
+    /// Returns the events that the server itself made.
+    pub fn server_events(&self) -> Vec<Event> {
+        let events = self.fleet.events(0, None, 20_000).into_iter().filter(|view| view.received_at.is_none());
+        events.map(|view| view.event).collect()
+    }
+
+    fn status_generations(&self) -> impl Iterator<Item = Generation> {
+        let first = SiteId::of_key(&self.nodes[0].key);
+        self.fleet_disk.values().filter_map(move |change| match change {
+            FleetChange::Status(site, _, Some(document)) if *site == first => Some(document.generation),
+            _ => None,
+        })
+    }
+}
+
+fn fleet_numbers(change: &FleetChange) -> Vec<(&'static str, u64)> {
+    match change {
+        FleetChange::Spec(_, _, Some(document)) => vec![("a spec's generation", document.generation.0)],
+        FleetChange::Status(_, _, Some(document)) => vec![("a status's generation", document.generation.0)],
+        FleetChange::Mark(_, Some(mark)) => {
+            vec![("the last event", mark.events_held), ("dropped events", mark.events_dropped)]
+        }
+        FleetChange::Event(seq, _) => vec![("an event's number", *seq)],
+        FleetChange::Site(_, Some(registration)) => vec![("a phase's generation", registration.life.asked_at.0)],
+        _ => Vec::new(),
+    }
+}
+
+fn site_numbers(change: &SiteChange) -> Vec<(&'static str, u64)> {
+    match change {
+        SiteChange::Origin(Some(origin)) => {
+            vec![("events made", origin.events_made), ("events dropped", origin.events_dropped)]
+        }
+        SiteChange::Spec(_, Some(document)) => vec![("a spec's generation", document.generation.0)],
+        SiteChange::Status(_, Some(document)) => vec![("a status's generation", document.generation.0)],
+        SiteChange::Event(seq, _) => vec![("an event's number", *seq)],
+        _ => Vec::new(),
+    }
+}
