@@ -106,10 +106,17 @@ impl Watch {
         }
     }
 
-    /// The server hangs up on a session: on an honest one for no fault of protocol, and for no lack of time.
+    /// The server hangs up on a session: on an honest one for no fault of protocol, and once it is up for no lack of
+    /// time. A newcomer may be told to come back: its site may have two machines.
     pub(crate) fn check_hang_up(&mut self, session: SessionId, refusal: &Refusal) {
-        let Some(site) = self.site_of(session).filter(|site| !self.hostile.contains(site)) else { return };
-        if matches!(refusal.code, RefusalCode::Protocol | RefusalCode::Busy) {
+        let Some(site) = self.site_of(session).filter(|site| !self.is_hostile(*site)) else { return };
+        let is_up = self.sites.get(&site).is_some_and(|of| of.live == Some(session));
+        let is_unjust = match refusal.code {
+            RefusalCode::Protocol => true,
+            RefusalCode::Busy => is_up,
+            _ => false,
+        };
+        if is_unjust {
             self.find("served", self.node_of(site), format!("the server hung up on an honest site: {refusal}"));
         }
     }
