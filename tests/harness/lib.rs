@@ -52,7 +52,7 @@ pub use dig::{Answer, TsigKey, dig};
 pub use fleet::{Fleet, Server, Site};
 pub use machine::{Machine, packages};
 pub use moto::Moto;
-pub use name_server::{NameServer, ProviderSetup, ZoneDump};
+pub use name_server::{NameServer, ProviderSetup, SecretSetup, ZoneDump};
 pub use network::Network;
 pub use ports::Port;
 pub use powerdns::PowerDns;

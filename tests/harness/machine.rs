@@ -57,7 +57,7 @@ find "$group" -depth -type d -exec rmdir {} + || true
 pub fn packages() -> Option<PathBuf> {
     let found = std::env::var_os(PACKAGES).map(PathBuf::from).filter(|path| path.join("current").exists());
     if found.is_none() {
-        skip("packages: there are none; `cargo xtask test` makes them");
+        skip("packages", "there are none; `cargo xtask test` makes them");
     }
     found
 }
@@ -124,7 +124,8 @@ impl Machine {
         let Some(mut running) = self.running.take() else { return };
         let _ = Command::new("kill").args(["-9", &running.init]).status();
         // Unmounts what it mounted, with its namespace.
-        if wait_until(PATIENCE, || running.launcher.try_wait().expect("a child can be asked")).is_none() {
+        let ended = wait_until(PATIENCE, || running.launcher.try_wait().expect("a child can be asked"));
+        if ended.is_none() {
             let _ = running.launcher.kill();
             let _ = running.launcher.wait();
         }
@@ -227,11 +228,11 @@ fn base(release: &str) -> Option<PathBuf> {
     } else if !Path::new("/usr/bin/systemd-nspawn").exists() {
         "systemd-nspawn is not installed"
     } else if let Err(refused) = probe() {
-        skip(&format!("a machine with Debian's {release}: the system does not let us mount what it needs: {refused}"));
+        skip("machines", &format!("{release}: the system does not let us mount what it needs: {refused}"));
         return None;
     } else {
         return Some(base);
     };
-    skip(&format!("a machine with Debian's {release}: {why}"));
+    skip("machines", &format!("{release}: {why}"));
     None
 }

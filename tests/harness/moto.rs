@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::name_server::{Housing, NameServer, ProviderSetup, ZoneDump, run, words_of};
+use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, run, words_of};
 use crate::process::Process;
 use crate::skip::skip;
 
@@ -47,9 +47,8 @@ impl Moto {
         // Written last by who installs it.
         if !target.join(ENVIRONMENT).join("complete").is_file() {
             let place = python.display();
-            skip(&format!(
-                "Route 53: there is no {place} on this machine, and `cargo xtask test` could not install it"
-            ));
+            let why = format!("Route 53: there is no {place}, and `cargo xtask test` could not install it");
+            skip("name-servers", &why);
             return None;
         }
         let housing = Housing::new("moto_server", python.clone(), |home, address| {
@@ -98,7 +97,10 @@ impl NameServer for Moto {
         ProviderSetup {
             plugin: "dns-route53",
             config: json!({ "endpoint": self.url() }),
-            secrets: vec![("access-key-id", id.to_owned()), ("secret-access-key", secret.to_owned())],
+            secrets: vec![
+                SecretSetup { name: "access-key-id", usage: "sigv4-key-id", value: id.to_owned() },
+                SecretSetup { name: "secret-access-key", usage: "sigv4", value: secret.to_owned() },
+            ],
             reach: self.housing.port.address(),
         }
     }

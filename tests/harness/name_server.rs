@@ -102,10 +102,39 @@ pub struct ProviderSetup {
     pub plugin: &'static str,
     /// The plugin's config, an object.
     pub config: Value,
-    /// What the plugin calls each secret, and its value.
-    pub secrets: Vec<(&'static str, String)>,
+    /// The plugin's secrets.
+    pub secrets: Vec<SecretSetup>,
     /// What it has to be granted: a private address, without TLS.
     pub reach: SocketAddr,
+}
+
+/// A secret that a plugin needs.
+#[derive(Clone, Debug)]
+pub struct SecretSetup {
+    /// What the plugin calls it.
+    pub name: &'static str,
+    /// What it is for, as a site's configuration says it.
+    pub usage: &'static str,
+    /// The secret.
+    pub value: String,
+}
+
+impl ProviderSetup {
+    /// Writes the secrets into files in `directory`. Returns the tables of a site's configuration that bind them to
+    /// the server and to `providers`; each is called as the plugin calls it.
+    pub fn secret_tables(&self, directory: &Path, providers: &[&str]) -> String {
+        let table = |secret: &SecretSetup| {
+            let SecretSetup { name, usage, value } = secret;
+            let path = directory.join(name);
+            std::fs::write(&path, value).expect("a file");
+            format!(
+                "[secrets.{name}]\nfile = {path:?}\nuse = \"{usage}\"\nhosts = [\"{reach}\"]\nplain_http = \
+                 [\"{reach}\"]\nproviders = {providers:?}\n",
+                reach = self.reach
+            )
+        };
+        self.secrets.iter().map(table).collect()
+    }
 }
 
 /// Everything that a zone holds: a line of `NAME. TTL TYPE VALUE` for each record, in one order, the serial of its SOA
@@ -199,9 +228,8 @@ pub(crate) fn find(program: &str, product: &str) -> Option<PathBuf> {
     let directories = std::env::split_paths(&path).chain(SERVER_DIRECTORIES.map(PathBuf::from));
     let found = directories.map(|directory| directory.join(program)).find(|path| path.is_file());
     if found.is_none() {
-        skip(&format!(
-            "{product}: there is no `{program}` on this machine, and `cargo xtask test` could not install it"
-        ));
+        let why = format!("{product}: there is no `{program}`, and `cargo xtask test` could not install it");
+        skip("name-servers", &why);
     }
     found
 }

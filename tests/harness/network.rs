@@ -63,7 +63,7 @@ impl Network {
     /// If the kernel refuses a part of it. So does everything else here.
     pub fn start() -> Option<Self> {
         if let Some(why) = missing() {
-            skip(&format!("a router between a site and its server: {why}"));
+            skip("router", &why);
             return None;
         }
         let (site, router, server) = (Host::start(), Host::start(), Host::start());
@@ -140,7 +140,7 @@ impl Network {
         let arguments = ["-A", "FORWARD", "-j", "NFQUEUE", "--queue-num", QUEUE];
         let said = self.router.place.command("iptables").args(arguments).output().expect("iptables starts");
         if !said.status.success() {
-            skip(&format!("a long line: the kernel has no queues: {}", String::from_utf8_lossy(&said.stderr).trim()));
+            skip("long-line", &format!("no queues: {}", String::from_utf8_lossy(&said.stderr).trim()));
             return false;
         }
         let mut hold = self.router.place.command(program("hold-packets"));

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::dig::{dig, transfer};
-use crate::name_server::{Housing, NameServer, ProviderSetup, ZoneDump, find, run, words_of};
+use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, find, run, words_of};
 use crate::ports::Port;
 use crate::process::Process;
 
@@ -98,7 +98,7 @@ impl NameServer for PowerDns {
         ProviderSetup {
             plugin: "dns-powerdns",
             config: json!({ "api": format!("http://{}", self.api.address()) }),
-            secrets: vec![("api-key", API_KEY.to_owned())],
+            secrets: vec![SecretSetup { name: "api-key", usage: "header", value: API_KEY.to_owned() }],
             reach: self.api.address(),
         }
     }

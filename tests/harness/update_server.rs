@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::dig::{TsigKey, dig, transfer};
-use crate::name_server::{Housing, NameServer, ProviderSetup, ZoneDump, find, run, words_of};
+use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, find, run, words_of};
 use crate::process::Process;
 use crate::wait::{PATIENCE, wait_until};
 
@@ -96,7 +96,7 @@ impl NameServer for UpdateServer {
         ProviderSetup {
             plugin: "dns-rfc2136",
             config: json!({ "server": server.to_string(), "key_name": key.name, "algorithm": TsigKey::ALGORITHM }),
-            secrets: vec![("tsig", key.secret.to_owned())],
+            secrets: vec![SecretSetup { name: "tsig", usage: "tsig", value: key.secret.to_owned() }],
             reach: server,
         }
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use linecamp_tests::{Fleet, NameServer, PATIENCE, PowerDns, ProviderSetup, Site, plugin};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::shown::{condition, entry, show, wait_no_condition};
@@ -16,16 +17,14 @@ const ADDRESS: &str = "io.linecamp.host.external_dns_ip";
 /// An empty custom section named `x`: what makes a component another one that does the same.
 const CUSTOM_SECTION: [u8; 4] = [0, 2, 1, b'x'];
 
-/// Joins and starts a site that has the name server's secrets in files.
+/// Joins and starts a site that has the name server's secrets in files, for the provider that the server will name.
 fn start_site(fleet: &Fleet, name: &str, setup: &ProviderSetup) -> Site {
-    let mut text = String::from("[secrets]\n");
-    for (secret, value) in &setup.secrets {
-        let path = fleet.directory().join(secret);
-        fs::write(&path, value).expect("a file");
-        text += &format!("{secret} = \"{}\"\n", path.display());
-    }
+    start_site_with(fleet, name, &setup.secret_tables(fleet.directory(), &["main-dns"]))
+}
+
+fn start_site_with(fleet: &Fleet, name: &str, config: &str) -> Site {
     let mut site = fleet.join(name, &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
-    site.configure(&text);
+    site.configure(config);
     site.start();
     site
 }
@@ -46,8 +45,8 @@ fn provide(fleet: &Fleet, setup: &ProviderSetup, digest: &str, more: &[&str]) {
     for (key, value) in setup.config.as_object().expect("an object") {
         line.extend(["--set".to_owned(), format!("{key}:={value}")]);
     }
-    for (secret, _) in &setup.secrets {
-        line.extend(["--secret".to_owned(), format!("{secret}={secret}")]);
+    for secret in &setup.secrets {
+        line.extend(["--secret".to_owned(), format!("{0}={0}", secret.name)]);
     }
     let line: Vec<_> = line.iter().map(String::as_str).chain(more.iter().copied()).collect();
     fleet.cli(&line).ok();
@@ -146,4 +145,54 @@ fn a_plugin_under_a_wrong_name_is_a_condition_until_the_right_one_is_named() {
     provide(&fleet, &setup, &right, &[]);
     wait_answer(&fleet, &server, &["192.0.2.1"]);
     wait_no_condition(&fleet, "camp", "plugin-failed");
+}
+
+/// A word at the server does not open a site's secret: the site says where it goes, and what is refused says what the
+/// site would have to write.
+#[test]
+fn a_central_provider_gets_a_secret_only_where_the_site_binds_it_to() {
+    let Some(mut server) = PowerDns::start() else { return };
+    server.create_zone(ZONE);
+    let setup = server.provider();
+    let fleet = Fleet::start();
+    let right = setup.secret_tables(fleet.directory(), &["main-dns"]);
+    let (secret, host) = (&setup.secrets[0], setup.reach.to_string());
+    let bare = format!("[secrets]\n{} = {:?}\n", secret.name, fleet.directory().join(secret.name));
+    let mut site = start_site_with(&fleet, "camp", &bare);
+    fleet.cli(&["site", "label", "camp", "dns=main"]).ok();
+    let digest = push(&fleet, &plugin(setup.plugin), setup.plugin);
+    provide(&fleet, &setup, &digest, &[]);
+
+    let refused = |words: &[&str]| {
+        let what = format!("provider main-dns may not use the site's secret `{}` as header toward {host}", secret.name);
+        let detail = fleet.wait_for(&format!("the refusal: {words:?}"), PATIENCE * 2, || {
+            let detail = condition(&show(&fleet, "camp"), "provider-failed")?.to_owned();
+            words.iter().all(|word| detail.contains(word)).then_some(detail)
+        });
+        assert!(detail.contains(&what) && detail.contains(&format!("[secrets.{}]", secret.name)), "{detail}");
+        assert!(!detail.contains(&secret.value), "{detail}");
+        assert_eq!(server.ask(NAME, "A"), [""; 0]);
+    };
+    refused(&["binds it to nothing", "`hosts`, `use` and `providers`", "linecampd.toml"]);
+    // A secret that the configuration does not name is refused in the same words.
+    let other_host = right.replace(&host, "127.0.0.1:1");
+    let cases = [
+        (String::new(), "binds it to nothing".to_owned()),
+        (other_host, format!("add `{host}` to `hosts`")),
+        (right.replace("\"main-dns\"", "\"other-dns\""), "add `main-dns` to `providers`".to_owned()),
+        (right.replace("\"header\"", "\"bearer\""), "its `use` is bearer, not header".to_owned()),
+        (right.replace(&format!("plain_http = [\"{host}\"]"), ""), format!("add `{host}` to `plain_http`")),
+    ];
+    for (config, words) in cases {
+        site.configure(&config);
+        site.signal(Signal::HUP);
+        refused(&[&words]);
+    }
+    assert!(site.log().contains("a secret was not given to a provider"), "{}", site.log());
+
+    site.configure(&right);
+    site.signal(Signal::HUP);
+    wait_answer(&fleet, &server, &["192.0.2.1"]);
+    wait_no_condition(&fleet, "camp", "provider-failed");
+    assert!(!site.log().contains(&secret.value), "a secret does not reach the log");
 }

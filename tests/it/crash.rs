@@ -1,15 +1,16 @@
 //! Either side is killed at any moment: what was acknowledged is never lost, and nothing happens twice.
 
+use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use linecamp_tests::{Fleet, PATIENCE, Process, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::shown::{events, label, linked, show, wait_converged, wait_facts, wait_held, wait_seen};
 
-/// After how many milliseconds the blow falls: a command takes about ten.
-const MOMENTS: [u64; 6] = [0, 2, 5, 8, 12, 40];
+/// After how many writes to the victim's database the blow falls: at once, and in the middle of what a command does. A
+/// command that writes less is over before it; then the blow falls after it.
+const MOMENTS: [usize; 6] = [0, 1, 1, 1, 2, 3];
 
 /// Kills a process that somebody else is talking to.
 fn strike(process: &Process) {
@@ -17,19 +18,29 @@ fn strike(process: &Process) {
     kill_process(id.expect("it was started"), Signal::KILL).expect("a child can be killed");
 }
 
-/// Lets so many milliseconds pass: the harness's own wait is too coarse to hit a command in its middle.
-fn pass(moment: u64) {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(moment) {
+/// A database's log, where every commit is written.
+fn log_of(database: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-wal", database.display()))
+}
+
+/// Waits for so many writes to a file, or for the end of what writes to it. Without a pause between two looks: a pause
+/// is longer than a commit.
+fn wait_writes(file: &Path, writes: usize, mut is_over: impl FnMut() -> bool) {
+    let look = || file.metadata().ok().map(|found| (found.len(), found.modified().ok()));
+    let (mut seen, mut last) = (0, look());
+    while seen < writes && !is_over() {
+        let now = look();
+        seen += usize::from(now != last);
+        last = now;
         thread::yield_now();
     }
 }
 
-/// Does something, and something else so many milliseconds after its beginning.
-fn meanwhile<T: Send>(moment: u64, does: impl FnOnce() -> T + Send, blow: impl FnOnce()) -> T {
+/// Does something, and something else after so many writes to a file since its beginning.
+fn meanwhile<T: Send>(file: &Path, writes: usize, does: impl FnOnce() -> T + Send, blow: impl FnOnce()) -> T {
     thread::scope(|scope| {
         let doing = scope.spawn(does);
-        pass(moment);
+        wait_writes(file, writes, || doing.is_finished());
         blow();
         doing.join().expect("it does not panic")
     })
@@ -39,22 +50,24 @@ fn meanwhile<T: Send>(moment: u64, does: impl FnOnce() -> T + Send, blow: impl F
 fn a_label_acknowledged_by_a_server_that_is_killed_is_there_afterwards() {
     let mut fleet = Fleet::start();
     let site = linked(&fleet, "camp");
-    for moment in MOMENTS {
-        let word = format!("rack=r{moment}");
+    let log = log_of(&fleet.server.data().join("fleet.db"));
+    for (number, moment) in MOMENTS.into_iter().enumerate() {
+        let word = format!("rack=r{number}");
         let before = events(&fleet, "camp", "labels-assigned").len();
-        let said = meanwhile(moment, || fleet.cli(&["site", "label", "camp", &word]), || strike(&fleet.server));
-        let _ = fleet.server.wait_ended(PATIENCE);
+        let command = || fleet.cli(&["site", "label", "camp", &word]);
+        let said = meanwhile(&log, moment, command, || strike(&fleet.server));
+        fleet.server.wait_ended(PATIENCE).expect("it was killed");
         fleet.start_server();
         let shown = show(&fleet, "camp");
         let is_there = label(&shown["labels"], "rack") == Some(&word["rack=".len()..]);
-        assert!(is_there || said.code != Some(0), "after {moment} ms: it was acknowledged: {shown}");
+        assert!(is_there || said.code != Some(0), "after {moment} writes: it was acknowledged: {shown}");
         let after = events(&fleet, "camp", "labels-assigned").len();
-        assert_eq!(after - before, usize::from(is_there), "after {moment} ms: it happened once or not at all");
+        assert_eq!(after - before, usize::from(is_there), "after {moment} writes: it happened once or not at all");
     }
     // However slow this machine is: once the blow falls right after the answer.
     fleet.cli(&["site", "label", "camp", "rack=answered"]).ok();
     strike(&fleet.server);
-    let _ = fleet.server.wait_ended(PATIENCE);
+    fleet.server.wait_ended(PATIENCE).expect("it was killed");
     fleet.start_server();
     assert_eq!(label(&show(&fleet, "camp")["labels"], "rack"), Some("answered"));
     fleet.cli(&["site", "label", "camp", "rack=last"]).ok();
@@ -69,10 +82,11 @@ fn a_label_acknowledged_by_a_daemon_that_is_killed_is_there_afterwards() {
     let fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     let mut acknowledged = Vec::new();
-    for moment in MOMENTS {
-        let (key, word) = (format!("door{moment}"), format!("door{moment}=open"));
-        let said = meanwhile(moment, || site.local(&["label", "set", &word]), || strike(&site));
-        let _ = site.wait_ended(PATIENCE);
+    let log = log_of(&site.data().join("site.db"));
+    for (number, moment) in MOMENTS.into_iter().enumerate() {
+        let (key, word) = (format!("door{number}"), format!("door{number}=open"));
+        let said = meanwhile(&log, moment, || site.local(&["label", "set", &word]), || strike(&site));
+        site.wait_ended(PATIENCE).expect("it was killed");
         site.start();
         let is_up = || (site.local(&["status"]).code == Some(0)).then_some(());
         assert!(wait_until(PATIENCE, is_up).is_some(), "it starts again");
@@ -84,7 +98,7 @@ fn a_label_acknowledged_by_a_daemon_that_is_killed_is_there_afterwards() {
     // However slow this machine is: once the blow falls right after the answer.
     site.local(&["label", "set", "answered=open"]).ok();
     strike(&site);
-    let _ = site.wait_ended(PATIENCE);
+    site.wait_ended(PATIENCE).expect("it was killed");
     site.start();
     wait_held(&fleet, &site, "answered", Some("open"));
     acknowledged.push("answered=open".to_owned());
@@ -103,17 +117,18 @@ fn a_label_acknowledged_by_a_daemon_that_is_killed_is_there_afterwards() {
 fn a_join_whose_server_is_killed_is_done_once() {
     let mut fleet = Fleet::start();
     let quic = fleet.server.quic();
-    for moment in MOMENTS {
-        let (name, token) = (format!("camp-{moment}"), fleet.token(&["--uses", "1"]));
+    let log = log_of(&fleet.server.data().join("fleet.db"));
+    for (number, moment) in MOMENTS.into_iter().enumerate() {
+        let (name, token) = (format!("camp-{number}"), fleet.token(&["--uses", "1"]));
         let (target, data) = (format!("{token}@{quic}"), fleet.directory().join(&name));
         let line = ["join", &target, "--name", &name, "--data", data.to_str().expect("text")];
         let mut join = fleet.process("linecampd", &line, "join.log");
         join.start();
-        pass(moment * 4);
+        wait_writes(&log, moment, || !join.is_running());
         fleet.server.kill();
         fleet.start_server();
         let ended = join.wait_ended(PATIENCE).expect("it ends");
-        assert!(ended.success(), "after {moment} ms: {}", join.log());
+        assert!(ended.success(), "after {moment} writes: {}", join.log());
     }
     let listed = fleet.json(&["site", "ls"]);
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(MOMENTS.len()));
@@ -126,17 +141,18 @@ fn a_join_whose_server_is_killed_is_done_once() {
 fn a_join_that_is_killed_can_be_done_again() {
     let fleet = Fleet::start();
     let quic = fleet.server.quic();
-    for moment in MOMENTS {
-        let (name, token) = (format!("camp-{moment}"), fleet.token(&["--uses", "1"]));
+    let log = log_of(&fleet.server.data().join("fleet.db"));
+    for (number, moment) in MOMENTS.into_iter().enumerate() {
+        let (name, token) = (format!("camp-{number}"), fleet.token(&["--uses", "1"]));
         let (target, data) = (format!("{token}@{quic}"), fleet.directory().join(&name));
         let line = ["join", &target, "--name", &name, "--data", data.to_str().expect("text")];
         let mut join = fleet.process("linecampd", &line, "join.log");
         join.start();
-        pass(moment * 2);
+        wait_writes(&log, moment, || !join.is_running());
         join.kill();
         fleet.try_join(&name, &token, quic, &[]).ok();
         let events = events(&fleet, &name, "site-joined");
-        assert_eq!(events.len(), 1, "after {moment} ms");
+        assert_eq!(events.len(), 1, "after {moment} writes");
     }
     let listed = fleet.json(&["site", "ls"]);
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(MOMENTS.len()));

@@ -91,7 +91,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     fs::create_dir(&data).expect("a directory");
     let _disk = match SmallDisk::mount(&data) {
         Ok(disk) => disk,
-        Err(problem) => return skip(&format!("a full disk: no file system can be mounted here ({problem})")),
+        Err(problem) => return skip("small-disk", &problem),
     };
     let mut site = linked(&fleet, "camp");
     site.local(&["label", "set", "rack=r1"]).ok();

@@ -3,7 +3,7 @@
 //! The daemon runs the real plugin in its sandbox; what it wrote is asked of the server itself. Foreign records are
 //! there from the start, and compared byte for byte at the end.
 
-use linecamp_tests::{Fleet, Moto, NameServer, PATIENCE, PowerDns, Site, UpdateServer, ZoneDump, plugin};
+use linecamp_tests::{Fleet, Moto, NameServer, PATIENCE, PowerDns, SecretSetup, Site, UpdateServer, ZoneDump, plugin};
 
 use crate::shown::show;
 
@@ -26,14 +26,9 @@ fn configure(fleet: &Fleet, site: &mut Site, server: &dyn NameServer, extra: &st
     let plugins = site.data().join("plugins");
     std::fs::create_dir_all(&plugins).expect("a directory");
     std::fs::copy(plugin(setup.plugin), plugins.join(format!("{}.wasm", setup.plugin))).expect("the plugin is copied");
-    let mut text = String::from("[secrets]\n");
-    for (name, value) in &setup.secrets {
-        let path = fleet.directory().join(name);
-        std::fs::write(&path, value).expect("a file");
-        text += &format!("{name} = \"{}\"\n", path.display());
-    }
+    let mut text = setup.secret_tables(fleet.directory(), &["main"]);
     let config: toml::Table = serde_json::from_value(setup.config.clone()).expect("an object");
-    let secrets: Vec<_> = setup.secrets.iter().map(|(name, _)| format!("{name} = \"{name}\"")).collect();
+    let secrets: Vec<_> = setup.secrets.iter().map(|secret| format!("{0} = \"{0}\"", secret.name)).collect();
     text += &format!(
         "[[provider]]\nname = \"main\"\nplugin = \"{}\"\nowner = \"acme\"\nzones = [\"{ZONE}\"]\ndeletes = true\n\
          reach_private = [\"{}\"]\nplain_http = true\n{extra}\n[provider.secrets]\n{}\n[provider.config]\n{config}",
@@ -151,7 +146,7 @@ fn a_wrong_key_and_an_absent_server_are_named_and_mended() {
     let fleet = Fleet::start();
     let mut site = fleet.join("camp", &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
     configure(&fleet, &mut site, &server, "");
-    let (name, key) = server.provider().secrets[0].clone();
+    let SecretSetup { name, value: key, .. } = server.provider().secrets[0].clone();
     let path = fleet.directory().join(name);
     std::fs::write(&path, "wrong").expect("a file");
     site.start();

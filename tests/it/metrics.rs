@@ -45,7 +45,7 @@ fn ask_promtool(text: &str) {
     match tool {
         Ok((true, _)) => {}
         Ok((false, said)) => panic!("promtool: {said}\n{text}"),
-        Err(error) => skip(&format!("what promtool says of metrics: {error}")),
+        Err(error) => skip("promtool", &error.to_string()),
     }
 }
 
@@ -118,7 +118,7 @@ fn a_server_says_its_numbers_to_who_has_a_key() {
     };
     let refused = match ask("Authorization: Bearer nonsense") {
         Ok((code, _)) => code,
-        Err(error) => return skip(&format!("the server's metrics over HTTPS: no curl here ({error})")),
+        Err(error) => return skip("curl", &error.to_string()),
     };
     assert_eq!(refused, "401");
     let authorization = format!("Authorization: Bearer {}", fleet.key());

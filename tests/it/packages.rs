@@ -26,7 +26,7 @@ fn ask(program: &str, arguments: &[&str], package: &Path) -> String {
 fn lintian_finds_no_error() {
     let Some(packages) = packages() else { return };
     if !Path::new("/usr/bin/lintian").exists() {
-        return skip("what lintian says of the packages: it is not installed");
+        return skip("lintian", "it is not installed");
     }
     for package in current(&packages) {
         let except = ["--suppress-tags", "missing-dependency-on-libc"];

@@ -57,7 +57,7 @@ fn every_command_about_names_in_dns_works_as_pasted() {
     let fleet = Fleet::start();
     let site = fleet.join("camp-042", &[]);
     let folder = fleet.directory().display().to_string();
-    std::fs::write(fleet.directory().join("pdns.key"), &setup.secrets[0].1).expect("a file");
+    std::fs::write(fleet.directory().join("pdns.key"), &setup.secrets[0].value).expect("a file");
     let plugins = plugin(setup.plugin).parent().expect("plugins are in a folder").display().to_string();
 
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");

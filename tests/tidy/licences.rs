@@ -71,9 +71,10 @@ fn one(words: &mut &[&str], allowed: &BTreeSet<&str>) -> bool {
         *words = words.get(1..).unwrap_or_default();
         return met;
     }
-    // An exception only ever gives more freedom.
-    if words.first() == Some(&"WITH") {
-        *words = words.get(2..).unwrap_or_default();
+    if let [with @ "WITH", exception, rest @ ..] = words {
+        let licence = [*first, *with, *exception].join(" ");
+        *words = rest;
+        return allowed.contains(licence.as_str());
     }
     allowed.contains(first)
 }
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_licence_is_met_as_its_expression_says() {
-        let allowed = BTreeSet::from(["MIT", "ISC"]);
+        let allowed = BTreeSet::from(["MIT", "ISC", "MIT WITH LLVM-exception"]);
         let check = |text, expected| assert_eq!(is_allowed(text, &allowed), expected, "{text}");
         check("MIT", true);
         check("GPL-3.0", false);
@@ -93,6 +94,7 @@ mod tests {
         check("ISC AND (MIT OR GPL-3.0)", true);
         check("ISC AND GPL-3.0", false);
         check("MIT WITH LLVM-exception OR GPL-3.0", true);
+        check("MIT WITH other-exception", false);
         check("no licence named", false);
     }
 }

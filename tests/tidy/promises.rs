@@ -1,89 +1,82 @@
-//! A promise names its test, and the test exists.
+//! A promise names its test, and the test runs.
 //!
-//! SPECIFICATION.md holds tables `| promise | number | test | status |`. A test is named in backticks, as
-//! `crate::path::test_name` or `path/to/file.rs::test_name`. A row whose status is *pending* may name none.
+//! The tests are those that the test runner lists. `cargo xtask test` has the list made; where it was not, the law has
+//! it made, for which every test of the workspace is compiled.
 
-use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Command, Stdio};
 
-use crate::crates::packages;
+use crate::crates::metadata;
 use crate::report::Report;
-use crate::tree::{file, rust_files};
+use crate::specification::{LISTS, Promise, SPECIFICATION, Tests, promises};
+use crate::tree::{file, root};
 
-const SPECIFICATION: &str = "SPECIFICATION.md";
+/// The variable naming the file with the list of tests. `packaging/xtask/src/test.rs` says the same.
+const LIST: &str = "LINECAMP_TESTS";
+
+/// What cargo and the runner tell a test about itself. A cargo below it must not hear it: it would compile again what
+/// looks at such variables.
+const ABOUT_THIS_TEST: [&str; 3] = ["CARGO_MANIFEST_", "CARGO_PKG_", "NEXTEST"];
 
 #[test]
 fn every_promise_names_a_test_that_exists() {
     let specification = file(SPECIFICATION).expect("SPECIFICATION.md exists: it is what we promise");
-    let tests = Tests::find();
+    let tests = Tests::read(&lists(), &metadata(&["--no-deps"])).unwrap_or_else(|problem| panic!("{problem}"));
     let mut report = Report::default();
-    let mut promises = 0;
-    let mut is_table = false;
-    for (line, number) in specification.text.lines().zip(1..) {
-        let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
-        if !line.trim_start().starts_with('|') {
-            is_table = false;
-        } else if cells[0].eq_ignore_ascii_case("promise") {
-            is_table = true;
-        } else if is_table && !cells[0].trim_matches(['-', ':']).is_empty() {
-            promises += 1;
-            check(&cells, &tests).unwrap_or_else(|what| report.add(SPECIFICATION, number, what));
-        }
+    let promises = promises(&specification.text);
+    for promise in &promises {
+        check(promise, &tests).unwrap_or_else(|what| report.add(SPECIFICATION, promise.line, what));
     }
-    if promises == 0 {
+    if promises.is_empty() {
         report.add(SPECIFICATION, 1, "there is no table `| promise | number | test | status |` with a row");
     }
     report.finish("write the test, or name the one that shows it; a promise without a test is *pending*.");
 }
 
-fn check(cells: &[&str], tests: &Tests) -> Result<(), String> {
-    let [_, _, named, status] = cells else {
-        return Err(format!("a row has four cells, this one has {}", cells.len()));
-    };
-    let is_pending = status.contains("pending");
-    let names: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
-    if names.is_empty() && !is_pending {
+fn check(promise: &Promise<'_>, tests: &Tests) -> Result<(), String> {
+    if promise.cells != 4 {
+        return Err(format!("a row has four cells, this one has {}", promise.cells));
+    }
+    if promise.is_pending {
+        return Ok(());
+    }
+    if promise.tests.is_empty() {
         return Err("no test is named".into());
     }
-    match names.into_iter().find(|name| !is_pending && !tests.has(name)) {
-        Some(missing) => Err(format!("there is no test `{missing}`")),
-        None => Ok(()),
+    for name in &promise.tests {
+        let test = tests.named(name).next().ok_or_else(|| format!("there is no test `{name}`"))?;
+        if !test.runs {
+            return Err(format!("the test `{name}` is ignored, or filtered out"));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the runner's lists of tests.
+fn lists() -> String {
+    match std::env::var_os(LIST) {
+        Some(path) => fs::read_to_string(&path).unwrap_or_else(|error| panic!("{LIST}={}: {error}", path.display())),
+        None => make_lists(),
     }
 }
 
-/// Every function of the workspace that could be a test, with its file.
-struct Tests {
-    functions: BTreeSet<(&'static str, String)>,
-    /// A package's name as code writes it, and its directory.
-    packages: Vec<(String, String)>,
-}
-
-impl Tests {
-    fn find() -> Self {
-        let mut functions = BTreeSet::new();
-        for file in rust_files() {
-            for line in file.code().lines() {
-                if let Some((_, rest)) = line.split_once("fn ") {
-                    let name = rest.split(|letter: char| letter != '_' && !letter.is_alphanumeric()).next();
-                    functions.insert((file.path.as_str(), name.unwrap_or_default().to_owned()));
-                }
+#[expect(clippy::print_stderr, reason = "who waits is told for what")]
+fn make_lists() -> String {
+    eprintln!("listing the tests of the workspace, for which all of them are compiled: minutes at the first time");
+    let list = |arguments: &&[&str]| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(*arguments).current_dir(root()).stderr(Stdio::inherit());
+        for (name, _) in std::env::vars_os() {
+            if ABOUT_THIS_TEST.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                cargo.env_remove(name);
             }
         }
-        let directory = |manifest: &str| manifest.trim_end_matches("Cargo.toml").to_owned();
-        let known = packages().into_iter();
-        let packages = known.map(|package| (package.name.replace('-', "_"), directory(&package.manifest))).collect();
-        Self { functions, packages }
-    }
-
-    /// Whether a test exists where its name says.
-    fn has(&self, name: &str) -> bool {
-        let (place, test) = name.rsplit_once("::").unwrap_or(("", name));
-        let first = place.split("::").next().unwrap_or_default().replace('-', "_");
-        let package = self.packages.iter().find(|(package, _)| *package == first);
-        let directory = match package {
-            Some((_, directory)) => directory.as_str(),
-            None if place.contains(".rs") => place,
-            None => "",
-        };
-        self.functions.iter().any(|(path, function)| function == test && path.starts_with(directory))
-    }
+        let output = cargo.output().expect("cargo can be run");
+        assert!(
+            output.status.success(),
+            "the tests could not be listed. Run `cargo xtask test`, which installs cargo-nextest and lists them itself"
+        );
+        String::from_utf8(output.stdout).expect("cargo nextest prints text")
+    };
+    LISTS.iter().map(list).collect()
 }

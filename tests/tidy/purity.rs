@@ -1,4 +1,4 @@
-//! What does nothing, and what does not wait.
+//! What does nothing.
 
 use crate::report::Report;
 use crate::rust::{paths, words};
@@ -38,14 +38,6 @@ const ALLOWED: [(&str, &str); 5] = [
     ("daemon/core/src/", "std::net::SocketAddr"),
 ];
 
-/// Where a test may sleep.
-const SLEEPERS: [&str; 2] = [
-    // The one loop that polls a process for a condition; everything else waits through it.
-    "tests/harness/wait.rs",
-    // A plugin that means harm by it.
-    "tests/malicious/src/attempts.rs",
-];
-
 #[test]
 fn the_pure_crates_name_no_clock_no_thread_no_io_and_no_random_order() {
     let mut report = Report::default();
@@ -67,33 +59,10 @@ fn the_pure_crates_name_no_clock_no_thread_no_io_and_no_random_order() {
     report.finish("let the caller pass it in, or let the machine ask for it with an output.");
 }
 
-#[test]
-fn no_test_and_no_pure_crate_sleeps() {
-    let mut report = Report::default();
-    for file in rust_files().filter(|file| !SLEEPERS.contains(&file.path.as_str())) {
-        let all = file.code();
-        let outside_tests = file.code_outside_tests();
-        // A paused clock is moved, not waited for.
-        let is_paused = file.text.contains("start_paused = true");
-        let is_whole = (file.is_test() && !is_paused) || is_pure(file);
-        for ((line, number), production) in all.lines().zip(1..).zip(outside_tests.lines()) {
-            let is_in_test = !is_paused && !sleeps(production);
-            if sleeps(line) && (is_whole || is_in_test) {
-                report.add(&file.path, number, "sleeps");
-            }
-        }
-    }
-    report.finish("move the clock (`Pair`, tokio's paused time), or wait for a condition with the harness's wait_for.");
-}
-
-fn is_pure(file: &SourceFile) -> bool {
+pub(crate) fn is_pure(file: &SourceFile) -> bool {
     PURE.iter().any(|place| file.path.starts_with(place))
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
-fn sleeps(line: &str) -> bool {
-    words(line).any(|(_, word)| ["sleep", "sleep_until", "sleep_ms"].contains(&word)) && line.contains('(')
 }

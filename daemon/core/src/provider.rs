@@ -153,6 +153,11 @@ impl Provider {
         &self.spec
     }
 
+    /// Whether the site's own configuration names it, and not the server.
+    pub(crate) const fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     /// Takes new settings. A failure with the old ones says nothing about these.
     pub(crate) fn configure(&mut self, spec: ProviderSpec, is_local: bool) {
         if (&spec, is_local) != (&self.spec, self.is_local) {
@@ -163,7 +168,7 @@ impl Provider {
         }
     }
 
-    /// The plugin was changed: what it could not do before it may do.
+    /// The plugin, or a secret that it uses, was changed: what it could not do before it may do.
     pub(crate) fn plugin_changed(&mut self) {
         self.abilities = None;
         self.backoff.reset();

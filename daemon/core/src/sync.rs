@@ -144,6 +144,11 @@ impl Source {
         if is_more { Ack::More } else { Ack::NotMore }
     }
 
+    /// Whether a delta is under way: an acknowledgement is asked for.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        self.sent.is_some()
+    }
+
     /// Returns what the reader holds, as far as it has said.
     pub(crate) const fn held(&self) -> Generation {
         self.held
@@ -299,7 +304,9 @@ mod tests {
             write(&mut writer, host(number), Some(1));
             write(&mut writer, host(number), None);
             if let Some((keys, floor)) = writer.surplus_tombstones() {
-                keys.into_iter().for_each(|key| drop(writer.set(key, None)));
+                for key in keys {
+                    writer.set(key, None);
+                }
                 writer.set_floor(floor);
             }
             assert!(writer.keys().count() <= 2 + TOMBSTONES_PER_DELTA_MAX, "{number}");

@@ -84,6 +84,8 @@ pub struct Node {
     pub drop_ins: DropIns,
     /// What it keeps of plugins that were pushed centrally.
     pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
+    /// Of each provider that was called, whether the last call said that it is the site's own.
+    pub called: BTreeMap<Name, bool>,
     /// Facts it will report.
     pub facts: BTreeMap<LabelKey, LabelValue>,
     /// Labels its environment gives.
@@ -263,6 +265,7 @@ impl Pair {
             replies: Vec::new(),
             drop_ins: DropIns::default(),
             plugins: BTreeMap::new(),
+            called: BTreeMap::new(),
             facts: BTreeMap::new(),
             config,
             key,

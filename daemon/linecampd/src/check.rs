@@ -1,12 +1,13 @@
 //! What `linecampd config check` says.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use linecampd::chain;
 use linecampd::config::{ConfigError, Loaded};
 use serde_json::json;
 
-/// For people: that it can be used, and who has a part in it.
+/// For people: that it can be used, who has a part in it, and who may use its secrets.
 pub(crate) fn text(file: &Path, loaded: &Loaded) -> String {
     let mut text = format!("{}: ok\n", file.display());
     for file in &loaded.files {
@@ -15,6 +16,9 @@ pub(crate) fn text(file: &Path, loaded: &Loaded) -> String {
     for variable in &loaded.variables {
         text += &format!("  variable  {variable}\n");
     }
+    for (name, secret) in &loaded.config.plugins.secrets {
+        text += &format!("  secret    {name}: {secret}\n");
+    }
     text
 }
 
@@ -22,7 +26,11 @@ pub(crate) fn text(file: &Path, loaded: &Loaded) -> String {
 pub(crate) fn json(loaded: &Result<Loaded, ConfigError>) -> String {
     let answer = match loaded {
         Ok(Loaded { config, files, variables }) => {
-            json!({"ok": true, "files": files, "variables": variables, "warnings": config.warnings})
+            let secrets = config.plugins.secrets.iter().map(|(name, secret)| (name.to_string(), secret.to_string()));
+            let secrets: BTreeMap<_, _> = secrets.collect();
+            json!({
+                "ok": true, "files": files, "variables": variables, "secrets": secrets, "warnings": config.warnings,
+            })
         }
         Err(error) => json!({"ok": false, "problem": chain(error)}),
     };

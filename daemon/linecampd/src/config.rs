@@ -5,6 +5,7 @@
 //! names file, line and key of whatever is wrong.
 
 mod error;
+mod secrets;
 mod written;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use linecamp_service::FILE_BYTES_MAX;
 use tracing::level_filters::LevelFilter;
 
 pub use self::error::ConfigError;
+pub use self::secrets::{DeclaredSecret, SecretTableError};
 pub use self::written::{ConfigFile, Loaded};
 use self::written::{JoinFile, PluginsFile};
 
@@ -91,8 +93,8 @@ pub struct PluginConfig {
     pub publishers: Vec<PublisherKey>,
     /// Memory of one call; `None` for the default.
     pub memory_mib: Option<u32>,
-    /// The files of the site's secrets.
-    pub secrets: BTreeMap<SecretName, PathBuf>,
+    /// The site's secrets: where each is, and who may use it.
+    pub secrets: BTreeMap<SecretName, DeclaredSecret>,
     /// Where systemd puts credentials.
     pub credentials: Option<PathBuf>,
 }
@@ -122,8 +124,10 @@ impl Config {
             .collect::<Result<_, _>>()
             .map_err(ConfigError::Server)?;
         let providers = providers(&file.provider)?;
-        let plugins = plugins(file.plugins, file.secrets, env)?;
-        let (labels, warnings) = environment_labels(env)?;
+        let (secrets, mut warnings) = secrets::resolve(file.secrets, &providers)?;
+        let plugins = plugins(file.plugins, secrets, env)?;
+        let (labels, repeated) = environment_labels(env)?;
+        warnings.extend(repeated);
         Ok(Self {
             servers,
             rancher_labels: file.rancher_labels.unwrap_or(true),
@@ -164,18 +168,21 @@ fn providers(written: &[ProviderBody]) -> Result<Vec<ProviderSpec>, ConfigError>
     Ok(providers)
 }
 
-fn plugins(file: PluginsFile, secrets: BTreeMap<String, PathBuf>, env: Env<'_>) -> Result<PluginConfig, ConfigError> {
+fn plugins(
+    file: PluginsFile,
+    secrets: BTreeMap<SecretName, DeclaredSecret>,
+    env: Env<'_>,
+) -> Result<PluginConfig, ConfigError> {
     if let Some(found) = file.memory_mib.filter(|mib| !(1..=MEMORY_MIB_MAX).contains(mib)) {
         return Err(ConfigError::Memory { found });
     }
     let publishers = file.publishers.iter().map(|key| PublisherKey::parse(key));
-    let secrets = secrets.into_iter().map(|(name, path)| Ok((SecretName::parse(&name)?, path)));
     Ok(PluginConfig {
         compiler: file.compiler,
         ca_file: file.ca_file,
         publishers: publishers.collect::<Result<_, _>>().map_err(ConfigError::Publisher)?,
         memory_mib: file.memory_mib,
-        secrets: secrets.collect::<Result<_, _>>().map_err(ConfigError::Secret)?,
+        secrets,
         credentials: env(CREDENTIALS_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from),
     })
 }

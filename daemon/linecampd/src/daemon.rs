@@ -6,12 +6,14 @@
 //! Two errands share the loop: [`run`] here, until somebody stops the daemon, and `join`, until the site has joined.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{
     DropIns, LinkEvent, Purpose, Rng, SavedSite, Site, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput,
 };
 use linecamp_model::{CommandId, FromServer, Name, Now, ProviderReply, Refusal, RunId, Text};
+use linecamp_plugin_host::ProviderCall;
 use linecamp_proto::VERSIONS;
 use linecamp_service::ServiceManager;
 use linecamp_transport::Outside;
@@ -357,9 +359,9 @@ impl Daemon {
                 self.pending.push_back(Event::Saved(saved));
                 return is_saved.then_some(Notice::Granted { name: grant.name, environment: grant.environment });
             }
-            SiteOutput::Call { call, provider, request } => {
+            SiteOutput::Call { call, provider, is_local, request } => {
                 tracing::debug!(%call, provider = %provider.name, "plugin called");
-                self.plugins.call(call, *provider, request);
+                self.plugins.call(ProviderCall { call, spec: Arc::from(provider), is_local, request });
             }
             SiteOutput::MeasurePlugin(digest) => self.plugins.measure(digest),
             SiteOutput::KeepPiece(piece) => self.plugins.keep(&piece),

@@ -105,7 +105,7 @@ fn redactor(place: &Place) -> Redactor {
     let mut directories = vec![PathBuf::from(SECRETS_INSTALLED)];
     let mut files = vec![place.directory.path().join("identity/key.pem")];
     if let Ok(config) = place.read_config() {
-        files.extend(config.plugins.secrets.into_values());
+        files.extend(config.plugins.secrets.into_values().filter_map(|secret| secret.file));
         files.extend(config.join.map(|join| join.token_file));
         directories.extend(config.plugins.credentials);
     }
@@ -133,6 +133,7 @@ fn redactor(place: &Place) -> Redactor {
 /// Returns the files that a written configuration names as secrets or tokens.
 fn named_files(written: &toml::Table) -> Vec<PathBuf> {
     let secrets = written.get("secrets").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
+    let secrets = secrets.map(|secret| secret.get("file").unwrap_or(secret));
     let token = written.get("join").and_then(|join| join.get("token_file"));
     secrets.chain(token).filter_map(toml::Value::as_str).map(PathBuf::from).collect()
 }

@@ -57,8 +57,8 @@ pub const TOMBSTONES_PER_DELTA_MAX: usize = 64;
 /// Documents in one delta: a site's own, its hosts', its providers', and tombstones. More are refused.
 pub const DOCUMENTS_PER_DELTA_MAX: usize = 1 + HOSTS_PER_SITE_MAX + PROVIDERS_PER_SITE_MAX + TOMBSTONES_PER_DELTA_MAX;
 
-/// Documents of one site's spec, tombstones left out: its own, its hosts' and its providers'. A server that sends more is
-/// hung up on.
+/// Documents of one site's spec, tombstones left out: its own, its hosts' and its providers'. The site ends the session
+/// of a server that sends more.
 pub const SPEC_DOCUMENTS_MAX: usize = 1 + HOSTS_PER_SITE_MAX + PROVIDERS_PER_SITE_MAX;
 
 /// Bytes of a peer's first message. A greeting or a join with all its labels fits; a longer one costs the session.
@@ -94,8 +94,9 @@ pub const ENVIRONMENTS_MAX: usize = 100;
 /// API keys of one server. More are refused until some are removed.
 pub const API_KEYS_MAX: usize = 1_000;
 
-/// Keys of removed sites that the server remembers, so that it can tell a machine that it was removed. Past it the oldest
-/// is forgotten: that machine is still not let in, as its registration is gone, and is told that it is not registered.
+/// Keys of removed sites that the server remembers, so that it can tell a machine that it was removed. Past it the
+/// oldest is forgotten: that machine is still not let in, as its registration is gone, and is told that it is not
+/// registered.
 pub const REMOVED_KEYS_MAX: usize = 100_000;
 
 /// Join tokens of one server. More are refused until some are revoked or expire.

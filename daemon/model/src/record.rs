@@ -228,8 +228,8 @@ pub struct Mark {
     pub events_held: u64,
     /// How many events the site said it dropped.
     pub events_dropped: u64,
-    /// The history of the site's spec, where it is another than the fleet's: it began when the site claimed to hold more
-    /// spec than this server ever wrote, as after a restored backup.
+    /// The history of the site's spec, where it is another than the fleet's: it began when the site claimed to hold
+    /// more spec than this server ever wrote, as after a restored backup.
     pub spec_history: Option<History>,
     /// The newest deletion from the spec that is no longer noted: a site that holds less is sent all of it.
     pub spec_floor: Generation,

@@ -17,7 +17,7 @@ use crate::gate::Pass;
 use crate::limits::{LAST_WORDS_SHARE, Limits};
 use crate::outbound::Outbound;
 use crate::sandbox::{CeilingReached, Sandbox};
-use crate::secret::{Secret, SecretError, Secrets};
+use crate::secret::{Secrets, SiteSecret};
 
 /// What all calls share.
 pub(crate) struct Surroundings {
@@ -30,9 +30,9 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Asks a plugin what it is. It is granted nothing while it says so.
     pub(crate) async fn describe(&self, prepared: &Prepared) -> Result<Description, String> {
-        let (until, pass) = self.pass(Grant::default());
         let nobody = Name::parse("describe").expect("a constant that is a name");
-        let mut store = Sandbox::store(&self.machine, &nobody, pass, &self.limits);
+        let (until, pass) = self.pass(&nobody, Grant::default());
+        let mut store = Sandbox::store(&self.machine, pass, &self.limits);
         let _ticking = self.machine.ticking();
         let ended = timeout_at(until, prepared.describe(&mut store)).await;
         self.answer(ended, &store)
@@ -42,12 +42,12 @@ impl Surroundings {
     pub(crate) async fn call(
         &self,
         prepared: &Prepared,
-        spec: &ProviderSpec,
+        (spec, is_local): (&ProviderSpec, bool),
         ask: (&Description, ProviderRequest),
     ) -> ProviderReply {
-        let (until, pass) = self.pass(spec.grant.clone());
-        let pass = Pass { handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..pass };
-        let mut store = Sandbox::store(&self.machine, &spec.name, pass, &self.limits);
+        let (until, pass) = self.pass(&spec.name, spec.grant.clone());
+        let pass = Pass { is_local, handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..pass };
+        let mut store = Sandbox::store(&self.machine, pass, &self.limits);
         let (description, request) = ask;
         let ask = Ask { config: spec.config.as_str(), abilities: description.abilities, request };
         let _ticking = self.machine.ticking();
@@ -59,10 +59,12 @@ impl Surroundings {
     }
 
     /// Returns when a call that begins has to end, and a pass that leads nowhere without a grant.
-    fn pass(&self, grant: Grant) -> (Instant, Pass) {
+    fn pass(&self, provider: &Name, grant: Grant) -> (Instant, Pass) {
         let now = Instant::now();
         let waiting = self.limits.call_time - self.limits.call_time / LAST_WORDS_SHARE;
         let pass = Pass {
+            provider: provider.clone(),
+            is_local: false,
             grant,
             handles: Default::default(),
             secrets: Arc::new(NoSecrets),
@@ -125,7 +127,7 @@ fn seconds(time: Duration) -> String {
 pub(crate) struct NoSecrets;
 
 impl Secrets for NoSecrets {
-    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
-        Err(SecretError::Missing { name: name.clone(), place: "a provider's secrets".into() })
+    fn find(&self, name: &SecretName) -> SiteSecret {
+        SiteSecret::missing(name, "a provider's secrets")
     }
 }

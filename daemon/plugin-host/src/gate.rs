@@ -1,7 +1,8 @@
 //! The one way out of a sandbox. Four things happen to whatever a plugin sends, in this order, and each can say no:
 //! what it says is taken strictly, its host is found in the grant, the budget is asked, and the addresses it leads to
-//! are checked. Then the secrets are put in, and it goes to one of those addresses and nowhere else. What comes back is
-//! bounded while it arrives, and secrets in it are blotted out.
+//! are checked. Then the secrets are put in, each only if the site's configuration lets it go to this host in this way
+//! for this provider, and it goes to one of those addresses and nowhere else. What comes back is bounded while it
+//! arrives, and secrets in it are blotted out.
 //!
 //! All of it works without WebAssembly, and is tested so.
 
@@ -10,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use linecamp_model::{Endpoint, Grant, SecretName};
+use linecamp_model::{Endpoint, Grant, Name, SecretName};
 use tokio::time::{Instant, timeout_at};
 
 use self::budget::Budget;
@@ -78,6 +79,10 @@ pub(crate) struct Gate {
 
 /// What a gate is opened for.
 pub(crate) struct Pass {
+    /// The provider that the call is made for.
+    pub(crate) provider: Name,
+    /// Whether the site's own configuration names it.
+    pub(crate) is_local: bool,
     pub(crate) grant: Grant,
     /// What the plugin calls its secrets, and which secret of the site each is.
     pub(crate) handles: BTreeMap<SecretName, SecretName>,
@@ -89,8 +94,8 @@ pub(crate) struct Pass {
 impl Gate {
     /// Opens a gate for one call.
     pub(crate) fn new(pass: Pass, limits: &Limits, blotter: Blotter) -> Self {
-        let Pass { grant, handles, secrets, outbound, until } = pass;
-        let handles = Handles::new(handles, secrets, blotter.clone());
+        let handles = Handles::new(&pass, blotter.clone());
+        let Pass { grant, outbound, until, .. } = pass;
         Self { grant, handles, blotter, budget: Budget::new(limits), outbound, until }
     }
 

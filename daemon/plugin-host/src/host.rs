@@ -17,19 +17,33 @@ use crate::outbound::Outbound;
 use crate::secret::Secrets;
 use crate::settings::HostConfig;
 use crate::watch::Watch;
-use crate::worker::{Asked, Worker};
+use crate::worker::Worker;
 
 /// The plugins of a site, at work on a thread of their own.
 ///
 /// Dropping it ends every call, and the compiler if it runs; no event comes of them.
 pub struct PluginHost {
-    calls: mpsc::Sender<Asked>,
+    calls: mpsc::Sender<ProviderCall>,
     events: mpsc::Receiver<HostEvent>,
     /// Replies to calls that found no place. Each is somebody's unanswered call, so they are as many as the caller has.
     turned_away: VecDeque<HostEvent>,
     /// Dropped to end the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A call of a provider.
+#[derive(Clone, Debug)]
+pub struct ProviderCall {
+    /// Names the call in its reply.
+    pub call: CallId,
+    /// The provider, with its settings and grants.
+    pub spec: Arc<ProviderSpec>,
+    /// Whether the site's own configuration names it, and not the server: only then it may use secrets of the site
+    /// that are bound to nothing.
+    pub is_local: bool,
+    /// What to ask.
+    pub request: ProviderRequest,
 }
 
 /// What happened among the plugins.
@@ -108,16 +122,17 @@ impl PluginHost {
         Ok(Self { calls, events, turned_away: VecDeque::new(), stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Has the provider `spec` asked. The reply comes as [`HostEvent::Replied`], after at most
+    /// Has a provider asked. The reply comes as [`HostEvent::Replied`], after at most
     /// [`Limits::call_time`](crate::Limits::call_time), and before that what waiting for a turn, and for the compiler
     /// at a new plugin, takes. One call of a provider at a time is the caller's to see to.
     ///
     /// Past the number of calls that may wait, the reply is `Retry`, at once.
-    pub fn call(&mut self, call: CallId, spec: Arc<ProviderSpec>, request: ProviderRequest) {
-        if self.calls.try_send(Asked { call, spec, request }).is_err() {
+    pub fn call(&mut self, call: ProviderCall) {
+        let id = call.call;
+        if self.calls.try_send(call).is_err() {
             let reason = Text::lossy(&format!("more than {CALLS_WAITING_MAX} calls of plugins are waiting"));
             let reply = ProviderReply::Failed(ProviderFailure::Retry { after: None, reason });
-            self.turned_away.push_back(HostEvent::Replied { call, reply, plugin: None });
+            self.turned_away.push_back(HostEvent::Replied { call: id, reply, plugin: None });
         }
     }
 

@@ -21,6 +21,7 @@
 //!   needed, and a component that wants more is refused when it is loaded.
 //! - A plugin never sees a secret. It names one, and the host puts it where it belongs; in what comes back, in log
 //!   lines and in error texts it is blotted out.
+//! - A secret goes only where the site's configuration binds it to: `binding` says who, toward whom and how.
 //! - Every call ends within its deadline, as data: [`ProviderReply`](linecamp_model::ProviderReply). Nothing a plugin
 //!   or a service does is a panic here or costs another call more than its share of the processor.
 //! - Every connection goes to an address that was checked, under the name that was checked.
@@ -31,6 +32,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod binding;
 mod blot;
 mod call;
 mod contract;
@@ -55,13 +57,14 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use binding::{SecretBinding, SecretScope, SecretUse};
 pub use contract::{Description, SecretWant};
 pub use error::PluginHostError;
-pub use host::{HostEvent, PluginHost, PluginSeen};
+pub use host::{HostEvent, PluginHost, PluginSeen, ProviderCall};
 pub use inspect::{PluginReport, inspect};
 pub use limits::Limits;
 pub use network::Network;
 pub use outbound::{Answering, Outbound, OutboundError, Target};
 pub use rehearsal::{Rehearsal, Rehearsed};
-pub use secret::{Secret, SecretError, Secrets};
+pub use secret::{Secret, SecretError, Secrets, SiteSecret};
 pub use settings::{HostConfig, PublisherKey};

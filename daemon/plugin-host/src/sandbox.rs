@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use linecamp_model::Name;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
@@ -73,8 +72,8 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes the store of one instance of a plugin that works for `provider`.
-    pub(crate) fn store(machine: &Machine, provider: &Name, pass: Pass, limits: &Limits) -> Store<Self> {
+    /// Makes the store of one instance of a plugin that works for the provider of `pass`.
+    pub(crate) fn store(machine: &Machine, pass: Pass, limits: &Limits) -> Store<Self> {
         let stderr = MemoryOutputPipe::new(STDERR_BYTES_MAX);
         let mut wasi = WasiCtx::builder();
         wasi.stderr(stderr.clone()).max_random_size(RANDOM_BYTES_MAX);
@@ -89,8 +88,8 @@ impl Sandbox {
             stderr,
             ceiling: Ceiling::new(limits),
             ticks_left: limits.cpu_time.as_millis() / TICK.as_millis(),
+            journal: Journal::new(&pass.provider, limits, blotter.clone()),
             gate: Gate::new(pass, limits, blotter.clone()),
-            journal: Journal::new(provider, limits, blotter.clone()),
             blotter,
         };
         let mut store = Store::new(machine.engine(), sandbox);

@@ -5,13 +5,29 @@ use std::fmt;
 use linecamp_model::SecretName;
 use zeroize::Zeroizing;
 
+use crate::binding::SecretScope;
+
 /// The site's secrets.
 pub trait Secrets: Send + Sync {
-    /// Reads a secret as it is at this moment; the host keeps it no longer than a call.
-    ///
-    /// # Errors
-    /// [`SecretError`] says why there is none.
-    fn read(&self, name: &SecretName) -> Result<Secret, SecretError>;
+    /// Returns a secret as it is at this moment, and who may use it. The host keeps it no longer than a call.
+    fn find(&self, name: &SecretName) -> SiteSecret;
+}
+
+/// What there is under the name of a secret. Both parts are of one version of the site's configuration.
+#[derive(Clone, Debug)]
+pub struct SiteSecret {
+    /// Who may use it.
+    pub scope: SecretScope,
+    /// The secret, or why there is none. Who may not use it does not get to see why.
+    pub content: Result<Secret, SecretError>,
+}
+
+impl SiteSecret {
+    /// What there is under a name that the site's configuration does not have; `place` says where it belongs.
+    pub fn missing(name: &SecretName, place: impl Into<String>) -> Self {
+        let content = Err(SecretError::Missing { name: name.clone(), place: place.into() });
+        Self { scope: SecretScope::LocalProviders, content }
+    }
 }
 
 /// The bytes of a secret: wiped when dropped, and never printed.

@@ -3,22 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use linecamp_model::{CallId, Name, PluginRef, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, Text};
+use linecamp_model::{Name, PluginRef, ProviderFailure, ProviderReply, Text};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::call::Surroundings;
-use crate::host::{HostEvent, PluginSeen};
+use crate::host::{HostEvent, PluginSeen, ProviderCall};
 use crate::library::{Library, Stamp};
 use crate::limits::CALLS_AT_ONCE_MAX;
 use crate::watch::{Changes, Watch};
-
-/// A call that was asked for.
-pub(crate) struct Asked {
-    pub(crate) call: CallId,
-    pub(crate) spec: Arc<ProviderSpec>,
-    pub(crate) request: ProviderRequest,
-}
 
 /// What works on the plugins' thread.
 #[derive(Clone)]
@@ -37,7 +30,12 @@ impl Worker {
     }
 
     /// Works until `stopped`; what runs then is dropped, and its children with it.
-    pub(crate) async fn run(self, mut asked: mpsc::Receiver<Asked>, watch: Watch, mut stopped: oneshot::Receiver<()>) {
+    pub(crate) async fn run(
+        self,
+        mut asked: mpsc::Receiver<ProviderCall>,
+        watch: Watch,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
         let changes = watch.changes();
         let (mut running, mut looking) = (JoinSet::new(), JoinSet::new());
         loop {
@@ -57,12 +55,13 @@ impl Worker {
         }
     }
 
-    async fn answer(self, asked: Asked) {
-        let Asked { call, spec, request } = asked;
+    async fn answer(self, asked: ProviderCall) {
+        let ProviderCall { call, spec, is_local, request } = asked;
         let (reply, plugin) = match self.library.find(&spec.plugin).await {
             Ok(found) => {
                 let description = &found.plugin.description;
-                let reply = self.surroundings.call(&found.plugin.prepared, &spec, (description, request)).await;
+                let reply =
+                    self.surroundings.call(&found.plugin.prepared, (&spec, is_local), (description, request)).await;
                 let seen = PluginSeen { name: description.name.clone(), version: description.version.clone() };
                 (reply, Some(seen))
             }

@@ -8,7 +8,8 @@ Usage: cargo xtask VERB
 
   dev [--sites N] [--keep DIR]   build everything, start a server, a DNS zone in memory and N sites (1), say what to
                                  try, run until Ctrl-C; with --keep their data stays in DIR and is used again
-  test [-- ARGS]                 set up what the tests need and run all of them; ARGS go to `cargo nextest run`
+  test [--strict] [-- ARGS]      set up what the tests need and run all of them; ARGS go to `cargo nextest run`; with
+                                 --strict what is skipped fails the run, except for what tests/may-skip.toml lists
   bench [link] [-- ARGS]         build what is measured with its release profiles and measure the link
   bench plugins [-- ARGS]        the same for plugins, and a daemon that has some
   bench sim                      the same for the simulator
@@ -26,13 +27,22 @@ const SITES_MAX: u32 = 50;
 pub(crate) enum Verb {
     Help,
     Dev(DevOptions),
-    Test { passed_on: Vec<String> },
+    Test(TestOptions),
     Bench { passed_on: Vec<String> },
     BenchPlugins { passed_on: Vec<String> },
     BenchSim,
     Sim { passed_on: Vec<String> },
     SimMutants,
     Dist(DistOptions),
+}
+
+/// What `test` runs, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TestOptions {
+    /// Whether something that is skipped fails the run.
+    pub(crate) is_strict: bool,
+    /// What goes to the test runner; everything is run if nothing does.
+    pub(crate) passed_on: Vec<String>,
 }
 
 /// What `dev` starts, and where.
@@ -114,13 +124,23 @@ impl Verb {
         match verb.as_str() {
             "help" | "-h" | "--help" => Ok(Self::Help),
             "dev" => DevOptions::parse(rest).map(Self::Dev),
-            "test" => Ok(Self::Test { passed_on: passed_on(rest) }),
+            "test" => Ok(Self::Test(TestOptions::parse(rest))),
             "bench" => bench(rest),
             "sim" => Ok(Self::Sim { passed_on: passed_on(rest) }),
             "sim-mutants" => Ok(Self::SimMutants),
             "dist" => DistOptions::parse(rest).map(Self::Dist),
             _ => Err(Usage(format!("unknown verb `{verb}`"))),
         }
+    }
+}
+
+impl TestOptions {
+    fn parse(mut rest: Vec<String>) -> Self {
+        let is_strict = rest.first().is_some_and(|first| first == "--strict");
+        if is_strict {
+            rest.remove(0);
+        }
+        Self { is_strict, passed_on: passed_on(rest) }
     }
 }
 
@@ -181,7 +201,10 @@ mod tests {
         let passed_on = || vec!["-E".to_owned(), "x".to_owned()];
         check("dev", dev(1, None));
         check("dev --sites 3 --keep d", dev(3, Some("d")));
-        check("test -- -E x", Ok(Verb::Test { passed_on: passed_on() }));
+        let test = |is_strict, passed_on| Ok(Verb::Test(TestOptions { is_strict, passed_on }));
+        check("test -- -E x", test(false, passed_on()));
+        check("test --strict", test(true, vec![]));
+        check("test --strict -- -E x", test(true, passed_on()));
         check("bench link -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
         check("bench -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
         check("sim", Ok(Verb::Sim { passed_on: vec![] }));

@@ -142,7 +142,7 @@ impl Camp {
             read(join)?;
         }
         let mut run = self.command("linecampd");
-        run.arg("run").arg("--data").arg(&directory).arg("--config").arg(names::site_config(&self.data)?);
+        run.arg("run").arg("--data").arg(&directory).arg("--config").arg(names::site_config(&self.data));
         self.spawn(name, run)?;
         self.wait(&format!("{name} to connect"), stop, |camp| {
             let shown = camp.linecamp(&["site", "show", name, "-o", "json"])?;

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Verb::Dev(options) => dev::run(&options),
-        Verb::Test { passed_on } => test::run(&passed_on),
+        Verb::Test(options) => test::run(&options),
         Verb::Bench { passed_on } => bench::link(&passed_on),
         Verb::BenchPlugins { passed_on } => bench::plugins(&passed_on),
         Verb::BenchSim => sim::bench(),

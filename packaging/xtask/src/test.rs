@@ -1,55 +1,91 @@
 //! `cargo xtask test`: every test of the workspace, with one command, on a machine with git, rustup and a C compiler.
 //!
-//! The order: targets, one build of everything (the end-to-end tests start the programs of that build), the tests, the
-//! doctests if there are any, cargo-deny where it is installed. A step that fails does not hide the next one; a build
-//! that fails ends the run.
+//! The order: targets and tools, one build of everything (the end-to-end tests start the programs of that build), the
+//! list of tests, the tests, the doctests if there are any, the dependencies. A step that fails does not hide the next
+//! one; a build that fails ends the run.
 //!
-//! What could not be tested here is said at the very end. A test that has to skip something appends a line to the file
-//! named by [`SKIPPED`].
+//! What could not be tested here is said at the very end, with the promises of SPECIFICATION.md that are not shown for
+//! it. With `--strict` it fails the run, except for what `tests/may-skip.toml` lists.
+
+mod skips;
+#[path = "../../../tests/tidy/specification.rs"]
+mod specification;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
+use std::{env, fs, iter};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
-use crate::run::{binaries, cargo, root, say, step, succeeds};
+use self::skips::{SKIPPED, Skip};
+use self::specification::{LISTS, SPECIFICATION, Tests, promises};
+use crate::arguments::TestOptions;
+use crate::run::{binaries, cargo, program, read, root, say, step, succeeds};
+use crate::toolchain::{cargo_tool, target_directory};
 use crate::{package, plugins, sim, toolchain};
 
-/// The variable naming the file to which a test appends a line for what it skipped, and why.
-const SKIPPED: &str = "LINECAMP_SKIPPED";
 /// The variable naming the directory of the programs the end-to-end tests start.
 const BINARIES: &str = "LINECAMP_BINARIES";
 
 /// The variable naming the directory of the packages they install.
 const PACKAGES: &str = "LINECAMP_PACKAGES";
 
-/// Runs all tests; what `passed_on` holds goes to nextest.
-pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
+/// The variable naming the file with the runner's list of tests, and the file, below cargo's target directory.
+/// `tests/tidy/promises.rs` says the same.
+const LIST: (&str, &str) = ("LINECAMP_TESTS", "tests.json");
+
+/// Variables with which a test would show less than it says: what is expected would be written from what is found, or
+/// passed over; fewer cases would be tried, or a failure tried again. A run that counts does not pass them on.
+const WEAKENING: [&str; 6] =
+    ["LINECAMP_GOLDEN", "INSTA_FORCE_PASS", "INSTA_UPDATE", "PROPTEST_CASES", "NEXTEST_RETRIES", "NEXTEST_PROFILE"];
+
+/// What runs the tests, where the machine has none: each test in a process of its own, with a limit of time.
+const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9.151");
+
+/// Where packages are.
+const FOLDERS: [&str; 6] = ["daemon", "fleet-sim", "packaging", "plugins", "sdk", "tests"];
+
+/// What checks licences, sources and advisories.
+const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
+
+/// Runs all tests.
+pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut skipped: BTreeSet<String> = toolchain::add_targets().into_iter().collect();
+    let missing = |why: String| Skip::of_xtask("target", why);
+    let mut skipped: BTreeSet<Skip> = toolchain::add_targets().into_iter().map(missing).collect();
     toolchain::add_journey_tools();
+    let path = runner_path()?;
     let notes = tempfile::NamedTempFile::new().context("failed to create a temporary file")?;
 
     // All targets, so that the programs and the tests come from one build: the features are the same.
     step("building everything", cargo(["build", "--workspace", "--all-targets"]))?;
     let plugins = plugins::build()?;
     let packages = package::for_tests(&binaries()?, &plugins)?;
-    let mut failures = vec![run_tests(passed_on, notes.path(), &plugins, &packages)];
+    let (list, tests) = list_tests(&path)?;
+
+    let mut run = cargo(["nextest", "run"]);
+    let passed_on = &options.passed_on;
+    if !passed_on.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
+        run.arg("--workspace");
+    }
+    run.args(passed_on).env("PATH", path).env(SKIPPED, notes.path()).env(LIST.0, list).env(BINARIES, binaries()?);
+    run.env(plugins::VARIABLE, plugins).env(PACKAGES, packages);
+    WEAKENING.iter().for_each(|name| {
+        run.env_remove(name);
+    });
+    let mut failures = vec![step("running the tests", run)];
     if passed_on.is_empty() {
         failures.push(sim::mutants());
-        if has_doctests(&root().join("daemon"))? {
+        if has_doctests()? {
             failures.push(step("running the doctests", cargo(["test", "--workspace", "--doc"])));
         }
         failures.push(check_dependencies(&mut skipped));
     }
+    skipped.extend(skips::read(notes.path())?);
+    failures.push(tell(&skipped, &tests, options.is_strict));
 
-    let written = fs::read_to_string(notes.path()).context("failed to read what the tests skipped")?;
-    skipped.extend(written.lines().map(str::to_owned).filter(|line| !line.is_empty()));
-    for line in &skipped {
-        say(&format!("SKIPPED: {line}"));
-    }
     let failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
     for failure in &failures {
         say(&format!("FAILED: {failure:#}"));
@@ -57,44 +93,83 @@ pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
     if !failures.is_empty() {
         bail!("not everything passed");
     }
-    let aside = if skipped.is_empty() { String::new() } else { format!(", except {} SKIPPED above", skipped.len()) };
+    let aside = if skipped.is_empty() { "" } else { ", except what is SKIPPED above" };
     say(&format!("all tests passed in {:.0} s{aside}", started.elapsed().as_secs_f64()));
     Ok(())
 }
 
-fn run_tests(passed_on: &[String], notes: &Path, plugins: &Path, packages: &Path) -> anyhow::Result<()> {
-    let has_nextest = succeeds(cargo(["nextest", "--version"]));
-    let mut tests =
-        if has_nextest { cargo(["nextest", "run"]) } else { cargo(["test", "--all-targets", "--no-fail-fast"]) };
-    if !passed_on.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
-        tests.arg("--workspace");
+/// Says what was left out, which promises are not shown for it, and, where it counts, what may not be left out.
+fn tell(skipped: &BTreeSet<Skip>, tests: &Tests, is_strict: bool) -> anyhow::Result<()> {
+    let text = fs::read_to_string(root().join(SPECIFICATION)).context("failed to read SPECIFICATION.md")?;
+    let mut lines = skips::lines(skipped);
+    lines.extend(skips::not_shown(skipped, &promises(&text), tests));
+    lines.iter().for_each(|line| say(line));
+    if is_strict {
+        let forbidden = skips::forbidden(skipped)?;
+        forbidden.iter().for_each(|line| say(line));
+        if !forbidden.is_empty() {
+            bail!("a strict run leaves nothing out that can be run: {} need(s) above", forbidden.len());
+        }
     }
-    tests.args(passed_on).env(SKIPPED, notes).env(BINARIES, binaries()?).env(plugins::VARIABLE, plugins);
-    tests.env(PACKAGES, packages);
-    step(if has_nextest { "running the tests" } else { "running the tests (without cargo-nextest)" }, tests)
+    Ok(())
 }
 
-/// The tidy tests check licences and sources offline; cargo-deny knows more, and needs the network for advisories.
-fn check_dependencies(skipped: &mut BTreeSet<String>) -> anyhow::Result<()> {
-    if !succeeds(cargo(["deny", "--version"])) {
-        skipped.insert("advisories on dependencies: cargo-deny is not installed".into());
+/// Returns the search path on which cargo finds the test runner, and installs it where there is none.
+fn runner_path() -> anyhow::Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if succeeds(cargo(["nextest", "--version"])) {
+        return Ok(path);
+    }
+    let tool = cargo_tool(NEXTEST.0, NEXTEST.1)?;
+    let own = tool.parent().context("the test runner's path has no parent")?.to_owned();
+    env::join_paths(iter::once(own).chain(env::split_paths(&path))).context("the test runner's path has a colon")
+}
+
+/// Has the runner list what it would run; returns the file, and what it says.
+fn list_tests(path: &OsStr) -> anyhow::Result<(PathBuf, Tests)> {
+    say("listing the tests");
+    let mut lists = String::new();
+    for arguments in LISTS {
+        let mut list = cargo(arguments);
+        list.env("PATH", path);
+        lists += &read(list)?;
+    }
+    let metadata = read(cargo(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
+    let metadata = serde_json::from_str(&metadata).context("cargo's description of the workspace is not JSON")?;
+    let file = target_directory()?.join(LIST.1);
+    fs::write(&file, &lists).with_context(|| format!("failed to write {}", file.display()))?;
+    Ok((file, Tests::read(&lists, &metadata).map_err(|problem| anyhow!(problem))?))
+}
+
+/// cargo-deny needs the network for the advisories only.
+fn check_dependencies(skipped: &mut BTreeSet<Skip>) -> anyhow::Result<()> {
+    let tool = cargo_tool(DENY.0, DENY.1)?;
+    let deny = |arguments: &[&str]| program(&tool.to_string_lossy(), arguments);
+    step("checking the dependencies", deny(&["check", "bans", "licenses", "sources"]))?;
+    if !succeeds(deny(&["fetch", "db"])) {
+        skipped.insert(Skip::of_xtask("advisories", "their database could not be fetched"));
         return Ok(());
     }
-    step("checking the dependencies", cargo(["deny", "check", "bans", "licenses", "sources"]))?;
-    if !succeeds(cargo(["deny", "fetch", "db"])) {
-        skipped.insert("advisories on dependencies: their database could not be fetched".into());
-        return Ok(());
+    step("checking for advisories", deny(&["check", "advisories"]))
+}
+
+/// Whether a package has a doctest.
+fn has_doctests() -> anyhow::Result<bool> {
+    for folder in FOLDERS {
+        if holds_doctests(&root().join(folder))? {
+            return Ok(true);
+        }
     }
-    step("checking for advisories", cargo(["deny", "check", "advisories"]))
+    Ok(false)
 }
 
 /// Whether a doc comment below a directory holds Rust that rustdoc would run.
-fn has_doctests(directory: &Path) -> anyhow::Result<bool> {
+fn holds_doctests(directory: &Path) -> anyhow::Result<bool> {
     let entries = fs::read_dir(directory).with_context(|| format!("failed to list {}", directory.display()))?;
     for entry in entries {
         let path = entry?.path();
         let found = if path.is_dir() {
-            has_doctests(&path)?
+            holds_doctests(&path)?
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             holds_doctest(&fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?)
         } else {

@@ -245,7 +245,7 @@ fn add_componentize() -> anyhow::Result<()> {
         return Ok(());
     }
     if !succeeds(program("npm", ["--version"])) {
-        bail!("install Node.js with npm");
+        install(&["nodejs", "npm"])?;
     }
     let place = target_directory()?.join(COMPONENTIZE);
     fs::create_dir_all(&place).with_context(|| format!("failed to make {}", place.display()))?;

@@ -139,7 +139,7 @@ fn a_file_that_is_no_component_is_a_row_of_the_report() {
 fn the_example_in_javascript_keeps_the_contract() {
     let component = plugin("dns_zone_js");
     if !component.exists() {
-        skip(&format!("the plugin in JavaScript: there is no {}", component.display()));
+        skip("javascript", &format!("there is no {}", component.display()));
         return;
     }
     let report = check_component(&component, CheckSetup::new(compiler()).against(zone_api()));
@@ -147,12 +147,15 @@ fn the_example_in_javascript_keeps_the_contract() {
     assert_eq!(report.count(Verdict::Skip), 0, "{report}");
 }
 
-/// Notes what is left out on this machine; `cargo xtask test` repeats it at its end.
+/// Notes what is left out on this machine, as the harness of the journeys does: `tests/harness/skip.rs`.
 #[expect(clippy::print_stdout, reason = "what is skipped is said to the person who runs the tests")]
-fn skip(what: &str) {
-    println!("SKIPPED: {what}");
+fn skip(need: &str, why: &str) {
+    println!("SKIPPED: {need}: {why}");
     if let Some(path) = std::env::var_os("LINECAMP_SKIPPED") {
         let mut file = File::options().append(true).create(true).open(path).expect("the list of what is skipped");
-        file.write_all(format!("{what}\n").as_bytes()).expect("the list of what is skipped takes a line");
+        let [binary, test] =
+            ["NEXTEST_BINARY_ID", "NEXTEST_TEST_NAME"].map(|name| std::env::var(name).unwrap_or_default());
+        let line = format!("{binary}\t{test}\t{need}\t{why}\n");
+        file.write_all(line.as_bytes()).expect("the list of what is skipped takes a line");
     }
 }

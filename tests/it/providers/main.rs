@@ -125,15 +125,15 @@ fn names_troubles(mut server: Box<dyn NameServer>) {
     let record = set("gw.example.org 300 A", &["192.0.2.1"]);
     plugin.done(ZONE, &[create(&record)]);
 
-    let (secret, right) = setup.secrets.last().expect("each has a secret").clone();
+    let secret = setup.secrets.last().expect("each has a secret").clone();
     let wrong = if setup.plugin == "dns-rfc2136" { TsigKey::STRANGER.secret } else { "wrong" };
-    plugin.tell(secret, wrong);
+    plugin.tell(secret.name, wrong);
     for reply in [plugin.ask(observing(ZONE, &["gw.example.org"])), plugin.apply(ZONE, &[delete(&record)])] {
         let failed = failure(reply);
         assert!(matches!(failed, ProviderFailure::Unauthorized { .. }), "{failed:?}");
         assert!(!failed.reason().as_str().contains(wrong), "{failed:?}");
     }
-    plugin.tell(secret, &right);
+    plugin.tell(secret.name, &secret.value);
 
     let absent = failure(plugin.ask(observing("example.com", &["gw.example.com"])));
     assert!(matches!(absent, ProviderFailure::Refused { .. }), "{absent:?}");

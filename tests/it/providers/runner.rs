@@ -1,6 +1,6 @@
 //! The real host with one plugin in it, asked one thing after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,10 @@ use linecamp_model::{
     ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, RecordChange, RecordKey, RecordSet, RecordType,
     SecretName, Selector, Text, Ttl,
 };
-use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, Secret, SecretError, Secrets};
+use linecamp_plugin_host::{
+    HostConfig, HostEvent, Limits, PluginHost, ProviderCall, Secret, SecretBinding, SecretScope, SecretUse, Secrets,
+    SiteSecret,
+};
 use linecamp_tests::{NameServer, plugin, program};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -33,16 +36,22 @@ pub(super) struct Runner {
     _directory: TempDir,
 }
 
-/// Secrets that a test gives and changes.
-#[derive(Debug, Default)]
-struct Known(Mutex<BTreeMap<String, String>>);
+/// Secrets that a test gives and changes, each with what it is for.
+#[derive(Debug)]
+struct Known {
+    server: Endpoint,
+    values: Mutex<BTreeMap<String, (String, SecretUse)>>,
+}
 
 impl Secrets for Known {
-    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
-        match self.0.lock().expect("nobody panicked").get(name.as_str()) {
-            Some(value) => Ok(Secret::new(value.clone().into_bytes())),
-            None => Err(SecretError::Missing { name: name.clone(), place: "the test".into() }),
-        }
+    fn find(&self, name: &SecretName) -> SiteSecret {
+        let Some((value, usage)) = self.values.lock().expect("nobody panicked").get(name.as_str()).cloned() else {
+            return SiteSecret::missing(name, "the test");
+        };
+        let hosts = BTreeSet::from([self.server.clone()]);
+        let providers = BTreeSet::from([provider_name()]);
+        let binding = SecretBinding { plain_http: hosts.clone(), hosts, uses: [usage].into(), providers };
+        SiteSecret { scope: SecretScope::Bound(binding), content: Ok(Secret::new(value.into_bytes())) }
     }
 }
 
@@ -60,15 +69,17 @@ impl Runner {
             publishers: Vec::new(),
             limits: Limits { call_time: CALL_TIME, ..Limits::default() },
         };
-        let secrets = Arc::new(Known::default());
-        let host = PluginHost::start(config, Arc::clone(&secrets) as Arc<dyn Secrets>).expect("the host starts");
         let endpoint = Endpoint::parse(&setup.reach.to_string()).expect("an address");
+        let secrets = Arc::new(Known { server: endpoint.clone(), values: Mutex::default() });
+        let host = PluginHost::start(config, Arc::clone(&secrets) as Arc<dyn Secrets>).expect("the host starts");
         let grant = Grant { reach_private: [endpoint].into(), plain_http: true, ..Grant::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut spec = spec(setup.plugin, grant);
-        for (name, value) in &setup.secrets {
-            let name = SecretName::parse(name).expect("a secret's name");
-            secrets.0.lock().expect("nobody panicked").insert(name.to_string(), value.clone());
+        for secret in &setup.secrets {
+            let name = SecretName::parse(secret.name).expect("a secret's name");
+            let usage = SecretUse::parse(secret.usage).expect("a use of secrets");
+            let known = (secret.value.clone(), usage);
+            secrets.values.lock().expect("nobody panicked").insert(name.to_string(), known);
             spec.secrets.insert(name.clone(), name);
         }
         Self { host, runtime, secrets, config: setup.config, spec, calls: 0, _directory: directory }
@@ -76,7 +87,8 @@ impl Runner {
 
     /// Gives a secret another value.
     pub(super) fn tell(&self, secret: &str, value: &str) {
-        self.secrets.0.lock().expect("nobody panicked").insert(secret.to_owned(), value.to_owned());
+        let mut values = self.secrets.values.lock().expect("nobody panicked");
+        value.clone_into(&mut values.get_mut(secret).expect("a secret of the setup").0);
     }
 
     /// Changes a setting of the plugin's config.
@@ -88,7 +100,8 @@ impl Runner {
     pub(super) fn ask(&mut self, request: ProviderRequest) -> ProviderReply {
         self.calls += 1;
         self.spec.config = ProviderConfig::of_json(&self.config.to_string()).expect("a config");
-        self.host.call(CallId(self.calls), Arc::new(self.spec.clone()), request);
+        let spec = Arc::new(self.spec.clone());
+        self.host.call(ProviderCall { call: CallId(self.calls), spec, is_local: false, request });
         let event = self.runtime.block_on(async { tokio::time::timeout(REPLY_TIME, self.host.event()).await });
         match event.expect("there is a reply") {
             HostEvent::Replied { reply, .. } => reply,
@@ -156,9 +169,13 @@ pub(super) fn delete(before: &RecordSet) -> RecordChange {
     RecordChange { before: Some(before.clone()), after: None }
 }
 
+fn provider_name() -> Name {
+    Name::parse("main").expect("a name")
+}
+
 fn spec(plugin: &str, grant: Grant) -> ProviderSpec {
     ProviderSpec {
-        name: Name::parse("main").expect("a name"),
+        name: provider_name(),
         plugin: PluginRef { name: Name::parse(plugin).expect("a name"), digest: None },
         config: ProviderConfig::default(),
         secrets: BTreeMap::new(),

@@ -18,7 +18,8 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 ///
 /// The sites that --sites selects keep a record for each of their hosts in every zone. What is somebody else's stays:
 /// --owner tells this fleet's records from all others. Nothing is deleted in DNS without --deletes. Secrets stay at
-/// the sites: --secret says which of a site's secrets the plugin uses, by name.
+/// the sites: --secret says which of a site's secrets the plugin uses, by name. The site's configuration has to let
+/// this provider have it, in a table [secrets.NAME].
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

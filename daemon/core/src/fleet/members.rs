@@ -94,6 +94,9 @@ impl Fleet {
             let text = "a pending site has nothing to say before an operator accepts it";
             return Err(Refusal::new(RefusalCode::Protocol, text));
         }
+        // How often a site is asked is the server's own doing.
+        let was_asked = matches!(message, FromSite::SpecAck(_))
+            && self.downlink.up(id).is_some_and(|(_, source)| source.is_waiting());
         let Some(session) = self.downlink.sessions.get(&id) else { return Ok(()) };
         let site = up.unwrap_or_else(|| SiteId::of_key(&session.peer.fingerprint));
         let Some(link) = self.downlink.links.get_mut(&site) else { return Ok(()) };
@@ -101,6 +104,7 @@ impl Fleet {
             FromSite::Join(_) | FromSite::Hello(_) => GREETING_COST,
             FromSite::Status(delta) => status_cost(delta),
             FromSite::Events(batch) => events_cost(batch),
+            FromSite::SpecAck(_) if was_asked => 0,
             FromSite::SpecAck(_) | FromSite::Renew | FromSite::Alive | FromSite::WantPlugin(_) => MESSAGE_COST,
         };
         let delay = link.pace.charge(cost, now.instant);

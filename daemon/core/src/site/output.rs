@@ -67,6 +67,8 @@ pub enum SiteOutput {
         call: CallId,
         /// Which provider, with its settings and grants.
         provider: Box<ProviderSpec>,
+        /// Whether the site's own configuration names the provider, and not the server.
+        is_local: bool,
         /// What to ask.
         request: ProviderRequest,
     },

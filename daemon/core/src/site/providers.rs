@@ -100,6 +100,13 @@ impl Site {
         self.settle_down(now);
     }
 
+    /// The site's secrets were changed, or who may use them: providers that failed without them try again.
+    pub fn handle_secrets_changed(&mut self, now: Now) {
+        self.providers.machines.values_mut().for_each(Provider::plugin_changed);
+        self.is_status_stale = true;
+        self.settle_down(now);
+    }
+
     /// A plugin that the server has and this site has not is fetched.
     fn fetch_what_is_missing(&mut self, id: ProviderId, reply: &ProviderReply) {
         if let ProviderReply::Failed(ProviderFailure::Missing { .. }) = reply
@@ -266,10 +273,10 @@ impl Site {
             match act {
                 Act::Call { call, request } => {
                     let Some(machine) = self.providers.machines.get(&id) else { continue };
-                    let provider = Box::new(machine.spec().clone());
+                    let (provider, is_local) = (Box::new(machine.spec().clone()), machine.is_local());
                     self.timers.set(Timer::CallLate(id), now.instant + CALL_MAX);
                     self.timers.clear(Timer::Round(id));
-                    self.outputs.push_back(SiteOutput::Call { call, provider, request });
+                    self.outputs.push_back(SiteOutput::Call { call, provider, is_local, request });
                 }
                 Act::Note(notes) => {
                     let changes: Vec<_> = notes.into_iter().map(|(key, note)| SiteChange::Held(key, note)).collect();

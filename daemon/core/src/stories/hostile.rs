@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use linecamp_model::limits::{COUNTER_MAX, EVENTS_PER_MESSAGE_MAX, PROVIDERS_PER_SITE_MAX, SERVER_EVENTS_PER_SITE_MAX};
 use linecamp_model::{
-    Document, DocumentKey, Event, EventBatch, EventKind, FleetChange, FleetProvider, FromSite, Generation, ProviderId,
-    ProviderStatus, Salvage, Selector, SiteId, StatusBody, StatusDelta, Text, WallTime,
+    Document, DocumentKey, Event, EventBatch, EventKind, FleetChange, FleetProvider, FromSite, Generation,
+    PluginDigest, PluginWant, ProviderId, ProviderStatus, Salvage, Selector, SiteId, StatusBody, StatusDelta, Text,
+    WallTime,
 };
+
+use proptest::prelude::*;
 
 use crate::testing::{Pair, name, patch, site_ref};
 use crate::{EnvironmentEdit, FleetCommand, Subject};
@@ -165,6 +168,19 @@ fn a_member_that_floods_is_slowed_down_and_cut_off() {
 }
 
 #[test]
+fn a_site_whose_labels_an_operator_changes_without_pause_is_not_taken_for_a_flood() {
+    let mut pair = Pair::linked(14);
+    for number in 0..20_000_u32 {
+        let label = format!("rack=r{number}");
+        pair.operator(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[&label])));
+        pair.run_for(Duration::from_millis(10));
+    }
+    assert_eq!(pair.hangup_of(0), None);
+    pair.run_for(5 * MINUTE);
+    assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
+}
+
+#[test]
 fn events_of_a_site_are_told_from_the_servers_and_push_none_of_them_out() {
     let mut pair = Pair::linked(8);
     pair.impersonate(0);
@@ -277,4 +293,65 @@ fn a_record_that_cannot_be_read_costs_one_site_and_never_the_fleet() {
     pair.crash_fleet();
     pair.run_for(15 * MINUTE);
     assert!(pair.is_linked(), "{}", pair.trace());
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..9_u64, 990..1_010_u64, Just(COUNTER_MAX / 2), COUNTER_MAX - 70..=COUNTER_MAX]
+}
+
+/// What a hostile member says next.
+fn lie() -> impl Strategy<Value = FromSite> {
+    let kind = prop_oneof![Just(EventKind::DaemonStarted), Just(EventKind::RecordsLeft), Just(EventKind::SiteJoined)];
+    let events = (number(), number(), kind, 0..EVENTS_PER_MESSAGE_MAX).prop_map(|(first, dropped, kind, count)| {
+        FromSite::Events(EventBatch { first, dropped, events: vec![event(kind, first); count] })
+    });
+    let delta = (number(), number(), 0..30_u64, any::<[bool; 2]>()).prop_map(|(base, to, of, [snapshot, is_there])| {
+        let (base, to) = (Generation(if snapshot { 0 } else { base.min(to) }), Generation(to));
+        let (key, body) = provider(of);
+        let documents = BTreeMap::from([(key, Document { generation: to, body: is_there.then_some(body) })]);
+        FromSite::Status(StatusDelta { base, to, snapshot, documents })
+    });
+    let want = number().prop_map(|offset| FromSite::WantPlugin(PluginWant { digest: PluginDigest::of(b"x"), offset }));
+    prop_oneof![
+        3 => events,
+        3 => delta,
+        1 => number().prop_map(|held| FromSite::SpecAck(Generation(held))),
+        1 => want,
+        1 => Just(FromSite::Renew),
+        1 => Just(FromSite::Alive),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a member says in whatever order, everything staged can be read again, its own share stays within its
+    /// bounds, and the server and the other sites go on.
+    #[test]
+    fn whatever_a_member_says_everything_staged_can_be_read_again(
+        seed in 0..1_000_u64,
+        lies in prop::collection::vec((lie(), 1..5_000_u64), 1..60),
+        claim in 0..3_usize,
+    ) {
+        let mut pair = Pair::linked(seed);
+        let other = pair.add_node("other");
+        pair.run_for(MINUTE);
+        pair.impersonate(0);
+        let claims: [fn(&mut linecamp_model::Hello); 3] = [
+            |hello| hello.spec_held = Generation(COUNTER_MAX),
+            |hello| hello.spec_history = linecamp_model::History(1),
+            |hello| hello.status_history = linecamp_model::History(1),
+        ];
+        pair.greet_with(0, claims[claim]);
+        for (lie, pause) in lies {
+            pair.run_for(Duration::from_millis(pause));
+            pair.say(0, lie);
+            pair.assert_readable();
+            prop_assert!(pair.status_documents() <= 3 + PROVIDERS_PER_SITE_MAX);
+        }
+        pair.crash_fleet();
+        pair.run_for(10 * MINUTE);
+        pair.assert_readable();
+        prop_assert!(pair.is_linked_node(other), "{}", pair.trace());
+    }
 }

@@ -488,3 +488,31 @@ fn the_sites_own_provider_holds_and_not_the_servers_of_its_name() {
     assert!(providers.len() == 1 && providers[0].is_local);
     assert_eq!(shown(&pair), [""; 0]);
 }
+
+/// Who may use which secret hangs on it.
+#[test]
+fn every_call_says_whether_the_provider_is_the_sites_own() {
+    let mut pair = site_with(23, ProviderSpec { is_dry_run: true, ..provider() });
+    pair.ask(central("")).expect("added");
+    pair.run_for(5 * MINUTE);
+    let called = |pair: &Pair| pair.nodes[0].called.clone();
+    assert_eq!(called(&pair), [(name("dns"), true)].into(), "the site's own, although the server has one of its name");
+    configure(&mut pair, None);
+    pair.run_for(5 * MINUTE);
+    assert_eq!(called(&pair), [(name("dns"), false)].into(), "the server's, from when the site has none any more");
+}
+
+#[test]
+fn a_changed_secret_is_tried_at_once() {
+    let mut pair = site_with(24, provider());
+    pair.name_server.mood = Mood::Locked;
+    label(&mut pair, "io.linecamp.host.external_dns_ip=192.0.2.7");
+    pair.run_for(2 * RETRY_MAX);
+    assert!(conditions(&pair).iter().any(|(kind, _)| *kind == ConditionKind::ProviderFailed));
+    pair.name_server.mood = Mood::Well;
+    let now = pair.now();
+    pair.nodes[0].site.handle_secrets_changed(now);
+    pair.run_for(Duration::from_secs(5));
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.7")]);
+    assert_eq!(conditions(&pair), []);
+}

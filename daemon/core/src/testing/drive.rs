@@ -64,7 +64,8 @@ impl Pair {
                     Some(identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate));
                 self.after(COMMIT, Happening::IdentitySaved(index, boot));
             }
-            SiteOutput::Call { call, provider, request } => {
+            SiteOutput::Call { call, provider, is_local, request } => {
+                self.nodes[index].called.insert(provider.name.clone(), is_local);
                 let reply = match provider.plugin.digest {
                     Some(digest) if !self.nodes[index].has_plugin(digest) => {
                         let reason = Text::lossy("it was not fetched yet");

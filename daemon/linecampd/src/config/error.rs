@@ -8,7 +8,7 @@ use linecamp_plugin_host::PluginHostError;
 use linecamp_proto::api::SettingError;
 use linecamp_service::WrittenError;
 
-use super::MEMORY_MIB_MAX;
+use super::{MEMORY_MIB_MAX, SecretTableError};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +77,21 @@ pub enum ConfigError {
         count: usize,
     },
     /// A secret's name does not read.
-    #[error("table `[secrets]`: {0}")]
-    Secret(ProviderError),
+    #[error("table `[secrets]`: {source}")]
+    SecretName {
+        /// What is written.
+        name: String,
+        /// The cause.
+        source: ProviderError,
+    },
+    /// The table of a secret cannot be used.
+    #[error("table `[secrets.{name}]`: {source}")]
+    Secret {
+        /// Of which secret.
+        name: String,
+        /// The cause, with the key.
+        source: SecretTableError,
+    },
     /// A publisher's key does not read.
     #[error("key `plugins.publishers`: {0}")]
     Publisher(PluginHostError),
@@ -108,7 +121,7 @@ impl ConfigError {
             Self::HalfJoin { found, .. } => (*found).to_owned(),
             Self::Provider { number, .. } | Self::ProviderTwice { number, .. } => format!("provider.{number}"),
             Self::Providers { .. } => format!("provider.{}", PROVIDERS_PER_SITE_MAX + 1),
-            Self::Secret(_) => "secrets".to_owned(),
+            Self::SecretName { name, .. } | Self::Secret { name, .. } => format!("secrets.{name}"),
             Self::Publisher(_) => "plugins.publishers".to_owned(),
             Self::Memory { .. } => "plugins.memory_mib".to_owned(),
             Self::Written(_) | Self::At { .. } | Self::Log { .. } | Self::Labels { .. } => return None,

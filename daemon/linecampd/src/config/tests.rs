@@ -1,3 +1,4 @@
+use linecamp_plugin_host::SecretScope;
 use linecamp_service::Written;
 
 use super::*;
@@ -52,7 +53,7 @@ fn the_sample_says_of_every_key_what_it_is_and_all_of_it_is_understood() {
     assert_eq!(config.providers[0].name.as_str(), "main-dns");
     let unset = |text: &str| format!("{text}\nno_such_key = 1\n");
     let lines: Vec<_> = commented_in.lines().collect();
-    for table in ["", "[link]", "[join]", "[plugins]", "[[provider]]"] {
+    for table in ["", "[link]", "[join]", "[plugins]", "[secrets.pdns-key]", "[[provider]]"] {
         // serde names every key that it knows when it meets one that it does not.
         let error = resolve(&unset(table), &[]).unwrap_err().to_string();
         let (_, known) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
@@ -112,6 +113,9 @@ fn a_mistake_is_named_with_file_line_and_key() {
     check("[plugins]\nmemory_mib = 300", &["c.toml: line 2: key `plugins.memory_mib`", "1 to 256"]);
     check("[[provider]]\nname = \"n\"\nplugin = \"P\"\nowner = \"o\"\nzones = []", &["c.toml: line 1: ", "number 1"]);
     check("[join]\ntoken_file = \"t\"\nname = \"Camp\"", &["c.toml: line 3: key `join.name`", "column 1"]);
+    check("[secrets]\n\"A b\" = \"/x\"", &["c.toml: line 2: table `[secrets]`", "A b"]);
+    check("[secrets]\na = 1", &["c.toml: line 2: key `a`", "the path of a file, or a table"]);
+    check("\n[secrets.a]\nhost = []", &["c.toml: line 3: ", "unknown field `host`", "`hosts`", "`use`"]);
 }
 
 #[test]
@@ -132,4 +136,83 @@ fn labels_of_the_environment_are_the_gateways_and_ours_win() {
     let labels: Vec<_> = config.labels[&Level::Host].iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(labels, ["old=1", "rack=r7"]);
     assert_eq!(config.warnings, ["variable LINECAMP_HOST_LABELS gives rack more than once; the last one holds"]);
+}
+
+/// A table that binds a secret, with one of its keys written in another way, or left out.
+fn table(key: &str, instead: &str) -> String {
+    let keys = [
+        ("file", "\"/f\""),
+        ("hosts", "[\"10.0.0.5:8081\", \"PDNS.example.:443\"]"),
+        ("plain_http", "[\"10.0.0.5:8081\"]"),
+        ("use", "\"header\""),
+        ("providers", "[\"main-dns\"]"),
+    ];
+    let lines = keys.map(|(known, value)| match (known == key, instead) {
+        (true, "") => String::new(),
+        (true, instead) => format!("{key} = {instead}\n"),
+        (false, _) => format!("{known} = {value}\n"),
+    });
+    format!("[secrets.pdns-key]\n{}", lines.concat())
+}
+
+#[test]
+fn a_table_binds_a_secret_and_a_path_alone_binds_it_to_nothing() {
+    let config = resolve(&table("", ""), &[]).unwrap();
+    let secret = &config.plugins.secrets[&SecretName::parse("pdns-key").unwrap()];
+    assert_eq!(secret.file.as_deref(), Some(Path::new("/f")));
+    let said = "as header toward 10.0.0.5:8081 (also over plain HTTP), pdns.example:443, for main-dns";
+    assert_eq!(secret.to_string(), said);
+    assert_eq!(config.warnings, [""; 0]);
+    let secret = |text: &str| {
+        let config = resolve(text, &[]).unwrap();
+        config.plugins.secrets.values().next().unwrap().clone()
+    };
+    assert_eq!(secret(&table("file", "")).file, None, "it is a credential of systemd");
+    assert!(secret(&table("plain_http", "")).to_string().starts_with("as header toward 10.0.0.5:8081, pdns"));
+    assert_eq!(secret("[secrets]\na = \"/x\"").scope, SecretScope::LocalProviders);
+}
+
+#[test]
+fn a_table_that_does_not_bind_a_secret_wholly_is_refused_with_file_line_and_key() {
+    let check = |key: &str, instead: &str, words: &[&str]| {
+        let error = chain(&resolve(&format!("\n{}", table(key, instead)), &[]).unwrap_err());
+        let start = "c.toml: line 2: table `[secrets.pdns-key]`: ";
+        assert!(error.contains(start) && words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    for key in ["hosts", "use", "providers"] {
+        check(key, "", &[&*format!("`{key}` says nothing"), "`hosts`, `use` and `providers`"]);
+    }
+    for key in ["hosts", "providers"] {
+        check(key, "[]", &[&*format!("`{key}` says nothing")]);
+    }
+    check("hosts", "[\"10.0.0.5\"]", &["`hosts`", "10.0.0.5", "HOST:PORT"]);
+    check("hosts", "[\"*.example.org:443\"]", &["`hosts`", "HOST:PORT"]);
+    check("plain_http", "[\"http://h:1\"]", &["`plain_http`", "HOST:PORT"]);
+    check("plain_http", "[\"10.0.0.6:8081\"]", &["10.0.0.6:8081, which is not among `hosts`"]);
+    check("use", "\"cookie\"", &["`use` is `cookie`", "bearer, basic, header, sigv4", "tsig"]);
+    check("providers", "[\"Main\"]", &["`providers`", "column 1"]);
+}
+
+#[test]
+fn a_drop_in_may_replace_a_path_by_a_table() {
+    let mut written = Written::new(&written::ADDING);
+    written.add_text::<ConfigFile>(Path::new("c.toml"), "[secrets]\npdns-key = \"/old\"").unwrap();
+    written.add_text::<ConfigFile>(Path::new("c.d/1.toml"), &table("", "")).unwrap();
+    written.add_text::<ConfigFile>(Path::new("c.d/2.toml"), "[secrets.pdns-key]\nuse = \"bearer\"").unwrap();
+    let loaded = Loaded::of(&written, &|_| None).unwrap();
+    let secret = loaded.config.plugins.secrets.values().next().unwrap();
+    assert!(secret.to_string().starts_with("as bearer toward 10.0.0.5:8081"), "{secret}");
+}
+
+#[test]
+fn a_secret_that_no_provider_can_use_is_worth_a_look_and_one_that_only_a_provider_names_is_a_credential() {
+    let provider = "[[provider]]\nname = \"n\"\nplugin = \"p\"\nowner = \"o\"\nzones = [\"a.example\"]\n\
+                    secrets = { key = \"named\", other = \"credential\" }\n";
+    let config = resolve(&format!("{provider}[secrets]\nidle = \"/x\"\nnamed = \"/y\""), &[]).unwrap();
+    assert_eq!(config.warnings.len(), 1);
+    assert!(config.warnings[0].contains("the secret idle is for no provider"), "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("[secrets.idle]"), "{:?}", config.warnings);
+    let files: Vec<_> = config.plugins.secrets.values().map(|secret| secret.file.as_deref()).collect();
+    assert_eq!(files, [None, Some(Path::new("/x")), Some(Path::new("/y"))], "credential, idle, named");
+    assert!(config.plugins.secrets.values().all(|secret| secret.scope == SecretScope::LocalProviders));
 }

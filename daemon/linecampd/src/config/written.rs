@@ -7,6 +7,7 @@ use linecamp_proto::api::ProviderBody;
 use linecamp_service::Written;
 use serde::Deserialize;
 
+use super::secrets::SecretFile;
 use super::{Config, ConfigError, Env, VARIABLES};
 
 /// Lists of tables that add up over the files.
@@ -23,7 +24,7 @@ pub struct ConfigFile {
     pub(super) link: LinkFile,
     pub(super) join: JoinFile,
     pub(super) plugins: PluginsFile,
-    pub(super) secrets: BTreeMap<String, PathBuf>,
+    pub(super) secrets: BTreeMap<String, SecretFile>,
     pub(super) provider: Vec<ProviderBody>,
 }
 

@@ -63,7 +63,9 @@ impl Daemon {
     /// Applies what needs no new beginning.
     fn apply(&mut self, config: &Config) {
         log::set_level(config.log);
-        self.plugins.set_secrets(config.plugins.secrets.clone());
+        if self.plugins.set_secrets(config.plugins.secrets.clone()) {
+            self.site.handle_secrets_changed(self.clock.now());
+        }
         self.facts.set_sources(FactSources::of_this_machine(&config.docker_socket, config.rancher_labels));
         self.facts.collect();
     }

@@ -45,7 +45,8 @@ pub(super) fn configuration(place: &Place) -> Remark {
 
 /// Names the keys whose files are not there. Never a value: it may be a secret, written in the place of its file.
 fn missing_files(config: &Config) -> Vec<String> {
-    let secrets = config.plugins.secrets.iter().map(|(name, path)| (format!("{name} in [secrets]"), path.as_path()));
+    let secrets = config.plugins.secrets.iter();
+    let secrets = secrets.filter_map(|(name, secret)| Some((format!("{name} in [secrets]"), secret.file.as_deref()?)));
     let ca_file = config.plugins.ca_file.iter().map(|path| ("ca_file in [plugins]".to_owned(), path.as_path()));
     let is_missing = |path: &Path| matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
     let named = secrets.chain(ca_file).filter(|(_, path)| is_missing(path));

@@ -4,15 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use linecamp_model::{
-    CallId, Name, PluginDigest, PluginPiece, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, SecretName,
-    Text,
-};
-use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, PluginHostError};
+use linecamp_model::{CallId, Name, PluginDigest, PluginPiece, ProviderFailure, ProviderReply, SecretName, Text};
+use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
 
 use super::pushed::Pushed;
 use super::secrets::SecretFiles;
-use crate::config::PluginConfig;
+use crate::config::{DeclaredSecret, PluginConfig};
 use crate::error::chain;
 
 /// The program that compiles plugins.
@@ -49,25 +46,26 @@ impl PluginDriver {
     pub(crate) fn new(directory: PathBuf, config: Option<PluginConfig>) -> Self {
         let pushed = Pushed::new(directory.clone());
         let places = config.as_ref().map(|config| (config.secrets.clone(), config.credentials.clone()));
-        let (files, credentials) = places.unwrap_or_default();
-        let secrets = Arc::new(SecretFiles::new(files, credentials));
+        let (declared, credentials) = places.unwrap_or_default();
+        let secrets = Arc::new(SecretFiles::new(declared, credentials));
         Self { directory, config, secrets, host: None, pushed, known: VecDeque::new() }
     }
 
-    /// Looks for secrets in these files from the next call on.
-    pub(crate) fn set_secrets(&self, files: BTreeMap<SecretName, PathBuf>) {
-        self.secrets.set(files);
+    /// Goes by these secrets from the next call on. Returns whether something changes.
+    pub(crate) fn set_secrets(&self, secrets: BTreeMap<SecretName, DeclaredSecret>) -> bool {
+        self.secrets.set(secrets)
     }
 
     /// Has a provider asked; the reply is an event.
-    pub(crate) fn call(&mut self, call: CallId, provider: ProviderSpec, request: ProviderRequest) {
+    pub(crate) fn call(&mut self, call: ProviderCall) {
         let Some(config) = self.config.clone() else { return };
+        let id = call.call;
         match self.host(&config) {
-            Ok(host) => host.call(call, Arc::new(provider), request),
+            Ok(host) => host.call(call),
             Err(error) => {
                 let reason = Text::lossy(&chain(&error));
                 let reply = ProviderReply::Failed(ProviderFailure::Missing { reason });
-                self.known.push_back(PluginEvent::Replied { call, reply, seen: None });
+                self.known.push_back(PluginEvent::Replied { call: id, reply, seen: None });
             }
         }
     }

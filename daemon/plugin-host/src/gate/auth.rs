@@ -6,9 +6,10 @@ use http::{HeaderMap, HeaderValue};
 use linecamp_model::WallTime;
 use zeroize::Zeroizing;
 
-use super::handles::Handles;
+use super::handles::{Handles, Toward};
 use super::sigv4::{self, Signed, Signer};
 use super::{GateError, header};
+use crate::binding::SecretUse;
 
 /// Which secret goes where; secrets are handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub(crate) struct SigV4 {
 
 /// What is to be vouched for: the request, `Host` among its headers.
 pub(crate) struct Vouched<'a> {
+    pub(crate) toward: Toward<'a>,
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) headers: &'a mut HeaderMap,
@@ -42,23 +44,26 @@ pub(crate) struct Vouched<'a> {
 }
 
 impl Auth {
-    /// Puts the secret in.
+    /// Puts the secret in, if the site lets it go there in this way.
     pub(crate) fn apply(
         &self,
         request: &mut Vouched<'_>,
         handles: &mut Handles,
         now: WallTime,
     ) -> Result<(), GateError> {
+        let toward = request.toward;
         match self {
             Self::Bearer(secret) => {
-                let value = Zeroizing::new([b"Bearer ", handles.secret(secret)?.expose()].concat());
+                let token = handles.secret(secret, SecretUse::Bearer, toward)?;
+                let value = Zeroizing::new([b"Bearer ", token.expose()].concat());
                 set(request.headers, AUTHORIZATION, &value, secret)
             }
             Self::Basic { user, secret } => {
                 if user.contains(':') {
                     return Err(GateError::Denied("the user of basic auth has a `:` in it".into()));
                 }
-                let pair = Zeroizing::new([user.as_bytes(), b":", handles.secret(secret)?.expose()].concat());
+                let password = handles.secret(secret, SecretUse::Basic, toward)?;
+                let pair = Zeroizing::new([user.as_bytes(), b":", password.expose()].concat());
                 let encoded = Zeroizing::new(BASE64.encode(&pair));
                 handles.blot_form(secret, encoded.as_bytes());
                 let value = Zeroizing::new(format!("Basic {}", *encoded));
@@ -66,7 +71,8 @@ impl Auth {
             }
             Self::Header { header, prefix, secret } => {
                 let name = header::for_secret(header)?;
-                let value = Zeroizing::new([prefix.as_bytes(), handles.secret(secret)?.expose()].concat());
+                let key = handles.secret(secret, SecretUse::Header, toward)?;
+                let value = Zeroizing::new([prefix.as_bytes(), key.expose()].concat());
                 set(request.headers, name, &value, secret)
             }
             Self::SigV4(scope) => scope.apply(request, handles, now),
@@ -86,18 +92,18 @@ impl SigV4 {
             ));
         }
         if let Some(name) = &self.session_token {
-            let token = handles.secret(name)?;
+            let token = handles.secret(name, SecretUse::SigV4SessionToken, request.toward)?;
             set(request.headers, HeaderName::from_static("x-amz-security-token"), token.expose(), name)?;
         }
         let date = sigv4::date(now);
         set(request.headers, HeaderName::from_static("x-amz-date"), date.as_bytes(), "")?;
         let digest = sigv4::body_digest(request.body);
         set(request.headers, HeaderName::from_static("x-amz-content-sha256"), digest.as_bytes(), "")?;
-        let access_key_id = handles.secret(&self.access_key_id)?;
+        let access_key_id = handles.secret(&self.access_key_id, SecretUse::SigV4KeyId, request.toward)?;
         let Ok(access_key_id) = std::str::from_utf8(access_key_id.expose()) else {
             return Err(GateError::Denied(format!("the secret `{}` is no access key", self.access_key_id)));
         };
-        let secret_access_key = handles.secret(&self.secret_access_key)?;
+        let secret_access_key = handles.secret(&self.secret_access_key, SecretUse::SigV4, request.toward)?;
         let signer = Signer {
             access_key_id,
             secret_access_key: secret_access_key.expose(),
@@ -105,7 +111,7 @@ impl SigV4 {
             service: &self.service,
             at: now,
         };
-        let Vouched { method, path, ref headers, body } = *request;
+        let Vouched { method, path, ref headers, body, .. } = *request;
         let value = signer.authorization(&Signed { method, path, headers, body });
         set(request.headers, AUTHORIZATION, value.as_bytes(), &self.access_key_id)
     }

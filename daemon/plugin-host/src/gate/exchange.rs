@@ -6,8 +6,10 @@ use bytes::Bytes;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::dns::{is_answer, is_question};
+use super::handles::Toward;
 use super::tsig::{self, Seal};
 use super::{Gate, GateError, in_time, url};
+use crate::binding::SecretUse;
 
 /// A message as a plugin says it.
 #[derive(Clone, Debug)]
@@ -46,7 +48,8 @@ impl Gate {
         let target = self.target(endpoint, false, until).await?;
         let (question, signing) = match &sign {
             Some(key) => {
-                let secret = self.handles.secret(&key.secret)?;
+                let toward = Toward { host: &target.endpoint, is_plain_http: false };
+                let secret = self.handles.secret(&key.secret, SecretUse::Tsig, toward)?;
                 let TsigKey { key_name, algorithm, secret: handle } = key;
                 let seal = Seal { key_name, algorithm, handle, secret: &secret };
                 let (signed, signing) = tsig::sign(&message, &seal, SystemTime::now())?;

@@ -1,35 +1,49 @@
-//! The secrets of one call: a plugin names a handle, the spec says which secret of the site that is, and only the gate
-//! sees what it is.
+//! The secrets of one call: a plugin names a handle, the spec says which secret of the site that is, the site's
+//! configuration says where that may go, and only the gate sees what it is.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt::Display;
 use std::sync::Arc;
 
-use linecamp_model::SecretName;
+use linecamp_model::{Endpoint, Name, SecretName};
 
-use super::GateError;
+use super::{GateError, Pass};
+use crate::binding::{SecretIntent, SecretUse};
 use crate::blot::Blotter;
-use crate::secret::{Secret, Secrets};
+use crate::secret::{Secret, Secrets, SiteSecret};
 
 /// Handles of one call, with the secrets that were asked for so far.
 pub(crate) struct Handles {
+    provider: Name,
+    is_local: bool,
     handles: BTreeMap<SecretName, SecretName>,
     secrets: Arc<dyn Secrets>,
-    read: BTreeMap<SecretName, Secret>,
+    found: BTreeMap<SecretName, SiteSecret>,
+    /// Once a call is enough: what follows is mostly the same.
+    has_warned: bool,
     blotter: Blotter,
+}
+
+/// Where a request goes that is to have a secret, or to be signed with one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Toward<'a> {
+    pub(crate) host: &'a Endpoint,
+    pub(crate) is_plain_http: bool,
 }
 
 impl Handles {
     /// Opens the handles of a call; what they lead to is blotted out by `blotter`.
-    pub(crate) const fn new(
-        handles: BTreeMap<SecretName, SecretName>,
-        secrets: Arc<dyn Secrets>,
-        blotter: Blotter,
-    ) -> Self {
-        Self { handles, secrets, read: BTreeMap::new(), blotter }
+    pub(crate) fn new(pass: &Pass, blotter: Blotter) -> Self {
+        let Pass { provider, is_local, handles, secrets, .. } = pass;
+        let (provider, is_local, handles, secrets) =
+            (provider.clone(), *is_local, handles.clone(), Arc::clone(secrets));
+        Self { provider, is_local, handles, secrets, found: BTreeMap::new(), has_warned: false, blotter }
     }
 
-    /// Returns the secret behind the handle `name`: read once a call, so that all of a call is signed with one secret.
-    pub(crate) fn secret(&mut self, name: &str) -> Result<Secret, GateError> {
+    /// Returns the secret behind the handle `name`, if the site lets it be used so: found once a call, so that all of a
+    /// call is signed with one secret, and checked each time, because each request may go elsewhere.
+    pub(crate) fn secret(&mut self, name: &str, usage: SecretUse, toward: Toward<'_>) -> Result<Secret, GateError> {
         let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
         let no_such = || {
             let why = "is not among the provider's secrets; name it in the provider's `secrets`";
@@ -37,16 +51,27 @@ impl Handles {
         };
         let handle = SecretName::parse(name).map_err(|_| no_such())?;
         let of_site = self.handles.get(&handle).ok_or_else(no_such)?;
-        if let Some(secret) = self.read.get(&handle) {
-            return Ok(secret.clone());
-        }
-        let secret = self.secrets.read(of_site).map_err(|error| GateError::Denied(error.to_string()))?;
+        let found = match self.found.entry(handle.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.secrets.find(of_site)),
+        };
+        let Toward { host, is_plain_http } = toward;
+        let intent = SecretIntent { provider: &self.provider, is_local: self.is_local, host, is_plain_http, usage };
+        let denied = |why: &dyn Display| GateError::Denied(why.to_string());
+        found.scope.permits(of_site, &intent).map_err(|refusal| {
+            // Said here, because a plugin may keep it to itself.
+            if !std::mem::replace(&mut self.has_warned, true) {
+                let provider = self.provider.as_str();
+                tracing::warn!(provider, reason = %refusal, "a secret was not given to a provider");
+            }
+            denied(&refusal)
+        })?;
+        let secret = found.content.as_ref().map_err(|error| denied(error))?;
         if secret.expose().is_empty() {
             return Err(GateError::Denied(format!("the site's secret `{of_site}` is empty")));
         }
         self.blotter.blot(&handle, secret.expose());
-        self.read.insert(handle, secret.clone());
-        Ok(secret)
+        Ok(secret.clone())
     }
 
     /// Has another form of a secret blotted out, such as one with a user's name in base64.
@@ -54,5 +79,86 @@ impl Handles {
         if let Ok(name) = SecretName::parse(name) {
             self.blotter.blot(&name, form);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use linecamp_model::Grant;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::binding::{SecretBinding, SecretScope};
+    use crate::network::Network;
+
+    /// One secret, and how often it was asked for.
+    struct One(SecretScope, Mutex<u32>);
+
+    impl Secrets for One {
+        fn find(&self, _name: &SecretName) -> SiteSecret {
+            *self.1.lock().unwrap() += 1;
+            SiteSecret { scope: self.0.clone(), content: Ok(Secret::new(b"s3cret-of-the-site".to_vec())) }
+        }
+    }
+
+    fn handles(scope: SecretScope, is_local: bool) -> (Handles, Arc<One>) {
+        let name = |text: &str| SecretName::parse(text).unwrap();
+        let secrets = Arc::new(One(scope, Mutex::new(0)));
+        let pass = Pass {
+            provider: Name::parse("main-dns").unwrap(),
+            is_local,
+            grant: Grant::default(),
+            handles: [(name("key"), name("pdns-key"))].into(),
+            secrets: Arc::clone(&secrets) as Arc<dyn Secrets>,
+            outbound: Arc::new(Network::new(None).unwrap()),
+            until: Instant::now() + Duration::from_secs(1),
+        };
+        (Handles::new(&pass, Blotter::default()), secrets)
+    }
+
+    #[test]
+    fn a_secret_that_was_used_once_is_checked_again_for_the_next_host() {
+        let (bound, other) = (Endpoint::parse("a.example:443").unwrap(), Endpoint::parse("b.example:443").unwrap());
+        let binding = SecretBinding {
+            hosts: [bound.clone()].into(),
+            plain_http: [].into(),
+            uses: [SecretUse::Bearer].into(),
+            providers: [Name::parse("main-dns").unwrap()].into(),
+        };
+        let (mut handles, secrets) = handles(SecretScope::Bound(binding), false);
+        let toward = |host, is_plain_http| Toward { host, is_plain_http };
+        let is_denied = |result: Result<Secret, GateError>| matches!(result, Err(GateError::Denied(_)));
+        assert!(is_denied(handles.secret("key", SecretUse::Bearer, toward(&other, false))));
+        assert!(handles.secret("key", SecretUse::Bearer, toward(&bound, false)).is_ok());
+        assert!(is_denied(handles.secret("key", SecretUse::Bearer, toward(&other, false))));
+        assert!(is_denied(handles.secret("key", SecretUse::Bearer, toward(&bound, true))));
+        assert!(is_denied(handles.secret("key", SecretUse::Basic, toward(&bound, false))));
+        assert!(handles.secret("key", SecretUse::Bearer, toward(&bound, false)).is_ok());
+        assert_eq!(*secrets.1.lock().unwrap(), 1, "all of a call has one version of the secret");
+    }
+
+    #[test]
+    fn who_may_not_use_a_secret_does_not_hear_whether_it_is_there() {
+        struct Nothing;
+        impl Secrets for Nothing {
+            fn find(&self, name: &SecretName) -> SiteSecret {
+                SiteSecret::missing(name, "/a/path/of/the/site")
+            }
+        }
+        let host = Endpoint::parse("a.example:443").unwrap();
+        let toward = Toward { host: &host, is_plain_http: false };
+        let said = |mut handles: Handles| match handles.secret("key", SecretUse::Bearer, toward) {
+            Err(GateError::Denied(said)) => said,
+            other => panic!("{other:?}"),
+        };
+        let (mut absent, _) = handles(SecretScope::LocalProviders, false);
+        absent.secrets = Arc::new(Nothing);
+        assert_eq!(said(absent), said(handles(SecretScope::LocalProviders, false).0));
+        let (mut absent, _) = handles(SecretScope::LocalProviders, true);
+        absent.secrets = Arc::new(Nothing);
+        assert!(said(absent).contains("/a/path/of/the/site"), "the site's own provider hears where it belongs");
     }
 }

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use linecamp_transport::{SystemClock, WallClock as _};
 
 use super::auth::{Auth, Vouched};
+use super::handles::Toward;
 use super::url::Url;
 use super::{Gate, GateError, header, in_time};
 
@@ -49,7 +50,8 @@ impl Gate {
         headers.insert(HOST, host);
         if let Some(auth) = &request.auth {
             let (method, path) = (request.method.as_str(), url.path.as_str());
-            let mut vouched = Vouched { method, path, headers: &mut headers, body: &request.body };
+            let toward = Toward { host: &target.endpoint, is_plain_http: !target.is_tls };
+            let mut vouched = Vouched { toward, method, path, headers: &mut headers, body: &request.body };
             auth.apply(&mut vouched, &mut self.handles, SystemClock.now())?;
         }
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

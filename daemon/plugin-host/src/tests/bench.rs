@@ -1,6 +1,6 @@
 //! A host in a temporary directory, with the malicious plugin in it, and a network whose names the test decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use linecamp_model::{
 use tempfile::TempDir;
 
 use crate::{
-    Answering, HostConfig, HostEvent, Limits, Network, Outbound, OutboundError, PluginHost, Secret, SecretError,
-    Secrets, Target,
+    Answering, HostConfig, HostEvent, Limits, Network, Outbound, OutboundError, PluginHost, ProviderCall, Secret,
+    SecretBinding, SecretScope, SecretUse, Secrets, SiteSecret, Target,
 };
 
 /// Nothing here takes so long, a compiler on a busy machine included; a test that waits this long has failed.
@@ -94,23 +94,36 @@ fn cargo(arguments: &[&str]) {
 }
 
 /// Secrets that a test gives away.
-pub(super) struct Known(BTreeMap<&'static str, Mutex<String>>);
+pub(super) struct Known(BTreeMap<&'static str, Mutex<(String, SecretScope)>>);
 
 impl Known {
+    /// Secrets that are bound to nothing.
     pub(super) fn new(secrets: &[(&'static str, &str)]) -> Arc<Self> {
-        Arc::new(Self(secrets.iter().map(|(name, text)| (*name, Mutex::new((*text).to_owned()))).collect()))
+        let bare = |text: &str| Mutex::new((text.to_owned(), SecretScope::LocalProviders));
+        Arc::new(Self(secrets.iter().map(|(name, text)| (*name, bare(text))).collect()))
     }
 
     pub(super) fn rotate(&self, name: &str, text: &str) {
-        *self.0[name].lock().unwrap() = text.to_owned();
+        self.0[name].lock().unwrap().0 = text.to_owned();
+    }
+
+    /// Lets a secret go to one place, without TLS too, for the provider of the tests.
+    pub(super) fn bind(&self, name: &str, place: &str, uses: &[SecretUse]) {
+        let hosts = BTreeSet::from([endpoint(place)]);
+        let (uses, providers) = (uses.iter().copied().collect(), [Name::parse("the-provider").unwrap()].into());
+        let binding = SecretBinding { plain_http: hosts.clone(), hosts, uses, providers };
+        self.0[name].lock().unwrap().1 = SecretScope::Bound(binding);
     }
 }
 
 impl Secrets for Known {
-    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+    fn find(&self, name: &SecretName) -> SiteSecret {
         match self.0.get(name.as_str()) {
-            Some(secret) => Ok(Secret::new(secret.lock().unwrap().clone().into_bytes())),
-            None => Err(SecretError::Missing { name: name.clone(), place: "the test".into() }),
+            Some(secret) => {
+                let (text, scope) = secret.lock().unwrap().clone();
+                SiteSecret { scope, content: Ok(Secret::new(text.into_bytes())) }
+            }
+            None => SiteSecret::missing(name, "the test"),
         }
     }
 }
@@ -165,6 +178,8 @@ pub(super) struct Bench {
     pub(super) directory: TempDir,
     pub(super) host: PluginHost,
     pub(super) outbound: Arc<Names>,
+    /// Whether the providers that are called are those of the site's own configuration.
+    pub(super) is_local: bool,
     calls: u64,
 }
 
@@ -193,7 +208,7 @@ impl Setup {
         let config = HostConfig { limits: self.limits, ..config(directory.path()) };
         let outbound = Arc::clone(&self.outbound);
         let host = PluginHost::start_on(config, self.secrets, self.outbound).unwrap();
-        Bench { directory, host, outbound, calls: 0 }
+        Bench { directory, host, outbound, is_local: false, calls: 0 }
     }
 }
 
@@ -217,7 +232,7 @@ fn share_cache(directory: &Path) {
         let config = config(first.path());
         let call = async {
             let mut host = PluginHost::start_on(config, Known::new(&[]), Names::new(&[], None)).unwrap();
-            host.call(CallId(1), spec("nothing").into(), ProviderRequest::Check);
+            host.call(check(1, &spec("nothing")));
             soon(host.event()).await
         };
         // On a thread of its own, because this may be called where no runtime can be waited for.
@@ -238,7 +253,8 @@ impl Bench {
     /// Calls the provider and returns its reply.
     pub(super) async fn ask(&mut self, spec: &ProviderSpec, request: ProviderRequest) -> ProviderReply {
         self.calls += 1;
-        self.host.call(CallId(self.calls), spec.clone().into(), request);
+        let call = ProviderCall { is_local: self.is_local, request, ..check(self.calls, spec) };
+        self.host.call(call);
         match soon(self.host.event()).await {
             HostEvent::Replied { call, reply, .. } => {
                 assert_eq!(call, CallId(self.calls));
@@ -269,6 +285,11 @@ impl Bench {
         let reply = self.ask(&spec("nothing"), ProviderRequest::Check).await;
         assert!(matches!(reply, ProviderReply::Checked(_)), "{reply:?}");
     }
+}
+
+/// A call of a provider of the server that has its settings checked.
+pub(super) fn check(call: u64, spec: &ProviderSpec) -> ProviderCall {
+    ProviderCall { call: CallId(call), spec: spec.clone().into(), is_local: false, request: ProviderRequest::Check }
 }
 
 pub(super) fn endpoint(text: &str) -> Endpoint {

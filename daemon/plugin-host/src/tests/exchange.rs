@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::bench::{Bench, Known, Names, Setup, endpoint, spec_of};
+use crate::SecretUse;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -138,12 +139,19 @@ fn answers(question: &[u8], manner: Manner, is_udp: bool) -> Vec<Vec<u8>> {
     }
 }
 
-fn bench() -> Bench {
+/// A host whose callers are the site's own providers, which may use its secrets as they like.
+fn own_bench() -> Bench {
+    let mut bench = bench().0;
+    bench.is_local = true;
+    bench
+}
+
+fn bench() -> (Bench, Arc<Known>) {
     let secret = BASE64.encode(SECRET);
     let other = BASE64.encode(b"another secret of the same kind!");
     let secrets = Known::new(&[("key", &format!("{secret}\n")), ("other", &other), ("plain", "not base64!")]);
     let outbound = Names::new(&[("ns.example", &["127.0.0.1"])], None);
-    Setup { secrets, outbound, ..Setup::default() }.start()
+    (Setup { secrets: Arc::clone(&secrets), outbound, ..Setup::default() }.start(), secrets)
 }
 
 /// A provider that asks the server, signing with `secret` if there is one.
@@ -164,8 +172,30 @@ fn asking(server: &NameServer, secret: &str, algorithm: &str) -> ProviderSpec {
 const ANSWERED: &str = "answered 27 bytes, id 1234";
 
 #[tokio::test]
+async fn nothing_is_signed_with_a_secret_that_is_bound_to_something_else() {
+    let (mut bench, secrets) = bench();
+    let server = NameServer::start(Manner::Proper).await;
+    let place = format!("ns.example:{}", server.address.port());
+    secrets.bind("key", &place, &[SecretUse::Tsig]);
+    assert_eq!(bench.attempt(&asking(&server, "key", "hmac-sha256")).await, ANSWERED);
+    let cases = [
+        ("other", "", &[][..], "binds it to nothing"),
+        ("key", "other.example:53", &[SecretUse::Tsig], "to `hosts` in [secrets.key]"),
+        ("key", &place, &[SecretUse::Bearer, SecretUse::SigV4], "not tsig"),
+    ];
+    for (secret, bound_to, uses, words) in cases {
+        if !bound_to.is_empty() {
+            secrets.bind(secret, bound_to, uses);
+        }
+        let said = bench.attempt(&asking(&server, secret, "hmac-sha256")).await;
+        assert!(said.contains("Denied") && said.contains(words), "{said}");
+    }
+    assert_eq!(server.asked(), (1, 0));
+}
+
+#[tokio::test]
 async fn an_answer_comes_back_over_udp() {
-    let mut bench = bench();
+    let mut bench = own_bench();
     let server = NameServer::start(Manner::Proper).await;
     assert_eq!(bench.attempt(&asking(&server, "", "")).await, ANSWERED);
     assert_eq!(server.asked(), (1, 0));
@@ -173,7 +203,7 @@ async fn an_answer_comes_back_over_udp() {
 
 #[tokio::test]
 async fn a_signed_answer_is_believed_and_comes_without_its_signature() {
-    let mut bench = bench();
+    let mut bench = own_bench();
     let server = NameServer::start(Manner::Proper).await;
     for algorithm in ["hmac-sha256", "HMAC-SHA384.", "hmac-sha512"] {
         assert_eq!(bench.attempt(&asking(&server, "key", algorithm)).await, ANSWERED, "{algorithm}");
@@ -182,7 +212,7 @@ async fn a_signed_answer_is_believed_and_comes_without_its_signature() {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_and_a_cut_one_over_tcp() {
-    let mut bench = bench();
+    let mut bench = own_bench();
     let lossy = NameServer::start(Manner::Lossy).await;
     assert_eq!(bench.attempt(&asking(&lossy, "key", "hmac-sha256")).await, ANSWERED);
     assert_eq!(lossy.asked(), (3, 0));
@@ -196,7 +226,7 @@ async fn a_lost_answer_is_asked_for_again_and_a_cut_one_over_tcp() {
 
 #[tokio::test]
 async fn what_answers_another_question_is_not_heard() {
-    let mut bench = bench();
+    let mut bench = own_bench();
     let server = NameServer::start(Manner::Muddled).await;
     assert_eq!(bench.attempt(&asking(&server, "", "")).await, ANSWERED);
     assert_eq!(bench.attempt(&asking(&server, "key", "hmac-sha256")).await, ANSWERED);
@@ -207,7 +237,7 @@ async fn what_answers_another_question_is_not_heard() {
 
 #[tokio::test]
 async fn what_is_wrong_with_a_signature_is_said_in_words_that_help() {
-    let mut bench = bench();
+    let mut bench = own_bench();
     let cases = [
         (Manner::Proper, "other", "hmac-sha256", "BADSIG"),
         (Manner::Stranger, "key", "hmac-sha256", "BADKEY"),

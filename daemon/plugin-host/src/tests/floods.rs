@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use linecamp_model::{Grant, ProviderRequest, ProviderSpec};
 
-use super::bench::{Bench, Names, Setup, domain, endpoint, resident_mib, spec, spec_of};
+use super::bench::{Bench, Names, Setup, check, domain, endpoint, resident_mib, spec, spec_of};
 use super::service::{Say, Service, answer};
 use crate::Limits;
 
@@ -34,7 +34,7 @@ async fn a_plugin_that_computes_for_ever_is_stopped() {
 async fn a_plugin_that_computes_does_not_hold_up_another() {
     let limits = Limits { call_time: Duration::from_secs(60), cpu_time: Duration::from_secs(50), ..Limits::default() };
     let mut bench = Setup { limits, ..Setup::default() }.start();
-    bench.host.call(linecamp_model::CallId(1_000), spec("spin").into(), ProviderRequest::Check);
+    bench.host.call(check(1_000, &spec("spin")));
     let begun = Instant::now();
     bench.goes_on().await;
     bench.goes_on().await;
@@ -181,7 +181,7 @@ async fn calls_past_the_bound_are_told_to_come_back() {
     let mut bench = bench();
     let calls = 200;
     for call in 0..calls {
-        bench.host.call(linecamp_model::CallId(call), spec("nothing").into(), ProviderRequest::Check);
+        bench.host.call(check(call, &spec("nothing")));
     }
     let (mut done, mut later) = (0, 0);
     for _ in 0..calls {

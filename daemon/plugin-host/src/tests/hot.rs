@@ -5,7 +5,7 @@ use std::path::Path;
 
 use linecamp_model::{PluginDigest, ProviderReply, ProviderRequest, Text};
 
-use super::bench::{Bench, Setup, malicious, malicious_mode, replaced, soon, spec};
+use super::bench::{Bench, Setup, check, malicious, malicious_mode, replaced, soon, spec};
 use crate::HostEvent;
 
 /// Replaces a file as a careful operator does.
@@ -32,8 +32,7 @@ fn next_version() -> Vec<u8> {
 }
 
 async fn version(bench: &mut Bench) -> String {
-    let call = linecamp_model::CallId(77);
-    bench.host.call(call, spec("nothing").into(), ProviderRequest::Check);
+    bench.host.call(check(77, &spec("nothing")));
     match soon(bench.host.event()).await {
         HostEvent::Replied { plugin: Some(plugin), reply: ProviderReply::Checked(_), .. } => plugin.version.to_string(),
         other => panic!("{other:?}"),

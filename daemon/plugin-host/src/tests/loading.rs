@@ -160,7 +160,7 @@ async fn the_compiler_is_needed_once() {
     let secrets = super::bench::Known::new(&[]);
     let mut host = PluginHost::start(config.clone(), secrets).unwrap();
     let ask = |host: &mut PluginHost| {
-        host.call(linecamp_model::CallId(1), spec("nothing").into(), ProviderRequest::Check);
+        host.call(super::bench::check(1, &spec("nothing")));
     };
     ask(&mut host);
     let event = super::bench::soon(host.event()).await;

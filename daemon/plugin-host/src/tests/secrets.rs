@@ -10,8 +10,17 @@ use tracing::{Event, Metadata, Subscriber, span};
 
 use super::bench::{Bench, Known, Names, Setup, endpoint, spec_of};
 use super::service::{Say, Service};
+use crate::SecretUse::{self, Basic, Bearer, Header, SigV4, SigV4KeyId, SigV4SessionToken, Tsig};
 
 const SECRET: &str = "an-api-key-drawn-at-random";
+
+/// What the plugin does with a secret, and what that is to the host. It signs with one secret in all three places.
+const WAYS: [(&str, &[SecretUse]); 4] = [
+    ("bearer", &[Bearer]),
+    ("basic", &[Basic]),
+    ("header", &[Header]),
+    ("sigv4", &[SigV4, SigV4KeyId, SigV4SessionToken]),
+];
 
 fn bench() -> (Bench, Arc<Known>) {
     let secrets = Known::new(&[("site-key", SECRET), ("empty", ""), ("two-lines", "a\nb")]);
@@ -24,8 +33,13 @@ fn giving_away(service: &Service, what: &str, auth: &str) -> ProviderSpec {
     with_handle(service, &format!(r#""do":"{what}","auth":"{auth}","secret":"key""#), "site-key")
 }
 
+/// Where the service is, as grants and bindings say it.
+fn place(service: &Service) -> String {
+    format!("service.example:{}", service.port())
+}
+
 fn with_handle(service: &Service, config: &str, secret: &str) -> ProviderSpec {
-    let place = format!("service.example:{}", service.port());
+    let place = place(service);
     let grant = Grant { reach_private: [endpoint(&place)].into(), plain_http: true, ..Grant::default() };
     let name = |text: &str| SecretName::parse(text).unwrap();
     let secrets = BTreeMap::from([(name("key"), name(secret))]);
@@ -34,15 +48,15 @@ fn with_handle(service: &Service, config: &str, secret: &str) -> ProviderSpec {
 
 #[tokio::test]
 async fn a_secret_goes_to_the_service_and_not_to_the_plugin() {
-    let (mut bench, _) = bench();
+    let (mut bench, secrets) = bench();
     let basic = format!("Basic {}", BASE64.encode(format!("user:{SECRET}").as_bytes()));
     let bearer = format!("authorization: Bearer {SECRET}\r\n");
     let header = format!("x-api-key: Key {SECRET}\r\n");
     let signed = format!("Credential={SECRET}/");
-    let ways =
-        [("bearer", bearer), ("basic", format!("authorization: {basic}\r\n")), ("header", header), ("sigv4", signed)];
-    for (auth, sent) in ways {
+    let sent = [bearer, format!("authorization: {basic}\r\n"), header, signed];
+    for ((auth, uses), sent) in WAYS.into_iter().zip(sent) {
         let service = Service::start(Say::Echo).await;
+        secrets.bind("site-key", &place(&service), uses);
         let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
         let [asked] = service.asked().try_into().unwrap();
         assert!(asked.contains(&sent), "{auth}: {asked}");
@@ -57,6 +71,7 @@ async fn a_secret_that_the_plugin_prints_is_blotted_out() {
     // So short that it may be a word of the answer, which the plugin then sees.
     secrets.rotate("site-key", "hunter2");
     let service = Service::start(Say::Echo).await;
+    secrets.bind("site-key", &place(&service), &[Bearer]);
     let lines = Lines::default();
     let guard = tracing::subscriber::set_global_default(lines.clone());
     assert!(guard.is_ok(), "only one test listens to the log");
@@ -76,6 +91,7 @@ async fn a_secret_that_the_plugin_prints_is_blotted_out() {
 async fn a_secret_is_read_at_each_call() {
     let (mut bench, secrets) = bench();
     let service = Service::start(Say::Echo).await;
+    secrets.bind("site-key", &place(&service), &[Bearer]);
     bench.attempt(&giving_away(&service, "echo-secret", "bearer")).await;
     secrets.rotate("site-key", "another-key-that-is-new\n");
     bench.attempt(&giving_away(&service, "echo-secret", "bearer")).await;
@@ -86,15 +102,18 @@ async fn a_secret_is_read_at_each_call() {
 
 #[tokio::test]
 async fn a_handle_that_leads_to_no_secret_is_denied() {
-    let (mut bench, _) = bench();
+    let (mut bench, secrets) = bench();
     let service = Service::start(Say::Echo).await;
+    for name in ["empty", "two-lines"] {
+        secrets.bind(name, &place(&service), &[Bearer]);
+    }
     let unknown = r#""do":"echo-secret","secret":"other""#;
     let odd = r#""do":"echo-secret","secret":"../../etc/passwd""#;
     let known = r#""do":"echo-secret","secret":"key""#;
     let cases = [
         (unknown, "site-key", "`other` is not among the provider's secrets"),
         (odd, "site-key", "is not among the provider's secrets"),
-        (known, "absent", "the site has no secret `absent`"),
+        (known, "absent", "binds it to nothing"),
         (known, "empty", "is empty"),
         (known, "two-lines", "line end"),
     ];
@@ -103,6 +122,87 @@ async fn a_handle_that_leads_to_no_secret_is_denied() {
         assert!(told.starts_with("denied: ") && told.contains(words), "{told}");
     }
     assert!(service.asked().is_empty());
+}
+
+/// Checks that the plugin was denied the secret in these words, and that the service heard nothing.
+fn insist_denied(service: &Service, told: &str, words: &[&str]) {
+    assert!(told.starts_with("denied: provider the-provider may not use the site's secret `site-key` as "), "{told}");
+    assert!(words.iter().all(|word| told.contains(word)), "{words:?} in: {told}");
+    assert!(!told.contains(SECRET), "{told}");
+    assert_eq!(service.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_provider_of_the_server_gets_no_secret_that_is_bound_to_nothing() {
+    let (mut bench, _) = bench();
+    let service = Service::start(Say::Echo).await;
+    for (auth, _) in WAYS {
+        let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+        insist_denied(&service, &told, &["`hosts`, `use` and `providers`", "[secrets.site-key]"]);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_of_another_service_is_not_given_away() {
+    let (mut bench, secrets) = bench();
+    let service = Service::start(Say::Echo).await;
+    for is_local in [false, true] {
+        bench.is_local = is_local;
+        for (auth, uses) in WAYS {
+            secrets.bind("site-key", "other.example:443", uses);
+            let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+            insist_denied(&service, &told, &[&place(&service), "to `hosts`"]);
+        }
+        secrets.bind("site-key", &place(&service), &[Tsig]);
+        for (auth, uses) in WAYS {
+            let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+            let used = uses.iter().find(|used| told.contains(&format!("`use` is tsig, not {used}")));
+            insist_denied(&service, &told, &[&place(&service)]);
+            assert!(used.is_some(), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_for_the_provider_that_it_is_bound_to() {
+    let (mut bench, secrets) = bench();
+    let service = Service::start(Say::Echo).await;
+    secrets.bind("site-key", &place(&service), &[Bearer]);
+    let other = linecamp_model::Name::parse("another-provider").unwrap();
+    let spec = ProviderSpec { name: other, ..giving_away(&service, "echo-secret", "bearer") };
+    let told = bench.attempt(&spec).await;
+    assert!(told.starts_with("denied: provider another-provider may not"), "{told}");
+    assert!(told.contains("add `another-provider` to `providers` in [secrets.site-key]"), "{told}");
+    assert!(service.asked().is_empty());
+}
+
+/// A key that signs is never sent: not as the ID beside the signature, and not as the token.
+#[tokio::test]
+async fn a_key_that_signs_is_not_sent_in_another_place_of_the_signature() {
+    let (mut bench, secrets) = bench();
+    let service = Service::start(Say::Echo).await;
+    let cases: [(&[SecretUse], &str); 3] = [
+        (&[SigV4], "sigv4-session-token"),
+        (&[SigV4, SigV4SessionToken], "sigv4-key-id"),
+        (&[SigV4KeyId, SigV4SessionToken], "sigv4"),
+    ];
+    for (uses, denied) in cases {
+        secrets.bind("site-key", &place(&service), uses);
+        let told = bench.attempt(&giving_away(&service, "echo-secret", "sigv4")).await;
+        insist_denied(&service, &told, &[&format!("not {denied}")]);
+    }
+}
+
+/// The provider may speak plain HTTP to the service, and that alone does not let a secret go along.
+#[tokio::test]
+async fn a_secret_goes_over_plain_http_only_where_its_binding_says_so() {
+    let (mut bench, _) = bench();
+    let service = Service::start(Say::Echo).await;
+    bench.is_local = true;
+    for (auth, _) in WAYS {
+        let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+        insist_denied(&service, &told, &["plain HTTP", "`plain_http`", "[secrets.site-key]"]);
+    }
 }
 
 /// Keeps every line of the log.

@@ -21,6 +21,9 @@ pub(super) const TOKEN: &str = "dev";
 /// The plugin that speaks with the zone's service.
 const PLUGIN: &str = "dns-fake";
 
+/// What the provider is called.
+const PROVIDER: &str = "dev-dns";
+
 impl Camp {
     /// Starts the zone, pushes the plugin, and adds the provider for the sites to come. Returns where the zone is.
     pub(super) fn start_names(&mut self, stop: &Stop) -> anyhow::Result<SocketAddr> {
@@ -37,21 +40,31 @@ impl Camp {
         let pushed: serde_json::Value = serde_json::from_str(&pushed).context("`linecamp` printed no JSON")?;
         let digest = pushed["digest"].as_str().context("`linecamp plugin push` printed no digest")?;
         let (api, reach) = (format!("api=http://{zone}"), zone.to_string());
-        let words = ["provider", "add", "dev-dns", "--replace", "--sites", "demo=true", "--plugin", PLUGIN];
+        let words = ["provider", "add", PROVIDER, "--replace", "--sites", "demo=true", "--plugin", PLUGIN];
         let more =
             ["--digest", digest, "--owner", "dev", "--zone", ZONE, "--set", &api, "--secret", "token=zone-token"];
         let grants = ["--reach-private", &reach, "--plain-http", "--deletes"];
         self.linecamp(&[&words[..], &more[..], &grants[..]].concat())?;
+        write_site_config(&self.data, zone)?;
         Ok(zone)
     }
 }
 
-/// Writes the configuration of all sites: where the secret is that the provider names. Returns its path.
-pub(super) fn site_config(data: &Path) -> anyhow::Result<PathBuf> {
-    let (secret, config) = (data.join("zone-token"), data.join("linecampd.toml"));
+/// Returns the path of the configuration of all sites.
+pub(super) fn site_config(data: &Path) -> PathBuf {
+    data.join("linecampd.toml")
+}
+
+/// Writes it: where the secret is that the provider names, and that it is for that provider and the zone alone.
+fn write_site_config(data: &Path, zone: SocketAddr) -> anyhow::Result<()> {
+    let secret = data.join("zone-token");
     let write =
         |path: &Path, text: &str| fs::write(path, text).with_context(|| format!("failed to write {}", path.display()));
     write(&secret, TOKEN)?;
-    write(&config, &format!("[secrets]\nzone-token = {:?}\n", secret.display().to_string()))?;
-    Ok(config)
+    let table = format!(
+        "[secrets.zone-token]\nfile = {:?}\nhosts = [\"{zone}\"]\nplain_http = [\"{zone}\"]\nuse = \"bearer\"\n\
+         providers = [\"{PROVIDER}\"]\n",
+        secret.display().to_string()
+    );
+    write(&site_config(data), &table)
 }

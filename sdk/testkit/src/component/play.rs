@@ -12,12 +12,12 @@ use linecamp_model::{
     ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, RecordChange, RecordKey, RecordSet as ModelSet,
     RecordType, SecretName, Selector, Text, Ttl,
 };
-use linecamp_plugin_host::{Description, HostConfig, HostEvent, Limits, PluginHost, PluginHostError};
+use linecamp_plugin_host::{Description, HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
 use linecamp_provider::{Change, DnsAbilities, Failure, RecordSet};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::stage::Stage;
+use super::stage::{Stage, provider_name};
 use crate::subject::{Ask, Described, Ending, Subject};
 use crate::world::World;
 
@@ -91,7 +91,7 @@ impl Play {
         let reach_private = world.reaches().into_iter().map(|reach| Endpoint::parse(&reach.to_string()));
         let reach_private: BTreeSet<_> = reach_private.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         Ok(ProviderSpec {
-            name: Name::parse("examined").expect("a constant that is a name"),
+            name: provider_name(),
             plugin: PluginRef { name: self.plugin.clone(), digest: None },
             config: ProviderConfig::of_json(config).map_err(|error| error.to_string())?,
             secrets: self.secrets.clone(),
@@ -116,7 +116,7 @@ impl Play {
         self.calls.set(self.calls.get() + 1);
         let id = CallId(self.calls.get());
         let mut host = self.host.borrow_mut();
-        host.call(id, Arc::new(spec), request);
+        host.call(ProviderCall { call: id, spec: Arc::new(spec), is_local: false, request });
         self.runtime.block_on(async {
             loop {
                 match host.event().await {

@@ -1,11 +1,14 @@
 //! What takes the network's place: requests that the gate let through go to the room whose turn it is.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use linecamp_model::{Endpoint, SecretName};
-use linecamp_plugin_host::{Answering, Outbound, OutboundError, Secret, SecretError, Secrets, Target};
+use linecamp_model::{Endpoint, Name, SecretName};
+use linecamp_plugin_host::{
+    Answering, Outbound, OutboundError, Secret, SecretBinding, SecretScope, SecretUse, Secrets, SiteSecret, Target,
+};
 use linecamp_provider::ExchangeError;
 use linecamp_provider::http::{HttpError, HttpResponse, Method};
 
@@ -15,6 +18,11 @@ use crate::world::World;
 
 /// Where every name leads: an address of documentation (RFC 5737), so that a mistake reaches nobody.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// What the provider under examination is called.
+pub(super) fn provider_name() -> Name {
+    Name::parse("examined").expect("a constant that is a name")
+}
 
 /// The place of the network, and of the site's secrets.
 #[derive(Clone, Default)]
@@ -36,6 +44,15 @@ impl Stage {
     fn world(&self) -> Result<World, OutboundError> {
         let world = self.0.lock().unwrap_or_else(PoisonError::into_inner).world.clone();
         world.ok_or_else(|| OutboundError::Unreachable("nobody is here".to_owned()))
+    }
+
+    /// Every secret of the setup may go wherever the world says that the provider reaches, and nowhere else.
+    fn scope(&self) -> SecretScope {
+        let reaches = self.world().map(|world| world.reaches()).unwrap_or_default();
+        let hosts: BTreeSet<_> =
+            reaches.into_iter().filter_map(|reach| Endpoint::parse(&reach.to_string()).ok()).collect();
+        let providers = BTreeSet::from([provider_name()]);
+        SecretScope::Bound(SecretBinding { plain_http: hosts.clone(), hosts, uses: SecretUse::ALL.into(), providers })
     }
 
     fn secrets(&self) -> Vec<(String, String)> {
@@ -99,10 +116,10 @@ impl Outbound for Stage {
 }
 
 impl Secrets for Stage {
-    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+    fn find(&self, name: &SecretName) -> SiteSecret {
         match self.secrets().into_iter().find(|(known, _)| known == name.as_str()) {
-            Some((_, value)) => Ok(Secret::new(value.into_bytes())),
-            None => Err(SecretError::Missing { name: name.clone(), place: "the setup of the examination".to_owned() }),
+            Some((_, value)) => SiteSecret { scope: self.scope(), content: Ok(Secret::new(value.into_bytes())) },
+            None => SiteSecret::missing(name, "the setup of the examination"),
         }
     }
 }

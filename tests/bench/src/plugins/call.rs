@@ -9,7 +9,7 @@ use linecamp_model::{
     CallId, DnsSpec, DomainName, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig, ProviderFailure,
     ProviderReply, ProviderRequest, ProviderSpec, SecretName, Selector, Ttl,
 };
-use linecamp_plugin_host::{HostEvent, PluginHost, Rehearsal, Secret, SecretError, Secrets};
+use linecamp_plugin_host::{HostEvent, PluginHost, ProviderCall, Rehearsal, Secrets, SiteSecret};
 
 use super::{PLUGINS, Parts};
 use crate::machine::Burst;
@@ -25,8 +25,8 @@ const CALL_US_MAX: f64 = 100.0;
 struct NoSecrets;
 
 impl Secrets for NoSecrets {
-    fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
-        Err(SecretError::Missing { name: name.clone(), place: "the bench".into() })
+    fn find(&self, name: &SecretName) -> SiteSecret {
+        SiteSecret::missing(name, "the bench")
     }
 }
 
@@ -116,7 +116,7 @@ async fn through_the_host(
 /// Has a provider without settings checked, and insists on their refusal.
 async fn refused(host: &mut PluginHost, call: CallId, spec: &Arc<ProviderSpec>) -> anyhow::Result<Duration> {
     let began = Instant::now();
-    host.call(call, Arc::clone(spec), ProviderRequest::Check);
+    host.call(ProviderCall { call, spec: Arc::clone(spec), is_local: true, request: ProviderRequest::Check });
     let event = host.event().await;
     let took = began.elapsed();
     match event {

@@ -21,11 +21,18 @@ const RESIDENT_MIB_MAX: f64 = 10.0;
 /// How long a daemon is left alone before it counts as idle.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// What a plugin calls a secret, and what it does with it.
+type Secret = (&'static str, &'static str);
+
 /// Two plugins and the settings they need. Nobody listens where they point: each is loaded, asks once, is refused, and
 /// waits.
-const PROVIDERS: [(&str, &str, &[&str]); 2] = [
-    ("dns-powerdns", "api = \"http://127.0.0.1:9\"", &["api-key"]),
-    ("dns-route53", "endpoint = \"http://127.0.0.1:9\"", &["access-key-id", "secret-access-key"]),
+const PROVIDERS: [(&str, &str, &[Secret]); 2] = [
+    ("dns-powerdns", "api = \"http://127.0.0.1:9\"", &[("api-key", "header")]),
+    (
+        "dns-route53",
+        "endpoint = \"http://127.0.0.1:9\"",
+        &[("access-key-id", "sigv4-key-id"), ("secret-access-key", "sigv4")],
+    ),
 ];
 
 pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
@@ -64,14 +71,19 @@ pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> 
 fn configure(parts: &Parts, daemon: &Daemon, folder: &Path) -> anyhow::Result<String> {
     let secret = folder.join("secret");
     std::fs::write(&secret, "secret")?;
-    let mut text = format!(
-        "[plugins]\ncompiler = \"{}\"\n[secrets]\nsecret = \"{}\"\n",
-        parts.compiler.display(),
-        secret.display()
-    );
+    let mut text = format!("[plugins]\ncompiler = \"{}\"\n", parts.compiler.display());
+    for (plugin, (name, usage)) in
+        PROVIDERS.iter().flat_map(|(plugin, _, all)| all.iter().map(move |one| (plugin, one)))
+    {
+        write!(
+            text,
+            "[secrets.{name}]\nfile = {secret:?}\nuse = \"{usage}\"\nproviders = [\"{plugin}\"]\n\
+             hosts = [\"127.0.0.1:9\"]\nplain_http = [\"127.0.0.1:9\"]\n"
+        )?;
+    }
     for (plugin, config, secrets) in PROVIDERS {
         parts.install(plugin, &daemon.data.join("plugins"))?;
-        let secrets: Vec<_> = secrets.iter().map(|secret| format!("{secret} = \"secret\"")).collect();
+        let secrets: Vec<_> = secrets.iter().map(|(name, _)| format!("{name} = \"{name}\"")).collect();
         write!(
             text,
             "[[provider]]\nname = \"{plugin}\"\nplugin = \"{plugin}\"\nowner = \"bench\"\nzones = [\"example.org\"]\n\
