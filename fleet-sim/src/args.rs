@@ -142,7 +142,7 @@ impl RunArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct SearchArgs {
     /// Scenarios, in turn
-    #[arg(default_values = ["chaos", "smoke", "clone-attack", "revoke-under-fire", "rolling-partition"])]
+    #[arg(default_values = ["chaos", "hostile", "smoke", "clone-attack", "revoke-under-fire", "rolling-partition"])]
     scenarios: Vec<String>,
     /// For how long
     #[arg(long, default_value_t = 1.0)]

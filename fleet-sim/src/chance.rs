@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Wire = 8,
     Dns = 9,
     NameServer = 10,
+    Members = 11,
+    Hostile = 12,
 }
 
 impl Chance {

@@ -19,16 +19,25 @@
 //! | `foreign-untouched` | DNS records of others stay as they are, to the byte |
 //! | `own-claims` | a DNS record that a site has claimed is changed by that site alone, and is never without its claim |
 //! | `no-leak` | what a site or a provider leaves behind in DNS is named |
+//! | `restarts` | every record reads back as it was written; in the end a server and daemons start from their disks |
+//! | `bounded` | what the server holds of one site is within a stated bound |
+//! | `own-words` | what a site says is never kept as the server's words, nor in place of them |
+//! | `waits` | of a site that nobody has accepted the server keeps facts, and nothing else |
+//! | `served` | operators and honest sites are answered in time |
 //! | `wire` | every message survives its bytes |
 //! | `converges` | after the faults everything reachable agrees in time |
 //! | `quiet` | then nothing is written, and DNS is still looked at |
 //! | `storm`, `byte-budget` | what a scenario expects of returns and of bytes |
 
+mod bounded;
 mod documents;
 mod life;
 mod limits;
+mod origin;
 mod promises;
 mod records;
+mod restarts;
+mod served;
 mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +72,11 @@ pub(crate) struct Watch {
     told: BTreeMap<Slot, promises::Told>,
     asked: BTreeMap<CommandId, (Slot, Claim)>,
     records: records::Records,
+    /// Members that lie.
+    hostile: BTreeSet<SiteId>,
+    holdings: bounded::Holdings,
+    own_events: origin::OwnEvents,
+    served: served::Served,
 }
 
 /// What is remembered of one site.
@@ -112,10 +126,21 @@ impl Watch {
     /// The server is gone, and with it all its sessions.
     pub(crate) fn server_is_gone(&mut self) {
         self.sessions.clear();
+        self.nobody_waits();
         for site in self.sites.values_mut() {
             site.live = None;
             site.link = None;
         }
+    }
+
+    /// A site is a hostile member.
+    pub(crate) fn add_hostile(&mut self, site: SiteId) {
+        self.hostile.insert(site);
+    }
+
+    /// Whether a site is a hostile member.
+    pub(crate) fn is_hostile(&self, site: SiteId) -> bool {
+        self.hostile.contains(&site)
     }
 
     /// Returns the machine of a site: the original, if there are copies.

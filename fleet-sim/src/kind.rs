@@ -104,6 +104,28 @@ pub enum Kind {
     DnsRemove,
     /// A machine has another address.
     Address,
+    /// An operator accepts a site that waits for it.
+    Accept,
+    /// A hostile member greets with wild numbers and clocks.
+    LieGreeting,
+    /// A hostile member sends status under wild generations.
+    LieStatus,
+    /// A hostile member sends events of every kind, under wild numbers, in the server's name.
+    LieEvents,
+    /// A hostile member acknowledges what it was never sent.
+    LieAcks,
+    /// A hostile member sends messages that have no place in its session.
+    LieOrder,
+    /// A hostile member greets again and again, and does nothing else.
+    FloodGreetings,
+    /// A hostile member sends thousands of provider documents and tombstones, a delta at a time.
+    FloodDocuments,
+    /// A hostile member sends its whole status again and again, each value at its limit.
+    FloodSnapshots,
+    /// A hostile member sends events without waiting for anything.
+    FloodEvents,
+    /// A hostile member connects, and is silent.
+    Mute,
 }
 
 impl Kind {
@@ -152,21 +174,42 @@ impl Kind {
             | Self::DnsSwitch
             | Self::DnsSelect
             | Self::DnsEdit
-            | Self::DnsRemove => Table::Operators,
+            | Self::DnsRemove
+            | Self::Accept => Table::Operators,
             Self::SpotLabel | Self::DropIns | Self::Facts | Self::Address => Table::Spot,
+            Self::LieGreeting
+            | Self::LieStatus
+            | Self::LieEvents
+            | Self::LieAcks
+            | Self::LieOrder
+            | Self::FloodGreetings
+            | Self::FloodDocuments
+            | Self::FloodSnapshots
+            | Self::FloodEvents
+            | Self::Mute => Table::Hostile,
         }
     }
 
     /// Whether it is done to one site: a fault, or something an operator or somebody on the spot does there.
     pub(crate) const fn is_of_site(self) -> bool {
         match self.table() {
-            Table::Faults | Table::Spot => true,
+            Table::Faults | Table::Spot | Table::Hostile => true,
             Table::Server | Table::NameServer => false,
             Table::Operators => !matches!(
                 self,
                 Self::LabelAll | Self::TokenCreate | Self::TokenRevoke | Self::DnsEdit | Self::DnsRemove
             ),
         }
+    }
+
+    /// Whether it is done to the line of a site, whatever runs at its end.
+    pub(crate) const fn is_of_line(self) -> bool {
+        matches!(self, Self::Cut | Self::CutUp | Self::CutDown | Self::Dark | Self::Rebind)
+    }
+
+    /// Whether it makes sense only where a scenario says what members there are.
+    pub(crate) const fn is_of_members(self) -> bool {
+        matches!(self.table(), Table::Hostile) || matches!(self, Self::Accept)
     }
 
     /// Whether it makes sense only where sites have DNS providers.
@@ -230,6 +273,8 @@ pub enum Table {
     Spot,
     /// Faults of the name server, per day.
     NameServer,
+    /// What hostile members do, per hostile member and day.
+    Hostile,
 }
 
 impl Table {
@@ -241,12 +286,13 @@ impl Table {
             Self::Operators => "operators",
             Self::Spot => "spot",
             Self::NameServer => "name_server",
+            Self::Hostile => "hostile",
         }
     }
 
     /// Whether its rates are for each site.
     pub(crate) const fn is_per_site(self) -> bool {
-        matches!(self, Self::Faults | Self::Spot)
+        matches!(self, Self::Faults | Self::Spot | Self::Hostile)
     }
 }
 

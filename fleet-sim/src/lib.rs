@@ -39,6 +39,7 @@ mod chance;
 mod check;
 mod clock;
 mod disk;
+mod lie;
 mod meter;
 mod net;
 mod pass;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::chance::{Chance, Purpose};
-use crate::kind::Kind;
+use crate::kind::{Kind, Table};
 use crate::line::Profile;
 use crate::scenario::{Appointment, Scenario};
 
@@ -41,6 +41,18 @@ pub(crate) struct Berth {
     pub(crate) profile: Profile,
     pub(crate) joins_at: Duration,
     pub(crate) dns: DnsBerth,
+    pub(crate) member: MemberBerth,
+}
+
+/// What kind of member a site is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MemberBerth {
+    /// Whether it lies and floods instead of running a daemon.
+    pub(crate) is_hostile: bool,
+    /// Whether it joins where an operator has to accept it.
+    pub(crate) is_pending: bool,
+    /// When an operator accepts it: honest sites only.
+    accepted_at: Option<Duration>,
 }
 
 /// What a site has to do with DNS.
@@ -72,13 +84,16 @@ impl Plan {
         let mut acts = Vec::new();
         for (site, berth) in (0..).zip(&berths) {
             let mut chance = Chance::of(seed, Purpose::Plan, site);
-            for (kind, rate) in scenario.rates.iter().filter(|(kind, _)| kind.table().is_per_site()) {
+            let is_of_member = |kind: &Kind| (kind.table() == Table::Hostile) == berth.member.is_hostile;
+            let rates = scenario.rates.iter().filter(|(kind, _)| kind.table().is_per_site() && is_of_member(kind));
+            for (kind, rate) in rates {
                 let first = berth.joins_at + Duration::from_secs(60);
                 acts.extend(spread(&mut chance, *kind, rate * scenario.days, Some(site), first, ends_at));
             }
-            if let Some(at) = berth.dns.central_at {
+            let once = [(berth.dns.central_at, Kind::DnsSelect), (berth.member.accepted_at, Kind::Accept)];
+            for (at, kind) in once.into_iter().filter_map(|(at, kind)| Some((at?, kind))) {
                 let site = u32::try_from(site).unwrap_or(0);
-                acts.push(Act { at, kind: Kind::DnsSelect, site, lasts: Duration::ZERO, draw: 1 });
+                acts.push(Act { at, kind, site, lasts: Duration::ZERO, draw: 1 });
             }
             if berth.profile == Profile::Ship {
                 acts.extend(voyages(&mut chance, site, berth.joins_at, ends_at));
@@ -123,7 +138,18 @@ fn berth(scenario: &Scenario, seed: u64, site: u32) -> Berth {
         place -= weight;
     }
     let joins_at = chance.between(Duration::from_secs(1), scenario.joins_over);
-    Berth { profile, joins_at, dns: dns_berth(scenario, seed, site, joins_at) }
+    let (dns, member) = (dns_berth(scenario, seed, site, joins_at), member_berth(scenario, seed, site, joins_at));
+    Berth { profile, joins_at, dns, member }
+}
+
+fn member_berth(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> MemberBerth {
+    let Some(members) = scenario.members else { return MemberBerth::default() };
+    let mut chance = Chance::of(seed, Purpose::Members, u64::from(site));
+    let is_hostile = chance.happens(members.hostile * 10);
+    let is_pending = chance.happens(members.pending * 10);
+    let minutes = chance.between(Duration::from_secs(60), Duration::from_secs(3_600));
+    let accepted_at = (is_pending && !is_hostile).then_some(joins_at + minutes);
+    MemberBerth { is_hostile, is_pending, accepted_at }
 }
 
 fn dns_berth(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> DnsBerth {
@@ -201,7 +227,6 @@ fn appointed(chance: &mut Chance, appointment: &Appointment, sites: u32) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::Table;
 
     #[test]
     fn fewer_sites_are_the_same_run_with_less_in_it() {

@@ -22,10 +22,11 @@ pub const ACTS_MAX: f64 = 5e6;
 pub const DAYS_MAX: f64 = 1_000.0;
 
 /// The scenarios that come with the simulator, by name.
-pub const BUILT_IN: [(&str, &str); 10] = [
+pub const BUILT_IN: [(&str, &str); 11] = [
     ("chaos", include_str!("../scenarios/chaos.toml")),
     ("clone-attack", include_str!("../scenarios/clone-attack.toml")),
     ("dns", include_str!("../scenarios/dns.toml")),
+    ("hostile", include_str!("../scenarios/hostile.toml")),
     ("metered", include_str!("../scenarios/metered.toml")),
     ("reconnect-storm", include_str!("../scenarios/reconnect-storm.toml")),
     ("revoke-under-fire", include_str!("../scenarios/revoke-under-fire.toml")),
@@ -105,6 +106,8 @@ pub struct Scenario {
     pub at: Vec<Appointment>,
     /// Who has DNS providers; nobody if not given.
     pub dns: Option<Dns>,
+    /// Who is not an honest member from the first moment on; everybody is if not given.
+    pub members: Option<Members>,
     /// What the run must come to, beside what always must hold.
     pub expect: Expect,
 }
@@ -134,6 +137,17 @@ pub struct Dns {
     pub local: u32,
     /// What share of the sites finds its name with somebody else, in percent.
     pub foreign: u32,
+}
+
+/// Who is not an honest member from the first moment on.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    /// What share of the sites is hostile, in percent: registered, and lies and floods instead of running a daemon.
+    pub hostile: u32,
+    /// What share of the sites, honest or hostile, joins where an operator has to accept it, in percent. Honest ones
+    /// are accepted within the hour after they joined, hostile ones never.
+    pub pending: u32,
 }
 
 /// What a run must come to.
@@ -180,9 +194,13 @@ struct ScenarioFile {
     /// Per day.
     #[serde(default)]
     name_server: BTreeMap<Kind, f64>,
+    /// Per hostile member and day.
+    #[serde(default)]
+    hostile: BTreeMap<Kind, f64>,
     #[serde(default)]
     at: Vec<Appointment>,
     dns: Option<Dns>,
+    members: Option<Members>,
     #[serde(default)]
     expect: Expect,
 }
@@ -241,13 +259,14 @@ impl Scenario {
         door.number("certificate_days", written.certificate_days, 0.01, 3_650.0)?;
         let weight: u32 = written.lines.values().copied().map(|weight| weight.min(1_000_000)).sum();
         door.number("lines (their sum)", f64::from(weight), 1.0, 1e6)?;
-        let (mut rates, has_dns) = (BTreeMap::new(), written.dns.is_some());
+        let (mut rates, has_dns, has_members) = (BTreeMap::new(), written.dns.is_some(), written.members.is_some());
         let tables = [
             ("faults", Table::Faults, written.faults),
             ("server", Table::Server, written.server),
             ("operators", Table::Operators, written.operators),
             ("spot", Table::Spot, written.spot),
             ("name_server", Table::NameServer, written.name_server),
+            ("hostile", Table::Hostile, written.hostile),
         ];
         for (name, table, written) in tables {
             for (kind, rate) in written {
@@ -256,6 +275,8 @@ impl Scenario {
                 door.number(&key, rate, 0.0, 10_000.0)?;
                 let has_its_place = has_dns || !kind.is_of_dns();
                 door.check(has_its_place, &key, &rate, || "left out where there is no table [dns]".to_owned())?;
+                let has_its_place = has_members || !kind.is_of_members();
+                door.check(has_its_place, &key, &rate, || "left out where there is no table [members]".to_owned())?;
                 rates.insert(kind, rate);
             }
         }
@@ -267,6 +288,11 @@ impl Scenario {
         if let Some(dns) = &written.dns {
             for (key, share) in [("central", dns.central), ("local", dns.local), ("foreign", dns.foreign)] {
                 door.number(&format!("dns.{key}"), f64::from(share), 0.0, 100.0)?;
+            }
+        }
+        if let Some(members) = &written.members {
+            for (key, share) in [("hostile", members.hostile), ("pending", members.pending)] {
+                door.number(&format!("members.{key}"), f64::from(share), 0.0, 100.0)?;
             }
         }
         let expect = written.expect;
@@ -286,6 +312,7 @@ impl Scenario {
             rates,
             at: written.at,
             dns: written.dns,
+            members: written.members,
             expect,
         }
         .bounded(door)
@@ -376,6 +403,8 @@ mod tests {
         check("sites = 1\ndays = 1\n[faults]\ncut = -1", "`faults.cut` is -1, and must be 0 to 10000");
         check("sites = 1\ndays = 1\n[faults]\nserver-kill = 1", "must be in the table [server]");
         check("sites = 1\ndays = 1\n[spot]\naddress = 1", "`spot.address` is 1, and must be left out");
+        check("sites = 1\ndays = 1\n[hostile]\nmute = 1", "must be left out where there is no table [members]");
+        check("sites = 1\ndays = 1\n[members]\nhostile = 101\npending = 0", "`members.hostile` is 101, and must be 0");
         check("sites = 1\ndays = 1\n[lines]\ndsl = 0", "`lines (their sum)` is 0");
         check("sites = 1\ndays = 1\n[[at]]\nhours = 25\ndo = \"cut\"", "`at.hours` is 25, and must be 0 to 24");
     }

@@ -7,6 +7,7 @@
 
 mod acts;
 mod ending;
+mod hostile;
 mod name_server;
 mod node;
 mod people;
@@ -23,7 +24,7 @@ use crate::chance::{Chance, Purpose};
 use crate::check::{Finding, Watch};
 use crate::clock::Clock;
 use crate::meter::Meter;
-use crate::plan::Plan;
+use crate::plan::{MemberBerth, Plan};
 use crate::queue::Queue;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
@@ -36,6 +37,18 @@ use self::server::Server;
 
 /// Sites that share a join token.
 const SITES_PER_TOKEN: u32 = 20;
+
+/// Where the numbers of the tokens begin that lead into [`APPROVAL`].
+const PENDING_TOKENS: u64 = 2_000_000_000;
+
+/// Where the numbers of the tokens begin that hostile members use: they take no place of an honest one's.
+const HOSTILE_TOKENS: u64 = 3_000_000_000;
+
+/// How long an operator waits whose request was not heard, or came too early.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The environment in which sites wait until an operator accepts them.
+const APPROVAL: &str = "approval";
 
 /// How long nothing may be written once everybody agrees.
 const QUIET: Duration = Duration::from_secs(3600);
@@ -59,6 +72,10 @@ enum Happening {
     Saved(NodeId, u32, Box<IdentityGrant>),
     /// A site that was refused is given a new token.
     NewToken(NodeId),
+    /// An operator accepts a site that waits for it, or tries again because it has not joined yet.
+    Accept(NodeId),
+    /// It is a hostile member's turn, unless it has had another one set since.
+    Hostile(NodeId, u32),
     /// All faults stop.
     AllWell,
     /// It is time to see whether everybody agrees.
@@ -163,6 +180,9 @@ impl<C: Carrier> World<C> {
             self.nodes.push(Node::new(number, self.seed, berth.profile, key, token));
             self.settle_in_dns(number);
             self.watch.add_site(number, key);
+            if berth.member.is_hostile {
+                self.make_hostile(number);
+            }
             self.nodes[number].wear(&mut self.watch);
             self.queue.push(berth.joins_at, Happening::Over(Over::Off(number, 0)));
         }
@@ -180,8 +200,9 @@ impl<C: Carrier> World<C> {
 
     /// Returns the token that a site joins with.
     fn token_of(&self, node: NodeId) -> JoinToken {
-        let number = u32::try_from(node).unwrap_or(u32::MAX) / SITES_PER_TOKEN;
-        self.token(u64::from(number))
+        let member = self.plan.berths.get(node).map(|berth| berth.member).unwrap_or_default();
+        let group = u64::from(u32::try_from(node).unwrap_or(u32::MAX) / SITES_PER_TOKEN);
+        self.token(tokens_for(member) + group)
     }
 
     /// Returns the token of this number.
@@ -282,6 +303,8 @@ impl<C: Carrier> World<C> {
             Happening::Called(node, boot, call) => self.called(node, boot, call),
             Happening::Saved(node, boot, grant) => self.identity_saved(node, boot, &grant),
             Happening::NewToken(node) => self.give_new_token(node),
+            Happening::Accept(node) => self.accept(node),
+            Happening::Hostile(node, turn) => self.hostile_turn(node, turn),
             Happening::AllWell => self.all_well(),
             Happening::Look => self.look(),
             Happening::QuietOver => self.finish(),
@@ -293,6 +316,15 @@ impl<C: Carrier> World<C> {
     fn note(&mut self, node: Option<NodeId>, tag: &'static str, numbers: &[u64], words: impl FnOnce() -> String) {
         self.trace.note(self.elapsed, node, tag, numbers);
         self.trace.say(self.elapsed, node, || format!("{tag}: {}", words()));
+    }
+}
+
+/// Returns where the numbers of the tokens begin that such members join with.
+const fn tokens_for(member: MemberBerth) -> u64 {
+    match member {
+        MemberBerth { is_pending: true, .. } => PENDING_TOKENS,
+        MemberBerth { is_hostile: true, .. } => HOSTILE_TOKENS,
+        MemberBerth { .. } => 0,
     }
 }
 

@@ -67,7 +67,9 @@ fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
     fs::create_dir(&data).expect("a directory");
     let _disk = match SmallDisk::mount(&data) {
         Ok(disk) => disk,
-        Err(problem) => return skip("small-disk", &format!("a full disk: no file system can be mounted here ({problem})")),
+        Err(problem) => {
+            return skip("small-disk", &format!("a full disk: no file system can be mounted here ({problem})"));
+        }
     };
     let mut site = linked(&fleet, "camp");
     let filler = site.data().join("filler");
@@ -104,7 +106,9 @@ fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
     site.kill();
     let disk = match ReadOnly::mount(site.data()) {
         Ok(disk) => disk,
-        Err(problem) => return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})")),
+        Err(problem) => {
+            return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})"));
+        }
     };
     site.start();
     let detail = wait_condition(&fleet, "camp", "store-failed");
@@ -136,7 +140,9 @@ fn a_certificate_that_cannot_be_saved_stays_a_condition_until_it_is() {
     let site = linked(&fleet, "camp");
     let disk = match ReadOnly::mount(&site.data().join("identity")) {
         Ok(disk) => disk,
-        Err(problem) => return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})")),
+        Err(problem) => {
+            return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})"));
+        }
     };
     let detail = fleet.wait_for("a renewal that is not kept", 2 * LIFE, || {
         condition(&show(&fleet, "camp"), "identity-not-saved").map(str::to_owned)
@@ -160,7 +166,9 @@ fn a_server_that_starts_on_a_read_only_disk_keeps_its_fleet_linked() {
     fleet.server.kill();
     let disk = match ReadOnly::mount(fleet.server.data()) {
         Ok(disk) => disk,
-        Err(problem) => return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})")),
+        Err(problem) => {
+            return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})"));
+        }
     };
     fleet.start_server();
     fleet.wait_link("camp", "connected");

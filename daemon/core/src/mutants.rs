@@ -28,12 +28,22 @@ pub enum Mutant {
     ForeignClaimIgnored,
     /// Forgets its note of a DNS record before the record is gone.
     ForgottenTooEarly,
+    /// Keeps a number that it made of a site's claim, and does not check it.
+    UncheckedClaim,
+    /// Keeps as many status documents as a site sends.
+    UnboundedStatus,
+    /// Lets all sites pay for what one of them sends.
+    SharedPace,
+    /// Takes status and events of a site that nobody has accepted.
+    PendingSpeaks,
+    /// Keeps what a site says happened as the server's own words.
+    ForgedOrigin,
 }
 
 impl Mutant {
     /// All of them.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::AcknowledgeBeforePersist,
         Self::OlderGeneration,
         Self::CloseBySite,
@@ -46,6 +56,11 @@ impl Mutant {
         Self::RestlessOutbox,
         Self::ForeignClaimIgnored,
         Self::ForgottenTooEarly,
+        Self::UncheckedClaim,
+        Self::UnboundedStatus,
+        Self::SharedPace,
+        Self::PendingSpeaks,
+        Self::ForgedOrigin,
     ];
 }
 

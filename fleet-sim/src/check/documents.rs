@@ -74,7 +74,8 @@ impl Watch {
             Some(StatusBody::Host(status)) => (Level::Host, &status.local),
             Some(StatusBody::Provider(_)) | None => return,
         };
-        let Some(watched) = self.sites.get(&site) else { return };
+        // What a hostile member says of itself is its own affair.
+        let Some(watched) = self.sites.get(&site).filter(|_| !self.is_hostile(site)) else { return };
         let is_foreign = |(label, value)| !watched.set_on_the_spot.contains(&(level, label, value));
         let mut all = labels.iter().map(|(label, held)| (label.clone(), held.value.clone()));
         if let Some((label, value)) = all.find(|label| is_foreign(label.clone())) {

@@ -47,6 +47,17 @@ fn copies_revocations_and_partitions_pass() {
 }
 
 #[test]
+fn members_that_lie_and_flood_do_no_harm() {
+    let outcome = check_passes("hostile seed=2 days=0.25");
+    assert!(100 < outcome.figures.faults, "{:?}", outcome.figures);
+}
+
+#[test]
+fn members_that_lie_and_flood_over_the_real_transport_do_no_harm() {
+    check_passes("hostile seed=2 sites=6 days=0.1 mode=quic");
+}
+
+#[test]
 fn a_month_of_paid_bytes_stays_within_its_budget() {
     let outcome = check_passes("metered sites=10");
     assert!(0 < outcome.figures.bytes_per_site_month && outcome.figures.bytes_per_site_month < 6_000_000);

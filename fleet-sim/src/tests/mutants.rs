@@ -23,6 +23,11 @@ const fn seen_by(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
         Mutant::RestlessOutbox => ("smoke sites=5 days=0.2", &["converges", "quiet"]),
         Mutant::ForeignClaimIgnored => ("dns sites=10 days=0.2", &["foreign-untouched"]),
         Mutant::ForgottenTooEarly => ("dns sites=10 days=1", &["no-leak", "converges"]),
+        Mutant::UncheckedClaim => ("hostile sites=8 days=0.2", &["restarts"]),
+        Mutant::UnboundedStatus => ("hostile sites=8 days=0.2", &["bounded"]),
+        Mutant::SharedPace => ("hostile sites=8 days=0.2", &["served"]),
+        Mutant::PendingSpeaks => ("hostile sites=8 days=0.2", &["waits"]),
+        Mutant::ForgedOrigin => ("hostile sites=8 days=0.2", &["own-words"]),
     }
 }
 
@@ -72,4 +77,9 @@ mutants! {
     an_event_that_is_made_for_nothing_is_seen: RestlessOutbox,
     a_foreign_claim_that_is_ignored_is_seen: ForeignClaimIgnored,
     a_record_that_is_forgotten_too_early_is_seen: ForgottenTooEarly,
+    a_number_made_of_a_claim_and_not_checked_is_seen: UncheckedClaim,
+    status_without_a_bound_is_seen: UnboundedStatus,
+    a_flood_that_others_pay_for_is_seen: SharedPace,
+    a_pending_site_that_is_heard_is_seen: PendingSpeaks,
+    words_of_a_site_in_the_servers_name_are_seen: ForgedOrigin,
 }

@@ -34,6 +34,10 @@ impl<C: Carrier> World<C> {
         if act.kind.table().as_str() != "operators" {
             self.meter.figures.faults += 1;
         }
+        let has_daemon = of.is_none_or(|node| self.nodes[node].hostile.is_none());
+        if !has_daemon && !act.kind.is_of_line() && act.kind.table() != Table::Operators {
+            return self.act_on_hostile(node, act);
+        }
         match act.kind {
             Kind::Cut | Kind::Dark => self.cut(node, (true, true), act.lasts),
             Kind::CutUp => self.cut(node, (true, false), act.lasts),
@@ -237,7 +241,10 @@ impl<C: Carrier> World<C> {
                     self.start_server();
                 }
             }
-            Over::ServerDiskTrouble => self.server.disk.mood = Mood::Well,
+            Over::ServerDiskTrouble => {
+                self.server.disk.mood = Mood::Well;
+                self.watch.server_recovers(self.elapsed);
+            }
             Over::ServerSlow => self.carrier.set_server_slowness(1),
             Over::ServerClock => self.set_server_clock(Clock::default()),
             Over::DnsTrouble(number) => self.end_trouble(number),
@@ -269,7 +276,14 @@ impl<C: Carrier> World<C> {
             self.nodes[node].cuts_down = 0;
             self.set_line(node);
             self.set_clock(node, Clock::default());
+            if self.nodes[node].hostile.is_some() {
+                self.end_hostile(node);
+                continue;
+            }
             self.start_node(node);
+            if self.plan.berths[node].member.is_pending {
+                self.accept(node);
+            }
         }
         self.after(Duration::from_secs(1), Happening::Look);
     }

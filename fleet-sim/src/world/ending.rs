@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use linecamp_core::{Fleet, SavedFleet, Site};
+
 use super::{Happening, Part, QUIET, World};
 use crate::carrier::{Carrier, NodeId};
 use crate::check::{Settling, unsettled};
+use crate::disk::Mood;
 use crate::meter::Counts;
 
 /// How often it is looked whether everybody agrees.
@@ -63,7 +66,7 @@ impl<C: Carrier> World<C> {
 
     fn why_late(&self, number: NodeId) -> Option<String> {
         let node = &self.nodes[number];
-        if node.original.is_some() {
+        if node.original.is_some() || node.hostile.is_some() {
             return None;
         }
         let fleet = self.server.fleet.as_deref()?;
@@ -88,6 +91,7 @@ impl<C: Carrier> World<C> {
         if let Some((node, why)) = late {
             self.watch.find("converges", [node], format!("everybody had agreed, and then did not; {why}"));
         }
+        self.check_restarts();
         let is_forgotten = self.dns.as_ref().is_some_and(|dns| !dns.was_asked_since());
         if is_forgotten && 0 < self.keepers().count() {
             self.watch.find("quiet", [], "nobody has looked at DNS for an hour".to_owned());
@@ -113,7 +117,38 @@ impl<C: Carrier> World<C> {
         self.part = Part::Over;
     }
 
+    /// Starts a server and daemons from the disks of those that run, and compares them.
+    fn check_restarts(&mut self) {
+        let records = self.server.disk.records();
+        let (elapsed, config, rng) = (self.elapsed, self.server.config(), self.server.chance.rng());
+        match (records, &self.server.fleet) {
+            (Ok(records), Some(running)) => {
+                let now = self.server.now(elapsed);
+                let started = Fleet::new(config, SavedFleet { records, ..SavedFleet::default() }, rng, now);
+                self.watch.check_same_fleet(running, &started, now);
+            }
+            (Err(problem), _) => self.watch.find("restarts", [], format!("a record cannot be read: {problem}")),
+            (Ok(_), None) => {}
+        }
+        for number in 0..self.nodes.len() {
+            let node = &mut self.nodes[number];
+            let (saved, config, rng, now) = (node.saved(None), node.config(), node.chance.rng(), node.now(elapsed));
+            match (saved, &node.site) {
+                (Ok(saved), Some(running)) => {
+                    self.watch.check_same_site(number, (running, &Site::new(config, saved, rng, now)), now);
+                }
+                (Err(problem), _) => {
+                    self.watch.find("restarts", [number], format!("a record cannot be read: {problem}"));
+                }
+                (Ok(_), None) => {}
+            }
+        }
+    }
+
     pub(super) fn sample(&mut self) {
+        if self.server.fleet.is_some() && self.server.disk.mood == Mood::Well {
+            self.watch.check_served(&self.server.disk, self.elapsed);
+        }
         let mut traffic = crate::carrier::Traffic::default();
         for node in 0..self.nodes.len() {
             let of_node = self.carrier.traffic(node, self.elapsed);

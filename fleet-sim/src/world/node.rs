@@ -1,23 +1,26 @@
 //! A machine at a site: its daemon's machine, its disk, its clock, and what its environment says.
 
+mod disk;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, Fact, JoinWish, LinkEvent, LossReason, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault,
+    DropIns, Fact, JoinWish, LinkEvent, LossReason, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput,
 };
 use linecamp_model::{
-    CommandId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
-    ProviderSpec, Refusal, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, WriteId,
+    CommandId, DialId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level,
+    Name, Now, ProviderSpec, Refusal, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
-use super::{Happening, Over, Part, World, name, text};
+use super::hostile::Hostile;
+use super::{Happening, Over, World, name, text};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::check::{Watch, held_on_the_spot};
 use crate::clock::Clock;
-use crate::disk::{Disk, Mood};
+use crate::disk::Disk;
 use crate::line::Profile;
 
 /// Where sites find the server.
@@ -33,6 +36,8 @@ pub(super) struct Node {
     pub(super) original: Option<NodeId>,
     /// The daemon, while it runs.
     pub(super) site: Option<Box<Site>>,
+    /// What is in the daemon's place, if the site is a hostile member.
+    pub(super) hostile: Option<Box<Hostile>>,
     pub(super) identity: Option<SiteIdentity>,
     pub(super) join: Option<JoinWish>,
     pub(super) disk: Disk<SiteChange>,
@@ -90,6 +95,7 @@ impl Node {
             key,
             original: None,
             site: None,
+            hostile: None,
             identity: None,
             disk: Disk::default(),
             clock: Clock::default(),
@@ -130,7 +136,13 @@ impl Node {
         self.clock.now(elapsed)
     }
 
-    fn config(&mut self) -> SiteConfig {
+    /// Returns what a daemon finds when it starts.
+    pub(super) fn saved(&self, damaged: Option<Text>) -> Result<SavedSite, String> {
+        let records = self.disk.records()?;
+        Ok(SavedSite { identity: self.identity, records, damaged, drop_ins: self.drop_ins.clone() })
+    }
+
+    pub(super) fn config(&mut self) -> SiteConfig {
         SiteConfig {
             daemon_version: text("0.1.0"),
             directory: text("/var/lib/linecamp"),
@@ -152,17 +164,21 @@ impl<C: Carrier> World<C> {
         if node.site.is_some() || node.end.is_some() {
             return;
         }
+        if node.hostile.is_some() {
+            return self.start_hostile(number);
+        }
         let damaged = std::mem::take(&mut node.is_damaged).then(|| text("site.db.damaged"));
         if damaged.is_some() {
             node.disk.wipe();
             node.told.clear();
         }
-        let records = match node.disk.records() {
-            Ok(records) => records,
-            Err(problem) => return self.watch.find("wire", [number], format!("a record cannot be read: {problem}")),
+        let saved = match node.saved(damaged) {
+            Ok(saved) => saved,
+            Err(problem) => {
+                return self.watch.find("restarts", [number], format!("a record cannot be read: {problem}"));
+            }
         };
         let config = node.config();
-        let saved = SavedSite { identity: node.identity, records, damaged, drop_ins: node.drop_ins.clone() };
         let rng = node.chance.rng();
         node.site = Some(Box::new(Site::new(config, saved, rng, node.now(elapsed))));
         let boot = node.boot;
@@ -192,6 +208,7 @@ impl<C: Carrier> World<C> {
             self.keep_at_node(number, &changes);
         }
         self.abandon_calls(number);
+        self.watch.site_waits_no_more(number);
         self.carrier.kill_node(number);
     }
 
@@ -220,13 +237,18 @@ impl<C: Carrier> World<C> {
             LinkEvent::Lost(dial, _) => [3, dial.0],
         };
         self.note(Some(number), "link", &numbers, || words(&event));
+        if self.nodes[number].hostile.is_some() {
+            return self.hostile_hears(number, event);
+        }
         if let LinkEvent::Received(_, message) = &event {
             self.meter.message();
+            self.watch.site_is_answered(number, message);
             if matches!(message, FromServer::Welcome(_)) {
                 self.meter.linked(number, elapsed);
             }
         }
         if matches!(event, LinkEvent::Lost(..)) {
+            self.watch.site_waits_no_more(number);
             self.meter.lost(number);
         }
         let node = &mut self.nodes[number];
@@ -294,10 +316,12 @@ impl<C: Carrier> World<C> {
             SiteOutput::Hangup { dial, refusal } => {
                 self.note(Some(number), "hang up", &[dial.0], || format!("hangs up {dial}: {refusal}"));
                 self.meter.lost(number);
+                self.watch.site_waits_no_more(number);
                 self.carrier.hang_up_on_server(number, dial, &refusal);
             }
             SiteOutput::Persist { write, changes } => {
                 self.note(Some(number), "persist", &[write.0, changes.len() as u64], || format!("{write} {changes:?}"));
+                self.watch.check_readable(Some(number), &changes);
                 self.nodes[number].disk.take(write, changes);
                 self.begin_node_disk(number);
             }
@@ -338,7 +362,14 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    fn site_sends(&mut self, number: NodeId, dial: linecamp_model::DialId, message: &FromSite) {
+    fn site_sends(&mut self, number: NodeId, dial: DialId, message: &FromSite) {
+        self.watch.site_tells(number, message, &self.nodes[number].disk);
+        self.watch.site_waits(number, message, self.elapsed);
+        self.send_to_server(number, dial, message);
+    }
+
+    /// Puts a message on its way to the server.
+    pub(super) fn send_to_server(&mut self, number: NodeId, dial: DialId, message: &FromSite) {
         let bytes = encode_from_site(message);
         self.note(Some(number), "send", &[dial.0], || format!("sends {message:?}"));
         self.trace.bytes(&bytes);
@@ -347,7 +378,6 @@ impl<C: Carrier> World<C> {
         if decode_from_site(&bytes).ok().as_ref() != Some(message) {
             self.watch.find("wire", [number], format!("{message:?} does not survive its bytes"));
         }
-        self.watch.site_tells(number, message, &self.nodes[number].disk);
         self.carrier.send_to_server(number, dial, message, &bytes);
     }
 
@@ -383,87 +413,9 @@ impl<C: Carrier> World<C> {
         node.disk.crash(false);
         node.end = Some(end);
         self.abandon_calls(number);
+        self.watch.site_waits_no_more(number);
         self.carrier.kill_node(number);
         self.meter.ended(number);
-    }
-
-    fn begin_node_disk(&mut self, number: NodeId) {
-        let node = &mut self.nodes[number];
-        if !node.disk.begin() {
-            return;
-        }
-        let millis = Duration::from_millis;
-        let delay = match node.disk.mood {
-            Mood::Well => node.chance.between(millis(1), millis(20)),
-            Mood::Slow | Mood::Full => node.chance.between(millis(100), millis(4_000)),
-        };
-        let boot = node.boot;
-        self.after(delay, Happening::NodeDisk(number, boot));
-    }
-
-    pub(super) fn node_disk_wrote(&mut self, number: NodeId, boot: u32) {
-        let node = &mut self.nodes[number];
-        if node.boot != boot {
-            return;
-        }
-        let (mood, group) = (node.disk.mood, node.disk.written());
-        let mut group = group.into_iter();
-        while let Some((write, changes)) = group.next() {
-            if mood == Mood::Full && !changes.is_empty() {
-                let rest = group.map(|(write, _)| write).collect();
-                return self.node_disk_failed(number, write, rest);
-            }
-            self.keep_at_node(number, &changes);
-            self.answer_node(number, write, Ok(()));
-            if self.nodes[number].boot != boot {
-                // Killed between two answers: what is behind is durable too, and nobody was told.
-                for (_, changes) in group {
-                    self.keep_at_node(number, &changes);
-                }
-                return;
-            }
-        }
-        self.begin_node_disk(number);
-    }
-
-    fn node_disk_failed(&mut self, number: NodeId, write: WriteId, rest: Vec<WriteId>) {
-        let waiting = self.nodes[number].disk.shut();
-        for write in [write].into_iter().chain(rest).chain(waiting) {
-            self.answer_node(number, write, Err(StoreFault::DiskFull));
-        }
-        self.begin_node_disk(number);
-    }
-
-    fn answer_node(&mut self, number: NodeId, write: WriteId, result: Result<(), StoreFault>) {
-        let elapsed = self.elapsed;
-        self.note(Some(number), "stored", &[write.0, u64::from(result.is_ok())], || format!("{write}: {result:?}"));
-        let node = &mut self.nodes[number];
-        let now = node.now(elapsed);
-        if let Some(site) = &mut node.site {
-            match result {
-                Ok(()) => site.handle_persisted(write, now),
-                Err(fault) => site.handle_persist_failed(write, fault, now),
-            }
-            self.drain_node(number);
-        }
-    }
-
-    /// Makes changes durable at a site.
-    fn keep_at_node(&mut self, number: NodeId, changes: &[SiteChange]) {
-        if changes.is_empty() {
-            return;
-        }
-        let id = self.nodes[number].id();
-        self.nodes[number].writes += 1;
-        self.meter.figures.site_writes += 1;
-        for change in changes {
-            self.watch.site_writes(number, id, change, &self.nodes[number].disk);
-            self.nodes[number].disk.keep(change);
-        }
-        self.watch.check_site_disk(number, &self.nodes[number].disk);
-        if self.part == Part::Quiet && !self.renewed.contains(&number) {
-            self.watch.find("quiet", [number], format!("a site wrote {changes:?} though nothing had happened"));
-        }
     }
 
     pub(super) fn identity_saved(&mut self, number: NodeId, boot: u32, grant: &IdentityGrant) {

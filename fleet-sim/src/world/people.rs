@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_core::{Edit, EnvironmentEdit, FleetCommand, Force, JoinWish, NewToken, SiteCommand, SiteRef, Subject};
-use linecamp_model::{LabelKey, LabelPatch, LabelValue, Level, Phase, Text};
+use linecamp_model::{LabelKey, LabelPatch, LabelValue, Level, Phase, SiteId, Text};
 
 use super::node::End;
-use super::{SITES_PER_TOKEN, World, name};
+use super::{AGAIN, APPROVAL, HOSTILE_TOKENS, PENDING_TOKENS, SITES_PER_TOKEN, World, name};
 use crate::carrier::{Carrier, NodeId};
 use crate::check::{Claim, LevelOf, What};
 use crate::kind::Kind;
@@ -32,19 +32,28 @@ impl<C: Carrier> World<C> {
     pub(super) fn begin_work(&mut self) {
         let rules = EnvironmentEdit { removed_keep: Some(REMOVED_KEEP), ..EnvironmentEdit::default() };
         self.ask(FleetCommand::EditEnvironment(name("default"), rules), None);
+        let has_members = self.scenario.members.is_some();
+        if has_members {
+            let rules = EnvironmentEdit { approval: Some(true), ..EnvironmentEdit::default() };
+            self.ask(FleetCommand::CreateEnvironment(name(APPROVAL), rules), None);
+        }
         for number in 0..=u64::from(self.scenario.sites.saturating_sub(1) / SITES_PER_TOKEN) {
             // One too few: the last of each twenty is refused, and given another token.
-            self.create_token(number, SITES_PER_TOKEN - 1);
+            self.create_token("default", number, SITES_PER_TOKEN - 1);
+            if has_members {
+                self.create_token(APPROVAL, PENDING_TOKENS + number, SITES_PER_TOKEN);
+                self.create_token("default", HOSTILE_TOKENS + number, SITES_PER_TOKEN);
+            }
         }
         self.set_provider(0);
     }
 
-    fn create_token(&mut self, number: u64, uses: u32) {
+    fn create_token(&mut self, environment: &str, number: u64, uses: u32) {
         let token = self.token(number);
         let new = NewToken {
             id: token.id,
             secret: token.secret.hash(),
-            environment: name("default"),
+            environment: name(environment),
             ttl: TOKEN_TTL,
             uses,
             labels: LabelPatch::default(),
@@ -56,10 +65,10 @@ impl<C: Carrier> World<C> {
     /// An operator gives a site that was refused another token, and starts it again.
     pub(super) fn give_new_token(&mut self, node: NodeId) {
         let number = 1_000_000 + node as u64 * 1_000 + u64::from(self.nodes[node].boot);
-        self.create_token(number, 1);
+        self.create_token("default", number, 1);
         if self.server.fleet.is_none() {
             let again = super::Happening::NewToken(node);
-            return self.after(Duration::from_secs(60), again);
+            return self.after(AGAIN, again);
         }
         let token = self.token(number);
         let of = &mut self.nodes[node];
@@ -69,6 +78,21 @@ impl<C: Carrier> World<C> {
             // The answer of the server is a few milliseconds away; people take longer.
             let boot = of.boot;
             self.after(Duration::from_secs(5), super::Happening::Over(super::Over::Off(node, boot)));
+        }
+    }
+
+    /// An operator accepts a site, once it has joined. One that has left, or never waited, needs nobody's word.
+    pub(super) fn accept(&mut self, node: NodeId) {
+        let (key, now) = (self.nodes[node].key, self.server.now(self.elapsed));
+        let fleet = self.server.fleet.as_deref();
+        let view = fleet.and_then(|fleet| fleet.site_by_id(SiteId::of_key(&key), now));
+        match view {
+            Some(view) if view.phase == Phase::Pending => {
+                self.shift(node, Subject::Site, &IN, |_, site| FleetCommand::Accept(site));
+            }
+            Some(_) => {}
+            None if fleet.is_some_and(|fleet| fleet.has_departed(&key)) => {}
+            None => self.after(AGAIN, super::Happening::Accept(node)),
         }
     }
 
@@ -91,7 +115,8 @@ impl<C: Carrier> World<C> {
                 }
                 self.shift(node, Subject::Site, &GONE, |_, site| FleetCommand::Remove(site, force));
             }
-            Kind::TokenCreate => self.create_token(10_000 + act.draw % 1_000, 1),
+            Kind::TokenCreate => self.create_token("default", 10_000 + act.draw % 1_000, 1),
+            Kind::Accept => self.accept(node),
             Kind::TokenRevoke => {
                 let tokens = u64::from(self.scenario.sites.div_ceil(SITES_PER_TOKEN));
                 let token = self.token(act.draw % tokens.max(1));

@@ -1,8 +1,6 @@
 //! People who have to do with DNS: the central provider, who has it, and under which addresses gateways are found; and
 //! whether every site's records are as they should be in the end.
 
-use std::time::Duration;
-
 use linecamp_core::{FleetCommand, Force, OWN_ADDRESS_LABEL, Subject};
 use linecamp_model::{
     DnsSpec, DomainName, ExtraRecord, FleetProvider, Grant, LabelKey, LabelValue, NameTemplate, OwnerId, PluginRef,
@@ -10,14 +8,11 @@ use linecamp_model::{
 };
 
 use super::name_server::{OWNER, ZONE, first_address};
-use super::{Happening, Over, World, name, text};
+use super::{AGAIN, Happening, Over, World, name, text};
 use crate::carrier::{Carrier, NodeId};
 use crate::check::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
 use crate::kind::Kind;
 use crate::plan::Act;
-
-/// How long an operator waits whose wish was not heard.
-const AGAIN: Duration = Duration::from_secs(60);
 
 impl<C: Carrier> World<C> {
     /// Gives a new site its address, and the provider of its own if it has one.
@@ -66,7 +61,7 @@ impl<C: Carrier> World<C> {
         }
         let (key, value) = SELECT_LABEL;
         let sites = Selector::parse(&format!("{key}={value}")).expect("a selector");
-        let provider = FleetProvider { sites, spec: central_provider(draw), matches_facts: false };
+        let provider = FleetProvider { sites, matches_facts: false, spec: central_provider(draw) };
         if !self.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), true), None) {
             self.after(AGAIN, Happening::Over(Over::NoProvider));
         }

@@ -26,7 +26,7 @@ pub(super) struct Server {
     /// For how long it is off then.
     pub(super) off_for: Duration,
     wake_at: Option<Duration>,
-    chance: Chance,
+    pub(super) chance: Chance,
     next_command: CommandId,
     certificate_life: Duration,
 }
@@ -50,6 +50,10 @@ impl Server {
     pub(super) fn now(&self, elapsed: Duration) -> Now {
         self.clock.now(elapsed)
     }
+
+    pub(super) const fn config(&self) -> FleetConfig {
+        FleetConfig { versions: VERSIONS, certificate_life: self.certificate_life }
+    }
 }
 
 impl<C: Carrier> World<C> {
@@ -61,10 +65,9 @@ impl<C: Carrier> World<C> {
         }
         let records = match server.disk.records() {
             Ok(records) => records,
-            Err(problem) => return self.watch.find("wire", [], format!("a record cannot be read: {problem}")),
+            Err(problem) => return self.watch.find("restarts", [], format!("a record cannot be read: {problem}")),
         };
-        let config = FleetConfig { versions: VERSIONS, certificate_life: server.certificate_life };
-        let rng = server.chance.rng();
+        let (config, rng) = (server.config(), server.chance.rng());
         server.fleet = Some(Box::new(Fleet::new(
             config,
             SavedFleet { records, ..SavedFleet::default() },
@@ -114,6 +117,7 @@ impl<C: Carrier> World<C> {
         if let Some((slot, claim)) = claim {
             self.watch.ask(id, slot, claim);
         }
+        self.watch.operator_waits(id, self.elapsed);
         if let Some(fleet) = &mut self.server.fleet {
             fleet.handle_command(id, command, now);
         }
@@ -212,6 +216,7 @@ impl<C: Carrier> World<C> {
             FleetOutput::Hangup { session, refusal } => {
                 let node = self.node_of(self.watch.site_of(session));
                 self.note(node, "server hangs up", &[session.0], || format!("{session}: {refusal}"));
+                self.watch.check_hang_up(session, &refusal);
                 self.watch.session_over(session);
                 self.carrier.hang_up_on_site(session, &refusal);
             }
@@ -219,6 +224,8 @@ impl<C: Carrier> World<C> {
             FleetOutput::ReadPlugin { .. } => {}
             FleetOutput::Persist { write, changes } => {
                 self.trace.note(self.elapsed, None, "server persists", &[write.0, changes.len() as u64]);
+                self.watch.check_readable(None, &changes);
+                self.watch.check_received(&changes, self.server.now(self.elapsed).wall);
                 self.server.disk.take(write, changes);
                 self.begin_server_disk();
             }
@@ -229,6 +236,7 @@ impl<C: Carrier> World<C> {
                     format!("{command} is answered: {result:?}")
                 });
                 self.meter.figures.requests_refused += u64::from(result.is_err());
+                self.watch.operator_is_answered(command);
                 self.watch.reply(command, &result, &self.server.disk);
             }
         }
@@ -316,7 +324,11 @@ impl<C: Carrier> World<C> {
             self.watch.server_writes_life(change, &self.server.disk);
             self.watch.server_writes_document(change);
             self.watch.server_writes_records(change, &self.server.disk);
+            self.watch.server_writes_event(change, &self.server.disk);
+            self.watch.server_writes_of_pending(change, &self.server.disk);
+            self.watch.server_accepts(change, &self.server.disk);
             self.server.disk.keep(change);
+            self.watch.server_holds(change);
         }
         self.watch.check_server_disk(&self.server.disk);
         if self.part == Part::Quiet {
@@ -328,6 +340,7 @@ impl<C: Carrier> World<C> {
     fn check_quiet_server(&mut self, changes: &[FleetChange]) {
         let of_site = |change: &FleetChange| match change {
             FleetChange::Mark(site, Some(_)) => Some(*site),
+            FleetChange::Site(site, Some(_)) if self.watch.is_hostile(*site) => Some(*site),
             FleetChange::Event(_, Some(logged)) => logged.event.site,
             _ => None,
         };
@@ -343,8 +356,12 @@ impl<C: Carrier> World<C> {
                     | FleetChange::Event(_, None)
             )
         };
-        let was_renewed = |site| self.node_of(Some(site)).is_some_and(|node| self.renewed.contains(&node));
-        let is_unrest = |change: &&FleetChange| !is_removal(change) && !of_site(change).is_some_and(was_renewed);
+        // A hostile member was taken away, which the server notices a while later.
+        let may_change = |site: SiteId| {
+            let node = self.node_of(Some(site));
+            self.watch.is_hostile(site) || node.is_some_and(|node| self.renewed.contains(&node))
+        };
+        let is_unrest = |change: &&FleetChange| !is_removal(change) && !of_site(change).is_some_and(may_change);
         if let Some(change) = changes.iter().find(is_unrest) {
             let what = format!("the server wrote {change:?} though nothing had happened");
             self.watch.find("quiet", of_site(change).and_then(|site| self.node_of(Some(site))), what);

@@ -9,6 +9,7 @@ use super::config::{DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, 
 use super::downlink::{Credential, Link, Stage};
 use super::registry::{Joining, Membership, join, member, recover};
 use super::{Fleet, FleetOutput, FleetTimer, Release};
+use crate::mutants::{Mutant, planted};
 use crate::sync::Source;
 
 impl Fleet {
@@ -273,7 +274,10 @@ impl Fleet {
             return hello.spec_held;
         }
         let history = History(self.rng.next_u64() | 1);
-        let mark = linecamp_model::Mark { spec_history: Some(history), ..self.mark_of(site) };
+        let mut mark = linecamp_model::Mark { spec_history: Some(history), ..self.mark_of(site) };
+        if planted(Mutant::UncheckedClaim) {
+            mark.spec_floor = Generation(hello.spec_held.0 + 1);
+        }
         self.stage(vec![FleetChange::Mark(site, Some(mark))], Vec::new());
         Generation::ZERO
     }

@@ -14,6 +14,7 @@ use super::pace::{
     GREETING_COST, MESSAGE_COST, PACE_OVERDRAFT_MAX, STORAGE_COST, events_cost, record_bytes, status_cost,
 };
 use super::{Fleet, FleetOutput, FleetTimer};
+use crate::mutants::{Mutant, planted};
 use crate::sync::Documents;
 
 /// Events about unreadable records at a start; the rest is counted in one more.
@@ -94,7 +95,7 @@ impl Fleet {
             message,
             FromSite::Status(_) | FromSite::Events(_) | FromSite::WantPlugin(_) | FromSite::Storage(_)
         );
-        if speaks && up.is_some_and(|site| self.is_pending(site)) {
+        if speaks && !planted(Mutant::PendingSpeaks) && up.is_some_and(|site| self.is_pending(site)) {
             let text = "a pending site has nothing to say before an operator accepts it";
             return Err(Refusal::new(RefusalCode::Protocol, text));
         }
@@ -113,6 +114,11 @@ impl Fleet {
             FromSite::Storage(_) => STORAGE_COST,
         };
         let delay = link.pace.charge(cost, now.instant);
+        if planted(Mutant::SharedPace) {
+            for (_, link) in self.downlink.links.iter_mut().filter(|(other, _)| **other != site) {
+                link.pace.charge(cost, now.instant);
+            }
+        }
         if PACE_OVERDRAFT_MAX < delay {
             let text = "this site sends more than the server takes, and does not wait for acknowledgements";
             return Err(Refusal::new(RefusalCode::Busy, text).retry_after(delay));
@@ -183,7 +189,9 @@ pub(super) fn check_speaker(site: SiteId, delta: &StatusDelta) -> Result<(), Ref
 pub(super) fn check_status(status: &Documents<StatusBody>) -> Result<(), Refusal> {
     let providers = status.live().filter(|(key, _)| matches!(key, DocumentKey::Provider(_))).count();
     let bytes: usize = status.live().map(|(_, body)| record_bytes(body)).sum();
-    let text = if PROVIDERS_PER_SITE_MAX < providers {
+    let text = if planted(Mutant::UnboundedStatus) {
+        return Ok(());
+    } else if PROVIDERS_PER_SITE_MAX < providers {
         format!("status of {providers} providers; a site has at most {PROVIDERS_PER_SITE_MAX}")
     } else if REPORTED_RECORDS_BYTES_MAX < bytes {
         format!("status of {bytes} bytes of DNS records; a site reports at most {REPORTED_RECORDS_BYTES_MAX}")

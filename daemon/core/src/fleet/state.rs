@@ -194,7 +194,8 @@ impl FleetState {
 
     /// Returns the changes that note the events a site has sent.
     pub(crate) fn site_event_changes(&self, site: SiteId, events: Vec<Event>, now: Now) -> Vec<FleetChange> {
-        let logged = |event| LoggedEvent { event: Event { site: Some(site), ..event }, received_at: Some(now.wall) };
+        let received_at = Some(now.wall).filter(|_| !planted(Mutant::ForgedOrigin));
+        let logged = |event| LoggedEvent { event: Event { site: Some(site), ..event }, received_at };
         self.log_changes(Ring::Sites, Some(site), events.into_iter().map(logged).collect())
     }
 

@@ -1,0 +1,80 @@
+//! `bounded`: what the server holds of one site stays within a stated bound, whatever the site says.
+//!
+//! The server's memory is its database and little else: it loads the whole of it at its start. So what is counted is
+//! what the database holds, in bytes of keys and bodies.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::limits::{DOCUMENTS_PER_DELTA_MAX, FRAME_BYTES_MAX, SERVER_EVENTS_PER_SITE_MAX, TEXT_BYTES_MAX};
+use linecamp_model::{FleetChange, SiteId};
+
+use super::Watch;
+use crate::disk::Record as _;
+
+/// Bytes of an event beside its text: its key, its site, its times, its kind.
+const EVENT_BYTES: usize = 128;
+
+/// Events of one site: those that it said, and those that the server said of it.
+const EVENTS_MAX: usize = 2 * SERVER_EVENTS_PER_SITE_MAX;
+
+/// Bytes that the server holds of one site, at most: its spec and its status, of which each has to fit one message as
+/// a snapshot; its events; and 64 KiB for its registration and for keys, which are longer on the disk than on the link.
+pub(crate) const SITE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES) + 64 * 1024;
+
+/// Records that the server holds of one site, at most: documents of both directions, tombstones included, its events,
+/// its registration and how far it was followed.
+pub(crate) const SITE_RECORDS_MAX: usize = 2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + 2;
+
+/// What the server's disk holds, by site.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    /// Whose a record is, and how many bytes it has.
+    records: BTreeMap<Vec<u8>, (SiteId, usize)>,
+    /// How many records, and how many bytes.
+    sites: BTreeMap<SiteId, (usize, usize)>,
+}
+
+impl Holdings {
+    /// Takes a record that was written or taken away. Returns whose it is, with what the disk holds of it since.
+    fn take(&mut self, change: &FleetChange) -> Option<(SiteId, usize, usize)> {
+        let (key, body) = change.row();
+        let before = self.records.remove(&key);
+        if let Some((site, bytes)) = before {
+            let held = self.sites.entry(site).or_default();
+            *held = (held.0 - 1, held.1 - bytes);
+        }
+        let site = owner(change)?;
+        let bytes = key.len() + body?.len();
+        self.records.insert(key, (site, bytes));
+        let held = self.sites.entry(site).or_default();
+        *held = (held.0 + 1, held.1 + bytes);
+        Some((site, held.0, held.1))
+    }
+}
+
+/// Returns the site that a record is held for.
+fn owner(change: &FleetChange) -> Option<SiteId> {
+    match change {
+        FleetChange::Site(site, _)
+        | FleetChange::Spec(site, _, _)
+        | FleetChange::Status(site, _, _)
+        | FleetChange::Mark(site, _) => Some(*site),
+        FleetChange::Event(_, logged) => logged.as_ref().and_then(|logged| logged.event.site),
+        _ => None,
+    }
+}
+
+impl Watch {
+    /// The server has written a change.
+    pub(crate) fn server_holds(&mut self, change: &FleetChange) {
+        let Some((site, records, bytes)) = self.holdings.take(change) else { return };
+        let is_within = records <= SITE_RECORDS_MAX && bytes <= SITE_BYTES_MAX;
+        if !is_within {
+            let what = format!(
+                "the server holds {records} records of {bytes} bytes of one site; \
+                 at most {SITE_RECORDS_MAX} of {SITE_BYTES_MAX} may be"
+            );
+            self.find("bounded", self.node_of(site), what);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `own-words`, `waits`: who said an event, whose place it takes, and what a site may say before it was accepted.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::limits::{SERVER_EVENTS_MAX, SERVER_EVENTS_PER_SITE_MAX};
+use linecamp_model::{EventKind, FleetChange, LoggedEvent, Phase, SiteId, WallTime};
+
+use super::{Watch, registration};
+use crate::disk::Disk;
+use crate::lie::FORGED;
+
+/// What a site may say happened. Everything else is for the server to say.
+const SAID_BY_SITES: [EventKind; 8] = [
+    EventKind::DaemonStarted,
+    EventKind::LabelsSetLocally,
+    EventKind::ConditionRaised,
+    EventKind::ConditionCleared,
+    EventKind::CertificateRenewed,
+    EventKind::RecordsChanged,
+    EventKind::RecordsLeft,
+    EventKind::PluginChanged,
+];
+
+/// Events of the server's own that its disk holds.
+pub(super) type OwnEvents = BTreeMap<u64, Option<SiteId>>;
+
+impl Watch {
+    /// The server is about to write a change.
+    pub(crate) fn server_writes_event(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
+        match change {
+            FleetChange::Event(number, Some(logged)) => {
+                if logged.received_at.is_none() {
+                    self.own_events.insert(*number, logged.event.site);
+                }
+                self.check_words(logged, disk);
+            }
+            FleetChange::Event(number, None) => self.check_ring(*number),
+            _ => {}
+        }
+    }
+
+    fn check_words(&mut self, logged: &LoggedEvent, disk: &Disk<FleetChange>) {
+        let LoggedEvent { event, received_at } = logged;
+        let node = event.site.and_then(|site| self.node_of(site));
+        let words = event.text.as_str().strip_prefix(FORGED);
+        let is_of_teller = |words: &str| event.site.is_some_and(|site| words.starts_with(&site.to_string()));
+        let is_own = received_at.is_none();
+        let is_forged = match (words, is_own) {
+            (Some(words), false) => !is_of_teller(words) || !SAID_BY_SITES.contains(&event.kind),
+            (None, false) => !SAID_BY_SITES.contains(&event.kind),
+            (words, true) => words.is_some(),
+        };
+        if is_forged {
+            return self.find("own-words", node, format!("a site's words are kept as if they were not: {logged:?}"));
+        }
+        let registration = event.site.and_then(|site| registration(disk, site));
+        if !is_own && registration.is_some_and(|of| of.life.phase == Phase::Pending) {
+            self.find("waits", node, format!("an event of a site that nobody has accepted is kept: {logged:?}"));
+        }
+    }
+
+    /// The server asks for changes to be made durable: what it was sent it dates by its own clock.
+    pub(crate) fn check_received(&mut self, changes: &[FleetChange], now: WallTime) {
+        for change in changes {
+            let FleetChange::Event(_, Some(logged)) = change else { continue };
+            if let Some(at) = logged.received_at.filter(|at| *at != now) {
+                let node = logged.event.site.and_then(|site| self.node_of(site));
+                return self.find("own-words", node, format!("an event that arrived at {now} is kept as of {at}"));
+            }
+        }
+    }
+
+    /// An event goes: one of the server's own makes place for its own kind only.
+    fn check_ring(&mut self, number: u64) {
+        let Some(site) = self.own_events.remove(&number) else { return };
+        if SERVER_EVENTS_MAX <= self.own_events.len() + 1 {
+            return;
+        }
+        let of_site = self.own_events.values().filter(|of| **of == site).count() + 1;
+        if site.is_none() || of_site < SERVER_EVENTS_PER_SITE_MAX {
+            let what = format!("event {number} of the server's own is gone, and there were {of_site} about {site:?}");
+            self.find("own-words", site.and_then(|site| self.node_of(site)), what);
+        }
+    }
+
+    /// The server is about to write a change: of a site that nobody has accepted it keeps no status, and follows
+    /// nothing that it says.
+    pub(crate) fn server_writes_of_pending(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
+        let site = match change {
+            FleetChange::Status(site, _, Some(_)) => site,
+            FleetChange::Mark(site, Some(mark)) if 0 < mark.events_held || mark.status_run.is_some() => site,
+            _ => return,
+        };
+        if registration(disk, *site).is_some_and(|of| of.life.phase == Phase::Pending) {
+            let what = format!("of a site that nobody has accepted the server keeps {change:?}");
+            self.find("waits", self.node_of(*site), what);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! `restarts`: what is written can be read, and what is on a disk is enough to start from.
+
+use std::fmt::Debug;
+
+use linecamp_core::{Fleet, Site};
+use linecamp_model::{Now, Owner, SiteId};
+
+use super::Watch;
+use crate::carrier::NodeId;
+use crate::disk::Record;
+
+impl Watch {
+    /// A machine asks for changes to be made durable: each must read back from its bytes as it is.
+    pub(crate) fn check_readable<C: Record + Debug + PartialEq>(&mut self, node: Option<NodeId>, changes: &[C]) {
+        for change in changes {
+            let (key, body) = change.row();
+            let what = match body.map(|body| C::read(&key, &body)) {
+                None => continue,
+                Some(Ok(read)) if read == *change => continue,
+                Some(Ok(read)) => format!("{change:?} is to be written, and reads back as {read:?}"),
+                Some(Err(problem)) => format!("{change:?} is to be written, and does not read: {problem}"),
+            };
+            return self.find("restarts", node, what);
+        }
+    }
+
+    /// Compares a server with one that was started from its disk: both must know the same of every site.
+    pub(crate) fn check_same_fleet(&mut self, running: &Fleet, started: &Fleet, now: Now) {
+        let known = |fleet: &Fleet, site: SiteId| {
+            let view = fleet.site_by_id(site, now)?;
+            // What a pending site reports is in memory alone.
+            let labels: Vec<_> = view.labels.into_iter().filter(|(_, label)| label.owner != Owner::Reported).collect();
+            Some((view.name, view.phase, view.spec_generation, view.converged_generation, labels))
+        };
+        let sites = self.sites.iter().map(|(site, of)| (of.node, known(running, *site), known(started, *site)));
+        let differs = sites.into_iter().find(|(_, here, there)| here != there);
+        if let Some((node, here, there)) = differs {
+            let what = format!("a server that starts from the disk knows {there:?}, the one that runs {here:?}");
+            self.find("restarts", [node], what);
+        }
+    }
+
+    /// Compares a daemon with one that was started from its disk: both must be of the same mind about what should be.
+    pub(crate) fn check_same_site(&mut self, node: NodeId, (running, started): (&Site, &Site), now: Now) {
+        let known = |site: &Site| {
+            let view = site.view(now);
+            (view.id, view.name, view.environment, view.target, view.applied_generation)
+        };
+        let (here, there) = (known(running), known(started));
+        if here != there {
+            let what = format!("a daemon that starts from the disk knows {there:?}, the one that runs {here:?}");
+            self.find("restarts", [node], what);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Lies: what a hostile member says, as a function of chance and of what it was told.
+//!
+//! Every message is one that the wire accepts, so that nothing but the machine behind it stands in its way: what the
+//! wire refuses is looked at by the fuzz targets. Numbers are those at which sums overflow and comparisons turn over.
+
+mod events;
+mod status;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_model::{
+    FromSite, Generation, Hello, History, JoinRequest, JoinSecret, Name, PluginDigest, PluginWant, RunId, SiteId, Text,
+    TokenId, VersionRange, WallTime,
+};
+use linecamp_proto::{COUNTER_MAX, VERSIONS};
+
+use crate::chance::Chance;
+use crate::kind::Kind;
+
+pub(crate) use self::events::FORGED;
+
+/// What a hostile member knows of itself and of what it was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) site: SiteId,
+    pub(crate) run: RunId,
+    pub(crate) status_history: History,
+    /// The server's, once it has said so.
+    pub(crate) spec_history: History,
+    /// The newest spec it was sent.
+    pub(crate) spec_head: Generation,
+    /// What the server said it holds.
+    pub(crate) status_held: Generation,
+    /// See above.
+    pub(crate) events_held: u64,
+    /// What a right clock shows.
+    pub(crate) wall: WallTime,
+}
+
+/// Returns what a hostile member sends for an act of this kind, in order.
+pub(crate) fn messages(kind: Kind, known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+    match kind {
+        Kind::LieStatus => status::wild(known, chance),
+        Kind::LieEvents => events::wild(known, chance),
+        Kind::LieAcks => acks(known, chance),
+        Kind::LieOrder => vec![out_of_order(known, chance)],
+        Kind::FloodDocuments => status::documents(known, chance),
+        Kind::FloodSnapshots => status::snapshots(known, chance),
+        Kind::FloodEvents => events::flood(known, chance),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the greeting of a member that behaves as yet.
+pub(crate) fn greeting(known: &Known) -> Hello {
+    Hello {
+        versions: VERSIONS,
+        run: known.run,
+        daemon_version: Text::lossy("0.1.0"),
+        wall: known.wall,
+        spec_history: known.spec_history,
+        spec_held: known.spec_head,
+        status_history: known.status_history,
+        facts: BTreeMap::new(),
+    }
+}
+
+/// Returns a greeting of which a part is a lie.
+pub(crate) fn wild_greeting(known: &mut Known, chance: &mut Chance) -> Hello {
+    if chance.happens(300) {
+        known.run = RunId::from_bytes(chance.bytes());
+    }
+    if chance.happens(300) {
+        known.status_history = History(chance.bits());
+    }
+    let right = greeting(known);
+    let spec_history = if chance.happens(700) { right.spec_history } else { History(chance.bits()) };
+    let spec_held = Generation(number(known.spec_head.0, chance));
+    let versions = match chance.below(8) {
+        0 => VersionRange { min: 1, max: u32::MAX },
+        1 => VersionRange { min: u32::MAX, max: u32::MAX },
+        _ => VERSIONS,
+    };
+    let daemon_version = Text::lossy(&"9".repeat(1 + usize::try_from(chance.below(512)).unwrap_or(0)));
+    let facts = if chance.happens(300) { status::labels(chance) } else { BTreeMap::new() };
+    Hello { versions, daemon_version, facts, wall: moment(known.wall, chance), spec_history, spec_held, ..right }
+}
+
+/// Acknowledges what was never sent.
+fn acks(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+    let count = 1 + chance.below(20);
+    (0..count).map(|_| FromSite::SpecAck(Generation(number(known.spec_head.0, chance)))).collect()
+}
+
+/// Says what has no place in a session that is up, or is not for a site to ask.
+fn out_of_order(known: &Known, chance: &mut Chance) -> FromSite {
+    match chance.below(6) {
+        0 => FromSite::Join(JoinRequest {
+            versions: VERSIONS,
+            token: TokenId::from_bytes(chance.bytes()),
+            secret: JoinSecret::from_bytes(chance.bytes()),
+            name: name("in-the-middle"),
+            daemon_version: Text::default(),
+        }),
+        1 => FromSite::Hello(greeting(known)),
+        2 => FromSite::Renew,
+        3 => FromSite::Alive,
+        4 => status::of_another(known, chance),
+        _ => FromSite::WantPlugin(PluginWant {
+            digest: PluginDigest::from_bytes(chance.bytes()),
+            offset: number(0, chance) & linecamp_model::limits::PLUGIN_BYTES_MAX,
+        }),
+    }
+}
+
+/// Returns a number that the wire accepts: a right one, one beside it, or one near an end.
+fn number(right: u64, chance: &mut Chance) -> u64 {
+    match chance.below(8) {
+        0 => 0,
+        1 => right,
+        2 => right.saturating_add(1).min(COUNTER_MAX),
+        3 => COUNTER_MAX,
+        4 => COUNTER_MAX - chance.below(128),
+        5 => 1 << chance.below(63),
+        6 => right.saturating_add(chance.below(1_000)).min(COUNTER_MAX),
+        _ => chance.bits() & COUNTER_MAX,
+    }
+}
+
+/// Returns a moment: the right one, or one of another time.
+fn moment(right: WallTime, chance: &mut Chance) -> WallTime {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    match chance.below(6) {
+        0 => right,
+        1 => WallTime::EPOCH,
+        2 => WallTime::from_unix_millis(u64::MAX),
+        3 => right + chance.between(Duration::ZERO, YEAR),
+        4 => WallTime::from_unix_millis(right.unix_millis() / 2),
+        _ => WallTime::from_unix_millis(chance.bits()),
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).expect("names of lies are made of letters and digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_proto::{decode_from_site, encode_from_site};
+
+    use super::*;
+    use crate::chance::Purpose;
+
+    /// Whatever is refused by the wire never reaches the machine that it is meant for.
+    #[test]
+    fn every_lie_passes_the_wire() {
+        const KINDS: [Kind; 7] = [
+            Kind::LieStatus,
+            Kind::LieEvents,
+            Kind::LieAcks,
+            Kind::LieOrder,
+            Kind::FloodDocuments,
+            Kind::FloodSnapshots,
+            Kind::FloodEvents,
+        ];
+        let mut known = Known {
+            site: SiteId::from_bytes([7; 16]),
+            run: RunId::from_bytes([7; 8]),
+            status_history: History(1),
+            spec_history: History(2),
+            spec_head: Generation(3),
+            status_held: Generation(4),
+            events_held: 5,
+            wall: WallTime::from_unix_millis(1_795_305_600_000),
+        };
+        let check = |message: FromSite| {
+            let bytes = encode_from_site(&message);
+            assert!(bytes.len() <= linecamp_model::limits::FRAME_BYTES_MAX, "{} bytes", bytes.len());
+            assert_eq!(decode_from_site(&bytes).as_ref(), Ok(&message));
+        };
+        for draw in 0..60 {
+            let mut chance = Chance::of(draw, Purpose::Hostile, 0);
+            check(FromSite::Hello(wild_greeting(&mut known, &mut chance)));
+            for kind in KINDS {
+                messages(kind, &known, &mut chance).into_iter().for_each(check);
+            }
+        }
+    }
+}

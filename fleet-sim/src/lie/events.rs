@@ -1,0 +1,63 @@
+//! Events that did not happen, in the server's name, at other times.
+
+use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, TEXT_BYTES_MAX};
+use linecamp_model::{Event, EventBatch, EventKind, FromSite, SiteId, Text};
+use linecamp_proto::COUNTER_MAX;
+
+use super::{Known, moment, number};
+use crate::chance::Chance;
+
+/// What the text of every event begins with that a hostile member sends: the checkers know it by that.
+pub(crate) const FORGED: &str = "forged: ";
+
+/// Messages of one flood.
+const FLOOD_MESSAGES_MAX: u64 = 150;
+
+/// A few batches under wild numbers.
+pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+    let count = 1 + chance.below(6);
+    (0..count)
+        .map(|_| {
+            let events = match chance.below(4) {
+                0 => 0,
+                1 => EVENTS_PER_MESSAGE_MAX as u64,
+                _ => chance.below(EVENTS_PER_MESSAGE_MAX as u64),
+            };
+            let (first, dropped) = (number(known.events_held, chance), number(0, chance));
+            batch(first, dropped, events, known, chance)
+        })
+        .collect()
+}
+
+/// More events than anybody could want, each batch above the one before.
+pub(super) fn flood(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+    let count = 20 + chance.below(FLOOD_MESSAGES_MAX);
+    let of_batch = EVENTS_PER_MESSAGE_MAX as u64;
+    let first = |index: u64| known.events_held.saturating_add(1 + index * of_batch).min(COUNTER_MAX);
+    (0..count).map(|index| batch(first(index), 0, of_batch, known, chance)).collect()
+}
+
+fn batch(first: u64, dropped: u64, events: u64, known: &Known, chance: &mut Chance) -> FromSite {
+    // A batch that leaves the numbers there are is refused by the wire; one that ends with the last of them is not.
+    let first = first.min(COUNTER_MAX - events.saturating_sub(1));
+    // One event that only the server says is enough to have all of a batch refused: half of them have none.
+    let is_forged = chance.happens(500);
+    let events = (0..events).map(|_| event(known, is_forged, chance)).collect();
+    FromSite::Events(EventBatch { first, dropped, events })
+}
+
+fn event(known: &Known, is_forged: bool, chance: &mut Chance) -> Event {
+    let site = match chance.below(4) {
+        0 => None,
+        1 => Some(SiteId::from_bytes(chance.bytes())),
+        _ => Some(known.site),
+    };
+    let words = match chance.below(8) {
+        0 => "x".repeat(TEXT_BYTES_MAX),
+        _ => format!("an operator did {}", chance.below(1_000)),
+    };
+    let kinds: Vec<_> = EventKind::ALL.iter().copied().filter(|kind| is_forged || kind.is_a_sites()).collect();
+    let kind = kinds[usize::try_from(chance.below(kinds.len() as u64)).unwrap_or(0)];
+    let text = Text::lossy(&format!("{FORGED}{}: {words}", known.site));
+    Event { at: moment(known.wall, chance), kind, site, text }
+}

@@ -1,0 +1,262 @@
+//! Hostile members: registered sites that lie and flood where a daemon should be.
+//!
+//! A hostile member stands in a site's place with a key and a certificate of its own, and with nothing else: it has no
+//! disk and no daemon. It joins, greets and stays linked, and does what the acts of the plan say. What it says is made
+//! in [`lie`](crate::lie); here is when. When the faults stop it is taken away, and honest sites have to agree.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use linecamp_core::{Dial, LinkEvent, Purpose as DialPurpose};
+use linecamp_model::{
+    DialId, FromServer, FromSite, Generation, Hello, History, JoinRequest, Refusal, RefusalCode, RunId, ServerAddress,
+};
+use linecamp_proto::VERSIONS;
+
+use super::node::End;
+use super::{Happening, SERVER, World, name, text};
+use crate::carrier::{Carrier, NodeId};
+use crate::chance::{Chance, Purpose};
+use crate::kind::Kind;
+use crate::lie::{self, Known};
+use crate::plan::Act;
+
+/// Messages of one turn: a quarter of what the production driver lets wait for the link.
+const MESSAGES_PER_TURN: usize = 16;
+
+/// Between two turns of a flood: more than a hundred messages in a second.
+const TURN: Duration = Duration::from_millis(100);
+
+/// Between an acknowledgement and what follows it, for a member that waits for them.
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+/// Messages that wait for their turn. More are forgotten: the run would be about nothing else.
+const WAITING_MAX: usize = 2_000;
+
+/// Between the end of a link and the next dial, at most.
+const REDIAL_MAX: Duration = Duration::from_secs(30);
+
+/// A hostile member.
+#[derive(Debug)]
+pub(super) struct Hostile {
+    known: Known,
+    chance: Chance,
+    /// The dial that is under way or came through.
+    dial: Option<DialId>,
+    last_dial: DialId,
+    /// Whether a session is up.
+    is_up: bool,
+    waiting: VecDeque<FromSite>,
+    /// Whether it waits for each acknowledgement, so that what it says builds on what the server took.
+    is_patient: bool,
+    /// What the next greeting is, if it is a lie.
+    greeting: Option<Hello>,
+    /// How many more times it greets and leaves.
+    greetings_left: u64,
+    /// Whether it says nothing on its next connection.
+    is_mute: bool,
+    /// Counts what it was given to do next; what was given before is of no interest.
+    turn: u32,
+}
+
+impl<C: Carrier> World<C> {
+    /// Puts a hostile member into a site's place.
+    pub(super) fn make_hostile(&mut self, number: NodeId) {
+        let mut chance = Chance::of(self.seed, Purpose::Hostile, number as u64);
+        let node = &mut self.nodes[number];
+        let known = Known {
+            site: node.id(),
+            run: RunId::from_bytes(chance.bytes()),
+            status_history: History(chance.bits() | 1),
+            spec_history: History::default(),
+            spec_head: Generation::ZERO,
+            status_held: Generation::ZERO,
+            events_held: 0,
+            wall: node.now(Duration::ZERO).wall,
+        };
+        self.watch.add_hostile(node.id());
+        node.hostile = Some(Box::new(Hostile {
+            known,
+            chance,
+            dial: None,
+            last_dial: DialId(0),
+            is_up: false,
+            waiting: VecDeque::new(),
+            is_patient: false,
+            greeting: None,
+            greetings_left: 0,
+            is_mute: false,
+            turn: 0,
+        }));
+    }
+
+    pub(super) fn start_hostile(&mut self, number: NodeId) {
+        self.carrier.start_node(number);
+        self.hostile_dials(number);
+    }
+
+    /// A hostile member is taken away.
+    pub(super) fn end_hostile(&mut self, number: NodeId) {
+        if let Some(hostile) = &mut self.nodes[number].hostile {
+            hostile.waiting.clear();
+            hostile.turn += 1;
+        }
+        self.end_node(number, End::TakenAway);
+    }
+
+    /// A hostile member does something. What happens to daemons and their disks does not happen to it.
+    pub(super) fn act_on_hostile(&mut self, number: NodeId, act: Act) {
+        let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
+        let mut chance = Chance::of(act.draw, Purpose::Hostile, u64::from(act.site));
+        match act.kind {
+            Kind::LieGreeting => hostile.greeting = Some(lie::wild_greeting(&mut hostile.known, &mut chance)),
+            Kind::FloodGreetings => hostile.greetings_left = 10 + chance.below(90),
+            Kind::Mute => hostile.is_mute = true,
+            kind => {
+                hostile.is_patient = chance.happens(500);
+                let said = lie::messages(kind, &hostile.known, &mut chance);
+                let room = WAITING_MAX.saturating_sub(hostile.waiting.len());
+                hostile.waiting.extend(said.into_iter().take(room));
+                return self.hostile_waits(number, TURN);
+            }
+        }
+        self.hostile_dials(number);
+    }
+
+    /// Dials, and leaves the session that is up.
+    fn hostile_dials(&mut self, number: NodeId) {
+        self.hostile_leaves(number);
+        let node = &mut self.nodes[number];
+        let (is_member, is_over) = (node.identity.is_some(), node.end.is_some());
+        let Some(hostile) = node.hostile.as_deref_mut().filter(|_| !is_over) else { return };
+        hostile.last_dial = hostile.last_dial.next();
+        hostile.dial = Some(hostile.last_dial);
+        let dial = Dial {
+            dial: hostile.last_dial,
+            server: ServerAddress::parse(SERVER).expect("an address"),
+            purpose: if is_member { DialPurpose::Link } else { DialPurpose::Join },
+        };
+        self.note(Some(number), "dial", &[dial.dial.0], || format!("dials {} ({:?})", dial.dial, dial.purpose));
+        self.carrier.dial(number, &dial);
+    }
+
+    fn hostile_leaves(&mut self, number: NodeId) {
+        let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
+        hostile.is_up = false;
+        if let Some(dial) = hostile.dial.take() {
+            let refusal = Refusal::new(RefusalCode::SiteStopping, "more to come");
+            self.carrier.hang_up_on_server(number, dial, &refusal);
+        }
+    }
+
+    pub(super) fn hostile_hears(&mut self, number: NodeId, event: LinkEvent) {
+        let (LinkEvent::Dialed(dial) | LinkEvent::Received(dial, _) | LinkEvent::Lost(dial, _)) = &event;
+        let wall = self.nodes[number].now(self.elapsed).wall;
+        let Some(hostile) = self.nodes[number].hostile.as_deref_mut().filter(|of| of.dial == Some(*dial)) else {
+            return;
+        };
+        hostile.known.wall = wall;
+        match event {
+            LinkEvent::Dialed(dial) => self.hostile_opens(number, dial),
+            LinkEvent::Received(dial, message) => self.hostile_receives(number, dial, message),
+            LinkEvent::Lost(..) => {
+                hostile.dial = None;
+                hostile.is_up = false;
+                let delay = hostile.chance.between(Duration::from_millis(100), REDIAL_MAX);
+                self.hostile_waits(number, delay);
+            }
+        }
+    }
+
+    /// Says the first word of a session, or none.
+    fn hostile_opens(&mut self, number: NodeId, dial: DialId) {
+        let node = &mut self.nodes[number];
+        let Some(hostile) = node.hostile.as_deref_mut() else { return };
+        if std::mem::take(&mut hostile.is_mute) {
+            return;
+        }
+        let first = match (&node.identity, &node.join) {
+            (None, Some(wish)) => FromSite::Join(JoinRequest {
+                versions: VERSIONS,
+                token: wish.token.id,
+                secret: wish.token.secret,
+                name: name(node.name.as_str()),
+                daemon_version: text("0.1.0"),
+            }),
+            _ => FromSite::Hello(hostile.greeting.take().unwrap_or_else(|| lie::greeting(&hostile.known))),
+        };
+        self.send_to_server(number, dial, &first);
+    }
+
+    fn hostile_receives(&mut self, number: NodeId, dial: DialId, message: FromServer) {
+        let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
+        let known = &mut hostile.known;
+        let mut answer = None;
+        match message {
+            FromServer::Identity(grant) => {
+                if let Ok(identity) = self.carrier.save_identity(number, &grant) {
+                    self.nodes[number].identity = Some(identity);
+                }
+                self.hostile_leaves(number);
+                return self.hostile_waits(number, TURN);
+            }
+            FromServer::Welcome(welcome) => {
+                known.spec_history = welcome.spec_history;
+                known.status_held = welcome.status_held;
+                known.events_held = welcome.events_held;
+                hostile.is_up = true;
+                if 0 < hostile.greetings_left {
+                    hostile.greetings_left -= 1;
+                    return self.hostile_dials(number);
+                }
+                return self.hostile_waits(number, TURN);
+            }
+            FromServer::Spec(delta) => {
+                known.spec_head = delta.to;
+                answer = hostile.chance.happens(500).then_some(FromSite::SpecAck(delta.to));
+            }
+            FromServer::StatusAck(held) => {
+                known.status_held = held;
+                return self.hostile_waits(number, ROUND_TRIP);
+            }
+            FromServer::EventsAck(held) => {
+                known.events_held = held;
+                return self.hostile_waits(number, ROUND_TRIP);
+            }
+            FromServer::Probe => answer = hostile.chance.happens(500).then_some(FromSite::Alive),
+            FromServer::Plugin(_) => {}
+        }
+        if let Some(answer) = answer {
+            self.send_to_server(number, dial, &answer);
+        }
+    }
+
+    /// Sets a hostile member's next turn.
+    fn hostile_waits(&mut self, number: NodeId, delay: Duration) {
+        if let Some(hostile) = self.nodes[number].hostile.as_deref_mut() {
+            hostile.turn += 1;
+            let turn = hostile.turn;
+            self.after(delay, Happening::Hostile(number, turn));
+        }
+    }
+
+    /// Says some of what waits, or dials if there is nobody to say it to.
+    pub(super) fn hostile_turn(&mut self, number: NodeId, turn: u32) {
+        let Some(hostile) = self.nodes[number].hostile.as_deref_mut().filter(|of| of.turn == turn) else { return };
+        let Some(dial) = hostile.dial else { return self.hostile_dials(number) };
+        if !hostile.is_up {
+            // Its greeting is answered first, or its dial is lost.
+            return;
+        }
+        let count = hostile.waiting.len().min(if hostile.is_patient { 1 } else { MESSAGES_PER_TURN });
+        let said: Vec<_> = hostile.waiting.drain(..count).collect();
+        let is_answered = |message: &FromSite| matches!(message, FromSite::Status(_) | FromSite::Events(_));
+        let has_turn = !(hostile.waiting.is_empty() || hostile.is_patient && said.iter().any(is_answered));
+        for message in said {
+            self.send_to_server(number, dial, &message);
+        }
+        if has_turn {
+            self.hostile_waits(number, TURN);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a site's disk does with what its machine wants kept.
+
+use std::time::Duration;
+
+use linecamp_core::StoreFault;
+use linecamp_model::{SiteChange, WriteId};
+
+use super::super::{Happening, Part, World};
+use crate::carrier::{Carrier, NodeId};
+use crate::disk::Mood;
+
+impl<C: Carrier> World<C> {
+    pub(super) fn begin_node_disk(&mut self, number: NodeId) {
+        let node = &mut self.nodes[number];
+        if !node.disk.begin() {
+            return;
+        }
+        let millis = Duration::from_millis;
+        let delay = match node.disk.mood {
+            Mood::Well => node.chance.between(millis(1), millis(20)),
+            Mood::Slow | Mood::Full => node.chance.between(millis(100), millis(4_000)),
+        };
+        let boot = node.boot;
+        self.after(delay, Happening::NodeDisk(number, boot));
+    }
+
+    pub(in crate::world) fn node_disk_wrote(&mut self, number: NodeId, boot: u32) {
+        let node = &mut self.nodes[number];
+        if node.boot != boot {
+            return;
+        }
+        let (mood, group) = (node.disk.mood, node.disk.written());
+        let mut group = group.into_iter();
+        while let Some((write, changes)) = group.next() {
+            if mood == Mood::Full && !changes.is_empty() {
+                let rest = group.map(|(write, _)| write).collect();
+                return self.node_disk_failed(number, write, rest);
+            }
+            self.keep_at_node(number, &changes);
+            self.answer_node(number, write, Ok(()));
+            if self.nodes[number].boot != boot {
+                // Killed between two answers: what is behind is durable too, and nobody was told.
+                for (_, changes) in group {
+                    self.keep_at_node(number, &changes);
+                }
+                return;
+            }
+        }
+        self.begin_node_disk(number);
+    }
+
+    fn node_disk_failed(&mut self, number: NodeId, write: WriteId, rest: Vec<WriteId>) {
+        let waiting = self.nodes[number].disk.shut();
+        for write in [write].into_iter().chain(rest).chain(waiting) {
+            self.answer_node(number, write, Err(StoreFault::DiskFull));
+        }
+        self.begin_node_disk(number);
+    }
+
+    fn answer_node(&mut self, number: NodeId, write: WriteId, result: Result<(), StoreFault>) {
+        let elapsed = self.elapsed;
+        self.note(Some(number), "stored", &[write.0, u64::from(result.is_ok())], || format!("{write}: {result:?}"));
+        let node = &mut self.nodes[number];
+        let now = node.now(elapsed);
+        if let Some(site) = &mut node.site {
+            match result {
+                Ok(()) => site.handle_persisted(write, now),
+                Err(fault) => site.handle_persist_failed(write, fault, now),
+            }
+            self.drain_node(number);
+        }
+    }
+
+    /// Makes changes durable at a site.
+    pub(super) fn keep_at_node(&mut self, number: NodeId, changes: &[SiteChange]) {
+        if changes.is_empty() {
+            return;
+        }
+        let id = self.nodes[number].id();
+        self.nodes[number].writes += 1;
+        self.meter.figures.site_writes += 1;
+        for change in changes {
+            self.watch.site_writes(number, id, change, &self.nodes[number].disk);
+            self.nodes[number].disk.keep(change);
+        }
+        self.watch.check_site_disk(number, &self.nodes[number].disk);
+        if self.part == Part::Quiet && !self.renewed.contains(&number) {
+            self.watch.find("quiet", [number], format!("a site wrote {changes:?} though nothing had happened"));
+        }
+    }
+}
