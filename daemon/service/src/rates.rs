@@ -101,10 +101,10 @@ impl<S: Ord> TokenBuckets<S> {
             // A full bucket is like none.
             self.buckets.retain(|_, bucket| now < bucket.full_at);
             if self.sources_max <= self.buckets.len() {
-                return self.shared.get_or_insert(TokenBucket::full(now));
+                return self.shared.get_or_insert_with(|| TokenBucket::full(now));
             }
         }
-        self.buckets.entry(source).or_insert(TokenBucket::full(now))
+        self.buckets.entry(source).or_insert_with(|| TokenBucket::full(now))
     }
 }
 

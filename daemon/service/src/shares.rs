@@ -7,8 +7,7 @@
 //!
 //! 1. If the source with the most connections would still have more than the newcomer's source, it loses one.
 //! 2. Otherwise (one address of a NAT or a proxy holds all, or all sources hold the same) the source with the most
-//! loses
-//!    a connection only if that has had its time: idle for the idle grace, or busy for the busy grace.
+//!    loses a connection only if that has had its time: idle for the idle grace, or busy for the busy grace.
 //! 3. Otherwise the newcomer is rejected, and nobody is disturbed.
 //!
 //! What is evicted is idle rather than busy, and the oldest of these.

@@ -196,7 +196,7 @@ fn letting_go(state: &FleetState, environment: &Name, name: &Name) -> Vec<(SiteI
         let after = ProviderSpec { is_leaving: true, dns, ..(**before).clone() };
         let body = Some(SpecBody::Provider(Box::new(after.clone())));
         let document = Document { generation: record.spec.head().next(), body };
-        (**before != after).then(|| (id, FleetChange::Spec(id, key, Some(document))))
+        (**before != after).then_some((id, FleetChange::Spec(id, key, Some(document))))
     };
     sites.filter_map(change).collect()
 }
