@@ -106,14 +106,14 @@ impl Watch {
         }
     }
 
-    /// The server hangs up on a session: on an honest one for no fault of protocol, and once it is up for no lack of
-    /// time. A newcomer may be told to come back: its site may have two machines.
+    /// The server hangs up on a session: on an honest one for no fault of protocol, and beside hostile members for no
+    /// lack of time, unless another session of the site is there, as of a machine with a copy of its disk.
     pub(crate) fn check_hang_up(&mut self, session: SessionId, refusal: &Refusal) {
         let Some(site) = self.site_of(session).filter(|site| !self.is_hostile(*site)) else { return };
-        let is_up = self.sites.get(&site).is_some_and(|of| of.live == Some(session));
+        let has_another = self.sites.get(&site).and_then(|of| of.live).is_some_and(|live| live != session);
         let is_unjust = match refusal.code {
             RefusalCode::Protocol => true,
-            RefusalCode::Busy => is_up,
+            RefusalCode::Busy => !self.hostile.is_empty() && !has_another,
             _ => false,
         };
         if is_unjust {
