@@ -113,13 +113,16 @@ impl<B: Clone + PartialEq> Documents<B> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     held: Generation,
+    /// The delta that is under way leads here.
     sent: Option<Generation>,
+    /// The newest that was sent in this session, under way or not: it may be acknowledged late.
+    sent_max: Generation,
 }
 
 impl Source {
     /// Starts with a reader that holds `held`, of this history, durably.
     pub(crate) const fn new(held: Generation) -> Self {
-        Self { held, sent: None }
+        Self { held, sent: None, sent_max: held }
     }
 
     /// Returns the next delta, unless one is under way or nothing is lacking. `documents` must be durable.
@@ -129,13 +132,13 @@ impl Source {
         }
         let delta = documents.above(self.held);
         self.sent = Some(delta.to);
+        self.sent_max = self.sent_max.max(delta.to);
         Some(delta)
     }
 
     /// Takes the reader's word for what it holds. What it was never sent changes nothing.
     pub(crate) fn handle_ack(&mut self, held: Generation) -> Ack {
-        let sent = self.held.max(self.sent.unwrap_or_default());
-        if sent < held {
+        if self.sent_max < held {
             return Ack::NeverSent;
         }
         let is_more = self.held < held;
@@ -236,6 +239,16 @@ mod tests {
         assert_eq!((second.base, second.to, second.documents.len()), (Generation(1), Generation(3), 2));
         source.handle_ack(second.to);
         assert_eq!(source.poll(&documents), None, "steady state says nothing");
+    }
+
+    #[test]
+    fn what_was_sent_earlier_in_a_session_may_still_be_acknowledged() {
+        let mut documents = Documents::default();
+        write(&mut documents, DocumentKey::Site, Some(1));
+        let mut source = Source::new(Generation::ZERO);
+        let delta = source.poll(&documents).expect("a change");
+        assert_eq!(source.handle_ack(Generation::ZERO), Ack::NotMore, "it could not keep it");
+        assert_eq!(source.handle_ack(delta.to), Ack::More, "it was sent, and is held after all");
     }
 
     #[test]
