@@ -9,8 +9,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use linecamp_model::limits::PLUGIN_BYTES_MAX;
+use linecamp_model::limits::{PLUGIN_BYTES_MAX, PROVIDERS_PER_SITE_MAX};
 use linecamp_model::{PluginDigest, PluginPiece};
+
+/// Files that are kept, whole ones and parts: those of all providers of a site, and as many of before, to go back to.
+/// Past it the oldest goes; one that is still needed is fetched again.
+const FILES_MAX: usize = 2 * PROVIDERS_PER_SITE_MAX;
 
 /// Where they are.
 #[derive(Clone, Debug)]
@@ -50,6 +54,9 @@ impl Pushed {
     pub(crate) fn keep(&self, piece: &PluginPiece) -> io::Result<Option<u64>> {
         fs::create_dir_all(&self.directory)?;
         let part = self.path(piece.digest, "part");
+        if !part.try_exists()? {
+            self.make_room()?;
+        }
         let mut file = OpenOptions::new().create(true).append(true).open(&part)?;
         let held = file.metadata()?.len();
         if held != piece.offset || PLUGIN_BYTES_MAX < piece.total {
@@ -69,6 +76,22 @@ impl Pushed {
         fs::rename(&part, self.path(piece.digest, "wasm"))?;
         File::open(&self.directory)?.sync_all()?;
         Ok(None)
+    }
+
+    /// Removes the oldest files, so that one more has room.
+    fn make_room(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            files.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        files.sort_unstable();
+        let surplus = (files.len() + 1).saturating_sub(FILES_MAX);
+        for (_, path) in files.into_iter().take(surplus) {
+            tracing::info!(path = %path.display(), "a plugin that came from the server makes room for another");
+            fs::remove_file(path)?;
+        }
+        Ok(())
     }
 }
 
@@ -95,6 +118,20 @@ mod tests {
         assert_eq!(pushed.keep(&piece(0, whole)).unwrap(), None);
         assert_eq!(pushed.measure(digest).unwrap(), None);
         assert_eq!(fs::read(pushed.path(digest, "wasm")).unwrap(), whole);
+    }
+
+    #[test]
+    fn plugins_that_come_and_go_reach_a_bound_and_the_newest_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let pushed = Pushed::new(directory.path().to_owned());
+        let bytes = |number: u8| vec![number; 10];
+        for number in 0..100_u8 {
+            let digest = PluginDigest::of(&bytes(number));
+            let piece = PluginPiece { digest, offset: 0, total: 10, bytes: bytes(number) };
+            assert_eq!(pushed.keep(&piece).unwrap(), None);
+            assert!(fs::read_dir(directory.path().join("pushed")).unwrap().count() <= FILES_MAX);
+            assert_eq!(pushed.measure(digest).unwrap(), None);
+        }
     }
 
     #[test]
