@@ -1,7 +1,7 @@
 //! A program under test: started, watched, ended.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -126,7 +126,13 @@ impl Process {
     pub fn signal(&mut self, signal: Signal) {
         assert!(self.is_running(), "{} does not run\n{}", self.name, self.logs.tails());
         let child = self.child.as_ref().expect("it runs");
-        kill_process(Pid::from_child(child), signal).expect("a child that was not waited for can be signalled");
+        let pid = Pid::from_child(child);
+        kill_process(pid, signal).expect("a child that was not waited for can be signalled");
+        // The kernel stops threads one after the other: until the last has stopped, an answer may still come.
+        if signal == Signal::STOP {
+            let stopped = wait_until(PATIENCE, || is_stopped(pid).then_some(()));
+            assert!(stopped.is_some(), "{} does not stop\n{}", self.name, self.logs.tails());
+        }
     }
 
     /// Waits until it has ended; `None` if it has not within the time.
@@ -169,4 +175,13 @@ pub(crate) fn clean_environment(command: &mut Command) {
             command.env_remove(&name);
         }
     }
+}
+
+/// Whether every thread of a process is stopped.
+fn is_stopped(pid: Pid) -> bool {
+    let threads = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+    // The state is the first word after the name, which is in brackets and may hold anything.
+    let state = |stat: &str| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    let mut states = threads.map(|thread| fs::read_to_string(thread.path().join("stat")));
+    states.all(|stat| stat.is_ok_and(|stat| state(&stat) == Some('T')))
 }

@@ -118,6 +118,54 @@ fn lives(mut server: Box<dyn NameServer>) {
     assert_eq!(foreign(&*server), before, "{} holds what it held before, to the last byte", server.product());
 }
 
+/// A zone of its own appears below the one that has the record: the record is served to nobody any more. The site says so
+/// and names that zone, and when it leaves nothing of it stays behind in the parent.
+fn loses_a_name_to_a_zone_below(mut server: Box<dyn NameServer>) {
+    const BELOW: &str = "default.example.org";
+    server.create_zone(ZONE);
+    server.plant(ZONE, &FOREIGN[..4]);
+    let before = foreign(&*server);
+    let fleet = Fleet::start();
+    let mut site = fleet.join("camp", &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
+    configure(&fleet, &mut site, &*server, "");
+    site.start();
+    wait_answer(&fleet, &*server, &["192.0.2.1"]);
+    server.create_zone(BELOW);
+    fleet.cli(&["host", "label", "camp", &format!("{ADDRESS}=192.0.2.2")]).ok();
+    let condition = fleet.wait_for("the zone below to be named", PATIENCE * 2, || {
+        let conditions = show(&fleet, "camp")["conditions"].clone();
+        conditions.as_array()?.iter().find(|condition| condition["kind"] == "record-quarantined").cloned()
+    });
+    let said = condition["detail"].as_str().unwrap_or_default();
+    assert!(said.contains(&format!("lies in zone {BELOW}")), "{condition}");
+    let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
+    let is_kept = |record: &serde_json::Value| record["state"] == "kept";
+    assert!(!listed.as_array().is_some_and(|records| records.iter().any(is_kept)), "{listed}");
+    fleet.cli(&["site", "deactivate", "camp"]).ok();
+    wait_state(&fleet, "inactive");
+    fleet.cli(&["site", "rm", "camp"]).ok();
+    wait_state(&fleet, "removed");
+    let after: Vec<_> = foreign(&*server).lines().map(ToOwned::to_owned).collect();
+    let ours: Vec<_> = after.iter().filter(|line| line.contains("camp")).collect();
+    assert!(ours.is_empty(), "{}: {ours:?} is left in the parent zone", server.product());
+    assert!(before.lines().all(|line| after.iter().any(|found| found == line)), "{}: {after:?}", server.product());
+}
+
+#[test]
+fn a_name_in_a_zone_below_is_named_and_undone_at_powerdns() {
+    PowerDns::start().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
+}
+
+#[test]
+fn a_name_in_a_zone_below_is_named_and_undone_at_bind() {
+    UpdateServer::bind().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
+}
+
+#[test]
+fn a_name_in_a_zone_below_is_named_and_undone_at_knot() {
+    UpdateServer::knot().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
+}
+
 #[test]
 fn a_site_keeps_its_records_at_powerdns() {
     PowerDns::start().into_iter().for_each(|server| lives(Box::new(server)));
