@@ -138,8 +138,8 @@ pub const SECRET_NAME_BYTES_MAX: usize = 64;
 /// records of a few zones. The rest is quarantined.
 pub const RECORDS_PER_PROVIDER_MAX: usize = 256;
 
-/// Values of one record set: what shares a name is a few addresses. More are not written; of what others wrote, more are
-/// not reported.
+/// Values of one record set: what shares a name is a few addresses. More are not written; of what others wrote, more
+/// are not reported.
 pub const RECORD_VALUES_MAX: usize = 16;
 
 /// Bytes of one value of a record: a TXT value of 1 KiB, each byte of it written as `\DDD`. A longer one is refused; of

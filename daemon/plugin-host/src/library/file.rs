@@ -82,7 +82,8 @@ impl Mark {
 /// Returns the components in the directory, by name; those whose file is not named like a plugin are only logged.
 ///
 /// # Errors
-/// [`PluginHostError`] if the directory or a file in it cannot be read: it is not known which components there are, and none of them counts as gone.
+/// [`PluginHostError`] if the directory or a file in it cannot be read: it is not known which components there are,
+/// and none of them counts as gone.
 pub(super) fn list(directory: &Path) -> Result<BTreeMap<Name, Stamp>, PluginHostError> {
     let mut found = BTreeMap::new();
     let error = |source| read_error(directory, source);

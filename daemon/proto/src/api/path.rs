@@ -178,8 +178,8 @@ pub struct NameQuery {
 pub struct RemoveQuery {
     /// The one of this environment.
     pub environment: Option<String>,
-    /// Whatever state it is in, and without waiting for it: what it has outside, such as DNS records, stays and is named
-    /// in an event.
+    /// Whatever state it is in, and without waiting for it: what it has outside, such as DNS records, stays and is
+    /// named in an event.
     #[serde(default)]
     pub force: bool,
 }
