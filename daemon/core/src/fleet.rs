@@ -35,10 +35,9 @@ use linecamp_model::{
 pub use self::config::{
     CERTIFICATE_LIFE, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, FleetConfig, PHASE_DEADLINE,
     PROBE_MAX, RECOVERIES_PER_DAY_DEFAULT, REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT, START_GRACE, SWEEP_PERIOD,
-    SavedFleet,
+    SavedFleet, UnreadableRecord,
 };
 pub use self::downlink::{Credential, Peer};
-pub use self::members::UnreadableRecord;
 pub use self::operator::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, NewToken};
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest, SessionEvent};
 pub use self::pace::{PACE_BURST, PACE_OVERDRAFT_MAX, PACE_PER_SECOND};

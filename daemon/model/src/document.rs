@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::condition::Condition;
-use crate::generation::Generation;
+use crate::generation::{Generation, History};
 use crate::id::{HostId, ProviderId};
 use crate::label::LabelSet;
-use crate::message::History;
 use crate::name::{Name, Text};
 use crate::provider::{ProviderSpec, ProviderStatus};
 

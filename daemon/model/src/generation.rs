@@ -1,4 +1,4 @@
-//! The number of a document, which only rises.
+//! The number of a document, which only rises, and the history that it counts in.
 
 use std::fmt;
 
@@ -26,3 +26,8 @@ impl fmt::Display for Generation {
         write!(f, "{}", self.0)
     }
 }
+
+/// Names one history of generations: drawn at random when a database is made. Generations of different
+/// histories cannot be compared, so a peer that meets an unknown one asks for everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct History(pub u64);

@@ -38,15 +38,15 @@ pub use document::{
     StatusDelta, Target,
 };
 pub use event::{Event, EventKind, LoggedEvent};
-pub use generation::Generation;
+pub use generation::{Generation, History};
 pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RunId, SessionId, SiteId, TokenId, WriteId};
 pub use label::{
     EffectiveLabel, EffectiveLabels, HeldLabel, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelSet,
     LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
 };
 pub use message::{
-    EventBatch, FromServer, FromSite, Hello, History, IdentityGrant, JoinRequest, PluginPiece, PluginWant, Refusal,
-    RefusalCode, VersionRange, Welcome,
+    EventBatch, FromServer, FromSite, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, Refusal, RefusalCode,
+    VersionRange, Welcome,
 };
 pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};

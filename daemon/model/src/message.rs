@@ -13,7 +13,7 @@ use crate::condition::{Condition, words};
 use crate::digest::PluginDigest;
 use crate::document::{SpecDelta, StatusDelta};
 use crate::event::Event;
-use crate::generation::Generation;
+use crate::generation::{Generation, History};
 use crate::id::{RunId, SessionId, TokenId};
 use crate::label::{LabelKey, LabelValue};
 use crate::limits::COUNTER_MAX;
@@ -43,11 +43,6 @@ impl fmt::Display for VersionRange {
         write!(f, "{} to {}", self.min, self.max)
     }
 }
-
-/// Names one history of generations: drawn at random when a database is made. Generations of different
-/// histories cannot be compared, so a peer that meets an unknown one asks for everything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct History(pub u64);
 
 /// From a site to its server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use linecamp_model::{FleetChange, Salvage, SiteId, VersionRange};
-
-use super::members::UnreadableRecord;
+use linecamp_model::{FleetChange, Salvage, SiteId, Text, VersionRange};
 
 /// How long a session may take to greet. Past it, it is closed.
 pub const FIRST_MESSAGE_MAX: Duration = Duration::from_secs(10);
@@ -78,6 +76,17 @@ pub struct FleetConfig {
     pub versions: VersionRange,
     /// The life of a site's certificate.
     pub certificate_life: Duration,
+}
+
+/// A record of the fleet database that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRecord {
+    /// Its key.
+    pub key: Text,
+    /// What is wrong with it.
+    pub problem: Text,
+    /// What to make of it.
+    pub salvage: Salvage,
 }
 
 /// What survived from earlier runs.

@@ -9,7 +9,7 @@ use linecamp_model::{
     PluginWant, Refusal, RefusalCode, Salvage, SessionId, SiteId, StatusBody, StatusDelta, Text,
 };
 
-use super::config::QUARANTINE_RETRY;
+use super::config::{QUARANTINE_RETRY, UnreadableRecord};
 use super::pace::{
     GREETING_COST, MESSAGE_COST, PACE_OVERDRAFT_MAX, STORAGE_COST, events_cost, record_bytes, status_cost,
 };
@@ -19,17 +19,6 @@ use crate::sync::Documents;
 
 /// Events about unreadable records at a start; the rest is counted in one more.
 const UNREADABLE_EVENTS_MAX: usize = 16;
-
-/// A record of the fleet database that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableRecord {
-    /// Its key.
-    pub key: Text,
-    /// What is wrong with it.
-    pub problem: Text,
-    /// What to make of it.
-    pub salvage: Salvage,
-}
 
 impl Fleet {
     /// Deals with records that could not be read: each costs one site at most.
