@@ -60,6 +60,21 @@ fn tell_both(fleet: &Fleet, site: &Site, value: &str) {
     site.local(&["label", "set", &format!("door={value}")]).ok();
     wait_seen(fleet, "camp", "door", Some(value));
     wait_converged(fleet, "camp");
+    wait_acknowledged(fleet, site);
+}
+
+/// Waits until the site has heard that the server holds everything: what it says next does not wait for a receipt that
+/// is on its way to an address the site no longer has.
+fn wait_acknowledged(fleet: &Fleet, site: &Site) {
+    fleet.wait_for("the site to know that the server holds everything", PATIENCE, || {
+        let why = site.local(&["why", "-o", "json"]).ok().json();
+        let state = |part: &str| {
+            let line = why.as_array()?.iter().find(|line| line["part"] == part)?;
+            line["state"].as_str().map(ToOwned::to_owned)
+        };
+        let is_held = state("status")?.contains("holds all of it");
+        (is_held && state("events")?.starts_with("0 wait")).then_some(())
+    });
 }
 
 #[test]
