@@ -118,8 +118,8 @@ fn lives(mut server: Box<dyn NameServer>) {
     assert_eq!(foreign(&*server), before, "{} holds what it held before, to the last byte", server.product());
 }
 
-/// A zone of its own appears below the one that has the record: the record is served to nobody any more. The site says so
-/// and names that zone, and when it leaves nothing of it stays behind in the parent.
+/// A zone of its own appears below the one that has the record: the record is served to nobody any more. The site says
+/// so and names that zone, and when it leaves nothing of it stays behind in the parent.
 fn loses_a_name_to_a_zone_below(mut server: Box<dyn NameServer>) {
     const BELOW: &str = "default.example.org";
     server.create_zone(ZONE);
