@@ -195,9 +195,12 @@ pub struct EventBatch {
 }
 
 impl EventBatch {
-    /// Returns the number of the last event here, the one before `first` if there is none; `None` if it would be
-    /// above [`COUNTER_MAX`].
+    /// Returns the number of the last event here, the one before `first` if there is none; `None` if `first` is none of
+    /// a batch: events are numbered from 1, up to [`COUNTER_MAX`].
     pub fn last(&self) -> Option<u64> {
+        if self.first == 0 {
+            return None;
+        }
         let after = self.first.checked_add(self.events.len() as u64)?;
         Some(after.saturating_sub(1)).filter(|last| *last <= COUNTER_MAX)
     }

@@ -79,12 +79,16 @@ impl Add<Duration> for WallTime {
     }
 }
 
+/// The last second that RFC 3339 can write: 9999-12-31T23:59:59Z.
+const WRITABLE_SECONDS_MAX: u64 = 253_402_300_799;
+
 impl fmt::Display for WallTime {
-    /// Writes RFC 3339 in UTC with whole seconds, as in `2026-11-22T02:27:04Z`.
+    /// Writes RFC 3339 in UTC with whole seconds, as in `2026-11-22T02:27:04Z`. A time beyond the year 9999, which only
+    /// a peer can claim, reads as its last second.
     ///
     /// Civil date from days after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0 / 1000;
+        let seconds = (self.0 / 1000).min(WRITABLE_SECONDS_MAX);
         let (days, of_day) = (seconds / 86_400, seconds % 86_400);
         let shifted = days + 719_468;
         let (era, of_era) = (shifted / 146_097, shifted % 146_097);
@@ -121,5 +125,7 @@ mod tests {
         check(951_782_400_000, "2000-02-29T00:00:00Z");
         check(1_795_314_424_999, "2026-11-22T02:27:04Z");
         check(4_107_542_399_000, "2100-02-28T23:59:59Z");
+        check(253_402_300_799_000, "9999-12-31T23:59:59Z");
+        check(u64::MAX, "9999-12-31T23:59:59Z");
     }
 }

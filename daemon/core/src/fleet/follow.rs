@@ -197,6 +197,6 @@ fn check_events(batch: &EventBatch) -> Result<u64, Refusal> {
         let text = format!("an event {}, which only the server says", event.kind);
         return Err(Refusal::new(RefusalCode::Protocol, &text));
     }
-    let text = format!("event number {} leaves no numbers for the events that follow", batch.first);
+    let text = format!("event number {} leaves no numbers for the events, which count from 1", batch.first);
     batch.last().ok_or_else(|| Refusal::new(RefusalCode::Protocol, &text))
 }

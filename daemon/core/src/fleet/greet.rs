@@ -273,6 +273,10 @@ impl Fleet {
         if hello.spec_held <= record.spec.head() {
             return hello.spec_held;
         }
+        // A pending site may make nothing be written. It has said nothing yet that counts in a history.
+        if self.is_pending(site) {
+            return Generation::ZERO;
+        }
         let history = History(self.rng.next_u64() | 1);
         let mut mark = linecamp_model::Mark { spec_history: Some(history), ..self.mark_of(site) };
         if planted(Mutant::UncheckedClaim) {

@@ -107,6 +107,12 @@ fn a_pending_site_may_do_nothing_but_wait() {
     pair.say(0, status(Generation::ZERO, 1, true).0);
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.fleet_writes, writes, "and nothing of it was written");
+    for _ in 0..20 {
+        pair.greet_with(0, |hello| hello.spec_held = Generation(COUNTER_MAX));
+        pair.run_for(MINUTE);
+    }
+    assert_eq!(pair.fleet_writes, writes, "nor of what it claims to hold");
+    assert!(pair.is_linked());
     pair.ask(FleetCommand::Accept(site_ref("camp"))).expect("accepted");
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.view().phase, linecamp_model::Phase::Active);

@@ -232,7 +232,7 @@ fn hello() -> impl Strategy<Value = Hello> {
 fn batch() -> impl Strategy<Value = EventBatch> {
     let events = length(EVENTS_PER_MESSAGE_MAX).prop_flat_map(|count| vec(event(), count));
     (counter(), counter(), events).prop_map(|(first, dropped, events)| {
-        let first = first.min(COUNTER_MAX - events.len() as u64);
+        let first = first.clamp(1, COUNTER_MAX - events.len() as u64);
         EventBatch { first, dropped, events }
     })
 }
