@@ -39,7 +39,7 @@ pub(super) fn flood(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
 
 fn batch(first: u64, dropped: u64, events: u64, known: &Known, chance: &mut Chance) -> FromSite {
     // A batch that leaves the numbers there are is refused by the wire; one that ends with the last of them is not.
-    let first = first.min(COUNTER_MAX - events.saturating_sub(1));
+    let first = first.clamp(1, COUNTER_MAX - events.saturating_sub(1));
     // One event that only the server says is enough to have all of a batch refused: half of them have none.
     let is_forged = chance.happens(500);
     let events = (0..events).map(|_| event(known, is_forged, chance)).collect();
