@@ -216,6 +216,10 @@ fn upgrade(camp: Camp) {
     camp.machine.write("/etc/linecamp/linecampd.d/10-mine.toml", "644", "rancher_labels = false\n");
     camp.machine.run("systemctl start linecampd").ok();
     camp.fleet.wait_link("camp-001", "connected");
+    camp.machine.wait_for("the site to have reported", || {
+        let labels = camp.fleet.json(&["site", "show", "camp-001"])["labels"].clone();
+        labels.as_array().is_some_and(|labels| !labels.is_empty()).then_some(())
+    });
     let before = camp.fleet.json(&["site", "show", "camp-001"]);
     let pid = camp.daemon("MainPID");
 
