@@ -76,7 +76,7 @@ pub struct Node {
     pub disk_mood: DiskMood,
     /// What its disk does with a certificate.
     pub identity_mood: DiskMood,
-    /// Where a damaged database was put aside, at its next start.
+    /// Where a damaged database was moved, at its next start.
     pub damaged: Option<Text>,
     /// Added to the true time, to make its wall clock.
     pub clock_behind: Duration,

@@ -38,7 +38,7 @@ pub(super) const OPENING_SESSIONS_MAX: usize = 2_048;
 /// How long to leave the store alone after a failed commit before asking a site for its status again.
 pub(super) const STORE_RETRY: Duration = Duration::from_secs(30);
 
-/// When a site whose record cannot be read may try again: somebody has to do something first.
+/// When a site whose record cannot be read may try again: an operator has to repair it first.
 pub(super) const QUARANTINE_RETRY: Duration = Duration::from_secs(600);
 
 /// How long to wait before sending again what a reader said it could not keep.

@@ -34,7 +34,7 @@ pub struct SiteFilter {
 /// Which labels of a site a selector sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SeenLabels {
-    /// All that hold, whoever set them: for people who look.
+    /// All effective labels, of every owner: for lists and views.
     #[default]
     Effective,
     /// Those that were assigned to it: what a provider is placed by.

@@ -146,7 +146,7 @@ fn a_removed_site_names_what_it_could_not_see_and_not_delete() {
     let mut pair = site_with(46, provider());
     pair.run_for(SECOND_LOOK);
     pair.name_server.hidden.insert(domain("default.example.org"));
-    // Somebody changed what is hidden: it is not deleted, because it is not what was written.
+    // The hidden record was changed by another writer: it is not deleted, because it is not what was written.
     pair.name_server.pluck(ZONE, &format!("_linecamp-a.{GATEWAY}"), "TXT");
     pair.name_server.plant(ZONE, &format!("_linecamp-a.{GATEWAY}"), "TXT", &["something else"]);
     remove(&mut pair);

@@ -102,7 +102,7 @@ fn one_zone_in_trouble_holds_up_no_other() {
     assert_eq!(conditions(&pair)[0].0, ConditionKind::ProviderFailed);
 }
 
-/// Somebody who asks for a plan does not wait for a provider that waits for its service.
+/// A request for a plan does not wait for a provider that waits for its service.
 #[test]
 fn a_plan_does_not_wait_for_a_provider_that_is_left_alone() {
     let mut pair = site_with(63, provider());

@@ -51,7 +51,7 @@ impl StoreDriver {
             Err(problem) => {
                 tracing::warn!(problem, "a record of the site database does not read");
                 if opened.0.is_unwritable {
-                    // It cannot be put aside; the next start on a disk that takes something does that.
+                    // It cannot be moved aside now; the next start on a writable disk does that.
                     return Ok(opened.0.with(Vec::new(), None));
                 }
                 drop(opened);
