@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, EndpointConfig};
-use quinn_proto::HashedConnectionIdGenerator;
 use rcgen::{KeyPair, PKCS_ED25519};
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::crypto::CryptoProvider;
 
+use crate::connection_ids::ConnectionIds;
 use crate::error::TransportError;
 use crate::tls;
 
@@ -71,28 +71,26 @@ impl Chance {
         made.map_err(|source| TransportError::Make { what, source: source.into() })
     }
 
-    /// Begins the configuration of a site's endpoint. Nobody has to know its resets after it is gone.
+    /// Begins the configuration of a site's endpoint. Nobody has to know its resets or its connection ids after it is
+    /// gone.
     pub(crate) fn site_endpoint(&self) -> Result<EndpointConfig, TransportError> {
-        let mut reset_key = [0; RESET_KEY_BYTES];
+        let (mut reset_key, mut cid_key) = ([0; RESET_KEY_BYTES], [0; 8]);
         self.fill(&mut reset_key)?;
+        self.fill(&mut cid_key)?;
         let config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset_key)));
-        Ok(match self {
-            Self::System => config,
-            #[cfg(feature = "simulation")]
-            Self::Seeded(draws) => draws.decide_endpoint(config, draws.next_u64()),
-        })
+        Ok(self.endpoint(config, u64::from_be_bytes(cid_key)))
     }
 
-    /// Ends the configuration of a server's endpoint, which knows its own connection ids by `cid_key`.
-    pub(crate) fn server_endpoint(&self, mut config: EndpointConfig, cid_key: u64) -> EndpointConfig {
+    /// Ends the configuration of an endpoint, which knows its own connection ids by `cid_key`.
+    pub(crate) fn endpoint(&self, mut config: EndpointConfig, cid_key: u64) -> EndpointConfig {
+        let chance = self.clone();
+        config.cid_generator(move || Box::new(ConnectionIds::new(cid_key, chance.clone())));
         match self {
-            Self::System => {
-                config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(cid_key)));
-                config
-            }
+            Self::System => {}
             #[cfg(feature = "simulation")]
-            Self::Seeded(draws) => draws.decide_endpoint(config, cid_key),
+            Self::Seeded(draws) => draws.decide_endpoint(&mut config),
         }
+        config
     }
 
     /// Returns the cryptography of the link.

@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod chance;
+mod connection_ids;
 mod dial_error;
 mod dialer;
 mod error;

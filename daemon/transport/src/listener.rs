@@ -173,7 +173,7 @@ fn endpoint_config(authority: &Authority, chance: &Chance) -> EndpointConfig {
     let secrets = authority.secrets();
     let mut config = EndpointConfig::new(Arc::new(secrets.reset_key()));
     config.min_reset_interval(RESET_INTERVAL);
-    chance.server_endpoint(config, secrets.cid_key())
+    chance.endpoint(config, secrets.cid_key())
 }
 
 fn server_config(

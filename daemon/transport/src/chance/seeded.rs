@@ -15,15 +15,14 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::crypto::{
     self, ExportKeyingMaterialError, HeaderKey, KeyPair as Pair, Keys, PacketKey, Session, UnsupportedVersion,
 };
-use quinn::{ClientConfig, ConnectError, ConnectionId, ConnectionIdGenerator, EndpointConfig, Side};
+use quinn::{ClientConfig, ConnectError, ConnectionId, EndpointConfig, Side};
+use quinn_proto::TransportError;
 use quinn_proto::transport_parameters::TransportParameters;
-use quinn_proto::{InvalidCid, TransportError};
 use rcgen::{KeyPair, PKCS_ED25519};
 use ring::hmac;
 use rustls::crypto::{
@@ -36,11 +35,6 @@ use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 /// What comes before the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410).
 const ED25519_PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-
-/// Bytes of a connection id, and of them those that are drawn; the others prove that the id is ours. As many as
-/// quinn's own ids have, so that packets are as long as in production.
-const CID_BYTES: usize = 8;
-const CID_DRAWN_BYTES: usize = 3;
 
 /// Bytes of the first id that a client makes up for the server: as many as quinn draws.
 const FIRST_CID_BYTES: usize = 20;
@@ -76,22 +70,13 @@ impl Draws {
         bytes
     }
 
-    pub(super) fn next_u64(&self) -> u64 {
-        u64::from_be_bytes(self.bytes())
-    }
-
     pub(super) fn new_key(&self) -> Result<KeyPair, rcgen::Error> {
         let der = [&ED25519_PKCS8_PREFIX[..], &self.bytes::<32>()].concat();
         KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der), &PKCS_ED25519)
     }
 
-    pub(super) fn decide_endpoint(&self, mut config: EndpointConfig, cid_key: u64) -> EndpointConfig {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &cid_key.to_be_bytes());
-        let draws = self.clone();
-        config
-            .cid_generator(move || Box::new(DrawnIds { key: key.clone(), draws: draws.clone() }))
-            .rng_seed(Some(self.bytes()));
-        config
+    pub(super) fn decide_endpoint(&self, config: &mut EndpointConfig) {
+        config.rng_seed(Some(self.bytes()));
     }
 
     pub(super) fn client(&self, crypto: QuicClientConfig) -> ClientConfig {
@@ -183,42 +168,6 @@ impl ActiveKeyExchange for Exchange {
 
     fn group(&self) -> NamedGroup {
         NamedGroup::X25519
-    }
-}
-
-/// Ids that are drawn, and recognised by whoever has the key: a server that starts again knows its old ones.
-struct DrawnIds {
-    key: hmac::Key,
-    draws: Draws,
-}
-
-impl DrawnIds {
-    fn with_proof(&self, drawn: [u8; CID_DRAWN_BYTES]) -> [u8; CID_BYTES] {
-        let proof = hmac::sign(&self.key, &drawn);
-        let mut id = [0; CID_BYTES];
-        let (head, tail) = id.split_at_mut(CID_DRAWN_BYTES);
-        head.copy_from_slice(&drawn);
-        tail.copy_from_slice(&proof.as_ref()[..CID_BYTES - CID_DRAWN_BYTES]);
-        id
-    }
-}
-
-impl ConnectionIdGenerator for DrawnIds {
-    fn generate_cid(&mut self) -> ConnectionId {
-        ConnectionId::new(&self.with_proof(self.draws.bytes()))
-    }
-
-    fn validate(&self, id: &ConnectionId) -> Result<(), InvalidCid> {
-        let drawn = id.first_chunk().ok_or(InvalidCid)?;
-        if self.with_proof(*drawn) == id[..] { Ok(()) } else { Err(InvalidCid) }
-    }
-
-    fn cid_len(&self) -> usize {
-        CID_BYTES
-    }
-
-    fn cid_lifetime(&self) -> Option<Duration> {
-        None
     }
 }
 
