@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use crate::rust;
 
-/// Directories that hold nothing of the project.
-const SKIPPED: [&str; 3] = ["target", ".git", "node_modules"];
+/// Directories that hold nothing of the project, or what a program wrote.
+const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "generated"];
 
 /// One file of the project.
 #[derive(Debug)]

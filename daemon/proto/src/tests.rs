@@ -1,5 +1,6 @@
 //! Tests of the bytes as a whole: what goes in comes out, what is hostile is refused, what was written is readable.
 
+mod generated;
 mod golden;
 mod hostile;
 mod property;

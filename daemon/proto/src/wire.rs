@@ -1,4 +1,5 @@
-//! The types that prost makes of `link.proto` and `record.proto`, as `package` and file name them.
+//! The types that prost makes of `link.proto` and `record.proto`, as `package` and file name them. They lie in
+//! `generated/`; `tests/generated.rs` makes them.
 //!
 //! They hold whatever a peer wrote, unchecked, so they do not leave this crate. An element of a list costs a peer two
 //! bytes at least, and us its size: the sizes below bound how far a hostile frame can grow.
@@ -8,7 +9,7 @@ pub(crate) mod link {
     /// The file `link.proto`.
     #[allow(unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
     pub(crate) mod v1 {
-        include!(concat!(env!("OUT_DIR"), "/linecamp.link.v1.rs"));
+        include!("../generated/linecamp.link.v1.rs");
     }
 }
 
@@ -17,7 +18,7 @@ pub(crate) mod record {
     /// The file `record.proto`.
     #[allow(unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
     pub(crate) mod v1 {
-        include!(concat!(env!("OUT_DIR"), "/linecamp.record.v1.rs"));
+        include!("../generated/linecamp.record.v1.rs");
     }
 }
 

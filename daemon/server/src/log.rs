@@ -10,10 +10,11 @@ use linecamp_service::{Entry, Journal, Priority};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+use tracing_subscriber::{Layer, Registry, reload};
 
 /// What the journal calls us.
 const IDENTIFIER: &str = "linecamp-server";
@@ -29,7 +30,7 @@ pub struct LogError {
 /// The log of the process, whose filter can be replaced.
 #[derive(Debug)]
 pub struct Log {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
 }
 
 impl Log {
@@ -65,7 +66,7 @@ impl Log {
     }
 }
 
-fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+fn parse(filter: &str) -> Result<Targets, LogError> {
     filter.parse().map_err(|error| LogError { filter: filter.to_owned(), problem: format!("{error}") })
 }
 
