@@ -1,7 +1,6 @@
 //! The simulator's own tests: what it finds, what it does not, and that it can.
 
 mod kept;
-#[cfg(feature = "mutants")]
 mod mutants;
 mod seeds;
 

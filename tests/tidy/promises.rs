@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 
 use crate::crates::metadata;
 use crate::report::Report;
-use crate::specification::{LISTS, Promise, SPECIFICATION, Tests, promises};
+use crate::specification::{LIST, Promise, SPECIFICATION, Tests, promises};
 use crate::tree::{file, root};
 
 /// The variable naming the file with the list of tests. `packaging/xtask/src/test.rs` says the same.
-const LIST: &str = "LINECAMP_TESTS";
+const VARIABLE: &str = "LINECAMP_TESTS";
 
 /// What cargo and the runner tell a test about itself. A cargo below it must not hear it: it would compile again what
 /// looks at such variables.
@@ -21,7 +21,7 @@ const ABOUT_THIS_TEST: [&str; 3] = ["CARGO_MANIFEST_", "CARGO_PKG_", "NEXTEST"];
 #[test]
 fn every_promise_names_a_test_that_exists() {
     let specification = file(SPECIFICATION).expect("SPECIFICATION.md exists: it is what we promise");
-    let tests = Tests::read(&lists(), &metadata(&["--no-deps"])).unwrap_or_else(|problem| panic!("{problem}"));
+    let tests = Tests::read(&list(), &metadata(&["--no-deps"])).unwrap_or_else(|problem| panic!("{problem}"));
     let mut report = Report::default();
     let promises = promises(&specification.text);
     for promise in &promises {
@@ -52,31 +52,30 @@ fn check(promise: &Promise<'_>, tests: &Tests) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns the runner's lists of tests.
-fn lists() -> String {
-    match std::env::var_os(LIST) {
-        Some(path) => fs::read_to_string(&path).unwrap_or_else(|error| panic!("{LIST}={}: {error}", path.display())),
-        None => make_lists(),
+/// Returns the runner's list of tests.
+fn list() -> String {
+    match std::env::var_os(VARIABLE) {
+        Some(path) => {
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{VARIABLE}={}: {error}", path.display()))
+        }
+        None => make_list(),
     }
 }
 
 #[expect(clippy::print_stderr, reason = "who waits is told for what")]
-fn make_lists() -> String {
+fn make_list() -> String {
     eprintln!("listing the tests of the workspace, for which all of them are compiled: minutes at the first time");
-    let list = |arguments: &&[&str]| {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(*arguments).current_dir(root()).stderr(Stdio::inherit());
-        for (name, _) in std::env::vars_os() {
-            if ABOUT_THIS_TEST.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-                cargo.env_remove(name);
-            }
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(LIST).current_dir(root()).stderr(Stdio::inherit());
+    for (name, _) in std::env::vars_os() {
+        if ABOUT_THIS_TEST.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(name);
         }
-        let output = cargo.output().expect("cargo can be run");
-        assert!(
-            output.status.success(),
-            "the tests could not be listed. Run `cargo xtask test`, which installs cargo-nextest and lists them itself"
-        );
-        String::from_utf8(output.stdout).expect("cargo nextest prints text")
-    };
-    LISTS.iter().map(list).collect()
+    }
+    let output = cargo.output().expect("cargo can be run");
+    assert!(
+        output.status.success(),
+        "the tests could not be listed. Run `cargo xtask test`, which installs cargo-nextest and lists them itself"
+    );
+    String::from_utf8(output.stdout).expect("cargo nextest prints text")
 }

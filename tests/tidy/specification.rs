@@ -12,12 +12,8 @@ use serde_json::Value;
 /// The document of the promises, from the root.
 pub(crate) const SPECIFICATION: &str = "SPECIFICATION.md";
 
-/// What cargo is told to list all tests: those of every run, and those of the simulator that plant known bugs, which
-/// `cargo xtask test` runs apart, since the programs must not have the bugs in them.
-pub(crate) const LISTS: [&[&str]; 2] = [
-    &["nextest", "list", "--message-format", "json", "--workspace"],
-    &["nextest", "list", "--message-format", "json", "--package", "fleet-sim", "--features", "mutants", "--lib"],
-];
+/// What cargo is told to list all tests.
+pub(crate) const LIST: [&str; 5] = ["nextest", "list", "--message-format", "json", "--workspace"];
 
 /// One row.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,17 +84,15 @@ pub(crate) struct Tests {
 }
 
 impl Tests {
-    /// Reads what cargo printed for [`LISTS`], one after the other, and for `cargo metadata --no-deps`.
+    /// Reads what cargo printed for [`LIST`], and for `cargo metadata --no-deps`.
     ///
     /// # Errors
     /// Says what is not as expected in either.
-    pub(crate) fn read(lists: &str, metadata: &Value) -> Result<Self, String> {
-        let lists: Vec<Value> = serde_json::Deserializer::from_str(lists)
-            .into_iter()
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("the list of tests is not JSON: {error}"))?;
+    pub(crate) fn read(list: &str, metadata: &Value) -> Result<Self, String> {
+        let list: Value =
+            serde_json::from_str(list).map_err(|error| format!("the list of tests is not JSON: {error}"))?;
         let (mut tests, mut sources) = (Vec::new(), BTreeMap::new());
-        for (binary, suite) in lists.iter().filter_map(|list| list["rust-suites"].as_object()).flatten() {
+        for (binary, suite) in list["rust-suites"].as_object().into_iter().flatten() {
             let source = source(suite, metadata).ok_or_else(|| format!("cargo knows no target {binary}"))?;
             sources.insert(binary.clone(), source);
             for (name, test) in suite["testcases"].as_object().into_iter().flatten() {
@@ -177,12 +171,10 @@ mod tests {
         let case = |ignored: bool, status: &str| json!({ "ignored": ignored, "filter-match": { "status": status } });
         let runs = || case(false, "matches");
         let list = json!({ "rust-suites": {
-            "camp-core": suite("camp-core", "camp_core", "lib", json!({ "a::tests::runs": runs() })),
+            "camp-core": suite("camp-core", "camp_core", "lib", json!({ "a::tests::runs": runs(), "b::runs": runs() })),
             "camp-tests::it": suite("camp-tests", "it", "test", json!({ "join::is_off": case(true, "mismatch") })),
             "camp-tests::other": suite("camp-tests", "other", "test", json!({ "is_at_the_top": runs() })),
         } });
-        let apart = suite("camp-core", "camp_core", "lib", json!({ "b::runs_apart": runs() }));
-        let apart = json!({ "rust-suites": { "camp-core": apart } });
         let target = |name: &str, kind: &str, path: &str| json!({ "name": name, "kind": [kind], "src_path": path });
         let metadata = json!({ "workspace_root": "/clone", "packages": [
             { "name": "camp-core", "targets": [target("camp_core", "lib", "/clone/core/src/lib.rs")] },
@@ -191,7 +183,7 @@ mod tests {
                 target("other", "test", "/clone/tests/it/other/main.rs"),
             ] },
         ] });
-        Tests::read(&format!("{list}\n{apart}\n"), &metadata).unwrap()
+        Tests::read(&list.to_string(), &metadata).unwrap()
     }
 
     #[test]
@@ -205,7 +197,7 @@ mod tests {
         check("core/src/a.rs::tests::runs", &[("camp-core", true)]);
         check("camp_core::b::tests::runs", &[]);
         check("camp_core::runs", &[]);
-        check("camp_core::b::runs_apart", &[("camp-core", true)]);
+        check("camp_core::b::runs", &[("camp-core", true)]);
         check("runs", &[]);
         check("tests/it/join.rs::is_off", &[("camp-tests::it", false)]);
         check("camp_tests::join::is_off", &[]);

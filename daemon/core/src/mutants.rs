@@ -1,5 +1,5 @@
 //! Known bugs, planted on purpose: whoever proves that a checker can see them (the simulator's mutation suite)
-//! switches one on. Without the feature `mutants` nothing can be planted, and [`planted`] is a constant `false`.
+//! switches one on. Without the feature `testing` nothing can be planted, and [`planted`] is a constant `false`.
 
 /// A bug that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    #[cfg(feature = "mutants")]
+    #[cfg(feature = "testing")]
     pub const ALL: [Self; 17] = [
         Self::AcknowledgeBeforePersist,
         Self::OlderGeneration,
@@ -64,25 +64,25 @@ impl Mutant {
     ];
 }
 
-#[cfg(feature = "mutants")]
+#[cfg(feature = "testing")]
 std::thread_local! {
     static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
 /// Plants a bug in the machines of this thread, or takes it out again.
-#[cfg(feature = "mutants")]
+#[cfg(feature = "testing")]
 pub fn plant(mutant: Option<Mutant>) {
     PLANTED.set(mutant);
 }
 
 /// Whether a bug is planted.
-#[cfg(feature = "mutants")]
+#[cfg(feature = "testing")]
 pub(crate) fn planted(mutant: Mutant) -> bool {
     PLANTED.get() == Some(mutant)
 }
 
 /// Whether a bug is planted: never.
-#[cfg(not(feature = "mutants"))]
+#[cfg(not(feature = "testing"))]
 pub(crate) const fn planted(_mutant: Mutant) -> bool {
     false
 }

@@ -1,6 +1,8 @@
-//! The command line, by hand: six verbs do not need a parser to be compiled first.
+//! The command line, by hand: five verbs do not need a parser to be compiled first.
 
 use std::path::PathBuf;
+
+use anyhow::Context;
 
 /// What `cargo xtask help` prints.
 pub(crate) const HELP: &str = "\
@@ -8,13 +10,15 @@ Usage: cargo xtask VERB
 
   dev [--sites N] [--keep DIR]   build everything, start a server, a DNS zone in memory and N sites (1), say what to
                                  try, run until Ctrl-C; with --keep their data stays in DIR and is used again
-  test [--strict] [-- ARGS]      set up what the tests need and run all of them; ARGS go to `cargo nextest run`; with
-                                 --strict what is skipped fails the run, except for what tests/may-skip.toml lists
+  test [--all] [--strict] [-- ARGS]
+                                 set up what the tests need and run the fast tier, which is every test once; ARGS go to
+                                 `cargo nextest run`; with --all the slow tier, too: the journeys against programs as
+                                 they are released, and a search of the simulator with new seeds; with --strict what
+                                 is skipped fails the run, except for what tests/may-skip.toml lists
   bench [link] [-- ARGS]         build what is measured with its release profiles and measure the link
   bench plugins [-- ARGS]        the same for plugins, and a daemon that has some
   bench sim                      the same for the simulator
   sim [ARGS]                     build the simulator for speed and run it: every scenario, or what ARGS ask for
-  sim-mutants                    plant known bugs in the machines and see whether the simulator sees them
   dist [--arch amd64|arm64] [--out DIR]
                                  build everything for release and make the packages, with checksums and lists of parts,
                                  in DIR (target/dist/packages); for both architectures if none is named";
@@ -32,13 +36,14 @@ pub(crate) enum Verb {
     BenchPlugins { passed_on: Vec<String> },
     BenchSim,
     Sim { passed_on: Vec<String> },
-    SimMutants,
     Dist(DistOptions),
 }
 
 /// What `test` runs, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TestOptions {
+    /// Whether the slow tier runs, too.
+    pub(crate) is_all: bool,
     /// Whether something that is skipped fails the run.
     pub(crate) is_strict: bool,
     /// What goes to the test runner; everything is run if nothing does.
@@ -72,6 +77,12 @@ pub(crate) enum Arch {
 
 impl Arch {
     pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
+    /// Returns this machine's.
+    pub(crate) fn native() -> anyhow::Result<Self> {
+        let found = Self::ALL.into_iter().find(|arch| arch.target().starts_with(std::env::consts::ARCH));
+        found.with_context(|| format!("nothing is released for {}", std::env::consts::ARCH))
+    }
 
     /// Returns Debian's name of it.
     pub(crate) const fn name(self) -> &'static str {
@@ -124,10 +135,9 @@ impl Verb {
         match verb.as_str() {
             "help" | "-h" | "--help" => Ok(Self::Help),
             "dev" => DevOptions::parse(rest).map(Self::Dev),
-            "test" => Ok(Self::Test(TestOptions::parse(rest))),
+            "test" => TestOptions::parse(rest).map(Self::Test),
             "bench" => bench(rest),
             "sim" => Ok(Self::Sim { passed_on: passed_on(rest) }),
-            "sim-mutants" => Ok(Self::SimMutants),
             "dist" => DistOptions::parse(rest).map(Self::Dist),
             _ => Err(Usage(format!("unknown verb `{verb}`"))),
         }
@@ -135,12 +145,21 @@ impl Verb {
 }
 
 impl TestOptions {
-    fn parse(mut rest: Vec<String>) -> Self {
-        let is_strict = rest.first().is_some_and(|first| first == "--strict");
-        if is_strict {
+    fn parse(mut rest: Vec<String>) -> Result<Self, Usage> {
+        let mut options = Self { is_all: false, is_strict: false, passed_on: Vec::new() };
+        while let Some(flag) = rest.first() {
+            match flag.as_str() {
+                "--all" => options.is_all = true,
+                "--strict" => options.is_strict = true,
+                _ => break,
+            }
             rest.remove(0);
         }
-        Self { is_strict, passed_on: passed_on(rest) }
+        options.passed_on = passed_on(rest);
+        if options.is_all && !options.passed_on.is_empty() {
+            return Err(Usage("test: --all runs everything, so nothing goes to `cargo nextest run`".into()));
+        }
+        Ok(options)
     }
 }
 
@@ -201,7 +220,11 @@ mod tests {
         let passed_on = || vec!["-E".to_owned(), "x".to_owned()];
         check("dev", dev(1, None));
         check("dev --sites 3 --keep d", dev(3, Some("d")));
-        let test = |is_strict, passed_on| Ok(Verb::Test(TestOptions { is_strict, passed_on }));
+        let test = |is_strict, passed_on| Ok(Verb::Test(TestOptions { is_all: false, is_strict, passed_on }));
+        let all = |is_strict| Ok(Verb::Test(TestOptions { is_all: true, is_strict, passed_on: vec![] }));
+        check("test --all", all(false));
+        check("test --strict --all", all(true));
+        check("test --all -- -E x", Err("test: --all runs everything, so nothing goes to `cargo nextest run`"));
         check("test -- -E x", test(false, passed_on()));
         check("test --strict", test(true, vec![]));
         check("test --strict -- -E x", test(true, passed_on()));
@@ -209,7 +232,6 @@ mod tests {
         check("bench -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
         check("sim", Ok(Verb::Sim { passed_on: vec![] }));
         check("sim run smoke", Ok(Verb::Sim { passed_on: vec!["run".into(), "smoke".into()] }));
-        check("sim-mutants", Ok(Verb::SimMutants));
         check("bench sim", Ok(Verb::BenchSim));
         check("bench plugins -- -E x", Ok(Verb::BenchPlugins { passed_on: passed_on() }));
         let dist = |arch, out: Option<&str>| Ok(Verb::Dist(DistOptions { arch, out: out.map(PathBuf::from) }));

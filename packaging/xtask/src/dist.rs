@@ -7,22 +7,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::arguments::{Arch, DistOptions};
-use crate::package::{self, PLUGINS, PROGRAMS, Stage, build_alike, insist_on_alike};
-use crate::run::{cargo, program, read, say, step};
-use crate::toolchain::{EMULATOR, add_emulator, add_lintian, add_target, target_directory, zig};
-use crate::{plugins, sbom};
-
-/// What is built together, and how: for size, or for speed, as the server serves thousands of sites on one machine.
-/// Cargo gives what is built together the features of all, and the daemon would have the compiler of plugins in it: it
-/// is built alone.
-const BUILDS: [(&str, &[&str]); 3] = [
-    ("release", &["linecampd"]),
-    ("release", &["linecamp-plugin-compiler", "linecamp"]),
-    ("server", &["linecamp-server"]),
-];
+use crate::package::{self, PLUGINS, PROGRAMS, Stage, insist_on_alike};
+use crate::run::{program, read, say, step};
+use crate::toolchain::{EMULATOR, add_emulator, add_lintian};
+use crate::{plugins, release, sbom};
 
 /// What each program is asked, to see that it starts. The compiler of plugins answers nothing but components.
 const QUESTIONS: [(&str, &str); 3] =
@@ -30,7 +21,7 @@ const QUESTIONS: [(&str, &str); 3] =
 
 /// Makes everything.
 pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
-    let work = target_directory()?.join("dist");
+    let work = release::work()?;
     let out = options.out.clone().unwrap_or_else(|| work.join("packages"));
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| format!("failed to empty {}", out.display()))?;
@@ -47,7 +38,7 @@ pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
     }
     let stage = Stage::new(work.join("stage"))?;
     for arch in &archs {
-        let programs = build(*arch, &work)?;
+        let programs = release::programs(*arch)?;
         start(*arch, &programs)?;
         stage.put(arch.target(), &programs, &pages, &components)?;
     }
@@ -74,38 +65,6 @@ fn check(out: &Path) -> anyhow::Result<()> {
     let mut check = program("sh", ["-c", "lintian --allow-root --fail-on error \"$0\"/*.deb"]);
     check.arg(out);
     step("checking the packages", check)
-}
-
-/// Builds the programs of one architecture and returns them.
-fn build(arch: Arch, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let target = arch.target();
-    add_target(target)?;
-    let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{path}", zig()?.display());
-    let mut programs = Vec::new();
-    for (profile, packages) in BUILDS {
-        let mut build = cargo(["zigbuild", "--locked", "--profile", profile, "--target", target]);
-        build.args(packages.iter().flat_map(|package| ["--package", package]));
-        build_alike(&mut build, work)?;
-        build.env("PATH", &path);
-        step(&format!("building {} for {target}", packages.join(", ")), build)?;
-        programs.extend(packages.iter().map(|package| work.join(target).join(profile).join(package)));
-    }
-    for path in &programs {
-        insist_on_alike(path, work)?;
-    }
-    programs.iter().filter(|path| path.ends_with("linecampd")).try_for_each(|path| insist_on_no_compiler(path))?;
-    Ok(programs)
-}
-
-/// Refuses a daemon with the compiler of plugins in it.
-fn insist_on_no_compiler(daemon: &Path) -> anyhow::Result<()> {
-    let bytes = fs::read(daemon).with_context(|| format!("failed to read {}", daemon.display()))?;
-    let compiler = b"cranelift-codegen";
-    if bytes.windows(compiler.len()).any(|window| window == compiler) {
-        bail!("{} has the compiler of plugins in it", daemon.display());
-    }
-    Ok(())
 }
 
 /// Starts what was built, under an emulator where it is for another machine than this one.

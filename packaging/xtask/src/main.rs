@@ -21,6 +21,7 @@ mod dev;
 mod dist;
 mod package;
 mod plugins;
+mod release;
 mod run;
 mod sbom;
 mod sim;
@@ -54,7 +55,6 @@ fn main() -> ExitCode {
         Verb::BenchPlugins { passed_on } => bench::plugins(&passed_on),
         Verb::BenchSim => sim::bench(),
         Verb::Sim { passed_on } => sim::run(&passed_on),
-        Verb::SimMutants => sim::mutants(),
         Verb::Dist(options) => dist::run(&options),
     };
     match ended {

@@ -23,7 +23,7 @@ use anyhow::{Context, bail};
 
 use crate::plugins::file;
 use crate::run::{cargo, program, read, root, step};
-use crate::toolchain::{cargo_tool, target_directory};
+use crate::toolchain::cargo_tool;
 
 /// The tools, one version of each.
 const CARGO_DEB: &str = "3.8.0";
@@ -186,35 +186,37 @@ impl Recipe {
     }
 }
 
-/// Makes packages of the programs in `binaries`, as they are for tests: of the workspace's version in `current/`, and
-/// the daemon's of an older version in `previous/`. Returns the directory of both.
-pub(crate) fn for_tests(binaries: &Path, plugins: &Path) -> anyhow::Result<PathBuf> {
-    let work = target_directory()?.join("packages");
+/// Makes a copy of each program in `binaries` without what debuggers want, which is nine tenths of it, in `work`.
+pub(crate) fn stripped(binaries: &Path, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let directory = work.join("programs");
+    fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
+    let strip = |name: &&str| {
+        let to = directory.join(name);
+        let arguments = ["-o".as_ref(), to.as_os_str(), binaries.join(name).as_os_str()].map(OsStr::to_owned);
+        step(&format!("stripping {name}"), program("strip", arguments)).map(|()| to)
+    };
+    PROGRAMS.iter().map(strip).collect()
+}
+
+/// Makes packages of `programs`, which are for `target`, as they are for tests: of the workspace's version in
+/// `WORK/current/`, and the daemon's of an older version in `WORK/previous/`.
+pub(crate) fn for_tests(programs: &[PathBuf], target: &str, plugins: &Path, work: &Path) -> anyhow::Result<()> {
     let pages = work.join("pages");
     write_pages(&pages)?;
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let programs: Vec<_> = PROGRAMS.iter().map(|name| work.join("programs").join(name)).collect();
-    fs::create_dir_all(work.join("programs")).context("failed to make a directory for the programs")?;
-    for path in &programs {
-        let name = path.file_name().context("a program has a name")?;
-        // Nine tenths of them are for debuggers.
-        let arguments = ["-o".as_ref(), path.as_os_str(), binaries.join(name).as_os_str()].map(OsStr::to_owned);
-        step(&format!("stripping {}", name.to_string_lossy()), program("strip", arguments))?;
-    }
     for (directory, version) in [("previous", PREVIOUS), ("current", env!("CARGO_PKG_VERSION"))] {
         let out = work.join(directory);
         fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
         let stage = Stage::for_tests(work.join("stage"), version)?;
-        stage.put(&target, &programs, &pages, plugins)?;
-        let daemon = stage.daemon_deb(&target, &out)?;
+        stage.put(target, programs, &pages, plugins)?;
+        let daemon = stage.daemon_deb(target, &out)?;
         if version == PREVIOUS {
-            stage.rpm(DAEMON, &target, &out)?;
+            stage.rpm(DAEMON, target, &out)?;
         } else {
-            stage.debs(&target, &[daemon], &out)?;
-            stage.rpms(&target, &out)?;
+            stage.debs(target, &[daemon], &out)?;
+            stage.rpms(target, &out)?;
         }
     }
-    Ok(work)
+    Ok(())
 }
 
 /// Writes the manual pages and completions of all programs to `directory`.
@@ -256,12 +258,14 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     copied.map(drop).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
 }
 
-/// Has cargo build in `work` what every machine builds alike: other paths than this machine's are written into it.
-pub(crate) fn build_alike(build: &mut Command, work: &Path) -> anyhow::Result<()> {
+/// Has cargo build in `work` what every machine builds alike: other paths than this machine's are written into it. The
+/// compiler gets `flags`, too.
+pub(crate) fn build_alike(build: &mut Command, work: &Path, flags: &[&str]) -> anyhow::Result<()> {
     // Of several that fit, the last one holds: the build directory may be in the project's.
     let prefixes = [(root(), "/linecamp"), (cargo_home()?, "/cargo"), (work.to_owned(), "/build")];
     let remap = |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
-    build.env("RUSTFLAGS", prefixes.iter().map(remap).collect::<Vec<_>>().join(" "));
+    let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).chain(prefixes.iter().map(remap)).collect();
+    build.env("RUSTFLAGS", flags.join(" "));
     // C code writes down where it was compiled, too.
     build.env("CFLAGS", format!("-ffile-prefix-map={}=/linecamp", root().display()));
     build.env("CARGO_TARGET_DIR", work).env(EPOCH, epoch()?);

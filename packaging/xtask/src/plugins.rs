@@ -38,7 +38,7 @@ pub(crate) fn build_only(package: &str) -> anyhow::Result<PathBuf> {
 /// Builds those that are `packages` below `work`, the same on every machine, and returns where they are.
 pub(crate) fn build_for_release(packages: &[&str], work: &Path) -> anyhow::Result<PathBuf> {
     let mut build = components(packages);
-    package::build_alike(&mut build, work)?;
+    package::build_alike(&mut build, work, &[])?;
     step("building the plugins", build)?;
     Ok(work.join(TARGET).join("release"))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: the fleet simulator, built for speed; its mutation suite; and what it takes, measured.
+//! `cargo xtask sim`: the fleet simulator, built for speed; and what it takes, measured.
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -13,13 +13,6 @@ pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
     }
     sim.args(passed_on);
     step("simulating", sim)
-}
-
-/// Plants known bugs in the machines, one after the other, and sees whether the simulator sees them.
-pub(crate) fn mutants() -> anyhow::Result<()> {
-    let mut suite = cargo(["test", "--package", "fleet-sim", "--features", "mutants", "--lib"]);
-    suite.args(["tests::mutants"]);
-    step("planting known bugs in the machines", suite)
 }
 
 /// One line of the table.

@@ -1,50 +1,40 @@
 //! Ctrl-C and its relatives, as something that can be asked for.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Says whether somebody asked us to stop.
 #[derive(Debug)]
-pub(crate) struct Stop {
-    asked: Receiver<()>,
-}
+pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// From here on Ctrl-C, a termination and a closed terminal are requests: nothing dies of them.
     pub(crate) fn listen() -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .context("failed to listen for signals")?;
-        let entered = runtime.enter();
-        let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
-        let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-        let mut hangup = signal(SignalKind::hangup()).context("failed to listen for SIGHUP")?;
-        drop(entered);
-        let (tx, asked) = sync_channel(1);
-        thread::spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    _ = hangup.recv() => {}
-                }
-            });
-            // Nobody listens any more only when the program ends anyway.
-            let _ = tx.send(());
-        });
-        Ok(Self { asked })
+        let is_asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&is_asked)).context("failed to listen for signals")?;
+        }
+        Ok(Self(is_asked))
     }
 
     /// Waits so long, or until asked to stop; returns whether that happened.
     pub(crate) fn is_asked_within(&self, wait: Duration) -> bool {
-        match self.asked.recv_timeout(wait) {
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
-            Err(RecvTimeoutError::Timeout) => false,
+        let until = Instant::now() + wait;
+        while !self.0.load(Ordering::Relaxed) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            thread::sleep(left.min(LOOK));
         }
+        true
     }
 }

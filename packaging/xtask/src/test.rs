@@ -4,27 +4,35 @@
 //! list of tests, the tests, the doctests if there are any, the dependencies. A step that fails does not hide the next
 //! one; a build that fails ends the run.
 //!
+//! That is the fast tier: everything once, against programs that are quick to build. With `--all` comes the slow one:
+//! every journey again, against the programs as they are released ([`slow`]), and a search of the simulator with seeds
+//! that nobody has tried. A ledger at the end says what each part took.
+//!
 //! What could not be tested here is said at the very end, with the promises of SPECIFICATION.md that are not shown for
 //! it. With `--strict` it fails the run, except for what `tests/may-skip.toml` lists.
 
+mod ledger;
 mod skips;
+mod slow;
 #[path = "../../../tests/tidy/specification.rs"]
 mod specification;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::process::Command;
+use std::time::Duration;
 use std::{env, fs, iter};
 
 use anyhow::{Context, anyhow, bail};
 
+use self::ledger::Ledger;
 use self::skips::{SKIPPED, Skip};
-use self::specification::{LISTS, SPECIFICATION, Tests, promises};
+use self::specification::{LIST, SPECIFICATION, Tests, promises};
 use crate::arguments::TestOptions;
 use crate::run::{binaries, cargo, program, read, root, say, step, succeeds};
 use crate::toolchain::{cargo_tool, target_directory};
-use crate::{package, plugins, sim, toolchain};
+use crate::{package, plugins, toolchain};
 
 /// The variable naming the directory of the programs the end-to-end tests start.
 const BINARIES: &str = "LINECAMP_BINARIES";
@@ -34,7 +42,7 @@ const PACKAGES: &str = "LINECAMP_PACKAGES";
 
 /// The variable naming the file with the runner's list of tests, and the file, below cargo's target directory.
 /// `tests/tidy/promises.rs` says the same.
-const LIST: (&str, &str) = ("LINECAMP_TESTS", "tests.json");
+const LIST_FILE: (&str, &str) = ("LINECAMP_TESTS", "tests.json");
 
 /// Variables with which a test would show less than it says: what is expected would be written from what is found, or
 /// passed over; fewer cases would be tried, or a failure tried again. A run that counts does not pass them on.
@@ -50,40 +58,58 @@ const FOLDERS: [&str; 6] = ["daemon", "fleet-sim", "packaging", "plugins", "sdk"
 /// What checks licences, sources and advisories.
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 
+/// How long a tier may take on two cores, with a warm build directory. It says so when it takes longer.
+const FAST_LIMIT: Duration = Duration::from_secs(40 * 60);
+const SLOW_LIMIT: Duration = Duration::from_secs(120 * 60);
+
+/// Where the runner reports each test, below cargo's target directory. `.config/nextest.toml` says so, too.
+const JUNIT: &str = "nextest/default/junit.xml";
+
 /// Runs all tests.
 pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
-    let started = Instant::now();
+    let mut ledger = Ledger::begin();
     let missing = |why: String| Skip::of_xtask("target", why);
     let mut skipped: BTreeSet<Skip> = toolchain::add_targets().into_iter().map(missing).collect();
-    toolchain::add_journey_tools();
-    let path = runner_path()?;
+    let path = ledger.part("installing tools", || {
+        toolchain::add_journey_tools();
+        runner_path()
+    })?;
     let notes = tempfile::NamedTempFile::new().context("failed to create a temporary file")?;
 
     // All targets, so that the programs and the tests come from one build: the features are the same.
-    step("building everything", cargo(["build", "--workspace", "--all-targets"]))?;
-    let plugins = plugins::build()?;
-    let packages = package::for_tests(&binaries()?, &plugins)?;
-    let (list, tests) = list_tests(&path)?;
+    let build = cargo(["build", "--workspace", "--all-targets"]);
+    ledger.part("building everything", || step("building everything", build))?;
+    let plugins = ledger.part("building the plugins", plugins::build)?;
+    let packages = target_directory()?.join("packages");
+    ledger.part("making packages", || -> anyhow::Result<()> {
+        let programs = package::stripped(&binaries()?, &packages)?;
+        let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+        package::for_tests(&programs, &target, &plugins, &packages)
+    })?;
+    let (list, tests) = ledger.part("listing the tests", || list_tests(&path))?;
 
-    let mut run = cargo(["nextest", "run"]);
+    let runner = Runner { path, notes: notes.path().to_owned(), list, plugins };
     let passed_on = &options.passed_on;
+    let mut run = runner.command(&binaries()?, &packages);
     if !passed_on.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
         run.arg("--workspace");
     }
-    run.args(passed_on).env("PATH", path).env(SKIPPED, notes.path()).env(LIST.0, list).env(BINARIES, binaries()?);
-    run.env(plugins::VARIABLE, plugins).env(PACKAGES, packages);
-    WEAKENING.iter().for_each(|name| {
-        run.env_remove(name);
-    });
-    let mut failures = vec![step("running the tests", run)];
+    run.args(passed_on);
+    let mut failures = vec![ledger.part("the tests", || step("running the tests", run))];
+    failures.push(ledger.suites(&target_directory()?.join(JUNIT)));
     if passed_on.is_empty() {
-        failures.push(sim::mutants());
         if has_doctests()? {
-            failures.push(step("running the doctests", cargo(["test", "--workspace", "--doc"])));
+            let doctests = cargo(["test", "--workspace", "--doc"]);
+            failures.push(ledger.part("the doctests", || step("running the doctests", doctests)));
         }
-        failures.push(check_dependencies(&mut skipped));
+        failures.push(ledger.part("the dependencies", || check_dependencies(&mut skipped)));
+    }
+    let (tier, limit) = if options.is_all { ("slow", SLOW_LIMIT) } else { ("fast", FAST_LIMIT) };
+    if options.is_all {
+        failures.extend(slow::run(&runner, &mut ledger));
     }
     skipped.extend(skips::read(notes.path())?);
+    ledger.tell(tier, limit);
     failures.push(tell(&skipped, &tests, options.is_strict));
 
     let failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
@@ -94,8 +120,34 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
         bail!("not everything passed");
     }
     let aside = if skipped.is_empty() { "" } else { ", except what is SKIPPED above" };
-    say(&format!("all tests passed in {:.0} s{aside}", started.elapsed().as_secs_f64()));
+    say(&format!("all tests passed in {:.0} s{aside}", ledger.took().as_secs_f64()));
     Ok(())
+}
+
+/// What every run of the tests is told.
+#[derive(Debug)]
+struct Runner {
+    /// The search path on which cargo finds the runner.
+    path: OsString,
+    /// Where tests note what they skip.
+    notes: PathBuf,
+    /// The list of tests.
+    list: PathBuf,
+    /// The directory of the plugins.
+    plugins: PathBuf,
+}
+
+impl Runner {
+    /// Begins a run of tests that start the programs in `binaries` and install the packages in `packages`.
+    fn command(&self, binaries: &Path, packages: &Path) -> Command {
+        let mut run = cargo(["nextest", "run"]);
+        run.env("PATH", &self.path).env(SKIPPED, &self.notes).env(LIST_FILE.0, &self.list).env(BINARIES, binaries);
+        run.env(plugins::VARIABLE, &self.plugins).env(PACKAGES, packages);
+        WEAKENING.iter().for_each(|name| {
+            run.env_remove(name);
+        });
+        run
+    }
 }
 
 /// Says what was left out, which promises are not shown for it, and, where it counts, what may not be left out.
@@ -128,17 +180,14 @@ fn runner_path() -> anyhow::Result<OsString> {
 /// Has the runner list what it would run; returns the file, and what it says.
 fn list_tests(path: &OsStr) -> anyhow::Result<(PathBuf, Tests)> {
     say("listing the tests");
-    let mut lists = String::new();
-    for arguments in LISTS {
-        let mut list = cargo(arguments);
-        list.env("PATH", path);
-        lists += &read(list)?;
-    }
+    let mut list = cargo(LIST);
+    list.env("PATH", path);
+    let list = read(list)?;
     let metadata = read(cargo(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
     let metadata = serde_json::from_str(&metadata).context("cargo's description of the workspace is not JSON")?;
-    let file = target_directory()?.join(LIST.1);
-    fs::write(&file, &lists).with_context(|| format!("failed to write {}", file.display()))?;
-    Ok((file, Tests::read(&lists, &metadata).map_err(|problem| anyhow!(problem))?))
+    let file = target_directory()?.join(LIST_FILE.1);
+    fs::write(&file, &list).with_context(|| format!("failed to write {}", file.display()))?;
+    Ok((file, Tests::read(&list, &metadata).map_err(|problem| anyhow!(problem))?))
 }
 
 /// cargo-deny needs the network for the advisories only.

@@ -1,8 +1,9 @@
-//! The compiler's targets, the C compiler for musl, and what the journeys meet of other people's: present, or fetched,
+//! The compiler's targets, a C compiler for musl, and what the journeys meet of other people's: present, or fetched,
 //! or missed aloud.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -24,6 +25,9 @@ const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/bin/nsupdate", "bind9-dnsutils"),
     ("/usr/sbin/knotd", "knot"),
 ];
+
+/// Brokers that push one message to everybody.
+const BROKERS: [(&str, &str); 2] = [("/usr/sbin/mosquitto", "mosquitto"), ("/usr/bin/nats-server", "nats-server")];
 
 /// Prometheus' own reader of metrics, which comes with its server.
 const PROMTOOL: (&str, &str) = ("/usr/bin/promtool", "prometheus");
@@ -64,9 +68,9 @@ const MOTO: &str = "tools/moto-5.2.5";
 /// services that we do not meet.
 const MOTO_PACKAGES: [&str; 3] = ["moto==5.2.5", "flask", "flask-cors"];
 
-/// What cross-compiles, and where it is put. Zig brings the C library of every target with it.
+/// What compiles C for every target, and where it is put. Zig brings the headers of all C libraries with it.
 const ZIG: &str = "tools/zig-0.17.1";
-const ZIG_PACKAGES: [&str; 2] = ["ziglang==0.17.1", "cargo-zigbuild==0.24.0"];
+const ZIG_PACKAGES: [&str; 1] = ["ziglang==0.17.1"];
 
 /// The example in JavaScript, and what it is built with; its `package-lock.json` says the version too.
 const JAVASCRIPT: &str = "sdk/examples/javascript";
@@ -111,31 +115,43 @@ pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let place = target_directory()?.join(format!("tools/{name}-{version}"));
     let tool = place.join("bin").join(name);
     if !tool.exists() {
-        let mut install = cargo(["install", "--locked", "--quiet", "--version", version, "--root"]);
+        // Quick to build before quick to run: each runs for seconds.
+        let mut install = cargo(["install", "--debug", "--locked", "--quiet", "--version", version, "--root"]);
         install.arg(&place).arg(name);
         step(&format!("installing {name}"), install)?;
     }
     Ok(tool)
 }
 
-/// Adds what builds and links C and Rust for other machines than this one, in a Python environment of its own: Zig's
-/// compiler, and cargo's subcommand for it. Returns the directory of both.
-pub(crate) fn zig() -> anyhow::Result<PathBuf> {
-    let place = target_directory()?.join(ZIG);
-    python_environment(&place, &ZIG_PACKAGES)?;
-    Ok(place.join("bin"))
+/// A C compiler for one target, and what makes libraries of its objects.
+#[derive(Debug)]
+pub(crate) struct CCompiler {
+    pub(crate) cc: PathBuf,
+    pub(crate) ar: PathBuf,
 }
 
-/// Makes sure that C can be compiled for musl, which SQLite and ring need.
-pub(crate) fn need_musl_gcc() -> anyhow::Result<()> {
-    let is_there = || succeeds(program("musl-gcc", ["--version"]));
-    if !is_there() {
-        install(&["musl-tools"])?;
-    }
-    if is_there() {
-        return Ok(());
-    }
-    bail!("musl-gcc is missing, and the static daemon needs it: `apt-get install musl-tools`, or your system's like")
+/// Adds a C compiler for one of Rust's targets for musl: Zig's, in a Python environment of its own.
+pub(crate) fn c_compiler(target: &str) -> anyhow::Result<CCompiler> {
+    let place = target_directory()?.join(ZIG);
+    python_environment(&place, &ZIG_PACKAGES)?;
+    let python = place.join("bin/python");
+    let script = |name: String, text: String| -> anyhow::Result<PathBuf> {
+        let path = place.join("bin").join(name);
+        fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
+        let all = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&path, all).with_context(|| format!("failed to make {} a program", path.display()))?;
+        Ok(path)
+    };
+    // Zig writes targets in another way, so what the caller says of it is left out; and it adds checks for undefined
+    // behaviour, whose functions Rust does not link.
+    let zig_target = target.replace("-unknown", "");
+    let cc = format!(
+        "#!/bin/sh\nfor word do shift; case $word in --target=*) ;; *) set -- \"$@\" \"$word\" ;; esac; done\n\
+         exec {python} -m ziglang cc -target {zig_target} -fno-sanitize=all \"$@\"\n",
+        python = python.display()
+    );
+    let ar = format!("#!/bin/sh\nexec {} -m ziglang ar \"$@\"\n", python.display());
+    Ok(CCompiler { cc: script(format!("cc-{target}"), cc)?, ar: script("ar".to_owned(), ar)? })
 }
 
 /// Installs what the journeys use where it can be had and the machine can install it; a journey that misses it says so.
@@ -165,6 +181,13 @@ fn add_servers(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
         bail!("systemd would start them as services; do it yourself: apt-get install {}", missing.join(" "));
     }
     add_packages(wanted)
+}
+
+/// Installs the brokers that the link is measured beside; a line of the table says which one was not there.
+pub(crate) fn add_brokers() {
+    if let Err(error) = add_servers(&BROKERS) {
+        say(&format!("the brokers could not be installed: {error:#}"));
+    }
 }
 
 /// Makes sure that a program for 64-bit ARM can be started.

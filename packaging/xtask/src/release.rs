@@ -1,0 +1,86 @@
+//! Programs as they are released: the one way to build them, for packages, for tests of what ships, and for benchmarks.
+//!
+//! They are static. Rust brings its own musl and its own linker; C (SQLite, ring) is compiled by Zig, which has the
+//! headers of every target with it. Each is built alone with the features it needs: cargo gives what is built together
+//! the features of all, and the daemon would have the compiler of plugins in it. Everything lies in `target/dist`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::arguments::Arch;
+use crate::package::{build_alike, insist_on_alike};
+use crate::run::{cargo, step};
+use crate::toolchain::{add_target, c_compiler, target_directory};
+
+/// What is built together, and by which profile: for size, or for speed, as the server serves thousands of sites on one
+/// machine.
+const BUILDS: [(&str, &[&str]); 3] = [
+    ("release", &["linecampd"]),
+    ("release", &["linecamp-plugin-compiler", "linecamp"]),
+    ("server", &["linecamp-server"]),
+];
+
+/// Links with what the compiler brings: a C library of one version on every machine, whose allocator gives memory back.
+const LINK: [&str; 3] = ["-Clinker=rust-lld", "-Clinker-flavor=ld.lld", "-Clink-self-contained=yes"];
+
+/// Returns the directory of all that is built for release.
+pub(crate) fn work() -> anyhow::Result<PathBuf> {
+    Ok(target_directory()?.join("dist"))
+}
+
+/// Builds the programs of one architecture and returns them.
+pub(crate) fn programs(arch: Arch) -> anyhow::Result<Vec<PathBuf>> {
+    BUILDS
+        .iter()
+        .map(|(profile, packages)| build(arch, profile, packages))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|all| all.concat())
+}
+
+/// Builds one program of this machine's architecture and returns it.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let (profile, packages) = BUILDS
+        .iter()
+        .find(|(_, packages)| packages.contains(&name))
+        .with_context(|| format!("{name} is not released"))?;
+    let built = build(Arch::native()?, profile, packages)?;
+    built.into_iter().find(|path| path.ends_with(name)).with_context(|| format!("{name} was not built"))
+}
+
+/// Has `cargo` build as all of them are built, for one architecture.
+pub(crate) fn as_released(cargo: &mut Command, arch: Arch) -> anyhow::Result<()> {
+    let target = arch.target();
+    add_target(target)?;
+    let compiler = c_compiler(target)?;
+    let suffix = target.replace('-', "_");
+    cargo
+        .args(["--target", target])
+        .env(format!("CC_{suffix}"), &compiler.cc)
+        .env(format!("AR_{suffix}"), &compiler.ar);
+    build_alike(cargo, &work()?, &LINK)
+}
+
+fn build(arch: Arch, profile: &str, packages: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut build = cargo(["build", "--locked", "--profile", profile]);
+    build.args(packages.iter().flat_map(|package| ["--package", package]));
+    as_released(&mut build, arch)?;
+    step(&format!("building {} for {}", packages.join(", "), arch.target()), build)?;
+    let work = work()?;
+    let built: Vec<_> = packages.iter().map(|package| work.join(arch.target()).join(profile).join(package)).collect();
+    built.iter().try_for_each(|path| insist_on_alike(path, &work))?;
+    built.iter().filter(|path| path.ends_with("linecampd")).try_for_each(|path| insist_on_no_compiler(path))?;
+    Ok(built)
+}
+
+/// Refuses a daemon with the compiler of plugins in it.
+fn insist_on_no_compiler(daemon: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(daemon).with_context(|| format!("failed to read {}", daemon.display()))?;
+    let compiler = b"cranelift-codegen";
+    if bytes.windows(compiler.len()).any(|window| window == compiler) {
+        bail!("{} has the compiler of plugins in it", daemon.display());
+    }
+    Ok(())
+}

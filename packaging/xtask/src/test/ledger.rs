@@ -1,0 +1,150 @@
+//! What a run of the tests took: a line for each part of it, and whether the tier has outgrown its time.
+//!
+//! Processor time is what the operating system counts for every process that the part started and waited for: unlike
+//! seconds, it does not change with what else the machine does.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::param::clock_ticks_per_second;
+
+use crate::run::say;
+
+/// One line.
+#[derive(Debug)]
+struct Line {
+    part: String,
+    tests: Option<u32>,
+    took: Duration,
+    /// Unknown for a suite, which runs beside others.
+    computed: Option<Duration>,
+}
+
+/// The lines of a run.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    started: Instant,
+    lines: Vec<Line>,
+}
+
+impl Ledger {
+    /// Begins one.
+    pub(super) fn begin() -> Self {
+        Self { started: Instant::now(), lines: Vec::new() }
+    }
+
+    /// Runs a part, and writes down what it took.
+    pub(super) fn part<T>(&mut self, name: &str, run: impl FnOnce() -> T) -> T {
+        let (started, before) = (Instant::now(), processor_time());
+        let returned = run();
+        let computed = processor_time().zip(before).map(|(after, before)| after.saturating_sub(before));
+        self.lines.push(Line { part: name.to_owned(), tests: None, took: started.elapsed(), computed });
+        returned
+    }
+
+    /// Adds a line for each suite of the report that the test runner wrote.
+    pub(super) fn suites(&mut self, junit: &Path) -> anyhow::Result<()> {
+        let report = fs::read_to_string(junit).with_context(|| format!("failed to read {}", junit.display()))?;
+        self.lines.extend(suites(&report));
+        Ok(())
+    }
+
+    /// Returns how long the run has taken so far.
+    pub(super) fn took(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Says all of it, and whether the run took longer than `limit`.
+    pub(super) fn tell(&self, tier: &str, limit: Duration) {
+        table(&self.lines).iter().for_each(|line| say(line));
+        if limit < self.took() {
+            say(&format!(
+                "OUTGROWN: the {tier} tier took {:.0} min and has {:.0}: see what grew in the table above",
+                minutes(self.took()),
+                minutes(limit)
+            ));
+        }
+    }
+}
+
+fn table(lines: &[Line]) -> Vec<String> {
+    let row = |part: &str, tests: &str, took: &str, computed: &str| {
+        format!("{part:<44}{tests:>7}{took:>10}{computed:>16}").trim_end().to_owned()
+    };
+    let mut rows = vec![row("part or suite", "tests", "seconds", "processor min")];
+    rows.extend(lines.iter().map(|line| {
+        let tests = line.tests.map_or_else(String::new, |tests| tests.to_string());
+        let computed = line.computed.map_or_else(String::new, |computed| format!("{:.1}", minutes(computed)));
+        row(&line.part, &tests, &format!("{:.1}", line.took.as_secs_f64()), &computed)
+    }));
+    let computed = minutes(lines.iter().filter_map(|line| line.computed).sum());
+    let took: Duration = lines.iter().filter(|line| line.computed.is_some()).map(|line| line.took).sum();
+    rows.push(row("all parts", "", &format!("{:.1}", took.as_secs_f64()), &format!("{computed:.1}")));
+    rows
+}
+
+/// Reads a report in JUnit's format: the seconds of a suite are those of its tests, one after the other.
+fn suites(report: &str) -> Vec<Line> {
+    let mut found: Vec<Line> = Vec::new();
+    for tag in report.split('<') {
+        let attribute = |name: &str| tag.split_once(&format!(" {name}=\""))?.1.split_once('"').map(|(value, _)| value);
+        if tag.starts_with("testsuite ") {
+            let part = format!("  {}", attribute("name").unwrap_or_default());
+            found.push(Line { part, tests: Some(0), took: Duration::ZERO, computed: None });
+        } else if let (true, Some(suite)) = (tag.starts_with("testcase "), found.last_mut()) {
+            let seconds = attribute("time").and_then(|time| time.parse().ok()).unwrap_or(0.0);
+            suite.tests = suite.tests.map(|tests| tests + 1);
+            suite.took += Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        }
+    }
+    found
+}
+
+/// Returns the processor time of all processes that ended below this one: fields 16 and 17 of `/proc/self/stat`
+/// (proc(5)), in ticks.
+fn processor_time() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 1000 / clock_ticks_per_second()))
+}
+
+fn minutes(time: Duration) -> f64 {
+    time.as_secs_f64() / 60.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_has_parts_suites_and_a_sum() {
+        let report = "<testsuites><testsuite name=\"core\" tests=\"2\"><testcase name=\"a\" time=\"1.25\"></testcase>\
+                      <testcase name=\"b\" time=\"0.5\"/></testsuite><testsuite name=\"it\"></testsuite></testsuites>";
+        let mut lines = vec![Line {
+            part: "building".into(),
+            tests: None,
+            took: Duration::from_secs(90),
+            computed: Some(Duration::from_secs(120)),
+        }];
+        lines.extend(suites(report));
+        let expected = [
+            "part or suite                                 tests   seconds   processor min",
+            "building                                                 90.0             2.0",
+            "  core                                            2       1.8",
+            "  it                                              0       0.0",
+            "all parts                                                90.0             2.0",
+        ];
+        assert_eq!(table(&lines), expected);
+    }
+
+    #[test]
+    fn processor_time_of_a_child_is_counted_once_it_has_ended() {
+        let before = processor_time().unwrap();
+        let spin = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+        assert!(std::process::Command::new("sh").args(["-c", spin]).status().unwrap().success());
+        assert!(before < processor_time().unwrap());
+    }
+}

@@ -1,0 +1,73 @@
+//! The slow tier: every journey against the programs as they are released, and a long search of the simulator.
+//!
+//! In the fast tier the journeys start programs of the workspace's one build, which have the features of all and a
+//! dynamic C library. Here each program is built alone, static and optimized, as `cargo xtask dist` builds it, and what
+//! is installed on machines are packages of these.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::Context;
+
+use super::Runner;
+use super::ledger::Ledger;
+use crate::arguments::Arch;
+use crate::run::{binaries, cargo, step};
+use crate::{package, release};
+
+/// The journeys that set a program's clock: a library that is loaded before the others does it, and a static program
+/// loads none. All others run.
+const OTHER_CLOCK: [&str; 2] =
+    ["start::a_site_that_booted_in_1970_links_and_says_so", "doctor::a_wrong_clock_is_named_in_both_directions"];
+
+/// Programs of the workspace that journeys start beside those that are released.
+const HELPERS: [&str; 3] = ["linecamp-sim", "linecamp-zone", "hold-packets"];
+
+/// How long new seeds are tried.
+const SEARCH_MINUTES: &str = "10";
+
+/// Seeds of one day: those of another day are others.
+const SEEDS_PER_DAY: u64 = 100_000;
+
+/// Runs all of it, and returns what failed.
+pub(super) fn run(runner: &Runner, ledger: &mut Ledger) -> Vec<anyhow::Result<()>> {
+    vec![journeys(runner, ledger), search(ledger)]
+}
+
+fn journeys(runner: &Runner, ledger: &mut Ledger) -> anyhow::Result<()> {
+    let arch = Arch::native()?;
+    let programs = ledger.part("building released programs", || release::programs(arch))?;
+    let packages = release::work()?.join("tested");
+    ledger
+        .part("making their packages", || package::for_tests(&programs, arch.target(), &runner.plugins, &packages))?;
+    let directory = beside_helpers(&programs, &packages.join("bin"))?;
+    let mut run = runner.command(&directory, &packages);
+    let others = OTHER_CLOCK.map(|name| format!("test(={name})")).join(" | ");
+    run.args(["--package", "linecamp-tests", "--test", "it", "--test", "providers"]);
+    run.args(["--filterset", &format!("not ({others})")]);
+    ledger.part("journeys of released programs", || step("running the journeys of released programs", run))
+}
+
+/// Puts the programs into one directory with those that help the journeys.
+fn beside_helpers(programs: &[PathBuf], directory: &Path) -> anyhow::Result<PathBuf> {
+    if directory.exists() {
+        fs::remove_dir_all(directory).with_context(|| format!("failed to empty {}", directory.display()))?;
+    }
+    fs::create_dir_all(directory).with_context(|| format!("failed to make {}", directory.display()))?;
+    let built = binaries()?;
+    for path in programs.iter().cloned().chain(HELPERS.iter().map(|name| built.join(name))) {
+        let link = directory.join(path.file_name().context("a program has a name")?);
+        symlink(&path, &link).with_context(|| format!("failed to link {}", link.display()))?;
+    }
+    Ok(directory.to_owned())
+}
+
+fn search(ledger: &mut Ledger) -> anyhow::Result<()> {
+    let days = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400);
+    let first = (days * SEEDS_PER_DAY).to_string();
+    let mut search = cargo(["run", "--quiet", "--profile", "server", "--package", "fleet-sim", "--", "search"]);
+    search.args(["--minutes", SEARCH_MINUTES, "--first-seed", &first]);
+    ledger.part("a search with new seeds", || step("searching with new seeds", search))
+}
