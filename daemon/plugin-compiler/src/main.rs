@@ -8,12 +8,12 @@
 //! What comes out is native code and is believed by whoever started this, and by nobody else: the host writes it to a
 //! directory of its own, and never takes such a file from elsewhere.
 //!
-//! Exit codes: 0 done; 1 the component was not compiled, with the reason on stderr; by a signal when it hit a limit.
+//! Exit codes: 0 done; 1 the component is refused, and always will be; 2 the machine did not let it, as when its disk is
+//! full, and another time it may. Either has its reason on stderr. By a signal when it hit a limit.
 
 #![forbid(unsafe_code)]
 
-use std::error::Error;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
@@ -38,39 +38,59 @@ const OPEN_FILES: u64 = 8;
 /// Bytes of a component: what the daemon takes at most (`PLUGIN_BYTES_MAX`). A longer one is refused.
 const INPUT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-fn main() -> ExitCode {
-    match compile() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // There is nowhere to say that stderr is gone.
-            drop(writeln!(std::io::stderr(), "{error}"));
-            ExitCode::FAILURE
-        }
-    }
+/// Why nothing was compiled.
+enum Failure {
+    /// It is the component's fault.
+    Refused(String),
+    /// It is the machine's.
+    Machine(io::Error),
 }
 
-fn compile() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    let (text, code) = match compile() {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Refused(reason)) => (reason, 1),
+        Err(Failure::Machine(error)) => (error.to_string(), 2),
+    };
+    // There is nowhere to say that stderr is gone.
+    drop(writeln!(io::stderr(), "{text}"));
+    ExitCode::from(code)
+}
+
+fn compile() -> Result<(), Failure> {
+    let compiled = compiled(&read_component()?).map_err(Failure::Refused)?;
+    let mut stdout = io::stdout();
+    stdout.write_all(&compiled).and_then(|()| stdout.flush()).map_err(Failure::Machine)
+}
+
+/// Limits this process, and only then reads.
+fn read_component() -> Result<Vec<u8>, Failure> {
+    limit_all().map_err(|error| Failure::Machine(error.into()))?;
+    let mut component = Vec::new();
+    io::stdin().take(INPUT_BYTES_MAX + 1).read_to_end(&mut component).map_err(Failure::Machine)?;
+    Ok(component)
+}
+
+fn limit_all() -> rustix::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     limit(Resource::Core, 0)?;
     limit(Resource::Cpu, CPU_SECONDS)?;
     limit(Resource::Fsize, OUTPUT_BYTES)?;
     limit(Resource::Nofile, OPEN_FILES)?;
-    limit(Resource::As, ADDRESS_SPACE_BYTES)?;
+    limit(Resource::As, ADDRESS_SPACE_BYTES)
+}
 
-    let mut component = Vec::new();
-    std::io::stdin().take(INPUT_BYTES_MAX + 1).read_to_end(&mut component)?;
+fn compiled(component: &[u8]) -> Result<Vec<u8>, String> {
     if INPUT_BYTES_MAX < component.len() as u64 {
-        return Err(format!("it has more than {INPUT_BYTES_MAX} bytes").into());
+        return Err(format!("it has more than {INPUT_BYTES_MAX} bytes"));
     }
-    if !is_component(&component) {
-        return Err("it is not a WebAssembly component; build it with `--target wasm32-wasip2`".into());
+    if !is_component(component) {
+        return Err("it is not a WebAssembly component; build it with `--target wasm32-wasip2`".to_owned());
     }
     let mut config = engine_config::config();
     config.cranelift_opt_level(OptLevel::SpeedAndSize);
-    let compiled = Engine::new(&config)?.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
-    let mut stdout = std::io::stdout();
-    stdout.write_all(&compiled)?;
-    Ok(stdout.flush()?)
+    let compiled = Engine::new(&config).and_then(|engine| engine.precompile_component(component));
+    compiled.map_err(|error| format!("{error:#}"))
 }
 
 /// Whether the preamble is a component's and not a plain module's: the layer, its last two bytes, tells.

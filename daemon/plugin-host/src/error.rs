@@ -119,6 +119,14 @@ pub enum PluginHostError {
         /// In what way: what the compiler said, or how it ended.
         problem: String,
     },
+    /// The machine did not let the compiler finish; another time it may.
+    #[error("the plugin {plugin} could not be compiled: {problem}", plugin = plugin.display())]
+    Uncompiled {
+        /// Which.
+        plugin: PathBuf,
+        /// In what way: what the compiler said, or how it ended.
+        problem: String,
+    },
     /// The compiled form could not be kept.
     #[error("failed to keep the compiled plugin {path}", path = path.display())]
     Cache {
@@ -215,6 +223,7 @@ impl PluginHostError {
             | Self::Missing { .. }
             | Self::Read { .. }
             | Self::Compiler { .. }
+            | Self::Uncompiled { .. }
             | Self::Cache { .. } => false,
         }
     }

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -41,17 +43,32 @@ impl Compiler {
             .kill_on_drop(true)
             .spawn()
             .map_err(cannot_run)?;
-        let problem = match timeout(COMPILE_LIMIT, feed(child, bytes)).await {
+        let plugin = plugin.to_owned();
+        let (status, complaint) = match timeout(COMPILE_LIMIT, feed(child, bytes)).await {
             Ok(Ok((status, _))) if status.success() => return Ok(()),
-            Ok(Ok((status, complaint))) if complaint.is_empty() => {
-                format!("the compiler ended with {status}: it takes too much memory or time to compile")
-            }
-            Ok(Ok((_, complaint))) => complaint,
+            Ok(Ok(ended)) => ended,
             Ok(Err(source)) => return Err(cannot_run(source)),
-            Err(_) => format!("it took more than {} s", COMPILE_LIMIT.as_secs()),
+            Err(_) => {
+                let problem = format!("it took more than {} s", COMPILE_LIMIT.as_secs());
+                return Err(PluginHostError::Uncompiled { plugin, problem });
+            }
         };
-        Err(PluginHostError::Compile { plugin: plugin.to_owned(), problem })
+        let problem = match complaint.as_str() {
+            "" => format!("the compiler ended with {status}: it takes too much memory or time to compile"),
+            _ => complaint,
+        };
+        Err(match is_component_at_fault(status) {
+            true => PluginHostError::Compile { plugin, problem },
+            false => PluginHostError::Uncompiled { plugin, problem },
+        })
     }
+}
+
+/// Whether the same component would fail again: the compiler says so with its exit code, or was ended by a limit that it
+/// sets itself (memory, processor time, bytes of output). Anything else, such as a full disk or a kill, passes.
+fn is_component_at_fault(status: ExitStatus) -> bool {
+    const LIMITS: [Signal; 3] = [Signal::ABORT, Signal::XCPU, Signal::XFSZ];
+    status.code() == Some(1) || LIMITS.iter().any(|limit| status.signal() == Some(limit.as_raw()))
 }
 
 /// Gives the child what to compile, and returns how it ended and what it said.
@@ -74,4 +91,21 @@ async fn feed(mut child: Child, bytes: &[u8]) -> io::Result<(ExitStatus, String)
     let status = child.wait().await?;
     let complaint = String::from_utf8_lossy(&complaint).split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     Ok((status, complaint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_compiler_itself_says_is_the_components_fault() {
+        let exited = |code: i32| ExitStatus::from_raw(code << 8);
+        let killed = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
+        for lasting in [exited(1), killed(Signal::ABORT), killed(Signal::XCPU), killed(Signal::XFSZ)] {
+            assert!(is_component_at_fault(lasting), "{lasting}");
+        }
+        for passing in [exited(2), exited(101), killed(Signal::KILL), killed(Signal::TERM), killed(Signal::SEGV)] {
+            assert!(!is_component_at_fault(passing), "{passing}");
+        }
+    }
 }

@@ -175,6 +175,32 @@ async fn the_compiler_is_needed_once() {
     assert!(words.contains("failed to run the plugin compiler /nowhere/compiler"), "{words}");
 }
 
+/// A disk that was full once is nobody's plugin: the next call compiles it.
+#[tokio::test]
+async fn a_compiler_that_the_machine_stopped_is_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("malicious.wasm"), malicious()).unwrap();
+    let (full, script) = (directory.path().join("full"), directory.path().join("compiler"));
+    fs::write(&full, "").unwrap();
+    let lines = format!(
+        "#!/bin/sh\n[ -e {full} ] && exec {compiler} >/dev/full\nexec {compiler}\n",
+        full = full.display(),
+        compiler = super::bench::compiler().display()
+    );
+    fs::write(&script, lines).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let config = HostConfig { compiler: script, ..config(directory.path()) };
+    let mut host = PluginHost::start(config, super::bench::Known::new(&[])).unwrap();
+
+    host.call(super::bench::check(1, &spec("nothing")));
+    let words = format!("{:?}", super::bench::soon(host.event()).await);
+    assert!(words.contains("could not be compiled: No space left on device"), "{words}");
+    fs::remove_file(full).unwrap();
+    host.call(super::bench::check(2, &spec("nothing")));
+    let event = super::bench::soon(host.event()).await;
+    assert!(matches!(event, crate::HostEvent::Replied { plugin: Some(_), .. }), "{event:?}");
+}
+
 #[tokio::test]
 async fn a_damaged_or_stale_form_is_compiled_anew() {
     let damages: [fn(&Path, &Path); 5] = [
