@@ -53,6 +53,17 @@ pub(crate) struct Of {
     /// Only events of this site
     #[arg(long, value_name = "NAME", value_parser = argument::name)]
     site: Option<Name>,
+    /// Only events that the server says, or only those that sites do
+    #[arg(long, value_name = "WHO", value_parser = parse_source)]
+    source: Option<EventSource>,
+}
+
+fn parse_source(text: &str) -> Result<EventSource, String> {
+    match text {
+        "server" => Ok(EventSource::Server),
+        "site" => Ok(EventSource::Site),
+        _ => Err("write server or site".to_owned()),
+    }
 }
 
 fn limit(text: &str) -> Result<usize, String> {
@@ -65,6 +76,7 @@ impl Of {
         EventQuery {
             site: self.site.as_ref().map(ToString::to_string),
             environment: context.environment_text(),
+            source: self.source,
             ..EventQuery::default()
         }
     }

@@ -224,15 +224,20 @@ impl<const N: usize> Table<N> {
     pub(crate) fn render(&self, look: &Look) -> String {
         let dash = Cell::from("-");
         let or_dash = |cell| if Cell::width(cell) == 0 { &dash } else { cell };
-        let width = |column: usize| self.rows.iter().map(|row| or_dash(&row[column]).width()).max();
+        let mut widths = [0; N];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row.iter().map(or_dash)) {
+                *width = cell.width().max(*width);
+            }
+        }
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
             let mut pad = 0;
-            for (column, cell) in row.iter().map(or_dash).enumerate() {
+            for (width, cell) in widths.iter().zip(row.iter().map(or_dash)) {
                 line += &" ".repeat(pad);
                 line += &look.paint(&cell.text, cell.colour);
-                pad = width(column).unwrap_or_default() - cell.width() + GAP.len();
+                pad = width - cell.width() + GAP.len();
             }
             text += &line;
             text.push('\n');

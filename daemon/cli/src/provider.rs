@@ -93,6 +93,12 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
         }
         made => made?,
     };
+    if 0 < provider.left_out_count {
+        context.out.note(&format!(
+            "{} sites that it selects have 16 providers already and do not get it; it is placed as soon as one leaves",
+            provider.left_out_count
+        ));
+    }
     Ok(context.out.show(&provider, |look| text::show(&provider, look))?)
 }
 

@@ -43,7 +43,7 @@ pub use self::output::{FleetOutput, FleetTimer, IssueRequest, SessionEvent};
 pub use self::pace::{PACE_BURST, PACE_OVERDRAFT_MAX, PACE_PER_SECOND};
 pub use self::providers::ProviderSummary;
 pub use self::subject::{SiteRef, Subject};
-pub use self::view::{LinkCounts, SeenLabels, SiteFilter};
+pub use self::view::{EventFilter, LinkCounts, SeenLabels, SiteFilter};
 
 use self::config::{
     CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART, OPENING_SESSIONS_MAX, RESTART_ALLOWANCE, STORE_RETRY,

@@ -37,10 +37,10 @@ mod stories;
 
 pub use fleet::{
     CERTIFICATE_LIFE, Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit,
-    FIRST_MESSAGE_MAX, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, Force,
-    IssueRequest, LinkCounts, NewToken, PACE_BURST, PACE_OVERDRAFT_MAX, PACE_PER_SECOND, PHASE_DEADLINE, PROBE_MAX,
-    Peer, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT, START_GRACE,
-    SWEEP_PERIOD, SavedFleet, SeenLabels, SessionEvent, SiteFilter, SiteRef, Subject, UnreadableRecord,
+    EventFilter, FIRST_MESSAGE_MAX, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer,
+    Force, IssueRequest, LinkCounts, NewToken, PACE_BURST, PACE_OVERDRAFT_MAX, PACE_PER_SECOND, PHASE_DEADLINE,
+    PROBE_MAX, Peer, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT,
+    START_GRACE, SWEEP_PERIOD, SavedFleet, SeenLabels, SessionEvent, SiteFilter, SiteRef, Subject, UnreadableRecord,
 };
 pub use provider::{CALL_MAX, QUARANTINE, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, ROUND_PERIOD, SECOND_LOOK};
 pub use records::{DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL};

@@ -19,9 +19,9 @@ use linecamp_model::{
 };
 
 use crate::{
-    CERTIFICATE_LIFE, DropIns, Fact, Facts, Fleet, FleetCommand, FleetCommandError, FleetConfig, JoinWish, LinkEvent,
-    LossReason, NewToken, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand, SiteCommandError, SiteConfig,
-    SiteIdentity,
+    CERTIFICATE_LIFE, DropIns, EventFilter, Fact, Facts, Fleet, FleetCommand, FleetCommandError, FleetConfig, JoinWish,
+    LinkEvent, LossReason, NewToken, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand, SiteCommandError,
+    SiteConfig, SiteIdentity,
 };
 
 pub use self::name_server::{Mood, NameServer, Sets};
@@ -345,7 +345,7 @@ impl Pair {
 
     /// Returns the events the operator sees.
     pub fn events(&self) -> Vec<Event> {
-        self.fleet.events(0, None, 10_000).into_iter().map(|view| view.event).collect()
+        self.fleet.events(0, EventFilter::default(), 10_000).into_iter().map(|view| view.event).collect()
     }
 
     /// Returns the time.

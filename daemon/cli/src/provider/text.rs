@@ -16,7 +16,7 @@ pub(super) fn list(providers: &[ProviderView], look: &Look) -> String {
             Cell::from(&provider.settings.plugin),
             Cell::from(provider.settings.zones.join(",")),
             sites_cell(provider),
-            Cell::from(provider.site_count.to_string()),
+            at_cell(provider),
             Cell::from(provider.converged_count.to_string()),
             trouble_cell(provider),
         ]
@@ -33,7 +33,7 @@ pub(super) fn show(provider: &ProviderView, look: &Look) -> String {
         ["environment", &provider.environment].map(Cell::from),
         ["sites".into(), sites_cell(provider)],
         ["placed by".into(), Cell::from(placed_by(provider))],
-        ["at".into(), Cell::from(provider.site_count.to_string())],
+        ["at".into(), at_cell(provider)],
         ["converged at".into(), Cell::from(provider.converged_count.to_string())],
         ["in trouble at".into(), trouble_cell(provider)],
     ];
@@ -87,6 +87,14 @@ fn sites_cell(provider: &ProviderView) -> Cell {
     })
 }
 
+fn at_cell(provider: &ProviderView) -> Cell {
+    let placed = provider.site_count;
+    match provider.left_out_count {
+        0 => Cell::from(placed.to_string()),
+        left_out => Cell::coloured(&format!("{placed} ({left_out} full)"), Colour::Red),
+    }
+}
+
 fn trouble_cell(provider: &ProviderView) -> Cell {
     let colour = if provider.trouble_count == 0 { Colour::Plain } else { Colour::Red };
     Cell::coloured(&provider.trouble_count.to_string(), colour)
@@ -135,6 +143,7 @@ mod tests {
             site_count: 12,
             converged_count: 10,
             trouble_count: 1,
+            left_out_count: 0,
         }
     }
 

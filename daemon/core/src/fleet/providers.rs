@@ -81,7 +81,11 @@ impl Fleet {
         let mut found: BTreeMap<_, _> = providers
             .map(|(key, provider)| (key.clone(), ProviderSummary::new(key.0.clone(), (**provider).clone())))
             .collect();
-        for (_, record, site) in state.registered().filter(|(_, _, site)| is_meant(&site.environment)) {
+        for (site_id, record, site) in state.registered().filter(|(_, _, site)| is_meant(&site.environment)) {
+            if room_for_providers(record) == 0 {
+                let of = found.iter_mut().filter(|((of, _), _)| *of == site.environment);
+                of.for_each(|(_, summary)| summary.count_if_left_out(site_id, record));
+            }
             for (id, spec) in provider_specs(record) {
                 let key = (site.environment.clone(), spec.name.clone());
                 let leaving = || FleetProvider { sites: Selector::default(), spec: spec.clone(), matches_facts: false };
@@ -167,11 +171,20 @@ pub struct ProviderSummary {
     pub converged: usize,
     /// At how many of those it does not work.
     pub in_trouble: usize,
+    /// How many sites it selects that have as many providers as a site can have, and so do not get it.
+    pub left_out: usize,
 }
 
 impl ProviderSummary {
     const fn new(environment: Name, provider: FleetProvider) -> Self {
-        Self { environment, provider, sites: 0, converged: 0, in_trouble: 0 }
+        Self { environment, provider, sites: 0, converged: 0, in_trouble: 0, left_out: 0 }
+    }
+
+    fn count_if_left_out(&mut self, site: SiteId, record: &SiteRecord) {
+        let key = DocumentKey::Provider(ProviderId::of(&self.provider.spec.name));
+        if record.spec.body(key).is_none() && is_placed(site, record, &self.provider) {
+            self.left_out += 1;
+        }
     }
 
     fn count(&mut self, record: &SiteRecord, id: ProviderId) {
@@ -227,11 +240,19 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     if is_idle || registration.life.phase.is_gone() || registration.life.phase == Phase::Pending {
         return Vec::new();
     }
-    let selecting = state.providers_of(&registration.environment).filter(|provider| is_placed(site, record, provider));
-    let selecting =
-        selecting.take(PROVIDERS_PER_SITE_MAX).map(|provider| (ProviderId::of(&provider.spec.name), &provider.spec));
-    let wanted: BTreeMap<_, _> = selecting.collect();
     let held: BTreeMap<_, _> = provider_specs(record).collect();
+    let selecting = state.providers_of(&registration.environment).filter(|provider| is_placed(site, record, provider));
+    let selecting = selecting.map(|provider| (ProviderId::of(&provider.spec.name), &provider.spec));
+    let mut room = room_for_providers(record);
+    // Those that a site has stay; of new ones it gets as many as it has room for, and nobody gives way.
+    let wanted: BTreeMap<_, _> = selecting
+        .filter(|(id, _)| {
+            let is_held = held.contains_key(id);
+            let fits = is_held || 0 < room;
+            room -= usize::from(fits && !is_held);
+            fits
+        })
+        .collect();
     let history = state.spec_history(site);
     let mut bodies: Vec<(ProviderId, Option<ProviderSpec>)> = Vec::new();
     for (id, spec) in &wanted {
@@ -270,6 +291,12 @@ pub(super) fn placement_labels(site: SiteId, record: &SiteRecord, matches_facts:
     let assigned = OwnedLabels { assigned: owned(record, DocumentKey::Site).assigned, ..OwnedLabels::default() };
     let reported = owned(record, DocumentKey::Host(site.gateway())).reported.filter(|_| matches_facts);
     effective_of_site(assigned, OwnedLabels { reported, ..OwnedLabels::default() })
+}
+
+/// Returns how many providers more a site takes: its own count, as it last reported them, and those that are leaving.
+fn room_for_providers(record: &SiteRecord) -> usize {
+    let own = record.providers().filter(|status| status.is_local).count();
+    PROVIDERS_PER_SITE_MAX.saturating_sub(provider_specs(record).count() + own)
 }
 
 fn is_placed(site: SiteId, record: &SiteRecord, provider: &FleetProvider) -> bool {

@@ -43,6 +43,22 @@ pub enum SeenLabels {
     AssignedAndReported,
 }
 
+/// Which events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of which site; `None` for all.
+    pub site: Option<SiteId>,
+    /// Said by a site, or by the server; `None` for both.
+    pub is_reported: Option<bool>,
+}
+
+impl EventFilter {
+    fn matches(&self, logged: &LoggedEvent) -> bool {
+        (self.site.is_none() || logged.event.site == self.site)
+            && self.is_reported.is_none_or(|is_reported| is_reported == logged.received_at.is_some())
+    }
+}
+
 /// How many links are in which state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkCounts {
@@ -130,19 +146,16 @@ impl Fleet {
     }
 
     /// Returns at most `limit` events after number `after`, of one site or of all; the oldest first.
-    pub fn events(&self, after: u64, site: Option<SiteId>, limit: usize) -> Vec<EventView> {
-        let state = self.ledger.state();
-        let events = state.events.range(after.saturating_add(1)..);
-        let events = events.filter(|(_, logged)| site.is_none() || logged.event.site == site);
+    pub fn events(&self, after: u64, filter: EventFilter, limit: usize) -> Vec<EventView> {
+        let events = self.ledger.state().events.range(after.saturating_add(1)..);
+        let events = events.filter(|(_, logged)| filter.matches(logged));
         events.take(limit).map(|(seq, event)| self.event_view(*seq, event)).collect()
     }
 
-    /// Returns the newest events up to and with number `last`, at most `limit`, of one site or of all;
-    /// the oldest first.
-    pub fn newest_events(&self, last: u64, site: Option<SiteId>, limit: usize) -> Vec<EventView> {
-        let state = self.ledger.state();
-        let events = state.events.range(..=last).rev();
-        let events = events.filter(|(_, logged)| site.is_none() || logged.event.site == site).take(limit);
+    /// Returns the newest events up to and with number `last`, at most `limit`; the oldest first.
+    pub fn newest_events(&self, last: u64, filter: EventFilter, limit: usize) -> Vec<EventView> {
+        let events = self.ledger.state().events.range(..=last).rev();
+        let events = events.filter(|(_, logged)| filter.matches(logged)).take(limit);
         let mut events: Vec<_> = events.map(|(seq, event)| self.event_view(*seq, event)).collect();
         events.reverse();
         events

@@ -13,7 +13,7 @@ use linecamp_model::{
 use proptest::prelude::*;
 
 use crate::testing::{Pair, name, patch, site_ref};
-use crate::{EnvironmentEdit, FleetCommand, Subject};
+use crate::{EnvironmentEdit, EventFilter, FleetCommand, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -197,8 +197,12 @@ fn events_of_a_site_are_told_from_the_servers_and_push_none_of_them_out() {
         pair.run_for(2 * MINUTE);
     }
     assert_eq!(pair.server_events(), own, "what the server said stays");
-    let site: Vec<_> =
-        pair.fleet.events(0, None, 10_000).into_iter().filter(|view| view.received_at.is_some()).collect();
+    let site: Vec<_> = pair
+        .fleet
+        .events(0, EventFilter::default(), 10_000)
+        .into_iter()
+        .filter(|view| view.received_at.is_some())
+        .collect();
     assert_eq!(site.len(), SERVER_EVENTS_PER_SITE_MAX);
     assert!(
         site.iter()

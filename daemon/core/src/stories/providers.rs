@@ -1,5 +1,6 @@
 //! Several providers at a site: one that is in trouble holds up no other, and each leaves by itself.
 
+use linecamp_model::limits::PROVIDERS_PER_SITE_MAX;
 use linecamp_model::{
     ConditionKind, DnsSpec, DomainName, EventKind, FleetProvider, NameTemplate, ProviderSpec, Selector,
 };
@@ -41,6 +42,29 @@ fn a_removed_provider_leaves_while_another_is_in_trouble() {
     pair.run_for(MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty());
     assert_eq!(names(&pair), ["broken"], "the other has left");
+}
+
+/// A site has room for sixteen providers: a new one displaces none of them, and is counted as left out until one goes.
+#[test]
+fn a_provider_that_finds_no_room_at_a_site_displaces_none_and_is_counted() {
+    let mut pair = plain_site(67);
+    let named = |text: &str| ProviderSpec { name: name(text), ..provider() };
+    for number in 0..PROVIDERS_PER_SITE_MAX {
+        add(&mut pair, named(&format!("p{number:02}")));
+    }
+    pair.run_for(MINUTE);
+    add(&mut pair, named("aaa"));
+    pair.run_for(MINUTE);
+    let has_aaa = |pair: &Pair| names(pair).contains(&"aaa".to_owned());
+    assert!(names(&pair).len() == PROVIDERS_PER_SITE_MAX && !has_aaa(&pair), "{:?}", names(&pair));
+    let left_out = |pair: &Pair| pair.fleet.providers(None).iter().map(|found| found.left_out).collect::<Vec<_>>();
+    assert_eq!(left_out(&pair).iter().sum::<usize>(), 1, "{:?}", left_out(&pair));
+    assert_eq!(left_out(&pair)[0], 1, "the one by the name aaa");
+
+    pair.ask(FleetCommand::RemoveProvider(name("default"), name("p03"), Force::No)).expect("removed");
+    pair.run_for(5 * MINUTE);
+    assert!(names(&pair).len() == PROVIDERS_PER_SITE_MAX && has_aaa(&pair), "{:?}", names(&pair));
+    assert_eq!(left_out(&pair).iter().sum::<usize>(), 0, "nobody any more");
 }
 
 /// A name server that does not answer holds up the removal of its provider, and nothing but force ends that.

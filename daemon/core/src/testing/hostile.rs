@@ -7,7 +7,7 @@ use linecamp_model::{
 };
 
 use super::{Happening, Pair};
-use crate::{LinkEvent, LossReason, SavedFleet, SessionEvent, UnreadableRecord};
+use crate::{EventFilter, LinkEvent, LossReason, SavedFleet, SessionEvent, UnreadableRecord};
 
 use std::time::Duration;
 
@@ -109,7 +109,8 @@ impl Pair {
 
     /// Returns the events that the server itself made.
     pub fn server_events(&self) -> Vec<Event> {
-        let events = self.fleet.events(0, None, 20_000).into_iter().filter(|view| view.received_at.is_none());
+        let events =
+            self.fleet.events(0, EventFilter::default(), 20_000).into_iter().filter(|view| view.received_at.is_none());
         events.map(|view| view.event).collect()
     }
 

@@ -192,6 +192,8 @@ pub struct EventQuery {
     pub site: Option<String>,
     /// Which site of that name.
     pub environment: Option<String>,
+    /// Those that the server says, or those that sites do.
+    pub source: Option<super::EventSource>,
     /// Those above this number, the oldest of them first. Without it: the newest there are.
     pub after: Option<u64>,
     /// If there is none, wait this many seconds for one; an empty list is the answer when none came. With `after`

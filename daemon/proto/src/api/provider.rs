@@ -153,6 +153,8 @@ pub struct ProviderView {
     pub converged_count: u64,
     /// At how many of those it is in trouble.
     pub trouble_count: u64,
+    /// How many sites it selects that have 16 providers already, and so do not get it.
+    pub left_out_count: u64,
 }
 
 /// At how many sites a provider is, and how.
@@ -164,6 +166,8 @@ pub struct ProviderCount {
     pub converged: u64,
     /// At how many of those it is in trouble.
     pub in_trouble: u64,
+    /// How many sites it selects that have no room for it.
+    pub left_out: u64,
 }
 
 /// A plugin that was pushed to the server.

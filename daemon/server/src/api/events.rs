@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
+use linecamp_core::EventFilter;
 use linecamp_model::{EventView, SiteId};
 use linecamp_proto::api::path::{self, EventQuery};
-use linecamp_proto::api::{EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, Event, List};
+use linecamp_proto::api::{EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, Event, EventSource, List};
 use tokio::time::{Instant, timeout_at};
 
 use super::Api;
@@ -36,10 +37,11 @@ async fn list(State(api): State<Api>, Asked(query): Asked<EventQuery>) -> Result
         Some(text) => Some(site_of(&api, text, query.environment.as_deref()).await?),
         None => None,
     };
+    let filter = EventFilter { site, is_reported: query.source.map(|source| source == EventSource::Site) };
     settle(&api).await?;
     let events = match query.after {
-        Some(after) => await_events(&api, After { after, site, limit }, wait).await?,
-        None => newest(&api, site, limit).await?,
+        Some(after) => await_events(&api, After { after, filter, limit }, wait).await?,
+        None => newest(&api, filter, limit).await?,
     };
     Ok(Json(events.iter().map(Event::from).collect()))
 }
@@ -61,7 +63,7 @@ async fn site_of(api: &Api, name: &str, environment: Option<&str>) -> Result<Sit
 #[derive(Clone, Copy, Debug)]
 struct After {
     after: u64,
-    site: Option<SiteId>,
+    filter: EventFilter,
     limit: usize,
 }
 
@@ -71,7 +73,7 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
     let mut newest = api.newest_event();
     loop {
         let durable = *newest.borrow_and_update();
-        let mut events = api.query(move |fleet, _| fleet.events(what.after, what.site, what.limit)).await?;
+        let mut events = api.query(move |fleet, _| fleet.events(what.after, what.filter, what.limit)).await?;
         events.retain(|event| event.seq <= durable);
         if !events.is_empty() || wait.is_zero() {
             return Ok(events);
@@ -84,7 +86,7 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
     }
 }
 
-async fn newest(api: &Api, site: Option<SiteId>, limit: usize) -> Result<Vec<EventView>, Refused> {
+async fn newest(api: &Api, filter: EventFilter, limit: usize) -> Result<Vec<EventView>, Refused> {
     let durable = *api.newest_event().borrow();
-    api.query(move |fleet, _| fleet.newest_events(durable, site, limit)).await
+    api.query(move |fleet, _| fleet.newest_events(durable, filter, limit)).await
 }

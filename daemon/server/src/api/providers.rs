@@ -139,6 +139,7 @@ fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<Found> {
             sites: found.sites as u64,
             converged: found.converged as u64,
             in_trouble: found.in_trouble as u64,
+            left_out: found.left_out as u64,
         },
     });
     found.collect()

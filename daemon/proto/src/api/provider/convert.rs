@@ -271,6 +271,7 @@ impl ProviderView {
             site_count: count.sites,
             converged_count: count.converged,
             trouble_count: count.in_trouble,
+            left_out_count: count.left_out,
         }
     }
 }

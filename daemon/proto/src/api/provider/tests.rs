@@ -219,7 +219,11 @@ fn a_provider_a_plugin_and_a_record_are_written_as_promised() {
         trouble: status.trouble.as_ref(),
     };
     let all = [
-        written(&ProviderView::new(&environment, &provider, ProviderCount { sites: 12, converged: 10, in_trouble: 1 })),
+        written(&ProviderView::new(
+            &environment,
+            &provider,
+            ProviderCount { sites: 12, converged: 10, in_trouble: 1, left_out: 0 },
+        )),
         written(&PluginView::new(&plugin_digest(&"ab".repeat(32)).expect("a digest"), &file)),
         written(&RecordView::new(place, &status.records[1])),
     ];
