@@ -8,8 +8,8 @@
 //! What comes out is native code and is believed by whoever started this, and by nobody else: the host writes it to a
 //! directory of its own, and never takes such a file from elsewhere.
 //!
-//! Exit codes: 0 done; 1 the component is refused, and always will be; 2 the machine did not let it, as when its disk is
-//! full, and another time it may. Either has its reason on stderr. By a signal when it hit a limit.
+//! Exit codes: 0 done; 1 the component is refused, and always will be; 2 the machine did not let it, as when its disk
+//! is full, and another time it may. Either has its reason on stderr. By a signal when it hit a limit.
 
 #![forbid(unsafe_code)]
 

@@ -64,8 +64,8 @@ impl Compiler {
     }
 }
 
-/// Whether the same component would fail again: the compiler says so with its exit code, or was ended by a limit that it
-/// sets itself (memory, processor time, bytes of output). Anything else, such as a full disk or a kill, passes.
+/// Whether the same component would fail again: the compiler says so with its exit code, or was ended by a limit that
+/// it sets itself (memory, processor time, bytes of output). Anything else, such as a full disk or a kill, passes.
 fn is_component_at_fault(status: ExitStatus) -> bool {
     const LIMITS: [Signal; 3] = [Signal::ABORT, Signal::XCPU, Signal::XFSZ];
     status.code() == Some(1) || LIMITS.iter().any(|limit| status.signal() == Some(limit.as_raw()))
