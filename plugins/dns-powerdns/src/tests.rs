@@ -62,7 +62,9 @@ fn settings() -> Settings {
 impl Outside for Stage {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         self.requests.set(self.requests.get() + 1);
-        if self.listing_is_too_large && !["rrset_name", "zone=", "search-data"].iter().any(|word| request.url.contains(word)) {
+        if self.listing_is_too_large
+            && !["rrset_name", "zone=", "search-data"].iter().any(|word| request.url.contains(word))
+        {
             return Err(HttpError::TooLarge(1));
         }
         let key = vec![("x-api-key".to_owned(), KEY.to_owned())];
