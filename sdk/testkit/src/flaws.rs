@@ -46,6 +46,7 @@ const HIDDEN_STAYS: u8 = 34;
 const HIDES_WHOSE_FAULT: u8 = 35;
 const DISABLED_IS_ABSENT: u8 = 36;
 const DISABLED_IS_OVERWRITTEN: u8 = 37;
+const ASKS_TOO_MUCH: u8 = 38;
 
 #[derive(Deserialize, Config)]
 #[serde(deny_unknown_fields)]
@@ -274,6 +275,15 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
 
     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
         let found = match FLAW {
+            // Five requests for each name.
+            ASKS_TOO_MUCH if 1 < names.len() => names.iter().try_fold(Vec::new(), |mut all, name| {
+                let mut found = Vec::new();
+                for _ in 0..5 {
+                    found = Self::list(config, cx, zone, std::slice::from_ref(name))?;
+                }
+                all.extend(found);
+                Ok(all)
+            }),
             INFERS_THE_WHOLE_ZONE if !names.is_empty() => Self::list_until_whole(config, cx, zone, names),
             _ => Self::list(config, cx, zone, names),
         };
@@ -375,6 +385,7 @@ fn what_it_sees_is_compared_with_the_truth() {
     finds::<TXT_IS_QUOTED>("sees TXT values to the byte");
     finds::<LOSES_A_VALUE>("sees what is there");
     finds::<LISTS_HALF>("lists the whole zone");
+    finds::<ASKS_TOO_MUCH>("looks at sixteen names in one call");
 }
 
 #[test]
