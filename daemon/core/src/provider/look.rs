@@ -119,10 +119,10 @@ impl Provider {
                 self.look_names_max = names.len() / 2;
                 return self.look_on(zone, gathered, scope);
             }
-            ProviderFailure::Refused { reason, name: Some(name) } => {
-                if self.hide(&zone, name, reason, &mut gathered, scope) {
-                    return self.look_on(zone, gathered, scope);
-                }
+            ProviderFailure::Refused { reason, name: Some(name) }
+                if self.hide(&zone, name, reason, &mut gathered, scope) =>
+            {
+                return self.look_on(zone, gathered, scope);
             }
             _ => {}
         }
