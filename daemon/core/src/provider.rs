@@ -16,12 +16,13 @@
 //! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of
 //! the settings, so that a service that is down costs one small call a time: the circuit. A record that is refused is
 //! set aside for [`QUARANTINE`], and the rest goes on. So is one whose name cannot even be observed; what was written
-//! of it before is deleted by what the note says. A zone that failed comes after the others in the next round.
+//! of it before is deleted by what the note says. How a zone is observed, in calls of bounded size: [`look`]. A zone that failed comes after the others in the next round.
 //!
 //! The machine asks by [`Act`]s; each call is answered once, and silence by [`CALL_MAX`].
 
 mod act;
 mod fail;
+mod look;
 mod round;
 mod zone;
 
@@ -36,6 +37,7 @@ use linecamp_model::{
 };
 
 pub(crate) use self::act::Act;
+use self::look::{Gathered, LOOK_NAMES_MAX};
 use self::zone::Zone;
 use crate::backoff::Backoff;
 use crate::records::Wanted;
@@ -74,8 +76,8 @@ enum State {
     Idle,
     /// Asks whether the settings work.
     Checking { call: CallId },
-    /// Looks at a zone.
-    Observing { call: CallId, zone: DomainName, names: BTreeSet<DomainName> },
+    /// Looks at a zone: at some names, or without names searches all of it.
+    Observing { call: CallId, zone: DomainName, names: BTreeSet<DomainName>, gathered: Gathered },
     /// Notes on their way to the disk; the steps come after.
     Noting { zone: DomainName, steps: VecDeque<Vec<RecordChange>> },
     /// A step under way, and those after it.
@@ -110,6 +112,10 @@ pub(crate) struct Provider {
     /// Whether somebody wants to see the plan before anything is done.
     is_look: bool,
     singly: bool,
+    /// Whether a step of several records was too much for a call.
+    has_small_steps: bool,
+    /// Names that are asked for in one call. Fewer once so many were too much.
+    look_names_max: usize,
     /// Until when a call that it does not wait for may change something; `None` before the first round.
     unsure_until: Option<Instant>,
     backoff: Backoff,
@@ -146,6 +152,8 @@ impl Provider {
             is_due: true,
             is_look: false,
             singly: false,
+            has_small_steps: false,
+            look_names_max: LOOK_NAMES_MAX,
             unsure_until: None,
             backoff: Backoff::new(),
             trouble: None,
@@ -175,6 +183,7 @@ impl Provider {
     /// The plugin, or a secret that it uses, was changed: what it could not do before it may do.
     pub(crate) fn plugin_changed(&mut self) {
         self.abilities = None;
+        (self.has_small_steps, self.look_names_max) = (false, LOOK_NAMES_MAX);
         self.backoff.reset();
         self.is_due = true;
         if self.state == State::Waiting {
@@ -251,7 +260,7 @@ impl Provider {
             return Vec::new();
         }
         self.is_due = false;
-        self.singly = false;
+        self.singly = self.has_small_steps;
         self.unsure_until.get_or_insert(scope.now + SECOND_LOOK);
         if self.lets_go() {
             return self.let_go(scope);
@@ -291,10 +300,12 @@ impl Provider {
                 self.abilities = Some(abilities);
                 self.next_zone(scope)
             }
-            (State::Observing { zone, names, .. }, ProviderReply::Observed(observed)) => {
-                self.observed(zone, &names, &observed, scope)
+            (State::Observing { zone, names, gathered, .. }, ProviderReply::Observed(observed)) => {
+                self.observed(zone, names, gathered, observed, scope)
             }
-            (State::Observing { zone, .. }, ProviderReply::Failed(failure)) => self.look_failed(zone, &failure, scope),
+            (State::Observing { zone, names, gathered, .. }, ProviderReply::Failed(failure)) => {
+                self.look_failed(zone, &names, gathered, &failure, scope)
+            }
             (State::Applying { zone, step, steps, .. }, ProviderReply::Applied) => {
                 self.steps_done += 1;
                 self.zones.entry(zone.clone()).or_default().done(&step);
@@ -304,6 +315,10 @@ impl Provider {
                 }
                 acts.extend(self.next_step(zone, steps, scope));
                 acts
+            }
+            (State::Applying { zone, .. }, ProviderReply::Failed(failure)) if self.makes_steps_smaller(&failure) => {
+                self.todo.push_front(zone);
+                self.next_zone(scope)
             }
             (State::Applying { zone, step, .. }, ProviderReply::Failed(failure)) => {
                 self.step_failed(zone, &step, failure, scope)
@@ -394,8 +409,8 @@ impl Provider {
     /// Says what it does, in words.
     pub(crate) fn doing(&self) -> String {
         match (&self.state, &self.trouble) {
-            (State::Idle, _) if self.is_settled() => "every record is as it is wanted".to_owned(),
-            (State::Idle, None) => "looked, and has not done all".to_owned(),
+            (State::Idle, _) if self.is_settled() => format!("every record is as it is wanted{}", self.unsearched()),
+            (State::Idle, None) => format!("looked, and has not done all{}", self.unsearched()),
             (State::Checking { .. }, _) => "checks its settings".to_owned(),
             (State::Draining { .. }, _) => "waits for a call under its former settings to end".to_owned(),
             (State::Observing { zone, .. }, _) => format!("looks at zone {zone}"),
@@ -408,6 +423,15 @@ impl Provider {
             }
             (State::Waiting, None) => "waits for the disk".to_owned(),
         }
+    }
+
+    /// Says which zones could not be searched for records that this site left.
+    fn unsearched(&self) -> String {
+        let why = |(name, zone): (&DomainName, &Zone)| {
+            let why = zone.why_unsearched()?;
+            Some(format!("; zone {name} cannot be searched for records left by an earlier run: {why}"))
+        };
+        self.zones.iter().filter_map(why).collect()
     }
 
     /// Returns the call that waits for its answer.

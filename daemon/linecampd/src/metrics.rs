@@ -87,6 +87,7 @@ impl Counts {
             ProviderReply::Failed(ProviderFailure::Refused { .. }) => "refused",
             ProviderReply::Failed(ProviderFailure::Conflict { .. }) => "conflict",
             ProviderReply::Failed(ProviderFailure::Unauthorized { .. }) => "unauthorized",
+            ProviderReply::Failed(ProviderFailure::LimitExceeded { .. }) => "limit-exceeded",
             ProviderReply::Failed(ProviderFailure::Broken { .. }) => "broken",
             ProviderReply::Failed(ProviderFailure::Missing { .. }) => "missing",
             _ => "ok",

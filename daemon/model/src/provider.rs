@@ -287,6 +287,11 @@ pub enum ProviderFailure {
         /// In words.
         reason: Text,
     },
+    /// The call used up its requests, bytes or time: it may do with less.
+    LimitExceeded {
+        /// In words.
+        reason: Text,
+    },
     /// The plugin itself failed: it trapped, went over a limit, broke a rule.
     Broken {
         /// In words, with the limit.
@@ -307,6 +312,7 @@ impl ProviderFailure {
             | Self::Refused { reason, .. }
             | Self::Conflict { reason }
             | Self::Unauthorized { reason }
+            | Self::LimitExceeded { reason }
             | Self::Broken { reason }
             | Self::Missing { reason } => reason,
         }

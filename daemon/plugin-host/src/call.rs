@@ -52,10 +52,16 @@ impl Surroundings {
         let ask = Ask { config: spec.config.as_str(), abilities: description.abilities, request };
         let _ticking = self.machine.ticking();
         let ended = timeout_at(until, prepared.call(&mut store, ask)).await;
-        self.answer(ended, &store).unwrap_or_else(|why| {
+        let reply = self.answer(ended, &store).unwrap_or_else(|why| {
             let reason = Text::lossy(&format!("the plugin {} {why}", description.name));
             ProviderReply::Failed(ProviderFailure::Broken { reason })
-        })
+        });
+        match reply {
+            ProviderReply::Failed(failure) if store.data().gate.is_used_up() => {
+                ProviderReply::Failed(limit_exceeded(failure))
+            }
+            reply => reply,
+        }
     }
 
     /// Returns when a call that begins has to end, and a pass that leads nowhere without a grant.
@@ -92,6 +98,17 @@ impl Surroundings {
             words => format!("; it said: {words}"),
         };
         Err(sandbox.blotter.words(&format!("{why}{last_words}")))
+    }
+}
+
+/// Takes the failure of a call that used up what it had for what it is, however the plugin put it. What it says of one
+/// name, of credentials or of patience is true all the same.
+fn limit_exceeded(failure: ProviderFailure) -> ProviderFailure {
+    match failure {
+        ProviderFailure::Retry { after: None, reason } | ProviderFailure::Refused { reason, name: None } => {
+            ProviderFailure::LimitExceeded { reason }
+        }
+        failure => failure,
     }
 }
 

@@ -99,6 +99,11 @@ impl Gate {
         Self { grant, handles, blotter, budget: Budget::new(limits), outbound, until }
     }
 
+    /// Whether the call wanted more requests, bytes or time than it has: services answered, and it was not done.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.budget.is_used_up() || (self.budget.is_answered() && self.until <= Instant::now())
+    }
+
     /// Finds where `endpoint` leads to, if that is granted.
     async fn target(&self, endpoint: Endpoint, is_tls: bool, until: Instant) -> Result<Target, GateError> {
         let reach = granted(&self.grant, &endpoint)?;

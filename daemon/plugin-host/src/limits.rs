@@ -36,14 +36,15 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// The part of a call's time that is kept for the plugin to say that a service was too slow: one in ten.
 pub(crate) const LAST_WORDS_SHARE: u32 = 10;
 
-/// Record sets that an observation may bring. A zone with more has to be asked name by name; more end the call.
+/// Record sets that an observation may bring. Of a listing with more, only those of claims are taken; with more of what
+/// was asked for the call fails.
 pub(crate) const OBSERVED_SETS_MAX: usize = 10_000;
 
-/// Values of one observed record set. More end the call.
+/// Values of one observed record set. One with more is there and cannot be read: nothing is written over it.
 pub(crate) const OBSERVED_VALUES_MAX: usize = 256;
 
-/// Bytes of one observed value: a TXT record of 64 KiB, which is all DNS can carry, each byte of it escaped. More end
-/// the call.
+/// Bytes of one observed value: a TXT record of 64 KiB, which is all DNS can carry, each byte of it escaped. A set with
+/// a longer one cannot be read.
 pub(crate) const OBSERVED_VALUE_BYTES_MAX: usize = 4 * 64 * 1024;
 
 /// The longest that a plugin can ask for patience. A longer one is cut to this.

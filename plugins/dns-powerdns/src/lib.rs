@@ -5,11 +5,16 @@
 //! milliseconds between is not seen.
 //!
 //! What operators set up: `api=yes`, `api-key=…`, `webserver-address`, and `webserver-allow-from` for the site, best
-//! behind a proxy with TLS, which lets the list of zones through. The zone exists already and is a primary one.
+//! behind a proxy with TLS, which lets the list of zones and the search through. The zone exists already and is a primary
+//! one.
+//!
+//! A record that is disabled is there: it is shown with the word `(disabled)` behind its value, which no value has that is
+//! written, so its set is somebody else's until it carries our claim, and is written anew if it does.
 //!
 //! What it does *not* do: it creates no zones, and leaves comments of other people's record sets alone.
 
 mod reader;
+mod search;
 mod zone;
 
 #[cfg(test)]
@@ -25,6 +30,9 @@ use crate::zone::Patch;
 
 /// What requests call the API's key.
 const API_KEY: &str = "api-key";
+
+/// Changes of one call: so many names, and a few above them, can be read one by one within the 64 requests of a call.
+const CHANGES_MAX: u32 = 16;
 
 /// PowerDNS, by its HTTP API.
 #[derive(Debug)]
@@ -55,6 +63,7 @@ impl DnsProvider for PowerDns {
         let about = "Keeps records at PowerDNS Authoritative Server, by its HTTP API.";
         About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), about)
             .atomic()
+            .changes_max(CHANGES_MAX)
             .lists_zones()
             .secret(API_KEY, "The API's key, as `api-key` in pdns.conf says it.")
             .reaches("{api}")

@@ -18,7 +18,13 @@ pub(crate) struct Model {
     kind: &'static str,
     /// Newer servers list one name if they are asked to.
     filters: bool,
+    /// Whether its backend can search.
+    searches: bool,
     sets: BTreeMap<(String, String), RecordSet>,
+    /// What is disabled: in the whole listing and in searches, and not in the listing of a name.
+    disabled: BTreeMap<(String, String), RecordSet>,
+    /// Whether a record is there that the server cannot read: it lists the zone no more.
+    is_unreadable: bool,
     /// Zones beside the zone.
     zones: Vec<String>,
     is_odd: bool,
@@ -32,7 +38,10 @@ impl Model {
             zone: zone.to_owned(),
             kind: "Native",
             filters: false,
+            searches: true,
             sets: BTreeMap::new(),
+            disabled: BTreeMap::new(),
+            is_unreadable: false,
             zones: Vec::new(),
             is_odd: false,
             writes: 0,
@@ -44,25 +53,81 @@ impl Model {
         Self { kind: "Primary", filters: true, ..Self::old(zone) }
     }
 
+    /// Makes a server over a backend that finds nothing, whatever is searched for.
+    pub(crate) fn without_search(zone: &str) -> Self {
+        Self { searches: false, ..Self::new(zone) }
+    }
+
+    /// Puts a record at a name of somebody else that the server cannot read, such as a TXT record without quotes.
+    pub(crate) fn plant_unreadable(&mut self) {
+        self.is_unreadable = true;
+    }
+
     /// Makes a server that copies the zone from another.
     pub(crate) fn secondary(zone: &str) -> Self {
         Self { kind: "Slave", ..Self::old(zone) }
     }
 
     fn list(&self, only: Option<&str>) -> HttpResponse {
+        let only = only.filter(|_| self.filters);
+        if self.is_unreadable && only.is_none() {
+            return reply::body(500, "text/plain", "Internal Server Error");
+        }
         let apex = names::dotted(&self.zone);
-        let soa = format!("ns1.{apex} hostmaster.{apex} 1 10800 3600 604800 3600");
-        let own = [rrset(&apex, "SOA", 3600, &[soa]), rrset(&apex, "NS", 3600, &[format!("ns1.{apex}")])];
-        let kept = self.sets.values().map(|set| {
-            let values: Vec<_> = set.values.iter().map(|value| written(&set.rtype, value)).collect();
-            rrset(&names::dotted(&set.name), &set.rtype, set.ttl, &values)
-        });
-        let wanted = |set: &Value| only.is_none_or(|only| !self.filters || set["name"] == names::dotted(only));
-        let mut rrsets: Vec<_> = own.into_iter().chain(kept).filter(wanted).collect();
+        let mut rrsets = Vec::<Value>::new();
+        for record in self.records() {
+            let is_asked = only.is_none_or(|only| record["name"] == names::dotted(only) && record["disabled"] == false);
+            let is_its = |set: &&mut Value| set["name"] == record["name"] && set["type"] == record["type"];
+            let content = json!({ "content": record["content"], "disabled": record["disabled"] });
+            match rrsets.iter_mut().find(is_its) {
+                _ if !is_asked => {}
+                Some(set) => set["records"].as_array_mut().expect("a list").push(content),
+                None => rrsets.push(json!({
+                    "name": record["name"], "type": record["type"], "ttl": record["ttl"], "records": [content],
+                    "comments": [],
+                })),
+            }
+        }
         if self.is_odd {
             self.make_odd(&mut rrsets);
         }
         reply::json(200, &json!({ "id": apex, "name": apex, "kind": self.kind, "serial": 1, "rrsets": rrsets }))
+    }
+
+    /// Returns all records of the zone as a search does.
+    fn records(&self) -> Vec<Value> {
+        let apex = names::dotted(&self.zone);
+        let soa = format!("ns1.{apex} hostmaster.{apex} 1 10800 3600 604800 3600");
+        let own = [("SOA", soa), ("NS", format!("ns1.{apex}"))];
+        let own = own.into_iter().map(|(rtype, value)| RecordSet::new(&*apex, rtype, 3600, [value]));
+        let enabled = own.chain(self.sets.values().cloned()).map(|set| (set, false));
+        let disabled = self.disabled.values().cloned().map(|set| (set, true));
+        let records = enabled.chain(disabled).flat_map(|(set, is_disabled)| {
+            let record = |value: &String| {
+                json!({
+                    "object_type": "record", "zone": apex, "zone_id": apex, "name": names::dotted(&set.name),
+                    "type": set.rtype, "ttl": set.ttl, "content": written(&set.rtype, value), "disabled": is_disabled,
+                })
+            };
+            set.values.iter().map(record).collect::<Vec<_>>()
+        });
+        records.collect()
+    }
+
+    /// Finds records by name or content. An asterisk stands for any text, a question mark for one character.
+    fn search(&self, pattern: &str, max: usize) -> HttpResponse {
+        let is_match = |text: &Value| {
+            let text = text.as_str().expect("a text");
+            matches(pattern.as_bytes(), text.strip_suffix('.').unwrap_or(text).as_bytes())
+        };
+        let mut hits = self.records();
+        hits.retain(|hit| self.searches && (is_match(&hit["name"]) || is_match(&hit["content"])));
+        hits.truncate(max);
+        if self.is_odd {
+            hits.reverse();
+            hits.iter_mut().for_each(|hit| hit["name"] = text(&hit["name"]).to_ascii_uppercase().into());
+        }
+        reply::json(200, &hits)
     }
 
     /// Comments are listed with every answer, whatever name was asked for: with their set, or as one without records.
@@ -94,7 +159,7 @@ impl Model {
     }
 
     fn patch(&mut self, body: &Value) -> HttpResponse {
-        let mut sets = self.sets.clone();
+        let (mut sets, mut disabled) = (self.sets.clone(), self.disabled.clone());
         let rrsets = body["rrsets"].as_array().cloned().unwrap_or_default();
         for set in &rrsets {
             let (name, rtype) = (text(&set["name"]), text(&set["type"]));
@@ -102,6 +167,8 @@ impl Model {
                 return reply::error(422, &format!("RRset {name} IN {rtype}: Name is out of zone"));
             }
             let key = (names::canonical(&name), rtype.clone());
+            // A set is deleted or replaced with what is disabled of it.
+            disabled.remove(&key);
             if set["changetype"] == "DELETE" {
                 sets.remove(&key);
                 continue;
@@ -121,7 +188,7 @@ impl Model {
             let ttl = set["ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok()).expect("a replacement has a TTL");
             sets.insert(key, RecordSet::new(names::canonical(&name), rtype, ttl, values));
         }
-        self.sets = sets;
+        (self.sets, self.disabled) = (sets, disabled);
         self.writes += 1;
         reply::status(204)
     }
@@ -139,6 +206,10 @@ impl Service for Model {
             (Method::Get, ["api", "v1", "servers", "localhost", "zones", name]) if *name == zone => {
                 self.list(request.parameter("rrset_name"))
             }
+            (Method::Get, ["api", "v1", "servers", "localhost", "search-data"]) => {
+                let max = request.parameter("max").map_or(100, |max| max.parse().expect("a number"));
+                self.search(request.parameter("q").expect("a pattern"), max)
+            }
             (Method::Patch, ["api", "v1", "servers", "localhost", "zones", name]) if *name == zone => {
                 self.patch(&request.json().expect("the plugin writes JSON"))
             }
@@ -149,6 +220,15 @@ impl Service for Model {
     fn plant(&mut self, set: &RecordSet) -> bool {
         self.sets.insert((set.name.clone(), set.rtype.clone()), set.clone());
         true
+    }
+
+    fn plant_disabled(&mut self, set: &RecordSet) -> bool {
+        self.disabled.insert((set.name.clone(), set.rtype.clone()), set.clone());
+        true
+    }
+
+    fn disabled(&self) -> Vec<RecordSet> {
+        self.disabled.values().cloned().collect()
     }
 
     fn zone(&self) -> Vec<RecordSet> {
@@ -170,9 +250,15 @@ impl Service for Model {
     }
 }
 
-fn rrset(name: &str, rtype: &str, ttl: u32, values: &[String]) -> Value {
-    let records: Vec<_> = values.iter().map(|value| json!({ "content": value, "disabled": false })).collect();
-    json!({ "name": name, "type": rtype, "ttl": ttl, "records": records, "comments": [] })
+/// Compares without regard to case.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern, text) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => matches(rest, text) || (!text.is_empty() && matches(pattern, &text[1..])),
+        ([b'?', pattern @ ..], [_, text @ ..]) => matches(pattern, text),
+        ([a, pattern @ ..], [b, text @ ..]) => a.eq_ignore_ascii_case(b) && matches(pattern, text),
+        ([_, ..], []) | ([], [_, ..]) => false,
+    }
 }
 
 fn text(value: &Value) -> String {

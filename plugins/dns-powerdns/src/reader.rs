@@ -4,6 +4,10 @@
 //! answer, as sets without records, and an older one lists the whole zone whatever was asked; so each name is asked
 //! for, or the whole zone is, and no answer is taken for more than its question.
 //!
+//! Records that are disabled are in the listing of the whole zone, and up to version 4.9 not in that of one name. They
+//! belong to the zone all the same, and a write at their name deletes them: so each name is searched for as well, see
+//! [`search`](crate::search).
+//!
 //! A name is not served from the zone if the server has a zone of its own for it or for one of its ancestors below the
 //! zone, if one of those has NS records in the zone, or if one of its ancestors has a DNAME record. The API goes on to
 //! list and to change what the zone holds at such a name.
@@ -15,12 +19,15 @@ use linecamp_provider::prelude::*;
 use serde::Deserialize;
 
 use crate::zone::Zone;
-use crate::{API_KEY, Settings, found};
+use crate::{API_KEY, Settings, found, search};
 
-/// Names up to which each is asked for alone, those above included: twice so many requests, and one that writes, are
-/// within the 64 of a call. More are read from a listing, which is one request; of a zone with 20,000 record sets it
-/// takes a server seconds.
-const NAMES_ALONE_MAX: usize = 24;
+/// Requests up to which each name is asked for alone: with the one that writes they are within the 64 of a call. What
+/// takes more is read from listings, which are two requests; of a zone with 20,000 record sets one takes a server
+/// seconds.
+const REQUESTS_ALONE_MAX: usize = 63;
+
+/// With this begin the names of claims: no zone begins at one, it lies where its record does.
+const CLAIM: &str = "_linecamp-";
 
 /// What one call reads from.
 pub(crate) struct Reader<'a> {
@@ -56,36 +63,45 @@ impl Reader<'_> {
         let candidates: BTreeSet<_> =
             names.iter().flat_map(|name| names::zone_cut_candidates(name, self.zone)).collect();
         // PowerDNS has no zones of wildcards, and takes no question for one.
-        let zones_below = candidates.iter().filter(|name| !name.starts_with("*.")).copied().collect();
-        let zones_below = self.zones_at(&zones_below)?;
-        let asked: BTreeSet<_> = names.iter().map(String::as_str).chain(candidates).collect();
-        let above = self.sets_at(&asked)?;
+        let is_zone_name = |name: &&&str| !name.starts_with("*.") && !name.starts_with(CLAIM);
+        let zones_below: BTreeSet<_> = candidates.iter().filter(is_zone_name).copied().collect();
         let wanted: BTreeSet<_> = names.iter().map(String::as_str).collect();
+        let asked: BTreeSet<_> = wanted.iter().copied().chain(candidates).collect();
+        let is_alone = zones_below.len() + asked.len() + search::requests(wanted.len()) <= REQUESTS_ALONE_MAX;
+        let zones_below = self.zones_at(&zones_below, is_alone)?;
+        let above = self.sets_at(&asked, &wanted, is_alone)?;
         Ok(Found { zone: above.clone().only(&wanted), above, zones_below })
     }
 
-    fn sets_at(&self, names: &BTreeSet<&str>) -> Result<Zone, Failure> {
-        if names.len() <= NAMES_ALONE_MAX {
-            return self.sets_one_by_one(names);
+    /// Reads what is at the `asked` names, and at those `wanted` also what is disabled.
+    fn sets_at(&self, asked: &BTreeSet<&str>, wanted: &BTreeSet<&str>, is_alone: bool) -> Result<Zone, Failure> {
+        if is_alone {
+            return self.sets_one_by_one(asked, wanted);
         }
         match self.list().try_send() {
-            Ok(answer) => found(self.zone, answer)?.json().map(|zone: Zone| zone.only(names)),
-            // What is too much at once may do name by name.
-            Err(HttpError::TooLarge(_)) => self.sets_one_by_one(names),
+            // What is too much at once may do name by name, and so may a zone with a record that PowerDNS cannot list.
+            Err(HttpError::TooLarge(_)) => self.sets_one_by_one(asked, wanted),
+            Ok(answer) if answer.status() == 500 => self.sets_one_by_one(asked, wanted),
+            Ok(answer) => found(self.zone, answer)?.json().map(|zone: Zone| zone.only(asked)),
             Err(error) => Err(Failure::from(error).within(format!("GET {}", self.config.zone_url(self.zone)))),
         }
     }
 
-    /// Asks for one name after the other. A server that lists more than one name is asked for the whole zone instead.
-    fn sets_one_by_one(&self, names: &BTreeSet<&str>) -> Result<Zone, Failure> {
+    /// Asks for one name after the other. A server that lists more than one name, and one that does not search, are
+    /// asked for the whole zone instead.
+    fn sets_one_by_one(&self, asked: &BTreeSet<&str>, wanted: &BTreeSet<&str>) -> Result<Zone, Failure> {
         let mut all = Zone::default();
-        for name in names {
+        for name in asked {
             let request = self.list().query("rrset_name", names::dotted(name));
             let listed: Zone = found(self.zone, request.send()?)?.json()?;
-            if 1 < names.len() && listed.has_records_beside(name) {
-                return self.all().map(|zone| zone.only(names));
+            if listed.has_records_beside(name) {
+                return self.all().map(|zone| zone.only(asked));
             }
             all.add(listed.only(&[*name].into()));
+        }
+        match self.search(wanted)? {
+            Some(hits) => all.add_disabled(hits),
+            None => return self.all().map(|zone| zone.only(asked)),
         }
         Ok(all)
     }
@@ -95,11 +111,11 @@ impl Reader<'_> {
     }
 
     /// Returns those of the names at which the server has zones.
-    fn zones_at(&self, names: &BTreeSet<&str>) -> Result<BTreeSet<String>, Failure> {
+    fn zones_at(&self, names: &BTreeSet<&str>, is_alone: bool) -> Result<BTreeSet<String>, Failure> {
         let mut listed = Vec::new();
-        let all = match names.len() {
-            0..=NAMES_ALONE_MAX => None,
-            _ => match self.list_zones().try_send() {
+        let all = match is_alone {
+            true => None,
+            false => match self.list_zones().try_send() {
                 Ok(answer) => Some(answer.ok()?),
                 Err(HttpError::TooLarge(_)) => None,
                 Err(error) => return Err(Failure::from(error).within("listing the zones")),

@@ -27,6 +27,11 @@ fn it_keeps_the_contract_at_a_new_server() {
     conformance::<PowerDns>(&setup(Model::new)).assert();
 }
 
+#[test]
+fn it_keeps_the_contract_at_a_server_that_does_not_search() {
+    conformance::<PowerDns>(&setup(Model::without_search)).assert();
+}
+
 /// A server, what it answers to a whole listing, and how often it was asked.
 #[derive(Clone)]
 struct Stage {
@@ -57,7 +62,9 @@ fn settings() -> Settings {
 impl Outside for Stage {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         self.requests.set(self.requests.get() + 1);
-        if self.listing_is_too_large && !["rrset_name", "zone="].iter().any(|word| request.url.contains(word)) {
+        if self.listing_is_too_large
+            && !["rrset_name", "zone=", "search-data"].iter().any(|word| request.url.contains(word))
+        {
             return Err(HttpError::TooLarge(1));
         }
         let key = vec![("x-api-key".to_owned(), KEY.to_owned())];
@@ -96,8 +103,8 @@ fn a_zone_too_large_to_list_is_read_name_by_name() {
     stage.model.borrow_mut().plant(&a(&names[24], "192.0.2.1"));
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     assert_eq!(stage.observe(&names), Ok(vec![a(names[24], "192.0.2.1")]));
-    // All zones, each that could be one, the whole zone, each name.
-    assert_eq!(stage.requests.get(), 1 + 25 + 1 + 25);
+    // All zones, each that could be one, the whole zone, each name, and searches for each name and the zone's own.
+    assert_eq!(stage.requests.get(), 1 + 25 + 1 + 25 + 26);
 }
 
 #[test]
@@ -110,6 +117,62 @@ fn a_comment_at_another_name_hides_no_record() {
     let ending = stage.apply(&[Change::create(claim), Change::create(a("b.example.org", "192.0.2.1"))]);
     assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "b.example.org"), "{ending:?}");
     assert_eq!(stage.model.borrow().writes(), 0);
+}
+
+#[test]
+fn a_disabled_record_is_there() {
+    let disabled = a("off.example.org", "198.51.100.20");
+    let alias = RecordSet::new("www.example.org", "CNAME", 300, ["elsewhere.example"]);
+    for model in [Model::old, Model::new, Model::without_search] {
+        let stage = Stage::new(model(ZONE));
+        stage.model.borrow_mut().plant(&a("mixed.example.org", "192.0.2.9"));
+        for set in [&disabled, &alias, &a("mixed.example.org", "198.51.100.23")] {
+            stage.model.borrow_mut().plant_disabled(set);
+        }
+        let names = ["absent.example.org", "mixed.example.org", "off.example.org", "www.example.org"];
+        let seen = stage.observe(&names).unwrap();
+        let seen: Vec<_> = seen.iter().flat_map(|set| set.values.iter().map(|value| (&*set.name, &**value))).collect();
+        let mut expected = vec![
+            ("mixed.example.org", "192.0.2.9"),
+            ("mixed.example.org", "198.51.100.23 (disabled)"),
+            ("off.example.org", "198.51.100.20 (disabled)"),
+            ("www.example.org", "elsewhere.example. (disabled)"),
+        ];
+        expected.sort_unstable();
+        let mut sorted = seen.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, expected);
+        // Nothing is written over it, not even the same.
+        let ending = stage.apply(&[Change::create(disabled.clone())]);
+        assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "off.example.org"), "{ending:?}");
+        assert_eq!((stage.model.borrow().writes(), stage.model.borrow().disabled().len()), (0, 3));
+        // What is ours is served again.
+        let before = RecordSet { values: vec!["198.51.100.20 (disabled)".to_owned()], ..disabled.clone() };
+        stage.apply(&[Change::replace(before, disabled.clone())]).unwrap();
+        assert_eq!(stage.observe(&["off.example.org"]), Ok(vec![disabled.clone()]));
+    }
+}
+
+#[test]
+fn a_record_that_the_server_cannot_list_hinders_no_other_name() {
+    let stage = Stage::new(Model::new(ZONE));
+    stage.model.borrow_mut().plant_unreadable();
+    stage.model.borrow_mut().plant(&a("a.example.org", "192.0.2.1"));
+    assert!(matches!(stage.observe(&[]), Err(Failure::Retry { .. })));
+    assert_eq!(stage.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("a.example.org", "192.0.2.1")]));
+    let many: Vec<_> = (0..40).map(|index| format!("n{index}.example.org")).chain(["a.example.org".into()]).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(stage.observe(&many), Ok(vec![a("a.example.org", "192.0.2.1")]));
+}
+
+#[test]
+fn sixteen_names_are_read_within_the_requests_of_a_call() {
+    let stage = Stage::new(Model::new(ZONE));
+    let names: Vec<_> = (0..8).map(|index| format!("h-x{index}.a{index}.b.example.org")).collect();
+    let claims: Vec<_> = names.iter().map(|name| format!("_linecamp-a.{name}")).collect();
+    let names: Vec<_> = names.iter().chain(&claims).map(String::as_str).collect();
+    assert_eq!(stage.observe(&names), Ok(Vec::new()));
+    assert!(stage.requests.get() < 64, "{}", stage.requests.get());
 }
 
 #[test]

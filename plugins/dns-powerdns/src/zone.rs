@@ -7,6 +7,11 @@ use linecamp_provider::prelude::*;
 use linecamp_provider::txt::Escape;
 use serde::{Deserialize, Serialize};
 
+use crate::search::Hit;
+
+/// What stands behind the value of a record that is disabled: no value that is served ends so.
+const DISABLED: &str = " (disabled)";
+
 /// A zone, or what was asked of it.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Zone {
@@ -27,7 +32,7 @@ struct RrSet {
 }
 
 /// A record. One that is disabled is not served, and belongs to its set all the same: a replacement would take it away.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record<'a> {
     content: Cow<'a, str>,
     #[serde(default)]
@@ -58,12 +63,35 @@ impl Zone {
         self.rrsets.extend(other.rrsets);
     }
 
+    /// Takes in those of the records that are disabled, which the listing of a name may leave out.
+    pub(crate) fn add_disabled(&mut self, hits: Vec<Hit>) {
+        for Hit { name, rtype, content, ttl, .. } in hits.into_iter().filter(|hit| hit.disabled) {
+            let record = Record { content: content.into(), disabled: true };
+            let is_its = |set: &&mut RrSet| set.rtype == rtype && set.name.eq_ignore_ascii_case(&name);
+            match self.rrsets.iter_mut().find(is_its) {
+                Some(set) if set.records.contains(&record) => {}
+                Some(set) if set.records.is_empty() => (set.ttl, set.records) = (ttl, vec![record]),
+                Some(set) => {
+                    set.ttl = set.ttl.min(ttl);
+                    set.records.push(record);
+                }
+                None => self.rrsets.push(RrSet { name, rtype, ttl, records: vec![record] }),
+            }
+        }
+    }
+
     /// Returns its record sets in the contract's words.
     pub(crate) fn record_sets(&self) -> Result<Vec<RecordSet>, Failure> {
         let set = |set: &RrSet| {
-            let value = |record: &Record<'_>| match set.rtype.as_str() {
-                "TXT" => Ok(txt::unquoted(&record.content, Escape::Decimal)?),
-                _ => Ok(record.content.clone().into_owned()),
+            let value = |record: &Record<'_>| {
+                let mut value = match set.rtype.as_str() {
+                    "TXT" => txt::unquoted(&record.content, Escape::Decimal)?,
+                    _ => record.content.clone().into_owned(),
+                };
+                if record.disabled {
+                    value.push_str(DISABLED);
+                }
+                Ok(value)
             };
             let values: Vec<_> = set.records.iter().map(value).collect::<Result<_, Failure>>()?;
             Ok(RecordSet::new(&*set.name, &*set.rtype, set.ttl, values).canonical())

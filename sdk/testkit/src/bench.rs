@@ -162,6 +162,16 @@ impl Room<'_> {
         self.world.with_service(|service| service.plant(set))
     }
 
+    /// Puts a set there as somebody else would that is not served; `false` if the service has no such thing.
+    pub(crate) fn plant_disabled(&self, set: &RecordSet) -> bool {
+        self.world.with_service(|service| service.plant_disabled(set))
+    }
+
+    /// Returns what the zone holds and does not serve.
+    pub(crate) fn disabled(&self) -> Vec<RecordSet> {
+        compared(self.world.with_service(|service| service.disabled()))
+    }
+
     /// Puts sets there that every service can hold.
     pub(crate) fn plant_all(&self, sets: &[RecordSet]) {
         for set in sets {

@@ -5,6 +5,7 @@ mod below;
 mod conflict;
 mod damage;
 mod description;
+mod disabled;
 mod fault;
 mod hygiene;
 mod observing;
@@ -36,7 +37,7 @@ const fn alone(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check 
 }
 
 /// All checks. The last ones look at what was seen in all before.
-pub(crate) const ALL: [Check; 38] = [
+pub(crate) const ALL: [Check; 40] = [
     alone("describes itself", description::describes_itself),
     alone("has a schema that takes its config", description::has_a_schema),
     alone("refuses a wrong setting and names it", description::names_a_wrong_setting),
@@ -47,6 +48,8 @@ pub(crate) const ALL: [Check; 38] = [
     with("sees TXT values to the byte", observing::sees_txt),
     with("sees nothing where nothing is", observing::sees_nothing),
     with("infers nothing from what else an answer holds", observing::infers_nothing),
+    with("looks at sixteen names in one call", observing::looks_at_many_names),
+    with("sees what is there and not served", disabled::sees_what_is_disabled),
     with("lists the whole zone", observing::lists_the_zone),
     with("reads every page", observing::reads_every_page),
     with("takes a missing zone for no empty one", observing::misses_a_zone),

@@ -44,6 +44,9 @@ const INFERS_THE_WHOLE_ZONE: u8 = 32;
 const HIDDEN_IS_ABSENT: u8 = 33;
 const HIDDEN_STAYS: u8 = 34;
 const HIDES_WHOSE_FAULT: u8 = 35;
+const DISABLED_IS_ABSENT: u8 = 36;
+const DISABLED_IS_OVERWRITTEN: u8 = 37;
+const ASKS_TOO_MUCH: u8 = 38;
 
 #[derive(Deserialize, Config)]
 #[serde(deny_unknown_fields)]
@@ -56,10 +59,19 @@ struct Settings {
 
 #[derive(Deserialize)]
 struct Listing {
-    records: Vec<RecordSet>,
+    records: Vec<Listed>,
     next: Option<u32>,
     #[serde(default)]
     elsewhere: Vec<Elsewhere>,
+}
+
+/// A record set, and whether it is not served.
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(flatten)]
+    set: RecordSet,
+    #[serde(default)]
+    disabled: bool,
 }
 
 /// A name in a zone below.
@@ -79,7 +91,7 @@ impl Elsewhere {
 #[derive(Deserialize)]
 struct Lenient {
     #[serde(default)]
-    records: Vec<RecordSet>,
+    records: Vec<Listed>,
     next: Option<u32>,
 }
 
@@ -126,6 +138,8 @@ impl<const FLAW: u8> Flawed<FLAW> {
                 records.truncate(records.len() / 2);
             }
             let next = next.filter(|_| FLAW != FIRST_PAGE_ONLY);
+            records.retain(|listed| !listed.disabled || FLAW != DISABLED_IS_ABSENT);
+            let records = records.into_iter().map(|listed| listed.set).collect();
             Ok(Page { items: records, next: next.map(|page| cx.get(&query).query("page", page).bearer("token")) })
         })
     }
@@ -261,6 +275,15 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
 
     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
         let found = match FLAW {
+            // Five requests for each name.
+            ASKS_TOO_MUCH if 1 < names.len() => names.iter().try_fold(Vec::new(), |mut all, name| {
+                let mut found = Vec::new();
+                for _ in 0..5 {
+                    found = Self::list(config, cx, zone, std::slice::from_ref(name))?;
+                }
+                all.extend(found);
+                Ok(all)
+            }),
             INFERS_THE_WHOLE_ZONE if !names.is_empty() => Self::list_until_whole(config, cx, zone, names),
             _ => Self::list(config, cx, zone, names),
         };
@@ -305,7 +328,7 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
         }
         let step = (key, &*changes);
         let done = match FLAW {
-            OVERWRITES => Self::overwrite(config, cx, zone, step),
+            OVERWRITES | DISABLED_IS_OVERWRITTEN => Self::overwrite(config, cx, zone, step),
             LEAVES_HALF_A_SET => Self::write_by_value(config, cx, zone, step),
             WRITES_ALWAYS | TAKES_THE_NEIGHBOUR => Self::rewrite(config, cx, zone, step),
             LOOKS_THEN_WRITES => Self::list(config, cx, zone, &[changes[0].name().to_owned()])
@@ -362,12 +385,19 @@ fn what_it_sees_is_compared_with_the_truth() {
     finds::<TXT_IS_QUOTED>("sees TXT values to the byte");
     finds::<LOSES_A_VALUE>("sees what is there");
     finds::<LISTS_HALF>("lists the whole zone");
+    finds::<ASKS_TOO_MUCH>("looks at sixteen names in one call");
 }
 
 #[test]
 fn who_infers_what_was_not_answered_is_found() {
     finds::<INFERS_THE_WHOLE_ZONE>("infers nothing from what else an answer holds");
     assert_eq!(verdict::<INFERS_THE_WHOLE_ZONE>("lists the whole zone"), Verdict::Pass);
+}
+
+#[test]
+fn who_takes_what_is_not_served_for_absent_is_found() {
+    finds::<DISABLED_IS_ABSENT>("sees what is there and not served");
+    finds::<DISABLED_IS_OVERWRITTEN>("sees what is there and not served");
 }
 
 #[test]

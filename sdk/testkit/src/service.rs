@@ -43,6 +43,19 @@ pub trait Service: Send {
         false
     }
 
+    /// Puts a record set there as somebody else would that the zone holds and does not serve, such as records that are
+    /// disabled at PowerDNS; `false` if the service has no such thing, or the model cannot. A write over it is a loss
+    /// all the same, so providers have to see it.
+    fn plant_disabled(&mut self, set: &RecordSet) -> bool {
+        let _ = set;
+        false
+    }
+
+    /// Returns what the zone holds and does not serve; it is not in [`zone`](Self::zone).
+    fn disabled(&self) -> Vec<RecordSet> {
+        Vec::new()
+    }
+
     /// Makes a zone of its own of this name, which lies below the zone: from here on the name and all below it are
     /// answered by that zone, which is empty. What the zone holds there stays in it, and nobody is served it. `false`
     /// if the service has no such thing, or the model cannot.

@@ -14,9 +14,10 @@
 //! be. A name that was asked for and lies in a zone below comes with that zone in `elsewhere`, and a change that adds
 //! to it is a 421; what the zone holds there from before can be deleted.
 //!
-//! An answer may hold more than was asked for: other record sets, and sets without values, which are none.
+//! An answer may hold more than was asked for: other record sets, and sets without values, which are none. A set that is
+//! not served for now has `"disabled": true`; it is there, and is compared with changes like all others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_provider::http::{HttpResponse, Method};
 use linecamp_provider::{Change, RecordSet, names, pending};
@@ -37,6 +38,8 @@ pub struct ZoneService {
     zone: String,
     token: String,
     records: BTreeMap<(String, String), RecordSet>,
+    /// Those of the records that are not served.
+    disabled: BTreeSet<(String, String)>,
     writes: u64,
     page: usize,
     is_odd: bool,
@@ -53,8 +56,8 @@ impl ZoneService {
     /// Makes an empty zone that opens to this token.
     pub fn new(zone: &str, token: &str) -> Self {
         let (zone, token) = (zone.to_owned(), token.to_owned());
-        let (is_odd, delegated) = (false, Vec::new());
-        Self { zone, token, records: BTreeMap::new(), writes: 0, page: PAGE_RECORDS, is_odd, delegated }
+        let (is_odd, delegated, disabled) = (false, Vec::new(), BTreeSet::new());
+        Self { zone, token, records: BTreeMap::new(), disabled, writes: 0, page: PAGE_RECORDS, is_odd, delegated }
     }
 
     /// Returns the record set of this name and type.
@@ -77,7 +80,16 @@ impl ZoneService {
         if self.is_odd {
             self.make_odd(&mut records);
         }
+        let records: Vec<_> = records.iter().map(|set| self.shown(set)).collect();
         reply::json(200, &json!({ "records": records, "next": next, "elsewhere": elsewhere }))
+    }
+
+    fn shown(&self, set: &RecordSet) -> Value {
+        let mut shown = serde_json::to_value(set).expect("a record set is JSON");
+        if self.disabled.contains(&key(&set.canonical())) {
+            shown["disabled"] = true.into();
+        }
+        shown
     }
 
     /// Says in which zone below a name lies, if it does.
@@ -124,7 +136,10 @@ impl ZoneService {
             self.writes += 1;
             match (&change.before, &change.after) {
                 (_, Some(after)) => drop(self.keep(after)),
-                (Some(before), None) => drop(self.records.remove(&key(&before.canonical()))),
+                (Some(before), None) => {
+                    self.records.remove(&key(&before.canonical()));
+                    self.disabled.remove(&key(&before.canonical()));
+                }
                 (None, None) => {}
             }
         }
@@ -146,6 +161,7 @@ impl ZoneService {
 
     fn keep(&mut self, set: &RecordSet) -> Option<RecordSet> {
         let set = set.canonical();
+        self.disabled.remove(&key(&set));
         self.records.insert(key(&set), set)
     }
 }
@@ -173,8 +189,18 @@ impl Service for ZoneService {
         true
     }
 
+    fn plant_disabled(&mut self, set: &RecordSet) -> bool {
+        self.keep(set);
+        self.disabled.insert(key(&set.canonical()))
+    }
+
     fn zone(&self) -> Vec<RecordSet> {
-        self.records.values().cloned().collect()
+        let served = self.records.iter().filter(|(key, _)| !self.disabled.contains(*key));
+        served.map(|(_, set)| set.clone()).collect()
+    }
+
+    fn disabled(&self) -> Vec<RecordSet> {
+        self.disabled.iter().filter_map(|key| self.records.get(key)).cloned().collect()
     }
 
     fn writes(&self) -> u64 {

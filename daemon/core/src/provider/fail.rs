@@ -58,6 +58,7 @@ impl Provider {
             ProviderFailure::Retry { .. }
             | ProviderFailure::Refused { .. }
             | ProviderFailure::Conflict { .. }
+            | ProviderFailure::LimitExceeded { .. }
             | ProviderFailure::Unauthorized { .. } => ConditionKind::ProviderFailed,
         };
         let what = match failure {

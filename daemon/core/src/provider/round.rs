@@ -1,6 +1,6 @@
 //! One round: each zone in turn is observed, planned, noted, changed, and observed again.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use linecamp_model::{
     Claim, DomainName, EventKind, HeldKey, HeldRecord, ProviderFailure, ProviderRequest, RecordChange, RecordKey,
@@ -9,7 +9,7 @@ use linecamp_model::{
 
 use super::zone::Zone;
 use super::{Act, LAPS_MAX, Provider, ROUND_PERIOD, Scope, State, is_claim};
-use crate::records::{DELETES_PER_ROUND_MAX, Plan, Scene, names_of, plan};
+use crate::records::{DELETES_PER_ROUND_MAX, Plan, Scene, plan};
 
 impl Provider {
     /// Whether it leaves and may not take its records along.
@@ -33,16 +33,10 @@ impl Provider {
     /// Looks at the next zone, or ends the round.
     pub(super) fn next_zone(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
         while let Some(zone) = self.todo.pop_front() {
-            match self.look(&zone, scope) {
-                Look::At(names) => {
-                    let call = scope.next_call();
-                    let request = ProviderRequest::Observe { zone: zone.clone(), names: names.clone() };
-                    self.state = State::Observing { call, zone, names };
-                    return vec![Act::Call { call, request }];
-                }
-                Look::Hidden => return self.decide(zone, &[], scope),
-                Look::Nothing => self.zones.entry(zone).or_default().settle_empty(),
+            if let Some(acts) = self.look(&zone, scope) {
+                return acts;
             }
+            self.zones.entry(zone).or_default().settle_empty();
         }
         self.state = State::Idle;
         self.is_look = false;
@@ -54,72 +48,15 @@ impl Provider {
         vec![Act::Wait(unsure_for.filter(|left| !left.is_zero()).unwrap_or(regular))]
     }
 
-    /// Returns how to look at a zone.
-    fn look(&self, name: &DomainName, scope: &Scope<'_>) -> Look {
-        let Some(zone) = self.zones.get(name) else { return Look::Nothing };
-        let held = scope.held_in(self.id, name);
-        // Without any note of ours, those before us at this site may have left records: the database was lost, say.
-        let sweeps = held.is_empty() && !zone.is_swept && self.abilities.is_some_and(|abilities| abilities.lists_zones);
-        let names = names_to_observe(zone, &held);
-        match (sweeps, names.is_empty()) {
-            (true, _) => Look::At(BTreeSet::new()),
-            (false, false) => Look::At(names),
-            (false, true) if zone.wanted.sets.is_empty() && held.is_empty() => Look::Nothing,
-            (false, true) => Look::Hidden,
-        }
-    }
-
-    /// Takes what a zone holds at the names that were asked for.
-    pub(super) fn observed(
-        &mut self,
-        name: DomainName,
-        names: &BTreeSet<DomainName>,
-        observed: &[RecordSet],
-        scope: &mut Scope<'_>,
-    ) -> Vec<Act> {
-        let held = scope.held_in(self.id, &name);
-        let zone = self.zones.entry(name.clone()).or_default();
-        zone.is_swept = true;
-        // What came to be desired during the look was not asked for: it is not known to be absent.
-        if !names.is_empty() && !names_to_observe(zone, &held).is_subset(names) {
-            self.todo.push_front(name);
-            return self.next_zone(scope);
-        }
-        self.decide(name, observed, scope)
-    }
-
-    /// Names that cannot be observed are set aside, and the zone is observed without them.
-    pub(super) fn look_failed(
-        &mut self,
-        zone: DomainName,
-        failure: &ProviderFailure,
-        scope: &mut Scope<'_>,
-    ) -> Vec<Act> {
-        if let ProviderFailure::Refused { reason, name: Some(name) } = failure {
-            let held = scope.held_in(self.id, &zone);
-            let hidden = self.zones.entry(zone.clone()).or_default();
-            let keys = hidden.wanted.sets.keys().chain(held.keys());
-            let is_meant = |key: &&RecordKey| {
-                !hidden.is_hidden(key) && (key.name == *name || Claim::name_of(key).as_ref() == Ok(name))
-            };
-            let keys: Vec<_> = keys.filter(is_meant).cloned().collect();
-            if !keys.is_empty() {
-                keys.into_iter().for_each(|key| hidden.hide(key, reason.clone(), scope.now));
-                self.todo.push_front(zone);
-                return self.next_zone(scope);
-            }
-        }
-        self.zone_failed(&zone, failure, &format!("looking at zone {zone}"), scope)
-    }
-
     /// Decides on a zone by what was observed.
-    fn decide(&mut self, name: DomainName, observed: &[RecordSet], scope: &mut Scope<'_>) -> Vec<Act> {
+    pub(super) fn decide(&mut self, name: DomainName, observed: &[RecordSet], scope: &mut Scope<'_>) -> Vec<Act> {
         let claim = Claim { owner: self.spec.dns.owner.clone(), site: scope.site };
         let held = scope.held_in(self.id, &name);
         let others = scope.of_others(self.id, &name);
         let Some(abilities) = self.abilities else { return Vec::new() };
         let zone = self.zones.entry(name.clone()).or_default();
         zone.laps += 1;
+        zone.note_unreadable(&held, observed);
         let deletes_max = if self.spec.is_leaving { usize::MAX } else { DELETES_PER_ROUND_MAX };
         let plan = plan(&Scene {
             claim: &claim,
@@ -186,21 +123,6 @@ impl Provider {
         self.state = State::Applying { call, zone, step, steps };
         vec![Act::Call { call, request }]
     }
-}
-
-/// How to look at a zone.
-enum Look {
-    /// At these names; without names, at all of them.
-    At(BTreeSet<DomainName>),
-    /// Not at all: everything in it is hidden from us, and some of it may be ours.
-    Hidden,
-    /// There is nothing of ours to see.
-    Nothing,
-}
-
-/// Returns the names to observe: what cannot be observed is left out.
-fn names_to_observe(zone: &Zone, held: &BTreeMap<RecordKey, HeldRecord>) -> BTreeSet<DomainName> {
-    names_of(zone.wanted.sets.keys().chain(held.keys()).filter(|key| !zone.is_hidden(key)))
 }
 
 /// Names a step by what it does: FNV-1a (Fowler, Noll, Vo), 64 bits. Nobody gains by finding two steps of one name.

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
-    DomainName, Instant, Observed, RecordChange, RecordKey, RecordSet, RecordState, RecordStatus, Text, Ttl, WallTime,
+    Claim, DomainName, HeldRecord, Instant, Observed, RecordChange, RecordKey, RecordSet, RecordState, RecordStatus,
+    RecordType, Text, Ttl, WallTime,
 };
 
 use super::QUARANTINE;
@@ -49,8 +50,14 @@ pub(super) struct Zone {
     is_held_up: bool,
     /// How often in a row it failed: what failed before comes after the others.
     pub(super) failures: u32,
-    /// Whether the whole zone was looked at once.
+    /// Whether the zone was looked at once, and if that can be, searched for what was left over.
     pub(super) is_swept: bool,
+    /// Whether it is to be searched though there are notes of it: the search before failed.
+    pub(super) is_sweep_due: bool,
+    /// Why it could not be searched, and when.
+    unsearched: Option<(Text, Instant)>,
+    /// What was observed and cannot be read: nothing is written there, and nothing deleted.
+    unreadable: BTreeMap<RecordKey, Text>,
     /// How often it was looked at in this round.
     pub(super) laps: u32,
     /// How many record sets were taken away in this round.
@@ -80,6 +87,39 @@ impl Zone {
         self.laps = 0;
         self.deleted = 0;
         self.refused.retain(|_, (_, at)| now.saturating_since(*at) < QUARANTINE);
+        if self.unsearched.as_ref().is_some_and(|(_, at)| QUARANTINE <= now.saturating_since(*at)) {
+            (self.is_swept, self.is_sweep_due) = (false, true);
+        }
+    }
+
+    /// A look is over: takes whether the zone could be searched, if that was tried.
+    pub(super) fn searched(&mut self, searched: Option<Result<(), Text>>, now: Instant) {
+        self.is_swept = true;
+        if let Some(searched) = searched {
+            self.is_sweep_due = false;
+            self.unsearched = searched.err().map(|why| (why, now));
+        }
+    }
+
+    /// Says why the zone could not be searched for what was left over.
+    pub(super) fn why_unsearched(&self) -> Option<&Text> {
+        self.unsearched.as_ref().map(|(why, _)| why)
+    }
+
+    /// Takes which record sets cannot be read, or have a claim that cannot.
+    pub(super) fn note_unreadable(&mut self, held: &BTreeMap<RecordKey, HeldRecord>, observed: &[RecordSet]) {
+        let why = |set: &RecordSet| {
+            let why = set.why_unreadable()?;
+            Some(Text::lossy(&format!("{} cannot be read and is left alone: {why}", set.key)))
+        };
+        let unreadable = observed.iter().filter_map(|set| Some((&set.key, why(set)?)));
+        let unreadable: BTreeMap<_, _> = unreadable.collect();
+        let reason = |key: &RecordKey| {
+            let claim = Claim::name_of(key).ok().map(|name| RecordKey { name, rtype: RecordType::Txt });
+            unreadable.get(key).or_else(|| unreadable.get(&claim?)).cloned()
+        };
+        let keys = self.wanted.sets.keys().chain(held.keys());
+        self.unreadable = keys.filter_map(|key| Some((key.clone(), reason(key)?))).collect();
     }
 
     /// Sets a record set aside that cannot be written, or whose earlier writing cannot be undone.
@@ -98,7 +138,12 @@ impl Zone {
     }
 
     pub(super) fn refusals(&self) -> BTreeMap<RecordKey, Refusal> {
-        self.refused.iter().map(|(key, (refusal, _))| (key.clone(), refusal.clone())).collect()
+        let unreadable = self.unreadable.iter().map(|(key, reason)| {
+            let reason = reason.clone();
+            (key.clone(), Refusal { reason, is_hidden: false, is_stuck: true })
+        });
+        let refused = self.refused.iter().map(|(key, (refusal, _))| (key.clone(), refusal.clone()));
+        unreadable.chain(refused).collect()
     }
 
     /// Returns what of `keys` is deleted without having been observed.

@@ -52,6 +52,12 @@ pub struct NameServer {
     pub hidden: BTreeSet<DomainName>,
     /// Whether a call that names something hidden is refused, as it should be, instead of answered with nothing.
     pub names_hidden: bool,
+    /// Names that one call can ask for or change. With more it uses up its requests.
+    pub names_max: usize,
+    /// How a listing of a zone fails; `None`: it does not.
+    pub listing_fails: Option<ProviderFailure>,
+    /// Record sets that are there and cannot be read.
+    pub unreadable: BTreeSet<RecordKey>,
     /// Questions asked.
     pub looks: u64,
     zones: BTreeMap<DomainName, Sets>,
@@ -76,6 +82,9 @@ impl NameServer {
             frozen: BTreeSet::new(),
             hidden: BTreeSet::new(),
             names_hidden: true,
+            names_max: usize::MAX,
+            listing_fails: None,
+            unreadable: BTreeSet::new(),
             looks: 0,
             before: zones.clone(),
             zones,
@@ -176,6 +185,12 @@ impl NameServer {
 
     fn observe(&mut self, zone: &DomainName, names: &BTreeSet<DomainName>) -> ProviderReply {
         self.looks += 1;
+        if let Some(failure) = self.listing_fails.clone().filter(|_| names.is_empty()) {
+            return ProviderReply::Failed(failure);
+        }
+        if self.names_max < names.len() {
+            return limit_exceeded();
+        }
         if let Some(refused) = names.iter().find_map(|name| self.in_zone_below(name)) {
             return refused;
         }
@@ -185,7 +200,11 @@ impl NameServer {
                 let is_meant = |set: &&RecordSet| {
                     (names.is_empty() || names.contains(&set.key.name)) && !self.is_hidden(&set.key.name)
                 };
-                ProviderReply::Observed(sets.values().filter(is_meant).cloned().collect())
+                let read = |set: &RecordSet| match self.unreadable.contains(&set.key) {
+                    true => RecordSet::unreadable(set.key.clone(), "300 values, more than 256"),
+                    false => set.clone(),
+                };
+                ProviderReply::Observed(sets.values().filter(is_meant).map(read).collect())
             }
             None => {
                 let reason = Text::lossy(&format!("there is no zone {zone}"));
@@ -199,6 +218,9 @@ impl NameServer {
             let reason = Text::lossy("there is no such zone");
             return ProviderReply::Failed(ProviderFailure::Refused { reason, name: None });
         };
+        if self.names_max < changes.len() {
+            return limit_exceeded();
+        }
         if let Some(name) = changes.iter().filter_map(RecordChange::key).find(|key| self.refused.contains(&key.name)) {
             let reason = Text::lossy("the name is not allowed");
             return ProviderReply::Failed(ProviderFailure::Refused { reason, name: Some(name.name.clone()) });
@@ -236,4 +258,9 @@ impl NameServer {
         }
         ProviderReply::Applied
     }
+}
+
+fn limit_exceeded() -> ProviderReply {
+    let reason = Text::lossy("the call has used up its requests");
+    ProviderReply::Failed(ProviderFailure::LimitExceeded { reason })
 }

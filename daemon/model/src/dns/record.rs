@@ -127,7 +127,20 @@ impl RecordSet {
         let values = values.iter().map(form).collect();
         Self { key, ttl, values }
     }
+
+    /// Makes a set that was observed and cannot be read, of which `why` says what is known.
+    pub fn unreadable(key: RecordKey, why: &str) -> Self {
+        Self { key, ttl: Ttl::DEFAULT, values: [format!("{UNREADABLE}{why}").into()].into() }
+    }
+
+    /// Says why the set cannot be read, if so: it is there, what it holds is not known, and nothing compares with it.
+    pub fn why_unreadable(&self) -> Option<&str> {
+        self.values.first().and_then(|value| value.strip_prefix(UNREADABLE))
+    }
 }
+
+/// With this begins what stands in the place of values that cannot be read. A value in DNS is ASCII.
+const UNREADABLE: &str = "\u{2026} ";
 
 impl fmt::Display for RecordSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use linecamp_model::{
-    DnsAbilities, DomainName, Name, ProviderFailure, RecordKey, RecordSet, RecordType, SecretName, Text, Ttl,
+    Claim, DnsAbilities, DomainName, Name, ProviderFailure, RecordKey, RecordSet, RecordType, SecretName, Text, Ttl,
 };
 
 use super::{Description, SecretWant};
@@ -108,31 +108,39 @@ impl RawAbilities {
 
 /// Takes what a zone holds, of the `names` that were asked for, or with none of them, of all.
 ///
-/// A whole zone may hold names of others that no record of ours could have; those are left out.
+/// A zone is whoever's it is, and no fault of the plugin: what was not asked for is left out, whatever it is; what was
+/// and cannot be read, such as a set with hundreds of values, is there as unreadable. Of all names, what cannot be read
+/// is left out, and of more sets than [`OBSERVED_SETS_MAX`] all that are no claims: a listing is searched for claims.
 pub(crate) fn observed(
     zone: &DomainName,
     names: &BTreeSet<DomainName>,
     sets: Vec<RawRecordSet>,
 ) -> Result<Vec<RecordSet>, String> {
-    if OBSERVED_SETS_MAX < sets.len() {
-        return Err(format!("it returned {} record sets, and {OBSERVED_SETS_MAX} are the most", sets.len()));
-    }
+    let is_large = OBSERVED_SETS_MAX < sets.len();
     let mut keys = BTreeSet::new();
-    let mut taken = Vec::with_capacity(sets.len());
+    let mut taken = Vec::new();
     for set in sets {
         let shown = shown(&format!("{} {}", set.name, set.rtype));
         let name = match DomainName::parse(&set.name) {
             Ok(name) if name.is_within(zone) => name,
             Ok(_) => return Err(format!("it returned `{shown}`, which is not in the zone {zone}")),
-            Err(_) if names.is_empty() && is_foreign_name(&set.name) => continue,
+            Err(_) if is_foreign_name(&set.name) => continue,
             Err(error) => return Err(format!("it returned `{shown}`: {error}")),
         };
+        let is_asked = names.contains(&name) || (names.is_empty() && (!is_large || Claim::key_of(&name).is_some()));
+        if !is_asked {
+            continue;
+        }
         let set = set.checked(name).map_err(|why| format!("it returned `{shown}`, which {why}"))?;
         if !keys.insert(set.key.clone()) {
             return Err(format!("it returned `{shown}` twice"));
         }
-        if names.is_empty() || names.contains(&set.key.name) {
-            taken.push(set);
+        if names.is_empty() && set.why_unreadable().is_some() {
+            continue;
+        }
+        taken.push(set);
+        if OBSERVED_SETS_MAX < taken.len() {
+            return Err(format!("it returned more than {OBSERVED_SETS_MAX} record sets that were asked for"));
         }
     }
     Ok(taken)
@@ -145,17 +153,24 @@ impl RawRecordSet {
         if !is_type || !rtype.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err("has no type".into());
         }
-        let Some(ttl) = Ttl::of(ttl) else {
-            return Err(format!("has a time to live of {ttl} s, more than DNS can say"));
-        };
-        if values.is_empty() || OBSERVED_VALUES_MAX < values.len() {
-            return Err(format!("has {} values, and 1 to {OBSERVED_VALUES_MAX} are possible", values.len()));
+        let key = RecordKey { name, rtype: RecordType::of(&rtype) };
+        if values.is_empty() {
+            return Err("has 0 values".into());
+        }
+        if OBSERVED_VALUES_MAX < values.len() {
+            let why = format!("{} values, more than {OBSERVED_VALUES_MAX}", values.len());
+            return Ok(RecordSet::unreadable(key, &why));
         }
         if values.iter().any(|value| OBSERVED_VALUE_BYTES_MAX < value.len()) {
-            return Err(format!("has a value of more than {OBSERVED_VALUE_BYTES_MAX} bytes"));
+            let why = format!("a value of more than {OBSERVED_VALUE_BYTES_MAX} bytes");
+            return Ok(RecordSet::unreadable(key, &why));
         }
+        let Some(ttl) = Ttl::of(ttl) else {
+            let why = format!("a time to live of {ttl} s, more than DNS can say");
+            return Ok(RecordSet::unreadable(key, &why));
+        };
         let values: Vec<_> = values.iter().map(String::as_str).collect();
-        Ok(RecordSet::observed(RecordKey { name, rtype: RecordType::of(&rtype) }, ttl, &values))
+        Ok(RecordSet::observed(key, ttl, &values))
     }
 }
 
@@ -219,6 +234,40 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Takes `www A`, with so many values and this time to live, and 20,000 other sets.
+    fn observed_at(names: &[&str], values: usize, ttl: u32, others: usize) -> Vec<RecordSet> {
+        let set = |name: String, rtype: &str, ttl, values| RawRecordSet { name, rtype: rtype.into(), ttl, values };
+        let address = |index: usize| format!("10.0.{}.{}", index / 256, index % 256);
+        let mut sets = vec![set("www.zone.example".into(), "A", ttl, (0..values).map(address).collect())];
+        sets.push(set("_linecamp-a.www.zone.example".into(), "TXT", 300, vec!["claim".into()]));
+        sets.extend((0..others).map(|index| set(format!("n{index}.zone.example"), "A", 300, vec![address(index)])));
+        let domain = |name: &str| DomainName::parse(name).unwrap();
+        observed(&domain("zone.example"), &names.iter().map(|name| domain(name)).collect(), sets).unwrap()
+    }
+
+    #[test]
+    fn what_a_zone_holds_besides_is_no_breach() {
+        let check = |values, ttl, others, expected: usize| {
+            assert_eq!(observed_at(&["_linecamp-a.www.zone.example"], values, ttl, others).len(), 1);
+            assert_eq!(observed_at(&[], values, ttl, others).len(), expected);
+        };
+        check(1, 300, 5, 7);
+        check(300, 300, 5, 6);
+        check(1, u32::MAX, 5, 6);
+        check(300, 300, 20_000, 1);
+    }
+
+    #[test]
+    fn what_was_asked_for_and_cannot_be_read_is_there() {
+        let check = |values, ttl, expected: Option<&str>| {
+            let sets = observed_at(&["www.zone.example"], values, ttl, 20_000);
+            assert_eq!((sets.len(), sets[0].why_unreadable()), (1, expected));
+        };
+        check(256, 300, None);
+        check(300, 300, Some("300 values, more than 256"));
+        check(1, u32::MAX, Some("a time to live of 4294967295 s, more than DNS can say"));
+    }
 
     #[test]
     fn a_foreign_name_is_one_that_dns_could_have() {

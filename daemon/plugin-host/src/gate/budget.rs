@@ -10,6 +10,10 @@ pub(crate) struct Budget {
     sent_bytes: u64,
     received_bytes: u64,
     answer_bytes: u64,
+    /// Whether an answer came.
+    is_answered: bool,
+    /// Whether more was asked for than was left, or than one answer may have.
+    is_used_up: bool,
 }
 
 impl Budget {
@@ -20,12 +24,18 @@ impl Budget {
             sent_bytes: limits.sent_bytes,
             received_bytes: limits.received_bytes,
             answer_bytes: limits.answer_bytes,
+            is_answered: false,
+            is_used_up: false,
         }
     }
 
     /// Takes one request of so many bytes.
     pub(crate) fn take_request(&mut self, bytes: usize) -> Result<(), GateError> {
-        let used_up = |what| Err(GateError::Budget(format!("the call has used up its {what}")));
+        let is_used_up = &mut self.is_used_up;
+        let mut used_up = |what| {
+            *is_used_up = true;
+            Err(GateError::Budget(format!("the call has used up its {what}")))
+        };
         let Some(requests) = self.requests.checked_sub(1) else {
             return used_up("requests");
         };
@@ -47,6 +57,17 @@ impl Budget {
     /// Takes the bytes of an answer, which were bounded by [`answer_room`](Self::answer_room).
     pub(crate) const fn take_answer(&mut self, bytes: usize) {
         self.received_bytes = self.received_bytes.saturating_sub(bytes as u64);
+        self.is_answered = true;
+    }
+
+    /// Whether an answer came.
+    pub(crate) const fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+
+    /// Whether more was asked for than was left, or than one answer may have.
+    pub(crate) const fn is_used_up(&self) -> bool {
+        self.is_used_up
     }
 
     /// Says what an answer exceeded that was longer than its room, and takes the room it filled.
@@ -54,6 +75,7 @@ impl Budget {
         let room = self.answer_room();
         let is_last = room < self.answer_bytes;
         self.received_bytes -= room;
+        self.is_used_up = true;
         match is_last {
             true => GateError::Budget("the call has used up its bytes to receive".into()),
             false => GateError::TooLarge(room),
@@ -87,6 +109,8 @@ mod tests {
             budget.take_request(0).unwrap();
             budget.take_answer(1);
         }
+        assert!(!budget.is_used_up());
         assert!(words(budget.take_request(0)).contains("requests"));
+        assert!(budget.is_used_up());
     }
 }

@@ -267,7 +267,9 @@ impl Bench {
     /// Has the plugin try something when its config is checked, and returns what it says came of it.
     pub(super) async fn attempt(&mut self, spec: &ProviderSpec) -> String {
         match self.ask(spec, ProviderRequest::Check).await {
-            ProviderReply::Failed(ProviderFailure::Refused { reason, .. }) => reason.as_str().to_owned(),
+            ProviderReply::Failed(
+                ProviderFailure::Refused { reason, .. } | ProviderFailure::LimitExceeded { reason },
+            ) => reason.as_str().to_owned(),
             other => panic!("{other:?}"),
         }
     }

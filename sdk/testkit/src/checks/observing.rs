@@ -121,6 +121,24 @@ pub(super) fn infers_nothing(bench: &Bench<'_>) -> Outcome {
     Ok(format!("{} questions, sets that were not asked for and sets without values in the answers", few.len() + 1))
 }
 
+/// The host asks for as many names as this in one call.
+const NAMES_ASKED: usize = 16;
+
+pub(super) fn looks_at_many_names(bench: &Bench<'_>) -> Outcome {
+    let room = bench.room();
+    let hosts: Vec<_> = (0..NAMES_ASKED / 2).map(|index| format!("n{index}.many")).collect();
+    let claims: Vec<_> = hosts.iter().map(|host| format!("_linecamp-a.{host}")).collect();
+    let labels: Vec<_> = hosts.iter().chain(&claims).map(String::as_str).collect();
+    // Where nothing is, where everything is, and halfway.
+    same(&room, &labels)?;
+    for (host, claim) in hosts.iter().zip(&claims) {
+        room.plant(&bench.set(host, "A", &["192.0.2.1"]));
+        room.plant(&bench.set(claim, "TXT", &["claim"]));
+        same(&room, &labels)?;
+    }
+    Ok(format!("{NAMES_ASKED} names within the requests of a call"))
+}
+
 pub(super) fn lists_the_zone(bench: &Bench<'_>) -> Outcome {
     let room = bench.room();
     if !bench.described.abilities.lists_zones {

@@ -226,6 +226,7 @@ fn failed(failure: ProviderFailure) -> Ending {
             Failure::Conflict { name, owner: reason.to_string() }
         }
         ProviderFailure::Unauthorized { reason } => Failure::Unauthorized { reason: reason.to_string() },
+        ProviderFailure::LimitExceeded { reason } => Failure::refused(reason.to_string()),
         ProviderFailure::Broken { reason } | ProviderFailure::Missing { reason } => {
             return Ending::Broken(reason.to_string());
         }

@@ -1,0 +1,127 @@
+//! How a zone is looked at: any number of records, whatever else the zone holds.
+
+use linecamp_model::{
+    ConditionKind, DnsSpec, DomainName, ExtraRecord, NameTemplate, ProviderFailure, ProviderSpec, RecordKey,
+    RecordState, RecordType, Text,
+};
+
+use super::records::{
+    GATEWAY, MINUTE, ZONE, conditions, configure, is_converged, label, plain_site, provider, shown, site_with, state_of,
+};
+use crate::{QUARANTINE, ROUND_PERIOD};
+
+fn with_extras(count: usize) -> ProviderSpec {
+    let extra = |index| ExtraRecord {
+        template: NameTemplate::parse(&format!("x{index}")).unwrap(),
+        rtype: RecordType::Txt,
+        values: vec![Text::lossy("x")],
+    };
+    ProviderSpec { dns: DnsSpec { extra: (0..count).map(extra).collect(), ..provider().dns }, ..provider() }
+}
+
+/// A plugin's call has 64 requests, and a name takes several.
+#[test]
+fn a_look_asks_for_a_few_names_a_call_and_fewer_where_so_many_are_too_much() {
+    for names_max in [2, 3, 16] {
+        let mut pair = plain_site(60);
+        pair.name_server.names_max = names_max;
+        configure(&mut pair, Some(with_extras(15)));
+        pair.run_for(2 * MINUTE);
+        assert_eq!((shown(&pair).len(), conditions(&pair)), (16, Vec::new()), "{names_max}");
+        label(&mut pair, "io.linecamp.host.external_dns=false");
+        pair.run_for(4 * ROUND_PERIOD);
+        assert!(pair.name_server.zone(ZONE).is_empty(), "{names_max}");
+    }
+}
+
+#[test]
+fn a_provider_of_as_many_records_as_there_may_be_works() {
+    let mut pair = plain_site(61);
+    pair.name_server.names_max = 16;
+    configure(&mut pair, Some(with_extras(255)));
+    pair.run_for(5 * MINUTE);
+    assert_eq!((shown(&pair).len(), conditions(&pair)), (256, Vec::new()));
+    assert!(is_converged(&pair));
+}
+
+fn failures() -> [ProviderFailure; 3] {
+    let reason = Text::lossy("the listing has more than 4194304 bytes");
+    [
+        ProviderFailure::Broken { reason: reason.clone() },
+        ProviderFailure::Refused { reason: reason.clone(), name: None },
+        ProviderFailure::Retry { after: None, reason },
+    ]
+}
+
+/// What others put into a zone may make it too large to list, or the service fail at it.
+#[test]
+fn a_zone_that_cannot_be_listed_is_looked_at_by_name() {
+    for failure in failures() {
+        let mut pair = plain_site(62);
+        pair.name_server.listing_fails = Some(failure);
+        configure(&mut pair, Some(provider()));
+        pair.run_for(2 * MINUTE);
+        assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+        assert_eq!((conditions(&pair), is_converged(&pair)), (Vec::new(), true));
+        let why: Vec<_> = pair.site().why(pair.now()).into_iter().map(|why| why.state).collect();
+        assert!(why.concat().contains("example.org cannot be searched for records left"), "{why:?}");
+    }
+}
+
+/// The site's database is lost with its records in the zone, and the search that would find them fails for an hour.
+#[test]
+fn what_was_left_over_is_found_once_the_zone_can_be_listed() {
+    let mut pair = site_with(63, provider());
+    pair.name_server.plant(ZONE, "old.example.org", "A", &["192.0.2.9"]);
+    let claim = pair.name_server.zone(ZONE).into_values().find(|set| set.key.rtype == RecordType::Txt).unwrap();
+    let claim: Vec<_> = claim.values.iter().map(|value| &**value).collect();
+    let claim = claim.join("");
+    pair.name_server.plant(ZONE, "_linecamp-a.old.example.org", "TXT", &[&claim]);
+    pair.nodes[0].disk.retain(|key, _| !key.starts_with("held"));
+    pair.name_server.listing_fails = Some(failures()[0].clone());
+    pair.crash_site();
+    pair.run_for(2 * MINUTE);
+    assert_eq!(shown(&pair).len(), 2);
+    pair.name_server.listing_fails = None;
+    pair.run_for(QUARANTINE + 2 * ROUND_PERIOD);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+}
+
+/// Somebody has 300 addresses at a name that is wanted.
+#[test]
+fn a_set_that_cannot_be_read_is_left_alone_and_the_rest_goes_on() {
+    let key = |name: &str, rtype| RecordKey { name: DomainName::parse(name).unwrap(), rtype };
+    let claim = format!("_linecamp-a.{GATEWAY}");
+    for (name, rtype) in [(GATEWAY, RecordType::A), (&*claim, RecordType::Txt)] {
+        let mut pair = plain_site(64);
+        pair.name_server.plant(ZONE, name, rtype.as_str(), &["198.51.100.9"]);
+        pair.name_server.unreadable.insert(key(name, rtype.clone()));
+        configure(&mut pair, Some(with_extras(1)));
+        pair.run_for(2 * MINUTE);
+        assert!(shown(&pair).contains(&"x0.example.org TXT 300 x".to_owned()), "{:?}", shown(&pair));
+        let there = pair.name_server.zone(ZONE);
+        assert_eq!(there[&key(name, rtype)].values, ["198.51.100.9".into()].into());
+        let found = conditions(&pair);
+        assert!(found.len() == 1 && found[0].0 == ConditionKind::RecordQuarantined, "{found:?}");
+        assert!(found[0].1.contains(name) && found[0].1.contains("300 values"), "{found:?}");
+        // It is mended at once.
+        pair.name_server.unreadable.clear();
+        pair.name_server.pluck(ZONE, name, if name == GATEWAY { "A" } else { "TXT" });
+        pair.run_for(2 * ROUND_PERIOD);
+        assert_eq!((state_of(&pair, &RecordType::A), conditions(&pair)), (Some(RecordState::Kept), Vec::new()));
+    }
+}
+
+/// Somebody puts 300 addresses into a set of ours: it is not written, and stays when the site goes.
+#[test]
+fn a_set_of_ours_that_cannot_be_read_any_more_is_not_deleted() {
+    let mut pair = site_with(65, provider());
+    pair.name_server.unreadable.insert(RecordKey { name: DomainName::parse(GATEWAY).unwrap(), rtype: RecordType::A });
+    label(&mut pair, "io.linecamp.host.external_dns=false");
+    pair.run_for(2 * ROUND_PERIOD);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    pair.name_server.unreadable.clear();
+    pair.run_for(2 * ROUND_PERIOD);
+    assert_eq!(shown(&pair), [""; 0]);
+    assert_eq!(conditions(&pair), []);
+}
