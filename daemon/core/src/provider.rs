@@ -16,7 +16,8 @@
 //! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of
 //! the settings, so that a service that is down costs one small call a time: the circuit. A record that is refused is
 //! set aside for [`QUARANTINE`], and the rest goes on. So is one whose name cannot even be observed; what was written
-//! of it before is deleted by what the note says. A zone that failed comes after the others in the next round.
+//! of it before is deleted by what the note says. After a conflict the changes are tried singly; the one that conflicts
+//! again is set aside from [`CONFLICT_RETRY_FIRST`] on. A zone that failed comes after the others in the next round.
 //!
 //! The machine asks by [`Act`]s; each call is answered once, and silence by [`CALL_MAX`].
 
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use linecamp_model::limits::reported_record_bytes;
 use linecamp_model::{
-    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, HeldKey, HeldRecord, Instant,
+    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, HeldKey, HeldRecord, Instant, Now,
     ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordChange, RecordKey,
     RecordStatus, RunId, SiteId, Text, WallTime,
 };
@@ -63,6 +64,10 @@ pub const CALL_MAX: Duration = Duration::from_secs(120);
 
 /// How long a refused record is left alone before it is tried again, unless it is wanted otherwise before.
 pub const QUARANTINE: Duration = Duration::from_secs(3600);
+
+/// How long a record set whose change met a conflict is left alone at first; then twice as long each time, up to
+/// [`QUARANTINE`].
+pub const CONFLICT_RETRY_FIRST: Duration = SECOND_LOOK;
 
 /// How often a zone is observed in one round. A service that does not keep what it is told is left for a while then.
 const LAPS_MAX: u32 = 4;
@@ -109,7 +114,6 @@ pub(crate) struct Provider {
     is_due: bool,
     /// Whether somebody wants to see the plan before anything is done.
     is_look: bool,
-    singly: bool,
     /// Until when a call that it does not wait for may change something; `None` before the first round.
     unsure_until: Option<Instant>,
     backoff: Backoff,
@@ -145,7 +149,6 @@ impl Provider {
             state: State::Idle,
             is_due: true,
             is_look: false,
-            singly: false,
             unsure_until: None,
             backoff: Backoff::new(),
             trouble: None,
@@ -251,7 +254,6 @@ impl Provider {
             return Vec::new();
         }
         self.is_due = false;
-        self.singly = false;
         self.unsure_until.get_or_insert(scope.now + SECOND_LOOK);
         if self.lets_go() {
             return self.let_go(scope);
@@ -261,7 +263,7 @@ impl Provider {
         zones.sort();
         self.todo = zones.into_iter().map(|(_, name)| name).collect();
         for zone in self.zones.values_mut() {
-            zone.begin(scope.now);
+            zone.begin(scope.now, self.is_look);
         }
         match self.abilities {
             None => {
@@ -305,8 +307,8 @@ impl Provider {
                 acts.extend(self.next_step(zone, steps, scope));
                 acts
             }
-            (State::Applying { zone, step, .. }, ProviderReply::Failed(failure)) => {
-                self.step_failed(zone, &step, failure, scope)
+            (State::Applying { zone, step, steps, .. }, ProviderReply::Failed(failure)) => {
+                self.step_failed(zone, &step, steps, &failure, scope)
             }
             (_, ProviderReply::Failed(failure)) => self.fail(&failure, &tried, scope),
             (_, _) => {
@@ -423,6 +425,10 @@ impl Provider {
 }
 
 impl Scope<'_> {
+    const fn time(&self) -> Now {
+        Now { instant: self.now, wall: self.wall }
+    }
+
     fn next_call(&mut self) -> CallId {
         *self.calls = self.calls.next();
         *self.calls

@@ -12,4 +12,5 @@ mod observed;
 mod plugins;
 mod providers;
 mod records;
+mod setting_aside;
 mod storage;

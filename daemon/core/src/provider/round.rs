@@ -7,6 +7,7 @@ use linecamp_model::{
     RecordSet, Text,
 };
 
+use super::fail::records_of;
 use super::zone::Zone;
 use super::{Act, LAPS_MAX, Provider, ROUND_PERIOD, Scope, State, is_claim};
 use crate::records::{DELETES_PER_ROUND_MAX, Plan, Scene, names_of, plan};
@@ -104,7 +105,7 @@ impl Provider {
             };
             let keys: Vec<_> = keys.filter(is_meant).cloned().collect();
             if !keys.is_empty() {
-                keys.into_iter().for_each(|key| hidden.hide(key, reason.clone(), scope.now));
+                keys.into_iter().for_each(|key| hidden.hide(key, reason, scope.time()));
                 self.todo.push_front(zone);
                 return self.next_zone(scope);
             }
@@ -131,7 +132,7 @@ impl Provider {
             others: &others,
             observed,
             deletes: self.spec.dns.deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
-            singly: self.singly,
+            singly: zone.singly,
         });
         let is_passive = self.spec.is_dry_run || self.is_look || !scope.may_change;
         zone.learn(&plan, observed, scope.wall);
@@ -140,7 +141,12 @@ impl Provider {
         match (is_passive, zone.laps) {
             (true, _) => self.next_zone(scope),
             (false, laps) if LAPS_MAX < laps && !plan.steps.is_empty() => {
-                let reason = format!("zone {name} does not keep what it is told, after {LAPS_MAX} tries in a row");
+                let records: BTreeSet<_> = plan.steps.iter().flat_map(|step| records_of(step)).collect();
+                let records: Vec<_> = records.iter().take(3).map(ToString::to_string).collect();
+                let reason = format!(
+                    "zone {name} does not keep what it is told, after {LAPS_MAX} tries in a row: {}",
+                    records.join(", ")
+                );
                 let failure = ProviderFailure::Retry { after: None, reason: Text::lossy(&reason) };
                 self.zone_failed(&name, &failure, "changing records", scope)
             }
