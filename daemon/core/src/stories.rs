@@ -7,6 +7,7 @@ mod identity;
 mod join;
 mod labels;
 mod life;
+mod notes;
 mod observation;
 mod observed;
 mod plugins;

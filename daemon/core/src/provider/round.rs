@@ -157,6 +157,9 @@ impl Provider {
     fn carry_out(&mut self, zone: DomainName, plan: Plan, scope: &mut Scope<'_>) -> Vec<Act> {
         let steps: VecDeque<_> = plan.steps.into();
         let mut changes: Vec<(HeldKey, Option<HeldRecord>)> = Vec::new();
+        let left = plan.left.iter().map(|(record, why)| format!("{record} ({why})")).collect::<Vec<_>>();
+        let text = format!("{} leaves these in zone {zone}: {}", self.spec.name, left.join("; "));
+        let event = (!left.is_empty()).then(|| Act::Event(EventKind::RecordsLeft, Text::lossy(&text)));
         let key = |record: RecordKey| HeldKey { provider: self.id, zone: zone.clone(), record };
         changes.extend(plan.notes.into_iter().map(|(record, note)| (key(record), Some(note))));
         changes.extend(plan.forget.into_iter().map(|record| (key(record), None)));
@@ -164,7 +167,7 @@ impl Provider {
             return self.next_step(zone, steps, scope);
         }
         self.state = State::Noting { zone, steps };
-        vec![Act::Note(changes)]
+        event.into_iter().chain([Act::Note(changes)]).collect()
     }
 
     /// Does the next step; after the last, looks again.

@@ -59,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) forget: Vec<RecordKey>,
     /// How each set stands that is wanted or held.
     pub(crate) standing: BTreeMap<RecordKey, (RecordState, Text)>,
+    /// What was written and is somebody else's by now: it stays, its note is forgotten, and why.
+    pub(crate) left: BTreeMap<RecordKey, Text>,
     /// What is deleted without having been observed: a conflict says that it is not what was written.
     pub(crate) blind: BTreeSet<RecordKey>,
 }
@@ -77,6 +79,8 @@ enum Need {
     Aside(String),
     /// The note of it to be forgotten.
     Forget,
+    /// The same, and to be named: what was written is there, changed or claimed by somebody else.
+    Leave(String),
 }
 
 /// Returns the plan. The same scene gives the same plan, and a zone that holds what is wanted gives no step.
@@ -119,7 +123,9 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
             }
             (None, Some(_), _) => return Need::Foreign(format!("{} holds a text that is no claim", claim.key.name)),
             // Where the claim alone was lost, what is there is still what we made.
-            (None, None, Some(there)) if state != Some(HeldState::Standing) || there.values != set.values => {
+            (None, None, Some(there))
+                if state != Some(HeldState::Standing) || (there.values != set.values && !is_as_noted(held, there)) =>
+            {
                 return Need::Foreign(format!("there is one without a claim: {}", cut(there)));
             }
             (None, None, _) => {}
@@ -163,22 +169,39 @@ fn need_of_unwanted(scene: &Scene<'_>, seen: &Seen<'_>, key: &RecordKey) -> Need
     let Ok(claim_name) = Claim::name_of(key) else { return Need::Forget };
     let claim_key = RecordKey { name: claim_name, rtype: RecordType::Txt };
     let (held, refusal) = (scene.held.get(key), scene.refused.get(key));
+    let there = seen.set(key);
     let Some(claim_there) = seen.set(&claim_key) else {
         let is_hidden = refusal.is_some_and(|refusal| refusal.is_hidden);
         // Once seen, it would be seen again. What never was may be there all the same.
         let was_seen = held.is_none_or(|held| held.state == HeldState::Standing) && !is_hidden;
-        return match held {
-            Some(held) if !was_seen && !scene.undone.contains(key) => {
+        return match (held, there) {
+            (Some(held), Some(there)) if held.state == HeldState::Standing && is_as_noted(Some(held), there) => {
+                let delete = RecordChange { before: Some(there.clone()), after: None };
+                Need::Change(RecordState::Delete, vec![delete])
+            }
+            (Some(held), Some(there)) if !held.values.is_empty() => {
+                Need::Leave(format!("its claim is gone, and it holds {}", cut(there)))
+            }
+            (Some(held), _) if !was_seen && !scene.undone.contains(key) => {
                 Need::Undo(RecordState::Delete, undoing(key, held))
             }
             _ => Need::Forget,
         };
     };
-    let is_ours = Claim::read(claim_there).is_some_and(|holder| is_own(scene, &holder, held));
-    if !is_ours {
-        return Need::Forget;
+    let holder = Claim::read(claim_there);
+    if !holder.as_ref().is_some_and(|holder| is_own(scene, holder, held)) {
+        let was_ours = held.is_some_and(|held| held.state == HeldState::Standing);
+        return match (there, holder) {
+            (Some(_), Some(other)) if was_ours => {
+                Need::Leave(format!("it is claimed by owner {} for site {}", other.owner, other.site))
+            }
+            (Some(there), None) if was_ours => {
+                Need::Leave(format!("its claim was changed, and it holds {}", cut(there)))
+            }
+            (_, _) => Need::Forget,
+        };
     }
-    let record = seen.set(key).map(|there| RecordChange { before: Some(there.clone()), after: None });
+    let record = there.map(|there| RecordChange { before: Some(there.clone()), after: None });
     let unclaim = RecordChange { before: Some(claim_there.clone()), after: without_claim(claim_there) };
     Need::Change(RecordState::Delete, record.into_iter().chain([unclaim]).collect())
 }
@@ -189,6 +212,11 @@ fn undoing(key: &RecordKey, held: &HeldRecord) -> Vec<RecordChange> {
     let ttl = written.as_ref().map_or(Ttl::DEFAULT, |set| set.ttl);
     let sets = written.into_iter().chain(held.claim.record(key, ttl).ok());
     sets.map(|set| RecordChange { before: Some(set), after: None }).collect()
+}
+
+/// Whether what is there is what the note says was written last, to the value.
+fn is_as_noted(held: Option<&HeldRecord>, there: &RecordSet) -> bool {
+    held.is_some_and(|held| held.values == there.values)
 }
 
 /// Whether `holder` is us, now or under the owner id that we had when the note was made.
@@ -301,6 +329,10 @@ impl Plan {
             Need::Foreign(detail) => self.stand(key, RecordState::Foreign, &detail),
             Need::Aside(detail) => self.stand(key, RecordState::Quarantined, &detail),
             Need::Forget => self.forget.push(key.clone()),
+            Need::Leave(why) => {
+                self.forget.push(key.clone());
+                self.left.insert(key.clone(), Text::lossy(&why));
+            }
         }
     }
 

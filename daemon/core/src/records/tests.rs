@@ -226,6 +226,25 @@ fn drift_is_repaired_and_a_text_beside_the_claim_stays() {
 }
 
 #[test]
+fn what_stands_as_it_was_noted_is_ours_without_its_claim() {
+    let wanted = set("gw.example.org", "A", &["192.0.2.1"]);
+    let mut keeper = Keeper::new(std::slice::from_ref(&wanted));
+    keeper.settle();
+    keeper.server.pluck(ZONE, "_linecamp-a.gw.example.org", "TXT");
+    let changed = set("gw.example.org", "A", &["192.0.2.2"]);
+    keeper.wanted = of(std::slice::from_ref(&changed));
+    keeper.settle();
+    assert_eq!(keeper.server.zone(ZONE)[&wanted.key], changed, "also where another value is wanted");
+    keeper.server.pluck(ZONE, "_linecamp-a.gw.example.org", "TXT");
+    keeper.wanted = Wanted::default();
+    keeper.deletes = None;
+    assert_eq!(keeper.state(&wanted.key).0, RecordState::Held, "not before deletes are enabled");
+    keeper.deletes = Some(9);
+    keeper.settle();
+    assert!(keeper.server.zone(ZONE).is_empty() && keeper.held.is_empty());
+}
+
+#[test]
 fn records_of_a_lost_database_are_found_by_their_claims() {
     let mut keeper = Keeper::new(&[set("old.example.org", "A", &["192.0.2.1"])]);
     keeper.settle();
