@@ -13,5 +13,6 @@ mod observed;
 mod plugins;
 mod providers;
 mod records;
+mod rivals;
 mod setting_aside;
 mod storage;

@@ -118,6 +118,7 @@ impl Provider {
         let claim = Claim { owner: self.spec.dns.owner.clone(), site: scope.site };
         let held = scope.held_in(self.id, &name);
         let others = scope.of_others(self.id, &name);
+        let rivals = scope.rivals(&self.spec, &name);
         let Some(abilities) = self.abilities else { return Vec::new() };
         let zone = self.zones.entry(name.clone()).or_default();
         zone.laps += 1;
@@ -130,6 +131,7 @@ impl Provider {
             undone: &zone.undone,
             held: &held,
             others: &others,
+            rivals: &rivals,
             observed,
             deletes: self.spec.dns.deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
             singly: zone.singly,

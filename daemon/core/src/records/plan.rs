@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
-    Claim, DnsAbilities, DomainName, HeldRecord, HeldState, RecordChange, RecordKey, RecordSet, RecordState,
+    Claim, DnsAbilities, DomainName, HeldRecord, HeldState, Name, RecordChange, RecordKey, RecordSet, RecordState,
     RecordType, Text, Ttl,
 };
 
@@ -30,12 +30,26 @@ pub(crate) struct Scene<'a> {
     pub(crate) held: &'a BTreeMap<RecordKey, HeldRecord>,
     /// What other providers of the site have or want: they share its claim, and look after it themselves.
     pub(crate) others: &'a BTreeSet<RecordKey>,
+    /// What other providers of the site want under our claim.
+    pub(crate) rivals: &'a BTreeMap<RecordKey, Vec<Rival>>,
     /// What is, at least at the names that are wanted or held.
     pub(crate) observed: &'a [RecordSet],
     /// How many sets may be taken away; `None` if deletes are not enabled.
     pub(crate) deletes: Option<usize>,
     /// One record set a step, so that one that is refused does not hold up the others.
     pub(crate) singly: bool,
+}
+
+/// Another provider of the site that wants one record set in a zone of the same name.
+#[derive(Clone, Debug)]
+pub(crate) struct Rival {
+    pub(crate) name: Name,
+    /// Whether it has the record set, and not we, where both mean the same one.
+    pub(crate) goes_first: bool,
+    /// Whether its settings say that it writes to where we write. Otherwise what is observed may tell.
+    pub(crate) is_same_place: bool,
+    /// What it wrote last.
+    pub(crate) note: Option<HeldRecord>,
 }
 
 /// What a provider refused about one record set, and why.
@@ -77,6 +91,8 @@ enum Need {
     Foreign(String),
     /// Something else to be mended first.
     Aside(String),
+    /// Nothing from us: another provider of the site has it.
+    Yield(String),
     /// The note of it to be forgotten.
     Forget,
     /// The same, and to be named: what was written is there, changed or claimed by somebody else.
@@ -113,6 +129,9 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
     };
     let held = scene.held.get(&set.key);
     let (there, claim_there) = (seen.set(&set.key), seen.set(&claim.key));
+    if let Some(rival) = rival_at(scene, there, set).find(|rival| rival.goes_first) {
+        return Need::Yield(format!("provider {} of this site has this name in this zone", rival.name));
+    }
     let holder = claim_there.and_then(Claim::read);
     let is_ours = holder.as_ref().is_some_and(|holder| is_own(scene, holder, held));
     let state = held.map(|held| held.state);
@@ -167,6 +186,12 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
 
 fn need_of_unwanted(scene: &Scene<'_>, seen: &Seen<'_>, key: &RecordKey) -> Need {
     let Ok(claim_name) = Claim::name_of(key) else { return Need::Forget };
+    let written = scene.held.get(key).and_then(|held| held.written(key));
+    let ours = written.unwrap_or_else(|| RecordSet::observed(key.clone(), Ttl::DEFAULT, &[]));
+    if rival_at(scene, seen.set(key), &ours).next().is_some() {
+        // It is not ours to delete any more.
+        return Need::Forget;
+    }
     let claim_key = RecordKey { name: claim_name, rtype: RecordType::Txt };
     let (held, refusal) = (scene.held.get(key), scene.refused.get(key));
     let there = seen.set(key);
@@ -212,6 +237,17 @@ fn undoing(key: &RecordKey, held: &HeldRecord) -> Vec<RecordChange> {
     let ttl = written.as_ref().map_or(Ttl::DEFAULT, |set| set.ttl);
     let sets = written.into_iter().chain(held.claim.record(key, ttl).ok());
     sets.map(|set| RecordChange { before: Some(set), after: None }).collect()
+}
+
+/// Returns the other providers that want the record set of `ours` in the place where we write: their settings say so, or
+/// what is there is what they wrote, and not what we would.
+fn rival_at<'a>(scene: &'a Scene<'_>, there: Option<&RecordSet>, ours: &RecordSet) -> impl Iterator<Item = &'a Rival> {
+    let theirs = there.filter(|there| *there != ours).cloned();
+    let is_here = move |rival: &&Rival| {
+        let written = rival.note.as_ref().zip(theirs.as_ref());
+        rival.is_same_place || written.is_some_and(|(note, there)| note.written(&there.key).as_ref() == Some(there))
+    };
+    scene.rivals.get(&ours.key).into_iter().flatten().filter(is_here)
 }
 
 /// Whether what is there is what the note says was written last, to the value.
@@ -328,6 +364,10 @@ impl Plan {
             }
             Need::Foreign(detail) => self.stand(key, RecordState::Foreign, &detail),
             Need::Aside(detail) => self.stand(key, RecordState::Quarantined, &detail),
+            Need::Yield(detail) => {
+                self.stand(key, RecordState::Quarantined, &detail);
+                self.forget.push(key.clone());
+            }
             Need::Forget => self.forget.push(key.clone()),
             Need::Leave(why) => {
                 self.forget.push(key.clone());

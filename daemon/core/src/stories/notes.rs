@@ -1,8 +1,8 @@
 //! What a site noted to have written, where its claim or its provider is gone.
 
-use linecamp_model::{DnsSpec, NameTemplate, ProviderSpec};
+use linecamp_model::{DnsSpec, NameTemplate, ProviderSpec, RecordState};
 
-use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, provider, shown, site_with};
+use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, provider, remove, shown, site_with};
 use crate::ROUND_PERIOD;
 
 /// The claim is lost, and then the name changes.
@@ -28,4 +28,25 @@ fn a_record_whose_claim_was_lost_is_deleted_or_named() {
         }
         assert_eq!(conditions(&pair), []);
     }
+}
+
+/// A provider left the configuration and its records stayed; then the site is removed.
+#[test]
+fn a_removed_site_names_the_records_of_a_provider_that_is_not_configured() {
+    let mut pair = site_with(76, provider());
+    pair.run_for(MINUTE);
+    configure(&mut pair, None);
+    pair.run_for(MINUTE);
+    pair.crash_site();
+    pair.run_for(MINUTE);
+    let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
+    assert_eq!(central.len(), 1, "the operator sees them");
+    assert_eq!(central[0].1.records[0].state, RecordState::Held);
+    remove(&mut pair);
+    pair.run_for(MINUTE);
+    assert!(pair.nodes[0].ended.is_some(), "nothing holds it up");
+    let left = super::providers::left(&pair);
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].contains("provider dns") && left[0].contains(GATEWAY), "{left:?}");
+    assert!(left[0].contains(&format!("zone {ZONE}")), "{left:?}");
 }
