@@ -42,7 +42,9 @@ pub use fleet::{
     PROBE_MAX, Peer, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT,
     START_GRACE, SWEEP_PERIOD, SavedFleet, SeenLabels, SessionEvent, SiteFilter, SiteRef, Subject, UnreadableRecord,
 };
-pub use provider::{CALL_MAX, QUARANTINE, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, ROUND_PERIOD, SECOND_LOOK};
+pub use provider::{
+    CALL_MAX, CONFLICT_RETRY_FIRST, QUARANTINE, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, ROUND_PERIOD, SECOND_LOOK,
+};
 pub use records::{DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL};
 pub use rng::Rng;
 pub use site::{

@@ -16,31 +16,34 @@
 //! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of
 //! the settings, so that a service that is down costs one small call a time: the circuit. A record that is refused is
 //! set aside for [`QUARANTINE`], and the rest goes on. So is one whose name cannot even be observed; what was written
-//! of it before is deleted by what the note says. How a zone is observed, in calls of bounded size: [`look`]. A zone that failed comes after the others in the next round.
+//! of it before is deleted by what the note says. How a zone is observed, in calls of bounded size: [`look`]. After a
+//! conflict the changes are tried singly; the one that conflicts again is set aside from [`CONFLICT_RETRY_FIRST`] on. A
+//! zone that failed comes after the others in the next round.
 //!
 //! The machine asks by [`Act`]s; each call is answered once, and silence by [`CALL_MAX`].
 
 mod act;
 mod fail;
 mod look;
+mod report;
 mod round;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use linecamp_model::limits::reported_record_bytes;
 use linecamp_model::{
-    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, HeldKey, HeldRecord, Instant,
+    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, HeldKey, HeldRecord, Instant, Now,
     ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordChange, RecordKey,
-    RecordStatus, RunId, SiteId, Text, WallTime,
+    RunId, SiteId, Text, WallTime,
 };
 
 pub(crate) use self::act::Act;
 use self::look::{Gathered, LOOK_NAMES_MAX};
+pub(crate) use self::report::{bytes_of, status_of_gone};
 use self::zone::Zone;
 use crate::backoff::Backoff;
-use crate::records::Wanted;
+use crate::records::{Rival, Wanted};
 use crate::rng::Rng;
 
 /// How long until a provider that has nothing to do looks again whether all is as it was: what drifted is back within
@@ -65,6 +68,10 @@ pub const CALL_MAX: Duration = Duration::from_secs(120);
 
 /// How long a refused record is left alone before it is tried again, unless it is wanted otherwise before.
 pub const QUARANTINE: Duration = Duration::from_secs(3600);
+
+/// How long a record set whose change met a conflict is left alone at first; then twice as long each time, up to
+/// [`QUARANTINE`].
+pub const CONFLICT_RETRY_FIRST: Duration = SECOND_LOOK;
 
 /// How often a zone is observed in one round. A service that does not keep what it is told is left for a while then.
 const LAPS_MAX: u32 = 4;
@@ -111,7 +118,6 @@ pub(crate) struct Provider {
     is_due: bool,
     /// Whether somebody wants to see the plan before anything is done.
     is_look: bool,
-    singly: bool,
     /// Whether a step of several records was too much for a call.
     has_small_steps: bool,
     /// Names that are asked for in one call. Fewer once so many were too much.
@@ -128,8 +134,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) site: SiteId,
     pub(crate) run: RunId,
     pub(crate) held: &'a BTreeMap<HeldKey, HeldRecord>,
-    /// What other providers of the site want: they share its claim, and look after it themselves.
-    pub(crate) wanted_by_others: &'a BTreeSet<(DomainName, RecordKey)>,
+    /// The other providers of the site: they share its claim, and look after what they want themselves.
+    pub(crate) others: &'a BTreeMap<ProviderId, Provider>,
     pub(crate) calls: &'a mut CallId,
     pub(crate) rng: &'a mut Rng,
     pub(crate) now: Instant,
@@ -151,7 +157,6 @@ impl Provider {
             state: State::Idle,
             is_due: true,
             is_look: false,
-            singly: false,
             has_small_steps: false,
             look_names_max: LOOK_NAMES_MAX,
             unsure_until: None,
@@ -191,14 +196,18 @@ impl Provider {
         }
     }
 
-    /// Takes what each zone should hold. What is not named any more should hold nothing.
-    pub(crate) fn want(&mut self, mut wanted: BTreeMap<DomainName, Wanted>) {
+    /// Takes what each zone should hold. What is not named any more should hold nothing. Returns whether that is
+    /// something else than before.
+    pub(crate) fn want(&mut self, mut wanted: BTreeMap<DomainName, Wanted>) -> bool {
         for zone in self.zones.keys() {
             wanted.entry(zone.clone()).or_default();
         }
+        let mut is_new = false;
         for (name, wanted) in wanted {
-            self.is_due |= self.zones.entry(name).or_default().want(wanted);
+            is_new |= self.zones.entry(name).or_default().want(wanted);
         }
+        self.is_due |= is_new;
+        is_new
     }
 
     /// Takes what the site has notes of. Where the provider leaves, what was begun and not looked at since counts as
@@ -221,10 +230,9 @@ impl Provider {
         }
     }
 
-    /// Returns all that is wanted, by zone.
-    pub(crate) fn wanted(&self) -> impl Iterator<Item = (DomainName, RecordKey)> + '_ {
-        let keys = |zone: &Zone| zone.wanted.sets.keys().cloned().collect::<Vec<_>>();
-        self.zones.iter().flat_map(move |(name, zone)| keys(zone).into_iter().map(|key| (name.clone(), key)))
+    /// Returns what is wanted in a zone.
+    fn wanted_in(&self, zone: &DomainName) -> impl Iterator<Item = &RecordKey> {
+        self.zones.get(zone).into_iter().flat_map(|zone| zone.wanted.sets.keys())
     }
 
     /// Asks for a round now; if it is a look, for one that plans and does nothing. Nobody waits for a provider that
@@ -260,7 +268,6 @@ impl Provider {
             return Vec::new();
         }
         self.is_due = false;
-        self.singly = self.has_small_steps;
         self.unsure_until.get_or_insert(scope.now + SECOND_LOOK);
         if self.lets_go() {
             return self.let_go(scope);
@@ -270,7 +277,7 @@ impl Provider {
         zones.sort();
         self.todo = zones.into_iter().map(|(_, name)| name).collect();
         for zone in self.zones.values_mut() {
-            zone.begin(scope.now);
+            zone.begin(scope.now, self.is_look);
         }
         match self.abilities {
             None => {
@@ -320,8 +327,8 @@ impl Provider {
                 self.todo.push_front(zone);
                 self.next_zone(scope)
             }
-            (State::Applying { zone, step, .. }, ProviderReply::Failed(failure)) => {
-                self.step_failed(zone, &step, failure, scope)
+            (State::Applying { zone, step, steps, .. }, ProviderReply::Failed(failure)) => {
+                self.step_failed(zone, &step, steps, &failure, scope)
             }
             (_, ProviderReply::Failed(failure)) => self.fail(&failure, &tried, scope),
             (_, _) => {
@@ -378,22 +385,13 @@ impl Provider {
     /// that of its central settings.
     pub(crate) fn status(&self, bytes_max: usize, generation: Generation) -> ProviderStatus {
         let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, self.spec.dns.deletes));
-        let mut bytes_left = bytes_max;
-        // One that is too long leaves the others their place.
-        let records = records.filter(move |record| match bytes_left.checked_sub(bytes_of(record)) {
-            Some(left) => {
-                bytes_left = left;
-                true
-            }
-            None => false,
-        });
         ProviderStatus {
             name: self.spec.name.clone(),
             is_local: self.is_local,
             plugin: self.plugin.clone(),
             trouble: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
             converged: if self.is_settled() { generation } else { Generation::ZERO },
-            records: records.take(linecamp_model::limits::RECORDS_PER_PROVIDER_MAX).collect::<Vec<RecordStatus>>(),
+            records: report::within(bytes_max, records),
         }
     }
 
@@ -447,6 +445,10 @@ impl Provider {
 }
 
 impl Scope<'_> {
+    const fn time(&self) -> Now {
+        Now { instant: self.now, wall: self.wall }
+    }
+
     fn next_call(&mut self) -> CallId {
         *self.calls = self.calls.next();
         *self.calls
@@ -454,8 +456,26 @@ impl Scope<'_> {
 
     fn of_others(&self, provider: ProviderId, zone: &DomainName) -> BTreeSet<RecordKey> {
         let others = self.held.keys().filter(|key| key.provider != provider && key.zone == *zone);
-        let wanted = self.wanted_by_others.iter().filter(|(of, _)| of == zone).map(|(_, key)| key.clone());
+        let wanted = self.others.values().flat_map(|other| other.wanted_in(zone)).cloned();
         others.map(|key| key.record.clone()).chain(wanted).collect()
+    }
+
+    /// Returns which other providers want what in a zone, under the claim of `spec`.
+    fn rivals(&self, spec: &ProviderSpec, zone: &DomainName) -> BTreeMap<RecordKey, Vec<Rival>> {
+        let mut rivals = BTreeMap::<_, Vec<_>>::new();
+        let is_rival = |other: &ProviderSpec| !other.is_dry_run && other.dns.owner == spec.dns.owner;
+        for (id, other) in self.others.iter().filter(|(_, other)| is_rival(&other.spec)) {
+            for record in other.wanted_in(zone) {
+                let note = HeldKey { provider: *id, zone: zone.clone(), record: record.clone() };
+                rivals.entry(record.clone()).or_default().push(Rival {
+                    name: other.spec.name.clone(),
+                    goes_first: other.spec.name < spec.name,
+                    is_same_place: other.spec.plugin.name == spec.plugin.name && other.spec.config == spec.config,
+                    note: self.held.get(&note).cloned(),
+                });
+            }
+        }
+        rivals
     }
 
     fn held_in(&self, provider: ProviderId, zone: &DomainName) -> BTreeMap<RecordKey, HeldRecord> {
@@ -463,15 +483,6 @@ impl Scope<'_> {
         let held = self.held.iter().filter(|(key, _)| is_meant(key));
         held.map(|(key, record)| (key.record.clone(), record.clone())).collect()
     }
-}
-
-/// Returns how much of a status a record takes at most.
-pub(crate) fn bytes_of(record: &RecordStatus) -> usize {
-    let texts = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str(), record.detail.as_str()];
-    let observed = record.observed.iter().flat_map(|observed| &observed.values);
-    let values: Vec<_> = record.values.iter().chain(observed).map(|value| value.len()).collect();
-    let texts = texts.iter().map(|text| text.len()).sum::<usize>();
-    reported_record_bytes(texts + values.iter().sum::<usize>(), values.len())
 }
 
 fn tried(state: &State) -> String {

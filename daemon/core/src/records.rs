@@ -6,6 +6,7 @@
 //! change where the provider can; what is there without our claim is foreign, stays as it is to the last byte, and is
 //! named in a condition; nothing is deleted unless deletes are enabled, and no more at once than a round may. What was
 //! written, or begun, is ours until it was deleted: that it is not observed does not mean that it was never written.
+//! Providers of one site share its claim: of those that want one record set in one place, the first by name has it.
 //!
 //! The same state gives no step: where nothing changed, nothing is written.
 
@@ -15,7 +16,7 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::plan::{Plan, Refusal, Scene, names_of, note_undone, plan};
+pub(crate) use self::plan::{Plan, Refusal, Rival, Scene, names_of, note_undone, plan};
 pub use self::wanted::OWN_ADDRESS_LABEL;
 pub(crate) use self::wanted::{At, HostInput, Wanted, wanted};
 

@@ -11,7 +11,7 @@ use crate::rdata::{Value, rtype_of, word_of, write};
 use crate::server::{Elsewhere, Ending, Lookup, Server};
 
 /// With this begin the names of claims, which are TXT records: one question instead of three.
-const CLAIM: &str = "_linecamp-";
+pub(crate) const CLAIM: &str = "_linecamp-";
 
 /// A record set, and its values as the server has them.
 #[derive(Clone, Debug)]

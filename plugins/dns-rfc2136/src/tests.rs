@@ -174,6 +174,10 @@ fn an_alias_takes_no_name_that_is_in_use() {
     stage.plant("mail.example.org", "MX", &["10 a.example.org"]);
     let ending = stage.apply(&[Change::create(alias("mail.example.org", "b.example.org"))]);
     assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "mail.example.org"), "{ending:?}");
+    let claim = RecordSet::new("_linecamp-cname.mail.example.org", "TXT", 300, ["ours"]);
+    let ending = stage.apply(&[Change::create(claim), Change::create(alias("mail.example.org", "b.example.org"))]);
+    let Err(Failure::Conflict { name, owner }) = &ending else { panic!("{ending:?}") };
+    assert!(name == "mail.example.org" && owner.contains("MX is there"), "{name}: {owner}");
     // Nor does an address come beside an alias, which would be left out in silence.
     stage.plant("www.example.org", "CNAME", &["c.example.org"]);
     let ending = stage.apply(&[Change::create(a("www.example.org", "192.0.2.1"))]);

@@ -1,13 +1,29 @@
 //! The UPDATE message that does the changes, all or none.
 
 use domain::base::Rtype;
-use domain::base::iana::Class;
+use domain::base::iana::{Class, Rcode};
 use linecamp_provider::prelude::*;
 
 use crate::message::Row;
-use crate::observed::{self, Found};
+use crate::observed::{self, CLAIM, Found};
 use crate::rdata::{rtype_of, write};
 use crate::server::{Ending, Server};
+
+/// What is looked for where something keeps an alias away: the types that people put at a name.
+const NEIGHBOURS: [Rtype; 12] = [
+    Rtype::MX,
+    Rtype::A,
+    Rtype::AAAA,
+    Rtype::TXT,
+    Rtype::SRV,
+    Rtype::NS,
+    Rtype::CAA,
+    Rtype::PTR,
+    Rtype::SSHFP,
+    Rtype::TLSA,
+    Rtype::NAPTR,
+    Rtype::HTTPS,
+];
 
 /// Does changes that were compared with `found`, if the server finds that too, and finds `kept` as it is to stay.
 pub(crate) fn send(server: &Server<'_>, changes: &[&Change], kept: &[&Change], found: &[Found]) -> Result<(), Failure> {
@@ -29,7 +45,7 @@ pub(crate) fn send(server: &Server<'_>, changes: &[&Change], kept: &[&Change], f
     }
     match server.update(&prerequisites, &updates)? {
         Ending::Done => insist_on_aliases(server, changes),
-        Ending::Differs(code) => Err(differs(changes, &code.to_string())),
+        Ending::Differs(code) => Err(differs(server, changes, code)?),
     }
 }
 
@@ -100,12 +116,35 @@ fn insist_on_aliases(server: &Server<'_>, changes: &[&Change]) -> Result<(), Fai
     Ok(())
 }
 
-fn differs(changes: &[&Change], code: &str) -> Failure {
+/// Says what a prerequisite met: of a name in use that is to become an alias, which records are there.
+fn differs(server: &Server<'_>, changes: &[&Change], code: Rcode) -> Result<Failure, Failure> {
+    let is_new_alias = |change: &&&Change| change.rtype() == "CNAME" && change.before.is_none();
+    if code == Rcode::YXDOMAIN {
+        for alias in changes.iter().filter(is_new_alias) {
+            let there = types_at(server, alias.name())?;
+            if !there.is_empty() {
+                let there = there.join(", ");
+                return Ok(Failure::conflict(alias.name(), format!("{there} is there, and an alias stands alone")));
+            }
+        }
+    }
     let names: Vec<_> = changes.iter().map(|change| change.name()).collect();
-    let first = names.first().copied().unwrap_or_default();
+    // A claim is about the record beside it.
+    let blamed = names.iter().find(|name| !name.starts_with(CLAIM)).or_else(|| names.first());
     let owner = format!(
         "the server found something else than was observed, or records of another type, at {} ({code})",
         names.join(", ")
     );
-    Failure::conflict(first, owner)
+    Ok(Failure::conflict(blamed.copied().unwrap_or_default(), owner))
+}
+
+/// Returns which of the usual types the zone has at a name.
+fn types_at(server: &Server<'_>, name: &str) -> Result<Vec<String>, Failure> {
+    let mut there = Vec::new();
+    for rtype in NEIGHBOURS {
+        if server.update(&[Row::about(name, Class::ANY, rtype)], &[])? == Ending::Done {
+            there.push(rtype.to_string());
+        }
+    }
+    Ok(there)
 }

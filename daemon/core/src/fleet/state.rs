@@ -116,9 +116,13 @@ impl SiteRecord {
 /// Says which DNS records of a site a provider has, and what is wrong with it; `None` if it has none.
 pub(crate) fn records_of(provider: &ProviderStatus) -> Option<String> {
     let ours = provider.records.iter().filter(|record: &&RecordStatus| record.state.is_ours());
-    let ours: Vec<_> = ours.map(|record| record.key.to_string()).collect();
+    let mut zones = BTreeMap::<_, Vec<String>>::new();
+    for record in ours {
+        zones.entry(&record.zone).or_default().push(record.key.to_string());
+    }
+    let ours: Vec<_> = zones.iter().map(|(zone, keys)| format!("zone {zone}: {}", keys.join(", "))).collect();
     let trouble = provider.trouble.as_ref().map_or_else(String::new, |trouble| format!(" ({trouble})"));
-    (!ours.is_empty()).then(|| format!("provider {}: {}{trouble}", provider.name, ours.join(", ")))
+    (!ours.is_empty()).then(|| format!("provider {}, {}{trouble}", provider.name, ours.join("; ")))
 }
 
 impl FleetState {

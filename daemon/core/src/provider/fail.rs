@@ -1,41 +1,65 @@
 //! What a failure means for what comes next.
 
+use std::collections::VecDeque;
+
 use linecamp_model::{Claim, ConditionKind, DomainName, ProviderFailure, RecordChange, RecordKey, Text};
 
 use super::act::Act;
-use super::{Provider, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, SECOND_LOOK, Scope, State, Trouble, is_claim};
+use super::{
+    CONFLICT_RETRY_FIRST, Provider, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, SECOND_LOOK, Scope, State, Trouble,
+    is_claim,
+};
 
 impl Provider {
-    /// A step was not done. What can be mended by another look is; what is the fault of one record is set aside.
+    /// A step was not done. What can be mended by another look is; what is the fault of one record is set aside, and
+    /// the other `steps` go on.
     pub(super) fn step_failed(
         &mut self,
         zone: DomainName,
         step: &[RecordChange],
-        failure: ProviderFailure,
+        mut steps: VecDeque<Vec<RecordChange>>,
+        failure: &ProviderFailure,
         scope: &mut Scope<'_>,
     ) -> Vec<Act> {
         let changed = self.zones.entry(zone.clone()).or_default();
-        match &failure {
+        let blamed = match failure {
             ProviderFailure::Conflict { reason } => {
+                let records = records_of(step);
                 // What was not observed and is not what was written is not deleted.
-                let blind = changed.blind_among(&records_of(step));
-                blind.into_iter().for_each(|key| changed.refuse(key, reason.clone(), scope.now));
+                let blind = changed.blind_among(&records);
+                blind.iter().for_each(|key| changed.refuse(key.clone(), reason, scope.time()));
+                match blind.is_empty() && changed.singly {
+                    true => {
+                        for key in &records {
+                            if changed.refuse_for_conflict(key.clone(), reason, scope.time()) {
+                                self.unsure_until = Some(scope.now + CONFLICT_RETRY_FIRST);
+                            }
+                        }
+                        records
+                    }
+                    false => blind,
+                }
             }
             ProviderFailure::Refused { reason, name } => {
                 let blamed = blamed(step, name.as_ref());
-                match blamed.is_empty() {
-                    // Nobody says which: the next look takes them one by one.
-                    true if self.singly => {
-                        return self.zone_failed(&zone, &failure, &format!("changing zone {zone}"), scope);
-                    }
-                    true => self.singly = true,
-                    false => blamed.into_iter().for_each(|key| changed.refuse(key, reason.clone(), scope.now)),
+                if blamed.is_empty() && changed.singly {
+                    return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), scope);
                 }
+                blamed.iter().for_each(|key| changed.refuse(key.clone(), reason, scope.time()));
+                blamed
             }
-            _ => return self.zone_failed(&zone, &failure, &format!("changing zone {zone}"), scope),
+            _ => return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), scope),
+        };
+        if blamed.is_empty() {
+            // Nobody says which: the next look takes them one by one.
+            changed.singly = true;
+            self.todo.push_front(zone);
+            return self.next_zone(scope);
         }
-        self.todo.push_front(zone);
-        self.next_zone(scope)
+        // One fewer to try: that is no lap without an end.
+        changed.laps = changed.laps.saturating_sub(1);
+        steps.retain(|step| records_of(step).iter().all(|key| !blamed.contains(key)));
+        self.next_step(zone, steps, scope)
     }
 
     /// Ends the round because of one zone: the next one takes the others before it.
@@ -95,7 +119,7 @@ fn blamed(step: &[RecordChange], name: Option<&DomainName>) -> Vec<RecordKey> {
 }
 
 /// Returns the record sets that a step is about; a claim is about the set beside it.
-fn records_of(step: &[RecordChange]) -> Vec<RecordKey> {
+pub(super) fn records_of(step: &[RecordChange]) -> Vec<RecordKey> {
     let records = step.iter().filter_map(|change| match is_claim(change) {
         true => change.key().and_then(|key| Claim::key_of(&key.name)),
         false => change.key().cloned(),

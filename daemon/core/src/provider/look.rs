@@ -164,16 +164,14 @@ impl Provider {
         let leftovers = gathered.leftovers.len();
         gathered.leftovers.retain(|key| !is_meant(key));
         let is_any = !keys.is_empty() || gathered.leftovers.len() < leftovers;
-        keys.into_iter().for_each(|key| zone.hide(key, reason.clone(), scope.now));
+        keys.into_iter().for_each(|key| zone.hide(key, reason, scope.time()));
         is_any
     }
 
     /// A step used up what a call may. From here on steps are of one record each; `false` if this one was already.
     pub(super) fn makes_steps_smaller(&mut self, failure: &ProviderFailure) -> bool {
-        let is_too_large = matches!(failure, ProviderFailure::LimitExceeded { .. }) && !self.singly;
-        if is_too_large {
-            (self.singly, self.has_small_steps) = (true, true);
-        }
+        let is_too_large = matches!(failure, ProviderFailure::LimitExceeded { .. }) && !self.has_small_steps;
+        self.has_small_steps |= is_too_large;
         is_too_large
     }
 }

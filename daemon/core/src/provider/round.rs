@@ -1,12 +1,13 @@
 //! One round: each zone in turn is observed, planned, noted, changed, and observed again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use linecamp_model::{
     Claim, DomainName, EventKind, HeldKey, HeldRecord, ProviderFailure, ProviderRequest, RecordChange, RecordKey,
     RecordSet, Text,
 };
 
+use super::fail::records_of;
 use super::zone::Zone;
 use super::{Act, LAPS_MAX, Provider, ROUND_PERIOD, Scope, State, is_claim};
 use crate::records::{DELETES_PER_ROUND_MAX, Plan, Scene, plan};
@@ -53,6 +54,7 @@ impl Provider {
         let claim = Claim { owner: self.spec.dns.owner.clone(), site: scope.site };
         let held = scope.held_in(self.id, &name);
         let others = scope.of_others(self.id, &name);
+        let rivals = scope.rivals(&self.spec, &name);
         let Some(abilities) = self.abilities else { return Vec::new() };
         let zone = self.zones.entry(name.clone()).or_default();
         zone.laps += 1;
@@ -66,9 +68,10 @@ impl Provider {
             undone: &zone.undone,
             held: &held,
             others: &others,
+            rivals: &rivals,
             observed,
             deletes: self.spec.dns.deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
-            singly: self.singly,
+            singly: zone.singly || self.has_small_steps,
         });
         let is_passive = self.spec.is_dry_run || self.is_look || !scope.may_change;
         zone.learn(&plan, observed, scope.wall);
@@ -77,7 +80,12 @@ impl Provider {
         match (is_passive, zone.laps) {
             (true, _) => self.next_zone(scope),
             (false, laps) if LAPS_MAX < laps && !plan.steps.is_empty() => {
-                let reason = format!("zone {name} does not keep what it is told, after {LAPS_MAX} tries in a row");
+                let records: BTreeSet<_> = plan.steps.iter().flat_map(|step| records_of(step)).collect();
+                let records: Vec<_> = records.iter().take(3).map(ToString::to_string).collect();
+                let reason = format!(
+                    "zone {name} does not keep what it is told, after {LAPS_MAX} tries in a row: {}",
+                    records.join(", ")
+                );
                 let failure = ProviderFailure::Retry { after: None, reason: Text::lossy(&reason) };
                 self.zone_failed(&name, &failure, "changing records", scope)
             }
@@ -88,6 +96,9 @@ impl Provider {
     fn carry_out(&mut self, zone: DomainName, plan: Plan, scope: &mut Scope<'_>) -> Vec<Act> {
         let steps: VecDeque<_> = plan.steps.into();
         let mut changes: Vec<(HeldKey, Option<HeldRecord>)> = Vec::new();
+        let left = plan.left.iter().map(|(record, why)| format!("{record} ({why})")).collect::<Vec<_>>();
+        let text = format!("{} leaves these in zone {zone}: {}", self.spec.name, left.join("; "));
+        let event = (!left.is_empty()).then(|| Act::Event(EventKind::RecordsLeft, Text::lossy(&text)));
         let key = |record: RecordKey| HeldKey { provider: self.id, zone: zone.clone(), record };
         changes.extend(plan.notes.into_iter().map(|(record, note)| (key(record), Some(note))));
         changes.extend(plan.forget.into_iter().map(|record| (key(record), None)));
@@ -95,7 +106,7 @@ impl Provider {
             return self.next_step(zone, steps, scope);
         }
         self.state = State::Noting { zone, steps };
-        vec![Act::Note(changes)]
+        event.into_iter().chain([Act::Note(changes)]).collect()
     }
 
     /// Does the next step; after the last, looks again.

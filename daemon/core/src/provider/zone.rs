@@ -4,13 +4,14 @@
 //! since is not as it should be before an observation has shown it; one that was not observed is unknown, not absent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use linecamp_model::{
-    Claim, DomainName, HeldRecord, Instant, Observed, RecordChange, RecordKey, RecordSet, RecordState, RecordStatus,
-    RecordType, Text, Ttl, WallTime,
+    Claim, DomainName, HeldRecord, Instant, Now, Observed, RecordChange, RecordKey, RecordSet, RecordState,
+    RecordStatus, RecordType, Text, Ttl, WallTime,
 };
 
-use super::QUARANTINE;
+use super::{CONFLICT_RETRY_FIRST, QUARANTINE};
 use crate::records::{Plan, Refusal, Wanted, note_undone};
 
 /// How a record set stood when it was last observed.
@@ -32,12 +33,24 @@ impl Standing {
     }
 }
 
+/// A record set that nothing is done about for a while.
+#[derive(Clone, Debug)]
+struct Aside {
+    refusal: Refusal,
+    until: Instant,
+    delay: Duration,
+    /// Whether its time is over, and it is tried again. It is shown as set aside until that has worked.
+    is_tried: bool,
+}
+
 /// What is known of a zone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Zone {
     pub(super) wanted: Wanted,
-    /// What the provider refused, and when.
-    refused: BTreeMap<RecordKey, (Refusal, Instant)>,
+    /// What the provider refused, or what was in conflict when it was tried by itself.
+    asides: BTreeMap<RecordKey, Aside>,
+    /// Whether its changes are tried one record set a call, for the rest of the round.
+    pub(super) singly: bool,
     /// What was deleted since it was last desired.
     pub(super) undone: BTreeSet<RecordKey>,
     /// What the steps under way delete without having observed it.
@@ -70,7 +83,7 @@ impl Zone {
         if self.wanted == wanted {
             return false;
         }
-        self.refused.retain(|key, _| self.wanted.sets.get(key) == wanted.sets.get(key));
+        self.asides.retain(|key, _| self.wanted.sets.get(key) == wanted.sets.get(key));
         self.wanted = wanted;
         self.is_at_rest = false;
         true
@@ -79,14 +92,18 @@ impl Zone {
     pub(super) fn unsettle(&mut self) {
         self.is_at_rest = false;
         self.failures = 0;
-        self.refused.clear();
+        self.asides.clear();
     }
 
-    /// A round begins: what was refused long ago is tried again.
-    pub(super) fn begin(&mut self, now: Instant) {
+    /// A round begins: what was set aside long enough ago is tried again. A person who asks to look wants to see all.
+    pub(super) fn begin(&mut self, now: Instant, is_look: bool) {
         self.laps = 0;
         self.deleted = 0;
-        self.refused.retain(|_, (_, at)| now.saturating_since(*at) < QUARANTINE);
+        self.singly = false;
+        if is_look {
+            self.asides.clear();
+        }
+        self.asides.values_mut().for_each(|aside| aside.is_tried |= aside.until <= now);
         if self.unsearched.as_ref().is_some_and(|(_, at)| QUARANTINE <= now.saturating_since(*at)) {
             (self.is_swept, self.is_sweep_due) = (false, true);
         }
@@ -123,18 +140,33 @@ impl Zone {
     }
 
     /// Sets a record set aside that cannot be written, or whose earlier writing cannot be undone.
-    pub(super) fn refuse(&mut self, key: RecordKey, reason: Text, now: Instant) {
+    pub(super) fn refuse(&mut self, key: RecordKey, reason: &Text, now: Now) {
         let is_hidden = self.is_hidden(&key);
-        self.refused.insert(key, (Refusal { reason, is_hidden, is_stuck: true }, now));
+        self.set_aside(key, QUARANTINE, Refusal { reason: reason.clone(), is_hidden, is_stuck: true }, now);
+    }
+
+    /// Sets a record set aside whose change met something else than was observed. A look may have been late, so it is
+    /// tried again soon, and then ever more seldom. Returns whether that was the first time.
+    pub(super) fn refuse_for_conflict(&mut self, key: RecordKey, reason: &Text, now: Now) -> bool {
+        let before = self.asides.get(&key).map(|aside| aside.delay);
+        let delay = before.map_or(CONFLICT_RETRY_FIRST, |delay| QUARANTINE.min(2 * delay));
+        self.set_aside(key, delay, Refusal { reason: reason.clone(), is_hidden: false, is_stuck: true }, now);
+        before.is_none()
     }
 
     /// Sets a record set aside that cannot be observed.
-    pub(super) fn hide(&mut self, key: RecordKey, reason: Text, now: Instant) {
-        self.refused.insert(key, (Refusal { reason, is_hidden: true, is_stuck: false }, now));
+    pub(super) fn hide(&mut self, key: RecordKey, reason: &Text, now: Now) {
+        self.set_aside(key, QUARANTINE, Refusal { reason: reason.clone(), is_hidden: true, is_stuck: false }, now);
+    }
+
+    fn set_aside(&mut self, key: RecordKey, delay: Duration, refusal: Refusal, now: Now) {
+        let reason = Text::lossy(&format!("{} (next try after {})", refusal.reason, now.wall + delay));
+        let refusal = Refusal { reason, ..refusal };
+        self.asides.insert(key, Aside { refusal, until: now.instant + delay, delay, is_tried: false });
     }
 
     pub(super) fn is_hidden(&self, key: &RecordKey) -> bool {
-        self.refused.get(key).is_some_and(|(refusal, _)| refusal.is_hidden)
+        self.asides.get(key).is_some_and(|aside| aside.refusal.is_hidden && !aside.is_tried)
     }
 
     pub(super) fn refusals(&self) -> BTreeMap<RecordKey, Refusal> {
@@ -142,8 +174,8 @@ impl Zone {
             let reason = reason.clone();
             (key.clone(), Refusal { reason, is_hidden: false, is_stuck: true })
         });
-        let refused = self.refused.iter().map(|(key, (refusal, _))| (key.clone(), refusal.clone()));
-        unreadable.chain(refused).collect()
+        let asides = self.asides.iter().filter(|(_, aside)| !aside.is_tried);
+        unreadable.chain(asides.map(|(key, aside)| (key.clone(), aside.refusal.clone()))).collect()
     }
 
     /// Returns what of `keys` is deleted without having been observed.
@@ -163,6 +195,7 @@ impl Zone {
             (key.clone(), Standing { state: *state, detail: detail.clone(), desired })
         };
         self.standing = plan.standing.iter().map(standing).collect();
+        self.keep_asides();
         let seen: BTreeMap<_, _> = seen.iter().map(|set| (&set.key, set)).collect();
         self.observed.retain(|key, _| plan.standing.contains_key(key));
         for key in plan.standing.keys().filter(|key| !self.is_hidden(key)).cloned().collect::<Vec<_>>() {
@@ -170,6 +203,21 @@ impl Zone {
             self.observed.insert(key, observed);
         }
         self.blind.clone_from(&plan.blind);
+    }
+
+    /// Keeps what is tried again shown as set aside, so that a try that fails is no news; forgets what has come right.
+    fn keep_asides(&mut self) {
+        let standing = &mut self.standing;
+        self.asides.retain(|key, aside| {
+            let Some(standing) = standing.get_mut(key).filter(|_| aside.is_tried) else { return !aside.is_tried };
+            match standing.state {
+                RecordState::Create | RecordState::Update => {
+                    (standing.state, standing.detail) = (RecordState::Quarantined, aside.refusal.reason.clone());
+                    true
+                }
+                state => state == RecordState::Delete,
+            }
+        });
     }
 
     /// Whether there is nothing to do, as it was last observed; a leaving provider has then nothing left, either.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
-    Claim, DnsAbilities, DomainName, HeldRecord, HeldState, RecordChange, RecordKey, RecordSet, RecordState,
+    Claim, DnsAbilities, DomainName, HeldRecord, HeldState, Name, RecordChange, RecordKey, RecordSet, RecordState,
     RecordType, Text, Ttl,
 };
 
@@ -30,12 +30,26 @@ pub(crate) struct Scene<'a> {
     pub(crate) held: &'a BTreeMap<RecordKey, HeldRecord>,
     /// What other providers of the site have or want: they share its claim, and look after it themselves.
     pub(crate) others: &'a BTreeSet<RecordKey>,
+    /// What other providers of the site want under our claim.
+    pub(crate) rivals: &'a BTreeMap<RecordKey, Vec<Rival>>,
     /// What is, at least at the names that are wanted or held.
     pub(crate) observed: &'a [RecordSet],
     /// How many sets may be taken away; `None` if deletes are not enabled.
     pub(crate) deletes: Option<usize>,
     /// One record set a step, so that one that is refused does not hold up the others.
     pub(crate) singly: bool,
+}
+
+/// Another provider of the site that wants one record set in a zone of the same name.
+#[derive(Clone, Debug)]
+pub(crate) struct Rival {
+    pub(crate) name: Name,
+    /// Whether it has the record set, and not we, where both mean the same one.
+    pub(crate) goes_first: bool,
+    /// Whether its settings say that it writes to where we write. Otherwise what is observed may tell.
+    pub(crate) is_same_place: bool,
+    /// What it wrote last.
+    pub(crate) note: Option<HeldRecord>,
 }
 
 /// What a provider refused about one record set, and why.
@@ -59,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) forget: Vec<RecordKey>,
     /// How each set stands that is wanted or held.
     pub(crate) standing: BTreeMap<RecordKey, (RecordState, Text)>,
+    /// What was written and is somebody else's by now: it stays, its note is forgotten, and why.
+    pub(crate) left: BTreeMap<RecordKey, Text>,
     /// What is deleted without having been observed: a conflict says that it is not what was written.
     pub(crate) blind: BTreeSet<RecordKey>,
 }
@@ -75,8 +91,12 @@ enum Need {
     Foreign(String),
     /// Something else to be mended first.
     Aside(String),
+    /// Nothing from us: another provider of the site has it.
+    Yield(String),
     /// The note of it to be forgotten.
     Forget,
+    /// The same, and to be named: what was written is there, changed or claimed by somebody else.
+    Leave(String),
 }
 
 /// Returns the plan. The same scene gives the same plan, and a zone that holds what is wanted gives no step.
@@ -109,6 +129,9 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
     };
     let held = scene.held.get(&set.key);
     let (there, claim_there) = (seen.set(&set.key), seen.set(&claim.key));
+    if let Some(rival) = rival_at(scene, there, set).find(|rival| rival.goes_first) {
+        return Need::Yield(format!("provider {} of this site has this name in this zone", rival.name));
+    }
     let holder = claim_there.and_then(Claim::read);
     let is_ours = holder.as_ref().is_some_and(|holder| is_own(scene, holder, held));
     let state = held.map(|held| held.state);
@@ -119,7 +142,9 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
             }
             (None, Some(_), _) => return Need::Foreign(format!("{} holds a text that is no claim", claim.key.name)),
             // Where the claim alone was lost, what is there is still what we made.
-            (None, None, Some(there)) if state != Some(HeldState::Standing) || there.values != set.values => {
+            (None, None, Some(there))
+                if state != Some(HeldState::Standing) || (there.values != set.values && !is_as_noted(held, there)) =>
+            {
                 return Need::Foreign(format!("there is one without a claim: {}", cut(there)));
             }
             (None, None, _) => {}
@@ -161,24 +186,47 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
 
 fn need_of_unwanted(scene: &Scene<'_>, seen: &Seen<'_>, key: &RecordKey) -> Need {
     let Ok(claim_name) = Claim::name_of(key) else { return Need::Forget };
+    let written = scene.held.get(key).and_then(|held| held.written(key));
+    let ours = written.unwrap_or_else(|| RecordSet::observed(key.clone(), Ttl::DEFAULT, &[]));
+    if rival_at(scene, seen.set(key), &ours).next().is_some() {
+        // It is not ours to delete any more.
+        return Need::Forget;
+    }
     let claim_key = RecordKey { name: claim_name, rtype: RecordType::Txt };
     let (held, refusal) = (scene.held.get(key), scene.refused.get(key));
+    let there = seen.set(key);
     let Some(claim_there) = seen.set(&claim_key) else {
         let is_hidden = refusal.is_some_and(|refusal| refusal.is_hidden);
         // Once seen, it would be seen again. What never was may be there all the same.
         let was_seen = held.is_none_or(|held| held.state == HeldState::Standing) && !is_hidden;
-        return match held {
-            Some(held) if !was_seen && !scene.undone.contains(key) => {
+        return match (held, there) {
+            (Some(held), Some(there)) if held.state == HeldState::Standing && is_as_noted(Some(held), there) => {
+                let delete = RecordChange { before: Some(there.clone()), after: None };
+                Need::Change(RecordState::Delete, vec![delete])
+            }
+            (Some(held), Some(there)) if !held.values.is_empty() => {
+                Need::Leave(format!("its claim is gone, and it holds {}", cut(there)))
+            }
+            (Some(held), _) if !was_seen && !scene.undone.contains(key) => {
                 Need::Undo(RecordState::Delete, undoing(key, held))
             }
             _ => Need::Forget,
         };
     };
-    let is_ours = Claim::read(claim_there).is_some_and(|holder| is_own(scene, &holder, held));
-    if !is_ours {
-        return Need::Forget;
+    let holder = Claim::read(claim_there);
+    if !holder.as_ref().is_some_and(|holder| is_own(scene, holder, held)) {
+        let was_ours = held.is_some_and(|held| held.state == HeldState::Standing);
+        return match (there, holder) {
+            (Some(_), Some(other)) if was_ours => {
+                Need::Leave(format!("it is claimed by owner {} for site {}", other.owner, other.site))
+            }
+            (Some(there), None) if was_ours => {
+                Need::Leave(format!("its claim was changed, and it holds {}", cut(there)))
+            }
+            (_, _) => Need::Forget,
+        };
     }
-    let record = seen.set(key).map(|there| RecordChange { before: Some(there.clone()), after: None });
+    let record = there.map(|there| RecordChange { before: Some(there.clone()), after: None });
     let unclaim = RecordChange { before: Some(claim_there.clone()), after: without_claim(claim_there) };
     Need::Change(RecordState::Delete, record.into_iter().chain([unclaim]).collect())
 }
@@ -189,6 +237,22 @@ fn undoing(key: &RecordKey, held: &HeldRecord) -> Vec<RecordChange> {
     let ttl = written.as_ref().map_or(Ttl::DEFAULT, |set| set.ttl);
     let sets = written.into_iter().chain(held.claim.record(key, ttl).ok());
     sets.map(|set| RecordChange { before: Some(set), after: None }).collect()
+}
+
+/// Returns the other providers that want the record set of `ours` in the place where we write: their settings say so, or
+/// what is there is what they wrote, and not what we would.
+fn rival_at<'a>(scene: &'a Scene<'_>, there: Option<&RecordSet>, ours: &RecordSet) -> impl Iterator<Item = &'a Rival> {
+    let theirs = there.filter(|there| *there != ours).cloned();
+    let is_here = move |rival: &&Rival| {
+        let written = rival.note.as_ref().zip(theirs.as_ref());
+        rival.is_same_place || written.is_some_and(|(note, there)| note.written(&there.key).as_ref() == Some(there))
+    };
+    scene.rivals.get(&ours.key).into_iter().flatten().filter(is_here)
+}
+
+/// Whether what is there is what the note says was written last, to the value.
+fn is_as_noted(held: Option<&HeldRecord>, there: &RecordSet) -> bool {
+    held.is_some_and(|held| held.values == there.values)
 }
 
 /// Whether `holder` is us, now or under the owner id that we had when the note was made.
@@ -300,7 +364,15 @@ impl Plan {
             }
             Need::Foreign(detail) => self.stand(key, RecordState::Foreign, &detail),
             Need::Aside(detail) => self.stand(key, RecordState::Quarantined, &detail),
+            Need::Yield(detail) => {
+                self.stand(key, RecordState::Quarantined, &detail);
+                self.forget.push(key.clone());
+            }
             Need::Forget => self.forget.push(key.clone()),
+            Need::Leave(why) => {
+                self.forget.push(key.clone());
+                self.left.insert(key.clone(), Text::lossy(&why));
+            }
         }
     }
 

@@ -43,6 +43,7 @@ struct Keeper {
     deletes: Option<usize>,
     refused: BTreeMap<RecordKey, Refusal>,
     undone: BTreeSet<RecordKey>,
+    rivals: BTreeMap<RecordKey, Vec<Rival>>,
 }
 
 impl Keeper {
@@ -56,6 +57,7 @@ impl Keeper {
             deletes: Some(99),
             refused: BTreeMap::new(),
             undone: BTreeSet::new(),
+            rivals: BTreeMap::new(),
         }
     }
 
@@ -77,6 +79,7 @@ impl Keeper {
             undone: &self.undone,
             held: &self.held,
             others: &BTreeSet::new(),
+            rivals: &self.rivals,
             observed: &observed,
             deletes: self.deletes,
             singly: false,
@@ -223,6 +226,45 @@ fn drift_is_repaired_and_a_text_beside_the_claim_stays() {
     keeper.settle();
     let left: Vec<_> = keeper.server.zone(ZONE).into_values().map(|set| set.to_string()).collect();
     assert_eq!(left, ["_linecamp-a.gw.example.org TXT 300 note"]);
+}
+
+#[test]
+fn what_stands_as_it_was_noted_is_ours_without_its_claim() {
+    let wanted = set("gw.example.org", "A", &["192.0.2.1"]);
+    let mut keeper = Keeper::new(std::slice::from_ref(&wanted));
+    keeper.settle();
+    keeper.server.pluck(ZONE, "_linecamp-a.gw.example.org", "TXT");
+    let changed = set("gw.example.org", "A", &["192.0.2.2"]);
+    keeper.wanted = of(std::slice::from_ref(&changed));
+    keeper.settle();
+    assert_eq!(keeper.server.zone(ZONE)[&wanted.key], changed, "also where another value is wanted");
+    keeper.server.pluck(ZONE, "_linecamp-a.gw.example.org", "TXT");
+    keeper.wanted = Wanted::default();
+    keeper.deletes = None;
+    assert_eq!(keeper.state(&wanted.key).0, RecordState::Held, "not before deletes are enabled");
+    keeper.deletes = Some(9);
+    keeper.settle();
+    assert!(keeper.server.zone(ZONE).is_empty() && keeper.held.is_empty());
+}
+
+/// Two name servers may have zones of one name: inside and outside of a network, say.
+#[test]
+fn providers_that_write_one_name_to_two_places_do_not_disturb_each_other() {
+    let (inside, outside) = (set("gw.example.org", "A", &["10.0.0.5"]), set("gw.example.org", "A", &["192.0.2.1"]));
+    let mut keeper = Keeper::new(std::slice::from_ref(&outside));
+    let (claim, state) = (keeper.claim.clone(), HeldState::Standing);
+    let note = HeldRecord { claim, state, ttl: inside.ttl, values: inside.values.clone() };
+    let rival =
+        Rival { name: Name::parse("inside").unwrap(), goes_first: true, is_same_place: false, note: Some(note) };
+    keeper.rivals.insert(inside.key.clone(), vec![rival]);
+    keeper.settle();
+    assert_eq!(keeper.server.zone(ZONE)[&outside.key], outside);
+    keeper.server.plant(ZONE, "gw.example.org", "A", &["198.51.100.7"]);
+    keeper.settle();
+    assert_eq!(keeper.server.zone(ZONE)[&outside.key], outside, "drift is repaired");
+    keeper.wanted = Wanted::default();
+    keeper.settle();
+    assert!(keeper.server.zone(ZONE).is_empty());
 }
 
 #[test]

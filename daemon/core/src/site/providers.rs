@@ -42,7 +42,10 @@ impl Providers {
 
     /// Returns how each provider stands, by name; `spec` has the central ones.
     pub(super) fn statuses(&self, spec: &Documents<SpecBody>) -> Vec<ProviderStatus> {
-        let bytes_max = REPORTED_RECORDS_BYTES_MAX / self.machines.len().max(1);
+        self.statuses_within(spec, REPORTED_RECORDS_BYTES_MAX / self.machines.len().max(1))
+    }
+
+    fn statuses_within(&self, spec: &Documents<SpecBody>, bytes_max: usize) -> Vec<ProviderStatus> {
         let status = |(id, machine): (&ProviderId, &Provider)| {
             let key = DocumentKey::Provider(*id);
             machine.status(bytes_max, if machine.is_local() { Generation::ZERO } else { spec.generation(key) })
@@ -216,6 +219,7 @@ impl Site {
             self.timers.clear(Timer::Round(id));
             self.timers.clear(Timer::CallLate(id));
         }
+        let mut is_new_want = false;
         for (id, (mut spec, is_local)) in specs {
             spec.is_leaving |= target == Target::Removed;
             let held = self.ledger.state().held.keys().filter(|key| key.provider == id).map(|key| key.zone.clone());
@@ -228,13 +232,17 @@ impl Site {
             let is_new = !self.providers.machines.contains_key(&id);
             let machine = self.providers.machines.entry(id).or_insert_with(|| Provider::new(spec.clone(), is_local));
             machine.configure(spec, is_local);
-            machine.want(zones);
+            is_new_want |= machine.want(zones);
             if let (true, Some(StatusBody::Provider(status))) =
                 (is_new, self.ledger.state().status.body(DocumentKey::Provider(id)))
             {
                 machine.remember(status);
             }
             machine.recall(self.ledger.state().held.keys());
+        }
+        if is_new_want {
+            // What one does not want any more another may have waited for.
+            self.providers.begin_again();
         }
         self.drive_all(now);
         self.provider_conditions(now);
@@ -271,20 +279,21 @@ impl Site {
         let site = self.site_id();
         let may_change = !self.is_store_failing();
         let Providers { machines, last_call, .. } = &mut self.providers;
-        let others = machines.iter().filter(|(of, _)| **of != id).flat_map(|(_, machine)| machine.wanted());
-        let wanted_by_others = others.collect();
+        let mut machine = machines.remove(&id)?;
         let mut scope = Scope {
             site,
             run: self.config.run,
             held: &self.ledger.state().held,
-            wanted_by_others: &wanted_by_others,
+            others: machines,
             calls: last_call,
             rng: &mut self.rng,
             now: now.instant,
             wall: now.wall,
             may_change,
         };
-        input(machines.get_mut(&id)?, &mut scope)
+        let result = input(&mut machine, &mut scope);
+        machines.insert(id, machine);
+        result
     }
 
     fn carry_out(&mut self, id: ProviderId, acts: Vec<Act>, now: Now) {
@@ -305,6 +314,28 @@ impl Site {
                 Act::Event(kind, text) => self.record(kind, text.as_str(), now),
             }
         }
+    }
+
+    /// Returns how each provider stands, and those that are not configured any more and have left records: whoever
+    /// removes the site reads there what stays.
+    pub(super) fn reported_providers(&self) -> Vec<ProviderStatus> {
+        let state = self.ledger.state();
+        let (specs, machines) = (self.provider_specs(), &self.providers.machines);
+        let notes = state.held.keys().filter(|key| !specs.contains_key(&key.provider));
+        let gone: BTreeSet<_> = notes.map(|key| key.provider).filter(|id| !machines.contains_key(id)).collect();
+        let gone: Vec<_> = gone.into_iter().take(PROVIDERS_PER_SITE_MAX.saturating_sub(machines.len())).collect();
+        let bytes_max = REPORTED_RECORDS_BYTES_MAX / (machines.len() + gone.len()).max(1);
+        let mut statuses = self.providers.statuses_within(&state.spec, bytes_max);
+        // Its name is known by what was said of it last.
+        let last = gone.iter().filter_map(|id| match state.status.body(DocumentKey::Provider(*id)) {
+            Some(StatusBody::Provider(last)) => Some((*id, last)),
+            Some(StatusBody::Site(_) | StatusBody::Host(_)) | None => None,
+        });
+        statuses.extend(last.map(|(id, last)| {
+            let notes = state.held.keys().filter(|key| key.provider == id);
+            crate::provider::status_of_gone(last, notes, bytes_max)
+        }));
+        statuses
     }
 
     fn provider_specs(&self) -> BTreeMap<ProviderId, (ProviderSpec, bool)> {

@@ -51,7 +51,7 @@ impl Site {
             conditions: self.conditions.of_status(),
         });
         let host = StatusBody::Host(HostStatus { local: host_labels, reported });
-        let providers = self.providers.statuses(&state.spec).into_iter();
+        let providers = self.reported_providers().into_iter();
         let providers =
             providers.map(|status| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status)));
         let bodies: BTreeMap<_, _> =

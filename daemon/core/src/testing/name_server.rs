@@ -48,6 +48,10 @@ pub struct NameServer {
     pub refused: BTreeSet<DomainName>,
     /// Names that cannot be changed for now: a call about them fails, and may work later.
     pub frozen: BTreeSet<DomainName>,
+    /// Names that have records of a type that nobody asks for: an alias does not come beside them.
+    pub unseen: BTreeSet<DomainName>,
+    /// Names at which it confirms changes and does none.
+    pub dropped: BTreeSet<DomainName>,
     /// Where zones of their own begin below a zone. What a zone holds there is served to nobody, and stays in it.
     pub hidden: BTreeSet<DomainName>,
     /// Whether a call that names something hidden is refused, as it should be, instead of answered with nothing.
@@ -80,6 +84,8 @@ impl NameServer {
             writes: Vec::new(),
             refused: BTreeSet::new(),
             frozen: BTreeSet::new(),
+            unseen: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             hidden: BTreeSet::new(),
             names_hidden: true,
             names_max: usize::MAX,
@@ -239,6 +245,14 @@ impl NameServer {
             let Some(key) = change.key() else { continue };
             if after.get(key) == change.after.as_ref() {
                 continue;
+            }
+            if self.dropped.contains(&key.name) {
+                continue;
+            }
+            let is_new_alias = key.rtype == RecordType::Cname && change.before.is_none() && change.after.is_some();
+            if is_new_alias && self.unseen.contains(&key.name) {
+                let reason = Text::lossy(&format!("{} has records of another type", key.name));
+                return ProviderReply::Failed(ProviderFailure::Conflict { reason });
             }
             if after.get(key) != change.before.as_ref() {
                 let reason = Text::lossy(&format!("{key} is not as expected"));

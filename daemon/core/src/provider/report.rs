@@ -1,0 +1,51 @@
+//! What a site reports of its providers' records: as many as a status holds, also of a provider that is gone.
+
+use std::collections::BTreeSet;
+
+use linecamp_model::limits::{RECORDS_PER_PROVIDER_MAX, reported_record_bytes};
+use linecamp_model::{Generation, HeldKey, ProviderStatus, RecordState, RecordStatus, Text};
+
+/// Returns how a provider stands that is not configured any more: `last` is what was reported of it last, `notes` say
+/// which records it has left.
+pub(crate) fn status_of_gone<'a>(
+    last: &ProviderStatus,
+    notes: impl Iterator<Item = &'a HeldKey>,
+    bytes_max: usize,
+) -> ProviderStatus {
+    let why = Text::lossy("its provider is not configured any more: put it back with `leaving = true`");
+    let records = notes.map(|key| {
+        let is_meant = |record: &&RecordStatus| record.zone == key.zone && record.key == key.record;
+        let observed = last.records.iter().find(is_meant).and_then(|record| record.observed.clone());
+        let (zone, key, detail) = (key.zone.clone(), key.record.clone(), why.clone());
+        RecordStatus { zone, key, values: BTreeSet::new(), observed, state: RecordState::Held, detail }
+    });
+    ProviderStatus {
+        is_local: true,
+        trouble: Some(Text::lossy("it is not configured any more")),
+        converged: Generation::ZERO,
+        records: within(bytes_max, records),
+        ..last.clone()
+    }
+}
+
+/// Returns as many records as `bytes_max` of a status hold. One that is too long leaves the others their place.
+pub(super) fn within(bytes_max: usize, records: impl Iterator<Item = RecordStatus>) -> Vec<RecordStatus> {
+    let mut bytes_left = bytes_max;
+    let records = records.filter(move |record| match bytes_left.checked_sub(bytes_of(record)) {
+        Some(left) => {
+            bytes_left = left;
+            true
+        }
+        None => false,
+    });
+    records.take(RECORDS_PER_PROVIDER_MAX).collect()
+}
+
+/// Returns how much of a status a record takes at most.
+pub(crate) fn bytes_of(record: &RecordStatus) -> usize {
+    let texts = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str(), record.detail.as_str()];
+    let observed = record.observed.iter().flat_map(|observed| &observed.values);
+    let values: Vec<_> = record.values.iter().chain(observed).map(|value| value.len()).collect();
+    let texts = texts.iter().map(|text| text.len()).sum::<usize>();
+    reported_record_bytes(texts + values.iter().sum::<usize>(), values.len())
+}

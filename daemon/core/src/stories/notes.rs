@@ -1,0 +1,52 @@
+//! What a site noted to have written, where its claim or its provider is gone.
+
+use linecamp_model::{DnsSpec, NameTemplate, ProviderSpec, RecordState};
+
+use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, provider, remove, shown, site_with};
+use crate::ROUND_PERIOD;
+
+/// The claim is lost, and then the name changes.
+#[test]
+fn a_record_whose_claim_was_lost_is_deleted_or_named() {
+    for is_changed in [false, true] {
+        let mut pair = site_with(74, provider());
+        pair.run_for(MINUTE);
+        pair.name_server.pluck(ZONE, &format!("_linecamp-a.{GATEWAY}"), "TXT");
+        if is_changed {
+            pair.name_server.plant(ZONE, GATEWAY, "A", &["198.51.100.7"]);
+        }
+        let dns = DnsSpec { template: NameTemplate::parse("{host}").unwrap(), ..provider().dns };
+        configure(&mut pair, Some(ProviderSpec { dns, ..provider() }));
+        pair.run_for(2 * ROUND_PERIOD);
+        let left = super::providers::left(&pair);
+        match is_changed {
+            false => assert_eq!((shown(&pair).len(), left.len()), (1, 0), "{:?} {left:?}", shown(&pair)),
+            true => {
+                assert_eq!(shown(&pair).len(), 2, "{:?}", shown(&pair));
+                assert!(left.len() == 1 && left[0].contains(GATEWAY) && left[0].contains("198.51.100.7"), "{left:?}");
+            }
+        }
+        assert_eq!(conditions(&pair), []);
+    }
+}
+
+/// A provider left the configuration and its records stayed; then the site is removed.
+#[test]
+fn a_removed_site_names_the_records_of_a_provider_that_is_not_configured() {
+    let mut pair = site_with(76, provider());
+    pair.run_for(MINUTE);
+    configure(&mut pair, None);
+    pair.run_for(MINUTE);
+    pair.crash_site();
+    pair.run_for(MINUTE);
+    let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
+    assert_eq!(central.len(), 1, "the operator sees them");
+    assert_eq!(central[0].1.records[0].state, RecordState::Held);
+    remove(&mut pair);
+    pair.run_for(MINUTE);
+    assert!(pair.nodes[0].ended.is_some(), "nothing holds it up");
+    let left = super::providers::left(&pair);
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].contains("provider dns") && left[0].contains(GATEWAY), "{left:?}");
+    assert!(left[0].contains(&format!("zone {ZONE}")), "{left:?}");
+}

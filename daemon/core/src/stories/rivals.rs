@@ -1,0 +1,56 @@
+//! Two providers of one site that want one name in one zone.
+
+use linecamp_model::{ConditionKind, DnsSpec, NameTemplate, ProviderConfig, ProviderSpec, RecordType};
+
+use super::records::{MINUTE, conditions, plain_site, provider, shown};
+use super::setting_aside::extra;
+use crate::ROUND_PERIOD;
+use crate::testing::{DAY, Pair, name};
+
+fn shared(provider_name: &str, value: &str) -> ProviderSpec {
+    let template = NameTemplate::parse(&format!("{{host}}.{provider_name}")).unwrap();
+    let dns = DnsSpec { template, extra: vec![extra("shared", RecordType::A, value)], ..provider().dns };
+    ProviderSpec { name: name(provider_name), dns, ..provider() }
+}
+
+fn value_of_shared(pair: &Pair) -> Vec<String> {
+    shown(pair).into_iter().filter(|text| text.starts_with("shared")).collect()
+}
+
+fn settings(pair: &mut Pair, providers: Vec<ProviderSpec>) {
+    pair.nodes[0].config.providers = providers;
+    pair.crash_site();
+}
+
+/// Also where their settings differ, and only what is observed tells that they lead to one place.
+#[test]
+fn of_two_providers_that_want_one_name_the_first_has_it_and_the_other_says_so() {
+    for text in ["{}", r#"{"server":"another name of the same"}"#] {
+        let (one, two) = (shared("one", "192.0.2.101"), shared("two", "192.0.2.199"));
+        let two = ProviderSpec { config: ProviderConfig::of_json(text).unwrap(), ..two };
+        let mut pair = plain_site(75);
+        settings(&mut pair, vec![two.clone()]);
+        pair.run_for(MINUTE);
+        assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.199"]);
+        settings(&mut pair, vec![one.clone(), two.clone()]);
+        pair.run_for(2 * ROUND_PERIOD);
+        assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.101"]);
+        let found = conditions(&pair);
+        assert!(found.len() == 1 && found[0].0 == ConditionKind::RecordQuarantined, "{found:?}");
+        assert!(found[0].1.contains("shared.example.org A") && found[0].1.contains("provider one"), "{found:?}");
+        let writes = pair.name_server.writes.len();
+        pair.run_for(DAY);
+        pair.crash_site();
+        pair.run_for(2 * ROUND_PERIOD);
+        assert_eq!(pair.name_server.writes.len(), writes, "nobody writes any more");
+        // The other leaves: the name is not its own to delete.
+        settings(&mut pair, vec![one.clone(), ProviderSpec { is_leaving: true, ..two.clone() }]);
+        pair.run_for(2 * ROUND_PERIOD);
+        assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.101"]);
+        // The first leaves: the other has it from then on.
+        settings(&mut pair, vec![ProviderSpec { is_leaving: true, ..one }, two]);
+        pair.run_for(2 * ROUND_PERIOD);
+        assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.199"]);
+        assert_eq!(conditions(&pair), []);
+    }
+}
