@@ -16,7 +16,8 @@
 //! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of
 //! the settings, so that a service that is down costs one small call a time: the circuit. A record that is refused is
 //! set aside for [`QUARANTINE`], and the rest goes on. So is one whose name cannot even be observed; what was written
-//! of it before is deleted by what the note says. How a zone is observed, in calls of bounded size: [`look`]. A zone that failed comes after the others in the next round.
+//! of it before is deleted by what the note says. How a zone is observed, in calls of bounded size: [`look`]. A zone
+//! that failed comes after the others in the next round.
 //!
 //! The machine asks by [`Act`]s; each call is answered once, and silence by [`CALL_MAX`].
 
