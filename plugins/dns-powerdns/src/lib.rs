@@ -5,11 +5,11 @@
 //! milliseconds between is not seen.
 //!
 //! What operators set up: `api=yes`, `api-key=…`, `webserver-address`, and `webserver-allow-from` for the site, best
-//! behind a proxy with TLS, which lets the list of zones and the search through. The zone exists already and is a primary
-//! one.
+//! behind a proxy with TLS, which lets the list of zones and the search through. The zone exists already and is a
+//! primary one.
 //!
-//! A record that is disabled is there: it is shown with the word `(disabled)` behind its value, which no value has that is
-//! written, so its set is somebody else's until it carries our claim, and is written anew if it does.
+//! A record that is disabled is there: it is shown with the word `(disabled)` behind its value, which no value has that
+//! is written, so its set is somebody else's until it carries our claim, and is written anew if it does.
 //!
 //! What it does *not* do: it creates no zones, and leaves comments of other people's record sets alone.
 

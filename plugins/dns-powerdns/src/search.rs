@@ -1,8 +1,9 @@
 //! Searching the server's records, which also finds those that are disabled.
 //!
-//! The search compares a pattern with the names and the contents of all zones, and says nothing when it leaves something
-//! out: a backend that cannot search finds nothing, and no more than so many records are returned. So what it does not
-//! return counts as absent only after it has found the SOA record of the zone, and if it returned less than it may.
+//! The search compares a pattern with the names and the contents of all zones, and says nothing when it leaves
+//! something out: a backend that cannot search finds nothing, and no more than so many records are returned. So what it
+//! does not return counts as absent only after it has found the SOA record of the zone, and if it returned less than it
+//! may.
 
 use std::collections::BTreeSet;
 
@@ -39,8 +40,8 @@ pub(crate) const fn requests(names: usize) -> usize {
 }
 
 impl Reader<'_> {
-    /// Returns the records of the zone at these names, those that are disabled too; `None` if the server does not search
-    /// well enough to tell that there are no others.
+    /// Returns the records of the zone at these names, those that are disabled too; `None` if the server does not
+    /// search well enough to tell that there are no others.
     pub(crate) fn search(&self, names: &BTreeSet<&str>) -> Result<Option<Vec<Hit>>, Failure> {
         let apex = self.search_one(self.zone)?;
         if !apex.is_some_and(|hits| hits.iter().any(|hit| hit.rtype == "SOA")) {

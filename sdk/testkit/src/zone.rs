@@ -14,8 +14,8 @@
 //! be. A name that was asked for and lies in a zone below comes with that zone in `elsewhere`, and a change that adds
 //! to it is a 421; what the zone holds there from before can be deleted.
 //!
-//! An answer may hold more than was asked for: other record sets, and sets without values, which are none. A set that is
-//! not served for now has `"disabled": true`; it is there, and is compared with changes like all others.
+//! An answer may hold more than was asked for: other record sets, and sets without values, which are none. A set that
+//! is not served for now has `"disabled": true`; it is there, and is compared with changes like all others.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,9 +1,9 @@
 //! How a zone is looked at: searched for what was left over, then asked for names, a few a call.
 //!
 //! A zone of which we have no note may hold records that an earlier run of this site left: its database was lost, say.
-//! Where the provider lists zones, the first look searches a listing for our claims, and for nothing else. A listing may
-//! fail for what others put into the zone; then the look goes on without it, the zone says so, and it is tried again
-//! after [`QUARANTINE`].
+//! Where the provider lists zones, the first look searches a listing for our claims, and for nothing else. A listing
+//! may fail for what others put into the zone; then the look goes on without it, the zone says so, and it is tried
+//! again after [`QUARANTINE`].
 //!
 //! What is wanted, held or left over is asked for by name, [`LOOK_NAMES_MAX`] names a call. A call that used up its
 //! requests or time is made again for half as many, and so are those after it; of changes, for one record at a time. So
@@ -129,8 +129,8 @@ impl Provider {
         self.zone_failed(&zone, failure, &format!("looking at zone {zone}"), scope)
     }
 
-    /// Whether a look goes on by names after its listing failed so. With nothing to ask for, a service that is away and a
-    /// zone that is absent are failures like any other.
+    /// Whether a look goes on by names after its listing failed so. With nothing to ask for, a service that is away and
+    /// a zone that is absent are failures like any other.
     fn goes_without_search(&self, zone: &DomainName, failure: &ProviderFailure, scope: &Scope<'_>) -> bool {
         match failure {
             ProviderFailure::Unauthorized { .. }
