@@ -397,6 +397,10 @@ impl Daemon {
                 let refused = self.store.commit(write, &changes);
                 self.pending.extend(refused.map(Event::Store));
             }
+            SiteOutput::TryStore(write) => {
+                let refused = self.store.try_room(write);
+                self.pending.extend(refused.map(Event::Store));
+            }
             SiteOutput::ResumeStore(write) => self.store.resume(write),
             SiteOutput::SaveIdentity(grant) => {
                 let (name, environment) = (grant.name.clone(), grant.environment.clone());

@@ -47,7 +47,7 @@ words! {
         DuplicateIdentity = "duplicate-identity",
         /// The site's clock and the server's differ by minutes. Clears when a greeting finds them agree.
         ClockSkew = "clock-skew",
-        /// The store could not commit because the disk is full. Clears when a change was committed that had to be kept.
+        /// The store could not commit because the disk is full. Clears when the disk has room for what was refused.
         DiskFull = "disk-full",
         /// The store could not commit for another reason. Clears as `disk-full` does.
         StoreFailed = "store-failed",

@@ -325,6 +325,11 @@ impl<C: Carrier> World<C> {
                 self.nodes[number].disk.take(write, changes);
                 self.begin_node_disk(number);
             }
+            SiteOutput::TryStore(write) => {
+                self.note(Some(number), "try the disk", &[write.0], || format!("tries the disk with {write}"));
+                self.nodes[number].disk.take_trial(write);
+                self.begin_node_disk(number);
+            }
             SiteOutput::ResumeStore(write) => {
                 self.note(Some(number), "resume", &[write.0], || "lets the store go on".to_owned());
                 self.nodes[number].disk.resume();

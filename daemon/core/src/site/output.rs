@@ -61,6 +61,9 @@ pub enum SiteOutput {
         /// What to write, all or nothing.
         changes: Vec<SiteChange>,
     },
+    /// Find out whether the store takes a write as large as the largest that failed since it took one last. Nothing is
+    /// kept of it. Answered as `Persist` is.
+    TryStore(WriteId),
     /// Let the store go on after this write failed: it and all later ones have been undone here.
     ResumeStore(WriteId),
     /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` where it is
