@@ -241,6 +241,7 @@ impl Site {
                 Timer::Renew => self.renew(now),
                 Timer::Fetch(digest) => self.retry_fetch(digest, now),
                 Timer::SaveIdentity => self.save_identity_again(),
+                Timer::LocalSocket => self.outputs.push_back(SiteOutput::OpenLocalSocket),
                 Timer::Round(_) | Timer::CallLate(_) | Timer::Withdraw => self.provider_timeout(timer, now),
             }
         }

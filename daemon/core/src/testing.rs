@@ -82,6 +82,8 @@ pub struct Node {
     pub disk_mood: DiskMood,
     /// What its disk does with a certificate.
     pub identity_mood: DiskMood,
+    /// Why its local socket cannot be opened, if it cannot.
+    pub socket_problem: Option<Text>,
     /// Where a damaged database was moved, at its next start.
     pub damaged: Option<Text>,
     /// Added to the true time, to make its wall clock.
@@ -297,6 +299,7 @@ impl Pair {
             site,
             disk_mood: DiskMood::Well,
             identity_mood: DiskMood::Well,
+            socket_problem: None,
             damaged: None,
             clock_behind: Duration::ZERO,
             ended: None,

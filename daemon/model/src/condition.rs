@@ -86,6 +86,9 @@ words! {
         PluginFetchFailed = "plugin-fetch-failed",
         /// A certificate that the server sent could not be saved. Clears when it, or a later one, is saved.
         IdentityNotSaved = "identity-not-saved",
+        /// The daemon could not open its local socket, for want of room or of a writable disk: local commands do not
+        /// reach it. Clears when it is open.
+        LocalSocketFailed = "local-socket-failed",
     }
 }
 
@@ -93,7 +96,28 @@ impl ConditionKind {
     /// Whether it is about the site's own storage. A status has to be durable before it is sent, so these are no part
     /// of one: they go over the link by themselves.
     pub const fn is_of_storage(self) -> bool {
-        matches!(self, Self::DiskFull | Self::StoreFailed | Self::StoreDamaged | Self::IdentityNotSaved)
+        match self {
+            Self::DiskFull
+            | Self::StoreFailed
+            | Self::StoreDamaged
+            | Self::IdentityNotSaved
+            | Self::LocalSocketFailed => true,
+            Self::DuplicateIdentity
+            | Self::ClockSkew
+            | Self::LabelsInvalid
+            | Self::LabelsRepeated
+            | Self::LabelsTooMany
+            | Self::EventsDropped
+            | Self::PhaseLate
+            | Self::RecoverRefused
+            | Self::PluginFailed
+            | Self::ProviderFailed
+            | Self::RecordForeign
+            | Self::RecordQuarantined
+            | Self::RecordsHeld
+            | Self::FactsStale
+            | Self::PluginFetchFailed => false,
+        }
     }
 }
 

@@ -343,7 +343,8 @@ impl<C: Carrier> World<C> {
             }
             SiteOutput::Call { call, request, .. } => self.begin_call(number, call, request),
             // No provider here names a plugin of the server's.
-            SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) => {}
+            // Nor is there a local socket that could not be opened.
+            SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) | SiteOutput::OpenLocalSocket => {}
             SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
             SiteOutput::Forget(refusal) => {

@@ -27,6 +27,8 @@ pub enum Timer {
     Fetch(PluginDigest),
     /// It is time to save a certificate again.
     SaveIdentity,
+    /// It is time to open the local socket, which could not be opened before.
+    LocalSocket,
     /// It is time for a provider's next round.
     Round(ProviderId),
     /// A provider's call has taken too long.
@@ -69,6 +71,8 @@ pub enum SiteOutput {
     /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` where it is
     /// used without.
     SaveIdentity(IdentityGrant),
+    /// Open the local socket, which could not be opened before. Answered by `handle_local_socket`.
+    OpenLocalSocket,
     /// Ask a provider's plugin. Answered by `handle_provider`. One call of a provider is under way at a time.
     Call {
         /// Names the call.

@@ -10,6 +10,8 @@
 //! ([`SiteOutput::TryStore`]): the condition ends when everything that waited is durable and the store has room for
 //! what it refused. A smaller write that is kept meanwhile does not end it: it may fit where that one does not.
 //!
+//! A local socket that could not be opened is tried again and again; the link does not wait for it.
+//!
 //! A certificate that could not be saved is used from memory and saved again and again. That condition ends when it was
 //! saved, and by nothing else.
 
@@ -128,6 +130,23 @@ impl Site {
         if let Some(grant) = &self.storage.unsaved {
             self.outputs.push_back(SiteOutput::SaveIdentity(grant.clone()));
         }
+    }
+
+    /// Takes what became of opening the local socket: done, or why not. It is tried again later.
+    pub fn handle_local_socket(&mut self, opened: Result<(), Text>, now: Now) {
+        match opened {
+            Ok(()) => self.clear(ConditionKind::LocalSocketFailed, now),
+            Err(problem) => {
+                self.timers.set(Timer::LocalSocket, now.instant + STORE_RETRY);
+                let directory = &self.config.directory;
+                let detail = format!(
+                    "local commands do not reach the daemon: {problem}; free space or inodes there, or make the disk \
+                     writable (df -h {directory}, df -i {directory}, dmesg), and the daemon opens its socket by itself"
+                );
+                self.raise(ConditionKind::LocalSocketFailed, Text::lossy(&detail), now);
+            }
+        }
+        self.settle_down(now);
     }
 
     /// Takes the store's word that a write failed. It and all later ones are undone.

@@ -244,6 +244,24 @@ fn a_first_certificate_that_cannot_be_saved_is_asked_for_again() {
 }
 
 #[test]
+fn a_local_socket_that_cannot_be_opened_is_a_condition_until_it_is() {
+    let mut pair = Pair::linked(17);
+    let problem = || Text::lossy("failed to open the local socket /d/linecampd.sock: No space left on device");
+    let now = pair.now();
+    pair.nodes[0].socket_problem = Some(problem());
+    pair.nodes[0].site.handle_local_socket(Err(problem()), now);
+    pair.run_for(10 * MINUTE);
+    let shown = seen(&pair, ConditionKind::LocalSocketFailed).expect("the centre hears of it");
+    assert!(shown.detail.as_str().contains("No space left") && shown.detail.as_str().contains("df -i"), "{shown:?}");
+    assert!(pair.is_linked());
+    pair.nodes[0].socket_problem = None;
+    pair.run_for(MINUTE);
+    assert_eq!(seen(&pair, ConditionKind::LocalSocketFailed), None);
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "local-socket-failed"), 1);
+    assert_eq!(told(&pair, EventKind::ConditionCleared, "local-socket-failed"), 1);
+}
+
+#[test]
 fn a_damaged_database_is_named_at_the_server_while_the_disk_is_full() {
     let mut pair = Pair::linked(10);
     pair.nodes[0].disk_mood = DiskMood::Full;

@@ -87,6 +87,11 @@ impl Pair {
                 self.after(COMMIT, Happening::PluginNotKept(index, piece.digest, boot));
             }
             SiteOutput::KeepPiece(piece) => self.keep_piece(index, piece),
+            SiteOutput::OpenLocalSocket => {
+                let now = self.now_at(index);
+                let node = &mut self.nodes[index];
+                node.site.handle_local_socket(node.socket_problem.clone().map_or(Ok(()), Err), now);
+            }
             SiteOutput::CollectFacts => self.after(self.facts_take, Happening::Facts(index, boot)),
             SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
             SiteOutput::Forget(refusal) => {
