@@ -98,6 +98,9 @@ pub enum DaemonError {
     /// No daemon answers on the local socket.
     #[error("{0}")]
     NoDaemon(String),
+    /// A daemon runs, and its local socket cannot be reached.
+    #[error("{0}")]
+    NoSocket(String),
     /// The daemon refused a request.
     #[error("{0}")]
     Refused(String),
@@ -136,6 +139,7 @@ impl DaemonError {
             | Self::Labels(_)
             | Self::Interrupted
             | Self::NoDaemon(_)
+            | Self::NoSocket(_)
             | Self::Refused(_) => 1,
         }
     }
