@@ -64,6 +64,7 @@ pub(crate) struct Disk<C> {
     waiting: VecDeque<(WriteId, Vec<C>)>,
     writing: usize,
     is_shut: bool,
+    trial: Option<WriteId>,
 }
 
 impl<C: Record> Default for Disk<C> {
@@ -76,6 +77,7 @@ impl<C: Record> Default for Disk<C> {
             waiting: VecDeque::new(),
             writing: 0,
             is_shut: false,
+            trial: None,
         }
     }
 }
@@ -86,6 +88,17 @@ impl<C: Record> Disk<C> {
         if !self.is_shut {
             self.waiting.push_back((write, changes));
         }
+    }
+
+    /// Takes a write that only finds out whether there is room.
+    pub(crate) fn take_trial(&mut self, write: WriteId) {
+        self.trial = Some(write);
+        self.take(write, Vec::new());
+    }
+
+    /// Whether a write needs room.
+    pub(crate) fn needs_room(&self, write: WriteId, changes: &[C]) -> bool {
+        !changes.is_empty() || self.trial == Some(write)
     }
 
     /// Begins to write all that waits, unless it is at it; the caller lets time pass then.
@@ -139,7 +152,7 @@ impl<C: Record> Disk<C> {
         let kept = if is_kept && self.mood != Mood::Full { writing } else { 0 };
         let group = self.waiting.drain(..kept).collect();
         self.waiting.clear();
-        self.is_shut = false;
+        (self.is_shut, self.trial) = (false, None);
         group
     }
 

@@ -58,8 +58,12 @@ pub(crate) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
     pub(crate) fn mount(path: &'a Path) -> Result<Self, String> {
+        Self::mount_with(path, "size=1m")
+    }
+
+    pub(crate) fn mount_with(path: &'a Path, options: &str) -> Result<Self, String> {
         let said = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "linecamp-it"])
+            .args(["-t", "tmpfs", "-o", options, "linecamp-it"])
             .arg(path)
             .output()
             .map_err(|error| error.to_string())?;

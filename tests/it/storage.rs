@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use linecamp_tests::{Fleet, PATIENCE, skip};
+use linecamp_tests::{Fleet, PATIENCE, Site, skip};
 
 use crate::damage::{SmallDisk, fill};
 use crate::shown::{condition, events, linked, show, wait_condition, wait_held};
 
 /// A store that failed is tried again every half minute.
 const RETRIED: Duration = Duration::from_secs(90);
+
+/// Writes that a full disk refuses when it is tried again: what is said of the spec, and the try.
+const REFUSED_WRITES: u64 = 2;
 
 /// The shortest life a server gives: it is renewed after 40 seconds.
 const LIFE: Duration = Duration::from_secs(60);
@@ -96,6 +99,84 @@ fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
     assert_eq!(events(&fleet, "camp", "condition-cleared"), ["disk-full"]);
 }
 
+/// Returns how many writes the disk of a site has refused.
+fn refused_writes(site: &Site) -> u64 {
+    let metrics = site.local(&["metrics"]).ok().stdout;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("linecamp_store_writes_total{result=\"failed\"} "));
+    line.and_then(|number| number.parse().ok()).expect("a number of failed writes")
+}
+
+/// A disk stays full while nobody makes room: the condition neither ends nor comes and goes.
+#[test]
+fn a_full_disk_stays_named_until_there_is_room() {
+    let fleet = Fleet::start();
+    let data = fleet.directory().join("camp");
+    fs::create_dir(&data).expect("a directory");
+    let _disk = match SmallDisk::mount(&data) {
+        Ok(disk) => disk,
+        Err(problem) => {
+            return skip("small-disk", &format!("a full disk: no file system can be mounted here ({problem})"));
+        }
+    };
+    let site = linked(&fleet, "camp");
+    let filler = site.data().join("filler");
+    fill(&filler);
+    fleet.wait_for("a refusal", PATIENCE, || {
+        let long = "x".repeat(200);
+        let said = (0..20).map(|number| site.local(&["label", "set", &format!("k{number}={long}")]));
+        said.into_iter().find(|said| said.code != Some(0))
+    });
+    wait_condition(&fleet, "camp", "disk-full");
+    fleet.cli(&["site", "label", "camp", "rack=r2"]).ok();
+    let before = refused_writes(&site);
+    fleet.wait_for("tries of the disk", RETRIED, || {
+        let refused = refused_writes(&site) - before;
+        assert!(condition(&show(&fleet, "camp"), "disk-full").is_some(), "after {refused} refused writes");
+        (REFUSED_WRITES <= refused).then_some(())
+    });
+    assert_eq!(events(&fleet, "camp", "condition-raised").len(), 1);
+    fs::remove_file(&filler).expect("there is room again");
+    wait_cleared(&fleet, "disk-full");
+    wait_held(&fleet, &site, "rack", Some("r2"));
+    assert_eq!(events(&fleet, "camp", "condition-cleared"), ["disk-full"]);
+}
+
+/// After a crash, a daemon starts where no file can be made any more, and local commands reach it.
+#[test]
+fn a_site_without_inodes_starts_after_a_crash() {
+    let fleet = Fleet::start();
+    let data = fleet.directory().join("camp");
+    fs::create_dir(&data).expect("a directory");
+    let _disk = match SmallDisk::mount_with(&data, "size=8m,nr_inodes=60") {
+        Ok(disk) => disk,
+        Err(problem) => {
+            return skip("small-disk", &format!("a disk without inodes: nothing can be mounted here ({problem})"));
+        }
+    };
+    let mut site = linked(&fleet, "camp");
+    let full = (0..1000).find_map(|number| fs::File::create_new(data.join(format!("inode-{number}"))).err());
+    assert!(full.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "no inode is left");
+    let doctor = site.local(&["doctor"]);
+    assert!(doctor.stdout.contains("df -i"), "{}", doctor.stdout);
+    site.kill();
+    site.start();
+    fleet.wait_link("camp", "connected");
+    site.local(&["status"]).ok();
+
+    // Without a socket that it could take the place of, it links all the same, and says what is missing.
+    site.kill();
+    fs::remove_file(data.join("linecampd.sock")).expect("the socket of the dead daemon");
+    fs::File::create_new(data.join("inode-of-the-socket")).expect("its inode");
+    site.start();
+    let detail = wait_condition(&fleet, "camp", "local-socket-failed");
+    assert!(detail.contains("No space left") && detail.contains("df -i"), "{detail}");
+    let said = site.local(&["status"]);
+    assert!(said.stderr.contains("linecampd runs on") && said.stderr.contains("no inodes"), "{}", said.stderr);
+    fs::remove_file(data.join("inode-of-the-socket")).expect("an inode is free again");
+    wait_cleared(&fleet, "local-socket-failed");
+    site.local(&["status"]).ok();
+}
+
 /// A daemon that starts where it cannot write links all the same, with what a crash left, and says so.
 #[test]
 fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
@@ -117,9 +198,15 @@ fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
     fleet.cli(&["site", "label", "camp", "rack=r2"]).ok();
     let shown = show(&fleet, "camp");
     assert_ne!(shown["spec_generation"], shown["applied_generation"], "nothing is acknowledged");
+    wait_condition(&fleet, "camp", "local-socket-failed");
+    let said = site.local(&["status"]);
+    assert!(said.stderr.contains("linecampd runs on") && said.stderr.contains("read-only"), "{}", said.stderr);
+    let doctor = site.local(&["doctor"]);
+    assert!(!doctor.stdout.contains("no daemon runs"), "{}", doctor.stdout);
 
     disk.make_writable();
     wait_cleared(&fleet, "store-failed");
+    wait_cleared(&fleet, "local-socket-failed");
     fleet.wait_for("the newest spec", RETRIED, || {
         let shown = show(&fleet, "camp");
         (shown["spec_generation"] == shown["applied_generation"]).then_some(())

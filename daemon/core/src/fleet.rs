@@ -71,6 +71,8 @@ pub const ENVIRONMENT_DEFAULT: Environment = Environment {
 enum Release {
     Output(FleetOutput),
     SpecDurable(SiteId),
+    /// The end of the store's trouble.
+    StoreTried,
 }
 
 /// The machine of the server. See the [crate] for how to drive it.
@@ -154,9 +156,6 @@ impl Fleet {
             self.ignored += 1;
             return;
         };
-        if settled.was_change && self.ledger.in_flight() == 0 {
-            self.store_is_well();
-        }
         for release in settled.releases {
             match release {
                 Release::Output(FleetOutput::Hangup { session, refusal }) => self.refuse(session, refusal, now),
@@ -166,6 +165,7 @@ impl Fleet {
                 }) => self.acknowledge(session, message, now),
                 Release::Output(output) => self.outputs.push_back(output),
                 Release::SpecDurable(site) => self.spec_settled(site, now),
+                Release::StoreTried => self.store_is_well(),
             }
         }
         self.settle_providers(now);
@@ -183,6 +183,7 @@ impl Fleet {
             match release {
                 Release::Output(output) => self.take_back(output, fault, now),
                 Release::SpecDurable(site) => self.spec_settled(site, now),
+                Release::StoreTried => {}
             }
         }
     }
@@ -199,7 +200,7 @@ impl Fleet {
                 FleetTimer::Disconnect(site) => self.disconnect(site, now),
                 FleetTimer::DuplicateClears(site) => self.duplicate_clears(site),
                 FleetTimer::Sweep => self.sweep(now),
-                FleetTimer::StoreRetry => self.retry_store(),
+                FleetTimer::StoreRetry => self.retry_store(now),
             }
         }
         self.settle_providers(now);
@@ -442,6 +443,7 @@ impl Fleet {
             }
             FleetOutput::Hangup { .. }
             | FleetOutput::Persist { .. }
+            | FleetOutput::TryStore(_)
             | FleetOutput::ResumeStore(_)
             | FleetOutput::ReadPlugin { .. } => {}
         }

@@ -45,8 +45,6 @@ pub(crate) struct Settled<R> {
     pub(crate) releases: Vec<R>,
     /// Whether it is durable.
     pub(crate) durable: bool,
-    /// Whether it changed anything: one that did not says nothing about the disk.
-    pub(crate) was_change: bool,
 }
 
 impl<S: Replay, R> Ledger<S, R> {
@@ -79,7 +77,7 @@ impl<S: Replay, R> Ledger<S, R> {
         let index = self.staged.iter().position(|staged| staged.write == write)?;
         if durable {
             let staged = self.staged.remove(index)?;
-            return Some(Settled { was_change: !staged.undo.is_empty(), releases: staged.releases, durable });
+            return Some(Settled { releases: staged.releases, durable });
         }
         let mut failed: Vec<_> = self.staged.drain(index..).collect();
         for staged in failed.iter_mut().rev() {
@@ -88,7 +86,7 @@ impl<S: Replay, R> Ledger<S, R> {
             }
         }
         let releases = failed.into_iter().flat_map(|staged| staged.releases).collect();
-        Some(Settled { releases, durable, was_change: true })
+        Some(Settled { releases, durable })
     }
 
     /// Brings the state to what the store is known to hold, before anything is staged.
@@ -127,15 +125,9 @@ mod tests {
         let first = ledger.stage(&[('a', Some(1))], vec!["first"]);
         let second = ledger.stage(&[('a', Some(2))], vec!["second"]);
         assert_eq!(ledger.state().get(&'a'), Some(&2));
-        assert_eq!(
-            ledger.settle(first, true),
-            Some(Settled { releases: vec!["first"], durable: true, was_change: true })
-        );
+        assert_eq!(ledger.settle(first, true), Some(Settled { releases: vec!["first"], durable: true }));
         assert_eq!(ledger.settle(first, true), None, "an answer nobody waits for");
-        assert_eq!(
-            ledger.settle(second, true),
-            Some(Settled { releases: vec!["second"], durable: true, was_change: true })
-        );
+        assert_eq!(ledger.settle(second, true), Some(Settled { releases: vec!["second"], durable: true }));
     }
 
     #[test]
@@ -145,10 +137,7 @@ mod tests {
         let second = ledger.stage(&[('a', Some(2)), ('b', None), ('a', Some(3))], vec![2]);
         let third = ledger.stage(&[('c', Some(9))], vec![3]);
         assert!(ledger.settle(first, true).is_some());
-        assert_eq!(
-            ledger.settle(second, false),
-            Some(Settled { releases: vec![2, 3], durable: false, was_change: true })
-        );
+        assert_eq!(ledger.settle(second, false), Some(Settled { releases: vec![2, 3], durable: false }));
         assert_eq!(ledger.state(), &BTreeMap::from([('a', 1), ('b', 0)]));
         assert_eq!(ledger.settle(third, false), None, "it went with the second");
     }

@@ -7,8 +7,8 @@
 //! How to drive a machine:
 //! 1. One input (`handle_…`), then drain `poll_output` until `None`, then the next input.
 //! 2. Time never goes back between calls. Equal is fine. (The wall clock may jump.)
-//! 3. An output is a request. `Dial`, `Persist` and `SaveIdentity` get exactly one answer, carrying the same
-//!    id; silence is answered by a timer. The others need none.
+//! 3. An output is a request. `Dial`, `Persist`, `TryStore` and `SaveIdentity` get exactly one answer, carrying the
+//!    same id; silence is answered by a timer. The others need none.
 //! 4. A late or unknown answer is ignored and counted.
 //! 5. A machine never fails. Bad input becomes a state, a condition or a hang-up with a reason.
 //!

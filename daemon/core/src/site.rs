@@ -72,6 +72,8 @@ enum Release {
     Recorded(Event),
     /// Nothing; a write that fails gives its count of lost events back.
     CountedLost(u64),
+    /// The end of the store's trouble.
+    StoreTried,
 }
 
 /// The machine of one daemon. See the [crate] for how to drive it.
@@ -179,9 +181,6 @@ impl Site {
             self.ignored += 1;
             return;
         };
-        if settled.was_change && self.ledger.in_flight() == 0 && self.is_store_failing() {
-            self.store_is_well(now);
-        }
         for release in settled.releases {
             self.release(release, now);
         }
@@ -236,12 +235,13 @@ impl Site {
                     self.timers.set(Timer::Facts, now.instant + FACTS_PERIOD);
                 }
                 Timer::StoreRetry => {
-                    self.retry_store();
+                    self.retry_store(now);
                     self.settle_down(now);
                 }
                 Timer::Renew => self.renew(now),
                 Timer::Fetch(digest) => self.retry_fetch(digest, now),
                 Timer::SaveIdentity => self.save_identity_again(),
+                Timer::LocalSocket => self.outputs.push_back(SiteOutput::OpenLocalSocket),
                 Timer::Round(_) | Timer::CallLate(_) | Timer::Withdraw => self.provider_timeout(timer, now),
             }
         }
@@ -372,6 +372,7 @@ impl Site {
             Release::SpecAck { dial, held } => self.send(dial, FromSite::SpecAck(held)),
             Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) }),
             Release::Noted(provider) => self.provider_noted(provider, true, now),
+            Release::StoreTried => self.store_is_well(now),
         }
     }
 

@@ -65,7 +65,13 @@ pub enum DiskMood {
     Well,
     /// Has no room for it.
     Full,
+    /// Has room only for one that changes no more than [`TIGHT_BYTES`]. What is on the disk already costs nothing: a
+    /// database leaves a page alone that stays as it is.
+    Tight,
 }
+
+/// Room that a [`DiskMood::Tight`] disk has left: enough for a counter, and not for a long label.
+pub(super) const TIGHT_BYTES: usize = 250;
 
 /// One machine with a daemon on it.
 #[derive(Debug)]
@@ -76,6 +82,8 @@ pub struct Node {
     pub disk_mood: DiskMood,
     /// What its disk does with a certificate.
     pub identity_mood: DiskMood,
+    /// Why its local socket cannot be opened, if it cannot.
+    pub socket_problem: Option<Text>,
     /// Where a damaged database was moved, at its next start.
     pub damaged: Option<Text>,
     /// Added to the true time, to make its wall clock.
@@ -104,6 +112,10 @@ pub struct Node {
     /// What is on its disk, by key.
     pub disk: BTreeMap<String, SiteChange>,
     pending: BTreeMap<WriteId, Vec<SiteChange>>,
+    /// The write that only finds out whether there is room.
+    trial: Option<WriteId>,
+    /// The size of the largest write that was refused since there was room last.
+    refused: usize,
     identity: Option<SiteIdentity>,
     /// The identity that a start finds.
     saved_identity: Option<SiteIdentity>,
@@ -149,6 +161,8 @@ pub struct Pair {
     trace: VecDeque<(Duration, Happening)>,
     fleet_disk: BTreeMap<String, FleetChange>,
     fleet_pending: BTreeMap<WriteId, Vec<FleetChange>>,
+    fleet_trial: Option<WriteId>,
+    fleet_refused: usize,
     fleet_boot: u32,
     is_fleet_down: bool,
     elapsed: Duration,
@@ -202,6 +216,8 @@ impl Pair {
             trace: VecDeque::new(),
             fleet_disk: BTreeMap::new(),
             fleet_pending: BTreeMap::new(),
+            fleet_trial: None,
+            fleet_refused: 0,
             fleet_boot: 0,
             is_fleet_down: false,
             elapsed: Duration::ZERO,
@@ -283,6 +299,7 @@ impl Pair {
             site,
             disk_mood: DiskMood::Well,
             identity_mood: DiskMood::Well,
+            socket_problem: None,
             damaged: None,
             clock_behind: Duration::ZERO,
             ended: None,
@@ -298,6 +315,8 @@ impl Pair {
             key,
             disk,
             pending: BTreeMap::new(),
+            trial: None,
+            refused: 0,
             identity,
             saved_identity: identity,
             saving: None,
@@ -421,6 +440,7 @@ impl Pair {
         let node = &mut self.nodes[index];
         node.boot += 1;
         node.pending.clear();
+        (node.trial, node.refused) = (None, 0);
         node.sessions.clear();
         node.saving = None;
         node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
@@ -442,6 +462,7 @@ impl Pair {
         self.is_fleet_down = true;
         self.fleet_boot += 1;
         self.fleet_pending.clear();
+        (self.fleet_trial, self.fleet_refused) = (None, 0);
         for (_, (index, dial)) in std::mem::take(&mut self.sessions) {
             self.nodes[index].sessions.remove(&dial);
             let reason = LossReason::Failed(Text::lossy("the server fell silent"));

@@ -62,7 +62,11 @@ pub fn disk(directory: &Path) -> Remark {
 fn judge(directory: &Path, seen: &Seen) -> Remark {
     let place = directory.display();
     let make_room = format!("make room: `df -h {place}` and `du -xsh {place}/*` show where it went");
+    let make_inodes = format!("remove files: `df -i {place}` and `du --inodes -x {place}` show where inodes went");
     let room = format!("{} MiB free in {place}", seen.room / MIB);
+    if seen.files == Some(0) {
+        return Remark::fail(format!("no more files can be made: all inodes are in use ({room})"), make_inodes);
+    }
     let took = match &seen.write {
         Ok(took) => took,
         Err(error) => {
@@ -81,9 +85,8 @@ fn judge(directory: &Path, seen: &Seen) -> Remark {
     };
     let evidence = format!("{room}; {} KiB written, flushed and removed in {took:.1?}", WRITE_BYTES / 1024);
     match seen.files {
-        Some(0) => Remark::fail(format!("no more files can be made: all inodes are in use ({room})"), make_room),
         _ if seen.room < ROOM_NONE => Remark::fail(evidence, make_room),
-        Some(files) if files < FILES_LOW => Remark::warn(format!("{evidence}; only {files} inodes left"), make_room),
+        Some(files) if files < FILES_LOW => Remark::warn(format!("{evidence}; only {files} inodes left"), make_inodes),
         _ if seen.room < ROOM_LOW => Remark::warn(evidence, make_room),
         _ if WRITE_SLOW < *took => {
             Remark::warn(evidence, "the disk is slow or dying: `dmesg | tail`, `iostat -x 1`, `smartctl -a`")
@@ -134,6 +137,7 @@ mod tests {
         check(5000 * MIB, None, Ok(Duration::from_secs(4)), Verdict::Warn, "slow or dying");
         let failed = |kind: io::ErrorKind| Err(kind.into());
         check(0, None, failed(io::ErrorKind::StorageFull), Verdict::Fail, "make room");
+        check(5000 * MIB, Some(0), failed(io::ErrorKind::StorageFull), Verdict::Fail, "`df -i /d`");
         check(5000 * MIB, None, failed(io::ErrorKind::PermissionDenied), Verdict::Fail, "whose it is");
         check(5000 * MIB, None, failed(io::ErrorKind::ReadOnlyFilesystem), Verdict::Fail, "remount,rw");
         check(5000 * MIB, None, failed(io::ErrorKind::Other), Verdict::Fail, "smartctl");

@@ -8,6 +8,8 @@ use std::time::Duration;
 use linecamp_proto::local::{
     LocalHost, LocalProvider, LocalRecord, LocalRequest, LocalResponse, RESPONSE_BYTES_MAX, WhyLine,
 };
+use linecamp_store::DirectoryLock;
+use rustix::fs::StatVfsMountFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,7 +32,8 @@ pub enum Format {
 /// Asks the daemon of `directory` and returns the answer as text.
 ///
 /// # Errors
-/// [`DaemonError::NoDaemon`] if none runs there, [`DaemonError::Refused`] with its own words.
+/// [`DaemonError::NoDaemon`] if none runs there, [`DaemonError::NoSocket`] if one runs and cannot be reached,
+/// [`DaemonError::Refused`] with its own words.
 pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: Format) -> Result<String, DaemonError> {
     match request {
         LocalRequest::Status {} => show(directory, request, format, table::status),
@@ -98,7 +101,18 @@ pub(crate) fn exchange_within<T: DeserializeOwned>(
     }
 }
 
+/// Whether a daemon runs is told by its lock: where the disk took no socket, none is there.
 fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> DaemonError {
+    let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+    if let Some(pid) = DirectoryLock::holder(directory.path()).filter(|_| is_absent) {
+        return DaemonError::NoSocket(format!(
+            "linecampd runs on {} as process {pid}, but its local socket {} cannot be reached: {}. It opens the socket \
+             within 30 s once the disk takes it; see why with: linecampd doctor",
+            directory.path().display(),
+            path.display(),
+            disk_trouble(path.parent().unwrap_or(path))
+        ));
+    }
     let directory = directory.path().display();
     DaemonError::NoDaemon(match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
@@ -111,9 +125,43 @@ fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> Dae
     })
 }
 
+/// Says why the disk of `directory` takes no socket, as far as can be seen.
+fn disk_trouble(directory: &Path) -> String {
+    let place = directory.display();
+    match rustix::fs::statvfs(directory) {
+        Ok(disk) if disk.f_flag.contains(StatVfsMountFlags::RDONLY) => {
+            format!("{place} is on a read-only disk (dmesg | tail, mount -o remount,rw)")
+        }
+        Ok(disk) if disk.f_files != 0 && disk.f_favail == 0 => {
+            format!("the disk of {place} has no inodes left; remove files there (df -i {place})")
+        }
+        Ok(disk) if disk.f_bavail == 0 => format!("the disk of {place} is full; free space there (df -h {place})"),
+        Ok(_) | Err(_) => "it is about to start, or could not open it when it started".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_daemon_whose_socket_is_not_there_is_not_taken_for_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDirectory::new(directory.path());
+        let _lock = data.lock().unwrap();
+        let check = || {
+            let error = ask(&data, &LocalRequest::Status {}, Format::Table).unwrap_err();
+            assert_eq!(error.exit_code(), 1);
+            assert!(matches!(error, DaemonError::NoSocket(_)), "{error}");
+            assert!(error.to_string().contains(&format!("as process {}", std::process::id())), "{error}");
+        };
+        check();
+        drop(std::os::unix::net::UnixListener::bind(data.socket()).unwrap());
+        check();
+        // Where the disk was read-only at the start, the file names the daemon before.
+        std::fs::write(directory.path().join("lock"), "4194304\n").unwrap();
+        check();
+    }
 
     #[test]
     fn without_a_daemon_it_says_how_to_start_one() {

@@ -67,6 +67,8 @@ pub(crate) enum Event {
     Facts(Facts),
     /// The drop-in files changed.
     DropIns(DropIns),
+    /// The local socket was opened, or not.
+    LocalSocket(Result<(), Text>),
     /// Somebody at the site asks.
     Local(LocalCall),
     /// Something happened among the plugins.
@@ -108,7 +110,7 @@ pub(crate) struct Daemon {
     facts: FactsDriver,
     plugins: PluginDriver,
     local: Option<LocalServer>,
-    /// What the local socket will need, where it could not be opened yet.
+    /// What the local socket needs, until it is open.
     local_later: Option<mpsc::Sender<LocalCall>>,
     calls: Option<mpsc::Receiver<LocalCall>>,
     drop_ins: mpsc::Receiver<DropIns>,
@@ -194,26 +196,22 @@ impl Daemon {
     /// Opens the local socket, or goes on with what the machine before it had, and watches the label files.
     fn serve_the_spot(&mut self, carried: Option<Spot>) -> Result<(), DaemonError> {
         match carried {
-            Some(Spot { local, calls, kept: Kept { manager, counts, commits } }) => {
-                (self.local, self.calls) = (local, calls);
+            Some(Spot { local, local_later, calls, kept: Kept { manager, counts, commits } }) => {
+                (self.local, self.local_later, self.calls) = (local, local_later, calls);
                 (self.manager, self.counts, self.store.commits) = (manager, counts, commits);
             }
             None => {
                 let (sender, calls) = mpsc::channel(CALLS_MAX);
-                self.calls = Some(calls);
-                match LocalServer::open(self.claim.directory.socket(), sender.clone()) {
-                    Ok(local) => self.local = Some(local),
-                    // A disk that takes no database takes no socket either, and the link is worth having without.
-                    Err(error) if self.store.is_unwritable => {
-                        tracing::warn!(
-                            problem = chain(&error),
-                            "local requests are not answered until it can be opened"
-                        );
-                        self.local_later = Some(sender);
-                    }
-                    Err(error) => return Err(error),
-                }
+                (self.local_later, self.calls) = (Some(sender), Some(calls));
             }
+        }
+        match self.open_local_socket() {
+            Ok(()) => {}
+            // The link is worth having without.
+            Err(error) if self.store.is_unwritable || error.is_of_the_disk() => {
+                tracing::warn!(problem = chain(&error), "local requests are not answered until it can be opened");
+            }
+            Err(error) => return Err(error),
         }
         if let Some((folder, first, sender)) = self.labels_folder.take() {
             folder
@@ -306,7 +304,6 @@ impl Daemon {
                     Err(fault) => self.site.handle_persist_failed(write, fault, now),
                 }
                 self.manager.trouble(self.store.is_failing().then_some("the site database cannot be written"));
-                self.open_local_later();
             }
             Event::Saved(Saved::Kept(identity)) => self.site.handle_identity_saved(Ok(identity), now),
             Event::Saved(Saved::Unsaved(unsaved)) => self.site.handle_identity_unsaved(unsaved, now),
@@ -317,6 +314,7 @@ impl Daemon {
                 self.site.handle_drop_ins(drop_ins, now);
             }
             Event::Plugin(event) => self.handle_plugin(event, now),
+            Event::LocalSocket(opened) => self.site.handle_local_socket(opened, now),
             Event::Local(call) => {
                 self.counts.local_request();
                 let (counts, commits) = (&self.counts, &self.store.commits);
@@ -334,17 +332,15 @@ impl Daemon {
         }
     }
 
-    /// Opens the local socket where it could not be opened at the start, once the disk takes something.
-    fn open_local_later(&mut self) {
-        if self.store.is_unwritable {
-            return;
-        }
-        if let Some(calls) = self.local_later.take() {
-            match LocalServer::open(self.claim.directory.socket(), calls) {
-                Ok(local) => self.local = Some(local),
-                Err(error) => tracing::warn!(problem = chain(&error), "local requests are not answered: restart"),
-            }
-        }
+    /// Opens the local socket, if it is not open, and lets the machine know.
+    fn open_local_socket(&mut self) -> Result<(), DaemonError> {
+        let Some(calls) = &self.local_later else { return Ok(()) };
+        let opened = LocalServer::open(self.claim.directory.socket(), calls.clone());
+        let result = opened.as_ref().map(|_| ()).map_err(|error| Text::lossy(&chain(error)));
+        self.pending.push_back(Event::LocalSocket(result));
+        self.local = Some(opened?);
+        self.local_later = None;
+        Ok(())
     }
 
     fn handle_plugin(&mut self, event: PluginEvent, now: Now) {
@@ -397,6 +393,10 @@ impl Daemon {
                 let refused = self.store.commit(write, &changes);
                 self.pending.extend(refused.map(Event::Store));
             }
+            SiteOutput::TryStore(write) => {
+                let refused = self.store.try_room(write);
+                self.pending.extend(refused.map(Event::Store));
+            }
             SiteOutput::ResumeStore(write) => self.store.resume(write),
             SiteOutput::SaveIdentity(grant) => {
                 let (name, environment) = (grant.name.clone(), grant.environment.clone());
@@ -411,6 +411,10 @@ impl Daemon {
             }
             SiteOutput::MeasurePlugin(digest) => self.plugins.measure(digest),
             SiteOutput::KeepPiece(piece) => self.plugins.keep(piece),
+            SiteOutput::OpenLocalSocket => match self.open_local_socket() {
+                Ok(()) => tracing::info!("local requests are answered"),
+                Err(error) => tracing::debug!(problem = chain(&error), "the local socket cannot be opened"),
+            },
             SiteOutput::CollectFacts => self.facts.collect(),
             SiteOutput::Reply { command, result } => {
                 let now = self.clock.now();

@@ -98,6 +98,9 @@ pub enum DaemonError {
     /// No daemon answers on the local socket.
     #[error("{0}")]
     NoDaemon(String),
+    /// A daemon runs, and its local socket cannot be reached.
+    #[error("{0}")]
+    NoSocket(String),
     /// The daemon refused a request.
     #[error("{0}")]
     Refused(String),
@@ -136,8 +139,18 @@ impl DaemonError {
             | Self::Labels(_)
             | Self::Interrupted
             | Self::NoDaemon(_)
+            | Self::NoSocket(_)
             | Self::Refused(_) => 1,
         }
+    }
+
+    /// Whether a file could not be made for a reason of the disk, which may end by itself: it is full, read-only or
+    /// fails.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        use io::ErrorKind as Kind;
+        let Self::File { source, .. } = self else { return false };
+        matches!(source.kind(), Kind::StorageFull | Kind::QuotaExceeded | Kind::ReadOnlyFilesystem)
+            || source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
     }
 
     /// Makes the error of a failed file operation.
@@ -177,6 +190,19 @@ mod tests {
         check(DaemonError::NotJoined { directory }, 3);
         check(DaemonError::JoinRefused(refusal), 3);
         check(DaemonError::NoDaemon("none".to_owned()), 1);
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_file_is_told_from_a_path_that_is_wrong() {
+        let check = |source: io::Error, expected| {
+            let error = DaemonError::file("open the local socket", "/d/linecampd.sock")(source);
+            assert_eq!(error.is_of_the_disk(), expected, "{error:?}");
+        };
+        check(io::ErrorKind::StorageFull.into(), true);
+        check(io::ErrorKind::ReadOnlyFilesystem.into(), true);
+        check(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()), true);
+        check(io::ErrorKind::InvalidInput.into(), false);
+        check(io::ErrorKind::NotFound.into(), false);
     }
 
     #[test]

@@ -158,6 +158,7 @@ impl Progress<'_> {
                 | Event::Facts(_)
                 | Event::DropIns(_)
                 | Event::Plugin(_)
+                | Event::LocalSocket(_)
                 | Event::Local(_)
                 | Event::SignDue => {}
             }

@@ -11,7 +11,7 @@ mod http;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +87,8 @@ impl LocalServer {
     }
 
     fn open_for(path: PathBuf, calls: mpsc::Sender<LocalCall>, who: WhoIs) -> Result<Self, DaemonError> {
-        let listener = bind(&path).map_err(DaemonError::file("open the local socket", &path))?;
+        let listener =
+            bind(&path, |path| UnixListener::bind(path)).map_err(DaemonError::file("open the local socket", &path))?;
         let (stop, stopping) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, Arc::new(Doorway::new(calls, who)), stopping));
         Ok(Self { path, stop, accepting })
@@ -109,14 +110,34 @@ impl Drop for LocalServer {
     }
 }
 
+/// Opens the socket at `path`. The caller holds the directory's lock, so a socket that is there is a dead daemon's.
+fn bind(path: &Path, listen: impl Fn(&Path) -> io::Result<UnixListener>) -> io::Result<UnixListener> {
+    match bind_beside(path, &listen) {
+        Err(error) if is_without_room(&error) && is_socket(path) => {
+            // Its inode may be the only one left: it is free for the new one then.
+            fs::remove_file(path)?;
+            bind_beside(path, &listen)
+        }
+        bound => bound,
+    }
+}
+
+fn is_without_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
 /// Binds beside the name and renames, so that nobody meets the socket without its permissions.
-fn bind(path: &Path) -> io::Result<UnixListener> {
+fn bind_beside(path: &Path, listen: impl Fn(&Path) -> io::Result<UnixListener>) -> io::Result<UnixListener> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let listener = UnixListener::bind(&beside)?;
+    let listener = listen(&beside)?;
     fs::set_permissions(&beside, Permissions::from_mode(SOCKET_MODE))?;
     fs::rename(&beside, path)?;
     Ok(listener)

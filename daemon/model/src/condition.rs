@@ -47,7 +47,7 @@ words! {
         DuplicateIdentity = "duplicate-identity",
         /// The site's clock and the server's differ by minutes. Clears when a greeting finds them agree.
         ClockSkew = "clock-skew",
-        /// The store could not commit because the disk is full. Clears when a change was committed that had to be kept.
+        /// The store could not commit because the disk is full. Clears when the disk has room for what was refused.
         DiskFull = "disk-full",
         /// The store could not commit for another reason. Clears as `disk-full` does.
         StoreFailed = "store-failed",
@@ -86,6 +86,9 @@ words! {
         PluginFetchFailed = "plugin-fetch-failed",
         /// A certificate that the server sent could not be saved. Clears when it, or a later one, is saved.
         IdentityNotSaved = "identity-not-saved",
+        /// The daemon could not open its local socket, for want of room or of a writable disk: local commands do not
+        /// reach it. Clears when it is open.
+        LocalSocketFailed = "local-socket-failed",
     }
 }
 
@@ -93,7 +96,28 @@ impl ConditionKind {
     /// Whether it is about the site's own storage. A status has to be durable before it is sent, so these are no part
     /// of one: they go over the link by themselves.
     pub const fn is_of_storage(self) -> bool {
-        matches!(self, Self::DiskFull | Self::StoreFailed | Self::StoreDamaged | Self::IdentityNotSaved)
+        match self {
+            Self::DiskFull
+            | Self::StoreFailed
+            | Self::StoreDamaged
+            | Self::IdentityNotSaved
+            | Self::LocalSocketFailed => true,
+            Self::DuplicateIdentity
+            | Self::ClockSkew
+            | Self::LabelsInvalid
+            | Self::LabelsRepeated
+            | Self::LabelsTooMany
+            | Self::EventsDropped
+            | Self::PhaseLate
+            | Self::RecoverRefused
+            | Self::PluginFailed
+            | Self::ProviderFailed
+            | Self::RecordForeign
+            | Self::RecordQuarantined
+            | Self::RecordsHeld
+            | Self::FactsStale
+            | Self::PluginFetchFailed => false,
+        }
     }
 }
 

@@ -39,8 +39,8 @@ pub mod from_site {
     }
 }
 /// The troubles of a site's own storage: all of them, those that are not here do not hold. Only of the kinds disk-full,
-/// store-failed, store-damaged and identity-not-saved. It is no part of the status, which has to be durable before it is
-/// sent.
+/// store-failed, store-damaged, identity-not-saved and local-socket-failed. It is no part of the status, which has to be
+/// durable before it is sent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StorageReport {
     /// One of a kind.
@@ -845,6 +845,7 @@ pub enum ConditionKind {
     FactsStale = 17,
     PluginFetchFailed = 18,
     IdentityNotSaved = 19,
+    LocalSocketFailed = 20,
 }
 impl ConditionKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -873,6 +874,7 @@ impl ConditionKind {
             Self::FactsStale => "CONDITION_KIND_FACTS_STALE",
             Self::PluginFetchFailed => "CONDITION_KIND_PLUGIN_FETCH_FAILED",
             Self::IdentityNotSaved => "CONDITION_KIND_IDENTITY_NOT_SAVED",
+            Self::LocalSocketFailed => "CONDITION_KIND_LOCAL_SOCKET_FAILED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -898,6 +900,7 @@ impl ConditionKind {
             "CONDITION_KIND_FACTS_STALE" => Some(Self::FactsStale),
             "CONDITION_KIND_PLUGIN_FETCH_FAILED" => Some(Self::PluginFetchFailed),
             "CONDITION_KIND_IDENTITY_NOT_SAVED" => Some(Self::IdentityNotSaved),
+            "CONDITION_KIND_LOCAL_SOCKET_FAILED" => Some(Self::LocalSocketFailed),
             _ => None,
         }
     }

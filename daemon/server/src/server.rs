@@ -225,6 +225,7 @@ impl ServerLoop {
                 self.news.note(write, &changes);
                 self.store.persist(write, &changes);
             }
+            FleetOutput::TryStore(write) => self.store.try_room(write),
             FleetOutput::ResumeStore(write) => self.store.resume(write),
             FleetOutput::Reply { command, result } => self.desk.reply(command, result),
         }

@@ -80,13 +80,30 @@ impl DirectoryLock {
     /// Returns the process that holds `directory`, without trying to take it: a process that starts meanwhile never
     /// finds it taken. `None` also where that cannot be found out, as beyond the border of a container.
     pub fn holder(directory: &Path) -> Option<u32> {
-        let file = File::open(directory.join(LOCK_FILE)).ok()?;
-        let inode = file.metadata().ok()?.ino();
-        let pid = read_pid(&file)?;
         let mut locks = String::new();
         File::open(LOCKS).ok()?.take(LOCKS_BYTES_MAX).read_to_string(&mut locks).ok()?;
-        holds(&locks, pid, inode).then_some(pid)
+        // Where the disk was full or read-only at its start, the file is not there or names a process before it.
+        named_holder(&locks, directory).or_else(|| {
+            let found = std::fs::metadata(directory).ok()?;
+            holder_of(&locks, found.dev(), found.ino())
+        })
     }
+}
+
+/// Returns the process that the lock file names, if it holds it.
+fn named_holder(locks: &str, directory: &Path) -> Option<u32> {
+    let file = File::open(directory.join(LOCK_FILE)).ok()?;
+    let inode = file.metadata().ok()?.ino();
+    read_pid(&file).filter(|pid| holds(locks, *pid, inode))
+}
+
+/// Returns the process that holds a lock on the file `inode` of `device`.
+fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
+    let place = format!("{:02x}:{:02x}:{inode}", rustix::fs::major(device), rustix::fs::minor(device));
+    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, "FLOCK", _, "WRITE", holder, found, ..] if found == place => holder.parse().ok(),
+        _ => None,
+    })
 }
 
 /// Whether process `pid` holds a lock on the file `inode`, by a list as the kernel writes it:
@@ -151,6 +168,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(DirectoryLock::holder(directory.path()), None);
         let held = DirectoryLock::acquire(directory.path()).unwrap();
+        assert_eq!(DirectoryLock::holder(directory.path()), Some(process::id()));
+        drop(held);
+        assert_eq!(DirectoryLock::holder(directory.path()), None);
+    }
+
+    #[test]
+    fn the_holder_is_known_where_it_could_not_write_its_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(LOCK_FILE);
+        let held = DirectoryLock::acquire(directory.path()).unwrap();
+        std::fs::write(&path, "4194304\n").unwrap();
+        assert_eq!(DirectoryLock::holder(directory.path()), Some(process::id()));
+        std::fs::remove_file(&path).unwrap();
         assert_eq!(DirectoryLock::holder(directory.path()), Some(process::id()));
         drop(held);
         assert_eq!(DirectoryLock::holder(directory.path()), None);

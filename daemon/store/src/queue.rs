@@ -45,6 +45,14 @@ impl Change {
 pub(crate) struct Write {
     pub(crate) number: u64,
     pub(crate) changes: Vec<Change>,
+    /// Whether it finds out if there is room for what failed, too.
+    pub(crate) is_trial: bool,
+}
+
+impl Write {
+    pub(crate) fn bytes(&self) -> usize {
+        self.changes.iter().map(Change::bytes).sum()
+    }
 }
 
 /// Who wants to know that the writer is alive.
@@ -97,7 +105,7 @@ impl Queue {
             state.shut = Some(Shut { by: write.number, fault: fault.clone() });
             return Err(fault);
         }
-        state.bytes += write.changes.iter().map(Change::bytes).sum::<usize>();
+        state.bytes += write.bytes();
         state.writes.push_back(write);
         self.arrived.notify_one();
         Ok(())
@@ -154,7 +162,7 @@ mod tests {
     use crate::error::FaultKind;
 
     fn write(number: u64) -> Write {
-        Write { number, changes: Vec::new() }
+        Write { number, changes: Vec::new(), is_trial: false }
     }
 
     fn numbers(writes: &VecDeque<Write>) -> Vec<u64> {
@@ -236,8 +244,8 @@ mod tests {
     #[test]
     fn bytes_are_bounded_too_but_one_large_write_gets_through() {
         let queue = Queue::default();
-        let large =
-            |number| Write { number, changes: vec![Change { key: vec![1], body: Some(vec![0; 2 * QUEUE_BYTES_MAX]) }] };
+        let change = || Change { key: vec![1], body: Some(vec![0; 2 * QUEUE_BYTES_MAX]) };
+        let large = |number| Write { number, changes: vec![change()], is_trial: false };
         queue.submit(large(1)).unwrap();
         assert_eq!(queue.submit(write(2)).unwrap_err().kind, FaultKind::Overloaded);
         queue.resume(2);

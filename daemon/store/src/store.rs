@@ -88,7 +88,17 @@ impl Store {
     /// ([`FaultKind::Overloaded`](crate::FaultKind::Overloaded)), or an earlier write failed and
     /// [`Store::resume`] has not been called for it (then the fault is that write's).
     pub fn submit(&self, write: u64, changes: Vec<Change>) -> Result<(), StoreFault> {
-        self.shared.queue.submit(Write { number: write, changes })
+        self.shared.queue.submit(Write { number: write, changes, is_trial: false })
+    }
+
+    /// Finds out whether there is room, as a write without changes that is answered like any other. It succeeds if the
+    /// disk takes as much as the largest group of writes that failed since a trial succeeded last, and at least 64 KiB,
+    /// and syncs. Nothing is kept of it.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn submit_trial(&self, write: u64) -> Result<(), StoreFault> {
+        self.shared.queue.submit(Write { number: write, changes: Vec::new(), is_trial: true })
     }
 
     /// Says that the owner has undone `failed`, and every write that it submitted after it up to this call.

@@ -6,12 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::StoreFault;
+use crate::migrate::LATEST;
 use crate::queue::{Probe, Queue, Taken, Write};
 use crate::unwritable::Unwritable;
 
 const PUT: &str =
     "INSERT INTO documents (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = excluded.body";
+/// Never kept: the transaction is rolled back.
+const FILL: &str = "INSERT OR REPLACE INTO documents (key, body) VALUES (x'00', zeroblob(?1))";
 const DELETE: &str = "DELETE FROM documents WHERE key = ?1";
+
+/// Bytes that a trial asks for at least: the first few writes of an owner who goes on, or the disk would be full again
+/// at once.
+const ROOM_MIN: usize = 64 * 1024;
+
+/// Bytes that a change may cost beside its own: the pages of the tree that it is in, which are written whole.
+const CHANGE_ROOM: usize = 8 * 1024;
 
 /// What became of one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,13 +89,19 @@ impl Database {
 
 /// Commits until the queue is closed and empty.
 pub(crate) fn run(mut database: Database, queue: &Queue, tally: &Tally, mut answer: impl FnMut(Answer)) {
+    // What failed since a trial succeeded last.
+    let mut failed_bytes = 0;
     while let Some(Taken { writes: group, probe }) = queue.take() {
-        match commit(&mut database, &group) {
+        match commit(&mut database, &group, failed_bytes) {
             Ok(counters) => {
+                if is_trial(&group) {
+                    failed_bytes = 0;
+                }
                 tally.add(counters);
                 answer_all(group, &Ok(()), &mut answer);
             }
             Err(fault) => {
+                failed_bytes = failed_bytes.max(room_for(&group));
                 // The door is shut before the first answer leaves: who hears it must find it shut.
                 let behind = group.front().map(|first| queue.fail(first.number, fault.clone()));
                 answer_all(group.into_iter().chain(behind.into_iter().flatten()), &Err(fault), &mut answer);
@@ -112,11 +128,31 @@ fn answer_all(
 }
 
 /// Commits a group whole, or, whatever fails, leaves the database as it was: a transaction that is dropped rolls back.
-fn commit(database: &mut Database, group: &VecDeque<Write>) -> Result<Counters, StoreFault> {
-    if group.iter().all(|write| write.changes.is_empty()) {
+fn commit(database: &mut Database, group: &VecDeque<Write>, failed_bytes: usize) -> Result<Counters, StoreFault> {
+    if !is_trial(group) && group.iter().all(|write| write.changes.is_empty()) {
         return Ok(Counters { writes: group.len() as u64, ..Counters::default() });
     }
-    commit_changes(database.writable()?, group).map_err(|error| StoreFault::of_commit(&error))
+    let connection = database.writable()?;
+    let room = if is_trial(group) { try_room(connection, failed_bytes.max(ROOM_MIN)) } else { Ok(()) };
+    room.and_then(|()| commit_changes(connection, group)).map_err(|error| StoreFault::of_commit(&error))
+}
+
+fn is_trial(group: &VecDeque<Write>) -> bool {
+    group.iter().any(|write| write.is_trial)
+}
+
+fn room_for(group: &VecDeque<Write>) -> usize {
+    group.iter().map(|write| write.bytes() + write.changes.len() * CHANGE_ROOM).sum()
+}
+
+/// Writes `bytes` into the write-ahead log, where a transaction of that size would go, and does not commit them: the
+/// next one takes their place. A document that is rewritten as it was would show nothing, because SQLite writes no page
+/// that stays the same.
+fn try_room(connection: &mut Connection, bytes: usize) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.prepare_cached(FILL)?.execute((i64::try_from(bytes).unwrap_or(i64::MAX),))?;
+    transaction.cache_flush()?;
+    transaction.rollback()
 }
 
 fn commit_changes(connection: &mut Connection, group: &VecDeque<Write>) -> rusqlite::Result<Counters> {
@@ -128,6 +164,10 @@ fn commit_changes(connection: &mut Connection, group: &VecDeque<Write>) -> rusql
             None => transaction.prepare_cached(DELETE)?.execute((&change.key,))?,
         };
         changes += 1;
+    }
+    if is_trial(group) {
+        // As it was, but this page is written in any case, and synced.
+        transaction.pragma_update(None, "user_version", LATEST)?;
     }
     transaction.commit()?;
     Ok(Counters { commits: 1, writes: group.len() as u64, changes })

@@ -325,6 +325,11 @@ impl<C: Carrier> World<C> {
                 self.nodes[number].disk.take(write, changes);
                 self.begin_node_disk(number);
             }
+            SiteOutput::TryStore(write) => {
+                self.note(Some(number), "try the disk", &[write.0], || format!("tries the disk with {write}"));
+                self.nodes[number].disk.take_trial(write);
+                self.begin_node_disk(number);
+            }
             SiteOutput::ResumeStore(write) => {
                 self.note(Some(number), "resume", &[write.0], || "lets the store go on".to_owned());
                 self.nodes[number].disk.resume();
@@ -338,7 +343,8 @@ impl<C: Carrier> World<C> {
             }
             SiteOutput::Call { call, request, .. } => self.begin_call(number, call, request),
             // No provider here names a plugin of the server's.
-            SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) => {}
+            // Nor is there a local socket that could not be opened.
+            SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) | SiteOutput::OpenLocalSocket => {}
             SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
             SiteOutput::Forget(refusal) => {

@@ -229,6 +229,11 @@ impl<C: Carrier> World<C> {
                 self.server.disk.take(write, changes);
                 self.begin_server_disk();
             }
+            FleetOutput::TryStore(write) => {
+                self.trace.note(self.elapsed, None, "server tries its disk", &[write.0]);
+                self.server.disk.take_trial(write);
+                self.begin_server_disk();
+            }
             FleetOutput::ResumeStore(_) => self.server.disk.resume(),
             FleetOutput::Reply { command, result } => {
                 let node = self.watch.node_asked(command);
@@ -278,7 +283,7 @@ impl<C: Carrier> World<C> {
         let (mood, group) = (self.server.disk.mood, self.server.disk.written());
         let mut group = group.into_iter();
         while let Some((write, changes)) = group.next() {
-            if mood == Mood::Full && !changes.is_empty() {
+            if mood == Mood::Full && self.server.disk.needs_room(write, &changes) {
                 let rest = group.map(|(write, _)| write).collect();
                 return self.server_disk_failed(write, rest);
             }

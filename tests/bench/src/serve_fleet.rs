@@ -253,6 +253,9 @@ impl ServerLoop {
                     });
                     self.store.submit(write.0, rows.collect()).context("the bench's store has room")?;
                 }
+                FleetOutput::TryStore(write) => {
+                    self.store.submit_trial(write.0).context("the bench's store has room")?;
+                }
                 FleetOutput::ResumeStore(write) => self.store.resume(write.0),
                 FleetOutput::Reply { result, .. } => {
                     if let Err(error) = result {

@@ -84,6 +84,9 @@ pub enum FleetOutput {
         /// What to write, all or nothing.
         changes: Vec<FleetChange>,
     },
+    /// Find out whether the store takes a write as large as the largest that failed since it took one last. Nothing is
+    /// kept of it. Answered as `Persist` is.
+    TryStore(WriteId),
     /// Let the store go on after this write failed: it and all later ones have been undone here.
     ResumeStore(WriteId),
     /// Answer an operator.

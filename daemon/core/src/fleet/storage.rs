@@ -7,12 +7,13 @@
 //! Memory: one condition of each kind for each site, as `proto` lets in.
 //!
 //! And the server's own: while its store fails, sites stay linked, changes are refused, and the store is tried again
-//! every [`STORE_RETRY`], also without a request. It is well when something was committed.
+//! every [`STORE_RETRY`], also without a request. It is well when it has room for what it refused
+//! ([`FleetOutput::TryStore`]): a smaller write may fit where that one does not.
 
-use linecamp_model::{Condition, ConditionKind, Event, EventKind, FleetChange, Now, SessionId, SiteId, Text};
+use linecamp_model::{Condition, ConditionKind, Event, EventKind, Now, SessionId, SiteId, Text};
 
 use super::config::STORE_RETRY;
-use super::{Fleet, FleetTimer};
+use super::{Fleet, FleetOutput, FleetTimer, Release};
 use crate::StoreFault;
 
 impl Fleet {
@@ -48,7 +49,10 @@ impl Fleet {
 
     pub(super) fn store_failed(&mut self, fault: StoreFault, now: Now) {
         self.store_fault = Some(fault);
-        self.timers.set(FleetTimer::StoreRetry, now.instant + STORE_RETRY);
+        // Further failures do not put the next try off.
+        if self.timers.deadline(FleetTimer::StoreRetry).is_none() {
+            self.timers.set(FleetTimer::StoreRetry, now.instant + STORE_RETRY);
+        }
     }
 
     pub(super) fn store_is_well(&mut self) {
@@ -56,10 +60,11 @@ impl Fleet {
         self.timers.clear(FleetTimer::StoreRetry);
     }
 
-    /// Tries the store again, with what it holds.
-    pub(super) fn retry_store(&mut self) {
-        let origin = self.ledger.state().origin;
-        self.stage(vec![FleetChange::Origin(origin)], Vec::new());
+    /// Tries the store. It does so again unless the store is well then.
+    pub(super) fn retry_store(&mut self, now: Now) {
+        self.timers.set(FleetTimer::StoreRetry, now.instant + STORE_RETRY);
+        let write = self.ledger.stage(&[], vec![Release::StoreTried]);
+        self.outputs.push_back(FleetOutput::TryStore(write));
     }
 
     /// Returns how many sites have said that their storage is in trouble, and not that it is well again.

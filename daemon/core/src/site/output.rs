@@ -27,6 +27,8 @@ pub enum Timer {
     Fetch(PluginDigest),
     /// It is time to save a certificate again.
     SaveIdentity,
+    /// It is time to open the local socket, which could not be opened before.
+    LocalSocket,
     /// It is time for a provider's next round.
     Round(ProviderId),
     /// A provider's call has taken too long.
@@ -61,11 +63,16 @@ pub enum SiteOutput {
         /// What to write, all or nothing.
         changes: Vec<SiteChange>,
     },
+    /// Find out whether the store takes a write as large as the largest that failed since it took one last. Nothing is
+    /// kept of it. Answered as `Persist` is.
+    TryStore(WriteId),
     /// Let the store go on after this write failed: it and all later ones have been undone here.
     ResumeStore(WriteId),
     /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` where it is
     /// used without.
     SaveIdentity(IdentityGrant),
+    /// Open the local socket, which could not be opened before. Answered by `handle_local_socket`.
+    OpenLocalSocket,
     /// Ask a provider's plugin. Answered by `handle_provider`. One call of a provider is under way at a time.
     Call {
         /// Names the call.

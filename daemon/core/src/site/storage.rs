@@ -6,9 +6,11 @@
 //!
 //! While the store fails, the machine undoes what was not kept and goes on from what is durable. It acknowledges
 //! nothing new. Providers observe and change nothing. Events that tell of something that happened all the same wait
-//! in memory (`WAITING_EVENTS_MAX`). Every [`STORE_RETRY`], all of it is tried again, together with the site's own
-//! documents: the condition ends when everything that waited is durable, and not with a write that only tells of the
-//! condition.
+//! in memory (`WAITING_EVENTS_MAX`). Every [`STORE_RETRY`], all of it is tried again, and after it the store itself
+//! ([`SiteOutput::TryStore`]): the condition ends when everything that waited is durable and the store has room for
+//! what it refused. A smaller write that is kept meanwhile does not end it: it may fit where that one does not.
+//!
+//! A local socket that could not be opened is tried again and again; the link does not wait for it.
 //!
 //! A certificate that could not be saved is used from memory and saved again and again. That condition ends when it was
 //! saved, and by nothing else.
@@ -17,8 +19,8 @@ use std::collections::VecDeque;
 
 use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::{
-    Condition, ConditionKind, DialId, Document, DocumentKey, Event, EventKind, FromSite, History, IdentityGrant, Now,
-    SiteChange, SiteOrigin, Text,
+    Condition, ConditionKind, DialId, Event, EventKind, FromSite, History, IdentityGrant, Now, SiteChange, SiteOrigin,
+    Text,
 };
 
 use super::uplink::State;
@@ -130,6 +132,23 @@ impl Site {
         }
     }
 
+    /// Takes what became of opening the local socket: done, or why not. It is tried again later.
+    pub fn handle_local_socket(&mut self, opened: Result<(), Text>, now: Now) {
+        match opened {
+            Ok(()) => self.clear(ConditionKind::LocalSocketFailed, now),
+            Err(problem) => {
+                self.timers.set(Timer::LocalSocket, now.instant + STORE_RETRY);
+                let directory = &self.config.directory;
+                let detail = format!(
+                    "local commands do not reach the daemon: {problem}; free space or inodes there, or make the disk \
+                     writable (df -h {directory}, df -i {directory}, dmesg), and the daemon opens its socket by itself"
+                );
+                self.raise(ConditionKind::LocalSocketFailed, Text::lossy(&detail), now);
+            }
+        }
+        self.settle_down(now);
+    }
+
     /// Takes the store's word that a write failed. It and all later ones are undone.
     pub fn handle_persist_failed(&mut self, write: linecamp_model::WriteId, fault: StoreFault, now: Now) {
         let Some(settled) = self.ledger.settle(write, false) else {
@@ -140,13 +159,16 @@ impl Site {
         let other = if kind == ConditionKind::DiskFull { ConditionKind::StoreFailed } else { ConditionKind::DiskFull };
         self.clear(other, now);
         self.raise(kind, detail, now);
-        self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
+        // Further failures do not put the next try off.
+        if self.timers.deadline(Timer::StoreRetry).is_none() {
+            self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
+        }
         self.outputs.push_back(SiteOutput::ResumeStore(write));
         let mut events = Vec::new();
         for release in settled.releases {
             match release {
                 // The retry timer tells the server what is held, and is sent the rest again.
-                Release::SpecAck { .. } | Release::GreetAgain { .. } => {}
+                Release::SpecAck { .. } | Release::GreetAgain { .. } | Release::StoreTried => {}
                 Release::Noted(provider) => self.provider_noted(provider, false, now),
                 Release::Recorded(event) => events.push(event),
                 Release::CountedLost(lost) => self.storage.lost += lost,
@@ -160,25 +182,24 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Whether the store has failed, and nothing that had to be kept was committed since.
+    /// Whether the store has failed, and has not shown since that it takes as much as it refused.
     pub(super) fn is_store_failing(&self) -> bool {
         self.conditions.has(ConditionKind::DiskFull) || self.conditions.has(ConditionKind::StoreFailed)
     }
 
-    /// Something that had to be kept is durable, and nothing waits for the disk: the trouble is over.
+    /// The store has taken everything that waited and has room for what it refused: the trouble is over.
     pub(super) fn store_is_well(&mut self, now: Now) {
         self.clear(ConditionKind::DiskFull, now);
         self.clear(ConditionKind::StoreFailed, now);
+        self.timers.clear(Timer::StoreRetry);
         self.is_status_stale = true;
         self.providers.begin_again();
-        if self.timers.deadline(Timer::StoreRetry).is_some() {
-            self.timers.clear(Timer::StoreRetry);
-            self.retry_store();
-        }
+        self.stage_waiting_events();
     }
 
-    /// Tries again what could not be kept.
-    pub(super) fn retry_store(&mut self) {
+    /// Tries again what could not be kept, and then the store itself. It does so again unless the store is well then.
+    pub(super) fn retry_store(&mut self, now: Now) {
+        self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
         if let State::Up { dial, .. } = self.uplink.state {
             let held = self.spec_held();
             self.stage(&[], vec![Release::SpecAck { dial, held }]);
@@ -187,9 +208,15 @@ impl Site {
         match (self.ledger.state().origin, needs_history) {
             (Some(_), Some(true)) | (None, Some(_)) => self.begin_history(),
             (None, None) => self.begin_origin(),
-            (Some(origin), _) if self.is_store_failing() => self.write_again(origin),
             (Some(_), _) => {}
         }
+        self.stage_waiting_events();
+        // The last: if it is kept, so is all before it.
+        let write = self.ledger.stage(&[], vec![Release::StoreTried]);
+        self.outputs.push_back(SiteOutput::TryStore(write));
+    }
+
+    fn stage_waiting_events(&mut self) {
         let lost = std::mem::take(&mut self.storage.lost);
         if 0 < lost {
             let origin = self.ledger.state().origin.unwrap_or_default();
@@ -205,22 +232,6 @@ impl Site {
     pub(super) fn begin_origin(&mut self) {
         let origin = SiteOrigin { status_history: History(self.rng.next_u64() | 1), ..SiteOrigin::default() };
         self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
-    }
-
-    /// Writes the site's own documents as they are: a disk that takes them has room for what comes next.
-    fn write_again(&mut self, origin: SiteOrigin) {
-        let state = self.ledger.state();
-        let mut changes = vec![SiteChange::Origin(Some(origin))];
-        let key = DocumentKey::Site;
-        if let Some(body) = state.spec.body(key).cloned() {
-            let document = Document { generation: state.spec.generation(key), body: Some(body) };
-            changes.push(SiteChange::Spec(key, Some(document)));
-        }
-        if let Some(body) = state.status.body(key).cloned() {
-            let document = Document { generation: state.status.generation(key), body: Some(body) };
-            changes.push(SiteChange::Status(key, Some(document)));
-        }
-        self.stage(&changes, Vec::new());
     }
 
     /// Puts an event into the outbox; while the store fails, into memory.
@@ -266,7 +277,9 @@ fn trouble(fault: StoreFault, directory: &Text) -> (ConditionKind, Text) {
     let (kind, words) = match fault {
         StoreFault::DiskFull => (
             ConditionKind::DiskFull,
-            format!("the disk of {directory} is full: {NOT_KEPT}; free space there (df -h {directory})"),
+            format!(
+                "the disk of {directory} is full: {NOT_KEPT}; free space there (df -h {directory}, df -i {directory})"
+            ),
         ),
         StoreFault::ReadOnly => (
             ConditionKind::StoreFailed,

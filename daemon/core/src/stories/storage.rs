@@ -50,6 +50,70 @@ fn the_server_shows_a_full_disk_of_a_site_within_a_second() {
     assert_eq!(pair.nodes[0].writes, writes, "a disk that is well is left alone");
 }
 
+/// Returns a label that a disk without room does not take, though it takes what is short.
+fn long_label() -> String {
+    format!("rack={}", "x".repeat(240))
+}
+
+/// What is rewritten as it was costs a database nothing, so it showed nothing: the condition came and went every
+/// 35 s, or went for good.
+#[test]
+fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
+    for is_local in [true, false] {
+        let mut pair = Pair::linked(14);
+        pair.run_for(MINUTE);
+        pair.nodes[0].disk_mood = DiskMood::Tight;
+        match is_local {
+            true => pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&long_label()]))),
+            false => pair.ask(assign(&long_label())).expect("the server has room"),
+        }
+        pair.run_for(Duration::from_secs(1));
+        for minute in 0..10 {
+            assert!(seen(&pair, ConditionKind::DiskFull).is_some(), "local: {is_local}, minute {minute}");
+            pair.run_for(MINUTE);
+        }
+        assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1, "local: {is_local}");
+        assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 0, "local: {is_local}");
+        pair.nodes[0].disk_mood = DiskMood::Well;
+        pair.run_for(2 * MINUTE);
+        assert_eq!(seen(&pair, ConditionKind::DiskFull), None, "local: {is_local}");
+        assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 1, "local: {is_local}");
+        assert_eq!(pair.view().spec_generation, pair.view().applied_generation, "local: {is_local}");
+    }
+}
+
+#[test]
+fn what_is_kept_meanwhile_does_not_end_a_full_disk() {
+    let mut pair = Pair::linked(15);
+    pair.run_for(MINUTE);
+    pair.nodes[0].disk_mood = DiskMood::Tight;
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&long_label()])));
+    pair.run_for(Duration::from_secs(1));
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["a=b"])));
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.nodes[0].replies.last(), Some(&Ok(())), "there was room for it");
+    pair.nodes[0].disk_mood = DiskMood::Tight;
+    pair.run_for(10 * MINUTE);
+    assert!(seen(&pair, ConditionKind::DiskFull).is_some());
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1);
+}
+
+#[test]
+fn a_server_whose_disk_takes_only_what_is_short_goes_on_saying_so() {
+    let mut pair = Pair::linked(16);
+    pair.run_for(MINUTE);
+    pair.fleet_disk_mood = DiskMood::Tight;
+    assert_eq!(pair.ask(assign(&long_label())), Err(crate::FleetCommandError::Store(StoreFault::DiskFull)));
+    for minute in 0..10 {
+        assert_eq!(pair.fleet.store_fault(), Some(StoreFault::DiskFull), "minute {minute}");
+        pair.run_for(MINUTE);
+    }
+    pair.fleet_disk_mood = DiskMood::Well;
+    pair.run_for(MINUTE);
+    assert_eq!(pair.fleet.store_fault(), None, "without a request");
+}
+
 #[test]
 fn what_is_refused_for_want_of_room_leaves_no_event_and_no_acknowledgement() {
     let mut pair = Pair::linked(2);
@@ -177,6 +241,24 @@ fn a_first_certificate_that_cannot_be_saved_is_asked_for_again() {
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
     assert_eq!(seen(&pair, ConditionKind::IdentityNotSaved), None);
+}
+
+#[test]
+fn a_local_socket_that_cannot_be_opened_is_a_condition_until_it_is() {
+    let mut pair = Pair::linked(17);
+    let problem = || Text::lossy("failed to open the local socket /d/linecampd.sock: No space left on device");
+    let now = pair.now();
+    pair.nodes[0].socket_problem = Some(problem());
+    pair.nodes[0].site.handle_local_socket(Err(problem()), now);
+    pair.run_for(10 * MINUTE);
+    let shown = seen(&pair, ConditionKind::LocalSocketFailed).expect("the centre hears of it");
+    assert!(shown.detail.as_str().contains("No space left") && shown.detail.as_str().contains("df -i"), "{shown:?}");
+    assert!(pair.is_linked());
+    pair.nodes[0].socket_problem = None;
+    pair.run_for(MINUTE);
+    assert_eq!(seen(&pair, ConditionKind::LocalSocketFailed), None);
+    assert_eq!(told(&pair, EventKind::ConditionRaised, "local-socket-failed"), 1);
+    assert_eq!(told(&pair, EventKind::ConditionCleared, "local-socket-failed"), 1);
 }
 
 #[test]

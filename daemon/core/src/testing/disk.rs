@@ -4,6 +4,27 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{DocumentKey, FleetChange, SiteChange};
 
+use super::{DiskMood, TIGHT_BYTES};
+
+/// Whether a disk of this mood takes a write of this size.
+pub(super) const fn takes(mood: DiskMood, bytes: usize) -> bool {
+    match mood {
+        DiskMood::Well => true,
+        DiskMood::Full => false,
+        DiskMood::Tight => bytes <= TIGHT_BYTES,
+    }
+}
+
+/// Returns how much `changes` change on `disk`, in letters: what is there already costs nothing.
+pub(super) fn size_of<C: std::fmt::Debug + PartialEq>(
+    disk: &BTreeMap<String, C>,
+    changes: &[C],
+    key: impl Fn(&C) -> String,
+) -> usize {
+    let differ = changes.iter().filter(|change| disk.get(&key(change)) != Some(*change));
+    differ.map(|change| format!("{change:?}").len()).sum()
+}
+
 pub(super) fn keep<C>(disk: &mut BTreeMap<String, C>, key: String, change: C, is_removal: bool) {
     if is_removal {
         disk.remove(&key);

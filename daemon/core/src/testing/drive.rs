@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    DialId, FromServer, PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply, SessionId, SiteId, Text,
-    WallTime, WriteId,
+    DialId, FromServer, PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply, SessionId, SiteChange,
+    SiteId, Text, WallTime, WriteId,
 };
 
-use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep};
+use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
 use super::{CALL, COMMIT, DiskMood, Happening, LATENCY, PIECE, Pair};
 use crate::{
     Credential, FleetOutput, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity, SiteOutput, StoreFault,
@@ -58,8 +58,12 @@ impl Pair {
             }
             SiteOutput::Persist { write, changes } => {
                 self.nodes[index].writes += u64::from(!changes.is_empty());
-                self.nodes[index].pending.insert(write, changes);
-                self.after(COMMIT, Happening::SiteCommitted(index, write, boot));
+                self.write_at_site(index, write, changes);
+            }
+            SiteOutput::TryStore(write) => {
+                self.nodes[index].writes += 1;
+                self.nodes[index].trial = Some(write);
+                self.write_at_site(index, write, Vec::new());
             }
             SiteOutput::ResumeStore(_) => {}
             SiteOutput::SaveIdentity(grant) => {
@@ -82,13 +86,11 @@ impl Pair {
             SiteOutput::KeepPiece(piece) if self.nodes[index].plugin_disk_mood == DiskMood::Full => {
                 self.after(COMMIT, Happening::PluginNotKept(index, piece.digest, boot));
             }
-            SiteOutput::KeepPiece(piece) => {
-                let kept = self.nodes[index].plugins.entry(piece.digest).or_default();
-                kept.extend(piece.bytes);
-                if kept.len() as u64 >= piece.total && PluginDigest::of(kept) != piece.digest {
-                    kept.clear();
-                }
-                self.after(COMMIT, Happening::PluginKept(index, piece.digest, boot));
+            SiteOutput::KeepPiece(piece) => self.keep_piece(index, piece),
+            SiteOutput::OpenLocalSocket => {
+                let now = self.now_at(index);
+                let node = &mut self.nodes[index];
+                node.site.handle_local_socket(node.socket_problem.clone().map_or(Ok(()), Err), now);
             }
             SiteOutput::CollectFacts => self.after(self.facts_take, Happening::Facts(index, boot)),
             SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
@@ -100,6 +102,22 @@ impl Pair {
             }
             SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
         }
+    }
+
+    fn write_at_site(&mut self, index: usize, write: WriteId, changes: Vec<SiteChange>) {
+        let boot = self.nodes[index].boot;
+        self.nodes[index].pending.insert(write, changes);
+        self.after(COMMIT, Happening::SiteCommitted(index, write, boot));
+    }
+
+    fn keep_piece(&mut self, index: usize, piece: PluginPiece) {
+        let boot = self.nodes[index].boot;
+        let kept = self.nodes[index].plugins.entry(piece.digest).or_default();
+        kept.extend(piece.bytes);
+        if kept.len() as u64 >= piece.total && PluginDigest::of(kept) != piece.digest {
+            kept.clear();
+        }
+        self.after(COMMIT, Happening::PluginKept(index, piece.digest, boot));
     }
 
     fn perform_fleet(&mut self, output: FleetOutput) {
@@ -129,6 +147,12 @@ impl Pair {
             FleetOutput::Persist { write, changes } => {
                 self.fleet_writes += u64::from(!changes.is_empty());
                 self.fleet_pending.insert(write, changes);
+                self.after(COMMIT, Happening::FleetCommitted(write, boot));
+            }
+            FleetOutput::TryStore(write) => {
+                self.fleet_writes += 1;
+                self.fleet_trial = Some(write);
+                self.fleet_pending.insert(write, Vec::new());
                 self.after(COMMIT, Happening::FleetCommitted(write, boot));
             }
             FleetOutput::ResumeStore(_) => {}
@@ -194,8 +218,8 @@ impl Pair {
                         node.config.join = None;
                         node.site.handle_identity_saved(Ok(identity), at);
                     }
-                    (DiskMood::Full, None) => node.site.handle_identity_saved(Err(problem), at),
-                    (DiskMood::Full, Some(_)) => {
+                    (DiskMood::Full | DiskMood::Tight, None) => node.site.handle_identity_saved(Err(problem), at),
+                    (DiskMood::Full | DiskMood::Tight, Some(_)) => {
                         node.identity = Some(identity);
                         node.site.handle_identity_unsaved(UnsavedIdentity { grant, identity, problem }, at);
                     }
@@ -255,17 +279,18 @@ impl Pair {
         let Some(changes) = node.pending.remove(&write) else {
             return;
         };
-        match node.disk_mood {
-            DiskMood::Well => {
-                for change in changes {
-                    keep(&mut node.disk, change_key(&change), change.clone(), is_site_removal(&change));
-                }
-                node.site.handle_persisted(write, now);
+        let is_trial = node.trial == Some(write);
+        let bytes = if is_trial { node.refused } else { size_of(&node.disk, &changes, change_key) };
+        if takes(node.disk_mood, bytes) {
+            node.refused = if is_trial { 0 } else { node.refused };
+            for change in changes {
+                keep(&mut node.disk, change_key(&change), change.clone(), is_site_removal(&change));
             }
-            DiskMood::Full => {
-                node.pending.clear();
-                node.site.handle_persist_failed(write, StoreFault::DiskFull, now);
-            }
+            node.site.handle_persisted(write, now);
+        } else {
+            node.refused = node.refused.max(bytes);
+            node.pending.clear();
+            node.site.handle_persist_failed(write, StoreFault::DiskFull, now);
         }
     }
 
@@ -274,17 +299,18 @@ impl Pair {
         let Some(changes) = self.fleet_pending.remove(&write) else {
             return;
         };
-        match self.fleet_disk_mood {
-            DiskMood::Well => {
-                for change in changes {
-                    keep(&mut self.fleet_disk, fleet_change_key(&change), change.clone(), is_fleet_removal(&change));
-                }
-                self.fleet.handle_persisted(write, now);
+        let is_trial = self.fleet_trial == Some(write);
+        let bytes = if is_trial { self.fleet_refused } else { size_of(&self.fleet_disk, &changes, fleet_change_key) };
+        if takes(self.fleet_disk_mood, bytes) {
+            self.fleet_refused = if is_trial { 0 } else { self.fleet_refused };
+            for change in changes {
+                keep(&mut self.fleet_disk, fleet_change_key(&change), change.clone(), is_fleet_removal(&change));
             }
-            DiskMood::Full => {
-                self.fleet_pending.clear();
-                self.fleet.handle_persist_failed(write, StoreFault::DiskFull, now);
-            }
+            self.fleet.handle_persisted(write, now);
+        } else {
+            self.fleet_refused = self.fleet_refused.max(bytes);
+            self.fleet_pending.clear();
+            self.fleet.handle_persist_failed(write, StoreFault::DiskFull, now);
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) struct Next {
 /// What does not notice that the machine begins anew: who asks on the spot waits for a moment.
 pub(super) struct Spot {
     pub(super) local: Option<LocalServer>,
+    pub(super) local_later: Option<mpsc::Sender<LocalCall>>,
     pub(super) calls: Option<mpsc::Receiver<LocalCall>>,
     pub(super) kept: Kept,
 }
@@ -72,9 +73,9 @@ impl Daemon {
 
     /// Ends this machine, so that another one can begin where it was.
     pub(super) async fn hand_over(mut self, setup: Setup) -> Next {
-        let (local, calls) = (self.local.take(), self.calls.take());
+        let (local, local_later, calls) = (self.local.take(), self.local_later.take(), self.calls.take());
         let (claim, mut kept) = self.close().await;
         kept.counts.hand_over();
-        Next { claim, setup, spot: Spot { local, calls, kept } }
+        Next { claim, setup, spot: Spot { local, local_later, calls, kept } }
     }
 }

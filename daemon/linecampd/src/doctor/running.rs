@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use linecamp_doctor::{Finding, Remark};
 use linecamp_proto::local::{LocalRequest, LocalStatus};
+use linecamp_store::DirectoryLock;
 
 use super::{Place, UNIT};
 use crate::client::exchange_within;
@@ -77,6 +78,12 @@ fn unanswered(place: &Place, error: &DaemonError) -> Remark {
     let socket = place.directory.socket();
     let words = super::words(error);
     let is_member = place.identity().ok().flatten().is_some();
+    if matches!(error, DaemonError::NoSocket(_)) {
+        return Remark::warn(
+            words,
+            "the check `disk` says more; the server shows how the site is: `linecamp site show`",
+        );
+    }
     match UnixStream::connect(&socket).map_err(|error| error.kind()) {
         Ok(_) => Remark::fail(
             format!(
@@ -123,13 +130,18 @@ pub(super) fn service(place: &Place) -> Remark {
         let data = place.directory.path().display();
         return Remark::skipped(format!("the installed service works on another directory than {data}"));
     }
-    linecamp_doctor::service(UNIT, peer(&place.directory).is_some())
+    linecamp_doctor::service(UNIT, running_pid(place).is_some() || peer(&place.directory).is_some())
 }
 
 /// Judges how many files the daemon may open.
 pub(super) fn file_limit(place: &Place) -> Remark {
-    let pid = peer(&place.directory).and_then(|peer| peer.pid);
-    linecamp_doctor::file_limit(pid, FILES_NEEDED, UNIT)
+    linecamp_doctor::file_limit(running_pid(place), FILES_NEEDED, UNIT)
+}
+
+/// Returns the daemon's process: at the other end of its socket or, where it has none, the one that holds the lock.
+fn running_pid(place: &Place) -> Option<u32> {
+    let by_socket = peer(&place.directory).and_then(|peer| peer.pid);
+    by_socket.or_else(|| DirectoryLock::holder(place.directory.path()))
 }
 
 #[cfg(test)]

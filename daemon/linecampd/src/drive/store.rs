@@ -26,8 +26,8 @@ pub(crate) struct StoreDriver {
     /// Writes that have no answer yet.
     waiting: usize,
     is_failing: bool,
-    /// The commits there were when a write failed last.
-    commits_before: u64,
+    /// The write that finds out whether the disk has room again.
+    trial: Option<WriteId>,
     /// Whether it could not be opened for writing, and has not been since.
     pub(crate) is_unwritable: bool,
     pub(crate) commits: Commits,
@@ -80,7 +80,7 @@ impl StoreDriver {
             answers,
             waiting: 0,
             is_failing: is_unwritable,
-            commits_before: 0,
+            trial: None,
             is_unwritable,
             commits: Commits::default(),
         };
@@ -104,7 +104,20 @@ impl StoreDriver {
         let changes: Vec<_> = changes.collect();
         let bytes = changes.iter().map(|change| change.key.len() + change.body.as_ref().map_or(0, Vec::len)).sum();
         self.commits.given(write.0, bytes);
-        match self.store.submit(write.0, changes) {
+        let taken = self.store.submit(write.0, changes);
+        self.submitted(write, taken)
+    }
+
+    /// Finds out whether the disk has room for what it refused. Answered as [`commit`](Self::commit) is.
+    pub(crate) fn try_room(&mut self, write: WriteId) -> Option<Settled> {
+        self.commits.given(write.0, 0);
+        self.trial = Some(write);
+        let taken = self.store.submit_trial(write.0);
+        self.submitted(write, taken)
+    }
+
+    fn submitted(&mut self, write: WriteId, taken: Result<(), linecamp_store::StoreFault>) -> Option<Settled> {
+        match taken {
             Ok(()) => {
                 self.waiting += 1;
                 None
@@ -135,7 +148,7 @@ impl StoreDriver {
         }
     }
 
-    /// Whether the last write failed.
+    /// Whether a write failed, and the disk has not shown since that it has room.
     pub(crate) const fn is_failing(&self) -> bool {
         self.is_failing
     }
@@ -153,16 +166,14 @@ impl StoreDriver {
     }
 
     fn settled(&mut self, write: WriteId, result: Result<(), linecamp_store::StoreFault>) -> Settled {
-        let commits = self.store.counters().commits;
         match &result {
             Err(fault) => {
                 if !std::mem::replace(&mut self.is_failing, true) {
                     tracing::warn!(problem = %fault, "the site database cannot be written");
                 }
-                self.commits_before = commits;
             }
-            // A write without changes succeeds without the disk.
-            Ok(()) if self.is_failing && self.commits_before < commits => {
+            // A smaller write may fit where the one that failed does not.
+            Ok(()) if self.trial == Some(write) => {
                 tracing::info!("the site database can be written again");
                 (self.is_failing, self.is_unwritable) = (false, false);
             }

@@ -244,3 +244,27 @@ async fn a_flood_of_one_user_is_delayed_and_then_refused_and_others_are_not() {
     let refused: serde_json::Value = serde_json::from_slice(&refused).unwrap();
     assert_eq!(refused.pointer("/error/code").unwrap(), "too-many-requests", "{refused}");
 }
+
+/// With no inode left, the socket beside the dead one cannot be made before that one is gone.
+#[tokio::test]
+async fn a_dead_socket_gives_its_inode_to_the_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("linecampd.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let without_inodes = |beside: &Path| match path.exists() {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => UnixListener::bind(beside),
+    };
+    let _listener = bind(&path, without_inodes).unwrap();
+    UnixStream::connect(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_socket_is_not_removed_for_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("linecampd.sock");
+    fs::write(&path, "a file").unwrap();
+    let error = bind(&path, |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
+}

@@ -64,6 +64,7 @@ words!(
         FactsStale,
         PluginFetchFailed,
         IdentityNotSaved,
+        LocalSocketFailed,
     }
 );
 

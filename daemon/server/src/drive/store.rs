@@ -100,15 +100,15 @@ pub(crate) struct StoreDriver {
     refused: VecDeque<(WriteId, StoreFault)>,
     in_flight: usize,
     is_failing: bool,
-    /// The commits there were when a write failed last.
-    commits_before: u64,
+    /// The write that finds out whether the disk has room again.
+    trial: Option<WriteId>,
     pub(crate) commits: Commits,
 }
 
 impl StoreDriver {
     pub(crate) fn new(store: Store) -> Self {
         let commits = Commits::default();
-        Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false, commits_before: 0, commits }
+        Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false, trial: None, commits }
     }
 
     /// Hands a write over.
@@ -116,7 +116,20 @@ impl StoreDriver {
         let rows = rows(changes);
         let bytes = rows.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Vec::len)).sum();
         self.commits.given(write.0, bytes);
-        match self.store.submit(write.0, rows) {
+        let taken = self.store.submit(write.0, rows);
+        self.submitted(write, taken);
+    }
+
+    /// Finds out whether the disk has room for what it refused. Answered as [`persist`](Self::persist) is.
+    pub(crate) fn try_room(&mut self, write: WriteId) {
+        self.commits.given(write.0, 0);
+        self.trial = Some(write);
+        let taken = self.store.submit_trial(write.0);
+        self.submitted(write, taken);
+    }
+
+    fn submitted(&mut self, write: WriteId, taken: Result<(), linecamp_store::StoreFault>) {
+        match taken {
             Ok(()) => self.in_flight += 1,
             Err(fault) => {
                 self.commits.answered(write.0, false);
@@ -147,8 +160,8 @@ impl StoreDriver {
         self.commits.answered(answer.write, answer.result.is_ok());
         let result = match answer.result {
             Ok(()) => {
-                // A write without changes succeeds without the disk.
-                if self.is_failing && self.commits_before < self.store.counters().commits {
+                // A smaller write may fit where the one that failed does not.
+                if self.is_failing && self.trial == Some(WriteId(answer.write)) {
                     self.is_failing = false;
                     tracing::info!("the store commits again");
                 }
@@ -159,7 +172,7 @@ impl StoreDriver {
         (WriteId(answer.write), result)
     }
 
-    /// Whether the last write failed.
+    /// Whether a write failed, and the disk has not shown since that it has room.
     pub(crate) const fn is_failing(&self) -> bool {
         self.is_failing
     }
@@ -174,9 +187,8 @@ impl StoreDriver {
         self.store.close();
     }
 
-    /// Says once, until a commit succeeds, that the store fails; one cause fails thousands of writes.
+    /// Says once, until there is room again, that the store fails; one cause fails thousands of writes.
     fn judge(&mut self, fault: &linecamp_store::StoreFault) -> StoreFault {
-        self.commits_before = self.store.counters().commits;
         if !std::mem::replace(&mut self.is_failing, true) {
             tracing::warn!(fault = %fault, "the store does not commit; changes are refused until it does");
         }

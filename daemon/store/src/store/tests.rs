@@ -288,6 +288,42 @@ fn a_disk_that_stays_full_fails_every_attempt_and_nothing_else_happens() {
     assert!(bench.reopened().documents.is_empty());
 }
 
+/// A small write fits where a large one does not, and one that changes nothing fits everywhere.
+#[test]
+fn a_trial_succeeds_once_there_is_room_for_what_failed() {
+    let with_room = |connection: &Connection| {
+        let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        connection.pragma_update(None, "max_page_count", pages + 64).unwrap();
+    };
+    let bench = Bench::faulty(with_room).free_running();
+    bench.store().submit_trial(1).unwrap();
+    assert_eq!(bench.answer(), (1, None), "nothing has failed");
+    bench.submit(2, put("large", &large()));
+    assert_eq!(bench.answer(), (2, Some(FaultKind::DiskFull)));
+    bench.store().resume(2);
+    bench.submit(3, put("small", b"1"));
+    assert_eq!(bench.answer(), (3, None));
+    for write in 4..6 {
+        bench.store().submit_trial(write).unwrap();
+        assert_eq!(bench.answer(), (write, Some(FaultKind::DiskFull)));
+        bench.store().resume(write);
+    }
+    assert_eq!(bench.store().counters(), Counters { commits: 2, writes: 2, changes: 1 });
+    let bench = bench.reopened();
+    assert_eq!(bench.keys(), ["small"], "nothing is kept of a trial");
+    bench.store().submit_trial(1).unwrap();
+    assert_eq!(bench.answer(), (1, None));
+}
+
+#[test]
+fn a_trial_of_a_disk_that_has_hardly_any_room_fails() {
+    let bench = Bench::faulty(nearly_full).free_running();
+    bench.submit(1, put("small", b"1"));
+    assert_eq!(bench.answer(), (1, None));
+    bench.store().submit_trial(2).unwrap();
+    assert_eq!(bench.answer(), (2, Some(FaultKind::DiskFull)));
+}
+
 #[test]
 fn a_database_that_became_read_only_says_so() {
     let bench = Bench::faulty(|connection| connection.pragma_update(None, "query_only", true).unwrap()).free_running();

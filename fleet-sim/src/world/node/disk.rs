@@ -32,7 +32,7 @@ impl<C: Carrier> World<C> {
         let (mood, group) = (node.disk.mood, node.disk.written());
         let mut group = group.into_iter();
         while let Some((write, changes)) = group.next() {
-            if mood == Mood::Full && !changes.is_empty() {
+            if mood == Mood::Full && self.nodes[number].disk.needs_room(write, &changes) {
                 let rest = group.map(|(write, _)| write).collect();
                 return self.node_disk_failed(number, write, rest);
             }
