@@ -48,7 +48,7 @@ pub use message::{
     EventBatch, FromServer, FromSite, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, Refusal, RefusalCode,
     VersionRange, Welcome,
 };
-pub use name::{Name, NameError, Text, TextError};
+pub use name::{Name, NameError, Text, TextError, is_invisible};
 pub use phase::{Phase, PhaseEvent};
 pub use provider::{
     DnsAbilities, DnsSpec, Endpoint, ExtraRecord, Grant, HeldRecord, HeldState, Observed, PluginRef, ProviderConfig,

@@ -77,6 +77,14 @@ pub enum NameError {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(Box<str>);
 
+/// Whether a character shows nothing itself, and may change how others show: control characters, and those of the
+/// format category that turn, join or hide text (U+202E writes from right to left).
+pub fn is_invisible(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 impl Text {
     /// Parses at most [`TEXT_BYTES_MAX`] bytes without control characters.
     ///
@@ -92,10 +100,10 @@ impl Text {
         Ok(Self(text.into()))
     }
 
-    /// Keeps what fits of `text`: control characters become spaces, the rest is cut at a character.
+    /// Keeps what fits of `text`: control and format characters become spaces, the rest is cut at a character.
     /// For words of our own that quote somebody else's.
     pub fn lossy(text: &str) -> Self {
-        let mut kept: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let mut kept: String = text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect();
         while TEXT_BYTES_MAX < kept.len() {
             kept.pop();
         }
@@ -151,5 +159,6 @@ mod tests {
         let long = "é\n".repeat(TEXT_BYTES_MAX);
         assert!(Text::lossy(&long).as_str().len() <= TEXT_BYTES_MAX);
         assert_eq!(Text::lossy("a\tb").as_str(), "a b");
+        assert_eq!(Text::lossy("a\u{202e}b\u{2066}c\u{feff}é").as_str(), "a b c é");
     }
 }

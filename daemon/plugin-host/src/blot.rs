@@ -1,11 +1,15 @@
 //! Blots secrets out of what plugins say.
 //!
+//! Each secret is looked for as it is and in the usual encodings of the whole of it: base64, hexadecimal,
+//! percent-encoded, escaped as JSON. Of a URL that is quoted, the user information goes as well.
+//!
 //! A plugin never sees a secret, but a service may echo it, and then it would go on into a log line or an error text. A
 //! plugin that means harm can still write it differently; what it gets is bounded by what services echo, and where it
 //! can take it by its grant.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use linecamp_model::SecretName;
 use zeroize::Zeroizing;
 
@@ -28,19 +32,27 @@ struct Form {
 }
 
 impl Blotter {
-    /// Adds a form of the secret `name`.
+    /// Adds a form of the secret `name`, and its usual encodings.
     pub(crate) fn blot(&self, name: &SecretName, form: &[u8]) {
         let mut forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if forms.iter().all(|known| *known.bytes != form) {
-            forms.push(Form { bytes: Zeroizing::new(form.to_vec()), instead: format!("[secret {name}]") });
-            // A secret may be a part of another form.
-            forms.sort_by_key(|form| std::cmp::Reverse(form.bytes.len()));
+        if forms.iter().any(|known| *known.bytes == form) {
+            return;
         }
+        // An encoding of what is hardly a secret is none, either.
+        let encodings = if WORDS_BYTES_MIN <= form.len() { encodings(form) } else { Vec::new() };
+        for bytes in [Zeroizing::new(form.to_vec())].into_iter().chain(encodings) {
+            if forms.iter().all(|known| known.bytes != bytes) {
+                forms.push(Form { bytes, instead: format!("[secret {name}]") });
+            }
+        }
+        // A secret may be a part of another form.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.bytes.len()));
     }
 
     /// Returns words without secrets.
     pub(crate) fn words(&self, text: &str) -> String {
-        String::from_utf8_lossy(&self.without(text.as_bytes(), WORDS_BYTES_MIN)).into_owned()
+        let words = self.without(text.as_bytes(), WORDS_BYTES_MIN);
+        without_user_info(&String::from_utf8_lossy(&words))
     }
 
     /// Returns bytes of an answer without secrets.
@@ -48,10 +60,15 @@ impl Blotter {
         self.without(bytes, ANSWER_BYTES_MIN)
     }
 
-    /// Returns how many bytes the longest form has.
-    pub(crate) fn longest(&self) -> usize {
+    /// Returns how many bytes at the end of `text` may be the beginning of a secret that was cut off there. A few are
+    /// no secret.
+    pub(crate) fn head_at_end(&self, text: &str) -> usize {
         let forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        forms.first().map_or(0, |form| form.bytes.len())
+        let head = |form: &Form| {
+            let heads = (WORDS_BYTES_MIN..form.bytes.len()).rev();
+            heads.map(|bytes| &form.bytes[..bytes]).find(|head| text.as_bytes().ends_with(head)).map_or(0, <[u8]>::len)
+        };
+        forms.iter().map(head).max().unwrap_or(0)
     }
 
     fn without(&self, bytes: &[u8], bytes_min: usize) -> Vec<u8> {
@@ -62,6 +79,60 @@ impl Blotter {
         }
         bytes
     }
+}
+
+fn encodings(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let texts = [
+        BASE64_NOPAD.encode(secret),
+        BASE64URL_NOPAD.encode(secret),
+        HEXLOWER.encode(secret),
+        HEXUPPER.encode(secret),
+        percent_encoded(secret, &HEXUPPER),
+        percent_encoded(secret, &HEXLOWER),
+    ];
+    let texts = texts.into_iter().map(String::into_bytes).chain([json_escaped(secret)]);
+    texts.map(Zeroizing::new).collect()
+}
+
+/// Encodes what is not unreserved in a URL (RFC 3986, 2.3).
+fn percent_encoded(secret: &[u8], hex: &data_encoding::Encoding) -> String {
+    let one = |byte: &u8| match byte {
+        byte if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) => char::from(*byte).to_string(),
+        byte => format!("%{}", hex.encode(&[*byte])),
+    };
+    secret.iter().map(one).collect()
+}
+
+/// Escapes what JSON has to (RFC 8259, 7).
+fn json_escaped(secret: &[u8]) -> Vec<u8> {
+    let one = |byte: &u8| match byte {
+        b'"' | b'\\' => vec![b'\\', *byte],
+        b'\n' => b"\\n".to_vec(),
+        b'\r' => b"\\r".to_vec(),
+        b'\t' => b"\\t".to_vec(),
+        0..0x20 => format!("\\u{byte:04x}").into_bytes(),
+        byte => vec![*byte],
+    };
+    secret.iter().flat_map(one).collect()
+}
+
+/// Returns a text in which no URL has user information.
+pub(crate) fn without_user_info(text: &str) -> String {
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("://") {
+        let (before, authority) = rest.split_at(at + 3);
+        let ends = |letter: char| letter.is_whitespace() || "/?#`\"<>".contains(letter);
+        let end = authority.find(ends).unwrap_or(authority.len());
+        kept.push_str(before);
+        rest = match authority[..end].rfind('@') {
+            Some(host) => {
+                kept.push('…');
+                &authority[host..]
+            }
+            None => authority,
+        };
+    }
+    kept + rest
 }
 
 fn replaced(bytes: Vec<u8>, what: &[u8], instead: &[u8]) -> Vec<u8> {
@@ -111,6 +182,28 @@ mod tests {
         assert_eq!(blotter.answer(b"s3cret"), b"s3cret", "it may be a word");
         blotter.blot(&name, b"0123456789abcdef");
         assert_eq!(blotter.answer(b"\xff0123456789abcdef"), b"\xff[secret key]");
+    }
+
+    #[test]
+    fn the_usual_encodings_of_a_secret_are_blotted_out() {
+        let blotter = Blotter::default();
+        blotter.blot(&SecretName::parse("key").unwrap(), br#"Zx9/Qw+e=r%T y&u\i"o'p{as}d?>~"#);
+        let gone = |text: &str| assert_eq!(blotter.words(&format!("it is {text}.")), "it is [secret key].", "{text}");
+        gone("Wng5L1F3K2U9ciVUIHkmdVxpIm8ncHthc31kPz5+");
+        gone("Wng5L1F3K2U9ciVUIHkmdVxpIm8ncHthc31kPz5-");
+        gone("5a78392f51772b653d722554207926755c69226f27707b61737d643f3e7e");
+        gone("5A78392F51772B653D722554207926755C69226F27707B61737D643F3E7E");
+        gone("Zx9%2FQw%2Be%3Dr%25T%20y%26u%5Ci%22o%27p%7Bas%7Dd%3F%3E~");
+        gone("Zx9%2fQw%2be%3dr%25T%20y%26u%5ci%22o%27p%7bas%7dd%3f%3e~");
+        gone(r#"Zx9/Qw+e=r%T y&u\\i\"o'p{as}d?>~"#);
+    }
+
+    #[test]
+    fn a_url_is_quoted_without_user_information() {
+        let check = |text: &str, expected: &str| assert_eq!(Blotter::default().words(text), expected);
+        check("GET http://u:PASSWORD@host/x: refused", "GET http://…@host/x: refused");
+        check("`https://u@a.example` and https://b:c@d@e", "`https://…@a.example` and https://…@e");
+        check("https://a.example/x@y, ftp:// and a@b", "https://a.example/x@y, ftp:// and a@b");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::contract::{Ask, Description, Prepared};
+use crate::contract::{Ask, Description, Prepared, cut};
 use crate::engine::Machine;
 use crate::engine_config::WASM_STACK_BYTES;
 use crate::gate::Pass;
@@ -93,11 +93,10 @@ impl Surroundings {
             Err(Elapsed { .. }) => format!("did not end within {}", seconds(self.limits.call_time)),
         };
         let sandbox = store.data();
-        let last_words = match sandbox.last_words() {
-            words if words.is_empty() => String::new(),
-            words => format!("; it said: {words}"),
-        };
-        Err(sandbox.blotter.words(&format!("{why}{last_words}")))
+        let words = sandbox.blotter.words(&sandbox.last_words());
+        let words = cut(&words[..words.floor_char_boundary(words.len() - sandbox.blotter.head_at_end(&words))]);
+        let last_words = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
+        Err(format!("{}{last_words}", sandbox.blotter.words(&why)))
     }
 }
 

@@ -16,6 +16,7 @@ mod checked;
 mod names;
 mod v1;
 
+pub(crate) use self::checked::cut;
 pub(crate) use self::names::imports;
 
 /// What a plugin says of itself, after a look at it.

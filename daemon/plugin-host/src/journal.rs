@@ -1,6 +1,6 @@
 //! A plugin's lines in the daemon's log: bounded, and without secrets.
 
-use linecamp_model::Name;
+use linecamp_model::{Name, is_invisible};
 
 use crate::blot::Blotter;
 use crate::limits::Limits;
@@ -56,10 +56,10 @@ impl Journal {
         let blotted = self.blotter.words(&message[..near]);
         let whole = match near == message.len() {
             true => blotted.len(),
-            false => blotted.len().saturating_sub(self.blotter.longest()),
+            false => blotted.len() - self.blotter.head_at_end(&blotted),
         };
         let kept = blotted.floor_char_boundary(whole.min(self.line_bytes_max));
-        blotted[..kept].chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+        blotted[..kept].chars().map(|letter| if is_invisible(letter) { ' ' } else { letter }).collect()
     }
 }
 
@@ -96,6 +96,6 @@ mod tests {
         blotter.blot(&SecretName::parse("k").unwrap(), secret.as_bytes());
         let limits = Limits { log_line_bytes: 20, ..Limits::default() };
         let journal = Journal::new(&Name::parse("dns").unwrap(), &limits, blotter);
-        assert_eq!(journal.line(&secret.repeat(9)), "[secret k]");
+        assert_eq!(journal.line(&secret.repeat(9)), "[secret k][secret k]");
     }
 }

@@ -53,6 +53,10 @@ pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of a config schema in a description. A longer one refuses the plugin.
 pub(crate) const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a plugin's words that go to the server: of why a call failed, and of what an instance said last. Room for
+/// the host's own reason with its hint, which a plugin passes on (up to 340), and little for what else it may carry.
+pub(crate) const PLUGIN_WORDS_BYTES_MAX: usize = 384;
+
 /// Secrets, reaches and extra words of a description, each. More refuse the plugin.
 pub(crate) const DESCRIBED_MAX: usize = 32;
 

@@ -11,7 +11,8 @@ use linecamp_model::{
 use super::{Description, SecretWant};
 use crate::blot::Blotter;
 use crate::limits::{
-    DESCRIBED_MAX, OBSERVED_SETS_MAX, OBSERVED_VALUE_BYTES_MAX, OBSERVED_VALUES_MAX, RETRY_AFTER_MAX, SCHEMA_BYTES_MAX,
+    DESCRIBED_MAX, OBSERVED_SETS_MAX, OBSERVED_VALUE_BYTES_MAX, OBSERVED_VALUES_MAX, PLUGIN_WORDS_BYTES_MAX,
+    RETRY_AFTER_MAX, SCHEMA_BYTES_MAX,
 };
 
 /// Bytes of a record type's mnemonic; the longest in use has ten.
@@ -201,7 +202,7 @@ fn is_foreign_name(name: &str) -> bool {
 impl RawFailure {
     /// Takes a failure, with secrets blotted out; a name that is none, or lies outside of `zone`, is only quoted.
     pub(crate) fn checked(self, zone: Option<&DomainName>, blotter: &Blotter) -> ProviderFailure {
-        let words = |text: &str| Text::lossy(&blotter.words(text));
+        let words = |text: &str| Text::lossy(&cut(&blotter.words(text)));
         match self {
             Self::Retry { after_millis, reason } => {
                 let after = after_millis.map(|millis| Duration::from_millis(millis).min(RETRY_AFTER_MAX));
@@ -209,20 +210,28 @@ impl RawFailure {
             }
             Self::Refused { mut reason, field, name } => {
                 if let Some(field) = field {
-                    reason = format!("config `{}`: {reason}", shown(&field));
+                    reason = format!("config `{}`: {reason}", shown(&blotter.words(&field)));
                 }
                 let parsed = name.as_deref().and_then(|name| DomainName::parse(name).ok());
                 let parsed = parsed.filter(|name| zone.is_some_and(|zone| name.is_within(zone)));
                 if let (Some(name), None) = (&name, &parsed) {
-                    reason = format!("{}: {reason}", shown(name));
+                    reason = format!("{}: {reason}", shown(&blotter.words(name)));
                 }
                 ProviderFailure::Refused { reason: words(&reason), name: parsed }
             }
             Self::Conflict { name, owner } => {
-                ProviderFailure::Conflict { reason: words(&format!("{}: {owner}", shown(&name))) }
+                ProviderFailure::Conflict { reason: words(&format!("{}: {owner}", shown(&blotter.words(&name)))) }
             }
             Self::Unauthorized(reason) => ProviderFailure::Unauthorized { reason: words(&reason) },
         }
+    }
+}
+
+/// Cuts a plugin's words, from which secrets were taken, to what goes to the server.
+pub(crate) fn cut(words: &str) -> String {
+    match words.len() <= PLUGIN_WORDS_BYTES_MAX {
+        true => words.to_owned(),
+        false => format!("{}…", &words[..words.floor_char_boundary(PLUGIN_WORDS_BYTES_MAX)]),
     }
 }
 
@@ -267,6 +276,22 @@ mod tests {
         check(256, 300, None);
         check(300, 300, Some("300 values, more than 256"));
         check(1, u32::MAX, Some("a time to live of 4294967295 s, more than DNS can say"));
+    }
+
+    /// A secret is taken out before anything is cut: no head of it is left.
+    #[test]
+    fn what_a_plugin_says_is_cut_after_its_secrets_were_taken_out() {
+        let (blotter, secret) = (Blotter::default(), "0123456789abcdef".repeat(8));
+        blotter.blot(&SecretName::parse("key").unwrap(), secret.as_bytes());
+        let said = |failure: RawFailure| failure.checked(None, &blotter).reason().to_string();
+        let before = "x".repeat(PLUGIN_WORDS_BYTES_MAX - 5);
+        for text in [secret.clone(), data_encoding::BASE64.encode(secret.as_bytes())] {
+            let reason = said(RawFailure::Unauthorized(format!("{before}{text}{before}")));
+            assert_eq!(reason, format!("{before}[secr…"));
+            let reason = said(RawFailure::Conflict { name: format!("x{text}"), owner: "o".into() });
+            assert!(!reason.contains("0123") && reason.contains("[secret key]"), "{reason}");
+        }
+        assert_eq!(said(RawFailure::Unauthorized("a\u{202e}b\u{1b}c".into())), "a b c");
     }
 
     #[test]

@@ -27,6 +27,9 @@ impl Url {
     /// Parses `https://HOST[:PORT][/PATH][?QUERY]`, or the same with `http`.
     pub(crate) fn parse(text: &str) -> Result<Self, GateError> {
         let refuse = |why: &str| {
+            // What stands before an `@` may be a password, also where it is no proper URL.
+            let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+            let text = rest.rsplit_once('@').map_or_else(|| text.into(), |(_, host)| format!("{scheme}://…@{host}"));
             let shown: String = text.chars().take(200).flat_map(char::escape_debug).collect();
             Err(GateError::Denied(format!("the URL `{shown}` {why}")))
         };
@@ -166,6 +169,11 @@ mod tests {
         ];
         for text in refused {
             assert!(matches!(Url::parse(text), Err(GateError::Denied(_))), "{text}");
+        }
+        for text in ["http://u:PASSWORD@host", "http://u:PASSWORD@host/ä", "u:PASSWORD@host", "http://u:PASS/WORD@host"]
+        {
+            let said = Url::parse(text).unwrap_err().to_string();
+            assert!(!said.contains("PASS") && said.contains("@host"), "{said}");
         }
         assert!(Url::parse(&format!("https://a.example/{}", "a".repeat(URL_BYTES_MAX))).is_err());
     }

@@ -151,6 +151,11 @@ fn config(found: &Map<String, Value>) -> Result<ProviderConfig, String> {
     if has_date(&config) {
         return Err("has a date, which JSON does not know: put it in quotes".to_owned());
     }
+    if let Some(key) = key_with_user_info(&config) {
+        return Err(format!(
+            "`{key}` is a URL with a user name or a password in it: write it without, and name a secret in `secrets`"
+        ));
+    }
     config.sort_all_objects();
     provider_config(&config.to_string())
 }
@@ -161,6 +166,33 @@ fn has_date(value: &Value) -> bool {
         Value::Array(values) => values.iter().any(has_date),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
+}
+
+/// Returns the key of a setting that is a URL with user information: it would be shown wherever settings are.
+fn key_with_user_info(value: &Value) -> Option<String> {
+    let within = |key: String, value| {
+        let below = key_with_user_info(value)?;
+        Some(if below.is_empty() { key } else { format!("{key}.{below}") })
+    };
+    match value {
+        Value::String(text) => has_user_info(text).then(String::new),
+        Value::Object(map) => map.iter().find_map(|(key, value)| within(shown(key), value)),
+        Value::Array(values) => values.iter().enumerate().find_map(|(place, value)| within(place.to_string(), value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+fn shown(key: &str) -> String {
+    key.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+/// Whether an `@` stands before the path of a URL. A password with a `/` in it makes what looks like a port.
+fn has_user_info(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_port = authority.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit());
+    authority.contains('@') || (!is_port && path.contains('@'))
 }
 
 fn zone(text: &str) -> Result<DomainName, String> {

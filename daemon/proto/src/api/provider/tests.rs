@@ -110,7 +110,7 @@ fn what_does_not_read_is_refused_with_its_key() {
     check(
         "zones",
         serde_json::json!(["a\u{200d}\u{fffd}b.example"]),
-        "zones[0]: the label `a\u{200d}\u{fffd}b.example` is no internationalised name (IDNA, UTS 46)",
+        "zones[0]: the label `a \u{fffd}b.example` is no internationalised name (IDNA, UTS 46)",
     );
     check(
         "template",
@@ -138,6 +138,22 @@ fn what_does_not_read_is_refused_with_its_key() {
         serde_json::json!({"a": "\u{7f}"}),
         "config: has a control character; in JSON it is written `\\uXXXX`",
     );
+    for url in ["http://u:PASSWORD@host", "https://token@host:8081/x", "http://u:PASS/WORD@host"] {
+        let words = |key: &str| {
+            let what =
+                "is a URL with a user name or a password in it: write it without, and name a secret in `secrets`";
+            format!("config: `{key}` {what}")
+        };
+        check("config", serde_json::json!({"api": url}), &words("api"));
+        check("config", serde_json::json!({"api": [{"url": url}]}), &words("api.0.url"));
+    }
+}
+
+#[test]
+fn an_at_sign_that_is_no_user_information_is_taken() {
+    for text in ["a@b.example", "https://a.example/x@y", "https://a.example:8081/x@y", "http://[::1]/x@y"] {
+        with("config", serde_json::json!({"api": text})).to_spec().expect(text);
+    }
 }
 
 #[test]
