@@ -216,15 +216,11 @@ fn need_of_unwanted(scene: &Scene<'_>, seen: &Seen<'_>, key: &RecordKey) -> Need
     let holder = Claim::read(claim_there);
     if !holder.as_ref().is_some_and(|holder| is_own(scene, holder, held)) {
         let was_ours = held.is_some_and(|held| held.state == HeldState::Standing);
-        return match (there, holder) {
-            (Some(_), Some(other)) if was_ours => {
-                Need::Leave(format!("it is claimed by owner {} for site {}", other.owner, other.site))
-            }
-            (Some(there), None) if was_ours => {
-                Need::Leave(format!("its claim was changed, and it holds {}", cut(there)))
-            }
-            (_, _) => Need::Forget,
+        let why = match holder {
+            Some(other) => format!("it is claimed by owner {} for site {}", other.owner, other.site),
+            None => "its claim was changed".to_owned(),
         };
+        return if was_ours && there.is_some() { Need::Leave(why) } else { Need::Forget };
     }
     let record = there.map(|there| RecordChange { before: Some(there.clone()), after: None });
     let unclaim = RecordChange { before: Some(claim_there.clone()), after: without_claim(claim_there) };
@@ -239,8 +235,8 @@ fn undoing(key: &RecordKey, held: &HeldRecord) -> Vec<RecordChange> {
     sets.map(|set| RecordChange { before: Some(set), after: None }).collect()
 }
 
-/// Returns the other providers that want the record set of `ours` in the place where we write: their settings say so, or
-/// what is there is what they wrote, and not what we would.
+/// Returns the other providers that want the record set of `ours` where we write: their settings say so, or what is
+/// there is what they wrote, and not what we would.
 fn rival_at<'a>(scene: &'a Scene<'_>, there: Option<&RecordSet>, ours: &RecordSet) -> impl Iterator<Item = &'a Rival> {
     let theirs = there.filter(|there| *there != ours).cloned();
     let is_here = move |rival: &&Rival| {
