@@ -62,8 +62,9 @@ const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 const FAST_LIMIT: Duration = Duration::from_secs(40 * 60);
 const SLOW_LIMIT: Duration = Duration::from_secs(120 * 60);
 
-/// Where the runner reports each test, below cargo's target directory. `.config/nextest.toml` says so, too.
-const JUNIT: &str = "nextest/default/junit.xml";
+/// Where the runner reports each test, from the root, wherever cargo's own target directory is. `.config/nextest.toml`
+/// has the file's name.
+const JUNIT: &str = "target/nextest/default/junit.xml";
 
 /// Runs all tests.
 pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
@@ -96,7 +97,7 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
     }
     run.args(passed_on);
     let mut failures = vec![ledger.part("the tests", || step("running the tests", run))];
-    failures.push(ledger.suites(&target_directory()?.join(JUNIT)));
+    failures.push(ledger.suites(&root().join(JUNIT)));
     if passed_on.is_empty() {
         if has_doctests()? {
             let doctests = cargo(["test", "--workspace", "--doc"]);
