@@ -35,9 +35,16 @@ fn find_plugins() -> PathBuf {
     let mut cargo = cargo(&["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
     cargo.args(PLUGIN_PACKAGES.iter().flat_map(|package| ["--package", package]));
     assert!(cargo.status().is_ok_and(|status| status.success()), "the plugins do not build");
+    target_directory().join("wasm32-wasip2/release")
+}
+
+/// Returns cargo's target directory: where this test stands, wherever the programs are that it starts.
+///
+/// # Panics
+/// If no cargo built it.
+pub fn target_directory() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own executable");
-    let target = own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps");
-    target.join("wasm32-wasip2/release")
+    own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps").to_owned()
 }
 
 fn cargo(arguments: &[&str]) -> Command {
@@ -68,6 +75,5 @@ fn find() -> PathBuf {
         cargo.args(["--package", package]);
     }
     assert!(cargo.status().is_ok_and(|status| status.success()), "the programs do not build");
-    let own = std::env::current_exe().expect("a test knows its own executable");
-    own.ancestors().nth(2).expect("a test's executable stands in target/debug/deps").to_owned()
+    target_directory().join("debug")
 }

@@ -46,7 +46,7 @@ mod skip;
 mod update_server;
 mod wait;
 
-pub use binaries::{plugin, program};
+pub use binaries::{plugin, program, target_directory};
 pub use cli::Said;
 pub use dig::{Answer, TsigKey, dig};
 pub use fleet::{Fleet, Server, Site};

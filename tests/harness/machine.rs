@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::binaries::program;
+use crate::binaries::target_directory;
 use crate::cli::{Said, run_command};
 use crate::skip::skip;
 use crate::wait::wait_until;
@@ -218,9 +218,7 @@ fn probe() -> Result<(), String> {
 }
 
 fn base(release: &str) -> Option<PathBuf> {
-    let binaries = program("linecampd");
-    let target = binaries.ancestors().nth(2).expect("programs stand in target/debug");
-    let base = target.join(ROOTS).join(release);
+    let base = target_directory().join(ROOTS).join(release);
     let why = if !base.exists() {
         "there is no root of it; `cargo xtask test` makes one, as root on Debian"
     } else if !rustix::process::geteuid().is_root() {

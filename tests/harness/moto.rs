@@ -11,6 +11,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::binaries::target_directory;
 use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, filler, run, words_of};
 use crate::process::Process;
 use crate::skip::skip;
@@ -41,11 +42,10 @@ impl Moto {
     /// # Panics
     /// If it does not come up.
     pub fn start() -> Option<Self> {
-        let own = std::env::current_exe().expect("a test knows its own executable");
-        let target = own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps");
-        let python = target.join(ENVIRONMENT).join("bin/python");
+        let environment = target_directory().join(ENVIRONMENT);
+        let python = environment.join("bin/python");
         // Written last by who installs it.
-        if !target.join(ENVIRONMENT).join("complete").is_file() {
+        if !environment.join("complete").is_file() {
             let place = python.display();
             let why = format!("Route 53: there is no {place}, and `cargo xtask test` could not install it");
             skip("name-servers", &why);

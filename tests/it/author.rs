@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use linecamp_tests::{plugin, program};
+use linecamp_tests::{plugin, program, target_directory};
 use serde_json::Value;
 
 /// The guide's project.
@@ -51,8 +51,7 @@ fn every_command_of_the_guide_works_as_pasted() {
 
 /// Returns where the guide is followed: always there, so that the next run finds what is compiled.
 fn place() -> PathBuf {
-    let own = std::env::current_exe().expect("a test knows its own executable");
-    own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps").join("guide")
+    target_directory().join("guide")
 }
 
 /// Returns the commands of the guide up to the real service, but the one that finds the programs.

@@ -73,10 +73,10 @@ pub const EVENTS_PER_MESSAGE_MAX: usize = 64;
 /// Events a site keeps while the server is away. Past it the oldest goes, is counted, and the count is reported.
 pub const OUTBOX_EVENTS_MAX: usize = 1_000;
 
-/// Events the server keeps. Past it the oldest goes.
+/// Events of its own that the server keeps, and as many that sites sent. Past it the oldest of the same origin goes.
 pub const SERVER_EVENTS_MAX: usize = 10_000;
 
-/// Events of one site that the server keeps. Past it that site's oldest goes.
+/// Events about one site that the server keeps, of each origin. Past it that site's oldest goes.
 pub const SERVER_EVENTS_PER_SITE_MAX: usize = 200;
 
 /// Conditions of one site or host. There are fewer kinds; more on the wire is refused.

@@ -13,6 +13,9 @@ const SITE_WRITES_MAX: usize = 4_096;
 /// Writes of the server that wait for its disk: a few for each of twenty thousand sites at once.
 const SERVER_WRITES_MAX: usize = 200_000;
 
+/// Events in the server's book: its own, and those of sites.
+const BOOK_EVENTS_MAX: usize = 2 * SERVER_EVENTS_MAX;
+
 /// Outputs that one input may cause at a site.
 const SITE_OUTPUTS_MAX: usize = 256;
 
@@ -25,7 +28,7 @@ impl Watch {
 
     /// Looks at the server's disk after a commit.
     pub(crate) fn check_server_disk(&mut self, disk: &Disk<FleetChange>) {
-        self.check_bound([], "events in the server's book", disk.events(), SERVER_EVENTS_MAX);
+        self.check_bound([], "events in the server's book", disk.events(), BOOK_EVENTS_MAX);
         self.check_bound([], "writes that wait for the server's disk", disk.depth(), SERVER_WRITES_MAX);
     }
 

@@ -41,9 +41,9 @@ pub(super) struct NodeLine {
     pub(super) clock: Clock,
     pub(super) is_up_open: bool,
     pub(super) is_down_open: bool,
-    /// Counts the changes of the line: silence that began before the last one is none.
+    /// Counts how often the line was cut or mended: silence that began before the last time is none.
     pub(super) changes: u32,
-    /// When the line was last changed.
+    /// When it was last cut or mended.
     pub(super) changed_at: Duration,
     /// Whether the router in front knows where to send what the server says.
     pub(super) is_mapped: bool,

@@ -224,16 +224,21 @@ impl Net {
 
     pub(super) fn change_line(&mut self, node: NodeId, is_up_open: bool, is_down_open: bool) {
         let line = &mut self.lines[node];
+        let was_whole = line.is_up_open && line.is_down_open;
+        let is_whole = is_up_open && is_down_open;
         let cut_for = self.now.saturating_sub(line.changed_at);
         line.is_up_open = is_up_open;
         line.is_down_open = is_down_open;
-        line.changes += 1;
-        line.changed_at = self.now;
+        // Of a line that was cut already, silence goes on.
+        if was_whole != is_whole {
+            line.changes += 1;
+            line.changed_at = self.now;
+        }
         let change = Silence::Cut(line.changes);
         for id in self.sessions_of(node) {
-            if is_up_open && is_down_open {
+            if is_whole {
                 self.expect_reset(id);
-            } else {
+            } else if was_whole {
                 let (site, server) = (self.lines[node].until_silent(), self.lines[node].until_silent());
                 self.after(site, Event::SiteSilent(id, change));
                 self.after(server, Event::ServerSilent(id, change));

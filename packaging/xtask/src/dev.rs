@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use anyhow::{Context, bail};
 
 use crate::arguments::DevOptions;
 use crate::child::Child;
+use crate::plugins;
 use crate::run::{binaries, cargo, read, say, step};
 use crate::stop::Stop;
 
@@ -32,9 +33,13 @@ const PACKAGES: [&str; 5] =
 
 /// Builds, starts, waits for Ctrl-C, stops.
 pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
+    let mut steps = Steps { count: 4 + options.sites, done: 0 };
+    let is_first = !binaries()?.join(PACKAGES[0]).exists();
+    let patience = if is_first { " (the first time, some 7 minutes of processor time)" } else { "" };
     let mut build = cargo(["build"]);
     build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
-    step("building the programs", build)?;
+    step(&steps.next(&format!("building the programs{patience}")), build)?;
+    let component = plugins::build_only(names::PLUGIN, &steps.next("building the DNS plugin"))?;
     let temporary = tempfile::Builder::new().prefix("linecamp-dev-").tempdir().context("failed to make a directory")?;
     let data = match &options.keep {
         None => temporary.path().to_owned(),
@@ -45,7 +50,7 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     };
     let stop = Stop::listen()?;
     let mut camp = Camp { binaries: binaries()?, data, login: Login::default(), children: Vec::new() };
-    let ended = camp.start(options.sites, &stop).and_then(|()| camp.watch(&stop));
+    let ended = camp.start(options.sites, &component, &mut steps, &stop).and_then(|()| camp.watch(&stop));
     // The sites first, so that none of them logs that it lost its server.
     while let Some(mut child) = camp.children.pop() {
         say(&format!("stopping {}", child.name()));
@@ -54,6 +59,24 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     match ended {
         Err(error) if error.is::<Asked>() => Ok(()),
         ended => ended,
+    }
+}
+
+/// How far it is.
+#[derive(Debug)]
+struct Steps {
+    count: u32,
+    done: u32,
+}
+
+impl Steps {
+    fn next(&mut self, what: &str) -> String {
+        self.done += 1;
+        format!("[{}/{}] {what}", self.done, self.count)
+    }
+
+    fn begin(&mut self, what: &str) {
+        say(&self.next(what));
     }
 }
 
@@ -87,11 +110,15 @@ struct Camp {
 }
 
 impl Camp {
-    fn start(&mut self, sites: u32, stop: &Stop) -> anyhow::Result<()> {
+    fn start(&mut self, sites: u32, component: &Path, steps: &mut Steps, stop: &Stop) -> anyhow::Result<()> {
+        steps.begin("starting the server");
         let quic = self.start_server(stop)?;
-        let zone = self.start_names(stop)?;
+        steps.begin("starting a DNS zone and adding a provider for it");
+        let zone = self.start_names(component, stop)?;
         for number in 1..=sites {
-            self.start_site(number, quic, stop)?;
+            let name = format!("camp-{number:03}");
+            steps.begin(&format!("joining and starting {name}"));
+            self.start_site(&name, number, quic, stop)?;
         }
         self.introduce(zone);
         Ok(())
@@ -127,11 +154,9 @@ impl Camp {
         self.wait("the server to listen for sites", stop, |camp| Ok(log_of_server(camp, "quic listening on")))
     }
 
-    fn start_site(&mut self, number: u32, quic: SocketAddr, stop: &Stop) -> anyhow::Result<()> {
-        let name = &format!("camp-{number:03}");
+    fn start_site(&mut self, name: &str, number: u32, quic: SocketAddr, stop: &Stop) -> anyhow::Result<()> {
         let directory = self.data.join(name);
         if !directory.join("identity").exists() {
-            say(&format!("joining {name}"));
             let made = self.linecamp(&["token", "create", "-q", "--label", "demo=true"])?;
             let secret = made.trim().split('@').next().unwrap_or_default();
             let mut join = self.command("linecampd");
@@ -152,7 +177,6 @@ impl Camp {
     }
 
     fn spawn(&mut self, name: &str, command: Command) -> anyhow::Result<()> {
-        say(&format!("starting {name}"));
         self.children.push(Child::spawn(name, &self.data, command)?);
         Ok(())
     }
@@ -164,7 +188,6 @@ impl Camp {
         stop: &Stop,
         look: impl Fn(&Self) -> anyhow::Result<Option<T>>,
     ) -> anyhow::Result<T> {
-        say(&format!("waiting for {what}"));
         let started = Instant::now();
         loop {
             let failure = match look(self) {

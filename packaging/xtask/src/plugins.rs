@@ -27,12 +27,14 @@ const CONTRACT: &str = "sdk/wit/v1";
 
 /// Builds all of them and returns where they are.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
-    build_these("building the plugins", &PACKAGES)
+    let directory = build_these("building the plugins", &PACKAGES)?;
+    build_javascript(&directory)?;
+    Ok(directory)
 }
 
-/// Builds one of them and returns its component.
-pub(crate) fn build_only(package: &str) -> anyhow::Result<PathBuf> {
-    Ok(build_these(&format!("building the plugin {package}"), &[package])?.join(file(package)))
+/// Builds one of them, saying `what` it does, and returns its component.
+pub(crate) fn build_only(package: &str, what: &str) -> anyhow::Result<PathBuf> {
+    Ok(build_these(what, &[package])?.join(file(package)))
 }
 
 /// Builds those that are `packages` below `work`, the same on every machine, and returns where they are.
@@ -58,9 +60,7 @@ fn components(packages: &[&str]) -> Command {
 fn build_these(what: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     step(what, components(packages))?;
     let target = binaries()?.parent().context("cargo's directory has no parent")?.to_owned();
-    let directory = target.join(TARGET).join("release");
-    build_javascript(&directory)?;
-    Ok(directory)
+    Ok(target.join(TARGET).join("release"))
 }
 
 /// Builds the one in JavaScript, where its tool could be installed; its test says so where it could not.

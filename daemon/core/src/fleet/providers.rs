@@ -5,8 +5,8 @@
 //! is taken from a site that could not take its records along. By force, a site is told to leave without deleting: it
 //! needs no name server for that, names what stays, and lets the provider go. A site has room for
 //! [`PROVIDERS_PER_SITE_MAX`]: those it has keep their place, and one that finds none is counted as left out. The
-//! assignment follows from whole state,
-//! for every site whose labels, spec or status changed, and for all with each sweep.
+//! assignment follows from whole state, for every site whose labels, spec or status changed, and for all with each
+//! sweep.
 
 use std::collections::BTreeMap;
 

@@ -210,6 +210,7 @@ impl Site {
             (None, None) => self.begin_origin(),
             (Some(_), _) => {}
         }
+        self.forget_events();
         self.stage_waiting_events();
         // The last: if it is kept, so is all before it.
         let write = self.ledger.stage(&[], vec![Release::StoreTried]);

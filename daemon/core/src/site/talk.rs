@@ -174,12 +174,18 @@ impl Site {
         if self.ledger.state().origin.unwrap_or_default().events_made < held {
             return self.break_off(dial, &format!("an acknowledgement of event {held}, which was never made"), now);
         }
-        let done: Vec<_> =
-            self.ledger.state().events.range(..=held).map(|(seq, _)| SiteChange::Event(*seq, None)).collect();
         if let Some(following) = &mut self.following {
             following.events_held = following.events_held.max(held);
             following.events_sent = false;
         }
+        self.forget_events();
+    }
+
+    /// Takes what the server holds out of the outbox.
+    pub(super) fn forget_events(&mut self) {
+        let Some(following) = self.following.as_ref().filter(|following| !following.needs_history) else { return };
+        let held = self.ledger.state().events.range(..=following.events_held);
+        let done: Vec<_> = held.map(|(seq, _)| SiteChange::Event(*seq, None)).collect();
         if !done.is_empty() {
             self.stage(&done, Vec::new());
         }

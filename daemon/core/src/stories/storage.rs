@@ -82,6 +82,24 @@ fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
     }
 }
 
+/// The server's acknowledgement comes once: the site kept what it could not take out of the outbox until its next link.
+#[test]
+fn what_the_server_holds_leaves_the_outbox_when_there_is_room_again() {
+    let mut pair = Pair::linked(17);
+    pair.run_for(MINUTE);
+    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    while pair.nodes[0].replies.is_empty() {
+        pair.run_for(Duration::from_millis(1));
+    }
+    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.run_for(MINUTE);
+    assert_eq!(told(&pair, EventKind::LabelsSetLocally, "door=3"), 1);
+    assert_eq!(pair.site().view(pair.now()).outbox_events, 1, "there was no room to forget it");
+    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.run_for(MINUTE);
+    assert_eq!(pair.site().view(pair.now()).outbox_events, 0);
+}
+
 #[test]
 fn what_is_kept_meanwhile_does_not_end_a_full_disk() {
     let mut pair = Pair::linked(15);

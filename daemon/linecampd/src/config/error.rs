@@ -55,7 +55,7 @@ pub enum ConfigError {
         missing: &'static str,
     },
     /// A provider does not read.
-    #[error("table `[[provider]]`, number {number}: {source}")]
+    #[error("table `[[provider]]`, number {number}")]
     Provider {
         /// Which of them, from 1.
         number: usize,
@@ -77,7 +77,7 @@ pub enum ConfigError {
         count: usize,
     },
     /// A secret's name does not read.
-    #[error("table `[secrets]`: {source}")]
+    #[error("table `[secrets]`")]
     SecretName {
         /// What is written.
         name: String,
@@ -85,7 +85,7 @@ pub enum ConfigError {
         source: ProviderError,
     },
     /// The table of a secret cannot be used.
-    #[error("table `[secrets.{name}]`: {source}")]
+    #[error("table `[secrets.{name}]`")]
     Secret {
         /// Of which secret.
         name: String,
@@ -102,7 +102,7 @@ pub enum ConfigError {
         found: u32,
     },
     /// Labels in the environment do not read.
-    #[error("variable {variable}: {source}")]
+    #[error("variable {variable}")]
     Labels {
         /// Which variable.
         variable: &'static str,

@@ -36,7 +36,7 @@ pub enum SecretTableError {
         key: &'static str,
     },
     /// A host does not read.
-    #[error("`{key}`: {source}")]
+    #[error("`{key}`")]
     Host {
         /// In which list.
         key: &'static str,

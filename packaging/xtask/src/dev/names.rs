@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::{Camp, address_after};
-use crate::plugins;
-use crate::run::say;
 use crate::stop::Stop;
 
 /// The zone. Nothing outside ever asks for a name in it (RFC 2606).
@@ -19,22 +17,20 @@ pub(super) const ZONE: &str = "camps.test";
 pub(super) const TOKEN: &str = "dev";
 
 /// The plugin that speaks with the zone's service.
-const PLUGIN: &str = "dns-fake";
+pub(super) const PLUGIN: &str = "dns-fake";
 
 /// What the provider is called.
 const PROVIDER: &str = "dev-dns";
 
 impl Camp {
     /// Starts the zone, pushes the plugin, and adds the provider for the sites to come. Returns where the zone is.
-    pub(super) fn start_names(&mut self, stop: &Stop) -> anyhow::Result<SocketAddr> {
-        let component = plugins::build_only(PLUGIN)?;
+    pub(super) fn start_names(&mut self, component: &Path, stop: &Stop) -> anyhow::Result<SocketAddr> {
         let mut run = self.command("linecamp-zone");
         run.args(["--zone", ZONE, "--token", TOKEN, "--listen", "127.0.0.1:0"]);
         self.spawn("linecamp-zone", run)?;
         let listening = |camp: &Self| address_after(&camp.children.last()?.log(), "is at");
         let zone = self.wait("the zone to listen", stop, |camp| Ok(listening(camp)))?;
 
-        say("pushing the plugin and adding a provider");
         let component = component.to_str().context("the build directory's path is no text")?;
         let pushed = self.linecamp(&["plugin", "push", component, "--name", PLUGIN, "-o", "json"])?;
         let pushed: serde_json::Value = serde_json::from_str(&pushed).context("`linecamp` printed no JSON")?;
