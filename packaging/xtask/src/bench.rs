@@ -22,11 +22,13 @@ pub(crate) fn link(passed_on: &[String]) -> anyhow::Result<()> {
 /// Measures plugins, and a daemon that has some.
 pub(crate) fn plugins(passed_on: &[String]) -> anyhow::Result<()> {
     let plugins = plugins::build()?;
-    let (daemon, compiler) = (release::program("linecampd")?, release::program("linecamp-plugin-compiler")?);
+    let (daemon, server) = (release::program("linecampd")?, release::program("linecamp-server")?);
+    let compiler = release::program("linecamp-plugin-compiler")?;
     let mut bench = cargo(["run", "--release", "--package", "linecamp-bench"]);
     release::as_released(&mut bench, Arch::native()?)?;
     bench.args(["--", "plugins"]).args(passed_on);
-    bench.env("LINECAMP_BENCH_DAEMON", daemon).env("LINECAMP_BENCH_COMPILER", compiler);
+    bench.env("LINECAMP_BENCH_DAEMON", daemon).env("LINECAMP_BENCH_SERVER", server);
+    bench.env("LINECAMP_BENCH_COMPILER", compiler);
     bench.env(plugins::VARIABLE, plugins);
     step("measuring plugins", bench)
 }

@@ -27,7 +27,7 @@ const NAME_SERVERS: [(&str, &str); 7] = [
 ];
 
 /// Brokers that push one message to everybody.
-const BROKERS: [(&str, &str); 2] = [("/usr/sbin/mosquitto", "mosquitto"), ("/usr/bin/nats-server", "nats-server")];
+const BROKERS: [(&str, &str); 2] = [("/usr/sbin/mosquitto", "mosquitto"), ("/usr/sbin/nats-server", "nats-server")];
 
 /// Prometheus' own reader of metrics, which comes with its server.
 const PROMTOOL: (&str, &str) = ("/usr/bin/promtool", "prometheus");

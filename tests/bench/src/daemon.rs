@@ -30,9 +30,6 @@ const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
 const SETTLE: Duration = Duration::from_secs(5);
 
 const STARTS: usize = 10;
-const NOT_BUILT: &str = "the static daemon was not built: cargo build --release --target x86_64-unknown-linux-musl -p \
-                         linecampd (`cargo xtask bench link` does)";
-
 /// A daemon's program and its data.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -42,11 +39,8 @@ pub(crate) struct Daemon {
 }
 
 pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
-    let Some(program) = bench.daemon() else {
-        table.miss("all of it", NOT_BUILT);
-        return Ok(());
-    };
-    let bytes = std::fs::metadata(&program)?.len();
+    let program = bench.daemon();
+    let bytes = std::fs::metadata(program)?.len();
     let how = format!("{}, as its profile builds it", program.display());
     let megabytes = Figure::new(count(bytes) / 1e6, "MB");
     table.judge("binary", megabytes, Bound::AtMost(BINARY_MB_MAX), &how);
@@ -54,8 +48,8 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     let folder = bench.scratch()?;
     let server = Server::start_new(bench, folder.path()).await?;
     let target = server.token(None).await?;
-    starts(table, &program, &target, folder.path()).await?;
-    idle(bench, table, &program, &server, folder.path()).await
+    starts(table, program, &target, folder.path()).await?;
+    idle(bench, table, program, &server, folder.path()).await
 }
 
 async fn starts(table: &mut Table, program: &Path, target: &JoinTarget, folder: &Path) -> anyhow::Result<()> {

@@ -3,19 +3,15 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
 use crate::machine;
 
-/// Names the server's program; otherwise cargo builds it.
+/// The variables that name the programs as they are released; `cargo xtask bench` builds them and sets these.
 const SERVER_VARIABLE: &str = "LINECAMP_BENCH_SERVER";
-/// Names the daemon's program, as `cargo xtask bench` does.
 const DAEMON_VARIABLE: &str = "LINECAMP_BENCH_DAEMON";
-/// Where the static daemon is, below cargo's folder.
-const DAEMON_PLACE: &str = "x86_64-unknown-linux-musl/release/linecampd";
 /// A folder in memory, if the machine has one.
 const MEMORY: &str = "/dev/shm";
 
@@ -28,24 +24,19 @@ pub(crate) struct Bench {
     pub(crate) online: usize,
     target: PathBuf,
     server: PathBuf,
+    daemon: PathBuf,
 }
 
 impl Bench {
-    /// Finds or builds what is measured.
+    /// Finds what is measured.
     pub(crate) fn prepare(is_quick: bool) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("failed to find the bench's own program")?;
         // target/PROFILE/linecamp-bench or, where it is static, target/TRIPLE/PROFILE/linecamp-bench
         let depth = if cfg!(target_env = "musl") { 3 } else { 2 };
         let target = own.ancestors().nth(depth).context("the bench is not in cargo's folder")?.to_owned();
         fs::create_dir_all(target.join("bench")).context("failed to make a folder for results")?;
-        let server = match std::env::var_os(SERVER_VARIABLE) {
-            Some(path) => path.into(),
-            None => build_server(&target)?,
-        };
-        if !server.is_file() {
-            bail!("{} is not there", server.display());
-        }
-        Ok(Self { is_quick, online: machine::cores(), target, server })
+        let (server, daemon) = (program(SERVER_VARIABLE)?, program(DAEMON_VARIABLE)?);
+        Ok(Self { is_quick, online: machine::cores(), target, server, daemon })
     }
 
     /// Returns the program of the server.
@@ -53,11 +44,9 @@ impl Bench {
         &self.server
     }
 
-    /// Returns the program of the static daemon, if it was built.
-    pub(crate) fn daemon(&self) -> Option<PathBuf> {
-        let named = std::env::var_os(DAEMON_VARIABLE).map(PathBuf::from);
-        let path = named.unwrap_or_else(|| self.target.join(DAEMON_PLACE));
-        path.is_file().then_some(path)
+    /// Returns the program of the daemon.
+    pub(crate) fn daemon(&self) -> &Path {
+        &self.daemon
     }
 
     /// Returns where the results of a run go.
@@ -85,6 +74,16 @@ impl Bench {
     }
 }
 
+fn program(variable: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os(variable).map(PathBuf::from);
+    let path =
+        path.with_context(|| format!("{variable} is not set; `cargo xtask bench` builds the program and sets it"))?;
+    if !path.is_file() {
+        bail!("{} is not there", path.display());
+    }
+    Ok(path)
+}
+
 /// Returns an address of this machine that nobody uses, for TCP and UDP.
 pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     for _ in 0..50 {
@@ -95,21 +94,4 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
         }
     }
     bail!("no port is free for TCP and UDP at once")
-}
-
-/// Builds the server as it ships. Cargo is not running: whoever ran the bench with it has let go of its lock.
-fn build_server(target: &Path) -> anyhow::Result<PathBuf> {
-    crate::say("building linecamp-server as it ships");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["build", "--quiet", "--profile", "server", "--package", "linecamp-server", "--target-dir"])
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::null());
-    let status = command.status().context("failed to run cargo")?;
-    if !status.success() {
-        bail!("linecamp-server does not build");
-    }
-    Ok(target.join("server/linecamp-server"))
 }

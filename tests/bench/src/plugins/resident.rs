@@ -36,11 +36,11 @@ const PROVIDERS: [(&str, &str, &[Secret]); 2] = [
 ];
 
 pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
-    let program = bench.daemon().context("the static daemon was not built")?;
+    let program = bench.daemon();
     let folder = bench.scratch()?;
     let server = Server::start_new(bench, folder.path()).await?;
     let target = server.token(None).await?;
-    let daemon = Daemon::join(&program, &target, server.address().to_string(), folder.path(), "camp").await?;
+    let daemon = Daemon::join(program, &target, server.address().to_string(), folder.path(), "camp").await?;
     let config = configure(parts, &daemon, folder.path())?;
     let arguments = ["--config", config.as_str()];
     for (is_new, line) in [(true, "that were just compiled"), (false, "that were compiled before")] {
