@@ -87,20 +87,27 @@ fn encodings(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
         BASE64URL_NOPAD.encode(secret),
         HEXLOWER.encode(secret),
         HEXUPPER.encode(secret),
-        percent_encoded(secret, &HEXUPPER),
-        percent_encoded(secret, &HEXLOWER),
+        percent_encoded(secret, &HEXUPPER, is_unreserved),
+        percent_encoded(secret, &HEXLOWER, is_unreserved),
+        percent_encoded(secret, &HEXUPPER, |_| false),
+        percent_encoded(secret, &HEXLOWER, |_| false),
     ];
     let texts = texts.into_iter().map(String::into_bytes).chain([json_escaped(secret)]);
     texts.map(Zeroizing::new).collect()
 }
 
-/// Encodes what is not unreserved in a URL (RFC 3986, 2.3).
-fn percent_encoded(secret: &[u8], hex: &data_encoding::Encoding) -> String {
-    let one = |byte: &u8| match byte {
-        byte if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) => char::from(*byte).to_string(),
-        byte => format!("%{}", hex.encode(&[*byte])),
+/// Encodes all bytes of which `stays` does not hold, as in a URL.
+fn percent_encoded(secret: &[u8], hex: &data_encoding::Encoding, stays: fn(u8) -> bool) -> String {
+    let one = |byte: &u8| match *byte {
+        byte if stays(byte) => char::from(byte).to_string(),
+        byte => format!("%{}", hex.encode(&[byte])),
     };
     secret.iter().map(one).collect()
+}
+
+/// Whether a byte needs no encoding in a URL (RFC 3986, 2.3).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 /// Escapes what JSON has to (RFC 8259, 7).
@@ -195,6 +202,8 @@ mod tests {
         gone("5A78392F51772B653D722554207926755C69226F27707B61737D643F3E7E");
         gone("Zx9%2FQw%2Be%3Dr%25T%20y%26u%5Ci%22o%27p%7Bas%7Dd%3F%3E~");
         gone("Zx9%2fQw%2be%3dr%25T%20y%26u%5ci%22o%27p%7bas%7dd%3f%3e~");
+        gone("%5A%78%39%2F%51%77%2B%65%3D%72%25%54%20%79%26%75%5C%69%22%6F%27%70%7B%61%73%7D%64%3F%3E%7E");
+        gone("%5a%78%39%2f%51%77%2b%65%3d%72%25%54%20%79%26%75%5c%69%22%6f%27%70%7b%61%73%7d%64%3f%3e%7e");
         gone(r#"Zx9/Qw+e=r%T y&u\\i\"o'p{as}d?>~"#);
     }
 

@@ -73,7 +73,8 @@ fn build_javascript(directory: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     // As `npm run build` does in its directory.
-    let mut build = program(&tool.to_string_lossy(), ["--sync", "--stub-wasi", "--minify"]);
+    let mut build = program("node", [tool.as_os_str()]);
+    build.args(["--sync", "--stub-wasi", "--minify"]);
     build.args(["--wit", CONTRACT, "--world", "dns-provider", "--js", SOURCE, "--output"]).arg(&component);
     step("building the plugin in JavaScript", build)
 }

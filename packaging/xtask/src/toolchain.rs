@@ -256,10 +256,10 @@ fn python_environment(place: &Path, packages: &[&str]) -> anyhow::Result<()> {
     fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
 }
 
-/// Returns the program that makes a component of JavaScript, if it could be installed.
+/// Returns the script for `node` that makes a component of JavaScript, if it could be installed.
 pub(crate) fn componentize() -> Option<PathBuf> {
     let place = target_directory().ok()?.join(COMPONENTIZE);
-    place.join("complete").exists().then(|| place.join("node_modules/.bin/componentize-qjs"))
+    place.join("complete").exists().then(|| place.join("node_modules/componentize-qjs/cli.mjs"))
 }
 
 /// Installs what makes components of JavaScript, as the example's lock file says.
