@@ -35,7 +35,7 @@ const PACKAGES: [&str; 5] =
 pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     let mut steps = Steps { count: 4 + options.sites, done: 0 };
     let is_first = !binaries()?.join(PACKAGES[0]).exists();
-    let patience = if is_first { " (the first time, some 7 minutes of processor time)" } else { "" };
+    let patience = if is_first { " (the first time, some 6 minutes of processor time)" } else { "" };
     let mut build = cargo(["build"]);
     build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     step(&steps.next(&format!("building the programs{patience}")), build)?;

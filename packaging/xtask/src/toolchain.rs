@@ -39,7 +39,8 @@ pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
 /// What boots Debian in a namespace, looks at packages and units, and puts a router between two hosts.
-const MACHINE_TOOLS: [(&str, &str); 8] = [
+const MACHINE_TOOLS: [(&str, &str); 9] = [
+    ("/usr/bin/curl", "curl"),
     ("/usr/bin/systemd-analyze", "systemd"),
     ("/usr/bin/systemd-nspawn", "systemd-container"),
     ("/usr/sbin/debootstrap", "debootstrap"),
@@ -117,6 +118,7 @@ pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
     if !tool.exists() {
         // Quick to build before quick to run: each runs for seconds.
         let mut install = cargo(["install", "--debug", "--locked", "--quiet", "--version", version, "--root"]);
+        install.env("CARGO_PROFILE_DEV_DEBUG", "0");
         install.arg(&place).arg(name);
         step(&format!("installing {name}"), install)?;
     }
