@@ -38,7 +38,7 @@ pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 /// Debian's checker of packages.
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
-/// What boots Debian in a namespace, looks at packages and units, and puts a router between two hosts.
+/// What boots Debian in a namespace, looks at packages and units, puts a router between two hosts, and asks over HTTP.
 const MACHINE_TOOLS: [(&str, &str); 9] = [
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/systemd-analyze", "systemd"),
