@@ -39,8 +39,9 @@ pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
 /// What boots Debian in a namespace, looks at packages and units, puts a router between two hosts, and asks over HTTP.
-const MACHINE_TOOLS: [(&str, &str); 9] = [
+const MACHINE_TOOLS: [(&str, &str); 10] = [
     ("/usr/bin/curl", "curl"),
+    ("/usr/bin/pgrep", "procps"),
     ("/usr/bin/systemd-analyze", "systemd"),
     ("/usr/bin/systemd-nspawn", "systemd-container"),
     ("/usr/sbin/debootstrap", "debootstrap"),
