@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use linecamp_tests::{Fleet, PATIENCE, skip};
+use linecamp_tests::{Fleet, PATIENCE};
 
+use crate::disk::SmallDisk;
 use crate::shown::{linked, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen};
 
 /// A damaged site database is put aside, and what the server knows of the site is there again.
@@ -53,31 +53,6 @@ fn a_damaged_fleet_database_needs_an_operator() {
     assert_eq!(fs::read(&path).expect("the database is there"), bytes, "it is not touched");
 }
 
-/// A small file system of its own, for as long as this lives.
-pub(crate) struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    pub(crate) fn mount(path: &'a Path) -> Result<Self, String> {
-        Self::mount_with(path, "size=1m")
-    }
-
-    pub(crate) fn mount_with(path: &'a Path, options: &str) -> Result<Self, String> {
-        let said = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "linecamp-it"])
-            .arg(path)
-            .output()
-            .map_err(|error| error.to_string())?;
-        let words = String::from_utf8_lossy(&said.stderr).trim().to_owned();
-        if said.status.success() { Ok(Self(path)) } else { Err(words) }
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
 /// Writes until there is no room.
 pub(crate) fn fill(path: &Path) {
     let full = (0..).find_map(|_| {
@@ -93,10 +68,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
-    let _disk = match SmallDisk::mount(&data) {
-        Ok(disk) => disk,
-        Err(problem) => return skip("small-disk", &problem),
-    };
+    let Some(_disk) = SmallDisk::mount(&data) else { return };
     let mut site = linked(&fleet, "camp");
     site.local(&["label", "set", "rack=r1"]).ok();
     let filler = site.data().join("filler");

@@ -10,6 +10,7 @@ mod certificate;
 mod crash;
 mod crowd;
 mod damage;
+mod disk;
 mod dns;
 mod doctor;
 mod duplicate;

@@ -2,13 +2,13 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use linecamp_tests::{Fleet, PATIENCE, Site, skip};
 
-use crate::damage::{SmallDisk, fill};
+use crate::damage::fill;
+use crate::disk::{ReadOnly, SmallDisk};
 use crate::shown::{condition, events, linked, show, wait_condition, wait_held};
 
 /// A store that failed is tried again every half minute.
@@ -19,33 +19,6 @@ const REFUSED_WRITES: u64 = 2;
 
 /// The shortest life a server gives: it is renewed after 40 seconds.
 const LIFE: Duration = Duration::from_secs(60);
-
-/// A directory that cannot be written, for as long as this lives.
-struct ReadOnly(PathBuf);
-
-impl ReadOnly {
-    fn mount(path: &Path) -> Result<Self, String> {
-        mount(&["--bind".as_ref(), path, path])?;
-        let mounted = Self(path.to_owned());
-        mount(&["-o".as_ref(), "remount,ro,bind".as_ref(), path])?;
-        Ok(mounted)
-    }
-
-    fn make_writable(&self) {
-        mount(&["-o".as_ref(), "remount,rw,bind".as_ref(), &self.0]).expect("it was mounted a moment ago");
-    }
-}
-
-impl Drop for ReadOnly {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-fn mount(arguments: &[&Path]) -> Result<(), String> {
-    let said = Command::new("mount").args(arguments).output().map_err(|error| error.to_string())?;
-    if said.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&said.stderr).trim().to_owned()) }
-}
 
 /// Returns what the server says of its health, over HTTPS.
 fn health(fleet: &Fleet) -> std::io::Result<String> {
@@ -68,12 +41,7 @@ fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
-    let _disk = match SmallDisk::mount(&data) {
-        Ok(disk) => disk,
-        Err(problem) => {
-            return skip("small-disk", &format!("a full disk: no file system can be mounted here ({problem})"));
-        }
-    };
+    let Some(_disk) = SmallDisk::mount(&data) else { return };
     let mut site = linked(&fleet, "camp");
     let filler = site.data().join("filler");
     fill(&filler);
@@ -112,12 +80,7 @@ fn a_full_disk_stays_named_until_there_is_room() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
-    let _disk = match SmallDisk::mount(&data) {
-        Ok(disk) => disk,
-        Err(problem) => {
-            return skip("small-disk", &format!("a full disk: no file system can be mounted here ({problem})"));
-        }
-    };
+    let Some(_disk) = SmallDisk::mount(&data) else { return };
     let site = linked(&fleet, "camp");
     let filler = site.data().join("filler");
     fill(&filler);
@@ -147,12 +110,7 @@ fn a_site_without_inodes_starts_after_a_crash() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
-    let _disk = match SmallDisk::mount_with(&data, "size=8m,nr_inodes=60") {
-        Ok(disk) => disk,
-        Err(problem) => {
-            return skip("small-disk", &format!("a disk without inodes: nothing can be mounted here ({problem})"));
-        }
-    };
+    let Some(_disk) = SmallDisk::mount_with(&data, "size=8m,nr_inodes=60") else { return };
     let mut site = linked(&fleet, "camp");
     let full = (0..1000).find_map(|number| fs::File::create_new(data.join(format!("inode-{number}"))).err());
     assert!(full.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "no inode is left");
@@ -185,12 +143,7 @@ fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
     fleet.cli(&["site", "label", "camp", "rack=r1"]).ok();
     wait_held(&fleet, &site, "rack", Some("r1"));
     site.kill();
-    let disk = match ReadOnly::mount(site.data()) {
-        Ok(disk) => disk,
-        Err(problem) => {
-            return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})"));
-        }
-    };
+    let Some(disk) = ReadOnly::mount(site.data()) else { return };
     site.start();
     let detail = wait_condition(&fleet, "camp", "store-failed");
     assert!(detail.contains("cannot be written") && detail.contains("not kept"), "{detail}");
@@ -225,12 +178,7 @@ fn a_certificate_that_cannot_be_saved_stays_a_condition_until_it_is() {
     writeln!(file, "certificate_life = \"{}s\"", LIFE.as_secs()).expect("a line");
     fleet.start_server();
     let site = linked(&fleet, "camp");
-    let disk = match ReadOnly::mount(&site.data().join("identity")) {
-        Ok(disk) => disk,
-        Err(problem) => {
-            return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})"));
-        }
-    };
+    let Some(disk) = ReadOnly::mount(&site.data().join("identity")) else { return };
     let detail = fleet.wait_for("a renewal that is not kept", 2 * LIFE, || {
         condition(&show(&fleet, "camp"), "identity-not-saved").map(str::to_owned)
     });
@@ -251,12 +199,7 @@ fn a_server_that_starts_on_a_read_only_disk_keeps_its_fleet_linked() {
     let mut fleet = Fleet::start();
     let _site = linked(&fleet, "camp");
     fleet.server.kill();
-    let disk = match ReadOnly::mount(fleet.server.data()) {
-        Ok(disk) => disk,
-        Err(problem) => {
-            return skip("small-disk", &format!("a read-only disk: nothing can be mounted here ({problem})"));
-        }
-    };
+    let Some(disk) = ReadOnly::mount(fleet.server.data()) else { return };
     fleet.start_server();
     fleet.wait_link("camp", "connected");
     let refused = fleet.cli(&["site", "label", "camp", "rack=r1"]);
