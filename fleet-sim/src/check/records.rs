@@ -218,6 +218,13 @@ impl Watch {
         let is_told = troubles.into_iter().any(|trouble| trouble.kind == ConditionKind::RecordForeign);
         (!is_told && !blocked.is_empty()).then(|| format!("{name} says nothing of {blocked:?}, which is foreign"))
     }
+
+    /// Whether a site that may leave records behind has some that nothing asks for.
+    pub(crate) fn has_leftovers(&self, share: &Share<'_>) -> bool {
+        let wanted: Sets = share.specs.iter().flat_map(|spec| wanted(share, spec)).collect();
+        let is_loose = self.records.loose.contains(&share.id);
+        is_loose && self.records.claimed_by(share.id).iter().any(|key| !wanted.contains_key(key))
+    }
 }
 
 impl Records {

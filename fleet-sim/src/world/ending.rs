@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_core::{Fleet, SavedFleet, Site};
+use linecamp_core::{Fleet, QUARANTINE, SavedFleet, Site};
 
 use super::{Happening, Part, QUIET, World};
 use crate::carrier::{Carrier, NodeId};
@@ -12,6 +12,10 @@ use crate::meter::Counts;
 
 /// How often it is looked whether everybody agrees.
 const LOOK_EACH: Duration = Duration::from_secs(1);
+
+/// A site that could not search a zone for what it forgot there tries again after a while. This long after the last
+/// fault every site has searched.
+const SEARCHED: Duration = QUARANTINE.saturating_add(Duration::from_secs(900));
 
 /// Looks in a row that must find everybody in agreement: longer than a machine takes to notice that its facts changed.
 const STILL: u32 = 90;
@@ -29,6 +33,10 @@ impl<C: Carrier> World<C> {
             self.meter.late(*node, why);
         }
         match late.first() {
+            None if self.elapsed < self.plan.ends_at + SEARCHED && self.has_leftovers() => {
+                self.meter.unsettled();
+                self.after(LOOK_EACH, Happening::Look);
+            }
             None => {
                 self.meter.settled(self.elapsed.saturating_sub(self.plan.ends_at));
                 if self.meter.still() < STILL {

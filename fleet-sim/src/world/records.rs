@@ -81,6 +81,17 @@ impl<C: Carrier> World<C> {
     /// Returns why a site's records are not as they should be in the end.
     pub(super) fn why_misplaced(&self, number: NodeId) -> Option<String> {
         self.dns.as_ref()?;
+        self.with_share(number, |share| self.watch.misplaced(share))?
+    }
+
+    /// Whether a site has records in DNS that nothing asks for, and that it will only find when it searches the zone.
+    pub(super) fn has_leftovers(&self) -> bool {
+        let has = |number| self.with_share(number, |share| self.watch.has_leftovers(share)).unwrap_or(false);
+        self.dns.is_some() && (0..self.nodes.len()).any(has)
+    }
+
+    /// Passes a site, and what its records follow from.
+    fn with_share<T>(&self, number: NodeId, with: impl FnOnce(&Share<'_>) -> T) -> Option<T> {
         let (node, fleet) = (&self.nodes[number], self.server.fleet.as_deref()?);
         let view = fleet.site_by_id(node.id(), self.server.now(self.elapsed))?;
         let local = node.site.as_deref()?.view(node.now(self.elapsed));
@@ -89,15 +100,14 @@ impl<C: Carrier> World<C> {
         let central =
             central.iter().map(|summary| &summary.provider.spec).filter(|spec| is_selected && !spec.is_leaving);
         let address = node.facts.get(&own_address()).map_or("", LabelValue::as_str);
-        let share = Share {
+        Some(with(&Share {
             name: node.name.as_str(),
             id: node.id(),
             address,
             specs: central.chain(&node.providers).collect(),
             view: &view,
             local: &local,
-        };
-        self.watch.misplaced(&share)
+        }))
     }
 }
 
