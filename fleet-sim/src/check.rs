@@ -51,7 +51,7 @@ use linecamp_model::{
 use crate::carrier::NodeId;
 use crate::disk::Disk;
 
-pub(crate) use self::promises::{Claim, LevelOf, Slot, What};
+pub(crate) use self::promises::{LevelOf, Promise, Slot, What};
 pub(crate) use self::records::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
 pub(crate) use self::settled::{Settling, held_on_the_spot, unsettled};
 
@@ -70,7 +70,7 @@ pub(crate) struct Watch {
     sites: BTreeMap<SiteId, Watched>,
     sessions: BTreeMap<SessionId, SiteId>,
     told: BTreeMap<Slot, promises::Told>,
-    asked: BTreeMap<CommandId, (Slot, Claim)>,
+    asked: BTreeMap<CommandId, (Slot, Promise)>,
     records: records::Records,
     /// Members that lie.
     hostile: BTreeSet<SiteId>,
@@ -158,8 +158,8 @@ fn registration(disk: &Disk<FleetChange>, site: SiteId) -> Option<Registration> 
 }
 
 /// Whether the key of a removed site is kept.
-fn has_departed(disk: &Disk<FleetChange>, key: &KeyFingerprint) -> bool {
-    disk.find(&FleetChange::Departed(*key, None)).is_some()
+fn is_revoked(disk: &Disk<FleetChange>, key: &KeyFingerprint) -> bool {
+    disk.find(&FleetChange::RevokedKey(*key, None)).is_some()
 }
 
 /// Returns the document that holds what is said of a subject.

@@ -43,7 +43,7 @@ pub(crate) type Rows = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 /// What a disk does with writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum DiskFault {
     /// Keeps them.
     #[default]
     Well,
@@ -56,7 +56,7 @@ pub(crate) enum Mood {
 /// A disk with one database on it.
 #[derive(Debug)]
 pub(crate) struct Disk<C> {
-    pub(crate) mood: Mood,
+    pub(crate) mood: DiskFault,
     /// What it was at some moment, to be put back later.
     pub(crate) image: Option<Box<Rows>>,
     rows: Rows,
@@ -70,7 +70,7 @@ pub(crate) struct Disk<C> {
 impl<C: Record> Default for Disk<C> {
     fn default() -> Self {
         Self {
-            mood: Mood::default(),
+            mood: DiskFault::default(),
             image: None,
             rows: BTreeMap::new(),
             events: 0,
@@ -149,7 +149,7 @@ impl<C: Record> Disk<C> {
     /// The machine is gone at this moment. What was being written is there, or not; what waited is not.
     pub(crate) fn crash(&mut self, is_kept: bool) -> Vec<(WriteId, Vec<C>)> {
         let writing = std::mem::take(&mut self.writing);
-        let kept = if is_kept && self.mood != Mood::Full { writing } else { 0 };
+        let kept = if is_kept && self.mood != DiskFault::Full { writing } else { 0 };
         let group = self.waiting.drain(..kept).collect();
         self.waiting.clear();
         (self.is_shut, self.trial) = (false, None);

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
-    FromSite, Generation, Hello, History, JoinRequest, JoinSecret, Name, PluginDigest, PluginWant, RunId, SiteId, Text,
-    TokenId, VersionRange, WallTime,
+    FromSite, Generation, Hello, Incarnation, JoinRequest, JoinSecret, Name, PluginDigest, PluginWant, RunId, SiteId,
+    Text, TokenId, VersionRange, WallTime,
 };
 use linecamp_proto::{COUNTER_MAX, VERSIONS};
 
@@ -25,9 +25,9 @@ pub(crate) use self::events::FORGED;
 pub(crate) struct Known {
     pub(crate) site: SiteId,
     pub(crate) run: RunId,
-    pub(crate) status_history: History,
+    pub(crate) status_incarnation: Incarnation,
     /// The server's, once it has said so.
-    pub(crate) spec_history: History,
+    pub(crate) spec_incarnation: Incarnation,
     /// The newest spec it was sent.
     pub(crate) spec_head: Generation,
     /// What the server said it holds.
@@ -59,9 +59,9 @@ pub(crate) fn greeting(known: &Known) -> Hello {
         run: known.run,
         daemon_version: Text::lossy("0.1.0"),
         wall: known.wall,
-        spec_history: known.spec_history,
+        spec_incarnation: known.spec_incarnation,
         spec_held: known.spec_head,
-        status_history: known.status_history,
+        status_incarnation: known.status_incarnation,
         facts: BTreeMap::new(),
     }
 }
@@ -72,10 +72,10 @@ pub(crate) fn wild_greeting(known: &mut Known, chance: &mut Chance) -> Hello {
         known.run = RunId::from_bytes(chance.bytes());
     }
     if chance.happens(300) {
-        known.status_history = History(chance.bits());
+        known.status_incarnation = Incarnation(chance.bits());
     }
     let right = greeting(known);
-    let spec_history = if chance.happens(700) { right.spec_history } else { History(chance.bits()) };
+    let spec_incarnation = if chance.happens(700) { right.spec_incarnation } else { Incarnation(chance.bits()) };
     let spec_held = Generation(number(known.spec_head.0, chance));
     let versions = match chance.below(8) {
         0 => VersionRange { min: 1, max: u32::MAX },
@@ -84,7 +84,7 @@ pub(crate) fn wild_greeting(known: &mut Known, chance: &mut Chance) -> Hello {
     };
     let daemon_version = Text::lossy(&"9".repeat(1 + usize::try_from(chance.below(512)).unwrap_or(0)));
     let facts = if chance.happens(300) { status::labels(chance) } else { BTreeMap::new() };
-    Hello { versions, daemon_version, facts, wall: moment(known.wall, chance), spec_history, spec_held, ..right }
+    Hello { versions, daemon_version, facts, wall: moment(known.wall, chance), spec_incarnation, spec_held, ..right }
 }
 
 /// Acknowledges what was never sent.
@@ -167,8 +167,8 @@ mod tests {
         let mut known = Known {
             site: SiteId::from_bytes([7; 16]),
             run: RunId::from_bytes([7; 8]),
-            status_history: History(1),
-            spec_history: History(2),
+            status_incarnation: Incarnation(1),
+            spec_incarnation: Incarnation(2),
             spec_head: Generation(3),
             status_held: Generation(4),
             events_held: 5,

@@ -37,7 +37,7 @@ pub struct Without {
 
 /// A site as the plan knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Berth {
+pub(crate) struct SiteSlot {
     pub(crate) profile: Profile,
     pub(crate) joins_at: Duration,
     pub(crate) dns: DnsBerth,
@@ -69,7 +69,7 @@ pub(crate) struct DnsBerth {
 /// What happens in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    pub(crate) berths: Vec<Berth>,
+    pub(crate) site_slots: Vec<SiteSlot>,
     /// In the order of their time.
     pub(crate) acts: Vec<Act>,
     /// When the faults stop.
@@ -80,23 +80,23 @@ impl Plan {
     /// Decides what happens.
     pub(crate) fn new(scenario: &Scenario, seed: u64, without: &Without) -> Self {
         let ends_at = scenario.faults_for();
-        let berths: Vec<_> = (0..scenario.sites).map(|site| berth(scenario, seed, site)).collect();
+        let site_slots: Vec<_> = (0..scenario.sites).map(|site| site_slot(scenario, seed, site)).collect();
         let mut acts = Vec::new();
-        for (site, berth) in (0..).zip(&berths) {
+        for (site, site_slot) in (0..).zip(&site_slots) {
             let mut chance = Chance::of(seed, Purpose::Plan, site);
-            let is_of_member = |kind: &Kind| (kind.table() == Table::Hostile) == berth.member.is_hostile;
+            let is_of_member = |kind: &Kind| (kind.table() == Table::Hostile) == site_slot.member.is_hostile;
             let rates = scenario.rates.iter().filter(|(kind, _)| kind.table().is_per_site() && is_of_member(kind));
             for (kind, rate) in rates {
-                let first = berth.joins_at + Duration::from_secs(60);
+                let first = site_slot.joins_at + Duration::from_secs(60);
                 acts.extend(spread(&mut chance, *kind, rate * scenario.days, Some(site), first, ends_at));
             }
-            let once = [(berth.dns.central_at, Kind::DnsSelect), (berth.member.accepted_at, Kind::Accept)];
+            let once = [(site_slot.dns.central_at, Kind::DnsSelect), (site_slot.member.accepted_at, Kind::Accept)];
             for (at, kind) in once.into_iter().filter_map(|(at, kind)| Some((at?, kind))) {
                 let site = u32::try_from(site).unwrap_or(0);
                 acts.push(Act { at, kind, site, lasts: Duration::ZERO, draw: 1 });
             }
-            if berth.profile == Profile::Ship {
-                acts.extend(voyages(&mut chance, site, berth.joins_at, ends_at));
+            if site_slot.profile == Profile::Ship {
+                acts.extend(voyages(&mut chance, site, site_slot.joins_at, ends_at));
             }
         }
         let mut chance = Chance::of(seed, Purpose::Plan, u64::MAX);
@@ -121,11 +121,11 @@ impl Plan {
         acts.sort_unstable();
         let mut number = 0..;
         acts.retain(|_| number.next().is_none_or(|number| !without.acts.contains(&number)));
-        Self { berths, acts, ends_at }
+        Self { site_slots, acts, ends_at }
     }
 }
 
-fn berth(scenario: &Scenario, seed: u64, site: u32) -> Berth {
+fn site_slot(scenario: &Scenario, seed: u64, site: u32) -> SiteSlot {
     let mut chance = Chance::of(seed, Purpose::Profile, u64::from(site));
     let total: u32 = scenario.lines.values().sum();
     let mut place = pick(&mut chance, total);
@@ -139,7 +139,7 @@ fn berth(scenario: &Scenario, seed: u64, site: u32) -> Berth {
     }
     let joins_at = chance.between(Duration::from_secs(1), scenario.joins_over);
     let (dns, member) = (dns_berth(scenario, seed, site, joins_at), member_berth(scenario, seed, site, joins_at));
-    Berth { profile, joins_at, dns, member }
+    SiteSlot { profile, joins_at, dns, member }
 }
 
 fn member_berth(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> MemberBerth {
@@ -237,7 +237,7 @@ mod tests {
             plan.acts.iter().filter(|act| act.site == 2 && act.kind.table() == Table::Faults).copied().collect()
         };
         assert_eq!(of_site(&many), of_site(&few));
-        assert_eq!(many.berths[..5], few.berths);
+        assert_eq!(many.site_slots[..5], few.site_slots);
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub struct Scenario {
     pub seed: u64,
     /// How long everything reachable has to agree once the faults have stopped.
     pub settle: Duration,
-    /// Over how long the sites join.
+    /// FaultEnd how long the sites join.
     pub joins_over: Duration,
     /// The life of certificates.
     pub certificate_life: Duration,

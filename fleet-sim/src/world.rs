@@ -55,11 +55,11 @@ const QUIET: Duration = Duration::from_secs(3600);
 
 /// What is to happen at its time.
 #[derive(Debug)]
-enum Happening {
+enum SimEvent {
     /// The act of this number.
     Act(usize),
     /// Something that was done is over.
-    Over(Over),
+    FaultEnd(FaultEnd),
     /// A machine's deadline may be here.
     NodeWake(NodeId),
     ServerWake,
@@ -87,7 +87,7 @@ enum Happening {
 
 /// What is over.
 #[derive(Clone, Copy, Debug)]
-enum Over {
+enum FaultEnd {
     Cut { node: NodeId, up: bool, down: bool },
     Off(NodeId, u32),
     DiskTrouble(NodeId),
@@ -114,7 +114,7 @@ enum Part {
     /// Everybody agreed; nothing may be written.
     Quiet,
     /// It is over.
-    Over,
+    FaultEnd,
 }
 
 /// Everything.
@@ -129,7 +129,7 @@ pub(crate) struct World<C> {
     elapsed: Duration,
     step: u64,
     part: Part,
-    queue: Queue<Happening>,
+    queue: Queue<SimEvent>,
     nodes: Vec<Node>,
     server: Server,
     watch: Watch,
@@ -167,40 +167,40 @@ impl<C: Carrier> World<C> {
 
     fn populate(&mut self) {
         if self.scenario.dns.is_some() {
-            let dns = Dns::new(self.seed, &self.plan.berths);
+            let dns = Dns::new(self.seed, &self.plan.site_slots);
             self.watch.zone_begins(dns.zone());
             self.dns = Some(dns);
         }
         self.start_server();
         self.begin_work();
-        for (number, berth) in self.plan.berths.clone().into_iter().enumerate() {
+        for (number, site_slot) in self.plan.site_slots.clone().into_iter().enumerate() {
             let clock = Clock::default();
-            let key = self.carrier.add_node(number, berth.profile, clock);
+            let key = self.carrier.add_node(number, site_slot.profile, clock);
             let token = self.token_of(number);
-            self.nodes.push(Node::new(number, self.seed, berth.profile, key, token));
+            self.nodes.push(Node::new(number, self.seed, site_slot.profile, key, token));
             self.settle_in_dns(number);
             self.watch.add_site(number, key);
-            if berth.member.is_hostile {
+            if site_slot.member.is_hostile {
                 self.make_hostile(number);
             }
             self.nodes[number].wear(&mut self.watch);
-            self.queue.push(berth.joins_at, Happening::Over(Over::Off(number, 0)));
+            self.queue.push(site_slot.joins_at, SimEvent::FaultEnd(FaultEnd::Off(number, 0)));
         }
         self.expect_act(0);
-        self.queue.push(self.plan.ends_at, Happening::AllWell);
-        self.queue.push(Duration::ZERO, Happening::Sample);
+        self.queue.push(self.plan.ends_at, SimEvent::AllWell);
+        self.queue.push(Duration::ZERO, SimEvent::Sample);
     }
 
     /// Waits for an act. Each waits for the one before it: a month has tens of thousands.
     fn expect_act(&mut self, number: usize) {
         if let Some(act) = self.plan.acts.get(number) {
-            self.queue.push(act.at, Happening::Act(number));
+            self.queue.push(act.at, SimEvent::Act(number));
         }
     }
 
     /// Returns the token that a site joins with.
     fn token_of(&self, node: NodeId) -> JoinToken {
-        let member = self.plan.berths.get(node).map(|berth| berth.member).unwrap_or_default();
+        let member = self.plan.site_slots.get(node).map(|site_slot| site_slot.member).unwrap_or_default();
         let group = u64::from(u32::try_from(node).unwrap_or(u32::MAX) / SITES_PER_TOKEN);
         self.token(tokens_for(member) + group)
     }
@@ -234,7 +234,7 @@ impl<C: Carrier> World<C> {
 
     /// Returns how many sites take part, copies left out.
     pub(crate) fn sites(&self) -> u32 {
-        u32::try_from(self.plan.berths.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.plan.site_slots.len()).unwrap_or(u32::MAX)
     }
 
     /// Returns what happened that must not, if something did.
@@ -249,7 +249,7 @@ impl<C: Carrier> World<C> {
 
     /// Whether the run is over, because it came to its end or something was found.
     pub(crate) fn is_over(&self) -> bool {
-        self.part == Part::Over || self.found.is_some()
+        self.part == Part::FaultEnd || self.found.is_some()
     }
 
     /// Returns when the next thing happens.
@@ -278,7 +278,7 @@ impl<C: Carrier> World<C> {
         true
     }
 
-    fn after(&mut self, delay: Duration, happening: Happening) {
+    fn after(&mut self, delay: Duration, happening: SimEvent) {
         self.queue.push(self.elapsed + delay, happening);
     }
 
@@ -289,26 +289,26 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    fn happen(&mut self, happening: Happening) {
+    fn happen(&mut self, happening: SimEvent) {
         match happening {
-            Happening::Act(number) => {
+            SimEvent::Act(number) => {
                 self.expect_act(number + 1);
                 self.act(self.plan.acts[number]);
             }
-            Happening::Over(over) => self.over(over),
-            Happening::NodeWake(node) => self.wake_node(node),
-            Happening::ServerWake => self.wake_server(),
-            Happening::NodeDisk(node, boot) => self.node_disk_wrote(node, boot),
-            Happening::ServerDisk(boot) => self.server_disk_wrote(boot),
-            Happening::Called(node, boot, call) => self.called(node, boot, call),
-            Happening::Saved(node, boot, grant) => self.identity_saved(node, boot, &grant),
-            Happening::NewToken(node) => self.give_new_token(node),
-            Happening::Accept(node) => self.accept(node),
-            Happening::Hostile(node, turn) => self.hostile_turn(node, turn),
-            Happening::AllWell => self.all_well(),
-            Happening::Look => self.look(),
-            Happening::QuietOver => self.finish(),
-            Happening::Sample => self.sample(),
+            SimEvent::FaultEnd(over) => self.over(over),
+            SimEvent::NodeWake(node) => self.wake_node(node),
+            SimEvent::ServerWake => self.wake_server(),
+            SimEvent::NodeDisk(node, boot) => self.node_disk_wrote(node, boot),
+            SimEvent::ServerDisk(boot) => self.server_disk_wrote(boot),
+            SimEvent::Called(node, boot, call) => self.called(node, boot, call),
+            SimEvent::Saved(node, boot, grant) => self.identity_saved(node, boot, &grant),
+            SimEvent::NewToken(node) => self.give_new_token(node),
+            SimEvent::Accept(node) => self.accept(node),
+            SimEvent::Hostile(node, turn) => self.hostile_turn(node, turn),
+            SimEvent::AllWell => self.all_well(),
+            SimEvent::Look => self.look(),
+            SimEvent::QuietOver => self.finish(),
+            SimEvent::Sample => self.sample(),
         }
     }
 

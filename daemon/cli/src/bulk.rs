@@ -10,9 +10,9 @@ use linecamp_proto::api::{LabelChange, List, Preview, PreviewItem, Site};
 use serde::Serialize;
 
 use crate::argument::{self, ArgumentError};
-use crate::client::{Ask, Client, ClientError};
+use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
-use crate::output::{Cell, Colour, Look, Table};
+use crate::output::{Cell, Colour, Table, TextStyle};
 use crate::site;
 use crate::state::State;
 
@@ -65,9 +65,9 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    fn ask(&self, name: &str, environment: Option<String>) -> Ask {
+    fn request(&self, name: &str, environment: Option<String>) -> ApiRequest {
         let query = NameQuery { environment: environment.clone() };
-        let post = |path| Ask::post(at(path, &name)).query(&query);
+        let post = |path| ApiRequest::post(at(path, &name)).query(&query);
         match self {
             Self::Label(change) => post(path::SITE_LABELS).body(change),
             Self::Deactivate => post(path::SITE_DEACTIVATE),
@@ -75,7 +75,7 @@ impl Action {
             Self::Accept => post(path::SITE_ACCEPT),
             Self::Remove { force } => {
                 let force = *force;
-                Ask::delete(at(path::SITE, &name)).query(&RemoveQuery { environment, force })
+                ApiRequest::delete(at(path::SITE, &name)).query(&RemoveQuery { environment, force })
             }
         }
     }
@@ -83,9 +83,9 @@ impl Action {
 
 /// Does `action` to the site called `name`, and shows the site as it is afterwards.
 pub(crate) async fn run_one(name: &Name, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
-    let ask = action.ask(name.as_str(), context.environment_text());
-    let site: Site = context.client()?.ask(ask).await?;
-    context.out.show(&site, |look| site::changed(&site, look))?;
+    let request = action.request(name.as_str(), context.environment_text());
+    let site: Site = context.client()?.send(request).await?;
+    context.out.show(&site, |style| site::changed(&site, style))?;
     Ok(())
 }
 
@@ -102,16 +102,16 @@ pub(crate) async fn run_many(
     let mut client = context.client()?;
     let query =
         SiteQuery { selector: Some(selector.to_string()), environment: context.environment_text(), labels: None };
-    let sites: List<Site> = client.ask(Ask::get(path::SITES).query(&query)).await?;
+    let sites: List<Site> = client.send(ApiRequest::get(path::SITES).query(&query)).await?;
     let preview = Preview::from(&sites.items[..]);
     if !yes {
-        context.out.show(&preview, |look| preview_text(&preview, look))?;
+        context.out.show(&preview, |style| preview_text(&preview, style))?;
         context.out.note(&preview_note(&preview));
         return Ok(());
     }
     let outcomes = act(&preview, action, &mut client).await;
     let failed = outcomes.items.iter().filter(|outcome| outcome.error.is_some()).count();
-    context.out.show(&outcomes, |look| outcomes_text(&outcomes, look))?;
+    context.out.show(&outcomes, |style| outcomes_text(&outcomes, style))?;
     if preview.matched == 0 {
         context.out.note(&preview_note(&preview));
     }
@@ -131,8 +131,8 @@ async fn act(preview: &Preview, action: &Action, client: &mut Client) -> List<Ou
         if lost {
             outcome.error = Some("not tried".into());
         } else {
-            let ask = action.ask(&item.name, Some(item.environment.clone()));
-            match client.ask::<Site>(ask).await {
+            let request = action.request(&item.name, Some(item.environment.clone()));
+            match client.send::<Site>(request).await {
                 Ok(site) => outcome.state = Some(State::from(&site).word().into()),
                 Err(error) => {
                     lost = !matches!(error, ClientError::Refused { .. });
@@ -156,15 +156,15 @@ struct Outcome {
     error: Option<String>,
 }
 
-pub(crate) fn preview_text(preview: &Preview, look: &Look) -> String {
+pub(crate) fn preview_text(preview: &Preview, style: &TextStyle) -> String {
     if preview.items.is_empty() {
         return String::new();
     }
     let row = |item: &PreviewItem| {
         let state = State::from(item);
-        [Cell::from(&item.name), Cell::from(&item.environment), state.cell(), state.since_cell(look)]
+        [Cell::from(&item.name), Cell::from(&item.environment), state.cell(), state.since_cell(style)]
     };
-    Table::new(["NAME", "ENVIRONMENT", "STATE", "SINCE"]).with(preview.items.iter().map(row)).render(look)
+    Table::new(["NAME", "ENVIRONMENT", "STATE", "SINCE"]).with(preview.items.iter().map(row)).render(style)
 }
 
 fn preview_note(preview: &Preview) -> String {
@@ -182,7 +182,7 @@ pub(crate) fn dark_clause(preview: &Preview) -> String {
     }
 }
 
-fn outcomes_text(outcomes: &List<Outcome>, look: &Look) -> String {
+fn outcomes_text(outcomes: &List<Outcome>, style: &TextStyle) -> String {
     if outcomes.items.is_empty() {
         return String::new();
     }
@@ -194,7 +194,7 @@ fn outcomes_text(outcomes: &List<Outcome>, look: &Look) -> String {
         let state = outcome.state.as_deref().unwrap_or_default();
         [Cell::from(&outcome.name), Cell::from(&outcome.environment), Cell::from(state), result]
     };
-    Table::new(["NAME", "ENVIRONMENT", "STATE", "RESULT"]).with(outcomes.items.iter().map(row)).render(look)
+    Table::new(["NAME", "ENVIRONMENT", "STATE", "RESULT"]).with(outcomes.items.iter().map(row)).render(style)
 }
 
 #[cfg(test)]
@@ -234,9 +234,9 @@ mod tests {
 
     #[test]
     fn an_action_on_one_of_many_names_its_environment() {
-        let ask = Action::Remove { force: true }.ask("camp-042", Some("lab".into()));
-        let expected =
-            Ask::delete("/api/v1/sites/camp-042").query(&RemoveQuery { environment: Some("lab".into()), force: true });
-        assert_eq!(ask, expected);
+        let request = Action::Remove { force: true }.request("camp-042", Some("lab".into()));
+        let expected = ApiRequest::delete("/api/v1/sites/camp-042")
+            .query(&RemoveQuery { environment: Some("lab".into()), force: true });
+        assert_eq!(request, expected);
     }
 }

@@ -6,8 +6,8 @@
 //! cached. Nothing is retried but what the server did not do because this key changes too much at a time (429): that
 //! waits as long as the server says, a few times.
 
-mod ask;
 mod error;
+mod request;
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use hyper_util::rt::TokioIo;
 use linecamp_proto::api::ErrorBody;
 use serde::de::DeserializeOwned;
 
-pub(crate) use ask::Ask;
 pub(crate) use error::ClientError;
+pub(crate) use request::ApiRequest;
 
-use self::ask::Body;
+use self::request::Body;
 use crate::config::Config;
 
 /// Bytes of an answer: some 3,000 sites, with one host and a dozen labels each (about 5 KiB of JSON). A larger one is
@@ -66,37 +66,37 @@ impl Client {
     }
 
     /// Asks, and reads the answer. Cancel-safe: an unanswered request closes the connection.
-    pub(crate) async fn ask<T: DeserializeOwned>(&mut self, ask: Ask) -> Result<T, ClientError> {
-        let answer = self.answer(ask).await?;
+    pub(crate) async fn send<T: DeserializeOwned>(&mut self, request: ApiRequest) -> Result<T, ClientError> {
+        let answer = self.answer(request).await?;
         self.read(&answer)
     }
 
     /// Asks for a file, and returns it as it is.
-    pub(crate) async fn fetch(&mut self, ask: Ask) -> Result<Bytes, ClientError> {
-        let answer = self.answer(ask).await?;
+    pub(crate) async fn fetch(&mut self, request: ApiRequest) -> Result<Bytes, ClientError> {
+        let answer = self.answer(request).await?;
         if answer.status.is_success() { Ok(answer.body) } else { Err(self.refusal(&answer)) }
     }
 
-    async fn answer(&mut self, ask: Ask) -> Result<Answer, ClientError> {
+    async fn answer(&mut self, request: ApiRequest) -> Result<Answer, ClientError> {
         for _ in 0..RETRIES_MAX {
-            let answer = self.answer_once(ask.clone()).await?;
+            let answer = self.answer_once(request.clone()).await?;
             match answer.retry_after.filter(|wait| *wait <= RETRY_WAIT_MAX) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Ok(answer),
             }
         }
-        self.answer_once(ask).await
+        self.answer_once(request).await
     }
 
-    async fn answer_once(&mut self, ask: Ask) -> Result<Answer, ClientError> {
-        let limit = self.timeout + ask.wait;
+    async fn answer_once(&mut self, request: ApiRequest) -> Result<Answer, ClientError> {
+        let limit = self.timeout + request.wait;
         let open = self.sender.take().filter(|sender| !sender.is_closed());
         let exchange = async {
             let sender = match open {
                 Some(sender) => sender,
                 None => dial(&self.config).await?,
             };
-            self.exchange(sender, ask).await
+            self.exchange(sender, request).await
         };
         let (answer, sender) = match tokio::time::timeout(limit, exchange).await {
             Ok(exchanged) => exchanged?,
@@ -111,40 +111,40 @@ impl Client {
     async fn exchange(
         &self,
         mut sender: SendRequest<Full<Bytes>>,
-        ask: Ask,
+        request: ApiRequest,
     ) -> Result<(Answer, SendRequest<Full<Bytes>>), ClientError> {
         let lost = |source| ClientError::Lost { server: self.server(), source };
-        let request = self.request(ask)?;
+        let request = self.http_request(request)?;
         sender.ready().await.map_err(lost)?;
         let response = sender.send_request(request).await.map_err(lost)?;
         let answer = self.collect(response).await?;
         Ok((answer, sender))
     }
 
-    fn request(&self, ask: Ask) -> Result<Request<Full<Bytes>>, ClientError> {
+    fn http_request(&self, request: ApiRequest) -> Result<Request<Full<Bytes>>, ClientError> {
         let malformed = |source| ClientError::Request { source };
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.config.key.reveal()))
             .map_err(|error| malformed(error.into()))?;
         bearer.set_sensitive(true);
-        let mut request = Request::builder()
-            .method(ask.method)
-            .uri(ask.target)
+        let mut builder = Request::builder()
+            .method(request.method)
+            .uri(request.target)
             .header(HOST, self.config.server.authority())
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, JSON)
             .header(USER_AGENT, AGENT);
-        let body = match ask.body {
+        let body = match request.body {
             Some(Body::Json(bytes)) => {
-                request = request.header(CONTENT_TYPE, JSON);
+                builder = builder.header(CONTENT_TYPE, JSON);
                 bytes
             }
             Some(Body::Raw(bytes)) => {
-                request = request.header(CONTENT_TYPE, BYTES);
+                builder = builder.header(CONTENT_TYPE, BYTES);
                 bytes
             }
             None => Bytes::new(),
         };
-        request.body(Full::new(body)).map_err(malformed)
+        builder.body(Full::new(body)).map_err(malformed)
     }
 
     async fn collect(&self, response: Response<Incoming>) -> Result<Answer, ClientError> {

@@ -64,7 +64,7 @@ impl Env for NoEnv {
 pub(crate) struct Config {
     /// Where the server is.
     pub(crate) server: ServerUrl,
-    /// Whom to trust.
+    /// ServerTargets to trust.
     pub(crate) trust: ApiTrust,
     /// Which key.
     pub(crate) key: ApiKey,
@@ -95,8 +95,8 @@ impl Config {
             Login::None => (ConfigFile::default(), String::new()),
         };
         let written = |variable: &'static str, key: &str, text: Option<String>| match env.var(variable) {
-            Some(text) => Some(Written { text, place: variable.into() }),
-            None => text.map(|text| Written { text, place: format!("`{key}` in {place}") }),
+            Some(text) => Some(Sourced { text, place: variable.into() }),
+            None => text.map(|text| Sourced { text, place: format!("`{key}` in {place}") }),
         };
         let missing = |what, variable| ConfigError::Missing { what, variable, place: place.clone() };
         let url = written(URL, "url", file.url).ok_or_else(|| missing("url", URL))?;
@@ -132,7 +132,7 @@ pub(crate) enum Login<'a> {
     None,
 }
 
-struct Written {
+struct Sourced {
     text: String,
     place: String,
 }

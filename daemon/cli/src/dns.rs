@@ -6,9 +6,9 @@ use linecamp_proto::api::{Condition, Link, List, RecordView, Site};
 use serde::Serialize;
 
 use crate::argument;
-use crate::client::Ask;
+use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Colour, Look, Table, clean};
+use crate::output::{Cell, Colour, Table, TextStyle, clean};
 
 /// Conditions that say why records are not as they should be.
 const CONDITIONS: [ConditionKind; 5] = [
@@ -100,8 +100,8 @@ impl Ls {
             provider: self.provider.map(|provider| provider.to_string()),
             state: self.state.map(|state| state.to_string()),
         };
-        let records: List<RecordView> = context.client()?.ask(Ask::get(path::RECORDS).query(&query)).await?;
-        context.out.show(&records, |look| list(&records.items, look))?;
+        let records: List<RecordView> = context.client()?.send(ApiRequest::get(path::RECORDS).query(&query)).await?;
+        context.out.show(&records, |style| list(&records.items, style))?;
         if records.items.is_empty() {
             context.out.note("no records");
         }
@@ -112,15 +112,15 @@ impl Ls {
 impl Plan {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let mut client = context.client()?;
-        let site: Site = client.ask(Ask::get(at(path::SITE, &self.site)).query(&context.name_query())).await?;
+        let site: Site = client.send(ApiRequest::get(at(path::SITE, &self.site)).query(&context.name_query())).await?;
         let query = RecordQuery {
             site: Some(site.name.clone()),
             environment: Some(site.environment.clone()),
             ..RecordQuery::default()
         };
-        let records: List<RecordView> = client.ask(Ask::get(path::RECORDS).query(&query)).await?;
+        let records: List<RecordView> = client.send(ApiRequest::get(path::RECORDS).query(&query)).await?;
         let planned = Planned::new(site, records.items);
-        Ok(context.out.show(&planned, |look| planned.text(look))?)
+        Ok(context.out.show(&planned, |style| planned.text(style))?)
     }
 }
 
@@ -141,14 +141,14 @@ impl Planned {
         }
     }
 
-    fn text(&self, look: &Look) -> String {
+    fn text(&self, style: &TextStyle) -> String {
         let mut text = match self.records.len() {
             0 if self.kept == 0 => format!("{}: no records, and none planned\n", clean(&self.site)),
             0 => format!("{}: nothing to do, {}\n", clean(&self.site), kept(self.kept)),
             count => format!("{}: {count} to look at, {}\n", clean(&self.site), kept(self.kept)),
         };
         if !self.link.is_connected() {
-            let (since, age) = (clean(&self.link.since), look.age(&self.link.since));
+            let (since, age) = (clean(&self.link.since), style.age(&self.link.since));
             text += &format!("the site is dark since {since} ({age} ago); this is what it said before\n");
         }
         let row = |record: &RecordView| {
@@ -157,22 +157,22 @@ impl Planned {
                 Cell::from(&record.rtype),
                 Cell::coloured(words(&record.state), colour(&record.state)),
                 Cell::from(record.values.join(" ")),
-                Cell::from(observed(record, look)),
+                Cell::from(observed(record, style)),
                 Cell::from(&record.provider),
                 Cell::from(detail(record)),
             ]
         };
         if !self.records.is_empty() {
             let table = Table::new(["RECORD", "TYPE", "PLAN", "DESIRED", "OBSERVED", "PROVIDER", "DETAIL"]);
-            text += &format!("\n{}", table.with(self.records.iter().map(row)).render(look));
+            text += &format!("\n{}", table.with(self.records.iter().map(row)).render(style));
         }
         let trouble = |condition: &Condition| {
-            let age = look.age(&condition.since);
+            let age = style.age(&condition.since);
             [Cell::coloured(&condition.kind, Colour::Red), Cell::from(age), Cell::from(&condition.detail)]
         };
         if !self.conditions.is_empty() {
             let table = Table::new(["CONDITION", "SINCE", "DETAIL"]);
-            text += &format!("\n{}", table.with(self.conditions.iter().map(trouble)).render(look));
+            text += &format!("\n{}", table.with(self.conditions.iter().map(trouble)).render(style));
         }
         text
     }
@@ -185,7 +185,7 @@ fn kept(count: usize) -> String {
     }
 }
 
-fn list(records: &[RecordView], look: &Look) -> String {
+fn list(records: &[RecordView], style: &TextStyle) -> String {
     if records.is_empty() {
         return String::new();
     }
@@ -195,7 +195,7 @@ fn list(records: &[RecordView], look: &Look) -> String {
             Cell::from(&record.rtype),
             Cell::coloured(&record.state, colour(&record.state)),
             Cell::from(record.values.join(" ")),
-            Cell::from(observed(record, look)),
+            Cell::from(observed(record, style)),
             Cell::from(&record.site),
             Cell::from(&record.environment),
             Cell::from(&record.provider),
@@ -203,16 +203,16 @@ fn list(records: &[RecordView], look: &Look) -> String {
         ]
     };
     let headings = ["RECORD", "TYPE", "STATE", "DESIRED", "OBSERVED", "SITE", "ENVIRONMENT", "PROVIDER", "DETAIL"];
-    Table::new(headings).with(records.iter().map(row)).render(look)
+    Table::new(headings).with(records.iter().map(row)).render(style)
 }
 
 /// Says what was observed, and how long ago where that matters: not while it is as it should be and its provider works.
-fn observed(record: &RecordView, look: &Look) -> String {
+fn observed(record: &RecordView, style: &TextStyle) -> String {
     let (Some(values), Some(at)) = (&record.observed, &record.observed_at) else { return "never".into() };
     let values = if values.is_empty() { "nothing".to_owned() } else { values.join(" ") };
     match record.state == RecordState::Kept.as_str() && record.trouble.is_none() {
         true => values,
-        false => format!("{values} ({} ago)", look.age(at)),
+        false => format!("{values} ({} ago)", style.age(at)),
     }
 }
 

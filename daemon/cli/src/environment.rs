@@ -8,9 +8,9 @@ use linecamp_proto::api::path::{self, at};
 use linecamp_proto::api::{Environment, EnvironmentEdit, EnvironmentRequest, List};
 
 use crate::argument;
-use crate::client::Ask;
+use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Look, Table};
+use crate::output::{Cell, Table, TextStyle};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum EnvironmentCommand {
@@ -75,8 +75,8 @@ impl EnvironmentCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
             Self::Ls => {
-                let all: List<Environment> = context.client()?.ask(Ask::get(path::ENVIRONMENTS)).await?;
-                Ok(context.out.show(&all, |look| list(&all.items, look))?)
+                let all: List<Environment> = context.client()?.send(ApiRequest::get(path::ENVIRONMENTS)).await?;
+                Ok(context.out.show(&all, |style| list(&all.items, style))?)
             }
             Self::Create(Create { name, rules }) => {
                 let request = EnvironmentRequest {
@@ -85,7 +85,7 @@ impl EnvironmentCommand {
                     recoveries_per_day_max: rules.recoveries_per_day,
                     removed_keep_seconds: rules.removed_keep.map(|keep| keep.as_secs()),
                 };
-                change(Ask::post(path::ENVIRONMENTS).body(&request), context).await
+                change(ApiRequest::post(path::ENVIRONMENTS).body(&request), context).await
             }
             Self::Edit(EditArgs { name, rules }) => {
                 let edit = EnvironmentEdit {
@@ -93,19 +93,19 @@ impl EnvironmentCommand {
                     recoveries_per_day_max: rules.recoveries_per_day,
                     removed_keep_seconds: rules.removed_keep.map(|keep| keep.as_secs()),
                 };
-                change(Ask::patch(at(path::ENVIRONMENT, &name)).body(&edit), context).await
+                change(ApiRequest::patch(at(path::ENVIRONMENT, &name)).body(&edit), context).await
             }
         }
     }
 }
 
-async fn change(ask: Ask, context: &Context<'_>) -> anyhow::Result<()> {
-    let environment: Environment = context.client()?.ask(ask).await?;
-    let table = |look: &Look| list(std::slice::from_ref(&environment), look);
+async fn change(request: ApiRequest, context: &Context<'_>) -> anyhow::Result<()> {
+    let environment: Environment = context.client()?.send(request).await?;
+    let table = |style: &TextStyle| list(std::slice::from_ref(&environment), style);
     Ok(context.out.show(&environment, table)?)
 }
 
-fn list(environments: &[Environment], look: &Look) -> String {
+fn list(environments: &[Environment], style: &TextStyle) -> String {
     let row = |environment: &Environment| {
         let keep = Duration::from_secs(environment.removed_keep_seconds);
         [
@@ -118,7 +118,7 @@ fn list(environments: &[Environment], look: &Look) -> String {
     };
     Table::new(["NAME", "SITES", "APPROVAL", "RECOVERIES PER DAY", "REMOVED KEEP"])
         .with(environments.iter().map(row))
-        .render(look)
+        .render(style)
 }
 
 #[cfg(test)]

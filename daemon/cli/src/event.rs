@@ -11,9 +11,9 @@ use linecamp_proto::api::path::{self, EventQuery};
 use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, Event, EventSource, List};
 
 use crate::argument;
-use crate::client::Ask;
+use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Look, Table, clean};
+use crate::output::{Cell, Table, TextStyle, clean};
 
 /// Events that `ls` shows unless told otherwise: about two screens.
 const LS_DEFAULT: usize = 100;
@@ -97,8 +97,8 @@ impl EventCommand {
 impl Ls {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let query = EventQuery { limit: Some(self.limit), ..self.of.query(context) };
-        let events: List<Event> = context.client()?.ask(Ask::get(path::EVENTS).query(&query)).await?;
-        context.out.show(&events, |look| list(&events.items, look))?;
+        let events: List<Event> = context.client()?.send(ApiRequest::get(path::EVENTS).query(&query)).await?;
+        context.out.show(&events, |style| list(&events.items, style))?;
         if events.items.is_empty() {
             context.out.note("no events");
         }
@@ -106,7 +106,7 @@ impl Ls {
     }
 }
 
-fn list(events: &[Event], look: &Look) -> String {
+fn list(events: &[Event], style: &TextStyle) -> String {
     if events.is_empty() {
         return String::new();
     }
@@ -119,7 +119,7 @@ fn list(events: &[Event], look: &Look) -> String {
             Cell::from(&event.text),
         ]
     };
-    Table::new(["AT", "SITE", "KIND", "SOURCE", "TEXT"]).with(events.iter().map(row)).render(look)
+    Table::new(["AT", "SITE", "KIND", "SOURCE", "TEXT"]).with(events.iter().map(row)).render(style)
 }
 
 /// Who says so.

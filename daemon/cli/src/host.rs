@@ -5,9 +5,9 @@ use linecamp_proto::api::path::{self, HostQuery, at};
 use linecamp_proto::api::{Host, LabelChange, List};
 
 use crate::argument;
-use crate::client::Ask;
+use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Look, Table, clean};
+use crate::output::{Cell, Table, TextStyle, clean};
 use crate::site::{EditArgs, label_patch, labels_table};
 use crate::state::{self, State};
 
@@ -80,24 +80,26 @@ pub(crate) struct Label {
 
 impl HostCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let by_name = |ask: Ask| ask.query(&context.name_query());
+        let by_name = |request: ApiRequest| request.query(&context.name_query());
         match self {
             Self::Ls(ls) => ls.run(context).await,
             Self::Show(one) => {
-                let host: Host = context.client()?.ask(by_name(Ask::get(at(path::HOST, &one.name)))).await?;
-                Ok(context.out.show(&host, |look| show(&host, look))?)
+                let host: Host = context.client()?.send(by_name(ApiRequest::get(at(path::HOST, &one.name)))).await?;
+                Ok(context.out.show(&host, |style| show(&host, style))?)
             }
             Self::Label(label) => {
                 let change = LabelChange::from(&label_patch(&label.words, context)?);
-                change_host(by_name(Ask::post(at(path::HOST_LABELS, &label.name))).body(&change), context).await
+                change_host(by_name(ApiRequest::post(at(path::HOST_LABELS, &label.name))).body(&change), context).await
             }
             Self::Edit(args) => {
-                change_host(by_name(Ask::patch(at(path::HOST, &args.of))).body(&args.edit()), context).await
+                change_host(by_name(ApiRequest::patch(at(path::HOST, &args.of))).body(&args.edit()), context).await
             }
             Self::Deactivate(one) => {
-                change_host(by_name(Ask::post(at(path::HOST_DEACTIVATE, &one.name))), context).await
+                change_host(by_name(ApiRequest::post(at(path::HOST_DEACTIVATE, &one.name))), context).await
             }
-            Self::Activate(one) => change_host(by_name(Ask::post(at(path::HOST_ACTIVATE, &one.name))), context).await,
+            Self::Activate(one) => {
+                change_host(by_name(ApiRequest::post(at(path::HOST_ACTIVATE, &one.name))), context).await
+            }
         }
     }
 }
@@ -109,8 +111,8 @@ impl Ls {
             environment: context.environment_text(),
             site: self.site.map(|site| site.to_string()),
         };
-        let hosts: List<Host> = context.client()?.ask(Ask::get(path::HOSTS).query(&query)).await?;
-        context.out.show(&hosts, |look| list(&hosts.items, look))?;
+        let hosts: List<Host> = context.client()?.send(ApiRequest::get(path::HOSTS).query(&query)).await?;
+        context.out.show(&hosts, |style| list(&hosts.items, style))?;
         if hosts.items.is_empty() {
             context.out.note("no hosts");
         }
@@ -118,12 +120,12 @@ impl Ls {
     }
 }
 
-async fn change_host(ask: Ask, context: &Context<'_>) -> anyhow::Result<()> {
-    let host: Host = context.client()?.ask(ask).await?;
-    Ok(context.out.show(&host, |look| changed(&host, look))?)
+async fn change_host(request: ApiRequest, context: &Context<'_>) -> anyhow::Result<()> {
+    let host: Host = context.client()?.send(request).await?;
+    Ok(context.out.show(&host, |style| changed(&host, style))?)
 }
 
-fn list(hosts: &[Host], look: &Look) -> String {
+fn list(hosts: &[Host], style: &TextStyle) -> String {
     if hosts.is_empty() {
         return String::new();
     }
@@ -135,16 +137,16 @@ fn list(hosts: &[Host], look: &Look) -> String {
             Cell::from(&host.environment),
             Cell::from(&host.origin),
             state.cell(),
-            state.since_cell(look),
+            state.since_cell(style),
             Cell::from(&host.description),
         ]
     };
     Table::new(["NAME", "SITE", "ENVIRONMENT", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"])
         .with(hosts.iter().map(row))
-        .render(look)
+        .render(style)
 }
 
-fn show(host: &Host, look: &Look) -> String {
+fn show(host: &Host, style: &TextStyle) -> String {
     let state = State::from(host);
     let mut facts = vec![
         ["name".into(), Cell::from(&host.name)],
@@ -154,23 +156,23 @@ fn show(host: &Host, look: &Look) -> String {
         ["origin".into(), Cell::from(&host.origin)],
         ["description".into(), Cell::from(&host.description)],
         ["state".into(), state.cell()],
-        ["since".into(), Cell::from(format!("{} ({} ago)", state.since(), look.age(state.since())))],
+        ["since".into(), Cell::from(format!("{} ({} ago)", state.since(), style.age(state.since())))],
     ];
     if let Some(waits_for) = &host.waits_for {
         facts.push(["waits for".into(), Cell::from(waits_for)]);
     }
-    let link = format!("{} {}", host.link.state, look.age(&host.link.since));
+    let link = format!("{} {}", host.link.state, style.age(&host.link.since));
     facts.push(["link".into(), Cell::coloured(&link, state::colour(&host.link.state))]);
-    let facts = Table::bare().with(facts).render(look);
-    match labels_table(&host.labels, look) {
+    let facts = Table::bare().with(facts).render(style);
+    match labels_table(&host.labels, style) {
         labels if labels.is_empty() => facts,
         labels => facts + "\n" + &labels,
     }
 }
 
-fn changed(host: &Host, look: &Look) -> String {
+fn changed(host: &Host, style: &TextStyle) -> String {
     let state = State::from(host);
-    let word = look.paint(&clean(state.word()), state::colour(state.word()));
+    let word = style.paint(&clean(state.word()), state::colour(state.word()));
     let mut text = format!("{}  {word}  site {}\n", clean(&host.name), clean(&host.site));
     if !host.link.is_connected() {
         text += "the site is dark; it follows when it is back\n";

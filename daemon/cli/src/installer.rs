@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use linecamp_proto::api::TokenCreated;
 use linecamp_proto::api::path::{self, at};
 
-use crate::client::{Ask, Client};
+use crate::client::{ApiRequest, Client};
 
 /// The directory in the archive.
 const DIRECTORY: &str = "linecamp-site";
@@ -26,7 +26,7 @@ pub(crate) async fn write(client: &mut Client, created: &TokenCreated, file: &Pa
     let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file);
     let place = || format!("failed to write {}", file.display());
     let mut archive = tar::Builder::new(made.with_context(place)?);
-    let script = client.fetch(Ask::get(path::INSTALL)).await?;
+    let script = client.fetch(ApiRequest::get(path::INSTALL)).await?;
     add(&mut archive, "install", &script).with_context(place)?;
     add(&mut archive, "token", format!("{}\n", created.join).as_bytes()).with_context(place)?;
     for name in &created.packages {
@@ -34,7 +34,7 @@ pub(crate) async fn write(client: &mut Client, created: &TokenCreated, file: &Pa
         if name.contains('/') || name.starts_with('.') {
             bail!("the server names a package `{}`, which is no file's name", name.escape_debug());
         }
-        let package = client.fetch(Ask::get(at(path::INSTALL_PACKAGE, name))).await?;
+        let package = client.fetch(ApiRequest::get(at(path::INSTALL_PACKAGE, name))).await?;
         add(&mut archive, name, &package).with_context(place)?;
     }
     let written = archive.into_inner().with_context(place)?;

@@ -9,7 +9,7 @@ use linecamp_proto::api::Server;
 use linecamp_proto::api::path::SERVER;
 use serde_json::json;
 
-use crate::client::{Ask, Client};
+use crate::client::{ApiRequest, Client};
 use crate::config::{ApiKey, Config, ConfigError, ConfigFile, ServerUrl, config_path};
 use crate::global::Context;
 use crate::output::clean;
@@ -65,7 +65,7 @@ impl Login {
         };
         let config = Config::of_login(&file, &path)?;
         let mut client = Client::new(config, context.timeout);
-        let server: Server = client.ask(Ask::get(SERVER)).await?;
+        let server: Server = client.send(ApiRequest::get(SERVER)).await?;
         file.save(&path)?;
         let shown = json!({ "url": client.server(), "config": path, "server": server });
         let line = format!(

@@ -39,21 +39,25 @@ pub(crate) enum OutputError {
 #[derive(Debug)]
 pub(crate) struct Output {
     format: Format,
-    look: Look,
+    style: TextStyle,
 }
 
 impl Output {
     /// Makes an output to stdout and stderr.
     pub(crate) fn new(format: Format, env: &dyn Env) -> Self {
         let colours = io::stdout().is_terminal() && !refuses_colours(env);
-        let look = Look { colours, now: SystemTime::now() };
-        Self { format, look }
+        let style = TextStyle { colours, now: SystemTime::now() };
+        Self { format, style }
     }
 
     /// Shows `value` as JSON, or as the text that `table` makes.
-    pub(crate) fn show(&self, value: &impl Serialize, table: impl FnOnce(&Look) -> String) -> Result<(), OutputError> {
+    pub(crate) fn show(
+        &self,
+        value: &impl Serialize,
+        table: impl FnOnce(&TextStyle) -> String,
+    ) -> Result<(), OutputError> {
         match self.format {
-            Format::Table => write_out(&table(&self.look)),
+            Format::Table => write_out(&table(&self.style)),
             Format::Json => write_out(&(json_text(value, serde_json::to_string_pretty)? + "\n")),
         }
     }
@@ -102,14 +106,14 @@ pub(crate) fn clean(text: &str) -> String {
 
 /// What a text looks like depends on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct TextStyle {
     /// Whether to colour.
     pub(crate) colours: bool,
     /// The moment ages are counted to.
     pub(crate) now: SystemTime,
 }
 
-impl Look {
+impl TextStyle {
     /// Returns how long ago an RFC 3339 moment was, in its largest unit: `42s`, `12m`, `5h`, `400d`.
     ///
     /// A moment in the future is `0s`: the server's clock may be a little ahead. A text that is no moment is `?`.
@@ -221,7 +225,7 @@ impl<const N: usize> Table<N> {
     }
 
     /// Returns the table as lines. An empty cell is a `-`, so that columns can be counted.
-    pub(crate) fn render(&self, look: &Look) -> String {
+    pub(crate) fn render(&self, style: &TextStyle) -> String {
         let dash = Cell::from("-");
         let or_dash = |cell| if Cell::width(cell) == 0 { &dash } else { cell };
         let mut widths = [0; N];
@@ -236,7 +240,7 @@ impl<const N: usize> Table<N> {
             let mut pad = 0;
             for (width, cell) in widths.iter().zip(row.iter().map(or_dash)) {
                 line += &" ".repeat(pad);
-                line += &look.paint(&cell.text, cell.colour);
+                line += &style.paint(&cell.text, cell.colour);
                 pad = width - cell.width() + GAP.len();
             }
             text += &line;
@@ -251,8 +255,8 @@ pub(crate) mod tests {
     use super::*;
 
     /// A look without colours, at 2026-11-22T02:27:00Z.
-    pub(crate) fn plain() -> Look {
-        Look { colours: false, now: humantime::parse_rfc3339("2026-11-22T02:27:00Z").expect("valid") }
+    pub(crate) fn plain() -> TextStyle {
+        TextStyle { colours: false, now: humantime::parse_rfc3339("2026-11-22T02:27:00Z").expect("valid") }
     }
 
     #[test]
@@ -262,7 +266,7 @@ pub(crate) mod tests {
             ["a".into(), "deactivating".into(), "".into()],
         ]);
         insta::assert_snapshot!(table.render(&plain()));
-        let colours = Look { colours: true, ..plain() };
+        let colours = TextStyle { colours: true, ..plain() };
         assert!(table.render(&colours).contains("camp-042  \u{1b}[32mactive\u{1b}[0m        é\n"));
     }
 

@@ -15,9 +15,9 @@ use linecamp_proto::api::path::{self, PluginQuery, at};
 use linecamp_proto::api::{List, PluginView, plugin_digest};
 
 use crate::argument::{self, ArgumentError};
-use crate::client::Ask;
+use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Look, Table, clean};
+use crate::output::{Cell, Table, TextStyle, clean};
 
 /// What a component begins with: the magic of WebAssembly, version 13 of the format, layer 1.
 const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -77,8 +77,8 @@ impl PluginCommand {
             Self::Check(check) => check.run(context),
             Self::Push(push) => push.run(context).await,
             Self::Ls => {
-                let plugins: List<PluginView> = context.client()?.ask(Ask::get(path::PLUGINS)).await?;
-                context.out.show(&plugins, |look| list(&plugins.items, look))?;
+                let plugins: List<PluginView> = context.client()?.send(ApiRequest::get(path::PLUGINS)).await?;
+                context.out.show(&plugins, |style| list(&plugins.items, style))?;
                 if plugins.items.is_empty() {
                     context.out.note("no plugins");
                 }
@@ -86,7 +86,7 @@ impl PluginCommand {
             }
             Self::Rm(Rm { digest: word }) => {
                 let digest = plugin_digest(&word).ok_or(ArgumentError::NoDigest { word })?;
-                let plugin: PluginView = context.client()?.ask(Ask::delete(at(path::PLUGIN, &digest))).await?;
+                let plugin: PluginView = context.client()?.send(ApiRequest::delete(at(path::PLUGIN, &digest))).await?;
                 let line = format!("{}  {}  taken away\n", clean(&plugin.name), clean(&plugin.digest));
                 Ok(context.out.show(&plugin, |_| line)?)
             }
@@ -104,8 +104,8 @@ impl Push {
         let digest = PluginDigest::of(&component);
         let time = Duration::from_secs(component.len() as u64 / PUSH_BYTES_PER_SECOND);
         let query = PluginQuery { name: name.to_string() };
-        let ask = Ask::post(path::PLUGINS).query(&query).raw(component).waiting(time);
-        let plugin: PluginView = context.client()?.ask(ask).await?;
+        let request = ApiRequest::post(path::PLUGINS).query(&query).raw(component).waiting(time);
+        let plugin: PluginView = context.client()?.send(request).await?;
         anyhow::ensure!(
             plugin.digest == digest.to_string(),
             "the server has {}, but the file is {digest}: it changed on its way; push it again",
@@ -152,7 +152,7 @@ fn pushed(plugin: &PluginView) -> String {
     format!("{name}  {digest}\n\nA provider uses it with\n\n  --plugin {name} --digest {digest}\n")
 }
 
-fn list(plugins: &[PluginView], look: &Look) -> String {
+fn list(plugins: &[PluginView], style: &TextStyle) -> String {
     if plugins.is_empty() {
         return String::new();
     }
@@ -161,10 +161,10 @@ fn list(plugins: &[PluginView], look: &Look) -> String {
             Cell::from(&plugin.name),
             Cell::from(&plugin.digest),
             Cell::from(plugin.bytes.to_string()),
-            Cell::from(look.age(&plugin.pushed_at)),
+            Cell::from(style.age(&plugin.pushed_at)),
         ]
     };
-    Table::new(["NAME", "DIGEST", "BYTES", "AGE"]).with(plugins.iter().map(row)).render(look)
+    Table::new(["NAME", "DIGEST", "BYTES", "AGE"]).with(plugins.iter().map(row)).render(style)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use linecamp_proto::api::{ErrorCode, List, Preview, ProviderEdit, ProviderReques
 
 use crate::argument;
 use crate::bulk;
-use crate::client::{Ask, Client, ClientError};
+use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
 
 #[derive(Debug, clap::Subcommand)]
@@ -61,14 +61,14 @@ impl ProviderCommand {
             Self::Add(add) => run_add(*add, context).await,
             Self::Ls => list(context).await,
             Self::Show(one) => {
-                let ask = Ask::get(at(path::PROVIDER, &one.name)).query(&context.name_query());
-                let provider: ProviderView = context.client()?.ask(ask).await?;
-                Ok(context.out.show(&provider, |look| text::show(&provider, look))?)
+                let request = ApiRequest::get(at(path::PROVIDER, &one.name)).query(&context.name_query());
+                let provider: ProviderView = context.client()?.send(request).await?;
+                Ok(context.out.show(&provider, |style| text::show(&provider, style))?)
             }
             Self::Rm(rm) => {
                 let query = RemoveQuery { environment: context.environment_text(), force: rm.force };
-                let ask = Ask::delete(at(path::PROVIDER, &rm.one.name)).query(&query);
-                let provider: ProviderView = context.client()?.ask(ask).await?;
+                let request = ApiRequest::delete(at(path::PROVIDER, &rm.one.name)).query(&query);
+                let provider: ProviderView = context.client()?.send(request).await?;
                 Ok(context.out.show(&provider, |_| text::removed(&provider, rm.force))?)
             }
         }
@@ -86,10 +86,10 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
     if is_preview {
         return preview(&request, &mut client, context).await;
     }
-    let made = client.ask(Ask::post(path::PROVIDERS).body(&request)).await;
+    let made = client.send(ApiRequest::post(path::PROVIDERS).body(&request)).await;
     let provider: ProviderView = match made {
         Err(ClientError::Refused { code: ErrorCode::NameTaken, .. }) if replace => {
-            client.ask(replacing(request)).await?
+            client.send(replacing(request)).await?
         }
         made => made?,
     };
@@ -99,7 +99,7 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
             provider.left_out_count
         ));
     }
-    Ok(context.out.show(&provider, |look| text::show(&provider, look))?)
+    Ok(context.out.show(&provider, |style| text::show(&provider, style))?)
 }
 
 /// Shows which sites a provider would be placed at, and says which labels that goes by.
@@ -110,9 +110,9 @@ async fn preview(request: &ProviderRequest, client: &mut Client, context: &Conte
     };
     let environment = Some(request.environment.clone());
     let query = SiteQuery { selector: Some(request.sites.clone()), environment, labels: Some(labels) };
-    let sites: List<Site> = client.ask(Ask::get(path::SITES).query(&query)).await?;
+    let sites: List<Site> = client.send(ApiRequest::get(path::SITES).query(&query)).await?;
     let preview = Preview::from(&sites.items[..]);
-    context.out.show(&preview, |look| bulk::preview_text(&preview, look))?;
+    context.out.show(&preview, |style| bulk::preview_text(&preview, style))?;
     let name = &request.settings.name;
     let offline = bulk::dark_clause(&preview);
     context.out.note(&format!(
@@ -122,7 +122,7 @@ async fn preview(request: &ProviderRequest, client: &mut Client, context: &Conte
     Ok(())
 }
 
-fn replacing(request: ProviderRequest) -> Ask {
+fn replacing(request: ProviderRequest) -> ApiRequest {
     let query = NameQuery { environment: Some(request.environment) };
     let path = at(path::PROVIDER, &request.settings.name);
     let edit = ProviderEdit {
@@ -130,13 +130,13 @@ fn replacing(request: ProviderRequest) -> Ask {
         match_facts: Some(request.match_facts),
         settings: Some(request.settings),
     };
-    Ask::patch(path).query(&query).body(&edit)
+    ApiRequest::patch(path).query(&query).body(&edit)
 }
 
 async fn list(context: &Context<'_>) -> anyhow::Result<()> {
-    let ask = Ask::get(path::PROVIDERS).query(&context.name_query());
-    let providers: List<ProviderView> = context.client()?.ask(ask).await?;
-    context.out.show(&providers, |look| text::list(&providers.items, look))?;
+    let request = ApiRequest::get(path::PROVIDERS).query(&context.name_query());
+    let providers: List<ProviderView> = context.client()?.send(request).await?;
+    context.out.show(&providers, |style| text::list(&providers.items, style))?;
     if providers.items.is_empty() {
         context.out.note("no providers");
     }

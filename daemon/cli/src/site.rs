@@ -11,7 +11,7 @@ pub(crate) use text::{changed, labels_table};
 
 use crate::argument::{self, LabelWords};
 use crate::bulk::{self, Action, Many, Targets};
-use crate::client::Ask;
+use crate::client::ApiRequest;
 use crate::global::Context;
 
 #[derive(Debug, clap::Subcommand)]
@@ -151,8 +151,8 @@ impl Ls {
             environment: context.environment_text(),
             labels: None,
         };
-        let sites: List<Site> = context.client()?.ask(Ask::get(path::SITES).query(&query)).await?;
-        context.out.show(&sites, |look| text::list(&sites.items, look))?;
+        let sites: List<Site> = context.client()?.send(ApiRequest::get(path::SITES).query(&query)).await?;
+        context.out.show(&sites, |style| text::list(&sites.items, style))?;
         if sites.items.is_empty() {
             context.out.note("no sites");
         }
@@ -162,9 +162,9 @@ impl Ls {
 
 impl One {
     async fn show(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let ask = Ask::get(at(path::SITE, &self.name)).query(&context.name_query());
-        let site: Site = context.client()?.ask(ask).await?;
-        context.out.show(&site, |look| text::show(&site, look))?;
+        let request = ApiRequest::get(at(path::SITE, &self.name)).query(&context.name_query());
+        let site: Site = context.client()?.send(request).await?;
+        context.out.show(&site, |style| text::show(&site, style))?;
         Ok(())
     }
 }
@@ -205,9 +205,9 @@ impl EditArgs {
 }
 
 async fn edit_site(args: &EditArgs, context: &Context<'_>) -> anyhow::Result<()> {
-    let ask = Ask::patch(at(path::SITE, &args.of)).query(&context.name_query()).body(&args.edit());
-    let site: Site = context.client()?.ask(ask).await?;
-    context.out.show(&site, |look| changed(&site, look))?;
+    let request = ApiRequest::patch(at(path::SITE, &args.of)).query(&context.name_query()).body(&args.edit());
+    let site: Site = context.client()?.send(request).await?;
+    context.out.show(&site, |style| changed(&site, style))?;
     Ok(())
 }
 

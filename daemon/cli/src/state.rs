@@ -3,7 +3,7 @@
 use linecamp_model::{LinkState, Phase};
 use linecamp_proto::api::{Host, Link, PreviewItem, Site};
 
-use crate::output::{Cell, Colour, Look};
+use crate::output::{Cell, Colour, TextStyle};
 
 /// What the word is made of.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +46,8 @@ impl<'a> State<'a> {
     }
 
     /// Returns how long the word has held, as a cell.
-    pub(crate) fn since_cell(self, look: &Look) -> Cell {
-        Cell::from(look.age(self.since()))
+    pub(crate) fn since_cell(self, style: &TextStyle) -> Cell {
+        Cell::from(style.age(self.since()))
     }
 
     fn is_link_word(self) -> bool {

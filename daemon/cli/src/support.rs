@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::argument;
-use crate::client::{Ask, Client, ClientError};
+use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
 
 /// Write a file for whoever helps you: what the server knows of a site, without secrets
@@ -36,9 +36,9 @@ pub(crate) struct SupportBundle {
 impl SupportBundle {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let mut client = context.client()?;
-        let ask = Ask::get(at(path::SITE, &self.site)).query(&context.name_query());
+        let request = ApiRequest::get(at(path::SITE, &self.site)).query(&context.name_query());
         // Without the site there is nothing to write.
-        let site: Site = client.ask(ask).await?;
+        let site: Site = client.send(request).await?;
         let mut redactor = Redactor::default();
         redactor.know(client.key().as_bytes());
         let title = format!(
@@ -64,7 +64,7 @@ async fn gather(bundle: &mut Bundle, client: &mut Client, site: Site) {
     let within = NameQuery { environment: environment.clone() };
     bundle.document("site.json", "the site, its labels and conditions", &site);
     let query = HostQuery { site: name.clone(), environment: environment.clone(), ..HostQuery::default() };
-    let hosts = list::<Host>(client, Ask::get(path::HOSTS).query(&query)).await;
+    let hosts = list::<Host>(client, ApiRequest::get(path::HOSTS).query(&query)).await;
     bundle.answer("hosts.json", "its hosts", hosts);
     let query = EventQuery {
         site: name.clone(),
@@ -72,25 +72,25 @@ async fn gather(bundle: &mut Bundle, client: &mut Client, site: Site) {
         limit: Some(EVENTS_PER_ANSWER_MAX),
         ..EventQuery::default()
     };
-    let events = list::<Event>(client, Ask::get(path::EVENTS).query(&query)).await;
+    let events = list::<Event>(client, ApiRequest::get(path::EVENTS).query(&query)).await;
     bundle.answer("events.json", "its last events, 1,000 at most", events);
-    let providers = list::<ProviderView>(client, Ask::get(path::PROVIDERS).query(&within)).await;
+    let providers = list::<ProviderView>(client, ApiRequest::get(path::PROVIDERS).query(&within)).await;
     bundle.answer("providers.json", "the central providers of its environment, with settings", providers);
-    let plugins = list::<PluginView>(client, Ask::get(path::PLUGINS)).await;
+    let plugins = list::<PluginView>(client, ApiRequest::get(path::PLUGINS)).await;
     bundle.answer("plugins.json", "the plugins that were pushed", plugins);
     let query = RecordQuery { site: name, environment, ..RecordQuery::default() };
-    let records = list::<RecordView>(client, Ask::get(path::RECORDS).query(&query)).await;
+    let records = list::<RecordView>(client, ApiRequest::get(path::RECORDS).query(&query)).await;
     bundle.answer("records.json", "its DNS records", records);
-    let environments = list::<Environment>(client, Ask::get(path::ENVIRONMENTS)).await;
+    let environments = list::<Environment>(client, ApiRequest::get(path::ENVIRONMENTS)).await;
     bundle.answer("environments.json", "the environments and their rules", environments);
-    let server = client.ask::<Server>(Ask::get(path::SERVER)).await.map_err(|error| words(&error));
+    let server = client.send::<Server>(ApiRequest::get(path::SERVER)).await.map_err(|error| words(&error));
     bundle.answer("server.json", "the server's version, and how many sites are linked", server);
     let own = serde_json::json!({ "linecamp": env!("CARGO_PKG_VERSION") });
     bundle.document("versions.json", "the version of this program", &own);
 }
 
-async fn list<T: DeserializeOwned + Serialize>(client: &mut Client, ask: Ask) -> Result<Vec<T>, String> {
-    match client.ask::<List<T>>(ask).await {
+async fn list<T: DeserializeOwned + Serialize>(client: &mut Client, request: ApiRequest) -> Result<Vec<T>, String> {
+    match client.send::<List<T>>(request).await {
         Ok(list) => Ok(list.items),
         Err(error) => Err(words(&error)),
     }

@@ -9,10 +9,10 @@ use linecamp_proto::api::path::{self, at};
 use linecamp_proto::api::{List, Token, TokenCreated, TokenRequest};
 
 use crate::argument;
-use crate::client::Ask;
+use crate::client::ApiRequest;
 use crate::global::Context;
 use crate::installer;
-use crate::output::{Cell, Colour, Look, Table, clean};
+use crate::output::{Cell, Colour, Table, TextStyle, clean};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TokenCommand {
@@ -74,8 +74,8 @@ impl TokenCommand {
             Self::Create(create) => create.run(context).await,
             Self::Ls => list(context).await,
             Self::Revoke(revoke) => {
-                let ask = Ask::delete(at(path::TOKEN, &argument::token_id(&revoke.id)?));
-                let token: Token = context.client()?.ask(ask).await?;
+                let request = ApiRequest::delete(at(path::TOKEN, &argument::token_id(&revoke.id)?));
+                let token: Token = context.client()?.send(request).await?;
                 let line = format!("{}  {}\n", clean(&token.id), clean(&token.state));
                 Ok(context.out.show(&token, |_| line)?)
             }
@@ -92,7 +92,7 @@ impl Create {
             labels: argument::label_options(self.labels, &context.out)?,
         };
         let mut client = context.client()?;
-        let created: TokenCreated = client.ask(Ask::post(path::TOKENS).body(&request)).await?;
+        let created: TokenCreated = client.send(ApiRequest::post(path::TOKENS).body(&request)).await?;
         if let Some(file) = &self.file {
             let bytes = installer::write(&mut client, &created, file).await?;
             let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
@@ -107,25 +107,25 @@ impl Create {
         if self.quiet {
             context.out.print(&(clean(&created.join) + "\n"))?;
         } else {
-            context.out.show(&created, |look| created_text(&created, look))?;
+            context.out.show(&created, |style| created_text(&created, style))?;
         }
         Ok(())
     }
 }
 
 async fn list(context: &Context<'_>) -> anyhow::Result<()> {
-    let mut tokens: List<Token> = context.client()?.ask(Ask::get(path::TOKENS)).await?;
+    let mut tokens: List<Token> = context.client()?.send(ApiRequest::get(path::TOKENS)).await?;
     if let Some(environment) = &context.environment {
         tokens.items.retain(|token| token.environment == environment.as_str());
     }
-    context.out.show(&tokens, |look| list_text(&tokens.items, look))?;
+    context.out.show(&tokens, |style| list_text(&tokens.items, style))?;
     if tokens.items.is_empty() {
         context.out.note("no join tokens");
     }
     Ok(())
 }
 
-fn created_text(created: &TokenCreated, look: &Look) -> String {
+fn created_text(created: &TokenCreated, style: &TextStyle) -> String {
     let token = &created.token;
     let install = created.install.as_ref().map_or_else(String::new, |line| {
         let line = clean(line);
@@ -137,13 +137,13 @@ fn created_text(created: &TokenCreated, look: &Look) -> String {
          Where linecampd is installed already:\n\n  {}\n",
         clean(&token.id),
         clean(&token.environment),
-        look.until(&token.expires_at),
+        style.until(&token.expires_at),
         token.uses_max,
         clean(&created.command),
     )
 }
 
-fn list_text(tokens: &[Token], look: &Look) -> String {
+fn list_text(tokens: &[Token], style: &TextStyle) -> String {
     if tokens.is_empty() {
         return String::new();
     }
@@ -155,15 +155,15 @@ fn list_text(tokens: &[Token], look: &Look) -> String {
             Cell::from(&token.id),
             Cell::from(&token.environment),
             Cell::coloured(&token.state, colour),
-            Cell::from(if is_valid { look.until(&token.expires_at) } else { String::new() }),
+            Cell::from(if is_valid { style.until(&token.expires_at) } else { String::new() }),
             Cell::from(format!("{}/{}", token.uses_left, token.uses_max)),
-            Cell::from(look.age(&token.created_at)),
+            Cell::from(style.age(&token.created_at)),
             Cell::from(labels.join(",")),
         ]
     };
     Table::new(["ID", "ENVIRONMENT", "STATE", "EXPIRES IN", "USES LEFT", "AGE", "LABELS"])
         .with(tokens.iter().map(row))
-        .render(look)
+        .render(style)
 }
 
 #[cfg(test)]

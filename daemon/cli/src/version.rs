@@ -4,7 +4,7 @@ use linecamp_proto::api::Server;
 use linecamp_proto::api::path::SERVER;
 use serde_json::json;
 
-use crate::client::Ask;
+use crate::client::ApiRequest;
 use crate::config::ConfigError;
 use crate::global::Context;
 use crate::output::{clean, in_largest_unit};
@@ -31,7 +31,7 @@ impl Version {
             }
             Err(error) => return Err(error.into()),
         };
-        let server: Server = client.ask(Ask::get(SERVER)).await?;
+        let server: Server = client.send(ApiRequest::get(SERVER)).await?;
         let shown = json!({ "version": OURS, "server": server });
         Ok(context.out.show(&shown, |_| text(&client.server(), &server))?)
     }

@@ -9,14 +9,14 @@
 
 mod config;
 mod downlink;
-mod follow;
-mod greet;
+mod handshake;
 mod members;
 mod operator;
 mod output;
 mod pace;
 mod providers;
 mod registry;
+mod replication;
 mod state;
 mod storage;
 mod subject;
@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
 use linecamp_model::{
-    CommandId, Environment, EventKind, FleetChange, FleetOrigin, FromServer, FromSite, History, Instant, LinkState,
-    Mark, Name, Now, Refusal, RefusalCode, SessionId, SiteId, Text, WallTime, WriteId,
+    CommandId, Environment, EventKind, FleetChange, FleetOrigin, FromServer, FromSite, Incarnation, Instant, LinkState,
+    Name, Now, Refusal, RefusalCode, ReplicationCursor, SessionId, SiteId, Text, WallTime, WriteId,
 };
 
 pub use self::config::{
@@ -114,7 +114,7 @@ impl Fleet {
         };
         fleet.quarantine(saved.unreadable, now);
         if fleet.ledger.state().origin.is_none() {
-            let origin = FleetOrigin { spec_history: History(fleet.rng.next_u64() | 1) };
+            let origin = FleetOrigin { spec_incarnation: Incarnation(fleet.rng.next_u64() | 1) };
             let default = Name::parse("default").expect("`default` is a name");
             let environment = FleetChange::Environment(default, Some(ENVIRONMENT_DEFAULT));
             fleet.stage(vec![FleetChange::Origin(Some(origin)), environment], Vec::new());
@@ -408,7 +408,7 @@ impl Fleet {
 
     /// Returns the hang-up that tells a linked site that it was removed, if `changes` remove it.
     fn farewell(&self, site: SiteId, changes: &[FleetChange]) -> Option<FleetOutput> {
-        let is_removal = changes.iter().any(|change| matches!(change, FleetChange::Departed(..)));
+        let is_removal = changes.iter().any(|change| matches!(change, FleetChange::RevokedKey(..)));
         let session = self.downlink.links.get(&site)?.session.filter(|_| is_removal)?;
         let text = "this site was removed at the server; to bring the machine back, join it again with a new token";
         Some(FleetOutput::Hangup { session, refusal: Refusal::new(RefusalCode::Removed, text) })
@@ -506,7 +506,7 @@ impl Fleet {
         }
     }
 
-    fn mark_of(&self, site: SiteId) -> Mark {
-        self.ledger.state().sites.get(&site).and_then(|record| record.mark).unwrap_or_default()
+    fn mark_of(&self, site: SiteId) -> ReplicationCursor {
+        self.ledger.state().sites.get(&site).and_then(|record| record.cursor).unwrap_or_default()
     }
 }

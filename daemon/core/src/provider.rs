@@ -8,8 +8,8 @@
 //! A round takes each zone in turn: observe it, plan ([`records`](crate::records)), note durably what is about to be
 //! begun, apply the steps, and observe again until there is nothing to do. So a step that was lost, done twice or done
 //! half is found by the next look, and a zone counts as settled only when it was *seen* to hold what is wanted. A round
-//! begins at once when something changed, and otherwise every [`ROUND_PERIOD`], which repairs what drifted. After a
-//! start, and after a call that failed, what was under way may be done late: one more round follows [`SECOND_LOOK`]
+//! begins at once when something changed, and otherwise every [`RECONCILE_INTERVAL`], which repairs what drifted. After a
+//! start, and after a call that failed, what was under way may be done late: one more round follows [`RECHECK_DELAY`]
 //! later.
 //!
 //! Retries live here and not in plugins. A failed call ends the round; the next begins after a delay that grows at
@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, HeldKey, HeldRecord, Instant, Now,
+    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, HeldKey, Instant, Now, OwnedRecord,
     ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordChange, RecordKey,
     RunId, SiteId, Text, WallTime,
 };
@@ -48,11 +48,11 @@ use crate::rng::Rng;
 
 /// How long until a provider that has nothing to do looks again whether all is as it was: what drifted is back within
 /// it. With 500 sites at one name server this is a question each second.
-pub const ROUND_PERIOD: Duration = Duration::from_secs(600);
+pub const RECONCILE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How long until a provider looks once more, if a call may still be under way that it waits for no longer: as long as
 /// the plugin host lets a call take.
-pub const SECOND_LOOK: Duration = Duration::from_secs(30);
+pub const RECHECK_DELAY: Duration = Duration::from_secs(30);
 
 /// The ceiling of the first delay after a failed call.
 pub const RETRY_FIRST: Duration = Duration::from_secs(5);
@@ -71,10 +71,10 @@ pub const QUARANTINE: Duration = Duration::from_secs(3600);
 
 /// How long a record set whose change met a conflict is left alone at first; then twice as long each time, up to
 /// [`QUARANTINE`].
-pub const CONFLICT_RETRY_FIRST: Duration = SECOND_LOOK;
+pub const CONFLICT_RETRY_FIRST: Duration = RECHECK_DELAY;
 
 /// How often a zone is observed in one round. A service that does not keep what it is told is left for a while then.
-const LAPS_MAX: u32 = 4;
+const PASSES_MAX: u32 = 4;
 
 /// What the machine is about to do or waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub(crate) struct Provider {
 pub(crate) struct Scope<'a> {
     pub(crate) site: SiteId,
     pub(crate) run: RunId,
-    pub(crate) held: &'a BTreeMap<HeldKey, HeldRecord>,
+    pub(crate) held: &'a BTreeMap<HeldKey, OwnedRecord>,
     /// The other providers of the site: they share its claim, and look after what they want themselves.
     pub(crate) others: &'a BTreeMap<ProviderId, Provider>,
     pub(crate) calls: &'a mut CallId,
@@ -212,10 +212,10 @@ impl Provider {
 
     /// Takes what the site has notes of. Where the provider leaves, what was begun and not looked at since counts as
     /// there: a call whose answer was lost may have made it.
-    pub(crate) fn recall<'a>(&mut self, notes: impl Iterator<Item = &'a HeldKey>) {
+    pub(crate) fn restore_pending<'a>(&mut self, notes: impl Iterator<Item = &'a HeldKey>) {
         if self.spec.is_leaving && !self.lets_go() {
             for key in notes.filter(|key| key.provider == self.id) {
-                self.zones.entry(key.zone.clone()).or_default().recall(&key.record);
+                self.zones.entry(key.zone.clone()).or_default().restore_pending(&key.record);
             }
         }
     }
@@ -268,9 +268,9 @@ impl Provider {
             return Vec::new();
         }
         self.is_due = false;
-        self.unsure_until.get_or_insert(scope.now + SECOND_LOOK);
+        self.unsure_until.get_or_insert(scope.now + RECHECK_DELAY);
         if self.lets_go() {
-            return self.let_go(scope);
+            return self.abandon_records(scope);
         }
         // A zone that failed comes after the others, so that it holds up none of them.
         let mut zones: Vec<_> = self.zones.iter().map(|(name, zone)| (zone.failures, name.clone())).collect();
@@ -478,7 +478,7 @@ impl Scope<'_> {
         rivals
     }
 
-    fn held_in(&self, provider: ProviderId, zone: &DomainName) -> BTreeMap<RecordKey, HeldRecord> {
+    fn held_in(&self, provider: ProviderId, zone: &DomainName) -> BTreeMap<RecordKey, OwnedRecord> {
         let is_meant = |key: &HeldKey| key.provider == provider && key.zone == *zone;
         let held = self.held.iter().filter(|(key, _)| is_meant(key));
         held.map(|(key, record)| (key.record.clone(), record.clone())).collect()

@@ -16,7 +16,7 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::plan::{Plan, Refusal, Rival, Scene, names_of, note_undone, plan};
+pub(crate) use self::plan::{Plan, PlanInput, Refusal, Rival, names_of, note_undone, plan};
 pub use self::wanted::OWN_ADDRESS_LABEL;
 pub(crate) use self::wanted::{At, HostInput, Wanted, wanted};
 

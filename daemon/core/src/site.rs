@@ -14,10 +14,10 @@ mod fetch;
 mod labels;
 mod output;
 mod providers;
+mod session;
 mod state;
 mod status;
 mod storage;
-mod talk;
 mod uplink;
 mod view;
 
@@ -44,9 +44,9 @@ pub(crate) use self::state::set;
 use self::facts::Observation;
 use self::fetch::Fetch;
 use self::providers::Providers;
+use self::session::SessionProgress;
 use self::state::SiteState;
 use self::storage::Storage;
-use self::talk::Following;
 use self::uplink::{State, Uplink, is_removed, stopping};
 use crate::conditions::Conditions;
 use crate::ledger::Ledger;
@@ -83,7 +83,7 @@ pub struct Site {
     identity: Option<SiteIdentity>,
     ledger: Ledger<SiteState, Release>,
     uplink: Uplink,
-    following: Option<Following>,
+    following: Option<SessionProgress>,
     /// What the machine observed about itself.
     facts: Observation,
     drop_ins: DropIns,

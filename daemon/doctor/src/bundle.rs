@@ -49,14 +49,14 @@ impl std::error::Error for BundleError {
 
 /// A bundle that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct SavedBundle {
     /// Where.
     pub path: PathBuf,
     /// How large it is, packed.
     pub bytes: u64,
 }
 
-impl Written {
+impl SavedBundle {
     /// Says so to whoever asked for it.
     pub fn report(&self) -> String {
         let kib = self.bytes.div_ceil(1024);
@@ -117,11 +117,11 @@ impl Bundle {
     ///
     /// # Errors
     /// [`BundleError`]; a file that was begun is removed.
-    pub fn write(self, path: &Path) -> Result<Written, BundleError> {
+    pub fn write(self, path: &Path) -> Result<SavedBundle, BundleError> {
         let failed = |source| BundleError { path: path.to_owned(), source };
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path).map_err(failed)?;
         match self.pack(file).and_then(|file| Ok(file.metadata()?.len())) {
-            Ok(bytes) => Ok(Written { path: path.to_owned(), bytes }),
+            Ok(bytes) => Ok(SavedBundle { path: path.to_owned(), bytes }),
             Err(source) => {
                 // Half a bundle helps nobody; if it cannot be removed, the error says enough.
                 let _ = std::fs::remove_file(path);

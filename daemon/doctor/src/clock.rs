@@ -6,7 +6,7 @@ use std::time::Duration;
 use linecamp_model::WallTime;
 
 use crate::command::run_command;
-use crate::finding::Remark;
+use crate::finding::CheckResult;
 use crate::systemd::systemd_runs;
 
 /// How long `timedatectl` may take; it asks a service that systemd may have to start.
@@ -25,22 +25,22 @@ pub enum ServerTime {
 }
 
 /// Compares `ours` with the server's clock. Further apart than `skew_max` is wrong.
-pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) -> Remark {
+pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) -> CheckResult {
     let remedy = "see which of the two clocks is wrong; on this machine `timedatectl set-ntp true` (or chrony) keeps \
                   it right, and `date -s` sets it once";
     match theirs {
-        None => Remark::skipped(format!("no server said what time it is; the clock here shows {ours}")),
+        None => CheckResult::skipped(format!("no server said what time it is; the clock here shows {ours}")),
         Some(ServerTime::Said(said)) => {
             let apart = ours.distance(*said);
             let way = if ours < *said { "behind" } else { "ahead of" };
             // The server counts in whole seconds, and its answer was under way.
             if apart <= Duration::from_secs(2) {
-                return Remark::ok(format!("the clock here agrees with the server's, {said}"));
+                return CheckResult::ok(format!("the clock here agrees with the server's, {said}"));
             }
             let evidence = format!("the clock here shows {ours}, {} {way} the server's ({said})", spelled(apart));
             match skew_max < apart {
-                true => Remark::fail(evidence, remedy),
-                false => Remark::ok(evidence),
+                true => CheckResult::fail(evidence, remedy),
+                false => CheckResult::ok(evidence),
             }
         }
         Some(ServerTime::Within(range)) => {
@@ -50,33 +50,33 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
                 range.start, range.end
             );
             match ours < range.start.earlier(skew_max) || range.end + skew_max < ours {
-                true => Remark::fail(evidence, remedy),
-                false => Remark::ok(evidence),
+                true => CheckResult::fail(evidence, remedy),
+                false => CheckResult::ok(evidence),
             }
         }
     }
 }
 
 /// Asks systemd whether the clock is kept right by somebody.
-pub fn synchronised() -> Remark {
+pub fn synchronised() -> CheckResult {
     if !systemd_runs() {
-        return Remark::skipped("systemd does not run this machine, so nobody can be asked who keeps the clock");
+        return CheckResult::skipped("systemd does not run this machine, so nobody can be asked who keeps the clock");
     }
     let arguments = ["show", "--property=NTPSynchronized", "--value"];
     match run_command("timedatectl", &arguments, LIMIT, BYTES_MAX) {
         Ok(ran) => judge_synchronised(ran.stdout.trim()),
-        Err(error) => Remark::skipped(format!("nobody can be asked who keeps the clock: {error}")),
+        Err(error) => CheckResult::skipped(format!("nobody can be asked who keeps the clock: {error}")),
     }
 }
 
-fn judge_synchronised(answer: &str) -> Remark {
+fn judge_synchronised(answer: &str) -> CheckResult {
     match answer {
-        "yes" => Remark::ok("the clock is synchronised, says timedatectl"),
-        "no" => Remark::warn(
+        "yes" => CheckResult::ok("the clock is synchronised, says timedatectl"),
+        "no" => CheckResult::warn(
             "the clock is not synchronised, says timedatectl",
             "`timedatectl set-ntp true`, or install chrony; certificates are issued by this clock",
         ),
-        _ => Remark::skipped("timedatectl does not say whether the clock is synchronised"),
+        _ => CheckResult::skipped("timedatectl does not say whether the clock is synchronised"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::statvfs;
 
-use crate::finding::Remark;
+use crate::finding::CheckResult;
 
 /// Room below which somebody should look: a database with its log and a plugin still fit a few times.
 const ROOM_LOW: u64 = 100 * MIB;
@@ -39,9 +39,9 @@ struct Seen {
 }
 
 /// Measures the room in `directory`, and writes, flushes and removes a small file there.
-pub fn disk(directory: &Path) -> Remark {
+pub fn disk(directory: &Path) -> CheckResult {
     if !directory.is_dir() {
-        return Remark::skipped(format!("{} is not there", directory.display()));
+        return CheckResult::skipped(format!("{} is not there", directory.display()));
     }
     match statvfs(directory) {
         Ok(found) => {
@@ -52,20 +52,20 @@ pub fn disk(directory: &Path) -> Remark {
             };
             judge(directory, &seen)
         }
-        Err(error) => Remark::fail(
+        Err(error) => CheckResult::fail(
             format!("failed to ask how full the disk of {} is: {error}", directory.display()),
             format!("look at the disk: `df -h {0}`, `dmesg | tail`", directory.display()),
         ),
     }
 }
 
-fn judge(directory: &Path, seen: &Seen) -> Remark {
+fn judge(directory: &Path, seen: &Seen) -> CheckResult {
     let place = directory.display();
     let make_room = format!("make room: `df -h {place}` and `du -xsh {place}/*` show where it went");
     let make_inodes = format!("remove files: `df -i {place}` and `du --inodes -x {place}` show where inodes went");
     let room = format!("{} MiB free in {place}", seen.room / MIB);
     if seen.files == Some(0) {
-        return Remark::fail(format!("no more files can be made: all inodes are in use ({room})"), make_inodes);
+        return CheckResult::fail(format!("no more files can be made: all inodes are in use ({room})"), make_inodes);
     }
     let took = match &seen.write {
         Ok(took) => took,
@@ -80,18 +80,20 @@ fn judge(directory: &Path, seen: &Seen) -> Remark {
                 }
                 _ => format!("look at the disk: `dmesg | tail`, `smartctl -a` on the device of `df {place}`"),
             };
-            return Remark::fail(format!("a file could not be written there: {error} ({room})"), remedy);
+            return CheckResult::fail(format!("a file could not be written there: {error} ({room})"), remedy);
         }
     };
     let evidence = format!("{room}; {} KiB written, flushed and removed in {took:.1?}", WRITE_BYTES / 1024);
     match seen.files {
-        _ if seen.room < ROOM_NONE => Remark::fail(evidence, make_room),
-        Some(files) if files < FILES_LOW => Remark::warn(format!("{evidence}; only {files} inodes left"), make_inodes),
-        _ if seen.room < ROOM_LOW => Remark::warn(evidence, make_room),
-        _ if WRITE_SLOW < *took => {
-            Remark::warn(evidence, "the disk is slow or dying: `dmesg | tail`, `iostat -x 1`, `smartctl -a`")
+        _ if seen.room < ROOM_NONE => CheckResult::fail(evidence, make_room),
+        Some(files) if files < FILES_LOW => {
+            CheckResult::warn(format!("{evidence}; only {files} inodes left"), make_inodes)
         }
-        _ => Remark::ok(evidence),
+        _ if seen.room < ROOM_LOW => CheckResult::warn(evidence, make_room),
+        _ if WRITE_SLOW < *took => {
+            CheckResult::warn(evidence, "the disk is slow or dying: `dmesg | tail`, `iostat -x 1`, `smartctl -a`")
+        }
+        _ => CheckResult::ok(evidence),
     }
 }
 

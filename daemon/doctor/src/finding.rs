@@ -33,7 +33,7 @@ impl Verdict {
 
 /// A verdict with its evidence and its remedy, before it is said of what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
+pub struct CheckResult {
     /// How it came out.
     pub verdict: Verdict,
     /// What was tried, and what was seen.
@@ -42,7 +42,7 @@ pub struct Remark {
     pub remedy: Option<String>,
 }
 
-impl Remark {
+impl CheckResult {
     /// It is as it should be.
     pub fn ok(evidence: impl Into<String>) -> Self {
         Self { verdict: Verdict::Ok, evidence: evidence.into(), remedy: None }
@@ -157,17 +157,18 @@ mod tests {
 
     #[test]
     fn the_worst_verdict_is_the_reports() {
-        let report = |remarks: Vec<Remark>| Report::new("p", "1", remarks.into_iter().map(|r| r.of("c")).collect());
+        let report =
+            |remarks: Vec<CheckResult>| Report::new("p", "1", remarks.into_iter().map(|r| r.of("c")).collect());
         assert_eq!(report(vec![]).verdict, Verdict::Skipped);
-        assert_eq!(report(vec![Remark::ok(""), Remark::skipped("")]).verdict, Verdict::Ok);
-        let mixed = report(vec![Remark::fail("", ""), Remark::warn("", "")]);
+        assert_eq!(report(vec![CheckResult::ok(""), CheckResult::skipped("")]).verdict, Verdict::Ok);
+        let mixed = report(vec![CheckResult::fail("", ""), CheckResult::warn("", "")]);
         assert!(mixed.has_failed());
         assert_eq!((mixed.count(Verdict::Warn), mixed.count(Verdict::Ok)), (1, 0));
     }
 
     #[test]
     fn what_others_say_does_not_steer_the_terminal() {
-        let finding = Remark::ok(format!("a\u{1b}[31m\nb{}", "x".repeat(2000))).about("c", "d\r");
+        let finding = CheckResult::ok(format!("a\u{1b}[31m\nb{}", "x".repeat(2000))).about("c", "d\r");
         assert!(!finding.evidence.contains('\u{1b}') && !finding.evidence.contains('\n'));
         assert_eq!(finding.evidence.chars().count(), TEXT_CHARS_MAX + 1);
         assert_eq!(finding.subject, "d ");

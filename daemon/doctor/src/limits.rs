@@ -5,14 +5,14 @@ use std::io::Read as _;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::finding::Remark;
+use crate::finding::CheckResult;
 
 /// Bytes read of a kernel file: its numbers have a few dozen, the limits of a process less than 2 KiB.
 const FILE_BYTES_MAX: u64 = 16 * 1024;
 
 /// Judges how many files a process may have open at once; it needs `needed`. Without a process, it is the limit of
 /// whoever asks, which the same command would start with.
-pub fn file_limit(pid: Option<u32>, needed: u64, unit: &str) -> Remark {
+pub fn file_limit(pid: Option<u32>, needed: u64, unit: &str) -> CheckResult {
     let of_process = pid.and_then(|pid| Some((pid, open_files(&read(&format!("/proc/{pid}/limits"))?)?)));
     match of_process {
         Some((pid, limit)) => judge_files(&format!("process {pid} may have"), limit, needed, unit),
@@ -23,7 +23,7 @@ pub fn file_limit(pid: Option<u32>, needed: u64, unit: &str) -> Remark {
     }
 }
 
-fn judge_files(who: &str, limit: u64, needed: u64, unit: &str) -> Remark {
+fn judge_files(who: &str, limit: u64, needed: u64, unit: &str) -> CheckResult {
     let shown = if limit == u64::MAX { "any number of".to_owned() } else { limit.to_string() };
     let evidence = format!("{who} {shown} files open at once; {needed} are enough");
     if limit < needed {
@@ -31,9 +31,9 @@ fn judge_files(who: &str, limit: u64, needed: u64, unit: &str) -> Remark {
             "raise it: LimitNOFILE={needed} in `systemctl edit {unit}`, then `systemctl restart {unit}`; in a shell \
              `ulimit -n {needed}`"
         );
-        return Remark::fail(evidence, remedy);
+        return CheckResult::fail(evidence, remedy);
     }
-    Remark::ok(evidence)
+    CheckResult::ok(evidence)
 }
 
 /// Reads the soft limit on open files from what the kernel says of a process.
@@ -46,9 +46,9 @@ fn open_files(limits: &str) -> Option<u64> {
 }
 
 /// Judges the buffers that the kernel gives to a socket that asks for `wanted` bytes.
-pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> Remark {
+pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> CheckResult {
     let (Some(receive), Some(send)) = (receive, send) else {
-        return Remark::skipped("the kernel does not show net.core.rmem_max and net.core.wmem_max here");
+        return CheckResult::skipped("the kernel does not show net.core.rmem_max and net.core.wmem_max here");
     };
     let evidence = format!(
         "net.core.rmem_max is {receive} and net.core.wmem_max {send} bytes; the link's socket asks for {wanted}"
@@ -58,9 +58,9 @@ pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> Rema
             "matters from some hundred sites on, when they return all at once: `sysctl -w net.core.rmem_max={wanted} \
              net.core.wmem_max={wanted}`, kept in /etc/sysctl.d/, then restart the server"
         );
-        return Remark::warn(evidence, remedy);
+        return CheckResult::warn(evidence, remedy);
     }
-    Remark::ok(evidence)
+    CheckResult::ok(evidence)
 }
 
 /// Reads a kernel file that holds one number.

@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::finding::Remark;
+use crate::finding::CheckResult;
 
 /// Bytes read of the list of users: some 20,000 of them. A user behind them is named by his number.
 const USERS_BYTES_MAX: u64 = 1024 * 1024;
@@ -44,14 +44,17 @@ pub struct Owned {
 
 /// Looks at `directory` and what in it is private. All of it has to be one user's: the one who runs `program`, which
 /// `runner` is if a process of it runs.
-pub fn permissions(directory: &Path, private: &[Private], program: &str, runner: Option<u32>) -> Remark {
+pub fn permissions(directory: &Path, private: &[Private], program: &str, runner: Option<u32>) -> CheckResult {
     let top = match look(directory) {
         Ok(top) if top.is_directory => top,
         Ok(_) => {
-            return Remark::fail(format!("{} is no directory", directory.display()), "name the data directory: --data");
+            return CheckResult::fail(
+                format!("{} is no directory", directory.display()),
+                "name the data directory: --data",
+            );
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Remark::skipped(format!("{} is not there", directory.display()));
+            return CheckResult::skipped(format!("{} is not there", directory.display()));
         }
         Err(error) => return unseen(directory, &error),
     };
@@ -69,11 +72,14 @@ pub fn permissions(directory: &Path, private: &[Private], program: &str, runner:
     judge(&seen, &missing, program, runner, &users())
 }
 
-fn unseen(path: &Path, error: &io::Error) -> Remark {
+fn unseen(path: &Path, error: &io::Error) -> CheckResult {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        return Remark::skipped(format!("{} may not be looked at by this user; run this with sudo", path.display()));
+        return CheckResult::skipped(format!(
+            "{} may not be looked at by this user; run this with sudo",
+            path.display()
+        ));
     }
-    Remark::fail(format!("failed to look at {}: {error}", path.display()), "look at the disk: `dmesg | tail`")
+    CheckResult::fail(format!("failed to look at {}: {error}", path.display()), "look at the disk: `dmesg | tail`")
 }
 
 fn look(path: &Path) -> io::Result<Owned> {
@@ -84,8 +90,8 @@ fn look(path: &Path) -> io::Result<Owned> {
 }
 
 /// Judges what was seen, the directory first.
-fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, users: &str) -> Remark {
-    let Some(top) = seen.first() else { return Remark::skipped("there is nothing to look at") };
+fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, users: &str) -> CheckResult {
+    let Some(top) = seen.first() else { return CheckResult::skipped("there is nothing to look at") };
     let name = |uid| user(users, uid);
     let (place, owner) = (top.path.display(), name(top.uid));
     let (mut problems, mut remedies) = (Vec::new(), Vec::new());
@@ -115,9 +121,9 @@ fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, 
         }
     }
     if problems.is_empty() {
-        return Remark::ok(format!("{place} belongs to {owner}, and nobody else may look into it"));
+        return CheckResult::ok(format!("{place} belongs to {owner}, and nobody else may look into it"));
     }
-    Remark::fail(problems.join("; "), format!("as root: {}", remedies.join("; ")))
+    CheckResult::fail(problems.join("; "), format!("as root: {}", remedies.join("; ")))
 }
 
 /// Returns the list of the machine's own users; others are named by their numbers.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use crate::finding::Remark;
+use crate::finding::CheckResult;
 
 /// When the question is put anew, counted from the last: packets get lost.
 const TRIES: [Duration; 4] =
@@ -65,7 +65,7 @@ pub struct UdpSeen {
 }
 
 /// Says whether UDP gets to `address` and back.
-pub fn udp(address: SocketAddr, seen: &UdpSeen) -> Remark {
+pub fn udp(address: SocketAddr, seen: &UdpSeen) -> CheckResult {
     let port = address.port();
     let (ip, tcp) = (address.ip(), described(&seen.tcp, port));
     let listens = format!(
@@ -73,33 +73,33 @@ pub fn udp(address: SocketAddr, seen: &UdpSeen) -> Remark {
          UDP looks the same: it has to let UDP {port} in"
     );
     match (&seen.udp, seen.is_shaking, &seen.tcp) {
-        (UdpAnswer::Answered(took), true, _) => Remark::ok(format!("UDP {port} of {ip} answers after {took:.1?}")),
-        (_, true, _) => Remark::ok(format!("UDP {port} of {ip} answers a QUIC handshake")),
-        (UdpAnswer::Answered(took), false, _) => Remark::fail(
+        (UdpAnswer::Answered(took), true, _) => CheckResult::ok(format!("UDP {port} of {ip} answers after {took:.1?}")),
+        (_, true, _) => CheckResult::ok(format!("UDP {port} of {ip} answers a QUIC handshake")),
+        (UdpAnswer::Answered(took), false, _) => CheckResult::fail(
             format!("UDP {port} of {ip} answers a small question after {took:.1?}, and no QUIC handshake"),
             "packets of 1,200 bytes get lost on the way back (see the check `mtu`), or the server is far too busy: its \
              log says so",
         ),
-        (UdpAnswer::Unsent(error), false, _) => Remark::fail(
+        (UdpAnswer::Unsent(error), false, _) => CheckResult::fail(
             format!("UDP to {ip} could not be sent: {error}"),
             format!("see whether there is a way: `ip route get {ip}`; and whether a firewall here forbids it"),
         ),
-        (UdpAnswer::Refused, false, TcpAnswer::Connected(_)) => Remark::fail(
+        (UdpAnswer::Refused, false, TcpAnswer::Connected(_)) => CheckResult::fail(
             format!("nothing listens on UDP {port} of {ip} (it said so), and {tcp}"),
             format!(
                 "the server may listen for sites at another port: its key `quic`, the address in join tokens; {listens}"
             ),
         ),
         (UdpAnswer::Refused, false, _) => {
-            Remark::fail(format!("nothing listens on UDP {port} of {ip} (it said so), and {tcp}"), listens)
+            CheckResult::fail(format!("nothing listens on UDP {port} of {ip} (it said so), and {tcp}"), listens)
         }
-        (UdpAnswer::Silent, false, TcpAnswer::Connected(_) | TcpAnswer::Refused(_)) => Remark::fail(
+        (UdpAnswer::Silent, false, TcpAnswer::Connected(_) | TcpAnswer::Refused(_)) => CheckResult::fail(
             format!("UDP is blocked between here and there: no answer on UDP {port} of {ip}, while {tcp}"),
             format!(
                 "let UDP {port} through in both directions, in the firewall here, of this place, and of the server"
             ),
         ),
-        (UdpAnswer::Silent, false, TcpAnswer::Silent | TcpAnswer::Unsent(_)) => Remark::fail(
+        (UdpAnswer::Silent, false, TcpAnswer::Silent | TcpAnswer::Unsent(_)) => CheckResult::fail(
             format!("nothing answers there: no answer on UDP {port} of {ip}, and {tcp}"),
             format!(
                 "check that {ip} is the server's address, that it runs, and the way there: `ip route get {ip}`, `ping {ip}`"

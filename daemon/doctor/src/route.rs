@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use rustix::net::sockopt;
 
-use crate::finding::Remark;
+use crate::finding::CheckResult;
 
 /// Bytes of a QUIC packet, which no path may cut (RFC 9000, 14).
 const QUIC_BYTES: u32 = 1200;
@@ -18,10 +18,10 @@ const ORDINARY: u32 = 1280;
 
 /// Judges the largest packet to `server`, as the kernel knows it: of the interface, of the route, and of what routers
 /// on the way have said.
-pub fn mtu(server: SocketAddr) -> Remark {
+pub fn mtu(server: SocketAddr) -> CheckResult {
     match asked(server) {
         Ok((own, mtu)) => judge(server.ip(), own, mtu),
-        Err(error) => Remark::fail(
+        Err(error) => CheckResult::fail(
             format!("there is no way to {}: {error}", server.ip()),
             format!("see what is there: `ip route get {}`, `ip address`", server.ip()),
         ),
@@ -43,7 +43,7 @@ fn asked(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
     Ok((socket.local_addr()?.ip(), mtu))
 }
 
-fn judge(server: IpAddr, own: IpAddr, mtu: u32) -> Remark {
+fn judge(server: IpAddr, own: IpAddr, mtu: u32) -> CheckResult {
     let headers = if server.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
     let needed = QUIC_BYTES + headers;
     let evidence = format!("packets of {mtu} bytes may go to {server}, from {own}; a link needs {needed}");
@@ -52,9 +52,11 @@ fn judge(server: IpAddr, own: IpAddr, mtu: u32) -> Remark {
          `ip link set dev NAME mtu 1500`; a VPN inside a VPN is the usual cause"
     );
     match mtu {
-        _ if mtu < needed => Remark::fail(evidence, remedy),
-        _ if mtu < ORDINARY => Remark::warn(format!("{evidence}, which leaves little for a tunnel on the way"), remedy),
-        _ => Remark::ok(evidence),
+        _ if mtu < needed => CheckResult::fail(evidence, remedy),
+        _ if mtu < ORDINARY => {
+            CheckResult::warn(format!("{evidence}, which leaves little for a tunnel on the way"), remedy)
+        }
+        _ => CheckResult::ok(evidence),
     }
 }
 

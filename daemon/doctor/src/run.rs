@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::finding::{Finding, Remark};
+use crate::finding::{CheckResult, Finding};
 
 /// How often whoever waits is told what for.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
@@ -86,7 +86,7 @@ struct Waiting {
 
 fn unseen(names: &[&'static str], words: &str) -> Vec<Finding> {
     let remedy = "look for a disk, a name server or a program that hangs: `dmesg | tail`, `ps -eo pid,stat,cmd`";
-    names.iter().map(|name| Remark::fail(words, remedy).of(name)).collect()
+    names.iter().map(|name| CheckResult::fail(words, remedy).of(name)).collect()
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
                 let _ = hangs.recv();
                 vec![]
             }),
-            Job::new(&["quick"], Duration::from_secs(60), || vec![Remark::ok("seen").of("quick")]),
+            Job::new(&["quick"], Duration::from_secs(60), || vec![CheckResult::ok("seen").of("quick")]),
         ];
         let found = run(jobs, |_| {});
         drop(release);

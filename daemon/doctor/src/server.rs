@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::chain;
 use crate::clock::{ServerTime, clock};
-use crate::finding::{Finding, Remark, Verdict};
+use crate::finding::{CheckResult, Finding, Verdict};
 use crate::http::{Health, ask_health};
 use crate::reach::{UdpSeen, tcp_answer, udp, udp_answer};
 use crate::route::mtu;
@@ -35,9 +35,9 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// Addresses of one name that are looked at: as many as a daemon dials.
 const ADDRESSES_MAX: usize = 4;
 
-/// Whom to look at, and whom to believe.
+/// ServerTargets to look at, and whom to believe.
 #[derive(Clone, Debug)]
-pub struct Whom {
+pub struct ServerTargets {
     /// The servers.
     pub servers: Vec<ServerAddress>,
     /// The authority of the server; `None` if none is known yet.
@@ -46,7 +46,7 @@ pub struct Whom {
 
 /// What was seen of one address.
 #[derive(Debug)]
-pub struct Look {
+pub struct AddressReport {
     /// Which.
     pub address: SocketAddr,
     /// Packets.
@@ -59,20 +59,20 @@ pub struct Look {
 
 /// What was seen of one server.
 #[derive(Debug)]
-pub struct Looked {
+pub struct ServerReport {
     /// Which.
     pub server: ServerAddress,
     /// How long its name took, or why it has no address.
     pub named: Result<Duration, String>,
     /// Its addresses, as many as are looked at.
-    pub addresses: Vec<Look>,
+    pub addresses: Vec<AddressReport>,
 }
 
 /// Looks at all servers at once, on a runtime of its own.
 ///
 /// # Errors
 /// Why nothing was looked at, in words: this machine gives no socket, or no thread.
-pub fn look(whom: &Whom) -> Result<Vec<Looked>, String> {
+pub fn look(whom: &ServerTargets) -> Result<Vec<ServerReport>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("failed to start looking: {error}"))?;
     let looked = runtime.block_on(look_at_all(whom));
@@ -81,7 +81,7 @@ pub fn look(whom: &Whom) -> Result<Vec<Looked>, String> {
     looked
 }
 
-async fn look_at_all(whom: &Whom) -> Result<Vec<Looked>, String> {
+async fn look_at_all(whom: &ServerTargets) -> Result<Vec<ServerReport>, String> {
     let probe = LinkProbe::bind(HANDSHAKE_LIMIT).map_err(|error| chain(&error))?;
     let probe = Arc::new(probe);
     let trust = Arc::new(whom.trust.clone().unwrap_or(Trust::Authorities(Vec::new())));
@@ -98,7 +98,7 @@ async fn look_at_all(whom: &Whom) -> Result<Vec<Looked>, String> {
     Ok(looked.into_iter().map(|(_, looked)| looked).collect())
 }
 
-async fn look_at_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &Arc<Trust>) -> Looked {
+async fn look_at_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &Arc<Trust>) -> ServerReport {
     let began = Instant::now();
     let resolved = match timeout(NAME_LIMIT, resolve(&server)).await {
         Ok(resolved) => resolved.map_err(|error| chain(&error)),
@@ -106,7 +106,7 @@ async fn look_at_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &A
     };
     let addresses = match resolved {
         Ok(addresses) => addresses,
-        Err(words) => return Looked { server, named: Err(words), addresses: Vec::new() },
+        Err(words) => return ServerReport { server, named: Err(words), addresses: Vec::new() },
     };
     let named = Ok(began.elapsed());
     let mut tasks = JoinSet::new();
@@ -116,10 +116,10 @@ async fn look_at_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &A
     }
     let mut addresses = tasks.join_all().await;
     addresses.sort_by_key(|look| look.address);
-    Looked { server, named, addresses }
+    ServerReport { server, named, addresses }
 }
 
-async fn look_at_address(address: SocketAddr, probe: &LinkProbe, trust: &Trust) -> Look {
+async fn look_at_address(address: SocketAddr, probe: &LinkProbe, trust: &Trust) -> AddressReport {
     let (udp, link, tcp, api) = tokio::join!(
         udp_answer(address),
         probe.look(address, trust),
@@ -127,7 +127,7 @@ async fn look_at_address(address: SocketAddr, probe: &LinkProbe, trust: &Trust) 
         timeout(HANDSHAKE_LIMIT, health(address, trust)),
     );
     let seen = UdpSeen { udp, is_shaking: has_answered(&link), tcp };
-    Look { address, seen, link, api: api.ok().flatten() }
+    AddressReport { address, seen, link, api: api.ok().flatten() }
 }
 
 async fn health(address: SocketAddr, trust: &Trust) -> Option<(Health, WallTime)> {
@@ -146,7 +146,7 @@ fn has_answered(link: &Probed<()>) -> bool {
 }
 
 /// Says what was found of the servers. A server that cannot be reached is a warning where another one can.
-pub fn server_findings(looked: &[Looked], trust: Option<&Trust>, skew_max: Duration) -> Vec<Finding> {
+pub fn server_findings(looked: &[ServerReport], trust: Option<&Trust>, skew_max: Duration) -> Vec<Finding> {
     let (mut names, mut widths, mut ways, mut papers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for one in looked {
         let server = one.server.to_string();
@@ -166,25 +166,27 @@ pub fn server_findings(looked: &[Looked], trust: Option<&Trust>, skew_max: Durat
     found
 }
 
-fn group(name: &'static str, remarks: Vec<(Remark, String)>) -> Vec<Finding> {
+fn group(name: &'static str, remarks: Vec<(CheckResult, String)>) -> Vec<Finding> {
     if remarks.is_empty() {
-        return vec![Remark::skipped("there is no address to look at").of(name)];
+        return vec![CheckResult::skipped("there is no address to look at").of(name)];
     }
     let works = remarks.iter().any(|(remark, _)| matches!(remark.verdict, Verdict::Ok | Verdict::Warn));
     let temper =
-        |remark: Remark| if works { remark.tempered("another address does, and one is enough") } else { remark };
+        |remark: CheckResult| if works { remark.tempered("another address does, and one is enough") } else { remark };
     remarks.into_iter().map(|(remark, subject)| temper(remark).about(name, &subject)).collect()
 }
 
-fn name(looked: &Looked) -> Remark {
+fn name(looked: &ServerReport) -> CheckResult {
     let host = looked.server.host();
     match &looked.named {
-        Ok(_) if host.parse::<std::net::IpAddr>().is_ok() => Remark::ok("an address, so there is nothing to look up"),
+        Ok(_) if host.parse::<std::net::IpAddr>().is_ok() => {
+            CheckResult::ok("an address, so there is nothing to look up")
+        }
         Ok(took) => {
             let ips: Vec<_> = looked.addresses.iter().map(|look| look.address.ip().to_string()).collect();
-            Remark::ok(format!("{host} is {}, found in {took:.1?}", ips.join(", ")))
+            CheckResult::ok(format!("{host} is {}, found in {took:.1?}", ips.join(", ")))
         }
-        Err(words) => Remark::fail(
+        Err(words) => CheckResult::fail(
             words.clone(),
             format!("`getent ahosts {host}`; the name servers are in /etc/resolv.conf, and the name is in DNS or not"),
         ),
@@ -192,44 +194,44 @@ fn name(looked: &Looked) -> Remark {
 }
 
 /// Judges a handshake of the link.
-fn tls(link: &Probed<()>, trust: Option<&Trust>) -> Remark {
+fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
     let shown: &[Pin] = link.shown.as_ref().map_or(&[], |shown| &shown.authorities);
     let Some(trust) = trust else {
         return match shown.last() {
-            Some(pin) => Remark::skipped(format!(
+            Some(pin) => CheckResult::skipped(format!(
                 "the authority there is {pin}; which one is right is known once this site has a join token"
             )),
-            None => Remark::skipped("whom to trust is known once this site has a join token"),
+            None => CheckResult::skipped("whom to trust is known once this site has a join token"),
         };
     };
     let error = match (&link.result, &link.shown) {
         (Ok(()), Some(shown)) => {
             let authority = shown.authorities.last().map_or_else(|| "the one trusted".to_owned(), Pin::to_string);
-            return Remark::ok(format!(
+            return CheckResult::ok(format!(
                 "handshake in {:.1?}, certificate good until {}, of authority {authority}",
                 link.took, shown.validity.end
             ));
         }
-        (Ok(()), None) => return Remark::ok(format!("handshake in {:.1?}", link.took)),
+        (Ok(()), None) => return CheckResult::ok(format!("handshake in {:.1?}", link.took)),
         (Err(error), _) => error,
     };
     let words = chain(error);
     let restored = "if the server was set up anew, restore its `ca` folder from the backup, or take a new token there \
                     and join again: `linecampd forget`, then `linecampd join`";
     match error {
-        DialError::Silent { .. } => Remark::skipped("no handshake came to a certificate; see the check `udp`"),
-        DialError::ForeignAuthority { .. } => Remark::fail(
+        DialError::Silent { .. } => CheckResult::skipped("no handshake came to a certificate; see the check `udp`"),
+        DialError::ForeignAuthority { .. } => CheckResult::fail(
             format!("{words}; it shows {}, trusted here is {}", pins(shown), pins(&trust.pins())),
             restored,
         ),
-        DialError::WrongPin { .. } => Remark::fail(words, restored),
+        DialError::WrongPin { .. } => CheckResult::fail(words, restored),
         DialError::Expired { .. } => {
-            Remark::fail(words, "see the check `clock`, here and with `linecamp-server doctor`")
+            CheckResult::fail(words, "see the check `clock`, here and with `linecamp-server doctor`")
         }
         DialError::WrongName { .. } => {
-            Remark::fail(words, "see who answers there: the address may be another machine's")
+            CheckResult::fail(words, "see who answers there: the address may be another machine's")
         }
-        _ => Remark::fail(
+        _ => CheckResult::fail(
             format!("something answers in QUIC, and it is no server of sites, or one of another kind: {words}"),
             "see who answers there, and whether the server is of a version that speaks with this one",
         ),
@@ -242,7 +244,7 @@ fn pins(pins: &[Pin]) -> String {
 }
 
 /// Returns what is best known of the server's clock, and what ours showed then.
-fn server_time(looked: &[Looked]) -> (WallTime, Option<ServerTime>) {
+fn server_time(looked: &[ServerReport]) -> (WallTime, Option<ServerTime>) {
     let all = || looked.iter().flat_map(|one| &one.addresses);
     let said = all().find_map(|look| {
         let (health, ours) = look.api.as_ref()?;
@@ -296,10 +298,10 @@ mod tests {
 
     #[test]
     fn one_address_that_works_makes_the_others_failures_warnings() {
-        let bad = || (Remark::fail("dead", "look"), "b:1".to_owned());
+        let bad = || (CheckResult::fail("dead", "look"), "b:1".to_owned());
         let verdicts = |remarks| group("udp", remarks).iter().map(|finding| finding.verdict).collect::<Vec<_>>();
         assert_eq!(verdicts(vec![bad()]), [Verdict::Fail]);
-        assert_eq!(verdicts(vec![(Remark::ok(""), "a:1".to_owned()), bad()]), [Verdict::Ok, Verdict::Warn]);
+        assert_eq!(verdicts(vec![(CheckResult::ok(""), "a:1".to_owned()), bad()]), [Verdict::Ok, Verdict::Warn]);
         assert_eq!(verdicts(vec![]), [Verdict::Skipped]);
     }
 }

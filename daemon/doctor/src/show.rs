@@ -53,14 +53,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::finding::Remark;
+    use crate::finding::CheckResult;
 
     #[test]
     fn a_report_is_a_table_with_remedies_and_a_sum() {
         let checks = vec![
-            Remark::ok("fine").of("disk"),
-            Remark::fail("nobody answers", "start it").about("udp", "a:1"),
-            Remark::skipped("no systemd here").of("service"),
+            CheckResult::ok("fine").of("disk"),
+            CheckResult::fail("nobody answers", "start it").about("udp", "a:1"),
+            CheckResult::skipped("no systemd here").of("service"),
         ];
         let text = table(&Report::new("linecampd", "0.1.0", checks));
         let expected = "\

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::command::run_command;
-use crate::finding::Remark;
+use crate::finding::CheckResult;
 
 /// Where systemd shows that it runs this machine (sd_booted(3)).
 const RUNS: &str = "/run/systemd/system";
@@ -26,15 +26,16 @@ pub fn systemd_runs() -> bool {
 }
 
 /// Asks systemd how the service `unit` is. `is_answering`: whether its process answers, whoever started it.
-pub fn service(unit: &str, is_answering: bool) -> Remark {
+pub fn service(unit: &str, is_answering: bool) -> CheckResult {
     if !systemd_runs() {
-        return Remark::skipped("systemd does not run this machine");
+        return CheckResult::skipped("systemd does not run this machine");
     }
     match run_command("systemctl", &["show", unit, "--no-pager", PROPERTIES], LIMIT, BYTES_MAX) {
         Ok(ran) => judge(unit, &properties(&ran.stdout), is_answering),
-        Err(error) => {
-            Remark::warn(format!("systemd was asked of {unit}: {error}"), "see whether it answers: `systemctl status`")
-        }
+        Err(error) => CheckResult::warn(
+            format!("systemd was asked of {unit}: {error}"),
+            "see whether it answers: `systemctl status`",
+        ),
     }
 }
 
@@ -43,15 +44,17 @@ fn properties(text: &str) -> BTreeMap<&str, &str> {
     text.lines().filter_map(|line| line.split_once('=')).collect()
 }
 
-fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> Remark {
+fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> CheckResult {
     let of = |name| properties.get(name).copied().unwrap_or_default();
     let journal = format!("see why: `journalctl -u {unit} -n 50 --no-pager`");
     match (of("LoadState"), of("ActiveState")) {
         ("not-found" | "masked", _) if is_answering => {
-            Remark::skipped(format!("systemd has no unit {unit}, and it runs: somebody else starts it"))
+            CheckResult::skipped(format!("systemd has no unit {unit}, and it runs: somebody else starts it"))
         }
-        ("not-found", _) => Remark::skipped(format!("systemd has no unit {unit}: it was not installed by a package")),
-        ("masked", _) => Remark::fail(format!("{unit} is masked"), format!("`systemctl unmask {unit}`")),
+        ("not-found", _) => {
+            CheckResult::skipped(format!("systemd has no unit {unit}: it was not installed by a package"))
+        }
+        ("masked", _) => CheckResult::fail(format!("{unit} is masked"), format!("`systemctl unmask {unit}`")),
         ("loaded", "active") => {
             let since = of("ActiveEnterTimestamp");
             let evidence = match of("StatusText") {
@@ -60,20 +63,20 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> R
             };
             let restarts = of("NRestarts");
             if !matches!(restarts, "" | "0") {
-                return Remark::warn(format!("{evidence}; systemd has started it anew {restarts} times"), journal);
+                return CheckResult::warn(format!("{evidence}; systemd has started it anew {restarts} times"), journal);
             }
             if of("UnitFileState") == "disabled" {
                 let remedy = format!("`systemctl enable {unit}`");
-                return Remark::warn(format!("{evidence}; it will not start with the machine"), remedy);
+                return CheckResult::warn(format!("{evidence}; it will not start with the machine"), remedy);
             }
-            Remark::ok(evidence)
+            CheckResult::ok(evidence)
         }
         ("loaded", "inactive") if is_answering => {
-            Remark::skipped(format!("{unit} is inactive, and it runs: somebody else started it"))
+            CheckResult::skipped(format!("{unit} is inactive, and it runs: somebody else started it"))
         }
         // It is `no` also of a unit that nobody has tried to start.
         ("loaded", "inactive") if of("ConditionResult") == "no" && !of("ConditionTimestamp").is_empty() => {
-            Remark::warn(
+            CheckResult::warn(
                 format!(
                     "{unit} is not started, because a condition of its unit is not met: there is nothing to run yet"
                 ),
@@ -81,13 +84,13 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> R
             )
         }
         ("loaded", "inactive") => {
-            Remark::fail(format!("{unit} is not started"), format!("`systemctl enable --now {unit}`"))
+            CheckResult::fail(format!("{unit} is not started"), format!("`systemctl enable --now {unit}`"))
         }
         ("loaded", state) => {
             let (result, status) = (of("Result"), of("ExecMainStatus"));
-            Remark::fail(format!("{unit} is {state} ({result}, exit code {status})"), journal)
+            CheckResult::fail(format!("{unit} is {state} ({result}, exit code {status})"), journal)
         }
-        (state, _) => Remark::fail(format!("systemd cannot use {unit}: its state is `{state}`"), journal),
+        (state, _) => CheckResult::fail(format!("systemd cannot use {unit}: its state is `{state}`"), journal),
     }
 }
 

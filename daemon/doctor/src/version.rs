@@ -1,6 +1,6 @@
 //! Whether both ends and this program are of one kind.
 
-use crate::finding::Remark;
+use crate::finding::CheckResult;
 
 /// The versions that are known. Of what does not run or does not answer, none is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,25 +14,25 @@ pub struct Versions {
 }
 
 /// Compares them. `unit` is what to restart.
-pub fn versions(known: &Versions, unit: &str) -> Remark {
+pub fn versions(known: &Versions, unit: &str) -> CheckResult {
     let mut words = vec![format!("this program is {}", known.own)];
     words.extend(known.running.as_ref().map(|version| format!("the one that runs is {version}")));
     words.extend(known.server.as_ref().map(|version| format!("the server is {version}")));
     let evidence = words.join(", ");
     if known.running.as_ref().is_some_and(|running| running != known.own) {
         let remedy = format!("`systemctl restart {unit}`, so that what is installed is what runs");
-        return Remark::warn(evidence, remedy);
+        return CheckResult::warn(evidence, remedy);
     }
     match known.server.as_deref().map(|server| (minor(server), minor(known.own))) {
-        Some((Some(server), Some(own))) if server < own => Remark::warn(
+        Some((Some(server), Some(own))) if server < own => CheckResult::warn(
             evidence,
             "a server speaks with daemons of its own version and the one before: upgrade it first",
         ),
-        Some((Some(server), Some(own))) if (own.0, own.1 + 1) < server => Remark::warn(
+        Some((Some(server), Some(own))) if (own.0, own.1 + 1) < server => CheckResult::warn(
             evidence,
             format!("this end is more than one version behind: upgrade the package, then restart {unit}"),
         ),
-        _ => Remark::ok(evidence),
+        _ => CheckResult::ok(evidence),
     }
 }
 

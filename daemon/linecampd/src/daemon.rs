@@ -16,7 +16,7 @@ use linecamp_model::{CommandId, FromServer, Name, Now, ProviderReply, Refusal, R
 use linecamp_plugin_host::ProviderCall;
 use linecamp_proto::VERSIONS;
 use linecamp_service::ServiceManager;
-use linecamp_transport::Outside;
+use linecamp_transport::Platform;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -32,15 +32,15 @@ use crate::error::{DaemonError, chain};
 use crate::forget::forget_locked;
 use crate::labels_d::LabelsFolder;
 use crate::link_log::LinkLog;
-use crate::local::{Desk, LocalCall, LocalServer};
+use crate::local::{LocalCall, LocalServer, PendingReplies};
 use crate::log;
 use crate::metrics::Counts;
 use crate::reload::Reload;
 
-mod anew;
+mod handoff;
 mod setup;
 
-use anew::{Kept, Next, Spot};
+use handoff::{Kept, LocalAccess, Next};
 pub(crate) use setup::{Claim, Setup, setup_of};
 
 /// How long stopping may take for what others have a part in: the disk, the server, local clients. Together with
@@ -95,13 +95,13 @@ enum Ended {
     /// For good.
     Stopped,
     /// To begin again with another configuration.
-    Anew(Box<Next>),
+    Reconnect(Box<Next>),
 }
 
 /// A machine with its drivers.
 pub(crate) struct Daemon {
     pub(crate) site: Site,
-    pub(crate) desk: Desk,
+    pub(crate) pending_replies: PendingReplies,
     pub(crate) clock: Clock,
     claim: Claim,
     link: LinkDriver,
@@ -122,23 +122,23 @@ pub(crate) struct Daemon {
 }
 
 /// Reads the configuration again, for whoever sends SIGHUP.
-pub type Reread = Box<dyn Fn() -> Result<Config, ConfigError>>;
+pub type ConfigLoader = Box<dyn Fn() -> Result<Config, ConfigError>>;
 
 /// Runs the daemon of the site in `directory` until it is stopped. With `reread` it listens to SIGHUP.
 ///
 /// # Errors
 /// [`DaemonError`] if it cannot start, or the server does not have the site any more.
-pub async fn run(directory: DataDirectory, config: Config, reread: Option<Reread>) -> Result<(), DaemonError> {
+pub async fn run(directory: DataDirectory, config: Config, reread: Option<ConfigLoader>) -> Result<(), DaemonError> {
     let mut claim = Claim::take(directory)?;
     let mut setup = setup_of(&config, &mut claim)?;
     let mut reload = Reload::new(config, reread)?;
     let mut carried = None;
     loop {
         let mut daemon = Daemon::open(claim, setup)?;
-        daemon.serve_the_spot(carried)?;
+        daemon.serve_local_calls(carried)?;
         match daemon.run(&mut reload).await? {
             Ended::Stopped => return Ok(()),
-            Ended::Anew(next) => (claim, setup, carried) = (next.claim, next.setup, Some(next.spot)),
+            Ended::Reconnect(next) => (claim, setup, carried) = (next.claim, next.setup, Some(next.local_access)),
         }
     }
 }
@@ -167,9 +167,9 @@ impl Daemon {
             |kind| signal(kind).map_err(|source| DaemonError::System { what: "listen for signals", source });
         Ok(Self {
             site,
-            desk: Desk::default(),
+            pending_replies: PendingReplies::default(),
             clock,
-            link: LinkDriver::bind(setup.link, Outside::default())?,
+            link: LinkDriver::bind(setup.link, Platform::default())?,
             link_log: LinkLog::default(),
             store,
             facts: FactsDriver::new(setup.facts),
@@ -194,9 +194,9 @@ impl Daemon {
     }
 
     /// Opens the local socket, or goes on with what the machine before it had, and watches the label files.
-    fn serve_the_spot(&mut self, carried: Option<Spot>) -> Result<(), DaemonError> {
+    fn serve_local_calls(&mut self, carried: Option<LocalAccess>) -> Result<(), DaemonError> {
         match carried {
-            Some(Spot { local, local_later, calls, kept: Kept { manager, counts, commits } }) => {
+            Some(LocalAccess { local, local_later, calls, kept: Kept { manager, counts, commits } }) => {
                 (self.local, self.local_later, self.calls) = (local, local_later, calls);
                 (self.manager, self.counts, self.store.commits) = (manager, counts, commits);
             }
@@ -244,7 +244,7 @@ impl Daemon {
                 biased;
                 () = reload.asked() => {
                     match self.reload(reload) {
-                        Some(setup) => return Ok(Ended::Anew(Box::new(self.hand_over(setup).await))),
+                        Some(setup) => return Ok(Ended::Reconnect(Box::new(self.hand_over(setup).await))),
                         None => continue,
                     }
                 }
@@ -318,7 +318,7 @@ impl Daemon {
             Event::Local(call) => {
                 self.counts.local_request();
                 let (counts, commits) = (&self.counts, &self.store.commits);
-                self.desk.serve(call, &mut self.site, now, |site| counts.text(&site.view(now), commits));
+                self.pending_replies.serve(call, &mut self.site, now, |site| counts.text(&site.view(now), commits));
             }
             Event::Link(report) => {
                 if matches!(report.event, LinkEvent::Received(_, FromServer::Welcome(_))) {
@@ -418,7 +418,7 @@ impl Daemon {
             SiteOutput::CollectFacts => self.facts.collect(),
             SiteOutput::Reply { command, result } => {
                 let now = self.clock.now();
-                if !self.desk.reply(command, &result, &self.site, now) {
+                if !self.pending_replies.reply(command, &result, &self.site, now) {
                     return Some(Notice::Replied(command, result));
                 }
             }

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use linecamp_core::CLOCK_SKEW_MAX;
 use linecamp_doctor::{
-    Finding, Job, NETWORK_LIMIT, Progress, Remark, Report, SERVER_CHECKS, Versions, Whom, look, run, server_findings,
-    versions,
+    CheckResult, Finding, Job, NETWORK_LIMIT, Progress, Report, SERVER_CHECKS, ServerTargets, Versions, look, run,
+    server_findings, versions,
 };
 use linecamp_model::ServerAddress;
 use linecamp_transport::{SiteIdentity, Trust};
@@ -67,7 +67,7 @@ impl Place {
     }
 
     /// Returns whom a daemon would dial here, and believe.
-    fn whom(&self) -> Whom {
+    fn whom(&self) -> ServerTargets {
         // What cannot be read is said by the checks that are there for it.
         let config = self.read_config().ok();
         let identity = self.identity().ok().flatten();
@@ -79,7 +79,7 @@ impl Place {
         let configured = config.map_or_else(Vec::new, |config| config.servers);
         let trust = identity.map(|identity| identity.trust()).or_else(|| pin.map(Trust::Pin));
         let lists = [configured, joined, token_servers];
-        Whom { servers: lists.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(), trust }
+        ServerTargets { servers: lists.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(), trust }
     }
 }
 
@@ -121,7 +121,7 @@ fn network(place: &Place) -> Vec<Finding> {
             Ok(_) => "no server is known here: this site has not joined, and the configuration names none".to_owned(),
             Err(error) => format!("no server is known here: {}", words(&error)),
         };
-        SERVER_CHECKS.iter().map(|name| Remark::skipped(words.clone()).of(name)).collect()
+        SERVER_CHECKS.iter().map(|name| CheckResult::skipped(words.clone()).of(name)).collect()
     } else {
         match look(&whom) {
             Ok(looked) => {
@@ -131,7 +131,7 @@ fn network(place: &Place) -> Vec<Finding> {
             }
             Err(words) => {
                 let remedy = "this machine gives no socket: see its limits, `ulimit -a`, and `dmesg | tail`";
-                SERVER_CHECKS.iter().map(|name| Remark::fail(words.clone(), remedy).of(name)).collect()
+                SERVER_CHECKS.iter().map(|name| CheckResult::fail(words.clone(), remedy).of(name)).collect()
             }
         }
     };

@@ -27,7 +27,7 @@ const CONFIRM_LIMIT: Duration = Duration::from_secs(5);
 
 /// A wish to join, as given on the command line.
 #[derive(Clone, Debug)]
-pub struct JoinErrand {
+pub struct JoinCommand {
     /// With which token, and where.
     pub target: JoinTarget,
     /// Under which name.
@@ -59,7 +59,7 @@ pub struct Joined {
 /// [`DaemonError`]: refused, not reached in time, or something here is wrong. Doing the same again is harmless.
 pub async fn join(
     directory: DataDirectory,
-    errand: JoinErrand,
+    errand: JoinCommand,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Joined, DaemonError> {
     let mut claim = Claim::take(directory)?;
@@ -105,7 +105,7 @@ fn patch_labels(daemon: &mut Daemon, labels: LabelLayer) -> BTreeSet<CommandId> 
     let mut waiting = BTreeSet::new();
     for (level, set) in labels {
         if !set.is_empty() {
-            let command = daemon.desk.next_command();
+            let command = daemon.pending_replies.next_command();
             let patch = LabelPatch { set, ..LabelPatch::default() };
             let now = daemon.clock.now();
             daemon.site.handle_command(command, SiteCommand::PatchLabels(level, patch), now);

@@ -58,6 +58,6 @@ pub use error::{DaemonError, chain};
 /// The link's driver without the daemon around it: a simulator runs hundreds of them in one process, on a network
 /// and with papers that live in memory.
 pub mod for_simulator {
-    pub use crate::drive::identity::Papers;
+    pub use crate::drive::identity::Credentials;
     pub use crate::drive::link::{LinkDriver, LinkReport};
 }

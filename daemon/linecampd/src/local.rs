@@ -1,7 +1,7 @@
 //! The local socket: who stands at the site asks here, also while the server is away.
 //!
 //! A connection is one request line and one response line, as `linecamp_proto::local` writes them. Connections only
-//! move lines; the answers come from the loop, through the [`Desk`], so that they are of one moment and a change
+//! move lines; the answers come from the loop, through the [`PendingReplies`], so that they are of one moment and a change
 //! is confirmed when it is durable. Places and rates are shared fairly among users, as the kernel names them. The
 //! socket appears under its name with its permissions on, in one step.
 
@@ -53,7 +53,7 @@ pub(crate) struct LocalCall {
     reply: Reply,
 }
 
-/// Whom to answer.
+/// ServerTargets to answer.
 #[derive(Debug)]
 struct Reply(oneshot::Sender<Vec<u8>>);
 
@@ -221,7 +221,7 @@ fn line_of(response: &impl Serialize) -> Vec<u8> {
 
 /// Where requests become inputs of the machine, and its replies answers.
 #[derive(Debug, Default)]
-pub(crate) struct Desk {
+pub(crate) struct PendingReplies {
     last: CommandId,
     waiting: BTreeMap<CommandId, (Reply, Wanted)>,
 }
@@ -234,7 +234,7 @@ enum Wanted {
     Record(HeldKey),
 }
 
-impl Desk {
+impl PendingReplies {
     /// Returns a number for a request, never the same twice.
     pub(crate) fn next_command(&mut self) -> CommandId {
         self.last = self.last.next();
@@ -335,14 +335,14 @@ pub(crate) fn describe(error: &SiteCommandError) -> String {
     }
 }
 
-type Asked = Result<(SiteCommand, Wanted), String>;
+type LocalCommand = Result<(SiteCommand, Wanted), String>;
 
-fn labelling(level: LabelLevel, patch: Result<LabelPatch, LabelError>) -> Asked {
+fn labelling(level: LabelLevel, patch: Result<LabelPatch, LabelError>) -> LocalCommand {
     let patch = patch.map_err(|error| error.to_string())?;
     Ok((SiteCommand::PatchLabels(Level::from(level), patch), Wanted::Labels))
 }
 
-fn adoption([zone, name, rtype, provider]: [&str; 4]) -> Asked {
+fn adoption([zone, name, rtype, provider]: [&str; 4]) -> LocalCommand {
     let read = |text: &str| domain_name(text).map_err(|error| error.to_string());
     let provider = Name::parse(provider).map_err(|error| format!("the provider: {error}"))?;
     let record = RecordKey { name: read(name)?, rtype: RecordType::of(rtype) };

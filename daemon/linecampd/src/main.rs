@@ -29,7 +29,7 @@ use linecampd::config::{
 };
 use linecampd::doctor::{self, Place};
 use linecampd::facts::FactSources;
-use linecampd::join::{JoinErrand, Joined};
+use linecampd::join::{JoinCommand, Joined};
 use linecampd::{DaemonError, DataDirectory, chain, daemon, forget, join, log, plugin, support};
 use tracing::level_filters::LevelFilter;
 
@@ -92,7 +92,7 @@ fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
     let quiet = variable(LOG_VARIABLE).is_none();
     log::init(if quiet { LevelFilter::ERROR } else { log_level(None, &variable)? });
     let name = Name::parse(&args.name).map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
-    let errand = JoinErrand {
+    let errand = JoinCommand {
         target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
         name,
         labels: join_labels(&args)?,

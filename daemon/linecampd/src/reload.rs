@@ -10,18 +10,18 @@ use std::error::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
-use crate::daemon::Reread;
+use crate::daemon::ConfigLoader;
 use crate::error::{DaemonError, chain};
 
 /// The configuration that holds, and the way to read it again.
 pub(crate) struct Reload {
     config: Config,
     /// Without it nobody listens to SIGHUP.
-    source: Option<(Reread, Signal)>,
+    source: Option<(ConfigLoader, Signal)>,
 }
 
 impl Reload {
-    pub(crate) fn new(config: Config, reread: Option<Reread>) -> Result<Self, DaemonError> {
+    pub(crate) fn new(config: Config, reread: Option<ConfigLoader>) -> Result<Self, DaemonError> {
         let listen = |reread| {
             let hangup = signal(SignalKind::hangup());
             hangup
@@ -73,7 +73,7 @@ pub(crate) struct Changes {
     /// These hold at once, and nothing else notices.
     pub(crate) at_once: Vec<&'static str>,
     /// These hold at once too, with a new link.
-    pub(crate) anew: Vec<&'static str>,
+    pub(crate) reconnect: Vec<&'static str>,
     /// These hold after the next start.
     pub(crate) restart: Vec<&'static str>,
 }
@@ -86,7 +86,7 @@ impl Changes {
             if is_changed {
                 match when {
                     When::AtOnce => changes.at_once.push(key),
-                    When::Anew => changes.anew.push(key),
+                    When::Reconnect => changes.reconnect.push(key),
                     When::Restart => changes.restart.push(key),
                 }
             }
@@ -95,13 +95,13 @@ impl Changes {
         note(old.docker_socket != new.docker_socket, When::AtOnce, "docker_socket");
         note(old.rancher_labels != new.rancher_labels, When::AtOnce, "rancher_labels");
         note(old.plugins.secrets != new.plugins.secrets, When::AtOnce, "secrets");
-        note(old.servers != new.servers, When::Anew, "servers");
-        note(old.is_metered != new.is_metered, When::Anew, "link.metered");
-        note(old.providers != new.providers, When::Anew, "provider");
-        note(old.plugins.compiler != new.plugins.compiler, When::Anew, "plugins.compiler");
-        note(old.plugins.ca_file != new.plugins.ca_file, When::Anew, "plugins.ca_file");
-        note(old.plugins.publishers != new.plugins.publishers, When::Anew, "plugins.publishers");
-        note(old.plugins.memory_mib != new.plugins.memory_mib, When::Anew, "plugins.memory_mib");
+        note(old.servers != new.servers, When::Reconnect, "servers");
+        note(old.is_metered != new.is_metered, When::Reconnect, "link.metered");
+        note(old.providers != new.providers, When::Reconnect, "provider");
+        note(old.plugins.compiler != new.plugins.compiler, When::Reconnect, "plugins.compiler");
+        note(old.plugins.ca_file != new.plugins.ca_file, When::Reconnect, "plugins.ca_file");
+        note(old.plugins.publishers != new.plugins.publishers, When::Reconnect, "plugins.publishers");
+        note(old.plugins.memory_mib != new.plugins.memory_mib, When::Reconnect, "plugins.memory_mib");
         note(old.join != new.join && !is_member, When::Restart, "join");
         changes
     }
@@ -110,7 +110,7 @@ impl Changes {
     pub(crate) fn words(&self) -> String {
         let parts = [
             (&self.at_once, "changed"),
-            (&self.anew, "changed, with a new link"),
+            (&self.reconnect, "changed, with a new link"),
             (&self.restart, "waits for a restart"),
         ];
         let parts = parts.into_iter().filter(|(keys, _)| !keys.is_empty());
@@ -121,7 +121,7 @@ impl Changes {
 
 enum When {
     AtOnce,
-    Anew,
+    Reconnect,
     Restart,
 }
 
@@ -139,9 +139,13 @@ mod tests {
 
     #[test]
     fn every_key_says_when_it_holds() {
-        let check = |text: &str, at_once: &[&str], anew: &[&str]| {
+        let check = |text: &str, at_once: &[&str], reconnect: &[&str]| {
             let changes = Changes::between(&config(""), &config(text), true);
-            assert_eq!((&*changes.at_once, &*changes.anew, &*changes.restart), (at_once, anew, &[][..]), "{text}");
+            assert_eq!(
+                (&*changes.at_once, &*changes.reconnect, &*changes.restart),
+                (at_once, reconnect, &[][..]),
+                "{text}"
+            );
         };
         check("", &[], &[]);
         check("log = \"debug\"", &["log"], &[]);

@@ -10,7 +10,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use linecamp_doctor::{Bundle, Progress, Redactor, Written, journal};
+use linecamp_doctor::{Bundle, Progress, Redactor, SavedBundle, journal};
 use linecamp_model::WallTime;
 use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalRequest, LocalStatus, WhyLine};
 use linecamp_service::DROP_INS_MAX;
@@ -70,7 +70,7 @@ pub fn default_output() -> PathBuf {
 ///
 /// # Errors
 /// [`DaemonError::Bundle`] if it cannot be written. What cannot be gathered is no error.
-pub fn write_bundle(place: &Place, output: &Path, progress: impl FnMut(&Progress)) -> Result<Written, DaemonError> {
+pub fn write_bundle(place: &Place, output: &Path, progress: impl FnMut(&Progress)) -> Result<SavedBundle, DaemonError> {
     let now = SystemClock.now();
     let title =
         format!("Linecamp support bundle, made at the site at {now}, by linecampd {}", env!("CARGO_PKG_VERSION"));

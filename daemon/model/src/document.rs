@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::condition::Condition;
-use crate::generation::{Generation, History};
+use crate::generation::{Generation, Incarnation};
 use crate::id::{HostId, ProviderId};
 use crate::label::LabelSet;
 use crate::name::{Name, Text};
@@ -140,7 +140,7 @@ pub struct SiteStatus {
     /// The version of its daemon.
     pub daemon_version: Text,
     /// The history that `applied` and `converged` count in.
-    pub spec_history: History,
+    pub spec_incarnation: Incarnation,
     /// The newest spec it holds durably.
     pub applied: Generation,
     /// The newest spec the site was seen to match.

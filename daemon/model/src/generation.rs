@@ -30,4 +30,4 @@ impl fmt::Display for Generation {
 /// Names one history of generations: drawn at random when a database is made. Generations of different
 /// histories cannot be compared, so a peer that meets an unknown one asks for everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct History(pub u64);
+pub struct Incarnation(pub u64);

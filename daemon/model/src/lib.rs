@@ -38,7 +38,7 @@ pub use document::{
     StatusDelta, Target,
 };
 pub use event::{Event, EventKind, LoggedEvent};
-pub use generation::{Generation, History};
+pub use generation::{Generation, Incarnation};
 pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RunId, SessionId, SiteId, TokenId, WriteId};
 pub use label::{
     EffectiveLabel, EffectiveLabels, HeldLabel, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelSet,
@@ -51,13 +51,13 @@ pub use message::{
 pub use name::{Name, NameError, Text, TextError, is_invisible};
 pub use phase::{Phase, PhaseEvent};
 pub use provider::{
-    DnsAbilities, DnsSpec, Endpoint, ExtraRecord, Grant, HeldRecord, HeldState, Observed, PluginRef, ProviderConfig,
+    DnsAbilities, DnsSpec, Endpoint, ExtraRecord, Grant, Observed, OwnedRecord, Ownership, PluginRef, ProviderConfig,
     ProviderError, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordState,
     RecordStatus, SecretName,
 };
 pub use record::{
-    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HeldKey, Life, Mark, PluginFile, Registration,
-    Salvage, SiteChange, SiteOrigin, Token,
+    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HeldKey, Life, PluginFile, Registration,
+    ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,
 };
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use time::{Instant, Now, WallTime};

@@ -13,7 +13,7 @@ use crate::condition::{Condition, words};
 use crate::digest::PluginDigest;
 use crate::document::{SpecDelta, StatusDelta};
 use crate::event::Event;
-use crate::generation::{Generation, History};
+use crate::generation::{Generation, Incarnation};
 use crate::id::{RunId, SessionId, TokenId};
 use crate::label::{LabelKey, LabelValue};
 use crate::limits::COUNTER_MAX;
@@ -136,11 +136,11 @@ pub struct Hello {
     /// What its wall clock shows.
     pub wall: WallTime,
     /// The history its spec belongs to.
-    pub spec_history: History,
+    pub spec_incarnation: Incarnation,
     /// The spec it holds durably.
     pub spec_held: Generation,
     /// The history its status belongs to.
-    pub status_history: History,
+    pub status_incarnation: Incarnation,
     /// What its machine has reported about itself, at most
     /// [`LABELS_PER_OWNER_MAX`](crate::limits::LABELS_PER_OWNER_MAX): all that a pending site may say.
     pub facts: BTreeMap<LabelKey, LabelValue>,
@@ -156,7 +156,7 @@ pub struct Welcome {
     /// What the server's wall clock shows.
     pub wall: WallTime,
     /// The history the server's spec belongs to.
-    pub spec_history: History,
+    pub spec_incarnation: Incarnation,
     /// The status the server holds durably, of the history the site named.
     pub status_held: Generation,
     /// The last event the server holds durably, of that history.

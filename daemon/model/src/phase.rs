@@ -40,7 +40,7 @@ pub enum PhaseEvent {
     /// Its first report arrived.
     Reported,
     /// An operator asked it to leave service.
-    DeactivateAsked,
+    DeactivateRequested,
     /// An operator asked it back into service.
     ActivateAsked,
     /// It confirmed what it was last asked.
@@ -58,7 +58,7 @@ impl PhaseEvent {
     pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::Reported,
-        Self::DeactivateAsked,
+        Self::DeactivateRequested,
         Self::ActivateAsked,
         Self::Confirmed,
         Self::RemoveAsked,
@@ -88,7 +88,9 @@ impl Phase {
         match (self, event) {
             (Self::Pending, Event::Accepted) => Some(Self::Registering),
             (Self::Registering, Event::Reported) => Some(Self::Active),
-            (Self::Registering | Self::Active | Self::Activating, Event::DeactivateAsked) => Some(Self::Deactivating),
+            (Self::Registering | Self::Active | Self::Activating, Event::DeactivateRequested) => {
+                Some(Self::Deactivating)
+            }
             (Self::Deactivating, Event::Confirmed) => Some(Self::Inactive),
             (Self::Deactivating | Self::Inactive, Event::ActivateAsked) => Some(Self::Activating),
             (Self::Activating, Event::Confirmed) => Some(Self::Active),
@@ -151,7 +153,7 @@ impl fmt::Display for PhaseEvent {
         f.pad(match self {
             Self::Accepted => "accepted",
             Self::Reported => "reported",
-            Self::DeactivateAsked => "deactivate asked",
+            Self::DeactivateRequested => "deactivate asked",
             Self::ActivateAsked => "activate asked",
             Self::Confirmed => "confirmed",
             Self::RemoveAsked => "remove asked",

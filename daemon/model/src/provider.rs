@@ -323,18 +323,18 @@ impl ProviderFailure {
 /// call, so that nothing is forgotten that a crash left half done, and that what was written can be deleted also where
 /// it cannot be observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldRecord {
+pub struct OwnedRecord {
     /// Under which claim.
     pub claim: Claim,
     /// How far it is ours.
-    pub state: HeldState,
+    pub state: Ownership,
     /// The time to live that was written last.
     pub ttl: Ttl,
     /// The values that were written last, or were about to be; empty if the site wrote none.
     pub values: BTreeSet<Box<str>>,
 }
 
-impl HeldRecord {
+impl OwnedRecord {
     /// Returns what was written last; `None` if the site wrote nothing.
     pub fn written(&self, key: &RecordKey) -> Option<RecordSet> {
         let set = || RecordSet { key: key.clone(), ttl: self.ttl, values: self.values.clone() };
@@ -344,11 +344,11 @@ impl HeldRecord {
 
 words! {
     /// How far a record set is ours.
-    HeldState {
+    Ownership {
         /// It was about to be made: what is there may be somebody else's.
-        Begun = "begun",
+        Pending = "pending",
         /// It was seen with our claim.
-        Standing = "standing",
+        Owned = "owned",
         /// It is to be taken over from whoever has it, by explicit wish.
         Adopting = "adopting",
     }

@@ -7,12 +7,12 @@ use crate::digest::{KeyFingerprint, PluginDigest, SecretHash};
 use crate::dns::{DomainName, RecordKey};
 use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
 use crate::event::{Event, LoggedEvent};
-use crate::generation::{Generation, History};
+use crate::generation::{Generation, Incarnation};
 use crate::id::{ProviderId, RunId, SiteId, TokenId};
 use crate::label::{LabelSet, Level};
 use crate::name::Name;
 use crate::phase::Phase;
-use crate::provider::{HeldRecord, ProviderSpec};
+use crate::provider::{OwnedRecord, ProviderSpec};
 use crate::selector::Selector;
 use crate::time::WallTime;
 
@@ -34,7 +34,7 @@ pub enum SiteChange {
     /// The address that the server last saw the site come from.
     ObservedAddress(Option<IpAddr>),
     /// A DNS record set that the site has, or has begun to make or to take away.
-    Held(HeldKey, Option<HeldRecord>),
+    Held(HeldKey, Option<OwnedRecord>),
 }
 
 /// Which record set of which provider a site holds.
@@ -52,9 +52,9 @@ pub struct HeldKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SiteOrigin {
     /// The history its status belongs to.
-    pub status_history: History,
+    pub status_incarnation: Incarnation,
     /// The history its spec belongs to: the server's. Zero before the first spec.
-    pub spec_history: History,
+    pub spec_incarnation: Incarnation,
     /// The number of the last event, acknowledged or not.
     pub events_made: u64,
     /// Events dropped because the outbox was full.
@@ -85,11 +85,11 @@ pub enum FleetChange {
     /// A status document of a site, as received.
     Status(SiteId, DocumentKey, Option<Document<StatusBody>>),
     /// How far the server has followed a site.
-    Mark(SiteId, Option<Mark>),
+    ReplicationCursor(SiteId, Option<ReplicationCursor>),
     /// An event, under its number.
     Event(u64, Option<LoggedEvent>),
     /// A key that was removed, and when: it never comes back. Kept for ever.
-    Departed(KeyFingerprint, Option<WallTime>),
+    RevokedKey(KeyFingerprint, Option<WallTime>),
     /// A provider of an environment, under both names.
     Provider(Name, Name, Option<Box<FleetProvider>>),
     /// A plugin that was pushed; its component lies beside the database, under its digest.
@@ -137,7 +137,7 @@ pub struct PluginFile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FleetOrigin {
     /// The history its specs belong to. Whoever restores a backup draws a new one.
-    pub spec_history: History,
+    pub spec_incarnation: Incarnation,
 }
 
 /// The unit of isolation, and its rules.
@@ -212,14 +212,14 @@ pub struct Life {
     /// Since when.
     pub since: WallTime,
     /// The spec generation that asked for it: the site confirms by converging to it.
-    pub asked_at: Generation,
+    pub requested_at: Generation,
 }
 
 /// How far the server has followed a site's own history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct ReplicationCursor {
     /// The site's history that its status and events belong to.
-    pub status_history: History,
+    pub status_incarnation: Incarnation,
     /// The run of the daemon that wrote the status. Another run is asked for all of it: it may be that of a copied
     /// or restored disk, whose generations have parted from those held. `None` from before runs were noted.
     pub status_run: Option<RunId>,
@@ -229,7 +229,7 @@ pub struct Mark {
     pub events_dropped: u64,
     /// The history of the site's spec, where it is another than the fleet's: it began when the site claimed to hold
     /// more spec than this server ever wrote, as after a restored backup.
-    pub spec_history: Option<History>,
+    pub spec_incarnation: Option<Incarnation>,
     /// The newest deletion from the spec that is no longer noted: a site that holds less is sent all of it.
     pub spec_floor: Generation,
 }

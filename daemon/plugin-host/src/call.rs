@@ -10,24 +10,24 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::contract::{Ask, Description, Prepared, cut};
-use crate::engine::Machine;
+use crate::contract::{Description, Invocation, Prepared, cut};
+use crate::engine::WasmEngine;
 use crate::engine_config::WASM_STACK_BYTES;
-use crate::gate::Pass;
+use crate::gate::CallGrant;
 use crate::limits::{LAST_WORDS_SHARE, Limits};
 use crate::outbound::Outbound;
 use crate::sandbox::{CeilingReached, Sandbox};
 use crate::secret::{Secrets, SiteSecret};
 
 /// What all calls share.
-pub(crate) struct Surroundings {
-    pub(crate) machine: Machine,
+pub(crate) struct CallContext {
+    pub(crate) machine: WasmEngine,
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) limits: Limits,
 }
 
-impl Surroundings {
+impl CallContext {
     /// Asks a plugin what it is. It is granted nothing while it says so.
     pub(crate) async fn describe(&self, prepared: &Prepared) -> Result<Description, String> {
         let nobody = Name::parse("describe").expect("a constant that is a name");
@@ -46,10 +46,10 @@ impl Surroundings {
         ask: (&Description, ProviderRequest),
     ) -> ProviderReply {
         let (until, pass) = self.pass(&spec.name, spec.grant.clone());
-        let pass = Pass { is_local, handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..pass };
+        let pass = CallGrant { is_local, handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..pass };
         let mut store = Sandbox::store(&self.machine, pass, &self.limits);
         let (description, request) = ask;
-        let ask = Ask { config: spec.config.as_str(), abilities: description.abilities, request };
+        let ask = Invocation { config: spec.config.as_str(), abilities: description.abilities, request };
         let _ticking = self.machine.ticking();
         let ended = timeout_at(until, prepared.call(&mut store, ask)).await;
         let reply = self.answer(ended, &store).unwrap_or_else(|why| {
@@ -65,10 +65,10 @@ impl Surroundings {
     }
 
     /// Returns when a call that begins has to end, and a pass that leads nowhere without a grant.
-    fn pass(&self, provider: &Name, grant: Grant) -> (Instant, Pass) {
+    fn pass(&self, provider: &Name, grant: Grant) -> (Instant, CallGrant) {
         let now = Instant::now();
         let waiting = self.limits.call_time - self.limits.call_time / LAST_WORDS_SHARE;
-        let pass = Pass {
+        let pass = CallGrant {
             provider: provider.clone(),
             is_local: false,
             grant,
@@ -93,10 +93,10 @@ impl Surroundings {
             Err(Elapsed { .. }) => format!("did not end within {}", seconds(self.limits.call_time)),
         };
         let sandbox = store.data();
-        let words = sandbox.blotter.words(&sandbox.last_words());
-        let words = cut(&words[..words.floor_char_boundary(words.len() - sandbox.blotter.head_at_end(&words))]);
+        let words = sandbox.redactor.words(&sandbox.last_words());
+        let words = cut(&words[..words.floor_char_boundary(words.len() - sandbox.redactor.head_at_end(&words))]);
         let last_words = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
-        Err(format!("{}{last_words}", sandbox.blotter.words(&why)))
+        Err(format!("{}{last_words}", sandbox.redactor.words(&why)))
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct Linkers {
 }
 
 /// What a plugin is asked.
-pub(crate) struct Ask<'a> {
+pub(crate) struct Invocation<'a> {
     /// Its settings, as JSON.
     pub(crate) config: &'a str,
     /// What it said it can.
@@ -107,7 +107,7 @@ impl Prepared {
     }
 
     /// Has a fresh instance do what is asked.
-    pub(crate) async fn call(&self, store: &mut Store<Sandbox>, ask: Ask<'_>) -> Answered<ProviderReply> {
+    pub(crate) async fn call(&self, store: &mut Store<Sandbox>, ask: Invocation<'_>) -> Answered<ProviderReply> {
         match self {
             Self::V1(prepared) => prepared.call(store, ask).await,
         }

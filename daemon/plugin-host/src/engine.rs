@@ -22,7 +22,7 @@ const TICKER_STACK_BYTES: usize = 64 * 1024;
 const SETTINGS: &str = include_str!("engine_config.rs");
 
 /// The engine of all plugins.
-pub(crate) struct Machine {
+pub(crate) struct WasmEngine {
     engine: Engine,
     /// Which compiled forms it takes: of its version and settings.
     tag: String,
@@ -37,7 +37,7 @@ struct Ticks {
     is_over: AtomicBool,
 }
 
-impl Machine {
+impl WasmEngine {
     /// Starts the engine and its ticker.
     pub(crate) fn start() -> Result<Self, PluginHostError> {
         let error = |what, source| PluginHostError::Start { what, source };
@@ -76,7 +76,7 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
+impl Drop for WasmEngine {
     fn drop(&mut self) {
         self.ticks.is_over.store(true, Ordering::Release);
         self.wake();

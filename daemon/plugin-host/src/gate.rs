@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout_at};
 use self::budget::Budget;
 use self::handles::Handles;
 use self::reach::{granted, vetted};
-use crate::blot::Blotter;
 use crate::limits::Limits;
 use crate::outbound::{Answering, Outbound, OutboundError, Target};
+use crate::redact::Redactor;
 use crate::secret::Secrets;
 
 mod address;
@@ -70,7 +70,7 @@ pub(crate) enum GateError {
 pub(crate) struct Gate {
     grant: Grant,
     handles: Handles,
-    blotter: Blotter,
+    redactor: Redactor,
     budget: Budget,
     outbound: Arc<dyn Outbound>,
     /// When answers stop to be waited for.
@@ -78,7 +78,7 @@ pub(crate) struct Gate {
 }
 
 /// What a gate is opened for.
-pub(crate) struct Pass {
+pub(crate) struct CallGrant {
     /// The provider that the call is made for.
     pub(crate) provider: Name,
     /// Whether the site's own configuration names it.
@@ -93,10 +93,10 @@ pub(crate) struct Pass {
 
 impl Gate {
     /// Opens a gate for one call.
-    pub(crate) fn new(pass: Pass, limits: &Limits, blotter: Blotter) -> Self {
-        let handles = Handles::new(&pass, blotter.clone());
-        let Pass { grant, outbound, until, .. } = pass;
-        Self { grant, handles, blotter, budget: Budget::new(limits), outbound, until }
+    pub(crate) fn new(pass: CallGrant, limits: &Limits, redactor: Redactor) -> Self {
+        let handles = Handles::new(&pass, redactor.clone());
+        let CallGrant { grant, outbound, until, .. } = pass;
+        Self { grant, handles, redactor, budget: Budget::new(limits), outbound, until }
     }
 
     /// Whether the call wanted more requests, bytes or time than it has: services answered, and it was not done.

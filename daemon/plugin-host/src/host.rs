@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use linecamp_model::{CallId, Name, PluginDigest, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, Text};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::Surroundings;
-use crate::engine::Machine;
+use crate::call::CallContext;
+use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
 use crate::library::Library;
 use crate::limits::{CALLS_WAITING_MAX, EVENTS_MAX};
@@ -99,8 +99,8 @@ impl PluginHost {
     ) -> Result<Self, PluginHostError> {
         let start = |source: std::io::Error| PluginHostError::Start { what: "the thread", source: source.into() };
         let limits = config.limits.clone();
-        let surroundings = Arc::new(Surroundings { machine: Machine::start()?, secrets, outbound, limits });
-        let library = Library::open(&config, Arc::clone(&surroundings))?;
+        let context = Arc::new(CallContext { machine: WasmEngine::start()?, secrets, outbound, limits });
+        let library = Library::open(&config, Arc::clone(&context))?;
         let watch = Watch::start(&config.directory)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -112,7 +112,7 @@ impl PluginHost {
         let (calls, asked) = mpsc::channel(CALLS_WAITING_MAX);
         let (told, events) = mpsc::channel(EVENTS_MAX);
         let (stop, stopped) = oneshot::channel();
-        let worker = Worker::new(library, surroundings, told);
+        let worker = Worker::new(library, context, told);
         let work = move || {
             runtime.block_on(worker.run(asked, watch, stopped));
             // A name that is being looked up is not waited for.

@@ -6,11 +6,11 @@ use std::thread;
 
 use linecamp_model::PluginDigest;
 
-use crate::call::{NoSecrets, Surroundings};
+use crate::call::{CallContext, NoSecrets};
 use crate::contract::Description;
-use crate::engine::Machine;
+use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
-use crate::library::{Looked, look};
+use crate::library::{Inspection, look};
 use crate::network::Network;
 use crate::settings::HostConfig;
 
@@ -44,13 +44,13 @@ pub fn inspect(path: &Path, config: &HostConfig) -> Result<PluginReport, PluginH
 fn inspect_here(path: &Path, config: &HostConfig) -> Result<PluginReport, PluginHostError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| PluginHostError::Start { what: "the thread", source: source.into() })?;
-    let surroundings = Surroundings {
-        machine: Machine::start()?,
+    let context = CallContext {
+        machine: WasmEngine::start()?,
         secrets: Arc::new(NoSecrets),
         outbound: Arc::new(Network::new(None)?),
         limits: config.limits.clone(),
     };
-    let looked = runtime.block_on(look(path.to_owned(), config, &surroundings))?;
-    let Looked { digest, bytes, imports, description } = looked;
+    let looked = runtime.block_on(look(path.to_owned(), config, &context))?;
+    let Inspection { digest, bytes, imports, description } = looked;
     Ok(PluginReport { path: path.to_owned(), digest, bytes, imports, description })
 }

@@ -33,8 +33,8 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod binding;
-mod blot;
 mod call;
+mod conformance;
 mod contract;
 mod engine;
 mod engine_config;
@@ -42,12 +42,12 @@ mod error;
 mod gate;
 mod host;
 mod inspect;
-mod journal;
 mod library;
 mod limits;
 mod network;
 mod outbound;
-mod rehearsal;
+mod plugin_log;
+mod redact;
 mod sandbox;
 mod secret;
 mod settings;
@@ -58,6 +58,7 @@ mod worker;
 mod tests;
 
 pub use binding::{SecretBinding, SecretScope, SecretUse};
+pub use conformance::{ConformanceRun, Rehearsed};
 pub use contract::{Description, SecretWant};
 pub use error::PluginHostError;
 pub use host::{HostEvent, PluginHost, PluginSeen, ProviderCall};
@@ -65,6 +66,5 @@ pub use inspect::{PluginReport, inspect};
 pub use limits::Limits;
 pub use network::Network;
 pub use outbound::{Answering, Outbound, OutboundError, Target};
-pub use rehearsal::{Rehearsal, Rehearsed};
 pub use secret::{Secret, SecretError, Secrets, SiteSecret};
 pub use settings::{HostConfig, PublisherKey};

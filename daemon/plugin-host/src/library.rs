@@ -14,7 +14,7 @@ use linecamp_model::{Name, PluginDigest, PluginRef};
 
 use self::cache::Cache;
 use self::compiler::Compiler;
-use crate::call::Surroundings;
+use crate::call::CallContext;
 use crate::contract::{Description, Linkers, Prepared, imports};
 use crate::error::{PluginHostError, chain};
 use crate::limits::PLUGINS_KNOWN_MAX;
@@ -40,22 +40,22 @@ pub(crate) struct Library {
     compiler: Compiler,
     cache: Cache,
     linkers: Linkers,
-    surroundings: Arc<Surroundings>,
-    shelves: Mutex<BTreeMap<PluginRef, Arc<Shelf>>>,
+    context: Arc<CallContext>,
+    slots: Mutex<BTreeMap<PluginRef, Arc<PluginSlot>>>,
     /// Counts uses, to find the shelf that was not used for longest.
     uses: AtomicU64,
 }
 
 /// The place of one plugin. Whoever loads it holds its lock, so that it is compiled once.
 #[derive(Default)]
-struct Shelf {
+struct PluginSlot {
     used: AtomicU64,
-    known: tokio::sync::Mutex<Known>,
+    state: tokio::sync::Mutex<SlotState>,
 }
 
 /// What is known of a plugin.
 #[derive(Default)]
-struct Known {
+struct SlotState {
     /// Which file was looked at last.
     stamp: Option<Stamp>,
     plugin: Option<Arc<Plugin>>,
@@ -64,7 +64,7 @@ struct Known {
 }
 
 /// A plugin, and why it is not a newer one.
-pub(crate) struct Found {
+pub(crate) struct Lookup {
     pub(crate) plugin: Arc<Plugin>,
     /// Why the file that is there was not taken, if this is an older one.
     pub(crate) problem: Option<String>,
@@ -72,45 +72,45 @@ pub(crate) struct Found {
 
 impl Library {
     /// Opens the directory.
-    pub(crate) fn open(config: &HostConfig, surroundings: Arc<Surroundings>) -> Result<Self, PluginHostError> {
+    pub(crate) fn open(config: &HostConfig, context: Arc<CallContext>) -> Result<Self, PluginHostError> {
         file::prepare(&config.directory)?;
-        let cache = Cache::open(config.directory.join("cache"), surroundings.machine.tag())?;
+        let cache = Cache::open(config.directory.join("cache"), context.machine.tag())?;
         Ok(Self {
             directory: config.directory.clone(),
             publishers: config.publishers.clone(),
             compiler: Compiler::new(config.compiler.clone()),
             cache,
-            linkers: Linkers::new(surroundings.machine.engine())?,
-            surroundings,
-            shelves: Mutex::default(),
+            linkers: Linkers::new(context.machine.engine())?,
+            context,
+            slots: Mutex::default(),
             uses: AtomicU64::new(0),
         })
     }
 
     /// Returns a plugin as its file is now; an older one if that cannot be used.
-    pub(crate) async fn find(&self, wanted: &PluginRef) -> Result<Found, String> {
-        let shelf = self.shelf(wanted);
-        let mut known = shelf.known.lock().await;
+    pub(crate) async fn find(&self, wanted: &PluginRef) -> Result<Lookup, String> {
+        let slot = self.slot(wanted);
+        let mut state = slot.state.lock().await;
         let path = file::path(&self.directory, wanted);
         let stamp = match file::stamp(&path) {
             Ok(stamp) => stamp,
             Err(error) => {
-                *known = Known::default();
+                *state = SlotState::default();
                 return Err(chain(&error));
             }
         };
-        if known.stamp != Some(stamp) || (known.plugin.is_none() && known.problem.is_none()) {
+        if state.stamp != Some(stamp) || (state.plugin.is_none() && state.problem.is_none()) {
             match self.load(wanted).await {
-                Ok(plugin) => *known = Known { stamp: Some(stamp), plugin: Some(Arc::new(plugin)), problem: None },
+                Ok(plugin) => *state = SlotState { stamp: Some(stamp), plugin: Some(Arc::new(plugin)), problem: None },
                 Err(error) => {
-                    known.problem = Some(chain(&error));
+                    state.problem = Some(chain(&error));
                     // Trouble of this machine may be over at the next call.
-                    known.stamp = error.is_lasting().then_some(stamp);
+                    state.stamp = error.is_lasting().then_some(stamp);
                 }
             }
         }
-        match (&known.plugin, &known.problem) {
-            (Some(plugin), problem) => Ok(Found { plugin: Arc::clone(plugin), problem: problem.clone() }),
+        match (&state.plugin, &state.problem) {
+            (Some(plugin), problem) => Ok(Lookup { plugin: Arc::clone(plugin), problem: problem.clone() }),
             (None, Some(problem)) => Err(problem.clone()),
             (None, None) => Err(format!("the plugin {} was not loaded", wanted.name)),
         }
@@ -125,18 +125,18 @@ impl Library {
         listed.ok()
     }
 
-    fn shelf(&self, wanted: &PluginRef) -> Arc<Shelf> {
+    fn slot(&self, wanted: &PluginRef) -> Arc<PluginSlot> {
         let used = self.uses.fetch_add(1, Ordering::Relaxed);
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        if !shelves.contains_key(wanted) && PLUGINS_KNOWN_MAX <= shelves.len() {
-            let oldest = shelves.iter().min_by_key(|(_, shelf)| shelf.used.load(Ordering::Relaxed));
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slots.contains_key(wanted) && PLUGINS_KNOWN_MAX <= slots.len() {
+            let oldest = slots.iter().min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
             if let Some(oldest) = oldest.map(|(plugin, _)| plugin.clone()) {
-                shelves.remove(&oldest);
+                slots.remove(&oldest);
             }
         }
-        let shelf = shelves.entry(wanted.clone()).or_default();
-        shelf.used.store(used, Ordering::Relaxed);
-        Arc::clone(shelf)
+        let slot = slots.entry(wanted.clone()).or_default();
+        slot.used.store(used, Ordering::Relaxed);
+        Arc::clone(slot)
     }
 
     /// Loads a plugin as its file is, and keeps nothing of it here.
@@ -148,12 +148,12 @@ impl Library {
             return Err(PluginHostError::WrongDigest { plugin: path, found: digest });
         }
         file::verify(&path, &bytes, &self.publishers)?;
-        let engine = self.surroundings.machine.engine();
+        let engine = self.context.machine.engine();
         let source = cache::Plugin { path: &path, bytes: &bytes, digest };
         let component = self.cache.load(engine, source, &self.compiler).await?;
         drop(bytes);
         let prepared = self.linkers.prepare(&component, &path)?;
-        let description = self.surroundings.describe(&prepared).await;
+        let description = self.context.describe(&prepared).await;
         let description = description.map_err(|problem| PluginHostError::Describe { plugin: path.clone(), problem })?;
         if description.name != wanted.name {
             let problem =
@@ -166,7 +166,7 @@ impl Library {
 }
 
 /// Looks at one file, which need not lie in the directory, and keeps nothing.
-pub(crate) struct Looked {
+pub(crate) struct Inspection {
     pub(crate) digest: PluginDigest,
     pub(crate) bytes: u64,
     pub(crate) imports: Vec<String>,
@@ -177,16 +177,16 @@ pub(crate) struct Looked {
 pub(crate) async fn look(
     path: PathBuf,
     config: &HostConfig,
-    surroundings: &Surroundings,
-) -> Result<Looked, PluginHostError> {
+    context: &CallContext,
+) -> Result<Inspection, PluginHostError> {
     let bytes = file::read(&path)?;
     file::verify(&path, &bytes, &config.publishers)?;
-    let engine = surroundings.machine.engine();
+    let engine = context.machine.engine();
     let component = cache::uncached(engine, &path, &bytes, &Compiler::new(config.compiler.clone())).await?;
     let prepared = Linkers::new(engine)?.prepare(&component, &path)?;
-    let described = surroundings.describe(&prepared).await;
+    let described = context.describe(&prepared).await;
     let description = described.map_err(|problem| PluginHostError::Describe { plugin: path, problem })?;
-    Ok(Looked {
+    Ok(Inspection {
         digest: PluginDigest::of(&bytes),
         bytes: bytes.len() as u64,
         imports: imports(&component, engine),

@@ -13,11 +13,11 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use crate::blot::Blotter;
-use crate::engine::Machine;
-use crate::gate::{Gate, Pass};
-use crate::journal::Journal;
+use crate::engine::WasmEngine;
+use crate::gate::{CallGrant, Gate};
 use crate::limits::{Limits, RANDOM_BYTES_MAX, STDERR_BYTES_MAX, TICK};
+use crate::plugin_log::PluginLog;
+use crate::redact::Redactor;
 
 /// The interfaces of WASI that are linked, without their versions.
 pub(crate) const OFFERED: [&str; 16] = [
@@ -66,14 +66,14 @@ pub(crate) struct Sandbox {
     /// The one way out.
     pub(crate) gate: Gate,
     /// The one way into the log.
-    pub(crate) journal: Journal,
+    pub(crate) plugin_log: PluginLog,
     /// What blots secrets out of the plugin's words.
-    pub(crate) blotter: Blotter,
+    pub(crate) redactor: Redactor,
 }
 
 impl Sandbox {
     /// Makes the store of one instance of a plugin that works for the provider of `pass`.
-    pub(crate) fn store(machine: &Machine, pass: Pass, limits: &Limits) -> Store<Self> {
+    pub(crate) fn store(machine: &WasmEngine, pass: CallGrant, limits: &Limits) -> Store<Self> {
         let stderr = MemoryOutputPipe::new(STDERR_BYTES_MAX);
         let mut wasi = WasiCtx::builder();
         wasi.stderr(stderr.clone()).max_random_size(RANDOM_BYTES_MAX);
@@ -81,16 +81,16 @@ impl Sandbox {
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
-        let blotter = Blotter::default();
+        let redactor = Redactor::default();
         let sandbox = Self {
             wasi: wasi.build(),
             table,
             stderr,
             ceiling: Ceiling::new(limits),
             ticks_left: limits.cpu_time.as_millis() / TICK.as_millis(),
-            journal: Journal::new(&pass.provider, limits, blotter.clone()),
-            gate: Gate::new(pass, limits, blotter.clone()),
-            blotter,
+            plugin_log: PluginLog::new(&pass.provider, limits, redactor.clone()),
+            gate: Gate::new(pass, limits, redactor.clone()),
+            redactor,
         };
         let mut store = Store::new(machine.engine(), sandbox);
         store.limiter(|sandbox| &mut sandbox.ceiling);

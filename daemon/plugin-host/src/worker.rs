@@ -7,7 +7,7 @@ use linecamp_model::{Name, PluginRef, ProviderFailure, ProviderReply, Text};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::call::Surroundings;
+use crate::call::CallContext;
 use crate::host::{HostEvent, PluginSeen, ProviderCall};
 use crate::library::{Library, Stamp};
 use crate::limits::CALLS_AT_ONCE_MAX;
@@ -17,16 +17,16 @@ use crate::watch::{Changes, Watch};
 #[derive(Clone)]
 pub(crate) struct Worker {
     library: Arc<Library>,
-    surroundings: Arc<Surroundings>,
+    context: Arc<CallContext>,
     events: mpsc::Sender<HostEvent>,
     /// The files as they were when the directory was looked at last.
     seen: Arc<Mutex<BTreeMap<Name, Stamp>>>,
 }
 
 impl Worker {
-    pub(crate) fn new(library: Library, surroundings: Arc<Surroundings>, events: mpsc::Sender<HostEvent>) -> Self {
+    pub(crate) fn new(library: Library, context: Arc<CallContext>, events: mpsc::Sender<HostEvent>) -> Self {
         let seen = Arc::new(Mutex::new(library.list().unwrap_or_default()));
-        Self { library: Arc::new(library), surroundings, events, seen }
+        Self { library: Arc::new(library), context, events, seen }
     }
 
     /// Works until `stopped`; what runs then is dropped, and its children with it.
@@ -60,8 +60,7 @@ impl Worker {
         let (reply, plugin) = match self.library.find(&spec.plugin).await {
             Ok(found) => {
                 let description = &found.plugin.description;
-                let reply =
-                    self.surroundings.call(&found.plugin.prepared, (&spec, is_local), (description, request)).await;
+                let reply = self.context.call(&found.plugin.prepared, (&spec, is_local), (description, request)).await;
                 let seen = PluginSeen { name: description.name.clone(), version: description.version.clone() };
                 (reply, Some(seen))
             }

@@ -128,15 +128,15 @@ pub struct Hello {
     /// What its wall clock shows.
     #[prost(uint64, tag = "4")]
     pub wall_millis: u64,
-    /// The history its spec belongs to.
+    /// The incarnation its spec belongs to.
     #[prost(fixed64, tag = "5")]
-    pub spec_history: u64,
+    pub spec_incarnation: u64,
     /// The spec it holds durably.
     #[prost(uint64, tag = "6")]
     pub spec_held: u64,
-    /// The history its status belongs to.
+    /// The incarnation its status belongs to.
     #[prost(fixed64, tag = "7")]
-    pub status_history: u64,
+    pub status_incarnation: u64,
     /// What its machine has reported about itself: all that a pending site may say. At most 64, without a time.
     #[prost(message, repeated, tag = "8")]
     pub facts: ::prost::alloc::vec::Vec<Label>,
@@ -153,13 +153,13 @@ pub struct Welcome {
     /// What the server's wall clock shows.
     #[prost(uint64, tag = "3")]
     pub wall_millis: u64,
-    /// The history the server's spec belongs to.
+    /// The incarnation the server's spec belongs to.
     #[prost(fixed64, tag = "4")]
-    pub spec_history: u64,
-    /// The status the server holds durably, of the history the site named.
+    pub spec_incarnation: u64,
+    /// The status the server holds durably, of the incarnation the site named.
     #[prost(uint64, tag = "5")]
     pub status_held: u64,
-    /// The last event the server holds durably, of that history.
+    /// The last event the server holds durably, of that incarnation.
     #[prost(uint64, tag = "6")]
     pub events_held: u64,
     /// Over how long the fleet should spread its redials when the link is lost.
@@ -472,9 +472,9 @@ pub struct SiteStatus {
     /// One of a kind.
     #[prost(message, repeated, tag = "5")]
     pub conditions: ::prost::alloc::vec::Vec<Condition>,
-    /// The history that `applied` and `converged` count in.
+    /// The incarnation that `applied` and `converged` count in.
     #[prost(fixed64, tag = "6")]
-    pub spec_history: u64,
+    pub spec_incarnation: u64,
 }
 /// What is, of a host.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -569,7 +569,7 @@ pub struct EventBatch {
     /// The number of the first event here, from 1; the rest follow without a gap.
     #[prost(uint64, tag = "1")]
     pub first: u64,
-    /// How many the site has dropped since its history began.
+    /// How many the site has dropped since its incarnation began.
     #[prost(uint64, tag = "2")]
     pub dropped: u64,
     #[prost(message, repeated, tag = "3")]

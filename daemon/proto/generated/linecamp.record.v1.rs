@@ -2,12 +2,12 @@
 /// What a site database says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SiteOrigin {
-    /// The history its status belongs to.
+    /// The incarnation its status belongs to.
     #[prost(fixed64, tag = "1")]
-    pub status_history: u64,
-    /// The history its spec belongs to. Zero before the first spec.
+    pub status_incarnation: u64,
+    /// The incarnation its spec belongs to. Zero before the first spec.
     #[prost(fixed64, tag = "2")]
-    pub spec_history: u64,
+    pub spec_incarnation: u64,
     /// The number of the last event, acknowledged or not.
     #[prost(uint64, tag = "3")]
     pub events_made: u64,
@@ -26,14 +26,14 @@ pub struct LabelSet {
 }
 /// A DNS record set that the site has, or has begun to make or to take away. Provider, zone, name and type are in the key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct HeldRecord {
+pub struct OwnedRecord {
     /// Under whose claim: the owner id.
     #[prost(string, tag = "1")]
     pub owner: ::prost::alloc::string::String,
     /// And the site, 16 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub site: ::prost::alloc::vec::Vec<u8>,
-    #[prost(enumeration = "HeldState", tag = "3")]
+    #[prost(enumeration = "Ownership", tag = "3")]
     pub state: i32,
     /// The time to live that was written last.
     #[prost(uint32, tag = "4")]
@@ -52,9 +52,9 @@ pub struct ObservedAddress {
 /// What a fleet database says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FleetOrigin {
-    /// The history its specs belong to.
+    /// The incarnation its specs belong to.
     #[prost(fixed64, tag = "1")]
-    pub spec_history: u64,
+    pub spec_incarnation: u64,
 }
 /// The unit of isolation, and its rules. Its name is in the key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -145,13 +145,13 @@ pub struct Life {
     pub since_millis: u64,
     /// The spec generation that asked for it.
     #[prost(uint64, tag = "3")]
-    pub asked_at: u64,
+    pub requested_at: u64,
 }
-/// How far the server has followed a site's own history.
+/// How far the server has followed a site's own incarnation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Mark {
+pub struct ReplicationCursor {
     #[prost(fixed64, tag = "1")]
-    pub status_history: u64,
+    pub status_incarnation: u64,
     /// The last event held.
     #[prost(uint64, tag = "2")]
     pub events_held: u64,
@@ -161,9 +161,9 @@ pub struct Mark {
     /// The run of the daemon that wrote the status; zero if nobody noted it.
     #[prost(fixed64, tag = "4")]
     pub status_run: u64,
-    /// The history of the site's spec; zero if it is the fleet's.
+    /// The incarnation of the site's spec; zero if it is the fleet's.
     #[prost(fixed64, tag = "5")]
-    pub spec_history: u64,
+    pub spec_incarnation: u64,
     /// The newest deletion from the spec that is no longer noted.
     #[prost(uint64, tag = "6")]
     pub spec_floor: u64,
@@ -211,32 +211,32 @@ pub struct PluginFile {
 /// How far a record set is the site's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
-pub enum HeldState {
+pub enum Ownership {
     Unspecified = 0,
-    Begun = 1,
-    Standing = 2,
+    Pending = 1,
+    Owned = 2,
     Adopting = 3,
 }
-impl HeldState {
+impl Ownership {
     /// String value of the enum field names used in the ProtoBuf definition.
     ///
     /// The values are not transformed in any way and thus are considered stable
     /// (if the ProtoBuf definition does not change) and safe for programmatic use.
     pub fn as_str_name(&self) -> &'static str {
         match self {
-            Self::Unspecified => "HELD_STATE_UNSPECIFIED",
-            Self::Begun => "HELD_STATE_BEGUN",
-            Self::Standing => "HELD_STATE_STANDING",
-            Self::Adopting => "HELD_STATE_ADOPTING",
+            Self::Unspecified => "OWNERSHIP_UNSPECIFIED",
+            Self::Pending => "OWNERSHIP_PENDING",
+            Self::Owned => "OWNERSHIP_OWNED",
+            Self::Adopting => "OWNERSHIP_ADOPTING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
-            "HELD_STATE_UNSPECIFIED" => Some(Self::Unspecified),
-            "HELD_STATE_BEGUN" => Some(Self::Begun),
-            "HELD_STATE_STANDING" => Some(Self::Standing),
-            "HELD_STATE_ADOPTING" => Some(Self::Adopting),
+            "OWNERSHIP_UNSPECIFIED" => Some(Self::Unspecified),
+            "OWNERSHIP_PENDING" => Some(Self::Pending),
+            "OWNERSHIP_OWNED" => Some(Self::Owned),
+            "OWNERSHIP_ADOPTING" => Some(Self::Adopting),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ mod message;
 mod plugin;
 mod provider;
 mod record;
-mod word;
+mod wire_enum;
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ use prost::Message;
 pub(crate) use document::{Body, check_body};
 pub(crate) use field::{FieldError, millis};
 pub(crate) use provider::{provider_config, provider_spec_bytes, record_type, too_long};
-pub(crate) use word::Word;
+pub(crate) use wire_enum::WireEnum;
 
 use crate::error::ProtoError;
 

@@ -41,12 +41,12 @@ fn row<W: Wire + Message>(key: String, body: Option<&W::Model>) -> (Vec<u8>, Opt
 
 /// A record as it was found.
 #[derive(Clone, Copy)]
-struct Found<'a> {
+struct RawRecord<'a> {
     key: &'a str,
     body: &'a [u8],
 }
 
-impl<'a> Found<'a> {
+impl<'a> RawRecord<'a> {
     fn new(key: &'a [u8], body: &'a [u8]) -> Result<Self, ProtoError> {
         match std::str::from_utf8(key) {
             Ok(key) => Ok(Self { key, body }),

@@ -9,7 +9,7 @@ use linecamp_model::limits::{CLOSE_BYTES_MAX, TEXT_BYTES_MAX};
 use linecamp_model::{Refusal, RefusalCode, Text};
 use prost::Message;
 
-use crate::convert::{Word, millis};
+use crate::convert::{WireEnum, millis};
 use crate::wire::link::v1 as wire;
 
 /// What protobuf needs around the longest text, slot included: two tags of one byte, a length of at most two, a number

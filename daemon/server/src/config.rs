@@ -7,7 +7,7 @@ use std::time::Duration;
 use linecamp_core::CERTIFICATE_LIFE;
 use linecamp_model::limits::SERVERS_PER_SITE_MAX;
 use linecamp_model::{ServerAddress, TokenError};
-use linecamp_service::Written;
+use linecamp_service::LayeredConfig;
 use linecamp_transport::ListenerSettings;
 use serde::Deserialize;
 
@@ -120,8 +120,8 @@ impl Config {
     ///
     /// # Errors
     /// [`ServerError::Config`] names file, line and key.
-    pub fn written(own: Option<&Path>, path: Option<&Path>) -> Result<Written, ServerError> {
-        let mut written = Written::default();
+    pub fn written(own: Option<&Path>, path: Option<&Path>) -> Result<LayeredConfig, ServerError> {
+        let mut written = LayeredConfig::default();
         // The same file twice says nothing more.
         for path in own.into_iter().chain(path.filter(|path| Some(*path) != own)) {
             written.add::<ConfigFile>(path)?;
@@ -133,7 +133,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ServerError::ConfigValue`] names place, key and range.
-    pub fn resolve(layout: Layout, written: &Written, overrides: Overrides) -> Result<Self, ServerError> {
+    pub fn resolve(layout: Layout, written: &LayeredConfig, overrides: Overrides) -> Result<Self, ServerError> {
         let file: ConfigFile = written.read()?;
         let wrong = |key, problem: String| ServerError::ConfigValue { place: place(written, key), key, problem };
         let url = file.server_url.ok_or_else(|| wrong("server_url", "is missing; write https://HOST:PORT".into()))?;
@@ -262,7 +262,7 @@ impl std::fmt::Display for ServerUrl {
 }
 
 /// Says where `key` is written, or where it could be.
-fn place(written: &Written, key: &str) -> String {
+fn place(written: &LayeredConfig, key: &str) -> String {
     match written.place(key) {
         Some(place) => format!("{}: line {}", place.path.display(), place.line),
         None => {

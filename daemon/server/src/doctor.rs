@@ -97,10 +97,10 @@ pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
 }
 
 /// Asks systemd of the service, if it is the one that works on this directory.
-fn service(place: &Place) -> linecamp_doctor::Remark {
+fn service(place: &Place) -> linecamp_doctor::CheckResult {
     if !place.is_installed() {
         let words = format!("the installed service works on another directory than {}", place.layout.dir().display());
-        return linecamp_doctor::Remark::skipped(words);
+        return linecamp_doctor::CheckResult::skipped(words);
     }
     linecamp_doctor::service(UNIT, place.running().is_some())
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{Name, TokenError};
-use linecamp_service::WrittenError;
+use linecamp_service::LayersError;
 use linecamp_store::{StoreError, StoreFault};
 use linecamp_transport::TransportError;
 
@@ -15,7 +15,7 @@ use linecamp_transport::TransportError;
 pub enum ServerError {
     /// The configuration does not read.
     #[error(transparent)]
-    Config(#[from] WrittenError),
+    Config(#[from] LayersError),
     /// A value of the configuration is out of its range.
     #[error("{place}: {key} {problem}")]
     ConfigValue {

@@ -25,6 +25,7 @@
 pub mod log;
 
 mod api;
+mod commit_notifier;
 mod config;
 pub mod doctor;
 mod drive;
@@ -34,7 +35,6 @@ mod install;
 mod keys;
 mod layout;
 mod metrics;
-mod news;
 mod panics;
 mod plugins;
 mod presence;

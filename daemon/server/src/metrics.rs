@@ -11,7 +11,7 @@ use linecamp_core::{Fleet, ProviderSummary};
 use linecamp_model::{Now, WallTime};
 use linecamp_service::{Commits, ConnectionCounts, Kind, Metrics};
 
-use crate::drive::session::Arrivals;
+use crate::drive::session::HandshakeStats;
 use crate::presence::Presence;
 
 /// Answers of the API by the class of their status.
@@ -53,15 +53,15 @@ pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts)
 }
 
 /// What the loop knows.
-pub(crate) struct Known<'a> {
+pub(crate) struct LoopState<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) presence: &'a Presence,
     pub(crate) commits: &'a Commits,
-    pub(crate) arrivals: &'a Arrivals,
+    pub(crate) handshakes: &'a HandshakeStats,
     pub(crate) now: Now,
 }
 
-impl Known<'_> {
+impl LoopState<'_> {
     /// Writes all of it down.
     pub(crate) fn write(&self) -> Metrics {
         let mut metrics = Metrics::default();
@@ -74,7 +74,7 @@ impl Known<'_> {
         metrics.process();
         self.write_fleet(&mut metrics);
         self.presence.write(&mut metrics);
-        self.arrivals.write(&mut metrics);
+        self.handshakes.write(&mut metrics);
         self.commits.write(&mut metrics);
         metrics
     }
@@ -142,7 +142,7 @@ mod tests {
     const NOW: Now = Now { instant: Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
 
     fn registered(number: u16) -> FleetChange {
-        let life = Life { phase: Phase::Active, since: NOW.wall, asked_at: Generation::ZERO };
+        let life = Life { phase: Phase::Active, since: NOW.wall, requested_at: Generation::ZERO };
         let mut id = [0; 16];
         id[..2].copy_from_slice(&number.to_be_bytes());
         let registration = Registration {
@@ -164,8 +164,9 @@ mod tests {
         let config = FleetConfig { versions: VERSIONS, certificate_life: linecamp_core::CERTIFICATE_LIFE };
         let records = (0..sites).map(registered).collect();
         let fleet = Fleet::new(config, SavedFleet { records, ..SavedFleet::default() }, Rng::new(1), NOW);
-        let (presence, commits, arrivals) = (Presence::default(), Commits::default(), Arrivals::default());
-        let known = Known { fleet: &fleet, presence: &presence, commits: &commits, arrivals: &arrivals, now: NOW };
+        let (presence, commits, handshakes) = (Presence::default(), Commits::default(), HandshakeStats::default());
+        let known =
+            LoopState { fleet: &fleet, presence: &presence, commits: &commits, handshakes: &handshakes, now: NOW };
         let mut metrics = known.write();
         Answers::default().write(&mut metrics);
         metrics.into_text()

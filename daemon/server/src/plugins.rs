@@ -70,16 +70,16 @@ impl PluginFolder {
     }
 
     /// Begins to take in a component.
-    pub(crate) fn begin(&self) -> Result<Part, ServerError> {
+    pub(crate) fn begin(&self) -> Result<PartialUpload, ServerError> {
         let number = self.parts.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(format!("{number}.{PART}"));
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(|source| ServerError::Create { path: path.clone(), source })?;
-        Ok(Part { at: Temporary(path), file, head: Vec::new(), bytes: 0, hash: Sha256::new() })
+        Ok(PartialUpload { at: Temporary(path), file, head: Vec::new(), bytes: 0, hash: Sha256::new() })
     }
 
     /// Gives a component its name. One of that digest is replaced: by itself, or because it was damaged.
-    pub(crate) fn keep(&self, whole: &Whole) -> Result<(), ServerError> {
+    pub(crate) fn keep(&self, whole: &CompleteUpload) -> Result<(), ServerError> {
         let path = self.path(whole.digest);
         fs::rename(&whole.at.0, &path).map_err(|source| plugin_error("rename to", &path, source))?;
         self.sync()
@@ -155,7 +155,7 @@ impl Drop for Temporary {
 
 /// A component that arrives. Dropping it removes what there is.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct PartialUpload {
     at: Temporary,
     file: File,
     /// The first bytes, which say what it is.
@@ -166,7 +166,7 @@ pub(crate) struct Part {
 
 /// A component that is whole and on the disk, and has no name yet. Dropping it removes it.
 #[derive(Debug)]
-pub(crate) struct Whole {
+pub(crate) struct CompleteUpload {
     at: Temporary,
     /// What it is.
     pub(crate) digest: PluginDigest,
@@ -174,7 +174,7 @@ pub(crate) struct Whole {
     pub(crate) bytes: u64,
 }
 
-impl Part {
+impl PartialUpload {
     /// Takes what arrived. What is no component is refused as soon as its first bytes are there.
     pub(crate) fn take(&mut self, chunk: &[u8]) -> Result<(), IntakeError> {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
@@ -191,13 +191,13 @@ impl Part {
     }
 
     /// Ends it: all of it is on the disk then.
-    pub(crate) fn finish(self) -> Result<Whole, IntakeError> {
+    pub(crate) fn finish(self) -> Result<CompleteUpload, IntakeError> {
         let Self { at, file, head, bytes, hash } = self;
         if head != COMPONENT_HEAD {
             return Err(no_component(&head));
         }
         file.sync_all().map_err(|source| plugin_error("write", &at.0, source))?;
-        Ok(Whole { at, digest: PluginDigest::from_bytes(hash.finalize().into()), bytes })
+        Ok(CompleteUpload { at, digest: PluginDigest::from_bytes(hash.finalize().into()), bytes })
     }
 }
 

@@ -49,14 +49,14 @@ impl Changes {
 mod tests {
     use std::path::Path;
 
-    use linecamp_service::Written;
+    use linecamp_service::LayeredConfig;
 
     use super::*;
     use crate::config::{ConfigFile, Overrides};
     use crate::layout::Layout;
 
     fn config(text: &str) -> Config {
-        let mut written = Written::default();
+        let mut written = LayeredConfig::default();
         let text = format!("server_url = \"https://h:1\"\n{text}");
         written.add_text::<ConfigFile>(Path::new("server.toml"), &text).unwrap();
         Config::resolve(Layout::new("/d"), &written, Overrides::default()).unwrap()

@@ -17,12 +17,12 @@ use linecamp_store::Answer;
 use linecamp_transport::{SystemClock, WallClock as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::commit_notifier::CommitNotifier;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
-use crate::drive::session::{Arrivals, SessionNote};
+use crate::drive::session::{HandshakeStats, SessionNote};
 use crate::drive::store::{Answers, StoreDriver};
-use crate::metrics::Known;
-use crate::news::News;
+use crate::metrics::LoopState;
 use crate::panics;
 use crate::presence::Presence;
 
@@ -51,14 +51,14 @@ enum Event {
 }
 
 /// A look at the fleet. It sends its answer itself, and cannot change anything.
-pub(crate) type Look = Box<dyn FnOnce(&Fleet, Now) + Send>;
+pub(crate) type ReadQuery = Box<dyn FnOnce(&Fleet, Now) + Send>;
 
 /// What an operator asks of the loop.
 pub(crate) enum Request {
     /// To change something. The answer follows when the change is durable.
     Command(FleetCommand, oneshot::Sender<Result<(), FleetCommandError>>),
     /// To look at something.
-    Query(Look),
+    Query(ReadQuery),
     /// To see all numbers.
     Metrics(oneshot::Sender<Metrics>),
 }
@@ -112,16 +112,16 @@ pub(crate) struct ServerLoop {
     pub(crate) store: StoreDriver,
     pub(crate) link: LinkDriver,
     pub(crate) plugins: PluginDriver,
-    pub(crate) news: News,
+    pub(crate) commit_notifier: CommitNotifier,
     pub(crate) presence: Presence,
-    pub(crate) arrivals: Arc<Arrivals>,
-    pub(crate) desk: Desk,
+    pub(crate) handshakes: Arc<HandshakeStats>,
+    pub(crate) pending_replies: PendingReplies,
     pub(crate) manager: ServiceManager,
 }
 
 /// Operators who wait for their changes to be durable. As many as there are requests under way.
 #[derive(Debug, Default)]
-pub(crate) struct Desk {
+pub(crate) struct PendingReplies {
     last: CommandId,
     waiting: HashMap<CommandId, oneshot::Sender<Result<(), FleetCommandError>>>,
 }
@@ -163,7 +163,7 @@ impl ServerLoop {
             Event::Stored(answer) => {
                 match self.store.settle(answer) {
                     (write, Ok(())) => {
-                        self.news.tell(write);
+                        self.commit_notifier.tell(write);
                         self.fleet.handle_persisted(write, now);
                     }
                     (write, Err(fault)) => self.undo(write, fault, now),
@@ -171,13 +171,13 @@ impl ServerLoop {
                 self.manager.trouble(self.store.is_failing().then_some("the fleet database cannot be written"));
             }
             Event::Request(Request::Command(command, reply)) => {
-                let id = self.desk.take(reply);
+                let id = self.pending_replies.take(reply);
                 self.fleet.handle_command(id, command, now);
             }
             Event::Request(Request::Query(read)) => look(|| read(&self.fleet, now)),
             Event::Request(Request::Metrics(reply)) => look(|| {
                 let (fleet, presence, commits) = (&self.fleet, &self.presence, &self.store.commits);
-                let known = Known { fleet, presence, commits, arrivals: &self.arrivals, now };
+                let known = LoopState { fleet, presence, commits, handshakes: &self.handshakes, now };
                 // Who went away learns nothing more.
                 drop(reply.send(known.write()));
             }),
@@ -222,17 +222,17 @@ impl ServerLoop {
                 self.link.hang_up(session, &refusal);
             }
             FleetOutput::Persist { write, changes } => {
-                self.news.note(write, &changes);
+                self.commit_notifier.note(write, &changes);
                 self.store.persist(write, &changes);
             }
             FleetOutput::TryStore(write) => self.store.try_room(write),
             FleetOutput::ResumeStore(write) => self.store.resume(write),
-            FleetOutput::Reply { command, result } => self.desk.reply(command, result),
+            FleetOutput::Reply { command, result } => self.pending_replies.reply(command, result),
         }
     }
 
     fn undo(&mut self, write: WriteId, fault: StoreFault, now: Now) {
-        self.news.forget(write);
+        self.commit_notifier.forget(write);
         self.fleet.handle_persist_failed(write, fault, now);
     }
 
@@ -256,7 +256,7 @@ impl ServerLoop {
     }
 }
 
-impl Desk {
+impl PendingReplies {
     fn take(&mut self, reply: oneshot::Sender<Result<(), FleetCommandError>>) -> CommandId {
         self.last = self.last.next();
         self.waiting.insert(self.last, reply);

@@ -9,26 +9,26 @@ use linecamp_model::{Pin, TokenError};
 use linecamp_proto::VERSIONS;
 use linecamp_service::ServiceManager;
 use linecamp_store::DirectoryLock;
-use linecamp_transport::{Authority, Listener, Outside, SystemClock, TlsListener};
+use linecamp_transport::{Authority, Listener, Platform, SystemClock, TlsListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, About, Addresses, Api};
+use crate::commit_notifier::CommitNotifier;
 use crate::config::Config;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
-use crate::drive::session::{Arrivals, SESSION_NOTES_MAX};
+use crate::drive::session::{HandshakeStats, SESSION_NOTES_MAX};
 use crate::drive::store::StoreDriver;
 use crate::drive::{https, link, store};
 use crate::error::ServerError;
 use crate::install::SitePackages;
 use crate::layout::Layout;
-use crate::news::News;
 use crate::plugins::PluginFolder;
 use crate::presence::Presence;
 use crate::reload::Changes;
 use crate::secret;
-use crate::server::{Clock, Desk, Inbox, REQUESTS_MAX, ServerLoop};
+use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
 
 /// Time for sites to acknowledge that they were told to come back later. Who has not by then finds out by himself.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
@@ -52,13 +52,13 @@ impl Server {
     /// [`ServerError`]; nothing is left running then.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Platform a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
         let lock = config.layout.lock()?;
         let authority = Arc::new(Authority::load(&config.layout.ca())?);
         let pin = authority.pin();
         let opened = store::open(&config.layout.database())?;
-        let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Outside::default())?;
+        let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Platform::default())?;
         let tls = TlsListener::bind(config.https, Arc::clone(&authority), Arc::new(SystemClock)).await?;
         let (https, quic) = (tls.local_addr(), listener.local_addr());
         let addresses = addresses(&config, quic.port()).map_err(ServerError::LinkAddress)?;
@@ -73,7 +73,7 @@ impl Server {
         }
         let known = fleet.plugins().map(|(digest, _)| digest);
         let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), known)?);
-        let news = News::new(fleet.last_event());
+        let commit_notifier = CommitNotifier::new(fleet.last_event());
         let (stop, stopping) = watch::channel(false);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
@@ -86,8 +86,14 @@ impl Server {
             started: clock,
         });
         let connections = https::connections();
-        let api = Api::new(request_sender, news.watch(), Arc::clone(&about), Arc::clone(&plugins), connections.clone());
-        let arrivals = Arc::new(Arrivals::default());
+        let api = Api::new(
+            request_sender,
+            commit_notifier.watch(),
+            Arc::clone(&about),
+            Arc::clone(&plugins),
+            connections.clone(),
+        );
+        let handshakes = Arc::new(HandshakeStats::default());
         let server_loop = ServerLoop {
             fleet,
             clock,
@@ -95,16 +101,16 @@ impl Server {
             store: StoreDriver::new(opened.store),
             link: LinkDriver::new(authority),
             plugins: PluginDriver::new(plugins),
-            news,
+            commit_notifier,
             presence: Presence::default(),
-            arrivals: Arc::clone(&arrivals),
-            desk: Desk::default(),
+            handshakes: Arc::clone(&handshakes),
+            pending_replies: PendingReplies::default(),
             manager,
         };
         let listener = Arc::new(listener);
         let (api_stop, api_stopping) = watch::channel(false);
         let parts = Parts {
-            accepting: Task::spawn(link::accept_counted(Arc::clone(&listener), note_sender, arrivals)),
+            accepting: Task::spawn(link::accept_counted(Arc::clone(&listener), note_sender, handshakes)),
             serving: Task::spawn(https::serve(tls, api::router(api), connections, api_stopping)),
             server_loop,
             listener,

@@ -16,12 +16,12 @@ use crate::chance::Chance;
 use crate::dial_error::DialError;
 use crate::error::{Cause, TransportError};
 use crate::identity::{SERVER_NAME, SiteCredentials};
-use crate::outside::{Outside, TlsClock, WallClock};
+use crate::platform::{Platform, TlsClock, WallClock};
 use crate::session::{Session, cut};
 use crate::settings::LinkSettings;
 use crate::socket::open_socket;
 use crate::tls;
-use crate::trust::{Roots, ServerJudge, Trust};
+use crate::trust::{Roots, ServerVerifier, Trust};
 
 /// Time for DNS. Resolvers of libc give up after 5 s a server, and most machines have two.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
@@ -43,8 +43,8 @@ impl Dialer {
     /// [`TransportError`] if the socket refuses.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
-    pub fn bind(settings: LinkSettings, outside: Outside) -> Result<Self, TransportError> {
+    /// Platform a tokio runtime.
+    pub fn bind(settings: LinkSettings, outside: Platform) -> Result<Self, TransportError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
         let bind_error = |source| TransportError::Bind { address, source };
         let socket = match outside.socket {
@@ -74,13 +74,13 @@ impl Dialer {
         trust: &Trust,
     ) -> Result<Session, DialError> {
         let name = DnsName::try_from(SERVER_NAME).expect("a constant that is a DNS name");
-        let judge = Arc::new(ServerJudge::new(
+        let judge = Arc::new(ServerVerifier::new(
             Roots::of(trust),
             ServerName::DnsName(name),
             Arc::clone(&self.clock),
             Arc::clone(&self.provider),
         ));
-        let verifier = Arc::<ServerJudge>::clone(&judge);
+        let verifier = Arc::<ServerVerifier>::clone(&judge);
         let config = self.client_config(credentials, verifier).map_err(|error| DialError::local(server, error))?;
         let connecting = self.connecting(config, server)?;
         let limit = self.settings.handshake_limit;
@@ -162,7 +162,7 @@ pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialErro
 /// Says why a handshake came to nothing.
 pub(crate) fn dial_error(
     server: SocketAddr,
-    judge: &ServerJudge,
+    judge: &ServerVerifier,
     limit: Duration,
     error: ConnectionError,
 ) -> DialError {

@@ -15,10 +15,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::dial_error::DialError;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver, SERVER_NAME};
-use crate::outside::{SystemClock, TlsClock, WallClock};
+use crate::platform::{SystemClock, TlsClock, WallClock};
 use crate::session::canonical;
 use crate::tls;
-use crate::trust::{ApiTrust, Roots, ServerJudge};
+use crate::trust::{ApiTrust, Roots, ServerVerifier};
 
 /// An established connection of a client, at the server.
 pub type ServerTlsStream = tokio_rustls::server::TlsStream<TcpStream>;
@@ -143,8 +143,8 @@ async fn connect_in_time(host: &str, port: u16, trust: &ApiTrust) -> Result<Clie
             (Roots::Store(store), name)
         }
     };
-    let judge = Arc::new(ServerJudge::new(roots, name.clone(), Arc::clone(&clock), Arc::clone(&provider)));
-    let mut config = tls::client_config(provider, TlsClock(clock), Arc::<ServerJudge>::clone(&judge), None)
+    let judge = Arc::new(ServerVerifier::new(roots, name.clone(), Arc::clone(&clock), Arc::clone(&provider)));
+    let mut config = tls::client_config(provider, TlsClock(clock), Arc::<ServerVerifier>::clone(&judge), None)
         .map_err(|error| local_error(error.into()))?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
 

@@ -26,7 +26,7 @@
 //!   are let in at a time is the caller's to decide, who knows more of them than an address.
 //! - A peer can cost its own session and nothing else.
 //! - Files are whole or absent after a power cut, and private.
-//! - Time, sockets and chance come from [`Outside`], so that a simulator can run this very code. The feature
+//! - Time, sockets and chance come from [`Platform`], so that a simulator can run this very code. The feature
 //!   `simulation` lets it decide chance; without it, chance is the operating system's and nothing else.
 //!
 //! This crate reads no message, decides no policy and redials nothing: `core` does.
@@ -42,8 +42,8 @@ mod https;
 mod identity;
 mod listener;
 mod outbound;
-mod outside;
 mod peer;
+mod platform;
 mod probe;
 mod session;
 mod settings;
@@ -65,8 +65,8 @@ pub use identity::{Authority, SiteCredentials, SiteIdentity, SiteKey};
 pub use linecamp_proto::frame::FrameError;
 pub use listener::{Incoming, Listener};
 pub use outbound::OutboundTls;
-pub use outside::{AsyncUdpSocket, Outside, SystemClock, UdpPoller, WallClock, udp};
 pub use peer::{Credential, Peer};
+pub use platform::{AsyncUdpSocket, Platform, SystemClock, UdpPoller, WallClock, udp};
 pub use probe::{LinkProbe, Probed, probe_api};
 pub use session::{Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};
 pub use settings::{LinkSettings, ListenerSettings};

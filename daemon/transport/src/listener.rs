@@ -11,8 +11,8 @@ use rustls::pki_types::CertificateDer;
 use crate::chance::Chance;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver};
-use crate::outside::{Outside, TlsClock, WallClock};
-use crate::peer::{AnyKeyHolder, Peer, PeerJudge};
+use crate::peer::{AnyKeyHolder, ClientVerifier, Peer};
+use crate::platform::{Platform, TlsClock, WallClock};
 use crate::session::{Session, canonical, cut};
 use crate::settings::ListenerSettings;
 use crate::socket::open_socket;
@@ -40,7 +40,7 @@ pub struct Listener {
     endpoint: Endpoint,
     local_addr: SocketAddr,
     settings: ListenerSettings,
-    judge: Arc<PeerJudge>,
+    judge: Arc<ClientVerifier>,
     clock: Arc<dyn WallClock>,
 }
 
@@ -51,16 +51,16 @@ impl Listener {
     /// [`TransportError`] if the clock is before the authority's first moment, or the socket refuses.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Platform a tokio runtime.
     pub fn bind(
         address: SocketAddr,
         authority: Arc<Authority>,
         settings: ListenerSettings,
-        outside: Outside,
+        outside: Platform,
     ) -> Result<Self, TransportError> {
         authority.check_clock(outside.clock.now())?;
         let provider = outside.chance.link_provider();
-        let judge = Arc::new(PeerJudge::new(&authority, Arc::clone(&provider))?);
+        let judge = Arc::new(ClientVerifier::new(&authority, Arc::clone(&provider))?);
         let endpoint_config = endpoint_config(&authority, &outside.chance);
         let server_config = server_config(authority, &settings, provider, &outside)?;
         let bind_error = |source| TransportError::Bind { address, source };
@@ -116,7 +116,7 @@ pub struct Incoming {
     incoming: quinn::Incoming,
     remote: SocketAddr,
     settings: ListenerSettings,
-    judge: Arc<PeerJudge>,
+    judge: Arc<ClientVerifier>,
     clock: Arc<dyn WallClock>,
 }
 
@@ -180,7 +180,7 @@ fn server_config(
     authority: Arc<Authority>,
     settings: &ListenerSettings,
     provider: Arc<rustls::crypto::CryptoProvider>,
-    outside: &Outside,
+    outside: &Platform,
 ) -> Result<quinn::ServerConfig, TransportError> {
     let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
     let token_key = Arc::new(authority.secrets().token_key());

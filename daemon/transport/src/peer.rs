@@ -16,7 +16,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 
 use crate::error::TransportError;
 use crate::identity::{Authority, CertificateFacts, Ed25519PublicKey};
-use crate::outside::unix_time;
+use crate::platform::unix_time;
 
 /// A peer that proved, in this very handshake, to hold a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +52,11 @@ pub enum Credential {
 
 /// Judges the certificates of clients by one authority.
 #[derive(Debug)]
-pub(crate) struct PeerJudge {
+pub(crate) struct ClientVerifier {
     ours: Arc<dyn ClientCertVerifier>,
 }
 
-impl PeerJudge {
+impl ClientVerifier {
     pub(crate) fn new(authority: &Authority, provider: Arc<CryptoProvider>) -> Result<Self, TransportError> {
         let mut roots = RootCertStore::empty();
         let tls_error = |source: Box<dyn std::error::Error + Send + Sync>| TransportError::Tls {

@@ -23,10 +23,10 @@ use crate::dialer::{Dialer, dial_error};
 use crate::error::{Cause, TransportError};
 use crate::https::ClientTlsStream;
 use crate::identity::{SERVER_NAME, SiteCredentials, SiteKey};
-use crate::outside::{Outside, SystemClock, TlsClock};
+use crate::platform::{Platform, SystemClock, TlsClock};
 use crate::settings::LinkSettings;
 use crate::tls;
-use crate::trust::{Roots, ServerJudge, Shown, Trust};
+use crate::trust::{Roots, ServerVerifier, Shown, Trust};
 
 /// What the server is told when a probe hangs up, for its log.
 const FAREWELL: &[u8] = b"only looking";
@@ -59,10 +59,10 @@ impl LinkProbe {
     /// [`TransportError`] if the socket refuses or there is no chance to draw from.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Platform a tokio runtime.
     pub fn bind(limit: Duration) -> Result<Self, TransportError> {
         let settings = LinkSettings { handshake_limit: limit, ..LinkSettings::default() };
-        Ok(Self { dialer: Dialer::bind(settings, Outside::default())?, key: SiteKey::generate(&Chance::System)? })
+        Ok(Self { dialer: Dialer::bind(settings, Platform::default())?, key: SiteKey::generate(&Chance::System)? })
     }
 
     /// Shakes hands with `server`, believes it or not, and hangs up.
@@ -78,9 +78,9 @@ impl LinkProbe {
         drop(tokio::time::timeout(FAREWELL_LIMIT, self.dialer.wait_idle()).await);
     }
 
-    async fn shake_hands(&self, server: SocketAddr, judge: &Arc<ServerJudge>) -> Result<(), DialError> {
+    async fn shake_hands(&self, server: SocketAddr, judge: &Arc<ServerVerifier>) -> Result<(), DialError> {
         let credentials = SiteCredentials::SelfMade(&self.key);
-        let verifier = Arc::<ServerJudge>::clone(judge);
+        let verifier = Arc::<ServerVerifier>::clone(judge);
         let config =
             self.dialer.client_config(credentials, verifier).map_err(|error| DialError::local(server, error))?;
         let connecting = self.dialer.connecting(config, server)?;
@@ -129,8 +129,8 @@ async fn shake_tls_hands(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-fn api_config(judge: &Arc<ServerJudge>) -> Result<rustls::ClientConfig, Error> {
-    let (provider, verifier) = (Arc::new(tls::api_provider()), Arc::<ServerJudge>::clone(judge));
+fn api_config(judge: &Arc<ServerVerifier>) -> Result<rustls::ClientConfig, Error> {
+    let (provider, verifier) = (Arc::new(tls::api_provider()), Arc::<ServerVerifier>::clone(judge));
     let mut config = tls::client_config(provider, TlsClock(Arc::new(SystemClock)), verifier, None)?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
     Ok(config)
@@ -140,7 +140,7 @@ fn server_name() -> ServerName<'static> {
     ServerName::try_from(SERVER_NAME).expect("a constant that is a DNS name")
 }
 
-fn judge_of(trust: &Trust, name: ServerName<'static>) -> Arc<ServerJudge> {
+fn judge_of(trust: &Trust, name: ServerName<'static>) -> Arc<ServerVerifier> {
     let provider = Arc::new(tls::api_provider());
-    Arc::new(ServerJudge::new(Roots::of(trust), name, Arc::new(SystemClock), provider))
+    Arc::new(ServerVerifier::new(Roots::of(trust), name, Arc::new(SystemClock), provider))
 }

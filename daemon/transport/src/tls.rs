@@ -15,7 +15,7 @@ use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, NamedGroup, ServerConfig, SignatureScheme};
 
-use crate::outside::TlsClock;
+use crate::platform::TlsClock;
 
 /// The protocol name of the link: anything else that speaks QUIC is refused in the handshake.
 pub(crate) const LINK_PROTOCOL: &[u8] = b"linecamp";

@@ -18,7 +18,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::identity::{CertificateFacts, LEAF_AGE_MAX, LEAF_SLACK};
-use crate::outside::{WallClock, unix_time};
+use crate::platform::{WallClock, unix_time};
 
 /// Certificates of a chain that are read. Ours has two; the rest says nothing to us.
 const CHAIN_MAX: usize = 4;
@@ -96,7 +96,7 @@ impl Shown {
 
 /// Verifies one server in one handshake, and remembers what it showed and why it was refused.
 #[derive(Debug)]
-pub(crate) struct ServerJudge {
+pub(crate) struct ServerVerifier {
     pub(crate) trust: Roots,
     pub(crate) name: ServerName<'static>,
     pub(crate) clock: Arc<dyn WallClock>,
@@ -126,7 +126,7 @@ impl Roots {
     }
 }
 
-impl ServerJudge {
+impl ServerVerifier {
     pub(crate) fn new(
         trust: Roots,
         name: ServerName<'static>,
@@ -200,7 +200,7 @@ fn pinned(expected: Pin, shown: &[CertificateDer<'_>]) -> Result<RootCertStore, 
     Err(Refusal::WrongPin { expected, found })
 }
 
-impl ServerCertVerifier for ServerJudge {
+impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,

@@ -58,7 +58,7 @@ fn owner(change: &FleetChange) -> Option<SiteId> {
         FleetChange::Site(site, _)
         | FleetChange::Spec(site, _, _)
         | FleetChange::Status(site, _, _)
-        | FleetChange::Mark(site, _) => Some(*site),
+        | FleetChange::ReplicationCursor(site, _) => Some(*site),
         FleetChange::Event(_, logged) => logged.as_ref().and_then(|logged| logged.event.site),
         _ => None,
     }

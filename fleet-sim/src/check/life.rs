@@ -6,7 +6,7 @@ use linecamp_model::{
 };
 
 use super::promises::token;
-use super::{Watch, has_departed, registration};
+use super::{Watch, is_revoked, registration};
 use crate::carrier::NodeId;
 use crate::disk::Disk;
 
@@ -56,7 +56,7 @@ impl Watch {
 
     fn check_not_removed(&mut self, key: &KeyFingerprint, node: NodeId, disk: &Disk<FleetChange>, what: &str) {
         let is_gone = registration(disk, SiteId::of_key(key)).is_some_and(|of| of.life.phase.is_gone());
-        if is_gone || has_departed(disk, key) {
+        if is_gone || is_revoked(disk, key) {
             self.find("removed-stays-removed", [node], format!("a site that was removed {what}"));
         }
     }
@@ -107,7 +107,7 @@ impl Watch {
         if !matches!(of.life.phase, Phase::Pending | Phase::Registering) {
             self.find("legal-moves", node, format!("a new site is {}", of.life.phase));
         }
-        if has_departed(disk, &of.fingerprint) {
+        if is_revoked(disk, &of.fingerprint) {
             self.find("removed-stays-removed", node, "a removed key was registered again".to_owned());
         }
         let Some(held) = token(disk, of.token) else {

@@ -88,7 +88,11 @@ impl Watch {
     pub(crate) fn server_writes_of_pending(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
         let site = match change {
             FleetChange::Status(site, _, Some(_)) => site,
-            FleetChange::Mark(site, Some(mark)) if 0 < mark.events_held || mark.status_run.is_some() => site,
+            FleetChange::ReplicationCursor(site, Some(cursor))
+                if 0 < cursor.events_held || cursor.status_run.is_some() =>
+            {
+                site
+            }
             _ => return,
         };
         if registration(disk, *site).is_some_and(|of| of.life.phase == Phase::Pending) {

@@ -8,7 +8,7 @@ use linecamp_model::{
     Phase, SessionId, SiteChange, SiteId, SpecBody, Text, Token, TokenId,
 };
 
-use super::{Watch, document_of, has_departed, held_on_the_spot, registration};
+use super::{Watch, document_of, held_on_the_spot, is_revoked, registration};
 use crate::carrier::NodeId;
 use crate::disk::Disk;
 
@@ -58,7 +58,7 @@ impl From<LevelOf> for Subject {
 
 /// What a reply says holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
+pub(crate) enum Promise {
     /// The label has this value, or is not there.
     Label(Option<LabelValue>),
     /// The description is this one.
@@ -75,14 +75,14 @@ pub(crate) enum Claim {
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// What the last reply said.
-    claim: Option<Claim>,
+    claim: Option<Promise>,
     /// What was asked and not answered, in the order of asking.
-    pending: Vec<(CommandId, Claim)>,
+    pending: Vec<(CommandId, Promise)>,
 }
 
 impl Watch {
     /// An operator asks for something.
-    pub(crate) fn ask(&mut self, command: CommandId, slot: Slot, claim: Claim) {
+    pub(crate) fn ask(&mut self, command: CommandId, slot: Slot, claim: Promise) {
         self.told.entry(slot.clone()).or_default().pending.push((command, claim.clone()));
         self.asked.insert(command, (slot, claim));
     }
@@ -119,7 +119,7 @@ impl Watch {
     /// The server has started again: what it told must be there, and of what it did not answer one thing is.
     pub(crate) fn server_started(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
         if TOKENS_HELD_FOR < elapsed {
-            self.told.retain(|_, told| told.claim != Some(Claim::TokenThere));
+            self.told.retain(|_, told| told.claim != Some(Promise::TokenThere));
         }
         self.asked.clear();
         let slots: Vec<_> = self.told.keys().cloned().collect();
@@ -156,42 +156,42 @@ impl Watch {
         let Some(told) = self.told.get(&(Some(site), What::Label(level, key.clone()))) else {
             return false;
         };
-        let is_it = |claim: &Claim| *claim == Claim::Label(Some(value.clone()));
+        let is_it = |claim: &Promise| *claim == Promise::Label(Some(value.clone()));
         told.claim.as_ref().is_some_and(is_it) || told.pending.iter().any(|(_, claim)| is_it(claim))
     }
 
-    fn any_holds(&self, disk: &Disk<FleetChange>, slot: &Slot, claims: impl IntoIterator<Item = Claim>) -> bool {
+    fn any_holds(&self, disk: &Disk<FleetChange>, slot: &Slot, claims: impl IntoIterator<Item = Promise>) -> bool {
         claims.into_iter().any(|claim| self.holds(disk, slot, &claim))
     }
 
-    fn holds(&self, disk: &Disk<FleetChange>, (site, what): &Slot, claim: &Claim) -> bool {
+    fn holds(&self, disk: &Disk<FleetChange>, (site, what): &Slot, claim: &Promise) -> bool {
         if let (Some(site), Some(watched)) = (site, site.and_then(|site| self.sites.get(&site)))
             && registration(disk, *site).is_none()
         {
             // Purged: nothing is left of it but its key.
-            return has_departed(disk, &watched.key);
+            return is_revoked(disk, &watched.key);
         }
         match (claim, what, site) {
-            (Claim::Label(value), What::Label(level, key), Some(site)) => {
+            (Promise::Label(value), What::Label(level, key), Some(site)) => {
                 let labels = assigned(disk, *site, document_of((*level).into(), *site)).unwrap_or_default();
                 labels.value(key.as_str()) == value.as_ref().map(LabelValue::as_str)
             }
-            (Claim::Description(text), What::Description, Some(site)) => match spec(disk, *site, DocumentKey::Site) {
+            (Promise::Description(text), What::Description, Some(site)) => match spec(disk, *site, DocumentKey::Site) {
                 Some(SpecBody::Site(spec)) => spec.description == *text,
                 Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => false,
             },
-            (Claim::Phases(phases), What::Phase(level), Some(site)) => {
+            (Promise::Phases(phases), What::Phase(level), Some(site)) => {
                 let Some(of) = registration(disk, *site) else { return false };
                 let phase = if *level == LevelOf::Site { of.life.phase } else { of.gateway.phase };
-                let is_removed = phase.is_gone() && has_departed(disk, &of.fingerprint);
+                let is_removed = phase.is_gone() && is_revoked(disk, &of.fingerprint);
                 match *level {
                     LevelOf::Site => phases.contains(&phase) && (!phase.is_gone() || is_removed),
                     LevelOf::Gateway => phases.contains(&phase) || is_removed,
                 }
             }
-            (Claim::TokenThere, What::Token(id), None) => token(disk, *id).is_some(),
+            (Promise::TokenThere, What::Token(id), None) => token(disk, *id).is_some(),
             // Long after its time a revoked token is swept away.
-            (Claim::TokenRevoked, What::Token(id), None) => {
+            (Promise::TokenRevoked, What::Token(id), None) => {
                 token(disk, *id).is_none_or(|token| token.revoked_at.is_some())
             }
             _ => false,
@@ -274,8 +274,8 @@ fn status_head(disk: &Disk<FleetChange>, site: SiteId) -> u64 {
 }
 
 fn mark_of(disk: &Disk<FleetChange>, site: SiteId) -> u64 {
-    match disk.find(&FleetChange::Mark(site, None)) {
-        Some(FleetChange::Mark(_, Some(mark))) => mark.events_held,
+    match disk.find(&FleetChange::ReplicationCursor(site, None)) {
+        Some(FleetChange::ReplicationCursor(_, Some(cursor))) => cursor.events_held,
         _ => 0,
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Settling<'a> {
 /// Returns why a site is not as it should be in the end, or `None` if it is.
 pub(crate) fn unsettled(of: &Settling<'_>, fleet: &Fleet) -> Option<String> {
     let name = of.name;
-    if fleet.has_departed(of.key) {
+    if fleet.is_revoked(of.key) {
         return match &of.has_ended {
             Some(_) => None,
             None => Some(format!("{name} was removed and has not forgotten who it was; {}", doing(of))),

@@ -7,9 +7,9 @@ use linecamp_model::limits::{
     LABELS_PER_OWNER_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
-    Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, FromSite, Generation, History, HostId,
-    HostStatus, LabelKey, LabelSet, LabelValue, Name, ProviderId, ProviderStatus, RecordKey, RecordState, RecordStatus,
-    RecordType, SiteStatus, StatusBody, Text,
+    Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, FromSite, Generation, HostId, HostStatus,
+    Incarnation, LabelKey, LabelSet, LabelValue, Name, ProviderId, ProviderStatus, RecordKey, RecordState,
+    RecordStatus, RecordType, SiteStatus, StatusBody, Text,
 };
 use linecamp_proto::COUNTER_MAX;
 
@@ -102,7 +102,7 @@ fn delta(base: u64, to: u64, snapshot: bool, documents: Documents) -> FromSite {
 fn site_status(known: &Known, chance: &mut Chance) -> StatusBody {
     StatusBody::Site(SiteStatus {
         daemon_version: Text::lossy("0.1.0"),
-        spec_history: history(known, chance),
+        spec_incarnation: incarnation(known, chance),
         applied: Generation(number(known.spec_head.0, chance)),
         converged: Generation(number(known.spec_head.0, chance)),
         local: LabelSet::default(),
@@ -118,7 +118,7 @@ fn full_site(known: &Known, chance: &mut Chance) -> SiteStatus {
     };
     SiteStatus {
         daemon_version: Text::lossy(&"9".repeat(TEXT_BYTES_MAX)),
-        spec_history: history(known, chance),
+        spec_incarnation: incarnation(known, chance),
         applied: Generation(number(known.spec_head.0, chance)),
         converged: Generation(number(known.spec_head.0, chance)),
         local: full_labels(known, chance),
@@ -126,8 +126,8 @@ fn full_site(known: &Known, chance: &mut Chance) -> SiteStatus {
     }
 }
 
-fn history(known: &Known, chance: &mut Chance) -> History {
-    if chance.happens(800) { known.spec_history } else { History(chance.bits()) }
+fn incarnation(known: &Known, chance: &mut Chance) -> Incarnation {
+    if chance.happens(800) { known.spec_incarnation } else { Incarnation(chance.bits()) }
 }
 
 fn full_host(known: &Known, chance: &mut Chance) -> HostStatus {

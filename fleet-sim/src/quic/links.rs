@@ -12,9 +12,9 @@ use linecamp_model::{
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
-    Authority, Chance as TransportChance, LinkSettings, Listener, ListenerSettings, Outside, SiteKey, WallClock,
+    Authority, Chance as TransportChance, LinkSettings, Listener, ListenerSettings, Platform, SiteKey, WallClock,
 };
-use linecampd::for_simulator::{LinkDriver, Papers};
+use linecampd::for_simulator::{Credentials, LinkDriver};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ const AUTHORITY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What a site's task is asked to do.
 #[derive(Debug)]
 enum Order {
-    Dial(Dial, Papers),
+    Dial(Dial, Credentials),
     Send(DialId, FromSite),
     HangUp(DialId, Refusal),
 }
@@ -82,7 +82,7 @@ struct SiteEnd {
     chance: TransportChance,
     clock: Arc<MachineClock>,
     key: Arc<SiteKey>,
-    papers: Papers,
+    papers: Credentials,
     /// Counts the starts of the daemon.
     boot: u32,
     rebinds: u16,
@@ -120,7 +120,7 @@ impl Links {
     /// Makes a network with nobody on it.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Platform a tokio runtime.
     pub(super) fn new(seed: u64, began: Instant) -> Self {
         let server_chance = TransportChance::seeded(Chance::of(seed, Purpose::Wire, u64::MAX).bytes());
         let made_at = Clock { ahead_millis: -i64::try_from(AUTHORITY_AGE.as_millis()).unwrap_or(0) };
@@ -180,7 +180,7 @@ impl Links {
         self.arrived.push_back(Arrival::AtServer(id, event));
     }
 
-    fn put_on_line(&mut self, node: NodeId, profile: Profile, clock: Clock, key: Arc<SiteKey>, papers: Papers) {
+    fn put_on_line(&mut self, node: NodeId, profile: Profile, clock: Clock, key: Arc<SiteKey>, papers: Credentials) {
         let line = profile.line();
         let path = Path {
             latency: line.latency,
@@ -214,9 +214,9 @@ impl Links {
         }
     }
 
-    fn outside(&self, address: SocketAddr, clock: &Arc<MachineClock>, chance: &TransportChance) -> Outside {
+    fn outside(&self, address: SocketAddr, clock: &Arc<MachineClock>, chance: &TransportChance) -> Platform {
         let clock: Arc<dyn WallClock> = Arc::<MachineClock>::clone(clock);
-        Outside { clock, socket: Some(self.network.socket(address)), chance: chance.clone() }
+        Platform { clock, socket: Some(self.network.socket(address)), chance: chance.clone() }
     }
 }
 
@@ -225,7 +225,7 @@ impl Carrier for Links {
         let chance = TransportChance::seeded(Chance::of(self.seed, Purpose::Key, node as u64).bytes());
         let key = Arc::new(SiteKey::generate(&chance).expect("a key needs no disk"));
         let fingerprint = key.fingerprint();
-        let papers = Papers::Joining(Arc::clone(&key), self.authority.pin());
+        let papers = Credentials::Joining(Arc::clone(&key), self.authority.pin());
         self.of_key.insert(fingerprint, node);
         self.put_on_line(node, profile, clock, key, papers);
         fingerprint
@@ -304,7 +304,7 @@ impl Carrier for Links {
         let site = &mut self.sites[node];
         let key = Arc::clone(&site.key);
         let made = linecamp_transport::SiteIdentity::in_memory(key, &grant.certificate, &grant.authorities, &servers);
-        let papers = Papers::Member(Arc::new(made.map_err(|error| Text::lossy(&error.to_string()))?));
+        let papers = Credentials::Member(Arc::new(made.map_err(|error| Text::lossy(&error.to_string()))?));
         let identity = papers.identity().ok_or_else(|| Text::lossy("a member without an identity"))?;
         site.papers = papers;
         Ok(identity)
@@ -312,7 +312,7 @@ impl Carrier for Links {
 
     fn forget_identity(&mut self, node: NodeId) {
         let site = &mut self.sites[node];
-        site.papers = Papers::Joining(Arc::clone(&site.key), self.authority.pin());
+        site.papers = Credentials::Joining(Arc::clone(&site.key), self.authority.pin());
     }
 
     fn send_to_site(&mut self, session: SessionId, message: &FromServer, _bytes: &[u8]) {

@@ -76,7 +76,7 @@ impl SimNetwork {
     /// Makes a network without anybody on it, and lets it carry for as long as the runtime lives.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Platform a tokio runtime.
     pub(crate) fn start(seed: u64) -> Self {
         let net = Net {
             seed,

@@ -11,9 +11,9 @@ use linecamp_core::{Dial, LinkEvent, Purpose, Rng, SessionEvent};
 use linecamp_model::{DialId, FromServer, FromSite, ServerAddress, SessionId, WallTime};
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
-    Authority, Chance, LinkSettings, Listener, ListenerSettings, Outside, SiteIdentity, SiteKey, WallClock,
+    Authority, Chance, LinkSettings, Listener, ListenerSettings, Platform, SiteIdentity, SiteKey, WallClock,
 };
-use linecampd::for_simulator::{LinkDriver, Papers};
+use linecampd::for_simulator::{Credentials, LinkDriver};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -58,7 +58,7 @@ struct ServerEnd {
 struct SiteEnd {
     address: SocketAddr,
     chance: Chance,
-    papers: Papers,
+    papers: Credentials,
     talks: bool,
     task: JoinHandle<()>,
 }
@@ -103,7 +103,7 @@ impl World {
             world.sites.push(SiteEnd {
                 address: site_address(number),
                 chance,
-                papers: Papers::Member(Arc::new(identity)),
+                papers: Credentials::Member(Arc::new(identity)),
                 talks: true,
                 task: tokio::spawn(async {}),
             });
@@ -111,8 +111,8 @@ impl World {
         world
     }
 
-    fn outside(&self, address: SocketAddr, chance: &Chance) -> Outside {
-        Outside {
+    fn outside(&self, address: SocketAddr, chance: &Chance) -> Platform {
+        Platform {
             clock: Arc::new(VirtualClock(self.began)),
             socket: Some(self.network.socket(address)),
             chance: chance.clone(),
@@ -182,8 +182,8 @@ async fn answer(
 }
 
 /// A site that dials, says a word now and then, and dials again.
-async fn live(mut link: LinkDriver, papers: Papers, talks: bool, mut rng: Rng, log: impl Fn(&dyn fmt::Display)) {
-    let Papers::Member(identity) = &papers else { panic!("these sites have joined") };
+async fn live(mut link: LinkDriver, papers: Credentials, talks: bool, mut rng: Rng, log: impl Fn(&dyn fmt::Display)) {
+    let Credentials::Member(identity) = &papers else { panic!("these sites have joined") };
     let server = identity.servers()[0].clone();
     for dial in (1..).map(DialId) {
         link.dial(Dial { dial, server: server.clone(), purpose: Purpose::Link }, papers.clone());

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::node::{End, Node};
-use super::{Happening, Over, Part, World};
+use super::{FaultEnd, Part, SimEvent, World};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
-use crate::disk::Mood;
+use crate::disk::DiskFault;
 use crate::kind::{Kind, Table};
 use crate::plan::Act;
 
@@ -49,8 +49,8 @@ impl<C: Carrier> World<C> {
                 self.nodes[node].off_for = act.lasts;
             }
             Kind::Restart => self.restart(node, act.lasts),
-            Kind::DiskFull => self.trouble_disk(node, Mood::Full, act.lasts),
-            Kind::DiskSlow => self.trouble_disk(node, Mood::Slow, act.lasts),
+            Kind::DiskFull => self.trouble_disk(node, DiskFault::Full, act.lasts),
+            Kind::DiskSlow => self.trouble_disk(node, DiskFault::Slow, act.lasts),
             Kind::DiskDamaged => {
                 self.nodes[node].is_damaged = true;
                 self.watch.loosen_records(self.nodes[node].id());
@@ -59,28 +59,28 @@ impl<C: Carrier> World<C> {
             Kind::DiskImage => {
                 let rows = self.nodes[node].disk.rows().clone();
                 self.nodes[node].disk.image = Some(Box::new(rows));
-                self.after(act.lasts, Happening::Over(Over::Image(node)));
+                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::Image(node)));
             }
             Kind::ClockJump => self.set_clock(node, jumped(act.draw)),
             Kind::ClockLost => {
                 self.set_clock(node, Clock::lost(elapsed));
                 self.switch_off(node, Duration::from_secs(20));
-                self.after(act.lasts, Happening::Over(Over::Clock(node)));
+                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::Clock(node)));
             }
             Kind::Echo => self.carrier.echo(node),
             Kind::Clone => self.copy(node, act.lasts),
             Kind::ServerKill | Kind::ServerCrash | Kind::ServerStop => self.act_on_server(act),
             Kind::ServerDiskFull => {
-                self.server.disk.mood = Mood::Full;
-                self.after(act.lasts, Happening::Over(Over::ServerDiskTrouble));
+                self.server.disk.mood = DiskFault::Full;
+                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::ServerDiskTrouble));
             }
             Kind::ServerSlow => {
                 self.carrier.set_server_slowness(SLOWNESS);
-                self.after(act.lasts, Happening::Over(Over::ServerSlow));
+                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::ServerSlow));
             }
             Kind::ServerClockJump => {
                 self.set_server_clock(jumped(act.draw % 600_000));
-                self.after(act.lasts.max(Duration::from_secs(600)), Happening::Over(Over::ServerClock));
+                self.after(act.lasts.max(Duration::from_secs(600)), SimEvent::FaultEnd(FaultEnd::ServerClock));
             }
             Kind::Partition => self.partition(act),
             kind if kind.table() == Table::NameServer => self.act_on_name_server(act),
@@ -104,20 +104,20 @@ impl<C: Carrier> World<C> {
                     self.drain_server();
                 }
                 // What it has said to its sites has to leave the machine first.
-                let stopping = Over::ServerStopping { boot: self.server.boot, off_for: act.lasts };
-                return self.after(STOPPING_FOR, Happening::Over(stopping));
+                let stopping = FaultEnd::ServerStopping { boot: self.server.boot, off_for: act.lasts };
+                return self.after(STOPPING_FOR, SimEvent::FaultEnd(stopping));
             }
             _ => self.kill_server(),
         }
         let boot = self.server.boot;
-        self.after(act.lasts, Happening::Over(Over::ServerOff(boot)));
+        self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::ServerOff(boot)));
     }
 
     fn cut(&mut self, node: NodeId, (up, down): (bool, bool), lasts: Duration) {
         self.nodes[node].cuts_up += u32::from(up);
         self.nodes[node].cuts_down += u32::from(down);
         self.set_line(node);
-        self.after(lasts, Happening::Over(Over::Cut { node, up, down }));
+        self.after(lasts, SimEvent::FaultEnd(FaultEnd::Cut { node, up, down }));
     }
 
     fn set_line(&mut self, node: NodeId) {
@@ -129,7 +129,7 @@ impl<C: Carrier> World<C> {
     fn partition(&mut self, act: Act) {
         self.meter.net_parts();
         let share = u64::from(act.site);
-        for node in 0..self.plan.berths.len() {
+        for node in 0..self.plan.site_slots.len() {
             if Chance::of(act.draw, Purpose::Partition, node as u64).below(1_000) < share {
                 self.cut(node, (true, true), act.lasts);
             }
@@ -140,7 +140,7 @@ impl<C: Carrier> World<C> {
         if self.nodes[node].site.is_some() {
             self.kill_node(node);
             let boot = self.nodes[node].boot;
-            self.after(off_for, Happening::Over(Over::Off(node, boot)));
+            self.after(off_for, SimEvent::FaultEnd(FaultEnd::Off(node, boot)));
         }
     }
 
@@ -160,9 +160,9 @@ impl<C: Carrier> World<C> {
         self.switch_off(node, off_for);
     }
 
-    fn trouble_disk(&mut self, node: NodeId, mood: Mood, lasts: Duration) {
+    fn trouble_disk(&mut self, node: NodeId, mood: DiskFault, lasts: Duration) {
         self.nodes[node].disk.mood = mood;
-        self.after(lasts, Happening::Over(Over::DiskTrouble(node)));
+        self.after(lasts, SimEvent::FaultEnd(FaultEnd::DiskTrouble(node)));
     }
 
     fn set_clock(&mut self, node: NodeId, clock: Clock) {
@@ -196,25 +196,25 @@ impl<C: Carrier> World<C> {
         self.carrier.copy_node(number, original, copy.clock);
         self.nodes.push(copy);
         self.start_node(number);
-        self.after(lasts, Happening::Over(Over::Copy(number)));
+        self.after(lasts, SimEvent::FaultEnd(FaultEnd::Copy(number)));
     }
 
-    pub(super) fn over(&mut self, over: Over) {
+    pub(super) fn over(&mut self, over: FaultEnd) {
         match over {
-            Over::Cut { node, up, down } => {
+            FaultEnd::Cut { node, up, down } => {
                 let of = &mut self.nodes[node];
                 of.cuts_up = of.cuts_up.saturating_sub(u32::from(up));
                 of.cuts_down = of.cuts_down.saturating_sub(u32::from(down));
                 self.set_line(node);
                 self.meter.line_is_back(self.elapsed);
             }
-            Over::Off(node, boot) => {
+            FaultEnd::Off(node, boot) => {
                 if self.nodes[node].boot == boot {
                     self.start_node(node);
                 }
             }
-            Over::DiskTrouble(node) => self.nodes[node].disk.mood = Mood::Well,
-            Over::Image(node) => {
+            FaultEnd::DiskTrouble(node) => self.nodes[node].disk.mood = DiskFault::Well,
+            FaultEnd::Image(node) => {
                 if let Some(rows) = self.nodes[node].disk.image.take().filter(|_| self.nodes[node].end.is_none()) {
                     self.switch_off(node, Duration::from_secs(30));
                     self.nodes[node].disk.put_back(*rows);
@@ -222,34 +222,34 @@ impl<C: Carrier> World<C> {
                     self.nodes[node].told.clear();
                 }
             }
-            Over::Clock(node) => self.set_clock(node, Clock::default()),
-            Over::Copy(node) => {
+            FaultEnd::Clock(node) => self.set_clock(node, Clock::default()),
+            FaultEnd::Copy(node) => {
                 if self.nodes[node].end.is_none() {
                     self.kill_node(node);
                     self.end_node(node, End::TakenAway);
                 }
             }
-            Over::ServerStopping { boot, off_for } => {
+            FaultEnd::ServerStopping { boot, off_for } => {
                 if self.server.boot == boot {
                     self.kill_server();
                     let boot = self.server.boot;
-                    self.after(off_for, Happening::Over(Over::ServerOff(boot)));
+                    self.after(off_for, SimEvent::FaultEnd(FaultEnd::ServerOff(boot)));
                 }
             }
-            Over::ServerOff(boot) => {
+            FaultEnd::ServerOff(boot) => {
                 if self.server.boot == boot {
                     self.start_server();
                 }
             }
-            Over::ServerDiskTrouble => {
-                self.server.disk.mood = Mood::Well;
+            FaultEnd::ServerDiskTrouble => {
+                self.server.disk.mood = DiskFault::Well;
                 self.watch.server_recovers(self.elapsed);
             }
-            Over::ServerSlow => self.carrier.set_server_slowness(1),
-            Over::ServerClock => self.set_server_clock(Clock::default()),
-            Over::DnsTrouble(number) => self.end_trouble(number),
-            Over::DnsStale => self.end_staleness(),
-            Over::NoProvider => self.set_provider(0),
+            FaultEnd::ServerSlow => self.carrier.set_server_slowness(1),
+            FaultEnd::ServerClock => self.set_server_clock(Clock::default()),
+            FaultEnd::DnsTrouble(number) => self.end_trouble(number),
+            FaultEnd::DnsStale => self.end_staleness(),
+            FaultEnd::NoProvider => self.set_provider(0),
         }
     }
 
@@ -258,19 +258,19 @@ impl<C: Carrier> World<C> {
         self.note(None, "all well", &[], || "all faults stop".to_owned());
         self.part = Part::Settling { until: self.elapsed + self.scenario.settle };
         self.server.fuse = None;
-        self.over(Over::ServerDiskTrouble);
-        self.over(Over::ServerSlow);
-        self.over(Over::ServerClock);
+        self.over(FaultEnd::ServerDiskTrouble);
+        self.over(FaultEnd::ServerSlow);
+        self.over(FaultEnd::ServerClock);
         self.heal_name_server();
         self.start_server();
         self.set_provider(0);
         for node in 0..self.nodes.len() {
             if self.nodes[node].original.is_some() {
-                self.over(Over::Copy(node));
+                self.over(FaultEnd::Copy(node));
                 continue;
             }
             self.nodes[node].fuse = None;
-            self.nodes[node].disk.mood = Mood::Well;
+            self.nodes[node].disk.mood = DiskFault::Well;
             self.nodes[node].disk.image = None;
             self.nodes[node].cuts_up = 0;
             self.nodes[node].cuts_down = 0;
@@ -281,11 +281,11 @@ impl<C: Carrier> World<C> {
                 continue;
             }
             self.start_node(node);
-            if self.plan.berths[node].member.is_pending {
+            if self.plan.site_slots[node].member.is_pending {
                 self.accept(node);
             }
         }
-        self.after(Duration::from_secs(1), Happening::Look);
+        self.after(Duration::from_secs(1), SimEvent::Look);
     }
 }
 

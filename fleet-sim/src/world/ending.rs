@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use linecamp_core::{Fleet, QUARANTINE, SavedFleet, Site};
 
-use super::{Happening, Part, QUIET, World};
+use super::{Part, QUIET, SimEvent, World};
 use crate::carrier::{Carrier, NodeId};
 use crate::check::{Settling, unsettled};
-use crate::disk::Mood;
+use crate::disk::DiskFault;
 use crate::meter::Counts;
 
 /// How often it is looked whether everybody agrees.
@@ -35,12 +35,12 @@ impl<C: Carrier> World<C> {
         match late.first() {
             None if self.elapsed < self.plan.ends_at + SEARCHED && self.has_leftovers() => {
                 self.meter.unsettled();
-                self.after(LOOK_EACH, Happening::Look);
+                self.after(LOOK_EACH, SimEvent::Look);
             }
             None => {
                 self.meter.settled(self.elapsed.saturating_sub(self.plan.ends_at));
                 if self.meter.still() < STILL {
-                    return self.after(LOOK_EACH, Happening::Look);
+                    return self.after(LOOK_EACH, SimEvent::Look);
                 }
                 self.watch.check_told(&self.server.disk, self.elapsed);
                 self.watch.check_left();
@@ -49,20 +49,20 @@ impl<C: Carrier> World<C> {
                 }
                 self.renewed.clear();
                 self.part = Part::Quiet;
-                self.after(QUIET, Happening::QuietOver);
+                self.after(QUIET, SimEvent::QuietOver);
             }
             Some((node, why)) if until <= self.elapsed => {
                 let minutes = self.scenario.settle.as_secs() / 60;
                 let what = format!(
                     "{minutes} minutes after the faults stopped {} of {} sites did not agree; {why}",
                     late.len(),
-                    self.plan.berths.len()
+                    self.plan.site_slots.len()
                 );
                 self.watch.find("converges", [*node], what);
             }
             Some(_) => {
                 self.meter.unsettled();
-                self.after(LOOK_EACH, Happening::Look);
+                self.after(LOOK_EACH, SimEvent::Look);
             }
         }
     }
@@ -90,7 +90,7 @@ impl<C: Carrier> World<C> {
             told: &node.told,
         };
         let late = unsettled(&settling, fleet);
-        if late.is_some() || fleet.has_departed(&node.key) { late } else { self.why_misplaced(number) }
+        if late.is_some() || fleet.is_revoked(&node.key) { late } else { self.why_misplaced(number) }
     }
 
     /// The run has come to its end.
@@ -122,7 +122,7 @@ impl<C: Carrier> World<C> {
                 }
             }
         }
-        self.part = Part::Over;
+        self.part = Part::FaultEnd;
     }
 
     /// Starts a server and daemons from the disks of those that run, and compares them.
@@ -154,7 +154,7 @@ impl<C: Carrier> World<C> {
     }
 
     pub(super) fn sample(&mut self) {
-        if self.server.fleet.is_some() && self.server.disk.mood == Mood::Well {
+        if self.server.fleet.is_some() && self.server.disk.mood == DiskFault::Well {
             self.watch.check_served(&self.server.disk, self.elapsed);
         }
         let mut traffic = crate::carrier::Traffic::default();
@@ -168,15 +168,15 @@ impl<C: Carrier> World<C> {
             Counts { links, converged: fleet.converged_count() }
         });
         self.meter.sample(self.elapsed, counts, traffic);
-        if self.part != Part::Over {
+        if self.part != Part::FaultEnd {
             let each = self.meter.sample_each();
-            self.after(each, Happening::Sample);
+            self.after(each, SimEvent::Sample);
         }
     }
 
     /// Fills the figures that are known at the end.
     pub(crate) fn close_books(&mut self) {
-        let per_node: Vec<_> = (0..self.plan.berths.len().min(self.nodes.len()))
+        let per_node: Vec<_> = (0..self.plan.site_slots.len().min(self.nodes.len()))
             .map(|node| self.carrier.traffic(node, self.elapsed).bytes)
             .collect();
         self.meter.close(&per_node, self.elapsed);

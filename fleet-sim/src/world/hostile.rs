@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, Purpose as DialPurpose};
 use linecamp_model::{
-    DialId, FromServer, FromSite, Generation, Hello, History, JoinRequest, Refusal, RefusalCode, RunId, ServerAddress,
+    DialId, FromServer, FromSite, Generation, Hello, Incarnation, JoinRequest, Refusal, RefusalCode, RunId,
+    ServerAddress,
 };
 use linecamp_proto::VERSIONS;
 
 use super::node::End;
-use super::{Happening, SERVER, World, name, text};
+use super::{SERVER, SimEvent, World, name, text};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::kind::Kind;
@@ -67,8 +68,8 @@ impl<C: Carrier> World<C> {
         let known = Known {
             site: node.id(),
             run: RunId::from_bytes(chance.bytes()),
-            status_history: History(chance.bits() | 1),
-            spec_history: History::default(),
+            status_incarnation: Incarnation(chance.bits() | 1),
+            spec_incarnation: Incarnation::default(),
             spec_head: Generation::ZERO,
             status_held: Generation::ZERO,
             events_held: 0,
@@ -201,7 +202,7 @@ impl<C: Carrier> World<C> {
                 return self.hostile_waits(number, TURN);
             }
             FromServer::Welcome(welcome) => {
-                known.spec_history = welcome.spec_history;
+                known.spec_incarnation = welcome.spec_incarnation;
                 known.status_held = welcome.status_held;
                 known.events_held = welcome.events_held;
                 hostile.is_up = true;
@@ -236,7 +237,7 @@ impl<C: Carrier> World<C> {
         if let Some(hostile) = self.nodes[number].hostile.as_deref_mut() {
             hostile.turn += 1;
             let turn = hostile.turn;
-            self.after(delay, Happening::Hostile(number, turn));
+            self.after(delay, SimEvent::Hostile(number, turn));
         }
     }
 

@@ -16,11 +16,11 @@ use linecamp_model::{
     CallId, Claim, DomainName, OwnerId, ProviderReply, ProviderRequest, RecordKey, RecordSet, RecordType, SiteId, Ttl,
 };
 
-use super::{Happening, Over, Part, World};
+use super::{FaultEnd, Part, SimEvent, World};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::kind::Kind;
-use crate::plan::{Act, Berth};
+use crate::plan::{Act, SiteSlot};
 
 /// The zone of all providers.
 pub(super) const ZONE: &str = "camp.example";
@@ -53,7 +53,7 @@ pub(super) struct Dns {
 
 impl Dns {
     /// A name server with what others have in it: some of it under names that sites will want.
-    pub(super) fn new(seed: u64, berths: &[Berth]) -> Self {
+    pub(super) fn new(seed: u64, site_slots: &[SiteSlot]) -> Self {
         let mut server = NameServer::new(&[ZONE]);
         let mut chance = Chance::of(seed, Purpose::NameServer, u64::MAX);
         server.atomic = chance.happens(500);
@@ -62,8 +62,8 @@ impl Dns {
         server.plant(ZONE, ZONE, "MX", &["10 mail.camp.example"]);
         server.plant(ZONE, &format!("www.{ZONE}"), "A", &["198.51.100.1"]);
         server.plant(ZONE, &format!("*.guests.{ZONE}"), "CNAME", &["www.camp.example"]);
-        for (site, berth) in berths.iter().enumerate() {
-            if let Some(way) = berth.dns.foreign {
+        for (site, site_slot) in site_slots.iter().enumerate() {
+            if let Some(way) = site_slot.dns.foreign {
                 plant_foreign(&mut server, site, way);
             }
         }
@@ -141,7 +141,7 @@ impl<C: Carrier> World<C> {
         let delay = chance.between(millis(5), longest);
         dns.calls.entry(node).or_default().push((call, request));
         let boot = self.nodes[node].boot;
-        self.after(delay, Happening::Called(node, boot, call));
+        self.after(delay, SimEvent::Called(node, boot, call));
     }
 
     pub(super) fn called(&mut self, node: NodeId, boot: u32, call: CallId) {
@@ -208,11 +208,11 @@ impl<C: Carrier> World<C> {
             _ => return,
         }
         if act.kind == Kind::DnsStale {
-            return self.after(act.lasts, Happening::Over(Over::DnsStale));
+            return self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::DnsStale));
         }
         dns.troubles += 1;
         let number = dns.troubles;
-        self.after(act.lasts, Happening::Over(Over::DnsTrouble(number)));
+        self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::DnsTrouble(number)));
     }
 
     /// A trouble of this number is over, unless another has come since.

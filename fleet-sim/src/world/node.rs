@@ -15,7 +15,7 @@ use linecamp_model::{
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
 use super::hostile::Hostile;
-use super::{Happening, Over, World, name, text};
+use super::{FaultEnd, SimEvent, World, name, text};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::check::{Watch, held_on_the_spot};
@@ -281,7 +281,7 @@ impl<C: Carrier> World<C> {
                     let off_for = node.off_for;
                     self.kill_node(number);
                     let boot = self.nodes[number].boot;
-                    return self.after(off_for, Happening::Over(Over::Off(number, boot)));
+                    return self.after(off_for, SimEvent::FaultEnd(FaultEnd::Off(number, boot)));
                 }
                 Some(left) => node.fuse = Some(left - 1),
                 None => {}
@@ -300,7 +300,7 @@ impl<C: Carrier> World<C> {
             let at = deadline.since_origin().max(elapsed);
             if node.wake_at.is_none_or(|wake_at| at < wake_at) {
                 node.wake_at = Some(at);
-                self.queue.push(at, Happening::NodeWake(number));
+                self.queue.push(at, SimEvent::NodeWake(number));
             }
         }
     }
@@ -339,7 +339,7 @@ impl<C: Carrier> World<C> {
                 let delay = node.chance.between(Duration::from_millis(1), Duration::from_millis(20));
                 let boot = node.boot;
                 self.renewed.insert(number);
-                self.after(delay, Happening::Saved(number, boot, Box::new(grant)));
+                self.after(delay, SimEvent::Saved(number, boot, Box::new(grant)));
             }
             SiteOutput::Call { call, request, .. } => self.begin_call(number, call, request),
             // No provider here names a plugin of the server's.
@@ -362,7 +362,7 @@ impl<C: Carrier> World<C> {
                 );
                 self.end_node(number, End::Refused(refusal));
                 if is_token {
-                    self.after(Duration::from_secs(60), Happening::NewToken(number));
+                    self.after(Duration::from_secs(60), SimEvent::NewToken(number));
                 }
             }
         }

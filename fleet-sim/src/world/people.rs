@@ -9,7 +9,7 @@ use linecamp_model::{LabelKey, LabelPatch, LabelValue, Level, Phase, SiteId, Tex
 use super::node::End;
 use super::{AGAIN, APPROVAL, HOSTILE_TOKENS, PENDING_TOKENS, SITES_PER_TOKEN, World, name};
 use crate::carrier::{Carrier, NodeId};
-use crate::check::{Claim, LevelOf, What};
+use crate::check::{LevelOf, Promise, What};
 use crate::kind::Kind;
 use crate::plan::Act;
 
@@ -59,7 +59,7 @@ impl<C: Carrier> World<C> {
             labels: LabelPatch::default(),
         };
         let slot = (None, What::Token(token.id));
-        self.ask(FleetCommand::CreateToken(new), Some((slot, Claim::TokenThere)));
+        self.ask(FleetCommand::CreateToken(new), Some((slot, Promise::TokenThere)));
     }
 
     /// An operator gives a site that was refused another token, and starts it again.
@@ -67,7 +67,7 @@ impl<C: Carrier> World<C> {
         let number = 1_000_000 + node as u64 * 1_000 + u64::from(self.nodes[node].boot);
         self.create_token("default", number, 1);
         if self.server.fleet.is_none() {
-            let again = super::Happening::NewToken(node);
+            let again = super::SimEvent::NewToken(node);
             return self.after(AGAIN, again);
         }
         let token = self.token(number);
@@ -77,7 +77,7 @@ impl<C: Carrier> World<C> {
             of.join = Some(JoinWish { token, name: of.name.clone() });
             // The answer of the server is a few milliseconds away; people take longer.
             let boot = of.boot;
-            self.after(Duration::from_secs(5), super::Happening::Over(super::Over::Off(node, boot)));
+            self.after(Duration::from_secs(5), super::SimEvent::FaultEnd(super::FaultEnd::Off(node, boot)));
         }
     }
 
@@ -91,8 +91,8 @@ impl<C: Carrier> World<C> {
                 self.shift(node, Subject::Site, &IN, |_, site| FleetCommand::Accept(site));
             }
             Some(_) => {}
-            None if fleet.is_some_and(|fleet| fleet.has_departed(&key)) => {}
-            None => self.after(AGAIN, super::Happening::Accept(node)),
+            None if fleet.is_some_and(|fleet| fleet.is_revoked(&key)) => {}
+            None => self.after(AGAIN, super::SimEvent::Accept(node)),
         }
     }
 
@@ -101,7 +101,7 @@ impl<C: Carrier> World<C> {
         match act.kind {
             Kind::Label => self.label(node, act.draw),
             Kind::LabelAll => {
-                for node in 0..self.plan.berths.len() {
+                for node in 0..self.plan.site_slots.len() {
                     self.label(node, act.draw | 1);
                 }
             }
@@ -121,7 +121,7 @@ impl<C: Carrier> World<C> {
                 let tokens = u64::from(self.scenario.sites.div_ceil(SITES_PER_TOKEN));
                 let token = self.token(act.draw % tokens.max(1));
                 let slot = (None, What::Token(token.id));
-                self.ask(FleetCommand::RevokeToken(token.id), Some((slot, Claim::TokenRevoked)));
+                self.ask(FleetCommand::RevokeToken(token.id), Some((slot, Promise::TokenRevoked)));
             }
             Kind::SpotLabel => self.label_on_the_spot(node, act.draw),
             Kind::DropIns => self.change_drop_ins(node, act.draw),
@@ -158,7 +158,7 @@ impl<C: Carrier> World<C> {
             Some(value) => LabelPatch { set: BTreeMap::from([(key.clone(), value)]), ..LabelPatch::default() },
         };
         let slot = (Some(self.nodes[node].id()), What::Label(subject.into(), key));
-        let claim = Claim::Label(value);
+        let claim = Promise::Label(value);
         self.ask(FleetCommand::PatchLabels(subject, site, patch), Some((slot, claim)));
     }
 
@@ -169,7 +169,7 @@ impl<C: Carrier> World<C> {
         let renamed =
             draw.is_multiple_of(4).then(|| if site.name == *own { name(&format!("{own}-b")) } else { own.clone() });
         let slot = (Some(self.nodes[node].id()), What::Description);
-        let claim = Claim::Description(description.clone());
+        let claim = Promise::Description(description.clone());
         let edit = Edit { name: renamed, description: Some(description) };
         self.ask(FleetCommand::Edit(Subject::Site, site, edit), Some((slot, claim)));
     }
@@ -183,7 +183,7 @@ impl<C: Carrier> World<C> {
     ) {
         let Some(site) = self.site_ref(node, subject) else { return };
         let slot = (Some(self.nodes[node].id()), What::Phase(LevelOf::from(subject)));
-        self.ask(command(subject, site), Some((slot, Claim::Phases(phases))));
+        self.ask(command(subject, site), Some((slot, Promise::Phases(phases))));
     }
 
     fn label_on_the_spot(&mut self, node: NodeId, draw: u64) {

@@ -8,7 +8,7 @@ use linecamp_model::{
 };
 
 use super::name_server::{OWNER, ZONE, first_address};
-use super::{AGAIN, Happening, Over, World, name, text};
+use super::{AGAIN, FaultEnd, SimEvent, World, name, text};
 use crate::carrier::{Carrier, NodeId};
 use crate::check::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
 use crate::kind::Kind;
@@ -17,8 +17,8 @@ use crate::plan::Act;
 impl<C: Carrier> World<C> {
     /// Gives a new site its address, and the provider of its own if it has one.
     pub(super) fn settle_in_dns(&mut self, node: NodeId) {
-        let Some(berth) = self.plan.berths.get(node).filter(|_| self.dns.is_some()) else { return };
-        if berth.dns.has_own {
+        let Some(site_slot) = self.plan.site_slots.get(node).filter(|_| self.dns.is_some()) else { return };
+        if site_slot.dns.has_own {
             self.nodes[node].providers = vec![own_provider()];
         }
         let address = LabelValue::parse(&first_address(node)).expect("an address is a value");
@@ -46,7 +46,7 @@ impl<C: Carrier> World<C> {
             Kind::DnsEdit => self.set_provider(act.draw),
             Kind::DnsRemove => {
                 self.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No), None);
-                self.after(act.lasts, Happening::Over(Over::NoProvider));
+                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::NoProvider));
             }
             _ => {
                 self.nodes[node].facts.insert(own_address(), value(&address(act.draw)));
@@ -63,7 +63,7 @@ impl<C: Carrier> World<C> {
         let sites = Selector::parse(&format!("{key}={value}")).expect("a selector");
         let provider = FleetProvider { sites, matches_facts: false, spec: central_provider(draw) };
         if !self.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), true), None) {
-            self.after(AGAIN, Happening::Over(Over::NoProvider));
+            self.after(AGAIN, SimEvent::FaultEnd(FaultEnd::NoProvider));
         }
     }
 

@@ -6,12 +6,12 @@ use linecamp_core::{Fleet, FleetCommand, FleetConfig, FleetOutput, SavedFleet, S
 use linecamp_model::{CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
 use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
 
-use super::{Happening, Over, Part, World};
+use super::{FaultEnd, Part, SimEvent, World};
 use crate::carrier::Carrier;
 use crate::chance::{Chance, Purpose};
-use crate::check::{Claim, Slot};
+use crate::check::{Promise, Slot};
 use crate::clock::Clock;
-use crate::disk::{Disk, Mood};
+use crate::disk::{Disk, DiskFault};
 
 /// The machine that the server runs on.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl<C: Carrier> World<C> {
     }
 
     /// Asks the server for something, as an operator. Returns whether it is there to hear it.
-    pub(super) fn ask(&mut self, command: FleetCommand, claim: Option<(Slot, Claim)>) -> bool {
+    pub(super) fn ask(&mut self, command: FleetCommand, claim: Option<(Slot, Promise)>) -> bool {
         let now = self.server.now(self.elapsed);
         let id = self.server.next_command;
         if self.server.fleet.is_none() {
@@ -185,7 +185,7 @@ impl<C: Carrier> World<C> {
                     let off_for = server.off_for;
                     self.kill_server();
                     let boot = self.server.boot;
-                    return self.after(off_for, Happening::Over(Over::ServerOff(boot)));
+                    return self.after(off_for, SimEvent::FaultEnd(FaultEnd::ServerOff(boot)));
                 }
                 Some(left) => server.fuse = Some(left - 1),
                 None => {}
@@ -198,7 +198,7 @@ impl<C: Carrier> World<C> {
             let at = deadline.since_origin().max(elapsed);
             if server.wake_at.is_none_or(|wake_at| at < wake_at) {
                 server.wake_at = Some(at);
-                self.queue.push(at, Happening::ServerWake);
+                self.queue.push(at, SimEvent::ServerWake);
             }
         }
     }
@@ -269,11 +269,11 @@ impl<C: Carrier> World<C> {
         }
         let micros = Duration::from_micros;
         let delay = match server.disk.mood {
-            Mood::Well => server.chance.between(micros(100), micros(3_000)),
-            Mood::Slow | Mood::Full => server.chance.between(micros(50_000), micros(500_000)),
+            DiskFault::Well => server.chance.between(micros(100), micros(3_000)),
+            DiskFault::Slow | DiskFault::Full => server.chance.between(micros(50_000), micros(500_000)),
         };
         let boot = server.boot;
-        self.after(delay, Happening::ServerDisk(boot));
+        self.after(delay, SimEvent::ServerDisk(boot));
     }
 
     pub(super) fn server_disk_wrote(&mut self, boot: u32) {
@@ -283,7 +283,7 @@ impl<C: Carrier> World<C> {
         let (mood, group) = (self.server.disk.mood, self.server.disk.written());
         let mut group = group.into_iter();
         while let Some((write, changes)) = group.next() {
-            if mood == Mood::Full && self.server.disk.needs_room(write, &changes) {
+            if mood == DiskFault::Full && self.server.disk.needs_room(write, &changes) {
                 let rest = group.map(|(write, _)| write).collect();
                 return self.server_disk_failed(write, rest);
             }
@@ -344,7 +344,7 @@ impl<C: Carrier> World<C> {
     /// Clearing away what has had its time is no unrest, and neither is what a renewed certificate brings.
     fn check_quiet_server(&mut self, changes: &[FleetChange]) {
         let of_site = |change: &FleetChange| match change {
-            FleetChange::Mark(site, Some(_)) => Some(*site),
+            FleetChange::ReplicationCursor(site, Some(_)) => Some(*site),
             FleetChange::Site(site, Some(_)) if self.watch.is_hostile(*site) => Some(*site),
             FleetChange::Event(_, Some(logged)) => logged.event.site,
             _ => None,
@@ -355,7 +355,7 @@ impl<C: Carrier> World<C> {
                 FleetChange::Site(_, None)
                     | FleetChange::Spec(_, _, None)
                     | FleetChange::Status(_, _, None)
-                    | FleetChange::Mark(_, None)
+                    | FleetChange::ReplicationCursor(_, None)
                     | FleetChange::Token(_, None)
                     | FleetChange::TokenUse(_, _, None)
                     | FleetChange::Event(_, None)

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use linecamp_model::{Generation, JoinTarget};
-use linecamp_transport::{Dialer, LinkSettings, Outside};
+use linecamp_transport::{Dialer, LinkSettings, Platform};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::member::{Member, Papers, Start};
+use crate::member::{Member, MemberCredentials, Start};
 use crate::site_disk::SiteDisk;
 
 /// Sites on one socket. Its kernel buffer holds some 150 small datagrams; with a hundred sites, a push to all of them
@@ -141,7 +141,7 @@ impl SiteFleet {
     pub(crate) async fn join(plan: &FleetPlan<'_>) -> anyhow::Result<Self> {
         let board = Arc::new(Board::new(plan.sites));
         let dialers = (0..plan.sites.div_ceil(SITES_PER_SOCKET))
-            .map(|_| Dialer::bind(plan.link, Outside::default()).map(Arc::new))
+            .map(|_| Dialer::bind(plan.link, Platform::default()).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         let doors = Arc::new(Semaphore::new(plan.at_once));
         let mut tasks = JoinSet::new();
@@ -210,7 +210,7 @@ pub(crate) fn identity_of(home: &Path, site: usize) -> PathBuf {
     home.join(site_name(site))
 }
 
-impl Papers {
+impl MemberCredentials {
     /// Returns the papers of a site that joined earlier in this run.
     pub(crate) fn of_member(home: &Path, site: usize) -> anyhow::Result<Self> {
         match linecamp_transport::SiteIdentity::load(&identity_of(home, site))? {

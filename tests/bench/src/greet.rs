@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use linecamp_model::limits::FRAME_BYTES_MAX;
-use linecamp_model::{FromServer, FromSite, Hello, History, RunId, ServerAddress, Text};
+use linecamp_model::{FromServer, FromSite, Hello, Incarnation, RunId, ServerAddress, Text};
 use linecamp_proto::{VERSIONS, decode_from_server, encode_from_site};
-use linecamp_transport::{Dialer, LinkSettings, Outside, SystemClock, WallClock as _};
+use linecamp_transport::{Dialer, LinkSettings, Platform, SystemClock, WallClock as _};
 use tokio::task::JoinSet;
 
 use crate::crypto::handshake_floor;
 use crate::fleet_client::{FleetPlan, SiteFleet};
 use crate::machine::{self, Burst};
-use crate::member::Papers;
+use crate::member::MemberCredentials;
 use crate::memory::quiet;
 use crate::numbers::{count, median_of, micros};
 use crate::place::Bench;
@@ -37,7 +37,7 @@ const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
 /// A site as far as greeting goes.
 struct Caller {
-    papers: Papers,
+    papers: MemberCredentials,
     hello: Vec<u8>,
 }
 
@@ -110,25 +110,25 @@ async fn callers(server: &Server, home: &Path, sites: usize) -> anyhow::Result<V
             run: RunId::from_bytes((site as u64).to_le_bytes()),
             daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
             wall: SystemClock.now(),
-            spec_history: History::default(),
+            spec_incarnation: Incarnation::default(),
             spec_held: record.durable,
-            status_history: History::default(),
+            status_incarnation: Incarnation::default(),
             facts: Default::default(),
         };
-        let papers = Papers::of_member(home, site)?;
+        let papers = MemberCredentials::of_member(home, site)?;
         // The first welcome tells the history; from then on the server has nothing to send after it.
-        hello.spec_history = first_welcome(&papers, server.address(), &hello).await?;
+        hello.spec_incarnation = first_welcome(&papers, server.address(), &hello).await?;
         let hello = encode_from_site(&FromSite::Hello(hello));
         callers.push(Arc::new(Caller { papers, hello }));
     }
     Ok(callers)
 }
 
-async fn first_welcome(papers: &Papers, server: SocketAddr, hello: &Hello) -> anyhow::Result<History> {
-    let dialer = Dialer::bind(LinkSettings::default(), Outside::default())?;
+async fn first_welcome(papers: &MemberCredentials, server: SocketAddr, hello: &Hello) -> anyhow::Result<Incarnation> {
+    let dialer = Dialer::bind(LinkSettings::default(), Platform::default())?;
     let caller = Caller { papers: papers.clone(), hello: encode_from_site(&FromSite::Hello(hello.clone())) };
     match decode_from_server(&greet(&caller, &dialer, server).await?)? {
-        FromServer::Welcome(welcome) => Ok(welcome.spec_history),
+        FromServer::Welcome(welcome) => Ok(welcome.spec_incarnation),
         other => bail!("a greeting was answered with {other:?}"),
     }
 }
@@ -151,7 +151,7 @@ async fn one_burst(
     calls: usize,
 ) -> anyhow::Result<(f64, f64, &'static str)> {
     let dialers = (0..SOCKETS)
-        .map(|_| Dialer::bind(LinkSettings::default(), Outside::default()).map(Arc::new))
+        .map(|_| Dialer::bind(LinkSettings::default(), Platform::default()).map(Arc::new))
         .collect::<Result<Vec<_>, _>>()?;
     let scheduled = Burst::begin(&[process]);
     let (began, ran) = (Instant::now(), machine::cpu_time(process)?);

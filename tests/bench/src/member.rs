@@ -64,12 +64,12 @@ impl Clock {
 
 /// What a site shows at a dial, and whom it believes.
 #[derive(Clone, Debug)]
-pub(crate) enum Papers {
+pub(crate) enum MemberCredentials {
     Joining(Arc<SiteKey>, Pin),
     Member(Arc<SiteIdentity>),
 }
 
-impl Papers {
+impl MemberCredentials {
     /// Reaches a server.
     pub(crate) async fn dial(&self, dialer: &Dialer, server: &ServerAddress) -> Result<Session, DialError> {
         let address = resolve(server).await?[0];
@@ -98,7 +98,7 @@ pub(crate) struct Member {
     index: usize,
     identity: PathBuf,
     servers: Vec<ServerAddress>,
-    papers: Papers,
+    papers: MemberCredentials,
     dialer: Arc<Dialer>,
     board: Arc<Board>,
     clock: Clock,
@@ -143,7 +143,7 @@ impl Member {
             site: Site::new(config, SavedSite::default(), rng, clock.now()),
             index: start.index,
             identity: start.identity,
-            papers: Papers::Joining(Arc::new(key), start.target.token.pin),
+            papers: MemberCredentials::Joining(Arc::new(key), start.target.token.pin),
             servers: start.target.servers,
             dialer: start.dialer,
             board: start.board,
@@ -280,7 +280,7 @@ impl Member {
 
     fn dial(&mut self, dial: Dial) {
         if dial.purpose == Purpose::Link {
-            debug_assert!(matches!(self.papers, Papers::Member(_)), "it links once it has joined");
+            debug_assert!(matches!(self.papers, MemberCredentials::Member(_)), "it links once it has joined");
         }
         let (papers, dialer) = (self.papers.clone(), Arc::clone(&self.dialer));
         let reaching = tokio::spawn(async move { papers.dial(&dialer, &dial.server).await });
@@ -317,7 +317,7 @@ impl Member {
         let identity = adopted.map_err(|error| Text::lossy(&error.to_string()))?;
         let validity = identity.certificate_validity();
         let seen = CoreIdentity { site: identity.site_id(), not_before: validity.start, not_after: validity.end };
-        self.papers = Papers::Member(Arc::new(identity));
+        self.papers = MemberCredentials::Member(Arc::new(identity));
         Ok(seen)
     }
 }

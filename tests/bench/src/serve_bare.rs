@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
-use linecamp_transport::{Authority, Incoming, Listener, ListenerSettings, Outside};
+use linecamp_transport::{Authority, Incoming, Listener, ListenerSettings, Platform};
 
 /// Bytes of a welcome, so that both answer alike.
 const ANSWER: [u8; 70] = [7; 70];
@@ -20,7 +20,7 @@ pub(crate) fn run(ca: &Path) -> anyhow::Result<()> {
     crate::runtime()?.block_on(async {
         let authority = Arc::new(Authority::load(ca)?);
         let any = ([127, 0, 0, 1], 0).into();
-        let listener = Listener::bind(any, authority, ListenerSettings::default(), Outside::default())?;
+        let listener = Listener::bind(any, authority, ListenerSettings::default(), Platform::default())?;
         println!("{}", listener.local_addr());
         std::io::stdout().flush().context("failed to print")?;
         while let Some(incoming) = listener.accept().await {

@@ -30,7 +30,7 @@ use linecamp_proto::record::fleet_change;
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
 use linecamp_store::{Change, Kind, OnDamage, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::{
-    Authority, Credential as Shown, Incoming, Listener, ListenerSettings, Outside, Peer as Proven, Session,
+    Authority, Credential as Shown, Incoming, Listener, ListenerSettings, Peer as Proven, Platform, Session,
     SessionCloser, SystemClock, WallClock as _,
 };
 use tokio::sync::mpsc;
@@ -92,7 +92,7 @@ async fn serve(data: &Path) -> anyhow::Result<()> {
         drop(answer_sender.blocking_send(answer));
     })?;
     let any = ([127, 0, 0, 1], 0).into();
-    let listener = Listener::bind(any, Arc::clone(&authority), ListenerSettings::default(), Outside::default())?;
+    let listener = Listener::bind(any, Arc::clone(&authority), ListenerSettings::default(), Platform::default())?;
     let address = listener.local_addr();
     let clock = Clock::start();
     let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };

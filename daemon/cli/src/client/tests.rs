@@ -72,9 +72,9 @@ fn answer(status: &str, body: &str) -> Option<String> {
 async fn requests_share_one_connection_and_carry_the_key() {
     let mut stub = Stub::start(vec![answer("200 OK", r#"{"n":1}"#), answer("201 Created", r#"{"n":2}"#)]).await;
     let mut client = stub.client();
-    let first: Value = client.ask(Ask::get(HEALTH)).await.expect("answered");
+    let first: Value = client.send(ApiRequest::get(HEALTH)).await.expect("answered");
     let edit = Edit { name: Some("harbour".into()), description: None };
-    let second: Value = client.ask(Ask::patch("/x").body(&edit)).await.expect("answered");
+    let second: Value = client.send(ApiRequest::patch("/x").body(&edit)).await.expect("answered");
     assert_eq!((first, second), (json!({"n": 1}), json!({"n": 2})));
     let host = stub.config.server.authority();
     let get = stub.requests.recv().await.expect("the first");
@@ -96,7 +96,7 @@ async fn what_is_no_answer_is_told_apart() {
     let mut client = stub.client();
     let mut errors = Vec::new();
     for _ in 0..3 {
-        errors.push(client.ask::<Value>(Ask::get(SERVER)).await.expect_err("no answer"));
+        errors.push(client.send::<Value>(ApiRequest::get(SERVER)).await.expect_err("no answer"));
     }
     assert!(matches!(&errors[0], ClientError::Refused { code: ErrorCode::NotFound, .. }));
     assert_eq!(errors[0].to_string(), "no site camp-9");
@@ -115,16 +115,16 @@ fn wait(seconds: u64) -> Option<String> {
 async fn a_server_that_asks_for_patience_gets_it_a_few_times() {
     let stub = Stub::start(vec![wait(0), wait(1), answer("200 OK", "7")]).await;
     let since = std::time::Instant::now();
-    assert_eq!(stub.client().ask::<u8>(Ask::post("/x")).await.expect("answered"), 7);
+    assert_eq!(stub.client().send::<u8>(ApiRequest::post("/x")).await.expect("answered"), 7);
     assert!(Duration::from_secs(1) <= since.elapsed(), "it waited as long as it was told to");
 
     let stub = Stub::start(vec![wait(0); RETRIES_MAX + 1]).await;
-    let error = stub.client().ask::<u8>(Ask::post("/x")).await.expect_err("patience ends");
+    let error = stub.client().send::<u8>(ApiRequest::post("/x")).await.expect_err("patience ends");
     assert!(matches!(&error, ClientError::Refused { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
     assert!(error.is_retryable() && error.advice().is_some());
 
     let stub = Stub::start(vec![wait(3600)]).await;
-    let error = stub.client().ask::<u8>(Ask::post("/x")).await.expect_err("an hour is no moment");
+    let error = stub.client().send::<u8>(ApiRequest::post("/x")).await.expect_err("an hour is no moment");
     assert!(matches!(&error, ClientError::Refused { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
 }
 
@@ -132,15 +132,15 @@ async fn a_server_that_asks_for_patience_gets_it_a_few_times() {
 async fn a_lost_connection_is_dialed_again_by_the_next_request() {
     let stub = Stub::start(vec![None, answer("200 OK", "7")]).await;
     let mut client = stub.client();
-    let error = client.ask::<u8>(Ask::get(SERVER)).await.expect_err("closed");
+    let error = client.send::<u8>(ApiRequest::get(SERVER)).await.expect_err("closed");
     assert!(error.is_retryable(), "{error}");
-    assert_eq!(client.ask::<u8>(Ask::get(SERVER)).await.expect("answered"), 7);
+    assert_eq!(client.send::<u8>(ApiRequest::get(SERVER)).await.expect("answered"), 7);
 }
 
 #[tokio::test]
 async fn an_answer_without_end_is_cut_off() {
     let stub = Stub::start(vec![answer("200 OK", &" ".repeat(ANSWER_BYTES_MAX + 1))]).await;
-    let error = stub.client().ask::<Value>(Ask::get(SERVER)).await.expect_err("too much");
+    let error = stub.client().send::<Value>(ApiRequest::get(SERVER)).await.expect_err("too much");
     assert!(matches!(error, ClientError::TooLarge { .. }), "{error}");
 }
 
@@ -148,7 +148,7 @@ async fn an_answer_without_end_is_cut_off() {
 async fn a_server_with_another_pin_never_sees_the_key() {
     let mut stub = Stub::start(vec![answer("200 OK", "7")]).await;
     stub.config.trust = ApiTrust::Pin(Pin::of(b"another"));
-    let error = stub.client().ask::<u8>(Ask::get(SERVER)).await.expect_err("not believed");
+    let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("not believed");
     assert!(error.needs_operator() && !error.is_retryable(), "{error}");
     assert!(stub.requests.try_recv().is_err(), "nothing was asked");
 }
@@ -159,7 +159,7 @@ async fn nobody_there_is_said_with_what_to_look_at() {
     let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     stub.config.server.port = free.local_addr().expect("bound").port();
     drop(free);
-    let error = stub.client().ask::<u8>(Ask::get(SERVER)).await.expect_err("refused");
+    let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("refused");
     assert!(error.is_retryable());
     assert!(error.advice().expect("advice").starts_with("is linecamp-server running there"));
 }

@@ -21,9 +21,9 @@ const DIR_MODE: u32 = 0o700;
 pub(crate) struct ConfigFile {
     /// Where the server is.
     pub(crate) url: Option<String>,
-    /// Whom to trust, by pin.
+    /// ServerTargets to trust, by pin.
     pub(crate) pin: Option<String>,
-    /// Whom to trust, by a file of authorities.
+    /// ServerTargets to trust, by a file of authorities.
     pub(crate) ca: Option<PathBuf>,
     /// Which key.
     pub(crate) key: Option<ApiKey>,

@@ -7,7 +7,7 @@ use linecamp_proto::api::{Event, List};
 use tokio::time::{Instant, sleep};
 
 use super::{TAIL_DEFAULT, line};
-use crate::client::{Ask, Client, ClientError};
+use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
 
 /// How long one question waits for an event: below the half minute after which many proxies cut a silent
@@ -28,7 +28,7 @@ pub(super) async fn follow(query: EventQuery, context: &Context<'_>) -> anyhow::
     let mut shown = show(&first, 0, context)?;
     let mut failures = 0;
     loop {
-        let asked_at = Instant::now();
+        let requested_at = Instant::now();
         match next(&query, &mut shown, failures, context, &mut client).await {
             Ok(events) => {
                 if failures != 0 {
@@ -36,7 +36,7 @@ pub(super) async fn follow(query: EventQuery, context: &Context<'_>) -> anyhow::
                 }
                 failures = 0;
                 shown = show(&events, shown, context)?;
-                if events.items.is_empty() && asked_at.elapsed() < EMPTY_PACE {
+                if events.items.is_empty() && requested_at.elapsed() < EMPTY_PACE {
                     sleep(EMPTY_PACE).await;
                 }
             }
@@ -75,7 +75,7 @@ async fn next(
 
 async fn newest(query: &EventQuery, limit: usize, client: &mut Client) -> Result<List<Event>, ClientError> {
     let query = EventQuery { limit: Some(limit), ..query.clone() };
-    client.ask(Ask::get(EVENTS).query(&query)).await
+    client.send(ApiRequest::get(EVENTS).query(&query)).await
 }
 
 async fn above(
@@ -85,7 +85,7 @@ async fn above(
     client: &mut Client,
 ) -> Result<List<Event>, ClientError> {
     let query = EventQuery { after: Some(after), wait: Some(wait.as_secs()), ..query.clone() };
-    client.ask(Ask::get(EVENTS).query(&query).waiting(wait)).await
+    client.send(ApiRequest::get(EVENTS).query(&query).waiting(wait)).await
 }
 
 /// Shows events, and returns the number of the last one shown.

@@ -64,7 +64,7 @@ impl Check {
         // The kit has a runtime of its own, which cannot stand inside ours.
         let examined = thread::scope(|scope| scope.spawn(examine).join());
         let report = examined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        context.out.show(&report, |look| if look.colours { report.coloured() } else { report.to_string() })?;
+        context.out.show(&report, |style| if style.colours { report.coloured() } else { report.to_string() })?;
         verdict(&report)
     }
 }

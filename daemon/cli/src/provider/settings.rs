@@ -110,7 +110,7 @@ struct Settings {
     /// Withdraw the records of hosts that are out of service
     #[arg(long)]
     withdraw_inactive: bool,
-    /// Look and plan, and change nothing; `linecamp dns plan` shows it
+    /// TextStyle and plan, and change nothing; `linecamp dns plan` shows it
     #[arg(long)]
     dry_run: bool,
 }

@@ -2,10 +2,10 @@
 
 use linecamp_proto::api::{ProviderBody, ProviderView};
 
-use crate::output::{Cell, Colour, Look, Table, clean};
+use crate::output::{Cell, Colour, Table, TextStyle, clean};
 
 /// A list of providers, one a line.
-pub(super) fn list(providers: &[ProviderView], look: &Look) -> String {
+pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
     if providers.is_empty() {
         return String::new();
     }
@@ -22,11 +22,11 @@ pub(super) fn list(providers: &[ProviderView], look: &Look) -> String {
         ]
     };
     let headings = ["NAME", "ENVIRONMENT", "PLUGIN", "ZONES", "SITES", "AT", "CONVERGED", "IN TROUBLE"];
-    Table::new(headings).with(providers.iter().map(row)).render(look)
+    Table::new(headings).with(providers.iter().map(row)).render(style)
 }
 
 /// Everything about a provider.
-pub(super) fn show(provider: &ProviderView, look: &Look) -> String {
+pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
     let settings = &provider.settings;
     let mut facts = vec![
         ["name", &provider.name].map(Cell::from),
@@ -60,7 +60,7 @@ pub(super) fn show(provider: &ProviderView, look: &Look) -> String {
         ("switched on", switches(settings)),
     ];
     facts.extend(more.map(|(key, value)| [key.into(), Cell::from(value)]));
-    Table::bare().with(facts).render(look)
+    Table::bare().with(facts).render(style)
 }
 
 /// A provider that was taken away.

@@ -2,11 +2,11 @@
 
 use linecamp_proto::api::{Condition, Host, Label, Site};
 
-use crate::output::{Cell, Colour, Look, Table, clean};
+use crate::output::{Cell, Colour, Table, TextStyle, clean};
 use crate::state::{self, State};
 
 /// A list of sites, one a line.
-pub(crate) fn list(sites: &[Site], look: &Look) -> String {
+pub(crate) fn list(sites: &[Site], style: &TextStyle) -> String {
     if sites.is_empty() {
         return String::new();
     }
@@ -17,7 +17,7 @@ pub(crate) fn list(sites: &[Site], look: &Look) -> String {
             Cell::from(&site.name),
             Cell::from(&site.environment),
             state.cell(),
-            state.since_cell(look),
+            state.since_cell(style),
             Cell::from(site.hosts.len().to_string()),
             Cell::from(site.spec_generation.to_string()),
             Cell::from(site.converged_generation.to_string()),
@@ -26,13 +26,13 @@ pub(crate) fn list(sites: &[Site], look: &Look) -> String {
         ]
     };
     let headings = ["NAME", "ENVIRONMENT", "STATE", "SINCE", "HOSTS", "SPEC", "CONVERGED", "DAEMON", "CONDITIONS"];
-    Table::new(headings).with(sites.iter().map(row)).render(look)
+    Table::new(headings).with(sites.iter().map(row)).render(style)
 }
 
 /// Everything about a site; its last line says how far it has followed its spec.
-pub(crate) fn show(site: &Site, look: &Look) -> String {
+pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
     let state = State::from(site);
-    let dated = |moment: &str| format!("{moment} ({} ago)", look.age(moment));
+    let dated = |moment: &str| format!("{moment} ({} ago)", style.age(moment));
     let mut facts = vec![
         ["name".into(), Cell::from(&site.name)],
         ["id".into(), Cell::from(&site.id)],
@@ -52,21 +52,21 @@ pub(crate) fn show(site: &Site, look: &Look) -> String {
         ["recoveries".into(), Cell::from(site.recoveries.to_string())],
     ]);
     let sections = [
-        Table::bare().with(facts).render(look),
-        hosts_table(&site.hosts, look),
-        labels_table(&site.labels, look),
-        conditions_table(&site.conditions, look),
-        sync_line(site, look) + "\n",
+        Table::bare().with(facts).render(style),
+        hosts_table(&site.hosts, style),
+        labels_table(&site.labels, style),
+        conditions_table(&site.conditions, style),
+        sync_line(site, style) + "\n",
     ];
     let filled: Vec<_> = sections.into_iter().filter(|section| !section.is_empty()).collect();
     filled.join("\n")
 }
 
 /// A site after something was asked of it: its state, how far it has followed, and whether that has to wait.
-pub(crate) fn changed(site: &Site, look: &Look) -> String {
+pub(crate) fn changed(site: &Site, style: &TextStyle) -> String {
     let state = State::from(site);
-    let word = look.paint(&clean(state.word()), state::colour(state.word()));
-    let mut text = format!("{}  {word}  {}\n", clean(&site.name), sync_line(site, look));
+    let word = style.paint(&clean(state.word()), state::colour(state.word()));
+    let mut text = format!("{}  {word}  {}\n", clean(&site.name), sync_line(site, style));
     let is_gone = site.state == "removed";
     if !is_gone && !site.link.is_connected() && site.converged_generation < site.spec_generation {
         text += "the site is dark; it follows when it is back\n";
@@ -75,19 +75,19 @@ pub(crate) fn changed(site: &Site, look: &Look) -> String {
 }
 
 /// How far a site has followed its spec.
-fn sync_line(site: &Site, look: &Look) -> String {
+fn sync_line(site: &Site, style: &TextStyle) -> String {
     let link = &site.link;
     format!(
         "spec {}  applied {}  converged {}  link {} {}",
         site.spec_generation,
         site.applied_generation,
         site.converged_generation,
-        look.paint(&clean(&link.state), state::colour(&link.state)),
-        look.age(&link.since),
+        style.paint(&clean(&link.state), state::colour(&link.state)),
+        style.age(&link.since),
     )
 }
 
-fn hosts_table(hosts: &[Host], look: &Look) -> String {
+fn hosts_table(hosts: &[Host], style: &TextStyle) -> String {
     if hosts.is_empty() {
         return String::new();
     }
@@ -97,15 +97,15 @@ fn hosts_table(hosts: &[Host], look: &Look) -> String {
             Cell::from(&host.name),
             Cell::from(&host.origin),
             state.cell(),
-            state.since_cell(look),
+            state.since_cell(style),
             Cell::from(&host.description),
         ]
     };
-    Table::new(["HOST", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"]).with(hosts.iter().map(row)).render(look)
+    Table::new(["HOST", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"]).with(hosts.iter().map(row)).render(style)
 }
 
 /// Labels with who says so, or nothing if there are none.
-pub(crate) fn labels_table(labels: &[Label], look: &Look) -> String {
+pub(crate) fn labels_table(labels: &[Label], style: &TextStyle) -> String {
     if labels.is_empty() {
         return String::new();
     }
@@ -115,24 +115,24 @@ pub(crate) fn labels_table(labels: &[Label], look: &Look) -> String {
             Cell::from(&label.value),
             Cell::from(&label.owner),
             Cell::from(&label.level),
-            Cell::from(look.age(&label.since)),
+            Cell::from(style.age(&label.since)),
         ]
     };
-    Table::new(["LABEL", "VALUE", "OWNER", "LEVEL", "SINCE"]).with(labels.iter().map(row)).render(look)
+    Table::new(["LABEL", "VALUE", "OWNER", "LEVEL", "SINCE"]).with(labels.iter().map(row)).render(style)
 }
 
-fn conditions_table(conditions: &[Condition], look: &Look) -> String {
+fn conditions_table(conditions: &[Condition], style: &TextStyle) -> String {
     if conditions.is_empty() {
         return String::new();
     }
     let row = |condition: &Condition| {
         [
             Cell::coloured(&condition.kind, Colour::Red),
-            Cell::from(look.age(&condition.since)),
+            Cell::from(style.age(&condition.since)),
             Cell::from(&condition.detail),
         ]
     };
-    Table::new(["CONDITION", "SINCE", "DETAIL"]).with(conditions.iter().map(row)).render(look)
+    Table::new(["CONDITION", "SINCE", "DETAIL"]).with(conditions.iter().map(row)).render(style)
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl SavedFleet {
             FleetChange::Site(site, _)
             | FleetChange::Spec(site, ..)
             | FleetChange::Status(site, ..)
-            | FleetChange::Mark(site, _) => !quarantined.contains(site),
+            | FleetChange::ReplicationCursor(site, _) => !quarantined.contains(site),
             _ => true,
         };
         let salvaged = self.unreadable.iter().filter_map(|record| match &record.salvage {

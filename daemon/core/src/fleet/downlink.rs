@@ -17,8 +17,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    Condition, Hello, History, Instant, KeyFingerprint, LabelSet, LinkState, PluginDigest, RunId, SessionId, SiteId,
-    Text, WallTime,
+    Condition, Hello, Incarnation, Instant, KeyFingerprint, LabelSet, LinkState, PluginDigest, RunId, SessionId,
+    SiteId, Text, WallTime,
 };
 
 use super::config::RENEW_INTERVAL_MIN;
@@ -57,7 +57,7 @@ pub(crate) enum Stage {
     /// It waits while another session of its site is probed.
     Probing { hello: Box<Hello>, site: SiteId },
     /// It is its site's session.
-    Up { site: SiteId, run: RunId, history: History, spec: Source, renewed_at: Option<Instant> },
+    Up { site: SiteId, run: RunId, incarnation: Incarnation, spec: Source, renewed_at: Option<Instant> },
     /// It was refused or is done.
     Closing,
 }
@@ -134,9 +134,9 @@ impl Downlink {
     }
 
     /// Returns the history and the run that a session's status belongs to.
-    pub(crate) fn writer(&self, session: SessionId) -> Option<(History, RunId)> {
+    pub(crate) fn writer(&self, session: SessionId) -> Option<(Incarnation, RunId)> {
         match self.sessions.get(&session)?.stage {
-            Stage::Up { history, run, .. } => Some((history, run)),
+            Stage::Up { incarnation, run, .. } => Some((incarnation, run)),
             Stage::Opened | Stage::Probing { .. } | Stage::Closing => None,
         }
     }

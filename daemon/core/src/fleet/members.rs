@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX};
 use linecamp_model::{
-    DocumentKey, EventKind, FleetChange, FromServer, FromSite, KeyFingerprint, Mark, Now, Phase, PluginDigest,
-    PluginWant, Refusal, RefusalCode, Salvage, SessionId, SiteId, StatusBody, StatusDelta, Text,
+    DocumentKey, EventKind, FleetChange, FromServer, FromSite, KeyFingerprint, Now, Phase, PluginDigest, PluginWant,
+    Refusal, RefusalCode, ReplicationCursor, Salvage, SessionId, SiteId, StatusBody, StatusDelta, Text,
 };
 
 use super::config::{QUARANTINE_RETRY, UnreadableRecord};
@@ -29,8 +29,11 @@ impl Fleet {
                 Salvage::Remove(FleetChange::Status(site, key, _)) => {
                     removals.push(FleetChange::Status(*site, *key, None));
                     // What is left of it is no base for more: the site is asked for all of it.
-                    let mark = self.mark_of(*site);
-                    self.ledger.restore(FleetChange::Mark(*site, Some(Mark { status_run: None, ..mark })));
+                    let cursor = self.mark_of(*site);
+                    self.ledger.restore(FleetChange::ReplicationCursor(
+                        *site,
+                        Some(ReplicationCursor { status_run: None, ..cursor }),
+                    ));
                 }
                 Salvage::Remove(change) => removals.push(change.clone()),
                 Salvage::Quarantine(site) => drop(self.quarantined.insert(*site, record.problem.clone())),

@@ -153,17 +153,21 @@ pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Dec
         }
         FleetCommand::PatchLabels(subject, site, patch) => patch_labels(state, subject, &site, &patch, now),
         FleetCommand::Edit(subject, site, edit) => edit_subject(state, subject, &site, edit),
-        FleetCommand::Accept(site) => shift(state, Subject::Site, &site, PhaseEvent::Accepted, now),
-        FleetCommand::Deactivate(subject, site) => shift(state, subject, &site, PhaseEvent::DeactivateAsked, now),
-        FleetCommand::Activate(subject, site) => shift(state, subject, &site, PhaseEvent::ActivateAsked, now),
+        FleetCommand::Accept(site) => transition(state, Subject::Site, &site, PhaseEvent::Accepted, now),
+        FleetCommand::Deactivate(subject, site) => {
+            transition(state, subject, &site, PhaseEvent::DeactivateRequested, now)
+        }
+        FleetCommand::Activate(subject, site) => transition(state, subject, &site, PhaseEvent::ActivateAsked, now),
         FleetCommand::SetProvider(environment, provider, replace) => {
             set_provider(state, environment, *provider, replace)
         }
         FleetCommand::RemoveProvider(environment, name, force) => remove_provider(state, environment, name, force),
         FleetCommand::AddPlugin(digest, file) => add_plugin(state, digest, file),
         FleetCommand::RemovePlugin(digest) => remove_plugin(state, digest),
-        FleetCommand::Remove(site, Force::No) => shift(state, Subject::Site, &site, PhaseEvent::RemoveAsked, now),
-        FleetCommand::Remove(site, Force::Yes) => shift(state, Subject::Site, &site, PhaseEvent::RemoveForced, now),
+        FleetCommand::Remove(site, Force::No) => transition(state, Subject::Site, &site, PhaseEvent::RemoveAsked, now),
+        FleetCommand::Remove(site, Force::Yes) => {
+            transition(state, Subject::Site, &site, PhaseEvent::RemoveForced, now)
+        }
     }
 }
 
@@ -320,13 +324,13 @@ fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef, edit: Edit
 }
 
 /// Moves a site or its gateway along the graph of its life, and says so in its spec.
-fn shift(state: &FleetState, subject: Subject, site: &SiteRef, asked: PhaseEvent, now: Now) -> Decided {
+fn transition(state: &FleetState, subject: Subject, site: &SiteRef, asked: PhaseEvent, now: Now) -> Decided {
     let id = find(state, subject, site)?;
     let (record, registration) =
         state.site(id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))?;
     let life = subject.life(registration);
     let Some(phase) = life.phase.after(asked) else {
-        return if is_so_already(life.phase, asked) {
+        return if is_noop(life.phase, asked) {
             Ok(Decision::default())
         } else {
             Err(cannot(subject, site, life.phase, asked))
@@ -346,8 +350,8 @@ fn shift(state: &FleetState, subject: Subject, site: &SiteRef, asked: PhaseEvent
     };
     let mut decision = spec_change(record, id, key, (body, after), (EventKind::PhaseChanged, String::new()));
     let head = record.spec.head();
-    let asked_at = if decision.changes.is_empty() { head } else { head.next() };
-    let life = Life { phase, since: now.wall, asked_at };
+    let requested_at = if decision.changes.is_empty() { head } else { head.next() };
+    let life = Life { phase, since: now.wall, requested_at };
     decision.changes.extend(life_changes(id, registration, subject, life, now));
     decision.site = Some(id);
     let kind = if asked == PhaseEvent::Accepted { EventKind::SiteAccepted } else { EventKind::PhaseChanged };
@@ -374,7 +378,7 @@ pub(crate) fn life_changes(
         after.gateway = life;
     }
     let is_kept = is_gone && !planted(Mutant::LostTombstone);
-    let departed = is_kept.then_some(FleetChange::Departed(registration.fingerprint, Some(now.wall)));
+    let departed = is_kept.then_some(FleetChange::RevokedKey(registration.fingerprint, Some(now.wall)));
     [FleetChange::Site(id, Some(after))].into_iter().chain(departed).collect()
 }
 
@@ -419,10 +423,10 @@ fn subject_spec<'a>(
 }
 
 /// Whether what is asked has happened, or is happening, already.
-const fn is_so_already(phase: Phase, asked: PhaseEvent) -> bool {
+const fn is_noop(phase: Phase, asked: PhaseEvent) -> bool {
     match asked {
         PhaseEvent::Accepted => matches!(phase, Phase::Registering | Phase::Active),
-        PhaseEvent::DeactivateAsked => matches!(phase, Phase::Deactivating | Phase::Inactive),
+        PhaseEvent::DeactivateRequested => matches!(phase, Phase::Deactivating | Phase::Inactive),
         PhaseEvent::ActivateAsked => matches!(phase, Phase::Registering | Phase::Activating | Phase::Active),
         PhaseEvent::RemoveAsked => matches!(phase, Phase::Removing | Phase::Removed),
         PhaseEvent::RemoveForced => phase.is_gone(),
@@ -445,7 +449,7 @@ fn cannot(subject: Subject, site: &SiteRef, phase: Phase, asked: PhaseEvent) -> 
     };
     let what = match asked {
         PhaseEvent::Accepted => "accepted",
-        PhaseEvent::DeactivateAsked => "deactivated",
+        PhaseEvent::DeactivateRequested => "deactivated",
         PhaseEvent::ActivateAsked => "activated",
         PhaseEvent::RemoveAsked | PhaseEvent::RemoveForced => "removed",
         PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::KeepOver => "changed",

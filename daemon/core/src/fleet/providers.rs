@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGINS_MAX, PROVIDERS_PER_ENVIRONMENT_MAX, PROVIDERS_PER_SITE_MAX};
 use linecamp_model::{
-    DnsSpec, Document, DocumentKey, EffectiveLabels, EventKind, FleetChange, FleetProvider, FromServer, History, Mark,
+    DnsSpec, Document, DocumentKey, EffectiveLabels, EventKind, FleetChange, FleetProvider, FromServer, Incarnation,
     Name, Now, OwnedLabels, Phase, PluginDigest, PluginFile, PluginPiece, PluginWant, ProviderId, ProviderSpec,
-    ProviderStatus, Selector, SessionId, SiteId, SpecBody, effective_of_site,
+    ProviderStatus, ReplicationCursor, Selector, SessionId, SiteId, SpecBody, effective_of_site,
 };
 
 use super::operator::{Decided, Decision, Force, check_environment, find};
@@ -190,12 +190,12 @@ impl ProviderSummary {
     }
 
     fn count(&mut self, record: &SiteRecord, id: ProviderId) {
-        let asked_at = record.spec.generation(DocumentKey::Provider(id));
+        let requested_at = record.spec.generation(DocumentKey::Provider(id));
         let status = record.providers().find(|status| ProviderId::of(&status.name) == id);
         self.sites += 1;
         match status {
             Some(status) if status.trouble.is_some() => self.in_trouble += 1,
-            Some(status) if !status.is_local && asked_at <= status.converged => self.converged += 1,
+            Some(status) if !status.is_local && requested_at <= status.converged => self.converged += 1,
             Some(_) | None => {}
         }
     }
@@ -255,7 +255,7 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
             fits
         })
         .collect();
-    let history = state.spec_history(site);
+    let incarnation = state.spec_incarnation(site);
     let mut bodies: Vec<(ProviderId, Option<ProviderSpec>)> = Vec::new();
     for (id, spec) in &wanted {
         if held.get(id) != Some(spec) {
@@ -265,7 +265,7 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     for (id, spec) in held.iter().filter(|(id, _)| !wanted.contains_key(id)) {
         if !spec.is_leaving {
             bodies.push((*id, Some(ProviderSpec { is_leaving: true, ..(*spec).clone() })));
-        } else if has_left(record, history, *id) {
+        } else if has_left(record, incarnation, *id) {
             bodies.push((*id, None));
         }
     }
@@ -281,7 +281,10 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
         surplus.iter().flat_map(|(keys, _)| keys).map(|key| FleetChange::Spec(site, *key, None)).collect();
     changes.extend(bodies.into_iter().map(change));
     if let Some((_, spec_floor)) = surplus {
-        changes.push(FleetChange::Mark(site, Some(Mark { spec_floor, ..record.mark.unwrap_or_default() })));
+        changes.push(FleetChange::ReplicationCursor(
+            site,
+            Some(ReplicationCursor { spec_floor, ..record.cursor.unwrap_or_default() }),
+        ));
     }
     changes
 }
@@ -314,12 +317,12 @@ fn provider_specs(record: &SiteRecord) -> impl Iterator<Item = (ProviderId, &Pro
 
 /// Whether a site has said that nothing is left of a provider it was told to let go. No other provider's trouble
 /// matters.
-fn has_left(record: &SiteRecord, history: History, id: ProviderId) -> bool {
-    let asked_at = record.spec.generation(DocumentKey::Provider(id));
+fn has_left(record: &SiteRecord, incarnation: Incarnation, id: ProviderId) -> bool {
+    let requested_at = record.spec.generation(DocumentKey::Provider(id));
     match record.providers().find(|status| ProviderId::of(&status.name) == id) {
-        Some(status) if !status.is_local => asked_at <= status.converged.min(record.applied(history)),
+        Some(status) if !status.is_local => requested_at <= status.converged.min(record.applied(incarnation)),
         // The site has another of this name, or none.
-        Some(_) | None => asked_at <= record.applied(history),
+        Some(_) | None => requested_at <= record.applied(incarnation),
     }
 }
 

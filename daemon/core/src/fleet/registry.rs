@@ -96,7 +96,7 @@ fn newcomer(
         target: Target::Active,
         assigned: linecamp_model::LabelSet::default(),
     };
-    let life = |phase| Life { phase, since: now.wall, asked_at: Generation(1) };
+    let life = |phase| Life { phase, since: now.wall, requested_at: Generation(1) };
     let registration = Registration {
         fingerprint: key,
         environment: member.environment.clone(),

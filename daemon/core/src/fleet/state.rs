@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::limits::{COUNTER_MAX, SERVER_EVENTS_MAX, SERVER_EVENTS_PER_SITE_MAX};
 use linecamp_model::{
-    ApiKey, DocumentKey, Environment, Event, EventKind, FleetChange, FleetOrigin, FleetProvider, Generation, History,
-    HostSpec, KeyFingerprint, LoggedEvent, Mark, Name, Now, PluginDigest, PluginFile, ProviderStatus, RecordStatus,
-    Registration, SecretHash, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Text, Token, TokenId, WallTime,
+    ApiKey, DocumentKey, Environment, Event, EventKind, FleetChange, FleetOrigin, FleetProvider, Generation, HostSpec,
+    Incarnation, KeyFingerprint, LoggedEvent, Name, Now, PluginDigest, PluginFile, ProviderStatus, RecordStatus,
+    Registration, ReplicationCursor, SecretHash, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Text, Token,
+    TokenId, WallTime,
 };
 
 use super::subject::Subject;
@@ -58,7 +59,7 @@ pub(crate) struct SiteRecord {
     pub(crate) registration: Option<Registration>,
     pub(crate) spec: Documents<SpecBody>,
     pub(crate) status: Documents<StatusBody>,
-    pub(crate) mark: Option<Mark>,
+    pub(crate) cursor: Option<ReplicationCursor>,
 }
 
 impl SiteRecord {
@@ -78,19 +79,19 @@ impl SiteRecord {
         }
     }
 
-    /// Returns the newest spec of `history` the site said it matches.
-    pub(crate) fn converged(&self, history: History) -> Generation {
-        self.site_status(history).map_or(Generation::ZERO, |status| status.converged)
+    /// Returns the newest spec of `incarnation` the site said it matches.
+    pub(crate) fn converged(&self, incarnation: Incarnation) -> Generation {
+        self.site_status(incarnation).map_or(Generation::ZERO, |status| status.converged)
     }
 
-    /// Returns the newest spec of `history` the site said it holds.
-    pub(crate) fn applied(&self, history: History) -> Generation {
-        self.site_status(history).map_or(Generation::ZERO, |status| status.applied)
+    /// Returns the newest spec of `incarnation` the site said it holds.
+    pub(crate) fn applied(&self, incarnation: Incarnation) -> Generation {
+        self.site_status(incarnation).map_or(Generation::ZERO, |status| status.applied)
     }
 
-    fn site_status(&self, history: History) -> Option<&SiteStatus> {
+    fn site_status(&self, incarnation: Incarnation) -> Option<&SiteStatus> {
         match self.status.body(DocumentKey::Site) {
-            Some(StatusBody::Site(status)) if status.spec_history == history => Some(status),
+            Some(StatusBody::Site(status)) if status.spec_incarnation == incarnation => Some(status),
             Some(_) | None => None,
         }
     }
@@ -109,7 +110,7 @@ impl SiteRecord {
     }
 
     fn is_empty(&self) -> bool {
-        self.registration.is_none() && self.mark.is_none() && self.spec.is_empty() && self.status.is_empty()
+        self.registration.is_none() && self.cursor.is_none() && self.spec.is_empty() && self.status.is_empty()
     }
 }
 
@@ -221,9 +222,9 @@ impl FleetState {
     }
 
     /// Returns the history of a site's spec: the fleet's, unless the site once claimed more of it than there was.
-    pub(crate) fn spec_history(&self, site: SiteId) -> History {
-        let own = self.sites.get(&site).and_then(|record| record.mark).and_then(|mark| mark.spec_history);
-        own.unwrap_or_else(|| self.origin.unwrap_or_default().spec_history)
+    pub(crate) fn spec_incarnation(&self, site: SiteId) -> Incarnation {
+        let own = self.sites.get(&site).and_then(|record| record.cursor).and_then(|cursor| cursor.spec_incarnation);
+        own.unwrap_or_else(|| self.origin.unwrap_or_default().spec_incarnation)
     }
 
     /// Returns the changes that forget a site that is gone, all but its key.
@@ -233,7 +234,7 @@ impl FleetState {
         };
         let specs = record.spec.keys().map(|key| FleetChange::Spec(id, key, None));
         let statuses = record.status.keys().map(|key| FleetChange::Status(id, key, None));
-        specs.chain(statuses).chain([FleetChange::Mark(id, None), FleetChange::Site(id, None)]).collect()
+        specs.chain(statuses).chain([FleetChange::ReplicationCursor(id, None), FleetChange::Site(id, None)]).collect()
     }
 
     /// Returns the changes that forget a token and its uses.
@@ -325,9 +326,9 @@ impl Replay for FleetState {
             Change::Status(id, key, body) => {
                 self.change_site(id, |record| Change::Status(id, key, record.status.set(key, body)))
             }
-            Change::Mark(id, body) => self.change_site(id, |record| {
+            Change::ReplicationCursor(id, body) => self.change_site(id, |record| {
                 record.spec.set_floor(body.unwrap_or_default().spec_floor);
-                Change::Mark(id, std::mem::replace(&mut record.mark, body))
+                Change::ReplicationCursor(id, std::mem::replace(&mut record.cursor, body))
             }),
             Change::Event(seq, event) => {
                 let before = self.events.remove(&seq);
@@ -340,7 +341,7 @@ impl Replay for FleetState {
                 }
                 Change::Event(seq, before)
             }
-            Change::Departed(key, at) => Change::Departed(key, set(&mut self.departed, key, at)),
+            Change::RevokedKey(key, at) => Change::RevokedKey(key, set(&mut self.departed, key, at)),
             Change::Provider(environment, name, body) => {
                 let key = (environment.clone(), name.clone());
                 Change::Provider(environment, name, set(&mut self.providers, key, body))

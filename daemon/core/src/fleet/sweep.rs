@@ -29,7 +29,7 @@ impl Fleet {
         if 0 < surplus {
             let mut removed: Vec<_> = state.departed.iter().map(|(key, at)| (*at, *key)).collect();
             removed.sort_unstable();
-            changes.extend(removed.into_iter().take(surplus).map(|(_, key)| FleetChange::Departed(key, None)));
+            changes.extend(removed.into_iter().take(surplus).map(|(_, key)| FleetChange::RevokedKey(key, None)));
         }
         for id in purged {
             self.downlink.links.remove(&id);

@@ -207,12 +207,12 @@ impl Fleet {
     /// Returns how many sites match all they were asked for, those that are gone left out.
     pub fn converged_count(&self) -> usize {
         let here = self.ledger.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone());
-        let history = |id| self.ledger.state().spec_history(id);
-        here.filter(|(id, record, _)| record.spec.head() <= record.converged(history(*id))).count()
+        let incarnation = |id| self.ledger.state().spec_incarnation(id);
+        here.filter(|(id, record, _)| record.spec.head() <= record.converged(incarnation(*id))).count()
     }
 
     /// Whether a key was removed for good.
-    pub fn has_departed(&self, key: &KeyFingerprint) -> bool {
+    pub fn is_revoked(&self, key: &KeyFingerprint) -> bool {
         self.ledger.state().departed.contains_key(key)
     }
 
@@ -234,7 +234,7 @@ impl Fleet {
     fn site_view(&self, id: SiteId, now: Now) -> Option<SiteView> {
         let (record, registration) = self.ledger.state().site(id)?;
         let spec = record.site_spec()?;
-        let history = self.ledger.state().spec_history(id);
+        let incarnation = self.ledger.state().spec_incarnation(id);
         let link = self.link_view(id, registration);
         let status = match record.status.body(DocumentKey::Site) {
             Some(StatusBody::Site(status)) => Some(status),
@@ -256,8 +256,8 @@ impl Fleet {
             waits_for: waits_for(registration.life.phase, &link),
             labels: effective_of_site(owned(record, DocumentKey::Site), self.gateway_labels(id, record)),
             spec_generation: record.spec.head(),
-            applied_generation: record.applied(history),
-            converged_generation: record.converged(history),
+            applied_generation: record.applied(incarnation),
+            converged_generation: record.converged(incarnation),
             daemon_version: status.map(|status| status.daemon_version.clone()).unwrap_or_default(),
             joined_at: registration.joined_at,
             token: registration.token,

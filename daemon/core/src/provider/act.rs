@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::{CallId, EventKind, HeldKey, HeldRecord, ProviderRequest, Text};
+use linecamp_model::{CallId, EventKind, HeldKey, OwnedRecord, ProviderRequest, Text};
 
 /// One thing to do. A call and a note are answered once each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub(crate) enum Act {
     /// Ask the plugin.
     Call { call: CallId, request: ProviderRequest },
     /// Make these notes durable.
-    Note(Vec<(HeldKey, Option<HeldRecord>)>),
+    Note(Vec<(HeldKey, Option<OwnedRecord>)>),
     /// Come back after this long.
     Wait(Duration),
     /// Something an operator would want to read about.

@@ -6,7 +6,7 @@ use linecamp_model::{Claim, ConditionKind, DomainName, ProviderFailure, RecordCh
 
 use super::act::Act;
 use super::{
-    CONFLICT_RETRY_FIRST, Provider, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, SECOND_LOOK, Scope, State, Trouble,
+    CONFLICT_RETRY_FIRST, Provider, RECHECK_DELAY, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, Scope, State, Trouble,
     is_claim,
 };
 
@@ -28,7 +28,7 @@ impl Provider {
                 // What was not observed and is not what was written is not deleted.
                 let blind = changed.blind_among(&records);
                 blind.iter().for_each(|key| changed.refuse(key.clone(), reason, scope.time()));
-                match blind.is_empty() && changed.singly {
+                match blind.is_empty() && changed.one_change_per_call {
                     true => {
                         for key in &records {
                             if changed.refuse_for_conflict(key.clone(), reason, scope.time()) {
@@ -42,7 +42,7 @@ impl Provider {
             }
             ProviderFailure::Refused { reason, name } => {
                 let blamed = blamed(step, name.as_ref());
-                if blamed.is_empty() && changed.singly {
+                if blamed.is_empty() && changed.one_change_per_call {
                     return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), scope);
                 }
                 blamed.iter().for_each(|key| changed.refuse(key.clone(), reason, scope.time()));
@@ -52,7 +52,7 @@ impl Provider {
         };
         if blamed.is_empty() {
             // Nobody says which: the next look takes them one by one.
-            changed.singly = true;
+            changed.one_change_per_call = true;
             self.todo.push_front(zone);
             return self.next_zone(scope);
         }
@@ -99,7 +99,7 @@ impl Provider {
         let delay = self.backoff.next(RETRY_FIRST, RETRY_MAX, scope.rng).max(asked);
         self.state = State::Waiting;
         self.is_look = false;
-        self.unsure_until = Some(scope.now + SECOND_LOOK);
+        self.unsure_until = Some(scope.now + RECHECK_DELAY);
         // The next round begins with a check: one small call while the trouble lasts.
         self.abilities = None;
         self.todo.clear();

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linecamp_model::{Claim, DomainName, HeldRecord, ProviderFailure, ProviderRequest, RecordKey, RecordSet, Text};
+use linecamp_model::{Claim, DomainName, OwnedRecord, ProviderFailure, ProviderRequest, RecordKey, RecordSet, Text};
 
 use super::act::Act;
 use super::zone::Zone;
@@ -180,7 +180,7 @@ impl Provider {
 /// beside each other, so that they go into one call.
 fn names_to_observe(
     zone: &Zone,
-    held: &BTreeMap<RecordKey, HeldRecord>,
+    held: &BTreeMap<RecordKey, OwnedRecord>,
     leftovers: &BTreeSet<RecordKey>,
 ) -> Vec<DomainName> {
     let keys: BTreeSet<_> = zone.wanted.sets.keys().chain(held.keys()).chain(leftovers).collect();

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use linecamp_model::{
-    Claim, DomainName, EventKind, HeldKey, HeldRecord, ProviderFailure, ProviderRequest, RecordChange, RecordKey,
+    Claim, DomainName, EventKind, HeldKey, OwnedRecord, ProviderFailure, ProviderRequest, RecordChange, RecordKey,
     RecordSet, Text,
 };
 
 use super::fail::records_of;
 use super::zone::Zone;
-use super::{Act, LAPS_MAX, Provider, ROUND_PERIOD, Scope, State, is_claim};
-use crate::records::{DELETES_PER_ROUND_MAX, Plan, Scene, plan};
+use super::{Act, PASSES_MAX, Provider, RECONCILE_INTERVAL, Scope, State, is_claim};
+use crate::records::{DELETES_PER_ROUND_MAX, Plan, PlanInput, plan};
 
 impl Provider {
     /// Whether it leaves and may not take its records along.
@@ -19,7 +19,7 @@ impl Provider {
     }
 
     /// Leaves without a call: the records stay, claims and all, and are named once.
-    pub(super) fn let_go(&mut self, scope: &Scope<'_>) -> Vec<Act> {
+    pub(super) fn abandon_records(&mut self, scope: &Scope<'_>) -> Vec<Act> {
         self.todo.clear();
         self.zones.values_mut().for_each(Zone::settle_empty);
         let held: Vec<_> = scope.held.keys().filter(|key| key.provider == self.id).cloned().collect();
@@ -44,7 +44,7 @@ impl Provider {
         self.backoff.reset();
         self.trouble = None;
         // Some before the others: sites that were switched on together look at different times.
-        let regular = ROUND_PERIOD - scope.rng.delay_up_to(ROUND_PERIOD / 5);
+        let regular = RECONCILE_INTERVAL - scope.rng.delay_up_to(RECONCILE_INTERVAL / 5);
         let unsure_for = self.unsure_until.map(|until| until.saturating_since(scope.now));
         vec![Act::Wait(unsure_for.filter(|left| !left.is_zero()).unwrap_or(regular))]
     }
@@ -60,7 +60,7 @@ impl Provider {
         zone.laps += 1;
         zone.note_unreadable(&held, observed);
         let deletes_max = if self.spec.is_leaving { usize::MAX } else { DELETES_PER_ROUND_MAX };
-        let plan = plan(&Scene {
+        let plan = plan(&PlanInput {
             claim: &claim,
             abilities,
             wanted: &zone.wanted,
@@ -71,7 +71,7 @@ impl Provider {
             rivals: &rivals,
             observed,
             deletes: self.spec.dns.deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
-            singly: zone.singly || self.has_small_steps,
+            one_change_per_call: zone.one_change_per_call || self.has_small_steps,
         });
         let is_passive = self.spec.is_dry_run || self.is_look || !scope.may_change;
         zone.learn(&plan, observed, scope.wall);
@@ -79,11 +79,11 @@ impl Provider {
         zone.failures = 0;
         match (is_passive, zone.laps) {
             (true, _) => self.next_zone(scope),
-            (false, laps) if LAPS_MAX < laps && !plan.steps.is_empty() => {
+            (false, laps) if PASSES_MAX < laps && !plan.steps.is_empty() => {
                 let records: BTreeSet<_> = plan.steps.iter().flat_map(|step| records_of(step)).collect();
                 let records: Vec<_> = records.iter().take(3).map(ToString::to_string).collect();
                 let reason = format!(
-                    "zone {name} does not keep what it is told, after {LAPS_MAX} tries in a row: {}",
+                    "zone {name} does not keep what it is told, after {PASSES_MAX} tries in a row: {}",
                     records.join(", ")
                 );
                 let failure = ProviderFailure::Retry { after: None, reason: Text::lossy(&reason) };
@@ -95,7 +95,7 @@ impl Provider {
 
     fn carry_out(&mut self, zone: DomainName, plan: Plan, scope: &mut Scope<'_>) -> Vec<Act> {
         let steps: VecDeque<_> = plan.steps.into();
-        let mut changes: Vec<(HeldKey, Option<HeldRecord>)> = Vec::new();
+        let mut changes: Vec<(HeldKey, Option<OwnedRecord>)> = Vec::new();
         let left = plan.left.iter().map(|(record, why)| format!("{record} ({why})")).collect::<Vec<_>>();
         let text = format!("{} leaves these in zone {zone}: {}", self.spec.name, left.join("; "));
         let event = (!left.is_empty()).then(|| Act::Event(EventKind::RecordsLeft, Text::lossy(&text)));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_model::{
-    Claim, DomainName, HeldRecord, Instant, Now, Observed, RecordChange, RecordKey, RecordSet, RecordState,
+    Claim, DomainName, Instant, Now, Observed, OwnedRecord, RecordChange, RecordKey, RecordSet, RecordState,
     RecordStatus, RecordType, Text, Ttl, WallTime,
 };
 
@@ -50,7 +50,7 @@ pub(super) struct Zone {
     /// What the provider refused, or what was in conflict when it was tried by itself.
     asides: BTreeMap<RecordKey, Aside>,
     /// Whether its changes are tried one record set a call, for the rest of the round.
-    pub(super) singly: bool,
+    pub(super) one_change_per_call: bool,
     /// What was deleted since it was last desired.
     pub(super) undone: BTreeSet<RecordKey>,
     /// What the steps under way delete without having observed it.
@@ -99,7 +99,7 @@ impl Zone {
     pub(super) fn begin(&mut self, now: Instant, is_look: bool) {
         self.laps = 0;
         self.deleted = 0;
-        self.singly = false;
+        self.one_change_per_call = false;
         if is_look {
             self.asides.clear();
         }
@@ -124,7 +124,7 @@ impl Zone {
     }
 
     /// Takes which record sets cannot be read, or have a claim that cannot.
-    pub(super) fn note_unreadable(&mut self, held: &BTreeMap<RecordKey, HeldRecord>, observed: &[RecordSet]) {
+    pub(super) fn note_unreadable(&mut self, held: &BTreeMap<RecordKey, OwnedRecord>, observed: &[RecordSet]) {
         let why = |set: &RecordSet| {
             let why = set.why_unreadable()?;
             Some(Text::lossy(&format!("{} cannot be read and is left alone: {why}", set.key)))
@@ -235,7 +235,7 @@ impl Zone {
     }
 
     /// Counts what nobody has looked at since it was begun as there, and to be taken away.
-    pub(super) fn recall(&mut self, key: &RecordKey) {
+    pub(super) fn restore_pending(&mut self, key: &RecordKey) {
         let is_open = |standing: &Standing| matches!(standing.state, RecordState::Create | RecordState::Unknown);
         if self.standing.get(key).is_none_or(is_open) {
             let detail = Text::lossy("it was begun, and not looked at since");

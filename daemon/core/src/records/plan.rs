@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
-    Claim, DnsAbilities, DomainName, HeldRecord, HeldState, Name, RecordChange, RecordKey, RecordSet, RecordState,
+    Claim, DnsAbilities, DomainName, Name, OwnedRecord, Ownership, RecordChange, RecordKey, RecordSet, RecordState,
     RecordType, Text, Ttl,
 };
 
@@ -15,7 +15,7 @@ const SIGNATURES: [&str; 3] = ["RRSIG", "NSEC", "NSEC3"];
 
 /// All that a plan is made of.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Scene<'a> {
+pub(crate) struct PlanInput<'a> {
     /// Who we are.
     pub(crate) claim: &'a Claim,
     /// What the provider can.
@@ -27,7 +27,7 @@ pub(crate) struct Scene<'a> {
     /// What was deleted since it was last desired, as the provider said.
     pub(crate) undone: &'a BTreeSet<RecordKey>,
     /// What we noted to have, or to have begun.
-    pub(crate) held: &'a BTreeMap<RecordKey, HeldRecord>,
+    pub(crate) held: &'a BTreeMap<RecordKey, OwnedRecord>,
     /// What other providers of the site have or want: they share its claim, and look after it themselves.
     pub(crate) others: &'a BTreeSet<RecordKey>,
     /// What other providers of the site want under our claim.
@@ -37,7 +37,7 @@ pub(crate) struct Scene<'a> {
     /// How many sets may be taken away; `None` if deletes are not enabled.
     pub(crate) deletes: Option<usize>,
     /// One record set a step, so that one that is refused does not hold up the others.
-    pub(crate) singly: bool,
+    pub(crate) one_change_per_call: bool,
 }
 
 /// Another provider of the site that wants one record set in a zone of the same name.
@@ -49,7 +49,7 @@ pub(crate) struct Rival {
     /// Whether its settings say that it writes to where we write. Otherwise what is observed may tell.
     pub(crate) is_same_place: bool,
     /// What it wrote last.
-    pub(crate) note: Option<HeldRecord>,
+    pub(crate) note: Option<OwnedRecord>,
 }
 
 /// What a provider refused about one record set, and why.
@@ -68,7 +68,7 @@ pub(crate) struct Plan {
     /// In order; the changes of each in one call.
     pub(crate) steps: Vec<Vec<RecordChange>>,
     /// To be noted before the first step.
-    pub(crate) notes: BTreeMap<RecordKey, HeldRecord>,
+    pub(crate) notes: BTreeMap<RecordKey, OwnedRecord>,
     /// Notes that have done their work: nothing of ours is there.
     pub(crate) forget: Vec<RecordKey>,
     /// How each set stands that is wanted or held.
@@ -80,7 +80,7 @@ pub(crate) struct Plan {
 }
 
 /// What a record set needs.
-enum Need {
+enum Action {
     /// Nothing.
     Kept,
     /// These changes, in this order.
@@ -100,7 +100,7 @@ enum Need {
 }
 
 /// Returns the plan. The same scene gives the same plan, and a zone that holds what is wanted gives no step.
-pub(crate) fn plan(scene: &Scene<'_>) -> Plan {
+pub(crate) fn plan(scene: &PlanInput<'_>) -> Plan {
     let seen = Seen::of(scene.observed);
     let mut plan = Plan::default();
     let mut units = Vec::new();
@@ -122,30 +122,30 @@ pub(crate) fn plan(scene: &Scene<'_>) -> Plan {
     plan
 }
 
-fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
+fn need_of_wanted(scene: &PlanInput<'_>, seen: &Seen<'_>, set: &RecordSet) -> Action {
     let claim = match scene.claim.record(&set.key, set.ttl) {
         Ok(claim) => claim,
-        Err(error) => return Need::Aside(format!("it cannot be claimed: {error}")),
+        Err(error) => return Action::Aside(format!("it cannot be claimed: {error}")),
     };
     let held = scene.held.get(&set.key);
     let (there, claim_there) = (seen.set(&set.key), seen.set(&claim.key));
     if let Some(rival) = rival_at(scene, there, set).find(|rival| rival.goes_first) {
-        return Need::Yield(format!("provider {} of this site has this name in this zone", rival.name));
+        return Action::Yield(format!("provider {} of this site has this name in this zone", rival.name));
     }
     let holder = claim_there.and_then(Claim::read);
     let is_ours = holder.as_ref().is_some_and(|holder| is_own(scene, holder, held));
     let state = held.map(|held| held.state);
-    if !is_ours && state != Some(HeldState::Adopting) && !planted(Mutant::ForeignClaimIgnored) {
+    if !is_ours && state != Some(Ownership::Adopting) && !planted(Mutant::ForeignClaimIgnored) {
         match (&holder, claim_there, there) {
             (Some(other), _, _) => {
-                return Need::Foreign(format!("claimed by owner {} for site {}", other.owner, other.site));
+                return Action::Foreign(format!("claimed by owner {} for site {}", other.owner, other.site));
             }
-            (None, Some(_), _) => return Need::Foreign(format!("{} holds a text that is no claim", claim.key.name)),
+            (None, Some(_), _) => return Action::Foreign(format!("{} holds a text that is no claim", claim.key.name)),
             // Where the claim alone was lost, what is there is still what we made.
             (None, None, Some(there))
-                if state != Some(HeldState::Standing) || (there.values != set.values && !is_as_noted(held, there)) =>
+                if state != Some(Ownership::Owned) || (there.values != set.values && !is_as_noted(held, there)) =>
             {
-                return Need::Foreign(format!("there is one without a claim: {}", cut(there)));
+                return Action::Foreign(format!("there is one without a claim: {}", cut(there)));
             }
             (None, None, _) => {}
         }
@@ -153,18 +153,18 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
     if let Some(neighbour) = seen.neighbour(&set.key) {
         let is_leaving = scene.held.contains_key(neighbour) && !scene.wanted.sets.contains_key(neighbour);
         return match is_leaving && scene.deletes.is_some() {
-            true => Need::Aside(format!("waits until {neighbour} is gone: an alias stands alone")),
-            false => Need::Foreign(format!("{neighbour} is there, and an alias stands alone")),
+            true => Action::Aside(format!("waits until {neighbour} is gone: an alias stands alone")),
+            false => Action::Foreign(format!("{neighbour} is there, and an alias stands alone")),
         };
     }
     if let (None, None, Some(held)) = (there, claim_there, held)
-        && held.state == HeldState::Begun
+        && held.state == Ownership::Pending
         && held.written(&set.key).is_some_and(|written| written.values != set.values)
         && scene.deletes.is_some()
         && !scene.undone.contains(&set.key)
     {
         // What was begun and never seen may be there: the new one would find the old one in its place.
-        return Need::Undo(RecordState::Create, undoing(&set.key, held));
+        return Action::Undo(RecordState::Create, undoing(&set.key, held));
     }
     let mut changes = Vec::new();
     if holder.as_ref() != Some(scene.claim) {
@@ -178,19 +178,19 @@ fn need_of_wanted(scene: &Scene<'_>, seen: &Seen<'_>, set: &RecordSet) -> Need {
         changes.push(RecordChange { before: there.cloned(), after: Some(set.clone()) });
     }
     match (changes.is_empty(), there) {
-        (true, _) => Need::Kept,
-        (false, None) => Need::Change(RecordState::Create, changes),
-        (false, Some(_)) => Need::Change(RecordState::Update, changes),
+        (true, _) => Action::Kept,
+        (false, None) => Action::Change(RecordState::Create, changes),
+        (false, Some(_)) => Action::Change(RecordState::Update, changes),
     }
 }
 
-fn need_of_unwanted(scene: &Scene<'_>, seen: &Seen<'_>, key: &RecordKey) -> Need {
-    let Ok(claim_name) = Claim::name_of(key) else { return Need::Forget };
+fn need_of_unwanted(scene: &PlanInput<'_>, seen: &Seen<'_>, key: &RecordKey) -> Action {
+    let Ok(claim_name) = Claim::name_of(key) else { return Action::Forget };
     let written = scene.held.get(key).and_then(|held| held.written(key));
     let ours = written.unwrap_or_else(|| RecordSet::observed(key.clone(), Ttl::DEFAULT, &[]));
     if rival_at(scene, seen.set(key), &ours).next().is_some() {
         // It is not ours to delete any more.
-        return Need::Forget;
+        return Action::Forget;
     }
     let claim_key = RecordKey { name: claim_name, rtype: RecordType::Txt };
     let (held, refusal) = (scene.held.get(key), scene.refused.get(key));
@@ -198,37 +198,37 @@ fn need_of_unwanted(scene: &Scene<'_>, seen: &Seen<'_>, key: &RecordKey) -> Need
     let Some(claim_there) = seen.set(&claim_key) else {
         let is_hidden = refusal.is_some_and(|refusal| refusal.is_hidden);
         // Once seen, it would be seen again. What never was may be there all the same.
-        let was_seen = held.is_none_or(|held| held.state == HeldState::Standing) && !is_hidden;
+        let was_seen = held.is_none_or(|held| held.state == Ownership::Owned) && !is_hidden;
         return match (held, there) {
-            (Some(held), Some(there)) if held.state == HeldState::Standing && is_as_noted(Some(held), there) => {
+            (Some(held), Some(there)) if held.state == Ownership::Owned && is_as_noted(Some(held), there) => {
                 let delete = RecordChange { before: Some(there.clone()), after: None };
-                Need::Change(RecordState::Delete, vec![delete])
+                Action::Change(RecordState::Delete, vec![delete])
             }
             (Some(held), Some(there)) if !held.values.is_empty() => {
-                Need::Leave(format!("its claim is gone, and it holds {}", cut(there)))
+                Action::Leave(format!("its claim is gone, and it holds {}", cut(there)))
             }
             (Some(held), _) if !was_seen && !scene.undone.contains(key) => {
-                Need::Undo(RecordState::Delete, undoing(key, held))
+                Action::Undo(RecordState::Delete, undoing(key, held))
             }
-            _ => Need::Forget,
+            _ => Action::Forget,
         };
     };
     let holder = Claim::read(claim_there);
     if !holder.as_ref().is_some_and(|holder| is_own(scene, holder, held)) {
-        let was_ours = held.is_some_and(|held| held.state == HeldState::Standing);
+        let was_ours = held.is_some_and(|held| held.state == Ownership::Owned);
         let why = match holder {
             Some(other) => format!("it is claimed by owner {} for site {}", other.owner, other.site),
             None => "its claim was changed".to_owned(),
         };
-        return if was_ours && there.is_some() { Need::Leave(why) } else { Need::Forget };
+        return if was_ours && there.is_some() { Action::Leave(why) } else { Action::Forget };
     }
     let record = there.map(|there| RecordChange { before: Some(there.clone()), after: None });
     let unclaim = RecordChange { before: Some(claim_there.clone()), after: without_claim(claim_there) };
-    Need::Change(RecordState::Delete, record.into_iter().chain([unclaim]).collect())
+    Action::Change(RecordState::Delete, record.into_iter().chain([unclaim]).collect())
 }
 
 /// Returns the changes that delete what was written, and nothing else.
-fn undoing(key: &RecordKey, held: &HeldRecord) -> Vec<RecordChange> {
+fn undoing(key: &RecordKey, held: &OwnedRecord) -> Vec<RecordChange> {
     let written = held.written(key);
     let ttl = written.as_ref().map_or(Ttl::DEFAULT, |set| set.ttl);
     let sets = written.into_iter().chain(held.claim.record(key, ttl).ok());
@@ -237,7 +237,11 @@ fn undoing(key: &RecordKey, held: &HeldRecord) -> Vec<RecordChange> {
 
 /// Returns the other providers that want the record set of `ours` where we write: their settings say so, or what is
 /// there is what they wrote, and not what we would.
-fn rival_at<'a>(scene: &'a Scene<'_>, there: Option<&RecordSet>, ours: &RecordSet) -> impl Iterator<Item = &'a Rival> {
+fn rival_at<'a>(
+    scene: &'a PlanInput<'_>,
+    there: Option<&RecordSet>,
+    ours: &RecordSet,
+) -> impl Iterator<Item = &'a Rival> {
     let theirs = there.filter(|there| *there != ours).cloned();
     let is_here = move |rival: &&Rival| {
         let written = rival.note.as_ref().zip(theirs.as_ref());
@@ -247,12 +251,12 @@ fn rival_at<'a>(scene: &'a Scene<'_>, there: Option<&RecordSet>, ours: &RecordSe
 }
 
 /// Whether what is there is what the note says was written last, to the value.
-fn is_as_noted(held: Option<&HeldRecord>, there: &RecordSet) -> bool {
+fn is_as_noted(held: Option<&OwnedRecord>, there: &RecordSet) -> bool {
     held.is_some_and(|held| held.values == there.values)
 }
 
 /// Whether `holder` is us, now or under the owner id that we had when the note was made.
-fn is_own(scene: &Scene<'_>, holder: &Claim, held: Option<&HeldRecord>) -> bool {
+fn is_own(scene: &PlanInput<'_>, holder: &Claim, held: Option<&OwnedRecord>) -> bool {
     holder == scene.claim || held.is_some_and(|held| held.claim == *holder)
 }
 
@@ -277,7 +281,7 @@ fn cut(set: &RecordSet) -> String {
 fn steps(
     units: Vec<(RecordKey, Vec<RecordChange>)>,
     blind: &BTreeSet<RecordKey>,
-    scene: &Scene<'_>,
+    scene: &PlanInput<'_>,
 ) -> Vec<Vec<RecordChange>> {
     let changes_max = usize::try_from(scene.abilities.changes_max).unwrap_or(usize::MAX);
     if !scene.abilities.atomic || changes_max < 2 {
@@ -286,7 +290,7 @@ fn steps(
     let mut steps: Vec<Vec<RecordChange>> = Vec::new();
     let mut is_open = false;
     for (key, unit) in units {
-        let is_alone = scene.singly || blind.contains(&key);
+        let is_alone = scene.one_change_per_call || blind.contains(&key);
         match steps.last_mut() {
             Some(last) if is_open && !is_alone && last.len() + unit.len() <= changes_max => last.extend(unit),
             _ => steps.push(unit),
@@ -298,7 +302,7 @@ fn steps(
 
 impl Plan {
     /// Plans what is to be taken away: what is ours and not wanted, and what serves nobody where it lies.
-    fn withdraw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>, units: &mut Vec<(RecordKey, Vec<RecordChange>)>) {
+    fn withdraw(&mut self, scene: &PlanInput<'_>, seen: &Seen<'_>, units: &mut Vec<(RecordKey, Vec<RecordChange>)>) {
         let claimed = seen.claimed_by(scene.claim).into_iter().filter(|key| !scene.others.contains(key));
         let ours = scene.held.keys().cloned().chain(claimed).collect::<BTreeSet<_>>();
         let is_hidden = |key: &RecordKey| scene.refused.get(key).is_some_and(|refusal| refusal.is_hidden);
@@ -310,17 +314,17 @@ impl Plan {
             let need = need_of_unwanted(scene, seen, &key);
             let stuck = scene.refused.get(&key).filter(|refusal| refusal.is_stuck);
             match (&need, stuck, &mut deletes_left) {
-                (Need::Change(..) | Need::Undo(..), Some(refusal), _) => {
+                (Action::Change(..) | Action::Undo(..), Some(refusal), _) => {
                     let detail = format!("it cannot be deleted: {}", refusal.reason);
                     self.stand_left(scene, &key, &detail);
                 }
-                (Need::Change(..) | Need::Undo(..), None, None) => {
+                (Action::Change(..) | Action::Undo(..), None, None) => {
                     self.stand_left(scene, &key, "deletes are not enabled for this provider");
                 }
-                (Need::Change(..) | Need::Undo(..), None, Some(0)) => {
+                (Action::Change(..) | Action::Undo(..), None, Some(0)) => {
                     self.stand_left(scene, &key, "waits: so many deletes are done at once");
                 }
-                (Need::Change(..) | Need::Undo(..), None, Some(left)) => {
+                (Action::Change(..) | Action::Undo(..), None, Some(left)) => {
                     *left -= 1;
                     if planted(Mutant::ForgottenTooEarly) {
                         self.forget.push(key.clone());
@@ -339,33 +343,33 @@ impl Plan {
     }
 
     /// What is wanted and serves nobody stays quarantined, whatever was written of it.
-    fn stand_left(&mut self, scene: &Scene<'_>, key: &RecordKey, detail: &str) {
+    fn stand_left(&mut self, scene: &PlanInput<'_>, key: &RecordKey, detail: &str) {
         if !scene.wanted.sets.contains_key(key) {
             self.stand(key, RecordState::Held, detail);
         }
     }
 
-    fn take(&mut self, key: &RecordKey, need: Need, units: &mut Vec<(RecordKey, Vec<RecordChange>)>) {
+    fn take(&mut self, key: &RecordKey, need: Action, units: &mut Vec<(RecordKey, Vec<RecordChange>)>) {
         match need {
-            Need::Kept => self.stand(key, RecordState::Kept, ""),
-            Need::Change(state, changes) => {
+            Action::Kept => self.stand(key, RecordState::Kept, ""),
+            Action::Change(state, changes) => {
                 self.stand(key, state, "");
                 units.push((key.clone(), changes));
             }
-            Need::Undo(state, changes) => {
+            Action::Undo(state, changes) => {
                 let detail = Text::lossy("what was written before, or begun, is not observed, and is deleted");
                 self.standing.entry(key.clone()).or_insert((state, detail));
                 self.blind.insert(key.clone());
                 units.push((key.clone(), changes));
             }
-            Need::Foreign(detail) => self.stand(key, RecordState::Foreign, &detail),
-            Need::Aside(detail) => self.stand(key, RecordState::Quarantined, &detail),
-            Need::Yield(detail) => {
+            Action::Foreign(detail) => self.stand(key, RecordState::Foreign, &detail),
+            Action::Aside(detail) => self.stand(key, RecordState::Quarantined, &detail),
+            Action::Yield(detail) => {
                 self.stand(key, RecordState::Quarantined, &detail);
                 self.forget.push(key.clone());
             }
-            Need::Forget => self.forget.push(key.clone()),
-            Need::Leave(why) => {
+            Action::Forget => self.forget.push(key.clone()),
+            Action::Leave(why) => {
                 self.forget.push(key.clone());
                 self.left.insert(key.clone(), Text::lossy(&why));
             }
@@ -373,27 +377,27 @@ impl Plan {
     }
 
     /// Notes what is about to be ours, or was found to be. An adoption is over once its claim stands.
-    fn note(&mut self, scene: &Scene<'_>, set: &RecordSet, need: &Need) {
+    fn note(&mut self, scene: &PlanInput<'_>, set: &RecordSet, need: &Action) {
         let held = scene.held.get(&set.key);
         let state = match (need, held) {
-            (Need::Kept, _) => HeldState::Standing,
+            (Action::Kept, _) => Ownership::Owned,
             (_, Some(held)) => held.state,
-            (_, None) => HeldState::Begun,
+            (_, None) => Ownership::Pending,
         };
         // A note of an older owner id stays until the claim is ours under the new one.
-        let is_older = matches!(need, Need::Change(..)) && held.is_some_and(|held| held.claim != *scene.claim);
+        let is_older = matches!(need, Action::Change(..)) && held.is_some_and(|held| held.claim != *scene.claim);
         let claim = held.filter(|_| is_older).map_or(scene.claim, |held| &held.claim);
-        let note = HeldRecord { claim: claim.clone(), state, ttl: set.ttl, values: set.values.clone() };
-        if matches!(need, Need::Kept | Need::Change(..)) && held != Some(&note) {
+        let note = OwnedRecord { claim: claim.clone(), state, ttl: set.ttl, values: set.values.clone() };
+        if matches!(need, Action::Kept | Action::Change(..)) && held != Some(&note) {
             self.notes.insert(set.key.clone(), note);
         }
     }
 
     /// Notes what was found by its claim, before it is taken away.
-    fn note_unwanted(&mut self, scene: &Scene<'_>, key: &RecordKey) {
+    fn note_unwanted(&mut self, scene: &PlanInput<'_>, key: &RecordKey) {
         if !scene.held.contains_key(key) {
-            let (claim, state) = (scene.claim.clone(), HeldState::Begun);
-            self.notes.insert(key.clone(), HeldRecord { claim, state, ttl: Ttl::DEFAULT, values: BTreeSet::new() });
+            let (claim, state) = (scene.claim.clone(), Ownership::Pending);
+            self.notes.insert(key.clone(), OwnedRecord { claim, state, ttl: Ttl::DEFAULT, values: BTreeSet::new() });
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
-    Claim, DnsAbilities, DnsSpec, DomainName, EffectiveLabel, EffectiveLabels, ExtraRecord, HeldRecord, HeldState,
-    LabelKey, LabelValue, Level, Name, NameTemplate, Owner, OwnerId, ProviderReply, ProviderRequest, RecordKey,
+    Claim, DnsAbilities, DnsSpec, DomainName, EffectiveLabel, EffectiveLabels, ExtraRecord, LabelKey, LabelValue,
+    Level, Name, NameTemplate, OwnedRecord, Owner, OwnerId, Ownership, ProviderReply, ProviderRequest, RecordKey,
     RecordSet, RecordState, RecordType, Selector, SiteId, Target, Text, Ttl, WallTime,
 };
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn of(sets: &[RecordSet]) -> Wanted {
 struct Keeper {
     server: NameServer,
     claim: Claim,
-    held: BTreeMap<RecordKey, HeldRecord>,
+    held: BTreeMap<RecordKey, OwnedRecord>,
     wanted: Wanted,
     deletes: Option<usize>,
     refused: BTreeMap<RecordKey, Refusal>,
@@ -71,7 +71,7 @@ impl Keeper {
     fn plan(&mut self) -> Plan {
         let abilities = self.abilities();
         let observed: Vec<_> = self.server.zone(ZONE).into_values().collect();
-        plan(&Scene {
+        plan(&PlanInput {
             claim: &self.claim,
             abilities,
             wanted: &self.wanted,
@@ -82,7 +82,7 @@ impl Keeper {
             rivals: &self.rivals,
             observed: &observed,
             deletes: self.deletes,
-            singly: false,
+            one_change_per_call: false,
         })
     }
 
@@ -176,16 +176,16 @@ fn a_name_is_taken_over_only_by_explicit_wish() {
     let other = claim("acme", 2).to_string();
     keeper.server.plant(ZONE, "_linecamp-a.gw.example.org", "TXT", &[&other]);
     keeper.settle();
-    let note = HeldRecord {
+    let note = OwnedRecord {
         claim: keeper.claim.clone(),
-        state: HeldState::Adopting,
+        state: Ownership::Adopting,
         ttl: Ttl::DEFAULT,
         values: BTreeSet::new(),
     };
     keeper.held.insert(wanted.key.clone(), note);
     keeper.settle();
     assert_eq!(keeper.server.zone(ZONE)[&wanted.key], wanted);
-    assert_eq!(keeper.held[&wanted.key].state, HeldState::Standing, "the wish is fulfilled once");
+    assert_eq!(keeper.held[&wanted.key].state, Ownership::Owned, "the wish is fulfilled once");
     keeper.server.plant(ZONE, "_linecamp-a.gw.example.org", "TXT", &[&other]);
     keeper.settle();
     assert_eq!(keeper.state(&wanted.key).0, RecordState::Foreign, "and not for ever");
@@ -252,8 +252,8 @@ fn what_stands_as_it_was_noted_is_ours_without_its_claim() {
 fn providers_that_write_one_name_to_two_places_do_not_disturb_each_other() {
     let (inside, outside) = (set("gw.example.org", "A", &["10.0.0.5"]), set("gw.example.org", "A", &["192.0.2.1"]));
     let mut keeper = Keeper::new(std::slice::from_ref(&outside));
-    let (claim, state) = (keeper.claim.clone(), HeldState::Standing);
-    let note = HeldRecord { claim, state, ttl: inside.ttl, values: inside.values.clone() };
+    let (claim, state) = (keeper.claim.clone(), Ownership::Owned);
+    let note = OwnedRecord { claim, state, ttl: inside.ttl, values: inside.values.clone() };
     let rival =
         Rival { name: Name::parse("inside").unwrap(), goes_first: true, is_same_place: false, note: Some(note) };
     keeper.rivals.insert(inside.key.clone(), vec![rival]);

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX};
 use linecamp_model::{
-    CallId, CommandId, ConditionKind, DocumentKey, DomainName, Generation, HeldKey, HeldRecord, HeldState, Now,
+    CallId, CommandId, ConditionKind, DocumentKey, DomainName, Generation, HeldKey, Now, OwnedRecord, Ownership,
     PluginDigest, ProviderFailure, ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RecordState, SiteChange,
     SpecBody, StatusBody, Target, Text,
 };
@@ -187,7 +187,7 @@ impl Site {
             Some((machine, status)) if is_foreign(&status) => {
                 let claim = linecamp_model::Claim { owner: machine.spec().dns.owner.clone(), site: self.site_id() };
                 let (ttl, values) = (machine.spec().dns.ttl, BTreeSet::new());
-                let note = HeldRecord { claim, state: HeldState::Adopting, ttl, values };
+                let note = OwnedRecord { claim, state: Ownership::Adopting, ttl, values };
                 let provider = key.provider;
                 self.stage(&[SiteChange::Held(key, Some(note))], vec![Release::Reply(command)]);
                 if let Some(machine) = self.providers.machines.get_mut(&provider) {
@@ -238,7 +238,7 @@ impl Site {
             {
                 machine.remember(status);
             }
-            machine.recall(self.ledger.state().held.keys());
+            machine.restore_pending(self.ledger.state().held.keys());
         }
         if is_new_want {
             // What one does not want any more another may have waited for.

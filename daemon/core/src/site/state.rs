@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use linecamp_model::limits::{COUNTER_MAX, OUTBOX_EVENTS_MAX};
-use linecamp_model::{Event, HeldKey, HeldRecord, LabelSet, Level, SiteChange, SiteOrigin, SpecBody, StatusBody};
+use linecamp_model::{Event, HeldKey, LabelSet, Level, OwnedRecord, SiteChange, SiteOrigin, SpecBody, StatusBody};
 
 use crate::ledger::Replay;
 use crate::mutants::{Mutant, planted};
@@ -21,7 +21,7 @@ pub(crate) struct SiteState {
     /// The address that the server last saw the site come from.
     pub(crate) observed: Option<IpAddr>,
     /// DNS record sets the site has, or has begun to make or to take away.
-    pub(crate) held: BTreeMap<HeldKey, HeldRecord>,
+    pub(crate) held: BTreeMap<HeldKey, OwnedRecord>,
 }
 
 impl SiteState {

@@ -37,14 +37,14 @@ impl Site {
             None => reported,
         };
         let spec = state.spec.head();
-        let history = state.origin.unwrap_or_default().spec_history;
+        let incarnation = state.origin.unwrap_or_default().spec_incarnation;
         let converged_before = match state.status.body(DocumentKey::Site) {
-            Some(StatusBody::Site(site)) if site.spec_history == history => site.converged,
+            Some(StatusBody::Site(site)) if site.spec_incarnation == incarnation => site.converged,
             Some(_) | None => Generation::ZERO,
         };
         let site = StatusBody::Site(SiteStatus {
             daemon_version: self.config.daemon_version.clone(),
-            spec_history: history,
+            spec_incarnation: incarnation,
             applied: spec,
             converged: if self.providers.is_settled() { spec } else { converged_before },
             local: site_labels,

@@ -19,8 +19,8 @@ use std::collections::VecDeque;
 
 use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::{
-    Condition, ConditionKind, DialId, Event, EventKind, FromSite, History, IdentityGrant, Now, SiteChange, SiteOrigin,
-    Text,
+    Condition, ConditionKind, DialId, Event, EventKind, FromSite, IdentityGrant, Incarnation, Now, SiteChange,
+    SiteOrigin, Text,
 };
 
 use super::uplink::State;
@@ -204,9 +204,9 @@ impl Site {
             let held = self.spec_held();
             self.stage(&[], vec![Release::SpecAck { dial, held }]);
         }
-        let needs_history = self.following.as_ref().map(|following| following.needs_history);
-        match (self.ledger.state().origin, needs_history) {
-            (Some(_), Some(true)) | (None, Some(_)) => self.begin_history(),
+        let needs_incarnation = self.following.as_ref().map(|following| following.needs_incarnation);
+        match (self.ledger.state().origin, needs_incarnation) {
+            (Some(_), Some(true)) | (None, Some(_)) => self.begin_incarnation(),
             (None, None) => self.begin_origin(),
             (Some(_), _) => {}
         }
@@ -231,7 +231,7 @@ impl Site {
 
     /// Names the history of a new database.
     pub(super) fn begin_origin(&mut self) {
-        let origin = SiteOrigin { status_history: History(self.rng.next_u64() | 1), ..SiteOrigin::default() };
+        let origin = SiteOrigin { status_incarnation: Incarnation(self.rng.next_u64() | 1), ..SiteOrigin::default() };
         self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
     }
 
@@ -254,7 +254,7 @@ impl Site {
     /// Returns the changes that put an event into the outbox.
     pub(super) fn event_changes(&self, event: Event) -> Vec<SiteChange> {
         // A number that the server holds already would be taken for known.
-        let held = self.following.as_ref().filter(|following| !following.needs_history);
+        let held = self.following.as_ref().filter(|following| !following.needs_incarnation);
         let held = held.map_or(0, |following| following.events_held);
         self.ledger.state().outbox_changes(event, held)
     }

@@ -37,7 +37,7 @@ impl Chaos {
             7..=8 => self.pair.heal(0),
             9 => self.pair.crash_site(),
             10 => self.pair.crash_fleet(),
-            11 => self.shift(),
+            11 => self.transition(),
             12 => self.pair.nodes[0].disk_mood = if self.below(2) == 0 { DiskMood::Full } else { DiskMood::Well },
             13 => self.pair.fleet_disk_mood = if self.below(2) == 0 { DiskMood::Full } else { DiskMood::Well },
             _ => {
@@ -69,7 +69,7 @@ impl Chaos {
         self.pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&change])));
     }
 
-    fn shift(&mut self) {
+    fn transition(&mut self) {
         let site = site_ref("camp");
         let command = match self.below(2) {
             0 => FleetCommand::Deactivate(Subject::Site, site),

@@ -190,7 +190,7 @@ fn what_a_copy_said_meanwhile_does_not_hide_what_the_original_says() {
 
 /// Found by the simulator (`chaos seed=235`): a new history that the disk had no room for was not tried again.
 #[test]
-fn a_new_history_begins_once_the_disk_has_room() {
+fn a_new_incarnation_begins_once_the_disk_has_room() {
     let mut pair = Pair::linked(12);
     pair.cut(0);
     let copy = pair.clone_disk();

@@ -59,7 +59,7 @@ fn an_event_number_near_the_end_of_counting_is_refused_and_the_server_starts_aga
 }
 
 #[test]
-fn a_claim_to_hold_more_spec_than_the_server_begins_a_new_history_for_that_site_alone() {
+fn a_claim_to_hold_more_spec_than_the_server_begins_a_new_incarnation_for_that_site_alone() {
     let mut pair = Pair::linked(2);
     let other = pair.add_node("other");
     pair.run_for(MINUTE);
@@ -350,8 +350,8 @@ proptest! {
         pair.impersonate(0);
         let claims: [fn(&mut linecamp_model::Hello); 3] = [
             |hello| hello.spec_held = Generation(COUNTER_MAX),
-            |hello| hello.spec_history = linecamp_model::History(1),
-            |hello| hello.status_history = linecamp_model::History(1),
+            |hello| hello.spec_incarnation = linecamp_model::Incarnation(1),
+            |hello| hello.status_incarnation = linecamp_model::Incarnation(1),
         ];
         pair.greet_with(0, claims[claim]);
         for (lie, pause) in lies {

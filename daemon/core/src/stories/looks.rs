@@ -8,7 +8,7 @@ use linecamp_model::{
 use super::records::{
     GATEWAY, MINUTE, ZONE, conditions, configure, is_converged, label, plain_site, provider, shown, site_with, state_of,
 };
-use crate::{QUARANTINE, ROUND_PERIOD};
+use crate::{QUARANTINE, RECONCILE_INTERVAL};
 
 fn with_extras(count: usize) -> ProviderSpec {
     let extra = |index| ExtraRecord {
@@ -29,7 +29,7 @@ fn a_look_asks_for_a_few_names_a_call_and_fewer_where_so_many_are_too_much() {
         pair.run_for(2 * MINUTE);
         assert_eq!((shown(&pair).len(), conditions(&pair)), (16, Vec::new()), "{names_max}");
         label(&mut pair, "io.linecamp.host.external_dns=false");
-        pair.run_for(4 * ROUND_PERIOD);
+        pair.run_for(4 * RECONCILE_INTERVAL);
         assert!(pair.name_server.zone(ZONE).is_empty(), "{names_max}");
     }
 }
@@ -83,7 +83,7 @@ fn what_was_left_over_is_found_once_the_zone_can_be_listed() {
     pair.run_for(2 * MINUTE);
     assert_eq!(shown(&pair).len(), 2);
     pair.name_server.listing_fails = None;
-    pair.run_for(QUARANTINE + 2 * ROUND_PERIOD);
+    pair.run_for(QUARANTINE + 2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
 }
 
@@ -107,7 +107,7 @@ fn a_set_that_cannot_be_read_is_left_alone_and_the_rest_goes_on() {
         // It is mended at once.
         pair.name_server.unreadable.clear();
         pair.name_server.pluck(ZONE, name, if name == GATEWAY { "A" } else { "TXT" });
-        pair.run_for(2 * ROUND_PERIOD);
+        pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!((state_of(&pair, &RecordType::A), conditions(&pair)), (Some(RecordState::Kept), Vec::new()));
     }
 }
@@ -118,10 +118,10 @@ fn a_set_of_ours_that_cannot_be_read_any_more_is_not_deleted() {
     let mut pair = site_with(65, provider());
     pair.name_server.unreadable.insert(RecordKey { name: DomainName::parse(GATEWAY).unwrap(), rtype: RecordType::A });
     label(&mut pair, "io.linecamp.host.external_dns=false");
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     pair.name_server.unreadable.clear();
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair), [""; 0]);
     assert_eq!(conditions(&pair), []);
 }

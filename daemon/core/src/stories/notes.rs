@@ -3,7 +3,7 @@
 use linecamp_model::{DnsSpec, NameTemplate, ProviderSpec, RecordState};
 
 use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, provider, remove, shown, site_with};
-use crate::ROUND_PERIOD;
+use crate::RECONCILE_INTERVAL;
 
 /// The claim is lost, and then the name changes.
 #[test]
@@ -17,7 +17,7 @@ fn a_record_whose_claim_was_lost_is_deleted_or_named() {
         }
         let dns = DnsSpec { template: NameTemplate::parse("{host}").unwrap(), ..provider().dns };
         configure(&mut pair, Some(ProviderSpec { dns, ..provider() }));
-        pair.run_for(2 * ROUND_PERIOD);
+        pair.run_for(2 * RECONCILE_INTERVAL);
         let left = super::providers::left(&pair);
         match is_changed {
             false => assert_eq!((shown(&pair).len(), left.len()), (1, 0), "{:?} {left:?}", shown(&pair)),

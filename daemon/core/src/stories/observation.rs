@@ -6,7 +6,9 @@ use linecamp_model::{Condition, ConditionKind, FleetProvider, LabelKey, LabelVal
 
 use super::records::{MINUTE, plain_site, provider, shown};
 use crate::testing::{Pair, key, name, patch};
-use crate::{DropIns, FACTS_PERIOD, FIRST_FACTS_MAX, Fact, FleetCommand, LabelLayer, OWN_ADDRESS_LABEL, ROUND_PERIOD};
+use crate::{
+    DropIns, FACTS_PERIOD, FIRST_FACTS_MAX, Fact, FleetCommand, LabelLayer, OWN_ADDRESS_LABEL, RECONCILE_INTERVAL,
+};
 
 const DOCKER: &str = "io.linecamp.host.docker_version";
 const GATEWAY: &str = "camp.camp.default.example.org A 300 192.0.2.1";
@@ -50,7 +52,7 @@ fn docker_is_slow_once_and_label_provider_and_record_stay() {
     pair.nodes[0].not_observed.clear();
     pair.run_for(FACTS_PERIOD);
     assert_eq!((stale(&pair), is_stale_at_the_server(&pair)), (None, false));
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(since_of(&pair, DOCKER), since, "it never went");
     assert_eq!(shown(&pair), [GATEWAY]);
     assert_eq!(pair.name_server.writes.len(), writes, "nothing was deleted and made again");
@@ -107,7 +109,7 @@ fn a_site_that_lost_its_database_does_not_greet_before_it_knows_its_facts() {
     pair.heal(0);
     pair.facts_take = FIRST_FACTS_MAX / 2;
     pair.lose_site_database();
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(pair.seen_label(DOCKER).as_deref(), Some("29.1.3"));
     assert_eq!(pair.view().spec_generation, spec, "the provider did not go and come back");
     assert_eq!((shown(&pair), pair.name_server.writes.len()), (vec![GATEWAY.to_owned()], writes));

@@ -9,7 +9,7 @@ use super::records::{
     state_of,
 };
 use crate::testing::{Mood, Pair, patch};
-use crate::{QUARANTINE, ROUND_PERIOD, SECOND_LOOK, SiteCommand, WITHDRAW_MAX};
+use crate::{QUARANTINE, RECHECK_DELAY, RECONCILE_INTERVAL, SiteCommand, WITHDRAW_MAX};
 
 const FIXED: &str = "io.linecamp.host.external_dns_ip";
 
@@ -91,11 +91,11 @@ fn what_a_zone_below_hides_by_now_is_taken_away() {
         pair.name_server.atomic = atomic;
         pair.run_for(MINUTE);
         pair.name_server.hidden.insert(domain("default.example.org"));
-        pair.run_for(2 * ROUND_PERIOD);
+        pair.run_for(2 * RECONCILE_INTERVAL);
         assert!(pair.name_server.zone(ZONE).is_empty(), "{:?}", pair.name_server.zone(ZONE));
         assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Quarantined));
         pair.name_server.hidden.clear();
-        pair.run_for(QUARANTINE + 2 * ROUND_PERIOD);
+        pair.run_for(QUARANTINE + 2 * RECONCILE_INTERVAL);
         assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
         assert_eq!(conditions(&pair), []);
     }
@@ -117,7 +117,7 @@ fn what_was_written_and_not_seen_is_deleted_when_it_is_not_wanted_any_more() {
         }
         let dns = DnsSpec { template: NameTemplate::parse("{host}").unwrap(), ..provider().dns };
         configure(&mut pair, Some(ProviderSpec { dns, ..provider() }));
-        pair.run_for(2 * ROUND_PERIOD);
+        pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(shown(&pair), ["camp.example.org A 300 192.0.2.1"]);
         assert_eq!(pair.name_server.zone(ZONE).len(), 2, "{:?}", pair.name_server.zone(ZONE));
         assert!(is_converged(&pair));
@@ -133,7 +133,7 @@ fn what_was_written_and_not_seen_is_deleted_when_its_provider_leaves() {
     configure(&mut pair, Some(provider()));
     pair.run_for(5 * MINUTE);
     configure(&mut pair, Some(ProviderSpec { is_leaving: true, ..provider() }));
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert!(pair.name_server.zone(ZONE).is_empty(), "{:?}", pair.name_server.zone(ZONE));
     configure(&mut pair, None);
     pair.run_for(MINUTE);
@@ -144,7 +144,7 @@ fn what_was_written_and_not_seen_is_deleted_when_its_provider_leaves() {
 #[test]
 fn a_removed_site_names_what_it_could_not_see_and_not_delete() {
     let mut pair = site_with(46, provider());
-    pair.run_for(SECOND_LOOK);
+    pair.run_for(RECHECK_DELAY);
     pair.name_server.hidden.insert(domain("default.example.org"));
     // The hidden record was changed by another writer: it is not deleted, because it is not what was written.
     pair.name_server.pluck(ZONE, &format!("_linecamp-a.{GATEWAY}"), "TXT");

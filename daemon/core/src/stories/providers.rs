@@ -7,7 +7,7 @@ use linecamp_model::{
 
 use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, plain_site, provider, shown, site_with};
 use crate::testing::{Mood, Pair, name};
-use crate::{FleetCommand, Force, ROUND_PERIOD, SiteCommand, WITHDRAW_MAX};
+use crate::{FleetCommand, Force, RECONCILE_INTERVAL, SiteCommand, WITHDRAW_MAX};
 
 /// A provider whose zone its service does not have.
 pub(super) fn broken() -> ProviderSpec {
@@ -75,7 +75,7 @@ fn a_provider_that_is_removed_by_force_does_not_wait() {
     pair.run_for(MINUTE);
     pair.name_server.mood = Mood::Away;
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
-    pair.run_for(ROUND_PERIOD);
+    pair.run_for(RECONCILE_INTERVAL);
     assert_eq!(names(&pair), ["dns"], "it waits");
     let shown_leaving = pair.fleet.providers(None);
     assert!(shown_leaving.len() == 1 && shown_leaving[0].provider.spec.is_leaving, "and is shown");
@@ -121,7 +121,7 @@ fn one_zone_in_trouble_holds_up_no_other() {
     pair.run_for(5 * MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     pair.name_server.pluck(ZONE, GATEWAY, "A");
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")], "and drift is repaired");
     assert_eq!(conditions(&pair)[0].0, ConditionKind::ProviderFailed);
 }
@@ -131,7 +131,7 @@ fn one_zone_in_trouble_holds_up_no_other() {
 fn a_plan_does_not_wait_for_a_provider_that_is_left_alone() {
     let mut pair = site_with(63, provider());
     pair.name_server.mood = Mood::Busy(30 * MINUTE);
-    pair.run_for(ROUND_PERIOD);
+    pair.run_for(RECONCILE_INTERVAL);
     pair.on_the_spot(SiteCommand::PlanRecords);
     pair.run_for(MINUTE);
     assert_eq!(pair.nodes[0].replies, [Ok(())]);

@@ -9,8 +9,8 @@ use linecamp_model::{
 
 use crate::testing::{DiskMood, Mood, Pair, key, name, patch, site_ref};
 use crate::{
-    FleetCommand, Force, OWN_ADDRESS_LABEL, QUARANTINE, RETRY_MAX, ROUND_PERIOD, SECOND_LOOK, SiteCommand, Subject,
-    WITHDRAW_MAX,
+    FleetCommand, Force, OWN_ADDRESS_LABEL, QUARANTINE, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_MAX, SiteCommand,
+    Subject, WITHDRAW_MAX,
 };
 
 pub(super) const ZONE: &str = "example.org";
@@ -121,7 +121,7 @@ fn steady_state_looks_now_and_then_and_writes_nothing() {
     pair.run_for(24 * 60 * MINUTE);
     assert_eq!((pair.name_server.writes.len(), pair.nodes[0].writes), (writes, commits));
     let looks = pair.name_server.looks - looks;
-    assert!((140..200).contains(&looks), "each {ROUND_PERIOD:?} or a little sooner, not {looks} times a day");
+    assert!((140..200).contains(&looks), "each {RECONCILE_INTERVAL:?} or a little sooner, not {looks} times a day");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn records_are_kept_while_the_server_is_away_also_over_a_restart() {
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.9")]);
     pair.name_server.pluck(ZONE, GATEWAY, "A");
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.9")], "drift is repaired");
 }
 
@@ -144,7 +144,7 @@ fn what_a_service_does_late_after_a_crash_is_seen_soon() {
     pair.crash_site();
     pair.run_for(Duration::from_secs(10));
     pair.name_server.pluck(ZONE, GATEWAY, "A");
-    pair.run_for(SECOND_LOOK);
+    pair.run_for(RECHECK_DELAY);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
 }
 
@@ -156,7 +156,7 @@ fn the_address_that_the_server_sees_is_remembered_without_it() {
     pair.stop_fleet();
     pair.crash_site();
     pair.name_server.pluck(ZONE, GATEWAY, "A");
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 10.0.0.0")]);
 }
 
@@ -226,7 +226,7 @@ fn a_record_is_not_made_beside_a_claim_that_is_gone() {
         pair.name_server.is_stale = true;
         pair.name_server.remember(ZONE);
         pair.name_server.pluck(ZONE, &claim_name, "TXT");
-        pair.run_for(ROUND_PERIOD);
+        pair.run_for(RECONCILE_INTERVAL);
         assert!(pair.name_server.zone(ZONE).is_empty(), "{:?}", pair.name_server.zone(ZONE));
         pair.name_server.is_stale = false;
         pair.run_for(2 * RETRY_MAX);
@@ -239,7 +239,7 @@ fn a_record_is_not_made_beside_a_claim_that_is_gone() {
 fn a_service_that_asks_for_patience_is_left_alone_for_so_long() {
     let mut pair = site_with(10, provider());
     pair.name_server.mood = Mood::Busy(30 * MINUTE);
-    pair.run_for(ROUND_PERIOD);
+    pair.run_for(RECONCILE_INTERVAL);
     let looks = pair.name_server.looks;
     pair.name_server.mood = Mood::Well;
     pair.run_for(15 * MINUTE);
@@ -268,7 +268,7 @@ fn one_bad_name_is_set_aside_and_the_rest_goes_on() {
     assert!(found[0].0 == ConditionKind::RecordQuarantined && found[0].1.contains("bad.example.org TXT"), "{found:?}");
     assert!(is_converged(&pair), "what cannot be had holds nothing up");
     pair.name_server.refused.clear();
-    pair.run_for(QUARANTINE + 2 * ROUND_PERIOD);
+    pair.run_for(QUARANTINE + 2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair).len(), 3, "and it is tried again");
 }
 
@@ -372,7 +372,7 @@ fn a_second_provider_leaves_the_records_of_the_first() {
     let second = ProviderSpec { name: name("second"), dns: DnsSpec { template, ..provider().dns }, ..provider() };
     pair.nodes[0].config.providers = vec![provider(), second];
     pair.crash_site();
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1"), "other.camp.example.org A 300 192.0.2.1".into()]);
     assert_eq!(pair.name_server.writes.len(), writes + 2, "a claim and a record");
 }

@@ -4,7 +4,7 @@ use linecamp_model::{ConditionKind, DnsSpec, NameTemplate, ProviderConfig, Provi
 
 use super::records::{MINUTE, conditions, plain_site, provider, shown};
 use super::setting_aside::extra;
-use crate::ROUND_PERIOD;
+use crate::RECONCILE_INTERVAL;
 use crate::testing::{DAY, Pair, name};
 
 fn shared(provider_name: &str, value: &str) -> ProviderSpec {
@@ -33,7 +33,7 @@ fn of_two_providers_that_want_one_name_the_first_has_it_and_the_other_says_so() 
         pair.run_for(MINUTE);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.199"]);
         settings(&mut pair, vec![one.clone(), two.clone()]);
-        pair.run_for(2 * ROUND_PERIOD);
+        pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.101"]);
         let found = conditions(&pair);
         assert!(found.len() == 1 && found[0].0 == ConditionKind::RecordQuarantined, "{found:?}");
@@ -41,15 +41,15 @@ fn of_two_providers_that_want_one_name_the_first_has_it_and_the_other_says_so() 
         let writes = pair.name_server.writes.len();
         pair.run_for(DAY);
         pair.crash_site();
-        pair.run_for(2 * ROUND_PERIOD);
+        pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(pair.name_server.writes.len(), writes, "nobody writes any more");
         // The other leaves: the name is not its own to delete.
         settings(&mut pair, vec![one.clone(), ProviderSpec { is_leaving: true, ..two.clone() }]);
-        pair.run_for(2 * ROUND_PERIOD);
+        pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.101"]);
         // The first leaves: the other has it from then on.
         settings(&mut pair, vec![ProviderSpec { is_leaving: true, ..one }, two]);
-        pair.run_for(2 * ROUND_PERIOD);
+        pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.199"]);
         assert_eq!(conditions(&pair), []);
     }

@@ -7,7 +7,7 @@ use linecamp_model::{
 
 use super::records::{GATEWAY, MINUTE, conditions, configure, is_converged, plain_site, provider, shown, state_of};
 use crate::testing::{DAY, Pair};
-use crate::{ROUND_PERIOD, SiteCommand};
+use crate::{RECONCILE_INTERVAL, SiteCommand};
 
 fn domain(name: &str) -> DomainName {
     DomainName::parse(name).unwrap()
@@ -52,7 +52,7 @@ fn one_record_in_conflict_is_set_aside_and_the_rest_goes_on() {
         pair.run_for(DAY);
         assert_eq!(raised(&pair, ConditionKind::RecordQuarantined), 1, "a try that fails again is no news");
         pair.name_server.unseen.clear();
-        pair.run_for(crate::QUARANTINE + 2 * ROUND_PERIOD);
+        pair.run_for(crate::QUARANTINE + 2 * RECONCILE_INTERVAL);
         assert_eq!(shown(&pair).len(), 3, "and it is tried again");
         assert_eq!(conditions(&pair), []);
     }
@@ -111,6 +111,6 @@ fn a_look_that_a_person_asks_for_tries_what_was_set_aside() {
     pair.on_the_spot(SiteCommand::PlanRecords);
     pair.run_for(MINUTE / 60);
     assert_eq!(states(&pair), [Some(RecordState::Create); 2]);
-    pair.run_for(2 * ROUND_PERIOD);
+    pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(shown(&pair).len(), 2);
 }

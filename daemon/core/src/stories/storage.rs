@@ -7,7 +7,7 @@ use linecamp_model::{Condition, ConditionKind, EventKind, Level, Text};
 
 use super::records::{GATEWAY, MINUTE, ZONE, provider, shown, site_with};
 use crate::testing::{DAY, DiskMood, Pair, patch, site_ref};
-use crate::{DropIns, FleetCommand, ROUND_PERIOD, SiteCommand, SiteCommandError, StoreFault, Subject};
+use crate::{DropIns, FleetCommand, RECONCILE_INTERVAL, SiteCommand, SiteCommandError, StoreFault, Subject};
 
 /// The condition of this kind, as the operator sees it at the server.
 fn seen(pair: &Pair, kind: ConditionKind) -> Option<Condition> {
@@ -170,7 +170,7 @@ fn a_site_that_cannot_write_observes_records_and_changes_none() {
     // The record is changed by hand: nothing that the site would have to note before it puts it right.
     pair.name_server.plant(ZONE, GATEWAY, "A", &["192.0.2.99"]);
     let (writes, looks) = (pair.name_server.writes.len(), pair.name_server.looks);
-    pair.run_for(3 * ROUND_PERIOD);
+    pair.run_for(3 * RECONCILE_INTERVAL);
     assert_eq!(pair.name_server.writes.len(), writes, "nothing is changed");
     assert!(looks < pair.name_server.looks, "and it goes on looking");
     pair.nodes[0].disk_mood = DiskMood::Well;

@@ -67,9 +67,9 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::Site(id, _) => format!("site {id}"),
         FleetChange::Spec(id, key, _) => format!("spec {id} {}", document_key(*key)),
         FleetChange::Status(id, key, _) => format!("status {id} {}", document_key(*key)),
-        FleetChange::Mark(id, _) => format!("mark {id}"),
+        FleetChange::ReplicationCursor(id, _) => format!("mark {id}"),
         FleetChange::Event(seq, _) => format!("event {seq:020}"),
-        FleetChange::Departed(key, _) => format!("departed {key}"),
+        FleetChange::RevokedKey(key, _) => format!("departed {key}"),
         FleetChange::Provider(environment, name, _) => format!("provider {environment} {name}"),
         FleetChange::Plugin(digest, _) => format!("plugin {digest}"),
     }
@@ -85,9 +85,9 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::Site(_, body) => body.is_none(),
         FleetChange::Spec(_, _, body) => body.is_none(),
         FleetChange::Status(_, _, body) => body.is_none(),
-        FleetChange::Mark(_, body) => body.is_none(),
+        FleetChange::ReplicationCursor(_, body) => body.is_none(),
         FleetChange::Event(_, body) => body.is_none(),
-        FleetChange::Departed(_, body) => body.is_none(),
+        FleetChange::RevokedKey(_, body) => body.is_none(),
         FleetChange::Provider(_, _, body) => body.is_none(),
         FleetChange::Plugin(_, body) => body.is_none(),
     }

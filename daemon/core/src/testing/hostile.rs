@@ -127,7 +127,7 @@ fn fleet_numbers(change: &FleetChange) -> Vec<(&'static str, u64)> {
     match change {
         FleetChange::Spec(_, _, Some(document)) => vec![("a spec's generation", document.generation.0)],
         FleetChange::Status(_, _, Some(document)) => vec![("a status's generation", document.generation.0)],
-        FleetChange::Mark(_, Some(mark)) => {
+        FleetChange::ReplicationCursor(_, Some(mark)) => {
             vec![("the last event", mark.events_held), ("dropped events", mark.events_dropped)]
         }
         FleetChange::Event(seq, _) => vec![("an event's number", *seq)],

@@ -6,7 +6,7 @@ use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{LabelError, Name, NameError, ProviderError, TokenError};
 use linecamp_plugin_host::PluginHostError;
 use linecamp_proto::api::SettingError;
-use linecamp_service::WrittenError;
+use linecamp_service::LayersError;
 
 use super::{MEMORY_MIB_MAX, SecretTableError};
 
@@ -15,7 +15,7 @@ use super::{MEMORY_MIB_MAX, SecretTableError};
 pub enum ConfigError {
     /// What was written does not read.
     #[error(transparent)]
-    Written(#[from] WrittenError),
+    LayeredConfig(#[from] LayersError),
     /// A value that was read cannot be used.
     #[error("{path}: line {line}", path = path.display())]
     At {
@@ -124,7 +124,7 @@ impl ConfigError {
             Self::SecretName { name, .. } | Self::Secret { name, .. } => format!("secrets.{name}"),
             Self::Publisher(_) => "plugins.publishers".to_owned(),
             Self::Memory { .. } => "plugins.memory_mib".to_owned(),
-            Self::Written(_) | Self::At { .. } | Self::Log { .. } | Self::Labels { .. } => return None,
+            Self::LayeredConfig(_) | Self::At { .. } | Self::Log { .. } | Self::Labels { .. } => return None,
         })
     }
 }

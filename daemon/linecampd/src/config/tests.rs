@@ -1,5 +1,5 @@
 use linecamp_plugin_host::SecretScope;
-use linecamp_service::Written;
+use linecamp_service::LayeredConfig;
 
 use super::*;
 use crate::chain;
@@ -9,7 +9,7 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
         let found = variables.iter().find(|(key, _)| *key == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    let mut written = Written::new(&written::ADDING);
+    let mut written = LayeredConfig::new(&written::ADDING);
     written.add_text::<ConfigFile>(Path::new("c.toml"), text)?;
     Loaded::of(&written, &env)
 }
@@ -195,7 +195,7 @@ fn a_table_that_does_not_bind_a_secret_wholly_is_refused_with_file_line_and_key(
 
 #[test]
 fn a_drop_in_may_replace_a_path_by_a_table() {
-    let mut written = Written::new(&written::ADDING);
+    let mut written = LayeredConfig::new(&written::ADDING);
     written.add_text::<ConfigFile>(Path::new("c.toml"), "[secrets]\npdns-key = \"/old\"").unwrap();
     written.add_text::<ConfigFile>(Path::new("c.d/1.toml"), &table("", "")).unwrap();
     written.add_text::<ConfigFile>(Path::new("c.d/2.toml"), "[secrets.pdns-key]\nuse = \"bearer\"").unwrap();

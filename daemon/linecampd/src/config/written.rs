@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use linecamp_proto::api::ProviderBody;
-use linecamp_service::Written;
+use linecamp_service::LayeredConfig;
 use serde::Deserialize;
 
 use super::secrets::SecretFile;
@@ -77,11 +77,11 @@ impl Loaded {
     /// # Errors
     /// [`ConfigError`] names the file, the line and the key, or the variable.
     pub fn load(path: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {
-        let written = path.map_or_else(|| Ok(Written::default()), written)?;
+        let written = path.map_or_else(|| Ok(LayeredConfig::default()), written)?;
         Self::of(&written, env)
     }
 
-    pub(super) fn of(written: &Written, env: Env<'_>) -> Result<Self, ConfigError> {
+    pub(super) fn of(written: &LayeredConfig, env: Env<'_>) -> Result<Self, ConfigError> {
         let config = Config::resolve(written.read()?, env).map_err(|source| {
             let place = source.key().and_then(|key| written.place(&key).cloned());
             match place {
@@ -95,8 +95,8 @@ impl Loaded {
     }
 }
 
-fn written(path: &Path) -> Result<Written, ConfigError> {
-    let mut written = Written::new(&ADDING);
+fn written(path: &Path) -> Result<LayeredConfig, ConfigError> {
+    let mut written = LayeredConfig::new(&ADDING);
     written.add::<ConfigFile>(path)?;
     Ok(written)
 }

@@ -30,7 +30,7 @@ impl Claim {
 /// How a daemon is to be.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    /// Whom to dial.
+    /// ServerTargets to dial.
     pub(crate) servers: Vec<ServerAddress>,
     /// A wish to join.
     pub(crate) join: Option<JoinWish>,

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use linecamp_doctor::{Private, Remark, is_forbidden, permissions};
+use linecamp_doctor::{CheckResult, Private, is_forbidden, permissions};
 use linecamp_model::WallTime;
 use linecamp_transport::{SystemClock, TransportError, WallClock as _};
 
@@ -20,7 +20,7 @@ use crate::facts::ask_docker;
 const ENTRIES_MAX: usize = 10_000;
 
 /// Reads the configuration as a start would, and the files that it names.
-pub(super) fn configuration(place: &Place) -> Remark {
+pub(super) fn configuration(place: &Place) -> CheckResult {
     let file = place.config_file();
     let shown = file
         .as_ref()
@@ -28,19 +28,25 @@ pub(super) fn configuration(place: &Place) -> Remark {
     let config = match place.read_config() {
         Ok(config) => config,
         Err(error) if is_forbidden(&error) => {
-            return Remark::skipped(format!("{}; run this with sudo", words(&error)));
+            return CheckResult::skipped(format!("{}; run this with sudo", words(&error)));
         }
         Err(error) => {
-            return Remark::fail(words(&error), "mend what it names; `linecampd config check --help` shows every key");
+            return CheckResult::fail(
+                words(&error),
+                "mend what it names; `linecampd config check --help` shows every key",
+            );
         }
     };
     let mut doubts = config.warnings.clone();
     doubts.extend(missing_files(&config));
     if doubts.is_empty() {
         let evidence = if file.is_some() { format!("{shown} reads") } else { shown };
-        return Remark::ok(evidence);
+        return CheckResult::ok(evidence);
     }
-    Remark::warn(format!("{shown}: {}", doubts.join("; ")), "mend what it names, then `systemctl reload linecampd`")
+    CheckResult::warn(
+        format!("{shown}: {}", doubts.join("; ")),
+        "mend what it names, then `systemctl reload linecampd`",
+    )
 }
 
 /// Names the keys whose files are not there. Never a value: it may be a secret, written in the place of its file.
@@ -54,7 +60,7 @@ fn missing_files(config: &Config) -> Vec<String> {
 }
 
 /// Looks at whose the data directory is, and what is private in it.
-pub(super) fn directory(place: &Place) -> Remark {
+pub(super) fn directory(place: &Place) -> CheckResult {
     let directory = &place.directory;
     let identity = directory.identity();
     let is_member = identity.join("membership.pem").exists();
@@ -69,7 +75,7 @@ pub(super) fn directory(place: &Place) -> Remark {
 }
 
 /// Says who this site is, and until when its certificate holds.
-pub(super) fn identity(place: &Place) -> Remark {
+pub(super) fn identity(place: &Place) -> CheckResult {
     match place.identity() {
         Ok(Some(identity)) => {
             let end = identity.certificate_validity().end;
@@ -78,8 +84,8 @@ pub(super) fn identity(place: &Place) -> Remark {
             judge_certificate(&who, end, SystemClock.now())
         }
         Ok(None) => not_joined(place),
-        Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", words(&error))),
-        Err(error) => Remark::fail(words(&error), remedy_of(&error)),
+        Err(error) if is_forbidden(&error) => CheckResult::skipped(format!("{}; run this with sudo", words(&error))),
+        Err(error) => CheckResult::fail(words(&error), remedy_of(&error)),
     }
 }
 
@@ -92,36 +98,36 @@ fn remedy_of(error: &DaemonError) -> &'static str {
     }
 }
 
-fn judge_certificate(who: &str, end: WallTime, now: WallTime) -> Remark {
+fn judge_certificate(who: &str, end: WallTime, now: WallTime) -> CheckResult {
     if end < now {
         let evidence = format!("{who}; its certificate ended at {end}, and the clock here shows {now}");
-        return Remark::warn(
+        return CheckResult::warn(
             evidence,
             "the server gives a new one at the next link, if it still has the site and the clock is right",
         );
     }
-    Remark::ok(format!("{who}; certificate until {end}"))
+    CheckResult::ok(format!("{who}; certificate until {end}"))
 }
 
-fn not_joined(place: &Place) -> Remark {
+fn not_joined(place: &Place) -> CheckResult {
     let data = place.directory.path().display();
     let evidence = format!("{data} belongs to no site yet");
     let Some(join) = place.read_config().ok().and_then(|config| Some((config.join?, config.servers))) else {
         let remedy = format!(
             "`linecamp token create` on the operator's machine, then `linecampd join TOKEN@HOST:PORT --data {data} --name NAME`"
         );
-        return Remark::warn(evidence, remedy);
+        return CheckResult::warn(evidence, remedy);
     };
     let (join, servers) = join;
     let file = join.token_file.display();
     let target = read_text(&join.token_file).map_err(|error| linecamp_doctor::chain(&error));
     // An error of a token never repeats it.
     match target.and_then(|text| join_target(&text, &servers).map_err(|error| error.to_string())) {
-        Ok(_) => Remark::warn(
+        Ok(_) => CheckResult::warn(
             format!("{evidence}; the daemon joins as {} with the token in {file} when it starts", join.name),
             "start it: `systemctl enable --now linecampd`, or `linecampd run`",
         ),
-        Err(problem) => Remark::fail(
+        Err(problem) => CheckResult::fail(
             format!("{evidence}, and the token to join with cannot be used: {problem}"),
             format!("take a new one with `linecamp token create`, and write it to {file}"),
         ),
@@ -129,36 +135,36 @@ fn not_joined(place: &Place) -> Remark {
 }
 
 /// Asks the Docker that is configured; none is fine.
-pub(super) fn docker(place: &Place) -> Remark {
+pub(super) fn docker(place: &Place) -> CheckResult {
     let Ok(config) = place.read_config() else {
-        return Remark::skipped("the configuration does not say where Docker is: it cannot be read");
+        return CheckResult::skipped("the configuration does not say where Docker is: it cannot be read");
     };
     let socket = config.docker_socket;
     let path = socket.display();
     match UnixStream::connect(&socket) {
         Ok(_) => match ask_docker(&socket) {
-            Ok(Some(version)) => Remark::ok(format!("Docker {version} answers at {path}")),
-            Ok(None) => Remark::skipped(format!("no Docker here: {path} is not there any more")),
-            Err(reason) => Remark::warn(
+            Ok(Some(version)) => CheckResult::ok(format!("Docker {version} answers at {path}")),
+            Ok(None) => CheckResult::skipped(format!("no Docker here: {path} is not there any more")),
+            Err(reason) => CheckResult::warn(
                 format!("something listens at {path}, and does not say a version: {reason}"),
                 "`systemctl status docker`, `docker version`; the label docker_version keeps its last value until then",
             ),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Remark::skipped(format!("no Docker here: {path} is not there"))
+            CheckResult::skipped(format!("no Docker here: {path} is not there"))
         }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Remark::warn(
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => CheckResult::warn(
             format!("{path} may not be opened by this user"),
             "if the daemon is to report Docker's version: `usermod -aG docker linecamp`, then `systemctl restart linecampd`",
         ),
-        Err(error) => Remark::warn(format!("nobody answers at {path}: {error}"), "`systemctl status docker`"),
+        Err(error) => CheckResult::warn(format!("nobody answers at {path}: {error}"), "`systemctl status docker`"),
     }
 }
 
 /// Looks at components, compiled forms, and the program that compiles.
-pub(super) fn plugins(place: &Place) -> Remark {
+pub(super) fn plugins(place: &Place) -> CheckResult {
     let Ok(config) = place.read_config() else {
-        return Remark::skipped("the configuration does not say how plugins are run: it cannot be read");
+        return CheckResult::skipped("the configuration does not say how plugins are run: it cannot be read");
     };
     let directory = place.directory.plugins();
     let host = host_config(directory.clone(), &config.plugins);
@@ -180,19 +186,19 @@ struct Plugins {
     compiler: bool,
 }
 
-fn judge_plugins(directory: &Path, compiler: &Path, seen: &Plugins) -> Remark {
+fn judge_plugins(directory: &Path, compiler: &Path, seen: &Plugins) -> CheckResult {
     let (place, compiler) = (directory.display(), compiler.display());
     let evidence = format!("{} components in {place}, {} compiled", seen.components, seen.compiled);
     if seen.is_exposed {
         let remedy = format!("as root: chmod -R go-w {place}; a directory that others may write to is refused");
-        return Remark::fail(format!("{evidence}; others than its owner may write there"), remedy);
+        return CheckResult::fail(format!("{evidence}; others than its owner may write there"), remedy);
     }
     match (seen.components, seen.compiler) {
-        (_, true) => Remark::ok(format!("{evidence}, compiler {compiler}")),
+        (_, true) => CheckResult::ok(format!("{evidence}, compiler {compiler}")),
         (0, false) => {
-            Remark::skipped(format!("no plugins in {place}, and no compiler at {compiler}, which only they need"))
+            CheckResult::skipped(format!("no plugins in {place}, and no compiler at {compiler}, which only they need"))
         }
-        (_, false) => Remark::fail(
+        (_, false) => CheckResult::fail(
             format!("{evidence}; the compiler {compiler} is not there, or is no program"),
             "install it again (package linecampd), or name it: key `compiler` in [plugins]",
         ),

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use linecamp_doctor::{Finding, Remark};
+use linecamp_doctor::{CheckResult, Finding};
 use linecamp_proto::local::{LocalRequest, LocalStatus};
 use linecamp_store::DirectoryLock;
 
@@ -58,34 +58,34 @@ pub(super) fn daemon(place: &Place) -> Vec<Finding> {
     let [daemon, link, conditions] = match answered {
         Ok(status) => [answering(place, &status, took), link(&status), conditions(&status)],
         Err(error) => {
-            let silent = || Remark::skipped("no daemon answers that could say");
+            let silent = || CheckResult::skipped("no daemon answers that could say");
             [unanswered(place, &error), silent(), silent()]
         }
     };
     vec![daemon.of("daemon"), link.of("link"), conditions.of("conditions")]
 }
 
-fn answering(place: &Place, status: &LocalStatus, took: Duration) -> Remark {
+fn answering(place: &Place, status: &LocalStatus, took: Duration) -> CheckResult {
     let socket = place.directory.socket();
     let evidence = format!("linecampd {} answers at {} in {took:.1?}", status.daemon_version, socket.display());
     match ANSWER_SLOW < took {
-        true => Remark::warn(evidence, "its loop is busy: `linecampd why`, `top`, and the check `disk`"),
-        false => Remark::ok(evidence),
+        true => CheckResult::warn(evidence, "its loop is busy: `linecampd why`, `top`, and the check `disk`"),
+        false => CheckResult::ok(evidence),
     }
 }
 
-fn unanswered(place: &Place, error: &DaemonError) -> Remark {
+fn unanswered(place: &Place, error: &DaemonError) -> CheckResult {
     let socket = place.directory.socket();
     let words = super::words(error);
     let is_member = place.identity().ok().flatten().is_some();
     if matches!(error, DaemonError::NoSocket(_)) {
-        return Remark::warn(
+        return CheckResult::warn(
             words,
             "the check `disk` says more; the server shows how the site is: `linecamp site show`",
         );
     }
     match UnixStream::connect(&socket).map_err(|error| error.kind()) {
-        Ok(_) => Remark::fail(
+        Ok(_) => CheckResult::fail(
             format!(
                 "a daemon holds {}, and does not answer within {} s: {words}",
                 socket.display(),
@@ -93,48 +93,51 @@ fn unanswered(place: &Place, error: &DaemonError) -> Remark {
             ),
             "it hangs: `systemctl restart linecampd`; its last words: `journalctl -u linecampd -n 50`",
         ),
-        Err(std::io::ErrorKind::PermissionDenied) => Remark::skipped(format!("{words} (run this with sudo)")),
-        Err(_) if is_member => Remark::fail(
+        Err(std::io::ErrorKind::PermissionDenied) => CheckResult::skipped(format!("{words} (run this with sudo)")),
+        Err(_) if is_member => CheckResult::fail(
             words,
             "`systemctl start linecampd` if a package installed it, and `journalctl -u linecampd -n 50` if it does not stay",
         ),
-        Err(_) => Remark::skipped("no daemon runs, and this site has not joined yet"),
+        Err(_) => CheckResult::skipped("no daemon runs, and this site has not joined yet"),
     }
 }
 
-fn link(status: &LocalStatus) -> Remark {
+fn link(status: &LocalStatus) -> CheckResult {
     let link = &status.link;
     let evidence = format!("the daemon says: {} since {}, {}", link.state, link.since, status.link_doing);
     match link.state.as_str() {
-        "connected" => Remark::ok(evidence),
-        _ => Remark::warn(evidence, "the checks `udp`, `tls` and `clock` say why; `linecampd why` when it tries again"),
+        "connected" => CheckResult::ok(evidence),
+        _ => CheckResult::warn(
+            evidence,
+            "the checks `udp`, `tls` and `clock` say why; `linecampd why` when it tries again",
+        ),
     }
 }
 
-fn conditions(status: &LocalStatus) -> Remark {
+fn conditions(status: &LocalStatus) -> CheckResult {
     let all = &status.conditions;
     if all.is_empty() {
-        return Remark::ok("the daemon has no condition");
+        return CheckResult::ok("the daemon has no condition");
     }
     let shown = all.iter().take(CONDITIONS_SHOWN);
     let mut words: Vec<_> = shown.map(|one| format!("{} since {}: {}", one.kind, one.since, one.detail)).collect();
     if CONDITIONS_SHOWN < all.len() {
         words.push(format!("and {} more", all.len() - CONDITIONS_SHOWN));
     }
-    Remark::warn(words.join("; "), "`linecampd status` and `linecampd provider ls` show all of it")
+    CheckResult::warn(words.join("; "), "`linecampd status` and `linecampd provider ls` show all of it")
 }
 
 /// Asks systemd of the service, if it is the one that works on this directory.
-pub(super) fn service(place: &Place) -> Remark {
+pub(super) fn service(place: &Place) -> CheckResult {
     if !place.directory.is_installed() {
         let data = place.directory.path().display();
-        return Remark::skipped(format!("the installed service works on another directory than {data}"));
+        return CheckResult::skipped(format!("the installed service works on another directory than {data}"));
     }
     linecamp_doctor::service(UNIT, running_pid(place).is_some() || peer(&place.directory).is_some())
 }
 
 /// Judges how many files the daemon may open.
-pub(super) fn file_limit(place: &Place) -> Remark {
+pub(super) fn file_limit(place: &Place) -> CheckResult {
     linecamp_doctor::file_limit(running_pid(place), FILES_NEEDED, UNIT)
 }
 

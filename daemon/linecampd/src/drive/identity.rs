@@ -11,14 +11,14 @@ use crate::error::chain;
 
 /// What a dial shows and whom it believes.
 #[derive(Clone, Debug)]
-pub enum Papers {
+pub enum Credentials {
     /// Before the site joined: its key alone, and the pin of the join token.
     Joining(Arc<SiteKey>, Pin),
     /// A member's.
     Member(Arc<linecamp_transport::SiteIdentity>),
 }
 
-impl Papers {
+impl Credentials {
     pub(crate) fn credentials(&self) -> SiteCredentials<'_> {
         match self {
             Self::Joining(key, _) => SiteCredentials::SelfMade(key),
@@ -46,7 +46,7 @@ impl Papers {
 #[derive(Debug)]
 pub(crate) struct IdentityDriver {
     path: PathBuf,
-    papers: Option<Papers>,
+    papers: Option<Credentials>,
     /// Servers to remember with a new membership.
     servers: Vec<ServerAddress>,
     /// What is used and not on the disk.
@@ -70,7 +70,7 @@ impl IdentityDriver {
         let identity = linecamp_transport::SiteIdentity::load(&path)?;
         Ok(Self {
             servers: identity.as_ref().map(|one| one.servers().to_vec()).unwrap_or_default(),
-            papers: identity.map(|identity| Papers::Member(Arc::new(identity))),
+            papers: identity.map(|identity| Credentials::Member(Arc::new(identity))),
             unsaved: None,
             path,
         })
@@ -79,18 +79,18 @@ impl IdentityDriver {
     /// Prepares to join at `servers`: the site has a key from here on.
     pub(crate) fn prepare_to_join(&mut self, pin: Pin, servers: &[ServerAddress]) -> Result<(), TransportError> {
         let key = SiteKey::load_or_create(&self.path)?;
-        self.papers = Some(Papers::Joining(Arc::new(key), pin));
+        self.papers = Some(Credentials::Joining(Arc::new(key), pin));
         self.servers = servers.to_vec();
         Ok(())
     }
 
     /// Returns who the site is, as far as its machine has to know.
     pub(crate) fn identity(&self) -> Option<SiteIdentity> {
-        self.papers.as_ref().and_then(Papers::identity)
+        self.papers.as_ref().and_then(Credentials::identity)
     }
 
     /// Returns what to show at a dial.
-    pub(crate) fn papers(&self) -> Option<Papers> {
+    pub(crate) fn papers(&self) -> Option<Credentials> {
         self.papers.clone()
     }
 
@@ -113,7 +113,7 @@ impl IdentityDriver {
         match saved {
             Ok(identity) => {
                 let seen = for_machine(&identity);
-                self.papers = Some(Papers::Member(Arc::new(identity)));
+                self.papers = Some(Credentials::Member(Arc::new(identity)));
                 Saved::Kept(seen)
             }
             Err(error) => {
@@ -133,10 +133,10 @@ impl IdentityDriver {
     }
 
     fn use_unsaved(&mut self, grant: &IdentityGrant) -> Option<SiteIdentity> {
-        let Some(Papers::Member(member)) = &self.papers else { return None };
+        let Some(Credentials::Member(member)) = &self.papers else { return None };
         let renewed = member.renewed(&grant.certificate, &grant.authorities).ok()?;
         let seen = for_machine(&renewed);
-        self.papers = Some(Papers::Member(Arc::new(renewed)));
+        self.papers = Some(Credentials::Member(Arc::new(renewed)));
         Some(seen)
     }
 }

@@ -15,13 +15,13 @@ use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{DialId, FromServer, FromSite, Refusal, RefusalCode, ServerAddress, Text};
 use linecamp_proto::{decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number};
 use linecamp_transport::{
-    DialError, Dialer, LinkSettings, Outside, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender,
+    DialError, Dialer, LinkSettings, Platform, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender,
     TransportError, resolve,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::identity::Papers;
+use super::identity::Credentials;
 use crate::error::chain;
 
 /// Reports of dials that wait for the loop. Past it a dial's task waits, and with it the server.
@@ -75,14 +75,14 @@ impl LinkDriver {
     /// [`TransportError`] if the socket refuses.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
-    pub fn bind(settings: LinkSettings, outside: Outside) -> Result<Self, TransportError> {
+    /// Platform a tokio runtime.
+    pub fn bind(settings: LinkSettings, outside: Platform) -> Result<Self, TransportError> {
         let (reporter, reports) = mpsc::channel(REPORTS_MAX);
         Ok(Self { dialer: Arc::new(Dialer::bind(settings, outside)?), dials: BTreeMap::new(), reports, reporter })
     }
 
     /// Begins a dial, in a task of its own.
-    pub fn dial(&mut self, dial: Dial, papers: Papers) {
+    pub fn dial(&mut self, dial: Dial, papers: Credentials) {
         let (outgoing, to_send) = mpsc::channel(OUTGOING_MAX);
         let (hang_up, hung_up) = oneshot::channel();
         let handle = Handle { server: dial.server.clone(), outgoing, hang_up };
@@ -143,7 +143,7 @@ impl LinkDriver {
 struct DialTask {
     dialer: Arc<Dialer>,
     dial: Dial,
-    papers: Papers,
+    papers: Credentials,
     reporter: mpsc::Sender<LinkReport>,
 }
 
@@ -276,7 +276,7 @@ impl DialTask {
     }
 }
 
-async fn try_address(dialer: &Dialer, address: SocketAddr, papers: &Papers) -> Result<Session, DialError> {
+async fn try_address(dialer: &Dialer, address: SocketAddr, papers: &Credentials) -> Result<Session, DialError> {
     dialer.dial(address, papers.credentials(), &papers.trust()).await
 }
 

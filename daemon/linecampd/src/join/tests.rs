@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
 use linecamp_model::{
-    Document, DocumentKey, FromSite, Generation, History, IdentityGrant, JoinSecret, JoinToken, LabelInput, LabelSet,
-    Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody, SpecDelta, Text, TokenId, Welcome,
+    Document, DocumentKey, FromSite, Generation, IdentityGrant, Incarnation, JoinSecret, JoinToken, LabelInput,
+    LabelSet, Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody, SpecDelta, Text, TokenId,
+    Welcome,
 };
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
 use linecamp_transport::{
-    Authority, Incoming, Listener, ListenerSettings, Outside, Session, SystemClock, WallClock as _,
+    Authority, Incoming, Listener, ListenerSettings, Platform, Session, SystemClock, WallClock as _,
 };
 
 use super::*;
@@ -34,7 +35,7 @@ impl Server {
             ([127, 0, 0, 1], 0).into(),
             Arc::clone(&authority),
             ListenerSettings::default(),
-            Outside::default(),
+            Platform::default(),
         );
         Self { listener: Arc::new(listener.unwrap()), authority, _ca: ca }
     }
@@ -48,7 +49,7 @@ impl Server {
         })
     }
 
-    fn errand(&self) -> JoinErrand {
+    fn errand(&self) -> JoinCommand {
         let mut errand = errand(&self.listener.local_addr().to_string());
         errand.target.token.pin = self.authority.pin();
         errand.limit = Duration::from_secs(20);
@@ -90,7 +91,7 @@ fn welcome() -> Welcome {
         version: 1,
         session: SessionId(1),
         wall: SystemClock.now(),
-        spec_history: History(9),
+        spec_incarnation: Incarnation(9),
         status_held: Generation::ZERO,
         events_held: 0,
         redial_spread: Duration::from_secs(1),
@@ -116,9 +117,9 @@ fn spec() -> SpecDelta {
     }
 }
 
-fn errand(server: &str) -> JoinErrand {
+fn errand(server: &str) -> JoinCommand {
     let labels = LabelInput::parse_list(["rack=r7"]).unwrap().labels;
-    JoinErrand {
+    JoinCommand {
         target: JoinTarget {
             token: JoinToken {
                 id: TokenId::from_bytes([1; 8]),

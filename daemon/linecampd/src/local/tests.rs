@@ -13,7 +13,7 @@ const NOW: Now = Now { instant: linecamp_model::Instant::ORIGIN, wall: WallTime:
 struct Camp {
     directory: tempfile::TempDir,
     site: Site,
-    desk: Desk,
+    pending_replies: PendingReplies,
     calls: mpsc::Receiver<LocalCall>,
     _server: LocalServer,
 }
@@ -48,7 +48,7 @@ impl Camp {
         let mut camp = Self {
             directory,
             site: Site::new(config, saved, Rng::new(1), NOW),
-            desk: Desk::default(),
+            pending_replies: PendingReplies::default(),
             calls,
             _server: server,
         };
@@ -66,7 +66,7 @@ impl Camp {
             match output {
                 SiteOutput::Persist { write, .. } => writes.push(write),
                 SiteOutput::Reply { command, result } => {
-                    assert!(self.desk.reply(command, &result, &self.site, NOW));
+                    assert!(self.pending_replies.reply(command, &result, &self.site, NOW));
                 }
                 _ => {}
             }
@@ -92,7 +92,7 @@ impl Camp {
 
     async fn serve_next(&mut self) -> Vec<WriteId> {
         let call = self.calls.recv().await.unwrap();
-        self.desk.serve(call, &mut self.site, NOW, |_| "linecamp_x 1\n".to_owned());
+        self.pending_replies.serve(call, &mut self.site, NOW, |_| "linecamp_x 1\n".to_owned());
         self.perform()
     }
 }
@@ -119,7 +119,7 @@ async fn a_label_is_durable_before_the_reply() {
     let answer = camp.ask("{\"do\":\"label_set\",\"labels\":{\"rack\":\"r7\"},\"level\":\"site\"}\n");
     let writes = camp.serve_next().await;
     assert!(!writes.is_empty());
-    assert_eq!(camp.desk.waiting.len(), 1, "the disk has not answered");
+    assert_eq!(camp.pending_replies.waiting.len(), 1, "the disk has not answered");
 
     for write in writes {
         camp.site.handle_persisted(write, NOW);
@@ -170,7 +170,7 @@ async fn the_socket_is_private_and_replaces_a_stale_one() {
     assert!(!path.exists());
 }
 
-/// Whom the next connection belongs to, in tests that are several users.
+/// ServerTargets the next connection belongs to, in tests that are several users.
 static NEXT_USER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(MEMBER);
 
 const MEMBER: u32 = 4_000_000_001;

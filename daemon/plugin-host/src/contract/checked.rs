@@ -9,11 +9,11 @@ use linecamp_model::{
 };
 
 use super::{Description, SecretWant};
-use crate::blot::Blotter;
 use crate::limits::{
     DESCRIBED_MAX, OBSERVED_SETS_MAX, OBSERVED_VALUE_BYTES_MAX, OBSERVED_VALUES_MAX, PLUGIN_WORDS_BYTES_MAX,
     RETRY_AFTER_MAX, SCHEMA_BYTES_MAX,
 };
+use crate::redact::Redactor;
 
 /// Bytes of a record type's mnemonic; the longest in use has ten.
 const TYPE_BYTES_MAX: usize = 16;
@@ -201,8 +201,8 @@ fn is_foreign_name(name: &str) -> bool {
 
 impl RawFailure {
     /// Takes a failure, with secrets blotted out; a name that is none, or lies outside of `zone`, is only quoted.
-    pub(crate) fn checked(self, zone: Option<&DomainName>, blotter: &Blotter) -> ProviderFailure {
-        let words = |text: &str| Text::lossy(&cut(&blotter.words(text)));
+    pub(crate) fn checked(self, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderFailure {
+        let words = |text: &str| Text::lossy(&cut(&redactor.words(text)));
         match self {
             Self::Retry { after_millis, reason } => {
                 let after = after_millis.map(|millis| Duration::from_millis(millis).min(RETRY_AFTER_MAX));
@@ -210,17 +210,17 @@ impl RawFailure {
             }
             Self::Refused { mut reason, field, name } => {
                 if let Some(field) = field {
-                    reason = format!("config `{}`: {reason}", shown(&blotter.words(&field)));
+                    reason = format!("config `{}`: {reason}", shown(&redactor.words(&field)));
                 }
                 let parsed = name.as_deref().and_then(|name| DomainName::parse(name).ok());
                 let parsed = parsed.filter(|name| zone.is_some_and(|zone| name.is_within(zone)));
                 if let (Some(name), None) = (&name, &parsed) {
-                    reason = format!("{}: {reason}", shown(&blotter.words(name)));
+                    reason = format!("{}: {reason}", shown(&redactor.words(name)));
                 }
                 ProviderFailure::Refused { reason: words(&reason), name: parsed }
             }
             Self::Conflict { name, owner } => {
-                ProviderFailure::Conflict { reason: words(&format!("{}: {owner}", shown(&blotter.words(&name)))) }
+                ProviderFailure::Conflict { reason: words(&format!("{}: {owner}", shown(&redactor.words(&name)))) }
             }
             Self::Unauthorized(reason) => ProviderFailure::Unauthorized { reason: words(&reason) },
         }
@@ -281,9 +281,9 @@ mod tests {
     /// A secret is taken out before anything is cut: no head of it is left.
     #[test]
     fn what_a_plugin_says_is_cut_after_its_secrets_were_taken_out() {
-        let (blotter, secret) = (Blotter::default(), "0123456789abcdef".repeat(8));
-        blotter.blot(&SecretName::parse("key").unwrap(), secret.as_bytes());
-        let said = |failure: RawFailure| failure.checked(None, &blotter).reason().to_string();
+        let (redactor, secret) = (Redactor::default(), "0123456789abcdef".repeat(8));
+        redactor.redact(&SecretName::parse("key").unwrap(), secret.as_bytes());
+        let said = |failure: RawFailure| failure.checked(None, &redactor).reason().to_string();
         let before = "x".repeat(PLUGIN_WORDS_BYTES_MAX - 5);
         for text in [secret.clone(), data_encoding::BASE64.encode(secret.as_bytes())] {
             let reason = said(RawFailure::Unauthorized(format!("{before}{text}{before}")));

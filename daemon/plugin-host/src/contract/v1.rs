@@ -9,10 +9,10 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use self::linecamp::provider::{clock, exchange, http, log, provider_types as types};
 use super::checked::{RawAbilities, RawDescription, RawFailure, RawRecordSet, observed};
-use super::{Answered, Ask, Description};
-use crate::blot::Blotter;
+use super::{Answered, Description, Invocation};
 use crate::gate::{Auth, Exchange, GateError, HttpAnswer, HttpRequest, SigV4, TsigKey};
-use crate::journal::Weight;
+use crate::plugin_log::Weight;
+use crate::redact::Redactor;
 use crate::sandbox::{Sandbox, coarse_now};
 
 wasmtime::component::bindgen!({
@@ -50,29 +50,29 @@ impl Prepared {
     }
 
     /// Has a fresh instance do what is asked.
-    pub(crate) async fn call(&self, store: &mut Store<Sandbox>, ask: Ask<'_>) -> Answered<ProviderReply> {
-        let Ask { config, abilities, request } = ask;
+    pub(crate) async fn call(&self, store: &mut Store<Sandbox>, ask: Invocation<'_>) -> Answered<ProviderReply> {
+        let Invocation { config, abilities, request } = ask;
         let instance = self.0.instantiate_async(&mut *store).await?;
         let dns = instance.linecamp_provider_dns();
         match request {
             ProviderRequest::Check => {
                 let checked = instance.linecamp_provider_provider().call_check(&mut *store, config).await?;
                 Ok(Ok(match checked {
-                    Err(failure) => failed(failure, None, &store.data().blotter),
+                    Err(failure) => failed(failure, None, &store.data().redactor),
                     Ok(()) => ProviderReply::Checked(abilities),
                 }))
             }
             ProviderRequest::Observe { zone, names } => {
                 let asked: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();
                 Ok(match dns.call_observe(&mut *store, config, zone.as_str(), &asked).await? {
-                    Err(failure) => Ok(failed(failure, Some(&zone), &store.data().blotter)),
+                    Err(failure) => Ok(failed(failure, Some(&zone), &store.data().redactor)),
                     Ok(sets) => seen(&zone, &names, sets).map(ProviderReply::Observed),
                 })
             }
             ProviderRequest::Apply { zone, key, changes } => {
                 let changes: Vec<_> = changes.iter().map(dns::Change::from).collect();
                 Ok(match dns.call_apply(&mut *store, config, zone.as_str(), key.as_str(), &changes).await? {
-                    Err(failure) => Ok(failed(failure, Some(&zone), &store.data().blotter)),
+                    Err(failure) => Ok(failed(failure, Some(&zone), &store.data().redactor)),
                     // What is there afterwards is what the next observation says.
                     Ok(sets) => seen(&zone, &BTreeSet::new(), sets).map(|_| ProviderReply::Applied),
                 })
@@ -85,8 +85,8 @@ fn seen(zone: &DomainName, names: &BTreeSet<DomainName>, sets: Vec<dns::RecordSe
     observed(zone, names, sets.into_iter().map(RawRecordSet::from).collect())
 }
 
-fn failed(failure: types::Failure, zone: Option<&DomainName>, blotter: &Blotter) -> ProviderReply {
-    let failure: ProviderFailure = RawFailure::from(failure).checked(zone, blotter);
+fn failed(failure: types::Failure, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderReply {
+    let failure: ProviderFailure = RawFailure::from(failure).checked(zone, redactor);
     ProviderReply::Failed(failure)
 }
 
@@ -118,7 +118,7 @@ impl log::Host for Sandbox {
             log::Level::Info => Weight::Info,
             log::Level::Debug => Weight::Debug,
         };
-        self.journal.write(weight, &message);
+        self.plugin_log.write(weight, &message);
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct SigV4 {
 }
 
 /// What is to be vouched for: the request, `Host` among its headers.
-pub(crate) struct Vouched<'a> {
+pub(crate) struct RequestToSign<'a> {
     pub(crate) toward: Toward<'a>,
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
@@ -47,7 +47,7 @@ impl Auth {
     /// Puts the secret in, if the site lets it go there in this way.
     pub(crate) fn apply(
         &self,
-        request: &mut Vouched<'_>,
+        request: &mut RequestToSign<'_>,
         handles: &mut Handles,
         now: WallTime,
     ) -> Result<(), GateError> {
@@ -81,7 +81,7 @@ impl Auth {
 }
 
 impl SigV4 {
-    fn apply(&self, request: &mut Vouched<'_>, handles: &mut Handles, now: WallTime) -> Result<(), GateError> {
+    fn apply(&self, request: &mut RequestToSign<'_>, handles: &mut Handles, now: WallTime) -> Result<(), GateError> {
         let is_word = |word: &str| {
             let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             !word.is_empty() && word.len() <= 64 && word.bytes().all(fits)
@@ -111,7 +111,7 @@ impl SigV4 {
             service: &self.service,
             at: now,
         };
-        let Vouched { method, path, ref headers, body, .. } = *request;
+        let RequestToSign { method, path, ref headers, body, .. } = *request;
         let value = signer.authorization(&Signed { method, path, headers, body });
         set(request.headers, AUTHORIZATION, value.as_bytes(), &self.access_key_id)
     }

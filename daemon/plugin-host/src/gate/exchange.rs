@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::dns::{is_answer, is_question};
 use super::handles::Toward;
-use super::tsig::{self, Seal};
+use super::tsig::{self, TsigCredentials};
 use super::{Gate, GateError, in_time, url};
 use crate::binding::SecretUse;
 
@@ -51,7 +51,7 @@ impl Gate {
                 let toward = Toward { host: &target.endpoint, is_plain_http: false };
                 let secret = self.handles.secret(&key.secret, SecretUse::Tsig, toward)?;
                 let TsigKey { key_name, algorithm, secret: handle } = key;
-                let seal = Seal { key_name, algorithm, handle, secret: &secret };
+                let seal = TsigCredentials { key_name, algorithm, handle, secret: &secret };
                 let (signed, signing) = tsig::sign(&message, &seal, SystemTime::now())?;
                 (signed, Some(signing))
             }

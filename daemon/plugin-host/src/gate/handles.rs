@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use linecamp_model::{Endpoint, Name, SecretName};
 
-use super::{GateError, Pass};
+use super::{CallGrant, GateError};
 use crate::binding::{SecretIntent, SecretUse};
-use crate::blot::Blotter;
+use crate::redact::Redactor;
 use crate::secret::{Secret, Secrets, SiteSecret};
 
 /// Handles of one call, with the secrets that were asked for so far.
@@ -22,7 +22,7 @@ pub(crate) struct Handles {
     found: BTreeMap<SecretName, SiteSecret>,
     /// Once a call is enough: what follows is mostly the same.
     has_warned: bool,
-    blotter: Blotter,
+    redactor: Redactor,
 }
 
 /// Where a request goes that is to have a secret, or to be signed with one.
@@ -33,12 +33,12 @@ pub(crate) struct Toward<'a> {
 }
 
 impl Handles {
-    /// Opens the handles of a call; what they lead to is blotted out by `blotter`.
-    pub(crate) fn new(pass: &Pass, blotter: Blotter) -> Self {
-        let Pass { provider, is_local, handles, secrets, .. } = pass;
+    /// Opens the handles of a call; what they lead to is blotted out by `redactor`.
+    pub(crate) fn new(pass: &CallGrant, redactor: Redactor) -> Self {
+        let CallGrant { provider, is_local, handles, secrets, .. } = pass;
         let (provider, is_local, handles, secrets) =
             (provider.clone(), *is_local, handles.clone(), Arc::clone(secrets));
-        Self { provider, is_local, handles, secrets, found: BTreeMap::new(), has_warned: false, blotter }
+        Self { provider, is_local, handles, secrets, found: BTreeMap::new(), has_warned: false, redactor }
     }
 
     /// Returns the secret behind the handle `name`, if the site lets it be used so: found once a call, so that all of a
@@ -70,14 +70,14 @@ impl Handles {
         if secret.expose().is_empty() {
             return Err(GateError::Denied(format!("the site's secret `{of_site}` is empty")));
         }
-        self.blotter.blot(&handle, secret.expose());
+        self.redactor.redact(&handle, secret.expose());
         Ok(secret.clone())
     }
 
     /// Has another form of a secret blotted out, such as one with a user's name in base64.
     pub(crate) fn blot_form(&self, name: &str, form: &[u8]) {
         if let Ok(name) = SecretName::parse(name) {
-            self.blotter.blot(&name, form);
+            self.redactor.redact(&name, form);
         }
     }
 }
@@ -107,7 +107,7 @@ mod tests {
     fn handles(scope: SecretScope, is_local: bool) -> (Handles, Arc<One>) {
         let name = |text: &str| SecretName::parse(text).unwrap();
         let secrets = Arc::new(One(scope, Mutex::new(0)));
-        let pass = Pass {
+        let pass = CallGrant {
             provider: Name::parse("main-dns").unwrap(),
             is_local,
             grant: Grant::default(),
@@ -116,7 +116,7 @@ mod tests {
             outbound: Arc::new(Network::new(None).unwrap()),
             until: Instant::now() + Duration::from_secs(1),
         };
-        (Handles::new(&pass, Blotter::default()), secrets)
+        (Handles::new(&pass, Redactor::default()), secrets)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use http::header::{CONNECTION, HOST};
 use http::{HeaderName, HeaderValue, Method, Request};
 use linecamp_transport::{SystemClock, WallClock as _};
 
-use super::auth::{Auth, Vouched};
+use super::auth::{Auth, RequestToSign};
 use super::handles::Toward;
 use super::url::Url;
 use super::{Gate, GateError, header, in_time};
@@ -51,7 +51,7 @@ impl Gate {
         if let Some(auth) = &request.auth {
             let (method, path) = (request.method.as_str(), url.path.as_str());
             let toward = Toward { host: &target.endpoint, is_plain_http: !target.is_tls };
-            let mut vouched = Vouched { toward, method, path, headers: &mut headers, body: &request.body };
+            let mut vouched = RequestToSign { toward, method, path, headers: &mut headers, body: &request.body };
             auth.apply(&mut vouched, &mut self.handles, SystemClock.now())?;
         }
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -70,13 +70,13 @@ impl Gate {
     fn answered(&mut self, answer: &http::Response<Bytes>) -> HttpAnswer {
         self.budget.take_answer(answer.body().len());
         let header = |(name, value): (&HeaderName, &HeaderValue)| {
-            let value = self.blotter.answer(value.as_bytes());
+            let value = self.redactor.answer(value.as_bytes());
             (name.as_str().to_owned(), String::from_utf8_lossy(&value).into_owned())
         };
         HttpAnswer {
             status: answer.status().as_u16(),
             headers: answer.headers().iter().map(header).collect(),
-            body: self.blotter.answer(answer.body()),
+            body: self.redactor.answer(answer.body()),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Signing {
 
 /// What a message is signed with.
 #[derive(Clone, Copy)]
-pub(crate) struct Seal<'a> {
+pub(crate) struct TsigCredentials<'a> {
     pub(crate) key_name: &'a str,
     pub(crate) algorithm: &'a str,
     /// What the secret is called, for errors.
@@ -39,9 +39,9 @@ pub(crate) struct Seal<'a> {
 }
 
 /// Signs `message`, and returns it with its signature.
-pub(crate) fn sign(message: &[u8], seal: &Seal<'_>, now: SystemTime) -> Result<(Bytes, Signing), GateError> {
+pub(crate) fn sign(message: &[u8], seal: &TsigCredentials<'_>, now: SystemTime) -> Result<(Bytes, Signing), GateError> {
     let key = key(seal)?;
-    let whole = Whole { message: message.to_vec(), is_begun: false };
+    let whole = CompleteMessage { message: message.to_vec(), is_begun: false };
     let Ok(builder) = MessageBuilder::from_target(whole);
     let mut builder = builder.additional();
     let transaction =
@@ -108,7 +108,7 @@ fn bad_time(answer: &Message<Vec<u8>>) -> Option<ValidationError> {
     Some(ValidationError::ServerBadTime { client: data.time_signed(), server })
 }
 
-fn key(seal: &Seal<'_>) -> Result<Key, GateError> {
+fn key(seal: &TsigCredentials<'_>) -> Result<Key, GateError> {
     let shown = |text: &str| text.chars().take(300).flat_map(char::escape_debug).collect::<String>();
     let algorithm = match seal.algorithm.trim_end_matches('.').to_ascii_lowercase().as_str() {
         "hmac-sha256" => Algorithm::Sha256,
@@ -147,12 +147,12 @@ fn time(at: SystemTime) -> Time48 {
 }
 
 /// A builder's target that holds a whole message already: the empty head with which a builder begins is left out.
-struct Whole {
+struct CompleteMessage {
     message: Vec<u8>,
     is_begun: bool,
 }
 
-impl OctetsBuilder for Whole {
+impl OctetsBuilder for CompleteMessage {
     type AppendError = Infallible;
 
     fn append_slice(&mut self, slice: &[u8]) -> Result<(), Infallible> {
@@ -164,7 +164,7 @@ impl OctetsBuilder for Whole {
     }
 }
 
-impl Truncate for Whole {
+impl Truncate for CompleteMessage {
     fn truncate(&mut self, bytes: usize) {
         if self.is_begun {
             self.message.truncate(bytes);
@@ -172,16 +172,16 @@ impl Truncate for Whole {
     }
 }
 
-impl AsRef<[u8]> for Whole {
+impl AsRef<[u8]> for CompleteMessage {
     fn as_ref(&self) -> &[u8] {
         &self.message
     }
 }
 
-impl AsMut<[u8]> for Whole {
+impl AsMut<[u8]> for CompleteMessage {
     fn as_mut(&mut self) -> &mut [u8] {
         &mut self.message
     }
 }
 
-impl Composer for Whole {}
+impl Composer for CompleteMessage {}

@@ -49,26 +49,26 @@ pub(super) fn path(directory: &Path, plugin: &PluginRef) -> PathBuf {
 pub(super) fn stamp(path: &Path) -> Result<Stamp, PluginHostError> {
     let component = fs::metadata(path).map_err(|source| read_error(path, source))?;
     let signature = fs::metadata(signature_path(path)).ok();
-    Ok(Stamp { component: Mark::of(&component), signature: signature.as_ref().map(Mark::of) })
+    Ok(Stamp { component: FileStamp::of(&component), signature: signature.as_ref().map(FileStamp::of) })
 }
 
 /// What tells a component's file, and its signature's, from those that were there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    component: Mark,
-    signature: Option<Mark>,
+    component: FileStamp,
+    signature: Option<FileStamp>,
 }
 
 /// What tells a file from another one under its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+struct FileStamp {
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
-impl Mark {
+impl FileStamp {
     fn of(file: &Metadata) -> Self {
         Self {
             inode: file.ino(),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    Delta, Document, DocumentKey, Generation, History, HostId, HostSpec, HostStatus, Name, ProviderId, SiteSpec,
+    Delta, Document, DocumentKey, Generation, HostId, HostSpec, HostStatus, Incarnation, Name, ProviderId, SiteSpec,
     SiteStatus, SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
 };
 
 use crate::convert::field::{bytes, count, field, generation, kind, word};
 use crate::convert::label::{conditions, from_labels, labels};
-use crate::convert::{FieldError, Wire, Word};
+use crate::convert::{FieldError, Wire, WireEnum};
 use crate::limits::DOCUMENTS_MAX;
 use crate::wire::link::v1 as wire;
 use crate::wire::link::v1::{spec_document, status_document};
@@ -292,7 +292,7 @@ impl Wire for wire::SiteStatus {
             converged: status.converged.0,
             local: from_labels(&status.local),
             conditions: status.conditions.iter().map(wire::Condition::from_model).collect(),
-            spec_history: status.spec_history.0,
+            spec_incarnation: status.spec_incarnation.0,
         }
     }
 
@@ -303,7 +303,7 @@ impl Wire for wire::SiteStatus {
             converged: generation("converged", self.converged)?,
             local: labels("local", self.local)?,
             conditions: conditions("conditions", self.conditions)?,
-            spec_history: History(self.spec_history),
+            spec_incarnation: Incarnation(self.spec_incarnation),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use linecamp_model::{Generation, Text, WallTime};
 
-use crate::convert::{Wire, Word};
+use crate::convert::{Wire, WireEnum};
 use crate::error::ProtoError;
 use crate::limits::COUNTER_MAX;
 
@@ -95,7 +95,7 @@ pub(crate) fn generation(name: &str, found: u64) -> Result<Generation, FieldErro
 }
 
 /// Checks an enum.
-pub(crate) fn word<W: Word>(name: &str, found: i32) -> Result<W, FieldError> {
+pub(crate) fn word<W: WireEnum>(name: &str, found: i32) -> Result<W, FieldError> {
     W::of_number(found).ok_or_else(|| FieldError::new(name, format!("number {found} has no meaning in this build")))
 }
 

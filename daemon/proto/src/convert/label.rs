@@ -6,7 +6,7 @@ use linecamp_model::limits::{CONDITIONS_MAX, LABELS_PER_OWNER_MAX};
 use linecamp_model::{Condition, Event, HeldLabel, LabelKey, LabelSet, LabelValue, SiteId, Text, WallTime};
 
 use crate::convert::field::{bytes, count, field, list, word};
-use crate::convert::{FieldError, Wire, Word};
+use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::link::v1 as wire;
 
 /// Writes one owner's labels down.

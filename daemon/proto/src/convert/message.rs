@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
 use linecamp_model::{
-    Condition, EventBatch, FromServer, FromSite, Generation, Hello, History, IdentityGrant, JoinRequest, JoinSecret,
-    Name, RunId, SessionId, Text, TokenId, VersionRange, WallTime, Welcome,
+    Condition, EventBatch, FromServer, FromSite, Generation, Hello, IdentityGrant, Incarnation, JoinRequest,
+    JoinSecret, Name, RunId, SessionId, Text, TokenId, VersionRange, WallTime, Welcome,
 };
 
 use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis};
@@ -161,9 +161,9 @@ impl Wire for wire::Hello {
             run: hello.run.as_bytes().to_vec(),
             daemon_version: hello.daemon_version.as_str().to_owned(),
             wall_millis: hello.wall.unix_millis(),
-            spec_history: hello.spec_history.0,
+            spec_incarnation: hello.spec_incarnation.0,
             spec_held: hello.spec_held.0,
-            status_history: hello.status_history.0,
+            status_incarnation: hello.status_incarnation.0,
             facts: from_facts(&hello.facts),
         }
     }
@@ -174,9 +174,9 @@ impl Wire for wire::Hello {
             run: RunId::from_bytes(bytes("run", &self.run)?),
             daemon_version: field("daemon_version", Text::parse(&self.daemon_version))?,
             wall: WallTime::from_unix_millis(self.wall_millis),
-            spec_history: History(self.spec_history),
+            spec_incarnation: Incarnation(self.spec_incarnation),
             spec_held: generation("spec_held", self.spec_held)?,
-            status_history: History(self.status_history),
+            status_incarnation: Incarnation(self.status_incarnation),
             facts: facts("facts", self.facts)?,
         })
     }
@@ -190,7 +190,7 @@ impl Wire for wire::Welcome {
             version: welcome.version,
             session: welcome.session.0,
             wall_millis: welcome.wall.unix_millis(),
-            spec_history: welcome.spec_history.0,
+            spec_incarnation: welcome.spec_incarnation.0,
             status_held: welcome.status_held.0,
             events_held: welcome.events_held,
             redial_spread_millis: millis(welcome.redial_spread),
@@ -207,7 +207,7 @@ impl Wire for wire::Welcome {
             version: self.version,
             session: SessionId(counter("session", self.session)?),
             wall: WallTime::from_unix_millis(self.wall_millis),
-            spec_history: History(self.spec_history),
+            spec_incarnation: Incarnation(self.spec_incarnation),
             status_held: generation("status_held", self.status_held)?,
             events_held: counter("events_held", self.events_held)?,
             redial_spread: Duration::from_millis(self.redial_spread_millis),

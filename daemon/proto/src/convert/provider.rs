@@ -16,7 +16,7 @@ use linecamp_model::{
 use prost::Message;
 
 use crate::convert::field::{bytes, count, field, generation, list, message, word};
-use crate::convert::{FieldError, Wire, Word};
+use crate::convert::{FieldError, Wire, WireEnum};
 use crate::limits::{EXTRA_VALUES_MAX, RECORD_TYPE_BYTES_MAX};
 use crate::wire::link::v1 as wire;
 

@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use linecamp_model::{
-    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HeldRecord, History, KeyFingerprint, LabelSet, Life,
-    LoggedEvent, Mark, Name, OwnerId, PluginFile, Registration, RunId, SecretHash, Selector, SiteId, SiteOrigin, Token,
-    TokenId, Ttl, WallTime,
+    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, Incarnation, KeyFingerprint, LabelSet, Life, LoggedEvent,
+    Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RunId, SecretHash, Selector, SiteId,
+    SiteOrigin, Token, TokenId, Ttl, WallTime,
 };
 
 use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
 use crate::convert::label::{from_labels, labels};
 use crate::convert::plugin::place;
 use crate::convert::provider::written_values;
-use crate::convert::{FieldError, Wire, Word};
+use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as wire;
 
@@ -24,8 +24,8 @@ impl Wire for wire::SiteOrigin {
 
     fn from_model(origin: &SiteOrigin) -> Self {
         Self {
-            status_history: origin.status_history.0,
-            spec_history: origin.spec_history.0,
+            status_incarnation: origin.status_incarnation.0,
+            spec_incarnation: origin.spec_incarnation.0,
             events_made: origin.events_made,
             events_dropped: origin.events_dropped,
             status_floor: origin.status_floor.0,
@@ -34,8 +34,8 @@ impl Wire for wire::SiteOrigin {
 
     fn into_model(self) -> Result<SiteOrigin, FieldError> {
         Ok(SiteOrigin {
-            status_history: History(self.status_history),
-            spec_history: History(self.spec_history),
+            status_incarnation: Incarnation(self.status_incarnation),
+            spec_incarnation: Incarnation(self.spec_incarnation),
             events_made: counter("events_made", self.events_made)?,
             events_dropped: counter("events_dropped", self.events_dropped)?,
             status_floor: generation("status_floor", self.status_floor)?,
@@ -55,10 +55,10 @@ impl Wire for wire::LabelSet {
     }
 }
 
-impl Wire for wire::HeldRecord {
-    type Model = HeldRecord;
+impl Wire for wire::OwnedRecord {
+    type Model = OwnedRecord;
 
-    fn from_model(held: &HeldRecord) -> Self {
+    fn from_model(held: &OwnedRecord) -> Self {
         Self {
             owner: held.claim.owner.as_str().to_owned(),
             site: held.claim.site.as_bytes().to_vec(),
@@ -68,13 +68,13 @@ impl Wire for wire::HeldRecord {
         }
     }
 
-    fn into_model(self) -> Result<HeldRecord, FieldError> {
+    fn into_model(self) -> Result<OwnedRecord, FieldError> {
         let claim = Claim {
             owner: field("owner", OwnerId::parse(&self.owner))?,
             site: SiteId::from_bytes(bytes("site", &self.site)?),
         };
         let ttl = Ttl::of(self.ttl);
-        Ok(HeldRecord {
+        Ok(OwnedRecord {
             claim,
             state: word("state", self.state)?,
             ttl: ttl.ok_or_else(|| FieldError::new("ttl", format!("DNS cannot say {} seconds", self.ttl)))?,
@@ -162,11 +162,11 @@ impl Wire for wire::FleetOrigin {
     type Model = FleetOrigin;
 
     fn from_model(origin: &FleetOrigin) -> Self {
-        Self { spec_history: origin.spec_history.0 }
+        Self { spec_incarnation: origin.spec_incarnation.0 }
     }
 
     fn into_model(self) -> Result<FleetOrigin, FieldError> {
-        Ok(FleetOrigin { spec_history: History(self.spec_history) })
+        Ok(FleetOrigin { spec_incarnation: Incarnation(self.spec_incarnation) })
     }
 }
 
@@ -283,39 +283,39 @@ impl Wire for wire::Life {
     type Model = Life;
 
     fn from_model(life: &Life) -> Self {
-        Self { phase: life.phase.number(), since_millis: life.since.unix_millis(), asked_at: life.asked_at.0 }
+        Self { phase: life.phase.number(), since_millis: life.since.unix_millis(), requested_at: life.requested_at.0 }
     }
 
     fn into_model(self) -> Result<Life, FieldError> {
         Ok(Life {
             phase: word("phase", self.phase)?,
             since: WallTime::from_unix_millis(self.since_millis),
-            asked_at: generation("asked_at", self.asked_at)?,
+            requested_at: generation("requested_at", self.requested_at)?,
         })
     }
 }
 
-impl Wire for wire::Mark {
-    type Model = Mark;
+impl Wire for wire::ReplicationCursor {
+    type Model = ReplicationCursor;
 
-    fn from_model(mark: &Mark) -> Self {
+    fn from_model(cursor: &ReplicationCursor) -> Self {
         Self {
-            status_history: mark.status_history.0,
-            events_held: mark.events_held,
-            events_dropped: mark.events_dropped,
-            status_run: mark.status_run.map_or(0, |run| u64::from_be_bytes(*run.as_bytes())),
-            spec_history: mark.spec_history.unwrap_or_default().0,
-            spec_floor: mark.spec_floor.0,
+            status_incarnation: cursor.status_incarnation.0,
+            events_held: cursor.events_held,
+            events_dropped: cursor.events_dropped,
+            status_run: cursor.status_run.map_or(0, |run| u64::from_be_bytes(*run.as_bytes())),
+            spec_incarnation: cursor.spec_incarnation.unwrap_or_default().0,
+            spec_floor: cursor.spec_floor.0,
         }
     }
 
-    fn into_model(self) -> Result<Mark, FieldError> {
-        Ok(Mark {
-            status_history: History(self.status_history),
+    fn into_model(self) -> Result<ReplicationCursor, FieldError> {
+        Ok(ReplicationCursor {
+            status_incarnation: Incarnation(self.status_incarnation),
             events_held: counter("events_held", self.events_held)?,
             events_dropped: counter("events_dropped", self.events_dropped)?,
             status_run: (self.status_run != 0).then(|| RunId::from_bytes(self.status_run.to_be_bytes())),
-            spec_history: (self.spec_history != 0).then_some(History(self.spec_history)),
+            spec_incarnation: (self.spec_incarnation != 0).then_some(Incarnation(self.spec_incarnation)),
             spec_floor: generation("spec_floor", self.spec_floor)?,
         })
     }

@@ -3,7 +3,7 @@
 use linecamp_model::{FleetChange, KeyFingerprint, Name, PluginDigest, Salvage, SecretHash, SiteId, TokenId, WallTime};
 
 use super::key;
-use super::{Found, row, unknown_key};
+use super::{RawRecord, row, unknown_key};
 use crate::convert::FieldError;
 use crate::error::ProtoError;
 use crate::wire::{link::v1 as link, record::v1 as record};
@@ -23,7 +23,9 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::Moment>(format!("token-use/{token}/{site}"), body.as_ref())
         }
         FleetChange::Site(site, body) => row::<record::Registration>(format!("site/{site}"), body.as_ref()),
-        FleetChange::Mark(site, body) => row::<record::Mark>(format!("site/{site}/mark"), body.as_ref()),
+        FleetChange::ReplicationCursor(site, body) => {
+            row::<record::ReplicationCursor>(format!("site/{site}/mark"), body.as_ref())
+        }
         FleetChange::Spec(site, document, body) => {
             let key = format!("site/{site}/spec/{}", key::from_document(*document));
             row::<link::SpecDocument>(key, body.as_ref())
@@ -35,7 +37,7 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         FleetChange::Event(number, body) => {
             row::<record::LoggedEvent>(format!("event/{}", key::from_number(*number)), body.as_ref())
         }
-        FleetChange::Departed(fingerprint, body) => {
+        FleetChange::RevokedKey(fingerprint, body) => {
             let key = format!("departed/{}", key::from_digest(fingerprint.as_bytes()));
             row::<record::Moment>(key, body.as_ref())
         }
@@ -53,7 +55,7 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
 /// # Errors
 /// [`ProtoError`] names the record and the field that was refused.
 pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> {
-    let found = Found::new(key, body)?;
+    let found = RawRecord::new(key, body)?;
     let path: Vec<&str> = found.key.split('/').collect();
     let change = match path.as_slice() {
         ["origin"] => FleetChange::Origin(Some(found.read::<record::FleetOrigin>()?)),
@@ -84,7 +86,7 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
         }
         ["departed", fingerprint] => {
             let fingerprint = KeyFingerprint::from_bytes(found.part(key::digest(fingerprint))?);
-            FleetChange::Departed(fingerprint, Some(found.read::<record::Moment>()?))
+            FleetChange::RevokedKey(fingerprint, Some(found.read::<record::Moment>()?))
         }
         ["provider", environment, name] => {
             let environment = found.part(Name::parse(environment).ok())?;
@@ -106,7 +108,7 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
     let path: Vec<&str> = path.split('/').collect();
     let salvaged = match path.as_slice() {
         ["departed", fingerprint] => key::digest(fingerprint)
-            .map(|digest| FleetChange::Departed(KeyFingerprint::from_bytes(digest), Some(WallTime::EPOCH))),
+            .map(|digest| FleetChange::RevokedKey(KeyFingerprint::from_bytes(digest), Some(WallTime::EPOCH))),
         ["token-use", token, site] => TokenId::parse(token)
             .zip(SiteId::parse(site))
             .map(|(token, site)| FleetChange::TokenUse(token, site, Some(WallTime::EPOCH))),
@@ -124,7 +126,7 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
     }
 }
 
-fn provider(found: Found<'_>, environment: Name, name: Name) -> Result<FleetChange, ProtoError> {
+fn provider(found: RawRecord<'_>, environment: Name, name: Name) -> Result<FleetChange, ProtoError> {
     let provider = found.read::<record::FleetProvider>()?;
     if provider.spec.name != name {
         let problem = format!("`{}` is not the name in the key", provider.spec.name);
@@ -133,10 +135,10 @@ fn provider(found: Found<'_>, environment: Name, name: Name) -> Result<FleetChan
     Ok(FleetChange::Provider(environment, name, Some(Box::new(provider))))
 }
 
-fn site_part(found: Found<'_>, site: SiteId, part: &[&str]) -> Result<FleetChange, ProtoError> {
+fn site_part(found: RawRecord<'_>, site: SiteId, part: &[&str]) -> Result<FleetChange, ProtoError> {
     let change = match part {
         [] => FleetChange::Site(site, Some(found.read::<record::Registration>()?)),
-        ["mark"] => FleetChange::Mark(site, Some(found.read::<record::Mark>()?)),
+        ["mark"] => FleetChange::ReplicationCursor(site, Some(found.read::<record::ReplicationCursor>()?)),
         ["spec", about @ ..] => {
             let about = found.part(key::document(about))?;
             FleetChange::Spec(site, about, Some(found.read_document::<link::SpecDocument, _>(about)?))

@@ -3,7 +3,7 @@
 use linecamp_model::SiteChange;
 
 use super::key;
-use super::{Found, row, unknown_key};
+use super::{RawRecord, row, unknown_key};
 use crate::error::ProtoError;
 use crate::wire::{link::v1 as link, record::v1 as record};
 
@@ -27,7 +27,7 @@ pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::ObservedAddress>("observed-address".to_owned(), body.as_ref())
         }
         SiteChange::Held(held, body) => {
-            row::<record::HeldRecord>(format!("held/{}", key::from_held(held)), body.as_ref())
+            row::<record::OwnedRecord>(format!("held/{}", key::from_held(held)), body.as_ref())
         }
     }
 }
@@ -37,7 +37,7 @@ pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
 /// # Errors
 /// [`ProtoError`] names the record and the field that was refused.
 pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
-    let found = Found::new(key, body)?;
+    let found = RawRecord::new(key, body)?;
     let path: Vec<&str> = found.key.split('/').collect();
     let change = match path.as_slice() {
         ["origin"] => SiteChange::Origin(Some(found.read::<record::SiteOrigin>()?)),
@@ -60,7 +60,7 @@ pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
         ["observed-address"] => SiteChange::ObservedAddress(Some(found.read::<record::ObservedAddress>()?)),
         ["held", held @ ..] => {
             let held = found.part(key::held(held))?;
-            SiteChange::Held(held, Some(found.read::<record::HeldRecord>()?))
+            SiteChange::Held(held, Some(found.read::<record::OwnedRecord>()?))
         }
         _ => return Err(unknown_key(found.key)),
     };

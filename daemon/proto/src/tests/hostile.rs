@@ -369,7 +369,7 @@ fn a_record_that_does_not_read_costs_one_site_at_most() {
     check(&format!("site/{site}/spec/site"), Salvage::Quarantine(id));
     check(&format!("site/{site}/what/is/this"), Salvage::Quarantine(id));
     check("event/00000000000000000007", Salvage::Remove(FleetChange::Event(7, None)));
-    let departed = FleetChange::Departed(KeyFingerprint::from_bytes([0x99; 32]), Some(WallTime::EPOCH));
+    let departed = FleetChange::RevokedKey(KeyFingerprint::from_bytes([0x99; 32]), Some(WallTime::EPOCH));
     check(&format!("departed/{digest}"), Salvage::Keep(departed));
     let used = FleetChange::TokenUse(TokenId::from_bytes([0x33; 8]), id, Some(WallTime::EPOCH));
     check(&format!("token-use/{token}/{site}"), Salvage::Keep(used));

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
-    FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, History, HostId, HostSpec,
-    HostStatus, IdentityGrant, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
-    LoggedEvent, Mark, Name, Origin, Phase, Refusal, RefusalCode, Registration, RunId, SecretHash, SessionId,
-    SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token, TokenId,
-    VersionRange, WallTime, Welcome,
+    FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, HostId, HostSpec, HostStatus,
+    IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
+    LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId, SecretHash,
+    SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token,
+    TokenId, VersionRange, WallTime, Welcome,
 };
 
 const WALL: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
@@ -78,7 +78,7 @@ fn site_status() -> Document<StatusBody> {
         generation: Generation(7),
         body: Some(StatusBody::Site(SiteStatus {
             daemon_version: text("0.1.0"),
-            spec_history: History(0),
+            spec_incarnation: Incarnation(0),
             applied: Generation(19),
             converged: Generation(18),
             local: labels(&[("shift", "night")]),
@@ -117,10 +117,10 @@ fn delta<B>(base: u64, documents: Vec<(DocumentKey, Document<B>)>) -> Delta<B> {
     }
 }
 
-fn site_status_of_a_history() -> Document<StatusBody> {
+fn site_status_of_an_incarnation() -> Document<StatusBody> {
     let mut document = site_status();
     if let Some(StatusBody::Site(status)) = &mut document.body {
-        status.spec_history = History(0x6666_6666_6666_6666);
+        status.spec_incarnation = Incarnation(0x6666_6666_6666_6666);
     }
     document
 }
@@ -156,9 +156,9 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 run: RunId::from_bytes([0x55; 8]),
                 daemon_version: text("0.1.0"),
                 wall: WALL,
-                spec_history: History(0x6666_6666_6666_6666),
+                spec_incarnation: Incarnation(0x6666_6666_6666_6666),
                 spec_held: Generation(18),
-                status_history: History(0x7777_7777_7777_7777),
+                status_incarnation: Incarnation(0x7777_7777_7777_7777),
                 facts: BTreeMap::new(),
             }),
         ),
@@ -169,16 +169,16 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 run: RunId::from_bytes([0x55; 8]),
                 daemon_version: text("0.1.0"),
                 wall: WALL,
-                spec_history: History(0),
+                spec_incarnation: Incarnation(0),
                 spec_held: Generation(0),
-                status_history: History(0x7777_7777_7777_7777),
+                status_incarnation: Incarnation(0x7777_7777_7777_7777),
                 facts: facts(&[("io.linecamp.host.os", "debian 13"), ("io.linecamp.host.cpus", "4")]),
             }),
         ),
         ("spec-ack", FromSite::SpecAck(Generation(19))),
         ("status-snapshot", FromSite::Status(delta(0, vec![(site, site_status()), (host, host_status())]))),
         ("status-delta", FromSite::Status(delta(8, vec![(host, tombstone(9))]))),
-        ("status-history", FromSite::Status(delta(6, vec![(site, site_status_of_a_history())]))),
+        ("status-history", FromSite::Status(delta(6, vec![(site, site_status_of_an_incarnation())]))),
         (
             "events",
             FromSite::Events(EventBatch { first: 42, dropped: 3, events: vec![event(Some(SITE)), event(None)] }),
@@ -217,7 +217,7 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
                 version: 1,
                 session: SessionId(99),
                 wall: WALL,
-                spec_history: History(0x6666_6666_6666_6666),
+                spec_incarnation: Incarnation(0x6666_6666_6666_6666),
                 status_held: Generation(8),
                 events_held: 41,
                 redial_spread: Duration::from_secs(30),
@@ -231,7 +231,7 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
                 version: 1,
                 session: SessionId(100),
                 wall: WALL,
-                spec_history: History(0x6666_6666_6666_6666),
+                spec_incarnation: Incarnation(0x6666_6666_6666_6666),
                 status_held: Generation(0),
                 events_held: 0,
                 redial_spread: Duration::from_secs(1),
@@ -261,8 +261,8 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         (
             "origin",
             SiteChange::Origin(Some(SiteOrigin {
-                status_history: History(0x7777_7777_7777_7777),
-                spec_history: History(0x6666_6666_6666_6666),
+                status_incarnation: Incarnation(0x7777_7777_7777_7777),
+                spec_incarnation: Incarnation(0x6666_6666_6666_6666),
                 events_made: 42,
                 events_dropped: 3,
                 status_floor: Generation::ZERO,
@@ -271,8 +271,8 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         (
             "origin-floor",
             SiteChange::Origin(Some(SiteOrigin {
-                status_history: History(0x7777_7777_7777_7777),
-                spec_history: History(0x6666_6666_6666_6666),
+                status_incarnation: Incarnation(0x7777_7777_7777_7777),
+                spec_incarnation: Incarnation(0x6666_6666_6666_6666),
                 events_made: 42,
                 events_dropped: 3,
                 status_floor: Generation(6),
@@ -296,7 +296,7 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
 pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     let mut all = vec![
-        ("origin", FleetChange::Origin(Some(FleetOrigin { spec_history: History(0x6666_6666_6666_6666) }))),
+        ("origin", FleetChange::Origin(Some(FleetOrigin { spec_incarnation: Incarnation(0x6666_6666_6666_6666) }))),
         (
             "environment",
             FleetChange::Environment(
@@ -326,28 +326,28 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ("site-status-tombstone", FleetChange::Status(SITE, host, Some(tombstone(9)))),
         (
             "site-mark",
-            FleetChange::Mark(
+            FleetChange::ReplicationCursor(
                 SITE,
-                Some(Mark {
-                    status_history: History(0x7777_7777_7777_7777),
+                Some(ReplicationCursor {
+                    status_incarnation: Incarnation(0x7777_7777_7777_7777),
                     status_run: None,
                     events_held: 42,
                     events_dropped: 3,
-                    spec_history: None,
+                    spec_incarnation: None,
                     spec_floor: Generation::ZERO,
                 }),
             ),
         ),
         (
             "site-mark-history",
-            FleetChange::Mark(
+            FleetChange::ReplicationCursor(
                 SITE,
-                Some(Mark {
-                    status_history: History(0x7777_7777_7777_7777),
+                Some(ReplicationCursor {
+                    status_incarnation: Incarnation(0x7777_7777_7777_7777),
                     status_run: Some(RunId::from_bytes([0x55; 8])),
                     events_held: 42,
                     events_dropped: 3,
-                    spec_history: Some(History(0x8888_8888_8888_8888)),
+                    spec_incarnation: Some(Incarnation(0x8888_8888_8888_8888)),
                     spec_floor: Generation(17),
                 }),
             ),
@@ -357,7 +357,7 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
             "event-of-a-site",
             FleetChange::Event(8, Some(LoggedEvent { event: event(Some(SITE)), received_at: Some(LATER) })),
         ),
-        ("departed", FleetChange::Departed(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER))),
+        ("departed", FleetChange::RevokedKey(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER))),
     ];
     all.extend(provider::fleet_records());
     all
@@ -376,7 +376,7 @@ fn token() -> Token {
 }
 
 fn registration() -> Registration {
-    let life = |phase, asked_at| Life { phase, since: LATER, asked_at: Generation(asked_at) };
+    let life = |phase, requested_at| Life { phase, since: LATER, requested_at: Generation(requested_at) };
     Registration {
         fingerprint: KeyFingerprint::from_bytes([0x11; 32]),
         environment: name("default"),

@@ -10,7 +10,7 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, Event, EventBatch, EventKind, FromServer,
-    FromSite, Generation, HeldLabel, History, HostId, HostSpec, HostStatus, IdentityGrant, JoinRequest, JoinSecret,
+    FromSite, Generation, HeldLabel, HostId, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret,
     LabelKey, LabelSet, LabelValue, Name, Observed, Origin, PluginDigest, PluginPiece, ProviderId, ProviderSpec,
     ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus, SpecBody,
     StatusBody, Target, Text, TokenId, VersionRange, WallTime,
@@ -76,7 +76,7 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
     let condition = Condition { kind: ConditionKind::DuplicateIdentity, since: WALL, detail: text() };
     let site = StatusBody::Site(SiteStatus {
         daemon_version: text(),
-        spec_history: History(u64::MAX),
+        spec_incarnation: Incarnation(u64::MAX),
         applied: Generation(COUNTER_MAX),
         converged: Generation(COUNTER_MAX),
         local: labels(),

@@ -13,11 +13,11 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
-    FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, History, HostId, HostSpec,
-    HostStatus, IdentityGrant, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
-    LoggedEvent, Mark, Name, Origin, Phase, Refusal, RefusalCode, Registration, RunId, SecretHash, SessionId,
-    SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token, TokenId,
-    VersionRange, WallTime, Welcome,
+    FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, HostId, HostSpec, HostStatus,
+    IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
+    LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId, SecretHash,
+    SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token,
+    TokenId, VersionRange, WallTime, Welcome,
 };
 use proptest::array::{uniform8, uniform16, uniform32};
 use proptest::collection::{btree_map, vec};
@@ -85,8 +85,8 @@ fn generation() -> impl Strategy<Value = Generation> {
     counter().prop_map(Generation)
 }
 
-fn history() -> impl Strategy<Value = History> {
-    any::<u64>().prop_map(History)
+fn incarnation() -> impl Strategy<Value = Incarnation> {
+    any::<u64>().prop_map(Incarnation)
 }
 
 fn wall() -> impl Strategy<Value = WallTime> {
@@ -140,9 +140,9 @@ fn host_spec() -> impl Strategy<Value = SpecBody> {
 }
 
 fn site_status() -> impl Strategy<Value = StatusBody> {
-    (text(), history(), generation(), generation(), labels(), conditions()).prop_map(
-        |(daemon_version, spec_history, applied, converged, local, conditions)| {
-            StatusBody::Site(SiteStatus { daemon_version, spec_history, applied, converged, local, conditions })
+    (text(), incarnation(), generation(), generation(), labels(), conditions()).prop_map(
+        |(daemon_version, spec_incarnation, applied, converged, local, conditions)| {
+            StatusBody::Site(SiteStatus { daemon_version, spec_incarnation, applied, converged, local, conditions })
         },
     )
 }
@@ -215,15 +215,15 @@ fn join() -> impl Strategy<Value = JoinRequest> {
 fn hello() -> impl Strategy<Value = Hello> {
     let run = uniform8(any::<u8>()).prop_map(RunId::from_bytes);
     let facts = labels().prop_map(|set| set.iter().map(|(key, held)| (key.clone(), held.value.clone())).collect());
-    (versions(), run, text(), wall(), history(), generation(), history(), facts).prop_map(
-        |(versions, run, daemon_version, wall, spec_history, spec_held, status_history, facts)| Hello {
+    (versions(), run, text(), wall(), incarnation(), generation(), incarnation(), facts).prop_map(
+        |(versions, run, daemon_version, wall, spec_incarnation, spec_held, status_incarnation, facts)| Hello {
             versions,
             run,
             daemon_version,
             wall,
-            spec_history,
+            spec_incarnation,
             spec_held,
-            status_history,
+            status_incarnation,
             facts,
         },
     )
@@ -265,12 +265,12 @@ fn grant() -> impl Strategy<Value = IdentityGrant> {
 fn welcome() -> impl Strategy<Value = Welcome> {
     let session = counter().prop_map(SessionId);
     let address = (text(), any::<bool>());
-    (1..=u32::MAX, session, wall(), history(), generation(), counter(), duration(), address).prop_map(
-        |(version, session, wall, spec_history, status_held, events_held, redial_spread, address)| Welcome {
+    (1..=u32::MAX, session, wall(), incarnation(), generation(), counter(), duration(), address).prop_map(
+        |(version, session, wall, spec_incarnation, status_held, events_held, redial_spread, address)| Welcome {
             version,
             session,
             wall,
-            spec_history,
+            spec_incarnation,
             status_held,
             events_held,
             redial_spread,
@@ -309,9 +309,9 @@ fn status_record() -> impl Strategy<Value = (DocumentKey, Document<StatusBody>)>
 
 /// Any record of a site's database.
 pub(super) fn site_record() -> impl Strategy<Value = SiteChange> {
-    let origin = (history(), history(), counter(), counter(), generation()).prop_map(
-        |(status_history, spec_history, events_made, events_dropped, status_floor)| {
-            let origin = SiteOrigin { status_history, spec_history, events_made, events_dropped, status_floor };
+    let origin = (incarnation(), incarnation(), counter(), counter(), generation()).prop_map(
+        |(status_incarnation, spec_incarnation, events_made, events_dropped, status_floor)| {
+            let origin = SiteOrigin { status_incarnation, spec_incarnation, events_made, events_dropped, status_floor };
             SiteChange::Origin(Some(origin))
         },
     );
@@ -329,7 +329,7 @@ pub(super) fn site_record() -> impl Strategy<Value = SiteChange> {
 
 fn life() -> impl Strategy<Value = Life> {
     let parts = (select(&Phase::ALL), wall(), generation());
-    parts.prop_map(|(phase, since, asked_at)| Life { phase, since, asked_at })
+    parts.prop_map(|(phase, since, requested_at)| Life { phase, since, requested_at })
 }
 
 fn registration() -> impl Strategy<Value = Registration> {
@@ -374,19 +374,22 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         });
     let api_key = (name(), wall()).prop_map(|(name, created_at)| ApiKey { name, created_at });
     let run = option::of(uniform8(1..=u8::MAX).prop_map(RunId::from_bytes));
-    let mark = (history(), counter(), counter(), run, option::of((1..=u64::MAX).prop_map(History)), generation())
-        .prop_map(|(status_history, events_held, events_dropped, status_run, spec_history, spec_floor)| Mark {
-            status_history,
-            status_run,
-            events_held,
-            events_dropped,
-            spec_history,
-            spec_floor,
-        });
+    let cursor =
+        (incarnation(), counter(), counter(), run, option::of((1..=u64::MAX).prop_map(Incarnation)), generation())
+            .prop_map(|(status_incarnation, events_held, events_dropped, status_run, spec_incarnation, spec_floor)| {
+                ReplicationCursor {
+                    status_incarnation,
+                    status_run,
+                    events_held,
+                    events_dropped,
+                    spec_incarnation,
+                    spec_floor,
+                }
+            });
     let logged = (event(), option::of(wall())).prop_map(|(event, received_at)| LoggedEvent { event, received_at });
     let digest = || uniform32(any::<u8>());
     prop_oneof![
-        history().prop_map(|spec_history| FleetChange::Origin(Some(FleetOrigin { spec_history }))),
+        incarnation().prop_map(|spec_incarnation| FleetChange::Origin(Some(FleetOrigin { spec_incarnation }))),
         (name(), environment).prop_map(|(name, body)| FleetChange::Environment(name, Some(body))),
         (digest(), api_key).prop_map(|(hash, body)| FleetChange::ApiKey(SecretHash::from_bytes(hash), Some(body))),
         (token_id(), token()).prop_map(|(id, body)| FleetChange::Token(id, Some(body))),
@@ -394,9 +397,9 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         (site_id(), registration()).prop_map(|(site, body)| FleetChange::Site(site, Some(body))),
         (site_id(), spec_record()).prop_map(|(site, (key, body))| FleetChange::Spec(site, key, Some(body))),
         (site_id(), status_record()).prop_map(|(site, (key, body))| FleetChange::Status(site, key, Some(body))),
-        (site_id(), mark).prop_map(|(site, body)| FleetChange::Mark(site, Some(body))),
+        (site_id(), cursor).prop_map(|(site, body)| FleetChange::ReplicationCursor(site, Some(body))),
         (counter(), logged).prop_map(|(number, body)| FleetChange::Event(number, Some(body))),
-        (digest(), wall()).prop_map(|(key, at)| FleetChange::Departed(KeyFingerprint::from_bytes(key), Some(at))),
+        (digest(), wall()).prop_map(|(key, at)| FleetChange::RevokedKey(KeyFingerprint::from_bytes(key), Some(at))),
         (name(), provider::fleet_provider()).prop_map(|(environment, provider)| {
             FleetChange::Provider(environment, provider.spec.name.clone(), Some(Box::new(provider)))
         }),

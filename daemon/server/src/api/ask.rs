@@ -9,7 +9,7 @@ use linecamp_service::{Metrics, RateLimit, TokenBuckets};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::plugins::Intake;
+use super::plugins::UploadService;
 use super::refused::{DEFECT, Refused};
 use crate::config::ServerUrl;
 use crate::drive::https::ApiConnections;
@@ -66,7 +66,7 @@ pub(crate) struct Api {
     requests: mpsc::Sender<Request>,
     newest_event: watch::Receiver<u64>,
     about: Arc<About>,
-    intake: Arc<Intake>,
+    uploads: Arc<UploadService>,
     answers: Arc<Answers>,
     rates: Arc<Mutex<TokenBuckets<SecretHash>>>,
     connections: ApiConnections,
@@ -84,7 +84,7 @@ impl Api {
             requests,
             newest_event,
             about,
-            intake: Arc::new(Intake::new(plugins)),
+            uploads: Arc::new(UploadService::new(plugins)),
             answers: Arc::default(),
             rates: Arc::new(Mutex::new(TokenBuckets::new(CHANGE_RATE, KEYS_MAX))),
             connections,
@@ -92,8 +92,8 @@ impl Api {
     }
 
     /// Returns where components are taken in.
-    pub(super) fn intake(&self) -> &Intake {
-        &self.intake
+    pub(super) fn uploads(&self) -> &UploadService {
+        &self.uploads
     }
 
     /// Lets a key change something.

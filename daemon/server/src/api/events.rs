@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Api;
 use super::ask::{parse_name, site_ref};
-use super::extract::Asked;
+use super::extract::StrictQuery;
 use super::refused::Refused;
 
 /// How long to wait for events that are on their way to the disk. Past it they are left out: the disk is slow, or
@@ -24,7 +24,10 @@ pub(super) fn router() -> Router<Api> {
     Router::new().route(path::EVENTS, get(list))
 }
 
-async fn list(State(api): State<Api>, Asked(query): Asked<EventQuery>) -> Result<Json<List<Event>>, Refused> {
+async fn list(
+    State(api): State<Api>,
+    StrictQuery(query): StrictQuery<EventQuery>,
+) -> Result<Json<List<Event>>, Refused> {
     if query.wait.is_some() && query.after.is_none() {
         return Err(Refused::bad_request("wait: only with `after`, the number of the last event you have"));
     }

@@ -9,7 +9,7 @@ use linecamp_proto::api::{self, Host, LabelChange, List};
 
 use super::Api;
 use super::ask::site_ref;
-use super::extract::{Asked, Body, Named};
+use super::extract::{Body, Named, StrictQuery};
 use super::refused::Refused;
 use super::sites::{after_edit, filter, parse_edit};
 
@@ -22,7 +22,7 @@ pub(super) fn router() -> Router<Api> {
         .route(path::HOST_ACTIVATE, post(activate))
 }
 
-async fn list(State(api): State<Api>, Asked(query): Asked<HostQuery>) -> Result<Json<List<Host>>, Refused> {
+async fn list(State(api): State<Api>, StrictQuery(query): StrictQuery<HostQuery>) -> Result<Json<List<Host>>, Refused> {
     let filter = filter(query.selector, query.environment, query.site)?;
     let hosts = api.query(move |fleet, now| fleet.hosts(&filter, now)).await?;
     Ok(Json(hosts.iter().map(Host::from).collect()))
@@ -31,7 +31,7 @@ async fn list(State(api): State<Api>, Asked(query): Asked<HostQuery>) -> Result<
 async fn show(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Host>, Refused> {
     let host = site_ref(name, query.environment.as_deref())?;
     answer(&api, host).await
@@ -40,7 +40,7 @@ async fn show(
 async fn edit(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
     Body(edit): Body<api::Edit>,
 ) -> Result<Json<Host>, Refused> {
     let host = site_ref(name, query.environment.as_deref())?;
@@ -53,7 +53,7 @@ async fn edit(
 async fn label(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
     Body(change): Body<LabelChange>,
 ) -> Result<Json<Host>, Refused> {
     let host = site_ref(name, query.environment.as_deref())?;
@@ -64,7 +64,7 @@ async fn label(
 async fn deactivate(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Host>, Refused> {
     let host = site_ref(name, query.environment.as_deref())?;
     order(&api, host, |host| FleetCommand::Deactivate(Subject::Gateway, host)).await
@@ -73,7 +73,7 @@ async fn deactivate(
 async fn activate(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Host>, Refused> {
     let host = site_ref(name, query.environment.as_deref())?;
     order(&api, host, |host| FleetCommand::Activate(Subject::Gateway, host)).await

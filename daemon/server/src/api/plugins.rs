@@ -26,10 +26,10 @@ use tokio::time::timeout;
 
 use super::Api;
 use super::ask::parse_name;
-use super::extract::{Asked, word};
+use super::extract::{StrictQuery, word};
 use super::refused::Refused;
 use crate::error::describe;
-use crate::plugins::{IntakeError, PluginFolder, Whole};
+use crate::plugins::{CompleteUpload, IntakeError, PluginFolder};
 
 /// Components that arrive at one time. More are refused as busy: an operator pushes one.
 const PUSHES_MAX: usize = 2;
@@ -49,20 +49,20 @@ pub(super) fn router() -> Router<Api> {
 
 /// Where components are taken in.
 #[derive(Debug)]
-pub(super) struct Intake {
+pub(super) struct UploadService {
     folder: Arc<PluginFolder>,
     places: Semaphore,
     /// Held while the folder and the machine are brought to say the same.
     turn: Arc<Mutex<()>>,
 }
 
-impl Intake {
+impl UploadService {
     pub(super) fn new(folder: Arc<PluginFolder>) -> Self {
         Self { folder, places: Semaphore::new(PUSHES_MAX), turn: Arc::default() }
     }
 
     /// Takes in a body; all of it is on the disk then, and has no name yet.
-    async fn receive(&self, body: Body) -> Result<Whole, Refused> {
+    async fn receive(&self, body: Body) -> Result<CompleteUpload, Refused> {
         let Ok(_place) = self.places.try_acquire() else {
             let text = format!("{PUSHES_MAX} plugins arrive already; try again in a moment");
             return Err(Refused::new(ErrorCode::Busy, text));
@@ -116,7 +116,7 @@ async fn hand_over(mut body: Body, disk: &mpsc::Sender<Chunk>) -> Result<(), Ref
 }
 
 /// Writes what arrives, on a thread that may wait for the disk.
-fn write(folder: &PluginFolder, mut chunks: mpsc::Receiver<Chunk>) -> Result<Option<Whole>, IntakeError> {
+fn write(folder: &PluginFolder, mut chunks: mpsc::Receiver<Chunk>) -> Result<Option<CompleteUpload>, IntakeError> {
     let mut part = folder.begin()?;
     while let Some(chunk) = chunks.blocking_recv() {
         match chunk {
@@ -134,7 +134,7 @@ async fn list(State(api): State<Api>) -> Result<Json<List<PluginView>>, Refused>
 
 async fn push(
     State(api): State<Api>,
-    Asked(query): Asked<PluginQuery>,
+    StrictQuery(query): StrictQuery<PluginQuery>,
     request: Request,
 ) -> Result<(StatusCode, Json<PluginView>), Refused> {
     let name = parse_name("name", &query.name)?;
@@ -142,15 +142,15 @@ async fn push(
     if announced.is_some_and(|bytes| PLUGIN_BYTES_MAX < bytes) {
         return Err(not_taken(&IntakeError::TooLong));
     }
-    let whole = api.intake().receive(request.into_body()).await?;
-    let turn = api.intake().turn().await;
+    let whole = api.uploads().receive(request.into_body()).await?;
+    let turn = api.uploads().turn().await;
     let view = adopt(&api, name, whole).await?;
     drop(turn);
     Ok((StatusCode::CREATED, Json(view)))
 }
 
 /// Gives a component its name and tells the machine, which may have as many as it takes.
-async fn adopt(api: &Api, name: Name, whole: Whole) -> Result<PluginView, Refused> {
+async fn adopt(api: &Api, name: Name, whole: CompleteUpload) -> Result<PluginView, Refused> {
     let (digest, bytes) = (whole.digest, whole.bytes);
     keep(api, whole).await?;
     let pushed_at = api.query(|_, now| now.wall).await?;
@@ -168,7 +168,7 @@ async fn adopt(api: &Api, name: Name, whole: Whole) -> Result<PluginView, Refuse
 }
 
 async fn remove(State(api): State<Api>, DigestIn(digest): DigestIn) -> Result<Json<PluginView>, Refused> {
-    let turn = api.intake().turn().await;
+    let turn = api.uploads().turn().await;
     let before = view(&api, digest).await?;
     api.command(FleetCommand::RemovePlugin(digest)).await?;
     // Whoever asked may go away meanwhile; the next one has to wait all the same.
@@ -185,8 +185,8 @@ async fn view(api: &Api, digest: PluginDigest) -> Result<Option<PluginView>, Ref
 }
 
 /// Gives a component its name, on a thread that may wait for the disk.
-async fn keep(api: &Api, whole: Whole) -> Result<(), Refused> {
-    let folder = Arc::clone(&api.intake().folder);
+async fn keep(api: &Api, whole: CompleteUpload) -> Result<(), Refused> {
+    let folder = Arc::clone(&api.uploads().folder);
     let kept = tokio::task::spawn_blocking(move || folder.keep(&whole)).await;
     ended(kept)?.map_err(|error| not_taken(&error.into()))
 }
@@ -194,7 +194,7 @@ async fn keep(api: &Api, whole: Whole) -> Result<(), Refused> {
 /// Removes a component that no plugin needs. `turn` is given back when that is done. If it fails, it goes at the next
 /// start.
 async fn discard(api: &Api, digest: PluginDigest, turn: Option<OwnedMutexGuard<()>>) -> Result<(), Refused> {
-    let folder = Arc::clone(&api.intake().folder);
+    let folder = Arc::clone(&api.uploads().folder);
     let removed = tokio::task::spawn_blocking(move || {
         if let Err(error) = folder.remove(digest) {
             tracing::warn!(error = describe(&error), "a component that no plugin needs stays until the next start");

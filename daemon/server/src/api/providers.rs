@@ -13,7 +13,7 @@ use linecamp_proto::api::{
 
 use super::Api;
 use super::ask::parse_name;
-use super::extract::{Asked, Body, Named};
+use super::extract::{Body, Named, StrictQuery};
 use super::refused::Refused;
 
 pub(super) fn router() -> Router<Api> {
@@ -24,19 +24,22 @@ pub(super) fn router() -> Router<Api> {
 
 /// One provider, and how it does.
 #[derive(Clone, Debug)]
-struct Found {
+struct StoredProvider {
     environment: Name,
     provider: FleetProvider,
     count: ProviderCount,
 }
 
-impl From<&Found> for ProviderView {
-    fn from(found: &Found) -> Self {
+impl From<&StoredProvider> for ProviderView {
+    fn from(found: &StoredProvider) -> Self {
         Self::new(&found.environment, &found.provider, found.count)
     }
 }
 
-async fn list(State(api): State<Api>, Asked(query): Asked<NameQuery>) -> Result<Json<List<ProviderView>>, Refused> {
+async fn list(
+    State(api): State<Api>,
+    StrictQuery(query): StrictQuery<NameQuery>,
+) -> Result<Json<List<ProviderView>>, Refused> {
     let environment = in_query(&query)?;
     let found = api.query(move |fleet, _| all(fleet, environment.as_ref())).await?;
     Ok(Json(found.iter().map(ProviderView::from).collect()))
@@ -60,7 +63,7 @@ async fn create(
 async fn show(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<ProviderView>, Refused> {
     Ok(Json((&one(&api, name, in_query(&query)?).await?).into()))
 }
@@ -68,7 +71,7 @@ async fn show(
 async fn edit(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
     Body(edit): Body<ProviderEdit>,
 ) -> Result<Json<ProviderView>, Refused> {
     let before = one(&api, name.clone(), in_query(&query)?).await?;
@@ -98,7 +101,7 @@ async fn edit(
 async fn remove(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<RemoveQuery>,
+    StrictQuery(query): StrictQuery<RemoveQuery>,
 ) -> Result<Json<ProviderView>, Refused> {
     let environment = query.environment.as_deref().map(|text| parse_name("environment", text)).transpose()?;
     let mut before = one(&api, name.clone(), environment).await?;
@@ -109,7 +112,7 @@ async fn remove(
 }
 
 /// Finds the one provider that is meant.
-async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<Found, Refused> {
+async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredProvider, Refused> {
     let of_name = name.clone();
     let mut found = api
         .query(move |fleet, _| {
@@ -131,8 +134,8 @@ async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<Found, 
     }
 }
 
-fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<Found> {
-    let found = fleet.providers(environment).into_iter().map(|found| Found {
+fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<StoredProvider> {
+    let found = fleet.providers(environment).into_iter().map(|found| StoredProvider {
         environment: found.environment,
         provider: found.provider,
         count: ProviderCount {

@@ -10,7 +10,7 @@ use linecamp_proto::api::{ErrorCode, List, RecordPlace, RecordView};
 
 use super::Api;
 use super::ask::parse_name;
-use super::extract::Asked;
+use super::extract::StrictQuery;
 use super::refused::Refused;
 use super::sites::filter;
 
@@ -36,7 +36,10 @@ struct Wanted {
     state: Option<RecordState>,
 }
 
-async fn list(State(api): State<Api>, Asked(query): Asked<RecordQuery>) -> Result<Json<List<RecordView>>, Refused> {
+async fn list(
+    State(api): State<Api>,
+    StrictQuery(query): StrictQuery<RecordQuery>,
+) -> Result<Json<List<RecordView>>, Refused> {
     let wanted = Wanted::parse(query)?;
     let found = api.query(move |fleet, now| wanted.find(fleet, now)).await?;
     let too_many = || {

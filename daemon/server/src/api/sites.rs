@@ -10,7 +10,7 @@ use linecamp_proto::api::{self, LabelChange, List, Site};
 
 use super::Api;
 use super::ask::{parse_name, site_ref};
-use super::extract::{Asked, Body, Named};
+use super::extract::{Body, Named, StrictQuery};
 use super::refused::Refused;
 
 pub(super) fn router() -> Router<Api> {
@@ -23,7 +23,7 @@ pub(super) fn router() -> Router<Api> {
         .route(path::SITE_ACCEPT, post(accept))
 }
 
-async fn list(State(api): State<Api>, Asked(query): Asked<SiteQuery>) -> Result<Json<List<Site>>, Refused> {
+async fn list(State(api): State<Api>, StrictQuery(query): StrictQuery<SiteQuery>) -> Result<Json<List<Site>>, Refused> {
     let mut filter = filter(query.selector, query.environment, None)?;
     filter.labels = match query.labels.unwrap_or_default() {
         SelectorLabels::Effective => SeenLabels::Effective,
@@ -37,7 +37,7 @@ async fn list(State(api): State<Api>, Asked(query): Asked<SiteQuery>) -> Result<
 async fn show(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Site>, Refused> {
     let site = site_ref(name, query.environment.as_deref())?;
     answer(&api, site).await
@@ -46,7 +46,7 @@ async fn show(
 async fn edit(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
     Body(edit): Body<api::Edit>,
 ) -> Result<Json<Site>, Refused> {
     let site = site_ref(name, query.environment.as_deref())?;
@@ -60,7 +60,7 @@ async fn edit(
 async fn remove(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<RemoveQuery>,
+    StrictQuery(query): StrictQuery<RemoveQuery>,
 ) -> Result<Json<Site>, Refused> {
     let site = site_ref(name, query.environment.as_deref())?;
     let before = view(&api, site.clone()).await?;
@@ -77,7 +77,7 @@ async fn remove(
 async fn label(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
     Body(change): Body<LabelChange>,
 ) -> Result<Json<Site>, Refused> {
     let site = site_ref(name, query.environment.as_deref())?;
@@ -88,7 +88,7 @@ async fn label(
 async fn deactivate(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Site>, Refused> {
     let site = site_ref(name, query.environment.as_deref())?;
     order(&api, site, |site| FleetCommand::Deactivate(Subject::Site, site)).await
@@ -97,7 +97,7 @@ async fn deactivate(
 async fn activate(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Site>, Refused> {
     let site = site_ref(name, query.environment.as_deref())?;
     order(&api, site, |site| FleetCommand::Activate(Subject::Site, site)).await
@@ -106,7 +106,7 @@ async fn activate(
 async fn accept(
     State(api): State<Api>,
     Named(name): Named,
-    Asked(query): Asked<NameQuery>,
+    StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Site>, Refused> {
     let site = site_ref(name, query.environment.as_deref())?;
     order(&api, site, FleetCommand::Accept).await

@@ -1,7 +1,7 @@
 use super::*;
 
 fn resolve(text: &str) -> Result<Config, ServerError> {
-    let mut written = Written::default();
+    let mut written = LayeredConfig::default();
     written.add_text::<ConfigFile>(Path::new("server.toml"), text)?;
     Config::resolve(Layout::new("/d"), &written, Overrides::default())
 }

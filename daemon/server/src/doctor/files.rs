@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use linecamp_doctor::{Private, Remark, is_forbidden, permissions};
+use linecamp_doctor::{CheckResult, Private, is_forbidden, permissions};
 use linecamp_model::WallTime;
 use linecamp_store::{Kind, StoreError, examine};
 use linecamp_transport::{Authority, SystemClock, WallClock as _};
@@ -17,19 +17,21 @@ const AUTHORITY_SOON: Duration = Duration::from_secs(365 * 24 * 3600);
 const MIB: u64 = 1024 * 1024;
 
 /// Reads the configuration as a start would.
-pub(super) fn configuration(place: &Place) -> Remark {
+pub(super) fn configuration(place: &Place) -> CheckResult {
     let file = place.config_file().unwrap_or_else(|| place.layout.config());
     match place.read_config() {
-        Ok(config) => Remark::ok(format!(
+        Ok(config) => CheckResult::ok(format!(
             "{} reads: {}, https on {}, quic on {}",
             file.display(),
             config.server_url,
             config.https,
             config.quic
         )),
-        Err(ServerError::NotInitialised { .. }) => Remark::skipped("there is no server yet; see the check `authority`"),
-        Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", describe(&error))),
-        Err(error) => Remark::fail(
+        Err(ServerError::NotInitialised { .. }) => {
+            CheckResult::skipped("there is no server yet; see the check `authority`")
+        }
+        Err(error) if is_forbidden(&error) => CheckResult::skipped(format!("{}; run this with sudo", describe(&error))),
+        Err(error) => CheckResult::fail(
             describe(&error),
             format!("mend what it names; `linecamp-server config check {}` says whether it would do", file.display()),
         ),
@@ -37,7 +39,7 @@ pub(super) fn configuration(place: &Place) -> Remark {
 }
 
 /// Looks at whose the directory is, and what is private in it.
-pub(super) fn directory(place: &Place) -> Remark {
+pub(super) fn directory(place: &Place) -> CheckResult {
     let (layout, ca) = (&place.layout, place.layout.ca());
     let is_server = ca.exists();
     let private = [
@@ -50,54 +52,57 @@ pub(super) fn directory(place: &Place) -> Remark {
 }
 
 /// Loads the authority, and judges its dates by this machine's clock.
-pub(super) fn authority(place: &Place) -> Remark {
+pub(super) fn authority(place: &Place) -> CheckResult {
     let ca = place.layout.ca();
     match Authority::load(&ca) {
         Ok(authority) => {
             let validity = authority.validity();
             judge_authority(&authority.pin().to_string(), validity.start, validity.end, SystemClock.now())
         }
-        Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", describe(&error))),
-        Err(_) if !ca.exists() => Remark::fail(
+        Err(error) if is_forbidden(&error) => CheckResult::skipped(format!("{}; run this with sudo", describe(&error))),
+        Err(_) if !ca.exists() => CheckResult::fail(
             format!("there is no server in {}", place.layout.dir().display()),
             format!(
                 "`linecamp-server init --data {} --server-url https://HOST:PORT`, or restore the directory from a backup",
                 place.layout.dir().display()
             ),
         ),
-        Err(error) => Remark::fail(
+        Err(error) => CheckResult::fail(
             describe(&error),
             "without the whole `ca` folder every site has to join anew: restore it from a backup before anything else",
         ),
     }
 }
 
-fn judge_authority(pin: &str, start: WallTime, end: WallTime, now: WallTime) -> Remark {
+fn judge_authority(pin: &str, start: WallTime, end: WallTime, now: WallTime) -> CheckResult {
     if now < start {
         let evidence = format!("the clock here shows {now}, before the authority {pin} was made ({start})");
-        return Remark::fail(
+        return CheckResult::fail(
             evidence,
             "set the clock: `timedatectl set-ntp true`, or `date -s`; the server does not start before",
         );
     }
     let evidence = format!("authority {pin}, good until {end}");
     if end < now + AUTHORITY_SOON {
-        return Remark::warn(evidence, "plan for a new authority: all sites have to join anew when this one has ended");
+        return CheckResult::warn(
+            evidence,
+            "plan for a new authority: all sites have to join anew when this one has ended",
+        );
     }
-    Remark::ok(evidence)
+    CheckResult::ok(evidence)
 }
 
 /// Checks the database, unless a server works on it.
-pub(super) fn database(place: &Place) -> Remark {
+pub(super) fn database(place: &Place) -> CheckResult {
     let path = place.layout.database();
     if let Some(pid) = place.running() {
         let words = "process {pid} works on it, and checked it when it started";
-        return Remark::skipped(format!("{}: {}", path.display(), words.replace("{pid}", &pid.to_string())));
+        return CheckResult::skipped(format!("{}: {}", path.display(), words.replace("{pid}", &pid.to_string())));
     }
     match examine(&path, Kind::Fleet) {
         // It may have started meanwhile, and then what was read is of no use.
-        _ if place.running().is_some() => Remark::skipped("a server has just started, and checks it itself"),
-        Ok(found) => Remark::ok(format!(
+        _ if place.running().is_some() => CheckResult::skipped("a server has just started, and checks it itself"),
+        Ok(found) => CheckResult::ok(format!(
             "{}: sound, schema v{}, {} records, {} MiB, {} KiB in its log",
             path.display(),
             found.version,
@@ -105,18 +110,18 @@ pub(super) fn database(place: &Place) -> Remark {
             found.bytes.div_ceil(MIB),
             found.log_bytes / 1024
         )),
-        Err(error) if is_forbidden(&error) => Remark::skipped(format!("{}; run this with sudo", describe(&error))),
+        Err(error) if is_forbidden(&error) => CheckResult::skipped(format!("{}; run this with sudo", describe(&error))),
         Err(StoreError::File { ref source, .. }) if source.kind() == io::ErrorKind::NotFound => missing(place),
-        Err(error) => Remark::fail(describe(&error), remedy(&error)),
+        Err(error) => CheckResult::fail(describe(&error), remedy(&error)),
     }
 }
 
-fn missing(place: &Place) -> Remark {
+fn missing(place: &Place) -> CheckResult {
     if !place.layout.ca().exists() {
-        return Remark::skipped("there is no server, so there is no database");
+        return CheckResult::skipped("there is no server, so there is no database");
     }
     let error = ServerError::DatabaseMissing { path: place.layout.database() };
-    Remark::fail(describe(&error), "restore the directory from a backup; without the database no site is known")
+    CheckResult::fail(describe(&error), "restore the directory from a backup; without the database no site is known")
 }
 
 fn remedy(error: &StoreError) -> &'static str {

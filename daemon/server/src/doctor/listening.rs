@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use linecamp_doctor::{
-    Finding, Health, Looked, Remark, Verdict, Versions, Whom, ask_health, chain, look, udp, versions,
+    CheckResult, Finding, Health, ServerReport, ServerTargets, Verdict, Versions, ask_health, chain, look, udp,
+    versions,
 };
 use linecamp_model::ServerAddress;
 use linecamp_transport::{Authority, DialError, SystemClock, Trust, WallClock as _, probe_api};
@@ -40,28 +41,29 @@ pub(super) fn ports(place: &Place) -> Vec<Finding> {
     ]
 }
 
-fn judge_port(protocol: &str, address: SocketAddr, running: Option<u32>, bound: io::Result<()>) -> Remark {
+fn judge_port(protocol: &str, address: SocketAddr, running: Option<u32>, bound: io::Result<()>) -> CheckResult {
     let port = address.port();
     match (running, bound) {
-        (Some(pid), _) => Remark::ok(format!("{protocol} {address} is for process {pid}, the server that runs")),
-        (None, Ok(())) => Remark::ok(format!("{protocol} {address} is free; no server runs")),
-        (None, Err(error)) if error.kind() == io::ErrorKind::AddrInUse => Remark::fail(
+        (Some(pid), _) => CheckResult::ok(format!("{protocol} {address} is for process {pid}, the server that runs")),
+        (None, Ok(())) => CheckResult::ok(format!("{protocol} {address} is free; no server runs")),
+        (None, Err(error)) if error.kind() == io::ErrorKind::AddrInUse => CheckResult::fail(
             format!("{protocol} {address} is taken by another process, and no server runs on this directory"),
             format!("`ss -lntup 'sport = :{port}'` shows by which; end it, or give the server another port"),
         ),
-        (None, Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => Remark::warn(
+        (None, Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => CheckResult::warn(
             format!("{protocol} {address} may not be opened by this user"),
             format!(
                 "ports below 1024 need CAP_NET_BIND_SERVICE: take another one than {port}, or grant it in the unit"
             ),
         ),
-        (None, Err(error)) if error.kind() == io::ErrorKind::AddrNotAvailable => Remark::fail(
+        (None, Err(error)) if error.kind() == io::ErrorKind::AddrNotAvailable => CheckResult::fail(
             format!("{protocol} {address}: this machine has no such address"),
             "`ip address` lists them; 0.0.0.0 or [::] is all of them",
         ),
-        (None, Err(error)) => {
-            Remark::fail(format!("{protocol} {address} could not be opened: {error}"), "`dmesg | tail`, `ip address`")
-        }
+        (None, Err(error)) => CheckResult::fail(
+            format!("{protocol} {address} could not be opened: {error}"),
+            "`dmesg | tail`, `ip address`",
+        ),
     }
 }
 
@@ -76,9 +78,11 @@ pub(super) fn answers(place: &Place) -> Vec<Finding> {
     let trust = Trust::Pin(pin);
     let is_running = place.running().is_some();
     let link_addresses = link_addresses(&config);
-    let whom = Whom { servers: link_addresses.clone(), trust: Some(trust.clone()) };
-    let urls =
-        Whom { servers: config.server_url.with_port(config.server_url.port()).into_iter().collect(), trust: None };
+    let whom = ServerTargets { servers: link_addresses.clone(), trust: Some(trust.clone()) };
+    let urls = ServerTargets {
+        servers: config.server_url.with_port(config.server_url.port()).into_iter().collect(),
+        trust: None,
+    };
     // One thread for each: together they would take too long.
     let (looked, (resolved, api)) = std::thread::scope(|scope| {
         let looking = scope.spawn(|| look(&whom));
@@ -96,7 +100,7 @@ pub(super) fn answers(place: &Place) -> Vec<Finding> {
 }
 
 fn skipped(names: &[&'static str], words: &str) -> Vec<Finding> {
-    names.iter().map(|name| Remark::skipped(words).of(name)).collect()
+    names.iter().map(|name| CheckResult::skipped(words).of(name)).collect()
 }
 
 /// Returns where sites reach the server, as join tokens say.
@@ -107,32 +111,34 @@ fn link_addresses(config: &Config) -> Vec<ServerAddress> {
     }
 }
 
-fn look_up(whom: &Whom) -> Remark {
+fn look_up(whom: &ServerTargets) -> CheckResult {
     let Some(server) = whom.servers.first() else {
-        return Remark::skipped("server_url names no host");
+        return CheckResult::skipped("server_url names no host");
     };
     let host = server.host();
     if host.parse::<IpAddr>().is_ok() {
-        return Remark::ok(format!("{host} is an address, so there is nothing to look up"));
+        return CheckResult::ok(format!("{host} is an address, so there is nothing to look up"));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Remark::fail(format!("failed to start looking: {error}"), "`ulimit -a`, `dmesg | tail`"),
+        Err(error) => {
+            return CheckResult::fail(format!("failed to start looking: {error}"), "`ulimit -a`, `dmesg | tail`");
+        }
     };
     let resolved = runtime.block_on(async { timeout(ANSWER_LIMIT, linecamp_transport::resolve(server)).await });
     runtime.shutdown_background();
     match resolved {
         Ok(Ok(addresses)) => {
             let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-            Remark::ok(format!("{host} is {}", ips.join(", ")))
+            CheckResult::ok(format!("{host} is {}", ips.join(", ")))
         }
-        Ok(Err(error)) => Remark::fail(
+        Ok(Err(error)) => CheckResult::fail(
             chain(&error),
             format!(
                 "operators and sites go by that name: put {host} into DNS, or correct server_url in the configuration"
             ),
         ),
-        Err(_) => Remark::fail(
+        Err(_) => CheckResult::fail(
             format!("no name server answered for {host} within {} s", ANSWER_LIMIT.as_secs()),
             format!("`getent ahosts {host}`; the name servers are in /etc/resolv.conf"),
         ),
@@ -182,7 +188,7 @@ enum Trouble {
     Broken(String),
 }
 
-fn https(config: &Config, api: Result<Health, Trouble>, is_running: bool) -> Remark {
+fn https(config: &Config, api: Result<Health, Trouble>, is_running: bool) -> CheckResult {
     let address = own(config.https);
     let host = config.server_url.host();
     match api {
@@ -190,34 +196,34 @@ fn https(config: &Config, api: Result<Health, Trouble>, is_running: bool) -> Rem
             let skew = health.date.map_or(Duration::ZERO, |date| date.distance(SystemClock.now()));
             let evidence = format!("{address} serves, with a certificate for {host} of this authority");
             match SAME_CLOCK < skew {
-                true => Remark::warn(
+                true => CheckResult::warn(
                     format!("{evidence}; its clock is {} s from the one here", skew.as_secs()),
                     "another machine answers there, or the clock has just been set",
                 ),
-                false => Remark::ok(evidence),
+                false => CheckResult::ok(evidence),
             }
         }
-        Ok(health) => Remark::fail(
+        Ok(health) => CheckResult::fail(
             format!("{address} answers with status {}: it does not serve", health.status),
             "its log says why: `journalctl -u linecamp-server -n 50`; the check `disk` may too",
         ),
-        Err(Trouble::Dial(error @ DialError::WrongName { .. })) => Remark::fail(
+        Err(Trouble::Dial(error @ DialError::WrongName { .. })) => CheckResult::fail(
             format!("{}; server_url says {host}", chain(&error)),
             "the names of the certificate are in the file `names` of the `ca` folder, one a line: add it, then restart \
              the server",
         ),
-        Err(Trouble::Dial(error)) if error.needs_operator() => Remark::fail(
+        Err(Trouble::Dial(error)) if error.needs_operator() => CheckResult::fail(
             format!("somebody else answers at {address}: {}", chain(&error)),
             format!("`ss -lntp 'sport = :{}'` shows who", address.port()),
         ),
-        Err(_) if !is_running => Remark::skipped("no server runs on this directory"),
+        Err(_) if !is_running => CheckResult::skipped("no server runs on this directory"),
         Err(Trouble::Dial(error)) => unanswered(address, &chain(&error)),
         Err(Trouble::Broken(words)) => unanswered(address, &words),
     }
 }
 
-fn unanswered(address: SocketAddr, words: &str) -> Remark {
-    Remark::fail(
+fn unanswered(address: SocketAddr, words: &str) -> CheckResult {
+    CheckResult::fail(
         format!("a server runs, and does not answer at {address}: {words}"),
         "it may listen elsewhere (arguments --https and --quic go before the configuration), or hang: `journalctl -u \
          linecamp-server -n 50`",
@@ -225,46 +231,48 @@ fn unanswered(address: SocketAddr, words: &str) -> Remark {
 }
 
 /// Judges each address that join tokens name.
-fn links(looked: Result<Vec<Looked>, String>, config: &Config, is_running: bool) -> Vec<Finding> {
+fn links(looked: Result<Vec<ServerReport>, String>, config: &Config, is_running: bool) -> Vec<Finding> {
     let looked = match looked {
         Ok(looked) if !looked.is_empty() => looked,
         Ok(_) => return skipped(&["link"], "server_url and link_addresses name no place where sites go"),
         Err(words) => {
-            return vec![Remark::fail(words, "this machine gives no socket: `ulimit -a`, `dmesg | tail`").of("link")];
+            return vec![
+                CheckResult::fail(words, "this machine gives no socket: `ulimit -a`, `dmesg | tail`").of("link"),
+            ];
         }
     };
     looked.iter().map(|one| link(one, config, is_running).about("link", &one.server.to_string())).collect()
 }
 
-fn link(looked: &Looked, config: &Config, is_running: bool) -> Remark {
+fn link(looked: &ServerReport, config: &Config, is_running: bool) -> CheckResult {
     if let Err(words) = &looked.named {
-        return Remark::fail(words.clone(), "sites go by that name: put it into DNS, or correct link_addresses");
+        return CheckResult::fail(words.clone(), "sites go by that name: put it into DNS, or correct link_addresses");
     }
-    let mut worst: Option<Remark> = None;
+    let mut worst: Option<CheckResult> = None;
     for at in &looked.addresses {
         let remark = match &at.link.result {
-            Ok(()) => Remark::ok(format!("a handshake of QUIC with {} took {:.1?}", at.address, at.link.took)),
-            Err(error) if error.needs_operator() => Remark::fail(
+            Ok(()) => CheckResult::ok(format!("a handshake of QUIC with {} took {:.1?}", at.address, at.link.took)),
+            Err(error) if error.needs_operator() => CheckResult::fail(
                 format!("another server answers there: {}", chain(error)),
                 "correct link_addresses, or what forwards packets to this machine",
             ),
-            Err(_) if !is_running => Remark::skipped("no server runs on this directory"),
+            Err(_) if !is_running => CheckResult::skipped("no server runs on this directory"),
             Err(error) => unreached(udp(at.address, &at.seen), config, &chain(error)),
         };
         if worst.as_ref().is_none_or(|worst| worst.verdict < remark.verdict) {
             worst = Some(remark);
         }
     }
-    worst.unwrap_or_else(|| Remark::skipped("the name has no address"))
+    worst.unwrap_or_else(|| CheckResult::skipped("the name has no address"))
 }
 
 /// From inside, the outer address of a router often leads nowhere.
-fn unreached(way: Remark, config: &Config, error: &str) -> Remark {
+fn unreached(way: CheckResult, config: &Config, error: &str) -> CheckResult {
     if way.verdict == Verdict::Ok {
-        return Remark::fail(error.to_owned(), "its log says why: `journalctl -u linecamp-server -n 50`");
+        return CheckResult::fail(error.to_owned(), "its log says why: `journalctl -u linecamp-server -n 50`");
     }
     let port = config.quic.port();
-    Remark::warn(
+    CheckResult::warn(
         format!("not reached from this machine: {}", way.evidence),
         format!(
             "ask from outside with `linecampd doctor` at a site; a router need not lead its own address back inside, but \

@@ -10,7 +10,7 @@ use linecamp_proto::{encode_refusal, refusal_code_number};
 use linecamp_transport::{Authority, Credential, Listener};
 use tokio::task::JoinSet;
 
-use super::session::{Arrivals, SessionHandle, SessionNote, SessionNotes, serve};
+use super::session::{HandshakeStats, SessionHandle, SessionNote, SessionNotes, serve};
 use crate::error::describe;
 
 /// Lets newcomers in until the listener is closed: a task for each. Those that have not said their first message yet
@@ -21,7 +21,7 @@ pub async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
 }
 
 /// The same, and counts them.
-pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes, arrivals: Arc<Arrivals>) {
+pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes, handshakes: Arc<HandshakeStats>) {
     // Dropping the set ends its sessions, so this task leaves nothing behind.
     let mut sessions = JoinSet::new();
     loop {
@@ -30,8 +30,8 @@ pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes,
             Some(_) = sessions.join_next() => {}
             incoming = listener.accept() => match incoming {
                 Some(incoming) => {
-                    if let Some((incoming, permit)) = arrivals.admit(incoming) {
-                        sessions.spawn(serve(incoming, permit, Arc::clone(&arrivals), notes.clone()));
+                    if let Some((incoming, permit)) = handshakes.admit(incoming) {
+                        sessions.spawn(serve(incoming, permit, Arc::clone(&handshakes), notes.clone()));
                     }
                 }
                 None => break,

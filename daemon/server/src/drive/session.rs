@@ -109,7 +109,7 @@ impl SessionHandle {
 
 /// Who came, since the process began.
 #[derive(Debug)]
-pub(crate) struct Arrivals {
+pub(crate) struct HandshakeStats {
     /// Those who have not said their first message yet.
     newcomers: ConnectionLimiter<Newcomer>,
     /// From so many on a newcomer proves its address.
@@ -122,7 +122,7 @@ pub(crate) struct Arrivals {
     late: AtomicU64,
 }
 
-impl Default for Arrivals {
+impl Default for HandshakeStats {
     fn default() -> Self {
         Self::with_places(NEWCOMERS)
     }
@@ -140,7 +140,7 @@ pub(crate) enum Newcomer {
 /// The place of a newcomer.
 pub(crate) type NewcomerPermit = ConnectionPermit<Newcomer>;
 
-impl Arrivals {
+impl HandshakeStats {
     /// Makes the places for newcomers.
     pub(crate) fn with_places(newcomers: ShareLimits) -> Self {
         Self {
@@ -186,7 +186,12 @@ impl Arrivals {
 }
 
 /// Shakes hands with a newcomer and serves it to its end.
-pub(crate) async fn serve(incoming: Incoming, permit: NewcomerPermit, arrivals: Arc<Arrivals>, notes: SessionNotes) {
+pub(crate) async fn serve(
+    incoming: Incoming,
+    permit: NewcomerPermit,
+    handshakes: Arc<HandshakeStats>,
+    notes: SessionNotes,
+) {
     let remote = incoming.remote_address();
     let established = tokio::select! {
         biased;
@@ -198,15 +203,15 @@ pub(crate) async fn serve(incoming: Incoming, permit: NewcomerPermit, arrivals: 
             if matches!(peer.credential, Credential::Issued { .. }) {
                 permit.authenticate(Newcomer::Key(peer.fingerprint));
             }
-            let id = SessionId(arrivals.sessions.fetch_add(1, Ordering::Relaxed) + 1);
+            let id = SessionId(handshakes.sessions.fetch_add(1, Ordering::Relaxed) + 1);
             let site = SiteId::of_key(&peer.fingerprint);
             let span = tracing::debug_span!("session", session = %id, site_id = %site);
             converse(id, peer, session, (permit, notes)).instrument(span).await;
         }
         Err(error) => {
             let count = match error {
-                TransportError::HandshakeLate { .. } => &arrivals.late,
-                _ => &arrivals.failed,
+                TransportError::HandshakeLate { .. } => &handshakes.late,
+                _ => &handshakes.failed,
             };
             count.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%remote, error = describe(&error), "no session");

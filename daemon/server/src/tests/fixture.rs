@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    FromServer, FromSite, Generation, Hello, History, IdentityGrant, JoinRequest, JoinTarget, Name, Refusal, RunId,
+    FromServer, FromSite, Generation, Hello, IdentityGrant, Incarnation, JoinRequest, JoinTarget, Name, Refusal, RunId,
     Text, WallTime,
 };
 use linecamp_proto::{VERSIONS, decode_from_server, decode_refusal, encode_from_site};
 use linecamp_transport::{
-    ApiTrust, Dialer, LinkSettings, Outside, SessionEnd, SessionReceiver, SessionSender, SiteCredentials, SiteIdentity,
-    SiteKey, SystemClock, Trust, WallClock as _, connect,
+    ApiTrust, Dialer, LinkSettings, Platform, SessionEnd, SessionReceiver, SessionSender, SiteCredentials,
+    SiteIdentity, SiteKey, SystemClock, Trust, WallClock as _, connect,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -149,7 +149,7 @@ impl Site {
         let identity = dir.path().join("identity");
         Self {
             key: SiteKey::load_or_create(&identity).unwrap(),
-            dialer: Dialer::bind(LinkSettings::default(), Outside::default()).unwrap(),
+            dialer: Dialer::bind(LinkSettings::default(), Platform::default()).unwrap(),
             identity,
             _dir: dir,
         }
@@ -201,9 +201,9 @@ impl Site {
             run: RunId::from_bytes([7; 8]),
             daemon_version: Text::lossy("0.1.0"),
             wall: WallTime::from_unix_millis(SystemClock.now().unix_millis()),
-            spec_history: History::default(),
+            spec_incarnation: Incarnation::default(),
             spec_held: Generation::ZERO,
-            status_history: History(5),
+            status_incarnation: Incarnation(5),
             facts: Default::default(),
         });
         let shown = SiteCredentials::Issued(&identity);

@@ -158,7 +158,7 @@ async fn a_stopping_server_tells_its_sites_when_to_come_back() {
 #[test]
 fn an_idle_session_costs_little() {
     type Serve<F> =
-        fn(Incoming, session::NewcomerPermit, std::sync::Arc<session::Arrivals>, session::SessionNotes) -> F;
+        fn(Incoming, session::NewcomerPermit, std::sync::Arc<session::HandshakeStats>, session::SessionNotes) -> F;
     fn task_bytes<F>(_: Serve<F>) -> usize {
         size_of::<F>()
     }

@@ -11,14 +11,14 @@ use linecamp_model::{FromSite, SessionId};
 use linecamp_proto::encode_from_site;
 use linecamp_service::ShareLimits;
 use linecamp_transport::{
-    Authority, Dialer, LinkSettings, Listener, ListenerSettings, Outside, Session, SiteCredentials, SiteKey, Trust,
+    Authority, Dialer, LinkSettings, Listener, ListenerSettings, Platform, Session, SiteCredentials, SiteKey, Trust,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::fixture::soon;
 use crate::drive::link::accept_counted;
-use crate::drive::session::{Arrivals, SessionNote};
+use crate::drive::session::{HandshakeStats, SessionNote};
 use crate::{Layout, ServerUrl, init};
 
 const PLACES: usize = 4;
@@ -39,12 +39,12 @@ impl Port {
         let authority = Arc::new(Authority::load(&layout.ca()).unwrap());
         let trust = Trust::Pin(authority.pin());
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = Listener::bind(any_port, authority, ListenerSettings::default(), Outside::default()).unwrap();
+        let listener = Listener::bind(any_port, authority, ListenerSettings::default(), Platform::default()).unwrap();
         let address = listener.local_addr();
         let (sender, notes) = mpsc::channel(64);
         let limits =
             ShareLimits { unauthenticated_max: PLACES, authenticated_max: 0, idle_grace, busy_grace: idle_grace };
-        tokio::spawn(accept_counted(Arc::new(listener), sender, Arc::new(Arrivals::with_places(limits))));
+        tokio::spawn(accept_counted(Arc::new(listener), sender, Arc::new(HandshakeStats::with_places(limits))));
         Self { address, trust, notes, heard: Vec::new(), _dir: dir }
     }
 
@@ -78,7 +78,7 @@ impl Site {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = SiteKey::load_or_create(dir.path()).unwrap();
-        Self { key, dialer: Dialer::bind(LinkSettings::default(), Outside::default()).unwrap(), _dir: dir }
+        Self { key, dialer: Dialer::bind(LinkSettings::default(), Platform::default()).unwrap(), _dir: dir }
     }
 }
 

@@ -16,13 +16,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::fixture::soon;
+use crate::commit_notifier::CommitNotifier;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
 use crate::drive::store::{self, StoreDriver};
-use crate::news::News;
 use crate::plugins::PluginFolder;
 use crate::presence::Presence;
-use crate::server::{Clock, Desk, Inbox, REQUESTS_MAX, Request, ServerLoop};
+use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
 use crate::{Layout, ServerUrl, init};
 
 /// Each carries all the labels it may, 25 KB, so that together they are more than the store's queue takes: 4 MB.
@@ -131,10 +131,10 @@ fn held_up(
         store: StoreDriver::new(opened.store),
         link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
-        news: News::new(0),
+        commit_notifier: CommitNotifier::new(0),
         presence: Presence::default(),
-        arrivals: Arc::default(),
-        desk: Desk::default(),
+        handshakes: Arc::default(),
+        pending_replies: PendingReplies::default(),
         manager: linecamp_service::ServiceManager::of_environment(),
     };
     (stop, requests, server_loop)

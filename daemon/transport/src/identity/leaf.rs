@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 
 use super::authority::Authority;
 use crate::error::{TransportError, chain};
-use crate::outside::WallClock;
+use crate::platform::WallClock;
 
 /// How long a leaf is good for. Ninety days let an operator's wrong clock be noticed before it hurts.
 pub(super) const LEAF_VALIDITY: Duration = Duration::from_secs(90 * 24 * 3600);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::{
-    Authority, DialError, Dialer, LinkSettings, Listener, ListenerSettings, Outside, Peer, Session, SiteCredentials,
+    Authority, DialError, Dialer, LinkSettings, Listener, ListenerSettings, Peer, Platform, Session, SiteCredentials,
     SiteIdentity, SiteKey, TransportError, Trust, WallClock,
 };
 
@@ -43,8 +43,8 @@ impl WallClock for HandClock {
     }
 }
 
-pub(super) fn outside(clock: &Arc<HandClock>) -> Outside {
-    Outside { clock: Arc::<HandClock>::clone(clock), ..Outside::default() }
+pub(super) fn outside(clock: &Arc<HandClock>) -> Platform {
+    Platform { clock: Arc::<HandClock>::clone(clock), ..Platform::default() }
 }
 
 pub(super) fn loopback() -> SocketAddr {

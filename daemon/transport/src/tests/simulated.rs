@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::fixture::{HandClock, START, authority, outside};
 use crate::{
-    AsyncUdpSocket, Chance, Dialer, LinkSettings, Listener, ListenerSettings, Outside, SessionEnd, SessionReceiver,
+    AsyncUdpSocket, Chance, Dialer, LinkSettings, Listener, ListenerSettings, Platform, SessionEnd, SessionReceiver,
     SessionSender, SiteCredentials, SiteKey, Trust, UdpPoller, udp,
 };
 
@@ -100,7 +100,7 @@ async fn linked(settings: LinkSettings) -> World {
     let [site_address, server_address] = [([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into()];
     let (up, down) = (Arc::new(Lane::default()), Arc::new(Lane::default()));
     let is_cut = Arc::new(AtomicBool::new(false));
-    let plug = |local, remote, inbound: &Arc<Lane>, outbound: &Arc<Lane>, seed| Outside {
+    let plug = |local, remote, inbound: &Arc<Lane>, outbound: &Arc<Lane>, seed| Platform {
         socket: Some(Arc::new(Plug {
             local,
             remote,

@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use super::fixture::{DAY, HandClock, START, Server, Site, authority, issue, loopback, outside, soon};
 use crate::chance::Chance;
 use crate::identity::SERVER_NAME;
-use crate::outside::TlsClock;
-use crate::trust::{Roots, ServerJudge};
+use crate::platform::TlsClock;
+use crate::trust::{Roots, ServerVerifier};
 use crate::{Credential, DialError, Listener, ListenerSettings, SiteCredentials, TransportError, Trust, tls};
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_site_cannot_pose_as_the_server() {
 async fn a_client_without_a_certificate_is_refused_in_the_handshake() {
     let mut server = Server::start();
     let clock: Arc<dyn crate::WallClock> = HandClock::at(START);
-    let judge = Arc::new(ServerJudge::new(
+    let judge = Arc::new(ServerVerifier::new(
         Roots::of(&server.pin()),
         ServerName::DnsName(DnsName::try_from(SERVER_NAME).unwrap()),
         Arc::clone(&clock),

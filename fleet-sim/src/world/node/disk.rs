@@ -5,9 +5,9 @@ use std::time::Duration;
 use linecamp_core::StoreFault;
 use linecamp_model::{SiteChange, WriteId};
 
-use super::super::{Happening, Part, World};
+use super::super::{Part, SimEvent, World};
 use crate::carrier::{Carrier, NodeId};
-use crate::disk::Mood;
+use crate::disk::DiskFault;
 
 impl<C: Carrier> World<C> {
     pub(super) fn begin_node_disk(&mut self, number: NodeId) {
@@ -17,11 +17,11 @@ impl<C: Carrier> World<C> {
         }
         let millis = Duration::from_millis;
         let delay = match node.disk.mood {
-            Mood::Well => node.chance.between(millis(1), millis(20)),
-            Mood::Slow | Mood::Full => node.chance.between(millis(100), millis(4_000)),
+            DiskFault::Well => node.chance.between(millis(1), millis(20)),
+            DiskFault::Slow | DiskFault::Full => node.chance.between(millis(100), millis(4_000)),
         };
         let boot = node.boot;
-        self.after(delay, Happening::NodeDisk(number, boot));
+        self.after(delay, SimEvent::NodeDisk(number, boot));
     }
 
     pub(in crate::world) fn node_disk_wrote(&mut self, number: NodeId, boot: u32) {
@@ -32,7 +32,7 @@ impl<C: Carrier> World<C> {
         let (mood, group) = (node.disk.mood, node.disk.written());
         let mut group = group.into_iter();
         while let Some((write, changes)) = group.next() {
-            if mood == Mood::Full && self.nodes[number].disk.needs_room(write, &changes) {
+            if mood == DiskFault::Full && self.nodes[number].disk.needs_room(write, &changes) {
                 let rest = group.map(|(write, _)| write).collect();
                 return self.node_disk_failed(number, write, rest);
             }

@@ -38,14 +38,14 @@ pub(crate) struct Pushed {
 }
 
 /// An authority for one peer, with files for its server and the configuration of its clients.
-pub(crate) struct Papers {
+pub(crate) struct MemberCredentials {
     pub(crate) ca: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     client: Arc<ClientConfig>,
 }
 
-impl Papers {
+impl MemberCredentials {
     /// Makes them in `folder`.
     pub(crate) fn make(folder: &Path) -> anyhow::Result<Self> {
         let ca_key = KeyPair::generate()?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::task::JoinSet;
 
-use super::{MESSAGE_BYTES, Papers, Pushed, Stream, connect, wait_for};
+use super::{MESSAGE_BYTES, MemberCredentials, Pushed, Stream, connect, wait_for};
 use crate::machine;
 use crate::place::free_address;
 use crate::serving::Process;
@@ -43,7 +43,7 @@ pub(crate) struct Mosquitto {
 impl Mosquitto {
     /// Starts a broker in `folder` and as many subscribers.
     pub(crate) async fn start(program: &Path, folder: &Path, online: usize, sites: usize) -> anyhow::Result<Self> {
-        let (papers, address) = (Papers::make(folder)?, free_address()?);
+        let (papers, address) = (MemberCredentials::make(folder)?, free_address()?);
         let config = config(folder, &papers, address)?;
         let mut command: Command = machine::on_server_core(program, online);
         command.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
@@ -102,7 +102,7 @@ impl Mosquitto {
     }
 }
 
-fn config(folder: &Path, papers: &Papers, address: SocketAddr) -> anyhow::Result<PathBuf> {
+fn config(folder: &Path, papers: &MemberCredentials, address: SocketAddr) -> anyhow::Result<PathBuf> {
     let path = folder.join("mosquitto.conf");
     let user = if rustix::process::geteuid().is_root() { "user root\n" } else { "" };
     let text = format!(
@@ -119,7 +119,12 @@ fn config(folder: &Path, papers: &Papers, address: SocketAddr) -> anyhow::Result
 }
 
 /// Connects and subscribes.
-async fn open(papers: &Papers, address: SocketAddr, name: &str, topic: &[u8]) -> anyhow::Result<BufStream<Stream>> {
+async fn open(
+    papers: &MemberCredentials,
+    address: SocketAddr,
+    name: &str,
+    topic: &[u8],
+) -> anyhow::Result<BufStream<Stream>> {
     let mut stream = BufStream::with_capacity(2048, 2048, papers.secure(connect(address).await?).await?);
     // Level 4, clean session, no keep-alive.
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0x02, 0, 0];

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, BufStream};
 use tokio::task::JoinSet;
 
-use super::{MESSAGE_BYTES, Papers, Pushed, Stream, connect, wait_for};
+use super::{MESSAGE_BYTES, MemberCredentials, Pushed, Stream, connect, wait_for};
 use crate::machine;
 use crate::place::free_address;
 use crate::serving::Process;
@@ -34,7 +34,7 @@ pub(crate) struct Nats {
 impl Nats {
     /// Starts a server in `folder` and as many subscribers.
     pub(crate) async fn start(program: &Path, folder: &Path, online: usize, sites: usize) -> anyhow::Result<Self> {
-        let (papers, address) = (Papers::make(folder)?, free_address()?);
+        let (papers, address) = (MemberCredentials::make(folder)?, free_address()?);
         let config = folder.join("nats.conf");
         let text = format!(
             "host: 127.0.0.1\nport: {port}\ntls {{\n cert_file: \"{certificate}\"\n key_file: \"{key}\"\n \
@@ -98,7 +98,7 @@ impl Nats {
 }
 
 /// Connects and subscribes. The server speaks first, in the clear; what follows is encrypted.
-async fn open(papers: &Papers, address: SocketAddr, subject: &str) -> anyhow::Result<BufStream<Stream>> {
+async fn open(papers: &MemberCredentials, address: SocketAddr, subject: &str) -> anyhow::Result<BufStream<Stream>> {
     let mut stream = connect(address).await?;
     let mut info = String::new();
     // A small buffer would do, but what it read ahead would be lost: there is nothing ahead before we answer.

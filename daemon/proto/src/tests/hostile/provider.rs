@@ -215,7 +215,7 @@ fn a_piece_of_a_plugin_that_cannot_be_is_refused() {
 #[test]
 fn a_key_of_a_held_record_has_one_spelling() {
     let id = "22222222222222222222222222222222";
-    let body = record::HeldRecord { owner: "acme".to_owned(), site: vec![1; 16], state: 1, ..Default::default() }
+    let body = record::OwnedRecord { owner: "acme".to_owned(), site: vec![1; 16], state: 1, ..Default::default() }
         .encode_to_vec();
     let check = |place: &str, is_key: bool| {
         let found = site_record(format!("held/{place}").as_bytes(), &body);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use linecamp_model::{
-    Claim, DnsSpec, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, HeldRecord,
-    HeldState, NameTemplate, Observed, OwnerId, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant,
+    Claim, DnsSpec, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, NameTemplate,
+    Observed, OwnedRecord, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant,
     ProviderConfig, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType,
     SecretName, Selector, Ttl,
 };
@@ -135,9 +135,9 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         zone: domain("acme.example"),
         record: RecordKey { name: domain("*.camp-042.acme.example"), rtype: RecordType::Aaaa },
     };
-    let body = HeldRecord {
+    let body = OwnedRecord {
         claim: Claim { owner: owner(), site: SITE },
-        state: HeldState::Adopting,
+        state: Ownership::Adopting,
         ttl: Ttl::of(120).expect("two minutes"),
         values: ["2001:db8::7".into()].into(),
     };

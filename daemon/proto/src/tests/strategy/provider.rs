@@ -6,8 +6,8 @@ use linecamp_model::limits::{
     ZONES_PER_PROVIDER_MAX, reported_record_bytes,
 };
 use linecamp_model::{
-    Claim, DnsSpec, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, HeldRecord, HeldState,
-    NameTemplate, Observed, OwnerId, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig,
+    Claim, DnsSpec, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, NameTemplate, Observed,
+    OwnedRecord, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig,
     ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SecretName, Selector,
     Ttl,
 };
@@ -197,14 +197,14 @@ pub(super) fn piece() -> impl Strategy<Value = PluginPiece> {
     })
 }
 
-pub(super) fn held() -> impl Strategy<Value = (HeldKey, HeldRecord)> {
+pub(super) fn held() -> impl Strategy<Value = (HeldKey, OwnedRecord)> {
     let key = (uniform16(any::<u8>()), domain(), domain(), any_record_type()).prop_map(|(id, zone, name, rtype)| {
         HeldKey { provider: ProviderId::from_bytes(id), zone, record: RecordKey { name, rtype } }
     });
     let ttl = (0..=u32::MAX >> 1).prop_map(|seconds| Ttl::of(seconds).expect("below 2^31"));
     let values = btree_set(word(&['a', ' ', '"', '\\', '\u{e9}'], 300).prop_map(String::into_boxed_str), 0..3);
-    let body = (owner(), site_id(), select(HeldState::ALL), ttl, values)
-        .prop_map(|(owner, site, state, ttl, values)| HeldRecord { claim: Claim { owner, site }, state, ttl, values });
+    let body = (owner(), site_id(), select(Ownership::ALL), ttl, values)
+        .prop_map(|(owner, site, state, ttl, values)| OwnedRecord { claim: Claim { owner, site }, state, ttl, values });
     (key, body)
 }
 

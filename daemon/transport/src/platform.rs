@@ -34,7 +34,7 @@ impl WallClock for SystemClock {
 
 /// The outside world of an endpoint. The default is the real one.
 #[derive(Clone, Debug)]
-pub struct Outside {
+pub struct Platform {
     /// Tells the time to TLS.
     pub clock: Arc<dyn WallClock>,
     /// Carries the packets instead of a UDP socket of our own.
@@ -43,7 +43,7 @@ pub struct Outside {
     pub chance: Chance,
 }
 
-impl Default for Outside {
+impl Default for Platform {
     fn default() -> Self {
         Self { clock: Arc::new(SystemClock), socket: None, chance: Chance::System }
     }

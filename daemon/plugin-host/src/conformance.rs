@@ -4,37 +4,37 @@ use std::sync::Arc;
 
 use linecamp_model::PluginRef;
 
-use crate::call::{NoSecrets, Surroundings};
+use crate::call::{CallContext, NoSecrets};
 use crate::contract::Description;
-use crate::engine::Machine;
+use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
 use crate::library::{Library, Plugin};
 use crate::network::Network;
 use crate::settings::HostConfig;
 
 /// The library of a host, and all that its calls share.
-pub struct Rehearsal {
+pub struct ConformanceRun {
     library: Library,
-    surroundings: Arc<Surroundings>,
+    context: Arc<CallContext>,
 }
 
 /// A plugin that was loaded.
 pub struct Rehearsed(Plugin);
 
-impl Rehearsal {
+impl ConformanceRun {
     /// Opens a plugin directory as a host does.
     ///
     /// # Errors
     /// [`PluginHostError`] if the directory, the engine or TLS do not come up.
     pub fn open(config: &HostConfig) -> Result<Self, PluginHostError> {
-        let surroundings = Arc::new(Surroundings {
-            machine: Machine::start()?,
+        let context = Arc::new(CallContext {
+            machine: WasmEngine::start()?,
             secrets: Arc::new(NoSecrets),
             outbound: Arc::new(Network::new(None)?),
             limits: config.limits.clone(),
         });
-        let library = Library::open(config, Arc::clone(&surroundings))?;
-        Ok(Self { library, surroundings })
+        let library = Library::open(config, Arc::clone(&context))?;
+        Ok(Self { library, context })
     }
 
     /// Does all that a host does with a plugin before its first call, each time anew; compiles it if no compiled form
@@ -51,13 +51,13 @@ impl Rehearsal {
     /// # Errors
     /// Which limit ended the call, or what was wrong with the answer.
     pub async fn describe(&self, plugin: &Rehearsed) -> Result<Description, String> {
-        self.surroundings.describe(&plugin.0.prepared).await
+        self.context.describe(&plugin.0.prepared).await
     }
 }
 
-impl std::fmt::Debug for Rehearsal {
+impl std::fmt::Debug for ConformanceRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Rehearsal")
+        f.write_str("ConformanceRun")
     }
 }
 

@@ -16,11 +16,11 @@ use crate::reload::Reload;
 pub(super) struct Next {
     pub(super) claim: Claim,
     pub(super) setup: Setup,
-    pub(super) spot: Spot,
+    pub(super) local_access: LocalAccess,
 }
 
 /// What does not notice that the machine begins anew: who asks on the spot waits for a moment.
-pub(super) struct Spot {
+pub(super) struct LocalAccess {
     pub(super) local: Option<LocalServer>,
     pub(super) local_later: Option<mpsc::Sender<LocalCall>>,
     pub(super) calls: Option<mpsc::Receiver<LocalCall>>,
@@ -41,7 +41,7 @@ impl Daemon {
         let is_member = self.claim.identity.identity().is_some();
         let (setup, words, is_taken) = match reload.read(is_member) {
             Ok((config, changes)) => {
-                let setup = match changes.anew.is_empty() {
+                let setup = match changes.reconnect.is_empty() {
                     true => Ok(None),
                     false => setup_of(&config, &mut self.claim).map(Some),
                 };
@@ -76,6 +76,6 @@ impl Daemon {
         let (local, local_later, calls) = (self.local.take(), self.local_later.take(), self.calls.take());
         let (claim, mut kept) = self.close().await;
         kept.counts.hand_over();
-        Next { claim, setup, spot: Spot { local, local_later, calls, kept } }
+        Next { claim, setup, local_access: LocalAccess { local, local_later, calls, kept } }
     }
 }

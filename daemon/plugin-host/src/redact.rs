@@ -23,7 +23,7 @@ const ANSWER_BYTES_MIN: usize = 16;
 
 /// The secrets of one call so far, in every form in which they went out.
 #[derive(Clone, Default)]
-pub(crate) struct Blotter(Arc<Mutex<Vec<Form>>>);
+pub(crate) struct Redactor(Arc<Mutex<Vec<Form>>>);
 
 /// A secret as it may appear, and what stands in its place.
 struct Form {
@@ -31,9 +31,9 @@ struct Form {
     instead: String,
 }
 
-impl Blotter {
+impl Redactor {
     /// Adds a form of the secret `name`, and its usual encodings.
-    pub(crate) fn blot(&self, name: &SecretName, form: &[u8]) {
+    pub(crate) fn redact(&self, name: &SecretName, form: &[u8]) {
         let mut forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if forms.iter().any(|known| *known.bytes == form) {
             return;
@@ -176,26 +176,26 @@ mod tests {
 
     #[test]
     fn a_secret_is_blotted_out_wherever_it_stands() {
-        let blotter = Blotter::default();
+        let redactor = Redactor::default();
         let name = SecretName::parse("key").unwrap();
-        blotter.blot(&name, b"s3cret");
-        blotter.blot(&name, b"xs3cretx");
-        let check = |text: &str, expected: &str| assert_eq!(blotter.words(text), expected);
+        redactor.redact(&name, b"s3cret");
+        redactor.redact(&name, b"xs3cretx");
+        let check = |text: &str, expected: &str| assert_eq!(redactor.words(text), expected);
         check("", "");
         check("nothing", "nothing");
         check("s3cret", "[secret key]");
         check("a s3cret, ss3crets3cre", "a [secret key], s[secret key]s3cre");
         check("xs3cretx", "[secret key]");
-        assert_eq!(blotter.answer(b"s3cret"), b"s3cret", "it may be a word");
-        blotter.blot(&name, b"0123456789abcdef");
-        assert_eq!(blotter.answer(b"\xff0123456789abcdef"), b"\xff[secret key]");
+        assert_eq!(redactor.answer(b"s3cret"), b"s3cret", "it may be a word");
+        redactor.redact(&name, b"0123456789abcdef");
+        assert_eq!(redactor.answer(b"\xff0123456789abcdef"), b"\xff[secret key]");
     }
 
     #[test]
-    fn the_usual_encodings_of_a_secret_are_blotted_out() {
-        let blotter = Blotter::default();
-        blotter.blot(&SecretName::parse("key").unwrap(), br#"Zx9/Qw+e=r%T y&u\i"o'p{as}d?>~"#);
-        let gone = |text: &str| assert_eq!(blotter.words(&format!("it is {text}.")), "it is [secret key].", "{text}");
+    fn the_usual_encodings_of_a_secret_are_redacted() {
+        let redactor = Redactor::default();
+        redactor.redact(&SecretName::parse("key").unwrap(), br#"Zx9/Qw+e=r%T y&u\i"o'p{as}d?>~"#);
+        let gone = |text: &str| assert_eq!(redactor.words(&format!("it is {text}.")), "it is [secret key].", "{text}");
         gone("Wng5L1F3K2U9ciVUIHkmdVxpIm8ncHthc31kPz5+");
         gone("Wng5L1F3K2U9ciVUIHkmdVxpIm8ncHthc31kPz5-");
         gone("5a78392f51772b653d722554207926755c69226f27707b61737d643f3e7e");
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_url_is_quoted_without_user_information() {
-        let check = |text: &str, expected: &str| assert_eq!(Blotter::default().words(text), expected);
+        let check = |text: &str, expected: &str| assert_eq!(Redactor::default().words(text), expected);
         check("GET http://u:PASSWORD@host/x: refused", "GET http://…@host/x: refused");
         check("`https://u@a.example` and https://b:c@d@e", "`https://…@a.example` and https://…@e");
         check("https://a.example/x@y, ftp:// and a@b", "https://a.example/x@y, ftp:// and a@b");
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_word_that_is_hardly_a_secret_stays() {
-        let blotter = Blotter::default();
-        blotter.blot(&SecretName::parse("key").unwrap(), b"a");
-        assert_eq!(blotter.words("a banana"), "a banana");
+        let redactor = Redactor::default();
+        redactor.redact(&SecretName::parse("key").unwrap(), b"a");
+        assert_eq!(redactor.words("a banana"), "a banana");
     }
 }

@@ -1,14 +1,14 @@
 //! Enums: the words of the model and their numbers on the wire. The numbers stand in the schemas.
 
 use linecamp_model::{
-    ConditionKind, EventKind, HeldState, Origin, Phase, RecordState, RecordType, RefusalCode, Target,
+    ConditionKind, EventKind, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Target,
 };
 
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as record;
 
 /// A word with a number.
-pub(crate) trait Word: Sized {
+pub(crate) trait WireEnum: Sized {
     /// Returns its number.
     fn number(self) -> i32;
 
@@ -20,7 +20,7 @@ pub(crate) trait Word: Sized {
 /// compile.
 macro_rules! words {
     ($wire:path = $model:ty { $($word:ident),* $(,)? }) => {
-        impl Word for $model {
+        impl WireEnum for $model {
             fn number(self) -> i32 {
                 use $wire as Wire;
                 match self {
@@ -98,7 +98,7 @@ words!(
 
 words!(link::RecordState = RecordState { Kept, Create, Update, Delete, Foreign, Quarantined, Held, Unknown });
 
-impl Word for RecordType {
+impl WireEnum for RecordType {
     /// A type that is never written has no number: zero, which is refused.
     fn number(self) -> i32 {
         use link::RecordType as Wire;
@@ -147,7 +147,7 @@ words!(
     }
 );
 
-words!(record::HeldState = HeldState { Begun, Standing, Adopting });
+words!(record::Ownership = Ownership { Pending, Owned, Adopting });
 
 words!(
     record::Phase =

@@ -40,8 +40,8 @@ impl Folder {
         Self(folder)
     }
 
-    fn written(&self) -> Result<Written, WrittenError> {
-        let mut written = Written::new(&["entry"]);
+    fn written(&self) -> Result<LayeredConfig, LayersError> {
+        let mut written = LayeredConfig::new(&["entry"]);
         written.add::<Sample>(&self.0.path().join("c.toml"))?;
         Ok(written)
     }

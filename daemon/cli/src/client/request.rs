@@ -18,14 +18,14 @@ pub(super) enum Body {
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ask {
+pub(crate) struct ApiRequest {
     pub(super) method: Method,
     pub(super) target: String,
     pub(super) body: Option<Body>,
     pub(super) wait: Duration,
 }
 
-impl Ask {
+impl ApiRequest {
     /// Reads what is at `path`.
     pub(crate) fn get(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path)
@@ -108,13 +108,16 @@ mod tests {
 
     #[test]
     fn a_query_holds_what_is_set_and_is_escaped() {
-        let check = |ask: Ask, expected: &str| assert_eq!(ask.target, expected);
+        let check = |request: ApiRequest, expected: &str| assert_eq!(request.target, expected);
         let query = SiteQuery { selector: Some("region=eu, zone in (a,é)".into()), environment: None, labels: None };
-        check(Ask::get(SITES).query(&query), "/api/v1/sites?selector=region%3Deu%2C%20zone%20in%20%28a%2C%C3%A9%29");
-        check(Ask::get(SITES).query(&SiteQuery::default()), "/api/v1/sites");
+        check(
+            ApiRequest::get(SITES).query(&query),
+            "/api/v1/sites?selector=region%3Deu%2C%20zone%20in%20%28a%2C%C3%A9%29",
+        );
+        check(ApiRequest::get(SITES).query(&SiteQuery::default()), "/api/v1/sites");
         let query = EventQuery { after: Some(7), limit: Some(2), ..EventQuery::default() };
-        check(Ask::get("/e").query(&query), "/e?after=7&limit=2");
+        check(ApiRequest::get("/e").query(&query), "/e?after=7&limit=2");
         let query = RemoveQuery { environment: Some("lab".into()), force: true };
-        check(Ask::delete("/s").query(&query), "/s?environment=lab&force=true");
+        check(ApiRequest::delete("/s").query(&query), "/s?environment=lab&force=true");
     }
 }

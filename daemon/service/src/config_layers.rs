@@ -2,7 +2,7 @@
 //!
 //! After `NAME.toml` come the files `NAME.d/*.toml`, in the order of their names. Key by key the later file wins:
 //! tables grow together, everything else is replaced, but for lists of tables that their owner lets add up. Each file
-//! is checked by itself, so that what is wrong is named with its file and line; [`Written::place`] says the same of a
+//! is checked by itself, so that what is wrong is named with its file and line; [`LayeredConfig::place`] says the same of a
 //! key later, when its value turns out to mean nothing.
 //!
 //! A file has at most [`FILE_BYTES_MAX`], a folder [`DROP_INS_MAX`] files; past either it is refused, whole. Names that
@@ -34,7 +34,7 @@ pub struct Place {
 
 /// Why what was written cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum WrittenError {
+pub enum LayersError {
     /// A file or folder cannot be read.
     #[error("failed to read {path}", path = path.display())]
     Read {
@@ -93,7 +93,7 @@ pub enum WrittenError {
 
 /// What was written so far, in all files that were added.
 #[derive(Clone, Debug, Default)]
-pub struct Written {
+pub struct LayeredConfig {
     /// Top-level lists of tables that add up.
     adding: &'static [&'static str],
     table: Table,
@@ -101,7 +101,7 @@ pub struct Written {
     places: BTreeMap<String, Place>,
 }
 
-impl Written {
+impl LayeredConfig {
     /// Nothing. The lists of tables with these names will add up over the files.
     pub fn new(adding: &'static [&'static str]) -> Self {
         Self { adding, ..Self::default() }
@@ -110,15 +110,15 @@ impl Written {
     /// Adds the file at `path`, if there is one, and its drop-ins.
     ///
     /// # Errors
-    /// [`WrittenError`] names the file, the line and the key; [`WrittenError::Missing`] if there is nothing at all.
-    pub fn add<T: DeserializeOwned>(&mut self, path: &Path) -> Result<(), WrittenError> {
+    /// [`LayersError`] names the file, the line and the key; [`LayersError::Missing`] if there is nothing at all.
+    pub fn add<T: DeserializeOwned>(&mut self, path: &Path) -> Result<(), LayersError> {
         let folder = path.with_extension("d");
         let drop_ins = drop_ins(&folder)?;
         match read_text(path) {
             Ok(text) => self.add_text::<T>(path, &text)?,
-            Err(WrittenError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(LayersError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 if drop_ins.is_none() {
-                    return Err(WrittenError::Missing { path: path.to_owned(), folder });
+                    return Err(LayersError::Missing { path: path.to_owned(), folder });
                 }
             }
             Err(error) => return Err(error),
@@ -132,12 +132,12 @@ impl Written {
     /// Adds `text`, which stands in the file at `path`.
     ///
     /// # Errors
-    /// [`WrittenError::Syntax`] names the line and the key.
-    pub fn add_text<T: DeserializeOwned>(&mut self, path: &Path, text: &str) -> Result<(), WrittenError> {
+    /// [`LayersError::Syntax`] names the line and the key.
+    pub fn add_text<T: DeserializeOwned>(&mut self, path: &Path, text: &str) -> Result<(), LayersError> {
         let syntax = |error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start);
             let problem = describe(text, start, error.message());
-            WrittenError::Syntax { path: path.to_owned(), line: line_of(text, start), problem }
+            LayersError::Syntax { path: path.to_owned(), line: line_of(text, start), problem }
         };
         toml::from_str::<T>(text).map_err(syntax)?;
         let table: Table = toml::from_str(text).map_err(syntax)?;
@@ -156,9 +156,9 @@ impl Written {
     /// Returns what all of it says.
     ///
     /// # Errors
-    /// [`WrittenError::Together`], which files that were added one by one do not bring about.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, WrittenError> {
-        Value::Table(self.table.clone()).try_into().map_err(|error| WrittenError::Together(error.to_string()))
+    /// [`LayersError::Together`], which files that were added one by one do not bring about.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, LayersError> {
+        Value::Table(self.table.clone()).try_into().map_err(|error| LayersError::Together(error.to_string()))
     }
 
     /// Returns the files that have a part, in the order they were read.
@@ -211,8 +211,8 @@ fn merge(known: &mut Value, value: Value) {
 }
 
 /// Lists the drop-ins in `folder`; `None` if there is no such folder.
-fn drop_ins(folder: &Path) -> Result<Option<Vec<PathBuf>>, WrittenError> {
-    let failed = |source| WrittenError::Read { path: folder.to_owned(), source };
+fn drop_ins(folder: &Path) -> Result<Option<Vec<PathBuf>>, LayersError> {
+    let failed = |source| LayersError::Read { path: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -228,14 +228,14 @@ fn drop_ins(folder: &Path) -> Result<Option<Vec<PathBuf>>, WrittenError> {
             files.push(folder.join(name));
         }
         if DROP_INS_MAX < files.len() {
-            return Err(WrittenError::TooMany { folder: folder.to_owned() });
+            return Err(LayersError::TooMany { folder: folder.to_owned() });
         }
     }
     files.sort();
     for path in &files {
-        let kind = std::fs::metadata(path).map_err(|source| WrittenError::Read { path: path.clone(), source })?;
+        let kind = std::fs::metadata(path).map_err(|source| LayersError::Read { path: path.clone(), source })?;
         if !kind.is_file() {
-            return Err(WrittenError::NoFile { path: path.clone() });
+            return Err(LayersError::NoFile { path: path.clone() });
         }
     }
     Ok(Some(files))
@@ -244,16 +244,16 @@ fn drop_ins(folder: &Path) -> Result<Option<Vec<PathBuf>>, WrittenError> {
 /// Reads a small text file whole.
 ///
 /// # Errors
-/// [`WrittenError::Read`] or [`WrittenError::TooLong`] name the file.
-pub fn read_text(path: &Path) -> Result<String, WrittenError> {
+/// [`LayersError::Read`] or [`LayersError::TooLong`] name the file.
+pub fn read_text(path: &Path) -> Result<String, LayersError> {
     use std::io::Read as _;
 
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|source| WrittenError::Read { path: path.to_owned(), source })?;
+        .map_err(|source| LayersError::Read { path: path.to_owned(), source })?;
     if FILE_BYTES_MAX < text.len() as u64 {
-        return Err(WrittenError::TooLong { path: path.to_owned() });
+        return Err(LayersError::TooLong { path: path.to_owned() });
     }
     Ok(text)
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// Writes under way that hold news, and the newest event that is durable.
 #[derive(Debug)]
-pub(crate) struct News {
+pub(crate) struct CommitNotifier {
     staged: BTreeMap<WriteId, Staged>,
     newest: watch::Sender<u64>,
 }
@@ -18,17 +18,17 @@ pub(crate) struct News {
 #[derive(Debug, Default)]
 struct Staged {
     newest: Option<u64>,
-    turns: Vec<Turn>,
+    milestones: Vec<Milestone>,
 }
 
 /// What an operator would mention.
 #[derive(Debug, PartialEq, Eq)]
-enum Turn {
+enum Milestone {
     Joined { site: SiteId, name: String },
     Removed { site: SiteId },
 }
 
-impl News {
+impl CommitNotifier {
     /// Starts where the newest durable event is `newest`.
     pub(crate) fn new(newest: u64) -> Self {
         Self { staged: BTreeMap::new(), newest: watch::Sender::new(newest) }
@@ -45,9 +45,11 @@ impl News {
             FleetChange::Event(seq, Some(_)) => Some(*seq),
             _ => None,
         });
-        let staged =
-            Staged { newest: newest.max(), turns: changes.iter().filter_map(|change| turn(change, changes)).collect() };
-        if staged.newest.is_some() || !staged.turns.is_empty() {
+        let staged = Staged {
+            newest: newest.max(),
+            milestones: changes.iter().filter_map(|change| turn(change, changes)).collect(),
+        };
+        if staged.newest.is_some() || !staged.milestones.is_empty() {
             self.staged.insert(write, staged);
         }
     }
@@ -57,10 +59,10 @@ impl News {
         let Some(staged) = self.staged.remove(&write) else {
             return;
         };
-        for turn in staged.turns {
+        for turn in staged.milestones {
             match turn {
-                Turn::Joined { site, name } => tracing::info!(site = name, site_id = %site, "site joined"),
-                Turn::Removed { site } => tracing::info!(site_id = %site, "site removed"),
+                Milestone::Joined { site, name } => tracing::info!(site = name, site_id = %site, "site joined"),
+                Milestone::Removed { site } => tracing::info!(site_id = %site, "site removed"),
             }
         }
         self.newest.send_if_modified(|newest| match staged.newest {
@@ -78,10 +80,10 @@ impl News {
     }
 }
 
-fn turn(change: &FleetChange, all: &[FleetChange]) -> Option<Turn> {
+fn turn(change: &FleetChange, all: &[FleetChange]) -> Option<Milestone> {
     match change {
-        FleetChange::TokenUse(_, site, Some(_)) => Some(Turn::Joined { site: *site, name: name_in(all, *site) }),
-        FleetChange::Departed(fingerprint, Some(_)) => Some(Turn::Removed { site: SiteId::of_key(fingerprint) }),
+        FleetChange::TokenUse(_, site, Some(_)) => Some(Milestone::Joined { site: *site, name: name_in(all, *site) }),
+        FleetChange::RevokedKey(fingerprint, Some(_)) => Some(Milestone::Removed { site: SiteId::of_key(fingerprint) }),
         _ => None,
     }
 }
@@ -110,21 +112,21 @@ mod tests {
 
     #[test]
     fn an_event_is_told_when_it_is_durable_and_never_if_it_failed() {
-        let mut news = News::new(6);
-        let watch = news.watch();
-        news.note(WriteId(1), &event(7));
-        news.note(WriteId(2), &event(8));
-        news.note(WriteId(3), &event(9));
+        let mut commit_notifier = CommitNotifier::new(6);
+        let watch = commit_notifier.watch();
+        commit_notifier.note(WriteId(1), &event(7));
+        commit_notifier.note(WriteId(2), &event(8));
+        commit_notifier.note(WriteId(3), &event(9));
         assert_eq!(*watch.borrow(), 6);
-        news.tell(WriteId(1));
+        commit_notifier.tell(WriteId(1));
         assert_eq!(*watch.borrow(), 7);
-        news.forget(WriteId(2));
-        news.tell(WriteId(2));
-        news.tell(WriteId(3));
+        commit_notifier.forget(WriteId(2));
+        commit_notifier.tell(WriteId(2));
+        commit_notifier.tell(WriteId(3));
         assert_eq!(*watch.borrow(), 7);
-        news.note(WriteId(4), &event(8));
-        news.tell(WriteId(4));
+        commit_notifier.note(WriteId(4), &event(8));
+        commit_notifier.tell(WriteId(4));
         assert_eq!(*watch.borrow(), 8);
-        assert!(news.staged.is_empty());
+        assert!(commit_notifier.staged.is_empty());
     }
 }

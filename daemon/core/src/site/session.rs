@@ -2,8 +2,8 @@
 
 use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, SPEC_DOCUMENTS_MAX};
 use linecamp_model::{
-    ConditionKind, DialId, DocumentKey, EventBatch, FromServer, FromSite, Generation, Hello, History, JoinRequest, Now,
-    Refusal, RefusalCode, SiteChange, SiteOrigin, SpecBody, SpecDelta, Target, Text, WallTime, Welcome,
+    ConditionKind, DialId, DocumentKey, EventBatch, FromServer, FromSite, Generation, Hello, Incarnation, JoinRequest,
+    Now, Refusal, RefusalCode, SiteChange, SiteOrigin, SpecBody, SpecDelta, Target, Text, WallTime, Welcome,
 };
 
 use super::config::{CLOCK_SKEW_MAX, RENEW_RETRY_MAX, RENEW_RETRY_MIN};
@@ -15,14 +15,14 @@ use crate::sync::{Ack, Source, Verdict, judge};
 
 /// What the link of this moment has been told.
 #[derive(Clone, Debug)]
-pub(super) struct Following {
+pub(super) struct SessionProgress {
     pub(super) status: Source,
     pub(super) events_held: u64,
     pub(super) events_sent: bool,
     /// Whether a new history has to begin before events can be sent.
-    pub(super) needs_history: bool,
+    pub(super) needs_incarnation: bool,
     /// The history of the server's spec for this site.
-    pub(super) spec_history: History,
+    pub(super) spec_incarnation: Incarnation,
     /// Whether an operator has to accept the site before it may send anything.
     pub(super) is_pending: bool,
 }
@@ -44,9 +44,9 @@ impl Site {
                 run: self.config.run,
                 daemon_version: self.config.daemon_version.clone(),
                 wall: now.wall,
-                spec_history: origin.spec_history,
+                spec_incarnation: origin.spec_incarnation,
                 spec_held: state.spec.head(),
-                status_history: origin.status_history,
+                status_incarnation: origin.status_incarnation,
                 facts: self.facts.reported(&self.held_reported()).unwrap_or_default(),
             }),
         };
@@ -76,12 +76,12 @@ impl Site {
     fn handle_welcome(&mut self, dial: DialId, welcome: Welcome, now: Now) {
         let events_made = self.ledger.state().origin.unwrap_or_default().events_made;
         self.uplink.handle_welcome(welcome.session, welcome.redial_spread, &mut self.timers, now);
-        self.following = Some(Following {
+        self.following = Some(SessionProgress {
             status: Source::new(welcome.status_held),
             events_held: welcome.events_held,
             events_sent: false,
-            needs_history: false,
-            spec_history: welcome.spec_history,
+            needs_incarnation: false,
+            spec_incarnation: welcome.spec_incarnation,
             is_pending: welcome.pending,
         });
         self.server_ahead = (now.wall, welcome.wall);
@@ -95,7 +95,7 @@ impl Site {
         });
         self.level(ConditionKind::ClockSkew, detail, now);
         if events_made < welcome.events_held {
-            self.begin_history();
+            self.begin_incarnation();
         } else {
             self.handle_events_ack(dial, welcome.events_held, now);
         }
@@ -106,20 +106,21 @@ impl Site {
 
     /// The server knows more of this history than this disk does: the disk was copied or put back. What is written
     /// from here on is another history, or the server would take its events for known ones.
-    pub(super) fn begin_history(&mut self) {
+    pub(super) fn begin_incarnation(&mut self) {
         if let (Some(following), Some(dial)) = (&mut self.following, self.uplink.current()) {
-            following.needs_history = true;
+            following.needs_incarnation = true;
             let origin = self.ledger.state().origin.unwrap_or_default();
-            let origin = SiteOrigin { status_history: History(self.rng.next_u64() | 1), ..origin };
+            let origin = SiteOrigin { status_incarnation: Incarnation(self.rng.next_u64() | 1), ..origin };
             self.stage(&[SiteChange::Origin(Some(origin))], vec![Release::GreetAgain { dial }]);
         }
     }
 
     fn handle_spec(&mut self, dial: DialId, delta: SpecDelta, now: Now) {
         let origin = self.ledger.state().origin.unwrap_or_default();
-        let history = self.following.as_ref().map_or(origin.spec_history, |following| following.spec_history);
-        let is_new_history = history != origin.spec_history;
-        let is_base = delta.snapshot || !is_new_history;
+        let incarnation =
+            self.following.as_ref().map_or(origin.spec_incarnation, |following| following.spec_incarnation);
+        let is_new_incarnation = incarnation != origin.spec_incarnation;
+        let is_base = delta.snapshot || !is_new_incarnation;
         let verdict = match is_base {
             true => judge(&self.ledger.state().spec, delta),
             // What is held is of another history: only everything can take its place.
@@ -138,8 +139,8 @@ impl Site {
         if SPEC_DOCUMENTS_MAX < after.live().count() {
             return self.break_off(dial, &format!("a spec of more than {SPEC_DOCUMENTS_MAX} documents"), now);
         }
-        if is_new_history {
-            changes.push(SiteChange::Origin(Some(SiteOrigin { spec_history: history, ..origin })));
+        if is_new_incarnation {
+            changes.push(SiteChange::Origin(Some(SiteOrigin { spec_incarnation: incarnation, ..origin })));
         }
         if let (Some(following), Some(SpecBody::Site(site))) = (&mut self.following, after.body(DocumentKey::Site)) {
             following.is_pending = site.target == Target::Pending;
@@ -150,8 +151,8 @@ impl Site {
     /// Returns the spec that is held of this server's history.
     pub(super) fn spec_held(&self) -> Generation {
         let state = self.ledger.state();
-        let ours = state.origin.unwrap_or_default().spec_history;
-        let is_theirs = self.following.as_ref().is_none_or(|following| following.spec_history == ours);
+        let ours = state.origin.unwrap_or_default().spec_incarnation;
+        let is_theirs = self.following.as_ref().is_none_or(|following| following.spec_incarnation == ours);
         if is_theirs { state.spec.head() } else { Generation::ZERO }
     }
 
@@ -183,7 +184,7 @@ impl Site {
 
     /// Takes what the server holds out of the outbox.
     pub(super) fn forget_events(&mut self) {
-        let Some(following) = self.following.as_ref().filter(|following| !following.needs_history) else { return };
+        let Some(following) = self.following.as_ref().filter(|following| !following.needs_incarnation) else { return };
         let held = self.ledger.state().events.range(..=following.events_held);
         let done: Vec<_> = held.map(|(seq, _)| SiteChange::Event(*seq, None)).collect();
         if !done.is_empty() {
@@ -223,7 +224,7 @@ impl Site {
         if let Some(delta) = following.status.poll(&state.status) {
             self.outputs.push_back(SiteOutput::Send { dial, message: FromSite::Status(delta) });
         }
-        if following.events_sent || following.needs_history {
+        if following.events_sent || following.needs_incarnation {
             return;
         }
         let pending = state.events.range(following.events_held + 1..).take(EVENTS_PER_MESSAGE_MAX);

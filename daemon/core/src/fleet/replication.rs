@@ -1,8 +1,8 @@
 //! An established session: spec down, status and events up, and what they mean for a site's life.
 
 use linecamp_model::{
-    DocumentKey, EventBatch, EventKind, FleetChange, FromServer, Generation, History, Mark, Now, Phase, PhaseEvent,
-    Refusal, RefusalCode, RunId, SessionId, SiteId, StatusDelta,
+    DocumentKey, EventBatch, EventKind, FleetChange, FromServer, Generation, Incarnation, Now, Phase, PhaseEvent,
+    Refusal, RefusalCode, ReplicationCursor, RunId, SessionId, SiteId, StatusDelta,
 };
 
 use super::config::RESEND_AFTER;
@@ -83,9 +83,9 @@ impl Fleet {
         if let Err(refusal) = check_status(&after) {
             return self.refuse(id, refusal, now);
         }
-        if let (true, Some((history, run))) = (is_snapshot, self.downlink.writer(id)) {
-            let after = Mark { status_run: Some(run), ..self.mark_under(site, history) };
-            changes.extend((after != self.mark_of(site)).then_some(FleetChange::Mark(site, Some(after))));
+        if let (true, Some((incarnation, run))) = (is_snapshot, self.downlink.writer(id)) {
+            let after = ReplicationCursor { status_run: Some(run), ..self.mark_under(site, incarnation) };
+            changes.extend((after != self.mark_of(site)).then_some(FleetChange::ReplicationCursor(site, Some(after))));
         }
         let message = FromServer::StatusAck(after.head());
         self.stage(changes, vec![Release::Output(FleetOutput::Send { session: id, message })]);
@@ -115,31 +115,37 @@ impl Fleet {
     /// Returns what is held of what a session's daemon has written: its status, and the number of its last event.
     fn held_of(&mut self, id: SessionId) -> (Generation, u64) {
         match (self.downlink.up(id).map(|(site, _)| site), self.downlink.writer(id)) {
-            (Some(site), Some((history, run))) => self.held_by(site, history, run),
+            (Some(site), Some((incarnation, run))) => self.held_by(site, incarnation, run),
             _ => (Generation::ZERO, 0),
         }
     }
 
     /// Returns how far a history of a site was followed: not at all, if it was another one.
-    fn mark_under(&self, site: SiteId, history: History) -> Mark {
-        let mark = self.mark_of(site);
-        match mark.status_history == history {
-            true => mark,
-            false => Mark { status_history: history, status_run: None, events_held: 0, events_dropped: 0, ..mark },
+    fn mark_under(&self, site: SiteId, incarnation: Incarnation) -> ReplicationCursor {
+        let cursor = self.mark_of(site);
+        match cursor.status_incarnation == incarnation {
+            true => cursor,
+            false => ReplicationCursor {
+                status_incarnation: incarnation,
+                status_run: None,
+                events_held: 0,
+                events_dropped: 0,
+                ..cursor
+            },
         }
     }
 
     /// Returns what is held of what a daemon has written. The status of another run counts as nothing: it may be
     /// that of a copied or restored disk, under the same generations.
-    pub(super) fn held_by(&self, site: SiteId, history: History, run: RunId) -> (Generation, u64) {
-        let mark = self.mark_under(site, history);
+    pub(super) fn held_by(&self, site: SiteId, incarnation: Incarnation, run: RunId) -> (Generation, u64) {
+        let cursor = self.mark_under(site, incarnation);
         let head = self.ledger.state().sites.get(&site).map(|record| record.status.head()).unwrap_or_default();
-        (if mark.status_run == Some(run) { head } else { Generation::ZERO }, mark.events_held)
+        (if cursor.status_run == Some(run) { head } else { Generation::ZERO }, cursor.events_held)
     }
 
     pub(super) fn handle_events(&mut self, id: SessionId, batch: EventBatch, now: Now) {
         let Some((site, _)) = self.downlink.up(id) else { return };
-        let Some((history, _)) = self.downlink.writer(id) else { return };
+        let Some((incarnation, _)) = self.downlink.writer(id) else { return };
         let last = match check_events(&batch) {
             Ok(last) => last,
             Err(refusal) => return self.refuse(id, refusal, now),
@@ -148,14 +154,14 @@ impl Fleet {
             self.ignored += 1;
             return;
         }
-        let mark = self.mark_under(site, history);
-        let fresh = (batch.first..=last).zip(batch.events).filter(|(seq, _)| mark.events_held < *seq);
+        let cursor = self.mark_under(site, incarnation);
+        let fresh = (batch.first..=last).zip(batch.events).filter(|(seq, _)| cursor.events_held < *seq);
         let fresh: Vec<_> = fresh.map(|(_, event)| event).collect();
         let mut changes = self.ledger.state().site_event_changes(site, fresh, now);
-        let held = mark.events_held.max(last);
-        let after = Mark { events_held: held, events_dropped: batch.dropped, ..mark };
+        let held = cursor.events_held.max(last);
+        let after = ReplicationCursor { events_held: held, events_dropped: batch.dropped, ..cursor };
         let release = Release::Output(FleetOutput::Send { session: id, message: FromServer::EventsAck(held) });
-        changes.extend((after != self.mark_of(site)).then_some(FleetChange::Mark(site, Some(after))));
+        changes.extend((after != self.mark_of(site)).then_some(FleetChange::ReplicationCursor(site, Some(after))));
         self.stage(changes, vec![release]);
     }
 
@@ -167,9 +173,9 @@ impl Fleet {
             };
             let life = subject.life(registration);
             let has_reported = record.status.body(DocumentKey::Site).is_some();
-            let history = self.ledger.state().spec_history(site);
-            let has_applied = life.asked_at <= record.applied(history);
-            let has_converged = life.asked_at <= record.converged(history);
+            let incarnation = self.ledger.state().spec_incarnation(site);
+            let has_applied = life.requested_at <= record.applied(incarnation);
+            let has_converged = life.requested_at <= record.converged(incarnation);
             let event = match life.phase {
                 Phase::Registering if has_reported => PhaseEvent::Reported,
                 // A name server that is away keeps nobody in service or out of it; who leaves takes his records along.

@@ -1,8 +1,8 @@
 //! The first word of a session: a join, or a greeting.
 
 use linecamp_model::{
-    Condition, ConditionKind, EventKind, FleetChange, FromServer, Generation, Hello, History, JoinRequest, LabelSet,
-    LinkState, Now, Refusal, RefusalCode, SessionId, SiteId, Text, VersionRange, Welcome,
+    Condition, ConditionKind, EventKind, FleetChange, FromServer, Generation, Hello, Incarnation, JoinRequest,
+    LabelSet, LinkState, Now, Refusal, RefusalCode, SessionId, SiteId, Text, VersionRange, Welcome,
 };
 
 use super::config::{DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX};
@@ -205,7 +205,7 @@ impl Fleet {
         let stage = Stage::Up {
             site,
             run: hello.run,
-            history: hello.status_history,
+            incarnation: hello.status_incarnation,
             spec: Source::new(held),
             renewed_at: None,
         };
@@ -248,12 +248,12 @@ impl Fleet {
         (version, observed_address): (u32, Text),
         now: Now,
     ) -> FromServer {
-        let (status_held, events_held) = self.held_by(site, hello.status_history, hello.run);
+        let (status_held, events_held) = self.held_by(site, hello.status_incarnation, hello.run);
         FromServer::Welcome(Welcome {
             version,
             session: id,
             wall: now.wall,
-            spec_history: self.ledger.state().spec_history(site),
+            spec_incarnation: self.ledger.state().spec_incarnation(site),
             status_held,
             events_held,
             redial_spread: self.redial_spread(),
@@ -266,7 +266,7 @@ impl Fleet {
     /// had, or the site lies) begins a new history of its own, and is sent everything; its number is never counted on.
     fn held_spec(&mut self, site: SiteId, hello: &Hello) -> Generation {
         let state = self.ledger.state();
-        let is_ours = state.spec_history(site) == hello.spec_history;
+        let is_ours = state.spec_incarnation(site) == hello.spec_incarnation;
         let Some(record) = state.sites.get(&site).filter(|_| is_ours) else {
             return Generation::ZERO;
         };
@@ -277,12 +277,13 @@ impl Fleet {
         if self.is_pending(site) {
             return Generation::ZERO;
         }
-        let history = History(self.rng.next_u64() | 1);
-        let mut mark = linecamp_model::Mark { spec_history: Some(history), ..self.mark_of(site) };
+        let incarnation = Incarnation(self.rng.next_u64() | 1);
+        let mut cursor =
+            linecamp_model::ReplicationCursor { spec_incarnation: Some(incarnation), ..self.mark_of(site) };
         if planted(Mutant::UncheckedClaim) {
-            mark.spec_floor = Generation(hello.spec_held.0 + 1);
+            cursor.spec_floor = Generation(hello.spec_held.0 + 1);
         }
-        self.stage(vec![FleetChange::Mark(site, Some(mark))], Vec::new());
+        self.stage(vec![FleetChange::ReplicationCursor(site, Some(cursor))], Vec::new());
         Generation::ZERO
     }
 

@@ -2,8 +2,8 @@
 
 use linecamp_model::{Name, is_invisible};
 
-use crate::blot::Blotter;
 use crate::limits::Limits;
+use crate::redact::Redactor;
 
 /// How much a line matters, as the plugin says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,22 +15,22 @@ pub(crate) enum Weight {
 }
 
 /// The lines of one call.
-pub(crate) struct Journal {
+pub(crate) struct PluginLog {
     provider: Name,
     lines_left: u32,
     lines_dropped: u64,
     line_bytes_max: usize,
-    blotter: Blotter,
+    redactor: Redactor,
 }
 
-impl Journal {
-    pub(crate) fn new(provider: &Name, limits: &Limits, blotter: Blotter) -> Self {
+impl PluginLog {
+    pub(crate) fn new(provider: &Name, limits: &Limits, redactor: Redactor) -> Self {
         Self {
             provider: provider.clone(),
             lines_left: limits.log_lines,
             lines_dropped: 0,
             line_bytes_max: limits.log_line_bytes,
-            blotter,
+            redactor,
         }
     }
 
@@ -53,17 +53,17 @@ impl Journal {
     /// end and too short to be known, goes with the end.
     fn line(&self, message: &str) -> String {
         let near = message.floor_char_boundary(4 * self.line_bytes_max);
-        let blotted = self.blotter.words(&message[..near]);
+        let redacted = self.redactor.words(&message[..near]);
         let whole = match near == message.len() {
-            true => blotted.len(),
-            false => blotted.len() - self.blotter.head_at_end(&blotted),
+            true => redacted.len(),
+            false => redacted.len() - self.redactor.head_at_end(&redacted),
         };
-        let kept = blotted.floor_char_boundary(whole.min(self.line_bytes_max));
-        blotted[..kept].chars().map(|letter| if is_invisible(letter) { ' ' } else { letter }).collect()
+        let kept = redacted.floor_char_boundary(whole.min(self.line_bytes_max));
+        redacted[..kept].chars().map(|letter| if is_invisible(letter) { ' ' } else { letter }).collect()
     }
 }
 
-impl Drop for Journal {
+impl Drop for PluginLog {
     fn drop(&mut self) {
         if self.lines_dropped > 0 {
             let (provider, lines) = (self.provider.as_str(), self.lines_dropped);
@@ -80,22 +80,22 @@ mod tests {
 
     #[test]
     fn a_line_is_short_and_has_no_secret_and_no_control() {
-        let blotter = Blotter::default();
-        blotter.blot(&SecretName::parse("key").unwrap(), b"s3cret");
+        let redactor = Redactor::default();
+        redactor.redact(&SecretName::parse("key").unwrap(), b"s3cret");
         let limits = Limits { log_line_bytes: 20, ..Limits::default() };
-        let journal = Journal::new(&Name::parse("dns").unwrap(), &limits, blotter);
-        assert_eq!(journal.line("a\u{1b}[31m\nb"), "a [31m b");
-        assert_eq!(journal.line(&format!("{}s3cret", "a".repeat(15))), format!("{}[secr", "a".repeat(15)));
-        assert_eq!(journal.line(&"é".repeat(1_000_000)).len(), 20);
+        let plugin_log = PluginLog::new(&Name::parse("dns").unwrap(), &limits, redactor);
+        assert_eq!(plugin_log.line("a\u{1b}[31m\nb"), "a [31m b");
+        assert_eq!(plugin_log.line(&format!("{}s3cret", "a".repeat(15))), format!("{}[secr", "a".repeat(15)));
+        assert_eq!(plugin_log.line(&"é".repeat(1_000_000)).len(), 20);
     }
 
     #[test]
     fn a_secret_at_the_cut_does_not_show_its_head() {
-        let blotter = Blotter::default();
+        let redactor = Redactor::default();
         let secret = "0123456789".repeat(3);
-        blotter.blot(&SecretName::parse("k").unwrap(), secret.as_bytes());
+        redactor.redact(&SecretName::parse("k").unwrap(), secret.as_bytes());
         let limits = Limits { log_line_bytes: 20, ..Limits::default() };
-        let journal = Journal::new(&Name::parse("dns").unwrap(), &limits, blotter);
-        assert_eq!(journal.line(&secret.repeat(9)), "[secret k][secret k]");
+        let plugin_log = PluginLog::new(&Name::parse("dns").unwrap(), &limits, redactor);
+        assert_eq!(plugin_log.line(&secret.repeat(9)), "[secret k][secret k]");
     }
 }
