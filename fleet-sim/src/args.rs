@@ -122,7 +122,7 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// Returns what is to be run.
+    /// Returns the recipes to run.
     pub(crate) fn recipes(&self) -> Vec<Recipe> {
         let recipe = |scenario: &str| Recipe {
             scenario: scenario.to_owned(),
@@ -167,7 +167,7 @@ pub(crate) struct SearchArgs {
 }
 
 impl SearchArgs {
-    /// Returns what is to be run with seed after seed.
+    /// Returns the recipes to run with each seed.
     pub(crate) fn recipes(&self) -> anyhow::Result<Vec<Recipe>> {
         anyhow::ensure!(
             (0.0..=100_000.0).contains(&self.minutes),
@@ -231,7 +231,7 @@ pub(crate) struct RealArgs {
 }
 
 impl RealArgs {
-    /// Returns what is to be measured.
+    /// Returns the options of the real run.
     pub(crate) fn options(&self) -> RealOptions {
         RealOptions { sites: self.sites, quick: self.quick, seed: self.seed, keep: self.keep.clone() }
     }

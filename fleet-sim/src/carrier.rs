@@ -1,7 +1,7 @@
-//! Carrier: what stands between the machines.
+//! Carrier: connects the machines.
 //!
-//! The world asks it to dial, send and hang up, tells it whose power or line is gone, and takes from it what
-//! arrives. There are two: [`Net`](crate::net::Net) models links, and is fast; the QUIC mode's carries every byte
+//! The world tells it to dial, send and close, reports power and line outages to it, and polls it for arrivals. There
+//! are two implementations: [`Net`](crate::net::Net) models links and is fast; the one of QUIC mode carries every byte
 //! through the production transport.
 
 use std::time::Duration;
@@ -12,10 +12,10 @@ use linecamp_model::{DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint
 use crate::clock::Clock;
 use crate::line::Profile;
 
-/// The number of a machine that a daemon runs on. Copies of a site have numbers of their own.
+/// Index of a machine that runs a daemon. Each clone of a site has its own index.
 pub(crate) type NodeId = usize;
 
-/// Something that arrives.
+/// An event delivered to one of the machines.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     /// At a site.
@@ -24,7 +24,7 @@ pub(crate) enum Arrival {
     AtServer(SessionId, SessionEvent),
 }
 
-/// What went over the lines so far.
+/// Traffic on the lines so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
     /// Bytes with all headers, both ways.
@@ -33,60 +33,60 @@ pub(crate) struct Traffic {
     pub(crate) dials_arrived: u64,
 }
 
-/// What stands between the machines.
+/// Connects the machines.
 pub(crate) trait Carrier {
-    /// Puts a machine on a line, with a key of its own, and returns the key's fingerprint.
+    /// Connects a machine with a key of its own to a line and returns the key's fingerprint.
     fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint;
-    /// Puts a machine with a copy of another one's key and certificate on a line like the other's.
+    /// Connects a machine that has a copy of another machine's key and certificate, with the same line profile.
     fn copy_node(&mut self, node: NodeId, original: NodeId, clock: Clock);
-    /// Returns what join tokens carry of the server.
+    /// Returns the server pin that join tokens carry.
     fn pin(&self) -> Pin;
     /// Sets the clock of a site's machine.
     fn set_node_clock(&mut self, node: NodeId, clock: Clock);
     /// Sets the clock of the server's machine.
     fn set_server_clock(&mut self, clock: Clock);
 
-    /// A daemon starts.
+    /// Starts a daemon.
     fn start_node(&mut self, node: NodeId);
-    /// A daemon is gone at this very moment; nothing of it leaves any more.
+    /// Kills a daemon immediately; nothing more leaves it.
     fn kill_node(&mut self, node: NodeId);
-    /// The server starts.
+    /// Starts the server.
     fn start_server(&mut self);
-    /// The server is gone at this very moment.
+    /// Kills the server immediately.
     fn kill_server(&mut self);
 
-    /// A daemon dials.
+    /// Dials from a daemon.
     fn dial(&mut self, node: NodeId, dial: &Dial);
-    /// A daemon sends.
+    /// Sends a message from a daemon.
     fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromSite, bytes: &[u8]);
-    /// A daemon hangs up, or gives up a dial.
+    /// Closes a daemon's session, or cancels its dial.
     fn hang_up_on_server(&mut self, node: NodeId, dial: DialId, refusal: &Refusal);
-    /// A daemon saves a certificate it was given.
+    /// Saves a certificate granted to a daemon.
     fn save_identity(&mut self, node: NodeId, grant: &IdentityGrant) -> Result<SiteIdentity, Text>;
-    /// A daemon forgets its key and certificate.
+    /// Erases a daemon's key and certificate.
     fn forget_identity(&mut self, node: NodeId);
-    /// The server sends.
+    /// Sends a message from the server.
     fn send_to_site(&mut self, session: SessionId, message: &FromServer, bytes: &[u8]);
-    /// The server makes a certificate and sends it.
+    /// Issues a certificate and sends it.
     fn issue(&mut self, session: SessionId, request: IssueRequest);
-    /// The server hangs up.
+    /// Closes a session from the server's side.
     fn hang_up_on_site(&mut self, session: SessionId, refusal: &Refusal);
 
-    /// Says which ways of a site's line are open: to the server, and from it.
+    /// Opens or blocks each direction of a site's line: to the server, and from it.
     fn set_line(&mut self, node: NodeId, is_up_open: bool, is_down_open: bool);
-    /// The router in front of a site forgets its mapping.
+    /// Drops the NAT mapping of the router in front of a site.
     fn rebind(&mut self, node: NodeId);
-    /// Says how much slower than usual the server's machine is.
+    /// Sets how many times slower than usual the server's machine is.
     fn set_server_slowness(&mut self, factor: u32);
-    /// Says some of what was said before again, to nobody who waits for it.
+    /// Replays earlier events that a site no longer waits for.
     fn echo(&mut self, node: NodeId);
 
-    /// Returns when the next thing arrives, as far as the carrier knows beforehand.
+    /// Returns the time of the next arrival, as far as the carrier knows it in advance.
     fn next_at(&self) -> Option<Duration>;
-    /// Returns what arrives at `now` or before, one after the other.
+    /// Returns the next arrival at or before `now`.
     fn poll(&mut self, now: Duration) -> Option<Arrival>;
-    /// Returns what went over a site's line so far.
+    /// Returns the traffic of a site's line so far.
     fn traffic(&self, node: NodeId, now: Duration) -> Traffic;
-    /// Returns a digest of every datagram, if there are any.
+    /// Returns a digest of every datagram, or `None` if the carrier has no datagrams.
     fn wire_hash(&self) -> Option<u64>;
 }

@@ -1,17 +1,17 @@
-//! All chance of a run comes from its seed, in streams that do not touch each other.
+//! All randomness of a run comes from its seed, in independent streams.
 //!
-//! Each site has streams of its own, forked from the seed and the site's number: what happens to one does not
-//! shift what happens to another, so a run with fewer sites is the same run with less in it.
+//! Each site has its own streams, derived from the seed and the site's number. What happens to one site does not shift
+//! the draws of another, so a run with fewer sites is the same run with less in it.
 
 use std::time::Duration;
 
 use linecamp_core::Rng;
 
-/// A stream of chance.
+/// A random stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Chance(Rng);
 
-/// What a stream is for: two streams of one site and different purposes have nothing in common.
+/// The purpose of a stream: streams of one site with different purposes are independent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     Plan = 1,
@@ -29,7 +29,7 @@ pub(crate) enum Purpose {
 }
 
 impl Chance {
-    /// Returns the stream of `seed` for `purpose` and the `number` of whom it is for.
+    /// Returns the stream of `seed` for `purpose` and the subject's `number`.
     pub(crate) fn of(seed: u64, purpose: Purpose, number: u64) -> Self {
         let mut root = Rng::new(seed ^ 0x6c69_6e65_6361_6d70);
         let of_purpose = root.next_u64() ^ (purpose as u64).wrapping_mul(0x9e6c_63d0_876a_3f35);
@@ -43,23 +43,23 @@ impl Chance {
         self.0.next_u64()
     }
 
-    /// Returns a number below `bound`, or zero if there is none.
+    /// Returns a number below `bound`, or zero if `bound` is zero.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0.next_u64() % bound.max(1)
     }
 
-    /// Returns a time from `min` up to and with `max`.
+    /// Returns a duration between `min` and `max`, inclusive.
     pub(crate) fn between(&mut self, min: Duration, max: Duration) -> Duration {
         min + self.0.delay_up_to(max.saturating_sub(min))
     }
 
-    /// Says yes in `per_mille` of a thousand cases.
+    /// Returns true with a probability of `per_mille` in a thousand.
     pub(crate) fn happens(&mut self, per_mille: u32) -> bool {
         self.below(1_000) < u64::from(per_mille)
     }
 
-    /// Returns how often something happens that is expected `expected` times: its whole part, and one more by chance.
-    /// No logarithm is taken, because those differ from machine to machine.
+    /// Returns a random count with mean `expected`: its integer part, plus one with the probability of its fraction. No
+    /// logarithm is used, because results differ between machines.
     pub(crate) fn count(&mut self, expected: f64) -> u64 {
         let micros = (expected.clamp(0.0, 1e9) * 1e6).floor();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1e15")]
@@ -67,12 +67,12 @@ impl Chance {
         micros / 1_000_000 + u64::from(self.below(1_000_000) < micros % 1_000_000)
     }
 
-    /// Fills `N` bytes.
+    /// Returns `N` random bytes.
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         std::array::from_fn(|_| self.0.next_u64().to_le_bytes()[0])
     }
 
-    /// Returns a generator for a machine.
+    /// Returns a generator for a state machine.
     pub(crate) fn rng(&mut self) -> Rng {
         Rng::new(self.bits())
     }

@@ -1,33 +1,32 @@
-//! Checkers: what must hold at every moment, seen from outside the machines.
+//! Checkers: invariants that must hold at every moment, observed from outside the machines.
 //!
-//! They know the machines by what goes in and comes out, and the disks by their bytes. Each looks only at what an
-//! event touched, so that they can look at every event. A checker that sees something says so once, in a sentence,
-//! and the run ends.
+//! They see only the machines' inputs and outputs and the bytes on the disks. Each examines only what an event touched,
+//! so all can run on every event. The first violation is reported once, in one sentence, and ends the run.
 //!
-//! | checker | what must hold |
+//! | checker | invariant |
 //! |---|---|
-//! | `durable-before-told` | what an acknowledgement, a reply or a grant says is on the teller's disk at that moment |
-//! | `told-is-kept` | what an operator was told holds is there after every restart and at the end |
-//! | `generations-rise` | no site takes an older document, or another one under a known generation |
-//! | `removed-stays-removed` | a removed key is never let in nor given a certificate |
-//! | `one-session` | a site has one session at a time, and the server calls it connected while it is up |
-//! | `within-limits` | every queue, outbox, book and frame is within its limit |
-//! | `own-data` | a site is sent its own documents, as they are on the server's disk |
+//! | `durable-before-told` | what an acknowledgement, a reply or a grant states is on the sender's disk at that time |
+//! | `told-is-kept` | what an operator was told holds after every restart and at the end |
+//! | `generations-rise` | no site accepts an older document, or a different one under a known generation |
+//! | `removed-stays-removed` | a removed key is never admitted and never given a certificate |
+//! | `one-session` | a site has one session at a time, and the server reports it connected while the session is up |
+//! | `within-limits` | every queue, outbox, event log and frame is within its limit |
+//! | `own-data` | a site is sent only its own documents, as they are on the server's disk |
 //! | `label-owners` | labels under an owner are those that this owner has set |
-//! | `legal-moves` | lives and links move along their graphs |
-//! | `token-rules` | no token makes more sites than it may, or any after it was revoked |
-//! | `foreign-untouched` | DNS records of others stay as they are, to the byte |
-//! | `own-claims` | a DNS record that a site has claimed is changed by that site alone, and is never without its claim |
-//! | `no-leak` | what a site or a provider leaves behind in DNS is named |
-//! | `restarts` | every record reads back as it was written; in the end a server and daemons start from their disks |
-//! | `bounded` | what the server holds of one site is within a stated bound |
-//! | `own-words` | what a site says is never kept as the server's words, nor in place of them |
-//! | `waits` | of a site that nobody has accepted the server keeps facts, and nothing else |
+//! | `legal-moves` | lives and links move along their state graphs |
+//! | `token-rules` | no token creates more sites than it may, or any after it was revoked |
+//! | `foreign-untouched` | DNS records of others stay unchanged, byte for byte |
+//! | `own-claims` | only the owning site changes a DNS record, which never lacks its ownership TXT record |
+//! | `no-leak` | what a site or a provider leaves behind in DNS is reported |
+//! | `restarts` | every record reads back as written; at the end a server and daemons start from their disks |
+//! | `bounded` | what the server stores for one site is within a stated bound |
+//! | `own-words` | what a site reports is never stored as the server's own event, nor displaces one |
+//! | `waits` | for a site that is not accepted yet, the server stores facts and nothing else |
 //! | `served` | operators and honest sites are answered in time |
-//! | `wire` | every message survives its bytes |
-//! | `converges` | after the faults everything reachable agrees in time |
-//! | `quiet` | then nothing is written, and DNS is still looked at |
-//! | `storm`, `byte-budget` | what a scenario expects of returns and of bytes |
+//! | `wire` | every message survives encoding and decoding |
+//! | `converges` | after the faults, everything reachable agrees in time |
+//! | `quiet` | once converged, nothing is written, and DNS is still checked |
+//! | `storm`, `byte-budget` | a scenario's bounds on reconnect times and on bytes |
 
 mod bounded;
 mod documents;
@@ -55,7 +54,7 @@ pub(crate) use self::promises::{LevelOf, Promise, Slot, What};
 pub(crate) use self::records::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
 pub(crate) use self::settled::{Settling, held_on_the_spot, unsettled};
 
-/// Something that must not happen, and did.
+/// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) checker: &'static str,
@@ -63,7 +62,7 @@ pub(crate) struct Finding {
     pub(crate) what: String,
 }
 
-/// All checkers, with what they remember.
+/// All checkers, with their state.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     found: Option<Finding>,
@@ -72,29 +71,29 @@ pub(crate) struct Watch {
     told: BTreeMap<Slot, promises::Told>,
     asked: BTreeMap<CommandId, (Slot, Promise)>,
     records: records::Records,
-    /// Members that lie.
+    /// Hostile members.
     hostile: BTreeSet<SiteId>,
     holdings: bounded::Holdings,
     own_events: origin::OwnEvents,
     served: served::Served,
 }
 
-/// What is remembered of one site.
+/// State of one site.
 #[derive(Debug)]
 struct Watched {
     node: NodeId,
     key: KeyFingerprint,
-    /// The session that was let in and not closed.
+    /// The session that was admitted and not closed.
     live: Option<SessionId>,
     link: Option<LinkState>,
-    /// What documents the server wrote, as digests. The newest few of each.
+    /// Digests of the documents that the server wrote, the newest few of each.
     written: BTreeMap<DocumentKey, BTreeMap<Generation, u64>>,
-    /// What anybody ever set on the spot.
+    /// Every label value ever set locally.
     set_on_the_spot: BTreeSet<(Level, LabelKey, LabelValue)>,
 }
 
 impl Watch {
-    /// Gets to know a site.
+    /// Registers a site.
     pub(crate) fn add_site(&mut self, node: NodeId, key: KeyFingerprint) {
         self.sites.entry(SiteId::of_key(&key)).or_insert_with(|| Watched {
             node,
@@ -106,24 +105,24 @@ impl Watch {
         });
     }
 
-    /// Takes what was found.
+    /// Returns the violation found since the last call, if any.
     pub(crate) fn take_found(&mut self) -> Option<Finding> {
         self.found.take()
     }
 
-    /// Says that something happened that must not. The first one counts.
+    /// Reports a violation. Only the first one counts.
     pub(crate) fn find(&mut self, checker: &'static str, node: impl IntoIterator<Item = NodeId>, what: String) {
         self.found.get_or_insert_with(|| Finding { checker, nodes: node.into_iter().collect(), what });
     }
 
-    /// Somebody sets a label on the spot.
+    /// Records that a label was set locally.
     pub(crate) fn set_on_the_spot(&mut self, key: &KeyFingerprint, level: Level, label: &LabelKey, value: &LabelValue) {
         if let Some(site) = self.sites.get_mut(&SiteId::of_key(key)) {
             site.set_on_the_spot.insert((level, label.clone(), value.clone()));
         }
     }
 
-    /// The server is gone, and with it all its sessions.
+    /// The server stopped, and all its sessions with it.
     pub(crate) fn server_is_gone(&mut self) {
         self.sessions.clear();
         self.nobody_waits();
@@ -133,17 +132,16 @@ impl Watch {
         }
     }
 
-    /// A site is a hostile member.
+    /// Marks a site as a hostile member.
     pub(crate) fn add_hostile(&mut self, site: SiteId) {
         self.hostile.insert(site);
     }
 
-    /// Whether a site is a hostile member.
     pub(crate) fn is_hostile(&self, site: SiteId) -> bool {
         self.hostile.contains(&site)
     }
 
-    /// Returns the machine of a site: the original, if there are copies.
+    /// Returns the machine of a site: the original if there are clones.
     pub(crate) fn node_of(&self, site: SiteId) -> Option<NodeId> {
         self.sites.get(&site).map(|site| site.node)
     }
@@ -157,12 +155,12 @@ fn registration(disk: &Disk<FleetChange>, site: SiteId) -> Option<Registration> 
     }
 }
 
-/// Whether the key of a removed site is kept.
+/// Returns whether the disk holds the key of a removed site as revoked.
 fn is_revoked(disk: &Disk<FleetChange>, key: &KeyFingerprint) -> bool {
     disk.find(&FleetChange::RevokedKey(*key, None)).is_some()
 }
 
-/// Returns the document that holds what is said of a subject.
+/// Returns the document that holds a subject's spec.
 fn document_of(subject: Subject, site: SiteId) -> DocumentKey {
     match subject {
         Subject::Site => DocumentKey::Site,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use linecamp_model::{Instant, Now, WallTime};
 
-/// What a right clock shows when a run begins: 2026-11-22T00:00:00Z. Any day would do.
+/// What a correct clock shows when a run starts: 2026-11-22T00:00:00Z. The date is arbitrary.
 const STARTED_AT_MILLIS: u64 = 1_795_305_600_000;
 
-/// A wall clock that is off by so many milliseconds.
+/// A wall clock with an offset in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Clock {
     pub(crate) ahead_millis: i64,

@@ -1,8 +1,8 @@
-//! Disks: what a store has under it, in memory, with the store's own bytes.
+//! Disks: in-memory storage for a store, with the store's own bytes.
 //!
-//! Writes are grouped and answered in order, as the production store does. After a write that failed nothing is
-//! written until the machine says to go on. A crash keeps the group that was being written or loses it, whole, and
-//! nobody was told either way.
+//! Writes are grouped and answered in order, as in the production store. After a failed write, nothing is written until
+//! the machine resumes writes. A crash keeps or loses the group being written, always as a whole, and none of its
+//! writes was answered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -10,9 +10,9 @@ use std::ops::Bound;
 use linecamp_model::{FleetChange, SiteChange, WriteId};
 use linecamp_proto::record::{fleet_change, fleet_record, site_change, site_record};
 
-/// A change that a database keeps.
+/// A change that a database stores.
 pub(crate) trait Record: Clone {
-    /// Returns the key and the new body; none takes the record away.
+    /// Returns the key and the new body; `None` deletes the record.
     fn row(&self) -> (Vec<u8>, Option<Vec<u8>>);
     /// Reads a record back.
     fn read(key: &[u8], body: &[u8]) -> Result<Self, String>;
@@ -41,15 +41,15 @@ impl Record for FleetChange {
 /// What is on a disk, by key.
 pub(crate) type Rows = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
-/// What a disk does with writes.
+/// How a disk treats writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DiskFault {
-    /// Keeps them.
+    /// Stores them.
     #[default]
     Well,
-    /// Has no room.
+    /// Out of space.
     Full,
-    /// Keeps them, late.
+    /// Stores them after a delay.
     Slow,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum DiskFault {
 #[derive(Debug)]
 pub(crate) struct Disk<C> {
     pub(crate) mood: DiskFault,
-    /// What it was at some moment, to be put back later.
+    /// An earlier image of the disk, to be restored later.
     pub(crate) image: Option<Box<Rows>>,
     rows: Rows,
     events: usize,
@@ -83,25 +83,26 @@ impl<C: Record> Default for Disk<C> {
 }
 
 impl<C: Record> Disk<C> {
-    /// Takes a write. Whoever gave it then calls [`begin`](Self::begin).
+    /// Queues a write. The caller then calls [`begin`](Self::begin).
     pub(crate) fn take(&mut self, write: WriteId, changes: Vec<C>) {
         if !self.is_shut {
             self.waiting.push_back((write, changes));
         }
     }
 
-    /// Takes a write that only finds out whether there is room.
+    /// Queues a write that only probes whether there is space.
     pub(crate) fn take_trial(&mut self, write: WriteId) {
         self.trial = Some(write);
         self.take(write, Vec::new());
     }
 
-    /// Whether a write needs room.
+    /// Returns whether a write needs space.
     pub(crate) fn needs_room(&self, write: WriteId, changes: &[C]) -> bool {
         !changes.is_empty() || self.trial == Some(write)
     }
 
-    /// Begins to write all that waits, unless it is at it; the caller lets time pass then.
+    /// Starts to write everything queued, unless a write is in progress. Returns whether it started; the caller then
+    /// advances time.
     pub(crate) fn begin(&mut self) -> bool {
         let may_begin = self.writing == 0 && !self.waiting.is_empty();
         if may_begin {
@@ -115,19 +116,19 @@ impl<C: Record> Disk<C> {
         self.waiting.drain(..std::mem::take(&mut self.writing)).collect()
     }
 
-    /// Returns how many writes wait for an answer.
+    /// Returns the number of writes waiting for an answer.
     pub(crate) fn depth(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Refuses everything that waits, and whatever comes until [`resume`](Self::resume).
+    /// Rejects all queued writes, and all later ones until [`resume`](Self::resume).
     pub(crate) fn shut(&mut self) -> Vec<WriteId> {
         self.is_shut = true;
         self.writing = 0;
         self.waiting.drain(..).map(|(write, _)| write).collect()
     }
 
-    /// Lets writes in again.
+    /// Accepts writes again.
     pub(crate) fn resume(&mut self) {
         self.is_shut = false;
     }
@@ -146,7 +147,8 @@ impl<C: Record> Disk<C> {
         self.events -= usize::from(is_event && before.is_some());
     }
 
-    /// The machine is gone at this moment. What was being written is there, or not; what waited is not.
+    /// The machine crashes: the group being written is kept if `is_kept`, unless the disk is full; queued writes are
+    /// lost.
     pub(crate) fn crash(&mut self, is_kept: bool) -> Vec<(WriteId, Vec<C>)> {
         let writing = std::mem::take(&mut self.writing);
         let kept = if is_kept && self.mood != DiskFault::Full { writing } else { 0 };
@@ -156,18 +158,18 @@ impl<C: Record> Disk<C> {
         group
     }
 
-    /// Takes everything off the disk.
+    /// Erases the disk.
     pub(crate) fn wipe(&mut self) {
         self.rows.clear();
         self.events = 0;
     }
 
-    /// Returns all that is on the disk.
+    /// Returns everything on the disk.
     pub(crate) fn rows(&self) -> &Rows {
         &self.rows
     }
 
-    /// Puts other rows onto the disk.
+    /// Replaces the disk's contents.
     pub(crate) fn put_back(&mut self, rows: Rows) {
         self.events = rows.keys().filter(|key| key.starts_with(b"event/")).count();
         self.rows = rows;
@@ -183,14 +185,14 @@ impl<C: Record> Disk<C> {
         self.rows.iter().map(|(key, body)| C::read(key, body)).collect()
     }
 
-    /// Reads the record that `like` is about.
+    /// Reads the record with the same key as `like`.
     pub(crate) fn find(&self, like: &C) -> Option<C> {
         let (key, _) = like.row();
         let body = self.rows.get(&key[..])?;
         C::read(&key, body).ok()
     }
 
-    /// Reads the records whose keys begin so.
+    /// Reads the records whose keys start with `prefix`.
     pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = C> + 'a {
         let from = self
             .rows

@@ -1,51 +1,51 @@
-//! The kinds of things that can happen, how long they last, and where a scenario writes them.
+//! The kinds of acts, how long they last, and the scenario table each belongs to.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What can happen.
+/// A kind of fault or action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// The line of a site is cut, both ways.
+    /// A site's line is cut in both directions.
     Cut,
-    /// What a site sends is lost.
+    /// Everything a site sends is lost.
     CutUp,
-    /// What a site is sent is lost.
+    /// Everything sent to a site is lost.
     CutDown,
-    /// The line of a site is cut for weeks.
+    /// A site is offline for weeks.
     Dark,
-    /// The router in front of a site forgets its mapping: the site has another address.
+    /// The router in front of a site loses its NAT mapping: the site gets another address.
     Rebind,
-    /// A site loses its power.
+    /// A site loses power.
     Reboot,
-    /// A site's daemon is killed between two things it does.
+    /// A site's daemon is killed between two of its outputs.
     Crash,
-    /// A site's daemon is stopped and started in good order.
+    /// A site's daemon is stopped and restarted gracefully.
     Restart,
     /// A site's disk is full.
     DiskFull,
     /// A site's disk is slow.
     DiskSlow,
-    /// A site's database is found damaged at its next start.
+    /// A site's database is found corrupt at its next start.
     DiskDamaged,
-    /// A site's disk is put back to what it was a while ago.
+    /// A site's disk is restored from an earlier image.
     DiskImage,
     /// A site's clock jumps.
     ClockJump,
-    /// A site starts in 1970, and learns the time a while later.
+    /// A site starts with its clock in 1970 and gets the correct time later.
     ClockLost,
-    /// What was said before is heard again, when nobody waits for it.
+    /// Earlier events are replayed when nothing waits for them.
     Echo,
-    /// A site's disk is copied into another machine, which runs for a while.
+    /// A site's disk is cloned to another machine, which runs for a while.
     Clone,
     /// The server is killed.
     ServerKill,
-    /// The server is killed between two things it does.
+    /// The server is killed between two of its outputs.
     ServerCrash,
-    /// The server is stopped and started in good order.
+    /// The server is stopped and restarted gracefully.
     ServerStop,
     /// The server's disk is full.
     ServerDiskFull,
@@ -53,83 +53,83 @@ pub enum Kind {
     ServerSlow,
     /// The server's clock jumps.
     ServerClockJump,
-    /// A part of the sites cannot reach the server.
+    /// Part of the sites cannot reach the server.
     Partition,
     /// An operator labels a site or its gateway.
     Label,
-    /// An operator labels all sites at once.
+    /// An operator labels all sites.
     LabelAll,
     /// An operator edits a site.
     Edit,
     /// An operator takes a site or its gateway out of service.
     Deactivate,
-    /// An operator brings it back.
+    /// An operator puts it back into service.
     Activate,
     /// An operator removes a site, half of the time without waiting for it.
     Remove,
-    /// An operator makes a join token.
+    /// An operator creates a join token.
     TokenCreate,
-    /// An operator revokes one that sites may be about to use.
+    /// An operator revokes a join token that sites may be about to use.
     TokenRevoke,
-    /// Somebody on the spot sets labels by hand.
-    SpotLabel,
-    /// Somebody on the spot changes a label file.
+    /// Labels are set locally by hand.
+    LocalLabel,
+    /// A label file is changed locally.
     DropIns,
-    /// The machine changes, and so do its facts.
+    /// The machine's hardware changes, and so do its facts.
     Facts,
-    // What came later comes last: the acts of a seed stay as they were.
+    // New kinds are added at the end, so that the acts of existing seeds do not change.
     /// The name server cannot be reached.
     DnsAway,
-    /// The name server asks for patience.
+    /// The name server asks clients to retry later.
     DnsBusy,
-    /// The name server does what it is told, and its answers are lost.
+    /// The name server applies changes, and its answers are lost.
     DnsMute,
-    /// The name server does a half of what it is told, and its answers are lost.
+    /// The name server applies half of the changes, and its answers are lost.
     DnsHalfDone,
-    /// The name server answers with what was, and not with what is.
+    /// The name server answers with outdated records.
     DnsStale,
-    /// The name server does not accept the credentials.
+    /// The name server rejects the credentials.
     DnsLocked,
-    /// Somebody changes a record of a site by hand.
+    /// A site's record is changed by hand.
     DnsDrift,
-    /// An operator says under which address a gateway is found.
+    /// An operator sets a gateway's address.
     DnsAddress,
-    /// An operator leaves a gateway out of DNS, or takes it in.
+    /// An operator excludes a gateway from DNS, or includes it again.
     DnsSwitch,
-    /// An operator selects a site for the central provider, or lets it go.
+    /// An operator selects or deselects a site for the central provider.
     DnsSelect,
-    /// An operator gives the central provider other settings.
+    /// An operator changes the central provider's settings.
     DnsEdit,
-    /// An operator takes the central provider away, and gives it back a while later.
+    /// An operator removes the central provider, and restores it later.
     DnsRemove,
-    /// A machine has another address.
+    /// A machine gets another address.
     Address,
-    /// An operator accepts a site that waits for it.
+    /// An operator accepts a pending site.
     Accept,
-    /// A hostile member greets with wild numbers and clocks.
+    /// A hostile member sends a hello with extreme numbers and clocks.
     LieGreeting,
-    /// A hostile member sends status under wild generations.
+    /// A hostile member sends status with extreme generations.
     LieStatus,
-    /// A hostile member sends events of every kind, under wild numbers, in the server's name.
+    /// A hostile member sends events of every kind, with extreme numbers, in the server's name.
     LieEvents,
     /// A hostile member acknowledges what it was never sent.
     LieAcks,
-    /// A hostile member sends messages that have no place in its session.
+    /// A hostile member sends messages that are invalid in its session's state.
     LieOrder,
-    /// A hostile member greets again and again, and does nothing else.
+    /// A hostile member sends hello after hello, and nothing else.
     FloodGreetings,
     /// A hostile member sends thousands of provider documents and tombstones, a delta at a time.
     FloodDocuments,
-    /// A hostile member sends its whole status again and again, each value at its limit.
+    /// A hostile member sends its full status repeatedly, with each value at its limit.
     FloodSnapshots,
-    /// A hostile member sends events without waiting for anything.
+    /// A hostile member sends events without waiting for acknowledgements.
     FloodEvents,
-    /// A hostile member connects, and is silent.
+    /// A hostile member connects and stays silent.
     Mute,
 }
 
 impl Kind {
-    /// Returns the table it is written in.
+    /// Returns the scenario table that the kind belongs to.
     pub const fn table(self) -> Table {
         match self {
             Self::Cut
@@ -176,7 +176,7 @@ impl Kind {
             | Self::DnsEdit
             | Self::DnsRemove
             | Self::Accept => Table::Operators,
-            Self::SpotLabel | Self::DropIns | Self::Facts | Self::Address => Table::Spot,
+            Self::LocalLabel | Self::DropIns | Self::Facts | Self::Address => Table::Local,
             Self::LieGreeting
             | Self::LieStatus
             | Self::LieEvents
@@ -190,10 +190,10 @@ impl Kind {
         }
     }
 
-    /// Whether it is done to one site: a fault, or something an operator or somebody on the spot does there.
+    /// Returns whether it targets one site: a fault, or an operator's or local action on it.
     pub(crate) const fn is_of_site(self) -> bool {
         match self.table() {
-            Table::Faults | Table::Spot | Table::Hostile => true,
+            Table::Faults | Table::Local | Table::Hostile => true,
             Table::Server | Table::NameServer => false,
             Table::Operators => !matches!(
                 self,
@@ -202,17 +202,17 @@ impl Kind {
         }
     }
 
-    /// Whether it is done to the line of a site, whatever runs at its end.
+    /// Returns whether it affects a site's line, whatever runs on the site.
     pub(crate) const fn is_of_line(self) -> bool {
         matches!(self, Self::Cut | Self::CutUp | Self::CutDown | Self::Dark | Self::Rebind)
     }
 
-    /// Whether it makes sense only where a scenario says what members there are.
+    /// Returns whether it requires a scenario that defines members.
     pub(crate) const fn is_of_members(self) -> bool {
         matches!(self.table(), Table::Hostile) || matches!(self, Self::Accept)
     }
 
-    /// Whether it makes sense only where sites have DNS providers.
+    /// Returns whether it requires sites with DNS providers.
     pub(crate) const fn is_of_dns(self) -> bool {
         matches!(self.table(), Table::NameServer)
             || matches!(
@@ -221,7 +221,7 @@ impl Kind {
             )
     }
 
-    /// Returns the shortest and the longest time it lasts.
+    /// Returns the minimum and maximum duration.
     pub(crate) const fn lasts(self) -> (Duration, Duration) {
         const SECOND: u64 = 1;
         const MINUTE: u64 = 60;
@@ -260,20 +260,20 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Which table of a scenario a thing is written in.
+/// A table of a scenario file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     /// Faults of sites, per site and day.
     Faults,
     /// Faults of the server, per day.
     Server,
-    /// What operators do, per day.
+    /// Operator actions, per day.
     Operators,
-    /// What happens on the spot, per site and day.
-    Spot,
+    /// Local actions, per site and day.
+    Local,
     /// Faults of the name server, per day.
     NameServer,
-    /// What hostile members do, per hostile member and day.
+    /// Actions of hostile members, per hostile member and day.
     Hostile,
 }
 
@@ -284,15 +284,15 @@ impl Table {
             Self::Faults => "faults",
             Self::Server => "server",
             Self::Operators => "operators",
-            Self::Spot => "spot",
+            Self::Local => "local",
             Self::NameServer => "name_server",
             Self::Hostile => "hostile",
         }
     }
 
-    /// Whether its rates are for each site.
+    /// Returns whether its rates apply per site.
     pub(crate) const fn is_per_site(self) -> bool {
-        matches!(self, Self::Faults | Self::Spot | Self::Hostile)
+        matches!(self, Self::Faults | Self::Local | Self::Hostile)
     }
 }
 

@@ -1,24 +1,26 @@
-//! The fleet simulator: the production [`Site`](linecamp_core::Site) and [`Fleet`](linecamp_core::Fleet), hundreds of
-//! them, in one thread, under a time of its own, and everything that can go wrong, from one seed.
+//! The fleet simulator runs hundreds of production [`Site`](linecamp_core::Site)s and one production
+//! [`Fleet`](linecamp_core::Fleet) in a single thread, in virtual time, with every fault it knows injected from one
+//! seed.
 //!
 //! ```text
 //! scenario ─► plan ─► world ─► outcome ─► report
 //!                      │ ▲
-//!             outputs  ▼ │ arrivals        checkers look at both
+//!             outputs  ▼ │ arrivals        checkers watch both
 //!                     carrier              net: a model of links
-//!                                          quic: the production transport, on a network in memory
+//!                                          quic: the production transport over an in-memory network
 //! ```
 //!
-//! A [`scenario`] says how often what goes wrong; with a seed it becomes a [`plan`], a list of acts. The `world` drives
-//! the machines as their own essay says, with disks that hold the production records, and carries out the plan. What
-//! is between the machines is a `carrier`: the same world runs over modelled links, which is fast, and over the real
-//! transport, which catches what a model leaves out. `check` looks at every input and output. A run comes to an
-//! [`outcome`], the one thing all reports are made of.
+//! A [`scenario`] sets the rates of faults and operator actions. With a seed it becomes a [`plan`], a list of acts. The
+//! `world` drives the state machines through the interface their module docs describe, with disks that hold production
+//! records, and carries out the plan. A `carrier` connects the machines: the same world runs over modeled links, which
+//! is fast, and over the real transport, which catches what the model leaves out. `check` watches every input and
+//! output. A run produces an [`outcome`], the single input of every report.
 //!
-//! One seed decides everything: there is no clock here but the queue's, no chance but the streams of `chance`, and no
-//! order that differs from run to run. The same recipe and build give the same trace hash on every machine.
+//! The seed determines everything: the only clock is the event queue's, the only randomness comes from the streams of
+//! `chance`, and iteration order never varies between runs. The same recipe and build give the same trace hash on every
+//! machine.
 //!
-//! Beside it, [`real`] starts real processes and measures them. It decides nothing.
+//! [`real`] is separate: it starts real processes, measures them and does not judge the figures.
 
 #![forbid(unsafe_code)]
 

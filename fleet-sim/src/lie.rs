@@ -1,7 +1,7 @@
-//! Lies: what a hostile member says, as a function of chance and of what it was told.
+//! Lies: what a hostile member sends, as a function of randomness and of what the server told it.
 //!
-//! Every message is one that the wire accepts, so that nothing but the machine behind it stands in its way: what the
-//! wire refuses is looked at by the fuzz targets. Numbers are those at which sums overflow and comparisons turn over.
+//! Every message is one that the decoder accepts, so that only the state machine behind it is tested; the fuzz targets
+//! cover what the decoder rejects. Numbers are chosen where sums overflow and comparisons wrap around.
 
 mod events;
 mod status;
@@ -20,25 +20,25 @@ use crate::kind::Kind;
 
 pub(crate) use self::events::FORGED;
 
-/// What a hostile member knows of itself and of what it was told.
+/// What a hostile member knows about itself and from the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) site: SiteId,
     pub(crate) run: RunId,
     pub(crate) status_incarnation: Incarnation,
-    /// The server's, once it has said so.
+    /// The server's, once received.
     pub(crate) spec_incarnation: Incarnation,
-    /// The newest spec it was sent.
+    /// The newest spec generation received.
     pub(crate) spec_head: Generation,
-    /// What the server said it holds.
+    /// The status generation that the server reported as stored.
     pub(crate) status_held: Generation,
-    /// See above.
+    /// The number of events that the server reported as stored.
     pub(crate) events_held: u64,
-    /// What a right clock shows.
+    /// What a correct clock shows.
     pub(crate) wall: WallTime,
 }
 
-/// Returns what a hostile member sends for an act of this kind, in order.
+/// Returns the messages that a hostile member sends for an act of this kind, in order.
 pub(crate) fn messages(kind: Kind, known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     match kind {
         Kind::LieStatus => status::wild(known, chance),
@@ -52,7 +52,7 @@ pub(crate) fn messages(kind: Kind, known: &Known, chance: &mut Chance) -> Vec<Fr
     }
 }
 
-/// Returns the greeting of a member that behaves as yet.
+/// Returns a truthful hello.
 pub(crate) fn greeting(known: &Known) -> Hello {
     Hello {
         versions: VERSIONS,
@@ -66,7 +66,7 @@ pub(crate) fn greeting(known: &Known) -> Hello {
     }
 }
 
-/// Returns a greeting of which a part is a lie.
+/// Returns a hello that is false in part.
 pub(crate) fn wild_greeting(known: &mut Known, chance: &mut Chance) -> Hello {
     if chance.happens(300) {
         known.run = RunId::from_bytes(chance.bytes());
@@ -87,13 +87,13 @@ pub(crate) fn wild_greeting(known: &mut Known, chance: &mut Chance) -> Hello {
     Hello { versions, daemon_version, facts, wall: moment(known.wall, chance), spec_incarnation, spec_held, ..right }
 }
 
-/// Acknowledges what was never sent.
+/// Acknowledges generations that were never sent.
 fn acks(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     let count = 1 + chance.below(20);
     (0..count).map(|_| FromSite::SpecAck(Generation(number(known.spec_head.0, chance)))).collect()
 }
 
-/// Says what has no place in a session that is up, or is not for a site to ask.
+/// Returns a message that is invalid in an established session, or that a site may not send.
 fn out_of_order(known: &Known, chance: &mut Chance) -> FromSite {
     match chance.below(6) {
         0 => FromSite::Join(JoinRequest {
@@ -114,7 +114,7 @@ fn out_of_order(known: &Known, chance: &mut Chance) -> FromSite {
     }
 }
 
-/// Returns a number that the wire accepts: a right one, one beside it, or one near an end.
+/// Returns a number that the decoder accepts: the correct one, one close to it, or one near either end of the range.
 fn number(right: u64, chance: &mut Chance) -> u64 {
     match chance.below(8) {
         0 => 0,
@@ -128,7 +128,7 @@ fn number(right: u64, chance: &mut Chance) -> u64 {
     }
 }
 
-/// Returns a moment: the right one, or one of another time.
+/// Returns a time: the correct one, or a false one.
 fn moment(right: WallTime, chance: &mut Chance) -> WallTime {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     match chance.below(6) {
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use crate::chance::Purpose;
 
-    /// Whatever is refused by the wire never reaches the machine that it is meant for.
+    /// A message that the decoder rejects never reaches the machine under test.
     #[test]
     fn every_lie_passes_the_wire() {
         const KINDS: [Kind; 7] = [

@@ -1,31 +1,31 @@
-//! The kinds of lines that sites are on.
+//! Line profiles of sites.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// The kind of line a site is on. Figures are of the order that field reports name; a scenario is about what
-/// follows from them, not about the third digit.
+/// The kind of line a site is on. The figures match the order of magnitude of field reports; scenarios depend on their
+/// consequences, not on their third digit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// In the server's own town.
+    /// In the same city as the server.
     Datacenter,
-    /// A telephone line.
+    /// A DSL line.
     Dsl,
     /// A mobile network.
     Lte,
-    /// By way of a geostationary satellite.
+    /// A geostationary satellite link.
     Satellite,
-    /// A mobile network where every byte is paid for: keep-alive each 60 s.
+    /// A mobile network billed by the byte: keep-alive every 60 s.
     Metered,
-    /// A satellite, and dark for weeks.
+    /// A satellite link, offline for weeks.
     Ship,
 }
 
 impl Profile {
-    /// Returns the kind as one word.
+    /// Returns the profile's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Datacenter => "datacenter",
@@ -37,7 +37,7 @@ impl Profile {
         }
     }
 
-    /// Returns what the line does to packets.
+    /// Returns the line's packet characteristics.
     pub(crate) const fn line(self) -> Line {
         let millis = Duration::from_millis;
         match self {
@@ -48,7 +48,7 @@ impl Profile {
         }
     }
 
-    /// Whether every byte is paid for.
+    /// Returns whether traffic is billed by the byte.
     pub(crate) const fn is_metered(self) -> bool {
         matches!(self, Self::Metered | Self::Ship)
     }
@@ -60,13 +60,13 @@ impl fmt::Display for Profile {
     }
 }
 
-/// What a line does to packets.
+/// Packet characteristics of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// One way.
+    /// One-way latency.
     pub(crate) latency: Duration,
-    /// At most so much is added, evenly.
+    /// Maximum additional delay, uniformly distributed.
     pub(crate) jitter: Duration,
-    /// Packets lost, of a thousand.
+    /// Packets lost, per thousand.
     pub(crate) loss_per_mille: u32,
 }

@@ -1,11 +1,11 @@
-//! `linecamp-sim`: a fleet in a box, on the command line.
+//! `linecamp-sim`: simulates a fleet from the command line.
 //!
-//! | exit code | means |
+//! | exit code | meaning |
 //! |---|---|
-//! | 0 | nothing happened that must not |
-//! | 1 | something did, or a real run did not come to its end |
-//! | 2 | the arguments, a scenario or a recipe make no sense |
-//! | 130 | stopped by Ctrl-C; nothing had happened until then |
+//! | 0 | no violation found |
+//! | 1 | a violation was found, or a real run did not complete |
+//! | 2 | invalid arguments, scenario or recipe |
+//! | 130 | interrupted by Ctrl-C before any violation was found |
 
 mod args;
 mod show;
@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::args::{Args, Command, ReplayArgs, ReportArgs, RunArgs, SearchArgs};
 use self::show::{Terminal, print_line, print_outcomes, say, write_reports};
 
-/// Every seed that ever failed.
+/// Every seed that has ever failed.
 const SEEDS: &str = include_str!("../seeds.txt");
 
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -54,7 +54,7 @@ fn chain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Lets the first Ctrl-C end runs in good order, with their report; the second ends the program.
+/// The first Ctrl-C ends runs gracefully, with their report; the second exits immediately.
 fn listen_for_ctrl_c() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to listen for Ctrl-C")?;
@@ -100,7 +100,7 @@ fn run_scenarios(args: &RunArgs) -> anyhow::Result<ExitCode> {
     finish(&outcomes, &args.reports, args.output)
 }
 
-/// Says in a line how one of several runs went.
+/// Summarizes one of several runs in one line.
 fn verdict(outcome: &Outcome) -> String {
     let (scenario, sites, events) = (&outcome.scenario, outcome.sites, outcome.events);
     let (days, wall) = (outcome.virtual_seconds / 86_400.0, outcome.wall_seconds);
@@ -132,7 +132,7 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if 1 < outcomes.len() {
-        // Of many runs, those that passed have been told.
+        // With several runs, those that passed were already printed.
         outcomes.retain(|outcome| outcome.outcome != Verdict::Passed);
     }
     finish(&outcomes, &args.reports, args.output)
@@ -204,7 +204,7 @@ fn run_real(args: &args::RealArgs) -> ExitCode {
     }
 }
 
-/// Prints and writes what was asked for, and says by the exit code how it went.
+/// Prints the outcomes, writes the requested reports and returns the exit code.
 fn finish(outcomes: &[Outcome], reports: &args::Reports, output: args::Output) -> anyhow::Result<ExitCode> {
     print_outcomes(outcomes, output);
     write_reports(outcomes, reports)?;

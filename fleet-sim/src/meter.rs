@@ -1,4 +1,4 @@
-//! Meter: what is counted on the way, for the reports and for what a scenario expects.
+//! Meter: counters for the reports and for a scenario's expectations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,26 +9,26 @@ use crate::carrier::{NodeId, Traffic};
 use crate::outcome::{Figures, Sample, SlowSite, Storm};
 use crate::scenario::Expect;
 
-/// Samples of one run.
+/// Number of samples per run.
 const SAMPLES: u32 = 600;
 
-/// How long a storm is watched.
+/// How long dials are recorded after a storm starts.
 const STORM_FOR: Duration = Duration::from_secs(300);
 
-/// Storms that are remembered, the first ones.
+/// Maximum number of storms recorded; later ones are ignored.
 const STORMS_MAX: usize = 50;
 
-/// Sites that must have lost their link for it to be a storm.
+/// Minimum number of sites that must have lost their link for a storm.
 const STORM_SITES_MIN: usize = 10;
 
-/// What the server says of its links.
+/// The server's counts of its links.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
     pub(crate) links: LinkCounts,
     pub(crate) converged: usize,
 }
 
-/// What is counted.
+/// All counters.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) figures: Figures,
@@ -36,13 +36,13 @@ pub(crate) struct Meter {
     each: Duration,
     before: (u64, Traffic),
     linked: BTreeSet<NodeId>,
-    /// Those who were linked when the server was lost.
+    /// The sites that were linked when the server went down.
     without_server: Option<BTreeSet<NodeId>>,
-    /// Those who were linked when a part of the net was lost.
+    /// The sites that were linked when the partition started.
     parted: Option<BTreeSet<NodeId>>,
     storms: Vec<Watched>,
     agreed: BTreeMap<NodeId, Duration>,
-    /// Why a site did not agree, when it was last looked at.
+    /// Why a site had not converged at the last check.
     why_late: BTreeMap<NodeId, String>,
     settled_after: Option<Duration>,
     still: u32,
@@ -81,7 +81,7 @@ impl Meter {
         self.figures.messages += 1;
     }
 
-    /// A site was welcomed.
+    /// A site's session was accepted.
     pub(crate) fn linked(&mut self, node: NodeId, elapsed: Duration) {
         self.linked.insert(node);
         if let Some(watched) = self.storms.last_mut()
@@ -91,12 +91,12 @@ impl Meter {
         }
     }
 
-    /// A site's link is gone.
+    /// A site lost its link.
     pub(crate) fn lost(&mut self, node: NodeId) {
         self.linked.remove(&node);
     }
 
-    /// A site has left for good.
+    /// A site has ended permanently.
     pub(crate) fn ended(&mut self, node: NodeId) {
         self.linked.remove(&node);
         if let Some(watched) = self.storms.last_mut() {
@@ -104,12 +104,12 @@ impl Meter {
         }
     }
 
-    /// The server is lost.
+    /// The server went down.
     pub(crate) fn server_goes(&mut self) {
         self.without_server.get_or_insert_with(|| self.linked.clone());
     }
 
-    /// A part of the net is lost.
+    /// A partition started.
     pub(crate) fn net_parts(&mut self) {
         self.parted.get_or_insert_with(|| self.linked.clone());
     }
@@ -121,7 +121,7 @@ impl Meter {
         }
     }
 
-    /// A line is back; if that ends a partition, those who have lost their link come back.
+    /// A line is restored; if this ends a partition, the sites that lost their link start to reconnect.
     pub(crate) fn line_is_back(&mut self, elapsed: Duration) {
         if let Some(mut missing) = self.parted.take() {
             missing.retain(|node| !self.linked.contains(node));
@@ -151,30 +151,30 @@ impl Meter {
         }
     }
 
-    /// A site is as it should be, so long after the faults.
+    /// A site converged; `after` counts from the end of the faults.
     pub(crate) fn agreed(&mut self, node: NodeId, after: Duration) {
         self.agreed.entry(node).or_insert(after);
     }
 
-    /// A site is not as it should be.
+    /// A site has not converged.
     pub(crate) fn late(&mut self, node: NodeId, why: &str) {
         self.agreed.remove(&node);
         self.why_late.insert(node, why.to_owned());
     }
 
-    /// Everybody is as they should be.
+    /// All sites have converged.
     pub(crate) fn settled(&mut self, after: Duration) {
         self.settled_after.get_or_insert(after);
         self.still += 1;
     }
 
-    /// Somebody is not.
+    /// Some site has not converged.
     pub(crate) fn unsettled(&mut self) {
         self.settled_after = None;
         self.still = 0;
     }
 
-    /// Returns how many looks in a row found everybody as they should be.
+    /// Returns how many consecutive checks found all sites converged.
     pub(crate) const fn still(&self) -> u32 {
         self.still
     }
@@ -183,7 +183,7 @@ impl Meter {
         self.each
     }
 
-    /// Takes a sample.
+    /// Records a sample.
     pub(crate) fn sample(&mut self, elapsed: Duration, counts: Option<Counts>, traffic: Traffic) {
         let (messages, before) = self.before;
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -204,7 +204,7 @@ impl Meter {
         self.before = (self.figures.messages, traffic);
     }
 
-    /// Compares the storms with what is expected of them.
+    /// Compares the storms with the scenario's expectations.
     pub(crate) fn check(&self, expect: &Expect, _elapsed: Duration) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         for storm in self.storms.iter().filter(|watched| watched.is_server).map(Watched::finished) {
@@ -235,7 +235,7 @@ impl Meter {
         found
     }
 
-    /// Fills in what is known at the end.
+    /// Fills in the figures that are known only at the end.
     pub(crate) fn close(&mut self, bytes: &[u64], elapsed: Duration) {
         let month = Duration::from_secs(30 * 24 * 3600).as_secs_f64() / elapsed.as_secs_f64().max(1.0);
         #[expect(
@@ -252,7 +252,7 @@ impl Meter {
         self.figures.converged_after_seconds = self.settled_after.unwrap_or_default().as_secs_f64();
     }
 
-    /// Returns those who took longest to agree, the slowest first.
+    /// Returns the sites that took longest to converge, slowest first.
     pub(crate) fn slowest(&self, count: usize) -> Vec<(NodeId, SlowSite)> {
         let was_late = self.agreed.iter().filter(|(node, _)| self.why_late.contains_key(node));
         let mut all: Vec<_> = was_late.map(|(node, after)| (*after, *node)).collect();
@@ -272,7 +272,6 @@ impl Meter {
         std::mem::take(&mut self.slowest)
     }
 
-    /// Returns the storms.
     pub(crate) fn storms(&self) -> Vec<Storm> {
         self.storms.iter().map(Watched::finished).collect()
     }
@@ -280,7 +279,7 @@ impl Meter {
 
 impl Watched {
     fn finished(&self) -> Storm {
-        // Those who left for good meanwhile are not missed.
+        // Sites that ended permanently in the meantime are not counted as missing.
         let lost = self.back.len() + self.missing.len();
         let back = |percent: usize| {
             let needed = (lost * percent).div_ceil(100);
@@ -298,8 +297,8 @@ impl Watched {
     }
 }
 
-/// Returns the highest second, and the highest after dials had once fallen below a quarter of the peak so far. A few
-/// early ones are no peak: one begins at a fiftieth of those who are missing.
+/// Returns the highest second, and the highest second after dials first fell below a quarter of the peak so far. A few
+/// early dials are not a peak: a peak is at least a fiftieth of the missing sites.
 fn peaks(dials: &[u32], lost: u32) -> (u32, u32) {
     let (mut first, mut second, mut has_fallen) = (0, 0, false);
     for count in dials {

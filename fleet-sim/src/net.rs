@@ -1,15 +1,15 @@
-//! Net: a model of links. No packets: what QUIC makes of packets, told by its rules.
+//! Net: a model of links. It has no packets; it models what QUIC does with them.
 //!
-//! A session is a stream each way: what is sent arrives once and in order, later when packets were lost (each loss
-//! doubles the wait), and not at all while the line is cut. Silence is noticed after the idle timeout, counted from
-//! the last keep-alive. A server that was started again answers packets of old sessions with a reset, so a site
-//! notices at its next keep-alive; a server that lost a site notices by silence alone. A hang-up says its reason once:
-//! if that is lost, silence or a reset tells. A mapping that a router forgot is made anew by the site's next packet,
-//! and what the server sends until then waits.
+//! A session is one stream in each direction. What is sent arrives once and in order, later if packets were lost (each
+//! loss doubles the delay), and not at all while the line is cut. Silence is detected after the idle timeout, counted
+//! from the last keep-alive. A restarted server answers packets of old sessions with a reset, so a site notices at its
+//! next keep-alive; a server that lost a site notices by silence alone. A close carries its reason once: if it is lost,
+//! the peer learns from silence or a reset. A NAT mapping that a router lost is recreated by the site's next packet,
+//! and what the server sends until then is delayed.
 //!
-//! The server's machine takes its time for handshakes, one after the other: that is what makes a storm.
+//! The server's machine processes handshakes one at a time, each taking some time: this is what makes a storm.
 //!
-//! Not in here: bytes of packets, congestion, handshakes in their parts. The QUIC mode has those.
+//! Not modeled: packet sizes, congestion, the stages of a handshake. QUIC mode has those.
 
 mod line;
 mod session;
@@ -31,25 +31,25 @@ use crate::queue::Queue;
 use self::line::NodeLine;
 use self::session::{Session, Silence};
 
-/// How long a dial may take: the limit of the production transport.
+/// Timeout of a dial: the limit of the production transport.
 const DIAL_MAX: Duration = Duration::from_secs(10);
 
-/// What a handshake costs the server: about what one core was measured to do with everything in it.
+/// Cost of a handshake at the server: about what was measured for one core, all included.
 const HANDSHAKE_COST: Duration = Duration::from_micros(1_200);
 
-/// What a message costs the server.
+/// Cost of a message at the server.
 const MESSAGE_COST: Duration = Duration::from_micros(50);
 
-/// Messages of one session that wait to be sent at a site, as in the production driver.
+/// Maximum messages of one session queued for sending at a site, as in the production driver.
 const SITE_QUEUE_MAX: usize = 64;
 
-/// Messages of one session that wait to be sent at the server, as in the production driver.
+/// Maximum messages of one session queued for sending at the server, as in the production driver.
 const SERVER_QUEUE_MAX: usize = 24;
 
-/// How long a certificate of the server's own is good for.
+/// Lifetime of the server's own certificate.
 const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// What happens on the way.
+/// An event in transit.
 #[derive(Debug)]
 enum Event {
     DialArrives { node: NodeId, dial: DialId, tries: u32 },
@@ -67,7 +67,7 @@ enum Event {
     Rebound { node: NodeId, address: u32 },
 }
 
-/// Links, as a model.
+/// The link model.
 #[derive(Debug)]
 pub(crate) struct Net {
     seed: u64,
@@ -76,11 +76,11 @@ pub(crate) struct Net {
     arrived: VecDeque<Arrival>,
     lines: Vec<NodeLine>,
     sessions: BTreeMap<SessionId, Session>,
-    /// The session of each dial that came through.
+    /// The session of each successful dial.
     of_dial: BTreeMap<(NodeId, DialId), SessionId>,
     next_session: SessionId,
     is_server_up: bool,
-    /// How often the server was started.
+    /// Counts the server's starts.
     server_run: u64,
     server_clock: Clock,
     busy_until: Duration,
@@ -110,7 +110,7 @@ impl Net {
         self.queue.push(self.now + delay, event);
     }
 
-    /// Returns when the server is done with something that costs it so much.
+    /// Returns when the server completes an operation of this cost.
     fn serve(&mut self, cost: Duration) -> Duration {
         self.busy_until = self.busy_until.max(self.now) + cost * self.slowness;
         self.busy_until
@@ -151,7 +151,7 @@ impl Net {
             line.traffic.bytes += line::HELLO_BYTES;
         }
         if !(self.is_server_up && line.is_up_open && line.is_down_open) {
-            // QUIC sends its first packet again after one second, two, four.
+            // QUIC retransmits its first packet after one second, then two, then four.
             self.after(Duration::from_secs(1 << tries.min(4)), Event::DialArrives { node, dial, tries: tries + 1 });
             return;
         }
@@ -219,7 +219,7 @@ impl Carrier for Net {
     }
 
     fn start_node(&mut self, node: NodeId) {
-        // A new daemon counts its dials anew: what is said of an earlier one's would be of its own.
+        // A new daemon restarts its dial numbers: an echo of an earlier daemon's dial would match one of its own.
         self.lines[node].past = None;
     }
 
@@ -332,7 +332,7 @@ impl Carrier for Net {
             certificate,
             authorities: vec![b"the model's authority".to_vec()],
         };
-        // A real certificate and its authority are 700 bytes.
+        // A real certificate and its CA certificate take 700 bytes.
         self.send_to_site(session, &FromServer::Identity(grant), &[0; 700]);
     }
 
@@ -366,7 +366,7 @@ impl Carrier for Net {
         self.slowness = factor;
     }
 
-    /// Beside what is over, an old spec is said again on the session that is up, as by a server that lost its way.
+    /// Besides replaying a closed session, resends an old spec on the current session, as a faulty server might.
     fn echo(&mut self, node: NodeId) {
         for id in self.sessions_of(node) {
             let Some(session) = self.sessions.get(&id).filter(|session| session.has_site) else {

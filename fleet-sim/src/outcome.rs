@@ -1,45 +1,45 @@
-//! What a run came to: the one thing that all reports are made of.
+//! The result of a run: the single input of all reports.
 //!
 //! Its JSON is what `linecamp-sim run -o json` prints and what `linecamp-sim report` reads back. Field names are
 //! stable.
 
 use serde::{Deserialize, Serialize};
 
-/// Everything a run has to say.
+/// The result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The name of the scenario.
     pub scenario: String,
-    /// What it is about, in a sentence.
+    /// A one-sentence description of the scenario.
     pub about: String,
     /// `model` or `quic`.
     pub mode: String,
-    /// The seed that decided everything.
+    /// The seed of the run.
     pub seed: u64,
-    /// How many sites took part, without their copies.
+    /// The number of sites, not counting clones.
     pub sites: u32,
-    /// How much time passed in the simulated world, in seconds.
+    /// Elapsed virtual time, in seconds.
     pub virtual_seconds: f64,
-    /// How much time passed in ours, in seconds.
+    /// Elapsed wall-clock time, in seconds.
     pub wall_seconds: f64,
-    /// Everything that happened: inputs of machines, and faults.
+    /// The number of events: inputs of machines, and faults.
     pub events: u64,
-    /// A digest of everything that happened, in order, in hex: equal for equal runs.
+    /// A digest of all events in order, in hex: equal for identical runs.
     pub trace_hash: String,
-    /// A digest of every datagram with its time, in hex. Only in `quic` mode.
+    /// A digest of every datagram and its time, in hex. Only in `quic` mode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wire_hash: Option<String>,
     /// How it ended.
     pub outcome: Verdict,
-    /// What must never happen, and did. Empty in a run that passed.
+    /// The violations found. Empty in a run that passed.
     pub violations: Vec<Violation>,
-    /// Numbers worth a line each.
+    /// Summary figures.
     pub figures: Figures,
-    /// How the fleet did over time, evenly spaced.
+    /// The fleet's state over time, evenly spaced.
     pub samples: Vec<Sample>,
-    /// What followed each loss of the server or of a network.
+    /// The reconnect storm after each loss of the server or of a network.
     pub storms: Vec<Storm>,
-    /// The sites that took longest to agree with the server after they could reach it, the slowest first.
+    /// The sites that took longest to agree with the server once they could reach it, slowest first.
     pub slowest: Vec<SlowSite>,
 }
 
@@ -47,77 +47,77 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nothing happened that must not.
+    /// No violation was found.
     #[default]
     Passed,
-    /// Something did.
+    /// A violation was found.
     Failed,
-    /// Somebody stopped it; nothing had happened until then that must not.
+    /// The run was stopped, and no violation had been found by then.
     Interrupted,
 }
 
-/// A promise that was broken.
+/// A violated invariant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Violation {
-    /// Which checker saw it.
+    /// The checker that found it.
     pub checker: String,
-    /// At which event, counted from one.
+    /// The number of the event at which it was found, counted from one.
     pub step: u64,
-    /// When, in seconds of the simulated world.
+    /// When it was found, in seconds of virtual time.
     pub at_seconds: f64,
-    /// Whom it concerns, by name.
+    /// The names of the sites concerned.
     pub sites: Vec<String>,
-    /// What was seen, in a sentence.
+    /// A one-sentence description.
     pub what: String,
-    /// The one command that shows it again.
+    /// The command that reproduces it.
     pub replay: String,
-    /// The last things that happened to those it concerns, oldest first.
+    /// The last inputs of the sites concerned, oldest first.
     pub inputs: Vec<String>,
 }
 
-/// Numbers worth a line each.
+/// Summary figures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Messages on all links, both directions.
     pub messages: u64,
-    /// Bytes on all lines, headers and keep-alive included, both directions.
+    /// Bytes on all lines, both directions, including headers and keep-alives.
     pub bytes: u64,
-    /// The same for one site and a month of 30 days, on average.
+    /// The average of `bytes` per site and month of 30 days.
     pub bytes_per_site_month: u64,
-    /// The same for the site with the most.
+    /// The maximum of `bytes` of a single site, per month of 30 days.
     pub bytes_per_site_month_max: u64,
-    /// Dials that sites began.
+    /// Dials started by sites.
     pub dials: u64,
-    /// Sessions that came up.
+    /// Sessions established.
     pub sessions: u64,
-    /// Writes that changed something, at sites.
+    /// Writes at sites that changed something.
     pub site_writes: u64,
-    /// Writes that changed something, at the server.
+    /// Writes at the server that changed something.
     pub server_writes: u64,
-    /// Faults that were done to the fleet.
+    /// Faults injected.
     pub faults: u64,
-    /// Requests of operators.
+    /// Operator requests.
     pub requests: u64,
-    /// Those of them that were refused.
+    /// Operator requests that were rejected.
     pub requests_refused: u64,
-    /// From the end of the faults until everything reachable agreed, in seconds.
+    /// Time from the end of the faults until everything reachable agreed, in seconds.
     pub converged_after_seconds: f64,
-    /// The most resident memory of this process, in bytes.
+    /// Peak resident memory of this process, in bytes.
     pub memory_bytes: u64,
 }
 
-/// The fleet at one moment, and what went on since the moment before.
+/// The fleet at one moment, and its traffic since the previous sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// When, in seconds of the simulated world.
+    /// When, in seconds of virtual time.
     pub at_seconds: f64,
-    /// Sites the server calls connected.
+    /// Sites that the server reports connected.
     pub connected: u32,
-    /// Sites the server calls reconnecting.
+    /// Sites that the server reports reconnecting.
     pub reconnecting: u32,
-    /// Sites the server calls disconnected.
+    /// Sites that the server reports disconnected.
     pub disconnected: u32,
-    /// Sites that match everything they were asked for.
+    /// Sites that match their spec.
     pub converged: u32,
     /// Messages since the last sample.
     pub messages: u64,
@@ -127,38 +127,38 @@ pub struct Sample {
     pub dials: u64,
 }
 
-/// What followed a loss that many sites felt at once.
+/// The reconnects after an outage that affected many sites at once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Storm {
-    /// What happened, in words.
+    /// A description of the outage.
     pub what: String,
-    /// When the server could be reached again, in seconds of the simulated world.
+    /// When the server became reachable again, in seconds of virtual time.
     pub at_seconds: f64,
     /// How many sites had lost their link.
     pub lost: u32,
-    /// When half, nine tenths and 99 in 100 of them were linked again, in seconds after `at_seconds`.
+    /// When 50 % of them were linked again, in seconds after `at_seconds`.
     pub back_50_seconds: Option<f64>,
-    /// See above.
+    /// When 90 % of them were linked again, in seconds after `at_seconds`.
     pub back_90_seconds: Option<f64>,
-    /// See above.
+    /// When 99 % of them were linked again, in seconds after `at_seconds`.
     pub back_99_seconds: Option<f64>,
-    /// Dials that reached the server, for each second from `at_seconds` on.
+    /// Dials that reached the server in each second from `at_seconds` on.
     pub dials_per_second: Vec<u32>,
-    /// The highest second.
+    /// The highest number of dials in one second.
     pub first_peak: u32,
-    /// The highest second after the dials had once fallen below a quarter of the first peak.
+    /// The highest number of dials in one second after dials first fell below a quarter of the first peak.
     pub second_peak: u32,
 }
 
-/// A site that was slow.
+/// A slow site.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SlowSite {
     /// Its name.
     pub site: String,
-    /// The kind of line it is on.
+    /// Its line profile.
     pub profile: String,
-    /// How long it took, in seconds.
+    /// The time it took to converge, in seconds.
     pub seconds: f64,
-    /// Why, in a sentence.
+    /// The reason, in one sentence.
     pub why: String,
 }

@@ -1,4 +1,4 @@
-//! One pass of a run through the world, in whichever mode: who looks on, and what came of it.
+//! One execution of a run, in either mode: progress reports and the result.
 
 use std::time::Duration;
 
@@ -8,45 +8,45 @@ use crate::recipe::Mode;
 use crate::scenario::Scenario;
 use crate::world::World;
 
-/// Steps between two glances.
+/// Steps between two progress reports.
 const GLANCE_EACH: u64 = 4_096;
 
-/// How a run is doing.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Glance {
-    /// How much of it is done, from 0 to 1.
+    /// The fraction done, from 0 to 1.
     pub done: f64,
-    /// How much time has passed in the simulated world.
+    /// Elapsed virtual time.
     pub elapsed: Duration,
-    /// How much there is at most.
+    /// Maximum virtual time of the run.
     pub total: Duration,
-    /// How many things have happened.
+    /// Events so far.
     pub events: u64,
-    /// Sites the server called connected when it was last looked at.
+    /// Connected sites in the last sample, as the server reports them.
     pub connected: u32,
-    /// Sites that matched all they were asked for.
+    /// Converged sites in the last sample.
     pub converged: u32,
     /// All sites.
     pub sites: u32,
 }
 
-/// Whoever waits for a run.
+/// An observer of a run.
 pub trait Audience {
-    /// Looks at how the run is doing, every few thousand events.
+    /// Receives the run's progress, every few thousand events.
     fn glance(&mut self, glance: &Glance);
-    /// Whether the run is to stop where it is.
+    /// Returns whether the run is to be stopped.
     fn wants_out(&self) -> bool;
 }
 
-/// What came of one pass.
+/// The result of one execution.
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
-    /// Whom the violation is about.
+    /// The machines that the violation concerns.
     pub(crate) nodes: Vec<NodeId>,
     pub(crate) words: Vec<String>,
 }
 
-/// Lets the audience look from time to time. Returns whether it wants out.
+/// Reports progress to the audience from time to time. Returns whether the audience stops the run.
 pub(crate) fn is_stopped<C: Carrier>(world: &World<C>, audience: &mut dyn Audience) -> bool {
     if !world.steps().is_multiple_of(GLANCE_EACH) {
         return false;
@@ -109,7 +109,7 @@ pub(crate) fn sum_up<C: Carrier>(mut world: World<C>, scenario: &Scenario, seed:
     Ended { outcome, nodes: found.map(|found| found.nodes).unwrap_or_default(), words: words.collect() }
 }
 
-/// Returns the most memory this process ever had, in bytes; zero where the system does not say.
+/// Returns the peak memory of this process in bytes, or zero if the system does not report it.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

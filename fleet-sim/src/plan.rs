@@ -1,7 +1,7 @@
-//! What happens in a run, decided before it begins: a list of acts, each five numbers.
+//! Plan of a run, made before it starts: a list of acts, each of five numbers.
 //!
-//! The list follows from the scenario and the seed alone, so it can be shortened: whoever looks for the smallest
-//! run that still fails leaves acts out (see `shrink`), and the others stay as they are.
+//! The list follows from the scenario and the seed alone, so it can be shortened: `shrink` leaves acts out to find the
+//! smallest run that still fails, and the remaining acts do not change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,31 +11,30 @@ use crate::kind::{Kind, Table};
 use crate::line::Profile;
 use crate::scenario::{Appointment, Scenario};
 
-/// One thing that happens.
+/// One fault or action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Act {
-    /// When, from the start.
+    /// When, from the start of the run.
     pub(crate) at: Duration,
-    /// What.
     pub(crate) kind: Kind,
-    /// To which site; for a partition, to how many of a thousand; of no meaning for the server and for all.
+    /// The target site; for a partition, the share of sites per thousand; unused for the server and for all sites.
     pub(crate) site: u32,
-    /// For how long.
+    /// Duration.
     pub(crate) lasts: Duration,
-    /// What else it needs of chance.
+    /// Random bits for all other choices.
     pub(crate) draw: u64,
 }
 
-/// What a run leaves out, to be smaller.
+/// What a shrunk run leaves out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Without {
     /// All acts of these kinds.
     pub kinds: BTreeSet<Kind>,
-    /// These acts, by their number in the list that is left then.
+    /// These acts, by their index in the list after removing `kinds`.
     pub acts: BTreeSet<usize>,
 }
 
-/// A site as the plan knows it.
+/// A site in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SiteSlot {
     pub(crate) profile: Profile,
@@ -44,40 +43,40 @@ pub(crate) struct SiteSlot {
     pub(crate) member: MemberBerth,
 }
 
-/// What kind of member a site is.
+/// The kind of member a site is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MemberBerth {
-    /// Whether it lies and floods instead of running a daemon.
+    /// Whether it is hostile, and lies and floods instead of running a daemon.
     pub(crate) is_hostile: bool,
-    /// Whether it joins where an operator has to accept it.
+    /// Whether it joins an environment that requires an operator's approval.
     pub(crate) is_pending: bool,
-    /// When an operator accepts it: honest sites only.
+    /// When an operator accepts it; only for honest sites.
     accepted_at: Option<Duration>,
 }
 
-/// What a site has to do with DNS.
+/// A site's part in DNS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DnsBerth {
     /// When an operator selects it for the central provider.
     central_at: Option<Duration>,
-    /// Whether it has a provider of its own.
+    /// Whether it has its own provider.
     pub(crate) has_own: bool,
-    /// Whether its name is somebody else's already, and in what way.
+    /// How someone else already uses its name, if anyone does.
     pub(crate) foreign: Option<u64>,
 }
 
-/// What happens in a run.
+/// The plan of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) site_slots: Vec<SiteSlot>,
-    /// In the order of their time.
+    /// Sorted by time.
     pub(crate) acts: Vec<Act>,
     /// When the faults stop.
     pub(crate) ends_at: Duration,
 }
 
 impl Plan {
-    /// Decides what happens.
+    /// Makes the plan of a seed.
     pub(crate) fn new(scenario: &Scenario, seed: u64, without: &Without) -> Self {
         let ends_at = scenario.faults_for();
         let site_slots: Vec<_> = (0..scenario.sites).map(|site| site_slot(scenario, seed, site)).collect();
@@ -104,7 +103,7 @@ impl Plan {
             let mut of_kind = spread(&mut chance, *kind, rate * scenario.days, None, Duration::ZERO, ends_at);
             for act in &mut of_kind {
                 act.site = match kind {
-                    // How many of a thousand it cuts off.
+                    // The share of sites cut off, per thousand.
                     Kind::Partition => 100 + pick(&mut chance, 800),
                     _ => pick(&mut chance, scenario.sites),
                 };
@@ -168,7 +167,7 @@ fn pick(chance: &mut Chance, bound: u32) -> u32 {
     u32::try_from(chance.below(u64::from(bound))).unwrap_or(0)
 }
 
-/// Returns acts of one kind at random moments.
+/// Returns acts of one kind at random times.
 fn spread(
     chance: &mut Chance,
     kind: Kind,
@@ -182,7 +181,7 @@ fn spread(
     let act = |_| {
         let (min, max) = kind.lasts();
         let at = chance.between(first, ends_at);
-        // Short ones are as frequent as long ones: half of all is a tenth of the longest at most.
+        // Short durations are as frequent as long ones: half of them are at most a tenth of the maximum.
         let longest = if chance.happens(500) { max / 10 } else { max };
         let lasts = chance.between(min, longest.max(min));
         Act { at, kind, site, lasts, draw: chance.bits() }
@@ -190,7 +189,7 @@ fn spread(
     (0..count).map(act).collect()
 }
 
-/// A ship is at sea for one to three weeks, then a few days in port.
+/// Returns a ship's voyages: at sea for one to three weeks, then a few days in port.
 fn voyages(chance: &mut Chance, site: u64, from: Duration, ends_at: Duration) -> Vec<Act> {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let mut acts = Vec::new();
@@ -214,7 +213,7 @@ fn appointed(chance: &mut Chance, appointment: &Appointment, sites: u32) -> Vec<
         Act { at, kind, site, lasts, draw: chance.bits() }
     };
     match kind {
-        // Its share is in what it draws: a number of a thousand.
+        // A partition's share is stored per thousand in `site`.
         Kind::Partition => vec![Act { site: percent * 10, ..act(0) }],
         kind if kind.is_of_site() => {
             let acts: Vec<_> = (0..sites).map(&mut act).collect();

@@ -1,10 +1,10 @@
-//! What is to happen, in the order of its time; at one time, in the order it was asked for.
+//! Event queue, ordered by time; events at the same time keep their insertion order.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// A queue by time.
+/// A queue ordered by time.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     heap: BinaryHeap<Entry<T>>,
@@ -25,24 +25,24 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Lets `what` happen at `at`.
+    /// Schedules `what` at `at`.
     pub(crate) fn push(&mut self, at: Duration, what: T) {
         self.heap.push(Entry { at, number: self.next_number, what });
         self.next_number += 1;
     }
 
-    /// Returns when the next thing happens.
+    /// Returns the time of the next event.
     pub(crate) fn next_at(&self) -> Option<Duration> {
         self.heap.peek().map(|entry| entry.at)
     }
 
-    /// Takes the next thing, if it happens at `now` or before.
+    /// Pops the next event if it is due at `now` or earlier.
     pub(crate) fn pop(&mut self, now: Duration) -> Option<T> {
         if self.next_at()? <= now { self.heap.pop().map(|entry| entry.what) } else { None }
     }
 }
 
-// The greatest is on top of the heap, so the earliest counts as the greatest.
+// The heap pops its greatest entry first, so the earliest entry compares as the greatest.
 impl<T> Ord for Entry<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))

@@ -1,11 +1,11 @@
 //! QUIC mode: the same world over the production transport.
 //!
-//! Each site has the production link driver with an endpoint of its own, the server has the production listener and
-//! sessions; keys and certificates are real. Their packets go through a [`network`] in memory, and tokio's clock is
-//! paused: it jumps to whatever is due next when every task has nothing to do. So it catches what the model leaves
-//! out (handshakes, idle timeouts, certificates, migration, resets), and one seed gives the same bytes on the wire.
+//! Each site has the production link driver with its own endpoint, the server has the production listener and sessions,
+//! and keys and certificates are real. Packets go through an in-memory [`network`], and tokio's clock is paused: it
+//! jumps to the next due time when all tasks are idle. This mode covers what the model leaves out (handshakes, idle
+//! timeouts, certificates, migration, resets), and one seed gives the same bytes on the wire.
 //!
-//! A slow server is not slow here: its time is tokio's, and no computation takes any of it.
+//! `ServerSlow` has no effect here: time is tokio's, and computation takes none of it.
 
 mod links;
 mod network;
@@ -38,7 +38,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, plan: Plan, trace: Trace, audi
                 }
             }
             let Some(next) = world.next_at() else { break };
-            // What arrives comes first, so that it is never older than what the world does by itself.
+            // Arrivals come first, so that they are never older than the world's own events.
             tokio::select! {
                 biased;
                 () = world.carrier.arrival() => {}
@@ -49,7 +49,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, plan: Plan, trace: Trace, audi
     })
 }
 
-/// Runs `work` on a runtime of one thread without I/O, whose clock stands still until everybody waits for it.
+/// Runs `work` on a single-threaded runtime without I/O, whose clock advances only when all tasks are idle.
 fn in_paused_time<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without I/O needs nothing of the system").block_on(work)

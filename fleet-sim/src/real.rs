@@ -1,21 +1,22 @@
-//! Real mode: one real server, real daemons, real datagrams, and what they take.
+//! Real mode: runs one real server and real daemons over real datagrams, and measures the resources they use.
 //!
-//! The simulator proves decisions under a clock of its own; this mode measures what that clock cannot: processes,
-//! sockets, disks and memory of the machine it runs on. It starts `linecamp-server`, and for every site a whole daemon:
-//! the first [`SEPARATE_MAX`] as `linecampd` processes of their own, the others through the same library, a few to a
-//! hosting process ([`host`]), each with its own directory, database, socket and machine. Between every site and the
-//! server lies a wire that delays, loses and cuts (`wires`). Then it goes through the same steps in every run:
+//! The simulator checks decisions under its own clock; this mode measures what that clock cannot: processes, sockets,
+//! disks and memory of the machine it runs on. It starts `linecamp-server`, and a complete daemon for every site: the
+//! first [`SEPARATE_MAX`] as separate `linecampd` processes, the others through the same library, several to a hosting
+//! process ([`host()`]), each with its own directory, database, socket and state machine. Between every site and the
+//! server is a wire that delays, loses and cuts (`wires`). Every run has the same steps:
 //!
-//! 1. join: every daemon is started with a join token, until the server calls all of them connected;
-//! 2. label: one label to all of them by selector, with the operator's own program, until all have converged;
-//! 3. storm: the server is killed and started again; once more over bad wires;
-//! 4. cut: half of the sites are out of reach for a while, and told something meanwhile;
-//! 5. stop: every daemon is asked to end.
+//! 1. join: every daemon is started with a join token, until the server reports all of them connected;
+//! 2. label: all sites get one label by selector, through the operator's CLI, until all have converged;
+//! 3. storm: the server is killed and restarted; once more over bad wires;
+//! 4. cut: half of the sites are unreachable for a while, and the spec changes meanwhile;
+//! 5. stop: every daemon is asked to exit.
 //!
-//! What holds: nothing here says whether a figure is good; a run fails only if something does not start, does not
-//! join, or does not come back within the limit beside its step. Every process is ended with the run, also by a signal
-//! or a panic. Secrets go through files that only we may read, pipes and the environment, never through arguments or
-//! logs. The wires' chance is seeded; when the kernel delivers what is not, so two runs are alike and not equal.
+//! Invariants: this mode does not judge figures; a run fails only if something does not start, does not join, or does
+//! not come back within the limit of its step. Every process is killed when the run ends, even by a signal or a panic.
+//! Secrets are passed through files that only the current user may read, pipes and the environment, never through
+//! arguments or logs. The wires' randomness is seeded, but the kernel's delivery times are not, so two runs are similar
+//! and not identical.
 
 mod api;
 mod fleet;
@@ -40,33 +41,34 @@ use self::measure::World;
 pub use self::outcome::{Cut, Join, LabelRound, Memory, RealOutcome, Spread, Stop, Storm};
 use self::place::Place;
 
-/// How many sites a run may have: descriptors (two of ours and ten of a daemon's for each) and threads (three for
-/// each) end about there on an ordinary machine. More is refused.
+/// Maximum number of sites in a run: file descriptors (two of this process and ten of a daemon for each) and threads
+/// (three for each) run out at about this number on an ordinary machine. Larger runs are rejected.
 pub const SITES_MAX: u32 = 2_000;
 
-/// How long a failed run looks whether a signal was the cause: the terminal tells our children at the same time.
+/// How long a failed run waits to learn whether a signal was the cause: the terminal signals our children at the same
+/// time.
 const ASKED_WITHIN: Duration = Duration::from_millis(300);
 
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct RealOptions {
-    /// How many sites, 1 to [`SITES_MAX`].
+    /// Number of sites, 1 to [`SITES_MAX`].
     pub sites: u32,
-    /// Short waits: no storm over bad wires, a shorter cut, the server back after a second.
+    /// Short waits: no storm over bad wires, a shorter cut, the server restarted after one second.
     pub quick: bool,
-    /// Decides what the wires lose and how they jitter.
+    /// Seeds the wires' loss and jitter.
     pub seed: u64,
-    /// A directory for everything, which stays; it must be empty or not there. Without it a temporary one is used.
+    /// A directory for all files, which is kept; it must be empty or not exist. If `None`, a temporary one is used.
     pub keep: Option<PathBuf>,
 }
 
-/// Starts everything, measures, and ends everything. `say` is told what goes on, a line at a time.
+/// Starts everything, measures, and stops everything. `say` receives progress messages, one line at a time.
 ///
-/// The programs are those in the directory that `LINECAMP_BINARIES` names, or else beside our own executable, which
-/// is also what hosts daemons: it has to answer `real-host --dir DIR` with [`host`].
+/// The programs are taken from the directory in `LINECAMP_BINARIES`, or else from the directory of the current
+/// executable. That executable also hosts daemons: it must call [`host()`] for `real-host --dir DIR`.
 ///
 /// # Errors
-/// In words, if something did not start, join, come back or end in time, or if a signal asked us to stop.
+/// Describes what did not start, join, come back or exit in time, or that a signal stopped the run.
 pub fn run(options: &RealOptions, say: &dyn Fn(&str)) -> anyhow::Result<RealOutcome> {
     ensure!((1..=SITES_MAX).contains(&options.sites), "{} sites: it has to be 1 to {SITES_MAX}", options.sites);
     let began = Instant::now();
@@ -123,7 +125,7 @@ fn interrupted() -> anyhow::Error {
     anyhow::anyhow!("stopped before everything was measured: a signal asked for it")
 }
 
-/// Ctrl-C and its relatives. From here on nothing of ours dies of them.
+/// SIGINT, SIGTERM and SIGHUP. Once this exists, they no longer terminate the process.
 struct Signals([Signal; 3]);
 
 impl Signals {

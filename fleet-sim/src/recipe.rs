@@ -1,7 +1,7 @@
-//! Recipes: what it takes to have one run again, in a line.
+//! Recipes: everything needed to repeat a run, in one line.
 //!
-//! `smoke seed=7 sites=12 days=0.5 mode=quic without=cut,clone skip=3,17` says all of it; only the scenario's name is
-//! needed. The same words are the arguments of `linecamp-sim replay` and the lines of `seeds.txt`.
+//! `smoke seed=7 sites=12 days=0.5 mode=quic without=cut,clone skip=3,17` uses every field; only the scenario's name is
+//! required. The same syntax is used for the arguments of `linecamp-sim replay` and the lines of `seeds.txt`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,15 +13,15 @@ use crate::scenario::{Scenario, ScenarioError};
 /// Which parts are real.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// The machines; links are a model.
+    /// Real state machines; links are modeled.
     #[default]
     Model,
-    /// The machines and the links' transport.
+    /// Real state machines and the real transport.
     Quic,
 }
 
 impl Mode {
-    /// Returns the mode as one word.
+    /// Returns the mode's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Model => "model",
@@ -29,22 +29,22 @@ impl Mode {
         }
     }
 
-    /// Returns the mode with this word.
+    /// Returns the mode with this name.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Model, Self::Quic].into_iter().find(|mode| mode.as_str() == word)
     }
 }
 
-/// What it takes to have one run again.
+/// Everything needed to repeat a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recipe {
-    /// A scenario's name, or its file.
+    /// A scenario's name or file.
     pub scenario: String,
-    /// The scenario's own if not given.
+    /// If `None`, the scenario's own.
     pub seed: Option<u64>,
-    /// See `seed`.
+    /// If `None`, the scenario's own.
     pub sites: Option<u32>,
-    /// See `seed`.
+    /// If `None`, the scenario's own.
     pub days: Option<f64>,
     /// Which parts are real.
     pub mode: Mode,
@@ -52,31 +52,31 @@ pub struct Recipe {
     pub without: Without,
 }
 
-/// Why a line is no recipe.
+/// Why a line is not a valid recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// A word of it is not understood.
+    /// A word is invalid.
     #[error(
         "{place}: `{word}` is not understood; a run is written as `SCENARIO [seed=N] [sites=N] [days=N] [mode=model|quic] [without=KIND,…] [skip=N,…]`"
     )]
     Word {
-        /// Which file and line.
+        /// The file and line.
         place: String,
         /// The word.
         word: String,
     },
-    /// Its scenario is refused.
+    /// The scenario is invalid.
     #[error("{place}")]
     Scenario {
-        /// Which file and line.
+        /// The file and line.
         place: String,
-        /// Why.
+        /// The cause.
         source: ScenarioError,
     },
 }
 
 impl Recipe {
-    /// Parses one line; what follows a `#` is a remark. `place` is where it was found, for errors.
+    /// Parses one line; text after a `#` is a comment. `place` is the line's location, for errors.
     ///
     /// # Errors
     /// [`RecipeError`] names the place and the word.
@@ -104,7 +104,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Parses the lines of a file of recipes; empty lines and remarks are none.
+    /// Parses a file of recipes, ignoring empty lines and comments.
     ///
     /// # Errors
     /// [`RecipeError`] names the file, the line and the word.
@@ -114,10 +114,10 @@ impl Recipe {
         lines.map(|(number, line)| Self::parse(&format!("{file}:{number}"), line)).collect()
     }
 
-    /// Returns the scenario it is about, and the seed.
+    /// Returns the recipe's scenario and seed.
     ///
     /// # Errors
-    /// [`ScenarioError`] if there is none, or a number is out of its range.
+    /// [`ScenarioError`] if the scenario does not exist, or a number is out of range.
     pub fn resolve(&self) -> Result<(Scenario, u64), ScenarioError> {
         let scenario = Scenario::find(&self.scenario)?.with(self.sites, self.days)?;
         let seed = self.seed.unwrap_or(scenario.seed);
@@ -158,7 +158,7 @@ fn kind_named(word: &str) -> Option<Kind> {
     Kind::deserialize(word).ok()
 }
 
-/// Reads `3,17-20`.
+/// Parses `3,17-20`.
 fn numbers(text: &str) -> Option<BTreeSet<usize>> {
     let mut all = BTreeSet::new();
     for part in text.split(',') {
@@ -172,7 +172,7 @@ fn numbers(text: &str) -> Option<BTreeSet<usize>> {
     Some(all)
 }
 
-/// Writes `3,17-20`.
+/// Formats `3,17-20`.
 fn ranges(numbers: &BTreeSet<usize>) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for number in numbers {

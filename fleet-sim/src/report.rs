@@ -1,11 +1,11 @@
-//! What a run came to, for people and for machines.
+//! Reports of a run, for people and for programs.
 //!
-//! Every report is a pure function of [`Outcome`](crate::outcome::Outcome): nothing here reads, prints or asks for the
-//! time. [`summary`] is for the person who waited, [`Progress`] for the one who still waits, [`junit`] for what counts
-//! tests, [`page`] for who wants to see. JSON needs no code: an outcome is its own.
+//! Every report is a pure function of [`Outcome`](crate::outcome::Outcome): it reads nothing, prints nothing and has no
+//! clock. [`summary`] is printed after a run, [`Progress`] during it, [`junit()`] is for CI systems, and [`page`] shows
+//! plots. JSON needs no code: it is the serialized outcome.
 //!
-//! Names and sentences come out of a simulated world that may be hostile. They reach a report only through `escape`.
-//! Numbers may be missing or mad (no samples, not a number): they are shown as `-`, and nothing panics.
+//! Names and sentences come from a simulated world that may be hostile, so they reach a report only through `escape`.
+//! Numbers may be missing or invalid (no samples, NaN): they are shown as `-`, and nothing panics.
 
 mod escape;
 mod figures;

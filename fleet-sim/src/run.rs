@@ -1,4 +1,4 @@
-//! A run, from its recipe to its outcome.
+//! Executes a run, from its recipe to its outcome.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::scenario::{Scenario, ScenarioError};
 use crate::trace::Trace;
 use crate::world::World;
 
-/// Nobody waits; a run can be stopped by a flag all the same.
+/// An audience that ignores progress; a flag can still stop the run.
 #[derive(Debug)]
 pub struct Nobody<'a>(pub &'a AtomicBool);
 
@@ -26,10 +26,10 @@ impl Audience for Nobody<'_> {
     }
 }
 
-/// Runs a recipe. A run in which something is found is run again up to that moment, for the words about it.
+/// Runs a recipe. If a violation is found, the run is repeated up to that moment to record its inputs as text.
 ///
 /// # Errors
-/// [`ScenarioError`] if the recipe makes no sense.
+/// [`ScenarioError`] if the recipe is invalid.
 pub fn run(recipe: &Recipe, audience: &mut dyn Audience) -> Result<Outcome, ScenarioError> {
     let (scenario, seed) = recipe.resolve()?;
     let began = Instant::now();
@@ -43,7 +43,7 @@ pub fn run(recipe: &Recipe, audience: &mut dyn Audience) -> Result<Outcome, Scen
     Ok(ended.outcome)
 }
 
-/// Returns the recipe with everything in it that a scenario's file could change.
+/// Returns the recipe with every value that a scenario file could change.
 fn exact(recipe: &Recipe, scenario: &Scenario, seed: u64) -> Recipe {
     Recipe { seed: Some(seed), sites: Some(scenario.sites), days: Some(scenario.days), ..recipe.clone() }
 }

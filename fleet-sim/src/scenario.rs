@@ -1,8 +1,8 @@
-//! Scenarios: what a run is made of, as people write it down.
+//! Scenarios: the parameters of a run, as written in a file.
 //!
-//! A [`ScenarioFile`] is exactly what was written, unknown keys refused; [`Scenario::parse`] checks every number
-//! against its range. How often a thing happens is given per day: for faults of sites and work on the spot per
-//! site, for the server and the operators in all. The seed decides when, to whom and how long.
+//! A [`ScenarioFile`] has exactly the keys of the file, and unknown keys are rejected; [`Scenario::parse`] checks every
+//! number against its range. Rates are per day: for site faults and local actions per site, for the server and the
+//! operators in total. The seed decides when, where and for how long.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use serde::Deserialize;
 use crate::kind::{Kind, Table};
 use crate::line::Profile;
 
-/// Sites of one run: past it the memory of a test machine ends.
+/// Maximum sites in one run: more exceed the memory of a test machine.
 pub const SITES_MAX: u32 = 20_000;
 
-/// Acts of one run: at 48 bytes each, with what they do, about a gigabyte.
+/// Maximum acts in one run: at 48 bytes each, with their effects, about a gigabyte.
 pub const ACTS_MAX: f64 = 5e6;
 
-/// Days of one run.
+/// Maximum days of one run.
 pub const DAYS_MAX: f64 = 1_000.0;
 
-/// The scenarios that come with the simulator, by name.
+/// The built-in scenarios, by name.
 pub const BUILT_IN: [(&str, &str); 11] = [
     ("chaos", include_str!("../scenarios/chaos.toml")),
     ("clone-attack", include_str!("../scenarios/clone-attack.toml")),
@@ -36,41 +36,41 @@ pub const BUILT_IN: [(&str, &str); 11] = [
     ("year-offline", include_str!("../scenarios/year-offline.toml")),
 ];
 
-/// Why a scenario is refused.
+/// Why a scenario is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// There is no such scenario.
+    /// No such scenario exists.
     #[error("there is no scenario `{name}`, and no such file; there are: {}", names())]
     Unknown {
-        /// What was looked for.
+        /// The name.
         name: String,
     },
     /// The file cannot be read.
     #[error("failed to read {file}")]
     Read {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is not TOML, or has a key that nobody knows.
+    /// The file is not valid TOML, or has an unknown key.
     #[error("{file} is no scenario")]
     Syntax {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Where and why.
+        /// The position and the cause.
         source: Box<toml::de::Error>,
     },
-    /// A number is out of its range.
+    /// A number is out of range.
     #[error("{file}: `{key}` is {found}, and must be {range}")]
     Range {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Which key.
+        /// The key.
         key: String,
-        /// What it is.
+        /// Its value.
         found: String,
-        /// What it may be.
+        /// The valid range.
         range: String,
     },
 }
@@ -79,90 +79,90 @@ fn names() -> String {
     BUILT_IN.map(|(name, _)| name).join(", ")
 }
 
-/// A scenario, checked.
+/// A validated scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Its name: the file's, without what follows the dot.
+    /// Its name: the file name without its extension.
     pub name: String,
-    /// What it is about, in a sentence.
+    /// A one-sentence description.
     pub about: String,
-    /// How many sites.
+    /// Number of sites.
     pub sites: u32,
-    /// For how many days faults happen and people work.
+    /// Number of days with faults and operator actions.
     pub days: f64,
-    /// The seed of a run that names none.
+    /// The default seed.
     pub seed: u64,
-    /// How long everything reachable has to agree once the faults have stopped.
+    /// Time limit for everything reachable to agree after the faults.
     pub settle: Duration,
-    /// FaultEnd how long the sites join.
+    /// Period over which the sites join.
     pub joins_over: Duration,
-    /// The life of certificates.
+    /// Lifetime of certificates.
     pub certificate_life: Duration,
-    /// What share of the sites is on which line, by weight.
+    /// Distribution of sites over line profiles, by weight.
     pub lines: BTreeMap<Profile, u32>,
-    /// How often what happens.
+    /// Rate of each kind of act.
     pub rates: BTreeMap<Kind, f64>,
-    /// What happens at a moment of its own.
+    /// Scheduled acts.
     pub at: Vec<Appointment>,
-    /// Who has DNS providers; nobody if not given.
+    /// Which sites have DNS providers; none if not given.
     pub dns: Option<Dns>,
-    /// Who is not an honest member from the first moment on; everybody is if not given.
+    /// Which sites are hostile or pending; none if not given.
     pub members: Option<Members>,
-    /// What the run must come to, beside what always must hold.
+    /// Expectations of the run, in addition to the invariants.
     pub expect: Expect,
 }
 
-/// What happens at a moment of its own.
+/// An act scheduled at a fixed time.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Appointment {
     /// When, in hours from the start.
     pub hours: f64,
-    /// What.
+    /// The kind of act.
     #[serde(rename = "do")]
     pub kind: Kind,
-    /// How long it lasts, in seconds; by chance if not given.
+    /// Duration in seconds; random if not given.
     pub seconds: Option<f64>,
-    /// To what share of the sites, in percent; all of them if not given. Not for what is done to the server.
+    /// Percentage of the sites; all of them if not given. Ignored for acts on the server.
     pub percent: Option<u32>,
 }
 
-/// Who has DNS providers. All of them lead to one name server with one zone.
+/// Which sites have DNS providers. All providers use one name server with one zone.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dns {
-    /// What share of the sites an operator selects for the central provider, in percent.
+    /// Percentage of sites that an operator selects for the central provider.
     pub central: u32,
-    /// What share of the sites has a provider of its own, in percent.
+    /// Percentage of sites with their own provider.
     pub local: u32,
-    /// What share of the sites finds its name with somebody else, in percent.
+    /// Percentage of sites whose name is already used by someone else.
     pub foreign: u32,
 }
 
-/// Who is not an honest member from the first moment on.
+/// Which sites are hostile or pending.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Members {
-    /// What share of the sites is hostile, in percent: registered, and lies and floods instead of running a daemon.
+    /// Percentage of hostile sites: registered, they lie and flood instead of running a daemon.
     pub hostile: u32,
-    /// What share of the sites, honest or hostile, joins where an operator has to accept it, in percent. Honest ones
-    /// are accepted within the hour after they joined, hostile ones never.
+    /// Percentage of sites, honest or hostile, that join an environment that requires an operator's approval. Honest
+    /// ones are accepted within an hour of joining, hostile ones never.
     pub pending: u32,
 }
 
-/// What a run must come to.
+/// Expectations of a run.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// After each loss of the server, 99 in 100 of the sites are linked again within so many seconds.
+    /// After each loss of the server, 99 % of the sites are linked again within this many seconds.
     pub back_99_seconds: Option<f64>,
-    /// No second peak of dials is higher than this share of the first, in percent.
+    /// Maximum height of a second peak of dials, as a percentage of the first.
     pub second_peak_percent: Option<u32>,
-    /// No site needs more bytes for 30 days.
+    /// Maximum bytes of any site for 30 days.
     pub bytes_per_site_month: Option<u64>,
 }
 
-/// A scenario as it was written.
+/// A scenario as written in a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScenarioFile {
@@ -190,7 +190,7 @@ struct ScenarioFile {
     operators: BTreeMap<Kind, f64>,
     /// Per site and day.
     #[serde(default)]
-    spot: BTreeMap<Kind, f64>,
+    local: BTreeMap<Kind, f64>,
     /// Per day.
     #[serde(default)]
     name_server: BTreeMap<Kind, f64>,
@@ -209,7 +209,7 @@ const fn default_seed() -> u64 {
     1
 }
 
-/// Half an hour: the longest wait that a machine sets itself without an operator is ten minutes.
+/// Half an hour: the longest wait that a machine starts without an operator is ten minutes.
 const fn default_settle() -> f64 {
     30.0
 }
@@ -227,7 +227,7 @@ fn default_lines() -> BTreeMap<Profile, u32> {
 }
 
 impl Scenario {
-    /// Finds the scenario `name` among those that come with the simulator, or reads it as a file.
+    /// Finds the built-in scenario `name`, or reads it as a file.
     ///
     /// # Errors
     /// [`ScenarioError`] names the file, the key and the range.
@@ -264,7 +264,7 @@ impl Scenario {
             ("faults", Table::Faults, written.faults),
             ("server", Table::Server, written.server),
             ("operators", Table::Operators, written.operators),
-            ("spot", Table::Spot, written.spot),
+            ("local", Table::Local, written.local),
             ("name_server", Table::NameServer, written.name_server),
             ("hostile", Table::Hostile, written.hostile),
         ];
@@ -318,7 +318,7 @@ impl Scenario {
         .bounded(door)
     }
 
-    /// Refuses a run with more acts than memory has room for.
+    /// Rejects a run with more acts than fit in memory.
     fn bounded(self, door: Door<'_>) -> Result<Self, ScenarioError> {
         let times = |kind: &Kind| if kind.table().is_per_site() { f64::from(self.sites) } else { 1.0 };
         let acts: f64 = self.rates.iter().map(|(kind, rate)| rate * times(kind) * self.days).sum();
@@ -326,7 +326,7 @@ impl Scenario {
         Ok(self)
     }
 
-    /// Changes what a command line may change.
+    /// Applies the command line's overrides.
     ///
     /// # Errors
     /// [`ScenarioError::Range`] names the option.
@@ -344,13 +344,13 @@ impl Scenario {
         self.bounded(door)
     }
 
-    /// Returns for how long faults happen and people work.
+    /// Returns the period of faults and operator actions.
     pub(crate) fn faults_for(&self) -> Duration {
         Duration::from_secs_f64(self.days * 86_400.0)
     }
 }
 
-/// Where what was written is checked.
+/// Validates the values of a file.
 struct Door<'a> {
     file: &'a str,
 }
@@ -402,7 +402,7 @@ mod tests {
         check("sites = 1\ndays = 1\n[faults]\ncutt = 3", "unknown variant `cutt`");
         check("sites = 1\ndays = 1\n[faults]\ncut = -1", "`faults.cut` is -1, and must be 0 to 10000");
         check("sites = 1\ndays = 1\n[faults]\nserver-kill = 1", "must be in the table [server]");
-        check("sites = 1\ndays = 1\n[spot]\naddress = 1", "`spot.address` is 1, and must be left out");
+        check("sites = 1\ndays = 1\n[local]\naddress = 1", "`local.address` is 1, and must be left out");
         check("sites = 1\ndays = 1\n[hostile]\nmute = 1", "must be left out where there is no table [members]");
         check("sites = 1\ndays = 1\n[members]\nhostile = 101\npending = 0", "`members.hostile` is 101, and must be 0");
         check("sites = 1\ndays = 1\n[lines]\ndsl = 0", "`lines (their sum)` is 0");

@@ -1,4 +1,4 @@
-//! Searching: new seeds, one after the other, on all cores, for as long as somebody wants to wait.
+//! Search: runs new seeds on all cores until the time is up.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -9,27 +9,27 @@ use crate::recipe::Recipe;
 use crate::run::{Nobody, run};
 use crate::scenario::ScenarioError;
 
-/// Runs with findings that are kept whole. More are told and counted in the search's own lines.
+/// Maximum failed runs that are kept. More are only reported and counted.
 const FOUND_MAX: usize = 100;
 
-/// What a search has done so far.
+/// The progress of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Searched {
-    /// Runs that came to their end.
+    /// Completed runs.
     pub runs: u64,
-    /// Simulated days, each site counted.
+    /// Simulated days, summed over all sites.
     pub site_days: f64,
-    /// Events in all of them.
+    /// Events of all runs.
     pub events: u64,
-    /// Runs in which something was found.
+    /// Runs with a violation.
     pub found: Vec<(Recipe, Outcome)>,
 }
 
-/// Runs `recipes` in turn with fresh seeds from `first_seed` on, until `time` is over or `stop` says so; runs that
-/// have begun come to their end, or stop with `stop`. `say` is told of each run.
+/// Runs `recipes` in turn with new seeds from `first_seed` on, until `time` is up or `stop` is set; runs in progress
+/// complete, or are stopped by `stop`. `say` is called after each run.
 ///
 /// # Errors
-/// [`ScenarioError`] if a recipe makes no sense.
+/// [`ScenarioError`] if a recipe is invalid.
 pub fn search(
     recipes: &[Recipe],
     first_seed: u64,

@@ -1,4 +1,4 @@
-//! What people and programs get to see.
+//! Output for people and programs.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -13,13 +13,13 @@ use fleet_sim::run::{Audience, Glance};
 
 use crate::args::{Output, Reports};
 
-/// How often the line of progress is drawn anew.
+/// How often the progress line is redrawn.
 const DRAW_EACH: Duration = Duration::from_millis(100);
 
-/// The width of a terminal that does not say how wide it is.
+/// The assumed terminal width.
 const WIDTH: usize = 78;
 
-/// A person in front of a terminal, or nobody.
+/// Standard error, which may or may not be a terminal.
 #[derive(Debug)]
 pub(crate) struct Terminal<'a> {
     stop: &'a AtomicBool,
@@ -32,14 +32,14 @@ impl<'a> Terminal<'a> {
         Self { stop, is_there: std::io::stderr().is_terminal(), drawn_at: None }
     }
 
-    /// Says what begins, where no line of progress will.
+    /// Prints what is starting, if there is no progress line.
     pub(crate) fn begin(&self, recipe: &Recipe) {
         if !self.is_there {
             say(&format!("running {recipe}"));
         }
     }
 
-    /// Takes the line of progress away.
+    /// Clears the progress line.
     pub(crate) fn clear(&self) {
         if self.drawn_at.is_some() {
             draw(&" ".repeat(WIDTH));
@@ -74,23 +74,22 @@ impl Audience for Terminal<'_> {
 
 fn draw(line: &str) {
     let mut stderr = std::io::stderr();
-    // A terminal that is gone shows nothing.
+    // A write to a closed terminal is ignored.
     let _ = write!(stderr, "\r{line}\r").and_then(|()| stderr.flush());
 }
 
-/// Says something beside the outcome.
+/// Prints a message to standard error.
 pub(crate) fn say(line: &str) {
-    // Without a terminal nobody hears it.
+    // A write to a closed standard error is ignored.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Prints a line of the outcome.
 pub(crate) fn print_line(line: &str) {
-    // Whoever reads may have gone.
+    // The reader may have closed the pipe.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Prints outcomes.
 pub(crate) fn print_outcomes(outcomes: &[Outcome], output: Output) {
     match (output, outcomes) {
         (Output::Json, [outcome]) => print_line(&json(outcome)),
@@ -104,7 +103,7 @@ pub(crate) fn print_outcomes(outcomes: &[Outcome], output: Output) {
     }
 }
 
-/// Writes the files that were asked for.
+/// Writes the requested files.
 pub(crate) fn write_reports(outcomes: &[Outcome], reports: &Reports) -> anyhow::Result<()> {
     let write = |file: &Path, text: String| {
         std::fs::write(file, text).with_context(|| format!("failed to write {}", file.display()))

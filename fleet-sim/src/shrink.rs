@@ -1,8 +1,8 @@
-//! Shrinking: the smallest run that still fails in the same way.
+//! Shrinking: finds the smallest run that still fails in the same way.
 //!
-//! First fewer sites, then fewer days, then whole kinds of acts, then single acts by halves (Zeller and Hildebrandt,
-//! "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002). Each step is kept if the same checker still
-//! sees something. Bounded by a number of runs, because a long scenario has thousands of acts.
+//! It tries fewer sites, then fewer days, then whole kinds of acts, then single acts by halves (Zeller and Hildebrandt,
+//! "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002). A step is kept if the same checker still reports
+//! a violation. The number of runs is limited, because a long scenario has thousands of acts.
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,13 @@ use crate::recipe::Recipe;
 use crate::run::{Audience, run};
 use crate::scenario::ScenarioError;
 
-/// Runs at most.
+/// Maximum number of runs.
 const RUNS_MAX: u32 = 400;
 
-/// Makes `recipe` smaller while it still fails as `failed` did. `say` is told of each step that was kept.
+/// Shrinks `recipe` while it still fails as `failed` did. `say` is called for each step that is kept.
 ///
 /// # Errors
-/// [`ScenarioError`] if the recipe makes no sense.
+/// [`ScenarioError`] if the recipe is invalid.
 pub fn shrink(
     recipe: &Recipe,
     failed: &Outcome,

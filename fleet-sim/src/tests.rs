@@ -1,4 +1,4 @@
-//! The simulator's own tests: what it finds, what it does not, and that it can.
+//! The simulator's own tests: the violations it finds, the runs that pass, and that every checker can fail.
 
 mod kept;
 mod mutants;
@@ -11,13 +11,13 @@ use crate::recipe::Recipe;
 use crate::report::summary;
 use crate::run::{Nobody, run};
 
-/// Runs a recipe, alone.
+/// Runs a recipe without an audience.
 fn run_alone(line: &str) -> Outcome {
     let recipe = Recipe::parse("a test", line).expect("a test's recipe is one");
     run(&recipe, &mut Nobody(&AtomicBool::new(false))).expect("a recipe that was parsed makes sense")
 }
 
-/// Runs a recipe in which nothing may be found.
+/// Runs a recipe that must pass.
 fn check_passes(line: &str) -> Outcome {
     let outcome = run_alone(line);
     assert_eq!(outcome.outcome, Verdict::Passed, "{}", summary(&outcome, false));

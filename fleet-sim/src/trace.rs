@@ -1,21 +1,20 @@
-//! A digest of everything that happens, and the words for it where somebody wants to read them.
+//! A digest of all events, and a text log of selected sites.
 //!
-//! The digest is FNV-1a over 64 bits (Fowler, Noll, Vo; RFC 9923), fed with numbers: cheap, the same on every
-//! machine, and changed by any change. Words are made only for those sites that somebody asked for: a run that
-//! failed is run again, and asked.
+//! The digest is 64-bit FNV-1a (Fowler, Noll, Vo; RFC 9923) over numbers: cheap, identical on every machine, and
+//! sensitive to any change. Text is produced only for selected sites: a failed run is repeated with its sites selected.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::carrier::NodeId;
 
-/// Lines that are remembered of each site that somebody asked for.
+/// Maximum lines kept for each selected site.
 const LINES_MAX: usize = 40;
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// A digest that grows.
+/// An incremental digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest(u64);
 
@@ -39,28 +38,28 @@ impl Digest {
         self.0 ^= self.0 >> 32;
     }
 
-    /// Returns the digest of all that was added.
+    /// Returns the digest.
     pub(crate) const fn value(self) -> u64 {
         self.0
     }
 }
 
-/// What happened.
+/// The trace of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     digest: Digest,
-    /// Those whose doings are kept in words. The server is everybody's.
+    /// Selected sites with their log. Lines of the server go to all of them.
     asked: BTreeMap<NodeId, VecDeque<String>>,
 }
 
 impl Trace {
-    /// Keeps the doings of these sites in words.
+    /// Creates a trace that logs these sites as text.
     pub(crate) fn of(nodes: &[NodeId]) -> Self {
         let asked = nodes.iter().map(|node| (*node, VecDeque::new())).collect();
         Self { digest: Digest::default(), asked }
     }
 
-    /// Notes that something happened to a site, or to the server alone.
+    /// Adds an event of a site, or of the server, to the digest.
     pub(crate) fn note(&mut self, at: Duration, node: Option<NodeId>, tag: &str, numbers: &[u64]) {
         self.digest.number(u64::try_from(at.as_micros()).unwrap_or(u64::MAX));
         self.digest.number(node.map_or(u64::MAX, |node| node as u64));
@@ -70,12 +69,12 @@ impl Trace {
         }
     }
 
-    /// Adds the bytes of a message to what was noted last.
+    /// Adds the bytes of a message to the last event.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.digest.bytes(bytes);
     }
 
-    /// Keeps words about a site, if somebody asked for it. Without a site they are the server's.
+    /// Logs a line about a site if it is selected. Without a site, it is about the server.
     pub(crate) fn say(&mut self, at: Duration, node: Option<NodeId>, words: impl FnOnce() -> String) {
         if self.asked.is_empty() || node.is_some_and(|node| !self.asked.contains_key(&node)) {
             return;
@@ -90,18 +89,18 @@ impl Trace {
         }
     }
 
-    /// Returns the words that were kept, by site, oldest first.
+    /// Returns the logged lines by site, oldest first.
     pub(crate) fn words(&self) -> impl Iterator<Item = (NodeId, &VecDeque<String>)> {
         self.asked.iter().map(|(node, lines)| (*node, lines))
     }
 
-    /// Returns the digest of all that happened.
+    /// Returns the digest of all events.
     pub(crate) const fn hash(&self) -> u64 {
         self.digest.value()
     }
 }
 
-/// Writes a moment of the simulated world: `3d 04:05:06.789`.
+/// Formats a virtual time: `3d 04:05:06.789`.
 pub(crate) fn moment(at: Duration) -> String {
     let seconds = at.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);

@@ -1,9 +1,8 @@
-//! World: the production machines, what is between and under them, and what happens to them.
+//! World: the production machines, the links and disks between and under them, and the acts on them.
 //!
-//! One thing happens at a time: something arrives, or its time has come. It becomes one input of one machine, whose
-//! outputs are carried out before the next. Checkers look at every input and output. A run has three parts: things
-//! go wrong and people work; then everything is well again and all have to agree in time; then, for an hour, nothing
-//! may be written.
+//! One event is processed at a time: an arrival or a due timer. It becomes one input of one machine, whose outputs are
+//! performed before the next event. Checkers watch every input and output. A run has three parts: faults and operator
+//! actions; then all faults are over and everything has to agree in time; then, for an hour, nothing may be written.
 
 mod acts;
 mod ending;
@@ -38,54 +37,54 @@ use self::server::Server;
 /// Sites that share a join token.
 const SITES_PER_TOKEN: u32 = 20;
 
-/// Where the numbers of the tokens begin that lead into [`APPROVAL`].
+/// First number of the tokens for [`APPROVAL`].
 const PENDING_TOKENS: u64 = 2_000_000_000;
 
-/// Where the numbers of the tokens begin that hostile members use: they take no place of an honest one's.
+/// First number of the tokens for hostile members, so that they do not consume the uses of honest sites' tokens.
 const HOSTILE_TOKENS: u64 = 3_000_000_000;
 
-/// How long an operator waits whose request was not heard, or came too early.
+/// Delay before an operator retries a request that reached no server or came too early.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// The environment in which sites wait until an operator accepts them.
+/// The environment in which sites wait for an operator's approval.
 const APPROVAL: &str = "approval";
 
-/// How long nothing may be written once everybody agrees.
+/// How long nothing may be written once everything agrees.
 const QUIET: Duration = Duration::from_secs(3600);
 
-/// What is to happen at its time.
+/// A scheduled event.
 #[derive(Debug)]
 enum SimEvent {
-    /// The act of this number.
+    /// The act with this index.
     Act(usize),
-    /// Something that was done is over.
+    /// A fault or other act ends.
     FaultEnd(FaultEnd),
-    /// A machine's deadline may be here.
+    /// A machine's deadline may be due.
     NodeWake(NodeId),
     ServerWake,
-    /// A disk has written.
+    /// A disk has completed a write.
     NodeDisk(NodeId, u32),
     ServerDisk(u32),
-    /// A site's call of its provider has come through.
+    /// A site's provider call completes.
     Called(NodeId, u32, CallId),
     /// A certificate is on the disk.
     Saved(NodeId, u32, Box<IdentityGrant>),
-    /// A site that was refused is given a new token.
+    /// A rejected site gets a new token.
     NewToken(NodeId),
-    /// An operator accepts a site that waits for it, or tries again because it has not joined yet.
+    /// An operator accepts a pending site, or retries because it has not joined yet.
     Accept(NodeId),
-    /// It is a hostile member's turn, unless it has had another one set since.
+    /// A hostile member's next turn, unless it was rescheduled since.
     Hostile(NodeId, u32),
-    /// All faults stop.
+    /// All faults end.
     AllWell,
-    /// It is time to see whether everybody agrees.
+    /// Time to check whether everything agrees.
     Look,
-    /// Nothing was to be written until this moment.
+    /// The end of the quiet part.
     QuietOver,
     Sample,
 }
 
-/// What is over.
+/// What ends.
 #[derive(Clone, Copy, Debug)]
 enum FaultEnd {
     Cut { node: NodeId, up: bool, down: bool },
@@ -104,20 +103,20 @@ enum FaultEnd {
     NoProvider,
 }
 
-/// Which part of the run it is.
+/// The part of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// Things go wrong.
+    /// Faults and operator actions.
     Faults,
-    /// All is well; everybody has to agree until this moment.
+    /// No faults; everything has to agree by this time.
     Settling { until: Duration },
-    /// Everybody agreed; nothing may be written.
+    /// Everything agreed; nothing may be written.
     Quiet,
-    /// It is over.
+    /// The run is over.
     FaultEnd,
 }
 
-/// Everything.
+/// The simulated world.
 #[derive(Debug)]
 pub(crate) struct World<C> {
     pub(crate) carrier: C,
@@ -135,12 +134,12 @@ pub(crate) struct World<C> {
     watch: Watch,
     dns: Option<Dns>,
     found: Option<Finding>,
-    /// Sites that were given a certificate in the quiet part.
+    /// Sites that got a certificate in the quiet part.
     renewed: BTreeSet<NodeId>,
 }
 
 impl<C: Carrier> World<C> {
-    /// Builds the world; nothing has happened in it.
+    /// Builds the world before its first event.
     pub(crate) fn new(scenario: Scenario, seed: u64, plan: Plan, carrier: C, trace: Trace) -> Self {
         let total = plan.ends_at + scenario.settle + QUIET;
         let mut world = Self {
@@ -191,7 +190,7 @@ impl<C: Carrier> World<C> {
         self.queue.push(Duration::ZERO, SimEvent::Sample);
     }
 
-    /// Waits for an act. Each waits for the one before it: a month has tens of thousands.
+    /// Schedules an act. Each is scheduled by the one before it: a month has tens of thousands.
     fn expect_act(&mut self, number: usize) {
         if let Some(act) = self.plan.acts.get(number) {
             self.queue.push(act.at, SimEvent::Act(number));
@@ -205,39 +204,39 @@ impl<C: Carrier> World<C> {
         self.token(tokens_for(member) + group)
     }
 
-    /// Returns the token of this number.
+    /// Returns the token with this number.
     fn token(&self, number: u64) -> JoinToken {
         let mut chance = Chance::of(self.seed, Purpose::Server, 1_000 + number);
         let (id, secret) = (TokenId::from_bytes(chance.bytes()), JoinSecret::from_bytes(chance.bytes()));
         JoinToken { id, secret, pin: self.carrier.pin() }
     }
 
-    /// Returns how far the run is, as a part of the whole.
+    /// Returns the fraction of the run that is done.
     pub(crate) fn progress(&self) -> f64 {
         self.elapsed.as_secs_f64() / self.total().as_secs_f64().max(1.0)
     }
 
-    /// Returns about how long the run takes: a little more, if everybody agrees at the last moment.
+    /// Returns the approximate duration of the run: it is slightly longer if agreement is reached at the last moment.
     pub(crate) fn total(&self) -> Duration {
         self.plan.ends_at + self.scenario.settle + QUIET
     }
 
-    /// Returns how much time has passed.
+    /// Returns the elapsed virtual time.
     pub(crate) const fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
-    /// Returns how many things have happened.
+    /// Returns the number of events so far.
     pub(crate) const fn steps(&self) -> u64 {
         self.step
     }
 
-    /// Returns how many sites take part, copies left out.
+    /// Returns the number of sites, not counting clones.
     pub(crate) fn sites(&self) -> u32 {
         u32::try_from(self.plan.site_slots.len()).unwrap_or(u32::MAX)
     }
 
-    /// Returns what happened that must not, if something did.
+    /// Returns the violation, if one was found.
     pub(crate) const fn found(&self) -> Option<&Finding> {
         self.found.as_ref()
     }
@@ -247,12 +246,12 @@ impl<C: Carrier> World<C> {
         self.nodes.get(node).map_or_else(|| format!("machine {node}"), |node| node.name.to_string())
     }
 
-    /// Whether the run is over, because it came to its end or something was found.
+    /// Returns whether the run is over, because it completed or a violation was found.
     pub(crate) fn is_over(&self) -> bool {
         self.part == Part::FaultEnd || self.found.is_some()
     }
 
-    /// Returns when the next thing happens.
+    /// Returns the time of the next event.
     pub(crate) fn next_at(&self) -> Option<Duration> {
         match (self.queue.next_at(), self.carrier.next_at()) {
             (Some(ours), Some(carriers)) => Some(ours.min(carriers)),
@@ -260,7 +259,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Lets the next thing happen that is due at `now`. Returns whether there was one.
+    /// Processes the next event that is due at `now`. Returns whether there was one.
     pub(crate) fn step(&mut self, now: Duration) -> bool {
         self.elapsed = now;
         if let Some(arrival) = self.carrier.poll(now) {
@@ -312,14 +311,14 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Notes that something happened to a site, or to the server alone.
+    /// Records an event of a site, or of the server, in the trace.
     fn note(&mut self, node: Option<NodeId>, tag: &'static str, numbers: &[u64], words: impl FnOnce() -> String) {
         self.trace.note(self.elapsed, node, tag, numbers);
         self.trace.say(self.elapsed, node, || format!("{tag}: {}", words()));
     }
 }
 
-/// Returns where the numbers of the tokens begin that such members join with.
+/// Returns the first number of the tokens that such members join with.
 const fn tokens_for(member: MemberBerth) -> u64 {
     match member {
         MemberBerth { is_pending: true, .. } => PENDING_TOKENS,

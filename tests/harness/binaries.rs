@@ -1,26 +1,24 @@
-//! Where the programs are that a journey starts.
+//! Paths of the programs that a journey starts.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The variable with which `cargo xtask test` says that the programs are built, and where.
+/// Set by `cargo xtask test` to the directory of the built programs.
 const BINARIES: &str = "LINECAMP_BINARIES";
 
-/// The packages of the programs.
 const PACKAGES: [&str; 6] =
     ["linecamp-server", "linecampd", "linecamp", "fleet-sim", "linecamp-plugin-compiler", "linecamp-tests"];
 
-/// The variable with which `cargo xtask test` says that the plugins are built, and where.
+/// Set by `cargo xtask test` to the directory of the built plugins.
 const PLUGINS: &str = "LINECAMP_PLUGINS";
 
-/// The packages of the plugins.
 const PLUGIN_PACKAGES: [&str; 4] = ["dns-fake", "dns-powerdns", "dns-rfc2136", "dns-route53"];
 
-/// Returns the component of a plugin, by its name such as `dns-powerdns`.
+/// Returns the path of a plugin's component, by a name such as `dns-powerdns`.
 ///
 /// # Panics
-/// If it is not there.
+/// If the component does not exist.
 pub fn plugin(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let path = DIRECTORY.get_or_init(find_plugins).join(format!("{}.wasm", name.replace('-', "_")));
@@ -38,10 +36,10 @@ fn find_plugins() -> PathBuf {
     target_directory().join("wasm32-wasip2/release")
 }
 
-/// Returns cargo's target directory: where this test stands, wherever the programs are that it starts.
+/// Returns cargo's target directory, derived from this test's executable and not from the programs it starts.
 ///
 /// # Panics
-/// If no cargo built it.
+/// If cargo did not build this test.
 pub fn target_directory() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own executable");
     own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps").to_owned()
@@ -57,7 +55,7 @@ fn cargo(arguments: &[&str]) -> Command {
 /// Returns the path of a program.
 ///
 /// # Panics
-/// If it is not there.
+/// If the program does not exist.
 pub fn program(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let path = DIRECTORY.get_or_init(find).join(name);
@@ -69,7 +67,7 @@ fn find() -> PathBuf {
     if let Some(directory) = std::env::var_os(BINARIES) {
         return directory.into();
     }
-    // Somebody runs the tests by hand: programs older than the sources would test yesterday's work.
+    // The tests were started by hand: programs older than the sources would give outdated results.
     let mut cargo = cargo(&["build", "--quiet"]);
     for package in PACKAGES {
         cargo.args(["--package", package]);

@@ -5,10 +5,10 @@ use crate::name_server::Housing;
 use crate::update_server::{Brand, PLUGIN_TYPES, ServedZone, UpdateServer};
 
 impl UpdateServer {
-    /// Starts a BIND 9 without zones; `None` if it is not installed.
+    /// Starts BIND 9 without zones; `None` if it is not installed.
     ///
     /// # Panics
-    /// If it does not come up, with its log.
+    /// If it does not start, with its log.
     pub fn bind() -> Option<Self> {
         let arguments = &["-g", "-n", "1", "-c"];
         Self::start(Brand { product: "BIND 9", program: "named", arguments, configuration })

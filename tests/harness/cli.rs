@@ -1,4 +1,4 @@
-//! One run of a program to its end, and what it said.
+//! Runs a program to completion and captures its output.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,56 +12,56 @@ use crate::place::Place;
 use crate::process::clean_environment;
 use crate::wait::wait_until;
 
-/// How long one command may take. The CLI's own timeout is shorter, so this is a program that hangs.
+/// Time limit of one command. The CLI's own timeout is shorter, so exceeding this means that a program hangs.
 const COMMAND_MAX: Duration = Duration::from_secs(60);
 
-/// What a program said until it ended.
+/// The output of a completed program.
 #[derive(Clone, Debug)]
 pub struct Said {
     /// The command line, for messages.
     pub line: String,
-    /// The exit code; `None` if a signal ended it.
+    /// The exit code; `None` if a signal killed it.
     pub code: Option<i32>,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it complained of.
+    /// Its standard error.
     pub stderr: String,
 }
 
 impl Said {
-    /// Insists that it succeeded.
+    /// Asserts that it succeeded.
     ///
     /// # Panics
-    /// With all it said, if it did not.
+    /// With its output if it failed.
     #[track_caller]
     pub fn ok(self) -> Self {
         self.exits(0)
     }
 
-    /// Insists on an exit code.
+    /// Asserts its exit code.
     ///
     /// # Panics
-    /// With all it said, if it ended otherwise.
+    /// With its output if it exited otherwise.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "`{}` said:\n{}{}", self.line, self.stdout, self.stderr);
         self
     }
 
-    /// Reads what it printed as JSON.
+    /// Parses its standard output as JSON.
     ///
     /// # Panics
-    /// If it is none.
+    /// If it is not valid JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("`{}` printed no JSON ({error}):\n{}", self.line, self.stdout))
     }
 
-    /// Returns the word behind a marker, such as `pin:`.
+    /// Returns the word after a marker such as `pin:`.
     ///
     /// # Panics
-    /// If it printed no such line.
+    /// If the output has no such marker.
     #[track_caller]
     pub fn word_after(&self, marker: &str) -> String {
         let word = self.stdout.split_once(marker).and_then(|(_, rest)| rest.split_whitespace().next());
@@ -70,7 +70,7 @@ impl Said {
 }
 
 impl Place {
-    /// Runs one of our programs there, to its end.
+    /// Runs one of our programs there to completion.
     pub(crate) fn run(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)], home: &Path) -> Said {
         let mut command = self.command(program(name));
         command.args(arguments);
@@ -80,11 +80,11 @@ impl Place {
     }
 }
 
-/// Runs any command to its end; `line` is what it is called in messages, and its output is below `home` meanwhile.
+/// Runs any command to completion; `line` names it in messages, and its output is stored below `home` while it runs.
 pub(crate) fn run_command(mut command: Command, line: String, home: &Path) -> Said {
     let output = tempfile::tempdir_in(home).expect("a directory for the output can be made");
     let (out, err) = (output.path().join("out"), output.path().join("err"));
-    // Files, since nobody empties a pipe while we wait.
+    // Files, since nothing drains a pipe while we wait.
     command.stdin(Stdio::null());
     command.stdout(File::create(&out).expect("a file can be made"));
     command.stderr(File::create(&err).expect("a file can be made"));

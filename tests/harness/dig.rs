@@ -1,16 +1,16 @@
-//! Asking a name server as everybody does, and as who may have the whole zone.
+//! Queries a name server as a client, and transfers zones from it.
 
 use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::name_server::{ZoneDump, run};
 
-/// A TSIG key that a server knows.
+/// A TSIG key.
 #[derive(Clone, Copy, Debug)]
 pub struct TsigKey {
     /// Its name.
     pub name: &'static str,
-    /// Its secret, in base 64.
+    /// Its secret, in Base64.
     pub secret: &'static str,
 }
 
@@ -18,43 +18,43 @@ impl TsigKey {
     /// The algorithm of all keys here.
     pub const ALGORITHM: &'static str = "hmac-sha256";
 
-    /// The key that a plugin is given: it may change A, AAAA, CNAME and TXT records.
+    /// The plugin's key: it may change A, AAAA, CNAME and TXT records.
     pub const PLUGIN: Self = Self { name: "linecamp", secret: "bGluZWNhbXAncyBvd24ga2V5IG9mIDMyIGJ5dGVzISE=" };
-    /// The key of somebody else, who may change and read everything.
+    /// An operator's key, which may change and read everything.
     pub const OPERATOR: Self = Self { name: "operator", secret: "dGhlIG9wZXJhdG9yJ3Mga2V5LCBhbHNvIDMyIGJ5dGU=" };
-    /// A key that no server knows.
+    /// A key that no server accepts.
     pub const STRANGER: Self = Self { name: "stranger", secret: "c29tZWJvZHkgZWxzZSdzIGtleSBvZiAzMiBieXRlcyE=" };
 
-    /// Returns it as `dig -y` and `nsupdate -y` want it.
+    /// Returns the key as `dig -y` and `nsupdate -y` expect it.
     pub(crate) fn argument(self) -> String {
         format!("{}:{}:{}", Self::ALGORITHM, self.name, self.secret)
     }
 }
 
-/// What a server answered to one question.
+/// A server's answer to one query.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// `NOERROR`, `NXDOMAIN`, `REFUSED` and so on; empty if nothing answered.
+    /// `NOERROR`, `NXDOMAIN`, `REFUSED` and so on; empty if there was no answer.
     pub status: String,
-    /// The records of the answer: lines of `NAME. TTL TYPE VALUE`.
+    /// The records of the answer, as lines of `NAME. TTL TYPE VALUE`.
     pub records: Vec<String>,
 }
 
-/// Asks for the records of a name and type.
+/// Queries the records of a name and type.
 pub fn dig(server: SocketAddr, name: &str, rtype: &str) -> Answer {
     let mut command = command(server);
     command.args(["+norecurse", "+comments", "-q", name, "-t", rtype]);
-    // Without an answer it fails; that is an answer too.
+    // Without an answer dig fails; that is a valid result.
     let output = command.output().expect("dig can be run");
     let text = String::from_utf8_lossy(&output.stdout);
     let status = text.split_once("status: ").and_then(|(_, rest)| rest.split(',').next());
     Answer { status: status.unwrap_or_default().to_owned(), records: records(&text) }
 }
 
-/// Returns everything that a zone holds, by a transfer.
+/// Returns the contents of a zone through a zone transfer.
 ///
 /// # Panics
-/// If the server gives none.
+/// If the server refuses the transfer.
 pub(crate) fn transfer(server: SocketAddr, zone: &str, key: Option<TsigKey>) -> ZoneDump {
     let mut command = command(server);
     if let Some(key) = key {
@@ -68,7 +68,7 @@ pub(crate) fn transfer(server: SocketAddr, zone: &str, key: Option<TsigKey>) -> 
 
 fn command(server: SocketAddr) -> Command {
     let mut command = Command::new("dig");
-    // A user's own defaults would change what is printed.
+    // The user's defaults would change the output.
     command.args(["-r", &format!("@{}", server.ip()), "-p", &server.port().to_string()]);
     command.args(["+tries=1", "+time=5", "+noall", "+answer"]);
     command
@@ -81,7 +81,7 @@ fn records(text: &str) -> Vec<String> {
     records
 }
 
-/// `dig` separates the first four words by tabs and spaces in any number.
+/// Parses a line of `dig`, which separates the first four fields with any number of tabs and spaces.
 fn record(line: &str) -> Option<String> {
     let mut rest = line;
     let mut words = Vec::new();

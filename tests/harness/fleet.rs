@@ -18,7 +18,7 @@ use crate::ports::Port;
 use crate::process::Process;
 use crate::wait::{PATIENCE, wait_until};
 
-/// One test's world. Declare it before the sites: it looks through all logs when it is dropped, last.
+/// One test's environment. Declare it before the sites, so that it is dropped last, when it checks all logs.
 #[derive(Debug)]
 pub struct Fleet {
     /// The server.
@@ -33,22 +33,22 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Sets a server up, starts it, and waits until it listens.
+    /// Sets up a server, starts it, and waits until it listens.
     ///
     /// # Panics
-    /// If it does not; with its log. So does everything else here.
+    /// If the server does not start, with its log. The other methods panic likewise.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// The same with more arguments for `linecamp-server run`.
+    /// Like [`Fleet::start`], with more arguments for `linecamp-server run`.
     pub fn start_with(arguments: &[&str]) -> Self {
         let port = Port::take();
         let ground = Ground { address: port.address(), center: Place::default(), field: Place::default() };
         Self::start_on(ground, Some(port), arguments)
     }
 
-    /// The same on both sides of a router: the server and its operators on one, every site on the other.
+    /// Like [`Fleet::start`], across a router: the server and its operators on one side, every site on the other.
     pub fn start_in(network: &Network) -> Self {
         let (center, field) = (network.server().clone(), network.site().clone());
         Self::start_on(Ground { address: network.server_address(), center, field }, None, &[])
@@ -70,7 +70,7 @@ impl Fleet {
         fleet
     }
 
-    /// Starts a server that was killed or has ended, on the ports it had, and waits until it listens.
+    /// Restarts a server that was killed or has exited, on the same ports, and waits until it listens.
     pub fn start_server(&mut self) {
         let before = self.server.log().len();
         self.server.process.start();
@@ -86,24 +86,24 @@ impl Fleet {
         self.ground.center.run("linecamp", arguments, &login, self.directory.path())
     }
 
-    /// Runs any of the programs with these variables, and without a login.
+    /// Runs any of the programs with these environment variables, and without a login.
     pub fn run(&self, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         self.ground.center.run(program, arguments, variables, self.directory.path())
     }
 
-    /// Returns any of the programs as a process of this test, with a log of its own; it does not run yet.
+    /// Returns any of the programs as a process of this test with its own log, not yet started.
     pub fn process(&self, program: &'static str, arguments: &[&str], log: &str) -> Process {
         let (home, arguments) = (self.directory.path(), arguments.iter().map(OsString::from).collect());
         Process::new(program, arguments, home, home.join(log), &self.logs)
     }
 
-    /// Runs `linecamp … -o json` as the admin, insists that it succeeds, and returns what it printed.
+    /// Runs `linecamp … -o json` as the admin, asserts that it succeeds, and returns the parsed output.
     #[track_caller]
     pub fn json(&self, arguments: &[&str]) -> Value {
         self.cli(&[arguments, &["-o", "json"]].concat()).ok().json()
     }
 
-    /// Creates a join token; `arguments` go to `linecamp token create`. Returns the secret without an address.
+    /// Creates a join token; `arguments` are passed to `linecamp token create`. Returns the secret without an address.
     #[track_caller]
     pub fn token(&self, arguments: &[&str]) -> String {
         let made = self.cli(&[&["token", "create", "-q"], arguments].concat()).ok();
@@ -111,14 +111,14 @@ impl Fleet {
         join.split_once('@').map_or(join, |(token, _)| token).to_owned()
     }
 
-    /// Joins a site with a token of its own, straight to the server. It does not run yet.
+    /// Joins a site directly to the server, with its own token. Its daemon is not started.
     #[track_caller]
     pub fn join(&self, name: &str, arguments: &[&str]) -> Site {
         let token = self.token(&[]);
         self.join_by(name, &token, self.server.quic(), arguments)
     }
 
-    /// Joins a site with this token, by this address; a proxy's, for example. It does not run yet.
+    /// Joins a site with this token through this address, such as a proxy's. Its daemon is not started.
     #[track_caller]
     pub fn join_by(&self, name: &str, token: &str, server: SocketAddr, arguments: &[&str]) -> Site {
         self.try_join(name, token, server, arguments).ok();
@@ -133,12 +133,12 @@ impl Fleet {
         self.ground.field.run("linecampd", &line, &[], self.directory.path())
     }
 
-    /// Returns a site whose directory exists; its daemon does not run yet.
+    /// Returns a site whose directory exists. Its daemon is not started.
     pub fn site(&self, name: &str) -> Site {
         Site::new(name, self.directory.path(), &self.logs, &self.ground.field)
     }
 
-    /// Copies the directory of a site that does not run, as who clones a disk does.
+    /// Copies the directory of a stopped site, like a disk clone.
     #[track_caller]
     pub fn clone_disk(&self, of: &Site, name: &str) -> Site {
         let copied = Command::new("cp").args(["-a".as_ref(), of.data(), &self.directory.path().join(name)]).status();
@@ -146,7 +146,7 @@ impl Fleet {
         self.site(name)
     }
 
-    /// Waits until the server says that the site's link is in this state, such as `connected`.
+    /// Waits until the server reports this state of the site's link, such as `connected`.
     #[track_caller]
     pub fn wait_link(&self, name: &str, state: &str) {
         self.wait_for(&format!("the link of {name} to be {state}"), PATIENCE, || {
@@ -154,22 +154,22 @@ impl Fleet {
         });
     }
 
-    /// Waits until the condition has an answer, and returns it.
+    /// Waits until the condition returns a value, and returns it.
     ///
     /// # Panics
-    /// With the end of every log, if it has none within the time.
+    /// With the end of every log, if the time is up first.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, timeout: Duration, condition: impl FnMut() -> Option<T>) -> T {
         let found = wait_until(timeout, condition);
         found.unwrap_or_else(|| panic!("waited {timeout:?} for: {what}\n{}", self.logs.tails()))
     }
 
-    /// Says that a line of the level ERROR that holds this text belongs to the story.
+    /// Expects log lines at level ERROR that contain this text.
     pub fn expect_error(&mut self, text: &str) {
         self.expected_errors.push(text.to_owned());
     }
 
-    /// Returns the directory all of this test lives in.
+    /// Returns the directory that holds all files of this test.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -202,7 +202,7 @@ impl Drop for Fleet {
     }
 }
 
-/// Where the server listens, the network of it and its operators, and that of the sites.
+/// The server's address, the network of the server and its operators, and the network of the sites.
 #[derive(Debug)]
 struct Ground {
     address: SocketAddr,
@@ -218,23 +218,23 @@ fn server_process(ground: &Ground, data: &Path, more: &[&str], home: &Path, logs
     Process::new("linecamp-server", arguments, home, home.join("server.log"), logs).within(ground.center.clone())
 }
 
-/// A server's process, with the ports that stay its own.
+/// A server's process, with its exclusive port.
 #[derive(Debug)]
 pub struct Server {
     process: Process,
     address: SocketAddr,
     data: PathBuf,
-    /// Keeps other tests away where the network is shared with them.
+    /// Keeps other tests off the port on a shared network.
     _port: Option<Port>,
 }
 
 impl Server {
-    /// Returns where sites reach it.
+    /// Returns the address for sites.
     pub fn quic(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns where operators reach it.
+    /// Returns the address for operators.
     pub fn https(&self) -> SocketAddr {
         self.address
     }
@@ -288,7 +288,7 @@ impl Site {
         &self.data
     }
 
-    /// Gives it a configuration file for the starts to come.
+    /// Sets a configuration file for later starts.
     ///
     /// # Panics
     /// If the file cannot be written.
@@ -301,7 +301,7 @@ impl Site {
         std::fs::write(path, text).expect("a configuration can be written");
     }
 
-    /// Runs `linecampd VERB … --data DIR`: the command line on the spot.
+    /// Runs `linecampd VERB … --data DIR`: the local command line.
     pub fn local(&self, arguments: &[&str]) -> Said {
         let data = self.data.to_str().expect("the path is text");
         self.place.run("linecampd", &[arguments, &["--data", data]].concat(), &[], &self.home)

@@ -5,10 +5,10 @@ use crate::name_server::Housing;
 use crate::update_server::{Brand, PLUGIN_TYPES, ServedZone, UpdateServer};
 
 impl UpdateServer {
-    /// Starts a Knot DNS without zones; `None` if it is not installed.
+    /// Starts Knot DNS without zones; `None` if it is not installed.
     ///
     /// # Panics
-    /// If it does not come up, with its log.
+    /// If it does not start, with its log.
     pub fn knot() -> Option<Self> {
         Self::start(Brand { product: "Knot DNS", program: "knotd", arguments: &["-c"], configuration })
     }

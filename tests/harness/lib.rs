@@ -1,27 +1,27 @@
-//! Journeys through real processes: a server, its sites, the operator's command line, and the wire between them.
+//! Journeys through real processes: a server, its sites, the operator's CLI, and the network between them.
 //!
-//! A test begins with [`Fleet::start`]: a temporary directory, a server with ports nobody else has, its admin's login.
-//! [`Fleet::token`] and [`Fleet::join`] go the operator's way, through the programs; [`Fleet::cli`] is that way.
-//! Processes are killed, asked to end and started again ([`Process`]); a [`UdpProxy`] between a site and its server
-//! cuts the link, delays it, or moves it to another address.
+//! A test starts with [`Fleet::start`]: a temporary directory, a server with exclusive ports, its admin's login.
+//! [`Fleet::token`] and [`Fleet::join`] use the programs as an operator would; [`Fleet::cli`] runs the operator's CLI.
+//! Processes are killed, asked to exit and restarted ([`Process`]); a [`UdpProxy`] between a site and its server cuts
+//! the link, delays it, or moves it to another address.
 //!
-//! What holds:
+//! Invariants:
 //!
-//! - Nobody sleeps. A test waits for a condition with [`Fleet::wait_for`], which asks every 20 ms and fails with what
-//!   it waited for and the end of every log.
+//! - No test sleeps. It waits for a condition with [`Fleet::wait_for`], which polls every 20 ms and fails with what it
+//!   waited for and the end of every log.
 //! - Every process is killed when its owner is dropped, so that a failed test leaves nothing running.
-//! - A log line of the level ERROR fails the test when the fleet is dropped, unless the test said that it is expected
+//! - A log line at level ERROR fails the test when the fleet is dropped, unless the test expects it
 //!   ([`Fleet::expect_error`]).
-//! - Nothing is shared between tests: directories and ports are each test's own, and the user's login is not read.
+//! - Tests share nothing: each has its own directories and ports, and the user's login is not read.
 //!
-//! Beside it stand name servers of other people's, really run, for the plugins to meet: [`NameServer`].
+//! [`NameServer`] runs real third-party name servers for the plugins to use.
 //!
-//! And a router between a site and its server, each on a host of its own: [`Network`].
+//! [`Network`] is a router between a site and its server, each on its own host.
 //!
-//! And machines: Debian in namespaces of its own, booted by its own systemd, to install packages on: [`Machine`].
+//! [`Machine`] is Debian in its own namespaces, booted by its own systemd, to install packages on.
 //!
-//! The programs are those beside the test's own executable, and `cargo xtask test` has built them. Started by other
-//! means, the harness asks cargo to bring them up to date, once in a process.
+//! The programs are those next to the test's own executable, as built by `cargo xtask test`. When started by other
+//! means, the harness has cargo rebuild them, once per process.
 
 #![allow(clippy::print_stderr, reason = "what is skipped is said to the person who runs the tests")]
 #![forbid(unsafe_code)]

@@ -1,20 +1,20 @@
-//! What the processes of one test have said.
+//! The logs of one test's processes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How much of each log a failure shows.
+/// How many lines of each log a failure shows.
 const TAIL_LINES: usize = 40;
 
-/// The logs of one test; clones are the same logs.
+/// The logs of one test; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Logs {
     files: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Logs {
-    /// Takes a file in.
+    /// Adds a log file.
     pub(crate) fn add(&self, path: &Path) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if !files.iter().any(|known| known == path) {
@@ -22,12 +22,12 @@ impl Logs {
         }
     }
 
-    /// Returns the end of every log, for a person.
+    /// Returns the end of every log, for a failure message.
     pub(crate) fn tails(&self) -> String {
         self.all().into_iter().map(|(path, text)| tail(&path, &text)).collect()
     }
 
-    /// Returns every line of the level ERROR that holds none of the expected texts.
+    /// Returns every line at level ERROR that contains none of the expected texts.
     pub(crate) fn errors(&self, expected: &[String]) -> Vec<String> {
         let is_expected = |line: &str| expected.iter().any(|text| line.contains(text.as_str()));
         let all = self.all();
@@ -45,12 +45,12 @@ impl Logs {
     }
 }
 
-/// Returns a log's text without the colours somebody may have put in.
+/// Returns a log's text without color codes.
 pub(crate) fn read(path: &Path) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     let mut text = String::new();
     for (index, part) in String::from_utf8_lossy(&bytes).split('\u{1b}').enumerate() {
-        // A colour ends with its first letter.
+        // A color code ends with its first letter.
         let end = if index == 0 { 0 } else { part.find(|c: char| c.is_ascii_alphabetic()).map_or(0, |at| at + 1) };
         text.push_str(&part[end..]);
     }

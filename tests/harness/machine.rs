@@ -1,12 +1,11 @@
-//! A machine with Debian, booted by its own systemd, for packages to be installed on.
+//! A Debian machine, booted by its own systemd, to install packages on.
 //!
-//! `systemd-nspawn` boots a root that `cargo xtask test` made, under an overlay, in half a second; so every machine is
-//! fresh, and what is written to it outlasts a power cut. It has processes, users, mounts and a journal of its own, and
-//! shares the network of the test: a server on a loopback port is reached. cgroups are the second version's, in the
-//! machine's own mount namespace, whatever the rest of the system has. Limits of memory are taken and not enforced
-//! there.
+//! `systemd-nspawn` boots a root file system made by `cargo xtask test`, under an overlay, in half a second; so every
+//! machine is fresh, and its writes survive a power cut. It has its own processes, users, mounts and journal, and
+//! shares the test's network: a server on a loopback port is reachable. It uses cgroup v2, mounted in its own mount
+//! namespace, whatever the host uses. Memory limits are accepted there but not enforced.
 //!
-//! Where the user is not root, or there is no nspawn, a test that wants a machine is skipped aloud.
+//! If the user is not root, or nspawn is not available, a test that needs a machine is skipped with a message.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -20,18 +19,18 @@ use crate::cli::{Said, run_command};
 use crate::skip::skip;
 use crate::wait::wait_until;
 
-/// How long something on a machine may take: several boot beside each other, and a site notices a server that fell
-/// silent after 60 s at the latest.
+/// Time limit of an operation on a machine: several boot in parallel, and a site takes up to 60 s to notice a silent
+/// server.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// The variable with which `cargo xtask test` says that the packages are made, and where.
+/// Set by `cargo xtask test` to the directory of the packages.
 const PACKAGES: &str = "LINECAMP_PACKAGES";
 
-/// Where the roots are, below cargo's target directory. xtask's `toolchain` says the same.
+/// Directory of the root file systems, below cargo's target directory. xtask's `toolchain` has the same value.
 const ROOTS: &str = "tools/roots";
 
-/// Mounts the overlay and cgroups, boots, and cleans up the cgroup. Its arguments: root, directory, name, packages.
-/// Its input is a pipe that the test holds: when it ends, so does the machine.
+/// Mounts the overlay and cgroups, boots, and cleans up the cgroup. Its arguments: root, directory, name, packages. Its
+/// input is a pipe held by the test: when the pipe closes, the machine is killed.
 const BOOT: &str = r#"
 set -e
 exec 3<&0 </dev/null
@@ -52,8 +51,8 @@ kill $guard || true
 find "$group" -depth -type d -exec rmdir {} + || true
 "#;
 
-/// Returns the packages that `cargo xtask test` made: of this version in `current/`, of an older one in `previous/`.
-/// `None` if it did not; then it has said what is skipped.
+/// Returns the packages made by `cargo xtask test`: this version in `current/`, an older one in `previous/`. `None` if
+/// there are none; the skip is then recorded.
 pub fn packages() -> Option<PathBuf> {
     let found = std::env::var_os(PACKAGES).map(PathBuf::from).filter(|path| path.join("current").exists());
     if found.is_none() {
@@ -75,16 +74,16 @@ pub struct Machine {
 #[derive(Debug)]
 struct Running {
     launcher: Child,
-    /// The machine's process 1, as the test sees it.
+    /// The machine's process 1, as a pid of the test.
     init: String,
 }
 
 impl Machine {
-    /// Boots a fresh machine with a release of Debian, such as `bookworm`; `None` where that cannot be done, and then
-    /// it has said what is skipped.
+    /// Boots a fresh machine with a Debian release such as `bookworm`; `None` if that is not possible, and the skip is
+    /// recorded.
     ///
     /// # Panics
-    /// If it does not come up. So does everything else here that is asked of a machine.
+    /// If it does not boot. The other methods panic likewise if they fail.
     pub fn boot(release: &str) -> Option<Self> {
         let packages = packages()?;
         let base = base(release)?;
@@ -92,14 +91,14 @@ impl Machine {
         for part in ["upper", "work", "root"] {
             fs::create_dir(directory.path().join(part)).expect("a directory can be made");
         }
-        // A temporary directory's name is nobody else's.
+        // The name of a temporary directory is unique.
         let name = directory.path().file_name().expect("it has a name").to_string_lossy().to_lowercase();
         let mut machine = Self { name, base, packages, directory, running: None };
         machine.power_on();
         Some(machine)
     }
 
-    /// Boots it again.
+    /// Boots the machine again.
     pub fn power_on(&mut self) {
         let log = File::create(self.directory.path().join("console")).expect("a log can be made");
         let copy = log.try_clone().expect("a file can be opened twice");
@@ -110,7 +109,7 @@ impl Machine {
         let launcher = command.spawn().expect("unshare starts");
         self.running = Some(Running { launcher, init: String::new() });
         let is_up = wait_until(PATIENCE, || {
-            // The first child of nspawn only makes the one that stays.
+            // nspawn's first child only creates the one that stays.
             let init = init_of(&self.name)?;
             self.running.as_mut().expect("it was started").init = init;
             let state = self.run("systemctl is-system-running");
@@ -119,11 +118,11 @@ impl Machine {
         assert!(is_up.is_some(), "{} does not come up:\n{}", self.name, self.console());
     }
 
-    /// Ends everything on it at once, process 1 first.
+    /// Kills everything on the machine at once, process 1 first.
     pub fn power_cut(&mut self) {
         let Some(mut running) = self.running.take() else { return };
         let _ = Command::new("kill").args(["-9", &running.init]).status();
-        // Unmounts what it mounted, with its namespace.
+        // The namespace takes its mounts with it.
         let ended = wait_until(PATIENCE, || running.launcher.try_wait().expect("a child can be asked"));
         if ended.is_none() {
             let _ = running.launcher.kill();
@@ -131,12 +130,12 @@ impl Machine {
         }
     }
 
-    /// Runs a shell's line as root.
+    /// Runs a shell command as root.
     pub fn run(&self, line: &str) -> Said {
         self.run_with(line, &[])
     }
 
-    /// The same with `$1` and so on.
+    /// Runs a shell command as root, with arguments `$1` and so on.
     pub fn run_with(&self, line: &str, arguments: &[&str]) -> Said {
         let running = self.running.as_ref().expect("the machine is on");
         let mut command = Command::new("nsenter");
@@ -152,13 +151,13 @@ impl Machine {
         said.stdout.trim().to_owned()
     }
 
-    /// Writes a file, with the directories above it.
+    /// Writes a file and creates its parent directories.
     pub fn write(&self, path: &str, mode: &str, text: &str) {
         let line = r#"mkdir -p "$(dirname "$1")" && umask 077 && printf '%s' "$3" > "$1" && chmod "$2" "$1""#;
         self.run_with(line, &[path, mode, text]).ok();
     }
 
-    /// Copies a file of the test's to it.
+    /// Copies a file of the test to the machine.
     pub fn copy(&self, file: &Path, path: &str) {
         let running = self.running.as_ref().expect("the machine is on");
         let mut command = Command::new("sh");
@@ -167,14 +166,14 @@ impl Machine {
         run_command(command, format!("{}: copy {path}", self.name), self.directory.path()).ok();
     }
 
-    /// Waits until the condition has an answer.
+    /// Waits until the condition returns a value.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, condition: impl FnMut() -> Option<T>) -> T {
         wait_until(PATIENCE, condition)
             .unwrap_or_else(|| panic!("waited {PATIENCE:?} for: {what}\n{}\n{}", self.journal(), self.console()))
     }
 
-    /// Returns the end of its journal, for people.
+    /// Returns the end of the machine's journal, for a failure message.
     pub fn journal(&self) -> String {
         self.run("journalctl --no-pager --lines 60").stdout
     }
@@ -195,7 +194,7 @@ impl Drop for Machine {
     }
 }
 
-/// Finds process 1 of a machine: the child of its nspawn.
+/// Returns process 1 of a machine: the child of its nspawn.
 fn init_of(name: &str) -> Option<String> {
     let nspawn = first_line("pgrep", &["-f", &format!("^systemd-nspawn .*--machine={name} ")])?;
     first_line("pgrep", &["-P", &nspawn])
@@ -206,7 +205,7 @@ fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     String::from_utf8_lossy(&said.stdout).lines().next().map(str::to_owned)
 }
 
-/// Tries what a boot begins with: containers often may not.
+/// Tries the first steps of a boot, which containers often forbid.
 fn probe() -> Result<(), String> {
     let line = "mount --make-rprivate / && umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup";
     let tried = Command::new("unshare").args(["--mount", "sh", "-c", line]).output();

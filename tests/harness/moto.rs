@@ -1,8 +1,8 @@
-//! moto, an independent implementation of Route 53's interface, with signatures and policies checked.
+//! moto, an independent implementation of the Route 53 API that checks signatures and policies.
 //!
-//! It answers no DNS, keeps nothing past its end, and takes what AWS would not: a `CREATE` of what is there, with other
-//! values, and a `DELETE` of what was there once. So it proves the wire, the signature and the plugin's care, and not
-//! the service's.
+//! It does not serve DNS, loses its data on exit, and accepts what AWS would reject: a `CREATE` of an existing record
+//! set with other values, and a `DELETE` of one that no longer exists. So it tests the protocol, the signature and the
+//! plugin's care, but not the service's behavior.
 
 use std::ffi::OsString;
 use std::net::TcpStream;
@@ -16,14 +16,14 @@ use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDu
 use crate::process::Process;
 use crate::skip::skip;
 
-/// Where `cargo xtask test` puts moto, below cargo's target directory. `packaging/xtask/src/toolchain.rs` says the
-/// same.
+/// Where `cargo xtask test` installs moto, below cargo's target directory. `packaging/xtask/src/toolchain.rs` has the
+/// same value.
 const ENVIRONMENT: &str = "tools/moto-5.2.5";
 
-/// What an operator does with AWS's own client.
+/// Performs operator tasks with the AWS SDK.
 const SCRIPT: &str = include_str!("moto.py");
 
-/// Starts moto, mended.
+/// Starts moto with fixes.
 const SERVER: &str = include_str!("moto_server.py");
 
 /// A moto server.
@@ -32,19 +32,19 @@ pub struct Moto {
     housing: Housing,
     python: PathBuf,
     zones: Vec<String>,
-    /// By user: the id and the secret of an access key.
+    /// The id and the secret of an access key, by user.
     keys: Value,
 }
 
 impl Moto {
-    /// Starts one without zones; `None` if it is not installed.
+    /// Starts moto without zones; `None` if it is not installed.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn start() -> Option<Self> {
         let environment = target_directory().join(ENVIRONMENT);
         let python = environment.join("bin/python");
-        // Written last by who installs it.
+        // Written last by the installation.
         if !environment.join("complete").is_file() {
             let place = python.display();
             let why = format!("Route 53: there is no {place}, and `cargo xtask test` could not install it");
@@ -63,7 +63,7 @@ impl Moto {
         Some(server)
     }
 
-    /// Returns the access key of a user: `linecamp`, who may do what the plugin needs, or `reader`, who may only look.
+    /// Returns the access key of a user: `linecamp` has the plugin's permissions, `reader` may only read.
     ///
     /// # Panics
     /// If there is no such user.

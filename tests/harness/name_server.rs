@@ -1,11 +1,10 @@
-//! Name servers of other people's, really run: what a provider's plugin meets outside.
+//! Real third-party name servers for provider plugins to use.
 //!
 //! [`PowerDns`](crate::PowerDns), BIND and Knot ([`UpdateServer`](crate::UpdateServer)) and, as Route 53,
-//! [`Moto`](crate::Moto) each start on loopback, on ports that nobody else has, in a directory of their own, and are
-//! killed when dropped. What a journey does with any of them is one trait, [`NameServer`], so that one story is told to
-//! all four.
+//! [`Moto`](crate::Moto) each start on loopback, on exclusive ports, in their own directory, and are killed when
+//! dropped. A journey uses all of them through one trait, [`NameServer`], so that the same test runs against all four.
 //!
-//! A server that is not installed is no failure: its `start` says [`skip`](crate::skip) and gives nothing.
+//! A server that is not installed is not a failure: its `start` calls [`skip`](crate::skip()) and returns `None`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -25,51 +24,51 @@ use crate::process::{Process, clean_environment};
 use crate::skip::skip;
 use crate::wait::{PATIENCE, wait_until};
 
-/// Where Debian keeps servers: not every user's path has it.
+/// Where Debian installs servers: not every user's `PATH` includes it.
 const SERVER_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
-/// A name server with an interface through which its records are changed.
+/// A name server with an interface for changing its records.
 pub trait NameServer: Debug {
-    /// Returns its product's name.
+    /// Returns the product's name.
     fn product(&self) -> &'static str;
 
-    /// Returns what a plugin has to be told to work with it, with the right credentials.
+    /// Returns the settings that a plugin needs to use it, with valid credentials.
     fn provider(&self) -> ProviderSetup;
 
-    /// Makes a zone with nothing but its SOA and NS records, and waits until it is served.
+    /// Creates a zone with nothing but its SOA and NS records, and waits until it is served.
     ///
     /// # Panics
-    /// With its log, if it does not. So does everything else here.
+    /// If that fails, with its log. The other methods panic likewise.
     fn create_zone(&mut self, zone: &str);
 
-    /// Makes a zone with so many record sets beside, of nobody: `n0.ZONE. 300 A 192.0.2.1` and so on.
+    /// Creates a zone with this many unowned record sets: `n0.ZONE. 300 A 192.0.2.1` and so on.
     fn create_large_zone(&mut self, zone: &str, sets: usize);
 
-    /// Makes a zone that the server signs (DNSSEC), and waits until it has; `false` if it cannot.
+    /// Creates a zone signed by the server (DNSSEC), and waits until it is signed; `false` if that is not supported.
     fn create_signed_zone(&mut self, zone: &str) -> bool;
 
-    /// Puts a comment on a record set, which need not be there; does nothing where the server knows no comments.
+    /// Adds a comment to a record set, which need not exist; does nothing if the server does not support comments.
     fn comment(&self, zone: &str, name: &str, rtype: &str) {
         let _ = (zone, name, rtype);
     }
 
-    /// Puts records into a zone as somebody else, past all plugins: lines of `NAME. TTL TYPE VALUE`.
+    /// Adds records to a zone as someone else, bypassing all plugins: lines of `NAME. TTL TYPE VALUE`.
     fn plant(&self, zone: &str, records: &[&str]);
 
-    /// Takes all records of a name and type out of a zone, as somebody else.
+    /// Deletes all records of a name and type from a zone, as someone else.
     fn uproot(&self, zone: &str, name: &str, rtype: &str);
 
-    /// Returns everything that the zone holds.
+    /// Returns the contents of a zone.
     fn dump(&self, zone: &str) -> ZoneDump;
 
-    /// Returns the values that somebody who asks for a name is told, in order; none if there are none. What answers DNS
-    /// is asked with `dig`.
+    /// Returns the values that a client gets for a name, sorted; empty if there are none. Servers that serve DNS are
+    /// queried with `dig`.
     fn ask(&self, name: &str, rtype: &str) -> Vec<String>;
 
-    /// Whether it answers.
+    /// Returns whether it answers.
     fn is_ready(&self) -> bool;
 
-    /// Whether what it was told survives its end.
+    /// Returns whether its data survives a restart.
     fn keeps_data(&self) -> bool {
         true
     }
@@ -77,22 +76,22 @@ pub trait NameServer: Debug {
     /// Returns its process.
     fn process(&mut self) -> &mut Process;
 
-    /// Lets it hang: connections are taken by its kernel and nothing answers.
+    /// Makes it hang: its kernel accepts connections, but nothing answers.
     fn freeze(&mut self) {
         self.process().signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes it after [`NameServer::freeze`].
     fn thaw(&mut self) {
         self.process().signal(Signal::CONT);
     }
 
-    /// Kills it at once: connections are refused.
+    /// Kills it immediately: connections are refused.
     fn kill(&mut self) {
         self.process().kill();
     }
 
-    /// Starts it where it was killed, on its ports and with its data, and waits until it answers.
+    /// Restarts it on the same ports with its data, and waits until it answers.
     fn restart(&mut self) {
         self.process().start();
         self.wait_ready();
@@ -106,33 +105,33 @@ pub trait NameServer: Debug {
     }
 }
 
-/// What a provider that is to use a server has to be told.
+/// The settings of a provider that uses a server.
 #[derive(Clone, Debug)]
 pub struct ProviderSetup {
     /// The plugin's name.
     pub plugin: &'static str,
-    /// The plugin's config, an object.
+    /// The plugin's config, a JSON object.
     pub config: Value,
     /// The plugin's secrets.
     pub secrets: Vec<SecretSetup>,
-    /// What it has to be granted: a private address, without TLS.
+    /// The endpoint it must be granted: a private address, without TLS.
     pub reach: SocketAddr,
 }
 
 /// A secret that a plugin needs.
 #[derive(Clone, Debug)]
 pub struct SecretSetup {
-    /// What the plugin calls it.
+    /// The plugin's name for it.
     pub name: &'static str,
-    /// What it is for, as a site's configuration says it.
+    /// Its usage, as written in a site's configuration.
     pub usage: &'static str,
     /// The secret.
     pub value: String,
 }
 
 impl ProviderSetup {
-    /// Writes the secrets into files in `directory`. Returns the tables of a site's configuration that bind them to
-    /// the server and to `providers`; each is called as the plugin calls it.
+    /// Writes the secrets to files in `directory`. Returns the tables of a site's configuration that bind them to the
+    /// server and to `providers`, each under the plugin's name for it.
     pub fn secret_tables(&self, directory: &Path, providers: &[&str]) -> String {
         let table = |secret: &SecretSetup| {
             let SecretSetup { name, usage, value } = secret;
@@ -148,13 +147,13 @@ impl ProviderSetup {
     }
 }
 
-/// Everything that a zone holds: a line of `NAME. TTL TYPE VALUE` for each record, in one order, the serial of its SOA
-/// left out because every change raises it.
+/// The contents of a zone: a line of `NAME. TTL TYPE VALUE` for each record, sorted, without the serial of its SOA,
+/// which every change raises.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ZoneDump(BTreeSet<String>);
 
 impl ZoneDump {
-    /// Takes lines of the form.
+    /// Creates a dump from such lines.
     pub(crate) fn of(lines: impl IntoIterator<Item = String>) -> Self {
         Self(lines.into_iter().map(|line| without_serial(&line)).collect())
     }
@@ -164,7 +163,7 @@ impl ZoneDump {
         self.0.iter().map(String::as_str)
     }
 
-    /// Returns the lines without what signing makes (DNSSEC), which every change makes anew.
+    /// Returns the lines without the records that signing creates (DNSSEC), which every change recreates.
     #[must_use]
     pub fn without_signatures(&self) -> Self {
         const MADE: [&str; 8] = ["RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY", "TYPE65534"];
@@ -172,7 +171,7 @@ impl ZoneDump {
         Self(self.0.iter().filter(|line| !is_made(line)).cloned().collect())
     }
 
-    /// Returns the lines whose name does not end with any of these: what belongs to others, to be compared byte for
+    /// Returns the lines whose name does not end with any of these suffixes: records of others, to be compared byte for
     /// byte.
     #[must_use]
     pub fn outside_of(&self, suffixes: &[&str]) -> Self {
@@ -190,7 +189,7 @@ impl Debug for ZoneDump {
     }
 }
 
-/// Returns lines of the record sets that nobody owns.
+/// Returns lines of unowned record sets.
 pub(crate) fn filler(zone: &str, sets: usize) -> impl Iterator<Item = String> {
     (0..sets).map(move |index| format!("n{index}.{zone}. 300 A 192.0.2.1"))
 }
@@ -203,10 +202,10 @@ fn without_serial(line: &str) -> String {
     words.join(" ")
 }
 
-/// One line of `NAME. TTL TYPE VALUE`, taken apart.
+/// Splits one line of `NAME. TTL TYPE VALUE`.
 ///
 /// # Panics
-/// If it is none.
+/// If the line does not have this form.
 pub(crate) fn words_of(line: &str) -> [&str; 4] {
     let words: Vec<_> = line.splitn(4, ' ').collect();
     words.try_into().unwrap_or_else(|_| panic!("`{line}` is not NAME. TTL TYPE VALUE"))
@@ -221,7 +220,7 @@ pub(crate) struct Housing {
 }
 
 impl Housing {
-    /// Prepares a server; `arguments` are made of its directory and its address.
+    /// Prepares a server; `arguments` derives its arguments from its directory and its address.
     pub(crate) fn new<A: Into<OsString>>(
         name: &'static str,
         program: PathBuf,
@@ -235,18 +234,18 @@ impl Housing {
         Self { process, port, directory }
     }
 
-    /// Writes a file of the server's.
+    /// Writes one of the server's files.
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.directory.path().join(name), text).expect("a file of a server's can be written");
     }
 
-    /// Returns the path of a file of the server's, as text.
+    /// Returns the path of one of the server's files, as text.
     pub(crate) fn path(&self, name: &str) -> String {
         self.directory.path().join(name).to_str().expect("the path is text").to_owned()
     }
 }
 
-/// Finds a program of somebody else's; without it, says what is skipped for it.
+/// Finds a third-party program; if it is missing, the skip is recorded.
 pub(crate) fn find(program: &str, product: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(SERVER_DIRECTORIES.map(PathBuf::from));
@@ -258,16 +257,16 @@ pub(crate) fn find(program: &str, product: &str) -> Option<PathBuf> {
     found
 }
 
-/// Runs a program of somebody else's to its end and returns what it printed.
+/// Runs a third-party program to completion and returns its output.
 ///
 /// # Panics
-/// If it fails, with what it said.
+/// If it fails, with its output.
 #[track_caller]
 pub(crate) fn run(mut command: Command, input: &str) -> String {
     clean_environment(&mut command);
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = piped.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-    // Who does not read all of it says why by its exit code.
+    // A program that does not read all of it reports why by its exit code.
     let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("a child can be waited for");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -293,7 +292,7 @@ mod tests {
         assert_eq!(dump.lines().collect::<Vec<_>>(), ["ba.example.org. 300 A 192.0.2.2", soa]);
     }
 
-    /// What every journey relies on, told to each server.
+    /// Tests what every journey relies on, with each server.
     fn lives(mut server: Box<dyn NameServer>) {
         server.create_zone("example.org");
         server.create_zone("example.net");

@@ -1,18 +1,18 @@
-//! A site and its server with a router between them, each a host with a network of its own.
+//! A site and its server with a router between them, each a host with its own network.
 //!
 //! ```text
 //! site 10.1.0.2 ── lan 10.1.0.1 [router] wan 198.51.100.1 ── server 198.51.100.200
 //! ```
 //!
-//! The hosts are network namespaces of the kernel. The router forwards, hides the site behind its own address as a
-//! router at home does, and lets in from outside only what answers something. The site's address can change, the router
-//! forget whom it hid, lose packets, hold them up, or swallow UDP.
+//! The hosts are kernel network namespaces. The router forwards, hides the site behind its own address (NAT) as a home
+//! router does, and accepts only replies from outside. The site's address can change, and the router can lose its NAT
+//! mappings, lose packets, delay them, or drop UDP.
 //!
-//! What holds: a namespace lives as long as a process in it, a `cat` whose input the test holds. So nothing is left
-//! behind, however the test ends, and networks of several tests have the same addresses and never meet.
+//! Invariants: a namespace lives as long as a process in it, a `cat` whose input the test holds. So nothing is left
+//! behind, however the test ends, and the networks of several tests have the same addresses without interfering.
 //!
-//! Where the user is not root, or a tool is missing, a test that wants a network is skipped aloud. Where the kernel has
-//! no queues of netfilter, only [`Network::delay`] is. It does not do reordering, duplicates, or IPv6.
+//! If the user is not root, or a tool is missing, a test that needs a network is skipped with a message. If the kernel
+//! has no netfilter queues, only [`Network::delay`] is skipped. Reordering, duplicates and IPv6 are not supported.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -25,16 +25,17 @@ use crate::binaries::program;
 use crate::place::Place;
 use crate::skip::skip;
 
-/// What this needs of other people's.
+/// Third-party tools this needs.
 const TOOLS: [&str; 6] = ["ip", "nft", "iptables", "conntrack", "nsenter", "unshare"];
 
-/// The server's address: of those that are set aside for examples (RFC 5737), so that nobody is reached by mistake.
+/// The server's address: from a range reserved for documentation (RFC 5737), so that no real host is reached by
+/// mistake.
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 200)), 8443);
 
-/// The queue of packets that are held up. The namespace has no other.
+/// The queue of delayed packets. The namespace has no other.
 const QUEUE: &str = "1";
 
-/// The router's rules at first. Ports are of a range, which tells one binding from the next.
+/// The router's initial rules. NAT ports come from a range that identifies the current binding.
 const RULES: &str = r#"
 table ip router {
     chain out { type nat hook postrouting priority 100 ; }
@@ -43,13 +44,13 @@ table ip router {
 }
 "#;
 
-/// A router between a site and its server. Dropping it takes all of it away.
+/// A router between a site and its server. Dropping it removes the whole network.
 #[derive(Debug)]
 pub struct Network {
     site: Host,
     router: Host,
     server: Host,
-    /// The network the site is in, the router's address outside, the thousand its ports are from.
+    /// The number of the site's network, the router's outer address, and the thousand of its NAT ports.
     lan: u8,
     wan: u8,
     thousand: u8,
@@ -57,10 +58,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// Connects a site with a server; `None` where that cannot be done, and then it has said what is skipped.
+    /// Connects a site to a server; `None` if that is not possible, and the skip is recorded.
     ///
     /// # Panics
-    /// If the kernel refuses a part of it. So does everything else here.
+    /// If the kernel rejects a part of it. The other methods panic likewise.
     pub fn start() -> Option<Self> {
         if let Some(why) = missing() {
             skip("router", &why);
@@ -72,7 +73,7 @@ impl Network {
         Some(network)
     }
 
-    /// Returns where the server listens, for sites and for operators.
+    /// Returns the server's address, for sites and for operators.
     pub fn server_address(&self) -> SocketAddr {
         SERVER
     }
@@ -85,57 +86,57 @@ impl Network {
         &self.site.place
     }
 
-    /// Moves the site into another network behind the same router: its address is another one, its old one is gone, and
-    /// so is the router's in the old network.
+    /// Moves the site to another network behind the same router: it gets another address and loses the old one, and the
+    /// router loses its address in the old network.
     pub fn change_site_address(&mut self) {
         self.lan += 1;
         self.address_lan();
     }
 
-    /// Lets the router forget whom it hid, as one that was restarted: from here on the server sees the site at another
-    /// port, and what it sends to the old one is dropped.
+    /// Clears the router's NAT mappings, like a restart: from here on the server sees the site at another port, and
+    /// packets to the old one are dropped.
     pub fn rebind_nat(&mut self) {
         self.thousand += 1;
         self.hide_site();
     }
 
-    /// Gives the router another address, as some carriers do every night.
+    /// Changes the router's outer address, as some carriers do every night.
     pub fn change_outer_address(&mut self) {
         self.wan += 1;
         self.address_wan();
         self.hide_site();
     }
 
-    /// Returns the address and the ports that the server sees the site at.
+    /// Returns the address and the ports at which the server sees the site.
     pub fn seen_from_outside(&self) -> (Ipv4Addr, RangeInclusive<u16>) {
         let first = u16::from(self.thousand) * 1000;
         (Ipv4Addr::new(198, 51, 100, self.wan), first..=first + 999)
     }
 
-    /// Loses so many packets of a hundred in each direction, by chance.
+    /// Drops this percentage of packets at random, in each direction.
     pub fn lose(&self, percent: u8) {
         self.filter(&format!("numgen random mod 100 < {percent} counter drop"));
     }
 
-    /// Drops all of UDP. TCP passes.
+    /// Drops all UDP packets. TCP passes.
     pub fn block_udp(&self) {
         self.filter("meta l4proto udp counter drop");
     }
 
-    /// Lets everything pass again.
+    /// Removes all packet loss and blocking.
     pub fn heal(&self) {
         self.router.nft("flush chain ip router through\n");
     }
 
-    /// Returns how many packets were lost or dropped since it was last said how many.
+    /// Returns the number of packets dropped since the last rule was set.
     pub fn lost(&self) -> u64 {
         let listed = self.router.run("nft", &["list", "chain", "ip", "router", "through"], "");
         let count = listed.split_once("packets ").and_then(|(_, rest)| rest.split_whitespace().next());
         count.and_then(|count| count.parse().ok()).expect("the rule counts")
     }
 
-    /// Holds each packet up for so long, in each direction, for good. False where the kernel cannot; then it has said
-    /// what is skipped.
+    /// Delays each packet by this time, in each direction, permanently. Returns false if the kernel does not support
+    /// it; the skip is then recorded.
     pub fn delay(&mut self, delay: Duration) -> bool {
         let arguments = ["-A", "FORWARD", "-j", "NFQUEUE", "--queue-num", QUEUE];
         let said = self.router.place.command("iptables").args(arguments).output().expect("iptables starts");
@@ -147,7 +148,7 @@ impl Network {
         hold.arg(QUEUE).arg(delay.as_millis().to_string());
         let mut keeper = Keeper::start(hold);
         let mut line = String::new();
-        // Without an answer it has ended, and said why on the test's own stderr.
+        // Without an answer it has exited, and reported why on the test's stderr.
         let _ = BufReader::new(keeper.0.stdout.as_mut().expect("it is piped")).read_line(&mut line);
         assert_eq!(line, "ready\n", "hold-packets holds no packets");
         self.delay = Some(keeper);
@@ -181,7 +182,7 @@ impl Network {
         self.router.ip(&format!("address flush dev wan\naddress add {address}/24 dev wan\n"));
     }
 
-    /// Says how the site is hidden, and forgets whom it was hidden from.
+    /// Sets the NAT rule and clears all existing mappings.
     fn hide_site(&self) {
         let (address, ports) = self.seen_from_outside();
         let hidden = format!("snat to {address}:{}-{}", ports.start(), ports.end());
@@ -196,7 +197,7 @@ impl Network {
     }
 }
 
-/// A host: a network namespace, and the process that keeps it.
+/// A host: a network namespace, and the process that keeps it alive.
 #[derive(Debug)]
 struct Host {
     keeper: Keeper,
@@ -210,7 +211,7 @@ impl Host {
         let mut keeper = Keeper::start(cat);
         let (input, output) = (keeper.0.stdin.as_mut(), keeper.0.stdout.as_mut());
         let mut echo = [0];
-        // It repeats what it hears only once it has its namespace.
+        // It echoes its input only once it has its namespace.
         let heard = input.expect("it is piped").write_all(b"\n");
         let heard = heard.and_then(|()| output.expect("it is piped").read_exact(&mut echo));
         heard.expect("a namespace can be made");
@@ -218,7 +219,7 @@ impl Host {
         Self { keeper, place }
     }
 
-    /// Carries out several commands of `ip`, one a line.
+    /// Runs several `ip` commands, one per line.
     fn ip(&self, lines: &str) {
         self.run("ip", &["-batch", "-"], lines);
     }
@@ -227,7 +228,7 @@ impl Host {
         self.run("nft", &["-f", "-"], rules);
     }
 
-    /// Runs a tool there that succeeds, and returns what it printed.
+    /// Runs a tool there, asserts that it succeeds, and returns its output.
     fn run(&self, tool: &str, arguments: &[&str], input: &str) -> String {
         let mut command = self.place.command(tool);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -241,7 +242,7 @@ impl Host {
     }
 }
 
-/// A process that ends with the test, however that ends: its input is closed then.
+/// A process that exits with the test, however the test ends, because its input is closed then.
 #[derive(Debug)]
 struct Keeper(Child);
 
@@ -254,13 +255,13 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Says why there can be no network here.
+/// Returns why a network is not possible here.
 fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("only root makes networks".to_owned());

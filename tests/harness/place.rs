@@ -1,24 +1,24 @@
-//! Which network a program has: the test's own, or that of a host in a [`Network`](crate::Network).
+//! The network of a program: the test's own, or that of a host in a [`Network`](crate::Network).
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Where a program is started; the test's own network by default.
+/// Where a program is started; by default, the test's own network.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
     namespace: Option<PathBuf>,
 }
 
 impl Place {
-    /// The network namespace that this file stands for.
+    /// The network namespace that this file refers to.
     pub(crate) fn within(namespace: PathBuf) -> Self {
         Self { namespace: Some(namespace) }
     }
 
-    /// Begins the command line of a program that is to run there.
+    /// Returns the command of a program that is to run there.
     ///
-    /// nsenter becomes the program, so that signals to the child reach it.
+    /// nsenter executes the program in its own process, so that signals to the child reach it.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let Some(namespace) = &self.namespace else { return Command::new(program) };
         let mut net = OsString::from("--net=");

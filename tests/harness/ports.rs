@@ -1,13 +1,13 @@
-//! Ports that are one test's own for as long as it runs, also while the server that uses them is down.
+//! Ports that belong to one test as long as it runs, even while the server that uses them is down.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-/// Below the ports the kernel gives to whoever asks for any (32768 and up), above the well-known ones.
+/// Below the kernel's ephemeral ports (32768 and up), above the well-known ones.
 const RANGE: std::ops::Range<u16> = 21_000..28_000;
 
-/// A port for TCP and UDP on the loopback interface. A locked file keeps other tests away from it, in whatever process
-/// they run; nobody else chooses from this range unasked.
+/// A port for TCP and UDP on the loopback interface. A locked file keeps other tests off it, in any process; nothing
+/// else picks a port from this range by chance.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -15,11 +15,11 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes a port that is free.
+    /// Reserves a free port.
     pub fn take() -> Self {
         let directory = std::env::temp_dir().join("linecamp-test-ports");
         fs::create_dir_all(&directory).expect("the directory of port locks can be made");
-        // Processes begin in different places, so that they rarely meet.
+        // Processes start at different offsets, so that they rarely collide.
         let offset =
             u16::try_from(std::process::id() % u32::from(RANGE.end - RANGE.start)).expect("it is in the range");
         let candidates = (RANGE.start + offset..RANGE.end).chain(RANGE.start..RANGE.start + offset);

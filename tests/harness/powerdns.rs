@@ -10,10 +10,9 @@ use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDu
 use crate::ports::Port;
 use crate::process::Process;
 
-/// Where Debian's package puts the tables of the database.
+/// The database schema of Debian's package.
 const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
 
-/// The API's key.
 const API_KEY: &str = "a-key-of-the-tests";
 
 /// A PowerDNS authoritative server over SQLite.
@@ -24,10 +23,10 @@ pub struct PowerDns {
 }
 
 impl PowerDns {
-    /// Starts one without zones; `None` if it is not installed.
+    /// Starts PowerDNS without zones; `None` if it is not installed.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn start() -> Option<Self> {
         let program = find("pdns_server", "PowerDNS")?;
         for needed in ["pdnsutil", "sqlite3", "dig"] {
@@ -46,14 +45,14 @@ impl PowerDns {
         Some(server)
     }
 
-    /// Changes its database, which may be in use.
+    /// Executes SQL on the database, which may be in use.
     fn sql(&self, statements: &str) {
         let mut sqlite = Command::new("sqlite3");
         sqlite.arg(self.housing.path("pdns.db"));
         run(sqlite, &format!(".timeout 5000\n{statements}"));
     }
 
-    /// Runs PowerDNS's own tool for the operator.
+    /// Runs `pdnsutil`, PowerDNS's administration tool.
     fn util(&self, arguments: &[&str]) {
         let mut command = Command::new(find("pdnsutil", "PowerDNS").expect("it was there at the start"));
         command.arg("--config-dir").arg(self.housing.directory.path()).args(arguments);
@@ -63,7 +62,7 @@ impl PowerDns {
 
 fn configuration(housing: &Housing, api: &Port) -> String {
     let (dns, api) = (housing.port.address(), api.address());
-    // No question to the outside for advisories, and nothing remembered: a write is seen by the next question.
+    // No external queries for security advisories, and no caches: a write is visible to the next query.
     [
         "launch=gsqlite3",
         &format!("gsqlite3-database={}", housing.path("pdns.db")),
@@ -90,7 +89,7 @@ fn configuration(housing: &Housing, api: &Port) -> String {
     .join("\n")
 }
 
-/// Returns a name as the tool wants it.
+/// Returns a name relative to its zone, as `pdnsutil` expects it.
 fn relative<'a>(name: &'a str, zone: &str) -> &'a str {
     let labels = name.trim_end_matches('.').strip_suffix(zone).unwrap_or_else(|| panic!("{name} is not in {zone}"));
     if labels.is_empty() { "@" } else { labels.trim_end_matches('.') }
@@ -159,7 +158,7 @@ impl NameServer for PowerDns {
     }
 
     fn is_ready(&self) -> bool {
-        // A zone that it does not have is an answer.
+        // The answer for a missing zone is an answer, too.
         let answers = || !dig(self.housing.port.address(), "ready.test", "SOA").status.is_empty();
         TcpStream::connect(self.api.address()).is_ok() && answers()
     }

@@ -1,4 +1,4 @@
-//! A program under test: started, watched, ended.
+//! A program under test: start, supervision, exit.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -14,9 +14,9 @@ use crate::place::Place;
 use crate::skip::skip;
 use crate::wait::{PATIENCE, wait_until};
 
-/// A program that can be started again with the same arguments. Dropping it kills it.
+/// A program that can be restarted with the same arguments. Dropping it kills it.
 ///
-/// It stays in the test's process group, so that whoever ends a stuck test ends it too.
+/// It stays in the test's process group, so that killing a stuck test kills it too.
 #[derive(Debug)]
 pub struct Process {
     name: &'static str,
@@ -30,7 +30,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// A program that does not run yet; `home` is all it sees of a user's home.
+    /// A program that is not started yet; `home` replaces the user's home directory.
     pub(crate) fn new(name: &'static str, arguments: Vec<OsString>, home: &Path, log: PathBuf, logs: &Logs) -> Self {
         let environment = vec![("HOME".into(), home.into()), ("NO_COLOR".into(), "1".into())];
         logs.add(&log);
@@ -38,30 +38,30 @@ impl Process {
         Self { name, path: None, place, arguments, environment, log, logs: logs.clone(), child: None }
     }
 
-    /// Makes it a program of somebody else's, which stands there.
+    /// Uses the third-party program at this path.
     pub(crate) fn at(mut self, path: PathBuf) -> Self {
         self.path = Some(path);
         self
     }
 
-    /// Gives it the network of another host.
+    /// Runs it in the network of another host.
     pub(crate) fn within(mut self, place: Place) -> Self {
         self.place = place;
         self
     }
 
-    /// Gives it another argument for the starts to come.
+    /// Adds an argument for later starts.
     pub(crate) fn argument(&mut self, argument: impl Into<OsString>) {
         self.arguments.push(argument.into());
     }
 
-    /// Sets a variable for the starts to come.
+    /// Sets an environment variable for later starts.
     pub fn env(&mut self, name: &str, value: impl Into<OsString>) {
         self.environment.push((name.into(), value.into()));
     }
 
-    /// Lets it see another time in the starts to come: `@1970-01-02 00:00:00`, or `-1h`. False where libfaketime, which
-    /// does it, is not installed; then it has said what is skipped.
+    /// Sets the time it sees in later starts: `@1970-01-02 00:00:00`, or `-1h`. Returns false if libfaketime, which
+    /// does this, is not installed; the skip is then recorded.
     pub fn set_clock(&mut self, time: &str) -> bool {
         let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
         let library = places.iter().map(|place| format!("{place}/faketime/libfaketime.so.1"));
@@ -75,10 +75,10 @@ impl Process {
         true
     }
 
-    /// Starts the program; its log goes on where it ended.
+    /// Starts the program and appends to its log.
     ///
     /// # Panics
-    /// If it runs already, or cannot be started.
+    /// If it is already running, or cannot be started.
     pub fn start(&mut self) {
         assert!(!self.is_running(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log can be opened");
@@ -90,62 +90,62 @@ impl Process {
         self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", self.name)));
     }
 
-    /// Whether it runs.
+    /// Returns whether it is running.
     pub fn is_running(&mut self) -> bool {
         self.ended().is_none() && self.child.is_some()
     }
 
-    /// Returns how it ended, if it was started and did.
+    /// Returns its exit status, if it was started and has exited.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().and_then(|child| child.try_wait().expect("a child can be asked"))
     }
 
-    /// Kills it at once (SIGKILL): what a crash or a power cut looks like to everybody else.
+    /// Kills it immediately (SIGKILL): to others, this looks like a crash or a power cut.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
+            // It may have exited by itself.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    /// Asks it to end (SIGTERM), as systemd does, and returns how it did.
+    /// Asks it to exit (SIGTERM), as systemd does, and returns its exit status.
     ///
     /// # Panics
-    /// If it does not run, or does not end.
+    /// If it is not running, or does not exit.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         let ended = self.wait_ended(PATIENCE);
         ended.unwrap_or_else(|| panic!("{} did not end when asked\n{}", self.name, self.logs.tails()))
     }
 
-    /// Sends a signal, such as SIGSTOP for a machine that hangs.
+    /// Sends a signal, such as SIGSTOP to simulate a hung machine.
     ///
     /// # Panics
-    /// If it does not run.
+    /// If it is not running.
     pub fn signal(&mut self, signal: Signal) {
         assert!(self.is_running(), "{} does not run\n{}", self.name, self.logs.tails());
         let child = self.child.as_ref().expect("it runs");
         let pid = Pid::from_child(child);
         kill_process(pid, signal).expect("a child that was not waited for can be signalled");
-        // The kernel stops threads one after the other: until the last has stopped, an answer may still come.
+        // The kernel stops threads one after the other: until the last one has stopped, an answer may still be sent.
         if signal == Signal::STOP {
             let stopped = wait_until(PATIENCE, || is_stopped(pid).then_some(()));
             assert!(stopped.is_some(), "{} does not stop\n{}", self.name, self.logs.tails());
         }
     }
 
-    /// Waits until it has ended; `None` if it has not within the time.
+    /// Waits until it has exited; `None` if the time is up first.
     pub fn wait_ended(&mut self, timeout: Duration) -> Option<ExitStatus> {
         wait_until(timeout, || self.ended())
     }
 
-    /// Returns everything it has said, over all its starts.
+    /// Returns its full log, over all its starts.
     pub fn log(&self) -> String {
         logs::read(&self.log)
     }
 
-    /// Returns its process id, if it runs.
+    /// Returns its process id, if it is running.
     pub fn id(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
@@ -162,11 +162,11 @@ impl Drop for Process {
     }
 }
 
-/// What a service manager tells those whom it starts.
+/// Variables that a service manager sets for its services.
 const OF_A_MANAGER: [&str; 5] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY"];
 
-/// A journey must not depend on who runs it: no login, no labels, no log filter of the user's.
+/// Removes the user's login, labels and log filter: a journey must not depend on who runs it.
 pub(crate) fn clean_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -177,10 +177,10 @@ pub(crate) fn clean_environment(command: &mut Command) {
     }
 }
 
-/// Whether every thread of a process is stopped.
+/// Returns whether every thread of a process is stopped.
 fn is_stopped(pid: Pid) -> bool {
     let threads = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).into_iter().flatten().flatten();
-    // The state is the first word after the name, which is in brackets and may hold anything.
+    // The state is the first word after the name, which is in parentheses and may contain anything.
     let state = |stat: &str| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     let mut states = threads.map(|thread| fs::read_to_string(thread.path().join("stat")));
     states.all(|stat| stat.is_ok_and(|stat| state(&stat) == Some('T')))

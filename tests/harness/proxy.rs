@@ -1,8 +1,8 @@
-//! The wire between sites and their server, in the test's hand.
+//! The network path between sites and their server, controlled by the test.
 //!
-//! A [`UdpProxy`] has an address sites dial in place of the server's. For each address that sends to it, it keeps a
-//! socket of its own towards the server, as a NAT does, and carries datagrams both ways. One courier thread delivers
-//! everything, so that order is kept; it holds what is delayed, up to [`WAITING_MAX`] datagrams.
+//! Sites dial a [`UdpProxy`]'s address instead of the server's. For each source address it keeps its own socket towards
+//! the server, like a NAT, and relays datagrams in both directions. One thread delivers everything, so that order is
+//! preserved; it holds delayed datagrams, up to [`WAITING_MAX`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -12,29 +12,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many datagrams may be under way: a second of a fast link. What comes on top is lost, as in any router.
+/// Maximum datagrams in transit: one second of a fast link. Excess datagrams are lost, as in any router.
 const WAITING_MAX: usize = 4096;
-/// How often a thread that hears nothing looks whether it should end.
+/// How often an idle thread checks whether it should exit.
 const LOOK: Duration = Duration::from_millis(50);
-/// The most an UDP datagram holds.
+/// Maximum size of a UDP datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
-/// What went through, counted from the proxy's start.
+/// Traffic since the proxy was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Datagrams from sites that were delivered.
     pub datagrams_up: u64,
     /// Datagrams to sites that were delivered.
     pub datagrams_down: u64,
-    /// Bytes in them, without headers.
+    /// Bytes in `datagrams_up`, without headers.
     pub bytes_up: u64,
-    /// Bytes in them, without headers.
+    /// Bytes in `datagrams_down`, without headers.
     pub bytes_down: u64,
-    /// Datagrams that were cut, in either direction.
+    /// Datagrams dropped by a cut, in either direction.
     pub lost: u64,
 }
 
-/// A wire that can be cut, delayed and moved. Dropping it ends it.
+/// A proxy that can be cut, delayed and moved. Dropping it stops it.
 #[derive(Debug)]
 pub struct UdpProxy {
     shared: Arc<Shared>,
@@ -52,10 +52,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     is_cut: bool,
-    /// How many datagrams still pass before the wire is cut.
+    /// How many more datagrams pass before the proxy is cut.
     cut_after: Option<u64>,
     delay: Duration,
-    /// The socket towards the server, for each address of a site.
+    /// The socket towards the server, by a site's address.
     behind: BTreeMap<SocketAddr, Arc<UdpSocket>>,
     traffic: Traffic,
 }
@@ -74,10 +74,10 @@ enum Route {
 }
 
 impl UdpProxy {
-    /// Starts a wire to the server, whole and without delay.
+    /// Starts a proxy to the server, without loss or delay.
     ///
     /// # Panics
-    /// If this machine has no sockets left.
+    /// If no more sockets can be opened.
     pub fn start(server: SocketAddr) -> Self {
         let front = listen();
         let address = front.local_addr().expect("a bound socket has an address");
@@ -90,45 +90,45 @@ impl UdpProxy {
         Self { shared, address }
     }
 
-    /// Returns the address a site dials.
+    /// Returns the address that a site dials.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Cuts the wire: what is sent from here on is lost, and so is what is under way.
+    /// Cuts the path: later datagrams and those in transit are lost.
     pub fn cut(&self) {
         self.shared.lock().is_cut = true;
     }
 
-    /// Lets so many datagrams pass, in both directions together, and cuts the wire then.
+    /// Passes this many more datagrams, both directions combined, and then cuts the path.
     pub fn cut_after(&self, datagrams: u64) {
         self.shared.lock().cut_after = Some(datagrams);
     }
 
-    /// Mends the wire.
+    /// Restores the path.
     pub fn heal(&self) {
         let mut state = self.shared.lock();
         state.is_cut = false;
         state.cut_after = None;
     }
 
-    /// Whether the wire is cut.
+    /// Returns whether the path is cut.
     pub fn is_cut(&self) -> bool {
         self.shared.lock().is_cut
     }
 
-    /// Makes each way take so long, from here on.
+    /// Sets the one-way delay, from here on.
     pub fn delay(&self, delay: Duration) {
         self.shared.lock().delay = delay;
     }
 
-    /// Forgets the sockets towards the server, as a NAT that was restarted: sites come from other ports from here on,
-    /// and what the server sends to the old ones is lost.
+    /// Drops the sockets towards the server, like a restarted NAT: from here on sites come from other ports, and what
+    /// the server sends to the old ones is lost.
     pub fn rebind(&self) {
         self.shared.lock().behind.clear();
     }
 
-    /// Returns what went through so far.
+    /// Returns the traffic so far.
     pub fn traffic(&self) -> Traffic {
         self.shared.lock().traffic
     }
@@ -152,7 +152,7 @@ impl Shared {
 }
 
 impl State {
-    /// Counts a datagram that arrives at its end, or at the cut.
+    /// Counts a datagram that is due. Returns whether it passes.
     fn passes(&mut self, route: &Route, bytes: usize) -> bool {
         if let Some(left) = &mut self.cut_after {
             if *left == 0 {
@@ -182,7 +182,7 @@ fn listen() -> UdpSocket {
     socket
 }
 
-/// Reads what sites send.
+/// Reads datagrams from sites.
 fn read_front(shared: &Arc<Shared>, courier: &SyncSender<Datagram>) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while !shared.is_over() {
@@ -193,7 +193,7 @@ fn read_front(shared: &Arc<Shared>, courier: &SyncSender<Datagram>) {
             let mut state = shared.lock();
             let opened = state.behind.entry(site).or_insert_with(|| {
                 let socket = Arc::new(listen());
-                // A refused port would end the socket's use if it were connected; so it names its peer each time.
+                // Not connected, since a refused port would make a connected socket fail; so each send names its peer.
                 let (shared, courier, reader) = (Arc::clone(shared), courier.clone(), Arc::clone(&socket));
                 thread::spawn(move || read_behind(&shared, &courier, &reader, site));
                 socket
@@ -204,7 +204,7 @@ fn read_front(shared: &Arc<Shared>, courier: &SyncSender<Datagram>) {
     }
 }
 
-/// Reads what the server sends to one site, for as long as that site has this socket.
+/// Reads datagrams from the server to one site, as long as that site uses this socket.
 fn read_behind(shared: &Shared, courier: &SyncSender<Datagram>, socket: &Arc<UdpSocket>, site: SocketAddr) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     let is_current = || shared.lock().behind.get(&site).is_some_and(|current| Arc::ptr_eq(current, socket));
@@ -226,12 +226,12 @@ fn enqueue(shared: &Shared, courier: &SyncSender<Datagram>, bytes: &[u8], route:
     }
 }
 
-/// Delivers everything in the order of its arrival, each when it is due.
+/// Delivers everything in order of arrival, each datagram when it is due.
 fn deliver(shared: &Shared, arrivals: &Receiver<Datagram>) {
     let mut waiting: VecDeque<Datagram> = VecDeque::new();
     while !shared.is_over() {
         let wait = waiting.front().map_or(LOOK, |first| first.due.saturating_duration_since(Instant::now()).min(LOOK));
-        // While too much waits, what arrives fills the channel, and then it is lost.
+        // While too much is queued, arrivals fill the channel, and then they are lost.
         let next =
             if waiting.len() < WAITING_MAX { arrivals.recv_timeout(wait) } else { Err(RecvTimeoutError::Timeout) };
         match next {
@@ -246,7 +246,7 @@ fn deliver(shared: &Shared, arrivals: &Receiver<Datagram>) {
             if !shared.lock().passes(&route, bytes.len()) {
                 continue;
             }
-            // A wire does not report what happens to a datagram, and neither do we.
+            // Losses are not reported, as on a real network.
             let _ = match route {
                 Route::Up(socket) => socket.send_to(&bytes, shared.server),
                 Route::Down(site) => shared.front.send_to(&bytes, site),

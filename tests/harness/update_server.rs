@@ -1,4 +1,4 @@
-//! Name servers that are changed by DNS UPDATE (RFC 2136) with TSIG: what BIND and Knot have in common.
+//! Name servers that accept DNS UPDATE (RFC 2136) with TSIG: what BIND and Knot have in common.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use crate::wait::{PATIENCE, wait_until};
 /// The record types that the plugin's key may change.
 pub(crate) const PLUGIN_TYPES: [&str; 4] = ["A", "AAAA", "CNAME", "TXT"];
 
-/// A server that answers for its zones and for nothing else. Its zones are changed by
-/// [`TsigKey::PLUGIN`] and [`TsigKey::OPERATOR`], and transferred to the latter.
+/// An authoritative server. [`TsigKey::PLUGIN`] and [`TsigKey::OPERATOR`] may change its zones, and the latter may
+/// transfer them.
 #[derive(Debug)]
 pub struct UpdateServer {
     housing: Housing,
@@ -24,29 +24,28 @@ pub struct UpdateServer {
     brand: Brand,
 }
 
-/// A zone that it serves.
 #[derive(Debug)]
 pub(crate) struct ServedZone {
     pub(crate) name: String,
     pub(crate) is_signed: bool,
 }
 
-/// What differs.
+/// The differences between the products.
 #[derive(Debug)]
 pub(crate) struct Brand {
     pub(crate) product: &'static str,
     pub(crate) program: &'static str,
-    /// The arguments before the name of the configuration.
+    /// The arguments before the path of the configuration file.
     pub(crate) arguments: &'static [&'static str],
-    /// Makes the configuration for these zones.
+    /// Returns the configuration for these zones.
     pub(crate) configuration: fn(&Housing, &[ServedZone]) -> String,
 }
 
-/// The configuration's name.
+/// The name of the configuration file.
 const CONFIGURATION: &str = "server.conf";
 
 impl UpdateServer {
-    /// Starts one without zones; `None` if it is not installed.
+    /// Starts a server without zones; `None` if it is not installed.
     pub(crate) fn start(brand: Brand) -> Option<Self> {
         let program: PathBuf = find(brand.program, brand.product)?;
         for needed in ["dig", "nsupdate"] {
@@ -62,12 +61,12 @@ impl UpdateServer {
         Some(server)
     }
 
-    /// Returns where it answers.
+    /// Returns the address where it answers.
     pub fn address(&self) -> SocketAddr {
         self.housing.port.address()
     }
 
-    /// Starts it again with another clock, as [`Process::set_clock`] has it; false where that cannot be done.
+    /// Restarts it with another clock, as set by [`Process::set_clock`]; false if that is not possible.
     pub fn set_clock(&mut self, time: &str) -> bool {
         let is_set = self.housing.process.set_clock(time);
         if is_set {
@@ -77,7 +76,7 @@ impl UpdateServer {
         is_set
     }
 
-    /// Serves a zone with an SOA, NS and address record and these.
+    /// Serves a zone with an SOA, NS and address record, and with `records`.
     fn create(&mut self, zone: ServedZone, records: &str) {
         let (name, soa) = (zone.name.clone(), "@ SOA ns1 hostmaster 1 10800 3600 604800 3600");
         let file = format!("$ORIGIN {name}.\n$TTL 3600\n{soa}\n@ NS ns1\nns1 A 127.0.0.1\n{records}\n");
@@ -100,7 +99,7 @@ impl UpdateServer {
         run(command, &format!("server {} {}\nzone {zone}.\n{lines}send\n", server.ip(), server.port()));
     }
 
-    /// Whether it answers from this zone, and not from one above.
+    /// Returns whether it answers from this zone, and not from a parent zone.
     fn serves(&self, zone: &str) -> bool {
         !dig(self.address(), zone, "SOA").records.is_empty()
     }
@@ -157,7 +156,7 @@ impl NameServer for UpdateServer {
     }
 
     fn is_ready(&self) -> bool {
-        // A zone that it does not have is an answer.
+        // The answer for a missing zone is an answer, too.
         let answers = || !dig(self.address(), "ready.test", "SOA").status.is_empty();
         answers() && self.zones.iter().all(|zone| self.serves(&zone.name))
     }

@@ -1,4 +1,4 @@
-//! What the author of a provider does: the guide's commands as pasted, and the examination of a component.
+//! The plugin author's path: the guide's commands as pasted, and the conformance test of a component.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 use linecamp_tests::{plugin, program, target_directory};
 use serde_json::Value;
 
-/// The guide's project.
+/// The project in the guide.
 const PROJECT: &str = "dns-plainzone";
 
-/// Seconds in which the guide has to be done. Nearly all of it is compiling, and most of that is done once.
+/// Seconds within which the guide must complete. Nearly all of it is compiling, and most of that happens once.
 const GUIDE_SECONDS_MAX: &str = "330";
 
-/// The tables that the guide shows with nothing failed: the template's, the provider's, the component's.
+/// The tables in the guide without a failure: the template's, the provider's, the component's.
 const TABLES: usize = 3;
 
 #[test]
@@ -22,10 +22,10 @@ fn every_command_of_the_guide_works_as_pasted() {
     let root = Path::new(&root).join("..").canonicalize().expect("the workspace is there");
     let guide = fs::read_to_string(root.join("sdk/GUIDE.md")).expect("there is a guide");
     let place = place();
-    // What an earlier run left.
+    // Left from an earlier run.
     let _ = fs::remove_dir_all(place.join(PROJECT));
     fs::create_dir_all(&place).expect("a directory can be made");
-    // It compiles to where the workspace does, and finds half of what it needs there.
+    // It compiles into the workspace's target directory, and finds half of its dependencies there.
     let enter = format!("cd {PROJECT}\n");
     let commands = commands(&guide).replace(&enter, &format!("{enter}ln -s ../.. target\n"));
     let programs = program("linecamp");
@@ -36,7 +36,7 @@ fn every_command_of_the_guide_works_as_pasted() {
         .current_dir(&place)
         .env("LINECAMP", &root)
         .env("PATH", format!("{programs}:{path}"))
-        // What the workspace needed is all that it needs.
+        // It needs no dependencies beyond the workspace's.
         .env("CARGO_NET_OFFLINE", "true")
         .env_remove("CARGO_TARGET_DIR")
         .output()
@@ -49,12 +49,12 @@ fn every_command_of_the_guide_works_as_pasted() {
     }
 }
 
-/// Returns where the guide is followed: always there, so that the next run finds what is compiled.
+/// Returns the directory in which the guide is followed: always the same, so that the next run reuses the build.
 fn place() -> PathBuf {
     target_directory().join("guide")
 }
 
-/// Returns the commands of the guide up to the real service, but the one that finds the programs.
+/// Returns the guide's commands up to the real service, except the one that locates the programs.
 fn commands(guide: &str) -> String {
     let (guide, _) = guide.split_once("\n## 7.").expect("the guide ends with the real service");
     let blocks = guide.split("```sh\n").skip(1).filter_map(|block| block.split("\n```\n").next());
@@ -74,7 +74,7 @@ fn a_component_is_examined_from_the_command_line() {
     let said = linecamp(&["plugin", "check", component, "--config", r#"{"api": "https://a.test", "apy": 1}"#], 1);
     let all = text(&said);
     assert!(all.contains("has a schema that takes its config") && all.contains("apy"), "{all}");
-    assert!(all.contains("does not keep"), "{all}");
+    assert!(all.contains("conformance test"), "{all}");
 }
 
 #[test]
@@ -87,13 +87,13 @@ fn what_cannot_be_examined_says_what_to_do() {
     };
     check(&["plugin", "check", "absent.wasm"], 2, "absent.wasm: No such file");
     check(&["plugin", "check", component, "--compiler", "/nowhere"], 2, "--compiler FILE");
-    check(&["plugin", "check", component, "--config", "[]"], 2, "is not a JSON object");
+    check(&["plugin", "check", component, "--config", "[]"], 2, "not a JSON object");
     check(&["plugin", "check", "/dev/null"], 1, "loads in the host");
     check(&["plugin", "new", "Dns"], 2, "column 1 is `D`");
     check(&["plugin", "new", "dns-example"], 2, "--sdk DIR");
 }
 
-/// Runs the command line, without a login and without a checkout, and insists on its exit code.
+/// Runs the CLI, without a login and without a checkout, and checks its exit code.
 fn linecamp(arguments: &[&str], code: i32) -> Output {
     let mut command = Command::new(program("linecamp"));
     let said = command.args(arguments).env_remove("LINECAMP").env("NO_COLOR", "1").output();

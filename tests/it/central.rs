@@ -1,5 +1,5 @@
-//! DNS from the centre: a plugin is pushed, a provider names it by its digest, and the sites that a selector chooses
-//! fetch it over the link and keep the records at a real PowerDNS.
+//! Centrally managed DNS: a plugin is uploaded, a provider names it by digest, and the sites matching a selector fetch
+//! it over the link and manage records at a real PowerDNS.
 
 use std::fs;
 use std::path::Path;
@@ -14,10 +14,10 @@ const ZONE: &str = "example.org";
 const NAME: &str = "camp.camp.default.example.org";
 const ADDRESS: &str = "io.linecamp.host.external_dns_ip";
 
-/// An empty custom section named `x`: what makes a component another one that does the same.
+/// An empty custom section named `x`: gives a component with the same behavior another digest.
 const CUSTOM_SECTION: [u8; 4] = [0, 2, 1, b'x'];
 
-/// Joins and starts a site that has the name server's secrets in files, for the provider that the server will name.
+/// Joins and starts a site with the name server's secrets in files, for the provider that the server will configure.
 fn start_site(fleet: &Fleet, name: &str, setup: &ProviderSetup) -> Site {
     start_site_with(fleet, name, &setup.secret_tables(fleet.directory(), &["main-dns"]))
 }
@@ -29,7 +29,7 @@ fn start_site_with(fleet: &Fleet, name: &str, config: &str) -> Site {
     site
 }
 
-/// Pushes a component and returns its digest.
+/// Uploads a component and returns its digest.
 fn push(fleet: &Fleet, file: &Path, name: &str) -> String {
     let pushed = fleet.json(&["plugin", "push", file.to_str().expect("text"), "--name", name]);
     pushed["digest"].as_str().expect("a digest").to_owned()
@@ -52,7 +52,7 @@ fn provide(fleet: &Fleet, setup: &ProviderSetup, digest: &str, more: &[&str]) {
     fleet.cli(&line).ok();
 }
 
-/// Waits until the name server gives these addresses.
+/// Waits until the name server returns these addresses.
 #[track_caller]
 fn wait_answer(fleet: &Fleet, server: &PowerDns, expected: &[&str]) {
     fleet.wait_for(&format!("{NAME} to be {expected:?}"), PATIENCE * 2, || {
@@ -60,13 +60,13 @@ fn wait_answer(fleet: &Fleet, server: &PowerDns, expected: &[&str]) {
     });
 }
 
-/// Waits until `linecamp dns plan camp` says this of the record.
+/// Waits until `linecamp dns plan camp` shows a record that matches.
 #[track_caller]
 fn wait_planned(fleet: &Fleet, holds: impl Fn(&Value) -> bool) -> Value {
     fleet.wait_for("the plan", PATIENCE * 2, || Some(fleet.json(&["dns", "plan", "camp"])).filter(|plan| holds(plan)))
 }
 
-/// Returns what a site has fetched of a component.
+/// Returns the component that a site has fetched, if any.
 fn fetched(site: &Site, digest: &str) -> Option<Vec<u8>> {
     let file = format!("{}.wasm", digest.trim_start_matches("sha256:"));
     fs::read(site.data().join("plugins/pushed").join(file)).ok()
@@ -81,12 +81,12 @@ fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
     let site = start_site(&fleet, "camp", &setup);
     let other = start_site(&fleet, "other", &setup);
 
-    // Pushed once, it is there; a dry run shows at the selected site what would be done, and does nothing.
+    // Uploaded once, it is available; a dry run shows what would be done at the selected site, and changes nothing.
     let component = fs::read(plugin(setup.plugin)).expect("the plugin");
     let digest = push(&fleet, &plugin(setup.plugin), setup.plugin);
     provide(&fleet, &setup, &digest, &["--dry-run", "--deletes"]);
     fleet.cli(&["site", "label", "camp", "dns=main"]).ok();
-    // Before it is observed it is `unknown`.
+    // Before it is observed, its state is `unknown`.
     let plan = wait_planned(&fleet, |plan| {
         entry(&plan["records"], "name", NAME).is_some_and(|record| record["state"] == "create")
     });
@@ -103,7 +103,7 @@ fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
     assert_eq!(listed.as_array().map(Vec::len), Some(1), "one site was selected: {listed}");
     assert_eq!((&listed[0]["site"], &listed[0]["state"]), (&"camp".into(), &"kept".into()), "{listed}");
 
-    // Another build is swapped in by its digest, and the first is not needed any more.
+    // Another build replaces it by digest, and the first is no longer needed.
     let newer = fleet.directory().join("newer.wasm");
     fs::write(&newer, [&*component, &CUSTOM_SECTION].concat()).expect("a file");
     let second = push(&fleet, &newer, setup.plugin);
@@ -115,7 +115,7 @@ fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
     wait_answer(&fleet, &server, &["192.0.2.2"]);
     fleet.cli(&["plugin", "rm", &digest]).ok();
 
-    // Away: first the records, then the provider.
+    // Removal: first the records, then the provider.
     fleet.cli(&["provider", "rm", "main-dns"]).ok();
     wait_answer(&fleet, &server, &[]);
     fleet.wait_for("the provider to leave the site", PATIENCE, || {
@@ -127,7 +127,8 @@ fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
     assert!(!other.data().join("plugins/pushed").exists(), "who was not selected fetched nothing");
 }
 
-/// A plugin pushed under another's name is refused at the site, which says so and goes on; the right one mends it.
+/// A plugin uploaded under another's name is rejected at the site, which reports a condition and continues; the right
+/// one clears it.
 #[test]
 fn a_plugin_under_a_wrong_name_is_a_condition_until_the_right_one_is_named() {
     let Some(mut server) = PowerDns::start() else { return };
@@ -138,7 +139,7 @@ fn a_plugin_under_a_wrong_name_is_a_condition_until_the_right_one_is_named() {
     fleet.cli(&["site", "label", "camp", "dns=main"]).ok();
     let wrong = push(&fleet, &plugin("dns-fake"), setup.plugin);
     provide(&fleet, &setup, &wrong, &[]);
-    // Until it has come over the link, the condition says that it is not there.
+    // Until it has been transferred, the condition says that it is missing.
     fleet.wait_for("the wrong name to be a condition", PATIENCE, || {
         let shown = show(&fleet, "camp");
         let detail = condition(&shown, "plugin-failed")?;
@@ -150,8 +151,8 @@ fn a_plugin_under_a_wrong_name_is_a_condition_until_the_right_one_is_named() {
     wait_no_condition(&fleet, "camp", "plugin-failed");
 }
 
-/// A word at the server does not open a site's secret: the site says where it goes, and what is refused says what the
-/// site would have to write.
+/// The server's configuration alone does not release a site's secret: the site binds the secret to its destination, and
+/// the error says what to add to the site's configuration.
 #[test]
 fn a_central_provider_gets_a_secret_only_where_the_site_binds_it_to() {
     let Some(mut server) = PowerDns::start() else { return };
@@ -177,7 +178,7 @@ fn a_central_provider_gets_a_secret_only_where_the_site_binds_it_to() {
         assert_eq!(server.ask(NAME, "A"), [""; 0]);
     };
     refused(&["binds it to nothing", "`hosts`, `use` and `providers`", "linecampd.toml"]);
-    // A secret that the configuration does not name is refused in the same words.
+    // A secret that is missing in the configuration is rejected with the same message.
     let other_host = right.replace(&host, "127.0.0.1:1");
     let cases = [
         (String::new(), "binds it to nothing".to_owned()),

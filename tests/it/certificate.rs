@@ -1,4 +1,4 @@
-//! Certificates that end.
+//! Expired certificates.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -9,10 +9,10 @@ use linecamp_tests::Fleet;
 
 use crate::shown::{events, linked, show, wait_facts, wait_seen};
 
-/// The shortest life a server gives.
+/// The shortest certificate lifetime of a server.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// A site that was dark for longer than its certificate holds comes back by the key it still has, without a visit.
+/// A site that was offline for longer than its certificate is valid recovers with its existing key, without a visit.
 #[test]
 fn a_site_whose_certificate_has_expired_recovers() {
     let mut fleet = Fleet::start();
@@ -43,13 +43,13 @@ fn a_site_whose_certificate_has_expired_recovers() {
     wait_seen(&fleet, "camp", "rack", Some("r7"));
 }
 
-/// Returns the time as everybody on this machine sees it, written as the daemon writes it.
+/// Returns this machine's time, in the daemon's format.
 fn clock() -> String {
     let said = Command::new("date").args(["--utc", "+%Y-%m-%dT%H:%M:%SZ"]).output().expect("date is everywhere");
     String::from_utf8_lossy(&said.stdout).trim().to_owned()
 }
 
-/// Leaves out parts of a second, which only one of the two has.
+/// Removes fractions of a second, which only one of the two has.
 fn to_the_second(time: &str) -> &str {
     &time[..time.len().min("2026-01-01T00:00:00".len())]
 }

@@ -1,4 +1,4 @@
-//! Either side is killed at any moment: what was acknowledged is never lost, and nothing happens twice.
+//! Either side is killed at any moment: nothing acknowledged is lost, and nothing happens twice.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -8,23 +8,23 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::shown::{events, label, linked, show, wait_converged, wait_facts, wait_held, wait_seen};
 
-/// After how many writes to the victim's database the blow falls: at once, and in the middle of what a command does. A
-/// command that writes less is over before it; then the blow falls after it.
+/// After how many writes to the victim's database it is killed: immediately, and in the middle of a command. If a
+/// command writes less, the kill follows the command.
 const MOMENTS: [usize; 6] = [0, 1, 1, 1, 2, 3];
 
-/// Kills a process that somebody else is talking to.
+/// Kills a process that another thread is talking to.
 fn strike(process: &Process) {
     let id = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     kill_process(id.expect("it was started"), Signal::KILL).expect("a child can be killed");
 }
 
-/// A database's log, where every commit is written.
+/// Returns a database's WAL, to which every commit is written.
 fn log_of(database: &Path) -> PathBuf {
     PathBuf::from(format!("{}-wal", database.display()))
 }
 
-/// Waits for so many writes to a file, or for the end of what writes to it. Without a pause between two looks: a pause
-/// is longer than a commit.
+/// Waits for this many writes to a file, or for the end of the command that writes to it. Polls without a pause, which
+/// would be longer than a commit.
 fn wait_writes(file: &Path, writes: usize, mut is_over: impl FnMut() -> bool) {
     let look = || file.metadata().ok().map(|found| (found.len(), found.modified().ok()));
     let (mut seen, mut last) = (0, look());
@@ -36,7 +36,7 @@ fn wait_writes(file: &Path, writes: usize, mut is_over: impl FnMut() -> bool) {
     }
 }
 
-/// Does something, and something else after so many writes to a file since its beginning.
+/// Runs a command, and a second action after this many writes to a file since its start.
 fn meanwhile<T: Send>(file: &Path, writes: usize, does: impl FnOnce() -> T + Send, blow: impl FnOnce()) -> T {
     thread::scope(|scope| {
         let doing = scope.spawn(does);
@@ -64,14 +64,14 @@ fn a_label_acknowledged_by_a_server_that_is_killed_is_there_afterwards() {
         let after = events(&fleet, "camp", "labels-assigned").len();
         assert_eq!(after - before, usize::from(is_there), "after {moment} writes: it happened once or not at all");
     }
-    // However slow this machine is: once the blow falls right after the answer.
+    // However slow this machine is: one kill comes right after the response.
     fleet.cli(&["site", "label", "camp", "rack=answered"]).ok();
     strike(&fleet.server);
     fleet.server.wait_ended(PATIENCE).expect("it was killed");
     fleet.start_server();
     assert_eq!(label(&show(&fleet, "camp")["labels"], "rack"), Some("answered"));
     fleet.cli(&["site", "label", "camp", "rack=last"]).ok();
-    // A server that was killed has told nobody: the site finds out when it has something to say.
+    // A killed server has not announced it: the site notices when it has something to send.
     site.local(&["label", "set", "door=3"]).ok();
     wait_held(&fleet, &site, "rack", Some("last"));
     wait_converged(&fleet, "camp");
@@ -95,7 +95,7 @@ fn a_label_acknowledged_by_a_daemon_that_is_killed_is_there_afterwards() {
             acknowledged.push(word);
         }
     }
-    // However slow this machine is: once the blow falls right after the answer.
+    // However slow this machine is: one kill comes right after the response.
     site.local(&["label", "set", "answered=open"]).ok();
     strike(&site);
     site.wait_ended(PATIENCE).expect("it was killed");

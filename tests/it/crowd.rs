@@ -1,4 +1,4 @@
-//! Crowds that take places and do not use them, at the server's ports and at a site's socket.
+//! Clients that occupy connections without using them, at the server's ports and at a site's socket.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,11 +14,11 @@ use rustix::process::geteuid;
 
 use crate::shown::linked;
 
-/// Sooner than what holds a place is late by itself (10 s): who is served within it did not wait for the crowd to
-/// leave.
+/// Less than the timeout of an idle connection (10 s): a request served within it did not wait for the others to
+/// disconnect.
 const SOON: Duration = Duration::from_secs(8);
 
-/// Asks for a page of the server; returns its status.
+/// Requests a page from the server; returns its status.
 fn page(fleet: &Fleet, path: &str) -> std::io::Result<String> {
     let mut curl = Command::new("curl")
         .args([
@@ -55,7 +55,7 @@ fn a_crowd_that_says_nothing_shuts_nobody_out_of_the_server() {
         .map(|number| {
             let mut stream = TcpStream::connect(fleet.server.https()).expect("the port is open");
             if number % 2 == 0 {
-                // The beginning of a handshake.
+                // The start of a handshake.
                 stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]).expect("it is read");
             }
             stream
@@ -77,8 +77,8 @@ fn a_crowd_that_says_nothing_shuts_nobody_out_of_the_server() {
     drop(crowd);
 }
 
-/// Connects as often as it is told to, sends what it is told to on each connection, says so, prints what is answered to
-/// the first one, and ends with its standard input. Perl is on every Debian.
+/// Opens the given number of connections, sends the given text on each, reports that, prints the response on the first
+/// one, and exits at the end of its standard input. Perl is on every Debian.
 const CLIENT: &str = r#"
     use Socket;
     my ($path, $times, $words) = @ARGV;
@@ -95,7 +95,7 @@ const CLIENT: &str = r#"
     <STDIN>;
 "#;
 
-/// A process of another user that holds connections open. It ends when it is dropped.
+/// A process of another user that holds connections open. Dropping it stops it.
 struct Client(Child, BufReader<ChildStdout>);
 
 impl Client {
@@ -126,7 +126,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         drop(self.0.kill());
         drop(self.0.wait());
     }

@@ -1,4 +1,4 @@
-//! Disks that are damaged or full.
+//! Corrupt or full disks.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use linecamp_tests::{Fleet, PATIENCE};
 use crate::disk::SmallDisk;
 use crate::shown::{linked, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen};
 
-/// A damaged site database is put aside, and what the server knows of the site is there again.
+/// A corrupt site database is moved aside, and the site is restored from what the server knows.
 #[test]
 fn a_damaged_database_is_put_aside_and_filled_again() {
     let fleet = Fleet::start();
@@ -36,7 +36,7 @@ fn a_damaged_database_is_put_aside_and_filled_again() {
     wait_no_condition(&fleet, "camp", "store-damaged");
 }
 
-/// A damaged fleet database is nothing a program may replace.
+/// No program may replace a corrupt fleet database.
 #[test]
 fn a_damaged_fleet_database_needs_an_operator() {
     let mut fleet = Fleet::start();
@@ -53,7 +53,7 @@ fn a_damaged_fleet_database_needs_an_operator() {
     assert_eq!(fs::read(&path).expect("the database is there"), bytes, "it is not touched");
 }
 
-/// Writes until there is no room.
+/// Writes until the disk is full.
 pub(crate) fn fill(path: &Path) {
     let full = (0..).find_map(|_| {
         let mut file = fs::File::options().create(true).append(true).open(path).ok()?;
@@ -62,7 +62,7 @@ pub(crate) fn fill(path: &Path) {
     assert!(full.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "the disk is full");
 }
 
-/// A full disk refuses what cannot be kept, keeps the link, and is over as soon as there is room.
+/// A full disk rejects what cannot be stored, keeps the link, and recovers as soon as there is space.
 #[test]
 fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     let fleet = Fleet::start();
@@ -74,7 +74,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     let filler = site.data().join("filler");
     fill(&filler);
 
-    // The log of the database has some room left over.
+    // The database's WAL has some space left.
     let refused = fleet.wait_for("a refusal", PATIENCE, || {
         let long = "x".repeat(200);
         let said = (0..20).map(|number| site.local(&["label", "set", &format!("k{number}={long}")]));
@@ -88,7 +88,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
 
     fs::remove_file(&filler).expect("there is room again");
     site.local(&["label", "set", "rack=r2"]).ok();
-    // The daemon leaves a disk that was full alone for half a minute; a restart is sooner.
+    // The daemon does not retry a full disk for half a minute; a restart is faster.
     assert!(site.terminate().success());
     site.start();
     wait_seen(&fleet, "camp", "rack", Some("r2"));

@@ -1,20 +1,20 @@
-//! Disks that take little or nothing. Where this machine mounts none, they say what is skipped.
+//! Small and read-only disks. On machines that cannot mount them, the tests report what is skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use linecamp_tests::skip;
 
-/// A small file system of its own, for as long as this lives.
+/// A small file system, unmounted on drop.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// One that is soon full.
+    /// Mounts one that fills up quickly.
     pub(crate) fn mount(path: &Path) -> Option<Self> {
         Self::mount_with(path, "size=1m")
     }
 
-    /// One with these options of tmpfs.
+    /// Mounts one with these options of tmpfs.
     pub(crate) fn mount_with(path: &Path, options: &str) -> Option<Self> {
         let mounted = mount(&["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(), "it".as_ref(), path]);
         shown(mounted).map(|()| Self(path.to_owned()))
@@ -27,7 +27,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// A directory that cannot be written, for as long as this lives.
+/// A read-only directory, restored on drop.
 pub(crate) struct ReadOnly(PathBuf);
 
 impl ReadOnly {

@@ -1,7 +1,7 @@
-//! DNS: one life of a site's records, told to four real name servers.
+//! DNS: the lifecycle of a site's records, at four real name servers.
 //!
-//! The daemon runs the real plugin in its sandbox; what it wrote is asked of the server itself. Foreign records are
-//! there from the start, and compared byte for byte at the end.
+//! The daemon runs the real plugin in its sandbox; the records it wrote are queried from the server itself. Foreign
+//! records exist from the start, and are compared byte for byte at the end.
 
 use linecamp_tests::{Fleet, Moto, NameServer, PATIENCE, PowerDns, SecretSetup, Site, UpdateServer, ZoneDump, plugin};
 
@@ -20,7 +20,7 @@ const FOREIGN: [&str; 5] = [
     "taken.camp.default.example.org. 300 A 198.51.100.7",
 ];
 
-/// Lets the site use a name server: the plugin's file, the settings, and the secrets in files of their own.
+/// Configures the site for a name server: the plugin's file, the settings, and the secrets in files of their own.
 fn configure(fleet: &Fleet, site: &mut Site, server: &dyn NameServer, extra: &str) {
     let setup = server.provider();
     let plugins = site.data().join("plugins");
@@ -56,7 +56,7 @@ fn foreign(server: &dyn NameServer) -> ZoneDump {
     server.dump(ZONE)
 }
 
-/// Registers, labels, changes the address, loses the server, is killed, leaves service, leaves; and nothing is left.
+/// Join, labels, a new address, an unreachable server, a crash, deactivation, removal; and nothing is left.
 fn lives(mut server: Box<dyn NameServer>) {
     server.create_zone(ZONE);
     server.plant(ZONE, &FOREIGN);
@@ -77,7 +77,7 @@ fn lives(mut server: Box<dyn NameServer>) {
     fleet.cli(&["host", "label", "camp", &format!("{ADDRESS}=192.0.2.2")]).ok();
     wait_answer(&fleet, &*server, &["192.0.2.2"]);
 
-    // Without the server of the fleet, the site goes on by what is said on the spot.
+    // Without its server, the site applies changes made locally.
     fleet.server.kill();
     site.local(&["label", "set", "--host", &format!("{SWITCH}=false")]).ok();
     wait_answer(&fleet, &*server, &[]);
@@ -89,7 +89,7 @@ fn lives(mut server: Box<dyn NameServer>) {
         listed.as_array().is_some_and(|records| records.iter().any(is_kept)).then_some(())
     });
 
-    // Killed while the name server holds a change back: what was begun is found, and finished or taken back.
+    // Killed while the name server delays a change: pending records are found, and completed or reverted.
     for _ in 0..2 {
         server.freeze();
         site.local(&["label", "set", "--host", &format!("{SWITCH}=false")]).ok();
@@ -118,8 +118,8 @@ fn lives(mut server: Box<dyn NameServer>) {
     assert_eq!(foreign(&*server), before, "{} holds what it held before, to the last byte", server.product());
 }
 
-/// A zone of its own appears below the one that has the record: the record is served to nobody any more. The site says
-/// so and names that zone, and when it leaves nothing of it stays behind in the parent.
+/// A zone cut appears below the parent zone: its record is no longer served to anyone. The site reports that and names
+/// the new zone, and removal leaves nothing behind in the parent.
 fn loses_a_name_to_a_zone_below(mut server: Box<dyn NameServer>) {
     const BELOW: &str = "default.example.org";
     server.create_zone(ZONE);
@@ -186,7 +186,7 @@ fn a_site_keeps_its_records_at_route_53() {
     Moto::start().into_iter().for_each(|server| lives(Box::new(server)));
 }
 
-/// What is wrong is said with the plugin, what was tried and what to do; and when it is mended it goes on by itself.
+/// An error names the plugin, what was attempted and what to do; once the cause is fixed, the site recovers by itself.
 #[test]
 fn a_wrong_key_and_an_absent_server_are_named_and_mended() {
     let Some(mut server) = PowerDns::start() else { return };

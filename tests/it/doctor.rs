@@ -1,4 +1,4 @@
-//! The doctors of site and server: each trouble is named by the check that is there for it, and nobody is disturbed.
+//! The doctors of site and server: each problem is named by its check, and nothing is disturbed.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::shown::{events, linked, show};
 
-/// What one check of a report says.
+/// The finding of one check in a report.
 #[derive(Debug)]
 struct Seen {
     verdict: String,
@@ -28,7 +28,7 @@ fn seen(report: &Value, name: &str) -> Seen {
     Seen { verdict: text("verdict"), evidence: text("evidence"), remedy: text("remedy") }
 }
 
-/// Insists on a verdict and on words of its evidence or its remedy.
+/// Checks a verdict, and words of its evidence or its remedy.
 #[track_caller]
 pub(crate) fn insist(report: &Value, name: &str, verdict: &str, words: &str) {
     let seen = seen(report, name);
@@ -107,10 +107,10 @@ fn a_server_that_is_down_is_told_from_a_path_that_is_blocked() {
     insist(&report, "tls", "skipped", "see the check `udp`");
     site.local(&["doctor"]).exits(1);
 
-    // Somebody listens and never answers, as behind a firewall that swallows UDP; beside it TCP goes through.
+    // A listener that never replies, like a firewall that drops UDP; TCP passes.
     let swallowing = UdpSocket::bind(fleet.server.quic()).expect("the server's port is free");
     let report = examined(&site);
-    // The port of TCP is closed, which the machine says at once.
+    // The TCP port is closed, which the machine reports immediately.
     insist(&report, "udp", "fail", "UDP is blocked between here and there");
     let open = TcpListener::bind(fleet.server.https()).expect("the server's port is free");
     let report = examined(&site);
@@ -125,7 +125,7 @@ fn a_cut_wire_is_a_blocked_path_while_the_server_runs() {
     let proxy = UdpProxy::start(fleet.server.quic());
     let site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &[]);
     proxy.cut();
-    // Of the proxy's number, TCP is closed.
+    // TCP is closed at the proxy's port number.
     let report = examined(&site);
     insist(&report, "udp", "fail", "UDP is blocked between here and there");
     proxy.heal();
@@ -138,7 +138,7 @@ fn a_cut_wire_is_a_blocked_path_while_the_server_runs() {
 fn an_address_where_nothing_answers_and_a_name_that_is_none_are_named() {
     let fleet = Fleet::start();
     let site = fleet.join("camp", &[]);
-    // RFC 5737 sets this address aside; a name below `invalid` is none (RFC 6761).
+    // RFC 5737 reserves this address; names below `invalid` do not exist (RFC 6761).
     let config = format!("servers = [\"192.0.2.1:9\", \"camp.invalid:1\", \"{}\"]", fleet.server.quic());
     let report = examined_at(&fleet, site.data(), Some(&config));
     // One address works, and one is enough.
@@ -162,7 +162,7 @@ fn a_wrong_authority_is_named_with_both_pins() {
     insist(&report, "udp", "ok", "answers");
     insist(&report, "tls", "fail", &format!("it shows {}, trusted here is {}", other.pin(), fleet.pin()));
 
-    // Before it joined, the token's pin counts.
+    // Before the join, the token's pin is used.
     let (data, token) = (fleet.directory().join("new"), fleet.directory().join("token"));
     fs::write(&token, format!("{}@{}", fleet.token(&[]), other.server.quic())).expect("a token");
     let config = format!("[join]\ntoken_file = \"{}\"\nname = \"new\"\n", token.display());
@@ -218,7 +218,7 @@ fn a_directory_that_cannot_be_used_is_named() {
     insist(&examined(&site), "data-directory", "fail", "its owner himself cannot use it");
     mode(site.data(), 0o555);
     mode(fleet.directory(), 0o755);
-    // Root may write anywhere; somebody else shows what the daemon's own user meets.
+    // Root may write anywhere; another user shows what the daemon's own user gets.
     let mut doctor = match rustix::process::geteuid().is_root() {
         true => {
             let mut doctor = Command::new("setpriv");

@@ -4,7 +4,7 @@ use linecamp_tests::{Fleet, PATIENCE};
 
 use crate::shown::{events, show, wait_condition, wait_facts, wait_seen};
 
-/// A cloned disk is refused; who was there first keeps its link; the operator is told of both.
+/// A cloned disk is rejected; the first machine keeps its link; the operator is notified of both.
 #[test]
 fn a_cloned_disk_is_refused_and_both_machines_are_named() {
     let fleet = Fleet::start();
@@ -31,7 +31,7 @@ fn a_cloned_disk_is_refused_and_both_machines_are_named() {
     assert_eq!(events(&fleet, "camp", "duplicate-refused").len(), 1);
 }
 
-/// A machine that was reset takes its place at once: its own old session is no other machine.
+/// A machine that was reset replaces its own old session immediately: it is not a duplicate.
 #[test]
 fn a_machine_that_was_reset_is_no_duplicate() {
     let fleet = Fleet::start();

@@ -1,10 +1,10 @@
-//! How a site comes to belong.
+//! How a site joins.
 
 use linecamp_tests::{Fleet, PATIENCE, wait_until};
 
 use crate::shown::{entry, label, show, wait_facts};
 
-/// The first story: a token, a join, a run, and the operator sees the site with all it is called.
+/// A token, a join, a start, and the operator sees the site with all its names and labels.
 #[test]
 fn a_site_joins_with_a_token_and_connects() {
     let fleet = Fleet::start();
@@ -43,7 +43,7 @@ fn a_site_joins_with_a_token_and_connects() {
     assert!(listed.stdout.contains("camp-001"), "{}", listed.stdout);
 }
 
-/// The same key joined twice is the same site, also when the token has had its uses and the answer was lost.
+/// Joining twice with the same key gives the same site, also if the token is used up and the response was lost.
 #[test]
 fn joining_twice_is_joining_once() {
     let fleet = Fleet::start();
@@ -67,7 +67,7 @@ fn joining_twice_is_joining_once() {
 fn the_first_of_several_servers_may_be_dead() {
     let fleet = Fleet::start();
     let token = fleet.token(&[]);
-    // The discard port of another loopback address: nobody is there.
+    // The discard port of another loopback address: nothing listens there.
     let target = format!("{token}@127.0.0.2:9,{}", fleet.server.quic());
     let data = fleet.directory().join("camp");
     let data = data.to_str().expect("text");
@@ -76,7 +76,7 @@ fn the_first_of_several_servers_may_be_dead() {
     assert!(said.stderr.contains("127.0.0.2:9 did not answer"), "{}", said.stderr);
 }
 
-/// Where approval is required, a site waits for an operator, and says so on both sides.
+/// If approval is required, a site waits for an operator, and both sides show that.
 #[test]
 fn a_site_waits_until_it_is_accepted() {
     let fleet = Fleet::start();

@@ -1,4 +1,4 @@
-//! Labels, both ways.
+//! Labels, in both directions.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::shown::{
     entry, label, linked, show, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen,
 };
 
-/// Whoever sets a label is its owner; what is set centrally wins, and what is beneath shows again.
+/// Each label has an owner; a centrally set one takes precedence, and the one below it reappears when it is removed.
 #[test]
 fn labels_set_centrally_and_on_the_spot_keep_their_owners() {
     let fleet = Fleet::start();
@@ -42,7 +42,7 @@ fn labels_set_centrally_and_on_the_spot_keep_their_owners() {
     wait_seen(&fleet, "camp", "rack", None);
 }
 
-/// Files in `labels.d` count as soon as they are there, and a broken one is a trouble with a name.
+/// Files in `labels.d` take effect as soon as they exist, and a broken one is a condition that names it.
 #[test]
 fn label_files_are_followed_while_the_daemon_runs() {
     let fleet = Fleet::start();
@@ -76,7 +76,7 @@ fn label_files_are_followed_while_the_daemon_runs() {
     wait_no_condition(&fleet, "camp", "labels-repeated");
 }
 
-/// How soon a file counts is promised: a second. The second here is the machine's that runs the tests.
+/// How soon a file takes effect is promised: one second, on this machine.
 #[test]
 fn a_label_file_counts_within_a_second_or_so() {
     let fleet = Fleet::start();
@@ -85,7 +85,7 @@ fn a_label_file_counts_within_a_second_or_so() {
     fs::write(site.data().join("labels.d/a.toml"), "rack = 7\n").expect("a file");
     wait_held(&fleet, &site, "rack", Some("7"));
     let took = written.elapsed();
-    // Slack for a machine that compiles beside this; the look that needs no word from the kernel comes after 30 s.
+    // Slack for a machine that compiles at the same time; the fallback poll, without inotify, comes after 30 s.
     assert!(took.as_secs() < 10, "took {took:?}");
 }
 
@@ -124,14 +124,14 @@ fn many_sites_are_labelled_after_a_preview() {
     let mut site = fleet.join_by("camp-1", &token, fleet.server.quic(), &[]);
     site.start();
     fleet.wait_link("camp-1", "connected");
-    // It never runs, so it is dark.
+    // It never runs, so it is offline.
     fleet.join_by("camp-2", &token, fleet.server.quic(), &[]);
     let _other = fleet.join("elsewhere", &[]);
 
     let previewed = fleet.cli(&["site", "label", "-l", "region=eu", "ring=canary"]).ok();
     let text = format!("{}{}", previewed.stdout, previewed.stderr);
-    assert!(text.contains("2 sites match, 1 of them dark"), "{text}");
-    assert!(text.contains("nothing was changed; add --yes"), "{text}");
+    assert!(text.contains("2 sites match, 1 of them offline"), "{text}");
+    assert!(text.contains("nothing changed; add --yes"), "{text}");
     assert_eq!(label(&show(&fleet, "camp-1")["labels"], "ring"), None);
 
     fleet.cli(&["site", "label", "-l", "region=eu", "ring=canary", "--yes"]).ok();
@@ -153,7 +153,7 @@ fn too_many_labels_are_refused_and_nothing_is_changed() {
     let assign = |labels: &[&str]| fleet.cli(&[&["site", "label", "camp"], labels].concat());
     let set = |labels: &[&str]| site.local(&[&["label", "set", "--host"], labels].concat());
 
-    // More than can ever be is a mistake of the line; more than there is room for depends on what is there.
+    // More than the absolute limit is a usage error; more than the remaining capacity depends on the state.
     check(assign(&many), 2);
     for labelled in [&assign as &dyn Fn(&[&str]) -> Said, &set] {
         labelled(&many[..40]).ok();

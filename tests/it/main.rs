@@ -1,8 +1,8 @@
-//! Journeys: what an operator does, from end to end, through the real programs.
+//! Journeys: what an operator does, end to end, through the real programs.
 //!
-//! There are few of them, because everything that can be shown more purely is shown there: decisions in `core`, bytes
-//! in `proto`, crashes of the disk in `store`, the wire in `transport`. What is left for here is that the programs put
-//! these parts together. `linecamp_tests` says how a journey is written; [`shown`] reads what the programs print.
+//! There are few of them, because most behavior is tested at a lower level: decisions in `core`, encoding in `proto`,
+//! disk crashes in `store`, the wire in `transport`. The journeys test that the programs combine these parts correctly.
+//! `linecamp_tests` documents how to write one; [`shown`] parses what the programs print.
 
 mod author;
 mod central;

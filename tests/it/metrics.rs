@@ -1,4 +1,4 @@
-//! The numbers of both programs, as Prometheus reads them.
+//! The metrics of both programs, as Prometheus reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -9,8 +9,8 @@ use linecamp_tests::{Fleet, Site, skip};
 
 use crate::shown::linked;
 
-/// Reads text in the exposition format: every series belongs to a family that was helped and typed before it, once;
-/// names are legal; no series is there twice. Returns the series with their values.
+/// Parses text in the exposition format: every series belongs to a family whose HELP and TYPE came before, once; names
+/// are valid; no series is duplicated. Returns the series with their values.
 #[track_caller]
 fn series(text: &str) -> BTreeMap<String, f64> {
     let is_name = |name: &str| {
@@ -38,7 +38,7 @@ fn series(text: &str) -> BTreeMap<String, f64> {
     found
 }
 
-/// Has Prometheus' own tool look, where it is installed.
+/// Checks the text with `promtool`, where it is installed.
 #[track_caller]
 fn ask_promtool(text: &str) {
     let tool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).output_of(text);
@@ -49,7 +49,7 @@ fn ask_promtool(text: &str) {
     }
 }
 
-/// Runs a command with this on its stdin.
+/// Runs a command with this text on its stdin.
 trait OutputOf {
     fn output_of(&mut self, text: &str) -> std::io::Result<(bool, String)>;
 }
@@ -64,7 +64,7 @@ impl OutputOf for Command {
     }
 }
 
-/// Says this on the daemon's socket, and returns the answer.
+/// Sends a request to the daemon's socket, and returns the response.
 fn say(site: &Site, request: &str) -> String {
     let mut stream = UnixStream::connect(site.data().join("linecampd.sock")).expect("the socket is there");
     stream.write_all(request.as_bytes()).expect("the daemon reads");
@@ -95,7 +95,7 @@ fn a_daemon_says_its_numbers_on_its_socket() {
     assert!(say(&site, "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     let endless = format!("GET /metrics HTTP/1.1\r\n{}", "x: y\r\n".repeat(30_000));
     let mut stream = UnixStream::connect(site.data().join("linecampd.sock")).expect("the socket is there");
-    // The daemon may close before it has all of it.
+    // The daemon may close before it has received all of it.
     let _ = stream.write_all(endless.as_bytes());
     site.local(&["status"]).ok();
 }
@@ -105,7 +105,7 @@ fn a_server_says_its_numbers_to_who_has_a_key() {
     let fleet = Fleet::start();
     let ask = |authorization: &str| {
         let url = format!("https://{}/metrics", fleet.server.https());
-        // As the README does it: the key is in no command line.
+        // Like in the README: the key is on no command line.
         let curl = Command::new("curl")
             .args(["--silent", "--max-time", "20", "--write-out", "%{http_code}", "--header", "@-", &url, "--cacert"])
             .arg(fleet.server.data().join("ca/certificate.pem"))

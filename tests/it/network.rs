@@ -1,7 +1,7 @@
-//! A site whose way to its server is like a real one: addresses change, and a router forgets, loses, delays, swallows.
+//! A site behind a realistic network: addresses change, and a router loses its state, drops, delays and blocks packets.
 //!
-//! In [`partition`](crate::partition) a wire in the test's hand is cut between any two datagrams; here the kernel does
-//! what hosts and routers do to a daemon that is not told of it.
+//! In [`partition`](crate::partition) the test cuts the link between any two datagrams; here the kernel does what hosts
+//! and routers do to a daemon that is not notified of it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,17 +12,17 @@ use serde_json::Value;
 use crate::doctor::{examined, insist};
 use crate::shown::{linked, show, wait_converged, wait_held, wait_seen};
 
-/// How many labels are set, one after another, where packets get lost: some 250 packets.
+/// How many labels are set, one after another, on a lossy network: some 250 packets.
 const LABELS: usize = 30;
 
-/// How long a packet takes to the other end of the long line.
+/// The one-way delay of the slow network.
 const DELAY: Duration = Duration::from_millis(200);
 
-/// How long a site may wait until it dials again: ten seconds until an attempt is given up, a pause of a minute at
-/// most, and what a busy machine adds.
+/// How long a site may take to dial again: ten seconds until an attempt times out, a backoff of a minute at most, and
+/// slack for a busy machine.
 const REDIAL: Duration = Duration::from_secs(90);
 
-/// A site that is linked through a router, and has nothing left to say.
+/// A site that is connected through a router, and has nothing left to send.
 fn behind_a_router() -> Option<(Network, Fleet, Site)> {
     let network = Network::start()?;
     let fleet = Fleet::start_in(&network);
@@ -31,7 +31,7 @@ fn behind_a_router() -> Option<(Network, Fleet, Site)> {
     Some((network, fleet, site))
 }
 
-/// Since when there is a session, as both ends see it. It is another moment for another session.
+/// Returns when the session started, as both ends see it. Another session has another time.
 fn session(fleet: &Fleet, site: &Site) -> [Value; 2] {
     let own = site.local(&["status", "-o", "json"]).ok().json();
     [&own, &show(fleet, "camp")].map(|shown| {
@@ -40,20 +40,20 @@ fn session(fleet: &Fleet, site: &Site) -> [Value; 2] {
     })
 }
 
-/// Where the server sees the site.
+/// Returns the address the server sees the site at.
 fn address(fleet: &Fleet) -> SocketAddr {
     let shown = show(fleet, "camp")["link"]["address"].clone();
     shown.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{shown} is an address"))
 }
 
-/// Whether the server sees the site where its router puts it.
+/// Whether the server sees the site at its router's address.
 fn is_behind(fleet: &Fleet, network: &Network) -> bool {
     let (seen, (ip, ports)) = (address(fleet), network.seen_from_outside());
     seen.ip() == ip && ports.contains(&seen.port())
 }
 
-/// Both ends are told of a label, and tell each other: the server first, which reaches a site that moved with its next
-/// keep-alive, since only the site knows where it is.
+/// Changes a label on both ends, and waits until each has the other's: the server first, whose change reaches a site
+/// that moved with its next keep-alive, since only the site knows its new address.
 fn tell_both(fleet: &Fleet, site: &Site, value: &str) {
     fleet.cli(&["site", "label", "camp", &format!("rack={value}")]).ok();
     wait_held(fleet, site, "rack", Some(value));
@@ -63,8 +63,8 @@ fn tell_both(fleet: &Fleet, site: &Site, value: &str) {
     wait_acknowledged(fleet, site);
 }
 
-/// Waits until the site has heard that the server holds everything: what it says next does not wait for a receipt that
-/// is on its way to an address the site no longer has.
+/// Waits until the site has received all acknowledgements: its next message does not wait for one that is in transit to
+/// an address the site no longer has.
 fn wait_acknowledged(fleet: &Fleet, site: &Site) {
     fleet.wait_for("the site to know that the server holds everything", PATIENCE, || {
         let why = site.local(&["why", "-o", "json"]).ok().json();
@@ -86,7 +86,7 @@ fn a_site_whose_address_changes_keeps_its_session() {
     assert_eq!(session(&fleet, &site), before);
     assert_ne!(address(&fleet), seen, "its router knows the new address by another port");
 
-    // A site that has something to say says it at once, from wherever it is.
+    // A site that has something to send sends it immediately, from whatever address it has.
     network.change_site_address();
     let told = Instant::now();
     site.local(&["label", "set", "door=r2"]).ok();
@@ -159,7 +159,7 @@ fn a_path_that_swallows_udp_is_named_and_the_link_is_back_when_it_is_open() {
     let server = fleet.server.quic();
     insist(&examined(&site), "udp", "ok", &format!("UDP {} of {} answers", server.port(), server.ip()));
 
-    // A daemon that is started behind such a path has no silence to wait for.
+    // A daemon started behind such a network has no idle timeout to wait for.
     assert!(site.terminate().success());
     network.block_udp();
     site.start();

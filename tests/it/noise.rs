@@ -1,4 +1,4 @@
-//! The internet talks to open ports. Nobody who belongs here notices.
+//! Internet background noise on open ports. No member of the fleet notices.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
@@ -8,7 +8,7 @@ use linecamp_tests::Fleet;
 
 use crate::shown::{linked, wait_held, wait_seen};
 
-/// Bytes without sense, the same in every run (Marsaglia's xorshift).
+/// Random bytes, the same in every run (Marsaglia's xorshift).
 fn rubbish(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let next = || {
@@ -30,7 +30,7 @@ fn garbage_at_the_link_port_disturbs_nobody() {
     for number in 0..2_000_u64 {
         let mut datagram = rubbish(number, usize::try_from(number % 1_400).expect("small"));
         if let (true, Some(first)) = (number % 2 == 0, datagram.first_mut()) {
-            // A long header that says version 1: as far as a decoder can be led.
+            // A long header with version 1: gets as far into a decoder as possible.
             *first |= 0xc0;
             datagram.splice(1..5.min(datagram.len()), [0, 0, 0, 1]);
         }
@@ -55,7 +55,7 @@ fn garbage_and_half_a_handshake_at_the_https_port_disturb_nobody() {
     assert!(answer.len() < 100, "an alert at most: {ended:?}");
     let mut plain = open();
     plain.write_all(b"GET / HTTP/1.1\r\nHost: camp\r\n\r\n").expect("it is read");
-    // The beginning of a TLS record that says that more will come, and then nothing; many of them.
+    // The start of a TLS record that announces more, and then nothing; many of them.
     let halves: Vec<_> = (0..100)
         .map(|_| {
             let mut half = open();

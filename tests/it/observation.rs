@@ -1,4 +1,4 @@
-//! What a daemon could not observe keeps its last value; what it observed to be absent goes.
+//! Facts that a daemon could not observe keep their last value; facts observed to be absent are removed.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use crate::shown::{wait_condition, wait_no_condition, wait_seen};
 
 const DOCKER: &str = "io.linecamp.host.docker_version";
 
-/// Something that answers like Docker, or takes a request and says nothing.
+/// A fake Docker, which responds, or accepts a request and does not.
 struct FakeDocker {
     socket: PathBuf,
     is_slow: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ impl FakeDocker {
             let mut unanswered = Vec::new();
             for mut stream in listener.incoming().flatten() {
                 let mut request = [0; 256];
-                // Whoever asks may be gone before the answer.
+                // The client may be gone before the response.
                 let _ = stream.read(&mut request);
                 if slow.load(Ordering::SeqCst) {
                     unanswered.push(stream);
@@ -46,7 +46,7 @@ impl FakeDocker {
     }
 }
 
-/// A daemon observes its facts when it starts, so each start here is one look.
+/// A daemon observes its facts when it starts, so each start here is one observation.
 #[test]
 fn a_docker_that_is_slow_keeps_its_label_and_one_that_is_gone_does_not() {
     let fleet = Fleet::start();

@@ -1,4 +1,4 @@
-//! The server is away, and the site goes on.
+//! The server is unreachable, and the site keeps working.
 
 use linecamp_tests::{Fleet, PATIENCE};
 
@@ -31,7 +31,7 @@ fn a_site_is_administrable_on_the_spot_while_the_server_is_away() {
     wait_held(&fleet, &site, "door", Some("3"));
     site.local(&["label", "set", "--host", "shelf=low"]).ok();
     let said = fleet.cli(&["site", "ls"]).exits(1);
-    assert!(said.stderr.contains("is linecamp-server running there"), "{}", said.stderr);
+    assert!(said.stderr.contains("check that linecamp-server is running there"), "{}", said.stderr);
 
     fleet.start_server();
     wait_seen(&fleet, "camp", "door", Some("3"));

@@ -1,4 +1,4 @@
-//! What is in the packages, as Debian's own tools see them.
+//! The contents of the packages, as Debian's own tools show them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn current(packages: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "deb")).collect()
 }
 
-/// Runs a program on a package and returns what it said.
+/// Runs a program on a package and returns its output.
 fn ask(program: &str, arguments: &[&str], package: &Path) -> String {
     let said = Command::new(program).args(arguments).arg(package).output().expect("dpkg is everywhere on Debian");
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -20,8 +20,8 @@ fn ask(program: &str, arguments: &[&str], package: &Path) -> String {
     text
 }
 
-/// Debian's checker finds no error; warnings are looked at by hand. The programs of the dev profile want a C library,
-/// which the released ones, being static, do not: `cargo xtask dist` has those checked without an exception.
+/// Lintian finds no error; warnings are reviewed by hand. The programs of the dev profile depend on a C library; the
+/// released ones are static: `cargo xtask dist` checks those without an exception.
 #[test]
 fn lintian_finds_no_error() {
     let Some(packages) = packages() else { return };
@@ -34,7 +34,7 @@ fn lintian_finds_no_error() {
     }
 }
 
-/// Each package has what it is about, with a page for every command, and what its owner changes is his.
+/// Each package has its files, a page for every command, and configuration files that keep the owner's changes.
 #[test]
 fn the_packages_hold_what_they_are_about() {
     let Some(packages) = packages() else { return };
@@ -73,7 +73,7 @@ fn the_packages_hold_what_they_are_about() {
     }
 }
 
-/// The last commit's time is the only one in them: made again, they are the same.
+/// The only timestamp in them is the last commit's: rebuilt, they are identical.
 #[test]
 fn nothing_in_a_package_says_when_it_was_made() {
     let Some(packages) = packages() else { return };

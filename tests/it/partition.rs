@@ -1,4 +1,4 @@
-//! The label story with the link cut at every step: there is one path, and it leads on from wherever the cut was.
+//! The label story with the link cut at every step: replication continues from wherever the cut was.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use linecamp_tests::{Fleet, PATIENCE, Site, UdpProxy};
 
 use crate::shown::{events, label, show, wait_converged, wait_facts, wait_held, wait_seen};
 
-/// A site behind a wire.
+/// A site behind a proxy that can cut the link.
 fn behind_a_wire(fleet: &Fleet) -> (UdpProxy, Site) {
     let proxy = UdpProxy::start(fleet.server.quic());
     let mut site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &[]);
@@ -16,7 +16,7 @@ fn behind_a_wire(fleet: &Fleet) -> (UdpProxy, Site) {
     (proxy, site)
 }
 
-/// The wire is cut after so many datagrams of the story: before it, between any two steps of it, and after it.
+/// The link is cut after a number of the story's datagrams: before it, between any two steps, and after it.
 #[test]
 fn a_label_arrives_although_the_link_is_cut_at_any_step() {
     let fleet = Fleet::start();
@@ -25,7 +25,7 @@ fn a_label_arrives_although_the_link_is_cut_at_any_step() {
         let value = format!("r{datagrams}");
         proxy.cut_after(datagrams);
         fleet.cli(&["site", "label", "camp", &format!("rack={value}")]).ok();
-        // A story that is shorter than the cut is over before it; then there is nothing left to mend.
+        // A story shorter than the cut is over before it; then there is nothing left to recover.
         fleet.wait_for("the cut, or the end", PATIENCE, || {
             let shown = show(&fleet, "camp");
             (proxy.is_cut() || shown["spec_generation"] == shown["converged_generation"]).then_some(())
@@ -36,8 +36,8 @@ fn a_label_arrives_although_the_link_is_cut_at_any_step() {
     }
 }
 
-/// The same on a long wire, where the site is changed, too, while it is cut: after so many datagrams since the operator
-/// was told that it is done.
+/// The same on a slow link, where the site is changed, too, during the cut: after a number of datagrams since the
+/// operator's command returned.
 #[test]
 fn a_label_arrives_although_the_link_is_cut_at_any_moment() {
     let fleet = Fleet::start();
@@ -69,7 +69,7 @@ fn a_label_arrives_although_the_link_is_cut_at_any_moment() {
     }
 }
 
-/// Both sides are changed while they cannot talk, and both restart; afterwards each holds what either was told.
+/// Both sides are changed while disconnected, and both restart; afterwards each has both changes.
 #[test]
 fn edits_on_both_sides_of_a_partition_never_conflict() {
     let mut fleet = Fleet::start();
@@ -94,7 +94,7 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
     wait_held(&fleet, &site, "rack", Some("local"));
 }
 
-/// The site's router is restarted: the site comes from another port, and its session goes on.
+/// The site's router is restarted: the site comes from another port, and its session continues.
 #[test]
 fn a_site_that_moves_keeps_its_session() {
     let fleet = Fleet::start();

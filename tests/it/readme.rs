@@ -4,7 +4,7 @@ use std::process::Command;
 
 use linecamp_tests::{Fleet, Machine, NameServer as _, Port, PowerDns, plugin, program};
 
-/// The port that the README's tour uses; here it gets one of its own.
+/// The port in the README's tour; the test uses a free one.
 const PORT: &str = "8443";
 
 #[test]
@@ -31,7 +31,7 @@ fn every_command_of_the_readmes_tour_works_as_pasted() {
     assert!(!folder.path().join("tour").exists(), "it cleans up after itself");
 }
 
-/// Returns the commands of the tour, but those that build and find the programs.
+/// Returns the commands of the tour, except those that build and locate the programs.
 fn tour(readme: &str) -> String {
     let lines: Vec<_> = blocks(readme, "## Five minutes").into_iter().flat_map(|(_, block)| block.lines()).collect();
     let lines = lines.into_iter().filter(|line| !line.starts_with("cargo build") && !line.starts_with("export PATH"));
@@ -42,11 +42,11 @@ fn tour(readme: &str) -> String {
 fn blocks<'a>(readme: &'a str, heading: &str) -> Vec<(&'a str, &'a str)> {
     let (_, section) = readme.split_once(heading).expect("the README has the section");
     let (section, _) = section.split_once("\n## ").expect("and goes on after it");
-    // Every other fence closes a block; what stands behind an opening one is its language.
+    // Every other fence closes a block; an opening fence is followed by its language.
     section.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').expect("a block has lines")).collect()
 }
 
-/// What the README says about names in DNS, with a real PowerDNS at the address it names, and a name that is taken.
+/// The README's section on DNS names, with a real PowerDNS at the address it gives, and a name that is taken.
 #[test]
 fn every_command_about_names_in_dns_works_as_pasted() {
     const NAME: &str = "camp-042.camp-042.default.example.org";
@@ -85,20 +85,21 @@ fn every_command_about_names_in_dns_works_as_pasted() {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let log = std::fs::read_to_string(fleet.directory().join("linecampd.log")).unwrap_or_default();
     assert!(said.status.success(), "{}\n{}\n{log}", text(&said.stdout), text(&said.stderr));
-    for words in ["somebody else's, left alone", "record-foreign", "own-dns", "Keeps records"] {
+    for words in ["conflict, left unchanged", "record-foreign", "own-dns", "Keeps records"] {
         assert!(text(&said.stdout).contains(words), "it shows {words}: {}", text(&said.stdout));
     }
     assert_eq!(server.ask(NAME, "A"), ["192.0.2.7"], "the site's own provider keeps it in the end");
 }
 
-/// What somebody does who has changed a site's configuration.
+/// The restart after a change of a site's configuration.
 const RESTART: &str = "\
 [ -z \"$daemon\" ] || { kill $daemon; wait $daemon; }
 linecampd run --data /var/lib/linecamp --config /etc/linecamp/linecampd.toml >> /etc/linecamp/linecampd.log 2>&1 &
 daemon=$!
 ";
 
-/// From nothing to three sites on three machines, and a server on a fourth; only its name and port are the test's.
+/// From nothing to three sites on three machines, and a server on a fourth; only its name and port differ from the
+/// README.
 #[test]
 fn every_command_about_real_machines_works_as_pasted() {
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");

@@ -1,4 +1,4 @@
-//! Who is not let in, and what he is told: the reason, what to do, and never a secret.
+//! Rejected joins and their errors: the reason, what to do, and never a secret.
 
 use linecamp_model::{JoinSecret, JoinToken, Pin};
 use linecamp_tests::{Fleet, PATIENCE, Said};
@@ -41,7 +41,7 @@ fn a_token_that_does_not_work_says_why() {
     foreign.pin = Pin::from_bytes([7; 32]);
     check(try_it(&foreign.reveal()), "no address leads to the server of this join token");
 
-    // What was refused leaves nothing in the way of a token that works.
+    // A rejected join leaves nothing behind that a valid token would conflict with.
     try_it(&fleet.token(&[])).ok();
 }
 
@@ -67,7 +67,8 @@ fn a_name_is_one_sites() {
     line("camp-2").ok();
 }
 
-/// A token that was mistyped, cut, or put in the wrong place is not repeated: the terminal may be a screen in a shop.
+/// A token that was mistyped, truncated, or put in the wrong place is not echoed: the terminal may be visible to
+/// others.
 #[test]
 fn a_malformed_token_is_refused_without_its_secret() {
     let fleet = Fleet::start();
@@ -89,7 +90,7 @@ fn a_malformed_token_is_refused_without_its_secret() {
     ];
     let mut lines: Vec<_> = targets.into_iter().map(|text| vec![text]).collect();
     lines.push(vec!["--token-file".into(), file.into()]);
-    // The token where the addresses belong.
+    // The token in place of the addresses.
     lines.push(vec![format!("{token}@{address}"), "--token-file".into(), file.into()]);
     let mut repeated = Vec::new();
     for words in &lines {
@@ -106,7 +107,7 @@ fn a_malformed_token_is_refused_without_its_secret() {
     assert!(!data.exists(), "nothing was begun");
 }
 
-/// A token given where its id belongs is not repeated either.
+/// A token in place of its id is not echoed either.
 #[test]
 fn a_token_in_the_place_of_its_id_is_not_repeated() {
     let fleet = Fleet::start();

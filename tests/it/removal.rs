@@ -1,4 +1,4 @@
-//! How a site leaves.
+//! How a site is removed.
 
 use linecamp_tests::{Fleet, PATIENCE, Site};
 
@@ -47,7 +47,7 @@ fn a_site_is_taken_out_of_service_and_removed() {
     let ended = site.wait_ended(PATIENCE).expect("there is nothing to run");
     assert_eq!(ended.code(), Some(3));
 
-    // A copy of its disk never gets back in.
+    // A copy of its disk can never reconnect.
     copy.start();
     assert_forgotten(&mut copy);
     let mut again = fleet.join("camp", &[]);
@@ -70,7 +70,7 @@ fn a_dark_site_that_is_removed_by_force_learns_it_on_its_return() {
     assert_forgotten(&mut site);
 }
 
-/// Who joins with the key of a removed site is refused, also with a token that works.
+/// A join with the key of a removed site is rejected, also with a valid token.
 #[test]
 fn a_removed_key_does_not_join_again() {
     let fleet = Fleet::start();
@@ -81,7 +81,7 @@ fn a_removed_key_does_not_join_again() {
     let token = fleet.token(&[]);
     let said = fleet.try_join("copy", &token, fleet.server.quic(), &[]).exits(3);
     assert!(said.stderr.contains("this site was removed at the server"), "{}", said.stderr);
-    // Whoever wants the machine back makes it another site.
+    // To reuse the machine, make it a new site.
     copy.local(&["forget"]).ok();
     fleet.try_join("copy", &token, fleet.server.quic(), &[]).ok();
 }

@@ -1,4 +1,4 @@
-//! The server goes and comes, and its sites come back: in their slots, or as soon as they notice.
+//! The server restarts, and its sites reconnect: in their slots, or as soon as they notice.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use linecamp_tests::{Fleet, PATIENCE};
 
 use crate::shown::{entry, linked, wait_seen};
 
-/// Returns the second of the day at the beginning of a log's line.
+/// Returns the second of the day from the start of a log line.
 fn second_of_day(line: &str) -> u64 {
     let time = line.split_once('T').and_then(|(_, rest)| rest.get(..8));
     let parts = time.expect("a line begins with its time").split(':');
     parts.fold(0, |sum, part| sum * 60 + part.parse::<u64>().expect("a number"))
 }
 
-/// A planned stop hands out slots, so that nobody dials before a new server can be there.
+/// A planned stop assigns reconnect slots, so that no site dials before a new server can be up.
 #[test]
 fn a_planned_stop_hands_out_the_slot_in_which_to_return() {
     let mut fleet = Fleet::start();
@@ -42,7 +42,7 @@ fn a_planned_stop_hands_out_the_slot_in_which_to_return() {
     assert!(back.elapsed() < Duration::from_secs(15), "took {:?}", back.elapsed());
 }
 
-/// A server that was killed has told nobody. The next packet of a site finds that nobody knows its session.
+/// A killed server announces nothing. The next packet of a site reveals that its session is gone.
 #[test]
 fn a_killed_server_is_noticed_with_the_next_packet() {
     let mut fleet = Fleet::start();

@@ -14,7 +14,7 @@ fn private_key(path: &Path) -> String {
     lines.max_by_key(|line| line.len()).expect("it has lines").to_owned()
 }
 
-/// Returns the command lines of everything that runs here, as any user can see them.
+/// Returns the command lines of all processes on this machine, as any user can see them.
 fn command_lines() -> String {
     let processes = fs::read_dir("/proc").expect("this is Linux").flatten();
     let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
@@ -25,7 +25,7 @@ fn holds(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
-/// A whole journey at the level of detail that says most, and then everything it left behind is searched.
+/// A whole journey at the most verbose log level, after which everything it left behind is searched.
 #[test]
 fn no_secret_is_in_a_log_an_answer_a_command_line_or_a_database() {
     let mut fleet = Fleet::start_with(&["--log", "trace"]);
@@ -60,7 +60,7 @@ fn no_secret_is_in_a_log_an_answer_a_command_line_or_a_database() {
     let (cli_key, databases) = (fleet.key().to_owned(), [site.data().to_owned(), fleet.server.data().to_owned()]);
     assert!(site.terminate().success() && fleet.server.terminate().success());
 
-    // A token begins with its id and ends with the server's pin, which anybody may know; between them is its secret.
+    // A token begins with its id and ends with the server's pin, which are public; its secret is between them.
     let secrets =
         [&token["lct_".len() + 12..][..20], &lost["lct_".len() + 12..][..20], &cli_key, &site_key, &server_key];
     let outputs = said.iter().map(|said| format!("{}{}", said.stdout, said.stderr));
@@ -79,7 +79,7 @@ fn no_secret_is_in_a_log_an_answer_a_command_line_or_a_database() {
     assert!(100 < site.log().lines().count(), "the log says much");
 }
 
-/// Files that hold a secret are their owner's alone.
+/// Files that contain a secret are accessible to their owner only.
 #[test]
 fn files_that_hold_a_secret_are_their_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! What the service manager hears, for which a socket of the test stands, and the units it reads.
+//! Notifications to the service manager, played by a socket of the test, and the units it reads.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -8,17 +8,17 @@ use std::time::Instant;
 use linecamp_tests::{Fleet, PATIENCE, Process, Site, skip};
 use rustix::process::Signal;
 
-/// The time after which the manager would give up, in microseconds.
+/// The watchdog timeout, in microseconds.
 const LIMIT_USEC: &str = "900000";
 
-/// Signs of life that span that time more than twice: three are given within it.
+/// Watchdog notifications that span more than twice that time: three are sent within it.
 const SIGNS: usize = 7;
 
 /// The manager's end of the socket.
 struct Manager(UnixDatagram);
 
 impl Manager {
-    /// Lets the process believe that a manager started it, and watches it.
+    /// Starts the process under a fake service manager with a watchdog.
     fn of(process: &mut Process, directory: &Path, name: &str) -> Self {
         let path = directory.join(name);
         let socket = UnixDatagram::bind(&path).expect("a socket");
@@ -35,7 +35,7 @@ impl Manager {
         String::from_utf8_lossy(&message[..bytes]).trim().to_owned()
     }
 
-    /// Hears until it has heard this.
+    /// Receives until this notification.
     #[track_caller]
     fn wait(&self, expected: &str) {
         let deadline = Instant::now() + PATIENCE;
@@ -44,7 +44,7 @@ impl Manager {
         }
     }
 
-    /// Hears until it has heard a status with this in it.
+    /// Receives until a status that contains this text.
     #[track_caller]
     fn wait_status(&self, part: &str) {
         let deadline = Instant::now() + PATIENCE;
@@ -54,7 +54,7 @@ impl Manager {
         }
     }
 
-    /// Hears for longer than the manager would wait for a sign of life.
+    /// Receives for longer than the watchdog timeout.
     #[track_caller]
     fn insist_on_life(&self) {
         for _ in 0..SIGNS {
@@ -63,7 +63,7 @@ impl Manager {
     }
 }
 
-/// Ready before there is a link, alive without one for longer than the watch lasts, and honest about both.
+/// Ready before there is a link, alive without one for longer than the watchdog timeout, with a status for both.
 #[test]
 fn a_daemon_tells_its_service_manager_how_it_is() {
     let mut fleet = Fleet::start();
@@ -99,8 +99,8 @@ fn a_server_tells_its_service_manager_how_it_is() {
     manager.wait("STOPPING=1");
 }
 
-/// What can hold at once does, what needs a new link gets one from the same process, and what does not read changes
-/// nothing.
+/// Settings apply immediately if possible, those that need a new link get one from the same process, and an invalid
+/// configuration changes nothing.
 #[test]
 fn a_daemon_that_is_reloaded_applies_what_it_can_and_says_what_it_cannot() {
     let fleet = Fleet::start();
@@ -169,7 +169,7 @@ fn a_server_that_is_reloaded_applies_what_it_can_and_says_what_it_cannot() {
     assert!(token.trim().ends_with("@camp.example:7"), "{token}");
 }
 
-/// The exposure that systemd counts is at most what is promised, in tenths.
+/// The exposure level of `systemd-analyze security` is at most the promised one, in tenths.
 #[test]
 fn the_units_are_as_closed_as_promised() {
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd");

@@ -1,9 +1,9 @@
-//! Reading what the programs print with `-o json`, and waiting for it.
+//! Parsing what the programs print with `-o json`, and waiting for it.
 
 use linecamp_tests::{Fleet, PATIENCE, Site};
 use serde_json::Value;
 
-/// Joins a site, starts it, and waits until it is linked and its first facts are known at the server.
+/// Joins a site, starts it, and waits until it is connected and the server has its first facts.
 #[track_caller]
 pub(crate) fn linked(fleet: &Fleet, name: &str) -> Site {
     let mut site = fleet.join(name, &[]);
@@ -12,7 +12,7 @@ pub(crate) fn linked(fleet: &Fleet, name: &str) -> Site {
     site
 }
 
-/// Waits until the site is linked and its first facts are known at the server.
+/// Waits until the site is connected and the server has its first facts.
 #[track_caller]
 pub(crate) fn wait_facts(fleet: &Fleet, name: &str) {
     fleet.wait_link(name, "connected");
@@ -22,13 +22,13 @@ pub(crate) fn wait_facts(fleet: &Fleet, name: &str) {
     });
 }
 
-/// Returns what the server shows of a site.
+/// Returns the server's view of a site.
 #[track_caller]
 pub(crate) fn show(fleet: &Fleet, name: &str) -> Value {
     fleet.json(&["site", "show", name])
 }
 
-/// Returns the one entry of a list whose field is this word.
+/// Returns the entry of a list whose field has this value.
 pub(crate) fn entry<'a>(list: &'a Value, field: &str, word: &str) -> Option<&'a Value> {
     list.as_array()?.iter().find(|one| one[field] == word)
 }
@@ -43,7 +43,7 @@ pub(crate) fn condition<'a>(shown: &'a Value, kind: &str) -> Option<&'a str> {
     entry(&shown["conditions"], "kind", kind)?["detail"].as_str()
 }
 
-/// Waits until the server sees this value of a site's label; `None` for no such label.
+/// Waits until the server has this value of a site's label; `None` for no such label.
 #[track_caller]
 pub(crate) fn wait_seen(fleet: &Fleet, name: &str, key: &str, value: Option<&str>) {
     fleet.wait_for(&format!("{key} of {name} to be {value:?} at the server"), PATIENCE, || {
@@ -51,7 +51,7 @@ pub(crate) fn wait_seen(fleet: &Fleet, name: &str, key: &str, value: Option<&str
     });
 }
 
-/// Waits until the site itself holds this value of a site's label; `None` for no such label.
+/// Waits until the site itself has this value of a site's label; `None` for no such label.
 #[track_caller]
 pub(crate) fn wait_held(fleet: &Fleet, site: &Site, key: &str, value: Option<&str>) {
     fleet.wait_for(&format!("{key} to be {value:?} at the site"), PATIENCE, || {
@@ -60,7 +60,7 @@ pub(crate) fn wait_held(fleet: &Fleet, site: &Site, key: &str, value: Option<&st
     });
 }
 
-/// Waits until the site holds, and says that it matches, the newest spec.
+/// Waits until the site has the newest spec and reports that it has converged to it.
 #[track_caller]
 pub(crate) fn wait_converged(fleet: &Fleet, name: &str) {
     fleet.wait_for(&format!("{name} to match its spec"), PATIENCE, || {
@@ -69,7 +69,7 @@ pub(crate) fn wait_converged(fleet: &Fleet, name: &str) {
     });
 }
 
-/// Waits until the site shows a condition, and returns its detail.
+/// Waits until the site has a condition, and returns its detail.
 #[track_caller]
 pub(crate) fn wait_condition(fleet: &Fleet, name: &str, kind: &str) -> String {
     fleet.wait_for(&format!("the condition {kind} of {name}"), PATIENCE, || {
@@ -77,7 +77,7 @@ pub(crate) fn wait_condition(fleet: &Fleet, name: &str, kind: &str) -> String {
     })
 }
 
-/// Waits until the site does not show a condition.
+/// Waits until the site does not have a condition.
 #[track_caller]
 pub(crate) fn wait_no_condition(fleet: &Fleet, name: &str, kind: &str) {
     fleet.wait_for(&format!("{name} without the condition {kind}"), PATIENCE, || {

@@ -1,4 +1,4 @@
-//! The simulator as a program: the same in two processes, plain about bad input, and reports that can be read.
+//! The simulator as a program: the same result in two processes, clear errors for bad input, and parseable reports.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -8,7 +8,7 @@ use linecamp_tests::{PATIENCE, program, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Runs the simulator in `directory` and returns its exit code and what it said on both outputs.
+/// Runs the simulator in `directory` and returns its exit code and its two outputs.
 fn simulate(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(program("linecamp-sim"));
     let output = command.args(arguments).current_dir(directory).output().expect("linecamp-sim starts");
@@ -89,11 +89,11 @@ fn ctrl_c_ends_a_run_with_its_report_so_far() {
     command.args(["run", "soak", "-o", "json"]).stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err));
     let mut child = command.spawn().expect("linecamp-sim starts");
     let said = |path: &Path| fs::read_to_string(path).unwrap_or_default();
-    // It says that it runs after it has begun to listen.
+    // It prints that it is running after it has begun to handle signals.
     let is_running = wait_until(PATIENCE, || said(&err).contains("running soak").then_some(()));
     let asked = kill_process(Pid::from_child(&child), Signal::INT);
     let ended = wait_until(PATIENCE, || child.try_wait().expect("a child can be asked"));
-    // It has ended; if it has not, the test fails, and must not leave it behind.
+    // It has exited; if not, the test fails, and must not leave it behind.
     let _ = child.kill();
     assert!(is_running.is_some() && asked.is_ok(), "{}", said(&err));
     assert_eq!(ended.and_then(|status| status.code()), Some(130), "{}", said(&err));

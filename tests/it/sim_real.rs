@@ -1,4 +1,4 @@
-//! The simulator's real mode: a server and daemons of its own, and it tells what came of them.
+//! The simulator's real mode: it starts a server and daemons of its own, and reports their results.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,10 +9,10 @@ use linecamp_tests::{PATIENCE, program, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Half a minute on an idle machine, most of it the 15 s after which a site notices and the 10 s of the cut.
+/// Half a minute on an idle machine, most of it the 15 s until a site notices and the 10 s of the cut.
 const RUN_MAX: Duration = Duration::from_secs(150);
 
-/// A run that is asked to end if the test fails: killed, it would leave its daemons behind.
+/// A run that is terminated if the test fails: killed, it would leave its daemons behind.
 struct Run(Child);
 
 impl Run {
@@ -32,7 +32,7 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         if self.ended(Duration::ZERO).is_none() {
-            // It runs, and nobody else waits for it.
+            // It is running, and nothing else waits for it.
             let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
             let _ = self.ended(PATIENCE);
         }

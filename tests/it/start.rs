@@ -1,4 +1,4 @@
-//! What keeps a program from starting, in a sentence that names it.
+//! Errors that keep a program from starting: each names the cause.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -74,7 +74,7 @@ fn a_mistyped_configuration_is_refused_with_file_line_and_key() {
     check("linecamp-server", &["run", "--data", text(&other), "--config", text(&file)], &words);
 }
 
-/// A drop-in beside the file, and a variable: all that have a part are named, by both programs.
+/// A drop-in beside the file, and a variable: both programs list everything that was read.
 #[test]
 fn a_configuration_that_is_fine_names_who_has_a_part_in_it() {
     let fleet = Fleet::start();
@@ -94,7 +94,7 @@ fn a_configuration_that_is_fine_names_who_has_a_part_in_it() {
     }
 }
 
-/// A database of a newer build is left as it is.
+/// A database of a newer build is not modified.
 #[test]
 fn a_newer_database_needs_a_newer_program() {
     let mut fleet = Fleet::start();
@@ -120,7 +120,7 @@ fn a_read_only_data_directory_is_named() {
     let fleet = Fleet::start();
     let site = fleet.join("camp", &[]);
     let open = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
-    // Somebody else's, who may look and not touch.
+    // Owned by another user, readable but not writable.
     for path in [fleet.directory(), site.data()] {
         open(path, 0o555).expect("its owner may say so");
     }
@@ -145,7 +145,7 @@ fn a_read_only_data_directory_is_named() {
     assert!(words.contains(text(site.data())) && words.contains("ermission denied"), "{words}");
 }
 
-/// A machine without a clock of its own boots in 1970, links all the same, and says that its clock is wrong.
+/// A machine without a real-time clock boots in 1970, connects anyway, and reports that its clock is wrong.
 #[test]
 fn a_site_that_booted_in_1970_links_and_says_so() {
     let fleet = Fleet::start();

@@ -1,4 +1,4 @@
-//! Steady state: nothing is written, and next to nothing is sent.
+//! Steady state: nothing is written, and almost nothing is sent.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,10 +10,10 @@ use crate::shown::{entry, wait_converged, wait_facts};
 /// The time between two keep-alives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How much of a settled link is watched: three keep-alives and their answers.
+/// How much of an idle link is observed: three keep-alives and their replies.
 const DATAGRAMS: u64 = 6;
 
-/// What so many datagrams may have in a settled fleet: a keep-alive has some 30 bytes.
+/// The most bytes in that many datagrams of an idle fleet: a keep-alive has some 30 bytes.
 const BYTES_MAX: u64 = 500;
 
 /// How long that may take: three keep-alives, and one more while the fleet settles.
@@ -48,7 +48,7 @@ fn a_settled_fleet_writes_nothing_and_says_next_to_nothing() {
     };
     fleet.wait_for("the events to be told", PATIENCE, || is_told().then_some(()));
 
-    // What is under way when the watch begins makes it begin again: a write, or datagrams that follow on each other.
+    // Activity still under way restarts the observation: a write, or datagrams in quick succession.
     let begin = || (written(&paths), proxy.traffic(), Instant::now());
     let mut watch = begin();
     let bytes = fleet.wait_for("three keep-alives, and nothing written", SETTLED_MAX, || {

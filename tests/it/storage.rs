@@ -1,4 +1,4 @@
-//! Storage that takes nothing: sites stay linked, and the operator hears of it at once.
+//! Disks that accept no writes: sites stay connected, and the operator is notified immediately.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -11,16 +11,16 @@ use crate::damage::fill;
 use crate::disk::{ReadOnly, SmallDisk};
 use crate::shown::{condition, events, linked, show, wait_condition, wait_held};
 
-/// A store that failed is tried again every half minute.
+/// How long a retry may take: a failed store is retried every half minute.
 const RETRIED: Duration = Duration::from_secs(90);
 
-/// Writes that a full disk refuses when it is tried again: what is said of the spec, and the try.
+/// Writes that a full disk rejects at a retry: the status of the spec, and the retry itself.
 const REFUSED_WRITES: u64 = 2;
 
-/// The shortest life a server gives: it is renewed after 40 seconds.
+/// The shortest certificate lifetime of a server: it is renewed after 40 seconds.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// Returns what the server says of its health, over HTTPS.
+/// Returns the server's health, over HTTPS.
 fn health(fleet: &Fleet) -> std::io::Result<String> {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--max-time", "20", &format!("{}/healthz", fleet.url()), "--cacert"]);
@@ -35,7 +35,7 @@ fn wait_cleared(fleet: &Fleet, kind: &str) {
     });
 }
 
-/// The disk of a site fills up under its daemon: the centre names it within seconds, and what is not kept.
+/// A site's disk fills up under its daemon: the server names the disk within seconds, and what is not stored.
 #[test]
 fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
     let fleet = Fleet::start();
@@ -56,7 +56,7 @@ fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
     assert!(detail.contains(&*data.display().to_string()) && detail.contains("not kept"), "{detail}");
     assert_eq!(show(&fleet, "camp")["link"]["state"], "connected");
 
-    // A start finds no room either.
+    // A restart finds no space either.
     site.kill();
     site.start();
     fleet.wait_link("camp", "connected");
@@ -67,14 +67,14 @@ fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
     assert_eq!(events(&fleet, "camp", "condition-cleared"), ["disk-full"]);
 }
 
-/// Returns how many writes the disk of a site has refused.
+/// Returns how many writes a site's disk has rejected.
 fn refused_writes(site: &Site) -> u64 {
     let metrics = site.local(&["metrics"]).ok().stdout;
     let line = metrics.lines().find_map(|line| line.strip_prefix("linecamp_store_writes_total{result=\"failed\"} "));
     line.and_then(|number| number.parse().ok()).expect("a number of failed writes")
 }
 
-/// A disk stays full while nobody makes room: the condition neither ends nor comes and goes.
+/// A disk stays full until space is freed: the condition neither clears nor flaps.
 #[test]
 fn a_full_disk_stays_named_until_there_is_room() {
     let fleet = Fleet::start();
@@ -104,7 +104,7 @@ fn a_full_disk_stays_named_until_there_is_room() {
     assert_eq!(events(&fleet, "camp", "condition-cleared"), ["disk-full"]);
 }
 
-/// After a crash, a daemon starts where no file can be made any more, and local commands reach it.
+/// After a crash, a daemon starts where no file can be created, and local commands reach it.
 #[test]
 fn a_site_without_inodes_starts_after_a_crash() {
     let fleet = Fleet::start();
@@ -121,7 +121,7 @@ fn a_site_without_inodes_starts_after_a_crash() {
     fleet.wait_link("camp", "connected");
     site.local(&["status"]).ok();
 
-    // Without a socket that it could take the place of, it links all the same, and says what is missing.
+    // Without an old socket to replace, it connects anyway, and reports what is missing.
     site.kill();
     fs::remove_file(data.join("linecampd.sock")).expect("the socket of the dead daemon");
     fs::File::create_new(data.join("inode-of-the-socket")).expect("its inode");
@@ -135,7 +135,7 @@ fn a_site_without_inodes_starts_after_a_crash() {
     site.local(&["status"]).ok();
 }
 
-/// A daemon that starts where it cannot write links all the same, with what a crash left, and says so.
+/// A daemon that starts on a read-only disk connects anyway, with what a crash left, and reports it.
 #[test]
 fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
     let fleet = Fleet::start();
@@ -168,7 +168,7 @@ fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
     drop(site);
 }
 
-/// A certificate that cannot be saved is a condition until it is saved; the link is renewed from memory meanwhile.
+/// A certificate that cannot be saved is a condition until it is saved; meanwhile the link is renewed from memory.
 #[test]
 fn a_certificate_that_cannot_be_saved_stays_a_condition_until_it_is() {
     let mut fleet = Fleet::start();
@@ -183,7 +183,7 @@ fn a_certificate_that_cannot_be_saved_stays_a_condition_until_it_is() {
         condition(&show(&fleet, "camp"), "identity-not-saved").map(str::to_owned)
     });
     assert!(detail.contains("ead-only"), "{detail}");
-    // Something that the database keeps is no reason to forget it.
+    // A successful database write does not clear the condition.
     site.local(&["label", "set", "rack=r1"]).ok();
     assert!(condition(&show(&fleet, "camp"), "identity-not-saved").is_some());
     disk.make_writable();
@@ -193,7 +193,7 @@ fn a_certificate_that_cannot_be_saved_stays_a_condition_until_it_is() {
     drop(site);
 }
 
-/// A server that starts where it cannot write keeps its fleet linked, refuses changes, and says so.
+/// A server that starts on a read-only disk keeps its fleet connected, rejects changes, and reports it.
 #[test]
 fn a_server_that_starts_on_a_read_only_disk_keeps_its_fleet_linked() {
     let mut fleet = Fleet::start();

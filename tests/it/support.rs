@@ -1,4 +1,4 @@
-//! Support bundles: all that helps is in them, and no secret.
+//! Support bundles: they contain what is needed, and no secret.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use linecamp_tests::{Fleet, PATIENCE};
 
 use crate::shown::{linked, wait_facts, wait_held};
 
-/// Unpacks a bundle with somebody else's tools, and returns its files by name.
+/// Unpacks a bundle with `tar`, and returns its files by name.
 fn unpack(fleet: &Fleet, bundle: &Path) -> BTreeMap<String, String> {
     let into = fleet.directory().join(format!("{}-unpacked", bundle.file_stem().expect("a name").display()));
     fs::create_dir(&into).expect("a directory can be made");
@@ -32,12 +32,12 @@ fn insist_private(bundle: &Path) {
     assert_eq!(mode & 0o777, 0o600, "{}", bundle.display());
 }
 
-/// A secret that nothing else could be: what is planted under `name`.
+/// A unique secret, planted under `name`.
 fn planted(name: &str) -> String {
     format!("plant-{name}-5EcReT")
 }
 
-/// Plants secrets wherever one could be, and looks for them in every byte of both bundles.
+/// Plants secrets wherever one could be, and searches every byte of both bundles for them.
 #[test]
 fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     let fleet = Fleet::start();
@@ -50,7 +50,7 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
     let token_file = fleet.directory().join("token");
     fs::write(&token_file, format!("{token}@{}\n", fleet.server.quic())).expect("a token");
     let mut site = fleet.site("camp");
-    // The secret of a file has also found its way into names that say nothing.
+    // The secret of a file also appears under names that do not sound like a secret.
     site.configure(&format!(
         "# the old password was {in_comment}\n[join]\ntoken_file = \"{}\"\nname = \"camp\"\n[secrets]\npdns-key = \
          \"{}\"\n[[provider]]\nname = \"main\"\nplugin = \"dns-powerdns\"\nowner = \"acme\"\nzones = [\"example.org\"]\n\
@@ -104,7 +104,7 @@ fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
             assert!(!file.contains(secret), "{secret} is in {name}:\n{file}");
         }
     }
-    // What helps is there.
+    // The information that is needed is there.
     let has = |files: &BTreeMap<String, String>, name: &str, words: &str| {
         let file = files.get(name).unwrap_or_else(|| panic!("there is no {name} in {:?}", files.keys()));
         assert!(file.contains(words), "`{words}` is not in {name}:\n{file}");
@@ -139,7 +139,7 @@ fn key_of(path: &Path) -> String {
     lines.max_by_key(|line| line.len()).expect("it has lines").to_owned()
 }
 
-/// A bundle comes out of a site that is half dead, and never goes over a file that is there.
+/// A bundle can be created on a half-broken site, and never overwrites an existing file.
 #[test]
 fn a_bundle_is_written_without_a_daemon_and_over_nothing() {
     let mut fleet = Fleet::start();

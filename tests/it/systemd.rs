@@ -1,19 +1,20 @@
-//! Packages and units on machines of Debian 12 and 13 that real systemd boots.
+//! Packages and units on machines of Debian 12 and 13, booted by real systemd.
 //!
-//! The server is a process of the test; a machine has its network, and nothing of ours but what it is installed with.
+//! The server is a process of the test; a machine has network access to it, and nothing of ours except what is
+//! installed.
 
 use std::time::Instant;
 
 use linecamp_tests::{Fleet, Machine, Said, packages};
 
-/// A watchdog that a test can wait for, in seconds.
+/// A watchdog timeout short enough for a test, in seconds.
 const WATCHDOG_SECONDS: u64 = 3;
 
 /// A fleet whose server has packages for sites, and a machine.
 struct Camp {
     fleet: Fleet,
     machine: Machine,
-    /// What the server reads at each of its starts.
+    /// The configuration that the server reads at every start.
     _config: tempfile::NamedTempFile,
 }
 
@@ -28,20 +29,20 @@ impl Camp {
         Some(Self { fleet, machine, _config: config })
     }
 
-    /// Returns what `linecamp token create` prints to be pasted on a bare machine.
+    /// Returns the command that `linecamp token create` prints for a bare machine.
     fn line(&self) -> String {
         let made = self.fleet.json(&["token", "create", "--label", "region=eu"]);
         made["install"].as_str().expect("the server has packages").to_owned()
     }
 
-    /// Installs the site by the line, as pasted.
+    /// Installs the site with that command, as pasted.
     fn install(&self, name: &str) -> Said {
         let said = self.machine.run(&format!("{} --name {name}", self.line())).ok();
         self.fleet.wait_link(name, "connected");
         said
     }
 
-    /// Lets the watchdog bite early.
+    /// Shortens the watchdog timeout.
     fn watch_closely(&self) {
         let text = format!("[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n");
         self.machine.write("/etc/systemd/system/linecampd.service.d/watch.conf", "644", &text);
@@ -53,7 +54,7 @@ impl Camp {
     }
 }
 
-/// Runs a story on both releases; where machines cannot be booted it has been said.
+/// Runs a story on a release; where machines cannot be booted, the skip has been reported.
 fn on(release: &str, story: impl FnOnce(Camp)) {
     if let Some(camp) = Camp::set_up(release) {
         story(camp);
@@ -70,9 +71,10 @@ fn one_line_makes_a_bare_debian_13_a_site() {
     on("trixie", one_line);
 }
 
-/// Installed, active, linked; a second time nothing changes; its secrets and its journal are there; it stops at once.
+/// Installed, active, connected; a second run changes nothing; its secrets and its journal are there; it stops
+/// immediately.
 fn one_line(camp: Camp) {
-    // Somebody on the machine would like the site to be his: what he leaves in /tmp is not believed.
+    // A local user tries to take over the site: files in /tmp are not trusted.
     camp.machine.write("/tmp/token", "644", "lct_x@127.0.0.1:1\n");
     let said = camp.install("camp-001");
     assert!(said.stderr.contains("camp-001 is a site, its daemon runs and is linked to "), "{}", said.stderr);
@@ -85,7 +87,7 @@ fn one_line(camp: Camp) {
     assert_eq!(camp.daemon("MainPID"), pid, "what runs is left alone");
     assert_eq!(camp.fleet.json(&["site", "ls"])["items"].as_array().map(Vec::len), Some(1));
 
-    // Who is of the group may ask; the token is nowhere.
+    // Members of the group may run commands; the token is nowhere.
     camp.machine.run("useradd --groups linecamp op && runuser -u op -- linecampd status").ok();
     camp.machine.run("useradd nobody-else && ! runuser -u nobody-else -- linecampd status").ok();
     camp.machine.run("! grep -rs lct_ /etc /var/lib /var/log /run --include=* -l").ok();
@@ -106,7 +108,7 @@ fn one_line(camp: Camp) {
     assert_eq!(camp.daemon("Result"), "success", "after {:?}", stopping.elapsed());
 }
 
-/// What fetches nothing: all of it comes in a file. The server is away at first, so the daemon joins when it is back.
+/// Installation from one file, without a download. The server is down at first, so the daemon joins when it is back.
 #[test]
 fn a_file_makes_a_debian_13_a_site_that_fetches_nothing() {
     on("trixie", |mut camp| {
@@ -144,7 +146,7 @@ fn wedged(mut camp: Camp) {
     camp.fleet.wait_link("camp-001", "connected");
     let pid = camp.daemon("MainPID");
 
-    // Alone for three times as long as the watch lasts, by the signs of life that systemd has noted meanwhile.
+    // Offline for three times the watchdog timeout, measured by the watchdog timestamps that systemd recorded.
     camp.fleet.server.kill();
     camp.machine.wait_for("the link to be lost", || camp.daemon("StatusText").starts_with("no link").then_some(()));
     let last_sign = || camp.daemon("WatchdogTimestampMonotonic").parse::<u64>().expect("microseconds");
@@ -158,7 +160,7 @@ fn wedged(mut camp: Camp) {
     camp.fleet.wait_link("camp-001", "connected");
     assert_eq!(camp.daemon("MainPID"), pid);
 
-    // It lives and does nothing.
+    // It is alive but does nothing.
     camp.machine.run(&format!("kill -STOP {pid}")).ok();
     camp.machine.wait_for("the watchdog to end it", || (camp.daemon("NRestarts") == "1").then_some(()));
     camp.machine.wait_for("it to be back", || (camp.daemon("ActiveState") == "active").then_some(()));
@@ -209,7 +211,7 @@ fn upgrade(camp: Camp) {
     assert_eq!(camp.daemon("ActiveState"), "inactive", "there is nothing to run yet");
     let token = format!("{}@{}", camp.fleet.token(&[]), camp.fleet.server.quic());
     let join = "printf '%s\\n' \"$1\" | runuser -u linecamp -- linecampd join - --name camp-001 --label rack=r7";
-    // What root would write there, the daemon could not read.
+    // The daemon could not read what root would write there.
     let refused = camp.machine.run_with("linecampd join \"$1\" --name camp-001", &[&token]).exits(2);
     assert!(refused.stderr.contains("runuser -u"), "{}", refused.stderr);
     camp.machine.run_with(join, &[&token]).ok();
@@ -246,8 +248,8 @@ fn the_other_kind_of_package_is_installed_upgraded_and_removed() {
     on("trixie-rpm", other_kind);
 }
 
-/// As an administrator of such a distribution expects it: enabled and not started, what was edited stays, and what was
-/// kept in the data directory outlasts the package. Debian's rpm knows nothing of what dpkg installed.
+/// As an administrator of an RPM distribution expects: enabled and not started, edited files stay, and the data
+/// directory outlasts the package. Debian's rpm does not know what dpkg installed.
 fn other_kind(camp: Camp) {
     let rpm = |line: &str| camp.machine.run(&format!("rpm {line}")).ok();
     let times = rpm("--query --package --queryformat '[%{FILEMTIMES}\\n]' /packages/current/*.rpm").stdout;
@@ -293,7 +295,7 @@ fn the_sandbox_holds_from_inside_on_debian_13() {
     on("trixie", sandbox);
 }
 
-/// What is tried from inside; each has to be refused, or shows what is hidden.
+/// Attempts from inside the sandbox; each must be denied, or show what is hidden.
 const PROBES: [(&str, &str); 12] = [
     ("write /etc", "touch /etc/probe"),
     ("write /usr", "touch /usr/bin/probe"),
@@ -321,7 +323,7 @@ fn sandbox(camp: Camp) {
         .collect();
     let script = format!("{script}cat \"$CREDENTIALS_DIRECTORY/secret_pdns-key\"\nid -un\n");
     camp.machine.write("/usr/local/bin/probe", "755", &format!("#!/bin/sh\n{script}"));
-    // The unit as it is, with another program.
+    // The shipped unit, with another program.
     let unit = "sed -e 's|^ExecStart=.*|ExecStart=/usr/local/bin/probe|; s/^Type=.*/Type=oneshot/; s/^Restart=.*/Restart=no/; \
                 s/^WatchdogSec=.*//' /lib/systemd/system/linecampd.service > /etc/systemd/system/probe.service";
     camp.machine.run(&format!("{unit} && systemctl daemon-reload && systemctl start probe")).ok();
@@ -330,7 +332,7 @@ fn sandbox(camp: Camp) {
     assert_eq!(said.matches("shut: ").count(), PROBES.len(), "{said}");
     assert!(said.contains("a planted secret") && said.contains("linecamp"), "{said}");
 
-    // And the daemon itself has the secret, and works in there.
+    // The daemon itself has the secret, and works in the sandbox.
     camp.machine.run("systemctl start linecampd && ls /run/credentials/linecampd.service/secret_pdns-key").ok();
     camp.fleet.wait_link("camp-001", "connected");
 }

@@ -1,25 +1,25 @@
-//! The resident daemon has no compiler in it: it takes megabytes, and what it is fed with are programs of strangers.
+//! The resident daemon contains no compiler: one takes megabytes of memory, and its input would be untrusted programs.
 //!
-//! Cargo is asked what it would build for the daemon alone, static, as it ships. In a build of several packages at once
-//! cargo turns features on for all of them, so the daemon and the program that compiles are built one by one.
+//! The test asks cargo what it would build for the daemon alone, static, as released. In a build of several packages
+//! cargo unifies their features, so the daemon and the compiling program are built separately.
 
 use std::process::Command;
 
 use crate::report::Report;
 use crate::tree::root;
 
-/// Crates that make native code of WebAssembly, by how their names begin. What else is called cranelift are plain data
-/// structures, which the runtime shares.
+/// Crates that compile WebAssembly to native code, by the prefix of their names. The other cranelift crates are plain
+/// data structures, which the runtime shares.
 const COMPILERS: [&str; 5] =
     ["cranelift-codegen", "cranelift-frontend", "wasmtime-internal-cranelift", "wasmtime-internal-winch", "winch"];
 
-/// Features of wasmtime that bring a compiler along.
+/// Features of wasmtime that add a compiler.
 const FEATURES: [&str; 5] = ["all-arch", "compile", "cranelift", "default", "winch"];
 
-/// The target that ships.
+/// The released target.
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// A crate that a package is built of.
+/// A crate in a package's dependency tree.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Part {
     name: String,
@@ -27,7 +27,7 @@ struct Part {
 }
 
 impl Part {
-    /// Reads a line of `NAME VERSION FEATURE,FEATURE`.
+    /// Parses a line of `NAME VERSION FEATURE,FEATURE`.
     fn of(line: &str) -> Self {
         let mut words = line.split(' ');
         let name = words.next().unwrap_or_default().to_owned();
@@ -35,7 +35,7 @@ impl Part {
         Self { name, features }
     }
 
-    /// Says why it is a compiler or brings one along; `None` if it does not.
+    /// Returns why it is a compiler or includes one; `None` if it does not.
     fn compiles(&self) -> Option<String> {
         if COMPILERS.iter().any(|compiler| self.name.starts_with(compiler)) {
             return Some(self.name.clone());
@@ -57,7 +57,7 @@ fn the_daemon_alone_has_no_compiler_in_it() {
     report.finish("only linecamp-plugin-compiler compiles; it is a program of its own, and nobody depends on it.");
 }
 
-/// If no compiler were seen where one is, the test above would show nothing.
+/// If a compiler were not detected where there is one, the test above would prove nothing.
 #[test]
 fn a_compiler_is_seen_where_there_is_one() {
     let found: Vec<_> = parts_of("linecamp-plugin-compiler").iter().filter_map(Part::compiles).collect();
@@ -66,7 +66,7 @@ fn a_compiler_is_seen_where_there_is_one() {
     }
 }
 
-/// Asks cargo, offline, what a package is built of.
+/// Asks cargo, offline, for a package's dependency tree.
 fn parts_of(package: &str) -> Vec<Part> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

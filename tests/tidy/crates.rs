@@ -1,4 +1,4 @@
-//! Who may depend on whom. Anything not listed is forbidden.
+//! Which package may depend on which. Any dependency that is not listed is forbidden.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::report::Report;
 use crate::tree::{file, files, root};
 
-/// Our packages, and which of ours each may know, in code or in tests.
+/// Our packages, and the ones of ours that each may depend on, in code or in tests.
 const OURS: [(&str, &[&str]); 25] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
@@ -30,11 +30,11 @@ const OURS: [(&str, &[&str]); 25] = [
     ("dns-powerdns", &BELOW_PLUGIN),
     ("dns-rfc2136", &BELOW_PLUGIN),
     ("dns-route53", &BELOW_PLUGIN),
-    // Who means harm does not use the SDK.
+    // A malicious plugin does not use the SDK.
     ("malicious-plugin", &[]),
     ("linecamp-pages", &[]),
     ("xtask", &[]),
-    // For the fuzz targets, where a decoder is called directly, and for plugins at real name servers.
+    // For the fuzz targets, which call decoders directly, and for plugins tested with real name servers.
     ("linecamp-tests", &["linecamp-model", "linecamp-plugin-host", "linecamp-proto"]),
     ("linecamp-bench", &BELOW_BENCH),
 ];
@@ -77,11 +77,11 @@ const BELOW_DAEMON: [&str; 9] = [
 const BELOW_SIMULATOR: [&str; 6] =
     ["linecamp-core", "linecamp-model", "linecamp-proto", "linecamp-server", "linecamp-transport", "linecampd"];
 
-/// Packages that depend on exactly so much of the outside, tests aside.
+/// Packages with a fixed set of external dependencies, except in tests.
 const EXACTLY: [(&str, &[&str]); 2] =
     [("linecamp-model", &["data-encoding", "sha2", "thiserror"]), ("linecamp-core", &[])];
 
-/// What is let in from outside at few doors only: names, and the packages that may name them.
+/// External crates that only a few packages may use: the crates, and those packages.
 const DOORS: [(&[&str], &[&str]); 8] = [
     (
         &["quinn", "quinn-proto", "quinn-udp", "rustls", "rustls-pki-types", "rcgen", "tokio-rustls"],
@@ -125,7 +125,7 @@ const BOUNDARIES: [&str; 16] = [
     "fleet-sim",
 ];
 
-/// A package of ours as cargo describes it.
+/// A package of the workspace, as cargo describes it.
 pub(crate) struct Package {
     pub(crate) name: String,
     /// The manifest's path from the root.
@@ -150,7 +150,7 @@ pub(crate) fn packages() -> Vec<Package> {
     array(&metadata["packages"]).iter().map(package).collect()
 }
 
-/// Asks cargo, offline.
+/// Runs `cargo metadata`, offline.
 pub(crate) fn metadata(arguments: &[&str]) -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -179,7 +179,7 @@ fn a_package_knows_only_the_packages_below_it() {
             continue;
         };
         for (name, _) in &package.dependencies {
-            // A package may name itself in its tests, to turn on a feature.
+            // A package may depend on itself in its tests, to enable a feature.
             if ours.contains(name.as_str()) && *name != package.name && !may_know.contains(&name.as_str()) {
                 let line = line_of(&package.manifest, name);
                 report.add(&package.manifest, line, format!("{} must not know {name}", package.name));
@@ -241,7 +241,7 @@ fn versions_stand_in_the_root_manifest_only() {
         for (table, section) in tables.iter().flat_map(|table| SECTIONS.map(|section| (table, section))) {
             for (name, value) in table.get(section).and_then(toml::Value::as_table).into_iter().flatten() {
                 let is_inherited = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
-                // A package that names itself, for a feature in its tests, has only a path.
+                // A package that depends on itself, for a feature in its tests, has only a path.
                 let is_self = value.get("path").and_then(toml::Value::as_str) == Some(".");
                 if !is_inherited && !is_self {
                     report.add(&package.manifest, line_of(&package.manifest, name), format!("{name} is not inherited"));
@@ -263,7 +263,7 @@ fn every_manifest_belongs_to_the_workspace() {
     let packages = packages();
     let members: BTreeSet<_> = packages.iter().map(|package| package.manifest.as_str()).collect();
     for file in files().iter().filter(|file| file.path.ends_with("/Cargo.toml")) {
-        // What is built for another machine than this one, or by another compiler, has a workspace of its own.
+        // Code built for another machine, or by another compiler, has a workspace of its own.
         if !members.contains(file.path.as_str()) && !file.text.contains("\n[workspace]") {
             report.add(&file.path, 1, "is neither a member nor a workspace of its own");
         }

@@ -1,9 +1,9 @@
-//! The documents.
+//! Rules for the documents.
 
 use crate::report::Report;
 use crate::tree::{SourceFile, files};
 
-/// Places of somebody's machine. Spelled in halves, so that this file does not name them.
+/// Paths of one person's machine. Split, so that this file does not contain them.
 const MACHINE_PATHS: [&str; 2] = [concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 
 #[test]

@@ -1,9 +1,9 @@
-//! A reader is told what a file is for before its first line of code.
+//! Crate roots and state machines begin with an essay: what the file is for.
 
 use crate::report::Report;
 use crate::tree::{SourceFile, rust_files};
 
-/// An essay of fewer lines is a title.
+/// Fewer lines are a title, not an essay.
 const ESSAY_LINES_MIN: usize = 4;
 
 #[test]
@@ -22,7 +22,7 @@ fn every_crate_and_every_machine_opens_with_an_essay() {
     );
 }
 
-/// A crate's entrance, or a machine: what stands at the top of core and has a `handle_` input.
+/// Crate roots and state machines: files at the top level of core with a `handle_` input.
 fn needs_essay(file: &SourceFile) -> bool {
     let is_entrance = file.path.ends_with("/src/lib.rs") || file.path.ends_with("/src/main.rs");
     let is_top_of_core = file.path.strip_prefix("daemon/core/src/").is_some_and(|rest| !rest.contains('/'));

@@ -1,4 +1,4 @@
-//! Licences and sources of everything we depend on, offline. The list is deny.toml's.
+//! Licenses and sources of all dependencies, checked offline. The list is deny.toml's.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn everything_we_depend_on_is_allowed_by_deny_toml() {
     let allowed: BTreeSet<&str> = names.iter().filter_map(toml::Value::as_str).collect();
 
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    // Only this platform's packages are sure to have been downloaded.
+    // Only this platform's packages are sure to be downloaded.
     let metadata = metadata(&["--filter-platform", &platform]);
     let mut report = Report::default();
     for package in array(&metadata["packages"]) {
@@ -32,9 +32,9 @@ fn everything_we_depend_on_is_allowed_by_deny_toml() {
     report.finish("take another crate; or, if the licence is right for us, add it to deny.toml and say why there.");
 }
 
-/// Whether an SPDX expression can be met with what is allowed.
+/// Whether an SPDX expression can be satisfied with the allowed licenses.
 fn is_allowed(expression: &str, allowed: &BTreeSet<&str>) -> bool {
-    // An old way to write OR, and brackets as words of their own.
+    // `/` is an old spelling of OR. Split parentheses into words of their own.
     let text = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut rest = words.as_slice();
@@ -46,7 +46,7 @@ fn any_of(words: &mut &[&str], allowed: &BTreeSet<&str>) -> bool {
     let mut met = all_of(words, allowed);
     while words.first() == Some(&"OR") {
         *words = &words[1..];
-        // No short cut: the words have to be taken either way.
+        // Do not short-circuit: the words have to be consumed either way.
         met |= all_of(words, allowed);
     }
     met

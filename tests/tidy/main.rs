@@ -1,16 +1,17 @@
-//! The laws of the house, as tests.
+//! The project's rules, as tests.
 //!
-//! Each law is one test whose name is the law. A failure lists every place that breaks it, as `file:line`, and says
-//! what to do. They read the source tree, cargo's own description of it and, for promises, the test runner's list
-//! of tests; no network.
+//! Each rule is one test whose name is the rule. A failure lists every violation, as `file:line`, and says what to do.
+//! The tests read the source tree, cargo's metadata and, for promises, the test runner's list of tests. They use no
+//! network.
 //!
-//! A law that is wrong is changed here, with its reason, in the same commit as the code that needs it. Lists of
-//! exceptions are short, stand in the file of their law, and every entry says why.
+//! To change a rule, edit it here, with the reason, in the same commit as the code that needs it. Lists of exceptions
+//! are short, stand in the file of their rule, and give a reason for each entry.
 
 mod compiler;
 mod crates;
 mod documents;
 mod essays;
+mod language;
 mod licences;
 mod promises;
 mod purity;

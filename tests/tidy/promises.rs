@@ -1,7 +1,7 @@
-//! A promise names its test, and the test runs.
+//! Every promise names its test, and the test runs.
 //!
-//! The tests are those that the test runner lists. `cargo xtask test` has the list made; where it was not, the law has
-//! it made, for which every test of the workspace is compiled.
+//! The tests are those that the test runner lists. `cargo xtask test` provides the list; without it, this test
+//! generates the list, which compiles every test of the workspace.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,11 +11,11 @@ use crate::report::Report;
 use crate::specification::{LIST, Promise, SPECIFICATION, Tests, promises};
 use crate::tree::{file, root};
 
-/// The variable naming the file with the list of tests. `packaging/xtask/src/test.rs` says the same.
+/// The variable with the file of the list of tests. `packaging/xtask/src/test.rs` uses the same name.
 const VARIABLE: &str = "LINECAMP_TESTS";
 
-/// What cargo and the runner tell a test about itself. A cargo below it must not hear it: it would compile again what
-/// looks at such variables.
+/// Variables that cargo and the runner set for a test. They are removed for nested cargo calls, which would otherwise
+/// recompile what reads them.
 const ABOUT_THIS_TEST: [&str; 3] = ["CARGO_MANIFEST_", "CARGO_PKG_", "NEXTEST"];
 
 #[test]

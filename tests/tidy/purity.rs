@@ -1,13 +1,13 @@
-//! What does nothing.
+//! Purity: crates without side effects.
 
 use crate::report::Report;
 use crate::rust::{paths, words};
 use crate::tree::{SourceFile, rust_files};
 
-/// Crates that do nothing by themselves.
+/// Crates without side effects.
 const PURE: [&str; 2] = ["daemon/core/src/", "daemon/model/src/"];
 
-/// What a pure crate must not name, and what stands in its place.
+/// What a pure crate must not use, and the replacement.
 const BANNED_PATHS: [(&str, &str); 9] = [
     ("std::time::Instant", "time comes in as `now`"),
     ("std::time::SystemTime", "time comes in as `now`"),
@@ -28,7 +28,7 @@ const BANNED_WORDS: [(&str, &str); 6] = [
     ("rand", "chance comes in as Rng"),
 ];
 
-/// What a pure crate may name all the same.
+/// Exceptions that a pure crate may use.
 const ALLOWED: [(&str, &str); 5] = [
     // Parsing an address opens no socket.
     ("daemon/model/src/", "std::net::IpAddr"),

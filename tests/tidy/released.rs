@@ -1,4 +1,4 @@
-//! The wire and the schemas do not change by accident: their digests are stored in released.txt.
+//! The wire format and the schemas do not change by accident: their digests are stored in released.txt.
 
 use std::collections::BTreeMap;
 

@@ -1,20 +1,20 @@
-//! What breaks a law, and how it is told.
+//! Violations of a rule, and their report.
 
 use std::fmt::Write as _;
 
-/// Every place that breaks one law.
+/// All violations of one rule.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     places: Vec<String>,
 }
 
 impl Report {
-    /// Notes a place: a file, a line of it counted from 1, and what is wrong there.
+    /// Adds a violation: a file, a line counted from 1, and what is wrong there.
     pub(crate) fn add(&mut self, path: &str, line: usize, what: impl Into<String>) {
         self.places.push(format!("{path}:{line}: {}", what.into()));
     }
 
-    /// Fails unless nothing was noted. `advice` says what to do.
+    /// Fails if there are violations. `advice` says what to do.
     pub(crate) fn finish(self, advice: &str) {
         if self.places.is_empty() {
             return;

@@ -1,19 +1,19 @@
-//! Just enough understanding of Rust's text: what is code, what is comment, what is string, what is a test.
+//! A minimal lexer of Rust: what is code, comment, string and test.
 //!
-//! [`code`] and [`without_strings`] keep every line and column where it was and blank the rest, so that a law finds
-//! words with plain searches and still names the right line.
+//! [`code`] and [`without_strings`] keep every line and column where it was and blank the rest, so that a rule can use
+//! plain text search and still report the right line.
 
-/// Returns the text with comments and the insides of strings blanked.
+/// Returns the text with comments and the contents of strings blanked.
 pub(crate) fn code(text: &str) -> String {
     blank(text, true)
 }
 
-/// Returns the text with the insides of strings blanked; comments stay.
+/// Returns the text with the contents of strings blanked; comments stay.
 pub(crate) fn without_strings(text: &str) -> String {
     blank(text, false)
 }
 
-/// Returns what [`code`] returned without what is compiled only for tests: items under `#[cfg(test)]`.
+/// Returns the output of [`code`] without code compiled only for tests: items under `#[cfg(test)]`.
 pub(crate) fn code_outside_tests(code: &str) -> String {
     let mut code: Vec<char> = code.chars().collect();
     let marker: Vec<char> = "#[cfg(test)]".chars().collect();
@@ -32,7 +32,7 @@ pub(crate) fn code_outside_tests(code: &str) -> String {
     code.into_iter().collect()
 }
 
-/// Returns every line, counted from 1, with the words in it. A word is what may be a name.
+/// Returns every word with its line, counted from 1. A word is a sequence of characters valid in a name.
 pub(crate) fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
     code.lines()
         .zip(1..)
@@ -40,7 +40,7 @@ pub(crate) fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, word)| !word.is_empty())
 }
 
-/// Returns every path of code, counted from 1: `std::fs::read`, and each leaf of a `use` of several.
+/// Returns every path in the code with its line, counted from 1: `std::fs::read`, and each leaf of a nested `use`.
 pub(crate) fn paths(code: &str) -> Vec<(usize, String)> {
     let letters: Vec<char> = code.chars().collect();
     let (mut found, mut line, mut at) = (Vec::new(), 1, 0);
@@ -60,7 +60,7 @@ pub(crate) fn paths(code: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// A function: its name, its first line, and how many lines it has from `fn` to the last brace.
+/// A function: its name, its first line, and its number of lines from `fn` to the last brace.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Function {
     pub(crate) name: String,
@@ -68,7 +68,7 @@ pub(crate) struct Function {
     pub(crate) lines: usize,
 }
 
-/// Returns the functions with a body in a text that [`code`] made.
+/// Returns the functions with a body in the output of [`code`].
 pub(crate) fn functions(code: &str) -> Vec<Function> {
     let letters: Vec<char> = code.chars().collect();
     let newlines = |from: usize, to: usize| letters[from..to].iter().filter(|letter| **letter == '\n').count();
@@ -95,7 +95,7 @@ fn is_name(letter: char) -> bool {
     letter == '_' || letter.is_alphanumeric()
 }
 
-/// Returns the position behind an item: its closing brace, or its semicolon.
+/// Returns the position after an item: after its closing brace, or its semicolon.
 fn end_of_item(letters: &[char], from: usize) -> usize {
     let (mut braces, mut others) = (0_usize, 0_usize);
     for (at, letter) in letters.iter().enumerate().skip(from) {
@@ -116,7 +116,7 @@ fn end_of_item(letters: &[char], from: usize) -> usize {
     letters.len()
 }
 
-/// Reads one path, braces included. Returns its leaves, the position behind it, and how many lines it crossed.
+/// Parses one path, braces included. Returns its leaves, the position after it, and how many lines it spans.
 fn path_at(letters: &[char], from: usize) -> (Vec<String>, usize, usize) {
     let mut prefix = String::new();
     let mut at = from;
@@ -199,7 +199,7 @@ fn blank(text: &str, comments: bool) -> String {
     out
 }
 
-/// Decides what begins here: what we are in afterwards, how many letters that took, and whether they stay.
+/// Classifies what begins here: the next state, how many characters it takes, and whether they stay.
 fn from_code(rest: &[char], before: Option<char>) -> (Inside, usize, bool) {
     let is_new_word = !before.is_some_and(is_name);
     match rest {
@@ -211,7 +211,7 @@ fn from_code(rest: &[char], before: Option<char>) -> (Inside, usize, bool) {
             let hashes = rest[prefix..].iter().take_while(|letter| **letter == '#').count();
             match rest.get(prefix + hashes) {
                 Some('"') => (Inside::RawText { hashes }, prefix + hashes + 1, true),
-                // A raw name, such as r#type.
+                // A raw identifier, such as r#type.
                 _ => (Inside::Code, prefix + hashes, true),
             }
         }

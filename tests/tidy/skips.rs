@@ -1,11 +1,11 @@
-//! What a strict run may leave out is known, and says why.
+//! Every allowed skip of a strict run is listed with its reason.
 
 use crate::report::Report;
 use crate::tree::{file, rust_files};
 
 const MAY_SKIP: &str = "tests/may-skip.toml";
 
-/// What each entry says.
+/// The fields of an entry.
 const FIELDS: [&str; 3] = ["where", "why", "probe"];
 
 #[test]

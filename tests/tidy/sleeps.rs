@@ -1,19 +1,19 @@
-//! Nobody waits for time to pass: not a test, and not a pure crate.
+//! No test and no pure crate waits for time to pass.
 //!
-//! A clock of the test is moved, and a process is waited for by condition. Found here is every way to wait that has
-//! been seen: a sleep by its name, an interval, a wait for what cannot come, a limit of time that is meant to run out,
-//! a loop until the clock has moved on, and a sleep in a shell's line or in a script.
+//! A test advances its own clock, and waits for a process by condition. The rule detects every kind of wait seen so
+//! far: a sleep by its name, an interval, a wait for something that cannot happen, a timeout meant to expire, a loop
+//! until the clock has advanced, and a sleep in a shell command or a script.
 
 use crate::purity::is_pure;
 use crate::report::Report;
 use crate::rust::{Function, functions, words};
 use crate::tree::{SourceFile, files, rust_files};
 
-/// What waits, by its name.
+/// Functions that wait, by name.
 const SLEEPS: [&str; 8] =
     ["sleep", "sleep_until", "sleep_ms", "park_timeout", "wait_timeout", "interval", "interval_at", "timeout_at"];
 
-/// Functions that may, and why: none is a test.
+/// Functions that may wait, and why: none is a test.
 const ALLOWED: [(&str, &str, &str); 6] = [
     ("tests/harness/wait.rs", "wait_until", "the one poll of a condition; everything else waits through it"),
     ("tests/malicious/src/attempts.rs", "attempt", "a plugin that sleeps is what a host has to end"),
@@ -23,10 +23,10 @@ const ALLOWED: [(&str, &str, &str); 6] = [
     ("fleet-sim/src/quic/tests.rs", "live", "moves the paused clock of `run`"),
 ];
 
-/// What says at a test that its clock is paused: then a sleep moves it.
+/// Marks a test whose clock is paused: there, a sleep advances the clock.
 const PAUSED: &str = "start_paused = true";
 
-/// Endings of scripts that tests run.
+/// File extensions of scripts that tests run.
 const SCRIPTS: [&str; 3] = [".py", ".sh", ".js"];
 
 #[test]
@@ -59,7 +59,7 @@ fn no_test_and_no_pure_crate_sleeps() {
     );
 }
 
-/// Returns the lines of a file's tests, or of a pure file, that wait for time to pass, and how.
+/// Returns the lines that wait for time to pass, and how, in a file's tests or a pure file.
 fn sleeps(file: &SourceFile) -> Vec<(usize, &'static str)> {
     let is_whole = file.is_test() || is_pure(file);
     let production: Vec<&str> = if is_whole { Vec::new() } else { file.code_outside_tests().lines().collect() };
@@ -82,7 +82,7 @@ fn sleeps(file: &SourceFile) -> Vec<(usize, &'static str)> {
     found
 }
 
-/// Says how a statement waits for time to pass, if it does.
+/// Returns how a statement waits for time to pass, if it does.
 fn sleep_of(statement: &str) -> Option<&'static str> {
     let text = statement.split_whitespace().collect::<Vec<_>>().join(" ").replace(" (", "(");
     let calls = |name: &str| {
@@ -111,14 +111,14 @@ fn sleep_of(statement: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether what follows on a wait's bracket is a time of its own, and not by its name the most that is waited.
+/// Whether the first argument of a wait is a fixed duration, rather than a named maximum.
 fn is_span(arguments: &str) -> bool {
     let first = arguments.split([',', ')']).next().unwrap_or_default();
     let is_constant = first.len() > 1 && first.chars().all(|letter| letter == '_' || letter.is_ascii_uppercase());
     first.starts_with("Duration::from") || (is_constant && !first.contains("PATIENCE") && !first.ends_with("_MAX"))
 }
 
-/// Returns every statement, roughly: what stands between semicolons and braces, with the line it begins on.
+/// Returns every statement, roughly: the text between semicolons and braces, with its first line.
 fn statements(code: &str) -> Vec<(usize, String)> {
     let (mut found, mut line) = (Vec::new(), 1);
     for part in code.split_inclusive([';', '{', '}']) {
@@ -135,7 +135,7 @@ fn function_at(file: &SourceFile, line: usize) -> Option<Function> {
     functions(file.code()).into_iter().rfind(around)
 }
 
-/// Whether the attributes of a function say that its clock is paused.
+/// Whether a function's attributes pause its clock.
 fn is_paused(file: &SourceFile, function: &Function) -> bool {
     let before: Vec<&str> = file.text.lines().take(function.line - 1).collect();
     before.iter().rev().take_while(|line| line.trim_start().starts_with("#[")).any(|line| line.contains(PAUSED))

@@ -3,30 +3,30 @@
 //! A promise is a row of a table `| promise | number | test | status |`. A test is named in backticks, as
 //! `crate::path::test_name` (library and programs) or `path/to/file.rs::test_name` (every target). What counts is the
 //! test runner's list (`cargo nextest list --message-format json`), not the source text: a test that is compiled out,
-//! ignored or filtered out is not on it. The project's `xtask` includes this file, too.
+//! ignored or filtered out is not in it. The project's `xtask` includes this file, too.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The document of the promises, from the root.
+/// The document that lists the promises, from the root.
 pub(crate) const SPECIFICATION: &str = "SPECIFICATION.md";
 
-/// What cargo is told to list all tests.
+/// The cargo arguments that list all tests.
 pub(crate) const LIST: [&str; 5] = ["nextest", "list", "--message-format", "json", "--workspace"];
 
-/// One row.
+/// A row of a table of promises.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Promise<'a> {
     /// The row's line, counted from 1.
     pub(crate) line: usize,
-    /// What is promised; all of the row if it has not four cells.
+    /// The promise; the whole row if it does not have four cells.
     pub(crate) text: &'a str,
     /// The names of its tests.
     pub(crate) tests: Vec<&'a str>,
-    /// Whether nothing shows it yet, and the row says so.
+    /// Whether the row is marked as not verified yet.
     pub(crate) is_pending: bool,
-    /// Four in a row that is well written.
+    /// The number of cells; four in a valid row.
     pub(crate) cells: usize,
 }
 
@@ -55,27 +55,27 @@ pub(crate) fn promises(specification: &str) -> Vec<Promise<'_>> {
     found
 }
 
-/// A test of the runner's list.
+/// A test in the runner's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Test {
-    /// The runner's name of the executable that holds it, such as `linecamp-tests::it`.
+    /// The runner's name of its executable, such as `linecamp-tests::it`.
     pub(crate) binary: String,
-    /// Its name in there, such as `join::a_site_joins_with_a_token_and_connects`.
+    /// Its name in the executable, such as `join::a_site_joins_with_a_token_and_connects`.
     pub(crate) name: String,
-    /// Whether a run without a filter runs it: not ignored, not filtered out.
+    /// Whether a run without a filter includes it: not ignored, not filtered out.
     pub(crate) runs: bool,
 }
 
-/// Where the source of an executable begins.
+/// The source of an executable.
 #[derive(Debug)]
 struct Source {
-    /// The package, as code writes it; only for libraries and programs.
+    /// The crate name; only for libraries and programs.
     crate_name: Option<String>,
     /// The root file, from the workspace's root.
     file: String,
 }
 
-/// The runner's list, with the place of each test in the source.
+/// The runner's list, with the source location of each test.
 #[derive(Debug)]
 pub(crate) struct Tests {
     tests: Vec<Test>,
@@ -84,10 +84,10 @@ pub(crate) struct Tests {
 }
 
 impl Tests {
-    /// Reads what cargo printed for [`LIST`], and for `cargo metadata --no-deps`.
+    /// Parses cargo's output for [`LIST`], and for `cargo metadata --no-deps`.
     ///
     /// # Errors
-    /// Says what is not as expected in either.
+    /// What is unexpected in either.
     pub(crate) fn read(list: &str, metadata: &Value) -> Result<Self, String> {
         let list: Value =
             serde_json::from_str(list).map_err(|error| format!("the list of tests is not JSON: {error}"))?;
@@ -106,7 +106,7 @@ impl Tests {
         Ok(Self { tests, sources })
     }
 
-    /// Returns the tests that a name in SPECIFICATION.md stands for: one, or none.
+    /// Returns the tests with this name in SPECIFICATION.md: one, or none.
     pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Test> {
         let is_file = name.contains(".rs::");
         let (place, path) = name.split_once(if is_file { ".rs::" } else { "::" }).unwrap_or(("", name));
@@ -140,13 +140,13 @@ fn source(suite: &Value, metadata: &Value) -> Option<Source> {
     Some(Source { crate_name: is_crate.then_some(package), file })
 }
 
-/// The runner calls every kind of library `lib`, except those of macros.
+/// The runner calls every kind of library `lib`, except proc macros.
 fn is_kind(target: &Value, suite: &Value) -> bool {
     target == suite || (suite == "lib" && target.as_str().is_some_and(|kind| kind.ends_with("lib")))
 }
 
-/// Returns the path of the module that a file is, below the target with this root file: empty, or with `::` at its end.
-/// The file is without `.rs`.
+/// Returns the module path of a file, below the target with this root file: empty, or ending in `::`. The file is
+/// without `.rs`.
 fn module(root: &str, file: &str) -> Option<String> {
     let root = root.strip_suffix(".rs")?;
     if root == file {

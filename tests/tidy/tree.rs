@@ -1,4 +1,4 @@
-//! The source tree: every file that belongs to the project, read once.
+//! The source tree: every file of the project, read once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use crate::rust;
 
-/// Directories that hold nothing of the project, or what a program wrote.
+/// Directories without project files, or with generated ones.
 const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "generated"];
 
-/// One file of the project.
+/// A file of the project.
 #[derive(Debug)]
 pub(crate) struct SourceFile {
     /// Its path from the root, with `/`.
@@ -24,22 +24,22 @@ pub(crate) struct SourceFile {
 }
 
 impl SourceFile {
-    /// Whether it is Rust.
+    /// Whether it is Rust source.
     pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 
-    /// Whether all of it is a test: below `tests/`, or a module that is compiled only for tests.
+    /// Whether all of it is test code: below `tests/`, or a module compiled only for tests.
     pub(crate) fn is_test(&self) -> bool {
         self.is_test
     }
 
-    /// Returns [`rust::code`] of it.
+    /// Returns its [`rust::code`].
     pub(crate) fn code(&self) -> &str {
         self.code.get_or_init(|| rust::code(&self.text))
     }
 
-    /// Returns [`rust::code_outside_tests`] of it.
+    /// Returns its [`rust::code_outside_tests`].
     pub(crate) fn code_outside_tests(&self) -> &str {
         self.code_outside_tests.get_or_init(|| rust::code_outside_tests(self.code()))
     }
@@ -47,12 +47,12 @@ impl SourceFile {
 
 /// Returns the root of the workspace.
 pub(crate) fn root() -> PathBuf {
-    // At run time, because a build directory may be shared by several clones.
+    // Read at run time, because several clones may share a build directory.
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
     Path::new(&manifest).parent().expect("tests stands below the root").to_owned()
 }
 
-/// Returns every file of the project, in the order of their paths.
+/// Returns all files of the project, sorted by path.
 pub(crate) fn files() -> &'static [SourceFile] {
     static FILES: OnceLock<Vec<SourceFile>> = OnceLock::new();
     FILES.get_or_init(|| {
@@ -66,12 +66,12 @@ pub(crate) fn files() -> &'static [SourceFile] {
     })
 }
 
-/// Returns every file of Rust.
+/// Returns all Rust files.
 pub(crate) fn rust_files() -> impl Iterator<Item = &'static SourceFile> {
     files().iter().filter(|file| file.is_rust())
 }
 
-/// Returns one file, if it exists.
+/// Returns the file at `path`, if it exists.
 pub(crate) fn file(path: &str) -> Option<&'static SourceFile> {
     files().iter().find(|file| file.path == path)
 }
@@ -100,7 +100,7 @@ fn collect(root: &Path, directory: &Path, files: &mut Vec<SourceFile>) {
     }
 }
 
-/// A module declared under `#[cfg(test)]` is a test, with everything below it.
+/// A module declared under `#[cfg(test)]` is test code, with everything below it.
 fn mark_tests(files: &mut [SourceFile]) {
     let mut places = Vec::new();
     for file in files.iter().filter(|file| file.is_rust()) {
@@ -120,7 +120,7 @@ fn mark_tests(files: &mut [SourceFile]) {
         }
     }
     for file in files {
-        // The bench is a program that measures; everything else below `tests` tests.
+        // The bench is a program that measures; everything else below `tests` is test code.
         let is_below_tests = file.path.contains("/tests/") || file.path.starts_with("tests/");
         let is_below_tests = is_below_tests && !file.path.starts_with("tests/bench/");
         file.is_test = is_below_tests || places.iter().any(|place| file.path.starts_with(place.as_str()));

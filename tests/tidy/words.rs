@@ -1,20 +1,20 @@
-//! Words that mean that something is unbounded, unfinished, or two things.
+//! Names that show that something is unbounded, unfinished, or has two purposes.
 
 use crate::report::Report;
 use crate::rust::{without_strings, words};
 use crate::tree::{files, rust_files};
 
-/// A module of such a name holds two things.
+/// A module with such a name has more than one purpose.
 const EMPTY_NAMES: [&str; 7] = ["util", "utils", "helper", "helpers", "common", "misc", "manager"];
-/// What is left behind "for now".
+/// Markers of unfinished work.
 const MARKERS: [&str; 3] = ["TODO", "FIXME", "XXX"];
-/// Files in which a marker could hide, beside Rust.
+/// Files that may contain a marker, besides Rust.
 const MARKED: [&str; 5] = [".proto", ".sql", ".toml", ".wit", ".ci/run"];
 
 #[test]
 fn every_queue_has_a_bound() {
     let mut report = Report::default();
-    // What a test collects is bounded by the test.
+    // Collections in tests are bounded by the test.
     for file in rust_files().filter(|file| !file.is_test()) {
         let code = file.code_outside_tests();
         for (line, number) in code.lines().zip(1..) {
@@ -78,7 +78,7 @@ fn every_module_is_named_after_what_it_holds() {
     report.finish("it holds two things, or one that has a better name: see the words of product.");
 }
 
-/// std's channel without a bound is the one that takes no argument.
+/// Only the unbounded constructor of std's channel takes no argument.
 fn is_std_channel(line: &str) -> bool {
     line.match_indices("channel").any(|(at, word)| {
         let rest = &line[at + word.len()..];

@@ -1,4 +1,4 @@
-//! Arguments, parsed before anything is dialed.
+//! Argument parsing and validation, before any network access.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,60 +14,62 @@ use linecamp_proto::api::SettingError;
 
 use crate::output::Output;
 
-/// The shortest `--timeout`: below it no distant server could answer. Shorter ones are refused.
+/// The shortest `--timeout`; no remote server could respond in less. Shorter values are rejected.
 const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
-/// The longest `--timeout`: an hour is as good as for ever for who sits in front of it. Longer ones are refused.
+/// The longest `--timeout`. Longer values are rejected.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
-/// The longest time a removed site is kept: ten years is "never" for a fleet. Longer ones are refused.
+/// The longest retention of a removed site, ten years. Longer values are rejected.
 const REMOVED_KEEP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
-/// Why arguments cannot be meant, where clap cannot say it.
+/// An invalid argument that clap cannot report.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArgumentError {
-    /// Neither a token's id nor a token. It is not repeated: it may hold a secret.
-    #[error("a token's id is 16 hexadecimal digits, as `linecamp token ls` shows it; the token itself does too")]
-    NoTokenId,
-    /// Not a name.
-    #[error("`{word}` is not a name")]
-    Name { word: String, source: NameError },
-    /// Not a label, nor the removal of one.
-    #[error("argument `{word}`")]
-    Label { word: String, source: LabelError },
-    /// Neither form.
-    #[error("argument `{word}` is neither KEY=VALUE, which sets a label, nor KEY-, which takes it away")]
-    NoLabel { word: String },
-    /// No label at all.
-    #[error("nothing to change: give KEY=VALUE to set a label, KEY- to take it away")]
-    NoLabels,
-    /// More than one owner may have.
-    #[error("one owner has at most {LABELS_PER_OWNER_MAX} labels; {count} were given")]
+    /// Neither a token id nor a token. The value is not printed: it may be a secret.
+    #[error("invalid token id: give the 16 hexadecimal digits shown by `linecamp token ls`, or the whole token")]
+    InvalidTokenId,
+    /// Not a valid name.
+    #[error("`{argument}` is not a valid name")]
+    Name { argument: String, source: NameError },
+    /// An invalid label key or value.
+    #[error("invalid label `{argument}`")]
+    Label { argument: String, source: LabelError },
+    /// Neither `KEY=VALUE` nor `KEY-`.
+    #[error("invalid label argument `{argument}`: use KEY=VALUE to set a label or KEY- to remove it")]
+    InvalidLabelArgument { argument: String },
+    /// No labels.
+    #[error("no labels given: use KEY=VALUE to set a label or KEY- to remove it")]
+    MissingLabels,
+    /// More labels than one owner may set.
+    #[error("too many labels: {count} given, at most {LABELS_PER_OWNER_MAX} per owner")]
     TooManyLabels { count: usize },
-    /// Not a setting of a plugin.
-    #[error("argument `{word}` is neither KEY=TEXT nor KEY:=JSON")]
-    NoSetting { word: String },
-    /// Not the name of a secret.
-    #[error("argument `{word}` is not NAME=SECRET: what the plugin calls it, and the name it has at the site")]
-    NoSecret { word: String },
-    /// A file that cannot be read, or is not what it should be.
+    /// An invalid `--set`.
+    #[error("invalid setting `{argument}`: use KEY=TEXT or KEY:=JSON")]
+    InvalidSetting { argument: String },
+    /// An invalid `--secret`.
+    #[error("invalid secret `{argument}`: use NAME=SECRET, its name in the plugin and its name at the site")]
+    InvalidSecret { argument: String },
+    /// A file that is unreadable or invalid.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
-    /// A provider that does not read.
-    #[error("the provider's settings do not read")]
+    /// Invalid provider settings.
+    #[error("invalid provider settings")]
     Provider(#[source] SettingError),
-    /// Two names for one provider.
-    #[error("the file is about provider {in_file}, not {given}")]
-    OtherName { in_file: String, given: String },
-    /// Neither a plugin's digest nor the beginning of one.
-    #[error("`{word}` is not a plugin's digest: `sha256:` and 64 hexadecimal digits, as `linecamp plugin ls` shows it")]
-    NoDigest { word: String },
-    /// A provider without its SDK.
-    #[error("where is the SDK? Give --sdk DIR, the directory sdk of a checkout of Linecamp, or set LINECAMP=CHECKOUT")]
-    NoSdk,
-    /// A selector without a term, where something is to be changed.
-    #[error("an empty selector means every site, which is refused where something is changed; is a variable unset?")]
-    SelectsAll,
+    /// The name argument differs from the name in the file.
+    #[error("the file defines provider {in_file}, but the argument is {given}")]
+    NameMismatch { in_file: String, given: String },
+    /// Not a plugin digest.
+    #[error(
+        "invalid plugin digest `{argument}`: give `sha256:` and 64 hexadecimal digits, as shown by `linecamp plugin ls`"
+    )]
+    InvalidDigest { argument: String },
+    /// The SDK was not found.
+    #[error("SDK not found: give --sdk DIR, the sdk directory of a Linecamp checkout, or set LINECAMP=CHECKOUT")]
+    SdkNotFound,
+    /// An empty selector in a command that changes something.
+    #[error("empty selector rejected: it would match every site. Check for an unset shell variable")]
+    EmptySelector,
 }
 
 /// Parses a name.
@@ -75,11 +77,11 @@ pub(crate) fn name(text: &str) -> Result<Name, NameError> {
     Name::parse(text)
 }
 
-/// Parses the name of a plugin that is to be a package of cargo's too, which begins with a letter.
+/// Parses a plugin name that is also a cargo package name, which cannot start with a digit.
 pub(crate) fn crate_name(text: &str) -> Result<Name, String> {
     let name = Name::parse(text).map_err(|error| error.to_string())?;
     match text.starts_with(|first: char| first.is_ascii_digit()) {
-        true => Err("cargo takes no name that begins with a digit".to_owned()),
+        true => Err("a cargo package name cannot start with a digit".to_owned()),
         false => Ok(name),
     }
 }
@@ -99,11 +101,11 @@ pub(crate) fn text(text: &str) -> Result<Text, TextError> {
     Text::parse(text)
 }
 
-/// Parses a token's id, or takes it from a whole token. Not while the command line is parsed: what does not parse there
-/// is repeated, and a token holds a secret.
+/// Parses a token id, or extracts it from a token. Not a clap value parser: clap prints invalid values, and a token is
+/// a secret.
 pub(crate) fn token_id(text: &str) -> Result<TokenId, ArgumentError> {
     let of_token = || JoinToken::parse(text.split('@').next()?).ok().map(|token| token.id);
-    TokenId::parse(text).or_else(of_token).ok_or(ArgumentError::NoTokenId)
+    TokenId::parse(text).or_else(of_token).ok_or(ArgumentError::InvalidTokenId)
 }
 
 /// Parses `on` or `off`.
@@ -111,57 +113,57 @@ pub(crate) fn switch(text: &str) -> Result<bool, &'static str> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err("write `on` or `off`"),
+        _ => Err("expected `on` or `off`"),
     }
 }
 
-/// Parses how long to wait for an answer.
+/// Parses a request timeout.
 pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     duration(text, TIMEOUT_MIN, TIMEOUT_MAX)
 }
 
-/// Parses how long a token works.
+/// Parses the lifetime of a join token.
 pub(crate) fn ttl(text: &str) -> Result<Duration, String> {
     duration(text, Duration::from_secs(1), TOKEN_TTL_MAX)
 }
 
-/// Parses how long a removed site is kept.
+/// Parses the retention of removed sites.
 pub(crate) fn removed_keep(text: &str) -> Result<Duration, String> {
     duration(text, Duration::ZERO, REMOVED_KEEP_MAX)
 }
 
 fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
     let found = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write a duration such as 90s, 15m, 24h or 7days"))?;
+        .map_err(|error| format!("{error}; expected a duration such as 90s, 15m, 24h or 7days"))?;
     if found < min || max < found {
         let shown = humantime::format_duration;
-        return Err(format!("{} is not between {} and {}", shown(found), shown(min), shown(max)));
+        return Err(format!("{} is out of range: expected {} to {}", shown(found), shown(min), shown(max)));
     }
     Ok(found)
 }
 
-/// What `label` is asked to do.
+/// The label changes given on the command line.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct LabelWords {
+pub(crate) struct LabelArgs {
     /// The change.
     pub(crate) patch: LabelPatch,
-    /// Keys that were named more than once: the last one won.
+    /// Keys given more than once. The last value wins.
     repeated: BTreeSet<LabelKey>,
 }
 
-impl LabelWords {
-    /// Reads `KEY=VALUE` and `KEY-`.
-    pub(crate) fn parse(words: &[String]) -> Result<Self, ArgumentError> {
+impl LabelArgs {
+    /// Parses `KEY=VALUE` and `KEY-` arguments.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, ArgumentError> {
         let mut last: BTreeMap<LabelKey, Option<LabelValue>> = BTreeMap::new();
         let mut repeated = BTreeSet::new();
-        for word in words {
-            let (key, value) = label_word(word)?;
+        for argument in arguments {
+            let (key, value) = label_argument(argument)?;
             if last.insert(key.clone(), value).is_some() {
                 repeated.insert(key);
             }
         }
         if last.is_empty() {
-            return Err(ArgumentError::NoLabels);
+            return Err(ArgumentError::MissingLabels);
         }
         if LABELS_PER_OWNER_MAX < last.len() {
             return Err(ArgumentError::TooManyLabels { count: last.len() });
@@ -176,32 +178,32 @@ impl LabelWords {
         Ok(Self { patch, repeated })
     }
 
-    /// Warns of keys that came more than once.
+    /// Warns about keys given more than once.
     pub(crate) fn warn(&self, out: &Output) {
         warn_of_repeated(&self.repeated, out);
     }
 }
 
-fn label_word(word: &str) -> Result<(LabelKey, Option<LabelValue>), ArgumentError> {
-    let bad = |source| ArgumentError::Label { word: word.into(), source };
-    if word.contains('=') {
-        let label = Label::parse(word).map_err(bad)?;
+fn label_argument(argument: &str) -> Result<(LabelKey, Option<LabelValue>), ArgumentError> {
+    let bad = |source| ArgumentError::Label { argument: argument.into(), source };
+    if argument.contains('=') {
+        let label = Label::parse(argument).map_err(bad)?;
         return Ok((label.key, Some(label.value)));
     }
-    match word.strip_suffix('-') {
+    match argument.strip_suffix('-') {
         Some(key) => Ok((LabelKey::parse(key).map_err(bad)?, None)),
-        None => Err(ArgumentError::NoLabel { word: word.into() }),
+        None => Err(ArgumentError::InvalidLabelArgument { argument: argument.into() }),
     }
 }
 
-/// Splits `NAME KEY=VALUE…` into its halves.
-pub(crate) fn name_and_rest(words: &[String]) -> Result<(Name, &[String]), ArgumentError> {
-    let (word, rest) = words.split_first().ok_or(ArgumentError::NoLabels)?;
-    let name = Name::parse(word).map_err(|source| ArgumentError::Name { word: word.clone(), source })?;
+/// Splits `NAME KEY=VALUE…` into the name and the labels.
+pub(crate) fn name_and_rest(arguments: &[String]) -> Result<(Name, &[String]), ArgumentError> {
+    let (argument, rest) = arguments.split_first().ok_or(ArgumentError::MissingLabels)?;
+    let name = Name::parse(argument).map_err(|source| ArgumentError::Name { argument: argument.clone(), source })?;
     Ok((name, rest))
 }
 
-/// Reads a repeated `--label KEY=VALUE`, and warns of keys that came more than once.
+/// Collects repeated `--label KEY=VALUE` options. Warns about keys given more than once.
 pub(crate) fn label_options(labels: Vec<Label>, out: &Output) -> Result<BTreeMap<String, String>, ArgumentError> {
     let mut input = LabelInput::default();
     for label in labels {
@@ -218,7 +220,7 @@ pub(crate) fn label_options(labels: Vec<Label>, out: &Output) -> Result<BTreeMap
 
 fn warn_of_repeated(repeated: &BTreeSet<LabelKey>, out: &Output) {
     for key in repeated {
-        out.note(&format!("warning: label `{key}` was given more than once; the last one holds"));
+        out.note(&format!("warning: label `{key}` was given more than once; using the last value"));
     }
 }
 
@@ -226,13 +228,13 @@ fn warn_of_repeated(repeated: &BTreeSet<LabelKey>, out: &Output) {
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Vec<String> {
+    fn arguments(text: &str) -> Vec<String> {
         text.split_whitespace().map(Into::into).collect()
     }
 
     #[test]
-    fn label_words_set_and_take_away() {
-        let parsed = LabelWords::parse(&words("rack=r7 tier- note=a=b empty=")).expect("valid");
+    fn label_arguments_set_and_remove() {
+        let parsed = LabelArgs::parse(&arguments("rack=r7 tier- note=a=b empty=")).expect("valid");
         let set: Vec<_> = parsed.patch.set.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(set, ["empty=", "note=a=b", "rack=r7"]);
         assert_eq!(parsed.patch.remove.iter().map(LabelKey::as_str).collect::<Vec<_>>(), ["tier"]);
@@ -240,9 +242,9 @@ mod tests {
     }
 
     #[test]
-    fn of_a_key_named_twice_the_last_word_holds() {
+    fn the_last_value_of_a_repeated_key_wins() {
         let check = |text: &str, set: usize, removed: usize| {
-            let parsed = LabelWords::parse(&words(text)).expect("valid");
+            let parsed = LabelArgs::parse(&arguments(text)).expect("valid");
             let found = (parsed.patch.set.len(), parsed.patch.remove.len());
             assert_eq!(found, (set, removed), "{text}");
             assert_eq!(parsed.repeated.iter().map(LabelKey::as_str).collect::<Vec<_>>(), ["a"]);
@@ -253,22 +255,22 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_label_word_is_named_with_its_column() {
+    fn an_invalid_label_is_reported_with_its_column() {
         let check = |text: &str, expected: &str| {
-            let error = LabelWords::parse(&words(text)).map_err(anyhow::Error::from).expect_err(text);
+            let error = LabelArgs::parse(&arguments(text)).map_err(anyhow::Error::from).expect_err(text);
             assert!(format!("{error:#}").contains(expected), "{error:#}");
         };
-        check("ok=1 ra+ck=r7", "argument `ra+ck=r7`: label key `ra+ck`: column 3 is `+`");
-        check("rack", "`rack` is neither KEY=VALUE, which sets a label, nor KEY-");
+        check("ok=1 ra+ck=r7", "invalid label `ra+ck=r7`: label key `ra+ck`: column 3 is `+`");
+        check("rack", "invalid label argument `rack`: use KEY=VALUE");
         check("rack--", "column 5 is `-`");
         check("=x", "a label's key cannot be empty");
-        check("", "nothing to change");
+        check("", "no labels given");
     }
 
     #[test]
-    fn a_duration_outside_its_range_names_the_range() {
+    fn a_duration_out_of_range_is_reported_with_the_range() {
         assert_eq!(ttl("24h"), Ok(Duration::from_secs(86_400)));
-        assert_eq!(timeout("0s"), Err("0s is not between 100ms and 1h".into()));
-        assert!(ttl("soon").expect_err("no duration").contains("write a duration such as"));
+        assert_eq!(timeout("0s"), Err("0s is out of range: expected 100ms to 1h".into()));
+        assert!(ttl("soon").expect_err("no duration").contains("expected a duration such as"));
     }
 }

@@ -1,8 +1,8 @@
-//! The same thing done to one site, or to many that a selector matches.
+//! Actions on one site, or on all sites matching a selector.
 //!
-//! With a selector, the server is asked whom it matches, and nothing is changed without `--yes`: the preview says
-//! whom it would hit, and how many of those are dark. With `--yes` the sites are gone through one by one over one
-//! connection; a refusal does not stop the others, the loss of the server does. Either makes the command fail.
+//! With a selector but without `--yes`, the command only previews the matching sites and how many of them are offline.
+//! With `--yes` it changes the sites one by one over one connection. It continues after an error of one site, and stops
+//! if the connection to the server fails. In both cases the command fails.
 
 use linecamp_model::{Name, Selector};
 use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SiteQuery, at};
@@ -12,11 +12,11 @@ use serde::Serialize;
 use crate::argument::{self, ArgumentError};
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
-use crate::output::{Cell, Colour, Table, TextStyle};
+use crate::output::{Cell, Color, Table, TextStyle};
 use crate::site;
 use crate::state::State;
 
-/// One site by name, or many by selector.
+/// One site by name, or several by selector.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Targets {
     /// The site
@@ -24,43 +24,43 @@ pub(crate) struct Targets {
     #[arg(required_unless_present = "selector", conflicts_with_all = ["selector", "yes"])]
     name: Option<Name>,
     #[command(flatten)]
-    many: Many,
+    selection: SelectorArgs,
 }
 
-/// Many by selector.
+/// Several sites by selector.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Many {
-    /// Instead of a NAME: every site that matches; shows whom that hits, and changes nothing without --yes
+pub(crate) struct SelectorArgs {
+    /// All sites whose labels match, instead of NAME; only a preview without --yes
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
     pub(crate) selector: Option<Selector>,
-    /// Do it to all that match
+    /// Apply the change to all matching sites
     #[arg(long, requires = "selector")]
     pub(crate) yes: bool,
 }
 
 impl Targets {
-    /// Does `action` to whom it is meant for.
+    /// Runs `action` on the targets.
     pub(crate) async fn run(self, action: Action, context: &Context<'_>) -> anyhow::Result<()> {
-        match (self.name, self.many.selector) {
-            (_, Some(selector)) => run_many(&selector, self.many.yes, &action, context).await,
+        match (self.name, self.selection.selector) {
+            (_, Some(selector)) => run_many(&selector, self.selection.yes, &action, context).await,
             (Some(name), None) => run_one(&name, &action, context).await,
-            (None, None) => unreachable!("clap asks for one of the two"),
+            (None, None) => unreachable!("clap requires one of the two"),
         }
     }
 }
 
-/// What can be done to a site.
+/// A change to a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Change its labels.
     Label(LabelChange),
-    /// Take it out of service.
+    /// Deactivate it.
     Deactivate,
-    /// Take it back into service.
+    /// Activate it.
     Activate,
     /// Accept it.
     Accept,
-    /// Remove it, with force or without.
+    /// Remove it.
     Remove { force: bool },
 }
 
@@ -81,7 +81,7 @@ impl Action {
     }
 }
 
-/// Does `action` to the site called `name`, and shows the site as it is afterwards.
+/// Runs `action` on one site and prints the site.
 pub(crate) async fn run_one(name: &Name, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
     let request = action.request(name.as_str(), context.environment_text());
     let site: Site = context.client()?.send(request).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn run_one(name: &Name, action: &Action, context: &Context<'_>)
     Ok(())
 }
 
-/// Does `action` to every site that `selector` matches, or with `yes` unset says whom that would hit.
+/// Runs `action` on all sites matching `selector`. Only previews them unless `yes` is set.
 pub(crate) async fn run_many(
     selector: &Selector,
     yes: bool,
@@ -97,7 +97,7 @@ pub(crate) async fn run_many(
     context: &Context<'_>,
 ) -> anyhow::Result<()> {
     if selector.is_all() {
-        return Err(ArgumentError::SelectsAll.into());
+        return Err(ArgumentError::EmptySelector.into());
     }
     let mut client = context.client()?;
     let query =
@@ -109,7 +109,7 @@ pub(crate) async fn run_many(
         context.out.note(&preview_note(&preview));
         return Ok(());
     }
-    let outcomes = act(&preview, action, &mut client).await;
+    let outcomes = run_each(&preview, action, &mut client).await;
     let failed = outcomes.items.iter().filter(|outcome| outcome.error.is_some()).count();
     context.out.show(&outcomes, |style| outcomes_text(&outcomes, style))?;
     if preview.matched == 0 {
@@ -117,25 +117,25 @@ pub(crate) async fn run_many(
     }
     match failed {
         0 => Ok(()),
-        _ => anyhow::bail!("{failed} of {} sites are not changed; the others are", preview.matched),
+        _ => anyhow::bail!("{failed} of {} sites could not be changed", preview.matched),
     }
 }
 
-/// Goes through the sites. A refusal concerns its site alone; anything else concerns all that follow.
-async fn act(preview: &Preview, action: &Action, client: &mut Client) -> List<Outcome> {
+/// Runs `action` on each site. A rejected request affects its site only; any other error skips all following sites.
+async fn run_each(preview: &Preview, action: &Action, client: &mut Client) -> List<Outcome> {
     let mut items = Vec::with_capacity(preview.items.len());
-    let mut lost = false;
+    let mut is_disconnected = false;
     for item in &preview.items {
         let mut outcome =
             Outcome { name: item.name.clone(), environment: item.environment.clone(), state: None, error: None };
-        if lost {
-            outcome.error = Some("not tried".into());
+        if is_disconnected {
+            outcome.error = Some("skipped: connection to the server failed".into());
         } else {
             let request = action.request(&item.name, Some(item.environment.clone()));
             match client.send::<Site>(request).await {
-                Ok(site) => outcome.state = Some(State::from(&site).word().into()),
+                Ok(site) => outcome.state = Some(State::from(&site).name().into()),
                 Err(error) => {
-                    lost = !matches!(error, ClientError::Refused { .. });
+                    is_disconnected = !matches!(error, ClientError::Rejected { .. });
                     outcome.error = Some(format!("{:#}", anyhow::Error::from(error)));
                 }
             }
@@ -145,14 +145,14 @@ async fn act(preview: &Preview, action: &Action, client: &mut Client) -> List<Ou
     List { items }
 }
 
-/// What became of one of many.
+/// The result for one site.
 #[derive(Debug, Serialize)]
 struct Outcome {
     name: String,
     environment: String,
-    /// How the site is afterwards; `null` if it refused.
+    /// The new state; `null` on error.
     state: Option<String>,
-    /// Why it refused; `null` if it did not.
+    /// The error; `null` on success.
     error: Option<String>,
 }
 
@@ -170,15 +170,15 @@ pub(crate) fn preview_text(preview: &Preview, style: &TextStyle) -> String {
 fn preview_note(preview: &Preview) -> String {
     let verb = if preview.matched == 1 { "site matches" } else { "sites match" };
     match preview.matched {
-        0 => "no site matches; nothing was changed".into(),
-        matched => format!("{matched} {verb}{}\nnothing was changed; add --yes to do it", dark_clause(preview)),
+        0 => "no site matches; nothing changed".into(),
+        matched => format!("{matched} {verb}{}\nnothing changed; add --yes to apply", offline_clause(preview)),
     }
 }
 
-pub(crate) fn dark_clause(preview: &Preview) -> String {
+pub(crate) fn offline_clause(preview: &Preview) -> String {
     match preview.dark {
         0 => String::new(),
-        dark => format!(", {dark} of them dark: who is dark follows when it is back"),
+        offline => format!(", {offline} of them offline: offline sites apply this when they reconnect"),
     }
 }
 
@@ -188,7 +188,7 @@ fn outcomes_text(outcomes: &List<Outcome>, style: &TextStyle) -> String {
     }
     let row = |outcome: &Outcome| {
         let result = match &outcome.error {
-            Some(error) => Cell::coloured(error, Colour::Red),
+            Some(error) => Cell::colored(error, Color::Red),
             None => Cell::from("done"),
         };
         let state = outcome.state.as_deref().unwrap_or_default();
@@ -204,21 +204,21 @@ mod tests {
     use crate::site::tests::site;
 
     fn preview() -> Preview {
-        let mut dark = site("camp-007");
-        dark.link.state = "disconnected".into();
-        Preview::from(&[site("camp-042"), dark][..])
+        let mut offline = site("camp-007");
+        offline.link.state = "disconnected".into();
+        Preview::from(&[site("camp-042"), offline][..])
     }
 
     #[test]
-    fn a_preview_says_whom_it_hits_and_how_many_are_dark() {
+    fn a_preview_shows_the_sites_and_how_many_are_offline() {
         insta::assert_snapshot!(preview_text(&preview(), &plain()) + &preview_note(&preview()));
-        let nobody = Preview::from(&[][..]);
-        assert_eq!(preview_text(&nobody, &plain()), "");
-        assert_eq!(preview_note(&nobody), "no site matches; nothing was changed");
+        let none = Preview::from(&[][..]);
+        assert_eq!(preview_text(&none, &plain()), "");
+        assert_eq!(preview_note(&none), "no site matches; nothing changed");
     }
 
     #[test]
-    fn an_outcome_says_what_was_refused() {
+    fn an_outcome_shows_what_was_rejected() {
         let outcome = |name: &str, state: Option<&str>, error: Option<&str>| Outcome {
             name: name.into(),
             environment: "default".into(),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_on_one_of_many_names_its_environment() {
+    fn an_action_on_a_selected_site_names_its_environment() {
         let request = Action::Remove { force: true }.request("camp-042", Some("lab".into()));
         let expected = ApiRequest::delete("/api/v1/sites/camp-042")
             .query(&RemoveQuery { environment: Some("lab".into()), force: true });

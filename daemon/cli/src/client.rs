@@ -1,10 +1,9 @@
-//! One connection to the server, and one request at a time over it.
+//! HTTP client: one connection to the server, one request at a time.
 //!
-//! The connection is opened by the first request, through `linecamp-transport`, which judges the server before a
-//! byte of the key is sent. A request that fails on the way closes it, and the next one dials again: whoever wants
-//! to wait for a server that restarts (`event tail`) only has to ask again. Redirects are not followed, nothing is
-//! cached. Nothing is retried but what the server did not do because this key changes too much at a time (429): that
-//! waits as long as the server says, a few times.
+//! The first request opens the connection through `linecamp-transport`, which authenticates the server before the API
+//! key is sent. A transport error closes the connection, and the next request reconnects; `event tail` relies on this
+//! to survive a server restart. Redirects are not followed and responses are not cached. The only automatic retry is
+//! for HTTP 429 (rate limit of the API key): it waits for `Retry-After`, at most [`RETRIES_MAX`] times.
 
 mod error;
 mod request;
@@ -26,22 +25,22 @@ pub(crate) use request::ApiRequest;
 use self::request::Body;
 use crate::config::Config;
 
-/// Bytes of an answer: some 3,000 sites, with one host and a dozen labels each (about 5 KiB of JSON). A larger one is
-/// an error, which a selector cures.
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Maximum response size in bytes: about 3,000 sites with one host and a dozen labels each (5 KiB of JSON). A larger
+/// response is an error; a selector makes it smaller.
+const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How often a request is repeated that came too soon. The server takes a hundred changes a second of one key, so only
-/// many scripts with one key get here; past it the refusal is shown.
+/// How often a rate-limited request is retried. The server allows a hundred changes per second and key, so only many
+/// scripts with one key reach this. After that the error is reported.
 const RETRIES_MAX: usize = 5;
 
-/// The longest wait for the next attempt. A server that asks for more is not waited for.
+/// The longest `Retry-After` to wait for. A longer one is reported as an error.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("linecamp/", env!("CARGO_PKG_VERSION")));
 
-/// A client of one server.
+/// A client for one server.
 #[derive(Debug)]
 pub(crate) struct Client {
     config: Config,
@@ -50,45 +49,45 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Makes a client that has not dialed yet; `timeout` bounds each request.
+    /// Creates a client that is not connected yet. `timeout` applies to each request.
     pub(crate) const fn new(config: Config, timeout: Duration) -> Self {
         Self { config, timeout, sender: None }
     }
 
-    /// Returns where the server is.
+    /// Returns the server URL.
     pub(crate) fn server(&self) -> String {
         self.config.server.to_string()
     }
 
-    /// Returns the key that is shown to it.
+    /// Returns the API key.
     pub(crate) fn key(&self) -> String {
         self.config.key.reveal().to_owned()
     }
 
-    /// Asks, and reads the answer. Cancel-safe: an unanswered request closes the connection.
+    /// Sends a request and decodes the response. Cancel-safe: an unfinished request closes the connection.
     pub(crate) async fn send<T: DeserializeOwned>(&mut self, request: ApiRequest) -> Result<T, ClientError> {
-        let answer = self.answer(request).await?;
-        self.read(&answer)
+        let response = self.send_with_retry(request).await?;
+        self.decode(&response)
     }
 
-    /// Asks for a file, and returns it as it is.
+    /// Downloads a file.
     pub(crate) async fn fetch(&mut self, request: ApiRequest) -> Result<Bytes, ClientError> {
-        let answer = self.answer(request).await?;
-        if answer.status.is_success() { Ok(answer.body) } else { Err(self.refusal(&answer)) }
+        let response = self.send_with_retry(request).await?;
+        if response.status.is_success() { Ok(response.body) } else { Err(self.error_of(&response)) }
     }
 
-    async fn answer(&mut self, request: ApiRequest) -> Result<Answer, ClientError> {
+    async fn send_with_retry(&mut self, request: ApiRequest) -> Result<ApiResponse, ClientError> {
         for _ in 0..RETRIES_MAX {
-            let answer = self.answer_once(request.clone()).await?;
-            match answer.retry_after.filter(|wait| *wait <= RETRY_WAIT_MAX) {
+            let response = self.send_once(request.clone()).await?;
+            match response.retry_after.filter(|wait| *wait <= RETRY_WAIT_MAX) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Ok(answer),
+                None => return Ok(response),
             }
         }
-        self.answer_once(request).await
+        self.send_once(request).await
     }
 
-    async fn answer_once(&mut self, request: ApiRequest) -> Result<Answer, ClientError> {
+    async fn send_once(&mut self, request: ApiRequest) -> Result<ApiResponse, ClientError> {
         let limit = self.timeout + request.wait;
         let open = self.sender.take().filter(|sender| !sender.is_closed());
         let exchange = async {
@@ -98,27 +97,27 @@ impl Client {
             };
             self.exchange(sender, request).await
         };
-        let (answer, sender) = match tokio::time::timeout(limit, exchange).await {
-            Ok(exchanged) => exchanged?,
+        let (response, sender) = match tokio::time::timeout(limit, exchange).await {
+            Ok(result) => result?,
             Err(_) => {
-                return Err(ClientError::Late { server: self.server(), limit });
+                return Err(ClientError::Timeout { server: self.server(), limit });
             }
         };
         self.sender = Some(sender);
-        Ok(answer)
+        Ok(response)
     }
 
     async fn exchange(
         &self,
         mut sender: SendRequest<Full<Bytes>>,
         request: ApiRequest,
-    ) -> Result<(Answer, SendRequest<Full<Bytes>>), ClientError> {
-        let lost = |source| ClientError::Lost { server: self.server(), source };
+    ) -> Result<(ApiResponse, SendRequest<Full<Bytes>>), ClientError> {
+        let lost = |source| ClientError::ConnectionLost { server: self.server(), source };
         let request = self.http_request(request)?;
         sender.ready().await.map_err(lost)?;
         let response = sender.send_request(request).await.map_err(lost)?;
-        let answer = self.collect(response).await?;
-        Ok((answer, sender))
+        let response = self.collect(response).await?;
+        Ok((response, sender))
     }
 
     fn http_request(&self, request: ApiRequest) -> Result<Request<Full<Bytes>>, ClientError> {
@@ -147,44 +146,46 @@ impl Client {
         builder.body(Full::new(body)).map_err(malformed)
     }
 
-    async fn collect(&self, response: Response<Incoming>) -> Result<Answer, ClientError> {
+    async fn collect(&self, response: Response<Incoming>) -> Result<ApiResponse, ClientError> {
         let status = response.status();
         let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let retry_after = seconds.map(Duration::from_secs).filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX);
         match body.collect().await {
-            Ok(body) => Ok(Answer { status, retry_after, body: body.to_bytes() }),
-            Err(error) if error.is::<LengthLimitError>() => Err(ClientError::TooLarge { server: self.server() }),
-            Err(source) => Err(ClientError::CutShort { server: self.server(), source }),
-        }
-    }
-
-    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ClientError> {
-        if answer.status.is_success() {
-            return serde_json::from_slice(&answer.body)
-                .map_err(|source| ClientError::Unreadable { server: self.server(), source });
-        }
-        Err(self.refusal(answer))
-    }
-
-    fn refusal(&self, answer: &Answer) -> ClientError {
-        match serde_json::from_slice::<ErrorBody>(&answer.body) {
-            Ok(body) => {
-                ClientError::Refused { server: self.server(), code: body.error.code, message: body.error.message }
+            Ok(body) => Ok(ApiResponse { status, retry_after, body: body.to_bytes() }),
+            Err(error) if error.is::<LengthLimitError>() => {
+                Err(ClientError::ResponseTooLarge { server: self.server() })
             }
-            Err(_) => ClientError::Foreign { server: self.server(), status: answer.status },
+            Err(source) => Err(ClientError::IncompleteResponse { server: self.server(), source }),
+        }
+    }
+
+    fn decode<T: DeserializeOwned>(&self, response: &ApiResponse) -> Result<T, ClientError> {
+        if response.status.is_success() {
+            return serde_json::from_slice(&response.body)
+                .map_err(|source| ClientError::InvalidResponse { server: self.server(), source });
+        }
+        Err(self.error_of(response))
+    }
+
+    fn error_of(&self, response: &ApiResponse) -> ClientError {
+        match serde_json::from_slice::<ErrorBody>(&response.body) {
+            Ok(body) => {
+                ClientError::Rejected { server: self.server(), code: body.error.code, message: body.error.message }
+            }
+            Err(_) => ClientError::UnexpectedResponse { server: self.server(), status: response.status },
         }
     }
 }
 
-struct Answer {
+struct ApiResponse {
     status: StatusCode,
-    /// When the server takes this request, if it did not because there were too many.
+    /// How long to wait before a retry, if the request was rate-limited.
     retry_after: Option<Duration>,
     body: Bytes,
 }
 
-/// The one place that opens a connection.
+/// Opens a connection. Nothing else in this crate does.
 async fn dial(config: &Config) -> Result<SendRequest<Full<Bytes>>, ClientError> {
     let server = &config.server;
     let stream = linecamp_transport::connect(&server.host, server.port, &config.trust)
@@ -192,8 +193,8 @@ async fn dial(config: &Config) -> Result<SendRequest<Full<Bytes>>, ClientError> 
         .map_err(|source| ClientError::Dial { source })?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|source| ClientError::Lost { server: server.to_string(), source })?;
-    // Whatever ends the connection, the request on it reports.
+        .map_err(|source| ClientError::ConnectionLost { server: server.to_string(), source })?;
+    // The pending request reports connection errors.
     tokio::spawn(connection);
     Ok(sender)
 }

@@ -1,12 +1,12 @@
-//! The login: where the server is, whom to trust, which key.
+//! The login: server URL, trust anchor and API key.
 //!
-//! [`ConfigFile`] is exactly what was written; [`Config`] is complete and checked. [`Config::resolve`] makes the one
-//! from the other and is, with the two functions at its side, the only place that reads the environment:
+//! [`ConfigFile`] is the stored file; [`Config`] is complete and validated. [`Config::resolve`] combines the file with
+//! the environment:
 //!
-//! - `LINECAMP_URL`, if set, stands in place of the login as a whole, so that no key of a login is ever sent to
-//!   another server than the login's. `LINECAMP_KEY`, `LINECAMP_PIN` and `LINECAMP_CA` go with it.
-//! - Without `LINECAMP_URL`, the other three replace that part of the login.
-//! - `--ca` beats every pin and every other authority.
+//! - `LINECAMP_URL` replaces the whole login, so that a stored key is never sent to another server. It requires
+//!   `LINECAMP_KEY`, and `LINECAMP_PIN` or `LINECAMP_CA`.
+//! - Without `LINECAMP_URL`, each of the other variables overrides its part of the login.
+//! - `--ca` overrides every pin and CA file.
 
 mod file;
 
@@ -20,13 +20,13 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use file::ConfigFile;
 
-/// The port of `https://` without one (RFC 9110).
+/// The default port of `https://` (RFC 9110).
 const HTTPS_PORT: u16 = 443;
 
-/// What an API key begins with.
+/// The prefix of API keys.
 const KEY_PREFIX: &str = "lck_";
 
-/// The longest API key: far beyond what the server makes. A longer one is a wrong file, and is refused.
+/// The maximum length of an API key, far above what the server generates. A longer one is rejected.
 const KEY_BYTES_MAX: usize = 256;
 
 const URL: &str = "LINECAMP_URL";
@@ -34,9 +34,9 @@ const PIN: &str = "LINECAMP_PIN";
 const CA: &str = "LINECAMP_CA";
 const KEY: &str = "LINECAMP_KEY";
 
-/// The process environment, or a stand-in for it. An empty variable counts as unset.
+/// The process environment, or a fake. An empty variable counts as unset.
 pub(crate) trait Env {
-    /// Returns a variable.
+    /// Returns the value of a variable.
     fn var(&self, name: &str) -> Option<String>;
 }
 
@@ -50,7 +50,7 @@ impl Env for ProcessEnv {
     }
 }
 
-/// An environment in which nothing is set.
+/// An empty environment.
 struct NoEnv;
 
 impl Env for NoEnv {
@@ -59,19 +59,19 @@ impl Env for NoEnv {
     }
 }
 
-/// Where the server is, whom to trust, which key: checked.
+/// A validated login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// Where the server is.
+    /// Server URL.
     pub(crate) server: ServerUrl,
-    /// ServerTargets to trust.
+    /// Trust anchor: pin or CA file.
     pub(crate) trust: ApiTrust,
-    /// Which key.
+    /// API key.
     pub(crate) key: ApiKey,
 }
 
 impl Config {
-    /// Reads the login, if it is needed, and resolves.
+    /// Reads the login file unless the environment replaces it, and resolves.
     pub(crate) fn find(ca: Option<&Path>, env: &dyn Env) -> Result<Self, ConfigError> {
         if env.var(URL).is_some() {
             return Self::resolve(Login::None, ca, env);
@@ -83,104 +83,104 @@ impl Config {
         }
     }
 
-    /// Resolves what a login is about to write, whatever the environment says.
+    /// Resolves a login before it is stored, ignoring the environment.
     pub(crate) fn of_login(file: &ConfigFile, path: &Path) -> Result<Self, ConfigError> {
         Self::resolve(Login::File(file.clone(), path), None, &NoEnv)
     }
 
-    /// Makes what was written complete, or says what is missing or wrong, and where.
+    /// Combines login and environment. Reports what is missing or invalid, and where it was set.
     pub(crate) fn resolve(login: Login<'_>, ca: Option<&Path>, env: &dyn Env) -> Result<Self, ConfigError> {
-        let (file, place) = match login {
+        let (file, origin) = match login {
             Login::File(file, path) => (file, path.display().to_string()),
             Login::None => (ConfigFile::default(), String::new()),
         };
-        let written = |variable: &'static str, key: &str, text: Option<String>| match env.var(variable) {
-            Some(text) => Some(Sourced { text, place: variable.into() }),
-            None => text.map(|text| Sourced { text, place: format!("`{key}` in {place}") }),
+        let setting = |variable: &'static str, key: &str, text: Option<String>| match env.var(variable) {
+            Some(text) => Some(Sourced { text, origin: variable.into() }),
+            None => text.map(|text| Sourced { text, origin: format!("`{key}` in {origin}") }),
         };
-        let missing = |what, variable| ConfigError::Missing { what, variable, place: place.clone() };
-        let url = written(URL, "url", file.url).ok_or_else(|| missing("url", URL))?;
-        let key = written(KEY, "key", file.key.map(|key| key.0)).ok_or_else(|| missing("key", KEY))?;
+        let missing = |what, variable| ConfigError::Missing { what, variable, origin: origin.clone() };
+        let url = setting(URL, "url", file.url).ok_or_else(|| missing("url", URL))?;
+        let key = setting(KEY, "key", file.key.map(|key| key.0)).ok_or_else(|| missing("key", KEY))?;
         let trust = match (ca, env.var(PIN), env.var(CA)) {
             (Some(ca), _, _) => ApiTrust::CaFile(ca.into()),
             (None, Some(_), Some(_)) => {
-                return Err(ConfigError::TwoTrusts { place: format!("{PIN} and {CA}") });
+                return Err(ConfigError::ConflictingTrust { origin: format!("{PIN} and {CA}") });
             }
             (None, None, Some(ca)) => ApiTrust::CaFile(ca.into()),
             (None, Some(text), None) => ApiTrust::Pin(parse_pin(&text, PIN.into())?),
             (None, None, None) => match (file.pin, file.ca) {
                 (Some(_), Some(_)) => {
-                    return Err(ConfigError::TwoTrusts { place: format!("`pin` and `ca` in {place}") });
+                    return Err(ConfigError::ConflictingTrust { origin: format!("`pin` and `ca` in {origin}") });
                 }
-                (Some(text), None) => ApiTrust::Pin(parse_pin(&text, format!("`pin` in {place}"))?),
+                (Some(text), None) => ApiTrust::Pin(parse_pin(&text, format!("`pin` in {origin}"))?),
                 (None, Some(ca)) => ApiTrust::CaFile(ca),
                 (None, None) => return Err(missing("pin", "LINECAMP_PIN or LINECAMP_CA")),
             },
         };
-        let server = ServerUrl::parse(&url.text).map_err(|source| ConfigError::Url { place: url.place, source })?;
-        let key = ApiKey::parse(&key.text).map_err(|source| ConfigError::Key { place: key.place, source })?;
+        let server = ServerUrl::parse(&url.text).map_err(|source| ConfigError::Url { origin: url.origin, source })?;
+        let key = ApiKey::parse(&key.text).map_err(|source| ConfigError::Key { origin: key.origin, source })?;
         Ok(Self { server, trust, key })
     }
 }
 
-/// What was written down at a login.
+/// The stored login.
 #[derive(Debug)]
 pub(crate) enum Login<'a> {
-    /// This, in that file.
+    /// The contents and path of the login file.
     File(ConfigFile, &'a Path),
-    /// Nothing that counts.
+    /// No login, or one replaced by the environment.
     None,
 }
 
 struct Sourced {
     text: String,
-    place: String,
+    origin: String,
 }
 
-fn parse_pin(text: &str, place: String) -> Result<Pin, ConfigError> {
-    Pin::parse(text).map_err(|source| ConfigError::Pin { place, source })
+fn parse_pin(text: &str, origin: String) -> Result<Pin, ConfigError> {
+    Pin::parse(text).map_err(|source| ConfigError::Pin { origin, source })
 }
 
-/// Returns where the login is kept: `LINECAMP_CONFIG`, else below `XDG_CONFIG_HOME`, else below `~/.config`.
+/// Returns the path of the login file: `LINECAMP_CONFIG`, or in `XDG_CONFIG_HOME`, or in `~/.config`.
 ///
-/// A relative `XDG_CONFIG_HOME` is ignored, as the XDG Base Directory Specification asks.
+/// A relative `XDG_CONFIG_HOME` is ignored, as the XDG Base Directory Specification requires.
 pub(crate) fn config_path(env: &dyn Env) -> Result<PathBuf, ConfigError> {
     if let Some(path) = env.var("LINECAMP_CONFIG") {
         return Ok(path.into());
     }
     let xdg = env.var("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || env.var("HOME").map(|home| Path::new(&home).join(".config"));
-    let base = xdg.or_else(home).ok_or(ConfigError::NoHome)?;
+    let base = xdg.or_else(home).ok_or(ConfigError::NoConfigDir)?;
     Ok(base.join("linecamp").join("config.toml"))
 }
 
-/// Whether the environment asks for no colours.
-pub(crate) fn refuses_colours(env: &dyn Env) -> bool {
+/// Whether the environment disables colors.
+pub(crate) fn disables_colors(env: &dyn Env) -> bool {
     env.var("NO_COLOR").is_some() || env.var("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// `https://HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerUrl {
-    /// The host without brackets, as a resolver takes it.
+    /// The host, without brackets.
     pub(crate) host: String,
     /// The TCP port.
     pub(crate) port: u16,
 }
 
 impl ServerUrl {
-    /// Parses a URL. The error does not repeat it, because a URL may hold a password.
+    /// Parses a URL. The error does not contain it: a URL may contain a password.
     pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
         let uri: hyper::Uri = text.trim().parse().map_err(|_| UrlError::Malformed)?;
         match uri.scheme_str() {
             Some("https") => {}
-            Some("http") => return Err(UrlError::Unprotected),
+            Some("http") => return Err(UrlError::Insecure),
             Some(_) | None => return Err(UrlError::Malformed),
         }
         let authority = uri.authority().ok_or(UrlError::Malformed)?;
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         if !is_bare || authority.as_str().contains('@') {
-            return Err(UrlError::TooMuch);
+            return Err(UrlError::ExtraParts);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = match authority.as_str().strip_prefix(authority.host()) {
@@ -191,7 +191,7 @@ impl ServerUrl {
         Ok(Self { host: host.into(), port })
     }
 
-    /// Returns `HOST[:PORT]`, as the HTTP header `Host` takes it.
+    /// Returns `HOST[:PORT]`, the value of the HTTP header `Host`.
     pub(crate) fn authority(&self) -> String {
         let host = match self.host.contains(':') {
             true => format!("[{}]", self.host),
@@ -210,18 +210,18 @@ impl fmt::Display for ServerUrl {
     }
 }
 
-/// Why a text is not the URL of a server.
+/// Why a server URL is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UrlError {
-    /// Not a URL of a server at all.
-    #[error("a server's URL reads https://HOST or https://HOST:PORT")]
+    /// Not an `https://` URL.
+    #[error("expected https://HOST or https://HOST:PORT")]
     Malformed,
     /// Plain HTTP.
-    #[error("a server's URL begins with https://, not http://: a key is never sent unprotected")]
-    Unprotected,
-    /// More than host and port.
-    #[error("a server's URL is https://HOST or https://HOST:PORT and nothing more: no path, no user")]
-    TooMuch,
+    #[error("expected https://, not http://: API keys are sent only over TLS")]
+    Insecure,
+    /// Has a path, query or user.
+    #[error("expected https://HOST or https://HOST:PORT, without path, query or user")]
+    ExtraParts,
 }
 
 /// An API key, `lck_…`. `Debug` hides it.
@@ -230,7 +230,7 @@ pub(crate) enum UrlError {
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// Parses a key: what may stand in a header, and begins as keys do. The error does not repeat it.
+    /// Parses a key. The error does not contain it.
     pub(crate) fn parse(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         let body = text.strip_prefix(KEY_PREFIX).ok_or(KeyError)?;
@@ -241,7 +241,7 @@ impl ApiKey {
         }
     }
 
-    /// Returns the key, for the one header it is for.
+    /// Returns the secret key.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -253,44 +253,44 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// A text that is no API key.
+/// An invalid API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an API key is `lck_` and letters, digits, `-` and `_`; part of this one is missing or changed")]
+#[error("expected `lck_` followed by letters, digits, `-` or `_`; the key may be incomplete")]
 pub(crate) struct KeyError;
 
-/// Why there is no usable login.
+/// Why there is no valid login.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("not logged in: there is no {path}", path = path.display())]
+    #[error("not logged in: {path} does not exist", path = path.display())]
     NotLoggedIn { path: PathBuf },
-    #[error("nowhere to keep a login: neither LINECAMP_CONFIG nor XDG_CONFIG_HOME nor HOME is set")]
-    NoHome,
-    #[error("the {what} is missing: set {variable}{}", or_in(place))]
-    Missing { what: &'static str, variable: &'static str, place: String },
-    #[error("{place} are both set; one of them says whom to trust")]
-    TwoTrusts { place: String },
-    #[error("{place}")]
-    Url { place: String, source: UrlError },
-    #[error("{place}")]
-    Pin { place: String, source: PinError },
-    #[error("{place}")]
-    Key { place: String, source: KeyError },
+    #[error("cannot locate the login file: set LINECAMP_CONFIG, XDG_CONFIG_HOME or HOME")]
+    NoConfigDir,
+    #[error("no {what} configured: set {variable}{}", or_in(origin))]
+    Missing { what: &'static str, variable: &'static str, origin: String },
+    #[error("{origin} are both set: set only one of them")]
+    ConflictingTrust { origin: String },
+    #[error("invalid server URL ({origin})")]
+    Url { origin: String, source: UrlError },
+    #[error("invalid pin ({origin})")]
+    Pin { origin: String, source: PinError },
+    #[error("invalid API key ({origin})")]
+    Key { origin: String, source: KeyError },
     #[error(
-        "{path} can be read by others (mode {mode:o}) and holds a key; run: chmod 600 {path}",
+        "{path} contains an API key and is readable by other users (mode {mode:o}). Run: chmod 600 {path}",
         path = path.display()
     )]
-    Exposed { path: PathBuf, mode: u32 },
-    #[error("failed to read {path}", path = path.display())]
+    InsecurePermissions { path: PathBuf, mode: u32 },
+    #[error("cannot read {path}", path = path.display())]
     Read { path: PathBuf, source: io::Error },
-    /// The parser's words alone: its picture of the line may show the key.
+    /// The parser's message without its source excerpt, which may contain the key.
     #[error("{path}: {problem}", path = path.display())]
     Parse { path: PathBuf, problem: String },
-    #[error("failed to write {path}", path = path.display())]
+    #[error("cannot write {path}", path = path.display())]
     Write { path: PathBuf, source: io::Error },
 }
 
 impl ConfigError {
-    /// Returns what to do about it, where the error does not say.
+    /// Returns how to fix the error, unless its message says so.
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
             Self::NotLoggedIn { .. } => Some(
@@ -303,10 +303,10 @@ impl ConfigError {
     }
 }
 
-fn or_in(place: &str) -> String {
-    match place {
+fn or_in(origin: &str) -> String {
+    match origin {
         "" => String::new(),
-        place => format!(", or log in again: {place} has none"),
+        origin => format!(", or log in again ({origin} has none)"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `linecamp dns`: the records that sites keep, and those they plan, as they last said.
+//! `linecamp dns`: DNS records and planned changes, as last reported by the sites.
 
 use linecamp_model::{ConditionKind, Name, RecordState, Selector};
 use linecamp_proto::api::path::{self, RecordQuery, at};
@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Colour, Table, TextStyle, clean};
+use crate::output::{Cell, Color, Table, TextStyle, clean};
 
-/// Conditions that say why records are not as they should be.
+/// Conditions that explain why records are not in sync.
 const CONDITIONS: [ConditionKind; 5] = [
     ConditionKind::PluginFailed,
     ConditionKind::ProviderFailed,
@@ -21,17 +21,17 @@ const CONDITIONS: [ConditionKind; 5] = [
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum DnsCommand {
-    /// List the DNS records that sites keep, want, or cannot have
+    /// List DNS records
     #[command(after_help = "\
 Examples:
   linecamp dns ls
   linecamp dns ls --site camp-042
   linecamp dns ls --environment production --state foreign -o json")]
     Ls(Ls),
-    /// Show what a site is about to change in DNS, and what it cannot
+    /// Show the DNS changes planned by a site
     ///
-    /// What was observed stands beside what is desired, and when it was. With a provider in --dry-run this is all that
-    /// happens. What a dark site planned is what it said before it went.
+    /// Shows desired and observed values, and when they were observed. A provider with --dry-run plans changes but does
+    /// not make them. For an offline site, shows its last report.
     #[command(after_help = "\
 Examples:
   linecamp dns plan camp-042
@@ -41,7 +41,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
-    /// Only records of sites that match
+    /// Only records of sites whose labels match
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
     selector: Option<Selector>,
     /// Only records of this site
@@ -62,24 +62,24 @@ pub(crate) struct Plan {
     site: Name,
 }
 
-/// What a site planned.
+/// The records of a site that are not in sync.
 #[derive(Debug, Serialize)]
-struct Planned {
+struct SitePlan {
     site: String,
     environment: String,
-    /// A site that is not connected said this before.
+    /// If not connected, the records are from the last report.
     link: Link,
-    /// How many records are as they should be.
+    /// Number of records in sync.
     kept: usize,
-    /// The others.
+    /// The other records.
     records: Vec<RecordView>,
-    /// Why they are no further.
+    /// Conditions that explain why.
     conditions: Vec<Condition>,
 }
 
 fn state(text: &str) -> Result<RecordState, String> {
     let known: Vec<_> = RecordState::ALL.iter().map(|state| state.as_str()).collect();
-    RecordState::parse(text).ok_or_else(|| format!("write one of {}", known.join(", ")))
+    RecordState::parse(text).ok_or_else(|| format!("expected one of {}", known.join(", ")))
 }
 
 impl DnsCommand {
@@ -119,16 +119,16 @@ impl Plan {
             ..RecordQuery::default()
         };
         let records: List<RecordView> = client.send(ApiRequest::get(path::RECORDS).query(&query)).await?;
-        let planned = Planned::new(site, records.items);
+        let planned = SitePlan::new(site, records.items);
         Ok(context.out.show(&planned, |style| planned.text(style))?)
     }
 }
 
-impl Planned {
+impl SitePlan {
     fn new(site: Site, records: Vec<RecordView>) -> Self {
         let (kept, records): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| record.state == RecordState::Kept.as_str());
-        let is_meant = |condition: &Condition| {
+        let is_relevant = |condition: &Condition| {
             ConditionKind::parse(&condition.kind).is_some_and(|kind| CONDITIONS.contains(&kind))
         };
         Self {
@@ -137,25 +137,25 @@ impl Planned {
             link: site.link,
             kept: kept.len(),
             records,
-            conditions: site.conditions.into_iter().filter(is_meant).collect(),
+            conditions: site.conditions.into_iter().filter(is_relevant).collect(),
         }
     }
 
     fn text(&self, style: &TextStyle) -> String {
         let mut text = match self.records.len() {
-            0 if self.kept == 0 => format!("{}: no records, and none planned\n", clean(&self.site)),
-            0 => format!("{}: nothing to do, {}\n", clean(&self.site), kept(self.kept)),
-            count => format!("{}: {count} to look at, {}\n", clean(&self.site), kept(self.kept)),
+            0 if self.kept == 0 => format!("{}: no records\n", clean(&self.site)),
+            0 => format!("{}: all records in sync ({})\n", clean(&self.site), self.kept),
+            count => format!("{}: {count} not in sync, {} in sync\n", clean(&self.site), self.kept),
         };
         if !self.link.is_connected() {
             let (since, age) = (clean(&self.link.since), style.age(&self.link.since));
-            text += &format!("the site is dark since {since} ({age} ago); this is what it said before\n");
+            text += &format!("the site is offline since {since} ({age} ago); showing its last report\n");
         }
         let row = |record: &RecordView| {
             [
                 Cell::from(&record.name),
                 Cell::from(&record.rtype),
-                Cell::coloured(words(&record.state), colour(&record.state)),
+                Cell::colored(describe(&record.state), color(&record.state)),
                 Cell::from(record.values.join(" ")),
                 Cell::from(observed(record, style)),
                 Cell::from(&record.provider),
@@ -166,22 +166,15 @@ impl Planned {
             let table = Table::new(["RECORD", "TYPE", "PLAN", "DESIRED", "OBSERVED", "PROVIDER", "DETAIL"]);
             text += &format!("\n{}", table.with(self.records.iter().map(row)).render(style));
         }
-        let trouble = |condition: &Condition| {
+        let condition_row = |condition: &Condition| {
             let age = style.age(&condition.since);
-            [Cell::coloured(&condition.kind, Colour::Red), Cell::from(age), Cell::from(&condition.detail)]
+            [Cell::colored(&condition.kind, Color::Red), Cell::from(age), Cell::from(&condition.detail)]
         };
         if !self.conditions.is_empty() {
             let table = Table::new(["CONDITION", "SINCE", "DETAIL"]);
-            text += &format!("\n{}", table.with(self.conditions.iter().map(trouble)).render(style));
+            text += &format!("\n{}", table.with(self.conditions.iter().map(condition_row)).render(style));
         }
         text
-    }
-}
-
-fn kept(count: usize) -> String {
-    match count {
-        1 => "1 record as it should be".into(),
-        count => format!("{count} records as they should be"),
     }
 }
 
@@ -193,7 +186,7 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
         [
             Cell::from(&record.name),
             Cell::from(&record.rtype),
-            Cell::coloured(&record.state, colour(&record.state)),
+            Cell::colored(&record.state, color(&record.state)),
             Cell::from(record.values.join(" ")),
             Cell::from(observed(record, style)),
             Cell::from(&record.site),
@@ -206,7 +199,7 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
     Table::new(headings).with(records.iter().map(row)).render(style)
 }
 
-/// Says what was observed, and how long ago where that matters: not while it is as it should be and its provider works.
+/// Renders the observed values, with their age unless the record is in sync and its provider works.
 fn observed(record: &RecordView, style: &TextStyle) -> String {
     let (Some(values), Some(at)) = (&record.observed, &record.observed_at) else { return "never".into() };
     let values = if values.is_empty() { "nothing".to_owned() } else { values.join(" ") };
@@ -216,7 +209,7 @@ fn observed(record: &RecordView, style: &TextStyle) -> String {
     }
 }
 
-/// Says why a record is no further: of itself, else of its provider.
+/// Returns why a record is not in sync: its own detail, else the error of its provider.
 fn detail(record: &RecordView) -> &str {
     match (&record.trouble, record.detail.is_empty()) {
         (Some(trouble), true) => trouble,
@@ -224,28 +217,28 @@ fn detail(record: &RecordView) -> &str {
     }
 }
 
-/// Returns a state as what comes next. A state that this build does not know is shown as it is.
-fn words(state: &str) -> &str {
+/// Describes a state as a plan. A state unknown to this version is printed as is.
+fn describe(state: &str) -> &str {
     match RecordState::parse(state) {
-        Some(RecordState::Kept) => "is as it should be",
-        Some(RecordState::Create) => "to be made",
-        Some(RecordState::Update) => "to be changed",
-        Some(RecordState::Delete) => "to be deleted",
-        Some(RecordState::Foreign) => "somebody else's, left alone",
-        Some(RecordState::Quarantined) => "cannot be written, set aside",
-        Some(RecordState::Held) => "not wanted any more, stays",
+        Some(RecordState::Kept) => "in sync",
+        Some(RecordState::Create) => "create",
+        Some(RecordState::Update) => "update",
+        Some(RecordState::Delete) => "delete",
+        Some(RecordState::Foreign) => "conflict, left unchanged",
+        Some(RecordState::Quarantined) => "quarantined, retried later",
+        Some(RecordState::Held) => "no longer desired, retained",
         Some(RecordState::Unknown) => "not observed yet",
         None => state,
     }
 }
 
-fn colour(state: &str) -> Colour {
+fn color(state: &str) -> Color {
     match RecordState::parse(state) {
-        Some(RecordState::Kept) => Colour::Green,
-        Some(RecordState::Create | RecordState::Update | RecordState::Delete) => Colour::Yellow,
-        Some(RecordState::Foreign | RecordState::Quarantined) => Colour::Red,
-        Some(RecordState::Held | RecordState::Unknown) => Colour::Dim,
-        None => Colour::Plain,
+        Some(RecordState::Kept) => Color::Green,
+        Some(RecordState::Create | RecordState::Update | RecordState::Delete) => Color::Yellow,
+        Some(RecordState::Foreign | RecordState::Quarantined) => Color::Red,
+        Some(RecordState::Held | RecordState::Unknown) => Color::Dim,
+        None => Color::Plain,
     }
 }
 
@@ -280,27 +273,27 @@ mod tests {
     }
 
     fn records() -> Vec<RecordView> {
-        let detail = |state| if state == RecordState::Foreign { "has no claim" } else { "" };
+        let detail = |state| if state == RecordState::Foreign { "no ownership TXT record" } else { "" };
         let all = RecordState::ALL.iter().enumerate();
         all.map(|(index, state)| record(&format!("r{index}"), *state, detail(*state))).collect()
     }
 
     #[test]
-    fn records_are_listed_with_whose_they_are() {
+    fn records_are_listed_with_their_sites() {
         insta::assert_snapshot!(list(&records(), &plain()));
     }
 
     #[test]
-    fn a_plan_says_what_comes_next_and_what_a_dark_site_said_before() {
-        let mut dark = site("camp-042");
-        dark.link.state = "disconnected".into();
+    fn a_plan_shows_pending_changes_and_the_last_report_of_an_offline_site() {
+        let mut offline = site("camp-042");
+        offline.link.state = "disconnected".into();
         for (kind, detail) in [("provider-failed", "main-dns: no answer"), ("phase-late", "waits")] {
             let since = "2026-11-22T02:20:00Z".into();
-            dark.conditions.push(Condition { kind: kind.into(), since, detail: detail.into() });
+            offline.conditions.push(Condition { kind: kind.into(), since, detail: detail.into() });
         }
-        let plan = |site, records| Planned::new(site, records).text(&plain());
+        let plan = |site, records| SitePlan::new(site, records).text(&plain());
         let done = plan(site("camp-042"), vec![record("a", RecordState::Kept, "")]);
         let none = plan(site("camp-042"), Vec::new());
-        insta::assert_snapshot!([plan(dark, records()), done, none].join("---\n"));
+        insta::assert_snapshot!([plan(offline, records()), done, none].join("---\n"));
     }
 }

@@ -14,18 +14,22 @@ use crate::output::{Cell, Table, TextStyle};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum EnvironmentCommand {
-    /// List environments and their rules
+    /// List environments
     #[command(after_help = "\
 Example:
   linecamp environment ls")]
     Ls,
-    /// Create an environment; a rule that is not given has the server's default
+    /// Create an environment
+    ///
+    /// Rules that are not given have the server's defaults.
     #[command(after_help = "\
 Examples:
   linecamp environment create lab
   linecamp environment create production --approval on --removed-keep 30days")]
     Create(Create),
-    /// Change an environment's rules; what is not given stays
+    /// Change the rules of an environment
+    ///
+    /// Rules that are not given do not change.
     #[command(after_help = "\
 Examples:
   linecamp environment edit production --approval on
@@ -35,7 +39,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
-    /// Its name
+    /// Name
     #[arg(value_parser = argument::name)]
     name: Name,
     #[command(flatten)]
@@ -60,13 +64,13 @@ pub(crate) struct EditArgs {
 
 #[derive(Debug, clap::Args)]
 struct Rules {
-    /// Whether joined sites wait until an operator accepts them: on or off
+    /// Require an operator to accept new sites: on or off
     #[arg(long, value_name = "SWITCH", value_parser = argument::switch)]
     approval: Option<bool>,
-    /// How often in 24 hours a site may come back with an expired certificate
+    /// How often in 24 hours a site can reconnect with an expired certificate
     #[arg(long, value_name = "N")]
     recoveries_per_day: Option<u32>,
-    /// How long a removed site is kept before it is forgotten
+    /// How long to keep the data of a removed site
     #[arg(long, value_name = "DURATION", value_parser = argument::removed_keep)]
     removed_keep: Option<Duration>,
 }
@@ -85,7 +89,7 @@ impl EnvironmentCommand {
                     recoveries_per_day_max: rules.recoveries_per_day,
                     removed_keep_seconds: rules.removed_keep.map(|keep| keep.as_secs()),
                 };
-                change(ApiRequest::post(path::ENVIRONMENTS).body(&request), context).await
+                send_change(ApiRequest::post(path::ENVIRONMENTS).body(&request), context).await
             }
             Self::Edit(EditArgs { name, rules }) => {
                 let edit = EnvironmentEdit {
@@ -93,13 +97,13 @@ impl EnvironmentCommand {
                     recoveries_per_day_max: rules.recoveries_per_day,
                     removed_keep_seconds: rules.removed_keep.map(|keep| keep.as_secs()),
                 };
-                change(ApiRequest::patch(at(path::ENVIRONMENT, &name)).body(&edit), context).await
+                send_change(ApiRequest::patch(at(path::ENVIRONMENT, &name)).body(&edit), context).await
             }
         }
     }
 }
 
-async fn change(request: ApiRequest, context: &Context<'_>) -> anyhow::Result<()> {
+async fn send_change(request: ApiRequest, context: &Context<'_>) -> anyhow::Result<()> {
     let environment: Environment = context.client()?.send(request).await?;
     let table = |style: &TextStyle| list(std::slice::from_ref(&environment), style);
     Ok(context.out.show(&environment, table)?)

@@ -1,8 +1,7 @@
-//! `linecamp event`: what happened, and what happens.
+//! `linecamp event`: lists and follows events.
 //!
-//! `tail` asks for what lies above the last event it has shown, and the server answers when there is something. It
-//! goes on through a restart of the server: it says so once, asks again with a back-off, and when the server is
-//! back shows what it missed. What it cannot outlive is an answer that asking again does not change.
+//! `tail` long-polls for events after the last one shown. If the server becomes unreachable, it prints one note,
+//! retries with backoff, and shows the missed events after reconnecting. It exits on errors that a retry cannot fix.
 
 mod follow;
 
@@ -15,10 +14,10 @@ use crate::client::ApiRequest;
 use crate::global::Context;
 use crate::output::{Cell, Table, TextStyle, clean};
 
-/// Events that `ls` shows unless told otherwise: about two screens.
+/// Default `--limit` of `ls`.
 const LS_DEFAULT: usize = 100;
 
-/// Events that `tail` begins with: enough to see what led here.
+/// Number of past events that `tail` shows first.
 const TAIL_DEFAULT: usize = 10;
 
 #[derive(Debug, clap::Subcommand)]
@@ -31,30 +30,30 @@ Examples:
     Ls(Ls),
     /// Follow events as they happen, until Ctrl-C
     ///
-    /// Goes on through a restart of the server. With -o json, every event is one line.
+    /// Reconnects if the server restarts. With -o json, prints one event per line.
     #[command(after_help = "\
 Examples:
   linecamp event tail
   linecamp event tail --site camp-042 -o json")]
-    Tail(Of),
+    Tail(EventFilter),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     #[command(flatten)]
-    of: Of,
-    /// How many at most
+    filter: EventFilter,
+    /// Maximum number of events
     #[arg(long, value_name = "N", default_value_t = LS_DEFAULT, value_parser = limit)]
     limit: usize,
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Of {
+pub(crate) struct EventFilter {
     /// Only events of this site
     #[arg(long, value_name = "NAME", value_parser = argument::name)]
     site: Option<Name>,
-    /// Only events that the server says, or only those that sites do
-    #[arg(long, value_name = "WHO", value_parser = parse_source)]
+    /// Only events of this source: server or site
+    #[arg(long, value_name = "SOURCE", value_parser = parse_source)]
     source: Option<EventSource>,
 }
 
@@ -62,16 +61,16 @@ fn parse_source(text: &str) -> Result<EventSource, String> {
     match text {
         "server" => Ok(EventSource::Server),
         "site" => Ok(EventSource::Site),
-        _ => Err("write server or site".to_owned()),
+        _ => Err("expected server or site".to_owned()),
     }
 }
 
 fn limit(text: &str) -> Result<usize, String> {
     let found = text.parse().ok().filter(|count| (1..=EVENTS_PER_ANSWER_MAX).contains(count));
-    found.ok_or_else(|| format!("write a number from 1 to {EVENTS_PER_ANSWER_MAX}"))
+    found.ok_or_else(|| format!("expected a number from 1 to {EVENTS_PER_ANSWER_MAX}"))
 }
 
-impl Of {
+impl EventFilter {
     fn query(&self, context: &Context<'_>) -> EventQuery {
         EventQuery {
             site: self.site.as_ref().map(ToString::to_string),
@@ -86,9 +85,9 @@ impl EventCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
             Self::Ls(ls) => ls.run(context).await,
-            Self::Tail(of) => tokio::select! {
-                ended = follow::follow(of.query(context), context) => ended,
-                heard = tokio::signal::ctrl_c() => Ok(heard?),
+            Self::Tail(filter) => tokio::select! {
+                result = follow::follow(filter.query(context), context) => result,
+                interrupt = tokio::signal::ctrl_c() => Ok(interrupt?),
             },
         }
     }
@@ -96,7 +95,7 @@ impl EventCommand {
 
 impl Ls {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let query = EventQuery { limit: Some(self.limit), ..self.of.query(context) };
+        let query = EventQuery { limit: Some(self.limit), ..self.filter.query(context) };
         let events: List<Event> = context.client()?.send(ApiRequest::get(path::EVENTS).query(&query)).await?;
         context.out.show(&events, |style| list(&events.items, style))?;
         if events.items.is_empty() {
@@ -122,7 +121,7 @@ fn list(events: &[Event], style: &TextStyle) -> String {
     Table::new(["AT", "SITE", "KIND", "SOURCE", "TEXT"]).with(events.iter().map(row)).render(style)
 }
 
-/// Who says so.
+/// Returns the source of an event.
 const fn source(event: &Event) -> &'static str {
     match event.source {
         EventSource::Server => "server",
@@ -130,7 +129,7 @@ const fn source(event: &Event) -> &'static str {
     }
 }
 
-/// One event on a line of its own. Columns fit names and kinds of a usual length.
+/// Renders one event as a line, padded to typical column widths.
 fn line(event: &Event) -> String {
     let site = clean(event.site.as_deref().unwrap_or("-"));
     let (at, kind, text) = (clean(&event.at), clean(&event.kind), clean(&event.text));
@@ -149,7 +148,7 @@ mod tests {
             at: "2026-11-22T02:27:04Z".into(),
             kind: kind.into(),
             site: site.map(Into::into),
-            text: "in words".into(),
+            text: "description".into(),
             source: if site.is_some() { EventSource::Site } else { EventSource::Server },
             received_at: site.map(|_| "2026-11-22T02:27:05Z".into()),
         };

@@ -15,38 +15,38 @@ use crate::state::{self, State};
 pub(crate) enum HostCommand {
     /// List hosts
     ///
-    /// A host's labels are its site's, overlaid by its own.
+    /// A host inherits the labels of its site; its own labels override them.
     #[command(after_help = "\
 Examples:
   linecamp host ls --site camp-042
   linecamp host ls -l 'gpu, io.linecamp.host.memory_mib>=8192'")]
     Ls(Ls),
-    /// Show everything about a host
+    /// Show a host
     #[command(after_help = "\
 Example:
   linecamp host show camp-042")]
-    Show(One),
+    Show(HostArg),
     Label(Label),
     /// Change a host's name or description
     #[command(after_help = "\
 Example:
   linecamp host edit camp-042 --description 'the left one'")]
     Edit(EditArgs),
-    /// Take a host out of service: nothing new is placed there, what runs goes on
+    /// Deactivate a host: place nothing new there, keep what is running
     #[command(after_help = "\
 Example:
   linecamp host deactivate camp-042")]
-    Deactivate(One),
-    /// Take a host back into service
+    Deactivate(HostArg),
+    /// Activate a host
     #[command(after_help = "\
 Example:
   linecamp host activate camp-042")]
-    Activate(One),
+    Activate(HostArg),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
-    /// Only hosts that match
+    /// Only hosts whose labels match
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
     selector: Option<Selector>,
     /// Only hosts of this site
@@ -55,16 +55,16 @@ pub(crate) struct Ls {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct One {
+pub(crate) struct HostArg {
     /// The host
     #[arg(value_parser = argument::name)]
     name: Name,
 }
 
-/// Set labels on a host, and take them away
+/// Set or remove labels of a host
 ///
-/// KEY=VALUE sets a label, KEY- takes it away, everything else stays. These are the labels assigned centrally; they
-/// win over those set at the site.
+/// KEY=VALUE sets a label, KEY- removes it; other labels do not change. These are the centrally assigned labels. They
+/// override labels set locally at the site.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -75,7 +75,7 @@ pub(crate) struct Label {
     name: Name,
     /// The labels
     #[arg(value_name = "KEY=VALUE|KEY-", required = true)]
-    words: Vec<String>,
+    arguments: Vec<String>,
 }
 
 impl HostCommand {
@@ -88,11 +88,11 @@ impl HostCommand {
                 Ok(context.out.show(&host, |style| show(&host, style))?)
             }
             Self::Label(label) => {
-                let change = LabelChange::from(&label_patch(&label.words, context)?);
+                let change = LabelChange::from(&label_patch(&label.arguments, context)?);
                 change_host(by_name(ApiRequest::post(at(path::HOST_LABELS, &label.name))).body(&change), context).await
             }
             Self::Edit(args) => {
-                change_host(by_name(ApiRequest::patch(at(path::HOST, &args.of))).body(&args.edit()), context).await
+                change_host(by_name(ApiRequest::patch(at(path::HOST, &args.target))).body(&args.edit()), context).await
             }
             Self::Deactivate(one) => {
                 change_host(by_name(ApiRequest::post(at(path::HOST_DEACTIVATE, &one.name))), context).await
@@ -162,7 +162,7 @@ fn show(host: &Host, style: &TextStyle) -> String {
         facts.push(["waits for".into(), Cell::from(waits_for)]);
     }
     let link = format!("{} {}", host.link.state, style.age(&host.link.since));
-    facts.push(["link".into(), Cell::coloured(&link, state::colour(&host.link.state))]);
+    facts.push(["link".into(), Cell::colored(&link, state::color(&host.link.state))]);
     let facts = Table::bare().with(facts).render(style);
     match labels_table(&host.labels, style) {
         labels if labels.is_empty() => facts,
@@ -172,10 +172,10 @@ fn show(host: &Host, style: &TextStyle) -> String {
 
 fn changed(host: &Host, style: &TextStyle) -> String {
     let state = State::from(host);
-    let word = style.paint(&clean(state.word()), state::colour(state.word()));
-    let mut text = format!("{}  {word}  site {}\n", clean(&host.name), clean(&host.site));
+    let state_text = style.paint(&clean(state.name()), state::color(state.name()));
+    let mut text = format!("{}  {state_text}  site {}\n", clean(&host.name), clean(&host.site));
     if !host.link.is_connected() {
-        text += "the site is dark; it follows when it is back\n";
+        text += "the site is offline; it applies this when it reconnects\n";
     }
     text
 }
@@ -188,12 +188,12 @@ mod tests {
 
     #[test]
     fn hosts_are_listed_and_shown_with_their_labels() {
-        let mut dark = host("camp-007");
-        dark.link.state = "reconnecting".into();
+        let mut offline = host("camp-007");
+        offline.link.state = "reconnecting".into();
         let all = [
-            list(&[host("camp-042"), dark.clone()], &plain()),
+            list(&[host("camp-042"), offline.clone()], &plain()),
             show(&host("camp-042"), &plain()),
-            changed(&dark, &plain()),
+            changed(&offline, &plain()),
         ];
         insta::assert_snapshot!(all.join("---\n"));
     }

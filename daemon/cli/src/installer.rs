@@ -1,5 +1,5 @@
-//! The file that installs a site where the server's packages cannot be fetched: a tar archive with the server's script,
-//! its packages for every architecture, and the token.
+//! The offline installer: a tar archive with the install script, the packages for every architecture and a join token,
+//! for sites that cannot download packages from the server.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -15,24 +15,26 @@ use crate::client::{ApiRequest, Client};
 /// The directory in the archive.
 const DIRECTORY: &str = "linecamp-site";
 
-/// Who reads it can join.
+/// The archive contains a join token: readable by its owner only.
 const MODE: u32 = 0o600;
 
-/// Fetches what is needed and writes it to `file`, which must not exist. Returns its size in bytes.
+/// Downloads the parts and writes the archive to `file`, which must not exist. Returns its size in bytes.
 pub(crate) async fn write(client: &mut Client, created: &TokenCreated, file: &Path) -> anyhow::Result<u64> {
     if created.packages.is_empty() {
-        bail!("the server has no packages to install sites with: it was not installed from its own package");
+        bail!(
+            "the server has no linecampd packages: install linecamp-server from its own package, or linecampd by hand"
+        );
     }
-    let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file);
-    let place = || format!("failed to write {}", file.display());
-    let mut archive = tar::Builder::new(made.with_context(place)?);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file);
+    let place = || format!("cannot write {}", file.display());
+    let mut archive = tar::Builder::new(opened.with_context(place)?);
     let script = client.fetch(ApiRequest::get(path::INSTALL)).await?;
     add(&mut archive, "install", &script).with_context(place)?;
     add(&mut archive, "token", format!("{}\n", created.join).as_bytes()).with_context(place)?;
     for name in &created.packages {
-        // It becomes a path here.
+        // The name becomes a path.
         if name.contains('/') || name.starts_with('.') {
-            bail!("the server names a package `{}`, which is no file's name", name.escape_debug());
+            bail!("the server sent an invalid package name: `{}`", name.escape_debug());
         }
         let package = client.fetch(ApiRequest::get(at(path::INSTALL_PACKAGE, name))).await?;
         add(&mut archive, name, &package).with_context(place)?;

@@ -14,16 +14,17 @@ use crate::config::{ApiKey, Config, ConfigError, ConfigFile, ServerUrl, config_p
 use crate::global::Context;
 use crate::output::clean;
 
-/// Bytes of a key file: a key fits many times. A longer one is a wrong file; its beginning is then no key.
+/// Bytes read of a key file. A longer file is not a key file, and its beginning is rejected as a key.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 
-/// Log in to a server: check that it answers, and keep where it is, whom to trust and the key
+/// Log in to a server
 ///
-/// The pin and the first key are printed by `linecamp-server init`. The login is kept in
-/// $XDG_CONFIG_HOME/linecamp/config.toml (or ~/.config, or where LINECAMP_CONFIG says), readable by you alone.
+/// Connects to the server and stores its URL, its pin or CA file, and your API key in
+/// $XDG_CONFIG_HOME/linecamp/config.toml (default: ~/.config; override: LINECAMP_CONFIG), with mode 0600.
+/// `linecamp-server init` prints the pin and the first API key.
 ///
-/// A key in an argument is seen by everybody on this machine (ps) and kept by your shell: prefer --key-file.
-/// LINECAMP_URL, LINECAMP_PIN (or LINECAMP_CA) and LINECAMP_KEY in the environment serve in place of a login.
+/// Prefer --key-file: other users can see a key on the command line (ps), and your shell may store it. To run without
+/// a login, set LINECAMP_URL, LINECAMP_KEY, and LINECAMP_PIN or LINECAMP_CA.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,24 +32,24 @@ Examples:
   pass show camp | linecamp login https://camp.example:8443 --pin sha256:… --key-file -
   linecamp login https://camp.example --ca /etc/ssl/certs/company.pem --key-file key.txt")]
 pub(crate) struct Login {
-    /// The server: https://HOST[:PORT]
+    /// Server URL: https://HOST[:PORT]
     #[arg(value_parser = ServerUrl::parse)]
     url: ServerUrl,
-    /// The pin of the server's certificate authority, sha256:HEX
+    /// Pin of the server's certificate authority: sha256:HEX
     #[arg(long, value_name = "PIN", value_parser = Pin::parse, required_unless_present = "ca", conflicts_with = "ca")]
     pin: Option<Pin>,
-    /// The API key, or `-` to read it from stdin; discouraged: others can see it
+    /// API key, or `-` for stdin; visible to other users, prefer --key-file
     #[arg(long, value_name = "KEY", required_unless_present = "key_file", conflicts_with = "key_file")]
     key: Option<String>,
-    /// The file that holds the API key, or `-` for stdin
+    /// File with the API key, or `-` for stdin
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 }
 
-/// Forget the login
+/// Log out and delete the stored login
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The key itself goes on working until it is revoked at the server.
+This does not revoke the API key. Revoke it on the server.
 
 Example:
   linecamp logout")]
@@ -69,7 +70,7 @@ impl Login {
         file.save(&path)?;
         let shown = json!({ "url": client.server(), "config": path, "server": server });
         let line = format!(
-            "logged in to {}, linecamp-server {}; kept in {}\n",
+            "logged in to {} (linecamp-server {}); login stored in {}\n",
             client.server(),
             clean(&server.version),
             path.display()
@@ -78,14 +79,14 @@ impl Login {
     }
 
     fn read_key(&self) -> anyhow::Result<ApiKey> {
-        let (text, place) = match (self.key.as_deref(), self.key_file.as_deref()) {
+        let (text, origin) = match (self.key.as_deref(), self.key_file.as_deref()) {
             (Some("-"), _) => (read_stdin()?, "stdin".into()),
             (Some(key), _) => (key.into(), "--key".into()),
             (None, Some(path)) if path == Path::new("-") => (read_stdin()?, "stdin".into()),
             (None, Some(path)) => (read_file(path)?, path.display().to_string()),
-            (None, None) => unreachable!("clap asks for one of the two"),
+            (None, None) => unreachable!("clap requires one of the two"),
         };
-        ApiKey::parse(&text).map_err(|source| ConfigError::Key { place, source }.into())
+        ApiKey::parse(&text).map_err(|source| ConfigError::Key { origin, source }.into())
     }
 }
 
@@ -94,14 +95,14 @@ impl Logout {
         let path = config_path(context.env)?;
         let removed = ConfigFile::remove(&path)?;
         let line = match removed {
-            true => format!("logged out: {} is gone\n", path.display()),
-            false => format!("not logged in: there is no {}\n", path.display()),
+            true => format!("logged out: deleted {}\n", path.display()),
+            false => format!("not logged in: {} does not exist\n", path.display()),
         };
         Ok(context.out.show(&json!({ "removed": removed, "config": path }), |_| line)?)
     }
 }
 
-/// The login is used from other directories than this one.
+/// Makes a path absolute: the login is used from any working directory.
 fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
     path.canonicalize().map_err(|source| ConfigError::Read { path: path.into(), source })
 }
@@ -121,6 +122,6 @@ fn read_stdin() -> anyhow::Result<String> {
         .lock()
         .take(KEY_FILE_BYTES_MAX)
         .read_to_string(&mut text)
-        .context("failed to read the key from stdin")?;
+        .context("cannot read the API key from stdin")?;
     Ok(text)
 }

@@ -1,19 +1,23 @@
-//! `linecamp`: the operator's command line.
+//! `linecamp`: the operator command line.
 //!
-//! A command goes through four stages. Its arguments are parsed to the end (`argument`), so that what is mistyped
-//! never reaches the network. The login is resolved (`config`): where the server is, whom to trust, which key. One
-//! connection is opened, when the first request needs it (`client`). What comes back is shown (`output`), as a
-//! table for people or as the API's own JSON. There is one file per noun, and it holds the noun's clap definitions.
+//! Each command runs in four stages:
 //!
-//! Nothing is decided here that the server does not decide again, and nothing is kept but the login. Two commands need
-//! no server: those for who writes a provider.
+//! 1. Parse and validate all arguments (`argument`), before any network access.
+//! 2. Resolve the login (`config`): server URL, trust anchor and API key.
+//! 3. Connect when the first request is sent (`client`).
+//! 4. Print the response (`output`) as a table or as the API's JSON.
 //!
-//! | exit code | means |
+//! Each noun has one file, which also holds its clap definitions.
+//!
+//! The server validates everything again; the only local state is the login. `plugin new` and `plugin check` need no
+//! server.
+//!
+//! | exit code | meaning |
 //! |---|---|
-//! | 0 | done; also: the reader of the output went away, or Ctrl-C ended a `tail` |
-//! | 1 | failed: the server was not reached, or refused; a component does not keep the contract |
-//! | 2 | bad arguments or config; nothing was asked of the server, or the server could not read it |
-//! | 3 | needs an operator: the key is not accepted, or the server is not the one we trust |
+//! | 0 | done; also when the reader of stdout closed the pipe, or Ctrl-C ended `event tail` |
+//! | 1 | failed: the server was unreachable or rejected the request, or a component failed its conformance checks |
+//! | 2 | bad arguments or config: no request was sent, or the server rejected it as malformed |
+//! | 3 | needs an operator: the API key was rejected, or the server could not be authenticated |
 
 #![forbid(unsafe_code)]
 
@@ -61,7 +65,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 bad arguments or config, 3 needs an operator.";
 
-/// Looks after a fleet of sites: asks a linecamp-server, and tells it
+/// Manage a fleet of edge sites
 #[derive(Debug, Parser)]
 #[command(name = "linecamp", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 struct Cli {
@@ -75,28 +79,28 @@ struct Cli {
 enum Command {
     Login(login::Login),
     Logout(login::Logout),
-    /// Join tokens: the secrets with which sites join
+    /// Manage join tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Sites: list, label, take in and out of service, remove
+    /// Manage sites
     #[command(subcommand)]
     Site(site::SiteCommand),
-    /// Hosts: the machines at the sites
+    /// Manage hosts, the machines at a site
     #[command(subcommand)]
     Host(host::HostCommand),
-    /// Environments: each with its own tokens, sites and rules
+    /// Manage environments and their rules
     #[command(subcommand)]
     Environment(environment::EnvironmentCommand),
-    /// Providers: which sites keep which DNS records, and with which plugin
+    /// Manage DNS providers
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
-    /// Plugins: the components with which sites reach DNS services
+    /// Manage, create and check provider plugins
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// DNS: the records that sites keep, and those they plan
+    /// Show DNS records and planned changes
     #[command(subcommand)]
     Dns(dns::DnsCommand),
-    /// Events: what happened
+    /// List and follow events
     #[command(subcommand)]
     Event(event::EventCommand),
     SupportBundle(support::SupportBundle),
@@ -109,12 +113,12 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            context.out.note(&format!("linecamp: failed to begin: {error}"));
+            context.out.note(&format!("linecamp: cannot start the runtime: {error}"));
             return EXIT_FAILED.into();
         }
     };
     let result = runtime.block_on(run(cli.command, &context));
-    // A name look-up that never ends must not keep the process.
+    // A DNS lookup that hangs must not keep the process alive.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,7 +143,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
     }
 }
 
-/// Says what went wrong, once, with what to do about it; returns the exit code.
+/// Prints an error and how to fix it. Returns the exit code.
 fn report(error: &anyhow::Error, context: &Context<'_>) -> ExitCode {
     if let Some(OutputError::Closed) = error.downcast_ref() {
         return ExitCode::SUCCESS;

@@ -1,41 +1,40 @@
-//! What the operator gets to see: tables or JSON on stdout, notes on stderr.
+//! Output: tables or JSON on stdout, notes on stderr.
 //!
-//! This is the only module that writes. It writes through `write_all`, not `println!`, so that a reader who went
-//! away is an [`OutputError`] and no panic. Whatever came over the network is shown without its control
-//! characters: no text of a site moves the operator's cursor. Colours appear on a terminal only, and never with
-//! `NO_COLOR` (<https://no-color.org>).
+//! Only this module writes to them. It uses `write_all`, not `println!`, so that a closed pipe is an [`OutputError`]
+//! and not a panic. Control characters in text from the network are replaced, so that a site cannot send terminal
+//! escape sequences. Colors are used on a terminal only, and never with `NO_COLOR` (<https://no-color.org>).
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::config::{Env, refuses_colours};
+use crate::config::{Env, disables_colors};
 
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// How results are shown.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people
+    /// Table
     Table,
-    /// For programs: what the API answers
+    /// JSON as returned by the API
     Json,
 }
 
-/// Why something could not be shown.
+/// Why output could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutputError {
-    /// Whoever read stdout has gone away, which is their right.
-    #[error("nobody reads the output any more")]
+    /// The reader of stdout closed the pipe.
+    #[error("stdout was closed")]
     Closed,
-    /// The disk is full, or the like.
-    #[error("failed to write the output")]
+    /// Another I/O error, such as a full disk.
+    #[error("cannot write to stdout")]
     Write(#[source] io::Error),
 }
 
-/// Where results and notes go.
+/// Writes results to stdout and notes to stderr.
 #[derive(Debug)]
 pub(crate) struct Output {
     format: Format,
@@ -43,14 +42,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Makes an output to stdout and stderr.
+    /// Creates an output in `format`.
     pub(crate) fn new(format: Format, env: &dyn Env) -> Self {
-        let colours = io::stdout().is_terminal() && !refuses_colours(env);
-        let style = TextStyle { colours, now: SystemTime::now() };
+        let colors = io::stdout().is_terminal() && !disables_colors(env);
+        let style = TextStyle { colors, now: SystemTime::now() };
         Self { format, style }
     }
 
-    /// Shows `value` as JSON, or as the text that `table` makes.
+    /// Prints `value` as JSON, or the text returned by `table`.
     pub(crate) fn show(
         &self,
         value: &impl Serialize,
@@ -62,7 +61,7 @@ impl Output {
         }
     }
 
-    /// Shows one of many that arrive over time: JSON on one line, or the line that `line` makes.
+    /// Prints one item of a stream: `value` as JSON on one line, or the text returned by `line`.
     pub(crate) fn show_line(&self, value: &impl Serialize, line: impl FnOnce() -> String) -> Result<(), OutputError> {
         match self.format {
             Format::Table => write_out(&(line() + "\n")),
@@ -70,12 +69,12 @@ impl Output {
         }
     }
 
-    /// Shows `text` as it is, whatever the format.
+    /// Prints `text` in any format.
     pub(crate) fn print(&self, text: &str) -> Result<(), OutputError> {
         write_out(text)
     }
 
-    /// Says something beside the result, on stderr. If nobody hears it, that is no reason to stop.
+    /// Prints a note to stderr. Write errors are ignored.
     pub(crate) fn note(&self, text: &str) {
         let lines: Vec<_> = text.lines().map(clean).collect();
         _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
@@ -84,9 +83,9 @@ impl Output {
 
 fn json_text<T: Serialize>(
     value: &T,
-    serialise: impl FnOnce(&T) -> serde_json::Result<String>,
+    serialize: impl FnOnce(&T) -> serde_json::Result<String>,
 ) -> Result<String, OutputError> {
-    serialise(value).map_err(|error| OutputError::Write(error.into()))
+    serialize(value).map_err(|error| OutputError::Write(error.into()))
 }
 
 fn write_out(text: &str) -> Result<(), OutputError> {
@@ -98,25 +97,25 @@ fn write_out(text: &str) -> Result<(), OutputError> {
     })
 }
 
-/// Returns `text` with control characters replaced.
+/// Replaces control characters in `text`.
 pub(crate) fn clean(text: &str) -> String {
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }
 
-/// What a text looks like depends on.
+/// How to render text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TextStyle {
-    /// Whether to colour.
-    pub(crate) colours: bool,
-    /// The moment ages are counted to.
+    /// Whether to use colors.
+    pub(crate) colors: bool,
+    /// The reference time for ages.
     pub(crate) now: SystemTime,
 }
 
 impl TextStyle {
-    /// Returns how long ago an RFC 3339 moment was, in its largest unit: `42s`, `12m`, `5h`, `400d`.
+    /// Returns the age of an RFC 3339 timestamp in its largest unit: `42s`, `12m`, `5h`, `400d`.
     ///
-    /// A moment in the future is `0s`: the server's clock may be a little ahead. A text that is no moment is `?`.
+    /// A timestamp in the future is `0s`: the server's clock may be slightly ahead. An invalid timestamp is `?`.
     pub(crate) fn age(&self, since: &str) -> String {
         let Ok(since) = humantime::parse_rfc3339(since) else {
             return "?".into();
@@ -125,8 +124,8 @@ impl TextStyle {
         in_largest_unit(seconds)
     }
 
-    /// Returns how long it is until an RFC 3339 moment, like [`age`](Self::age) but rounded up to a whole minute, so
-    /// that a day that began a second ago is still a day.
+    /// Returns the time until an RFC 3339 timestamp, like [`age`](Self::age) but rounded up to a minute, so that a
+    /// token just created for 24 hours shows `1d`.
     pub(crate) fn until(&self, moment: &str) -> String {
         let Ok(moment) = humantime::parse_rfc3339(moment) else {
             return "?".into();
@@ -135,16 +134,16 @@ impl TextStyle {
         in_largest_unit(seconds.next_multiple_of(60))
     }
 
-    /// Returns `text` in a colour, on a terminal.
-    pub(crate) fn paint(&self, text: &str, colour: Colour) -> String {
-        match colour.code() {
-            Some(code) if self.colours => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+    /// Returns `text` in a color if colors are enabled.
+    pub(crate) fn paint(&self, text: &str, color: Color) -> String {
+        match color.code() {
+            Some(code) if self.colors => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
             Some(_) | None => text.into(),
         }
     }
 }
 
-/// Returns a duration in its largest unit.
+/// Formats a duration in its largest unit.
 pub(crate) fn in_largest_unit(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -154,9 +153,9 @@ pub(crate) fn in_largest_unit(seconds: u64) -> String {
     }
 }
 
-/// The colours there are.
+/// Text colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Colour {
+pub(crate) enum Color {
     Plain,
     Green,
     Yellow,
@@ -164,7 +163,7 @@ pub(crate) enum Colour {
     Dim,
 }
 
-impl Colour {
+impl Color {
     /// Returns the SGR parameter (ECMA-48).
     const fn code(self) -> Option<u8> {
         match self {
@@ -181,13 +180,13 @@ impl Colour {
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     text: String,
-    colour: Colour,
+    color: Color,
 }
 
 impl Cell {
-    /// Makes a cell in a colour.
-    pub(crate) fn coloured(text: &str, colour: Colour) -> Self {
-        Self { text: clean(text), colour }
+    /// Creates a colored cell.
+    pub(crate) fn colored(text: &str, color: Color) -> Self {
+        Self { text: clean(text), color }
     }
 
     fn width(&self) -> usize {
@@ -197,7 +196,7 @@ impl Cell {
 
 impl<T: AsRef<str>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self::coloured(text.as_ref(), Colour::Plain)
+        Self::colored(text.as_ref(), Color::Plain)
     }
 }
 
@@ -208,12 +207,12 @@ pub(crate) struct Table<const N: usize> {
 }
 
 impl<const N: usize> Table<N> {
-    /// Makes a table with headings.
+    /// Creates a table with headings.
     pub(crate) fn new(headings: [&str; N]) -> Self {
-        Self::bare().with([headings.map(|heading| Cell::coloured(heading, Colour::Dim))])
+        Self::bare().with([headings.map(|heading| Cell::colored(heading, Color::Dim))])
     }
 
-    /// Makes a table without headings.
+    /// Creates a table without headings.
     pub(crate) const fn bare() -> Self {
         Self { rows: Vec::new() }
     }
@@ -224,7 +223,7 @@ impl<const N: usize> Table<N> {
         self
     }
 
-    /// Returns the table as lines. An empty cell is a `-`, so that columns can be counted.
+    /// Renders the table. An empty cell is printed as `-`, so that scripts can count columns.
     pub(crate) fn render(&self, style: &TextStyle) -> String {
         let dash = Cell::from("-");
         let or_dash = |cell| if Cell::width(cell) == 0 { &dash } else { cell };
@@ -240,7 +239,7 @@ impl<const N: usize> Table<N> {
             let mut pad = 0;
             for (width, cell) in widths.iter().zip(row.iter().map(or_dash)) {
                 line += &" ".repeat(pad);
-                line += &style.paint(&cell.text, cell.colour);
+                line += &style.paint(&cell.text, cell.color);
                 pad = width - cell.width() + GAP.len();
             }
             text += &line;
@@ -254,29 +253,29 @@ impl<const N: usize> Table<N> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A look without colours, at 2026-11-22T02:27:00Z.
+    /// A style without colors, at 2026-11-22T02:27:00Z.
     pub(crate) fn plain() -> TextStyle {
-        TextStyle { colours: false, now: humantime::parse_rfc3339("2026-11-22T02:27:00Z").expect("valid") }
+        TextStyle { colors: false, now: humantime::parse_rfc3339("2026-11-22T02:27:00Z").expect("valid") }
     }
 
     #[test]
     fn columns_are_aligned_and_countable() {
         let table = Table::new(["NAME", "STATE", "NOTE"]).with([
-            ["camp-042".into(), Cell::coloured("active", Colour::Green), "é".into()],
+            ["camp-042".into(), Cell::colored("active", Color::Green), "é".into()],
             ["a".into(), "deactivating".into(), "".into()],
         ]);
         insta::assert_snapshot!(table.render(&plain()));
-        let colours = TextStyle { colours: true, ..plain() };
-        assert!(table.render(&colours).contains("camp-042  \u{1b}[32mactive\u{1b}[0m        é\n"));
+        let colors = TextStyle { colors: true, ..plain() };
+        assert!(table.render(&colors).contains("camp-042  \u{1b}[32mactive\u{1b}[0m        é\n"));
     }
 
     #[test]
-    fn no_text_moves_the_cursor() {
+    fn control_characters_are_replaced() {
         assert_eq!(Cell::from("a\u{1b}[2Jb\nc").text, "a\u{fffd}[2Jb\u{fffd}c");
     }
 
     #[test]
-    fn an_age_is_told_in_its_largest_unit() {
+    fn an_age_is_shown_in_its_largest_unit() {
         let check = |since, expected: &str| assert_eq!(plain().age(since), expected);
         check("2026-11-22T02:26:18Z", "42s");
         check("2026-11-22T02:14:30Z", "12m");
@@ -288,7 +287,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_day_that_has_just_begun_is_a_day() {
+    fn the_time_until_is_rounded_up_to_a_minute() {
         assert_eq!(plain().until("2026-11-23T02:26:59Z"), "1d");
         assert_eq!(plain().until("2026-11-22T02:28:01Z"), "2m");
         assert_eq!(plain().until("2026-11-21T02:28:01Z"), "0s");

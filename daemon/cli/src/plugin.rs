@@ -1,5 +1,4 @@
-//! `linecamp plugin`: the components that the server keeps for its sites, and on this machine those that somebody
-//! writes.
+//! `linecamp plugin`: the provider plugins stored on the server, and tools for plugin authors.
 
 mod check;
 mod new;
@@ -19,10 +18,10 @@ use crate::client::ApiRequest;
 use crate::global::Context;
 use crate::output::{Cell, Table, TextStyle, clean};
 
-/// What a component begins with: the magic of WebAssembly, version 13 of the format, layer 1.
+/// Header of a component: WebAssembly magic, version 13, layer 1.
 const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
-/// Bytes a second that a push is given time for, beside `--timeout`: a thin line.
+/// Minimum upload rate in bytes per second; extends `--timeout` for large components.
 const PUSH_BYTES_PER_SECOND: u64 = 40_000;
 
 #[derive(Debug, clap::Subcommand)]
@@ -30,23 +29,23 @@ pub(crate) enum PluginCommand {
     New(new::New),
     Check(check::Check),
     Push(Push),
-    /// List the plugins that were pushed
+    /// List plugins on the server
     #[command(after_help = "\
 Examples:
   linecamp plugin ls
   linecamp plugin ls -o json")]
     Ls,
-    /// Take a plugin away that no provider uses
+    /// Remove a plugin that no provider uses
     #[command(after_help = "\
 Example:
   linecamp plugin rm sha256:07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e")]
     Rm(Rm),
 }
 
-/// Push a plugin to the server, from where sites fetch it when a provider names its digest
+/// Push a plugin to the server
 ///
-/// The file is a WebAssembly component, built for wasm32-wasip2. The same one again changes nothing. Sites look at it
-/// more closely: where they demand a publisher's signature, the file has to be signed.
+/// The file is a WebAssembly component built for wasm32-wasip2. Sites download it when a provider names its digest.
+/// Pushing the same file again changes nothing. If a site requires a publisher's signature, the file must be signed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -58,14 +57,14 @@ pub(crate) struct Push {
     /// The component
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The plugin's name; without it, the file's, up to its ending
+    /// Plugin name [default: the file name without its extension]
     #[arg(long, value_name = "NAME", value_parser = argument::name)]
     name: Option<Name>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rm {
-    /// The component's digest, as `linecamp plugin ls` shows it
+    /// Plugin digest, as shown by `linecamp plugin ls`
     #[arg(value_name = "DIGEST")]
     digest: String,
 }
@@ -84,10 +83,10 @@ impl PluginCommand {
                 }
                 Ok(())
             }
-            Self::Rm(Rm { digest: word }) => {
-                let digest = plugin_digest(&word).ok_or(ArgumentError::NoDigest { word })?;
+            Self::Rm(Rm { digest: argument }) => {
+                let digest = plugin_digest(&argument).ok_or(ArgumentError::InvalidDigest { argument })?;
                 let plugin: PluginView = context.client()?.send(ApiRequest::delete(at(path::PLUGIN, &digest))).await?;
-                let line = format!("{}  {}  taken away\n", clean(&plugin.name), clean(&plugin.digest));
+                let line = format!("{}  {}  removed\n", clean(&plugin.name), clean(&plugin.digest));
                 Ok(context.out.show(&plugin, |_| line)?)
             }
         }
@@ -108,28 +107,28 @@ impl Push {
         let plugin: PluginView = context.client()?.send(request).await?;
         anyhow::ensure!(
             plugin.digest == digest.to_string(),
-            "the server has {}, but the file is {digest}: it changed on its way; push it again",
+            "the upload is corrupt: the server has {}, the file is {digest}. Push it again",
             plugin.digest
         );
         context.out.show(&plugin, |_| pushed(&plugin))?;
         if plugin.name != name.as_str() {
-            context.out.note(&format!("note: the server had it already, by the name of {}", plugin.name));
+            context.out.note(&format!("note: the server already had this plugin, named {}", plugin.name));
         }
         Ok(())
     }
 }
 
-/// Returns what the plugin is called if nobody says: the file's name without its ending.
+/// Returns the default plugin name: the file name without its extension.
 fn name_of(file: &Path) -> Result<Name, ArgumentError> {
-    let word = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let unfit = |error| {
-        let problem = format!("its name is no plugin's name ({error}): say which with --name");
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let invalid = |error| {
+        let problem = format!("the file name is not a valid plugin name ({error}): give one with --name");
         ArgumentError::File { path: file.into(), problem }
     };
-    Name::parse(&word).map_err(unfit)
+    Name::parse(&stem).map_err(invalid)
 }
 
-/// Reads a component, no more of it than a server takes.
+/// Reads a component. A file larger than the server accepts is an error.
 fn read(path: &Path) -> Result<Vec<u8>, ArgumentError> {
     let bad = |problem: String| ArgumentError::File { path: path.into(), problem };
     let read = || -> io::Result<Vec<u8>> {
@@ -139,17 +138,17 @@ fn read(path: &Path) -> Result<Vec<u8>, ArgumentError> {
     };
     let bytes = read().map_err(|error| bad(error.to_string()))?;
     if PLUGIN_BYTES_MAX < bytes.len() as u64 {
-        return Err(bad(format!("a plugin has at most {PLUGIN_BYTES_MAX} bytes")));
+        return Err(bad(format!("too large: a plugin has at most {PLUGIN_BYTES_MAX} bytes")));
     }
     match bytes.starts_with(&COMPONENT_HEAD) {
         true => Ok(bytes),
-        false => Err(bad("is not a WebAssembly component; build it for wasm32-wasip2".into())),
+        false => Err(bad("not a WebAssembly component: build it for wasm32-wasip2".into())),
     }
 }
 
 fn pushed(plugin: &PluginView) -> String {
     let (name, digest) = (clean(&plugin.name), clean(&plugin.digest));
-    format!("{name}  {digest}\n\nA provider uses it with\n\n  --plugin {name} --digest {digest}\n")
+    format!("{name}  {digest}\n\nTo use it in a provider, add:\n\n  --plugin {name} --digest {digest}\n")
 }
 
 fn list(plugins: &[PluginView], style: &TextStyle) -> String {
@@ -173,7 +172,7 @@ mod tests {
     use crate::output::tests::plain;
 
     #[test]
-    fn a_plugin_is_listed_with_what_a_provider_names() {
+    fn a_plugin_is_shown_with_its_provider_options() {
         let plugin = PluginView {
             digest: PluginDigest::of(b"component").to_string(),
             name: "dns-powerdns".into(),
@@ -185,16 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_name_of_its_own_needs_one() {
+    fn a_file_without_a_valid_name_requires_one() {
         assert_eq!(name_of(Path::new("x/dns-powerdns.wasm")).expect("valid").as_str(), "dns-powerdns");
         for path in ["x/dns_powerdns.wasm", "..", "/"] {
             let error = name_of(Path::new(path)).expect_err(path).to_string();
-            assert!(error.ends_with("say which with --name"), "{error}");
+            assert!(error.ends_with("give one with --name"), "{error}");
         }
     }
 
     #[test]
-    fn what_is_no_component_never_reaches_the_network() {
+    fn only_components_are_uploaded() {
         let dir = tempfile::tempdir().expect("a directory");
         let check = |name: &str, bytes: &[u8], expected: &str| {
             let path = dir.path().join(name);
@@ -203,8 +202,8 @@ mod tests {
             assert!(format!("{found:?}").contains(expected), "{found:?}");
         };
         check("component", &COMPONENT_HEAD, "Ok(8)");
-        check("module", b"\0asm\x01\0\0\0", "module: is not a WebAssembly component");
-        check("empty", b"", "is not a WebAssembly component");
+        check("module", b"\0asm\x01\0\0\0", "module: not a WebAssembly component");
+        check("empty", b"", "not a WebAssembly component");
         assert!(read(&dir.path().join("absent")).is_err());
     }
 }

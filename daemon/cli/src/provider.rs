@@ -1,4 +1,4 @@
-//! `linecamp provider`: which sites keep which DNS records, where, and with which plugin.
+//! `linecamp provider`: DNS providers, which publish records for the hosts of the selected sites.
 
 mod settings;
 mod text;
@@ -15,32 +15,32 @@ use crate::global::Context;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ProviderCommand {
     Add(Box<settings::Add>),
-    /// List providers, and how many sites have each
+    /// List providers
     #[command(after_help = "\
 Examples:
   linecamp provider ls
   linecamp provider ls --environment production -o json")]
     Ls,
-    /// Show everything about a provider
+    /// Show a provider
     #[command(after_help = "\
 Examples:
   linecamp provider show main-dns
   linecamp provider show main-dns --environment lab -o json")]
-    Show(One),
-    /// Take a provider away: its sites let its records go first
+    Show(ProviderArg),
+    /// Remove a provider
     ///
-    /// A site keeps the provider until none of its records is left there. Without --deletes nothing is deleted in DNS:
-    /// the records stay, and an event names them. --force does the same where a name server is in trouble, also for a
-    /// provider that was removed before and is still leaving.
+    /// Each site first deletes the provider's records, then drops the provider. If the provider was added without
+    /// --deletes, the records stay in DNS and an event names them. --force does the same at once, for example if the
+    /// name server is down, also for a provider whose removal is still in progress.
     #[command(after_help = "\
 Examples:
   linecamp provider rm main-dns
-  linecamp provider rm main-dns --force        its records stay, and an event names them")]
+  linecamp provider rm main-dns --force        leave its records in DNS")]
     Rm(Rm),
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct One {
+pub(crate) struct ProviderArg {
     /// The provider
     #[arg(value_parser = argument::name)]
     name: Name,
@@ -49,8 +49,8 @@ pub(crate) struct One {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rm {
     #[command(flatten)]
-    one: One,
-    /// Do not wait until its records are withdrawn: they stay
+    one: ProviderArg,
+    /// Leave the records in DNS and do not wait for their deletion
     #[arg(long)]
     force: bool,
 }
@@ -75,36 +75,36 @@ impl ProviderCommand {
     }
 }
 
-/// Makes a provider; with `--replace`, also in place of one of its name.
+/// Creates a provider. With `--replace`, updates an existing one.
 async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()> {
     let (replace, is_preview) = (add.replaces(), add.previews());
     let request = add.request(context.environment_or_default())?;
-    if let Some(note) = settings::note(&request.settings) {
-        context.out.note(note);
+    if let Some(warning) = settings::warning(&request.settings) {
+        context.out.note(warning);
     }
     let mut client = context.client()?;
     if is_preview {
         return preview(&request, &mut client, context).await;
     }
-    let made = client.send(ApiRequest::post(path::PROVIDERS).body(&request)).await;
-    let provider: ProviderView = match made {
-        Err(ClientError::Refused { code: ErrorCode::NameTaken, .. }) if replace => {
-            client.send(replacing(request)).await?
+    let created = client.send(ApiRequest::post(path::PROVIDERS).body(&request)).await;
+    let provider: ProviderView = match created {
+        Err(ClientError::Rejected { code: ErrorCode::NameTaken, .. }) if replace => {
+            client.send(update_request(request)).await?
         }
-        made => made?,
+        created => created?,
     };
     if 0 < provider.left_out_count {
         context.out.note(&format!(
-            "{} sites that it selects have 16 providers already and do not get it; it is placed as soon as one leaves",
+            "warning: {} selected sites have 16 providers, the maximum; they get this one when another is removed",
             provider.left_out_count
         ));
     }
     Ok(context.out.show(&provider, |style| text::show(&provider, style))?)
 }
 
-/// Shows which sites a provider would be placed at, and says which labels that goes by.
+/// Shows the sites that would get the provider, and which labels the selector uses.
 async fn preview(request: &ProviderRequest, client: &mut Client, context: &Context<'_>) -> anyhow::Result<()> {
-    let (labels, seen) = match request.match_facts {
+    let (labels, selected_by) = match request.match_facts {
         true => (SelectorLabels::AssignedAndReported, "assigned labels and reported facts"),
         false => (SelectorLabels::Assigned, "assigned labels"),
     };
@@ -114,15 +114,16 @@ async fn preview(request: &ProviderRequest, client: &mut Client, context: &Conte
     let preview = Preview::from(&sites.items[..]);
     context.out.show(&preview, |style| bulk::preview_text(&preview, style))?;
     let name = &request.settings.name;
-    let offline = bulk::dark_clause(&preview);
+    let offline = bulk::offline_clause(&preview);
     context.out.note(&format!(
-        "provider {name} would be placed at {} sites{offline}, by {seen}; labels that a site sets locally are not read\nnothing was changed; leave out --preview to do it",
+        "provider {name} would be placed at {} sites{offline}, selected by {selected_by}; labels set locally at \
+         a site are ignored\nnothing changed; omit --preview to apply",
         preview.matched
     ));
     Ok(())
 }
 
-fn replacing(request: ProviderRequest) -> ApiRequest {
+fn update_request(request: ProviderRequest) -> ApiRequest {
     let query = NameQuery { environment: Some(request.environment) };
     let path = at(path::PROVIDER, &request.settings.name);
     let edit = ProviderEdit {

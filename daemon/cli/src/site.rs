@@ -9,8 +9,8 @@ use linecamp_proto::api::{Edit, LabelChange, List, Site};
 
 pub(crate) use text::{changed, labels_table};
 
-use crate::argument::{self, LabelWords};
-use crate::bulk::{self, Action, Many, Targets};
+use crate::argument::{self, LabelArgs};
+use crate::bulk::{self, Action, SelectorArgs, Targets};
 use crate::client::ApiRequest;
 use crate::global::Context;
 
@@ -18,19 +18,19 @@ use crate::global::Context;
 pub(crate) enum SiteCommand {
     /// List sites
     ///
-    /// STATE is the site's state; where an active site is not connected, it is the link's word instead.
+    /// STATE is the site's state. For an active site that is not connected, it is the link state.
     #[command(after_help = "\
 Examples:
   linecamp site ls
   linecamp site ls -l 'region=eu, tier!=lab' --environment production
   linecamp site ls -l 'io.linecamp.host.linux_kernel_version<5.10' -o json")]
     Ls(Ls),
-    /// Show everything about a site
+    /// Show a site
     #[command(after_help = "\
 Examples:
   linecamp site show camp-042
   linecamp site show camp-042 --environment lab -o json")]
-    Show(One),
+    Show(SiteArg),
     Label(Label),
     /// Change a site's name or description
     #[command(after_help = "\
@@ -38,14 +38,14 @@ Examples:
   linecamp site edit camp-042 --description 'behind the shop, ask for Ana'
   linecamp site edit camp-042 --name harbour-1")]
     Edit(EditArgs),
-    /// Take sites out of service: nothing new is placed there, what runs goes on
+    /// Deactivate sites: place nothing new there, keep what is running
     #[command(after_help = "\
 Examples:
   linecamp site deactivate camp-042
-  linecamp site deactivate -l rack=r7          shows whom that hits
-  linecamp site deactivate -l rack=r7 --yes    does it")]
+  linecamp site deactivate -l rack=r7          preview
+  linecamp site deactivate -l rack=r7 --yes    apply")]
     Deactivate(Targets),
-    /// Take sites back into service
+    /// Activate sites
     #[command(after_help = "\
 Examples:
   linecamp site activate camp-042
@@ -53,32 +53,32 @@ Examples:
     Activate(Targets),
     /// Accept a pending site
     ///
-    /// Sites wait as pending where their environment requires approval.
+    /// New sites are pending if their environment requires approval.
     #[command(after_help = "\
 Example:
   linecamp site accept camp-042")]
-    Accept(One),
+    Accept(SiteArg),
     Rm(Rm),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
-    /// Only sites that match
+    /// Only sites whose labels match
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
     selector: Option<Selector>,
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct One {
+pub(crate) struct SiteArg {
     /// The site
     #[arg(value_parser = argument::name)]
     name: Name,
 }
 
-/// Set labels on sites, and take them away
+/// Set or remove labels of sites
 ///
-/// KEY=VALUE sets a label, KEY- takes it away, everything else stays. These are the labels assigned centrally; they
-/// win over those set at the site.
+/// KEY=VALUE sets a label, KEY- removes it; other labels do not change. These are the centrally assigned labels. They
+/// override labels set locally at the site.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "linecamp site label <NAME> <KEY=VALUE|KEY->...\n       \
@@ -86,15 +86,15 @@ pub(crate) struct One {
     after_help = "\
 Examples:
   linecamp site label camp-042 rack=r7 tier-
-  linecamp site label -l 'region=eu' ring=canary          shows whom that hits
-  linecamp site label -l 'region=eu' ring=canary --yes    does it"
+  linecamp site label -l 'region=eu' ring=canary          preview
+  linecamp site label -l 'region=eu' ring=canary --yes    apply"
 )]
 pub(crate) struct Label {
-    /// The site (not with -l), then the labels
+    /// The site (omit with -l), then the labels
     #[arg(value_name = "NAME|KEY=VALUE|KEY-", required = true)]
-    words: Vec<String>,
+    arguments: Vec<String>,
     #[command(flatten)]
-    many: Many,
+    targets: SelectorArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,29 +102,30 @@ pub(crate) struct Label {
 pub(crate) struct EditArgs {
     /// The site or host
     #[arg(value_name = "NAME", value_parser = argument::name)]
-    pub(crate) of: Name,
-    /// Its new name
+    pub(crate) target: Name,
+    /// New name
     #[arg(long = "name", id = "new_name", value_name = "NAME", value_parser = argument::name)]
     pub(crate) new_name: Option<Name>,
-    /// Its new description; an empty one takes it away
+    /// New description; empty removes it
     #[arg(long, value_name = "TEXT", value_parser = argument::text)]
     pub(crate) description: Option<Text>,
 }
 
 /// Remove sites
 ///
-/// A site is removed once it is inactive, and forgotten after its environment's keep time. Its machines are left as
-/// they are. A removed site never comes back with the key it has; its machine may join anew, as another site.
+/// A site must be inactive or pending: deactivate it first, or use --force. The server keeps the data of a removed
+/// site for the time set with `linecamp environment edit --removed-keep`. Its machines are not changed. A removed site
+/// cannot reconnect with its key; its machine can join again as a new site.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   linecamp site rm camp-042
-  linecamp site rm camp-042 --force            whatever state it is in, dark or not
+  linecamp site rm camp-042 --force            in any state, even if offline
   linecamp site rm -l 'decommissioned' --yes")]
 pub(crate) struct Rm {
     #[command(flatten)]
     targets: Targets,
-    /// Whatever state it is in, and without waiting for it to confirm
+    /// Remove in any state, without waiting for the site to confirm
     #[arg(long)]
     force: bool,
 }
@@ -160,7 +161,7 @@ impl Ls {
     }
 }
 
-impl One {
+impl SiteArg {
     async fn show(self, context: &Context<'_>) -> anyhow::Result<()> {
         let request = ApiRequest::get(at(path::SITE, &self.name)).query(&context.name_query());
         let site: Site = context.client()?.send(request).await?;
@@ -171,31 +172,31 @@ impl One {
 
 impl Label {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let change = |words: &[String]| -> anyhow::Result<Action> {
-            Ok(Action::Label(LabelChange::from(&label_patch(words, context)?)))
+        let change = |arguments: &[String]| -> anyhow::Result<Action> {
+            Ok(Action::Label(LabelChange::from(&label_patch(arguments, context)?)))
         };
-        match self.many.selector {
+        match self.targets.selector {
             Some(selector) => {
-                let action = change(&self.words)?;
-                bulk::run_many(&selector, self.many.yes, &action, context).await
+                let action = change(&self.arguments)?;
+                bulk::run_many(&selector, self.targets.yes, &action, context).await
             }
             None => {
-                let (name, words) = argument::name_and_rest(&self.words)?;
-                bulk::run_one(&name, &change(words)?, context).await
+                let (name, arguments) = argument::name_and_rest(&self.arguments)?;
+                bulk::run_one(&name, &change(arguments)?, context).await
             }
         }
     }
 }
 
-/// Reads label words, and warns of keys that came twice.
-pub(crate) fn label_patch(words: &[String], context: &Context<'_>) -> anyhow::Result<LabelPatch> {
-    let words = LabelWords::parse(words)?;
-    words.warn(&context.out);
-    Ok(words.patch)
+/// Parses label arguments. Warns about repeated keys.
+pub(crate) fn label_patch(arguments: &[String], context: &Context<'_>) -> anyhow::Result<LabelPatch> {
+    let args = LabelArgs::parse(arguments)?;
+    args.warn(&context.out);
+    Ok(args.patch)
 }
 
 impl EditArgs {
-    /// Returns the request.
+    /// Returns the request body.
     pub(crate) fn edit(&self) -> Edit {
         Edit {
             name: self.new_name.as_ref().map(ToString::to_string),
@@ -205,7 +206,7 @@ impl EditArgs {
 }
 
 async fn edit_site(args: &EditArgs, context: &Context<'_>) -> anyhow::Result<()> {
-    let request = ApiRequest::patch(at(path::SITE, &args.of)).query(&context.name_query()).body(&args.edit());
+    let request = ApiRequest::patch(at(path::SITE, &args.target)).query(&context.name_query()).body(&args.edit());
     let site: Site = context.client()?.send(request).await?;
     context.out.show(&site, |style| changed(&site, style))?;
     Ok(())

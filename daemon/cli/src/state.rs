@@ -1,11 +1,11 @@
-//! How a site or a host is, in one word.
+//! The displayed state of a site or host: its lifecycle phase combined with its link state.
 
 use linecamp_model::{LinkState, Phase};
 use linecamp_proto::api::{Host, Link, PreviewItem, Site};
 
-use crate::output::{Cell, Colour, TextStyle};
+use crate::output::{Cell, Color, TextStyle};
 
-/// What the word is made of.
+/// The phase and link of a site or host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct State<'a> {
     phase: &'a str,
@@ -30,43 +30,43 @@ macro_rules! has_state {
 has_state!(Site, Host, PreviewItem);
 
 impl<'a> State<'a> {
-    /// Returns the word: the phase, but the link's word in place of `active` when the link is not connected.
-    pub(crate) fn word(self) -> &'a str {
-        if self.is_link_word() { &self.link.state } else { self.phase }
+    /// Returns the state to display: the phase, or the link state if an active site is not connected.
+    pub(crate) fn name(self) -> &'a str {
+        if self.shows_link_state() { &self.link.state } else { self.phase }
     }
 
-    /// Returns since when the word holds.
+    /// Returns when this state began.
     pub(crate) fn since(self) -> &'a str {
-        if self.is_link_word() { &self.link.since } else { self.phase_since }
+        if self.shows_link_state() { &self.link.since } else { self.phase_since }
     }
 
-    /// Returns the word as a cell, in the colour of its meaning.
+    /// Returns the state as a colored cell.
     pub(crate) fn cell(self) -> Cell {
-        Cell::coloured(self.word(), colour(self.word()))
+        Cell::colored(self.name(), color(self.name()))
     }
 
-    /// Returns how long the word has held, as a cell.
+    /// Returns the age of the state as a cell.
     pub(crate) fn since_cell(self, style: &TextStyle) -> Cell {
         Cell::from(style.age(self.since()))
     }
 
-    fn is_link_word(self) -> bool {
+    fn shows_link_state(self) -> bool {
         self.phase == Phase::Active.as_str() && !self.link.is_connected()
     }
 }
 
-/// Returns the colour of a phase or link word: red wants somebody, yellow is on its way, dim is over.
-pub(crate) fn colour(word: &str) -> Colour {
-    if word == LinkState::Disconnected.as_str() {
-        return Colour::Red;
+/// Returns the color of a phase or link state: red needs attention, yellow is in progress, dim is finished.
+pub(crate) fn color(state: &str) -> Color {
+    if state == LinkState::Disconnected.as_str() {
+        return Color::Red;
     }
-    match Phase::parse(word) {
-        Some(Phase::Active) => Colour::Green,
-        Some(Phase::Inactive) => Colour::Plain,
-        Some(Phase::Removed | Phase::Purged) => Colour::Dim,
-        Some(_) => Colour::Yellow,
-        None if word == LinkState::Connected.as_str() => Colour::Green,
-        None => Colour::Yellow,
+    match Phase::parse(state) {
+        Some(Phase::Active) => Color::Green,
+        Some(Phase::Inactive) => Color::Plain,
+        Some(Phase::Removed | Phase::Purged) => Color::Dim,
+        Some(_) => Color::Yellow,
+        None if state == LinkState::Connected.as_str() => Color::Green,
+        None => Color::Yellow,
     }
 }
 
@@ -75,11 +75,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_link_word_stands_in_place_of_active_alone() {
+    fn the_link_state_replaces_only_active() {
         let check = |phase: &str, link_state: &str, expected: (&str, &str)| {
             let link = Link { state: link_state.into(), since: "link".into(), address: String::new() };
             let state = State { phase, phase_since: "phase", link: &link };
-            assert_eq!((state.word(), state.since()), expected, "{phase} {link_state}");
+            assert_eq!((state.name(), state.since()), expected, "{phase} {link_state}");
         };
         check("active", "connected", ("active", "phase"));
         check("active", "reconnecting", ("reconnecting", "link"));

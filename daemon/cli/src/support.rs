@@ -1,4 +1,4 @@
-//! `linecamp support-bundle`: what the server knows of a site, for whoever helps.
+//! `linecamp support-bundle`: a redacted archive of the server's data about a site.
 
 use std::path::PathBuf;
 
@@ -15,10 +15,10 @@ use crate::argument;
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
 
-/// Write a file for whoever helps you: what the server knows of a site, without secrets
+/// Write a redacted support bundle for a site
 ///
-/// Holds the site, its hosts, labels, events, providers and DNS records, and the versions. What only the site itself
-/// knows, its log for example, `linecampd support-bundle` writes there.
+/// Contains the server's data about the site: hosts, labels, events, providers, DNS records and versions. For the
+/// site's own data, such as its log, run `linecampd support-bundle` there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +28,7 @@ pub(crate) struct SupportBundle {
     /// The site
     #[arg(value_parser = argument::name)]
     site: Name,
-    /// Where to write it, a .tar.gz that must not exist; without, linecamp-support-SITE.tar.gz here
+    /// Output file, must not exist [default: linecamp-support-SITE.tar.gz]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -37,12 +37,12 @@ impl SupportBundle {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let mut client = context.client()?;
         let request = ApiRequest::get(at(path::SITE, &self.site)).query(&context.name_query());
-        // Without the site there is nothing to write.
+        // Fail before the file is created if the site does not exist.
         let site: Site = client.send(request).await?;
         let mut redactor = Redactor::default();
         redactor.know(client.key().as_bytes());
         let title = format!(
-            "Linecamp support bundle of the site {} in the environment {}, made by linecamp {} from what {} knows",
+            "Linecamp support bundle for site {} in environment {}, written by linecamp {} from the data of {}",
             site.name,
             site.environment,
             env!("CARGO_PKG_VERSION"),
@@ -51,14 +51,14 @@ impl SupportBundle {
         let mut bundle = Bundle::new(title, redactor);
         gather(&mut bundle, &mut client, site).await;
         let path = self.file.unwrap_or_else(|| format!("linecamp-support-{}.tar.gz", self.site).into());
-        // It is written by one process, in a moment, before which nothing is worth doing.
+        // Blocking I/O is fine here: nothing else runs on this thread.
         let written = bundle.write(&path)?;
         let shown = serde_json::json!({ "file": written.path, "bytes": written.bytes });
         Ok(context.out.show(&shown, |_| written.report())?)
     }
 }
 
-/// Asks for everything; what is refused, or does not come, is said in its place.
+/// Adds the data of the site. A failed request is recorded in place of its data.
 async fn gather(bundle: &mut Bundle, client: &mut Client, site: Site) {
     let (name, environment) = (Some(site.name.clone()), Some(site.environment.clone()));
     let within = NameQuery { environment: environment.clone() };
@@ -73,18 +73,18 @@ async fn gather(bundle: &mut Bundle, client: &mut Client, site: Site) {
         ..EventQuery::default()
     };
     let events = list::<Event>(client, ApiRequest::get(path::EVENTS).query(&query)).await;
-    bundle.answer("events.json", "its last events, 1,000 at most", events);
+    bundle.answer("events.json", "its newest events, at most 1,000", events);
     let providers = list::<ProviderView>(client, ApiRequest::get(path::PROVIDERS).query(&within)).await;
-    bundle.answer("providers.json", "the central providers of its environment, with settings", providers);
+    bundle.answer("providers.json", "the providers of its environment, with settings", providers);
     let plugins = list::<PluginView>(client, ApiRequest::get(path::PLUGINS)).await;
-    bundle.answer("plugins.json", "the plugins that were pushed", plugins);
+    bundle.answer("plugins.json", "the plugins on the server", plugins);
     let query = RecordQuery { site: name, environment, ..RecordQuery::default() };
     let records = list::<RecordView>(client, ApiRequest::get(path::RECORDS).query(&query)).await;
     bundle.answer("records.json", "its DNS records", records);
     let environments = list::<Environment>(client, ApiRequest::get(path::ENVIRONMENTS)).await;
     bundle.answer("environments.json", "the environments and their rules", environments);
-    let server = client.send::<Server>(ApiRequest::get(path::SERVER)).await.map_err(|error| words(&error));
-    bundle.answer("server.json", "the server's version, and how many sites are linked", server);
+    let server = client.send::<Server>(ApiRequest::get(path::SERVER)).await.map_err(|error| error_chain(&error));
+    bundle.answer("server.json", "the server's version and link counts", server);
     let own = serde_json::json!({ "linecamp": env!("CARGO_PKG_VERSION") });
     bundle.document("versions.json", "the version of this program", &own);
 }
@@ -92,10 +92,10 @@ async fn gather(bundle: &mut Bundle, client: &mut Client, site: Site) {
 async fn list<T: DeserializeOwned + Serialize>(client: &mut Client, request: ApiRequest) -> Result<Vec<T>, String> {
     match client.send::<List<T>>(request).await {
         Ok(list) => Ok(list.items),
-        Err(error) => Err(words(&error)),
+        Err(error) => Err(error_chain(&error)),
     }
 }
 
-fn words(error: &ClientError) -> String {
+fn error_chain(error: &ClientError) -> String {
     linecamp_doctor::chain(error)
 }

@@ -13,7 +13,7 @@ fn the_command_line_is_well_formed() {
 }
 
 #[test]
-fn what_is_meant_is_parsed_before_anything_is_dialed() {
+fn valid_command_lines_are_accepted() {
     for line in [
         "linecamp site ls -l region=eu,tier!=lab --environment lab",
         "linecamp -o json site show camp-042",
@@ -44,12 +44,12 @@ fn what_is_meant_is_parsed_before_anything_is_dialed() {
         "linecamp login https://h:1 --ca x.pem --key-file -",
         "linecamp version",
     ] {
-        assert!(parse(line).is_ok(), "{line}: {}", parse(line).expect_err("refused"));
+        assert!(parse(line).is_ok(), "{line}: {}", parse(line).expect_err("rejected"));
     }
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_with_its_place() {
+fn invalid_command_lines_are_rejected() {
     let check = |line: &str, expected: &str| {
         let error = parse(line).expect_err(line);
         let text = error.to_string();
@@ -66,31 +66,31 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
     check("linecamp site edit camp-042", "--description <TEXT>");
     check("linecamp environment edit lab", "--approval <SWITCH>");
     check("linecamp host edit camp-042", "--name <NAME>");
-    check("linecamp environment edit lab --approval maybe", "write `on` or `off`");
+    check("linecamp environment edit lab --approval maybe", "expected `on` or `off`");
     check("linecamp host label camp-042", "required");
-    check("linecamp token create --ttl 500days", "is not between 1s and");
+    check("linecamp token create --ttl 500days", "is out of range: expected 1s to");
     check("linecamp token create --uses 0", "0 is not in 1..=100000");
     check("linecamp token create --label rack", "`rack` is not a label");
-    check("linecamp login http://h --pin x --key y", "begins with https://");
+    check("linecamp login http://h --pin x --key y", "expected https://, not http://");
     check("linecamp login https://h --key y", "--pin");
     check("linecamp login https://h --ca x", "--key");
     check("linecamp event ls --limit 0", "from 1 to 1000");
     check("linecamp provider add", "<NAME>");
     check("linecamp provider add a --owner o --zone z", "--plugin");
     check("linecamp provider add a --file x --owner o", "cannot be used with");
-    check("linecamp plugin new 1und1", "begins with a digit");
+    check("linecamp plugin new 1und1", "start with a digit");
     check("linecamp plugin check x --config {} --config-file y", "cannot be used with");
     check("linecamp plugin check x --zone a..b", "--zone");
     check("linecamp dns ls --state lost", "quarantined");
     check("linecamp dns plan", "<SITE>");
-    check("linecamp site ls --timeout 0s", "not between");
+    check("linecamp site ls --timeout 0s", "out of range");
 }
 
 #[test]
 fn every_command_has_examples() {
     fn check(command: &clap::Command, path: &str) {
         let path = format!("{path} {}", command.get_name());
-        assert!(command.get_about().is_some(), "{path} says what it does");
+        assert!(command.get_about().is_some(), "{path} has a description");
         match command.get_subcommands().count() {
             0 => {
                 let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -118,15 +118,15 @@ fn every_line_of_help_fits_a_terminal() {
 }
 
 #[test]
-fn an_exit_code_says_who_is_to_act() {
-    let refused =
-        |code| anyhow::Error::from(ClientError::Refused { server: "https://h".into(), code, message: "no".into() });
-    assert_eq!(exit_code(&refused(ErrorCode::NotFound)), EXIT_FAILED);
-    assert_eq!(exit_code(&refused(ErrorCode::BadRequest)), EXIT_USAGE);
-    assert_eq!(exit_code(&refused(ErrorCode::Unauthorized)), EXIT_OPERATOR);
-    assert_eq!(exit_code(&ArgumentError::SelectsAll.into()), EXIT_USAGE);
-    assert_eq!(exit_code(&ConfigError::NoHome.into()), EXIT_USAGE);
-    assert!(advice(&refused(ErrorCode::Ambiguous)).expect("advice").contains("--environment"));
+fn exit_codes_follow_the_error() {
+    let rejected =
+        |code| anyhow::Error::from(ClientError::Rejected { server: "https://h".into(), code, message: "no".into() });
+    assert_eq!(exit_code(&rejected(ErrorCode::NotFound)), EXIT_FAILED);
+    assert_eq!(exit_code(&rejected(ErrorCode::BadRequest)), EXIT_USAGE);
+    assert_eq!(exit_code(&rejected(ErrorCode::Unauthorized)), EXIT_OPERATOR);
+    assert_eq!(exit_code(&ArgumentError::EmptySelector.into()), EXIT_USAGE);
+    assert_eq!(exit_code(&ConfigError::NoConfigDir.into()), EXIT_USAGE);
+    assert!(advice(&rejected(ErrorCode::Ambiguous)).expect("advice").contains("--environment"));
 }
 
 #[test]

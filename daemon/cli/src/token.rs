@@ -12,29 +12,29 @@ use crate::argument;
 use crate::client::ApiRequest;
 use crate::global::Context;
 use crate::installer;
-use crate::output::{Cell, Colour, Table, TextStyle, clean};
+use crate::output::{Cell, Color, Table, TextStyle, clean};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TokenCommand {
     Create(Create),
-    /// List join tokens, never their secrets
+    /// List join tokens, without their secrets
     #[command(after_help = "\
 Examples:
   linecamp token ls
   linecamp token ls --environment production -o json")]
     Ls,
-    /// Revoke a join token: nobody new joins with it; who joined stays
+    /// Revoke a join token; sites that already joined are not affected
     #[command(after_help = "\
 Example:
   linecamp token revoke 07ff3c5d9a1b2c4e")]
     Revoke(Revoke),
 }
 
-/// Create a join token, and print the command to run at a site
+/// Create a join token
 ///
-/// The token's secret is shown here and never again: the server keeps its hash. It carries the server's key pin, so
-/// that a site verifies the server from its very first connection. Sites go to --environment, by default to the
-/// environment `default`.
+/// Prints the token and the command to run at a site. The token is shown only once: the server stores only its hash. It
+/// contains the pin of the server's key, so that a site authenticates the server on its first connection. Sites join
+/// --environment [default: default].
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -43,27 +43,27 @@ Examples:
   linecamp token create --environment production --ttl 7days --uses 50 --label region=eu
   ssh camp-042 sudo linecampd join $(linecamp token create -q) --data /var/lib/linecamp --name camp-042")]
 pub(crate) struct Create {
-    /// How long it works
+    /// Lifetime of the token
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = argument::ttl)]
     ttl: Duration,
-    /// How many sites may join with it
+    /// Maximum number of sites that can join with it
     #[arg(long, value_name = "N", default_value_t = 50)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(TOKEN_USES_MAX)))]
     uses: u32,
-    /// A label its sites are given; may be repeated
+    /// Label for sites that join with it; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = Label::parse)]
     labels: Vec<Label>,
-    /// Print only TOKEN@HOST:PORT, for scripts
+    /// Print only TOKEN@HOST:PORT
     #[arg(short, long)]
     quiet: bool,
-    /// Write all that installs a site to a file, for one that cannot fetch it from the server
+    /// Write an offline installer with the token to FILE.tar
     #[arg(long, value_name = "FILE.tar", conflicts_with = "quiet")]
     file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Revoke {
-    /// The token's id, as `linecamp token ls` shows it
+    /// Token id, as shown by `linecamp token ls`, or the token
     #[arg(value_name = "ID")]
     id: String,
 }
@@ -97,7 +97,7 @@ impl Create {
             let bytes = installer::write(&mut client, &created, file).await?;
             let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
             context.out.note(&format!(
-                "wrote {} ({:.1} MB), with a join token in it; on the site, as root:\n\n  \
+                "wrote {} ({:.1} MB). It contains a join token. To install a site, copy it there and run as root:\n\n  \
                  tar -xf {name} && sh linecamp-site/install",
                 file.display(),
                 bytes as f64 / 1e6,
@@ -129,12 +129,12 @@ fn created_text(created: &TokenCreated, style: &TextStyle) -> String {
     let token = &created.token;
     let install = created.install.as_ref().map_or_else(String::new, |line| {
         let line = clean(line);
-        format!("On a bare Debian, as root, this installs the daemon, joins and starts it:\n\n  {line}\n\n")
+        format!("To install linecampd on Debian, join and start it, run as root:\n\n  {line}\n\n")
     });
     format!(
         "token {}  environment {}  expires in {}  uses {}\n\n\
-         What follows is shown only once, and whoever reads it can join.\n\n{install}\
-         Where linecampd is installed already:\n\n  {}\n",
+         The token is shown only once. Anyone who has it can join a site.\n\n{install}\
+         If linecampd is already installed:\n\n  {}\n",
         clean(&token.id),
         clean(&token.environment),
         style.until(&token.expires_at),
@@ -149,12 +149,12 @@ fn list_text(tokens: &[Token], style: &TextStyle) -> String {
     }
     let row = |token: &Token| {
         let is_valid = token.state == TokenState::Valid.as_str();
-        let colour = if is_valid { Colour::Green } else { Colour::Dim };
+        let color = if is_valid { Color::Green } else { Color::Dim };
         let labels: Vec<_> = token.labels.iter().map(|label| format!("{}={}", label.key, label.value)).collect();
         [
             Cell::from(&token.id),
             Cell::from(&token.environment),
-            Cell::coloured(&token.state, colour),
+            Cell::colored(&token.state, color),
             Cell::from(if is_valid { style.until(&token.expires_at) } else { String::new() }),
             Cell::from(format!("{}/{}", token.uses_left, token.uses_max)),
             Cell::from(style.age(&token.created_at)),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_shown_with_what_to_run_and_listed_without() {
+    fn a_token_is_shown_with_its_command_and_listed_without() {
         let created = TokenCreated {
             token: token("valid"),
             join: "lct_x@camp.example:8443".into(),

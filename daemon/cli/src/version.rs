@@ -9,13 +9,13 @@ use crate::config::ConfigError;
 use crate::global::Context;
 use crate::output::{clean, in_largest_unit};
 
-/// This program's version.
-const OURS: &str = env!("CARGO_PKG_VERSION");
+/// The version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Show the version of this program, and of the server it is logged in to
+/// Show the client and server versions
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without a login, and with `linecamp --version`, no server is asked.
+Without a login, shows only the client version, like `linecamp --version`.
 
 Example:
   linecamp version")]
@@ -25,21 +25,21 @@ impl Version {
     pub(crate) async fn run(&self, context: &Context<'_>) -> anyhow::Result<()> {
         let mut client = match context.client() {
             Ok(client) => client,
-            Err(ConfigError::NotLoggedIn { .. } | ConfigError::NoHome) => {
-                let shown = json!({ "version": OURS, "server": null });
-                return Ok(context.out.show(&shown, |_| format!("linecamp {OURS}\n"))?);
+            Err(ConfigError::NotLoggedIn { .. } | ConfigError::NoConfigDir) => {
+                let shown = json!({ "version": VERSION, "server": null });
+                return Ok(context.out.show(&shown, |_| format!("linecamp {VERSION}\n"))?);
             }
             Err(error) => return Err(error.into()),
         };
         let server: Server = client.send(ApiRequest::get(SERVER)).await?;
-        let shown = json!({ "version": OURS, "server": server });
+        let shown = json!({ "version": VERSION, "server": server });
         Ok(context.out.show(&shown, |_| text(&client.server(), &server))?)
     }
 }
 
 fn text(url: &str, server: &Server) -> String {
     format!(
-        "linecamp {OURS}\n\
+        "linecamp {VERSION}\n\
          linecamp-server {} at {url}, up {}, {}\n\
          sites: {} connected, {} reconnecting, {} disconnected\n",
         clean(&server.version),
@@ -65,7 +65,7 @@ mod tests {
             reconnecting: 1,
             disconnected: 9,
         };
-        let text = text("https://camp.example", &server).replace(OURS, "VERSION");
+        let text = text("https://camp.example", &server).replace(VERSION, "VERSION");
         insta::assert_snapshot!(text);
     }
 }

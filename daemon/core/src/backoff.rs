@@ -1,27 +1,28 @@
-//! How long to wait before the next try: random, growing, bounded.
+//! Retry delays: random, growing, bounded.
 //!
-//! Full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): each delay is
-//! drawn evenly from zero to a ceiling that doubles, so that those who failed together do not return
-//! together. The first ceiling is the caller's: a server spreads its whole fleet over it.
+//! Full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): each delay is drawn
+//! uniformly from zero to a ceiling that doubles, so that clients that failed together do not return together. The
+//! caller sets the first ceiling: a server spreads its whole fleet over it.
 
 use std::time::Duration;
 
 use crate::mutants::{Mutant, planted};
 use crate::rng::Rng;
 
-/// The state of one row of tries.
+/// The state of one sequence of retries.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
-    /// Starts a row of tries.
+    /// Starts a sequence of retries.
     pub(crate) const fn new() -> Self {
         Self { tries: 0 }
     }
 
-    /// Returns the delay before the next try. `spread` is the ceiling of the first, `ceiling_max` that of all.
+    /// Returns the delay before the next attempt. `spread` is the ceiling of the first delay, `ceiling_max` that of
+    /// all.
     pub(crate) fn next(&mut self, spread: Duration, ceiling_max: Duration, rng: &mut Rng) -> Duration {
         let doubled = spread.saturating_mul(1 << self.tries.min(20));
         self.tries = self.tries.saturating_add(1);
@@ -29,12 +30,12 @@ impl Backoff {
         if planted(Mutant::NoJitter) { ceiling } else { rng.delay_up_to(ceiling) }
     }
 
-    /// Ends the row: the next delay is a first one.
+    /// Resets the sequence: the next delay is a first one.
     pub(crate) const fn reset(&mut self) {
         self.tries = 0;
     }
 
-    /// Returns how many delays this row has given.
+    /// Returns the number of delays since the last reset.
     pub(crate) const fn tries(&self) -> u32 {
         self.tries
     }

@@ -1,4 +1,4 @@
-//! The troubles that hold, one of a kind.
+//! The active conditions, at most one of each kind.
 
 use std::collections::BTreeMap;
 
@@ -9,39 +9,39 @@ use linecamp_model::{Condition, ConditionKind, Text, WallTime};
 pub(crate) struct Conditions(BTreeMap<ConditionKind, Condition>);
 
 impl Conditions {
-    /// Raises `kind`, or corrects its detail. Returns whether it is new.
+    /// Raises `kind` or updates its detail. Returns whether it is new.
     pub(crate) fn raise(&mut self, kind: ConditionKind, detail: Text, now: WallTime) -> bool {
         let since = self.0.get(&kind).map(|condition| condition.since);
         self.0.insert(kind, Condition { kind, since: since.unwrap_or(now), detail });
         since.is_none()
     }
 
-    /// Clears `kind`. Returns whether it was there.
+    /// Clears `kind`. Returns whether it was active.
     pub(crate) fn clear(&mut self, kind: ConditionKind) -> bool {
         self.0.remove(&kind).is_some()
     }
 
-    /// Returns since when `kind` holds, if it does.
+    /// Returns since when `kind` is active, if it is.
     pub(crate) fn since(&self, kind: ConditionKind) -> Option<WallTime> {
         self.0.get(&kind).map(|condition| condition.since)
     }
 
-    /// Whether `kind` holds.
+    /// Whether `kind` is active.
     pub(crate) fn has(&self, kind: ConditionKind) -> bool {
         self.0.contains_key(&kind)
     }
 
-    /// Returns those that belong into the status: all but those about the storage that keeps the status.
+    /// Returns the conditions to report in the status: all but those of the storage that persists the status.
     pub(crate) fn of_status(&self) -> Vec<Condition> {
         self.0.values().filter(|condition| !condition.kind.is_of_storage()).cloned().collect()
     }
 
-    /// Returns those about the storage.
+    /// Returns the storage conditions.
     pub(crate) fn of_storage(&self) -> Vec<Condition> {
         self.0.values().filter(|condition| condition.kind.is_of_storage()).cloned().collect()
     }
 
-    /// Returns them in the order of the catalogue.
+    /// Returns all conditions, ordered by kind.
     pub(crate) fn list(&self) -> Vec<Condition> {
         self.0.values().cloned().collect()
     }

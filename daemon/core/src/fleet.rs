@@ -1,12 +1,14 @@
-//! Fleet: the machine of the server.
+//! Fleet: the state machine of the server.
 //!
-//! It wires the [`registry`] (who belongs), the [`downlink`] (who is there), [`sync`](crate::sync) (spec down,
-//! status up), what [`operator`]s ask for, and the [`ledger`](crate::ledger) that lets nothing out before it
-//! is durable. The rules live there; here is who hears of what.
+//! It wires together the [`registry`] (membership), the [`downlink`] (sessions and presence), [`sync`](crate::sync)
+//! (spec down, status up), [`operator`] commands, and the [`ledger`](crate::ledger), which releases nothing before it
+//! is durable. Those modules hold the rules; this one dispatches inputs to them.
 //!
-//! Presence lives in memory: a link that comes and goes writes nothing. Only a site that has been gone for
-//! longer than a reconnect takes leaves a mark, and another when it returns.
+//! Presence lives in memory: a link that drops and reconnects causes no write. Only a site that is away for longer than
+//! [`DISCONNECTED_AFTER`] is recorded as disconnected, and recorded again when it returns.
 
+#[cfg(test)]
+mod bounds;
 mod config;
 mod downlink;
 mod handshake;
@@ -59,23 +61,23 @@ use crate::rng::Rng;
 use crate::timers::Timers;
 use crate::{DISCONNECTED_AFTER, StoreFault};
 
-/// The rules of an environment nobody has changed.
+/// The rules of an environment that was never edited.
 pub const ENVIRONMENT_DEFAULT: Environment = Environment {
     approval: false,
     recoveries_per_day_max: RECOVERIES_PER_DAY_DEFAULT,
     removed_keep: REMOVED_KEEP_DEFAULT,
 };
 
-/// What comes out when a write is durable.
+/// What is released when a write is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Release {
     Output(FleetOutput),
     SpecDurable(SiteId),
-    /// The end of the store's trouble.
+    /// Ends the store failure.
     StoreTried,
 }
 
-/// The machine of the server. See the [crate] for how to drive it.
+/// The state machine of the server. The [crate] docs describe how to drive it.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     config: FleetConfig,
@@ -85,18 +87,18 @@ pub struct Fleet {
     started: Now,
     timers: Timers<FleetTimer>,
     outputs: VecDeque<FleetOutput>,
-    /// Sites whose providers have to be looked at again.
+    /// Sites whose provider assignment must be recomputed.
     unassigned: BTreeSet<SiteId>,
     /// Sites whose records cannot be read, and why.
     quarantined: BTreeMap<SiteId, Text>,
     rng: Rng,
-    /// Why the store does not commit, if it does not.
+    /// Why the store fails to commit, if it does.
     store_fault: Option<StoreFault>,
     ignored: u64,
 }
 
 impl Fleet {
-    /// Starts from what survived. Drive it as the [crate] says.
+    /// Starts from saved state. The [crate] docs describe how to drive it.
     pub fn new(config: FleetConfig, saved: SavedFleet, rng: Rng, now: Now) -> Self {
         let mut fleet = Self {
             config,
@@ -124,7 +126,7 @@ impl Fleet {
         fleet
     }
 
-    /// Takes what happened to a session. The driver numbers sessions upwards and never reuses a number.
+    /// Handles a session event. The driver numbers sessions in ascending order and never reuses a number.
     pub fn handle_session(&mut self, id: SessionId, event: SessionEvent, now: Now) {
         match event {
             SessionEvent::Opened(peer) => self.open(id, peer, now),
@@ -135,7 +137,7 @@ impl Fleet {
         self.settle_providers(now);
     }
 
-    /// Takes a request of an operator.
+    /// Handles an operator command.
     pub fn handle_command(&mut self, id: CommandId, command: FleetCommand, now: Now) {
         let forced = Forced::of(self.ledger.state(), &command);
         match decide(self.ledger.state(), command, now) {
@@ -150,7 +152,7 @@ impl Fleet {
         self.settle_providers(now);
     }
 
-    /// Takes the store's word that a write is durable.
+    /// Handles the store's confirmation that a write is durable.
     pub fn handle_persisted(&mut self, write: WriteId, now: Now) {
         let Some(settled) = self.ledger.settle(write, true) else {
             self.ignored += 1;
@@ -171,7 +173,7 @@ impl Fleet {
         self.settle_providers(now);
     }
 
-    /// Takes the store's word that a write failed. It and all later ones are undone.
+    /// Handles the store's report that a write failed. It and all later ones are undone.
     pub fn handle_persist_failed(&mut self, write: WriteId, fault: StoreFault, now: Now) {
         let Some(settled) = self.ledger.settle(write, false) else {
             self.ignored += 1;
@@ -188,7 +190,7 @@ impl Fleet {
         }
     }
 
-    /// Takes the passing of time.
+    /// Handles expired timers.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(timer) = self.timers.pop_expired(now.instant) {
             match timer {
@@ -206,8 +208,7 @@ impl Fleet {
         self.settle_providers(now);
     }
 
-    /// Takes the wish of whoever runs the server that it stop: tells every site when to come back, one after
-    /// the other.
+    /// Stops the machine: closes every session and assigns each site its own retry slot.
     pub fn handle_stop(&mut self, now: Now) {
         let mut slots = Slots::new(REDIALS_PER_SECOND);
         let sessions: Vec<_> = self.downlink.sessions.keys().copied().collect();
@@ -218,28 +219,28 @@ impl Fleet {
         }
     }
 
-    /// Returns the next thing to do, until there is none.
+    /// Returns the next output, or `None` if there is none.
     pub fn poll_output(&mut self) -> Option<FleetOutput> {
         self.outputs.pop_front()
     }
 
-    /// Returns when to call `handle_timeout` next, and why.
+    /// Returns when to call `handle_timeout` next, and for which timer.
     pub fn next_deadline(&self) -> Option<(Instant, FleetTimer)> {
         self.timers.next()
     }
 
-    /// Whether everything decided so far is durable. What operators are *shown* may be one commit ahead of the
-    /// disk; what they are *answered* never is.
+    /// Whether everything decided so far is durable. Views for operators may be one commit ahead of the disk; replies
+    /// never are.
     pub fn is_durable(&self) -> bool {
         self.ledger.in_flight() == 0
     }
 
-    /// Returns how many answers came that nobody waited for.
+    /// Returns the number of unexpected answers that were ignored.
     pub const fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// At a start, every site counts as about to come back, unless it was disconnected before.
+    /// Marks every site as reconnecting at startup, unless it was disconnected before.
     fn expect_everybody(&mut self, now: Now) {
         let sites = self.ledger.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone());
         let sites: Vec<_> = sites.map(|(id, _, of)| (id, of.dark_since)).collect();
@@ -327,7 +328,7 @@ impl Fleet {
         }
     }
 
-    /// A site's session ended. If another one waits for its place, that one has it now.
+    /// Handles the end of a site's session. A session that waits for its place takes over.
     fn lose(&mut self, site: SiteId, session: SessionId, now: Now) {
         let Some(link) = self.downlink.links.get_mut(&site).filter(|link| link.session == Some(session)) else {
             return;
@@ -357,7 +358,7 @@ impl Fleet {
         self.stage_noted(changes, note, Vec::new(), now);
     }
 
-    /// Returns the changes that say since when a site is dark, or that it is not.
+    /// Returns the changes that record since when a site is offline, or that it is online.
     fn dark_changes(&self, site: SiteId, dark_since: Option<WallTime>) -> Vec<FleetChange> {
         let known = self.ledger.state().site(site).map(|(_, registration)| registration);
         let changed = known.filter(|registration| registration.dark_since != dark_since);
@@ -365,7 +366,7 @@ impl Fleet {
         after.into_iter().map(|after| FleetChange::Site(site, Some(after))).collect()
     }
 
-    /// A session that was to speak, or to leave, has not.
+    /// Handles a session that missed its deadline to send its first message or to close.
     fn too_late(&mut self, id: SessionId, now: Now) {
         let is_done = self.downlink.sessions.get(&id).is_some_and(|session| matches!(session.stage, Stage::Closing));
         let refusal = match is_done {
@@ -375,7 +376,7 @@ impl Fleet {
         self.refuse(id, refusal, now);
     }
 
-    /// Closes a session; if it was its site's, the site has lost its link.
+    /// Closes a session; if it was the site's current one, the site has lost its link.
     fn refuse(&mut self, id: SessionId, refusal: Refusal, now: Now) {
         let site = self.downlink.up(id).map(|(site, _)| site);
         self.downlink.set_stage(id, Stage::Closing);
@@ -385,7 +386,7 @@ impl Fleet {
         }
     }
 
-    /// Stages a decision; `then` comes out when it is durable. Its event is written along with it.
+    /// Stages a decision together with its event; `then` is released when it is durable.
     fn carry_out(&mut self, decision: Decision, then: Vec<FleetOutput>, now: Now) {
         if decision.changes.is_empty() {
             return self.release_when_durable(then);
@@ -406,7 +407,7 @@ impl Fleet {
         }
     }
 
-    /// Returns the hang-up that tells a linked site that it was removed, if `changes` remove it.
+    /// Returns the hang-up that tells a connected site it was removed, if `changes` remove it.
     fn farewell(&self, site: SiteId, changes: &[FleetChange]) -> Option<FleetOutput> {
         let is_removal = changes.iter().any(|change| matches!(change, FleetChange::RevokedKey(..)));
         let session = self.downlink.links.get(&site)?.session.filter(|_| is_removal)?;
@@ -414,7 +415,7 @@ impl Fleet {
         Some(FleetOutput::Hangup { session, refusal: Refusal::new(RefusalCode::Removed, text) })
     }
 
-    /// Lets `outputs` out when everything staged so far is durable.
+    /// Releases `outputs` once everything staged so far is durable.
     fn release_when_durable(&mut self, outputs: Vec<FleetOutput>) {
         if self.ledger.in_flight() == 0 {
             self.outputs.extend(outputs);
@@ -423,7 +424,7 @@ impl Fleet {
         }
     }
 
-    /// Says to whoever waited that a write failed.
+    /// Reports a failed write to the operator or session that waited for it.
     fn take_back(&mut self, output: FleetOutput, fault: StoreFault, now: Now) {
         match output {
             FleetOutput::Reply { command, .. } => {
@@ -457,7 +458,7 @@ impl Fleet {
         self.pump(site);
     }
 
-    /// Stages changes and the event that tells of them, as one write.
+    /// Stages changes and their event as one write.
     fn stage_noted(&mut self, mut changes: Vec<FleetChange>, note: Note, releases: Vec<Release>, now: Now) {
         let (kind, site, text) = note;
         changes.extend(self.ledger.state().event_changes(event(kind, site, &text, now)));
@@ -487,7 +488,7 @@ impl Fleet {
         }
     }
 
-    /// Over how long this fleet should spread its redials.
+    /// Returns the interval over which this fleet should spread its redials.
     fn redial_spread(&self) -> Duration {
         let sites = u32::try_from(self.downlink.links.len().min(SITES_PER_ENVIRONMENT_MAX * 100)).unwrap_or(u32::MAX);
         Duration::from_secs(1) * sites / REDIALS_PER_SECOND
@@ -506,7 +507,7 @@ impl Fleet {
         }
     }
 
-    fn mark_of(&self, site: SiteId) -> ReplicationCursor {
+    fn cursor_of(&self, site: SiteId) -> ReplicationCursor {
         self.ledger.state().sites.get(&site).and_then(|record| record.cursor).unwrap_or_default()
     }
 }

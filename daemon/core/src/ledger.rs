@@ -1,29 +1,28 @@
-//! State that runs ahead of the disk, and never shows it.
+//! Ledger: state that runs ahead of the disk but is never visible ahead of it.
 //!
-//! A machine decides on what it knows, at once: it *stages* changes, which take hold in memory and go to
-//! the store under a [`WriteId`]. Whatever somebody outside is to learn of them (an acknowledgement, a
-//! reply, a grant) is staged with them as a *release*, and comes out only when the store says that the
-//! write is durable. If the store says it failed, the changes are undone, the newest first, and the
-//! releases come back as failed. That is law 3, by construction: there is no way to acknowledge
-//! something here except through a write that was confirmed.
+//! A machine decides on its in-memory state at once: it *stages* changes, which take effect in memory and go to the
+//! store under a [`WriteId`]. Everything the outside may learn from them (an acknowledgement, a reply, a grant) is
+//! staged with them as a *release* and emitted only when the store confirms that the write is durable. If the store
+//! reports a failure, the changes are undone, newest first, and their releases come back as failed. This enforces law 3
+//! by construction: the only way to acknowledge something is through a confirmed write.
 //!
-//! The store answers in order, and after a failed write fails every later one until it is told to go on,
-//! because those were decided on top of it. So undoing from the newest back to the failed one is exact.
+//! The store answers in order. After a failed write it fails every later one until it is told to resume, because those
+//! were decided on top of the failed one. Undoing from the newest back to the failed write is therefore exact.
 
 use std::collections::VecDeque;
 
 use linecamp_model::WriteId;
 
-/// State that can be changed and changed back.
+/// State whose changes can be undone.
 pub(crate) trait Replay {
-    /// One change.
+    /// A single change.
     type Change: Clone;
 
-    /// Makes the change and returns the one that undoes it.
+    /// Applies the change and returns its inverse.
     fn apply(&mut self, change: Self::Change) -> Self::Change;
 }
 
-/// State with the changes that are not durable yet.
+/// State plus the changes that are not durable yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger<S: Replay, R> {
     state: S,
@@ -38,28 +37,28 @@ struct Staged<C, R> {
     releases: Vec<R>,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settled<R> {
-    /// What was to come out with it.
+    /// The releases staged with it.
     pub(crate) releases: Vec<R>,
-    /// Whether it is durable.
+    /// Whether the write is durable.
     pub(crate) durable: bool,
 }
 
 impl<S: Replay, R> Ledger<S, R> {
-    /// Starts from state that is durable.
+    /// Starts from durable state.
     pub(crate) const fn new(state: S) -> Self {
         Self { state, staged: VecDeque::new(), next_write: WriteId(1) }
     }
 
-    /// Returns the state, with everything staged.
+    /// Returns the state, including staged changes.
     pub(crate) const fn state(&self) -> &S {
         &self.state
     }
 
-    /// Makes `changes` take hold in memory and returns the write that must carry them to the store.
-    /// `releases` come out of [`settle`](Self::settle) when the store has answered.
+    /// Applies `changes` in memory and returns the write that must carry them to the store. [`settle`](Self::settle)
+    /// returns `releases` once the store has answered.
     pub(crate) fn stage(&mut self, changes: &[S::Change], releases: Vec<R>) -> WriteId {
         let write = self.next_write;
         self.next_write = write.next();
@@ -69,10 +68,10 @@ impl<S: Replay, R> Ledger<S, R> {
         write
     }
 
-    /// Takes the store's answer to `write`. `None` for an answer nobody waits for.
+    /// Handles the store's answer to `write`. Returns `None` for an unknown write.
     ///
-    /// A failure undoes this write and all later ones, and settles them all: their releases come back
-    /// together, oldest first.
+    /// A failure undoes this write and all later ones and settles them together: their releases come back in one list,
+    /// oldest first.
     pub(crate) fn settle(&mut self, write: WriteId, durable: bool) -> Option<Settled<R>> {
         let index = self.staged.iter().position(|staged| staged.write == write)?;
         if durable {
@@ -89,13 +88,13 @@ impl<S: Replay, R> Ledger<S, R> {
         Some(Settled { releases, durable })
     }
 
-    /// Brings the state to what the store is known to hold, before anything is staged.
+    /// Loads a change that the store is known to hold, before anything is staged.
     pub(crate) fn restore(&mut self, change: S::Change) {
         debug_assert!(self.staged.is_empty(), "nothing may have to be undone on top of it");
         self.state.apply(change);
     }
 
-    /// Returns how many writes the store has not answered.
+    /// Returns the number of writes the store has not answered.
     pub(crate) fn in_flight(&self) -> usize {
         self.staged.len()
     }

@@ -1,19 +1,19 @@
-//! All decisions, and nothing else.
+//! The decision logic of Linecamp, as sans-I/O state machines.
 //!
-//! [`Site`] decides for one daemon, [`Fleet`] for the server. They do nothing themselves: no I/O, no async,
-//! no threads, no clock, no randomness of their own. Whoever drives them (a daemon, the server, a simulator, a
-//! test with a clock in its hand) hands in what happened and carries out what they ask for.
+//! [`Site`] decides for one daemon, [`Fleet`] for the server. Neither performs I/O, awaits, spawns threads, reads a
+//! clock, or owns a source of randomness. A driver (the daemon, the server, the simulator, or a test with a fake clock)
+//! feeds in events and executes the outputs.
 //!
 //! How to drive a machine:
-//! 1. One input (`handle_…`), then drain `poll_output` until `None`, then the next input.
-//! 2. Time never goes back between calls. Equal is fine. (The wall clock may jump.)
+//! 1. Pass one input (`handle_…`), drain `poll_output` until it returns `None`, then pass the next input.
+//! 2. The monotonic clock never goes back between calls; equal readings are fine. The wall clock may jump.
 //! 3. An output is a request. `Dial`, `Persist`, `TryStore` and `SaveIdentity` get exactly one answer, carrying the
-//!    same id; silence is answered by a timer. The others need none.
+//!    same id; a timer covers a missing answer. The other outputs need no answer.
 //! 4. A late or unknown answer is ignored and counted.
-//! 5. A machine never fails. Bad input becomes a state, a condition or a hang-up with a reason.
+//! 5. A machine never fails. Invalid input becomes a state, a condition, or a hang-up with a reason.
 //!
-//! What is *not* here: bytes (`proto`), disks (`store`), sockets (`transport`). Nothing in here iterates in an
-//! order that differs from run to run.
+//! Not in this crate: encoding (`proto`), disks (`store`), sockets (`transport`). Iteration order is deterministic
+//! everywhere: the same inputs produce the same outputs in every run.
 
 #![forbid(unsafe_code)]
 
@@ -57,23 +57,23 @@ pub use site::{
 
 use std::time::Duration;
 
-/// How long a lost link counts as about to come back, before it is called disconnected: three minutes, so
-/// that a reboot or a line's nightly reconnect passes without notice (the figure Rancher 1.6 used).
+/// How long a lost link counts as reconnecting before it is reported as disconnected: three minutes, so that a reboot
+/// or a line's nightly reconnect raises no alarm (the figure Rancher 1.6 used).
 pub const DISCONNECTED_AFTER: Duration = Duration::from_secs(180);
 
-/// Why the store could not commit, as far as a machine has to know.
+/// Why the store could not commit, in the detail a machine needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreFault {
-    /// No room.
+    /// The disk is full.
     DiskFull,
-    /// The file or its file system may not be written.
+    /// The file or its file system is read-only.
     ReadOnly,
-    /// Anything else; the store's own words are in the log.
+    /// Any other error; the log has the store's message.
     Failed,
 }
 
 impl StoreFault {
-    /// Returns the code that programs see.
+    /// Returns the machine-readable code.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DiskFull => "disk-full",

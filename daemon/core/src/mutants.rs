@@ -1,47 +1,47 @@
-//! Known bugs, planted on purpose: whoever proves that a checker can see them (the simulator's mutation suite)
-//! switches one on. Without the feature `testing` nothing can be planted, and [`planted`] is a constant `false`.
+//! Known bugs that can be injected on purpose: the simulator's mutation suite switches one on to prove that a checker
+//! detects it. Without the feature `testing` nothing can be injected, and [`planted`] is a constant `false`.
 
-/// A bug that can be planted.
+/// A bug that can be injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// Acknowledges, replies and grants before the store has answered.
     AcknowledgeBeforePersist,
     /// Adopts a delta that is older than what is held.
     OlderGeneration,
-    /// Lets the end of any session of a site end the site's link.
+    /// Lets the end of any session of a site take down the site's link.
     CloseBySite,
     /// Never drops an event from the outbox.
     UnboundedOutbox,
     /// Redials after the longest delay instead of a random one.
     NoJitter,
-    /// Gives a certificate to a site that was removed.
+    /// Issues a certificate to a removed site.
     RecoverRevoked,
-    /// Writes what was assigned centrally into the labels set on the spot.
+    /// Writes centrally assigned labels into the labels set locally.
     LabelWriterMixedUp,
-    /// Forgets the key of a site that was removed.
+    /// Forgets the key of a removed site.
     LostTombstone,
-    /// Counts a token's uses too low.
+    /// Undercounts a token's uses.
     TokenUsedTwice,
-    /// Makes an event though nothing has happened.
+    /// Records an event although nothing happened.
     RestlessOutbox,
-    /// Takes a DNS name from whoever has claimed it.
+    /// Takes a DNS name from its current owner despite the ownership TXT record.
     ForeignClaimIgnored,
-    /// Forgets its note of a DNS record before the record is gone.
+    /// Forgets its ownership note before the DNS record is gone.
     ForgottenTooEarly,
-    /// Keeps a number that it made of a site's claim, and does not check it.
+    /// Stores a generation derived from what a site claims to hold, without checking it.
     UncheckedClaim,
-    /// Keeps as many status documents as a site sends.
+    /// Stores as many status documents as a site sends.
     UnboundedStatus,
-    /// Lets all sites pay for what one of them sends.
+    /// Charges all sites for what one of them sends.
     SharedPace,
-    /// Takes status and events of a site that nobody has accepted.
+    /// Accepts status and events from a pending site.
     PendingSpeaks,
-    /// Keeps what a site says happened as the server's own words.
+    /// Stores events of a site as if the server had recorded them.
     ForgedOrigin,
 }
 
 impl Mutant {
-    /// All of them.
+    /// All mutants.
     #[cfg(feature = "testing")]
     pub const ALL: [Self; 17] = [
         Self::AcknowledgeBeforePersist,
@@ -69,19 +69,19 @@ std::thread_local! {
     static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
-/// Plants a bug in the machines of this thread, or takes it out again.
+/// Injects a bug into the machines of this thread, or removes it.
 #[cfg(feature = "testing")]
 pub fn plant(mutant: Option<Mutant>) {
     PLANTED.set(mutant);
 }
 
-/// Whether a bug is planted.
+/// Whether this bug is injected.
 #[cfg(feature = "testing")]
 pub(crate) fn planted(mutant: Mutant) -> bool {
     PLANTED.get() == Some(mutant)
 }
 
-/// Whether a bug is planted: never.
+/// Whether this bug is injected: never.
 #[cfg(not(feature = "testing"))]
 pub(crate) const fn planted(_mutant: Mutant) -> bool {
     false

@@ -1,26 +1,27 @@
-//! Provider: one provider of a site, round after round.
+//! Provider: the state machine of one provider, which reconciles its zones in rounds.
 //!
 //! ```text
 //! idle ─► checking ─► observing ─► noting ─► applying ─► observing … ─► idle
 //!            any call that fails ─► waiting ─► checking
 //! ```
 //!
-//! A round takes each zone in turn: observe it, plan ([`records`](crate::records)), note durably what is about to be
-//! begun, apply the steps, and observe again until there is nothing to do. So a step that was lost, done twice or done
-//! half is found by the next look, and a zone counts as settled only when it was *seen* to hold what is wanted. A round
-//! begins at once when something changed, and otherwise every [`RECONCILE_INTERVAL`], which repairs what drifted. After a
-//! start, and after a call that failed, what was under way may be done late: one more round follows [`RECHECK_DELAY`]
-//! later.
+//! A round handles each zone in turn: observe it, plan ([`records`](crate::records)), persist ownership notes for what
+//! is about to start, apply the steps (one call each), and observe again until there is nothing to do. A step that was
+//! lost, applied twice or applied in part is therefore detected by the next observation, and a zone counts as settled
+//! only when it was *observed* in its desired state. A round starts at once when something changed, and otherwise every
+//! [`RECONCILE_INTERVAL`], which repairs drift. After a start, and after a failed call, an earlier call may still take
+//! effect late: one more round follows after [`RECHECK_DELAY`].
 //!
-//! Retries live here and not in plugins. A failed call ends the round; the next begins after a delay that grows at
-//! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It begins with a check of
-//! the settings, so that a service that is down costs one small call a time: the circuit. A record that is refused is
-//! set aside for [`QUARANTINE`], and the rest goes on. So is one whose name cannot even be observed; what was written
-//! of it before is deleted by what the note says. How a zone is observed, in calls of bounded size: [`look`]. After a
-//! conflict the changes are tried singly; the one that conflicts again is set aside from [`CONFLICT_RETRY_FIRST`] on. A
-//! zone that failed comes after the others in the next round.
+//! Retries live here and not in plugins. A failed call ends the round; the next one starts after a delay that grows at
+//! random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. It starts with a check of
+//! the settings, so that a service that is down costs one small call per retry: a circuit breaker. A rejected record is
+//! quarantined for [`QUARANTINE`], and the others continue. So is a record whose name cannot even be observed; what was
+//! written of it before is deleted according to its ownership note. [`look`] observes a zone in calls of bounded size.
+//! After a conflict the changes are tried one record set per call; the one that conflicts again is quarantined,
+//! starting with [`CONFLICT_RETRY_FIRST`]. A zone that failed comes last in the next round.
 //!
-//! The machine asks by [`Act`]s; each call is answered once, and silence by [`CALL_MAX`].
+//! The machine requests work through [`Act`]s; each call gets one answer, and a missing answer is covered by
+//! [`CALL_MAX`].
 
 mod act;
 mod fail;
@@ -46,63 +47,64 @@ use crate::backoff::Backoff;
 use crate::records::{Rival, Wanted};
 use crate::rng::Rng;
 
-/// How long until a provider that has nothing to do looks again whether all is as it was: what drifted is back within
-/// it. With 500 sites at one name server this is a question each second.
+/// The interval between rounds of a provider that has nothing to do: drift is repaired within it. With 500 sites at one
+/// name server this is about one query per second.
 pub const RECONCILE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// How long until a provider looks once more, if a call may still be under way that it waits for no longer: as long as
-/// the plugin host lets a call take.
+/// The delay before a provider observes again when an abandoned call may still be running: as long as the plugin host
+/// lets a call take.
 pub const RECHECK_DELAY: Duration = Duration::from_secs(30);
 
-/// The ceiling of the first delay after a failed call.
+/// The upper bound of the first delay after a failed call.
 pub const RETRY_FIRST: Duration = Duration::from_secs(5);
 
-/// The ceiling of all delays after failed calls: a service that comes back is used again within it.
+/// The upper bound of all delays after failed calls: a recovered service is used again within it.
 pub const RETRY_MAX: Duration = Duration::from_secs(600);
 
 /// The longest wait a service can ask for: it cannot stop a provider for more than an hour.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// How long a call may take, as seen from here. The plugin host ends calls sooner; this is for one that never answers.
+/// How long a call may take, as seen from here. The plugin host ends calls sooner; this covers a call that never
+/// returns.
 pub const CALL_MAX: Duration = Duration::from_secs(120);
 
-/// How long a refused record is left alone before it is tried again, unless it is wanted otherwise before.
+/// How long a rejected record is left alone before a retry, unless its desired values change first.
 pub const QUARANTINE: Duration = Duration::from_secs(3600);
 
-/// How long a record set whose change met a conflict is left alone at first; then twice as long each time, up to
+/// How long a record set whose change met a conflict is left alone at first; the delay doubles each time, up to
 /// [`QUARANTINE`].
 pub const CONFLICT_RETRY_FIRST: Duration = RECHECK_DELAY;
 
-/// How often a zone is observed in one round. A service that does not keep what it is told is left for a while then.
+/// How often a zone is observed in one round. A service that does not keep changes is then left alone for a while.
 const PASSES_MAX: u32 = 4;
 
-/// What the machine is about to do or waits for.
+/// What the machine is doing or waiting for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// Nothing to do before the next round.
     Idle,
-    /// Asks whether the settings work.
+    /// Checking whether the settings work.
     Checking { call: CallId },
-    /// Looks at a zone: at some names, or without names searches all of it.
+    /// Observing a zone: some names or, without names, a search of the whole zone.
     Observing { call: CallId, zone: DomainName, names: BTreeSet<DomainName>, gathered: Gathered },
-    /// Notes on their way to the disk; the steps come after.
+    /// Ownership notes are being persisted; the steps follow.
     Noting { zone: DomainName, steps: VecDeque<Vec<RecordChange>> },
-    /// A step under way, and those after it.
+    /// A step is in flight; the others follow.
     Applying { call: CallId, zone: DomainName, step: Vec<RecordChange>, steps: VecDeque<Vec<RecordChange>> },
-    /// The settings changed during a call: its answer is of no use.
+    /// The settings changed during a call: its answer will be discarded.
     Draining { call: CallId },
-    /// A failure passes.
+    /// Waiting before a retry.
     Waiting,
 }
 
-/// Why a provider does not work.
+/// Why a provider fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(crate) kind: ConditionKind,
     pub(crate) text: Text,
 }
 
-/// The machine of one provider.
+/// The state machine of one provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
     id: ProviderId,
@@ -111,36 +113,36 @@ pub(crate) struct Provider {
     plugin: Text,
     abilities: Option<DnsAbilities>,
     zones: BTreeMap<DomainName, Zone>,
-    /// Zones that this round has still to look at.
+    /// Zones that this round still has to handle.
     todo: VecDeque<DomainName>,
     state: State,
     /// Whether something changed since the round began.
     is_due: bool,
-    /// Whether somebody wants to see the plan before anything is done.
+    /// Whether this is a plan-only round for a waiting command.
     is_look: bool,
-    /// Whether a step of several records was too much for a call.
+    /// Whether a step of several records exceeded a call's limits.
     has_small_steps: bool,
-    /// Names that are asked for in one call. Fewer once so many were too much.
+    /// The number of names per observe call; reduced when a call exceeded its limits.
     look_names_max: usize,
-    /// Until when a call that it does not wait for may change something; `None` before the first round.
+    /// Until when an abandoned call may still change something; `None` before the first round.
     unsure_until: Option<Instant>,
     backoff: Backoff,
     trouble: Option<Trouble>,
     steps_done: u64,
 }
 
-/// What a step of the machine may look at.
+/// The context of one input of the machine.
 pub(crate) struct Scope<'a> {
     pub(crate) site: SiteId,
     pub(crate) run: RunId,
     pub(crate) held: &'a BTreeMap<HeldKey, OwnedRecord>,
-    /// The other providers of the site: they share its claim, and look after what they want themselves.
+    /// The other providers of the site. They share its claim and manage their own records.
     pub(crate) others: &'a BTreeMap<ProviderId, Provider>,
     pub(crate) calls: &'a mut CallId,
     pub(crate) rng: &'a mut Rng,
     pub(crate) now: Instant,
     pub(crate) wall: WallTime,
-    /// Whether changes may be begun: not while the site's store takes no notes.
+    /// Whether changes may be started: not while the site's store cannot persist notes.
     pub(crate) may_change: bool,
 }
 
@@ -170,12 +172,12 @@ impl Provider {
         &self.spec
     }
 
-    /// Whether the site's own configuration names it, and not the server.
+    /// Whether it comes from the site's own configuration rather than from the server.
     pub(crate) const fn is_local(&self) -> bool {
         self.is_local
     }
 
-    /// Takes new settings. A failure with the old ones says nothing about these.
+    /// Applies new settings. Failures under the old settings do not count for the new ones.
     pub(crate) fn configure(&mut self, spec: ProviderSpec, is_local: bool) {
         if (&spec, is_local) != (&self.spec, self.is_local) {
             let state = self.call().map_or(State::Idle, |call| State::Draining { call });
@@ -185,7 +187,7 @@ impl Provider {
         }
     }
 
-    /// The plugin, or a secret that it uses, was changed: what it could not do before it may do.
+    /// Handles a change of the plugin or of a secret it uses: earlier failures no longer count.
     pub(crate) fn plugin_changed(&mut self) {
         self.abilities = None;
         (self.has_small_steps, self.look_names_max) = (false, LOOK_NAMES_MAX);
@@ -196,8 +198,8 @@ impl Provider {
         }
     }
 
-    /// Takes what each zone should hold. What is not named any more should hold nothing. Returns whether that is
-    /// something else than before.
+    /// Sets the desired records of each zone; a zone that is no longer named should hold none. Returns whether anything
+    /// changed.
     pub(crate) fn want(&mut self, mut wanted: BTreeMap<DomainName, Wanted>) -> bool {
         for zone in self.zones.keys() {
             wanted.entry(zone.clone()).or_default();
@@ -210,8 +212,8 @@ impl Provider {
         is_new
     }
 
-    /// Takes what the site has notes of. Where the provider leaves, what was begun and not looked at since counts as
-    /// there: a call whose answer was lost may have made it.
+    /// Restores records from the ownership notes. For a leaving provider, a record that was started but not observed
+    /// since counts as existing: a call whose answer was lost may have created it.
     pub(crate) fn restore_pending<'a>(&mut self, notes: impl Iterator<Item = &'a HeldKey>) {
         if self.spec.is_leaving && !self.lets_go() {
             for key in notes.filter(|key| key.provider == self.id) {
@@ -220,8 +222,7 @@ impl Provider {
         }
     }
 
-    /// Takes what an earlier run of the daemon said of the zones that are looked after: an observation is not lost with
-    /// a restart.
+    /// Restores the statuses of the managed zones from an earlier daemon run: a restart loses no observation.
     pub(crate) fn remember(&mut self, status: &ProviderStatus) {
         for record in &status.records {
             if let Some(zone) = self.zones.get_mut(&record.zone) {
@@ -230,39 +231,39 @@ impl Provider {
         }
     }
 
-    /// Returns what is wanted in a zone.
+    /// Returns the desired record sets of a zone.
     fn wanted_in(&self, zone: &DomainName) -> impl Iterator<Item = &RecordKey> {
         self.zones.get(zone).into_iter().flat_map(|zone| zone.wanted.sets.keys())
     }
 
-    /// Asks for a round now; if it is a look, for one that plans and does nothing. Nobody waits for a provider that
-    /// waits for its service: what it observed before is all that there is.
+    /// Requests a round now; with `is_look`, a plan-only one. A provider that waits for its service cannot plan: its
+    /// last observation is all there is.
     pub(crate) fn go_round(&mut self, is_look: bool) {
         self.is_due = true;
         self.is_look |= is_look && self.state != State::Waiting;
     }
 
-    /// Whether somebody waits for it to look.
+    /// Whether a command waits for this provider's plan.
     pub(crate) const fn is_looking(&self) -> bool {
         self.is_look
     }
 
-    /// Whether a call, or a write that steps wait for, is under way.
+    /// Whether a call is in flight, or a write that steps wait for.
     pub(crate) const fn is_busy(&self) -> bool {
         !matches!(self.state, State::Idle | State::Waiting)
     }
 
-    /// Whether every zone was seen to hold what is wanted, as far as that can be had.
+    /// Whether every zone was observed in its desired state, as far as that is possible.
     pub(crate) fn is_settled(&self) -> bool {
         self.trouble.is_none() && self.zones.values().all(Zone::is_settled)
     }
 
-    /// Whether a round would begin, if one were allowed to.
+    /// Whether a round is due and can start.
     pub(crate) fn is_ready(&self) -> bool {
         self.is_due && self.state == State::Idle
     }
 
-    /// Begins a round.
+    /// Starts a round.
     pub(crate) fn begin(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
         if self.is_busy() {
             return Vec::new();
@@ -272,7 +273,7 @@ impl Provider {
         if self.lets_go() {
             return self.abandon_records(scope);
         }
-        // A zone that failed comes after the others, so that it holds up none of them.
+        // A zone that failed comes last, so that it delays no other.
         let mut zones: Vec<_> = self.zones.iter().map(|(name, zone)| (zone.failures, name.clone())).collect();
         zones.sort();
         self.todo = zones.into_iter().map(|(_, name)| name).collect();
@@ -289,7 +290,7 @@ impl Provider {
         }
     }
 
-    /// Takes the answer to a call; `None` for one that nobody waits for.
+    /// Handles the answer to a call; `None` if the call is unknown.
     pub(crate) fn handle_reply(
         &mut self,
         call: CallId,
@@ -339,7 +340,7 @@ impl Provider {
         Some(acts)
     }
 
-    /// The notes of the round are durable: its steps may begin.
+    /// Handles durable ownership notes: their steps may start.
     pub(crate) fn handle_noted(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Noting { zone, steps } => self.next_step(zone, steps, scope),
@@ -350,7 +351,7 @@ impl Provider {
         }
     }
 
-    /// The notes could not be made durable: nothing was begun, and the round begins again later.
+    /// Handles notes that could not be persisted: nothing was started, and the round is retried later.
     pub(crate) fn handle_note_failed(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
         if !matches!(self.state, State::Noting { .. }) {
             return Vec::new();
@@ -360,7 +361,7 @@ impl Provider {
         vec![Act::Wait(self.backoff.next(RETRY_FIRST, RETRY_MAX, scope.rng))]
     }
 
-    /// A call has not been answered at all.
+    /// Handles a call that was never answered.
     pub(crate) fn handle_silence(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
         let Some(call) = self.call() else { return Vec::new() };
         let reason = Text::lossy(&format!("no answer within {} s", CALL_MAX.as_secs()));
@@ -368,7 +369,7 @@ impl Provider {
         self.handle_reply(call, reply, scope).unwrap_or_default()
     }
 
-    /// The time of the next round, or of the next try, has come.
+    /// Handles the timer of the next round or retry.
     pub(crate) fn handle_timeout(&mut self) {
         if self.state == State::Waiting {
             self.state = State::Idle;
@@ -376,13 +377,13 @@ impl Provider {
         self.is_due = true;
     }
 
-    /// Takes the plugin's name and version, as it describes itself.
+    /// Stores the plugin's name and version as it describes itself.
     pub(crate) fn see_plugin(&mut self, seen: Text) {
         self.plugin = seen;
     }
 
-    /// Returns how the provider and its records stand: as many records as `bytes_max` of a status hold. `generation` is
-    /// that of its central settings.
+    /// Returns the status of the provider and as many of its records as fit in `bytes_max`. `generation` is that of its
+    /// central settings.
     pub(crate) fn status(&self, bytes_max: usize, generation: Generation) -> ProviderStatus {
         let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, self.spec.dns.deletes));
         ProviderStatus {
@@ -399,12 +400,12 @@ impl Provider {
         self.trouble.as_ref()
     }
 
-    /// Returns what could not be named.
+    /// Returns the records for which no valid name could be built.
     pub(crate) fn nameless(&self) -> impl Iterator<Item = &Text> {
         self.zones.values().flat_map(Zone::nameless)
     }
 
-    /// Says what it does, in words.
+    /// Describes what the provider is doing.
     pub(crate) fn doing(&self) -> String {
         match (&self.state, &self.trouble) {
             (State::Idle, _) if self.is_settled() => format!("every record is as it is wanted{}", self.unsearched()),
@@ -423,7 +424,7 @@ impl Provider {
         }
     }
 
-    /// Says which zones could not be searched for records that this site left.
+    /// Describes which zones could not be searched for records that an earlier run left.
     fn unsearched(&self) -> String {
         let why = |(name, zone): (&DomainName, &Zone)| {
             let why = zone.why_unsearched()?;
@@ -432,7 +433,7 @@ impl Provider {
         self.zones.iter().filter_map(why).collect()
     }
 
-    /// Returns the call that waits for its answer.
+    /// Returns the call in flight.
     pub(crate) const fn call(&self) -> Option<CallId> {
         match self.state {
             State::Checking { call }
@@ -460,7 +461,7 @@ impl Scope<'_> {
         others.map(|key| key.record.clone()).chain(wanted).collect()
     }
 
-    /// Returns which other providers want what in a zone, under the claim of `spec`.
+    /// Returns which other providers want which record sets of a zone under the owner id of `spec`.
     fn rivals(&self, spec: &ProviderSpec, zone: &DomainName) -> BTreeMap<RecordKey, Vec<Rival>> {
         let mut rivals = BTreeMap::<_, Vec<_>>::new();
         let is_rival = |other: &ProviderSpec| !other.is_dry_run && other.dns.owner == spec.dns.owner;
@@ -498,7 +499,7 @@ fn is_claim(change: &RecordChange) -> bool {
     change.key().is_some_and(|key| Claim::key_of(&key.name).is_some())
 }
 
-/// Says a step in words: `dns: gw.camp.example A 300 192.0.2.1`.
+/// Describes a step, without ownership TXT records: `dns: made gw.camp.example A 300 192.0.2.1`.
 fn words_of(spec: &ProviderSpec, step: &[RecordChange]) -> Text {
     let records = step.iter().filter(|change| !is_claim(change));
     let words = records.map(|change| match (&change.before, &change.after) {

@@ -1,14 +1,17 @@
-//! DNS records: what is wanted, and the plan that turns what was observed into it.
+//! DNS records: the desired records of a zone, and the plan that reconciles the observed ones with them.
 //!
-//! Both are functions of whole state, without a memory: [`wanted`] reads a provider's settings and the site's hosts,
-//! [`plan`] compares with what a zone holds. The rules that protect others are all in `plan`:
-//! a record set belongs to whoever is named by the claim beside it; the claim is made first and taken away last, in one
-//! change where the provider can; what is there without our claim is foreign, stays as it is to the last byte, and is
-//! named in a condition; nothing is deleted unless deletes are enabled, and no more at once than a round may. What was
-//! written, or begun, is ours until it was deleted: that it is not observed does not mean that it was never written.
-//! Providers of one site share its claim: of those that want one record set in one place, the first by name has it.
+//! Both are pure functions of the full state: [`wanted()`] reads a provider's settings and the site's hosts, [`plan()`]
+//! compares the result with what a zone holds. `plan` has all the rules that protect other owners:
+//! - A record set belongs to the owner named by the ownership TXT record ("claim") next to it.
+//! - The claim is created first and deleted last, in one atomic change where the provider supports that.
+//! - An existing record set without our claim is a conflict: it stays byte for byte as it is and is named in a
+//!   condition.
+//! - Nothing is deleted unless deletes are enabled, and no more per round than the limit.
+//! - What was written, or started, stays ours until it was deleted: not observing it does not prove that it was never
+//!   written.
+//! - Providers of one site share its claim: if several want one record set in one place, the first by name gets it.
 //!
-//! The same state gives no step: where nothing changed, nothing is written.
+//! Plans converge: a zone in its desired state yields no step and no write.
 
 mod plan;
 mod wanted;
@@ -20,6 +23,6 @@ pub(crate) use self::plan::{Plan, PlanInput, Refusal, Rival, names_of, note_undo
 pub use self::wanted::OWN_ADDRESS_LABEL;
 pub(crate) use self::wanted::{At, HostInput, Wanted, wanted};
 
-/// How many record sets one round may take away. A mistake that unwants a whole fleet's names is seen before it is
-/// done; the rest follows in later rounds. A provider that is leaving has no such limit.
+/// How many record sets one round may delete. A configuration mistake that drops the names of a whole fleet is noticed
+/// before all of them are gone; the rest follows in later rounds. A leaving provider has no such limit.
 pub const DELETES_PER_ROUND_MAX: usize = 10;

@@ -1,21 +1,21 @@
-//! Chance as an argument: a small seeded generator for jitter and for numbers that need not be secret.
+//! A small seeded generator for jitter and for numbers that need not be secret.
 //!
-//! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014). Secrets
-//! never come from here: drivers draw them from the operating system and hand them in.
+//! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014). Secrets never come
+//! from here: drivers draw them from the operating system and pass them in.
 
 use std::time::Duration;
 
-/// A seeded source of chance. The same seed gives the same numbers on every machine.
+/// A seeded random source. The same seed gives the same numbers on every machine.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// Starts from `seed`.
+    /// Creates a generator from `seed`.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Returns 64 fresh bits.
+    /// Returns the next 64 bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -24,7 +24,7 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// Returns a delay from zero up to and with `max`.
+    /// Returns a delay from zero to `max`, inclusive.
     pub fn delay_up_to(&mut self, max: Duration) -> Duration {
         let micros = u64::try_from(max.as_micros()).unwrap_or(u64::MAX - 1);
         Duration::from_micros(self.next_u64() % (micros + 1))

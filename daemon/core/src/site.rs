@@ -1,12 +1,12 @@
-//! Site: the machine of one daemon.
+//! Site: the state machine of one daemon.
 //!
-//! It wires [`uplink`](self::uplink) (the way to the server), [`sync`](crate::sync) (spec down, status
-//! up), the outbox of events and the [`ledger`](crate::ledger) that lets nothing out before it is durable.
-//! The rules live there; here is who hears of what.
+//! It wires together [`uplink`](self::uplink) (the connection to the server), [`sync`](crate::sync) (spec down, status
+//! up), the event outbox, and the [`ledger`](crate::ledger), which releases nothing before it is durable. Those modules
+//! hold the rules; this one dispatches inputs to them.
 //!
-//! Its status is never written by hand: it is computed from what holds (spec, labels, facts, conditions)
-//! after every input, and becomes a new document only where it differs. So steady state writes nothing,
-//! and a restart needs no recovery of its own.
+//! Status is never written directly. It is computed from spec, labels, facts and conditions after every input, and
+//! becomes a new document only where it differs. In steady state nothing is written, and a restart needs no recovery
+//! step.
 
 mod config;
 mod facts;
@@ -54,29 +54,29 @@ use crate::mutants::{Mutant, planted};
 use crate::rng::Rng;
 use crate::timers::Timers;
 
-/// What comes out when a write is durable.
+/// What is released when a write is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Release {
     SpecAck {
         dial: DialId,
         held: Generation,
     },
-    /// Greet again, under the history that is durable with this.
+    /// Repeat the handshake under the incarnation that this write makes durable.
     GreetAgain {
         dial: DialId,
     },
     Reply(CommandId),
-    /// The notes that a provider's steps wait for.
+    /// The ownership notes that a provider's changes wait for.
     Noted(ProviderId),
-    /// Nothing; a write that fails gives its event back.
+    /// Releases nothing; a failed write gives the event back.
     Recorded(Event),
-    /// Nothing; a write that fails gives its count of lost events back.
+    /// Releases nothing; a failed write gives the count of lost events back.
     CountedLost(u64),
-    /// The end of the store's trouble.
+    /// Ends the store failure.
     StoreTried,
 }
 
-/// The machine of one daemon. See the [crate] for how to drive it.
+/// The state machine of one daemon. The [crate] docs describe how to drive it.
 #[derive(Clone, Debug)]
 pub struct Site {
     config: SiteConfig,
@@ -84,17 +84,17 @@ pub struct Site {
     ledger: Ledger<SiteState, Release>,
     uplink: Uplink,
     following: Option<SessionProgress>,
-    /// What the machine observed about itself.
+    /// The facts observed about this host.
     facts: Observation,
     drop_ins: DropIns,
-    /// Labels that drop-in files gave in an earlier run, while one of these files cannot be read.
+    /// Labels from drop-in files of an earlier run, kept while one of these files cannot be read.
     kept_labels: LabelLayer,
     providers: Providers,
-    /// Plugins on their way from the server.
+    /// Plugins being fetched from the server.
     fetches: BTreeMap<PluginDigest, Fetch>,
     conditions: Conditions,
     storage: Storage,
-    /// Whether something that status is computed from may have changed.
+    /// Whether an input of the status may have changed.
     is_status_stale: bool,
     server_ahead: (WallTime, WallTime),
     rng: Rng,
@@ -105,7 +105,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts from what survived. Drive it as the [crate] says.
+    /// Starts from saved state. The [crate] docs describe how to drive it.
     pub fn new(config: SiteConfig, saved: SavedSite, rng: Rng, now: Now) -> Self {
         let purpose = match (&saved.identity, &config.join) {
             (Some(_), _) => Some(Purpose::Link),
@@ -151,9 +151,9 @@ impl Site {
         site.take_drop_ins(saved.drop_ins, now);
         site.timers.set(Timer::Facts, now.instant);
         if purpose.is_some() {
-            // The first dial is at a random moment too: after a power cut a whole region starts at once.
+            // The first dial has a random delay too: after a power cut a whole region starts at once.
             let delay = site.rng.delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
-            // A server that hears of no facts takes them for gone.
+            // The server treats missing facts as removed.
             site.facts.holds_up_dial = site.identity.is_some() && site.held_reported().is_empty();
             let delay = if site.facts.holds_up_dial { FIRST_FACTS_MAX } else { delay };
             site.timers.set(Timer::Redial, now.instant + delay);
@@ -162,7 +162,7 @@ impl Site {
         site
     }
 
-    /// Takes what happened to a link.
+    /// Handles a link event.
     pub fn handle_link(&mut self, event: LinkEvent, now: Now) {
         match event {
             LinkEvent::Dialed(dial) if self.uplink.handle_dialed(dial, &mut self.timers, now) => self.greet(dial, now),
@@ -175,7 +175,7 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Takes the store's word that a write is durable.
+    /// Handles the store's confirmation that a write is durable.
     pub fn handle_persisted(&mut self, write: WriteId, now: Now) {
         let Some(settled) = self.ledger.settle(write, true) else {
             self.ignored += 1;
@@ -187,13 +187,13 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Takes what the drop-in files say.
+    /// Handles new contents of the drop-in files.
     pub fn handle_drop_ins(&mut self, drop_ins: DropIns, now: Now) {
         self.take_drop_ins(drop_ins, now);
         self.settle_down(now);
     }
 
-    /// Takes a request of somebody on the spot.
+    /// Handles a command from the local socket.
     pub fn handle_command(&mut self, id: CommandId, command: SiteCommand, now: Now) {
         match command {
             SiteCommand::PatchLabels(level, patch) => self.patch_labels(id, (level, &patch), now),
@@ -206,7 +206,7 @@ impl Site {
     fn patch_labels(&mut self, id: CommandId, (level, patch): (linecamp_model::Level, &LabelPatch), now: Now) {
         match self.patched(level, patch, now) {
             Ok(labels) => {
-                // One write: a change that is not kept leaves no event.
+                // One write: if the change is not persisted, neither is its event.
                 let text = format!("{level} labels set on the spot: {}", describe_patch(patch));
                 let event =
                     Event { at: now.wall, kind: EventKind::LabelsSetLocally, site: None, text: Text::lossy(&text) };
@@ -221,7 +221,7 @@ impl Site {
         }
     }
 
-    /// Takes the passing of time.
+    /// Handles expired timers.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(timer) = self.timers.pop_expired(now.instant) {
             match timer {
@@ -247,7 +247,7 @@ impl Site {
         }
     }
 
-    /// Takes the wish of whoever runs the daemon that it stop: says goodbye to the server.
+    /// Stops the machine: closes the session with the server.
     pub fn handle_stop(&mut self) {
         self.is_stopped = true;
         if let Some(dial) = self.uplink.current() {
@@ -255,17 +255,17 @@ impl Site {
         }
     }
 
-    /// Returns the next thing to do, until there is none.
+    /// Returns the next output, or `None` if there is none.
     pub fn poll_output(&mut self) -> Option<SiteOutput> {
         self.outputs.pop_front()
     }
 
-    /// Returns when to call `handle_timeout` next, and why.
+    /// Returns when to call `handle_timeout` next, and for which timer.
     pub fn next_deadline(&self) -> Option<(Instant, Timer)> {
         if self.is_stopped { None } else { self.timers.next() }
     }
 
-    /// Returns how many answers came that nobody waited for.
+    /// Returns the number of unexpected answers that were ignored.
     pub const fn ignored(&self) -> u64 {
         self.ignored
     }
@@ -312,11 +312,11 @@ impl Site {
         }
     }
 
-    /// Brings status up to what holds, and sends what the server lacks.
+    /// Recomputes a stale status and sends what the server lacks.
     fn settle_down(&mut self, now: Now) {
         if self.is_status_stale && self.identity.is_some() {
             self.reconcile_providers(now);
-            // While the store fails it is left alone until the retry timer: status stays stale.
+            // While the store fails, only the retry timer touches it: status stays stale.
             if self.timers.deadline(Timer::StoreRetry).is_none() {
                 self.is_status_stale = false;
                 self.refresh_status(now);
@@ -383,14 +383,14 @@ impl Site {
     }
 }
 
-/// Says a patch in words: `rack=r7, gpu-`.
+/// Formats a patch: `rack=r7, gpu-`.
 pub(crate) fn describe_patch(patch: &LabelPatch) -> String {
     let set = patch.set.iter().map(|(key, value)| format!("{key}={value}"));
     let removed = patch.remove.iter().map(|key| format!("{key}-"));
     set.chain(removed).collect::<Vec<_>>().join(", ")
 }
 
-/// Says a duration by its largest unit, so that the words stay the same from one look to the next.
+/// Formats a duration in its largest unit, so that the text stays stable between two observations.
 pub(crate) fn coarse(duration: std::time::Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

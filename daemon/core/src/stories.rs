@@ -1,7 +1,8 @@
-//! What must be true of a site and its server together, told as stories about a [`Pair`](crate::testing::Pair).
+//! End-to-end tests of a site and its server, as scenarios on a [`Pair`](crate::testing::Pair).
 
 mod chaos;
 mod faults;
+mod floods;
 mod hostile;
 mod identity;
 mod join;
@@ -17,3 +18,5 @@ mod records;
 mod rivals;
 mod setting_aside;
 mod storage;
+
+pub(crate) use self::records::provider;

@@ -1,14 +1,13 @@
-//! Sync: one-way replication of small documents, the same at both ends and in both directions.
+//! Sync: one-way replication of small documents, with the same code for both directions (spec down, status up).
 //!
-//! The writer of the documents has a [`Source`] for each reader, the reader a [`Replica`]. On a new session
-//! the reader says what it holds durably; the source sends what lies above, in one [`Delta`], and waits
-//! for the acknowledgement, which again says what the reader holds durably. One delta is under way at a
-//! time: while it is, further changes gather, and leave together in the next. A reader that cannot commit
-//! says, after a while, what it still holds, and is sent the rest again. There is no other path.
+//! The writer has one [`Source`] per reader; the reader holds [`Documents`] and applies deltas with [`judge`]. On a new
+//! session the reader reports what it holds durably. The source sends everything above that in one [`Delta`] and waits
+//! for the acknowledgement, which again reports what the reader holds durably. At most one delta is in flight; changes
+//! made meanwhile are batched into the next. A reader that cannot commit re-sends, after a delay, the generation it
+//! still holds, and the source sends the rest again. There is no other code path.
 //!
-//! Invariants: a replica's documents are those of the source at the generation it acknowledged; an
-//! acknowledgement names only what is durable; nothing is sent that is not durable at the source; without
-//! changes nothing is sent.
+//! Invariants: a reader's documents equal the source's at the generation the reader acknowledged; an acknowledgement
+//! names only durable data; the source sends only durable data; without changes nothing is sent.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +16,13 @@ use linecamp_model::{Delta, Document, DocumentKey, Generation};
 
 use crate::mutants::{Mutant, planted};
 
-/// The documents of one direction. At their writer a deleted one stays as a tombstone, up to
-/// [`TOMBSTONES_PER_DELTA_MAX`] of them; at their reader the newest one does, if it is the newest of all.
+/// The documents of one direction. The writer keeps a deleted document as a tombstone; beyond
+/// [`TOMBSTONES_PER_DELTA_MAX`] tombstones, the next change drops the oldest. A reader keeps only the newest tombstone,
+/// and only if it is the newest document of its delta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Documents<B> {
     documents: BTreeMap<DocumentKey, Document<B>>,
-    /// The newest deletion whose tombstone is gone.
+    /// The newest deletion whose tombstone was dropped.
     floor: Generation,
 }
 
@@ -33,7 +33,7 @@ impl<B> Default for Documents<B> {
 }
 
 impl<B> Documents<B> {
-    /// Whether there is nothing, not even a tombstone.
+    /// Whether there are no documents, not even tombstones.
     pub(crate) fn is_empty(&self) -> bool {
         self.documents.is_empty()
     }
@@ -45,12 +45,12 @@ impl<B: Clone + PartialEq> Documents<B> {
         self.documents.values().map(|document| document.generation).max().unwrap_or_default()
     }
 
-    /// Returns the keys, those of tombstones included.
+    /// Returns the keys, including those of tombstones.
     pub(crate) fn keys(&self) -> impl Iterator<Item = DocumentKey> {
         self.documents.keys().copied()
     }
 
-    /// Returns the generation of the document under `key`.
+    /// Returns the generation of the document under `key`, or zero.
     pub(crate) fn generation(&self, key: DocumentKey) -> Generation {
         self.documents.get(&key).map(|document| document.generation).unwrap_or_default()
     }
@@ -60,7 +60,7 @@ impl<B: Clone + PartialEq> Documents<B> {
         self.documents.get(&key)?.body.as_ref()
     }
 
-    /// Puts or takes away a document and returns what was there.
+    /// Inserts or removes a document and returns the previous one.
     pub(crate) fn set(&mut self, key: DocumentKey, document: Option<Document<B>>) -> Option<Document<B>> {
         match document {
             Some(document) => self.documents.insert(key, document),
@@ -68,18 +68,17 @@ impl<B: Clone + PartialEq> Documents<B> {
         }
     }
 
-    /// Returns the documents, tombstones left out.
+    /// Returns the documents without tombstones.
     pub(crate) fn live(&self) -> impl Iterator<Item = (DocumentKey, &B)> {
         self.documents.iter().filter_map(|(key, document)| Some((*key, document.body.as_ref()?)))
     }
 
-    /// Notes the newest deletion whose tombstone is gone: a reader that holds less gets a snapshot.
+    /// Sets the newest deletion whose tombstone was dropped. A reader below this floor gets a snapshot.
     pub(crate) const fn set_floor(&mut self, floor: Generation) {
         self.floor = floor;
     }
 
-    /// Returns the oldest tombstones, where there are more than [`TOMBSTONES_PER_DELTA_MAX`], and the floor that takes
-    /// their place.
+    /// Returns the oldest tombstones beyond [`TOMBSTONES_PER_DELTA_MAX`], and the floor that replaces them.
     pub(crate) fn surplus_tombstones(&self) -> Option<(Vec<DocumentKey>, Generation)> {
         let tombstones = self.documents.iter().filter(|(_, document)| document.body.is_none());
         let mut tombstones: Vec<_> = tombstones.map(|(key, document)| (document.generation, *key)).collect();
@@ -90,11 +89,11 @@ impl<B: Clone + PartialEq> Documents<B> {
         Some((tombstones.into_iter().map(|(_, key)| key).collect(), floor))
     }
 
-    /// Returns what a reader lacks that holds `base`; everything, if it holds nothing or less than the floor.
+    /// Returns the delta for a reader that holds `base`: a snapshot if it holds nothing or is below the floor.
     pub(crate) fn above(&self, base: Generation) -> Delta<B> {
         let tombstones =
             self.documents.values().filter(|document| document.body.is_none() && base < document.generation);
-        // One message has room for so many deletions; a snapshot says the same without a word of them.
+        // A message has room for a limited number of deletions; a snapshot implies them all.
         let is_far_behind = base == Generation::ZERO || base < self.floor;
         let snapshot = is_far_behind || TOMBSTONES_PER_DELTA_MAX < tombstones.count();
         let base = if snapshot { Generation::ZERO } else { base };
@@ -109,23 +108,23 @@ impl<B: Clone + PartialEq> Documents<B> {
     }
 }
 
-/// The writer's side of one reader, for one session.
+/// The writer's replication state for one reader, for one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     held: Generation,
-    /// The delta that is under way leads here.
+    /// The generation the delta in flight leads to.
     sent: Option<Generation>,
-    /// The newest that was sent in this session, under way or not: it may be acknowledged late.
+    /// The newest generation sent in this session, in flight or not: it may be acknowledged late.
     sent_max: Generation,
 }
 
 impl Source {
-    /// Starts with a reader that holds `held`, of this history, durably.
+    /// Starts with a reader that durably holds `held` of this incarnation.
     pub(crate) const fn new(held: Generation) -> Self {
         Self { held, sent: None, sent_max: held }
     }
 
-    /// Returns the next delta, unless one is under way or nothing is lacking. `documents` must be durable.
+    /// Returns the next delta, or `None` if one is in flight or the reader is up to date. `documents` must be durable.
     pub(crate) fn poll<B: Clone + PartialEq>(&mut self, documents: &Documents<B>) -> Option<Delta<B>> {
         if self.sent.is_some() || documents.head() <= self.held {
             return None;
@@ -136,7 +135,7 @@ impl Source {
         Some(delta)
     }
 
-    /// Takes the reader's word for what it holds. What it was never sent changes nothing.
+    /// Handles the reader's acknowledgement of `held`. A generation that was never sent changes nothing.
     pub(crate) fn handle_ack(&mut self, held: Generation) -> Ack {
         if self.sent_max < held {
             return Ack::NeverSent;
@@ -147,48 +146,48 @@ impl Source {
         if is_more { Ack::More } else { Ack::NotMore }
     }
 
-    /// Whether a delta is under way: an acknowledgement is asked for.
+    /// Whether a delta is in flight and waits for its acknowledgement.
     pub(crate) const fn is_waiting(&self) -> bool {
         self.sent.is_some()
     }
 
-    /// Returns what the reader holds, as far as it has said.
+    /// Returns the generation the reader last acknowledged.
     pub(crate) const fn held(&self) -> Generation {
         self.held
     }
 }
 
-/// What an acknowledgement comes to.
+/// The outcome of an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ack {
     /// The reader holds more than before.
     More,
-    /// It holds what it held, or less: it could not keep what it was sent.
+    /// The reader holds the same as before or less: it could not persist the delta.
     NotMore,
-    /// It claims what it was never sent: the session has come to its end.
+    /// The reader claims a generation that was never sent: a protocol violation that ends the session.
     NeverSent,
 }
 
-/// What a reader does with a delta.
+/// How a reader handles a delta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict<B> {
-    /// Make these changes durable, then acknowledge; `None` takes a document away.
+    /// Persist these changes, then acknowledge; `None` removes a document.
     Adopt(Vec<(DocumentKey, Option<Document<B>>)>),
-    /// Nothing new: acknowledge what is durable.
+    /// Nothing to apply: acknowledge what is durable.
     Acknowledge,
 }
 
-/// Decides what a reader that has `documents` does with `delta`.
+/// Decides how a reader that has `documents` handles `delta`.
 ///
-/// An older delta is never adopted; one whose base is not held is answered with what is held, which asks
-/// for the right one.
+/// An older delta is never adopted. A delta on a base the reader does not have is answered with the generation it
+/// holds, which requests the right one.
 pub(crate) fn judge<B: Clone + PartialEq>(documents: &Documents<B>, delta: Delta<B>) -> Verdict<B> {
     let head = documents.head();
     let (is_snapshot, is_next) = (delta.snapshot, head < delta.to && delta.base == head);
     if !is_snapshot && !is_next && !planted(Mutant::OlderGeneration) {
         return Verdict::Acknowledge;
     }
-    // A reader needs of all tombstones only one that says how far it has come.
+    // A reader needs only one tombstone, the newest: it records the generation reached.
     let newest = delta.documents.values().map(|document| document.generation).max();
     let is_over = |key: &DocumentKey, document: &Document<B>| {
         let is_gone = is_snapshot || (document.body.is_none() && newest.is_some());
@@ -249,6 +248,17 @@ mod tests {
         let delta = source.poll(&documents).expect("a change");
         assert_eq!(source.handle_ack(Generation::ZERO), Ack::NotMore, "it could not keep it");
         assert_eq!(source.handle_ack(delta.to), Ack::More, "it was sent, and is held after all");
+    }
+
+    #[test]
+    fn of_one_delta_a_reader_keeps_one_tombstone() {
+        let mut reader = Documents::default();
+        let documents =
+            (1..=9).map(|number| (host(number), Document { generation: Generation(number.into()), body: None }));
+        let delta =
+            Delta { base: Generation::ZERO, to: Generation(9), snapshot: false, documents: documents.collect() };
+        adopt(&mut reader, delta);
+        assert_eq!(reader.keys().collect::<Vec<_>>(), [host(9)]);
     }
 
     #[test]
@@ -327,7 +337,7 @@ mod tests {
             adopt(&mut reader, delta);
             assert!(reader.keys().count() <= 2 && reader.head() == writer.head(), "{number}");
         }
-        // One whose tombstone is gone comes back and goes again: the floor stays.
+        // A document whose tombstone was dropped is recreated and deleted again: the floor stays.
         let delta = writer.above(before.head());
         assert!(delta.snapshot, "what it missed is not noted any more");
         let mut late = before;
@@ -336,7 +346,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is written, lost on the way, or sent again: after one undisturbed exchange both sides agree.
+        /// Whatever is written, lost in transit or sent again, both sides agree after one undisturbed exchange.
         #[test]
         fn a_reader_always_catches_up(
             steps in prop::collection::vec((0_u8..4, prop::option::of(0_u32..9), 0_u8..4), 0..60)

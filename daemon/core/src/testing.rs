@@ -1,7 +1,7 @@
-//! Pair: one Fleet, one Site or a few, one clock, and a network and disks that do what a test says.
+//! Pair: one Fleet, one or more Sites, one clock, and a network and disks controlled by the test.
 //!
-//! For stories. Time moves only when a test runs it; a year takes milliseconds. Everything is kept in
-//! order by (time, number), so a story is the same on every run.
+//! For scenario tests. Time advances only when a test runs it; a year takes milliseconds. Events are ordered by (time,
+//! number), so a scenario is the same on every run.
 
 mod disk;
 mod drive;
@@ -27,24 +27,24 @@ use crate::{
 pub use self::name_server::{Mood, NameServer, Sets};
 pub use self::words::{key, name, patch, site_ref};
 
-/// A day.
+/// One day.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How many happenings a story remembers.
+/// How many simulated events the trace keeps.
 const TRACE_MAX: usize = 200;
 
 const LATENCY: Duration = Duration::from_millis(20);
 const COMMIT: Duration = Duration::from_millis(2);
 const CALL: Duration = Duration::from_millis(50);
-/// Bytes of a plugin in one message of a story.
+/// Bytes of a plugin in one message of a scenario.
 const PIECE: usize = 4;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 const STARTED_AT: WallTime = WallTime::from_unix_millis(1_795_300_000_000);
 const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
 
-/// What is to happen.
+/// A simulated event.
 #[derive(Clone, Debug)]
-enum Happening {
+enum PairEvent {
     DialArrives { site: usize, dial: DialId, boot: u32 },
     AtSite(usize, LinkEvent),
     AtFleet(SessionId, SessionEvent),
@@ -57,108 +57,108 @@ enum Happening {
     Replied { site: usize, call: CallId, reply: ProviderReply, boot: u32 },
 }
 
-/// What a disk does with a write.
+/// How a disk handles a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiskMood {
     /// Commits it.
     #[default]
     Well,
-    /// Has no room for it.
+    /// Rejects it: no space left.
     Full,
-    /// Has room only for one that changes no more than [`TIGHT_BYTES`]. What is on the disk already costs nothing: a
-    /// database leaves a page alone that stays as it is.
+    /// Accepts only writes that change at most [`TIGHT_BYTES`]. Unchanged data costs nothing, as in a database that
+    /// does not rewrite unchanged pages.
     Tight,
 }
 
-/// Room that a [`DiskMood::Tight`] disk has left: enough for a counter, and not for a long label.
+/// The space left on a [`DiskMood::Tight`] disk: enough for a counter, but not for a long label.
 pub(super) const TIGHT_BYTES: usize = 250;
 
-/// One machine with a daemon on it.
+/// A machine that runs a daemon.
 #[derive(Debug)]
 pub struct Node {
-    /// The machine under test.
+    /// The state machine under test.
     pub site: Site,
-    /// What its disk does.
+    /// The fault mode of its disk.
     pub disk_mood: DiskMood,
-    /// What its disk does with a certificate.
+    /// The fault mode of its disk for certificates.
     pub identity_mood: DiskMood,
     /// Why its local socket cannot be opened, if it cannot.
     pub socket_problem: Option<Text>,
-    /// Where a damaged database was moved, at its next start.
+    /// Where a corrupt database was moved, as reported at its next start.
     pub damaged: Option<Text>,
-    /// Added to the true time, to make its wall clock.
+    /// How far its wall clock is behind the true time.
     pub clock_behind: Duration,
-    /// Why the daemon ended, if it did.
+    /// Why the daemon stopped, if it did.
     pub ended: Option<Refusal>,
-    /// How many times it was asked to write.
+    /// The number of write requests.
     pub writes: u64,
-    /// Replies to commands on the spot.
+    /// Replies to local commands.
     pub replies: Vec<Result<(), SiteCommandError>>,
-    /// What its drop-in files say, at its next start.
+    /// The drop-in files at its next start.
     pub drop_ins: DropIns,
-    /// What it keeps of plugins that were pushed centrally.
+    /// The stored parts of centrally pushed plugins.
     pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
-    /// Of each provider that was called, whether the last call said that it is the site's own.
+    /// For each provider called, whether the last call marked it as the site's own.
     pub called: BTreeMap<Name, bool>,
-    /// Whether it keeps pieces of plugins.
+    /// The fault mode of its disk for plugin pieces.
     pub plugin_disk_mood: DiskMood,
     /// Facts it will report.
     pub facts: BTreeMap<LabelKey, LabelValue>,
-    /// Facts it cannot observe, whatever `facts` says of them.
+    /// Facts it cannot observe, whatever `facts` says about them.
     pub not_observed: BTreeSet<LabelKey>,
-    /// Labels its environment gives.
+    /// Its configuration.
     pub config: SiteConfig,
     key: KeyFingerprint,
-    /// What is on its disk, by key.
+    /// The contents of its disk, by key.
     pub disk: BTreeMap<String, SiteChange>,
     pending: BTreeMap<WriteId, Vec<SiteChange>>,
-    /// The write that only finds out whether there is room.
+    /// The write that only tests whether there is room.
     trial: Option<WriteId>,
-    /// The size of the largest write that was refused since there was room last.
+    /// The size of the largest write refused since there was room last.
     refused: usize,
     identity: Option<SiteIdentity>,
-    /// The identity that a start finds.
+    /// The identity that a start loads.
     saved_identity: Option<SiteIdentity>,
     saving: Option<(IdentityGrant, SiteIdentity)>,
     sessions: BTreeMap<DialId, SessionId>,
     boot: u32,
     is_cut: bool,
-    /// Whether a story speaks in its name: then it does not hear what is acknowledged.
+    /// Whether the scenario sends in its name: it then receives no acknowledgements.
     is_impersonated: bool,
-    /// Changes the next greeting on its way.
+    /// Modifies the next hello in transit.
     forged_greeting: Option<fn(&mut linecamp_model::Hello)>,
-    /// Changes the server's next answer to a greeting.
+    /// Modifies the server's next answer to a hello.
     forged_welcome: Option<fn(&mut linecamp_model::Welcome)>,
     /// How the server closed its last session.
     hangup: Option<Refusal>,
-    /// The last event that the server acknowledged.
+    /// The last event the server acknowledged.
     events_acknowledged: Option<u64>,
 }
 
 /// One Fleet and its sites.
 #[derive(Debug)]
 pub struct Pair {
-    /// The server's machine.
+    /// The server's state machine.
     pub fleet: Fleet,
-    /// The sites, the first one in front.
+    /// The sites, in order of creation.
     pub nodes: Vec<Node>,
     /// Components that were pushed to the server.
     pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
     /// How long a round of facts takes.
     pub facts_take: Duration,
-    /// How many pieces of them were sent to sites.
+    /// The number of plugin pieces sent to sites.
     pub pieces_sent: u64,
-    /// Where all providers of all sites lead.
+    /// The name server of all providers of all sites.
     pub name_server: NameServer,
-    /// What the server's disk does.
+    /// The fault mode of the server's disk.
     pub fleet_disk_mood: DiskMood,
-    /// How many times the server was asked to write.
+    /// The number of the server's write requests.
     pub fleet_writes: u64,
     /// Spec deltas that reached a site.
     pub deltas_delivered: u64,
     /// Replies to operators, by command.
     pub replies: BTreeMap<CommandId, Result<(), FleetCommandError>>,
-    trace: VecDeque<(Duration, Happening)>,
+    trace: VecDeque<(Duration, PairEvent)>,
     fleet_disk: BTreeMap<String, FleetChange>,
     fleet_pending: BTreeMap<WriteId, Vec<FleetChange>>,
     fleet_trial: Option<WriteId>,
@@ -166,7 +166,7 @@ pub struct Pair {
     fleet_boot: u32,
     is_fleet_down: bool,
     elapsed: Duration,
-    queue: BTreeMap<(Duration, u64), Happening>,
+    queue: BTreeMap<(Duration, u64), PairEvent>,
     next_number: u64,
     next_session: SessionId,
     next_command: CommandId,
@@ -177,7 +177,7 @@ pub struct Pair {
 }
 
 impl Node {
-    /// Returns what a round says of all facts.
+    /// Returns the results of a round of facts.
     fn round(&self) -> Facts {
         let observed = self.facts.iter().map(|(key, value)| (key.clone(), Fact::Observed(value.clone())));
         let failed = self.not_observed.iter().map(|key| (key.clone(), Fact::NotObserved(Text::lossy("no answer"))));
@@ -190,12 +190,12 @@ impl Node {
 }
 
 impl Pair {
-    /// A server with one join token, and one machine that wishes to join as `camp`.
+    /// Creates a server with one join token, and one machine that joins as `camp`.
     pub fn new(seed: u64) -> Self {
         Self::with_certificate_life(seed, CERTIFICATE_LIFE)
     }
 
-    /// The same, with a server whose certificates hold for `life`.
+    /// Like [`new`](Self::new), with a server that issues certificates with the lifetime `life`.
     pub fn with_certificate_life(seed: u64, life: Duration) -> Self {
         let token =
             JoinToken { id: TokenId::from_bytes([1; 8]), secret: JoinSecret::from_bytes([2; 16]), pin: Pin::of(b"ca") };
@@ -234,7 +234,7 @@ impl Pair {
         pair
     }
 
-    /// A server and a site named `camp` that has joined, linked and settled.
+    /// Creates a server and a site named `camp` that has joined, connected and settled.
     pub fn linked(seed: u64) -> Self {
         let mut pair = Self::new(seed);
         pair.run_for(Duration::from_secs(30));
@@ -242,7 +242,7 @@ impl Pair {
         pair
     }
 
-    /// Makes the story's join token anew.
+    /// Recreates the scenario's join token.
     pub fn create_token(&mut self, environment: &Name, uses: u32, labels: &[&str]) {
         let new = NewToken {
             id: self.token.id,
@@ -255,7 +255,7 @@ impl Pair {
         self.operator(FleetCommand::CreateToken(new));
     }
 
-    /// Adds a machine with a key of its own that wishes to join.
+    /// Adds a machine with its own key that is about to join.
     pub fn add_node(&mut self, wished: &str) -> usize {
         let index = self.nodes.len();
         let join = Some(JoinWish { token: self.token.clone(), name: name(wished) });
@@ -263,7 +263,7 @@ impl Pair {
         self.push_node(fingerprint, None, BTreeMap::new(), join)
     }
 
-    /// Adds a copy of the first machine's disk, as it is at this moment.
+    /// Adds a machine with a clone of the first machine's disk in its current state.
     pub fn clone_disk(&mut self) -> usize {
         let original = &self.nodes[0];
         let (fingerprint, identity, disk) = (original.key, original.saved_identity, original.disk.clone());
@@ -337,12 +337,12 @@ impl Pair {
         &self.nodes[0].site
     }
 
-    /// Returns what the operator sees of the site named `camp`.
+    /// Returns the operator's view of the site named `camp`.
     pub fn view(&self) -> SiteView {
         self.fleet.site(&site_ref("camp"), self.now()).expect("camp is known")
     }
 
-    /// Returns the value of one of camp's labels, as the operator sees it.
+    /// Returns the value of one of camp's labels, as shown to operators.
     pub fn seen_label(&self, wanted: &str) -> Option<String> {
         self.view().labels.get(&key(wanted)).map(|label| label.value.to_string())
     }
@@ -352,22 +352,22 @@ impl Pair {
         self.site().label(wanted)
     }
 
-    /// Whether the first site is linked, as it sees it itself.
+    /// Whether the first site considers itself connected.
     pub fn is_linked(&self) -> bool {
         self.is_linked_node(0)
     }
 
-    /// Whether a site is linked, as it sees it itself.
+    /// Whether a site considers itself connected.
     pub fn is_linked_node(&self, index: usize) -> bool {
         self.nodes[index].site.view(self.now()).link.state == linecamp_model::LinkState::Connected
     }
 
-    /// Returns the events the operator sees.
+    /// Returns the events shown to operators.
     pub fn events(&self) -> Vec<Event> {
         self.fleet.events(0, EventFilter::default(), 10_000).into_iter().map(|view| view.event).collect()
     }
 
-    /// Returns the time.
+    /// Returns the current time.
     pub fn now(&self) -> Now {
         Now { instant: Instant::after_origin(self.elapsed), wall: STARTED_AT + self.elapsed }
     }
@@ -378,7 +378,7 @@ impl Pair {
         Now { wall: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(behind)), ..now }
     }
 
-    /// Asks something of the server and returns under which number.
+    /// Sends an operator command to the server and returns its id.
     pub fn operator(&mut self, command: FleetCommand) -> CommandId {
         let id = self.next_command;
         self.next_command = id.next();
@@ -386,7 +386,7 @@ impl Pair {
         id
     }
 
-    /// Asks something of the server, runs on until it has answered, and returns the answer.
+    /// Sends an operator command, runs until the server has answered, and returns the answer.
     pub fn ask(&mut self, command: FleetCommand) -> Result<(), FleetCommandError> {
         let id = self.operator(command);
         for _ in 0..1000 {
@@ -398,13 +398,13 @@ impl Pair {
         panic!("no reply to {id}: {}", self.trace());
     }
 
-    /// Asks something on the spot.
-    pub fn on_the_spot(&mut self, command: SiteCommand) {
+    /// Sends a local command to the first site.
+    pub fn local_command(&mut self, command: SiteCommand) {
         let now = self.now_at(0);
         self.nodes[0].site.handle_command(CommandId(1), command, now);
     }
 
-    /// Cuts the network of one site: nothing arrives, on either side; both notice after the idle timeout.
+    /// Cuts the network of one site: nothing arrives on either side; both notice after the idle timeout.
     pub fn cut(&mut self, index: usize) {
         self.nodes[index].is_cut = true;
         let lost: Vec<_> =
@@ -413,28 +413,28 @@ impl Pair {
             self.sessions.remove(&session);
             self.nodes[index].sessions.remove(&dial);
             let reason = LossReason::Failed(Text::lossy("the server fell silent"));
-            self.after(IDLE_TIMEOUT, Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
-            self.after(IDLE_TIMEOUT, Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
+            self.after(IDLE_TIMEOUT, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
+            self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
         }
     }
 
-    /// Mends the network of one site.
+    /// Restores the network of one site.
     pub fn heal(&mut self, index: usize) {
         self.nodes[index].is_cut = false;
     }
 
-    /// Kills the first site's daemon at this very moment, and starts it from its disk.
+    /// Kills the first site's daemon immediately and restarts it from its disk.
     pub fn crash_site(&mut self) {
         self.crash_node(0);
     }
 
-    /// Kills a site's daemon at this very moment, and starts it from its disk.
+    /// Kills a site's daemon immediately and restarts it from its disk.
     pub fn crash_node(&mut self, index: usize) {
         let now = self.now_at(index);
         let lost: Vec<_> = self.nodes[index].sessions.values().copied().collect();
         for session in lost {
             self.sessions.remove(&session);
-            self.after(IDLE_TIMEOUT, Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
+            self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
         }
         let seed = self.seed + u64::from(self.nodes[index].boot) + 1_000;
         let node = &mut self.nodes[index];
@@ -451,13 +451,13 @@ impl Pair {
         node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
     }
 
-    /// Kills the server at this very moment, and starts it from its disk.
+    /// Kills the server immediately and restarts it from its disk.
     pub fn crash_fleet(&mut self) {
         self.stop_fleet();
         self.start_fleet();
     }
 
-    /// Kills the server at this very moment. Its sites notice after the idle timeout.
+    /// Kills the server immediately. Its sites notice after the idle timeout.
     pub fn stop_fleet(&mut self) {
         self.is_fleet_down = true;
         self.fleet_boot += 1;
@@ -466,7 +466,7 @@ impl Pair {
         for (_, (index, dial)) in std::mem::take(&mut self.sessions) {
             self.nodes[index].sessions.remove(&dial);
             let reason = LossReason::Failed(Text::lossy("the server fell silent"));
-            self.after(IDLE_TIMEOUT, Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
+            self.after(IDLE_TIMEOUT, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
         }
     }
 
@@ -482,30 +482,30 @@ impl Pair {
         self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.now());
     }
 
-    /// Puts the server's disk back to what it was, as somebody does who restores a backup.
+    /// Restores the server's disk from a backup.
     pub fn restore_fleet(&mut self, backup: BTreeMap<String, FleetChange>) {
         self.stop_fleet();
         self.fleet_disk = backup;
         self.start_fleet();
     }
 
-    /// Returns what is on the server's disk.
+    /// Returns a copy of the server's disk.
     pub fn backup_fleet(&self) -> BTreeMap<String, FleetChange> {
         self.fleet_disk.clone()
     }
 
-    /// Takes everything off a site's disk but its identity, as a damaged database does, and restarts it.
+    /// Deletes everything on the first site's disk except its identity, as a corrupt database does, and restarts it.
     pub fn lose_site_database(&mut self) {
         self.restore_site(BTreeMap::new());
     }
 
-    /// Puts the first site's disk back to what it was, and restarts it.
+    /// Restores the first site's disk from a backup and restarts it.
     pub fn restore_site(&mut self, backup: BTreeMap<String, SiteChange>) {
         self.nodes[0].disk = backup;
         self.crash_site();
     }
 
-    /// Runs for a while.
+    /// Runs the simulation for a period of time.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.elapsed + time;
         self.perform();
@@ -516,7 +516,7 @@ impl Pair {
         self.perform();
     }
 
-    /// Does the next thing that is due, and all that follows from it at once.
+    /// Executes the next event that is due and its immediate consequences.
     pub fn step(&mut self) {
         self.perform();
         let Some(moment) = self.next_moment() else { return };
@@ -535,7 +535,7 @@ impl Pair {
         self.perform();
     }
 
-    /// Returns what happened last, in words, for a story that failed.
+    /// Returns the most recent events as text, for failure messages.
     pub fn trace(&self) -> String {
         self.trace.iter().map(|(at, happening)| format!("{at:?} {happening:?}\n")).collect()
     }
@@ -560,7 +560,7 @@ impl Pair {
         self.fleet.handle_timeout(self.now());
     }
 
-    fn after(&mut self, delay: Duration, happening: Happening) {
+    fn after(&mut self, delay: Duration, happening: PairEvent) {
         self.queue.insert((self.elapsed + delay, self.next_number), happening);
         self.next_number += 1;
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::Instant;
 
-/// Deadlines by timer. Setting a timer that is set moves it.
+/// Deadlines by timer. Setting a timer again moves it.
 #[derive(Clone, Debug)]
 pub(crate) struct Timers<T> {
     deadlines: BTreeMap<T, Instant>,
@@ -18,21 +18,21 @@ impl<T> Default for Timers<T> {
 }
 
 impl<T: Copy + Ord> Timers<T> {
-    /// Sets `timer` to go off at `deadline`.
+    /// Sets `timer` to expire at `deadline`.
     pub(crate) fn set(&mut self, timer: T, deadline: Instant) {
         self.clear(timer);
         self.deadlines.insert(timer, deadline);
         self.order.insert((deadline, timer));
     }
 
-    /// Takes `timer` back, if it is set.
+    /// Clears `timer`, if it is set.
     pub(crate) fn clear(&mut self, timer: T) {
         if let Some(deadline) = self.deadlines.remove(&timer) {
             self.order.remove(&(deadline, timer));
         }
     }
 
-    /// Removes and returns the earliest timer that is due.
+    /// Removes and returns the earliest expired timer.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<T> {
         let (deadline, timer) = *self.order.first()?;
         if now < deadline {
@@ -42,12 +42,12 @@ impl<T: Copy + Ord> Timers<T> {
         Some(timer)
     }
 
-    /// Returns when the next timer is due, and which.
+    /// Returns the next deadline and its timer.
     pub(crate) fn next(&self) -> Option<(Instant, T)> {
         self.order.first().copied()
     }
 
-    /// Returns when `timer` is due, if it is set.
+    /// Returns the deadline of `timer`, if it is set.
     pub(crate) fn deadline(&self, timer: T) -> Option<Instant> {
         self.deadlines.get(&timer).copied()
     }

@@ -1,4 +1,4 @@
-//! A support bundle: a `.tar.gz` of texts that passed the redactor, readable by its owner alone.
+//! A support bundle: a `.tar.gz` of redacted texts, readable by its owner only.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,14 +12,14 @@ use serde::Serialize;
 
 use crate::redact::Redactor;
 
-/// Bytes of one file in a bundle. What is longer is cut there, and says so at its end.
+/// Bytes of one file in a bundle. A longer one is truncated, with a note at its end.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Files in a bundle, the list of them not counted. More are left out, and the list says how many. With
-/// [`FILE_BYTES_MAX`], a bundle is at most 64 MiB unpacked; texts are packed to a tenth.
+/// Files in a bundle, not counting the list of files. More are left out, and the list says how many. With
+/// [`FILE_BYTES_MAX`], a bundle is at most 64 MiB unpacked; texts compress to a tenth.
 pub const FILES_MAX: usize = 16;
 
-/// Bundles hold what is nobody else's business.
+/// Bundles are private to their owner.
 const MODE: u32 = 0o600;
 
 const CUT: &str = "\n[cut: a file in a bundle has at most 4 MiB]\n";
@@ -47,17 +47,17 @@ impl std::error::Error for BundleError {
     }
 }
 
-/// A bundle that was written.
+/// A written bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedBundle {
-    /// Where.
+    /// Its path.
     pub path: PathBuf,
-    /// How large it is, packed.
+    /// Its compressed size.
     pub bytes: u64,
 }
 
 impl SavedBundle {
-    /// Says so to whoever asked for it.
+    /// Formats the message for the user who requested the bundle.
     pub fn report(&self) -> String {
         let kib = self.bytes.div_ceil(1024);
         format!(
@@ -67,7 +67,7 @@ impl SavedBundle {
     }
 }
 
-/// A bundle that is being gathered.
+/// A bundle under construction.
 #[derive(Debug)]
 pub struct Bundle {
     title: String,
@@ -77,18 +77,18 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Begins one. Everything that is added passes `redactor`.
+    /// Creates an empty bundle. Everything added to it passes `redactor`.
     pub fn new(title: impl Into<String>, redactor: Redactor) -> Self {
         Self { title: title.into(), redactor, files: Vec::new(), left_out: 0 }
     }
 
-    /// Adds a text under a name; `what` says in the list what it is.
+    /// Adds a text under a name; `what` describes it in the list of files.
     pub fn text(&mut self, name: &'static str, what: &'static str, text: &str) {
-        // Not the other way round: half a secret would not be known again.
+        // Redact before truncating: half a secret would not be recognized.
         self.keep(name, what, cut(&self.redactor.text(text)));
     }
 
-    /// Adds a document.
+    /// Adds a JSON document.
     pub fn document(&mut self, name: &'static str, what: &'static str, document: &impl Serialize) {
         let text = match serde_json::to_value(document) {
             Ok(value) => serde_json::to_string_pretty(&self.redactor.value(value)).unwrap_or_default() + "\n",
@@ -97,7 +97,7 @@ impl Bundle {
         self.keep(name, what, cut(&text));
     }
 
-    /// Adds what was asked for, or why it is not there.
+    /// Adds the result of a request, or the reason it failed.
     pub fn answer<T: Serialize>(&mut self, name: &'static str, what: &'static str, answer: Result<T, String>) {
         match answer {
             Ok(document) => self.document(name, what, &document),
@@ -113,17 +113,18 @@ impl Bundle {
         }
     }
 
-    /// Writes it to `path`, which must not exist: whoever can write beside us shall not choose where it lands.
+    /// Writes the bundle to `path`, which must not exist: another user with write access to the directory must not
+    /// choose where it is written.
     ///
     /// # Errors
-    /// [`BundleError`]; a file that was begun is removed.
+    /// [`BundleError`]; a partly written file is removed.
     pub fn write(self, path: &Path) -> Result<SavedBundle, BundleError> {
         let failed = |source| BundleError { path: path.to_owned(), source };
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path).map_err(failed)?;
         match self.pack(file).and_then(|file| Ok(file.metadata()?.len())) {
             Ok(bytes) => Ok(SavedBundle { path: path.to_owned(), bytes }),
             Err(source) => {
-                // Half a bundle helps nobody; if it cannot be removed, the error says enough.
+                // Half a bundle is useless; if it cannot be removed, the error is enough.
                 let _ = std::fs::remove_file(path);
                 Err(failed(source))
             }

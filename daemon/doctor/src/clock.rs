@@ -1,4 +1,4 @@
-//! Whether this machine's clock is right: against the server's, or by its own account.
+//! Whether this machine's clock is right: compared with the server's, or as systemd reports it.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use crate::command::run_command;
 use crate::finding::CheckResult;
 use crate::systemd::systemd_runs;
 
-/// How long `timedatectl` may take; it asks a service that systemd may have to start.
+/// How long `timedatectl` may take; it calls a service that systemd may have to start.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Bytes of its answer: two lines.
+/// Bytes of its output: two lines.
 const BYTES_MAX: u64 = 4 * 1024;
 
-/// What is known of the server's clock.
+/// What is known about the server's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerTime {
-    /// What it said, to the second.
+    /// The time it reported, to the second.
     Said(WallTime),
-    /// Where its certificate says that it must be.
+    /// The range it must be in, from the validity of its certificate.
     Within(Range<WallTime>),
 }
 
-/// Compares `ours` with the server's clock. Further apart than `skew_max` is wrong.
+/// Compares `ours` with the server's clock. A difference of more than `skew_max` is wrong.
 pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) -> CheckResult {
     let remedy = "see which of the two clocks is wrong; on this machine `timedatectl set-ntp true` (or chrony) keeps \
                   it right, and `date -s` sets it once";
@@ -33,7 +33,7 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
         Some(ServerTime::Said(said)) => {
             let apart = ours.distance(*said);
             let way = if ours < *said { "behind" } else { "ahead of" };
-            // The server counts in whole seconds, and its answer was under way.
+            // The server reports whole seconds, and its response was in transit.
             if apart <= Duration::from_secs(2) {
                 return CheckResult::ok(format!("the clock here agrees with the server's, {said}"));
             }
@@ -57,7 +57,7 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
     }
 }
 
-/// Asks systemd whether the clock is kept right by somebody.
+/// Asks systemd whether the clock is synchronized.
 pub fn synchronised() -> CheckResult {
     if !systemd_runs() {
         return CheckResult::skipped("systemd does not run this machine, so nobody can be asked who keeps the clock");
@@ -80,7 +80,7 @@ fn judge_synchronised(answer: &str) -> CheckResult {
     }
 }
 
-/// A moment, and how far before it.
+/// Subtracts a duration from a time.
 trait Earlier {
     fn earlier(self, by: Duration) -> Self;
 }
@@ -91,7 +91,7 @@ impl Earlier for WallTime {
     }
 }
 
-/// Spells a span in its two largest units.
+/// Formats a duration in its two largest units.
 fn spelled(span: Duration) -> String {
     let seconds = span.as_secs();
     match (seconds / 86_400, seconds % 86_400 / 3600, seconds % 3600 / 60) {

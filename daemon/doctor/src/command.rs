@@ -1,4 +1,4 @@
-//! Asking a program of the system, with a limit of time and of bytes.
+//! Running a system program with limits of time and output.
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};
@@ -6,20 +6,20 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
-/// What a program of the system said.
+/// The result of a system program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
-    /// Whether it ended well.
+    /// Whether it exited successfully.
     pub is_ok: bool,
-    /// What it printed, as far as it was wanted.
+    /// Its standard output, up to the limit.
     pub stdout: String,
 }
 
-/// Runs `program` with no input and the C locale, and reads at most `bytes_max` of what it prints. A program that
-/// takes longer than `limit` is killed.
+/// Runs `program` with no input and the C locale, and reads at most `bytes_max` of its output. A program that takes
+/// longer than `limit` is killed.
 ///
 /// # Errors
-/// Why there is no answer, in words.
+/// Why there is no result, for people.
 pub fn run_command(program: &str, arguments: &[&str], limit: Duration, bytes_max: u64) -> Result<Ran, String> {
     let child = Command::new(program)
         .args(arguments)
@@ -34,17 +34,17 @@ pub fn run_command(program: &str, arguments: &[&str], limit: Duration, bytes_max
     let reading = thread::Builder::new().name("command".to_owned()).spawn(move || {
         let mut bytes = Vec::new();
         let read = stdout.take(bytes_max).read_to_end(&mut bytes);
-        // Whoever has given up does not hear it.
+        // Fails if the receiver has timed out.
         drop(sender.send(read.map(|_| bytes)));
     });
     let answered = match reading {
         Ok(_) => receiver.recv_timeout(limit).map_err(|_| format!("{program} did not answer within {limit:?}")),
         Err(error) => Err(format!("the system gave no thread to read {program}: {error}")),
     };
-    // What it says beyond the bound, nobody reads: it would wait for that for ever.
+    // Output beyond the limit is not read; the program would block on it forever.
     let is_whole = |read: &std::io::Result<Vec<u8>>| read.as_ref().is_ok_and(|bytes| (bytes.len() as u64) < bytes_max);
     if !answered.as_ref().is_ok_and(is_whole) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = child.kill();
     }
     let status = child.wait().map_err(|error| format!("failed to wait for {program}: {error}"))?;

@@ -1,4 +1,4 @@
-//! Whether the disk below a directory takes what is written to it.
+//! Whether the disk of a directory accepts writes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,35 +10,35 @@ use rustix::fs::statvfs;
 
 use crate::finding::CheckResult;
 
-/// Room below which somebody should look: a database with its log and a plugin still fit a few times.
+/// Free space below which to warn: a database with its log and a plugin still fit a few times.
 const ROOM_LOW: u64 = 100 * MIB;
 
-/// Room below which nothing that matters fits: the database's log grows to a megabyte, a plugin has up to 8.
+/// Free space below which nothing important fits: the database's log grows to a megabyte, a plugin has up to 8.
 const ROOM_NONE: u64 = 16 * MIB;
 
-/// Files that may still be made, below which somebody should look.
+/// Free inodes below which to warn.
 const FILES_LOW: u64 = 1000;
 
-/// A write that takes longer is a disk that is dying, or has far too much to do: flash takes some 10 ms.
+/// A slower write means that the disk is failing or overloaded: flash takes some 10 ms.
 const WRITE_SLOW: Duration = Duration::from_secs(1);
 
-/// Bytes that are written to see whether the disk takes them: a page of the database.
+/// Bytes of the test write: a page of the database.
 const WRITE_BYTES: usize = 4096;
 
 const MIB: u64 = 1024 * 1024;
 
-/// What was seen of a disk.
+/// What was observed of a disk.
 #[derive(Debug)]
 struct Seen {
-    /// Bytes that a program may still write.
+    /// Free bytes available to a program.
     room: u64,
-    /// Files that may still be made, where the file system counts them.
+    /// Free inodes, if the file system counts them.
     files: Option<u64>,
     /// How long it took to write, flush and remove a file, or why that failed.
     write: io::Result<Duration>,
 }
 
-/// Measures the room in `directory`, and writes, flushes and removes a small file there.
+/// Measures the free space in `directory`, and writes, flushes and removes a small file there.
 pub fn disk(directory: &Path) -> CheckResult {
     if !directory.is_dir() {
         return CheckResult::skipped(format!("{} is not there", directory.display()));
@@ -97,7 +97,7 @@ fn judge(directory: &Path, seen: &Seen) -> CheckResult {
     }
 }
 
-/// Writes a file of our own, and leaves none behind. Never through a link that somebody else put there.
+/// Writes a new file and removes it. Never follows a link that another user created.
 fn write(directory: &Path) -> io::Result<Duration> {
     let path = directory.join(format!(".doctor-{}", std::process::id()));
     let began = Instant::now();

@@ -1,26 +1,26 @@
-//! What a doctor says: one finding for each check, and the report they make.
+//! What a doctor reports: one finding per check, and the report they make up.
 
 use serde::Serialize;
 
-/// The longest text of a finding. What an error of somebody else's says beyond it is cut.
+/// The longest text of a finding, in characters. A longer external error message is truncated.
 const TEXT_CHARS_MAX: usize = 1000;
 
-/// How a check came out.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It does not apply here, or cannot be looked at; the evidence says why.
+    /// It does not apply here, or cannot be checked; the evidence says why.
     Skipped,
-    /// It is as it should be.
+    /// It passed.
     Ok,
-    /// It works, and somebody should look.
+    /// It works, but needs attention.
     Warn,
     /// It does not work.
     Fail,
 }
 
 impl Verdict {
-    /// Returns the word for it.
+    /// Returns its name.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Skipped => "skipped",
@@ -31,39 +31,39 @@ impl Verdict {
     }
 }
 
-/// A verdict with its evidence and its remedy, before it is said of what.
+/// A verdict with its evidence and its remedy, before it is assigned to a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
-    /// How it came out.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was tried, and what was seen.
+    /// What was tried, and what was observed.
     pub evidence: String,
     /// What to do about it.
     pub remedy: Option<String>,
 }
 
 impl CheckResult {
-    /// It is as it should be.
+    /// Creates the result of a check that passed.
     pub fn ok(evidence: impl Into<String>) -> Self {
         Self { verdict: Verdict::Ok, evidence: evidence.into(), remedy: None }
     }
 
-    /// It does not apply, or cannot be looked at.
+    /// Creates the result of a check that does not apply, or cannot be made.
     pub fn skipped(evidence: impl Into<String>) -> Self {
         Self { verdict: Verdict::Skipped, evidence: evidence.into(), remedy: None }
     }
 
-    /// It works, and somebody should look.
+    /// Creates the result of a check of something that works, but needs attention.
     pub fn warn(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: Verdict::Warn, evidence: evidence.into(), remedy: Some(remedy.into()) }
     }
 
-    /// It does not work.
+    /// Creates the result of a check that failed.
     pub fn fail(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: Verdict::Fail, evidence: evidence.into(), remedy: Some(remedy.into()) }
     }
 
-    /// Makes a failure a warning, where something else does the same work; `why` says what.
+    /// Downgrades a failure to a warning, because something else does the same work; `why` says what.
     #[must_use]
     pub fn tempered(mut self, why: &str) -> Self {
         if self.verdict == Verdict::Fail {
@@ -73,12 +73,12 @@ impl CheckResult {
         self
     }
 
-    /// Says of which check it is.
+    /// Assigns the result to a check.
     pub fn of(self, name: &'static str) -> Finding {
         self.about(name, "")
     }
 
-    /// Says of which check it is, and of which of several things it looked at.
+    /// Assigns the result to a check, and to one of several subjects that it examined.
     pub fn about(self, name: &'static str, subject: &str) -> Finding {
         Finding {
             name,
@@ -90,58 +90,58 @@ impl CheckResult {
     }
 }
 
-/// What one check found. No text of it holds a control character.
+/// The finding of one check. Its texts contain no control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which check. Stable.
+    /// The name of the check. Stable.
     pub name: &'static str,
-    /// Of what, where a check looks at several things, such as servers; otherwise empty.
+    /// What it examined, if a check examines several subjects, such as servers; otherwise empty.
     pub subject: String,
-    /// How it came out.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was tried, and what was seen.
+    /// What was tried, and what was observed.
     pub evidence: String,
     /// What to do about it.
     pub remedy: Option<String>,
 }
 
-/// All that one run of a doctor found.
+/// All findings of one run of a doctor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Which program said so.
+    /// The program that made the report.
     pub program: &'static str,
     /// Its version.
     pub version: &'static str,
     /// The worst of all verdicts.
     pub verdict: Verdict,
-    /// In the order in which the checks are listed, whichever came first.
+    /// In the order in which the checks are listed, whichever finished first.
     pub checks: Vec<Finding>,
 }
 
 impl Report {
-    /// Takes what was found.
+    /// Creates the report of these findings.
     pub fn new(program: &'static str, version: &'static str, checks: Vec<Finding>) -> Self {
         let verdict = checks.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Skipped);
         Self { program, version, verdict, checks }
     }
 
-    /// Says whether anything does not work.
+    /// Whether any check failed.
     pub fn has_failed(&self) -> bool {
         self.verdict == Verdict::Fail
     }
 
-    /// Returns how many checks came out like this.
+    /// Returns the number of checks with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.checks.iter().filter(|finding| finding.verdict == verdict).count()
     }
 
-    /// Renders it for programs.
+    /// Formats the report as JSON.
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("texts and words") + "\n"
     }
 }
 
-/// Makes a text of somebody else's fit for a terminal.
+/// Makes an external text safe for a terminal.
 fn printable(text: &str) -> String {
     let kept = text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c });
     let mut kept: String = kept.collect();

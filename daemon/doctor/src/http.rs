@@ -1,4 +1,4 @@
-//! One question to a server's API that needs no key: whether it serves, which version it is, what time it has.
+//! One request to a server's API that needs no key: whether it is ready, its version and its time.
 
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,33 +6,33 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use linecamp_model::WallTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Bytes of the answer: ours has 200. The rest is not read.
+/// Bytes of the response: ours has 200. The rest is not read.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024;
 
 /// Characters of a version that are shown.
 const VERSION_CHARS_MAX: usize = 40;
 
-/// What a server says of itself without a key.
+/// What a server reports without a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// The answer's status, 200 if it serves.
+    /// The HTTP status, 200 if it is ready.
     pub status: u16,
-    /// What its clock shows, to the second.
+    /// Its time, to the second.
     pub date: Option<WallTime>,
     /// Its version.
     pub version: Option<String>,
 }
 
-/// Asks over an open connection. The caller bounds the time.
+/// Sends the request over an open connection. The caller bounds the time.
 ///
 /// # Errors
-/// If the connection breaks, or what comes is no HTTP.
+/// If the connection fails, or the response is not HTTP.
 pub async fn ask_health(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Health> {
-    // HTTP/1.0, so that the answer is plain and the connection ends with it.
+    // HTTP/1.0, so that the response is not chunked and the connection ends with it.
     stream.write_all(b"GET /healthz HTTP/1.0\r\nHost: linecamp\r\n\r\n").await?;
     let mut answer = Vec::new();
     match (&mut stream).take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await {
-        // Not every server says farewell in TLS.
+        // Some servers close without TLS's `close_notify`.
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
         Ok(_) | Err(_) => {}
     }

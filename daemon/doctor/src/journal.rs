@@ -1,23 +1,23 @@
-//! The last lines that a service wrote, for a bundle.
+//! The last journal lines of a service, for a bundle.
 
 use std::time::Duration;
 
 use crate::command::run_command;
 use crate::systemd::systemd_runs;
 
-/// Lines of the journal that go into a bundle: a daemon writes a few a day, one in trouble a few a minute.
+/// Journal lines in a bundle: a daemon writes a few a day, one with a problem a few a minute.
 pub const JOURNAL_LINES: usize = 1000;
 
-/// How long the journal may take. A large one on a slow disk needs seconds.
+/// How long `journalctl` may take. A large journal on a slow disk needs seconds.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Bytes of those lines: 4 KiB each. What is beyond is cut, the newest with it.
+/// Bytes of those lines: 4 KiB each. Longer output is truncated, which loses the newest lines.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Returns the last lines of `unit`, or says why there are none.
+/// Returns the last journal lines of `unit`.
 ///
 /// # Errors
-/// Why not, in words.
+/// Why there are none, for people.
 pub fn journal(unit: &str) -> Result<String, String> {
     if !systemd_runs() {
         return Err("systemd does not run this machine, so there is no journal".to_owned());

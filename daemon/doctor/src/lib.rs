@@ -1,25 +1,26 @@
-//! What the doctors of daemon and server share, and the bundles that people send to whoever helps them.
+//! What the doctors of daemon and server share, and support bundles.
 //!
-//! A doctor looks at one machine and says what he found: a list of [`Finding`]s, each with a stable name, a verdict,
-//! the evidence (what was tried, what was seen) and, where something is amiss, a remedy. Evidence is gathered by thin
-//! code that decides nothing; a verdict is a function of evidence, and tested as one.
+//! A doctor examines one machine and reports a list of [`Finding`]s, each with a stable name, a verdict, the evidence
+//! (what was tried and observed) and, if there is a problem, a remedy. Thin code gathers the evidence and decides
+//! nothing; a verdict is a function of evidence, and tested as one.
 //!
-//! What holds:
+//! Invariants:
 //!
-//! - **A doctor cures nothing and disturbs nobody.** He takes no lock, greets nobody's server, and leaves no file
-//!   behind: the one he writes to see whether the disk takes it, he removes.
-//! - **Every check has a time limit** ([`Job`]), and all of them run side by side, so that a dead disk or a silent
-//!   server costs its own verdict and a known time. A check that does not come back has failed, and says so.
-//! - **Names are stable.** Scripts look for them; a name is added, never changed.
-//! - **What others say is not trusted**: answers are cut to a size, control characters do not reach the terminal
-//!   ([`Finding`] sees to it), and no evidence repeats a secret.
+//! - **A doctor repairs nothing and interferes with nothing.** It takes no lock, opens no session with a server, and
+//!   leaves no file behind: the one it writes to test the disk, it removes.
+//! - **Every check has a time limit** ([`Job`]), and all checks run concurrently, so that a dead disk or an
+//!   unresponsive server costs only its own verdict and a bounded time. A check that does not return in time has
+//!   failed, and its finding says so.
+//! - **Names are stable.** Scripts match on them; names are added, never changed.
+//! - **External input is not trusted**: responses are limited in size, [`Finding`] keeps control characters from the
+//!   terminal, and no evidence repeats a secret.
 //!
-//! A bundle ([`Bundle`]) is a `.tar.gz` of such findings and of what the programs show anyway. Everything that goes in
-//! passes [`Redactor`], which takes out what looks like a secret and what is known to be one. Its size is bounded by
-//! [`FILE_BYTES_MAX`] and [`FILES_MAX`].
+//! A support bundle ([`Bundle`]) is a `.tar.gz` of such findings and of what the programs display anyway. All contents
+//! pass [`Redactor`], which removes known secrets and what looks like one. Its size is bounded by [`FILE_BYTES_MAX`]
+//! and [`FILES_MAX`].
 //!
-//! What this crate does not do: it knows no configuration, no socket of a daemon and no database. Which checks there
-//! are, and what they look at, is said by the two programs.
+//! This crate knows no configuration, no daemon socket and no database. The two programs define which checks there are
+//! and what they examine.
 
 #![forbid(unsafe_code)]
 
@@ -60,13 +61,13 @@ pub use show::{progress_line, table};
 pub use systemd::{service, systemd_runs};
 pub use version::{Versions, versions};
 
-/// Renders an error and its causes on one line.
+/// Formats an error and its causes on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let words = error.to_string();
-        // Some libraries repeat the cause in their own words.
+        // Some libraries repeat the cause in their own message.
         if !text.ends_with(&words) {
             text = format!("{text}: {words}");
         }

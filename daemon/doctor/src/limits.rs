@@ -1,4 +1,4 @@
-//! What the kernel lets a process have: open files, and room in the buffers of a socket.
+//! Kernel limits of a process: open files, and socket buffers.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -7,11 +7,11 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::finding::CheckResult;
 
-/// Bytes read of a kernel file: its numbers have a few dozen, the limits of a process less than 2 KiB.
+/// Bytes read from a kernel file: single numbers have a few dozen, the limits of a process less than 2 KiB.
 const FILE_BYTES_MAX: u64 = 16 * 1024;
 
-/// Judges how many files a process may have open at once; it needs `needed`. Without a process, it is the limit of
-/// whoever asks, which the same command would start with.
+/// Evaluates how many files a process may have open at once; it needs `needed`. Without a process, evaluates the limit
+/// of this one, which the same command would inherit.
 pub fn file_limit(pid: Option<u32>, needed: u64, unit: &str) -> CheckResult {
     let of_process = pid.and_then(|pid| Some((pid, open_files(&read(&format!("/proc/{pid}/limits"))?)?)));
     match of_process {
@@ -36,7 +36,7 @@ fn judge_files(who: &str, limit: u64, needed: u64, unit: &str) -> CheckResult {
     CheckResult::ok(evidence)
 }
 
-/// Reads the soft limit on open files from what the kernel says of a process.
+/// Parses the soft limit on open files from `/proc/PID/limits`.
 fn open_files(limits: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     match line.split_whitespace().next()? {
@@ -45,7 +45,7 @@ fn open_files(limits: &str) -> Option<u64> {
     }
 }
 
-/// Judges the buffers that the kernel gives to a socket that asks for `wanted` bytes.
+/// Evaluates the buffers that the kernel grants a socket that requests `wanted` bytes.
 pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> CheckResult {
     let (Some(receive), Some(send)) = (receive, send) else {
         return CheckResult::skipped("the kernel does not show net.core.rmem_max and net.core.wmem_max here");
@@ -63,7 +63,7 @@ pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> Chec
     CheckResult::ok(evidence)
 }
 
-/// Reads a kernel file that holds one number.
+/// Reads a kernel file that contains one number.
 pub fn kernel_number(path: &str) -> Option<u64> {
     read(path)?.trim().parse().ok()
 }

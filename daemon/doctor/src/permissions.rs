@@ -1,4 +1,4 @@
-//! Whose files are, and who else may look into them.
+//! Ownership and permissions of private files.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -8,33 +8,33 @@ use std::path::{Path, PathBuf};
 
 use crate::finding::CheckResult;
 
-/// Bytes read of the list of users: some 20,000 of them. A user behind them is named by his number.
+/// Bytes read of `/etc/passwd`: some 20,000 users. Users beyond that are shown by their uid.
 const USERS_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Bits that let others than the owner in.
+/// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Bits that the owner of a directory needs.
+/// Permission bits that the owner of a directory needs.
 const OWNER_OF_DIRECTORY: u32 = 0o700;
 
-/// Bits that the owner of a file needs.
+/// Permission bits that the owner of a file needs.
 const OWNER_OF_FILE: u32 = 0o400;
 
-/// What is only its owner's to look into.
+/// A file or directory that only its owner may access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Private {
     /// The file or directory.
     pub path: PathBuf,
-    /// Whether something is wrong if it is not there.
+    /// Whether its absence is a problem.
     pub is_needed: bool,
 }
 
-/// What was seen of a file or directory.
+/// What was observed of a file or directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owned {
-    /// Which.
+    /// Its path.
     pub path: PathBuf,
-    /// Whose.
+    /// Its owner.
     pub uid: u32,
     /// Its permission bits.
     pub mode: u32,
@@ -42,8 +42,8 @@ pub struct Owned {
     pub is_directory: bool,
 }
 
-/// Looks at `directory` and what in it is private. All of it has to be one user's: the one who runs `program`, which
-/// `runner` is if a process of it runs.
+/// Examines `directory` and the private files in it. They must all belong to one user: the one that runs `program`,
+/// which is `runner` if a process of it is running.
 pub fn permissions(directory: &Path, private: &[Private], program: &str, runner: Option<u32>) -> CheckResult {
     let top = match look(directory) {
         Ok(top) if top.is_directory => top,
@@ -84,12 +84,12 @@ fn unseen(path: &Path, error: &io::Error) -> CheckResult {
 
 fn look(path: &Path) -> io::Result<Owned> {
     let found = fs::symlink_metadata(path)?;
-    // A link to a directory on another disk is an operator's right.
+    // A link to a directory on another disk is allowed.
     let found = if found.is_symlink() { fs::metadata(path)? } else { found };
     Ok(Owned { path: path.to_owned(), uid: found.uid(), mode: found.mode() & 0o7777, is_directory: found.is_dir() })
 }
 
-/// Judges what was seen, the directory first.
+/// Evaluates what was observed, the directory first.
 fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, users: &str) -> CheckResult {
     let Some(top) = seen.first() else { return CheckResult::skipped("there is nothing to look at") };
     let name = |uid| user(users, uid);
@@ -99,7 +99,7 @@ fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, 
         problems.push(format!("{} is missing", path.display()));
         remedies.push(format!("restore {} from a backup", path.display()));
     }
-    // The administrator's processes may look everywhere.
+    // Root's processes can read any file.
     if let Some(runner) = runner.filter(|runner| *runner != 0 && *runner != top.uid) {
         problems.push(format!("{program} runs as {}, and {place} belongs to {owner}", name(runner)));
         remedies.push(format!("chown -R {}: {place}", name(runner)));
@@ -126,10 +126,10 @@ fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, 
     CheckResult::fail(problems.join("; "), format!("as root: {}", remedies.join("; ")))
 }
 
-/// Returns the list of the machine's own users; others are named by their numbers.
+/// Returns the contents of `/etc/passwd`; users missing from it are shown by their uid.
 fn users() -> String {
     let mut text = String::new();
-    // Without it, users have numbers.
+    // If it cannot be read, users are shown by their uid.
     let _ = File::open("/etc/passwd").and_then(|file| file.take(USERS_BYTES_MAX).read_to_string(&mut text));
     text
 }
@@ -143,7 +143,7 @@ fn user(users: &str, uid: u32) -> String {
     named.unwrap_or_else(|| uid.to_string())
 }
 
-/// Says whether an error comes from a permission that we lack.
+/// Whether an error is caused by missing permissions.
 pub fn is_forbidden(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -179,7 +179,7 @@ mod tests {
     fn what_is_private_is_one_users() {
         let top = owned("/d", 990, 0o700);
         check(&[top.clone(), owned("/d/key.pem", 990, 0o600)], Some(990), &[]);
-        // The administrator runs it, or asks.
+        // The process runs as root.
         check(std::slice::from_ref(&top), Some(0), &[]);
         let words = ["/d/key.pem belongs to root, and /d to linecamp", "chown -R linecamp: /d/key.pem"];
         check(&[top.clone(), owned("/d/key.pem", 0, 0o600)], None, &words);
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_is_needed_and_missing_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        // Whatever the mask of whoever runs this.
+        // Independent of the umask of the test.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(directory.path(), mode).unwrap();
         let private = |is_needed| [Private { path: directory.path().join("key.pem"), is_needed }];

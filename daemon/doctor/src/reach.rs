@@ -1,9 +1,10 @@
-//! Whether packets get there: UDP, and beside it TCP, which tells a blocked path from a silent machine.
+//! Whether packets reach a server: UDP, and TCP for comparison, which tells a blocked path from an unresponsive
+//! machine.
 //!
-//! A path that lets TCP through and swallows UDP is the commonest trouble of a link over QUIC, and the hardest to see
-//! from inside QUIC, where it looks like a server that is switched off. So UDP is asked with a packet of a version
-//! that no server speaks, to which every QUIC server answers at once and without keeping anything (RFC 9000, 6); from a
-//! connected socket, which hears of a port that is closed. TCP is asked at the same number.
+//! A path that passes TCP and drops UDP is the most common problem of a link over QUIC, and the hardest to recognize
+//! from inside QUIC, where it looks like a server that is down. So UDP is probed with a packet of a version that no
+//! server supports, to which every QUIC server replies immediately and statelessly with Version Negotiation (RFC 9000,
+//! 6). The socket is connected, so it is notified when the port is closed. TCP is probed at the same port number.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,57 +15,57 @@ use tokio::time::timeout;
 
 use crate::finding::CheckResult;
 
-/// When the question is put anew, counted from the last: packets get lost.
+/// When the probe is retried, counted from the last one: packets get lost.
 const TRIES: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_millis(1000), Duration::from_millis(1500), Duration::from_millis(2000)];
 
-/// How long a TCP connection may take: a second try after a second, a third after three (Linux).
+/// How long a TCP connection may take: Linux retransmits after one second and after three.
 const TCP_LIMIT: Duration = Duration::from_secs(4);
 
-/// Bytes of the question: what a QUIC handshake begins with, so that a path too narrow for it is silent here too.
+/// Bytes of the probe: the size of a QUIC Initial packet, so that a path too narrow for it fails here too.
 const QUESTION_BYTES: usize = 1200;
 
-/// A version that is set aside so that nobody speaks it (RFC 9000, 15).
+/// A version reserved to force version negotiation (RFC 9000, 15).
 const NO_VERSION: [u8; 4] = [0x1a, 0x2a, 0x3a, 0x4a];
 
-/// What UDP came to.
+/// The result of the UDP probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UdpAnswer {
-    /// Something answered, after so long.
+    /// There was a reply, after this time.
     Answered(Duration),
-    /// The other machine, or one on the way, said that the port is closed.
+    /// The machine, or a router, reported that the port is closed.
     Refused,
-    /// Nothing came.
+    /// There was no reply.
     Silent,
-    /// It could not be sent.
+    /// The probe could not be sent.
     Unsent(String),
 }
 
-/// What TCP came to.
+/// The result of the TCP probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TcpAnswer {
-    /// A connection, after so long.
+    /// Connected, after this time.
     Connected(Duration),
-    /// No, after so long: the machine is there.
+    /// The connection was refused after this time: the machine is up.
     Refused(Duration),
-    /// Nothing came.
+    /// There was no reply.
     Silent,
-    /// There is no way, or it could not be tried.
+    /// There is no route, or the connection could not be attempted.
     Unsent(String),
 }
 
-/// All that was seen of the way to one address.
+/// All results for one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpSeen {
-    /// The bare question.
+    /// The UDP probe.
     pub udp: UdpAnswer,
-    /// Whether a QUIC handshake got an answer, believed or not.
+    /// Whether a QUIC handshake got a reply, trusted or not.
     pub is_shaking: bool,
-    /// TCP at the same number.
+    /// The TCP probe at the same port number.
     pub tcp: TcpAnswer,
 }
 
-/// Says whether UDP gets to `address` and back.
+/// Evaluates whether UDP reaches `address` and back.
 pub fn udp(address: SocketAddr, seen: &UdpSeen) -> CheckResult {
     let port = address.port();
     let (ip, tcp) = (address.ip(), described(&seen.tcp, port));
@@ -117,7 +118,7 @@ fn described(tcp: &TcpAnswer, port: u16) -> String {
     }
 }
 
-/// Asks UDP.
+/// Probes UDP.
 pub async fn udp_answer(address: SocketAddr) -> UdpAnswer {
     match ask_udp(address).await {
         Ok(Some(took)) => UdpAnswer::Answered(took),
@@ -139,7 +140,7 @@ async fn ask_udp(address: SocketAddr) -> io::Result<Option<Duration>> {
         let asked = Instant::now();
         socket.send(&question).await?;
         let mut answer = [0; 64];
-        // Whatever comes from there is an answer; a longer one is cut.
+        // Any datagram from there is a reply; a longer one is truncated.
         match timeout(wait, socket.recv(&mut answer)).await {
             Ok(received) => return received.map(|_| Some(asked.elapsed())),
             Err(_) => continue,
@@ -148,7 +149,7 @@ async fn ask_udp(address: SocketAddr) -> io::Result<Option<Duration>> {
     Ok(None)
 }
 
-/// The long header of a packet in a version that nobody speaks, filled up (RFC 8999, 5.1).
+/// A long-header packet of an unsupported version, padded (RFC 8999, 5.1).
 fn question(address: SocketAddr) -> Vec<u8> {
     let mut packet = vec![0xc0];
     packet.extend(NO_VERSION);
@@ -161,7 +162,7 @@ fn question(address: SocketAddr) -> Vec<u8> {
     packet
 }
 
-/// Asks TCP.
+/// Probes TCP.
 pub async fn tcp_answer(address: SocketAddr) -> TcpAnswer {
     let began = Instant::now();
     match timeout(TCP_LIMIT, TcpStream::connect(address)).await {

@@ -1,23 +1,27 @@
-//! Taking secrets out of what leaves the machine.
+//! Redaction of everything that leaves the machine.
 //!
-//! Three sieves, one behind the other. *Known* secrets, which the caller has read where they lie, are blotted out
-//! wherever they stand, also inside other words and in the usual encodings. *Names*: the value of a key that sounds
-//! like a secret goes, whatever it is. *Shapes* (`shape`): join tokens, API keys, private keys in PEM, in a URL what
-//! stands before the `@` and behind the `?`, what follows `Bearer` or `Basic`, and what follows a telling name and `=`
-//! or `:`. Too much taken out costs a question; too little cannot be taken back.
+//! Three filters, one after the other:
+//!
+//! - *Known* secrets, which the caller has read from where they are stored, are redacted wherever they occur, also
+//!   inside other words and in the usual encodings.
+//! - *Names*: the value of a key that sounds like a secret is redacted, whatever it is.
+//! - *Shapes* (`shape`): join tokens, API keys, private keys in PEM, the user information and the query of a URL, what
+//!   follows `Bearer` or `Basic`, and what follows a sensitive name and `=` or `:`.
+//!
+//! Redacting too much costs a question; a leaked secret cannot be taken back.
 
 use serde_json::Value;
 
 use crate::shape::{shapes, without_pem};
 
-/// What stands in the place of what was taken out.
+/// The replacement for redacted text.
 pub(crate) const GONE: &str = "[redacted]";
 
-/// The shortest known secret that is blotted out. A shorter one would tear holes into every sentence; names and shapes
-/// still catch it where it is said what it is.
+/// The shortest known secret that is redacted. A shorter one would match in ordinary sentences; names and shapes still
+/// catch it where it is labeled.
 const KNOWN_BYTES_MIN: usize = 6;
 
-/// Known secrets, which are a site's: a dozen files. More are not taken in.
+/// The most known secrets. A site has a dozen files of them; more are ignored.
 const KNOWN_MAX: usize = 512;
 
 /// Parts of names whose values are secret.
@@ -38,16 +42,16 @@ const TELLING: [&str; 14] = [
     "signature",
 ];
 
-/// Last words of names whose values are secret: a `dns-key` is, a `keyboard` is not.
+/// Last words of names whose values are secret: `dns-key` is one, `keyboard` is not.
 const TELLING_ENDS: [&str; 3] = ["key", "pwd", "pass"];
 
-/// Names that sound like it, and whose values people need.
+/// Names that sound sensitive, but whose values people need.
 const HARMLESS: [&str; 6] = ["key", "token_file", "host_key", "public_key", "authority", "reach_private"];
 
-/// Takes secrets out of texts.
+/// Redacts secrets in texts.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// The longest first, so that one which holds another goes whole.
+    /// The longest first, so that a secret containing another one is redacted as a whole.
     known: Vec<String>,
 }
 
@@ -58,7 +62,7 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Takes in a secret, as its file holds it: each of its lines counts, and the whole without its last line feed.
+    /// Adds a secret, as its file contains it: each of its lines, and the whole without its last line feed.
     pub fn know(&mut self, secret: &[u8]) {
         let text = String::from_utf8_lossy(secret);
         let whole = text.trim();
@@ -73,7 +77,7 @@ impl Redactor {
         self.known.dedup();
     }
 
-    /// Takes secrets out of a text of many lines.
+    /// Redacts a text of several lines.
     pub fn text(&self, text: &str) -> String {
         let mut kept = self.blot(text);
         kept = without_pem(&kept);
@@ -81,13 +85,13 @@ impl Redactor {
         lines.join("\n")
     }
 
-    /// Takes secrets out of a document: by the names of its fields, and out of every text in it.
+    /// Redacts a JSON document: by the names of its fields, and in every text in it.
     pub fn value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(&text)),
             Value::Array(items) => Value::Array(items.into_iter().map(|item| self.value(item)).collect()),
             Value::Object(fields) => {
-                // A label is a pair of fields, and its name is the value of the first.
+                // A label is a pair of fields: its name is the value of `key`.
                 let is_telling_pair = fields.get("key").and_then(Value::as_str).is_some_and(sounds_secret);
                 let kept = fields.into_iter().map(|(name, value)| {
                     let is_secret = sounds_secret(&name) || (is_telling_pair && name == "value");
@@ -111,7 +115,7 @@ impl Redactor {
     }
 }
 
-/// Keeps whether there is a value, and how many.
+/// Removes a value, but keeps whether there is one, and how many.
 fn emptied(value: Value) -> Value {
     match value {
         Value::Null | Value::Bool(_) => value,
@@ -123,7 +127,7 @@ fn emptied(value: Value) -> Value {
     }
 }
 
-/// Whether the value of what is called so is taken for a secret.
+/// Whether the value of a key with this name is treated as a secret.
 pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     if HARMLESS.contains(&name.as_str()) {
@@ -136,7 +140,7 @@ pub fn sounds_secret(name: &str) -> bool {
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
-    // What is left of the last group depends on what follows it: it stays out, and what is before it is enough.
+    // The last incomplete group depends on the bytes that follow it, so it is left out; the ones before it are enough.
     for group in bytes.chunks_exact(3) {
         let bits = u32::from(group[0]) << 16 | u32::from(group[1]) << 8 | u32::from(group[2]);
         for shift in [18, 12, 6, 0] {

@@ -1,4 +1,4 @@
-//! How large a packet may be on the way to a server, as far as this machine knows.
+//! The largest packet that may be sent to a server, as far as this machine knows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -6,18 +6,18 @@ use rustix::net::sockopt;
 
 use crate::finding::CheckResult;
 
-/// Bytes of a QUIC packet, which no path may cut (RFC 9000, 14).
+/// Bytes of a QUIC packet, which must not be fragmented (RFC 9000, 14).
 const QUIC_BYTES: u32 = 1200;
 
-/// Bytes of the headers of UDP and IP around it.
+/// Bytes of the UDP and IP headers.
 const HEADERS_V4: u32 = 28;
 const HEADERS_V6: u32 = 48;
 
-/// What every path of IPv6 has to carry (RFC 8200, 5); a narrower one is a tunnel in a tunnel.
+/// The minimum MTU of IPv6 (RFC 8200, 5); a narrower path is a tunnel in a tunnel.
 const ORDINARY: u32 = 1280;
 
-/// Judges the largest packet to `server`, as the kernel knows it: of the interface, of the route, and of what routers
-/// on the way have said.
+/// Evaluates the largest packet to `server` that the kernel knows of: from the interface, the route, and what routers
+/// on the path reported.
 pub fn mtu(server: SocketAddr) -> CheckResult {
     match asked(server) {
         Ok((own, mtu)) => judge(server.ip(), own, mtu),
@@ -28,7 +28,7 @@ pub fn mtu(server: SocketAddr) -> CheckResult {
     }
 }
 
-/// A UDP socket that is connected sends nothing.
+/// Connecting a UDP socket sends nothing.
 fn asked(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
     let unspecified: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

@@ -1,4 +1,4 @@
-//! Running checks side by side, each with a limit.
+//! Running checks concurrently, each with a time limit.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::finding::{CheckResult, Finding};
 
-/// How often whoever waits is told what for.
+/// How often progress is reported to the user.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
 
-/// A check, or several that come from one look.
+/// A check, or several made from the same observation.
 pub struct Job {
     names: &'static [&'static str],
     limit: Duration,
@@ -17,7 +17,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Makes a job whose findings bear these names, and that has failed unless it comes back within `limit`.
+    /// Creates a job whose findings have these names, and that fails unless it returns within `limit`.
     pub fn new(
         names: &'static [&'static str],
         limit: Duration,
@@ -33,17 +33,17 @@ impl std::fmt::Debug for Job {
     }
 }
 
-/// What is waited for, and for how long so far.
+/// What a run is waiting for, and for how long so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The checks that have not come back.
+    /// The checks that have not returned.
     pub waits_for: Vec<&'static str>,
-    /// Since the start.
+    /// Time since the start.
     pub elapsed: Duration,
 }
 
-/// Runs all jobs at once and returns what they found, in the order of the jobs. It takes no longer than the longest
-/// limit; a job that is late is left behind in its thread, and its checks have failed.
+/// Runs all jobs concurrently and returns their findings, in the order of the jobs. It takes no longer than the longest
+/// limit; an overdue job is abandoned in its thread, and its checks have failed.
 pub fn run(jobs: Vec<Job>, mut progress: impl FnMut(&Progress)) -> Vec<Finding> {
     let began = Instant::now();
     let (sender, receiver) = sync_channel(jobs.len().max(1));
@@ -51,7 +51,7 @@ pub fn run(jobs: Vec<Job>, mut progress: impl FnMut(&Progress)) -> Vec<Finding> 
     for (place, job) in jobs.into_iter().enumerate() {
         let sender = sender.clone();
         let spawned = thread::Builder::new().name(format!("check-{place}")).spawn(move || {
-            // Whoever has given up on this job does not hear it.
+            // Fails if the run has timed out on this job.
             drop(sender.send((place, (job.look)())));
         });
         let refused = spawned.err().map(|error| format!("the system gave no thread to look: {error}"));

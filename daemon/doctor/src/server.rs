@@ -1,8 +1,8 @@
-//! Servers as they look from here: name, way, packets, certificate, clock.
+//! Checks of servers as seen from this machine: name, path, packets, certificate, clock.
 //!
-//! All addresses of all servers are looked at side by side: [`look`] takes [`NETWORK_LIMIT`] at most, whatever is
-//! silent. It shakes hands and hangs up; it says no word of the link's protocol, so that nobody is greeted for and a
-//! daemon that holds a link at the same time is left alone.
+//! All addresses of all servers are probed concurrently: [`look`] takes [`NETWORK_LIMIT`] at most, whatever does not
+//! respond. It completes a handshake and closes the connection. It sends no message of the link's protocol, so that no
+//! session is opened and a daemon connected at the same time is not disturbed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,63 +20,63 @@ use crate::http::{Health, ask_health};
 use crate::reach::{UdpSeen, tcp_answer, udp, udp_answer};
 use crate::route::mtu;
 
-/// The names of the checks that one look gives, in their order.
+/// The names of the checks made from one [`look`], in their order.
 pub const SERVER_CHECKS: &[&str] = &["name-resolution", "mtu", "udp", "tls", "clock"];
 
-/// How long a look takes at most: a name, then a handshake, with a moment for farewells.
+/// The longest a [`look`] takes: name resolution, then a handshake, and a moment to close the connections.
 pub const NETWORK_LIMIT: Duration = Duration::from_secs(12);
 
-/// Time for a name: one name server may be silent. A daemon waits twice as long.
+/// Time for name resolution: one name server may not respond. A daemon waits twice as long.
 const NAME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Time for a handshake: of two round trips over a satellite, one may be lost.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Addresses of one name that are looked at: as many as a daemon dials.
+/// Addresses per name that are probed: as many as a daemon dials.
 const ADDRESSES_MAX: usize = 4;
 
-/// ServerTargets to look at, and whom to believe.
+/// Servers to probe, and the authority to trust.
 #[derive(Clone, Debug)]
 pub struct ServerTargets {
     /// The servers.
     pub servers: Vec<ServerAddress>,
-    /// The authority of the server; `None` if none is known yet.
+    /// The servers' certificate authority; `None` if it is not known yet.
     pub trust: Option<Trust>,
 }
 
-/// What was seen of one address.
+/// What was observed of one address.
 #[derive(Debug)]
 pub struct AddressReport {
-    /// Which.
+    /// The address.
     pub address: SocketAddr,
-    /// Packets.
+    /// The UDP and TCP probes.
     pub seen: UdpSeen,
     /// The handshake of the link.
     pub link: Probed<()>,
-    /// The API at the same number, and what our own clock showed when it answered.
+    /// The API at the same port number, and what our own clock showed when it responded.
     pub api: Option<(Health, WallTime)>,
 }
 
-/// What was seen of one server.
+/// What was observed of one server.
 #[derive(Debug)]
 pub struct ServerReport {
-    /// Which.
+    /// The server.
     pub server: ServerAddress,
-    /// How long its name took, or why it has no address.
+    /// How long its name resolution took, or why it has no address.
     pub named: Result<Duration, String>,
-    /// Its addresses, as many as are looked at.
+    /// Its addresses, as many as are probed.
     pub addresses: Vec<AddressReport>,
 }
 
-/// Looks at all servers at once, on a runtime of its own.
+/// Probes all servers at once, on a runtime of its own.
 ///
 /// # Errors
-/// Why nothing was looked at, in words: this machine gives no socket, or no thread.
+/// Why nothing was probed, for people: this machine provides no socket or no thread.
 pub fn look(whom: &ServerTargets) -> Result<Vec<ServerReport>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("failed to start looking: {error}"))?;
     let looked = runtime.block_on(look_at_all(whom));
-    // A name look-up that never ends must not keep us.
+    // Do not wait for a name lookup that never ends.
     runtime.shutdown_background();
     looked
 }
@@ -136,7 +136,7 @@ async fn health(address: SocketAddr, trust: &Trust) -> Option<(Health, WallTime)
     Some((health, SystemClock.now()))
 }
 
-/// Whether something answered the handshake, believed or not.
+/// Whether the handshake got a reply, trusted or not.
 fn has_answered(link: &Probed<()>) -> bool {
     match &link.result {
         Ok(()) => true,
@@ -145,7 +145,7 @@ fn has_answered(link: &Probed<()>) -> bool {
     }
 }
 
-/// Says what was found of the servers. A server that cannot be reached is a warning where another one can.
+/// Evaluates the reports of the servers. An unreachable server is a warning if another one is reachable.
 pub fn server_findings(looked: &[ServerReport], trust: Option<&Trust>, skew_max: Duration) -> Vec<Finding> {
     let (mut names, mut widths, mut ways, mut papers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for one in looked {
@@ -193,7 +193,7 @@ fn name(looked: &ServerReport) -> CheckResult {
     }
 }
 
-/// Judges a handshake of the link.
+/// Evaluates a handshake of the link.
 fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
     let shown: &[Pin] = link.shown.as_ref().map_or(&[], |shown| &shown.authorities);
     let Some(trust) = trust else {
@@ -243,7 +243,7 @@ fn pins(pins: &[Pin]) -> String {
     if words.is_empty() { "none".to_owned() } else { words.join(", ") }
 }
 
-/// Returns what is best known of the server's clock, and what ours showed then.
+/// Returns the best available reading of the server's clock, and what ours showed at that time.
 fn server_time(looked: &[ServerReport]) -> (WallTime, Option<ServerTime>) {
     let all = || looked.iter().flat_map(|one| &one.addresses);
     let said = all().find_map(|look| {

@@ -1,17 +1,17 @@
-//! What has the shape of a secret, in a text of which nothing else is known.
+//! Recognizing secrets by their shape, in a text of unknown structure.
 
 use crate::redact::{GONE, sounds_secret};
 
-/// How our own secrets begin.
+/// Prefixes of our own secrets.
 const OURS: [&str; 2] = ["lct_", "lck_"];
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 
-/// Quotes that a name or a value may stand in.
+/// Quotes that may enclose a name or a value.
 const QUOTES: [char; 3] = ['"', '\'', '`'];
 
-/// Takes private keys in PEM out, marker to marker; one without its end takes the rest along.
+/// Redacts private keys in PEM, marker to marker; one without an end marker redacts the rest.
 pub(crate) fn without_pem(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;
@@ -24,7 +24,7 @@ pub(crate) fn without_pem(text: &str) -> String {
             let end = from.find(END).map(|end| end + from[end..].find('\n').unwrap_or(from.len() - end));
             rest = &from[end.unwrap_or(from.len())..];
         } else {
-            // What is public may lack its end, and be followed by what is not.
+            // A public PEM block may lack its end marker, and be followed by a private one.
             let (marker, after) = from.split_at(BEGIN.len());
             kept += marker;
             rest = after;
@@ -33,20 +33,20 @@ pub(crate) fn without_pem(text: &str) -> String {
     kept + rest
 }
 
-/// What the next word of a line is.
+/// What to expect of the next word of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// A word like any other.
+    /// An ordinary word.
     Any,
-    /// The value of a telling name, if it is an equals sign or a colon; a word like any other if not.
+    /// The value of a sensitive name, if it is an equals sign or a colon; otherwise an ordinary word.
     MaybeValue,
     /// A secret.
     Secret,
-    /// More of a secret, until this quote closes it.
+    /// The rest of a secret, up to the closing quote.
     Until(char),
 }
 
-/// Takes out of one line what has the shape of a secret.
+/// Redacts what has the shape of a secret in one line.
 pub(crate) fn shapes(line: &str) -> String {
     let mut kept = String::with_capacity(line.len());
     let mut next = Next::Any;
@@ -65,7 +65,7 @@ pub(crate) fn shapes(line: &str) -> String {
             kept += &shown;
             next = after;
         }
-        // The gaps inside of what is taken out go with it.
+        // Gaps inside redacted text are removed with it.
         if !matches!(next, Next::Until(_)) {
             kept += gap;
         }
@@ -81,11 +81,11 @@ fn is_scheme(word: &str) -> bool {
     ["bearer", "basic", "digest"].iter().any(|scheme| word.trim_matches(QUOTES).eq_ignore_ascii_case(scheme))
 }
 
-/// Returns what is shown of a word, and what the next one is.
+/// Returns the redacted form of a word, and what to expect of the next one.
 fn shape(word: &str, expected: Next) -> (String, Next) {
     match (expected, word) {
         (Next::MaybeValue, "=" | ":" | "=>" | ":=") => return (word.to_owned(), Next::Secret),
-        // `Authorization: Bearer x`: the scheme is no secret, what follows it is.
+        // `Authorization: Bearer x`: the scheme is not secret, what follows it is.
         (Next::Secret, _) if is_scheme(word) => return (word.to_owned(), Next::Secret),
         (Next::Secret, _) => return (GONE.to_owned(), after(word)),
         _ if is_scheme(word) => return (word.to_owned(), Next::Secret),
@@ -107,7 +107,7 @@ fn shape(word: &str, expected: Next) -> (String, Next) {
     (shown, if is_telling { Next::MaybeValue } else { Next::Any })
 }
 
-/// Says whether a value that was taken out goes on behind the gap.
+/// Whether a redacted value continues after the gap.
 fn after(value: &str) -> Next {
     let mut letters = value.chars();
     match letters.next().filter(|letter| QUOTES.contains(letter)) {
@@ -116,12 +116,12 @@ fn after(value: &str) -> Next {
     }
 }
 
-/// A pin and an address of IPv6 hold colons and are no names.
+/// Pins and IPv6 addresses contain colons, but are not names.
 fn is_name(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.\"'`".contains(c))
 }
 
-/// Keeps how our secret begins, and what is around it.
+/// Keeps the prefix of our secret, and what surrounds it.
 fn ours(word: &str) -> String {
     let at = OURS.iter().filter_map(|start| word.find(start)).min().unwrap_or_default();
     let (before, from) = word.split_at(at);

@@ -1,14 +1,14 @@
-//! A report on a terminal.
+//! Formatting a report for a terminal.
 
 use std::fmt::Write as _;
 
 use crate::finding::{Report, Verdict};
 use crate::run::Progress;
 
-/// Names shown of what is waited for; the rest is counted.
+/// Names shown of the checks being waited for; the rest are counted.
 const WAITS_SHOWN: usize = 4;
 
-/// Renders a report for people: a line for each check, below it what to do, and a line that sums it up.
+/// Formats a report for people: a line for each check with its remedy below it, and a summary line.
 pub fn table(report: &Report) -> String {
     let called = |name: &str, subject: &str| match subject {
         "" => name.to_owned(),
@@ -40,7 +40,7 @@ fn summary(report: &Report) -> String {
     format!("{all} checks: {head} ({ok} ok, {skipped} skipped)")
 }
 
-/// Says what is waited for, on one line.
+/// Formats progress on one line.
 pub fn progress_line(progress: &Progress) -> String {
     let shown: Vec<_> = progress.waits_for.iter().take(WAITS_SHOWN).copied().collect();
     let more = progress.waits_for.len() - shown.len();

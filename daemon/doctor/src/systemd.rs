@@ -1,4 +1,4 @@
-//! What systemd says of a service: whether it knows it, runs it, and how often it had to start it.
+//! The state of a service in systemd: whether it is loaded, running, and how often it was restarted.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::time::Duration;
 use crate::command::run_command;
 use crate::finding::CheckResult;
 
-/// Where systemd shows that it runs this machine (sd_booted(3)).
+/// Exists if the machine was booted with systemd (sd_booted(3)).
 const RUNS: &str = "/run/systemd/system";
 
-/// How long systemd may take to answer. It is busy while it starts a machine, and wedged when it takes longer.
+/// How long systemd may take to respond. It is busy while it boots a machine, and stuck if it takes longer.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Bytes of its answer: a dozen lines.
+/// Bytes of its output: a dozen lines.
 const BYTES_MAX: u64 = 16 * 1024;
 
-/// What is asked for.
+/// The properties to query.
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,NRestarts,ActiveEnterTimestamp,\
                           Result,ExecMainStatus,StatusText,ConditionResult,ConditionTimestamp";
 
@@ -25,7 +25,7 @@ pub fn systemd_runs() -> bool {
     Path::new(RUNS).is_dir()
 }
 
-/// Asks systemd how the service `unit` is. `is_answering`: whether its process answers, whoever started it.
+/// Evaluates the state of the service `unit`. `is_answering`: whether its process responds, whoever started it.
 pub fn service(unit: &str, is_answering: bool) -> CheckResult {
     if !systemd_runs() {
         return CheckResult::skipped("systemd does not run this machine");
@@ -39,7 +39,7 @@ pub fn service(unit: &str, is_answering: bool) -> CheckResult {
     }
 }
 
-/// Reads `NAME=VALUE` lines.
+/// Parses `NAME=VALUE` lines.
 fn properties(text: &str) -> BTreeMap<&str, &str> {
     text.lines().filter_map(|line| line.split_once('=')).collect()
 }
@@ -74,7 +74,7 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> C
         ("loaded", "inactive") if is_answering => {
             CheckResult::skipped(format!("{unit} is inactive, and it runs: somebody else started it"))
         }
-        // It is `no` also of a unit that nobody has tried to start.
+        // It is also `no` for a unit that was never started.
         ("loaded", "inactive") if of("ConditionResult") == "no" && !of("ConditionTimestamp").is_empty() => {
             CheckResult::warn(
                 format!(

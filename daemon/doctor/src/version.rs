@@ -1,19 +1,19 @@
-//! Whether both ends and this program are of one kind.
+//! Whether the versions of both ends and this program match.
 
 use crate::finding::CheckResult;
 
-/// The versions that are known. Of what does not run or does not answer, none is.
+/// The known versions. A program that does not run or respond has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
-    /// This program's.
+    /// This program's version.
     pub own: &'static str,
-    /// What the running process of it says.
+    /// The version of its running process.
     pub running: Option<String>,
-    /// The server's, as it says.
+    /// The server's version.
     pub server: Option<String>,
 }
 
-/// Compares them. `unit` is what to restart.
+/// Compares them. `unit` is the service to restart.
 pub fn versions(known: &Versions, unit: &str) -> CheckResult {
     let mut words = vec![format!("this program is {}", known.own)];
     words.extend(known.running.as_ref().map(|version| format!("the one that runs is {version}")));
@@ -36,7 +36,7 @@ pub fn versions(known: &Versions, unit: &str) -> CheckResult {
     }
 }
 
-/// Reads `MAJOR.MINOR…`.
+/// Parses `MAJOR.MINOR…`.
 fn minor(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

@@ -1,4 +1,4 @@
-//! The arguments, as clap reads them.
+//! The command line arguments, parsed by clap.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What `linecampd config check` says.
+//! The output of `linecampd config check`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use linecampd::chain;
 use linecampd::config::{ConfigError, Loaded};
 use serde_json::json;
 
-/// For people: that it can be used, who has a part in it, and who may use its secrets.
+/// For people: that the configuration is valid, its sources, and who may use its secrets.
 pub(crate) fn text(file: &Path, loaded: &Loaded) -> String {
     let mut text = format!("{}: ok\n", file.display());
     for file in &loaded.files {
@@ -22,7 +22,7 @@ pub(crate) fn text(file: &Path, loaded: &Loaded) -> String {
     text
 }
 
-/// For programs: the same, or what is wrong.
+/// For programs: the same, or the error.
 pub(crate) fn json(loaded: &Result<Loaded, ConfigError>) -> String {
     let answer = match loaded {
         Ok(Loaded { config, files, variables }) => {

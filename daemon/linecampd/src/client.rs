@@ -1,4 +1,4 @@
-//! The other end of the local socket: what `linecampd status` and its like ask a running daemon.
+//! The client of the local socket, for `linecampd status` and similar commands.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -17,23 +17,23 @@ use crate::directory::DataDirectory;
 use crate::error::DaemonError;
 use crate::table;
 
-/// How long to wait for an answer: longer than a daemon lets a slow disk take.
+/// Time limit for an answer: longer than the daemon waits for a slow disk.
 const ANSWER_LIMIT: Duration = Duration::from_secs(35);
 
-/// How an answer is shown.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people.
     Table,
-    /// For programs: what the daemon answered.
+    /// For programs: the daemon's answer as JSON.
     Json,
 }
 
-/// Asks the daemon of `directory` and returns the answer as text.
+/// Sends a request to the daemon of `directory` and returns its formatted answer.
 ///
 /// # Errors
-/// [`DaemonError::NoDaemon`] if none runs there, [`DaemonError::NoSocket`] if one runs and cannot be reached,
-/// [`DaemonError::Refused`] with its own words.
+/// [`DaemonError::NoDaemon`] if no daemon runs there, [`DaemonError::NoSocket`] if one runs but cannot be reached,
+/// [`DaemonError::Refused`] with the daemon's message.
 pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: Format) -> Result<String, DaemonError> {
     match request {
         LocalRequest::Status {} => show(directory, request, format, table::status),
@@ -69,7 +69,7 @@ fn exchange<T: DeserializeOwned>(directory: &DataDirectory, request: &LocalReque
     exchange_within(directory, request, ANSWER_LIMIT)
 }
 
-/// Asks the daemon of `directory`, and gives it no longer than `limit` for each part of its answer.
+/// Sends a request to the daemon of `directory`, with `limit` as the timeout of each read and write.
 ///
 /// # Errors
 /// As [`ask`].
@@ -101,7 +101,7 @@ pub(crate) fn exchange_within<T: DeserializeOwned>(
     }
 }
 
-/// Whether a daemon runs is told by its lock: where the disk took no socket, none is there.
+/// The lock tells whether a daemon runs: if the disk could not hold a socket, the socket alone cannot tell.
 fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> DaemonError {
     let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
     if let Some(pid) = DirectoryLock::holder(directory.path()).filter(|_| is_absent) {
@@ -125,7 +125,7 @@ fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> Dae
     })
 }
 
-/// Says why the disk of `directory` takes no socket, as far as can be seen.
+/// Explains, as far as can be determined, why no socket could be created on the disk of `directory`.
 fn disk_trouble(directory: &Path) -> String {
     let place = directory.display();
     match rustix::fs::statvfs(directory) {
@@ -158,7 +158,7 @@ mod tests {
         check();
         drop(std::os::unix::net::UnixListener::bind(data.socket()).unwrap());
         check();
-        // Where the disk was read-only at the start, the file names the daemon before.
+        // If the disk was read-only at the start, the lock file names the previous daemon.
         std::fs::write(directory.path().join("lock"), "4194304\n").unwrap();
         check();
     }

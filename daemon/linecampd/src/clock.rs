@@ -1,4 +1,4 @@
-//! Time and chance, as the operating system gives them.
+//! Time and randomness from the operating system.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,24 +8,23 @@ use linecamp_model::{Instant, Now, WallTime};
 
 use crate::error::DaemonError;
 
-/// The longest sleep: nothing happens after it but another look at the deadline, and no clock overflows on the way.
+/// The longest sleep: waking early only rechecks the deadline, and no clock overflows.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 3600);
 
 const RANDOM_FILE: &str = "/dev/urandom";
 
-/// A steady clock that began with the process, and the wall's.
+/// A monotonic clock that starts with the process, and the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: std::time::Instant,
 }
 
 impl Clock {
-    /// Starts now.
     pub(crate) fn start() -> Self {
         Self { started: std::time::Instant::now() }
     }
 
-    /// Returns what both clocks show.
+    /// Reads both clocks.
     pub(crate) fn now(&self) -> Now {
         Now {
             instant: Instant::after_origin(self.started.elapsed()),
@@ -33,7 +32,7 @@ impl Clock {
         }
     }
 
-    /// Sleeps until `deadline`, or a day if that is sooner; for ever if there is none.
+    /// Sleeps until `deadline`, but at most a day; forever without a deadline.
     pub(crate) async fn wait_until(&self, deadline: Option<Instant>) {
         match deadline {
             Some(deadline) => {
@@ -47,7 +46,7 @@ impl Clock {
     }
 }
 
-/// Draws bytes that nobody can guess.
+/// Returns cryptographically secure random bytes.
 pub(crate) fn random<const BYTES: usize>() -> Result<[u8; BYTES], DaemonError> {
     let mut bytes = [0; BYTES];
     File::open(RANDOM_FILE)

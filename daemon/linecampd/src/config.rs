@@ -1,8 +1,8 @@
-//! What was written ([`ConfigFile`]), and what was meant ([`Config`]).
+//! The configuration as written ([`ConfigFile`]) and as resolved ([`Config`]).
 //!
-//! [`Config::resolve`] is the only place that reads the environment, and it is handed in. A daemon that was joined
-//! with `linecampd join` needs no configuration file at all. [`Loaded`] is the whole way, from files to meaning, and
-//! names file, line and key of whatever is wrong.
+//! [`Config::resolve`] is the only place that reads the environment, which the caller passes in. A daemon that joined
+//! with `linecampd join` needs no configuration file. [`Loaded`] covers the whole path from files to a resolved
+//! configuration; its errors name the file, line and key.
 
 mod error;
 mod secrets;
@@ -26,90 +26,90 @@ pub use self::secrets::{DeclaredSecret, SecretTableError};
 pub use self::written::{ConfigFile, Loaded};
 use self::written::{JoinFile, PluginsFile};
 
-/// Where Docker listens on every distribution.
+/// The default path of Docker's socket on every distribution.
 pub const DOCKER_SOCKET_DEFAULT: &str = "/var/run/docker.sock";
 
-/// Changes that an operator would mention: a few lines a day.
+/// Logs the changes that matter to an operator: a few lines a day.
 pub const LOG_DEFAULT: LevelFilter = LevelFilter::INFO;
 
-/// The daemon's log level, above what the file says.
+/// The daemon's log level; overrides the file.
 pub const LOG_VARIABLE: &str = "LINECAMP_LOG";
 
-/// Labels of the gateway host from the environment. Of one key in both, ours wins over the one that
-/// people who come from Rancher have in their scripts.
+/// Labels of the gateway host from the environment. If both variables set a key, `LINECAMP_HOST_LABELS` wins over the
+/// Rancher variable, which scripts of former Rancher users still set.
 pub const LABEL_VARIABLES: [&str; 2] = ["CATTLE_HOST_LABELS", "LINECAMP_HOST_LABELS"];
 
-/// Where systemd puts what `LoadCredential=` names.
+/// The variable with the directory where systemd puts `LoadCredential=` files.
 pub const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 
-/// Every variable of the environment that has a part in the configuration.
+/// Every environment variable that the configuration reads.
 pub const VARIABLES: [&str; 4] = [LOG_VARIABLE, LABEL_VARIABLES[0], LABEL_VARIABLES[1], CREDENTIALS_VARIABLE];
 
-/// The most memory that a call of a plugin can be given: one with a whole Python in it takes 13 MiB at rest.
+/// The upper limit for the memory of one plugin call, in MiB. For scale: a plugin that embeds Python uses 13 MiB idle.
 pub const MEMORY_MIB_MAX: u32 = 256;
 
-/// A configuration file that says of every key what it means. As it stands it means the defaults; packages install it.
+/// A sample configuration file that documents every key. As shipped it sets only defaults; packages install it.
 pub const SAMPLE: &str = include_str!("../../../packaging/config/linecampd.toml");
 
-/// Where packages put the configuration, and `config check` looks without a word.
+/// The configuration path that packages install and that `config check` reads by default.
 pub const FILE_DEFAULT: &str = "/etc/linecamp/linecampd.toml";
 
-/// Looks a variable of the environment up.
+/// Looks up an environment variable.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What was meant: complete and checked.
+/// The resolved configuration: complete and validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Servers to dial; empty for those that the site joined with.
+    /// Servers to dial; if empty, the servers that the site joined.
     pub servers: Vec<ServerAddress>,
-    /// Whether to report the labels that people who come from Rancher look for.
+    /// Whether to also report the labels that former Rancher users expect.
     pub rancher_labels: bool,
-    /// Where to ask Docker for its version.
+    /// The Docker socket to query for Docker's version.
     pub docker_socket: PathBuf,
     /// The log level.
     pub log: LevelFilter,
-    /// Whether the link is paid by the byte.
+    /// Whether the link is billed by the byte.
     pub is_metered: bool,
-    /// A wish to join.
+    /// How to join, if the configuration asks for it.
     pub join: Option<JoinConfig>,
     /// Labels from the environment.
     pub labels: LabelLayer,
-    /// Providers of the site's own configuration.
+    /// Providers from the site's own configuration.
     pub providers: Vec<ProviderSpec>,
-    /// How plugins are run.
+    /// Plugin settings.
     pub plugins: PluginConfig,
-    /// What is worth a look and no error.
+    /// Problems that do not prevent a start.
     pub warnings: Vec<String>,
 }
 
-/// How plugins are run, and where the site's secrets are.
+/// Plugin settings, and the locations of the site's secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PluginConfig {
-    /// The program that compiles plugins; `None` for the one beside the daemon.
+    /// The plugin compiler; `None` for the one installed with the daemon.
     pub compiler: Option<PathBuf>,
     /// Certificate authorities of private services, PEM.
     pub ca_file: Option<PathBuf>,
-    /// Whose signature a plugin needs; none is asked for without any.
+    /// Keys whose signature a plugin needs; if empty, no signature is required.
     pub publishers: Vec<PublisherKey>,
-    /// Memory of one call; `None` for the default.
+    /// Memory limit of one call in MiB; `None` for the default.
     pub memory_mib: Option<u32>,
-    /// The site's secrets: where each is, and who may use it.
+    /// The site's secrets: where each one is, and who may use it.
     pub secrets: BTreeMap<SecretName, DeclaredSecret>,
-    /// Where systemd puts credentials.
+    /// The directory of systemd credentials.
     pub credentials: Option<PathBuf>,
 }
 
-/// A wish to join.
+/// How to join: a token file and a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinConfig {
-    /// Where the token is; read only when it is needed.
+    /// Path of the token file; read only when needed.
     pub token_file: PathBuf,
-    /// The name the site would like.
+    /// The requested site name.
     pub name: Name,
 }
 
 impl Config {
-    /// Says what `file` means in this environment.
+    /// Resolves `file` in this environment.
     ///
     /// # Errors
     /// [`ConfigError`] names the key or the variable.
@@ -187,7 +187,7 @@ fn plugins(
     })
 }
 
-/// Reads the labels of the gateway host that the environment holds, and says which keys came twice.
+/// Reads the gateway host's labels from the environment. Also returns warnings about duplicate keys.
 ///
 /// # Errors
 /// [`ConfigError::Labels`] names the variable.
@@ -203,13 +203,13 @@ pub fn environment_labels(env: Env<'_>) -> Result<(LabelInput, Vec<String>), Con
     Ok((all, warnings))
 }
 
-/// Says which keys `input` repeats, if any.
+/// Returns a warning that names the keys `input` repeats, if any.
 pub fn repeated_warning(whose: &str, input: &LabelInput) -> Option<String> {
     let keys: Vec<_> = input.repeated.iter().map(ToString::to_string).collect();
     (!keys.is_empty()).then(|| format!("{whose} gives {} more than once; the last one holds", keys.join(", ")))
 }
 
-/// Reads the log level: the environment's, or what was written, or the default.
+/// Resolves the log level: the environment overrides the file, and the file overrides the default.
 ///
 /// # Errors
 /// [`ConfigError::Log`] names the key or variable.
@@ -230,10 +230,10 @@ pub fn log_level(written: Option<&str>, env: Env<'_>) -> Result<LevelFilter, Con
     }
 }
 
-/// Reads `TOKEN@HOST:PORT[,…]`, or a token alone if `servers` are known from elsewhere.
+/// Parses `TOKEN@HOST:PORT[,…]`, or a bare token if `servers` are known from elsewhere.
 ///
 /// # Errors
-/// [`TokenError`], which never repeats the secret.
+/// [`TokenError`], which never contains the secret.
 pub fn join_target(text: &str, servers: &[ServerAddress]) -> Result<JoinTarget, TokenError> {
     let text = text.trim();
     if servers.is_empty() {
@@ -243,7 +243,7 @@ pub fn join_target(text: &str, servers: &[ServerAddress]) -> Result<JoinTarget, 
     Ok(JoinTarget { token: JoinToken::parse(token)?, servers: servers.to_vec() })
 }
 
-/// Reads a small text file whole.
+/// Reads an entire small text file.
 ///
 /// # Errors
 /// [`ConfigError`] names the file.

@@ -1,9 +1,11 @@
-//! The loop: one event, one input of the machine, its outputs carried out, the next event.
+//! The event loop: take one event, feed it to the state machine as one input, carry out the outputs, repeat.
 //!
-//! Whatever can happen to a daemon is in [`Event`]. What a driver knows at once (a write that the store refuses, a
-//! certificate that was saved) waits in `pending` until the outputs are drained, and is then an event like any other.
+//! [`Event`] lists everything that can happen to a daemon. A driver result that is available at once (a write that the
+//! store rejects, a certificate that was saved) waits in `pending` until the outputs are drained, and is then handled
+//! like any other event.
 //!
-//! Two errands share the loop: [`run`] here, until somebody stops the daemon, and `join`, until the site has joined.
+//! Two commands share the loop: [`run`], which runs until the daemon is stopped, and `join`, which runs until the site
+//! has joined.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,62 +45,62 @@ mod setup;
 use handoff::{Kept, LocalAccess, Next};
 pub(crate) use setup::{Claim, Setup, setup_of};
 
-/// How long stopping may take for what others have a part in: the disk, the server, local clients. Together with
-/// closing the database it stays below the 2 s that are promised.
+/// How long shutdown may wait for others: the disk, the server, local clients. Together with closing the database it
+/// stays below the promised 2 s.
 const STOP_LIMIT: Duration = Duration::from_millis(1500);
 
-/// Local requests that wait for the loop. Further ones wait at their connections, which are bounded.
+/// Local requests queued for the loop. Further requests wait at their connections, whose number is bounded.
 const CALLS_MAX: usize = 8;
 
 /// Everything that can happen to a daemon.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Somebody wants the daemon to stop.
+    /// A stop was requested.
     Stop,
-    /// The machine's next deadline is here.
+    /// The state machine's next deadline has passed.
     Timeout,
-    /// The service manager is owed a sign of life.
+    /// The service manager's watchdog needs a keep-alive.
     SignDue,
     /// The store answered.
     Store(Settled),
-    /// A certificate was saved, or not.
+    /// A certificate was saved, or saving it failed.
     Saved(Saved),
     /// Facts were collected.
     Facts(Facts),
     /// The drop-in files changed.
     DropIns(DropIns),
-    /// The local socket was opened, or not.
+    /// The local socket was opened, or opening it failed.
     LocalSocket(Result<(), Text>),
-    /// Somebody at the site asks.
+    /// A request from the local socket.
     Local(LocalCall),
-    /// Something happened among the plugins.
+    /// A plugin event.
     Plugin(PluginEvent),
-    /// Something happened to a link.
+    /// A link event.
     Link(LinkReport),
 }
 
-/// What an errand may want to know of what was carried out.
+/// An output that the running command may need to know about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// The server gave the site a certificate, under this name in this environment.
+    /// The server issued a certificate to the site, with this name and environment.
     Granted { name: Name, environment: Name },
-    /// A command that did not come over the socket was done, or not.
+    /// A command that did not come from the socket finished or failed.
     Replied(CommandId, Result<(), SiteCommandError>),
-    /// The server refused the join for good.
+    /// The server rejected the join permanently.
     JoinRefused(Refusal),
     /// The server has removed the site.
     Removed(Refusal),
 }
 
-/// How a run of the machine ended without an error.
+/// Why a run of the state machine ended without an error.
 enum Ended {
-    /// For good.
+    /// The daemon stops.
     Stopped,
-    /// To begin again with another configuration.
+    /// The state machine restarts with a new configuration.
     Reconnect(Box<Next>),
 }
 
-/// A machine with its drivers.
+/// The state machine and its drivers.
 pub(crate) struct Daemon {
     pub(crate) site: Site,
     pub(crate) pending_replies: PendingReplies,
@@ -110,7 +112,7 @@ pub(crate) struct Daemon {
     facts: FactsDriver,
     plugins: PluginDriver,
     local: Option<LocalServer>,
-    /// What the local socket needs, until it is open.
+    /// The sender that the local socket needs, until it is open.
     local_later: Option<mpsc::Sender<LocalCall>>,
     calls: Option<mpsc::Receiver<LocalCall>>,
     drop_ins: mpsc::Receiver<DropIns>,
@@ -121,13 +123,13 @@ pub(crate) struct Daemon {
     pending: VecDeque<Event>,
 }
 
-/// Reads the configuration again, for whoever sends SIGHUP.
+/// Reloads the configuration on SIGHUP.
 pub type ConfigLoader = Box<dyn Fn() -> Result<Config, ConfigError>>;
 
-/// Runs the daemon of the site in `directory` until it is stopped. With `reread` it listens to SIGHUP.
+/// Runs the daemon of the site in `directory` until it is stopped. With `reread` it reloads on SIGHUP.
 ///
 /// # Errors
-/// [`DaemonError`] if it cannot start, or the server does not have the site any more.
+/// [`DaemonError`] if it cannot start, or if the server has removed the site.
 pub async fn run(directory: DataDirectory, config: Config, reread: Option<ConfigLoader>) -> Result<(), DaemonError> {
     let mut claim = Claim::take(directory)?;
     let mut setup = setup_of(&config, &mut claim)?;
@@ -144,7 +146,7 @@ pub async fn run(directory: DataDirectory, config: Config, reread: Option<Config
 }
 
 impl Daemon {
-    /// Opens everything but the local socket.
+    /// Opens everything except the local socket.
     pub(crate) fn open(claim: Claim, setup: Setup) -> Result<Self, DaemonError> {
         let OpenedStore { driver: store, records, damaged } = StoreDriver::open(&claim.directory.database())?;
         let clock = Clock::start();
@@ -182,7 +184,7 @@ impl Daemon {
             stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
             manager: ServiceManager::of_environment(),
             counts: Counts::start(clock.now()),
-            // After a reload the new machine does not know what the one before could not save.
+            // After a reload, the new state machine does not know what the previous one could not save.
             pending: claim
                 .identity
                 .unsaved()
@@ -193,7 +195,7 @@ impl Daemon {
         })
     }
 
-    /// Opens the local socket, or goes on with what the machine before it had, and watches the label files.
+    /// Opens the local socket, or keeps the one handed over by the previous run, and watches the label files.
     fn serve_local_calls(&mut self, carried: Option<LocalAccess>) -> Result<(), DaemonError> {
         match carried {
             Some(LocalAccess { local, local_later, calls, kept: Kept { manager, counts, commits } }) => {
@@ -207,7 +209,7 @@ impl Daemon {
         }
         match self.open_local_socket() {
             Ok(()) => {}
-            // The link is worth having without.
+            // The link is useful even without the local socket.
             Err(error) if self.store.is_unwritable || error.is_of_the_disk() => {
                 tracing::warn!(problem = chain(&error), "local requests are not answered until it can be opened");
             }
@@ -268,14 +270,14 @@ impl Daemon {
         }
     }
 
-    /// Waits for what happens next. Cancel-safe.
+    /// Waits for the next event. Cancel-safe.
     pub(crate) async fn next_event(&mut self) -> Event {
         if let Some(event) = self.pending.pop_front() {
             return event;
         }
         let deadline = self.site.next_deadline().map(|(deadline, _)| deadline);
         let [terminate, interrupt] = &mut self.stop_signals;
-        // Those who can flood us come last: the server, and before it whoever may open the socket.
+        // Sources that can flood the loop come last: local clients, and after them the server.
         tokio::select! {
             biased;
             _ = terminate.recv() => Event::Stop,
@@ -291,7 +293,7 @@ impl Daemon {
         }
     }
 
-    /// Makes an event an input of the machine.
+    /// Feeds an event to the state machine.
     pub(crate) fn handle_event(&mut self, event: Event) {
         let now = self.clock.now();
         match event {
@@ -332,7 +334,7 @@ impl Daemon {
         }
     }
 
-    /// Opens the local socket, if it is not open, and lets the machine know.
+    /// Opens the local socket unless it is open, and reports the result to the state machine.
     fn open_local_socket(&mut self) -> Result<(), DaemonError> {
         let Some(calls) = &self.local_later else { return Ok(()) };
         let opened = LocalServer::open(self.claim.directory.socket(), calls.clone());
@@ -367,7 +369,7 @@ impl Daemon {
         }
     }
 
-    /// Carries out what the machine asks for, until there is nothing more.
+    /// Carries out the state machine's outputs until none are left.
     pub(crate) fn perform_outputs(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();
         while let Some(output) = self.site.poll_output() {
@@ -428,7 +430,7 @@ impl Daemon {
         None
     }
 
-    /// Says goodbye to the server, makes everything durable, and closes.
+    /// Closes the link, flushes all pending writes, and closes the database.
     pub(crate) async fn stop(self) {
         let _claim = self.close().await;
     }
@@ -447,13 +449,13 @@ impl Daemon {
             if let Some(local) = &mut self.local {
                 local.finish().await;
             }
-            // A dial that did not come through has nobody to say goodbye to.
+            // A dial that did not connect has no session to close.
             if self.link_log.is_up {
                 self.link.wait_idle().await;
             }
         };
         if tokio::time::timeout(STOP_LIMIT, drained).await.is_err() {
-            // Over a satellite the goodbye alone takes longer; the server notices by silence then.
+            // Over a satellite link the close alone takes longer; the server then detects the loss by timeout.
             match self.store.is_idle() {
                 true => tracing::debug!("the server or a local client was slow while the daemon stopped"),
                 false => {
@@ -466,7 +468,7 @@ impl Daemon {
         (self.claim, Kept { manager: self.manager, counts: self.counts, commits })
     }
 
-    /// Forgets the site, which the server has removed.
+    /// Deletes this site's data after the server has removed the site.
     pub(crate) fn forget(self, refusal: Refusal) -> DaemonError {
         tracing::warn!(%refusal, "removed at the server: forgetting this site");
         self.store.close();

@@ -1,4 +1,4 @@
-//! The data directory: what is called how.
+//! The data directory and the names of its files.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,48 +8,48 @@ use linecamp_store::DirectoryLock;
 
 use crate::error::DaemonError;
 
-/// Permissions of a data directory that we make: it holds the key that is the site.
+/// Permissions of a data directory that we create: it contains the site's private key.
 const DIRECTORY_MODE: u32 = 0o700;
 
 /// The database's name inside the data directory.
 const DATABASE: &str = "site.db";
 
-/// The data directory of the service that the packages install.
+/// The data directory of the installed service.
 pub const DATA_DEFAULT: &str = "/var/lib/linecamp";
 
-/// Where the service manager makes room for that service's socket, for as long as the service runs.
+/// The directory that the service manager creates for that service's socket while the service runs.
 const RUNTIME_DIRECTORY: &str = "/run/linecamp";
 
 /// The local socket's name.
 const SOCKET: &str = "linecampd.sock";
 
-/// What SQLite keeps beside a database.
+/// The suffixes of an SQLite database's files.
 const DATABASE_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Where a site keeps everything.
+/// The data directory of a site.
 #[derive(Clone, Debug)]
 pub struct DataDirectory(PathBuf);
 
 impl DataDirectory {
-    /// Names a directory, whether or not it is there.
+    /// Refers to a directory, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Returns the directory itself.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Returns the path of the local socket: beside the data, where only who may read that gets; for the installed
-    /// service where its group gets, too.
+    /// Returns the path of the local socket: in the data directory, where only users with access to it can reach the
+    /// socket; for the installed service in the runtime directory, which the service's group can access too.
     pub fn socket(&self) -> PathBuf {
         let runtime = Path::new(RUNTIME_DIRECTORY);
         let is_service = self.0 == Path::new(DATA_DEFAULT) && runtime.is_dir();
         if is_service { runtime.join(SOCKET) } else { self.0.join(SOCKET) }
     }
 
-    /// Says whether it is that of the service which the packages install.
+    /// Whether this is the data directory of the installed service.
     pub(crate) fn is_installed(&self) -> bool {
         self.0 == Path::new(DATA_DEFAULT)
     }
@@ -62,7 +62,7 @@ impl DataDirectory {
         self.0.join("labels.d")
     }
 
-    /// Returns where plugins lie.
+    /// Returns the plugin directory.
     pub fn plugins(&self) -> PathBuf {
         self.0.join("plugins")
     }
@@ -71,7 +71,7 @@ impl DataDirectory {
         self.0.join(DATABASE)
     }
 
-    /// Makes the directory if it is not there, and takes the right to work on it.
+    /// Creates the directory if it does not exist, and locks it.
     pub(crate) fn lock(&self) -> Result<DirectoryLock, DaemonError> {
         DirBuilder::new()
             .recursive(true)

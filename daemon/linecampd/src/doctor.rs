@@ -1,11 +1,11 @@
-//! `linecampd doctor`: what is wrong at a site, found on the spot.
+//! `linecampd doctor`: diagnoses a site locally.
 //!
-//! It works beside a running daemon and without one, before the site joined and after. It takes no lock, changes
-//! nothing, and greets nobody: servers are looked at with a key that is made for it and thrown away, so that a daemon's
-//! session is not disturbed. All checks run side by side, each with a limit; the whole takes [`RUN_LIMIT`] at most.
+//! It works with and without a running daemon, before and after the site has joined. It takes no lock, changes nothing,
+//! and starts no session: servers are probed with a temporary key, so that a daemon's session is not disturbed. All
+//! checks run in parallel, each with a time limit; the whole run takes at most [`RUN_LIMIT`].
 //!
-//! Which evidence is gathered is said here, by part: `here` (files and limits of this machine), `running` (the daemon
-//! and what starts it), and the servers, which `linecamp_doctor` looks at.
+//! The evidence comes from `here` (files and limits of this machine), `running` (the daemon and its service), and the
+//! server probes of `linecamp_doctor`.
 
 mod here;
 mod running;
@@ -27,37 +27,37 @@ use crate::config::{Config, FILE_DEFAULT, Loaded, join_target, read_text};
 use crate::directory::DataDirectory;
 use crate::error::{DaemonError, chain};
 
-/// The service that the packages install.
+/// The systemd unit that the packages install.
 pub(crate) const UNIT: &str = "linecampd";
 
-/// The longest that a run takes: servers, at their slowest.
+/// The longest that a run takes: the server probes, at their slowest.
 pub const RUN_LIMIT: Duration = NETWORK_LIMIT;
 
-/// How long whatever is on this machine may take: a disk that needs longer to write one page is no disk.
+/// Time limit for local checks: a disk that needs longer to write one page is broken.
 const HERE_LIMIT: Duration = Duration::from_secs(8);
 
-/// Looks a variable of the environment up.
+/// Looks up an environment variable.
 pub type Variable = fn(&str) -> Option<String>;
 
-/// The site that is looked at.
+/// The site to examine.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// Its data directory.
     pub directory: DataDirectory,
-    /// Its configuration file, if one was named.
+    /// Its configuration file, if one was given.
     pub config: Option<PathBuf>,
     /// The environment.
     pub variable: Variable,
 }
 
 impl Place {
-    /// Returns the configuration file: the one that was named, or that of the installed service.
+    /// Returns the configuration file: the one that was given, or that of the installed service.
     pub(crate) fn config_file(&self) -> Option<PathBuf> {
         let installed = || Some(PathBuf::from(FILE_DEFAULT)).filter(|path| path.exists());
         self.config.clone().or_else(|| installed().filter(|_| self.directory.is_installed()))
     }
 
-    /// Reads the configuration.
+    /// Loads the configuration.
     pub(crate) fn read_config(&self) -> Result<Config, DaemonError> {
         Ok(Loaded::load(self.config_file().as_deref(), &self.variable)?.config)
     }
@@ -66,9 +66,9 @@ impl Place {
         Ok(SiteIdentity::load(&self.directory.identity())?)
     }
 
-    /// Returns whom a daemon would dial here, and believe.
+    /// Returns the servers that a daemon would dial here, and the trust it would use.
     fn whom(&self) -> ServerTargets {
-        // What cannot be read is said by the checks that are there for it.
+        // Read errors are reported by the checks for those files.
         let config = self.read_config().ok();
         let identity = self.identity().ok().flatten();
         let wish = config.as_ref().and_then(|config| Some((config.join.as_ref()?, &config.servers)));
@@ -83,7 +83,7 @@ impl Place {
     }
 }
 
-/// Looks at everything. `progress` is told what is waited for.
+/// Runs all checks. `progress` is called with the checks that are still running.
 pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
     let job = |names, limit, check: fn(&Place) -> Vec<Finding>| {
         let place = place.clone();
@@ -104,7 +104,7 @@ pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
     Report::new("linecampd", env!("CARGO_PKG_VERSION"), run(jobs, progress))
 }
 
-/// What comes of looking at the servers.
+/// The checks that need the network.
 const NETWORK_CHECKS: &[&str] = &["name-resolution", "mtu", "udp", "tls", "clock", "versions"];
 
 const _: () = assert!(SERVER_CHECKS.len() + 1 == NETWORK_CHECKS.len());
@@ -139,7 +139,7 @@ fn network(place: &Place) -> Vec<Finding> {
     found
 }
 
-/// Renders an error for a finding.
+/// Formats an error for a finding.
 fn words(error: &DaemonError) -> String {
     chain(error)
 }

@@ -1,4 +1,4 @@
-//! The drivers: they carry out what the machine asks for, and decide nothing.
+//! The drivers: they carry out the state machine's outputs and make no decisions.
 
 pub(crate) mod facts;
 pub(crate) mod identity;

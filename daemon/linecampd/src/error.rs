@@ -1,4 +1,4 @@
-//! Why the daemon, or an errand at the command line, could not do its job.
+//! Why the daemon or a command failed.
 
 use std::error::Error;
 use std::io;
@@ -11,32 +11,32 @@ use linecamp_transport::TransportError;
 
 use crate::config::ConfigError;
 
-/// Why nothing came of it. [`exit_code`](Self::exit_code) says who has to do something about it.
+/// Why the daemon or a command failed. [`exit_code`](Self::exit_code) tells who has to act.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// What was written in a file, an argument or the environment cannot be used.
+    /// A file, an argument or the environment contains an invalid setting.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// An argument cannot be used.
+    /// An argument is invalid.
     #[error("{0}")]
     Argument(String),
-    /// A join token cannot be used.
+    /// A join token is invalid.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// A file or folder of the daemon's could not be made, read or removed.
+    /// A file or directory of the daemon could not be created, read or removed.
     #[error("failed to {what} {path}", path = path.display())]
     File {
-        /// What was tried: `read`, `create` and so on.
+        /// The operation: `read`, `create` and so on.
         what: &'static str,
-        /// With what.
+        /// The path.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// The operating system would not give what every process may have.
+    /// The operating system denied a basic resource.
     #[error("failed to {what}")]
     System {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
         /// The cause.
         source: io::Error,
@@ -47,7 +47,7 @@ pub enum DaemonError {
     /// The identity cannot be used, or the link's socket cannot be opened.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// There is no identity here, and no wish to join.
+    /// The directory has no identity, and no join is configured.
     #[error(
         "{directory} belongs to no site yet; run `linecampd join TOKEN@HOST:PORT --data {directory} --name NAME`, with a join token that `linecamp token create` prints",
         directory = directory.display()
@@ -62,46 +62,46 @@ pub enum DaemonError {
     /// A plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginHostError),
-    /// The server will not have this site.
+    /// The server rejected the join.
     #[error("the server refused the join: {0}")]
     JoinRefused(Refusal),
-    /// No address is the server that the join token was made by.
+    /// No address belongs to the server that issued the join token.
     #[error("no address leads to the server of this join token{}", Tries(.0))]
     WrongServer(Vec<String>),
-    /// The site was removed at the server.
+    /// The server has removed the site.
     #[error("the server has removed this site, and its identity here is forgotten: {0}")]
     Removed(Refusal),
-    /// This directory is another site already.
+    /// The directory already belongs to a site with another name.
     #[error(
         "already joined as {found}, not {asked}; a site keeps its name here (an operator may rename it), and another site needs a directory of its own"
     )]
     OtherName {
-        /// What the site is called.
+        /// The site's name.
         found: String,
-        /// What it was to be called.
+        /// The requested name.
         asked: String,
     },
-    /// No server was reached in time.
+    /// No server was reached before the timeout.
     #[error("no server answered within {limit}{}", Tries(tries))]
     Unreachable {
-        /// How long was tried, in words.
+        /// The timeout, formatted.
         limit: String,
-        /// What was tried, and what failed.
+        /// The attempts, and why each failed.
         tries: Vec<String>,
     },
-    /// Labels given on the command line could not be kept.
+    /// Labels given on the command line could not be saved.
     #[error("failed to keep the labels: {0}")]
     Labels(String),
-    /// Somebody asked us to stop before it was done.
+    /// Stopped by a signal before completion.
     #[error("stopped before it was done")]
     Interrupted,
     /// No daemon answers on the local socket.
     #[error("{0}")]
     NoDaemon(String),
-    /// A daemon runs, and its local socket cannot be reached.
+    /// A daemon is running, but its local socket cannot be reached.
     #[error("{0}")]
     NoSocket(String),
-    /// The daemon refused a request.
+    /// The daemon rejected a request.
     #[error("{0}")]
     Refused(String),
 }
@@ -144,8 +144,7 @@ impl DaemonError {
         }
     }
 
-    /// Whether a file could not be made for a reason of the disk, which may end by itself: it is full, read-only or
-    /// fails.
+    /// Whether creating a file failed because of the disk's state, which may be temporary: full, read-only or failing.
     pub(crate) fn is_of_the_disk(&self) -> bool {
         use io::ErrorKind as Kind;
         let Self::File { source, .. } = self else { return false };
@@ -153,14 +152,14 @@ impl DaemonError {
             || source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
     }
 
-    /// Makes the error of a failed file operation.
+    /// Builds the error of a failed file operation.
     pub(crate) fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { what, path, source }
     }
 }
 
-/// Renders an error and its causes on one line.
+/// Formats an error and its causes on one line.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,8 +1,8 @@
-//! What a machine observes about itself: the labels that it reports.
+//! The facts that a machine reports about itself, as labels.
 //!
-//! Everything is read from small files of the kernel, and from Docker's socket if there is one. What is not there is
-//! absent; what is there and could not be read, or does not answer, is *not observed*, and the machine of the site
-//! keeps what it reported last ([`Fact`]). The files are the kernel's memory, so reading them takes no time worth a
+//! All facts come from small kernel files, from the routing table, and from Docker's socket if there is one. What does
+//! not exist is absent. What exists but cannot be read, or does not answer, is *not observed*, and the state machine
+//! keeps the value it reported last ([`Fact`]). The kernel serves these files from memory, so reading them needs no
 //! thread; Docker has [`DOCKER_LIMIT`], and the loop does not wait for it.
 
 use std::fs::File;
@@ -16,26 +16,26 @@ use linecamp_model::{LabelKey, LabelValue, Text};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-/// What was observed, `None` if there is no such thing, or why it was not observed.
+/// The observed value, `None` if there is none, or why it was not observed.
 pub(crate) type Observed<T> = Result<Option<T>, String>;
 
-/// How long Docker may take to say its version. Past it, the version was not observed in this round.
+/// The time limit for Docker's answer. After that, the version counts as not observed in this round.
 pub const DOCKER_LIMIT: Duration = Duration::from_secs(1);
 
-/// Bytes of Docker's answer: today it has 1 KiB. The rest is not read, and then it does not parse.
+/// The largest Docker answer, in bytes; it is about 1 KiB today. A longer one is truncated and fails to parse.
 const DOCKER_BYTES_MAX: u64 = 64 * 1024;
 
-/// Bytes read of a kernel file. The first processor's flags, all that is looked for in the longest of
-/// them, have room four times over.
+/// Bytes read of a kernel file. The longest file is read only for the first processor's flags, which fit four times
+/// over.
 const FILE_BYTES_MAX: u64 = 16 * 1024;
 
 const PREFIX: &str = "io.linecamp.host";
 const RANCHER_PREFIX: &str = "io.rancher.host";
 
-/// The facts that are also reported the way Rancher does.
+/// The facts that are also reported under Rancher's names.
 const RANCHER_FACTS: [&str; 2] = ["linux_kernel_version", "docker_version"];
 
-/// What virtual machines call their maker, and the word for it.
+/// DMI vendor strings of virtual machines, and the label value for each.
 const MAKERS: [(&str, &str); 9] = [
     ("QEMU", "kvm"),
     ("KVM", "kvm"),
@@ -59,16 +59,16 @@ pub struct FactSources {
     pub dev: PathBuf,
     /// Docker's socket.
     pub docker_socket: PathBuf,
-    /// What the kernel calls the processor.
+    /// The processor architecture, as the kernel names it.
     pub arch: String,
-    /// Whether to report some facts the way Rancher does, too.
+    /// Whether to also report some facts under Rancher's names.
     pub rancher_labels: bool,
-    /// What says which addresses the machine has, as [`collect`](Self::collect) reads them.
+    /// Observes the machine's addresses, for [`collect`](Self::collect).
     pub addresses: fn() -> Result<Option<String>, String>,
 }
 
 impl FactSources {
-    /// Returns this machine's.
+    /// Returns the sources of this machine.
     pub fn of_this_machine(docker_socket: &Path, rancher_labels: bool) -> Self {
         Self {
             proc: "/proc".into(),
@@ -81,7 +81,7 @@ impl FactSources {
         }
     }
 
-    /// Observes everything once. Takes no longer than [`DOCKER_LIMIT`].
+    /// Collects all facts once, within [`DOCKER_LIMIT`].
     pub async fn collect(&self) -> Facts {
         let number = |observed: Observed<u64>| observed.map(|number| number.map(|number| number.to_string()));
         let switch = |observed: Observed<bool>| observed.map(|is_on| is_on.filter(|on| *on).map(|_| "true".to_owned()));
@@ -142,8 +142,8 @@ impl FactSources {
         Ok(flags.is_some_and(|(_, flags)| flags.split_whitespace().any(|held| held == flag)))
     }
 
-    /// Observes which hypervisor the machine runs on; none on bare metal. Arm has no processor flag for it: there,
-    /// only a maker who makes nothing but virtual machines tells.
+    /// Observes the hypervisor; none on bare metal. Arm has no CPU flag for it: there, only a vendor that makes nothing
+    /// but virtual machines is proof.
     fn virtualization(&self) -> Observed<String> {
         let maker = read(&self.sys.join("class/dmi/id/sys_vendor"))?.unwrap_or_default();
         let word = MAKERS.iter().find(|(start, _)| maker.starts_with(start)).map(|(_, word)| *word);
@@ -154,7 +154,7 @@ impl FactSources {
     }
 }
 
-/// Makes a fact of what was observed. What a strange kernel or a hostile Docker says may not be the value of a label.
+/// Converts an observation to a fact. Text from an unusual kernel or a hostile Docker may not be a valid label value.
 fn fact_of(observed: Observed<String>) -> Fact {
     match observed.map(|value| value.map(|value| LabelValue::parse(&value))) {
         Ok(Some(Ok(value))) => Fact::Observed(value),
@@ -164,21 +164,24 @@ fn fact_of(observed: Observed<String>) -> Fact {
     }
 }
 
-/// Observes the addresses that packets to the outside leave from, IPv4 and IPv6. Asked of the routing table: a UDP
-/// socket that is connected sends nothing. The targets are those set aside for documentation (RFC 5737, RFC 3849).
+/// Observes the source addresses for outbound packets, IPv4 and IPv6, by a routing table lookup: connecting a UDP
+/// socket sends nothing. The targets are documentation addresses (RFC 5737, RFC 3849).
 ///
-/// A machine with no route at all is not on a network at this moment: its addresses are not observed. So a machine
-/// that boots, or whose cable is out, does not lose its address records.
+/// A machine without any route is temporarily off the network: its addresses are not observed. This way a machine that
+/// is booting, or whose cable is unplugged, keeps its address records.
 fn own_addresses() -> Observed<String> {
-    let observed = [address_toward("0.0.0.0:0", "192.0.2.1:9")?, address_toward("[::]:0", "[2001:db8::1]:9")?];
-    let observed: Vec<_> = observed.into_iter().flatten().collect();
+    addresses([address_toward("0.0.0.0:0", "192.0.2.1:9")?, address_toward("[::]:0", "[2001:db8::1]:9")?])
+}
+
+fn addresses(of_routes: [Option<String>; 2]) -> Observed<String> {
+    let observed: Vec<_> = of_routes.into_iter().flatten().collect();
     match observed.is_empty() {
         true => Err("there is no route out of this machine".to_owned()),
         false => Ok(Some(observed.join(","))),
     }
 }
 
-/// Observes the address that packets to `target` leave from; none if there is no way there.
+/// Observes the source address for packets to `target`; none if there is no route.
 fn address_toward(own: &str, target: &str) -> Observed<String> {
     let asked = UdpSocket::bind(own).and_then(|socket| {
         socket.connect(target)?;
@@ -192,12 +195,12 @@ fn address_toward(own: &str, target: &str) -> Observed<String> {
     }
 }
 
-/// Whether the kernel answered that there is no way, or no such protocol on this machine.
+/// Whether the kernel reports no route, or an unsupported address family.
 fn is_no_route(error: &io::Error) -> bool {
     use rustix::io::Errno;
 
     let ways = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::NETDOWN, Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT];
-    // What routes of the types `prohibit` and `blackhole` answer.
+    // The errors for routes of type `prohibit` and `blackhole`.
     let closed_ways = [Errno::ACCESS, Errno::INVAL];
     error.raw_os_error().is_some_and(|code| ways.iter().chain(&closed_ways).any(|answer| answer.raw_os_error() == code))
 }
@@ -209,7 +212,7 @@ fn count_of_range(range: &str) -> Option<u64> {
     last.checked_sub(first)?.checked_add(1)
 }
 
-/// Reads a small file; none if it is not there.
+/// Reads a small file; none if it does not exist.
 fn read(path: &Path) -> Observed<String> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)) {
@@ -228,7 +231,7 @@ fn parsed<T>(path: &Path, text: Option<String>, parse: impl FnOnce(&str) -> Opti
     parse(&text).map(Some).ok_or_else(|| format!("{} is not as the kernel writes it", path.display()))
 }
 
-/// Asks the Docker of `socket` for its version, on a runtime of its own and within [`DOCKER_LIMIT`].
+/// Queries Docker's version on `socket`, on a temporary runtime and within [`DOCKER_LIMIT`].
 pub(crate) fn ask_docker(socket: &Path) -> Observed<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start a runtime: {error}"))?;
@@ -240,8 +243,8 @@ async fn docker_in_time(socket: &Path) -> Observed<String> {
     asked.unwrap_or_else(|_| Err(format!("Docker did not answer within {} s", DOCKER_LIMIT.as_secs())))
 }
 
-/// Asks Docker. HTTP/1.0, so that the answer is plain and the connection ends with it. Without a socket there is no
-/// Docker; one that refuses, or says something strange, may be starting.
+/// Queries Docker's version with HTTP/1.0, so that the response is not chunked and the connection ends with it. Without
+/// a socket there is no Docker; one that refuses connections or returns garbage may be starting.
 async fn docker_version(socket: &Path) -> Observed<String> {
     let mut stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
@@ -255,7 +258,7 @@ async fn docker_version(socket: &Path) -> Observed<String> {
     version_in(&answer).map(Some).ok_or_else(|| "Docker answered without a version".to_owned())
 }
 
-/// Reads the version out of Docker's answer.
+/// Extracts the version from Docker's response.
 fn version_in(answer: &[u8]) -> Option<String> {
     let (head, body) = str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
     let status = head.split_whitespace().nth(1)?;
@@ -309,7 +312,7 @@ mod tests {
         observed.collect()
     }
 
-    /// Returns why facts were not observed, by the last word of their keys.
+    /// Returns why facts were not observed, by the last segment of their keys.
     fn reasons_of(sources: &FactSources) -> Vec<(String, String)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let facts = runtime.block_on(FactSources { rancher_labels: false, ..sources.clone() }.collect());
@@ -318,6 +321,15 @@ mod tests {
             Fact::Observed(_) | Fact::Absent => None,
         });
         failed.collect()
+    }
+
+    #[test]
+    fn a_machine_without_a_route_has_addresses_that_are_not_observed() {
+        assert!(addresses([None, None]).is_err(), "they are not known to be gone");
+        let six = || Some("2001:db8::7".to_owned());
+        assert_eq!(addresses([None, six()]), Ok(six()));
+        let both = addresses([Some("192.0.2.7".to_owned()), six()]);
+        assert_eq!(both, Ok(Some("192.0.2.7,2001:db8::7".to_owned())));
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! Forgetting: the site that lived in a data directory is no more.
+//! `linecampd forget`: deletes the site in a data directory.
 
 use linecamp_transport::SiteIdentity;
 
 use crate::directory::DataDirectory;
 use crate::error::DaemonError;
 
-/// Forgets the site of `directory`, at the wish of whoever runs the machine.
+/// Deletes the site in `directory`, at the request of the machine's administrator.
 ///
-/// The server does not hear of it: the site stays there, disconnected, until an operator removes it.
+/// The server is not informed: the site stays listed there as disconnected until an operator removes it.
 ///
 /// # Errors
-/// [`DaemonError`] if a daemon runs there, or a file cannot be removed.
+/// [`DaemonError`] if a daemon is running there, or a file cannot be removed.
 pub fn forget(directory: &DataDirectory) -> Result<(), DaemonError> {
     if !directory.path().is_dir() {
         let problem = format!("{} is no directory", directory.path().display());
@@ -20,7 +20,8 @@ pub fn forget(directory: &DataDirectory) -> Result<(), DaemonError> {
     forget_locked(directory)
 }
 
-/// Removes what the site held and then who it was: whoever dies between the two is told again to forget.
+/// Deletes the database first and the identity last. After a crash in between, the identity remains, and the deletion
+/// can be repeated.
 pub(crate) fn forget_locked(directory: &DataDirectory) -> Result<(), DaemonError> {
     directory.remove_database()?;
     SiteIdentity::forget(&directory.identity())?;

@@ -1,8 +1,8 @@
-//! The errand of `linecampd join`: the daemon's own loop and machine, until the site has joined.
+//! The `linecampd join` command: the daemon's own loop and state machine, until the site has joined.
 //!
-//! It ends when the certificate is on the disk and the first spec has come, which says whether an operator has to
-//! accept the site first; if the spec does not come, the certificate alone is enough. A directory that has
-//! joined already does not use the token: it links, and so learns whether the server still knows it.
+//! It ends when the certificate is on disk and the first spec has arrived, which tells whether an operator has to
+//! accept the site first. If the spec does not arrive, the certificate alone is enough. If the directory has already
+//! joined, the token is not used: the command connects, and so learns whether the server still knows the site.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,41 +22,41 @@ use crate::facts::FactSources;
 use crate::link_log::words;
 use crate::local::describe;
 
-/// How long to wait for the first spec once the certificate is there. Without it the site has joined all the same.
+/// How long to wait for the first spec after the certificate. The site has joined even if the spec does not arrive.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(5);
 
-/// A wish to join, as given on the command line.
+/// A join, as given on the command line.
 #[derive(Clone, Debug)]
 pub struct JoinCommand {
-    /// With which token, and where.
+    /// The join token and the servers.
     pub target: JoinTarget,
-    /// Under which name.
+    /// The requested site name.
     pub name: Name,
-    /// Labels that the site sets by itself.
+    /// Labels to set locally.
     pub labels: LabelLayer,
-    /// How long to try.
+    /// The timeout.
     pub limit: Duration,
     /// Where facts come from.
     pub facts: FactSources,
 }
 
-/// What came of it.
+/// The result of a join.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined {
-    /// The name that the site has.
+    /// The site's name.
     pub name: Name,
-    /// The environment it is in.
+    /// The site's environment.
     pub environment: Name,
-    /// Whether it waits until an operator accepts it.
+    /// Whether the site waits for an operator to accept it.
     pub is_pending: bool,
-    /// Whether it had joined before, so that the token was not used.
+    /// Whether the site had joined before, so that the token was not used.
     pub was_member: bool,
 }
 
-/// Joins the site in `directory`. `progress` is told of every try that failed.
+/// Joins the site in `directory`. `progress` is called with the reason of each failed attempt.
 ///
 /// # Errors
-/// [`DaemonError`]: refused, not reached in time, or something here is wrong. Doing the same again is harmless.
+/// [`DaemonError`]: rejected, timed out, or a local problem. Repeating the call is safe.
 pub async fn join(
     directory: DataDirectory,
     errand: JoinCommand,
@@ -115,7 +115,7 @@ fn patch_labels(daemon: &mut Daemon, labels: LabelLayer) -> BTreeSet<CommandId> 
     waiting
 }
 
-/// A try that failed.
+/// A failed attempt.
 struct Try {
     text: String,
     needs_operator: bool,
@@ -124,7 +124,7 @@ struct Try {
 struct Progress<'a> {
     servers: Vec<ServerAddress>,
     limit: Duration,
-    /// When to give up, or to be content with what there is.
+    /// When to stop waiting, and fail or accept what is known.
     until: Instant,
     was_member: bool,
     /// Label changes that are not durable yet.
@@ -202,7 +202,7 @@ impl Progress<'_> {
         Ok(())
     }
 
-    /// Whether the link is up and says who the site is.
+    /// Returns the result if the link is up and the site's name is known.
     fn confirmed(&self, view: &LocalView) -> Option<Joined> {
         if view.link.state != LinkState::Connected {
             return None;
@@ -219,7 +219,7 @@ impl Progress<'_> {
         })
     }
 
-    /// Time is up: what is known has to be enough.
+    /// Handles the timeout: succeeds if a certificate was issued, now or earlier.
     fn give_up(&mut self, view: &LocalView) -> Result<Joined, DaemonError> {
         let from_before = view.name.clone().zip(view.environment.clone()).filter(|_| self.was_member);
         let known = self.granted.clone().or(from_before);

@@ -1,9 +1,9 @@
-//! The site daemon: everything around the machine that decides.
+//! The site daemon: the drivers and the event loop around the site's state machine.
 //!
-//! [`Site`](linecamp_core::Site) decides; this crate listens and carries out. There is one loop over one closed
-//! `Event` enum on a runtime of one thread. An event becomes one input of the machine, the
-//! machine's outputs go to the drivers, and what a driver has to answer comes back as an event. Nothing else has
-//! state that matters, and no two things happen at once.
+//! [`Site`](linecamp_core::Site) makes every decision; this crate delivers its inputs and carries out its outputs. One
+//! loop on a single-threaded runtime handles one closed `Event` enum. Each event becomes one input of the state
+//! machine, the state machine's outputs go to the drivers, and a driver's result comes back as an event. No other
+//! component holds state that affects decisions, and events are handled strictly one at a time.
 //!
 //! ```text
 //!   link   store   local socket   labels.d   facts   clock   signals
@@ -15,18 +15,19 @@
 //!   link   store     identity   local    facts
 //! ```
 //!
-//! What lies in a data directory:
+//! Contents of a data directory:
 //!
-//! | name | holds |
+//! | name | contents |
 //! |---|---|
-//! | `identity/` | the key that is the site, and what joining brought |
-//! | `site.db` | spec, status, labels set on the spot, events that wait |
-//! | `labels.d/*.toml` | labels as files, by whoever runs the machine |
-//! | `linecampd.sock` | the local socket; who may open it may do everything it offers |
-//! | `lock` | held by the one process that works on all this |
+//! | `identity/` | the site's private key, and what the join added: certificate, authorities, servers |
+//! | `site.db` | spec, status, labels set locally, queued events |
+//! | `labels.d/*.toml` | labels in files, managed by the machine's administrator |
+//! | `linecampd.sock` | the local socket; anyone who can open it can use everything it offers |
+//! | `lock` | held by the one process that uses the directory |
 //!
-//! Everything between a driver and the loop is a bounded channel. A link that cannot keep up is lost and dialled
-//! again; a local client that cannot keep up is cut off; the store refuses, and the machine says so.
+//! Every queue between a driver and the loop is a bounded channel. A link that cannot keep up is dropped and dialed
+//! again; a local client that cannot keep up is disconnected; a full store rejects the write, and the state machine
+//! reports it.
 
 #![forbid(unsafe_code)]
 
@@ -55,8 +56,8 @@ mod table;
 pub use directory::{DATA_DEFAULT, DataDirectory};
 pub use error::{DaemonError, chain};
 
-/// The link's driver without the daemon around it: a simulator runs hundreds of them in one process, on a network
-/// and with papers that live in memory.
+/// The link driver without the daemon around it: a simulator runs hundreds of them in one process, with an in-memory
+/// network and in-memory credentials.
 pub mod for_simulator {
     pub use crate::drive::identity::Credentials;
     pub use crate::drive::link::{LinkDriver, LinkReport};

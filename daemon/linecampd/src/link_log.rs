@@ -1,21 +1,21 @@
-//! What an operator hears of the link: that it comes and goes, and of one problem once.
+//! Logs the link for operators: when it goes up and down, and each problem once.
 
 use linecamp_core::{LinkEvent, LossReason};
 use linecamp_model::{FromServer, ServerAddress, SessionId};
 
 use crate::drive::link::LinkReport;
 
-/// Tells an operator of links that come and go, and of one problem once.
+/// Logs when links go up and down, and each problem once.
 #[derive(Debug, Default)]
 pub(crate) struct LinkLog {
     pub(crate) is_up: bool,
-    /// The session that is up, or was.
+    /// The session that is up.
     session: Option<SessionId>,
     pub(crate) last_problem: Option<String>,
 }
 
 impl LinkLog {
-    /// Says how the link stands, after what was noted last of a server.
+    /// Describes the link's state after the latest report about `server`.
     pub(crate) fn words(&self, server: &ServerAddress) -> String {
         match (self.is_up, &self.last_problem) {
             (true, _) => format!("linked to {server}"),
@@ -50,7 +50,7 @@ impl LinkLog {
     }
 }
 
-/// Says why a link is not there.
+/// Describes why a link was lost.
 pub(crate) fn words(reason: &LossReason) -> String {
     match reason {
         LossReason::Closed(refusal) => refusal.to_string(),

@@ -1,9 +1,10 @@
-//! The local socket: who stands at the site asks here, also while the server is away.
+//! The local socket: serves requests from users of the machine, also while the server is unreachable.
 //!
-//! A connection is one request line and one response line, as `linecamp_proto::local` writes them. Connections only
-//! move lines; the answers come from the loop, through the [`PendingReplies`], so that they are of one moment and a change
-//! is confirmed when it is durable. Places and rates are shared fairly among users, as the kernel names them. The
-//! socket appears under its name with its permissions on, in one step.
+//! A connection carries one request line and one response line in the format of `linecamp_proto::local`. Connections
+//! only move lines; the answers come from the loop, through [`PendingReplies`], so that each answer is a consistent
+//! snapshot and a change is confirmed only once it is durable. Connections and request rates are shared fairly among
+//! users, identified by the kernel's peer credentials. The socket appears under its name with its final permissions, in
+//! one atomic step.
 
 mod doorway;
 mod http;
@@ -37,23 +38,23 @@ use tokio::time::timeout;
 use self::doorway::{CHANGE_COST, Doorway, RATE, WhoIs, accept};
 use crate::error::DaemonError;
 
-/// How long a client may take to say its line, and to take the answer. Past it, it is cut off.
+/// How long a client may take to send its request, and to read the response. After that it is disconnected.
 const CLIENT_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a client is kept waiting for a slow disk. Past it, it is told to look again later.
+/// How long a client waits for a slow disk. After that it is told to check later.
 const REPLY_LIMIT: Duration = Duration::from_secs(30);
 
-/// Who runs the daemon may ask, and his group as far as the directory lets it in.
+/// Read and write for the user that runs the daemon, and for its group as far as the directory's permissions allow.
 const SOCKET_MODE: u32 = 0o660;
 
-/// A request, and whom to answer.
+/// A request and its reply channel.
 #[derive(Debug)]
 pub(crate) struct LocalCall {
     request: LocalRequest,
     reply: Reply,
 }
 
-/// ServerTargets to answer.
+/// Where to send the answer.
 #[derive(Debug)]
 struct Reply(oneshot::Sender<Vec<u8>>);
 
@@ -67,7 +68,7 @@ impl Reply {
     }
 
     fn send(self, response: &impl Serialize) {
-        // A client that went away has no use for it.
+        // The client may have disconnected.
         let _ = self.0.send(line_of(response));
     }
 }
@@ -81,7 +82,7 @@ pub(crate) struct LocalServer {
 }
 
 impl LocalServer {
-    /// Opens the socket at `path`, in place of one that a dead daemon left. The caller holds the directory's lock.
+    /// Opens the socket at `path` and replaces a stale one. The caller holds the directory's lock.
     pub(crate) fn open(path: PathBuf, calls: mpsc::Sender<LocalCall>) -> Result<Self, DaemonError> {
         Self::open_for(path, calls, |stream| Ok(stream.peer_cred()?.uid()))
     }
@@ -94,10 +95,10 @@ impl LocalServer {
         Ok(Self { path, stop, accepting })
     }
 
-    /// Takes no more connections and waits until those that are there have ended.
+    /// Stops accepting connections and waits until the open ones have ended.
     pub(crate) async fn finish(&mut self) {
         self.stop.send_replace(true);
-        // It ends by itself; a panic has been reported where it happened.
+        // The task ends by itself; a panic has already been reported by the panic handler.
         let _ = (&mut self.accepting).await;
     }
 }
@@ -105,16 +106,16 @@ impl LocalServer {
 impl Drop for LocalServer {
     fn drop(&mut self) {
         self.accepting.abort();
-        // The next daemon replaces one that stays.
+        // The next daemon replaces a socket file that remains.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Opens the socket at `path`. The caller holds the directory's lock, so a socket that is there is a dead daemon's.
+/// Opens the socket at `path`. The caller holds the directory's lock, so an existing socket is stale.
 fn bind(path: &Path, listen: impl Fn(&Path) -> io::Result<UnixListener>) -> io::Result<UnixListener> {
     match bind_beside(path, &listen) {
         Err(error) if is_without_room(&error) && is_socket(path) => {
-            // Its inode may be the only one left: it is free for the new one then.
+            // The stale socket may occupy the last inode; removing it frees the inode for the new one.
             fs::remove_file(path)?;
             bind_beside(path, &listen)
         }
@@ -130,7 +131,7 @@ fn is_socket(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// Binds beside the name and renames, so that nobody meets the socket without its permissions.
+/// Binds to a temporary name, sets the permissions and renames, so that the socket is never visible without them.
 fn bind_beside(path: &Path, listen: impl Fn(&Path) -> io::Result<UnixListener>) -> io::Result<UnixListener> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
@@ -156,15 +157,15 @@ async fn serve(stream: &mut UnixStream, user: u32, permit: &ConnectionPermit<u32
         Err(_) => return,
     };
     permit.set_busy(false);
-    // A client that does not take its answer has lost it.
+    // If the client does not read its response in time, the response is dropped.
     let _ = timeout(CLIENT_LIMIT, stream.write_all(&response)).await;
 }
 
-/// What a client said.
+/// What a client sent.
 enum Said {
-    /// A line of ours.
+    /// A request line of our own protocol.
     Line(LocalRequest),
-    /// The first line of a request of HTTP.
+    /// The request line of an HTTP request.
     Http(Vec<u8>),
 }
 
@@ -219,14 +220,14 @@ fn line_of(response: &impl Serialize) -> Vec<u8> {
     line
 }
 
-/// Where requests become inputs of the machine, and its replies answers.
+/// Turns local requests into inputs of the state machine, and its replies into responses.
 #[derive(Debug, Default)]
 pub(crate) struct PendingReplies {
     last: CommandId,
     waiting: BTreeMap<CommandId, (Reply, Wanted)>,
 }
 
-/// What whoever waits wants to see when it is done.
+/// What the response contains on success.
 #[derive(Debug)]
 enum Wanted {
     Labels,
@@ -235,15 +236,15 @@ enum Wanted {
 }
 
 impl PendingReplies {
-    /// Returns a number for a request, never the same twice.
+    /// Returns a new command ID; IDs are never reused.
     pub(crate) fn next_command(&mut self) -> CommandId {
         self.last = self.last.next();
         self.last
     }
 
-    /// Answers a request at once, or hands it to the machine and remembers who waits.
+    /// Answers a request at once, or passes it to the state machine and stores the reply channel.
     ///
-    /// `numbers` writes the metrics down, if that is what is asked for.
+    /// `numbers` renders the metrics; it is called only for a metrics request.
     pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now, numbers: impl FnOnce(&Site) -> String) {
         let LocalCall { request, reply } = call;
         note(&request);
@@ -273,7 +274,7 @@ impl PendingReplies {
         }
     }
 
-    /// Passes the machine's reply on. Returns false if nobody at the socket waits for it.
+    /// Sends the state machine's reply to the client. Returns false if the command did not come from the socket.
     pub(crate) fn reply(
         &mut self,
         command: CommandId,
@@ -301,7 +302,7 @@ impl PendingReplies {
     }
 }
 
-/// Tells the log: who changes something is mentioned, who looks at something is not.
+/// Logs a request: changes at info level, reads at debug level.
 fn note(request: &LocalRequest) {
     let look = |call| tracing::debug!(call, "asked on the spot");
     let change = |call| tracing::info!(call, "asked on the spot");
@@ -320,7 +321,7 @@ fn note(request: &LocalRequest) {
     }
 }
 
-/// Says why a request was not done.
+/// Describes why a command failed.
 pub(crate) fn describe(error: &SiteCommandError) -> String {
     match error {
         SiteCommandError::Labels(error) => error.to_string(),

@@ -1,15 +1,15 @@
-//! What the daemon says: one line on stderr for each event, or one entry in the journal if systemd started it.
+//! The daemon's log: one line on stderr per event, or one journal entry if systemd started the daemon.
 //!
 //! ```text
 //! 2026-11-22T02:27:04Z INFO  link up server=camp.example:443 session=12
 //! ```
+//! It is deliberately small. The usual subscriber brings a filter language and a regular-expression engine, a tenth of
+//! the daemon's size, to do what one level does. Spans are ignored. Linecamp's own events are logged from the
+//! configured level; those of libraries from `WARN`, or at the configured level if it is `DEBUG` or finer. Control
+//! characters in a line are shown as `?`, so that no text can forge a line.
 //!
-//! It is this small on purpose. The usual subscriber brings a filter language and a regular-expression engine with
-//! it, a tenth of the daemon's size, to do what one level does. Spans are not followed. Our own events are shown
-//! from the level that is asked for; those of libraries from `WARN`, or all from `DEBUG` on. Control characters
-//! that a text brings along are shown as `?`, so that nobody can forge a line.
-//!
-//! In the journal an event's fields are the entry's fields, and every entry has `SITE`, once the site has a name.
+//! In the journal, an event's fields become the entry's fields, and every entry has `SITE` once the site's name is
+//! known.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -23,10 +23,10 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-/// What the journal calls us.
+/// The syslog identifier in the journal.
 const IDENTIFIER: &str = "linecampd";
 
-/// The levels by their number, which fits an atomic.
+/// The levels by number, which fits an atomic.
 const LEVELS: [LevelFilter; 6] = [
     LevelFilter::OFF,
     LevelFilter::ERROR,
@@ -36,26 +36,26 @@ const LEVELS: [LevelFilter; 6] = [
     LevelFilter::TRACE,
 ];
 
-/// The level that is asked for: the process has one log.
+/// The configured level: the process has one log.
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 
-/// The name of the site.
+/// The site's name.
 static SITE: RwLock<Option<String>> = RwLock::new(None);
 
-/// Begins to write events of `level` and above, for the whole process. A second call changes nothing but the level.
+/// Starts to log events of `level` and above, for the whole process. A second call only changes the level.
 pub fn init(level: LevelFilter) {
     set_level(level);
     let _ = tracing::subscriber::set_global_default(Log { journal: Journal::of_environment(IDENTIFIER) });
 }
 
-/// Writes events of `level` and above from now on.
+/// Logs events of `level` and above from now on.
 pub fn set_level(level: LevelFilter) {
     let number = (0..).zip(LEVELS).find_map(|(number, known)| (known == level).then_some(number));
     LEVEL.store(number.unwrap_or_default(), Ordering::Relaxed);
     tracing::callsite::rebuild_interest_cache();
 }
 
-/// Names the site in every entry of the journal from now on.
+/// Adds the site's name to every journal entry from now on.
 pub(crate) fn set_site(name: &str) {
     *SITE.write().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
 }
@@ -76,7 +76,7 @@ impl Log {
         metadata.is_event() && *metadata.level() <= level
     }
 
-    /// Puts the event into the journal. Returns false if there is none.
+    /// Writes the event to the journal. Returns false if no journal is reachable.
     fn say(&self, metadata: &Metadata<'_>, mut line: Line) -> bool {
         let Some(journal) = &self.journal else { return false };
         let message = line.text();
@@ -108,11 +108,11 @@ impl Subscriber for Log {
         let mut text = format!("{wall} {:5} {text}", word(*event.metadata().level()));
         text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         text.push('\n');
-        // If nobody reads it, there is nobody to tell.
+        // A failed write to stderr cannot be reported.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
-    // Spans are never enabled, so none of these is asked for anything that matters.
+    // Spans are never enabled, so these do nothing.
     fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
         span::Id::from_u64(1)
     }
@@ -135,9 +135,9 @@ const fn word(level: Level) -> &'static str {
 #[derive(Default)]
 struct Line {
     message: String,
-    /// The fields as a line shows them.
+    /// The fields formatted for a line.
     shown: String,
-    /// The fields as the journal keeps them.
+    /// The fields formatted for the journal.
     fields: Vec<(String, String)>,
 }
 
@@ -165,7 +165,7 @@ impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
-            // On a line a text has to end somewhere; in the journal it stands alone.
+            // Text on a line needs delimiters; a journal field does not.
             name => self.add(name, &format!("{value:?}"), value),
         }
     }

@@ -1,11 +1,11 @@
 //! `linecampd`: the command line of the site daemon.
 //!
-//! | exit code | means |
+//! | exit code | meaning |
 //! |---|---|
-//! | 0 | done |
-//! | 1 | failed; the same later may do |
-//! | 2 | bad arguments or configuration, or another process uses the data directory |
-//! | 3 | a person has to do something first: join, use a newer build, mend a file, ask an operator of the server |
+//! | 0 | success |
+//! | 1 | failure; a retry may succeed |
+//! | 2 | bad arguments or configuration, or the data directory is in use by another process |
+//! | 3 | operator action needed: join, install a newer build, repair a file, or ask an operator of the server |
 
 #![forbid(unsafe_code)]
 
@@ -82,13 +82,13 @@ fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
     let reread = move || Loaded::load(path.as_deref(), &variable).map(|loaded| loaded.config);
     let runtime = runtime()?;
     let ended = runtime.block_on(daemon::run(DataDirectory::new(&args.data), config, Some(Box::new(reread))));
-    // A thread that waits for the disk with a piece of a plugin does not hold up the end: what it leaves is a part.
+    // Do not wait for a thread that is still writing a plugin chunk to disk: the file stays a partial upload.
     runtime.shutdown_background();
     ended
 }
 
 fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
-    // Failed tries are said anyway, in words for whoever stands there.
+    // Failed attempts are printed to stderr anyway, in plain language.
     let quiet = variable(LOG_VARIABLE).is_none();
     log::init(if quiet { LevelFilter::ERROR } else { log_level(None, &variable)? });
     let name = Name::parse(&args.name).map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
@@ -115,7 +115,7 @@ fn describe_joined(joined: &Joined, data: &Path) -> String {
     )
 }
 
-/// Reads what to join with: from the argument, from stdin if it says `-`, or from a file.
+/// Reads the join target from the argument, from stdin if the argument is `-`, or from a file.
 fn read_target(argument: Option<&str>, token_file: Option<&Path>) -> Result<JoinTarget, DaemonError> {
     let servers = |text: &str| -> Result<Vec<ServerAddress>, DaemonError> { Ok(ServerAddress::parse_list(text)?) };
     let (text, servers) = match (argument, token_file) {
@@ -144,7 +144,7 @@ fn read_stdin() -> Result<String, DaemonError> {
     Ok(text)
 }
 
-/// Gathers the labels to join with: what an argument says goes before the environment.
+/// Collects the labels to join with. Arguments override the environment.
 fn join_labels(args: &JoinArgs) -> Result<LabelLayer, DaemonError> {
     let (mut host, warnings) = environment_labels(&variable)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
@@ -196,7 +196,7 @@ fn do_show_plugin(file: &Path, config: Option<&Path>) -> Result<(), DaemonError>
     print(&plugin::show(file, &config.plugins)?)
 }
 
-/// Exit code 1 if something fails: that is a finding, and no error of ours.
+/// Exit code 1 means that a check failed, not that the doctor itself failed.
 fn do_doctor(args: DoctorArgs) -> ExitCode {
     let place = Place { directory: DataDirectory::new(&args.data), config: args.config, variable };
     let report = doctor::examine(&place, show_progress());
@@ -223,7 +223,7 @@ fn do_support_bundle(args: SupportArgs) -> Result<(), DaemonError> {
     print(&written?.report())
 }
 
-/// Says on a terminal what is waited for, always on the same line.
+/// On a terminal, shows the checks that are still running, on one line that is rewritten.
 fn show_progress() -> impl FnMut(&Progress) {
     let is_terminal = io::stderr().is_terminal();
     move |progress: &Progress| {
@@ -278,12 +278,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
         .map_err(|source| DaemonError::System { what: "start the runtime", source })
 }
 
-/// Reads the environment, for whoever resolves a configuration.
+/// Reads an environment variable, for resolving a configuration.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Writes a result to stdout. A reader who went away has heard enough.
+/// Writes a result to stdout. A broken pipe is not an error: the reader has what it needs.
 fn print(text: &str) -> Result<(), DaemonError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -294,7 +294,7 @@ fn print(text: &str) -> Result<(), DaemonError> {
     }
 }
 
-/// Says something beside the result. If nobody hears it, that is no reason to stop.
+/// Writes a message to stderr. Write errors are ignored.
 fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -1,7 +1,7 @@
-//! The daemon's numbers, for whoever collects them: `linecampd metrics`, and HTTP on the local socket.
+//! The daemon's metrics: `linecampd metrics`, and HTTP on the local socket.
 //!
-//! What the machine shows anyway is read when somebody asks. The rest is counted where the loop passes it, in here.
-//! Every label's words come from a closed list, so that the number of series does not depend on what happens.
+//! Values that the state machine exposes anyway are read on request. The rest is counted here as events pass through
+//! the loop. Label values come from closed sets, so that the number of series is bounded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use linecamp_model::{
 };
 use linecamp_service::{Commits, Kind, Metrics};
 
-/// What the loop has seen since the process began.
+/// Counters of the loop since the process started.
 #[derive(Debug)]
 pub(crate) struct Counts {
     started: WallTime,
@@ -21,18 +21,18 @@ pub(crate) struct Counts {
     is_up: bool,
     /// Sessions that ended, by reason.
     losses: BTreeMap<&'static str, u64>,
-    /// Dials that came to nothing, by reason.
+    /// Dials that failed, by reason.
     failures: BTreeMap<&'static str, u64>,
-    /// Answers of plugins, by result.
+    /// Plugin replies, by result.
     calls: BTreeMap<&'static str, u64>,
     reloads: [u64; 2],
     local_requests: u64,
-    /// The server's clock less ours, at the last welcome, in seconds.
+    /// The server's clock minus ours at the last `Welcome`, in seconds.
     clock_offset: Option<f64>,
 }
 
 impl Counts {
-    /// Begins to count.
+    /// Starts all counters at zero.
     pub(crate) fn start(now: Now) -> Self {
         Self {
             started: now.wall,
@@ -48,12 +48,12 @@ impl Counts {
         }
     }
 
-    /// A dial begins.
+    /// Counts a dial.
     pub(crate) const fn dial(&mut self) {
         self.dials += 1;
     }
 
-    /// Something happened to a link.
+    /// Counts a link event.
     pub(crate) fn link(&mut self, event: &LinkEvent, now: Now) {
         match event {
             LinkEvent::Received(_, FromServer::Welcome(welcome)) => {
@@ -73,14 +73,14 @@ impl Counts {
         }
     }
 
-    /// The link was given up for a new beginning.
+    /// Counts the loss of the link to a restart of the state machine.
     pub(crate) fn hand_over(&mut self) {
         if std::mem::take(&mut self.is_up) {
             *self.losses.entry("reloaded").or_default() += 1;
         }
     }
 
-    /// A plugin answered.
+    /// Counts a plugin reply.
     pub(crate) fn reply(&mut self, reply: &ProviderReply) {
         let result = match reply {
             ProviderReply::Failed(ProviderFailure::Retry { .. }) => "retry",
@@ -95,17 +95,17 @@ impl Counts {
         *self.calls.entry(result).or_default() += 1;
     }
 
-    /// The configuration was read again, and taken or not.
+    /// Counts a configuration reload that was applied or rejected.
     pub(crate) const fn reload(&mut self, is_taken: bool) {
         self.reloads[is_taken as usize] += 1;
     }
 
-    /// Somebody asked on the spot.
+    /// Counts a request on the local socket.
     pub(crate) const fn local_request(&mut self) {
         self.local_requests += 1;
     }
 
-    /// Writes all numbers down.
+    /// Renders all metrics.
     pub(crate) fn text(&self, site: &LocalView, commits: &Commits) -> String {
         let mut metrics = Metrics::default();
         metrics
@@ -198,7 +198,7 @@ fn by_word(
     }
 }
 
-/// Returns how much later `a` is than `b`.
+/// Returns `a` minus `b`, in seconds.
 fn seconds_between(a: WallTime, b: WallTime) -> f64 {
     let later = |from: WallTime, to: WallTime| Duration::as_secs_f64(&from.saturating_since(to));
     if b <= a { later(a, b) } else { -later(b, a) }

@@ -1,4 +1,4 @@
-//! `linecampd plugin show`: what a component is, for whoever considers to use it.
+//! `linecampd plugin show`: describes a component before it is installed.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use crate::drive::plugins::host_config;
 use crate::error::DaemonError;
 use crate::table;
 
-/// Loads the component at `file` as the daemon would, and says what it is and wants.
+/// Loads the component at `file` as the daemon would and describes it and its requirements.
 ///
 /// # Errors
-/// [`DaemonError::Plugin`] says why it could not be used.
+/// [`DaemonError::Plugin`] if it cannot be used.
 pub fn show(file: &Path, config: &PluginConfig) -> Result<String, DaemonError> {
     let report = linecamp_plugin_host::inspect(file, &host_config(PathBuf::new(), config))?;
     Ok(table::plugin(&report))

@@ -1,9 +1,9 @@
-//! What a configuration that was read again changes, and when.
+//! What a reloaded configuration changes, and when the changes take effect.
 //!
-//! A pure comparison of two configurations, key by key. Some keys hold at once. Others are known to the machine from
-//! its first moment on, so it begins anew within the process: the link is dialled again, and everything else goes on
-//! from the database, as after a restart. What needs a restart of the process says so. A configuration that does not
-//! read changes nothing.
+//! A pure comparison of two configurations, key by key. Some keys take effect at once. Others are fixed when the state
+//! machine starts, so the state machine restarts within the process: the link is dialed again, and everything else
+//! resumes from the database, as after a restart. Changes that need a restart of the process are reported. An invalid
+//! configuration changes nothing.
 
 use std::error::Error;
 
@@ -13,10 +13,10 @@ use crate::config::{Config, ConfigError};
 use crate::daemon::ConfigLoader;
 use crate::error::{DaemonError, chain};
 
-/// The configuration that holds, and the way to read it again.
+/// The active configuration, and how to reload it.
 pub(crate) struct Reload {
     config: Config,
-    /// Without it nobody listens to SIGHUP.
+    /// `None`: SIGHUP is not handled.
     source: Option<(ConfigLoader, Signal)>,
 }
 
@@ -31,7 +31,7 @@ impl Reload {
         Ok(Self { config, source: reread.map(listen).transpose()? })
     }
 
-    /// Waits until somebody wants the configuration to be read again. Cancel-safe.
+    /// Waits for SIGHUP. Cancel-safe.
     pub(crate) async fn asked(&mut self) {
         match &mut self.source {
             Some((_, hangup)) => drop(hangup.recv().await),
@@ -39,27 +39,28 @@ impl Reload {
         }
     }
 
-    /// Reads it, and says what would change.
+    /// Reloads the configuration and compares it with the active one.
     pub(crate) fn read(&self, is_member: bool) -> Result<(Config, Changes), ConfigError> {
         let config = self.source.as_ref().map_or_else(|| Ok(self.config.clone()), |(reread, _)| reread())?;
         let changes = Changes::between(&self.config, &config, is_member);
         Ok((config, changes))
     }
 
-    /// Takes what was read. Returns what the service manager has to show from now on: what still waits.
+    /// Activates the reloaded configuration. Returns the service manager's status text: the changes that still need a
+    /// restart.
     pub(crate) fn take(&mut self, config: Config, changes: &Changes) -> Option<String> {
         tracing::info!(changes = changes.words(), "configuration read again");
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         if !changes.restart.is_empty() {
             tracing::warn!(keys = changes.restart.join(", "), "the configuration has changes that wait for a restart");
         }
-        // What waits for a restart goes on being compared with what holds.
+        // Keep comparing against the active `join` while its change waits for a restart.
         let join = if changes.restart.is_empty() { config.join.clone() } else { self.config.join.clone() };
         self.config = Config { join, ..config };
         (!changes.restart.is_empty()).then(|| format!("waits for a restart: {}", changes.restart.join(", ")))
     }
 
-    /// Says why what was read is not taken. Returns what the service manager has to show from now on.
+    /// Logs why the reloaded configuration was rejected. Returns the service manager's status text.
     pub(crate) fn refuse(&self, error: &(dyn Error + 'static)) -> Option<String> {
         let problem = chain(error);
         tracing::warn!(problem, "the configuration was not taken, and the one before it holds");
@@ -67,19 +68,19 @@ impl Reload {
     }
 }
 
-/// Which keys changed, by when they hold.
+/// The changed keys, by when they take effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// These hold at once, and nothing else notices.
+    /// Take effect at once, without side effects.
     pub(crate) at_once: Vec<&'static str>,
-    /// These hold at once too, with a new link.
+    /// Take effect at once, with a new link.
     pub(crate) reconnect: Vec<&'static str>,
-    /// These hold after the next start.
+    /// Take effect after a restart of the process.
     pub(crate) restart: Vec<&'static str>,
 }
 
 impl Changes {
-    /// Compares what holds with what was read. A site that is a member does not look at `[join]` any more.
+    /// Compares the active configuration with the reloaded one. A site that has joined ignores `[join]`.
     pub(crate) fn between(old: &Config, new: &Config, is_member: bool) -> Self {
         let mut changes = Self::default();
         let mut note = |is_changed: bool, when: When, key| {
@@ -106,7 +107,7 @@ impl Changes {
         changes
     }
 
-    /// Says it in words, for the log and the service manager.
+    /// Describes the changes for the log and the service manager.
     pub(crate) fn words(&self) -> String {
         let parts = [
             (&self.at_once, "changed"),

@@ -1,8 +1,8 @@
-//! `linecampd support-bundle`: what somebody who helps wants to see of a site, gathered on the spot, without secrets.
+//! `linecampd support-bundle`: collects a site's diagnostics locally, with secrets redacted.
 //!
-//! Whatever can be had goes in; what cannot is said in its place, so that a bundle also comes out of a site that is
-//! half dead. Before anything is gathered, every secret of this site that can be read is read, so that it is known
-//! wherever it should turn up.
+//! Everything available is included; what cannot be collected is replaced by the reason, so that a half-broken site
+//! still yields a bundle. First, every readable secret of the site is loaded, so that it is redacted wherever it
+//! appears.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,28 +24,28 @@ use crate::config::read_text;
 use crate::doctor::{Place, UNIT, examine};
 use crate::error::{DaemonError, chain};
 
-/// How long the daemon may take for each answer: all records of a site on a slow machine.
+/// Time limit for each answer of the daemon: all records of a site on a slow machine.
 const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Where root keeps secrets for the installed service, a file each.
+/// The directory where root stores secrets of the installed service, one per file.
 const SECRETS_INSTALLED: &str = "/etc/linecamp/secrets";
 
-/// Bytes of a file whose content is taken for a secret. What is behind is not known, and such a file is no secret.
+/// How many bytes of a file are treated as a secret. A longer file is no secret; the rest is not redacted.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// Files of one directory that are taken for secrets.
+/// The most files of one directory that are treated as secrets.
 const SECRETS_MAX: usize = 64;
 
-/// Files that are listed of the data directory.
+/// The most files listed from the data directory.
 const LISTED_MAX: usize = 1000;
 
-/// Directories below each other that are listed: `plugins/pushed` is the deepest of ours.
+/// Depth of the directory listing: `plugins/pushed` is our deepest directory.
 const DEPTH_MAX: usize = 3;
 
-/// Bytes of a kernel file.
+/// The most bytes read of a system file.
 const FACT_BYTES_MAX: u64 = 16 * 1024;
 
-/// The kernel's files that say how the machine is.
+/// System files that describe the machine.
 const FACTS: [&str; 7] = [
     "/etc/os-release",
     "/proc/sys/kernel/osrelease",
@@ -56,20 +56,20 @@ const FACTS: [&str; 7] = [
     "/etc/resolv.conf",
 ];
 
-/// Environment variables whose names are of interest, by how they begin. Their values are not shown.
+/// Prefixes of the environment variables to list. Their values are not included.
 const VARIABLES: [&str; 3] = ["LINECAMP_", "CATTLE_", "CREDENTIALS_DIRECTORY"];
 
-/// Returns the name of a bundle that is made now: one to the second.
+/// Returns the default file name of a bundle made now, with the time in seconds.
 pub fn default_output() -> PathBuf {
     let now = SystemClock.now().to_string();
     let digits: String = now.chars().filter(char::is_ascii_digit).take("20261122022704".len()).collect();
     PathBuf::from(format!("linecamp-support-{digits}.tar.gz"))
 }
 
-/// Gathers a bundle and writes it to `output`.
+/// Collects a bundle and writes it to `output`.
 ///
 /// # Errors
-/// [`DaemonError::Bundle`] if it cannot be written. What cannot be gathered is no error.
+/// [`DaemonError::Bundle`] if it cannot be written. Missing parts are not an error.
 pub fn write_bundle(place: &Place, output: &Path, progress: impl FnMut(&Progress)) -> Result<SavedBundle, DaemonError> {
     let now = SystemClock.now();
     let title =
@@ -99,7 +99,7 @@ fn ask<T: DeserializeOwned>(place: &Place, request: &LocalRequest) -> Result<T, 
     exchange_within(&place.directory, request, ANSWER_LIMIT).map_err(|error| chain(&error))
 }
 
-/// Reads every secret of this site that can be read, in order to know it again.
+/// Loads every readable secret of this site, so that it can be redacted.
 fn redactor(place: &Place) -> Redactor {
     let mut redactor = Redactor::default();
     let mut directories = vec![PathBuf::from(SECRETS_INSTALLED)];
@@ -109,17 +109,17 @@ fn redactor(place: &Place) -> Redactor {
         files.extend(config.join.map(|join| join.token_file));
         directories.extend(config.plugins.credentials);
     }
-    // Also what a configuration that does not resolve names.
+    // Include the files named by a configuration that does not resolve.
     files.extend(written(place).iter().filter_map(|(_, table)| table.as_ref()).flat_map(named_files));
     for directory in directories {
         let entries = fs::read_dir(directory).into_iter().flatten().take(SECRETS_MAX).flatten();
         files.extend(entries.map(|entry| entry.path()));
     }
     for file in files {
-        // What cannot be read here cannot be in what is gathered, but for what others wrote down.
+        // A secret that cannot be read here can only appear in collected data if another process wrote it there.
         match read(&file, SECRET_BYTES_MAX) {
             Ok(bytes) => redactor.know(&bytes),
-            // Somebody may have written a secret in the place of its file.
+            // The value may be a secret that was entered instead of a path.
             Err(_) if !file.exists() => redactor.know(file.as_os_str().as_encoded_bytes()),
             Err(_) => {}
         }
@@ -130,7 +130,7 @@ fn redactor(place: &Place) -> Redactor {
     redactor
 }
 
-/// Returns the files that a written configuration names as secrets or tokens.
+/// Returns the files that a configuration as written names as secrets or tokens.
 fn named_files(written: &toml::Table) -> Vec<PathBuf> {
     let secrets = written.get("secrets").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
     let secrets = secrets.map(|secret| secret.get("file").unwrap_or(secret));
@@ -138,7 +138,7 @@ fn named_files(written: &toml::Table) -> Vec<PathBuf> {
     secrets.chain(token).filter_map(toml::Value::as_str).map(PathBuf::from).collect()
 }
 
-/// Reads the configuration file and its drop-ins; `None` of one that does not read as TOML.
+/// Reads the configuration file and its drop-ins; `None` for one that is not valid TOML.
 fn written(place: &Place) -> Vec<(PathBuf, Option<toml::Table>)> {
     let Some(file) = place.config_file() else { return Vec::new() };
     let is_ours = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
@@ -153,13 +153,13 @@ fn written(place: &Place) -> Vec<(PathBuf, Option<toml::Table>)> {
     files.into_iter().map(parsed).collect()
 }
 
-/// Returns the configuration without its comments, which may hold anything, and without the places of secrets.
+/// Returns the configuration without comments, which may contain anything.
 fn configuration(place: &Place) -> Result<Value, String> {
     let written = written(place);
     if written.is_empty() {
         return Ok(json!({ "note": "no configuration file; defaults hold" }));
     }
-    // What the parser complains of may quote what stands there: the doctor's finding says which line it is.
+    // Parse errors may quote the file's text, so they are left out; the doctor's finding gives the line.
     let shown = written.into_iter().map(|(path, table)| {
         let value = table.and_then(|table| serde_json::to_value(table).ok());
         (path.display().to_string(), value.unwrap_or_else(|| json!("it does not read as TOML")))
@@ -203,7 +203,7 @@ struct Listed {
     modified_unix: i64,
 }
 
-/// Lists what is in a directory, and never what is in a file.
+/// Lists a directory tree; never reads file contents.
 fn listing(top: &Path) -> Vec<Listed> {
     let mut listed = Vec::new();
     let mut open = vec![(top.to_owned(), 0)];
@@ -231,7 +231,7 @@ fn listing(top: &Path) -> Vec<Listed> {
 
 fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // A pipe or a device would keep us for ever.
+    // A pipe or a device would block forever.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no file"));
     }

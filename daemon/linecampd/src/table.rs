@@ -1,15 +1,15 @@
-//! What the daemon says, laid out for people.
+//! Formats the daemon's answers as tables.
 
 use linecamp_plugin_host::{PluginReport, SecretWant};
 use linecamp_proto::api::Label;
 use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalStatus, WhyLine};
 
-/// Between two columns.
+/// The gap between two columns.
 const GAP: &str = "  ";
 
 const UNKNOWN: &str = "-";
 
-/// Shows how the site is.
+/// Formats the site's status.
 pub(crate) fn status(status: &LocalStatus) -> String {
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| UNKNOWN.to_owned());
     let link = format!("{} since {}", status.link.state, status.link.since);
@@ -38,7 +38,7 @@ pub(crate) fn status(status: &LocalStatus) -> String {
     text
 }
 
-/// Shows why each part waits.
+/// Formats what each part of the daemon is waiting for.
 pub(crate) fn why(lines: &[WhyLine]) -> String {
     let mut rows = vec![header(&["PART", "STATE", "NEXT"])];
     rows.extend(lines.iter().map(|line| {
@@ -52,13 +52,13 @@ pub(crate) fn why(lines: &[WhyLine]) -> String {
     lay_out(&rows)
 }
 
-/// Shows the labels of the site, and those that hold for the gateway host.
+/// Formats the labels effective for the gateway host, including those of the site.
 pub(crate) fn labels(labels: &LocalLabels) -> String {
     let host = if labels.host.is_empty() { &labels.site } else { &labels.host };
     label_table(host)
 }
 
-/// Shows the site's hosts.
+/// Formats the site's hosts.
 pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
     let mut rows = vec![header(&["HOST", "ORIGIN", "TARGET", "LABELS"])];
     rows.extend(hosts.iter().map(|host| {
@@ -72,7 +72,7 @@ pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
     lay_out(&rows)
 }
 
-/// Shows the site's providers, what each may reach, and what is wrong with it.
+/// Formats the site's providers, the endpoints each may reach, and its errors.
 pub(crate) fn providers(providers: &[LocalProvider]) -> String {
     let mut rows = vec![header(&["PROVIDER", "ORIGIN", "PLUGIN", "RECORDS", "IN TROUBLE", "MAY REACH", "TROUBLE"])];
     rows.extend(providers.iter().map(|provider| {
@@ -92,7 +92,7 @@ pub(crate) fn providers(providers: &[LocalProvider]) -> String {
     lay_out(&rows)
 }
 
-/// Shows DNS records, and how far each is.
+/// Formats DNS records and their states.
 pub(crate) fn records(records: &[LocalRecord]) -> String {
     let mut rows =
         vec![header(&["RECORD", "TYPE", "DESIRED", "OBSERVED", "OBSERVED AT", "STATE", "PROVIDER", "DETAIL"])];
@@ -112,7 +112,7 @@ pub(crate) fn records(records: &[LocalRecord]) -> String {
     lay_out(&rows)
 }
 
-/// Says what was observed.
+/// Formats the observed values.
 fn observed(record: &LocalRecord) -> String {
     match record.observed.as_deref() {
         None => "never".to_owned(),
@@ -121,7 +121,7 @@ fn observed(record: &LocalRecord) -> String {
     }
 }
 
-/// Shows what a plugin is.
+/// Formats the description of a plugin.
 pub(crate) fn plugin(report: &PluginReport) -> String {
     let about = &report.description;
     let row = |name: &str, value: String| vec![name.to_owned(), value];
@@ -154,7 +154,7 @@ fn header(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Aligns columns by the characters of their longest cell. The last one is not padded.
+/// Aligns columns to their longest cell, counted in characters. The last column has no trailing spaces.
 fn lay_out(rows: &[Vec<String>]) -> String {
     let width_of = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();

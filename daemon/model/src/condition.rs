@@ -1,5 +1,5 @@
-//! Conditions: named troubles an operator can see. A condition is a level, present or absent, and says
-//! since when and in what way; what happened at one moment is an [`Event`](crate::Event).
+//! Conditions: named problems of a site or host. A condition is a level: present or absent, with a start time and a
+//! detail. Something that happened at one moment is an [`Event`](crate::Event).
 
 use std::fmt;
 
@@ -15,17 +15,17 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every one, in the order of the catalogue.
+            /// All values, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// Returns the code that people and programs see. It never changes.
+            /// Returns the stable code, as shown to operators and used by programs.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
                 }
             }
 
-            /// Returns the one with this code.
+            /// Returns the value with this code.
             pub fn parse(code: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.as_str() == code)
             }
@@ -41,60 +41,60 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// The catalogue. Each entry says when it clears.
+    /// The kinds of conditions, with when each clears.
     ConditionKind {
-        /// Two machines present one identity. Clears when the refused one has not tried for a while.
+        /// Two machines use one identity. Clears when the rejected one has not tried to connect for a while.
         DuplicateIdentity = "duplicate-identity",
-        /// The site's clock and the server's differ by minutes. Clears when a greeting finds them agree.
+        /// The clocks of the site and the server differ by minutes. Clears when a hello shows them in agreement.
         ClockSkew = "clock-skew",
-        /// The store could not commit because the disk is full. Clears when the disk has room for what was refused.
+        /// The store could not commit because the disk is full. Clears when the disk has room for the failed writes.
         DiskFull = "disk-full",
         /// The store could not commit for another reason. Clears as `disk-full` does.
         StoreFailed = "store-failed",
-        /// A damaged site database was put aside; the site went on without. Clears at the daemon's next start.
+        /// The site database was corrupt and was moved aside; the site started empty. Clears at the daemon's next
+        /// start.
         StoreDamaged = "store-damaged",
-        /// A label drop-in file could not be used. Clears when it is mended or gone.
+        /// A label drop-in file is invalid. Clears when it is fixed or removed.
         LabelsInvalid = "labels-invalid",
-        /// The same label was given twice in one input; the last won. Clears when it is not repeated.
+        /// A label was given twice in one input; the last value wins. Clears when it is no longer repeated.
         LabelsRepeated = "labels-repeated",
-        /// More labels than one owner may have; the last good set stays. Clears when they fit.
+        /// More labels than allowed for one owner; the previous set stays in effect. Clears when they fit.
         LabelsTooMany = "labels-too-many",
         /// Events were dropped because the outbox was full. Clears when the server has been told how many.
         EventsDropped = "events-dropped",
-        /// A transitional phase has waited past its deadline. Clears when it ends.
+        /// A transitional phase is past its deadline. Clears when the phase ends.
         PhaseLate = "phase-late",
-        /// The site came back with an expired certificate too often. Clears on the next recovery let in.
+        /// The site recovered with an expired certificate too often. Clears at the next accepted recovery.
         RecoverRefused = "recover-refused",
-        /// A plugin is missing, cannot be loaded, or broke a rule. Clears when a call to it ends well.
+        /// A plugin is missing, cannot be loaded, or violated the contract. Clears when a call to it succeeds.
         PluginFailed = "plugin-failed",
-        /// A provider's service is out of reach, refuses, or does not accept the credentials. Clears with a whole
-        /// round.
+        /// A provider's service is unreachable, rejects requests, or rejects the credentials. Clears after a complete
+        /// reconcile.
         ProviderFailed = "provider-failed",
-        /// A DNS name that is wanted belongs to somebody else. Clears when it is given up, adopted, or not wanted any
-        /// more.
+        /// A desired DNS name belongs to another owner. Clears when it is released, adopted, or no longer desired.
         RecordForeign = "record-foreign",
-        /// A DNS record cannot be written as it is wanted, and was set aside. Clears when it is wanted otherwise.
+        /// A DNS record cannot be written as desired and is quarantined. Clears when the desired record changes.
         RecordQuarantined = "record-quarantined",
-        /// DNS records are not wanted any more and stay: deletes are not enabled, or there were too many at once, or
-        /// their provider is not configured any more. Clears when they are gone.
+        /// DNS records that are no longer desired are retained: deletes are not enabled, there were too many at once,
+        /// or their provider is no longer configured. Clears when they are gone.
         RecordsHeld = "records-held",
-        /// Facts that are reported could not be observed lately; their last values are kept. Clears when each of them
-        /// is observed, or observed to be absent.
+        /// Reported facts could not be read recently; their last values are kept. Clears when each of them is read
+        /// again or found absent.
         FactsStale = "facts-stale",
-        /// A plugin that comes from the server cannot be kept on the site's disk; it is tried again, ever more seldom.
-        /// Clears when a piece is kept, or the plugin is not needed any more.
+        /// A plugin from the server cannot be stored on the site's disk; it is retried with increasing delay. Clears
+        /// when a piece is stored, or the plugin is no longer needed.
         PluginFetchFailed = "plugin-fetch-failed",
-        /// A certificate that the server sent could not be saved. Clears when it, or a later one, is saved.
+        /// A certificate from the server could not be saved. Clears when it or a later one is saved.
         IdentityNotSaved = "identity-not-saved",
-        /// The daemon could not open its local socket, for want of room or of a writable disk: local commands do not
-        /// reach it. Clears when it is open.
+        /// The daemon could not open its local socket because the disk is full or read-only: local commands cannot
+        /// reach it. Clears when the socket is open.
         LocalSocketFailed = "local-socket-failed",
     }
 }
 
 impl ConditionKind {
-    /// Whether it is about the site's own storage. A status has to be durable before it is sent, so these are no part
-    /// of one: they go over the link by themselves.
+    /// Returns whether it concerns the site's own storage. A status must be durable before it is sent, so these
+    /// conditions are not part of it; they are sent separately.
     pub const fn is_of_storage(self) -> bool {
         match self {
             Self::DiskFull
@@ -121,13 +121,13 @@ impl ConditionKind {
     }
 }
 
-/// One trouble of one site or host.
+/// One condition of one site or host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// Which.
+    /// The kind.
     pub kind: ConditionKind,
-    /// Since when, by the clock of whoever raised it.
+    /// When it was raised, by the clock of the machine that raised it.
     pub since: WallTime,
-    /// In what way, and what to do.
+    /// What is wrong, and what to do.
     pub detail: Text,
 }

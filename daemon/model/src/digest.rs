@@ -1,4 +1,4 @@
-//! SHA-256 digests, each of one thing only: a pin, a key's fingerprint, a secret's hash.
+//! SHA-256 digests, one type per purpose: a pin, a key fingerprint, a secret hash, a plugin digest.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ macro_rules! digest {
                 Self(Sha256::digest(bytes).into())
             }
 
-            /// Takes a digest computed elsewhere.
+            /// Creates the digest from bytes computed elsewhere.
             pub const fn from_bytes(bytes: [u8; 32]) -> Self {
                 Self(bytes)
             }
@@ -43,28 +43,28 @@ macro_rules! digest {
 }
 
 digest! {
-    /// The SHA-256 of a certificate authority's SubjectPublicKeyInfo (DER): whom to trust on a first contact.
+    /// The SHA-256 of a certificate authority's `SubjectPublicKeyInfo` (DER): what to trust on first contact.
     Pin
 }
 
 digest! {
-    /// The SHA-256 of a site's SubjectPublicKeyInfo (DER): which key a peer proved to hold.
+    /// The SHA-256 of a site's `SubjectPublicKeyInfo` (DER): the key that a peer proved to hold.
     KeyFingerprint
 }
 
 digest! {
-    /// The SHA-256 of a join token's secret or of an API key. Both hold 128 random bits or more, so a
-    /// plain hash is as hard to reverse as the secret is to guess.
+    /// The SHA-256 of a join token's secret or of an API key. Both have 128 random bits or more, so reversing the plain
+    /// hash is as hard as guessing the secret.
     SecretHash
 }
 
 digest! {
-    /// The SHA-256 of a plugin's component file: which plugin, to the last byte.
+    /// The SHA-256 of a plugin's component file: identifies its exact content.
     PluginDigest
 }
 
 impl Pin {
-    /// Parses `sha256:` and 64 hexadecimal digits.
+    /// Parses `sha256:` followed by 64 hexadecimal digits.
     ///
     /// # Errors
     /// [`PinError`] for anything else.
@@ -75,7 +75,7 @@ impl Pin {
     }
 }
 
-/// A pin that does not read as one.
+/// A text that is not a valid pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a pin is `sha256:` and 64 hexadecimal digits, as `linecamp-server init` prints it")]
 pub struct PinError;

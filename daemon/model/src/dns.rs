@@ -1,8 +1,8 @@
-//! Words of DNS in one form each, so that what was written and what was observed compare as equal when they are.
+//! DNS types in canonical form, so that a desired value equals an observed one exactly when both mean the same.
 //!
-//! A name is absolute, lower case, ASCII and without the trailing dot; a name of other letters is turned into IDNA
-//! A-labels at the doors, before it comes here. An address is as RFC 5952 writes it. A TXT value is its content, its
-//! strings joined, with bytes outside of printable ASCII, and the backslash, as `\DDD`.
+//! A name is absolute, lower case, ASCII and without the trailing dot. Internationalized names are converted to IDNA
+//! A-labels at the input boundaries, before they get here. An address is written as in RFC 5952. A TXT value is its
+//! content: the concatenated character-strings, with backslashes and bytes outside printable ASCII written as `\DDD`.
 
 mod claim;
 mod name;

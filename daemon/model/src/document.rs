@@ -1,8 +1,8 @@
-//! Spec and status: the small documents that are replicated, one way each.
+//! Spec and status: the small documents that are replicated, each in one direction.
 //!
-//! *Spec* says what should be; the server alone writes it. *Status* says what is; the site alone writes it.
-//! A document has a key, a generation and a body; without a body it is a tombstone, which is kept so that
-//! a deletion travels like any other change.
+//! *Spec* is the desired state, written only by the server. *Status* is the observed state, written only by the site. A
+//! document has a key, a generation and a body. A document without a body is a tombstone, kept so that a deletion is
+//! replicated like any other change.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::label::LabelSet;
 use crate::name::{Name, Text};
 use crate::provider::{ProviderSpec, ProviderStatus};
 
-/// What a document is about.
+/// The subject of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DocumentKey {
     /// The site itself.
@@ -25,30 +25,30 @@ pub enum DocumentKey {
     Provider(ProviderId),
 }
 
-/// A body under its generation; `None` is a tombstone.
+/// A body and its generation; `None` is a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document<B> {
-    /// The number of the change that made it so.
+    /// The generation of the last change.
     pub generation: Generation,
-    /// What it says.
+    /// The content.
     pub body: Option<B>,
 }
 
-/// What a site or a host should be doing.
+/// The target state of a site or a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// Wait until an operator accepts it.
+    /// Wait for an operator to accept it.
     Pending,
-    /// Be in service.
+    /// In service.
     Active,
-    /// Be out of service.
+    /// Out of service.
     Inactive,
-    /// Leave for good.
+    /// Removed permanently.
     Removed,
 }
 
 impl Target {
-    /// Returns the target as one word.
+    /// Returns the target as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -65,19 +65,19 @@ impl fmt::Display for Target {
     }
 }
 
-/// Where a host comes from.
+/// How a host became part of its site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// The machine that the site's daemon runs on.
+    /// The machine that runs the site's daemon.
     Gateway,
-    /// It joined by itself.
+    /// It joined on its own.
     Custom,
-    /// A cloud provider made it.
+    /// A cloud provider created it.
     Provider,
 }
 
 impl Origin {
-    /// Returns the origin as one word.
+    /// Returns the origin as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
@@ -93,74 +93,74 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What should be, of a site.
+/// The desired state of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteSpec {
     /// Its name within its environment.
     pub name: Name,
     /// Its environment.
     pub environment: Name,
-    /// Words of an operator about it.
+    /// An operator's description.
     pub description: Text,
-    /// What it should be doing.
+    /// Its target state.
     pub target: Target,
-    /// Labels set centrally on the whole site.
+    /// Labels assigned centrally to the whole site.
     pub assigned: LabelSet,
 }
 
-/// What should be, of a host.
+/// The desired state of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostSpec {
     /// Its name within its environment.
     pub name: Name,
-    /// Where it comes from.
+    /// How it became part of its site.
     pub origin: Origin,
-    /// Words of an operator about it.
+    /// An operator's description.
     pub description: Text,
-    /// What it should be doing.
+    /// Its target state.
     pub target: Target,
-    /// Labels set centrally on it.
+    /// Labels assigned centrally to it.
     pub assigned: LabelSet,
 }
 
-/// A spec document's body. Its kind fits its key; the door (`proto`) refuses anything else.
+/// The body of a spec document. Its kind matches its key; `proto` rejects anything else when it decodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpecBody {
     /// Under [`DocumentKey::Site`].
     Site(SiteSpec),
     /// Under [`DocumentKey::Host`].
     Host(HostSpec),
-    /// Under [`DocumentKey::Provider`]. Big beside the others, and rare.
+    /// Under [`DocumentKey::Provider`]. Boxed: large compared to the others, and rare.
     Provider(Box<ProviderSpec>),
 }
 
-/// What is, of a site.
+/// The observed state of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteStatus {
     /// The version of its daemon.
     pub daemon_version: Text,
-    /// The history that `applied` and `converged` count in.
+    /// The incarnation that `applied` and `converged` belong to.
     pub spec_incarnation: Incarnation,
-    /// The newest spec it holds durably.
+    /// The newest spec generation it has stored durably.
     pub applied: Generation,
-    /// The newest spec the site was seen to match.
+    /// The newest spec generation the site was observed to match.
     pub converged: Generation,
-    /// Labels set on the spot for the whole site.
+    /// Labels set locally for the whole site.
     pub local: LabelSet,
-    /// Its troubles, one of a kind.
+    /// Its conditions, at most one of each kind.
     pub conditions: Vec<Condition>,
 }
 
-/// What is, of a host.
+/// The observed state of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostStatus {
-    /// Labels set on the spot.
+    /// Labels set locally.
     pub local: LabelSet,
-    /// What the machine found out about itself.
+    /// Labels the machine reports about itself.
     pub reported: LabelSet,
 }
 
-/// A status document's body. Its kind fits its key; the door (`proto`) refuses anything else.
+/// The body of a status document. Its kind matches its key; `proto` rejects anything else when it decodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatusBody {
     /// Under [`DocumentKey::Site`].
@@ -171,20 +171,20 @@ pub enum StatusBody {
     Provider(ProviderStatus),
 }
 
-/// What one side lacks: every document above `base`, or with `snapshot` all there are.
+/// The documents a receiver lacks: every document above `base`, or all documents if `snapshot`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta<B> {
-    /// What the receiver holds already. Zero in a snapshot.
+    /// The generation the receiver already has. Zero in a snapshot.
     pub base: Generation,
-    /// What the receiver holds afterwards.
+    /// The generation the receiver has after applying the delta.
     pub to: Generation,
-    /// Replaces everything the receiver has, whatever its generation.
+    /// Whether the documents replace everything the receiver has, whatever its generation.
     pub snapshot: bool,
     /// The documents.
     pub documents: BTreeMap<DocumentKey, Document<B>>,
 }
 
-/// Spec on its way down.
+/// Spec, from the server to a site.
 pub type SpecDelta = Delta<SpecBody>;
-/// Status on its way up.
+/// Status, from a site to the server.
 pub type StatusDelta = Delta<StatusBody>;

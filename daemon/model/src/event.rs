@@ -1,4 +1,4 @@
-//! Events: what happened, at one moment, that an operator would want to read about later.
+//! Events: what happened at one moment, kept for operators to read later.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::name::Text;
 use crate::time::WallTime;
 
 words! {
-    /// What kind of thing happened.
+    /// The kinds of events.
     EventKind {
         /// A site joined.
         SiteJoined = "site-joined",
@@ -16,51 +16,51 @@ words! {
         SiteAccepted = "site-accepted",
         /// A site's or host's phase changed.
         PhaseChanged = "phase-changed",
-        /// A site has not been reachable for longer than it takes to call it disconnected.
+        /// A site has been unreachable long enough to count as disconnected.
         SiteDisconnected = "site-disconnected",
-        /// A disconnected site is back.
+        /// A disconnected site is connected again.
         SiteReturned = "site-returned",
-        /// A site came back with an expired certificate and was given a new one.
+        /// A site connected with an expired certificate and received a new one.
         SiteRecovered = "site-recovered",
-        /// A second machine with a site's identity was refused.
+        /// A second machine with a site's identity was rejected.
         DuplicateRefused = "duplicate-refused",
         /// Labels were changed centrally.
         LabelsAssigned = "labels-assigned",
-        /// Name or description were changed.
+        /// A name or description was changed.
         Edited = "edited",
-        /// A join token was made.
+        /// A join token was created.
         TokenCreated = "token-created",
         /// A join token was revoked.
         TokenRevoked = "token-revoked",
-        /// An environment was made or changed.
+        /// An environment was created or changed.
         EnvironmentChanged = "environment-changed",
         /// The daemon started.
         DaemonStarted = "daemon-started",
-        /// Labels were changed on the spot.
+        /// Labels were changed locally.
         LabelsSetLocally = "labels-set-locally",
-        /// A condition appeared at the site.
+        /// A condition was raised at the site.
         ConditionRaised = "condition-raised",
-        /// A condition went away at the site.
+        /// A condition was cleared at the site.
         ConditionCleared = "condition-cleared",
         /// The site's certificate was renewed.
         CertificateRenewed = "certificate-renewed",
-        /// DNS records were written or taken away.
+        /// DNS records were written or deleted.
         RecordsChanged = "records-changed",
-        /// A site left, and some of its DNS records could not be taken away.
+        /// A site was removed, and some of its DNS records could not be deleted.
         RecordsLeft = "records-left",
-        /// A plugin file was taken into use, or refused.
+        /// A plugin file was loaded or rejected.
         PluginChanged = "plugin-changed",
-        /// A provider was added, changed or taken away centrally.
+        /// A provider was added, changed or deleted centrally.
         ProviderChanged = "provider-changed",
-        /// A plugin was pushed to the server, or taken away from it.
+        /// A plugin was pushed to the server or deleted from it.
         PluginPushed = "plugin-pushed",
-        /// A record of the server's database could not be read at its start.
+        /// A record of the server's database could not be decoded at startup.
         RecordUnreadable = "record-unreadable",
     }
 }
 
 impl EventKind {
-    /// Whether a site may send an event of this kind. All others are the server's own to say.
+    /// Returns whether a site may send an event of this kind. All others come only from the server itself.
     pub const fn is_a_sites(self) -> bool {
         matches!(
             self,
@@ -76,24 +76,24 @@ impl EventKind {
     }
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When, by the clock of whoever saw it.
+    /// When it happened, by the clock of the machine that observed it.
     pub at: WallTime,
-    /// What kind of thing.
+    /// Its kind.
     pub kind: EventKind,
-    /// To which site; `None` for the server itself.
+    /// The site it concerns; `None` for the server itself.
     pub site: Option<SiteId>,
-    /// In words.
+    /// The description.
     pub text: Text,
 }
 
-/// An event as the server keeps it: what was said, and who said it.
+/// An event as the server stores it, with its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedEvent {
-    /// The event. Its time is the clock of whoever saw it: a site's is a claim.
+    /// The event. Its time is that of the machine that observed it; the time of a site's event is not verified.
     pub event: Event,
-    /// When the server received it from its site; `None` if the server itself says so.
+    /// When the server received it from its site; `None` for an event of the server itself.
     pub received_at: Option<WallTime>,
 }

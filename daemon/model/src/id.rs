@@ -1,4 +1,4 @@
-//! Who and what: one newtype for each kind of id.
+//! IDs: one newtype per kind.
 
 use std::fmt;
 
@@ -15,12 +15,12 @@ macro_rules! random_id {
         pub struct $name([u8; $bytes]);
 
         impl $name {
-            /// Takes the id's bytes.
+            /// Creates the ID from its bytes.
             pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
                 Self(bytes)
             }
 
-            /// Returns the id's bytes.
+            /// Returns the bytes.
             pub const fn as_bytes(&self) -> &[u8; $bytes] {
                 &self.0
             }
@@ -52,7 +52,7 @@ macro_rules! counter_id {
         pub struct $name(pub u64);
 
         impl $name {
-            /// Returns the id after this one.
+            /// Returns the next ID.
             #[must_use]
             pub const fn next(self) -> Self {
                 Self(self.0 + 1)
@@ -68,59 +68,60 @@ macro_rules! counter_id {
 }
 
 random_id! {
-    /// A site, for ever: the first 16 bytes of its key's fingerprint, so that the same key is the same
-    /// site however often it joins.
+    /// Identifies a site permanently: the first 16 bytes of its key's fingerprint, so that a key yields the same site
+    /// however often it joins.
     SiteId, 16
 }
 
 random_id! {
-    /// A host. A site's gateway has the id of its site.
+    /// Identifies a host. The gateway of a site has the ID of the site.
     HostId, 16
 }
 
 random_id! {
-    /// A provider of a site: the first 16 bytes of the SHA-256 of its name.
+    /// Identifies a provider of a site: the first 16 bytes of the SHA-256 of its name.
     ProviderId, 16
 }
 
 random_id! {
-    /// A join token, without its secret.
+    /// Identifies a join token; contains no secret.
     TokenId, 8
 }
 
 random_id! {
-    /// One run of one daemon process: tells a site that dials again from a second machine with its identity.
+    /// Identifies one run of a daemon process. It distinguishes a reconnecting site from a second machine that uses its
+    /// identity.
     RunId, 8
 }
 
 counter_id! {
-    /// An established connection of a link, numbered by the server since it started. Its order is the
-    /// session epoch: what an older session says about itself cannot touch a newer one.
+    /// Identifies an established connection of a link, numbered by the server since it started. IDs are ordered and
+    /// serve as the session epoch: statements of an older session about itself cannot affect a newer one.
     SessionId
 }
 
 counter_id! {
-    /// An attempt of a site to reach a server, numbered by the site since it started.
+    /// Identifies a connection attempt of a site, numbered by the site since it started.
     DialId
 }
 
 counter_id! {
-    /// A set of changes handed to the store, numbered since the process started.
+    /// Identifies a write submitted to the store, numbered since the process started.
     WriteId
 }
 
 counter_id! {
-    /// A request of an operator that waits for its reply, numbered since the process started.
+    /// Identifies an operator's request that waits for its reply, numbered since the process started.
     CommandId
 }
 
 counter_id! {
-    /// A call of a provider that waits for its reply, numbered since the process started.
+    /// Identifies a provider call that waits for its reply, numbered since the process started.
     CallId
 }
 
 impl ProviderId {
-    /// Returns the id of the provider with this name.
+    /// Returns the ID of the provider with this name.
     pub fn of(name: &Name) -> Self {
         let digest = Sha256::digest(name.as_str().as_bytes());
         let mut bytes = [0; 16];
@@ -130,14 +131,14 @@ impl ProviderId {
 }
 
 impl SiteId {
-    /// Returns the id of the site that holds the key with this fingerprint.
+    /// Returns the ID of the site whose key has this fingerprint.
     pub fn of_key(fingerprint: &KeyFingerprint) -> Self {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&fingerprint.as_bytes()[..16]);
         Self(bytes)
     }
 
-    /// Returns the id of the machine that the site's daemon runs on.
+    /// Returns the ID of the machine that runs the site's daemon.
     pub const fn gateway(&self) -> HostId {
         HostId(self.0)
     }

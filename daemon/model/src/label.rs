@@ -1,9 +1,8 @@
-//! Labels: who says what about a site or a host.
+//! Labels of a site or a host.
 //!
-//! Each label has one of three owners, and each owner exactly one writer: what a machine finds out about
-//! itself (`reported`) and what was set on the spot (`local`) are written by the site, what was set
-//! centrally (`assigned`) by the server. So nothing is ever merged by guess: the [`effective`] view is
-//! computed from the three and stored nowhere.
+//! A label has one of three owners, and each owner has exactly one writer. The site writes what a machine detects about
+//! itself (`reported`) and what was set locally (`local`). The server writes what was set centrally (`assigned`). There
+//! is therefore nothing to merge: the [`effective`] view is computed from the three and never stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +10,7 @@ use std::fmt;
 use crate::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
 use crate::time::WallTime;
 
-/// A label's key, such as `rack` or `io.linecamp.host.os`.
+/// A label key, such as `rack` or `io.linecamp.host.os`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelKey(Box<str>);
 
@@ -19,7 +18,7 @@ impl LabelKey {
     /// Parses 1 to [`LABEL_KEY_BYTES_MAX`] of `A-Z a-z 0-9 . _ / : -`, with a letter or digit at both ends.
     ///
     /// # Errors
-    /// [`LabelError`] says what is wrong, and where.
+    /// [`LabelError`] describes the problem and its position.
     pub fn parse(text: &str) -> Result<Self, LabelError> {
         if text.is_empty() {
             return Err(LabelError::EmptyKey);
@@ -44,15 +43,15 @@ impl LabelKey {
     }
 }
 
-/// A label's value: any text without control characters, possibly empty.
+/// A label value: text without control characters, possibly empty.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelValue(Box<str>);
 
 impl LabelValue {
-    /// Parses at most [`LABEL_VALUE_BYTES_MAX`] bytes without control characters; spaces at the ends are cut.
+    /// Parses at most [`LABEL_VALUE_BYTES_MAX`] bytes without control characters; surrounding spaces are trimmed.
     ///
     /// # Errors
-    /// [`LabelError`] says what is wrong.
+    /// [`LabelError`] describes the problem.
     pub fn parse(text: &str) -> Result<Self, LabelError> {
         let text = text.trim();
         if LABEL_VALUE_BYTES_MAX < text.len() {
@@ -89,7 +88,7 @@ macro_rules! as_text {
 as_text!(LabelKey);
 as_text!(LabelValue);
 
-/// One label as it is written: `key=value`.
+/// One label in the form `key=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The key.
@@ -99,10 +98,10 @@ pub struct Label {
 }
 
 impl Label {
-    /// Parses `key=value`; further `=` belong to the value.
+    /// Parses `key=value`; the value may contain further `=`.
     ///
     /// # Errors
-    /// [`LabelError`] says what is wrong.
+    /// [`LabelError`] describes the problem.
     pub fn parse(text: &str) -> Result<Self, LabelError> {
         let (key, value) =
             text.split_once('=').ok_or_else(|| LabelError::NoEquals { text: text.chars().take(80).collect() })?;
@@ -110,80 +109,80 @@ impl Label {
     }
 }
 
-/// Why a text is not a label.
+/// Why a text is not a valid label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LabelError {
-    /// Nothing before the `=`.
+    /// The key is empty.
     #[error("a label's key cannot be empty")]
     EmptyKey,
     /// The key is too long.
     #[error("a label's key has at most {LABEL_KEY_BYTES_MAX} characters, not {bytes}")]
     KeyTooLong {
-        /// The length found.
+        /// The actual length.
         bytes: usize,
     },
-    /// The key has a character it cannot have there.
+    /// The key has a character that is not allowed at its position.
     #[error("label key `{key}`: column {column} is `{}`; a key has letters, digits and . _ / : -, with a letter or digit at both ends", found.escape_default())]
     BadKeyCharacter {
         /// The key as given.
         key: Box<str>,
-        /// The first character that does not fit.
+        /// The first invalid character.
         found: char,
-        /// Its place, from 1.
+        /// Its position, starting at 1.
         column: usize,
     },
     /// The value is too long.
     #[error("a label's value has at most {LABEL_VALUE_BYTES_MAX} bytes, not {bytes}")]
     ValueTooLong {
-        /// The length found.
+        /// The actual length.
         bytes: usize,
     },
-    /// The value has a line feed, an escape, or the like.
+    /// The value has a control character, such as a line feed or an escape.
     #[error("a label's value has no control characters: column {column} of the value is one")]
     ControlCharacter {
-        /// Its place, from 1.
+        /// Its position, starting at 1.
         column: usize,
     },
-    /// Not `key=value`.
+    /// The text is not of the form `key=value`.
     #[error("`{text}` is not a label; write KEY=VALUE")]
     NoEquals {
-        /// What was found, cut at 80 characters.
+        /// The text, truncated to 80 characters.
         text: String,
     },
-    /// A `%` without two hexadecimal digits.
+    /// A `%` that is not followed by two hexadecimal digits.
     #[error("`%` at column {column} is not followed by two hexadecimal digits")]
     BadEscape {
-        /// Its place, from 1.
+        /// Its position, starting at 1.
         column: usize,
     },
-    /// Percent-decoded bytes that are no text.
+    /// The percent-decoded bytes are not valid UTF-8.
     #[error("what begins at column {column} does not decode to UTF-8 text")]
     NotText {
-        /// Where the key or value begins, from 1.
+        /// Where the key or value starts, counted from 1.
         column: usize,
     },
-    /// More labels than one owner may have.
+    /// More labels than allowed for one owner.
     #[error("one owner has at most {LABELS_PER_OWNER_MAX} labels on a site or host; this would make {count}")]
     TooMany {
-        /// How many there would be.
+        /// The number of labels the change would result in.
         count: usize,
     },
 }
 
-/// Labels read from one input, the last of each key, and the keys that came twice.
+/// Labels parsed from one input: the last value of each key, and the keys given more than once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelInput {
-    /// What holds.
+    /// The labels.
     pub labels: BTreeMap<LabelKey, LabelValue>,
-    /// Keys that came more than once, for a warning: the last one won.
+    /// Keys given more than once, for a warning; the last value wins.
     pub repeated: BTreeSet<LabelKey>,
 }
 
 impl LabelInput {
-    /// Reads a list of `key=value`, as of a repeated `--label`.
+    /// Parses a list of `key=value`, as from a repeated `--label`.
     ///
     /// # Errors
-    /// [`LabelError`] of the first bad one.
+    /// [`LabelError`] for the first invalid label.
     pub fn parse_list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, LabelError> {
         let mut input = Self::default();
         for text in texts {
@@ -192,11 +191,11 @@ impl LabelInput {
         input.check_count()
     }
 
-    /// Reads the form of `LINECAMP_HOST_LABELS`: `foo=bar&hello=world`, percent-decoded, `+` for a space;
-    /// a key without `=` has an empty value.
+    /// Parses the format of `LINECAMP_HOST_LABELS`: `foo=bar&hello=world`, percent-encoded, with `+` for a space. A key
+    /// without `=` has an empty value.
     ///
     /// # Errors
-    /// [`LabelError`] of the first bad one.
+    /// [`LabelError`] for the first invalid label.
     pub fn parse_query(text: &str) -> Result<Self, LabelError> {
         let mut input = Self::default();
         let mut column = 1;
@@ -213,7 +212,7 @@ impl LabelInput {
         input.check_count()
     }
 
-    /// Adds a label; one of the same key that came before gives way.
+    /// Adds a label, replacing an earlier one with the same key.
     pub fn add(&mut self, label: Label) {
         if self.labels.insert(label.key.clone(), label.value).is_some() {
             self.repeated.insert(label.key);
@@ -245,21 +244,21 @@ fn percent_decode(text: &str, column: usize) -> Result<String, LabelError> {
     String::from_utf8(bytes).map_err(|_| LabelError::NotText { column })
 }
 
-/// A change of one owner's labels, key by key: what is not named stays.
+/// A change to one owner's labels. Keys that are not listed are unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelPatch {
     /// Labels to set.
     pub set: BTreeMap<LabelKey, LabelValue>,
-    /// Keys to take away; one that is not there is no error.
+    /// Keys to remove; a missing key is not an error.
     pub remove: BTreeSet<LabelKey>,
 }
 
-/// A label's value, and since when its owner says so.
+/// A label value, and when its owner set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldLabel {
     /// The value.
     pub value: LabelValue,
-    /// When this value was set, by the clock of its writer.
+    /// When the value was set, by the writer's clock.
     pub since: WallTime,
 }
 
@@ -268,7 +267,7 @@ pub struct HeldLabel {
 pub struct LabelSet(BTreeMap<LabelKey, HeldLabel>);
 
 impl LabelSet {
-    /// Takes labels that were stored or received.
+    /// Creates a set from labels that were stored or received.
     ///
     /// # Errors
     /// [`LabelError::TooMany`].
@@ -279,7 +278,7 @@ impl LabelSet {
         }
     }
 
-    /// Returns this set after `patch`. A label that keeps its value keeps its `since`.
+    /// Returns this set with `patch` applied. A label whose value is unchanged keeps its `since`.
     ///
     /// # Errors
     /// [`LabelError::TooMany`].
@@ -297,7 +296,7 @@ impl LabelSet {
         Self::from_map(labels)
     }
 
-    /// Returns the set that holds exactly `labels`. A label that keeps its value keeps its `since`.
+    /// Returns a set of exactly `labels`. A label whose value is unchanged keeps its `since`.
     ///
     /// # Errors
     /// [`LabelError::TooMany`].
@@ -306,7 +305,7 @@ impl LabelSet {
         self.patched(&LabelPatch { set: labels.clone(), remove }, now)
     }
 
-    /// Returns the labels in the order of their keys.
+    /// Returns the labels ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = (&LabelKey, &HeldLabel)> {
         self.0.iter()
     }
@@ -316,25 +315,25 @@ impl LabelSet {
         self.0.iter().find(|(held, _)| held.as_str() == key).map(|(_, held)| held.value.as_str())
     }
 
-    /// Whether there is no label.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many labels there are.
+    /// Returns the number of labels.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Who says so. In the order of precedence: for one key, a later owner beats an earlier one.
+/// The owner of a label, in order of precedence: for one key, a later owner overrides an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    /// The machine, about itself.
+    /// Reported by the machine about itself.
     Reported,
-    /// Somebody on the spot.
+    /// Set locally at the site.
     Local,
-    /// Somebody at the server.
+    /// Set centrally at the server.
     Assigned,
 }
 
@@ -348,12 +347,12 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Whether a label is the site's or a host's.
+/// Whether a label applies to the site or to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Said of the whole site.
+    /// Applies to the whole site.
     Site,
-    /// Said of one host.
+    /// Applies to one host.
     Host,
 }
 
@@ -366,12 +365,12 @@ impl fmt::Display for Level {
     }
 }
 
-/// What the three owners say at one level.
+/// The labels of the three owners at one level.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnedLabels<'a> {
-    /// Found out by the machine.
+    /// Reported by the machine.
     pub reported: Option<&'a LabelSet>,
-    /// Set on the spot.
+    /// Set locally.
     pub local: Option<&'a LabelSet>,
     /// Set centrally.
     pub assigned: Option<&'a LabelSet>,
@@ -385,30 +384,30 @@ impl<'a> OwnedLabels<'a> {
     }
 }
 
-/// A label as everybody sees it.
+/// A label after precedence is resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveLabel {
     /// The value.
     pub value: LabelValue,
-    /// Who says so.
+    /// The owner that set it.
     pub owner: Owner,
-    /// Where it is said.
+    /// The level at which it is set.
     pub level: Level,
-    /// Since when.
+    /// When it was set.
     pub since: WallTime,
 }
 
-/// The labels that hold, by key.
+/// The effective labels by key.
 pub type EffectiveLabels = BTreeMap<LabelKey, EffectiveLabel>;
 
-/// Returns the labels of a host: its site's, overlaid by its own; at one level `assigned` beats `local`
-/// beats `reported`.
+/// Returns the effective labels of a host: those of its site, overridden by its own. At one level `assigned` overrides
+/// `local`, which overrides `reported`.
 pub fn effective(site: OwnedLabels<'_>, host: OwnedLabels<'_>) -> EffectiveLabels {
     overlay([(Level::Site, site), (Level::Host, host)])
 }
 
-/// Returns the labels of a site: what its gateway reports of itself, overlaid by what is said of the site.
-/// So `docker_version>=24` finds sites as well as hosts.
+/// Returns the effective labels of a site: those its gateway reports about itself, overridden by those of the site. A
+/// selector such as `docker_version>=24` therefore matches sites as well as hosts.
 pub fn effective_of_site(site: OwnedLabels<'_>, gateway: OwnedLabels<'_>) -> EffectiveLabels {
     let facts = OwnedLabels { reported: gateway.reported, ..OwnedLabels::default() };
     overlay([(Level::Host, facts), (Level::Site, site)])

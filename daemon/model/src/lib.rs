@@ -1,8 +1,8 @@
-//! Values with invariants: what Linecamp talks about, before anybody does anything.
+//! Domain types of Linecamp: values that enforce their own invariants.
 //!
-//! A value that exists is valid: texts are parsed once, here, and trusted from then on. There is no I/O,
-//! no clock, no serialisation and no decision that needs more than the values themselves; `core`
-//! decides, `proto` knows the bytes.
+//! A value that exists is valid: text is parsed and checked once, here, and not checked again. This crate has no I/O,
+//! no clock, no serialization and no decision that needs more than the values themselves. `core` makes decisions;
+//! `proto` defines the wire format.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! What a site and the server say to each other, as the machines see it. `proto` knows the bytes.
+//! The messages between a site and the server, as the state machines see them. `proto` defines the wire format.
 //!
-//! On a new session the site speaks first: [`FromSite::Join`] if it has no certificate yet, else
-//! [`FromSite::Hello`]. The server answers or closes with a [`Refusal`]. From then on, in each direction
-//! one delta is under way at a time, and an acknowledgement names what the receiver holds *durably*: it
-//! is at once the receipt and the request for what lies above.
+//! On a new session the site sends the first message: [`FromSite::Join`] if it has no certificate yet, otherwise
+//! [`FromSite::Hello`]. The server replies, or closes the session with a [`Refusal`]. After that, each direction has
+//! one delta in flight at a time. An acknowledgment carries the generation that the receiver has stored *durably*: it
+//! confirms the delta and requests everything newer.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,17 +21,17 @@ use crate::name::{Name, Text};
 use crate::time::WallTime;
 use crate::token::JoinSecret;
 
-/// The versions of the protocol a peer speaks, both ends included.
+/// The range of protocol versions a peer supports, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionRange {
-    /// The oldest.
+    /// The oldest version.
     pub min: u32,
-    /// The newest.
+    /// The newest version.
     pub max: u32,
 }
 
 impl VersionRange {
-    /// Returns the newest version both speak, or `None`.
+    /// Returns the newest version both peers support, or `None`.
     pub fn highest_common(self, other: Self) -> Option<u32> {
         let newest = self.max.min(other.max);
         (self.min.max(other.min) <= newest).then_some(newest)
@@ -44,159 +44,159 @@ impl fmt::Display for VersionRange {
     }
 }
 
-/// From a site to its server.
+/// A message from a site to its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromSite {
-    /// Asks to be registered, with a join token.
+    /// Requests registration with a join token.
     Join(JoinRequest),
-    /// Greets: the first message of a registered site.
+    /// The first message of a registered site.
     Hello(Hello),
-    /// Holds spec up to here, durably.
+    /// Spec is stored durably up to this generation.
     SpecAck(Generation),
-    /// Status the server lacks.
+    /// Status documents the server lacks.
     Status(StatusDelta),
     /// Events the server lacks.
     Events(EventBatch),
-    /// Asks for a new certificate.
+    /// Requests a new certificate.
     Renew,
-    /// Answers a probe.
+    /// Replies to a probe.
     Alive,
-    /// Asks for a piece of a plugin's component.
+    /// Requests a piece of a plugin's component.
     WantPlugin(PluginWant),
-    /// The troubles of the site's own storage, all of them ([`is_of_storage`](crate::ConditionKind::is_of_storage)):
-    /// at the start of a session, and whenever they change. Durable nowhere.
+    /// All conditions of the site's own storage ([`is_of_storage`](crate::ConditionKind::is_of_storage)): sent at the
+    /// start of a session and whenever they change. Neither side stores them.
     Storage(Vec<Condition>),
 }
 
-/// From the server to a site.
+/// A message from the server to a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromServer {
-    /// A certificate, in answer to a join, to a renewal, or to a greeting with an expired one.
+    /// A certificate: the reply to a join, to a renewal, or to a hello with an expired certificate.
     Identity(IdentityGrant),
-    /// Answers a greeting.
+    /// Replies to a hello.
     Welcome(Welcome),
-    /// Spec the site lacks.
+    /// Spec documents the site lacks.
     Spec(SpecDelta),
-    /// Holds status up to here, durably.
+    /// Status is stored durably up to this generation.
     StatusAck(Generation),
-    /// Holds events up to and with this number, durably.
+    /// Events are stored durably up to and including this number.
     EventsAck(u64),
-    /// Asks whether the site is there: another machine has shown up with its identity.
+    /// Asks whether the site is alive, because another machine has connected with its identity.
     Probe,
-    /// A piece of a plugin's component, in answer to the wish for it.
+    /// A piece of a plugin's component, in reply to a request.
     Plugin(PluginPiece),
 }
 
-/// A site lacks a plugin from this byte on.
+/// A site's request for a plugin, starting at a byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PluginWant {
-    /// Which component.
+    /// The digest of the component.
     pub digest: PluginDigest,
-    /// How many bytes of it the site holds.
+    /// The number of bytes the site already has.
     pub offset: u64,
 }
 
 /// A piece of a plugin's component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginPiece {
-    /// Which component.
+    /// The digest of the component.
     pub digest: PluginDigest,
-    /// Where the piece begins.
+    /// The offset of the piece.
     pub offset: u64,
-    /// How long the component is; zero if the server does not have it.
+    /// The size of the component in bytes; zero if the server does not have it.
     pub total: u64,
-    /// At most [`PLUGIN_PIECE_BYTES_MAX`](crate::limits::PLUGIN_PIECE_BYTES_MAX).
+    /// The content, at most [`PLUGIN_PIECE_BYTES_MAX`](crate::limits::PLUGIN_PIECE_BYTES_MAX) bytes.
     pub bytes: Vec<u8>,
 }
 
-/// A site asks to be registered. That it holds its key is proved by the handshake.
+/// A request to register a site. The TLS handshake proves that the site holds its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinRequest {
-    /// Protocol versions it speaks.
+    /// The protocol versions the site supports.
     pub versions: VersionRange,
-    /// Which join token.
+    /// The ID of the join token.
     pub token: TokenId,
     /// The token's secret.
     pub secret: JoinSecret,
-    /// The name it would like.
+    /// The requested name.
     pub name: Name,
-    /// Its daemon's version.
+    /// The version of its daemon.
     pub daemon_version: Text,
 }
 
-/// A registered site greets.
+/// The hello of a registered site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// Protocol versions it speaks.
+    /// The protocol versions the site supports.
     pub versions: VersionRange,
-    /// This run of its daemon.
+    /// The current run of its daemon.
     pub run: RunId,
-    /// Its daemon's version.
+    /// The version of its daemon.
     pub daemon_version: Text,
-    /// What its wall clock shows.
+    /// The time of its wall clock.
     pub wall: WallTime,
-    /// The history its spec belongs to.
+    /// The incarnation of the spec it has.
     pub spec_incarnation: Incarnation,
-    /// The spec it holds durably.
+    /// The spec generation it has stored durably.
     pub spec_held: Generation,
-    /// The history its status belongs to.
+    /// The incarnation of its status.
     pub status_incarnation: Incarnation,
-    /// What its machine has reported about itself, at most
-    /// [`LABELS_PER_OWNER_MAX`](crate::limits::LABELS_PER_OWNER_MAX): all that a pending site may say.
+    /// The labels its machine reports about itself, at most
+    /// [`LABELS_PER_OWNER_MAX`](crate::limits::LABELS_PER_OWNER_MAX). A pending site sends nothing else about itself.
     pub facts: BTreeMap<LabelKey, LabelValue>,
 }
 
-/// The server lets a site in.
+/// The server accepts a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// The protocol version of this session.
     pub version: u32,
-    /// The session, which is the epoch of the link.
+    /// The session ID, which is the epoch of the link.
     pub session: SessionId,
-    /// What the server's wall clock shows.
+    /// The time of the server's wall clock.
     pub wall: WallTime,
-    /// The history the server's spec belongs to.
+    /// The incarnation of the server's spec.
     pub spec_incarnation: Incarnation,
-    /// The status the server holds durably, of the history the site named.
+    /// The status generation the server has stored durably, of the incarnation the site named.
     pub status_held: Generation,
-    /// The last event the server holds durably, of that history.
+    /// The last event the server has stored durably, of that incarnation.
     pub events_held: u64,
-    /// Over how long the fleet should spread its redials when the link is lost.
+    /// The period over which the fleet should spread its reconnects after the link is lost.
     pub redial_spread: Duration,
-    /// The address the server sees the site come from.
+    /// The address from which the server sees the site connect.
     pub observed_address: Text,
-    /// Whether the site waits for an operator to accept it. Until its spec says otherwise it sends neither status nor
-    /// events.
+    /// Whether the site is waiting for an operator to accept it. It sends neither status nor events until its spec
+    /// changes that.
     pub pending: bool,
 }
 
-/// A certificate, and whom to trust from now on.
+/// A certificate, and the authorities to trust from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityGrant {
-    /// The name the site has.
+    /// The name of the site.
     pub name: Name,
-    /// The environment it is in.
+    /// The environment of the site.
     pub environment: Name,
     /// The site's certificate, DER.
     pub certificate: Vec<u8>,
-    /// The certificate authorities to trust, DER.
+    /// The trusted certificate authorities, DER.
     pub authorities: Vec<Vec<u8>>,
 }
 
-/// Events on their way up.
+/// Events sent from a site to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventBatch {
-    /// The number of the first event here; the rest follow without a gap.
+    /// The number of the first event; the others are numbered consecutively.
     pub first: u64,
-    /// How many the site has dropped since its history began.
+    /// The number of events the site has dropped in its incarnation.
     pub dropped: u64,
-    /// At most [`EVENTS_PER_MESSAGE_MAX`](crate::limits::EVENTS_PER_MESSAGE_MAX).
+    /// The events, at most [`EVENTS_PER_MESSAGE_MAX`](crate::limits::EVENTS_PER_MESSAGE_MAX).
     pub events: Vec<Event>,
 }
 
 impl EventBatch {
-    /// Returns the number of the last event here, the one before `first` if there is none; `None` if `first` is none of
-    /// a batch: events are numbered from 1, up to [`COUNTER_MAX`].
+    /// Returns the number of the last event, or the number before `first` if the batch is empty; `None` if the numbers
+    /// are invalid. Events are numbered from 1 to [`COUNTER_MAX`].
     pub fn last(&self) -> Option<u64> {
         if self.first == 0 {
             return None;
@@ -207,13 +207,13 @@ impl EventBatch {
 }
 
 words! {
-    /// Why a session was closed or never began: the closed list that peers may act on.
+    /// Why a session was closed or rejected. Peers may act on these codes; the list is closed.
     RefusalCode {
-        /// Words that are not of the protocol, or at the wrong moment.
+        /// A malformed message, or one that is not allowed in this state.
         Protocol = "protocol",
         /// No protocol version in common.
         NoCommonVersion = "no-common-version",
-        /// No such join token, or its secret is wrong.
+        /// The join token does not exist, or its secret is wrong.
         TokenUnknown = "token-unknown",
         /// The join token has expired.
         TokenExpired = "token-expired",
@@ -223,38 +223,39 @@ words! {
         TokenRevoked = "token-revoked",
         /// Another site of the environment has this name.
         NameTaken = "name-taken",
-        /// The environment holds as many sites as it may.
+        /// The environment has reached its maximum number of sites.
         EnvironmentFull = "environment-full",
-        /// Nobody with this key is registered.
+        /// No site with this key is registered.
         NotRegistered = "not-registered",
-        /// The site was removed, and never comes back with this key.
+        /// The site was removed and can never return with this key.
         Removed = "removed",
-        /// Another machine is linked with this identity.
+        /// Another machine is connected with this identity.
         DuplicateIdentity = "duplicate-identity",
         /// Too many recoveries with an expired certificate.
         RecoverLimit = "recover-limit",
-        /// A newer session of the same site has taken over.
+        /// A newer session of the same site has replaced this one.
         Superseded = "superseded",
         /// The server is stopping.
         ServerStopping = "server-stopping",
-        /// The server has too much to do.
+        /// The server is overloaded.
         Busy = "busy",
         /// The server cannot write to its store.
         StoreFailed = "store-failed",
-        /// The site is leaving: its daemon stops.
+        /// The site's daemon is stopping.
         SiteStopping = "site-stopping",
-        /// The exchange is complete; there is nothing more to say on this session.
+        /// The exchange is complete; nothing more will be sent on this session.
         Done = "done",
     }
 }
 
 impl RefusalCode {
-    /// Whether the site is to forget who it was.
+    /// Returns whether the site has to discard its registration.
     pub const fn forgets_registration(self) -> bool {
         matches!(self, Self::Removed)
     }
 
-    /// Whether trying again can help without somebody doing something first.
+    /// Returns whether a join refused with this code cannot succeed on a retry without someone changing something
+    /// first.
     pub const fn is_final_for_join(self) -> bool {
         matches!(
             self,
@@ -271,24 +272,24 @@ impl RefusalCode {
     }
 }
 
-/// What a close frame carries.
+/// The content of a close frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The reason, for machines.
+    /// The reason, as a code.
     pub code: RefusalCode,
-    /// The reason, for people: what was tried and what to do.
+    /// The reason, as text: what failed and what to do.
     pub text: Text,
-    /// When to come back: the peer's own slot. `None` leaves it to the peer's back-off.
+    /// How long to wait before reconnecting. `None` leaves it to the peer's backoff.
     pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
-    /// Makes a refusal without a slot.
+    /// Creates a refusal without a retry delay.
     pub fn new(code: RefusalCode, text: &str) -> Self {
         Self { code, text: Text::lossy(text), retry_after: None }
     }
 
-    /// Gives the refusal a slot.
+    /// Sets the retry delay.
     #[must_use]
     pub fn retry_after(self, delay: Duration) -> Self {
         Self { retry_after: Some(delay), ..self }

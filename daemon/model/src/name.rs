@@ -9,10 +9,10 @@ use crate::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 pub struct Name(Box<str>);
 
 impl Name {
-    /// Parses 1 to 63 of `a-z 0-9 -`, with a letter or digit at both ends.
+    /// Parses 1 to 63 characters of `a-z 0-9 -`, with a letter or digit at both ends.
     ///
     /// # Errors
-    /// [`NameError`] says what is wrong, and where.
+    /// [`NameError`] describes the problem and its position.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -48,37 +48,37 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Why a text is not a [`Name`].
+/// Why a text is not a valid [`Name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing there.
+    /// The name is empty.
     #[error("a name cannot be empty")]
     Empty,
-    /// Longer than a DNS label.
+    /// The name is longer than a DNS label.
     #[error("a name has at most {NAME_BYTES_MAX} characters, not {bytes}")]
     TooLong {
-        /// The length found.
+        /// The actual length.
         bytes: usize,
     },
-    /// Not of a DNS label's alphabet.
+    /// A character that is not allowed in a DNS label.
     #[error("a name has only a-z, 0-9 and `-`: column {column} is `{}`", found.escape_default())]
     BadCharacter {
-        /// The first character that does not fit.
+        /// The first invalid character.
         found: char,
-        /// Its place, from 1.
+        /// Its position, starting at 1.
         column: usize,
     },
-    /// A hyphen where DNS wants a letter or digit.
+    /// A hyphen where DNS requires a letter or digit.
     #[error("a name begins and ends with a letter or digit, not `-`")]
     HyphenAtEnd,
 }
 
-/// Free text for people, such as a description: bounded, and without control characters.
+/// Free text for people, such as a description: limited in length, and without control characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(Box<str>);
 
-/// Whether a character shows nothing itself, and may change how others show: control characters, and those of the
-/// format category that turn, join or hide text (U+202E writes from right to left).
+/// Returns whether a character is invisible and may change how others are displayed: control characters, and format
+/// characters that reorder, join or hide text (U+202E switches to right-to-left).
 pub fn is_invisible(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
@@ -89,7 +89,7 @@ impl Text {
     /// Parses at most [`TEXT_BYTES_MAX`] bytes without control characters.
     ///
     /// # Errors
-    /// [`TextError`] says what is wrong.
+    /// [`TextError`] describes the problem.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         if TEXT_BYTES_MAX < text.len() {
             return Err(TextError::TooLong { bytes: text.len() });
@@ -100,8 +100,8 @@ impl Text {
         Ok(Self(text.into()))
     }
 
-    /// Keeps what fits of `text`: control and format characters become spaces, the rest is cut at a character.
-    /// For words of our own that quote somebody else's.
+    /// Converts `text` without failing: control and format characters become spaces, and the result is truncated at a
+    /// character boundary. For generated messages that quote text from elsewhere.
     pub fn lossy(text: &str) -> Self {
         let mut kept: String = text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect();
         while TEXT_BYTES_MAX < kept.len() {
@@ -122,19 +122,19 @@ impl fmt::Display for Text {
     }
 }
 
-/// Why a text is not a [`Text`].
+/// Why a text is not a valid [`Text`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Longer than we keep.
+    /// The text is too long.
     #[error("a text has at most {TEXT_BYTES_MAX} bytes, not {bytes}")]
     TooLong {
-        /// The length found.
+        /// The actual length.
         bytes: usize,
     },
-    /// A line feed, an escape, or the like.
+    /// A control character, such as a line feed or an escape.
     #[error("a text has no control characters: byte {byte} is one")]
     ControlCharacter {
-        /// Its place, from 0.
+        /// Its position, starting at 0.
         byte: usize,
     },
 }

@@ -1,60 +1,60 @@
-//! The life of a site or a host: one graph.
+//! The lifecycle of a site or a host, as one state graph.
 //!
 //! ```text
 //! pending ──► registering ──► active ⇄ inactive ──► removing ──► removed ──► purged
 //!                               (deactivating / activating between)
 //! ```
 //!
-//! The link is not part of it: whether a site can be reached is said beside its phase (`LinkState`).
+//! The link is not part of it: whether a site is connected is shown separately (`LinkState`).
 
 use std::fmt;
 
-/// Where a site or a host is in its life.
+/// The lifecycle phase of a site or a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// Joined, and waits until an operator accepts it.
+    /// Joined; waiting for an operator to accept it.
     Pending,
-    /// Registered, and has not reported yet.
+    /// Registered; has not reported yet.
     Registering,
     /// In service.
     Active,
-    /// Told to leave service; has not confirmed.
+    /// Deactivation requested; not confirmed yet.
     Deactivating,
-    /// Out of service: nothing new is placed there, what runs goes on.
+    /// Out of service: nothing new is placed there, existing workloads continue to run.
     Inactive,
-    /// Told to come back into service; has not confirmed.
+    /// Activation requested; not confirmed yet.
     Activating,
-    /// Told to leave for good; has not confirmed.
+    /// Removal requested; not confirmed yet.
     Removing,
-    /// Left for good; kept for a while so that people can see it.
+    /// Removed; kept visible to operators for a while.
     Removed,
-    /// Forgotten.
+    /// Deleted.
     Purged,
 }
 
-/// What can happen to a site or a host.
+/// An event in the lifecycle of a site or a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhaseEvent {
     /// An operator accepted it.
     Accepted,
     /// Its first report arrived.
     Reported,
-    /// An operator asked it to leave service.
+    /// An operator requested deactivation.
     DeactivateRequested,
-    /// An operator asked it back into service.
+    /// An operator requested activation.
     ActivateAsked,
-    /// It confirmed what it was last asked.
+    /// It confirmed the last request.
     Confirmed,
-    /// An operator asked it to leave for good.
+    /// An operator requested removal.
     RemoveAsked,
-    /// An operator asked it to leave for good, whatever state it is in.
+    /// An operator forced removal, whatever phase it is in.
     RemoveForced,
-    /// Its keep time after removal is over.
+    /// The time to keep it after removal has passed.
     KeepOver,
 }
 
 impl PhaseEvent {
-    /// Every event, in the order of a life.
+    /// All events, in lifecycle order.
     pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::Reported,
@@ -68,7 +68,7 @@ impl PhaseEvent {
 }
 
 impl Phase {
-    /// Every phase, in the order of a life.
+    /// All phases, in lifecycle order.
     pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Registering,
@@ -81,7 +81,7 @@ impl Phase {
         Self::Purged,
     ];
 
-    /// Returns the phase after `event`, or `None` where that cannot happen.
+    /// Returns the phase after `event`, or `None` if the event is not valid in this phase.
     #[must_use]
     pub fn after(self, event: PhaseEvent) -> Option<Self> {
         use PhaseEvent as Event;
@@ -111,22 +111,22 @@ impl Phase {
         }
     }
 
-    /// Whether it waits for somebody: such a phase has a deadline, a reason and a way out.
+    /// Returns whether it waits for someone: such a phase has a deadline, a reason and a way out.
     pub const fn is_transitional(self) -> bool {
         matches!(self, Self::Pending | Self::Registering | Self::Deactivating | Self::Activating | Self::Removing)
     }
 
-    /// Whether the site may never link again.
+    /// Returns whether the site may never connect again.
     pub const fn is_gone(self) -> bool {
         matches!(self, Self::Removed | Self::Purged)
     }
 
-    /// Returns the phase with this word.
+    /// Returns the phase with this code.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| phase.as_str() == word)
     }
 
-    /// Returns the phase as one word.
+    /// Returns the phase as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -167,7 +167,7 @@ impl fmt::Display for PhaseEvent {
 mod tests {
     use super::*;
 
-    /// Prints every pair, so that a changed rule is a changed line.
+    /// Prints every pair, so that any change of a rule shows up as a changed line.
     #[test]
     fn every_move_of_a_life_is_written_down() {
         let mut table = String::new();

@@ -1,4 +1,4 @@
-//! Providers: which plugin fills which role with which setting, and what a call to one says and hears.
+//! Providers: their configuration, the calls made to them, and the status they report.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,76 +14,76 @@ use crate::name::{Name, NameError, Text};
 use crate::selector::Selector;
 use crate::time::WallTime;
 
-/// One provider as configured: a plugin with its settings, its grants, and what it is to keep in DNS.
+/// One configured provider: a plugin with its settings, its grants, and the DNS records it manages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderSpec {
-    /// What people call it.
+    /// The name operators use.
     pub name: Name,
-    /// Which plugin fills the role.
+    /// The plugin that implements the provider.
     pub plugin: PluginRef,
     /// The plugin's own settings.
     pub config: ProviderConfig,
-    /// What the plugin calls its secrets, and which secret of the site each is.
+    /// Maps each secret name the plugin uses to the name of a secret at the site.
     pub secrets: BTreeMap<SecretName, SecretName>,
-    /// What it may reach.
+    /// The endpoints the plugin may reach.
     pub grant: Grant,
-    /// Which records to keep where.
+    /// The records to manage, and the zones to manage them in.
     pub dns: DnsSpec,
-    /// Whether to look and plan and change nothing.
+    /// Whether to observe and plan without changing anything.
     pub is_dry_run: bool,
-    /// Whether the provider is to withdraw all it has and keep nothing: the way out before it is taken away.
+    /// Whether the provider withdraws all of its records: the step before it is deleted.
     pub is_leaving: bool,
 }
 
-/// Which plugin: by its name, and where it was pushed centrally, to the byte.
+/// Identifies a plugin: by name, and for a plugin pushed from the server also by the digest of its component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PluginRef {
-    /// What its description says, such as `dns-powerdns`.
+    /// The name from its description, such as `dns-powerdns`.
     pub name: Name,
-    /// The component it has to be. `None`: the one of this name in the site's plugin directory.
+    /// The required component. `None`: the component of this name in the site's plugin directory.
     pub digest: Option<PluginDigest>,
 }
 
-/// Which records a provider keeps.
+/// The records a provider manages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsSpec {
-    /// Whose the records are. There is no default.
+    /// The owner ID of the records. There is no default.
     pub owner: OwnerId,
-    /// The zones, each of which gets the records.
+    /// The zones; the records are written to each of them.
     pub zones: BTreeSet<DomainName>,
-    /// How hosts are named in a zone.
+    /// How host names are formed in a zone.
     pub template: NameTemplate,
-    /// How long others may remember them.
+    /// The TTL of the records.
     pub ttl: Ttl,
-    /// Which hosts get a record: those whose effective labels match.
+    /// Selects the hosts that get a record, by their effective labels.
     pub hosts: Selector,
-    /// Whether a gateway without an address of its own gets the one that the server sees it come from.
+    /// Whether a gateway that reports no address of its own uses the address the server sees it connect from.
     pub observed_address: bool,
-    /// Whether records may be deleted. Without, what is not wanted any more stays and is shown.
+    /// Whether records may be deleted. If not, a record that is no longer desired is retained and reported.
     pub deletes: bool,
-    /// Whether a host that is out of service loses its records. What runs there goes on, so it keeps them by default.
+    /// Whether an inactive host loses its records. The default is to keep them, because its workloads continue to run.
     pub withdraw_inactive: bool,
-    /// Records beside those of the hosts.
+    /// Records in addition to those of the hosts.
     pub extra: Vec<ExtraRecord>,
 }
 
-/// A record that every host selected by the provider brings along.
+/// A record added for every host that the provider selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtraRecord {
-    /// Its name.
+    /// The template of its name.
     pub template: NameTemplate,
-    /// `CNAME` or `TXT`, `A` or `AAAA`.
+    /// `CNAME`, `TXT`, `A` or `AAAA`.
     pub rtype: RecordType,
-    /// Its values; `{host}`, `{site}`, `{environment}` and `{zone}` are filled in.
+    /// Its values; `{host}`, `{site}`, `{environment}` and `{zone}` are substituted.
     pub values: Vec<Text>,
 }
 
-/// The settings of a plugin: a JSON object, whose shape only the plugin knows.
+/// The settings of a plugin: a JSON object whose schema only the plugin knows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderConfig(Box<str>);
 
 impl ProviderConfig {
-    /// Takes a text that the caller knows to be a JSON object.
+    /// Wraps a text that the caller has checked to be a JSON object.
     ///
     /// # Errors
     /// [`ProviderError::ConfigTooLong`].
@@ -94,7 +94,7 @@ impl ProviderConfig {
         }
     }
 
-    /// Returns the JSON.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -112,12 +112,12 @@ impl fmt::Debug for ProviderConfig {
     }
 }
 
-/// What a secret is called: by the plugin that needs it, or at the site that has it.
+/// The name of a secret, either as the plugin uses it or as the site stores it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretName(Box<str>);
 
 impl SecretName {
-    /// Parses `a-z 0-9 - _ .`, beginning with a letter or digit: it may become a file's name.
+    /// Parses `a-z 0-9 - _ .`, starting with a letter or digit: the name may become a file name.
     ///
     /// # Errors
     /// [`ProviderError::SecretName`].
@@ -142,21 +142,21 @@ impl fmt::Display for SecretName {
     }
 }
 
-/// What a plugin may reach. Nothing that is not here.
+/// The endpoints a plugin may reach. Everything else is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
-    /// Hosts whose addresses have to be public.
+    /// Endpoints that must resolve to public addresses.
     pub reach: BTreeSet<Endpoint>,
-    /// Hosts whose addresses may be private, of the loopback, or link-local.
+    /// Endpoints that may resolve to private, loopback or link-local addresses.
     pub reach_private: BTreeSet<Endpoint>,
-    /// Whether plain HTTP is allowed to them, without TLS.
+    /// Whether plain HTTP, without TLS, is allowed to these endpoints.
     pub plain_http: bool,
 }
 
-/// A host and a port, as they are granted: compared by these words, and then by the address they lead to.
+/// A granted host and port. A request is checked against this text first, and then against the address it resolves to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
-    /// A DNS name in lower case, or an IP address in its one form and without brackets.
+    /// A DNS name in lower case, or an IP address in canonical form without brackets.
     host: Box<str>,
     /// The port; never 0.
     port: u16,
@@ -166,14 +166,14 @@ impl Endpoint {
     /// Parses `HOST:PORT`, with an IPv6 address in brackets.
     ///
     /// # Errors
-    /// [`ProviderError::Endpoint`] says what it should be.
+    /// [`ProviderError::Endpoint`] describes the expected format.
     pub fn parse(text: &str) -> Result<Self, ProviderError> {
         let bad = || ProviderError::Endpoint { found: text.escape_debug().to_string() };
         let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
         Self::new(host, port.parse().map_err(|_| bad())?).ok_or_else(bad)
     }
 
-    /// Takes a host, an IPv6 address with or without brackets, and a port; `None` if they are none.
+    /// Creates an endpoint from a host and a port; `None` if either is invalid. An IPv6 address may be in brackets.
     pub fn new(host: &str, port: u16) -> Option<Self> {
         let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let host = match (bracketed, bracketed.unwrap_or(host).parse::<IpAddr>()) {
@@ -184,7 +184,7 @@ impl Endpoint {
         (port != 0 && !host.starts_with('*')).then(|| Self { host: host.into(), port })
     }
 
-    /// Returns the name or the address, without brackets.
+    /// Returns the name, or the address without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -194,7 +194,7 @@ impl Endpoint {
         self.port
     }
 
-    /// Returns the address, if it is one and no name.
+    /// Returns the address, if the host is an IP address.
     pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
@@ -209,103 +209,104 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What a provider is asked.
+/// A request to a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderRequest {
-    /// Whether its settings work, and what it can.
+    /// Validate the settings and return the capabilities.
     Check,
-    /// What a zone holds at these names; without names, at all of them.
+    /// List the records of a zone at these names; without names, all records.
     Observe {
         /// The zone.
         zone: DomainName,
         /// The names.
         names: BTreeSet<DomainName>,
     },
-    /// To change records.
+    /// Change records.
     Apply {
         /// The zone.
         zone: DomainName,
-        /// Names this step: the same step again has the same key.
+        /// Idempotency key of this change set: a retry of the same change set has the same key.
         key: Text,
         /// The changes, in order.
         changes: Vec<RecordChange>,
     },
 }
 
-/// How a call ended.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderReply {
-    /// The settings work.
+    /// The settings are valid.
     Checked(DnsAbilities),
-    /// What the zone holds at the names that were asked for.
+    /// The records of the zone at the requested names.
     Observed(Vec<RecordSet>),
-    /// The changes are done.
+    /// The changes were applied.
     Applied,
-    /// It was not done.
+    /// The call failed.
     Failed(ProviderFailure),
 }
 
-/// What a DNS provider can.
+/// The capabilities of a DNS provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DnsAbilities {
-    /// Whether the changes of one step are done all or none.
+    /// Whether a change set is applied atomically.
     pub atomic: bool,
     /// Whether the whole zone can be listed.
     pub lists_zones: bool,
-    /// The least time to live that it keeps.
+    /// The lowest TTL it accepts.
     pub ttl_min: Ttl,
-    /// The greatest.
+    /// The highest TTL it accepts.
     pub ttl_max: Ttl,
-    /// How many changes one step may hold; at least two, so that a claim goes with its record.
+    /// The maximum number of changes in one change set; at least two, so that a claim is written together with its
+    /// record.
     pub changes_max: u32,
 }
 
-/// Why a call was not done. What each means for the next call is decided in `core`.
+/// Why a call failed. `core` decides what each failure means for the next call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderFailure {
-    /// It may work later, no sooner than `after` if the service said when.
+    /// The call may succeed later, no sooner than `after` if the service named a delay.
     Retry {
-        /// When to come back.
+        /// How long to wait before the next attempt.
         after: Option<Duration>,
-        /// Why.
+        /// The reason.
         reason: Text,
     },
-    /// It will not work until somebody changes something.
+    /// The call will fail until the configuration or the service is changed.
     Refused {
-        /// What, in words.
+        /// The reason.
         reason: Text,
-        /// The name to set aside, if it is one name only.
+        /// The name to quarantine, if only one name is affected.
         name: Option<DomainName>,
     },
-    /// What is there is not what was expected.
+    /// The zone does not hold the expected records.
     Conflict {
-        /// In words, with the owner.
+        /// The reason, with the owner.
         reason: Text,
     },
-    /// The credentials are not accepted.
+    /// The credentials were rejected.
     Unauthorized {
-        /// In words.
+        /// The reason.
         reason: Text,
     },
-    /// The call used up its requests, bytes or time: it may do with less.
+    /// The call exceeded its limit of requests, bytes or time. A smaller call may succeed.
     LimitExceeded {
-        /// In words.
+        /// The reason.
         reason: Text,
     },
-    /// The plugin itself failed: it trapped, went over a limit, broke a rule.
+    /// The plugin failed: it trapped, exceeded a limit, or violated the contract.
     Broken {
-        /// In words, with the limit.
+        /// The reason, with the limit.
         reason: Text,
     },
-    /// There is no such plugin, or it cannot be loaded.
+    /// The plugin does not exist or cannot be loaded.
     Missing {
-        /// In words, with what to do.
+        /// The reason, and what to do.
         reason: Text,
     },
 }
 
 impl ProviderFailure {
-    /// Returns the reason in words.
+    /// Returns the reason as text.
     pub const fn reason(&self) -> &Text {
         match self {
             Self::Retry { reason, .. }
@@ -319,23 +320,23 @@ impl ProviderFailure {
     }
 }
 
-/// A record set that a site has, or has begun to make or to take away: the site's own note of it, made before the first
-/// call, so that nothing is forgotten that a crash left half done, and that what was written can be deleted also where
-/// it cannot be observed.
+/// A record set that a site owns, or has started to create or delete. The site stores this before the first call. A
+/// crash in the middle of a change therefore loses nothing, and a record can be deleted even where it cannot be
+/// observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedRecord {
-    /// Under which claim.
+    /// The claim it was written with.
     pub claim: Claim,
-    /// How far it is ours.
+    /// The state of the ownership.
     pub state: Ownership,
-    /// The time to live that was written last.
+    /// The TTL written last.
     pub ttl: Ttl,
-    /// The values that were written last, or were about to be; empty if the site wrote none.
+    /// The values written last or about to be written; empty if the site wrote none.
     pub values: BTreeSet<Box<str>>,
 }
 
 impl OwnedRecord {
-    /// Returns what was written last; `None` if the site wrote nothing.
+    /// Returns the record set written last; `None` if the site wrote nothing.
     pub fn written(&self, key: &RecordKey) -> Option<RecordSet> {
         let set = || RecordSet { key: key.clone(), ttl: self.ttl, values: self.values.clone() };
         (!self.values.is_empty()).then(set)
@@ -343,65 +344,67 @@ impl OwnedRecord {
 }
 
 words! {
-    /// How far a record set is ours.
+    /// The state of a record set's ownership.
     Ownership {
-        /// It was about to be made: what is there may be somebody else's.
+        /// The site was about to create it. An existing record set may belong to another owner.
         Pending = "pending",
-        /// It was seen with our claim.
+        /// It was observed with the site's own claim.
         Owned = "owned",
-        /// It is to be taken over from whoever has it, by explicit wish.
+        /// It is to be taken over from its current owner, as explicitly requested.
         Adopting = "adopting",
     }
 }
 
-/// What became of a provider, and of its records.
+/// The status of a provider and of its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderStatus {
-    /// What people call it.
+    /// The name operators use.
     pub name: Name,
-    /// Whether the site's own configuration names it, and not the server.
+    /// Whether the provider is configured at the site and not by the server.
     pub is_local: bool,
-    /// The plugin, with the version its description gave; the name alone before it was asked.
+    /// The plugin, with the version from its description; only the name until it has been described.
     pub plugin: Text,
-    /// Why it does not work, if it does not.
+    /// Why the provider does not work, if it does not.
     pub trouble: Option<Text>,
-    /// The generation of the central settings under which every zone was last seen to hold what is desired, and nothing
-    /// else of the provider's where it leaves. Zero: not yet, or the site configured it.
+    /// The generation of the central settings at which every zone was last observed to hold the desired records and, if
+    /// the provider withdraws its records, none of them. Zero if that has not happened yet or the site configured the
+    /// provider.
     pub converged: Generation,
     /// Its records, ordered by zone and key; at most
     /// [`RECORDS_PER_PROVIDER_MAX`](crate::limits::RECORDS_PER_PROVIDER_MAX).
     pub records: Vec<RecordStatus>,
 }
 
-/// What became of one record set.
+/// The status of one record set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordStatus {
     /// Its zone.
     pub zone: DomainName,
-    /// Which.
+    /// Its name and type.
     pub key: RecordKey,
-    /// What is wanted; empty if nothing is.
+    /// The desired values; empty if the record set is not desired.
     pub values: BTreeSet<Box<str>>,
-    /// What was there when it was last observed; `None` if it never was.
+    /// The result of the last successful observation; `None` before the first.
     pub observed: Option<Observed>,
-    /// How far it is, as far as it was observed.
+    /// Its state as of the last observation.
     pub state: RecordState,
-    /// Why it is no further; empty if there is nothing to say.
+    /// Why it is not in sync; empty if there is nothing to report.
     pub detail: Text,
 }
 
-/// What an observation showed of one record set. An observation that failed changes nothing here.
+/// The result of observing one record set. A failed observation leaves it unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// When. A status that is sent anew for another reason brings it up to date: it alone is no reason to send one.
+    /// When it was observed. Refreshed whenever a status is sent for another reason; a change of this time alone does
+    /// not cause one to be sent.
     pub at: WallTime,
     /// Its values; empty if it was absent.
     pub values: BTreeSet<Box<str>>,
 }
 
 impl Observed {
-    /// Takes what was observed at `at`: of what others wrote no more than a status may hold
-    /// ([`RECORD_VALUES_MAX`], [`RECORD_VALUE_BYTES_MAX`]), and without control characters.
+    /// Creates the result of an observation at `at`. Values that others wrote are truncated to what a status may hold
+    /// ([`RECORD_VALUES_MAX`], [`RECORD_VALUE_BYTES_MAX`]), with control characters replaced.
     pub fn new(at: WallTime, set: Option<&RecordSet>) -> Self {
         let values = set.into_iter().flat_map(|set| &set.values).take(RECORD_VALUES_MAX);
         Self { at, values: values.map(|value| shown(value)).collect() }
@@ -414,7 +417,7 @@ fn shown(value: &str) -> Box<str> {
 }
 
 impl ProviderStatus {
-    /// Whether it says something that `before` did not. That the same was observed once more is no news.
+    /// Returns whether this differs from `before` in anything but the times of observation.
     pub fn is_news(&self, before: &Self) -> bool {
         let untimed = |status: &Self| {
             let mut status = status.clone();
@@ -430,59 +433,59 @@ impl ProviderStatus {
 }
 
 words! {
-    /// How far a record set is.
+    /// The state of a record set.
     RecordState {
-        /// It was last observed as it is wanted.
+        /// In sync when last observed.
         Kept = "kept",
-        /// It is to be made: a step is planned, and done unless this is a dry run.
+        /// To be created: a change set is planned, and applied unless this is a dry run.
         Create = "create",
-        /// It is to be changed.
+        /// To be updated.
         Update = "update",
-        /// It is to be taken away.
+        /// To be deleted.
         Delete = "delete",
-        /// Somebody else has the name, and keeps it.
+        /// In conflict: another owner has the name and keeps it.
         Foreign = "foreign",
-        /// It cannot be written, and is set aside.
+        /// Cannot be written, and is quarantined.
         Quarantined = "quarantined",
-        /// It is not wanted any more and stays, because deletes are not enabled or the round's limit is reached.
+        /// No longer desired but retained, because deletes are not enabled or the limit per reconcile is reached.
         Held = "held",
-        /// It is wanted, and was not observed yet.
+        /// Desired, and not observed yet.
         Unknown = "unknown",
     }
 }
 
 impl RecordState {
-    /// Whether the site has the record set, and not merely wants it.
+    /// Returns whether the record set exists and the site owns it.
     pub const fn is_ours(self) -> bool {
         matches!(self, Self::Kept | Self::Update | Self::Delete | Self::Held)
     }
 }
 
-/// Why words about a provider do not read.
+/// Why part of a provider's configuration is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// A plugin's settings are longer than we carry.
+    /// The plugin's settings are too long.
     #[error("a provider's config has at most {PROVIDER_CONFIG_BYTES_MAX} bytes, not {bytes}")]
     ConfigTooLong {
-        /// The length found.
+        /// The actual length.
         bytes: usize,
     },
-    /// Not a secret's name.
+    /// An invalid secret name.
     #[error(
         "`{found}` is no name of a secret: at most {SECRET_NAME_BYTES_MAX} of a-z, 0-9, `-`, `_` and `.`, beginning \
          with a letter or digit"
     )]
     SecretName {
-        /// What was found.
+        /// The rejected text.
         found: String,
     },
     /// Not a host and a port.
     #[error("`{found}` is not HOST:PORT, such as dns.example.org:443 or [2001:db8::1]:53")]
     Endpoint {
-        /// What was found.
+        /// The rejected text.
         found: String,
     },
-    /// A name that does not read.
+    /// An invalid name.
     #[error(transparent)]
     Name(#[from] NameError),
 }

@@ -1,4 +1,4 @@
-//! What the two databases hold, as typed changes. `proto` knows their bytes, `store` keeps them.
+//! The contents of the two databases, as typed changes. `proto` defines their encoding, `store` persists them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,28 +16,28 @@ use crate::provider::{OwnedRecord, ProviderSpec};
 use crate::selector::Selector;
 use crate::time::WallTime;
 
-/// One change to the site database, and one record of it: what a change leaves behind is itself.
+/// A change to the site database, which is at the same time the record that the change writes.
 ///
-/// `None` takes the record away. Key and body cannot disagree, because they are one variant.
+/// `None` deletes the record. Key and body are one variant, so they always match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteChange {
-    /// What the database is.
+    /// Metadata of the database.
     Origin(Option<SiteOrigin>),
     /// A spec document, as received.
     Spec(DocumentKey, Option<Document<SpecBody>>),
     /// A status document.
     Status(DocumentKey, Option<Document<StatusBody>>),
-    /// Labels set on the spot by hand, apart from drop-in files: the status holds both, merged.
+    /// Labels set locally by command, without those of drop-in files. The status holds both, merged.
     LocalLabels(Level, Option<LabelSet>),
-    /// An event the server has not acknowledged, under its number.
+    /// An event the server has not acknowledged, by its number.
     Event(u64, Option<Event>),
-    /// The address that the server last saw the site come from.
+    /// The address from which the server last saw the site connect.
     ObservedAddress(Option<IpAddr>),
-    /// A DNS record set that the site has, or has begun to make or to take away.
+    /// A DNS record set that the site owns, or has started to create or delete.
     Held(HeldKey, Option<OwnedRecord>),
 }
 
-/// Which record set of which provider a site holds.
+/// Identifies a record set that a site owns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HeldKey {
     /// The provider.
@@ -48,31 +48,31 @@ pub struct HeldKey {
     pub record: RecordKey,
 }
 
-/// What a site database says of itself.
+/// Metadata of a site database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SiteOrigin {
-    /// The history its status belongs to.
+    /// The incarnation of its status.
     pub status_incarnation: Incarnation,
-    /// The history its spec belongs to: the server's. Zero before the first spec.
+    /// The incarnation of its spec, which the server chooses. Zero before the first spec.
     pub spec_incarnation: Incarnation,
     /// The number of the last event, acknowledged or not.
     pub events_made: u64,
-    /// Events dropped because the outbox was full.
+    /// The number of events dropped because the outbox was full.
     pub events_dropped: u64,
-    /// The newest deletion that is no longer noted: a server that holds less is sent all of the status.
+    /// The newest deletion whose tombstone has been discarded. A server whose status is older gets a full snapshot.
     pub status_floor: Generation,
 }
 
-/// One change to the fleet database, and one record of it: what a change leaves behind is itself.
+/// A change to the fleet database, which is at the same time the record that the change writes.
 ///
-/// `None` takes the record away. Key and body cannot disagree, because they are one variant.
+/// `None` deletes the record. Key and body are one variant, so they always match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FleetChange {
-    /// What the database is.
+    /// Metadata of the database.
     Origin(Option<FleetOrigin>),
-    /// An environment, under its name.
+    /// An environment, by its name.
     Environment(Name, Option<Environment>),
-    /// An API key, under the hash of its secret.
+    /// An API key, by the hash of its secret.
     ApiKey(SecretHash, Option<ApiKey>),
     /// A join token.
     Token(TokenId, Option<Token>),
@@ -84,68 +84,70 @@ pub enum FleetChange {
     Spec(SiteId, DocumentKey, Option<Document<SpecBody>>),
     /// A status document of a site, as received.
     Status(SiteId, DocumentKey, Option<Document<StatusBody>>),
-    /// How far the server has followed a site.
+    /// The replication progress of a site.
     ReplicationCursor(SiteId, Option<ReplicationCursor>),
-    /// An event, under its number.
+    /// An event, by its number.
     Event(u64, Option<LoggedEvent>),
-    /// A key that was removed, and when: it never comes back. Kept for ever.
+    /// A revoked key, and when it was revoked. The key is rejected as long as this record exists; above
+    /// [`REMOVED_KEYS_MAX`](crate::limits::REMOVED_KEYS_MAX) the oldest records are dropped.
     RevokedKey(KeyFingerprint, Option<WallTime>),
-    /// A provider of an environment, under both names.
+    /// A provider, by the name of its environment and its own name.
     Provider(Name, Name, Option<Box<FleetProvider>>),
-    /// A plugin that was pushed; its component lies beside the database, under its digest.
+    /// A pushed plugin. Its component is stored beside the database, under its digest.
     Plugin(PluginDigest, Option<PluginFile>),
 }
 
-/// What to make of a record of the fleet database that does not read: one bad record costs one site at most, never the
-/// fleet.
+/// How to handle a record of the fleet database that cannot be decoded. One corrupt record affects one site at most,
+/// never the whole fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Salvage {
-    /// That it is there matters more than what it says: a removed key stays removed, a used token used.
+    /// Keep the record with this change: that it exists matters more than its content. A revoked key stays revoked, a
+    /// used token stays used.
     Keep(FleetChange),
-    /// It is removed by this change: status, which its site sends again, or an event.
+    /// Remove the record with this change: it is an event, or status that its site will send again.
     Remove(FleetChange),
-    /// Nothing is done for this site, and none of its records is touched, until the record is repaired.
+    /// Do nothing for this site, and leave its records alone, until the record is repaired.
     Quarantine(SiteId),
-    /// It is left where it is, and its thing counts as absent.
+    /// Leave the record in place, and treat what it describes as absent.
     Ignore,
 }
 
-/// A provider as it is configured centrally: which sites get it, and how.
+/// A provider as configured centrally, with the sites that get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetProvider {
-    /// Which sites of the environment: by the labels that were assigned to them.
+    /// Selects the sites of the environment, by their assigned labels.
     pub sites: Selector,
-    /// Whether the selector also sees what the gateways of the sites report about themselves. What a site sets
-    /// locally it never sees.
+    /// Whether the selector also matches the labels that the sites' gateways report about themselves. It never matches
+    /// labels set locally at a site.
     pub matches_facts: bool,
-    /// What they get.
+    /// The configuration they get.
     pub spec: ProviderSpec,
 }
 
-/// A component that was pushed.
+/// A pushed plugin component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginFile {
     /// The name of the plugin.
     pub name: Name,
-    /// How long the component is, in bytes.
+    /// The size of the component in bytes.
     pub bytes: u64,
     /// When it was pushed.
     pub pushed_at: WallTime,
 }
 
-/// What a fleet database says of itself.
+/// Metadata of a fleet database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FleetOrigin {
-    /// The history its specs belong to. Whoever restores a backup draws a new one.
+    /// The incarnation of its specs, drawn when the database is created.
     pub spec_incarnation: Incarnation,
 }
 
-/// The unit of isolation, and its rules.
+/// An environment: the unit of isolation, and its policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Environment {
-    /// Whether joined sites wait until an operator accepts them.
+    /// Whether joined sites wait for an operator to accept them.
     pub approval: bool,
-    /// How many recoveries with an expired certificate one site may have in any 24 hours.
+    /// The maximum number of recoveries with an expired certificate per site in any 24 hours.
     pub recoveries_per_day_max: u32,
     /// How long a removed site is kept before it is purged.
     pub removed_keep: Duration,
@@ -154,9 +156,9 @@ pub struct Environment {
 /// An API key of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Words that say whose it is.
+    /// A name that identifies its holder.
     pub name: Name,
-    /// When it was made.
+    /// When it was created.
     pub created_at: WallTime,
 }
 
@@ -165,24 +167,24 @@ pub struct ApiKey {
 pub struct Token {
     /// The hash of its secret.
     pub secret: SecretHash,
-    /// Where its sites go.
+    /// The environment its sites join.
     pub environment: Name,
-    /// When it was made.
+    /// When it was created.
     pub created_at: WallTime,
-    /// When it stops working.
+    /// When it expires.
     pub expires_at: WallTime,
     /// How many sites it may create.
     pub uses_max: u32,
-    /// Labels its sites are given, as assigned labels of the site.
+    /// Labels assigned to its sites.
     pub labels: LabelSet,
     /// When it was revoked.
     pub revoked_at: Option<WallTime>,
 }
 
-/// The durable record that a site belongs.
+/// The registration of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// The key it joined with.
+    /// The fingerprint of the key it joined with.
     pub fingerprint: KeyFingerprint,
     /// Its environment.
     pub environment: Name,
@@ -190,46 +192,48 @@ pub struct Registration {
     pub token: TokenId,
     /// When it joined.
     pub joined_at: WallTime,
-    /// Where it is in its life.
+    /// The lifecycle state of the site.
     pub life: Life,
-    /// Where its gateway host is in its life.
+    /// The lifecycle state of its gateway host.
     pub gateway: Life,
-    /// Since when it has been disconnected, if it was when last looked at.
+    /// When it was disconnected; `None` if it was connected at the last check.
     pub dark_since: Option<WallTime>,
-    /// Recoveries with an expired certificate: how many in all.
+    /// The total number of recoveries with an expired certificate.
     pub recoveries: u32,
-    /// How many of them since `recovery_day` began, and when that was.
+    /// The number of those recoveries since `recovery_day`.
     pub recoveries_today: u32,
     /// The start of the 24 hours that `recoveries_today` counts.
     pub recovery_day: WallTime,
 }
 
-/// Where a site or a host is in its life, and what ends a transitional phase.
+/// The lifecycle state of a site or a host, and what ends a transitional phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
     /// The phase.
     pub phase: Phase,
-    /// Since when.
+    /// When it entered the phase.
     pub since: WallTime,
-    /// The spec generation that asked for it: the site confirms by converging to it.
+    /// The spec generation that requested the phase. The site confirms the request by converging to it.
     pub requested_at: Generation,
 }
 
-/// How far the server has followed a site's own history.
+/// How far the server has replicated a site's status and events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplicationCursor {
-    /// The site's history that its status and events belong to.
+    /// The incarnation of the site's status and events.
     pub status_incarnation: Incarnation,
-    /// The run of the daemon that wrote the status. Another run is asked for all of it: it may be that of a copied
-    /// or restored disk, whose generations have parted from those held. `None` from before runs were noted.
+    /// The daemon run that wrote the stored status. Any other run is asked for a full snapshot, because it may belong
+    /// to a cloned or restored disk, whose generations have diverged from those stored. `None` for a record from before
+    /// runs were tracked.
     pub status_run: Option<RunId>,
-    /// The last event held.
+    /// The number of the last stored event.
     pub events_held: u64,
-    /// How many events the site said it dropped.
+    /// The number of events the site has reported as dropped.
     pub events_dropped: u64,
-    /// The history of the site's spec, where it is another than the fleet's: it began when the site claimed to hold
-    /// more spec than this server ever wrote, as after a restored backup.
+    /// The incarnation of the site's spec, if it differs from the fleet's. It does after the site claimed a newer spec
+    /// than this server ever wrote, as happens when the server is restored from a backup.
     pub spec_incarnation: Option<Incarnation>,
-    /// The newest deletion from the spec that is no longer noted: a site that holds less is sent all of it.
+    /// The newest deletion from the spec whose tombstone has been discarded. A site whose spec is older gets a full
+    /// snapshot.
     pub spec_floor: Generation,
 }

@@ -1,25 +1,25 @@
-//! Selectors: which sites or hosts are meant, said in terms of their labels. One grammar everywhere.
+//! Selectors: choose sites or hosts by their labels. The same grammar is used everywhere.
 //!
 //! ```text
-//! selector = [ term { "," term } ]            all terms hold; no term at all selects everything
-//! term     = key                              the label is there
-//!          | "!" key                          it is not
-//!          | key ("=" | "==" | "!=") value    its text is, or is not, exactly this
+//! selector = [ term { "," term } ]            all terms must hold; an empty selector selects everything
+//! term     = key                              the label exists
+//!          | "!" key                          it does not exist
+//!          | key ("=" | "==" | "!=") value    its text equals, or does not equal, the value
 //!          | key ("<" | "<=" | ">" | ">=") value
 //!          | key ("in" | "notin") "(" value { "," value } ")"
-//! value    = word | '"' text '"'              in quotes, \" and \\ stand for " and \
+//! value    = word | '"' text '"'              in quotes, \" and \\ are escapes for " and \
 //! ```
 //!
-//! Spaces between the parts are free. A word has no spaces, no control characters, none of
-//! `, ( ) " ' \ = ! < > & | *`, and no `~` at its beginning: what might be meant as syntax is refused, not
+//! Spaces between tokens are optional. A word has no spaces, no control characters, none of
+//! `, ( ) " ' \ = ! < > & | *`, and does not start with `~`: text that might be meant as syntax is rejected, not
 //! compared. The empty value is written `""`, so that an unset shell variable is an error.
 //!
-//! A missing key makes `!key`, `!=` and `notin` true and everything else false.
+//! If a key is missing, `!key`, `!=` and `notin` are true and everything else is false.
 //!
-//! `=` and `in` compare text, so there `24` is not `24.0`; ordering is by version, as the `version` module
-//! says: `5.9 < 5.10-rc1 < 5.10 < 6.18.5-amd64`.
+//! `=` and `in` compare text, so `24` does not equal `24.0`. Ordering compares versions, as described in the `version`
+//! module: `5.9 < 5.10-rc1 < 5.10 < 6.18.5-amd64`.
 //!
-//! A selector does not know whose labels it reads, nor whether a key it names exists anywhere.
+//! A selector does not know whose labels it is evaluated against, nor whether a key it names exists anywhere.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -37,21 +37,21 @@ const ESCAPED: &str = "`\"` or `\\` after `\\`";
 const AFTER_TERM: &str = "`,` or the end (other characters of a value need double quotes around it)";
 const IN_LIST: &str = "`,` or `)` (other characters of a value need double quotes around it)";
 
-/// Which sites or hosts are meant: terms over their labels that must all hold. The default selects all.
+/// Chooses sites or hosts: a list of terms over labels, all of which must hold. The default selects everything.
 ///
-/// Its text is canonical: `in` and `notin` of one value become `=` and `!=`, lists are sorted, and quotes
-/// stay only where they are needed.
+/// Its text is canonical: `in` and `notin` with one value become `=` and `!=`, lists are sorted, and only values that
+/// need quotes have them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     terms: Vec<Term>,
 }
 
 impl Selector {
-    /// Parses at most [`SELECTOR_TERMS_MAX`] terms in at most [`SELECTOR_BYTES_MAX`] bytes, both as written
-    /// and in the canonical form, so that what is stored can be read again.
+    /// Parses at most [`SELECTOR_TERMS_MAX`] terms in at most [`SELECTOR_BYTES_MAX`] bytes. The limits apply to the
+    /// text as written and to its canonical form, so that a stored selector can be parsed again.
     ///
     /// # Errors
-    /// [`SelectorError`] says what was expected, what was found, and where.
+    /// [`SelectorError`] describes what was expected, what was found, and where.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         check_length(text)?;
         let mut terms = Vec::new();
@@ -71,13 +71,13 @@ impl Selector {
         Ok(selector)
     }
 
-    /// Whether every term holds for `labels`.
+    /// Returns whether every term holds for `labels`.
     pub fn matches(&self, labels: &EffectiveLabels) -> bool {
         let value = |key| labels.get(key).map(|label| &label.value);
         self.terms.iter().all(|Term(key, rule)| rule.holds(value(key)))
     }
 
-    /// Whether there is no term, so that everything is selected.
+    /// Returns whether there are no terms, so that everything is selected.
     pub fn is_all(&self) -> bool {
         self.terms.is_empty()
     }
@@ -90,42 +90,42 @@ impl fmt::Display for Selector {
     }
 }
 
-/// Why a text is not a [`Selector`], and where.
+/// Why a text is not a valid [`Selector`], and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("selector, column {column}: {problem}")]
 pub struct SelectorError {
-    /// The place in characters, from 1.
+    /// The position in characters, starting at 1.
     pub column: usize,
-    /// What is wrong there.
+    /// The problem at that position.
     pub problem: SelectorProblem,
 }
 
-/// What is wrong with a selector's text.
+/// A syntax error in a selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorProblem {
     /// The text is too long. The column is 1.
     #[error("a selector has at most {SELECTOR_BYTES_MAX} bytes, not {bytes}")]
     TooLong {
-        /// The length found.
+        /// The actual length.
         bytes: usize,
     },
-    /// Another term after [`SELECTOR_TERMS_MAX`] of them.
+    /// More than [`SELECTOR_TERMS_MAX`] terms.
     #[error("a selector has at most {SELECTOR_TERMS_MAX} terms")]
     TooManyTerms,
-    /// Something else should stand there.
+    /// An unexpected token.
     #[error("expected {expected}, found {}", shown(found))]
     Unexpected {
-        /// What may stand there.
+        /// What would be valid there.
         expected: &'static str,
-        /// What does, cut if it is long; empty at the end of the text.
+        /// The token, truncated if it is long; empty at the end of the text.
         found: Box<str>,
     },
-    /// A key or value that no label can have.
+    /// An invalid label key or value.
     #[error(transparent)]
     Label(LabelError),
 }
 
-/// Characters of what was found that an error repeats: enough to recognise it. The rest is cut.
+/// Maximum number of characters of the unexpected token that an error shows.
 const FOUND_CHARS_MAX: usize = 24;
 
 fn shown(found: &str) -> String {
@@ -237,8 +237,8 @@ fn begins_word(text: &str) -> bool {
     text.starts_with(|c| is_word(c) && c != '~')
 }
 
-/// What is left of a text, from a token on: a word, a run of `= ! < > ~`, or any other character.
-/// The run is taken whole and a `~` with it, so that `=~` and `=!` are refused, not read as `=`.
+/// The unparsed rest of a text, starting at a token: a word, a run of `= ! < > ~`, or any other single character. A run
+/// is one token and includes `~`, so that `=~` and `=!` are rejected, not read as `=`.
 struct Tokens<'a> {
     rest: &'a str,
     column: usize,
@@ -330,7 +330,7 @@ impl<'a> Tokens<'a> {
         Ok(())
     }
 
-    /// Returns the token as it stands there; the end is empty.
+    /// Returns the current token; empty at the end of the text.
     fn token(&self) -> &'a str {
         let is_symbol = |c: char| "=!<>~".contains(c);
         let end = match self.rest.chars().next() {
@@ -446,7 +446,7 @@ mod tests {
         check_refused(&" ".repeat(SELECTOR_BYTES_MAX + 1), "at most 2048 bytes, not 2049");
         check_refused(&format!("a, b={}", "x".repeat(257)), "column 6: a label's value has at most 256");
         check_refused(&"k".repeat(129), "column 1: a label's key has at most 128");
-        // Written again, this one has a space more.
+        // The canonical form of this selector has one more space.
         let values: Vec<_> = (1..=9).map(|index| index.to_string().repeat(200)).collect();
         let text = |bytes: usize| format!("a in({},{})", values.join(","), "x".repeat(bytes - 1815));
         assert!(Selector::parse(&text(SELECTOR_BYTES_MAX - 1)).is_ok());

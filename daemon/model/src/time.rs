@@ -1,16 +1,15 @@
-//! Time as an argument.
+//! Time as an input.
 //!
-//! The machines read no clock. Whoever drives them says what time it is with every input: a steady
-//! [`Instant`] that timers are set by, and the [`WallTime`] that people read. The wall may jump; the
-//! instant never goes back.
+//! The state machines read no clock. Their driver passes the time with every input: a monotonic [`Instant`] for timers,
+//! and a [`WallTime`] for people. The wall clock may jump; the instant never goes back.
 
 use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
-/// A point on a steady clock, counted from an origin of the driver's choice.
+/// A point on a monotonic clock, relative to an origin that the driver chooses.
 ///
-/// Comparable only with instants of the same driver and process.
+/// Only instants of the same driver and process can be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(Duration);
 
@@ -18,7 +17,7 @@ impl Instant {
     /// The driver's origin.
     pub const ORIGIN: Self = Self(Duration::ZERO);
 
-    /// Returns the instant that lies `elapsed` after the driver's origin.
+    /// Returns the instant `elapsed` after the driver's origin.
     pub const fn after_origin(elapsed: Duration) -> Self {
         Self(elapsed)
     }
@@ -28,7 +27,7 @@ impl Instant {
         self.0
     }
 
-    /// Returns the time from `earlier` to here, or zero if `earlier` is later.
+    /// Returns the time from `earlier` to this instant, or zero if `earlier` is later.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -42,30 +41,30 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// Milliseconds since 1970-01-01T00:00:00Z, as a wall clock shows them. It may jump either way.
+/// Milliseconds since 1970-01-01T00:00:00Z, from a wall clock. It may jump in either direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WallTime(u64);
 
 impl WallTime {
-    /// The first moment a wall clock can show.
+    /// The earliest representable time.
     pub const EPOCH: Self = Self(0);
 
-    /// Returns the moment `millis` milliseconds after 1970 began.
+    /// Creates the time `millis` milliseconds after the Unix epoch.
     pub const fn from_unix_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Returns the milliseconds since 1970 began.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn unix_millis(self) -> u64 {
         self.0
     }
 
-    /// Returns how far apart two moments are, whichever comes first.
+    /// Returns the absolute difference of two times.
     pub const fn distance(self, other: Self) -> Duration {
         Duration::from_millis(self.0.abs_diff(other.0))
     }
 
-    /// Returns the time from `earlier` to here, or zero if `earlier` is later.
+    /// Returns the time from `earlier` to this one, or zero if `earlier` is later.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -79,14 +78,15 @@ impl Add<Duration> for WallTime {
     }
 }
 
-/// The last second that RFC 3339 can write: 9999-12-31T23:59:59Z.
+/// The last second that RFC 3339 can represent: 9999-12-31T23:59:59Z.
 const WRITABLE_SECONDS_MAX: u64 = 253_402_300_799;
 
 impl fmt::Display for WallTime {
-    /// Writes RFC 3339 in UTC with whole seconds, as in `2026-11-22T02:27:04Z`. A time beyond the year 9999, which only
-    /// a peer can claim, reads as its last second.
+    /// Writes RFC 3339 in UTC with whole seconds, such as `2026-11-22T02:27:04Z`. A time after the year 9999, which
+    /// only a peer can send, is written as the last representable second.
     ///
-    /// Civil date from days after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+    /// The civil date is computed from the day number as in Howard Hinnant, "chrono-Compatible Low-Level Date
+    /// Algorithms".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = (self.0 / 1000).min(WRITABLE_SECONDS_MAX);
         let (days, of_day) = (seconds / 86_400, seconds % 86_400);
@@ -103,10 +103,10 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// What every input to a machine carries: both clocks, read at one moment.
+/// The time passed with every input to a state machine: both clocks, read at the same moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// The steady clock, for timers.
+    /// The monotonic clock, for timers.
     pub instant: Instant,
     /// The wall clock, for people and for certificates.
     pub wall: WallTime,

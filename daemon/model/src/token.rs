@@ -1,4 +1,4 @@
-//! Join tokens, and the addresses that go with them.
+//! Join tokens and server addresses.
 
 use std::fmt;
 
@@ -13,36 +13,36 @@ const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 16;
 const PIN_BYTES: usize = 32;
 
-/// What an operator hands to a site so that it may join: which token, the secret, and whom to trust.
+/// What a site needs to join: the token's ID and secret, and the pin of the server's key.
 ///
-/// Its text is `lct_` and 75 characters of base64url. `Debug` shows the id alone; `Display` is absent on
-/// purpose, so that the secret is written only where [`JoinToken::reveal`] is called.
+/// Its text is `lct_` and 75 characters of base64url. `Debug` prints only the ID. `Display` is deliberately not
+/// implemented, so that the secret is written only where [`JoinToken::reveal`] is called.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinToken {
-    /// Which token.
+    /// The ID of the token.
     pub id: TokenId,
-    /// 128 random bits that only the holder knows; the server keeps their hash.
+    /// 128 random bits known only to the holder; the server stores their hash.
     pub secret: JoinSecret,
-    /// The key of the server's certificate authority.
+    /// The pin of the server's certificate authority.
     pub pin: Pin,
 }
 
-/// The secret half of a join token. `Debug` hides it.
+/// The secret of a join token. `Debug` hides it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct JoinSecret([u8; SECRET_BYTES]);
 
 impl JoinSecret {
-    /// Takes 16 bytes from a cryptographic source.
+    /// Wraps 16 bytes from a cryptographic random source.
     pub const fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// Returns the bytes, for the wire.
+    /// Returns the bytes, to be sent.
     pub const fn as_bytes(&self) -> &[u8; SECRET_BYTES] {
         &self.0
     }
 
-    /// Returns what the server keeps of it.
+    /// Returns the hash, which the server stores.
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(&self.0)
     }
@@ -64,7 +64,7 @@ impl JoinToken {
     /// Parses `lct_…`.
     ///
     /// # Errors
-    /// [`TokenError::Malformed`], which does not repeat the text: it may hold a secret.
+    /// [`TokenError::Malformed`], which does not include the text because it may contain a secret.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let body = text.strip_prefix(PREFIX).ok_or(TokenError::Malformed)?;
         let bytes = BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| TokenError::Malformed)?;
@@ -74,15 +74,15 @@ impl JoinToken {
         Ok(Self { id: TokenId::from_bytes(*id), secret: JoinSecret(*secret), pin: Pin::from_bytes(pin) })
     }
 
-    /// Returns the text that lets whoever reads it join.
+    /// Returns the token as text, including the secret. Anyone who reads it can join.
     pub fn reveal(&self) -> String {
         let bytes = [&self.id.as_bytes()[..], &self.secret.0, self.pin.as_bytes()].concat();
         format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&bytes))
     }
 }
 
-/// `host:port` of a server's link, as a site dials it. The host is a DNS name, an IPv4 address, or an
-/// IPv6 address in brackets.
+/// `host:port` of a server that a site connects to. The host is a DNS name, an IPv4 address, or an IPv6 address in
+/// brackets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerAddress {
     host: Box<str>,
@@ -93,7 +93,7 @@ impl ServerAddress {
     /// Parses `host:port`.
     ///
     /// # Errors
-    /// [`TokenError::Address`] names the text, [`TokenError::Malformed`] does not: it may hold a token.
+    /// [`TokenError::Address`] includes the text. [`TokenError::Malformed`] does not, because it may contain a token.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         if text.contains(PREFIX) {
             return Err(TokenError::Malformed);
@@ -116,10 +116,10 @@ impl ServerAddress {
         Ok(Self { host: host.into(), port })
     }
 
-    /// Parses `host:port[,host:port…]`, one to [`SERVERS_PER_SITE_MAX`] of them.
+    /// Parses `host:port[,host:port…]` with one to [`SERVERS_PER_SITE_MAX`] addresses.
     ///
     /// # Errors
-    /// [`TokenError::Address`] names the first bad one, [`TokenError::Addresses`] a bad count.
+    /// [`TokenError::Address`] for the first invalid address, [`TokenError::Addresses`] for too many.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, TokenError> {
         let servers = text.split(',').map(|one| Self::parse(one.trim())).collect::<Result<Vec<_>, _>>()?;
         if SERVERS_PER_SITE_MAX < servers.len() {
@@ -128,7 +128,7 @@ impl ServerAddress {
         Ok(servers)
     }
 
-    /// Returns the host without brackets, as a resolver takes it.
+    /// Returns the host without brackets, as a resolver expects it.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -149,27 +149,27 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// A whole join argument: `TOKEN@HOST:PORT[,HOST:PORT…]`.
+/// A complete join argument: `TOKEN@HOST:PORT[,HOST:PORT…]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinTarget {
     /// The token.
     pub token: JoinToken,
-    /// Where to use it: one or more, tried in turn.
+    /// The servers to use it at: one or more, tried in turn.
     pub servers: Vec<ServerAddress>,
 }
 
 impl JoinTarget {
-    /// Parses what `linecamp token create` prints.
+    /// Parses the output of `linecamp token create`.
     ///
     /// # Errors
-    /// [`TokenError`] says which half is wrong; the secret is never repeated.
+    /// [`TokenError`] tells which half is invalid and never includes the secret.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let (token, servers) = text.trim().split_once('@').ok_or(TokenError::Malformed)?;
         Ok(Self { token: JoinToken::parse(token)?, servers: ServerAddress::parse_list(servers)? })
     }
 }
 
-/// Why a text is not a join token or a server address.
+/// Why a text is not a valid join token or server address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not `lct_…@host:port`.
@@ -180,13 +180,13 @@ pub enum TokenError {
     /// Not `host:port`.
     #[error("`{text}` is not a server address; write HOST:PORT, or [IPV6]:PORT")]
     Address {
-        /// What was found, cut at 80 characters.
+        /// The text, truncated to 80 characters.
         text: String,
     },
     /// Too many addresses.
     #[error("a site has at most {SERVERS_PER_SITE_MAX} server addresses, not {count}")]
     Addresses {
-        /// How many were given.
+        /// The number of addresses.
         count: usize,
     },
 }

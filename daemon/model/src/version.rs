@@ -1,21 +1,21 @@
-//! Versions, compared as people read them.
+//! Version comparison, in the order people expect.
 //!
-//! A text is split at `. - + _ ~` and between digits and other characters; a `v` before a first digit is
-//! dropped. Parts are compared from the left: two numbers as numbers of any length, two words by their bytes,
-//! and a word is below every number; a part that is missing is zero. So `24` and `24.0` are level.
+//! A text is split at `. - + _ ~` and between digits and other characters; a `v` before a leading digit is dropped.
+//! Parts are compared from the left: two numbers as numbers of any length, two words by their bytes, and a word is less
+//! than any number. A missing part is zero, so `24` equals `24.0`.
 //!
-//! Of the words only those of a [pre-release](PRE_RELEASES) count: `5.10-rc1` is before `5.10`. Any other word
-//! begins what a vendor appended (`6.18.5-amd64`, `20.10.7+dfsg1`), and ends the comparison: those are level
-//! with the release they are made from. A text that begins with a word (`unknown`) is below every number.
+//! Only [pre-release](PRE_RELEASES) words are compared: `5.10-rc1` is less than `5.10`. Any other word starts a vendor
+//! suffix (`6.18.5-amd64`, `20.10.7+dfsg1`) and ends the comparison: such a version equals the release it is based on.
+//! A text that starts with a word (`unknown`) is less than any number.
 
 use std::cmp::Ordering;
 use std::iter;
 
-/// Words that put a version before its release.
+/// Words that mark a pre-release.
 const PRE_RELEASES: [&str; 7] = ["a", "alpha", "b", "beta", "dev", "pre", "rc"];
 
-/// A piece of a version. The derived order is the rule: a word is below a number, and of two numbers without
-/// leading zeros the one with more digits is larger.
+/// A part of a version. The derived order implements the comparison: a word is less than a number, and of two numbers
+/// without leading zeros the one with more digits is greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part<'a> {
     Word(&'a str),

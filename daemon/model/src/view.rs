@@ -1,4 +1,4 @@
-//! What people are shown: computed from the records and the live links, stored nowhere.
+//! Views shown to operators: computed from the stored records and the live links, never stored.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ use crate::phase::Phase;
 use crate::provider::ProviderStatus;
 use crate::time::WallTime;
 
-/// Whether a site can be reached.
+/// The connection state of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkState {
-    /// A session is up.
+    /// A session is established.
     Connected,
-    /// The session was lost a moment ago.
+    /// The session was lost recently.
     Reconnecting,
     /// No session for longer than a reconnect takes.
     Disconnected,
 }
 
 impl LinkState {
-    /// Returns the state as one word.
+    /// Returns the state as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connected => "connected",
@@ -44,18 +44,18 @@ impl fmt::Display for LinkState {
 /// A link, as seen from either end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkView {
-    /// Whether it is up.
+    /// Its state.
     pub state: LinkState,
-    /// Since when.
+    /// When it entered this state.
     pub since: WallTime,
-    /// The other end's address, as last seen; empty if never.
+    /// The peer's address as last seen; empty if never seen.
     pub address: Text,
 }
 
-/// A site, as an operator sees it.
+/// A site, as shown to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteView {
-    /// Its id.
+    /// Its ID.
     pub id: SiteId,
     /// Its name.
     pub name: Name,
@@ -63,21 +63,21 @@ pub struct SiteView {
     pub environment: Name,
     /// Its description.
     pub description: Text,
-    /// Where it is in its life.
+    /// Its lifecycle phase.
     pub phase: Phase,
-    /// Since when.
+    /// When it entered the phase.
     pub phase_since: WallTime,
-    /// What a transitional phase waits for.
+    /// What a transitional phase is waiting for.
     pub waits_for: Option<Text>,
     /// Its link.
     pub link: LinkView,
     /// Its labels.
     pub labels: EffectiveLabels,
-    /// The newest spec.
+    /// The newest spec generation.
     pub spec_generation: Generation,
-    /// The newest spec the site said it holds.
+    /// The newest spec generation the site has acknowledged as stored.
     pub applied_generation: Generation,
-    /// The newest spec the site said it matches.
+    /// The newest spec generation the site has reported as converged.
     pub converged_generation: Generation,
     /// The version of its daemon, as last reported.
     pub daemon_version: Text,
@@ -85,18 +85,18 @@ pub struct SiteView {
     pub joined_at: WallTime,
     /// The token it joined with.
     pub token: TokenId,
-    /// How often it came back with an expired certificate.
+    /// How many times it recovered with an expired certificate.
     pub recoveries: u32,
     /// Its hosts.
     pub hosts: Vec<HostView>,
-    /// Its troubles, those it reports and those the server sees.
+    /// Its conditions: those the site reports and those the server detects.
     pub conditions: Vec<Condition>,
 }
 
-/// A host, as an operator sees it.
+/// A host, as shown to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostView {
-    /// Its id.
+    /// Its ID.
     pub id: HostId,
     /// Its name.
     pub name: Name,
@@ -104,58 +104,58 @@ pub struct HostView {
     pub site: Name,
     /// Its environment.
     pub environment: Name,
-    /// Where it comes from.
+    /// How it became part of the site.
     pub origin: Origin,
     /// Its description.
     pub description: Text,
-    /// Where it is in its life.
+    /// Its lifecycle phase.
     pub phase: Phase,
-    /// Since when.
+    /// When it entered the phase.
     pub phase_since: WallTime,
-    /// What a transitional phase waits for.
+    /// What a transitional phase is waiting for.
     pub waits_for: Option<Text>,
     /// Its site's link.
     pub link: LinkView,
-    /// Its labels, its site's included.
+    /// Its labels, including those of its site.
     pub labels: EffectiveLabels,
 }
 
-/// A join token, as an operator sees it: never its secret.
+/// A join token, as shown to an operator, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenView {
-    /// Its id.
+    /// Its ID.
     pub id: TokenId,
-    /// Where its sites go.
+    /// The environment its sites join.
     pub environment: Name,
-    /// When it was made.
+    /// When it was created.
     pub created_at: WallTime,
-    /// When it stops working.
+    /// When it expires.
     pub expires_at: WallTime,
     /// How many sites it may create.
     pub uses_max: u32,
     /// How many it may still create.
     pub uses_left: u32,
-    /// Labels its sites are given.
+    /// Labels assigned to its sites.
     pub labels: EffectiveLabels,
-    /// Whether it works, and if not, why not.
+    /// Whether it is valid, and if not, why.
     pub state: TokenState,
 }
 
-/// Whether a join token works.
+/// The state of a join token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
-    /// It does.
+    /// It can be used.
     Valid,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// Its uses are spent.
+    /// It has no uses left.
     UsedUp,
     /// It was revoked.
     Revoked,
 }
 
 impl TokenState {
-    /// Returns the state as one word.
+    /// Returns the state as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Valid => "valid",
@@ -172,78 +172,78 @@ impl fmt::Display for TokenState {
     }
 }
 
-/// An event, as an operator sees it.
+/// An event, as shown to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventView {
-    /// Its number at the server.
+    /// Its sequence number at the server.
     pub seq: u64,
-    /// The site's name, if the site is still known.
+    /// The name of the site, if the site still exists.
     pub site: Option<Name>,
     /// The event.
     pub event: Event,
-    /// When the server received it from the site; `None` if the server itself says so.
+    /// When the server received it from the site; `None` for an event of the server itself.
     pub received_at: Option<WallTime>,
 }
 
-/// A site, as its own daemon shows it on the spot.
+/// A site, as its own daemon shows it locally.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalView {
-    /// Its id; `None` before it joined.
+    /// Its ID; `None` before it joined.
     pub id: Option<SiteId>,
-    /// Its name, as far as known.
+    /// Its name, if known.
     pub name: Option<Name>,
-    /// Its environment, as far as known.
+    /// Its environment, if known.
     pub environment: Option<Name>,
-    /// What it should be doing, as far as known.
+    /// Its target state, if known.
     pub target: Option<crate::document::Target>,
-    /// Its link, seen from here.
+    /// Its link, as seen by the site.
     pub link: LinkView,
-    /// What the link is doing, in words.
+    /// What the link is doing, as text.
     pub link_doing: Text,
     /// Its labels.
     pub labels: EffectiveLabels,
-    /// The newest spec it holds durably.
+    /// The newest spec generation it has stored durably.
     pub applied_generation: Generation,
-    /// The newest spec it matches.
+    /// The newest spec generation it has converged to.
     pub converged_generation: Generation,
     /// The version of the daemon.
     pub daemon_version: Text,
     /// When its certificate expires.
     pub certificate_expires_at: Option<WallTime>,
-    /// Events that wait for the server.
+    /// Events not yet acknowledged by the server.
     pub outbox_events: u64,
-    /// Events dropped since this database began.
+    /// Events dropped since this database was created.
     pub events_dropped: u64,
     /// Its hosts, with their labels.
     pub hosts: Vec<LocalHostView>,
-    /// Its troubles.
+    /// Its conditions.
     pub conditions: Vec<Condition>,
     /// Its providers, by name.
     pub providers: Vec<ProviderStatus>,
 }
 
-/// A host, as the site's daemon shows it on the spot.
+/// A host, as the site's daemon shows it locally.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalHostView {
-    /// Its id.
+    /// Its ID.
     pub id: HostId,
     /// Its name.
     pub name: Option<Name>,
-    /// Where it comes from.
+    /// How it became part of the site.
     pub origin: Origin,
-    /// What it should be doing, as far as known.
+    /// Its target state, if known.
     pub target: Option<crate::document::Target>,
-    /// Its labels, the site's included.
+    /// Its labels, including those of its site.
     pub labels: EffectiveLabels,
 }
 
-/// Why one part of the daemon waits.
+/// Why one subsystem of the daemon is waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
-    /// The part: link, spec, status, events, store, facts, certificate, provider.
+    /// The subsystem: link, spec, status, events, store, facts, certificate, provider.
     pub part: &'static str,
-    /// Its state, in words.
+    /// Its state, as text.
     pub state: String,
-    /// When it acts next by itself, and what it does then.
+    /// When it acts next on its own, and what it will do.
     pub next: Option<(WallTime, String)>,
 }

@@ -1,15 +1,16 @@
-//! `linecamp-plugin-compiler`: reads a component on stdin, writes its compiled form on stdout, exits.
+//! `linecamp-plugin-compiler`: reads a component on stdin, writes the compiled artifact to stdout, and exits.
 //!
-//! A compiler fed with a stranger's program may take any amount of memory and time: a component of 7 MB can be made to
-//! want more than 1 GiB. So it is a program of its own, which the plugin host starts for each new plugin with an empty
-//! environment; it limits itself before it reads the first byte, and it dies with whoever started it. The resident
-//! daemon then has no compiler in it, which also saves it megabytes.
+//! A compiler given an untrusted program may use any amount of memory and time: a component of 7 MB can be crafted to
+//! need more than 1 GiB. The compiler is therefore a separate program, which the plugin host starts for each new plugin
+//! with an empty environment. It limits its own resources before it reads the first byte, and is killed when its parent
+//! process dies. Keeping the compiler out of the resident daemon also saves megabytes of memory.
 //!
-//! What comes out is native code and is believed by whoever started this, and by nobody else: the host writes it to a
-//! directory of its own, and never takes such a file from elsewhere.
+//! The output is native code, trusted only by the process that started this one: the host writes it to a directory of
+//! its own, and never loads such a file from anywhere else.
 //!
-//! Exit codes: 0 done; 1 the component is refused, and always will be; 2 the machine did not let it, as when its disk
-//! is full, and another time it may. Either has its reason on stderr. By a signal when it hit a limit.
+//! Exit codes: 0 success; 1 the component was rejected, and always will be; 2 the machine caused the failure, for
+//! example with a full disk, and a retry may succeed. Both failures print the reason to stderr. A process that exceeds
+//! a limit dies by a signal.
 
 #![forbid(unsafe_code)]
 
@@ -22,27 +23,29 @@ use wasmtime::{Engine, OptLevel};
 #[path = "../../plugin-host/src/engine_config.rs"]
 mod engine_config;
 
-/// Bytes of address space. A plugin with a whole Python in it takes 325 MB; past this the compiler is out of memory and
-/// aborts.
+/// Bytes of address space. A plugin that bundles the Python interpreter needs 325 MB. Past this limit the compiler runs
+/// out of memory and aborts.
 const ADDRESS_SPACE_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Seconds of computing. A plugin with a whole Python in it takes 8 on a good machine; past this the kernel kills it.
+/// Seconds of CPU time. A plugin that bundles the Python interpreter needs 8 on a fast machine. Past this limit the
+/// kernel kills the compiler.
 const CPU_SECONDS: u64 = 60;
 
-/// Bytes of what it writes. A plugin with a whole Python in it becomes 32 MB; past this the kernel kills it.
+/// Bytes of output. A plugin that bundles the Python interpreter compiles to 32 MB. Past this limit the kernel kills
+/// the compiler.
 const OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Open files: the three it was given, and what the runtime opens to learn of the processor.
+/// Open files: the three standard streams, and those that the runtime opens to detect CPU features.
 const OPEN_FILES: u64 = 8;
 
-/// Bytes of a component: what the daemon takes at most (`PLUGIN_BYTES_MAX`). A longer one is refused.
+/// Bytes of a component: the most that the daemon accepts (`PLUGIN_BYTES_MAX`). A larger component is rejected.
 const INPUT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// Why nothing was compiled.
+/// Why compilation failed.
 enum Failure {
-    /// It is the component's fault.
+    /// The component is at fault.
     Refused(String),
-    /// It is the machine's.
+    /// The machine is at fault.
     Machine(io::Error),
 }
 
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         Err(Failure::Refused(reason)) => (reason, 1),
         Err(Failure::Machine(error)) => (error.to_string(), 2),
     };
-    // There is nowhere to say that stderr is gone.
+    // If stderr is closed, there is no other place to report to.
     drop(writeln!(io::stderr(), "{text}"));
     ExitCode::from(code)
 }
@@ -63,7 +66,7 @@ fn compile() -> Result<(), Failure> {
     stdout.write_all(&compiled).and_then(|()| stdout.flush()).map_err(Failure::Machine)
 }
 
-/// Limits this process, and only then reads.
+/// Limits this process before it reads the component.
 fn read_component() -> Result<Vec<u8>, Failure> {
     limit_all().map_err(|error| Failure::Machine(error.into()))?;
     let mut component = Vec::new();
@@ -93,7 +96,7 @@ fn compiled(component: &[u8]) -> Result<Vec<u8>, String> {
     compiled.map_err(|error| format!("{error:#}"))
 }
 
-/// Whether the preamble is a component's and not a plain module's: the layer, its last two bytes, tells.
+/// Whether the preamble is that of a component and not of a core module: its last two bytes, the layer, differ.
 fn is_component(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm") && bytes.get(6..8) == Some(&[1, 0])
 }

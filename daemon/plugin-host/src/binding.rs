@@ -1,15 +1,15 @@
-//! What the site lets be done with one of its secrets: by which providers, toward which hosts, and how.
+//! What the site allows with each of its secrets: which providers may use it, toward which hosts, and how.
 //!
-//! A provider that comes from the server names a secret of the site by a word that anybody at the server can write. So
-//! the word alone gives nothing: the site's own configuration says for each secret where it may go, and the gate asks
-//! [`SecretScope::permits`] each time before a secret is put into a request.
+//! A provider pushed by the server refers to a site secret by a name, which anyone with write access to the server can
+//! choose. The name alone therefore grants nothing: the site's own configuration defines for each secret where it may
+//! go, and the gate calls [`SecretScope::permits`] each time before it puts a secret into a request.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use linecamp_model::{Endpoint, Name, SecretName};
 
-/// How a secret goes into a request, or signs it.
+/// How a secret is used in a request: sent, or to sign it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretUse {
     /// Sent as `Authorization: Bearer SECRET`.
@@ -18,22 +18,22 @@ pub enum SecretUse {
     Basic,
     /// Sent in a header that the plugin names.
     Header,
-    /// Signs as the secret access key of AWS Signature Version 4, and is never sent.
+    /// Signs as the secret access key of AWS Signature Version 4; never sent.
     SigV4,
     /// Sent as the access key ID of a SigV4 signature.
     SigV4KeyId,
-    /// Sent as the session token beside a SigV4 signature.
+    /// Sent as the session token along with a SigV4 signature.
     SigV4SessionToken,
-    /// Signs DNS messages (RFC 8945), and is never sent.
+    /// Signs DNS messages (RFC 8945); never sent.
     Tsig,
 }
 
 impl SecretUse {
-    /// All of them, in the order in which they are listed to people.
+    /// All uses, in the order in which they are listed to users.
     pub const ALL: [Self; 7] =
         [Self::Bearer, Self::Basic, Self::Header, Self::SigV4, Self::SigV4KeyId, Self::SigV4SessionToken, Self::Tsig];
 
-    /// Returns the word that configurations have for it.
+    /// Returns its name in configuration files.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",
@@ -46,7 +46,7 @@ impl SecretUse {
         }
     }
 
-    /// Returns the one that configurations call so.
+    /// Parses a name from a configuration file.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.as_str() == word)
     }
@@ -61,38 +61,38 @@ impl fmt::Display for SecretUse {
 /// Who may use a secret of the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretScope {
-    /// The configuration only names the secret. Providers of the same configuration may use it toward every host that
-    /// they are granted, but not over plain HTTP; providers of the server get nothing.
+    /// The configuration defines the secret without a binding. Providers from the same configuration may use it toward
+    /// every host that they are granted, but not over plain HTTP; providers from the server may not use it.
     LocalProviders,
-    /// The configuration says where it may go. That holds for the providers of both.
+    /// The configuration binds the secret. The binding applies both to local providers and to those from the server.
     Bound(SecretBinding),
 }
 
-/// Where a secret may go. What is not listed is refused.
+/// The binding of a secret. Anything not listed is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretBinding {
-    /// The hosts that a request with it may go to.
+    /// The hosts that it may be sent to, or sign requests for.
     pub hosts: BTreeSet<Endpoint>,
-    /// Those of `hosts` that may get it over plain HTTP too.
+    /// The hosts among `hosts` that may also get it over plain HTTP.
     pub plain_http: BTreeSet<Endpoint>,
-    /// What may be done with it.
+    /// The allowed uses.
     pub uses: BTreeSet<SecretUse>,
-    /// The providers, by name.
+    /// The allowed providers, by name.
     pub providers: BTreeSet<Name>,
 }
 
-/// What is about to be done with a secret.
+/// A planned use of a secret.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SecretIntent<'a> {
     pub(crate) provider: &'a Name,
-    /// Whether the site's own configuration names the provider.
+    /// Whether the site's own configuration defines the provider.
     pub(crate) is_local: bool,
     pub(crate) host: &'a Endpoint,
     pub(crate) is_plain_http: bool,
     pub(crate) usage: SecretUse,
 }
 
-/// Why a secret is not used: what was about to be done, what forbids it, and what to change where.
+/// Why a secret is not used: the planned use, what forbids it, and which setting to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "provider {provider} may not use the site's secret `{secret}` as {usage} toward {host}: {problem}; if that is \
@@ -108,7 +108,7 @@ pub(crate) struct SecretRefusal {
 }
 
 impl SecretScope {
-    /// Refuses an intent with the secret `name` that is not allowed.
+    /// Checks whether `intent` is allowed for the secret `name`.
     pub(crate) fn permits(&self, name: &SecretName, intent: &SecretIntent<'_>) -> Result<(), SecretRefusal> {
         let Some((problem, remedy)) = self.objection(intent) else { return Ok(()) };
         Err(SecretRefusal {
@@ -166,7 +166,7 @@ mod tests {
         Name::parse(text).unwrap()
     }
 
-    /// The binding of a secret for PowerDNS at two addresses, at one of them without TLS.
+    /// The binding of a secret for PowerDNS at two addresses, one of them without TLS.
     fn bound() -> SecretScope {
         SecretScope::Bound(SecretBinding {
             hosts: [endpoint("10.0.0.5:8081"), endpoint("pdns.example:443")].into(),
@@ -176,7 +176,7 @@ mod tests {
         })
     }
 
-    /// What a provider is about to do.
+    /// A planned use of the secret by a provider.
     struct Intent(&'static str, SecretUse, &'static str, bool);
 
     fn refusal(scope: &SecretScope, intent: &Intent, is_local: bool) -> String {

@@ -1,4 +1,4 @@
-//! One call: a fresh instance, its limits, its deadline, and how it ended.
+//! One call: a fresh instance, its limits, its deadline, and its result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) struct CallContext {
 }
 
 impl CallContext {
-    /// Asks a plugin what it is. It is granted nothing while it says so.
+    /// Runs a plugin's `describe`, without any grant.
     pub(crate) async fn describe(&self, prepared: &Prepared) -> Result<Description, String> {
         let nobody = Name::parse("describe").expect("a constant that is a name");
         let (until, pass) = self.pass(&nobody, Grant::default());
@@ -64,7 +64,7 @@ impl CallContext {
         }
     }
 
-    /// Returns when a call that begins has to end, and a pass that leads nowhere without a grant.
+    /// Returns the deadline of a call that starts now, and a call grant that allows nothing beyond `grant`.
     fn pass(&self, provider: &Name, grant: Grant) -> (Instant, CallGrant) {
         let now = Instant::now();
         let waiting = self.limits.call_time - self.limits.call_time / LAST_WORDS_SHARE;
@@ -80,7 +80,7 @@ impl CallContext {
         (now + self.limits.call_time, pass)
     }
 
-    /// Returns what a plugin answered, or how it failed to, without secrets and with its last words.
+    /// Returns the plugin's answer, or the reason it failed: redacted, and with what the plugin wrote to stderr.
     fn answer<T>(
         &self,
         ended: Result<wasmtime::Result<Result<T, String>>, Elapsed>,
@@ -100,8 +100,8 @@ impl CallContext {
     }
 }
 
-/// Takes the failure of a call that used up what it had for what it is, however the plugin put it. What it says of one
-/// name, of credentials or of patience is true all the same.
+/// Turns a failure of a call that exceeded a limit into `LimitExceeded`, however the plugin reported it. Failures about
+/// one name, about credentials or with a retry delay are kept.
 fn limit_exceeded(failure: ProviderFailure) -> ProviderFailure {
     match failure {
         ProviderFailure::Retry { after: None, reason } | ProviderFailure::Refused { reason, name: None } => {
@@ -111,7 +111,7 @@ fn limit_exceeded(failure: ProviderFailure) -> ProviderFailure {
     }
 }
 
-/// Says which limit or fault ended an instance.
+/// Describes which limit or fault ended an instance.
 fn trap_words(error: &wasmtime::Error, limits: &Limits) -> String {
     if let Some(reached) = error.downcast_ref::<CeilingReached>() {
         return reached.to_string();
@@ -127,7 +127,7 @@ fn trap_words(error: &wasmtime::Error, limits: &Limits) -> String {
         Some(Trap::StackOverflow) => format!("used up its stack of {} KiB", WASM_STACK_BYTES >> 10),
         Some(Trap::UnreachableCodeReached) => "panicked".into(),
         Some(trap) => format!("trapped: {trap}"),
-        // The engine has no type for this one.
+        // The engine has no type for this error.
         None if format!("{error:#}").contains("too much data is being copied") => {
             format!("handed over more than {} MiB at once", limits.handover_bytes >> 20)
         }
@@ -139,7 +139,7 @@ fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs_f32())
 }
 
-/// The secrets of whoever has none.
+/// A secret store without secrets.
 pub(crate) struct NoSecrets;
 
 impl Secrets for NoSecrets {

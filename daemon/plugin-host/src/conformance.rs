@@ -1,4 +1,4 @@
-//! Loading and calling a plugin on the thread of whoever asks, without a host's queue: so that each can be measured.
+//! Loads and calls a plugin on the caller's thread, without a host's queue, so that each step can be measured.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::library::{Library, Plugin};
 use crate::network::Network;
 use crate::settings::HostConfig;
 
-/// The library of a host, and all that its calls share.
+/// A host's library, and the context that its calls share.
 pub struct ConformanceRun {
     library: Library,
     context: Arc<CallContext>,
 }
 
-/// A plugin that was loaded.
+/// A loaded plugin.
 pub struct Rehearsed(Plugin);
 
 impl ConformanceRun {
     /// Opens a plugin directory as a host does.
     ///
     /// # Errors
-    /// [`PluginHostError`] if the directory, the engine or TLS do not come up.
+    /// [`PluginHostError`] if the directory, the engine or TLS cannot be set up.
     pub fn open(config: &HostConfig) -> Result<Self, PluginHostError> {
         let context = Arc::new(CallContext {
             machine: WasmEngine::start()?,
@@ -37,19 +37,19 @@ impl ConformanceRun {
         Ok(Self { library, context })
     }
 
-    /// Does all that a host does with a plugin before its first call, each time anew; compiles it if no compiled form
-    /// of it is there.
+    /// Does everything that a host does with a plugin before its first call, on every invocation. Compiles the plugin
+    /// unless a compiled artifact is cached.
     ///
     /// # Errors
-    /// [`PluginHostError`] says why it cannot be used.
+    /// [`PluginHostError`] describes why the plugin cannot be used.
     pub async fn load(&self, plugin: &PluginRef) -> Result<Rehearsed, PluginHostError> {
         self.library.load(plugin).await.map(Rehearsed)
     }
 
-    /// Does the smallest call there is: makes a fresh instance, has it describe itself, and throws it away.
+    /// Makes the smallest possible call: creates a fresh instance, calls `describe` and drops the instance.
     ///
     /// # Errors
-    /// Which limit ended the call, or what was wrong with the answer.
+    /// Which limit ended the call, or why the plugin's answer is invalid.
     pub async fn describe(&self, plugin: &Rehearsed) -> Result<Description, String> {
         self.context.describe(&plugin.0.prepared).await
     }

@@ -1,7 +1,7 @@
-//! What a component was built for, and how it is spoken to. A version of the contract is one file here, which turns our
-//! words into its words and back; above this, nobody knows that there are versions.
+//! Which contract a component was built for, and how to call it. Each version of the contract is one module here that
+//! converts between the model and the contract's types; nothing above this module knows about versions.
 //!
-//! What a plugin returns is believed only after [`checked`] has seen it.
+//! What a plugin returns is used only after [`checked`] has validated it.
 
 use std::path::Path;
 
@@ -19,61 +19,61 @@ mod v1;
 pub(crate) use self::checked::cut;
 pub(crate) use self::names::imports;
 
-/// What a plugin says of itself, after a look at it.
+/// A plugin's description of itself, after validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Its name.
     pub name: Name,
     /// Its version.
     pub version: Text,
-    /// What it is, in a sentence.
+    /// A one-sentence description.
     pub about: Text,
-    /// What it can.
+    /// Its capabilities.
     pub abilities: DnsAbilities,
-    /// The JSON Schema of its config, as it gave it.
+    /// The JSON Schema of its config, as the plugin provided it.
     pub config_schema: String,
-    /// The secrets it needs.
+    /// The secrets it requires.
     pub secrets: Vec<SecretWant>,
-    /// What it has to reach, `HOST:PORT`; `{field}` stands for what its config says there.
+    /// The endpoints it calls, as `HOST:PORT`; `{field}` stands for the value of that field in its config.
     pub reaches: Vec<Text>,
 }
 
-/// A secret that a plugin needs, by the handle it has for it.
+/// A secret that a plugin requires, by the plugin's handle for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretWant {
     /// The handle.
     pub name: linecamp_model::SecretName,
-    /// What it is for.
+    /// What the secret is for.
     pub about: Text,
-    /// Whether it works without.
+    /// Whether the plugin needs it to work.
     pub is_required: bool,
 }
 
-/// A component made ready for instances, under the version of the contract it was built for.
+/// A component ready to be instantiated, under the contract version it was built for.
 #[derive(Clone)]
 pub(crate) enum Prepared {
     V1(v1::Prepared),
 }
 
-/// Makes instances possible, of every version of the contract.
+/// The linkers, one for each version of the contract.
 pub(crate) struct Linkers {
     v1: Linker<Sandbox>,
 }
 
-/// What a plugin is asked.
+/// One invocation of a plugin.
 pub(crate) struct Invocation<'a> {
-    /// Its settings, as JSON.
+    /// The provider's settings, as JSON.
     pub(crate) config: &'a str,
-    /// What it said it can.
+    /// The capabilities that the plugin described.
     pub(crate) abilities: DnsAbilities,
     pub(crate) request: ProviderRequest,
 }
 
-/// How a call of a plugin ended that did not trap: the reply, or what is wrong with the answer.
+/// The result of an invocation that did not trap: the reply, or why the plugin's answer is invalid.
 pub(crate) type Answered<T> = wasmtime::Result<Result<T, String>>;
 
 impl Linkers {
-    /// Links what plugins get.
+    /// Links everything that plugins may import.
     pub(crate) fn new(engine: &Engine) -> Result<Self, PluginHostError> {
         let linked = || {
             let mut linker = Linker::new(engine);
@@ -88,7 +88,7 @@ impl Linkers {
         Ok(Self { v1 })
     }
 
-    /// Checks what a component wants and is, and makes it ready.
+    /// Checks the imports and exports of a component, and prepares it for instantiation.
     pub(crate) fn prepare(&self, component: &Component, plugin: &Path) -> Result<Prepared, PluginHostError> {
         names::check(component, self.v1.engine(), plugin)?;
         let prepared = v1::Prepared::new(&self.v1, component);
@@ -99,14 +99,14 @@ impl Linkers {
 }
 
 impl Prepared {
-    /// Asks a fresh instance what it is.
+    /// Calls `describe` on a fresh instance.
     pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Answered<Description> {
         match self {
             Self::V1(prepared) => prepared.describe(store).await,
         }
     }
 
-    /// Has a fresh instance do what is asked.
+    /// Runs the requested operation on a fresh instance.
     pub(crate) async fn call(&self, store: &mut Store<Sandbox>, ask: Invocation<'_>) -> Answered<ProviderReply> {
         match self {
             Self::V1(prepared) => prepared.call(store, ask).await,

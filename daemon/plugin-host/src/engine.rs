@@ -1,7 +1,7 @@
 //! The engine, and the ticker that lets it interrupt plugins.
 //!
-//! The ticker is a thread of the operating system, because a plugin that computes for ever holds the thread of all
-//! calls until it is interrupted. While no call runs, it sleeps for good: an idle daemon is not woken by it.
+//! The ticker is an OS thread, because a plugin in an infinite loop occupies the thread of all calls until it is
+//! interrupted. While no call is running the ticker is parked: it never wakes an idle daemon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,22 +15,22 @@ use crate::engine_config::config;
 use crate::error::PluginHostError;
 use crate::limits::TICK;
 
-/// Bytes of the ticker's stack: it does next to nothing.
+/// Bytes of the ticker's stack; the ticker needs very little.
 const TICKER_STACK_BYTES: usize = 64 * 1024;
 
-/// The text of the engine's settings: what was compiled under another one is compiled anew.
+/// The source text of the engine's settings. An artifact compiled under different settings is compiled again.
 const SETTINGS: &str = include_str!("engine_config.rs");
 
 /// The engine of all plugins.
 pub(crate) struct WasmEngine {
     engine: Engine,
-    /// Which compiled forms it takes: of its version and settings.
+    /// Identifies the compiled artifacts that this engine accepts: those of its version and settings.
     tag: String,
     ticks: Arc<Ticks>,
     ticker: Option<JoinHandle<()>>,
 }
 
-/// What the ticker and the calls share.
+/// State shared by the ticker and the calls.
 #[derive(Default)]
 struct Ticks {
     running: AtomicUsize,
@@ -56,12 +56,12 @@ impl WasmEngine {
         &self.engine
     }
 
-    /// Returns what distinguishes compiled forms that this engine takes from others.
+    /// Returns the tag of the compiled artifacts that this engine accepts.
     pub(crate) fn tag(&self) -> &str {
         &self.tag
     }
 
-    /// Makes the ticker run for as long as what is returned lives.
+    /// Runs the ticker for as long as the returned guard lives.
     pub(crate) fn ticking(&self) -> Ticking<'_> {
         if self.ticks.running.fetch_add(1, Ordering::AcqRel) == 0 {
             self.wake();
@@ -81,7 +81,7 @@ impl Drop for WasmEngine {
         self.ticks.is_over.store(true, Ordering::Release);
         self.wake();
         if let Some(ticker) = self.ticker.take() {
-            // It panics at nothing.
+            // The ticker does not panic.
             drop(ticker.join());
         }
     }
@@ -100,7 +100,7 @@ impl Ticks {
     }
 }
 
-/// A call that runs.
+/// Keeps the ticker running during a call.
 pub(crate) struct Ticking<'a>(&'a Ticks);
 
 impl Drop for Ticking<'_> {

@@ -1,208 +1,208 @@
-//! Why a plugin, or the host itself, does not come up.
+//! Errors of plugins and of the host itself.
 
 use std::io;
 use std::path::PathBuf;
 
 use linecamp_model::PluginDigest;
 
-/// A cause from a library that this crate hides.
+/// The error of a dependency that this crate does not expose.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the host did not start, or a plugin cannot be used. `plugin` is the path of its component.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginHostError {
-    /// A directory of ours could not be made, listed or read.
+    /// A directory of the host could not be created, listed or read.
     #[error("failed to prepare the plugin directory {path}", path = path.display())]
     Directory {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Somebody else could put native code, or a plugin of their own, where we take it from.
+    /// Another user could place native code or a plugin in the directory.
     #[error(
         "{path} {problem}, so what lies in it could be anybody's; make it a directory of the daemon's user that others \
          cannot write to (chmod go-w)",
         path = path.display()
     )]
     Exposed {
-        /// Which directory.
+        /// The directory.
         path: PathBuf,
-        /// In what way.
+        /// How it is exposed.
         problem: &'static str,
     },
     /// The directory cannot be watched.
     #[error("failed to watch {path} for new plugins", path = path.display())]
     Watch {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
-    /// The engine, its thread or its TLS did not start.
+    /// The engine, its thread or TLS did not start.
     #[error("failed to start {what} of the plugin host")]
     Start {
-        /// Which part.
+        /// The part that failed.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
-    /// Not a key.
+    /// The text is not a public key.
     #[error("`{found}` is not a minisign public key, which is one line of base64 beginning with RW")]
     PublisherKey {
-        /// What was found.
+        /// The text.
         found: String,
-        /// Why not.
+        /// The cause.
         source: Cause,
     },
-    /// There is no such file.
+    /// The plugin file does not exist.
     #[error("there is no plugin {plugin}; {remedy}", plugin = plugin.display())]
     Missing {
-        /// Where it was looked for.
+        /// The expected path.
         plugin: PathBuf,
         /// What to do.
         remedy: &'static str,
     },
-    /// The file is there and cannot be read.
+    /// The plugin file exists but cannot be read.
     #[error("failed to read the plugin {plugin}", plugin = plugin.display())]
     Read {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Larger than we take.
+    /// The plugin file is too large.
     #[error("the plugin {plugin} has more than {most} bytes", plugin = plugin.display())]
     TooBig {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// The most.
+        /// The limit in bytes.
         most: u64,
     },
-    /// Not the bytes that were asked for.
+    /// The plugin file does not have the requested digest.
     #[error(
         "the plugin {plugin} is not what was pushed: its digest is {found}; push it again, or delete the file",
         plugin = plugin.display()
     )]
     WrongDigest {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// What it is.
+        /// The actual digest.
         found: PluginDigest,
     },
-    /// No signature that counts.
+    /// The plugin has no valid signature of a trusted publisher.
     #[error(
         "the plugin {plugin} is not signed by a trusted publisher: {problem}; sign it with `minisign -Sm FILE.wasm` and \
          put FILE.wasm.minisig beside it, or add the publisher's key",
         plugin = plugin.display()
     )]
     Unsigned {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// In what way.
+        /// What is wrong with the signature.
         problem: String,
     },
     /// The compiler could not be run.
     #[error("failed to run the plugin compiler {compiler}; it is part of the daemon's installation", compiler = compiler.display())]
     Compiler {
-        /// Which program.
+        /// The compiler's path.
         compiler: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The compiler refuses the component.
+    /// The compiler rejected the component.
     #[error("the plugin {plugin} cannot be compiled: {problem}", plugin = plugin.display())]
     Compile {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// In what way: what the compiler said, or how it ended.
+        /// The compiler's message, or its exit status.
         problem: String,
     },
-    /// The machine did not let the compiler finish; another time it may.
+    /// The compiler did not finish because of the state of this machine; a retry may succeed.
     #[error("the plugin {plugin} could not be compiled: {problem}", plugin = plugin.display())]
     Uncompiled {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// In what way: what the compiler said, or how it ended.
+        /// The compiler's message, or its exit status.
         problem: String,
     },
-    /// The compiled form could not be kept.
+    /// The compiled artifact could not be stored.
     #[error("failed to keep the compiled plugin {path}", path = path.display())]
     Cache {
-        /// Where.
+        /// The artifact's path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// What was compiled a moment ago does not load.
+    /// An artifact that was just compiled cannot be loaded.
     #[error("failed to load the plugin {plugin}", plugin = plugin.display())]
     Load {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
-    /// Built for a contract that we do not know.
+    /// The plugin was built for an unsupported contract version.
     #[error(
         "the plugin {plugin} is built for {wanted}; this daemon understands {understood}: {remedy}",
         plugin = plugin.display()
     )]
     Contract {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
         /// The package and version it was built for.
         wanted: String,
-        /// The package and versions that we know.
+        /// The supported package and versions.
         understood: &'static str,
         /// What to do.
         remedy: &'static str,
     },
-    /// A component, and no provider.
+    /// The component is not a provider.
     #[error(
         "{plugin} is a component, but no provider: it does not export {missing}; build it with the SDK, \
          linecamp-provider",
         plugin = plugin.display()
     )]
     World {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// What it would have to export.
+        /// The missing export.
         missing: String,
     },
-    /// It wants what plugins do not get.
+    /// The plugin imports interfaces that plugins do not get.
     #[error(
         "the plugin {plugin} wants {wanted}, which no plugin gets: files, sockets and the environment stay closed; \
          reach out through the contract's http and exchange",
         plugin = plugin.display()
     )]
     Import {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
         /// The interfaces.
         wanted: String,
     },
-    /// It could not say what it is.
+    /// The plugin's `describe` call failed.
     #[error("the plugin {plugin} failed to describe itself: {problem}", plugin = plugin.display())]
     Describe {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// How it ended.
+        /// The reason.
         problem: String,
     },
-    /// What it says of itself is not acceptable.
+    /// The plugin's description is invalid.
     #[error("the plugin {plugin} describes itself wrongly: {problem}", plugin = plugin.display())]
     Description {
-        /// Which.
+        /// The plugin.
         plugin: PathBuf,
-        /// What is wrong.
+        /// What is invalid.
         problem: String,
     },
 }
 
 impl PluginHostError {
-    /// Says whether the same file will fail in the same way until it is replaced, or the daemon started anew; otherwise
-    /// trying again may help.
+    /// Whether the same file fails in the same way until the file is replaced or the daemon is restarted. Otherwise a
+    /// retry may succeed.
     pub const fn is_lasting(&self) -> bool {
         match self {
             Self::TooBig { .. }
@@ -229,7 +229,7 @@ impl PluginHostError {
     }
 }
 
-/// Renders an error and its causes on one line.
+/// Formats an error and its causes on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,10 +1,10 @@
-//! The one way out of a sandbox. Four things happen to whatever a plugin sends, in this order, and each can say no:
-//! what it says is taken strictly, its host is found in the grant, the budget is asked, and the addresses it leads to
-//! are checked. Then the secrets are put in, each only if the site's configuration lets it go to this host in this way
-//! for this provider, and it goes to one of those addresses and nowhere else. What comes back is bounded while it
-//! arrives, and secrets in it are blotted out.
+//! The only way out of a sandbox. Every outgoing request passes four checks, in this order, and each can reject it: it
+//! is parsed strictly, its host is looked up in the grant, it is charged against the budget, and the addresses its host
+//! resolves to are checked. Then the secrets are inserted, each only if the site's configuration lets this provider
+//! send it to this host in this way, and the request goes to one of those addresses and nowhere else. The response is
+//! bounded while it arrives, and secrets in it are redacted.
 //!
-//! All of it works without WebAssembly, and is tested so.
+//! None of this needs WebAssembly, and it is tested without it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -40,51 +40,51 @@ pub(crate) use self::dns::{is_answer, is_cut};
 pub(crate) use self::exchange::{Exchange, TsigKey};
 pub(crate) use self::http::{HttpAnswer, HttpRequest};
 
-/// Why something did not go out, or brought no answer. The texts go to the plugin, and from there to people.
+/// Why a request was not sent, or got no response. The texts go to the plugin, and from there to users.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GateError {
-    /// Not granted, no such secret, or not to be said by a plugin.
+    /// Not granted, no such secret, or not allowed for plugins.
     #[error("{0}")]
     Denied(String),
-    /// Nobody there.
+    /// The host cannot be reached.
     #[error("{0}")]
     Unreachable(String),
-    /// It took too long.
+    /// The request took too long.
     #[error("no answer in time")]
     Timeout,
-    /// The answer has more bytes than this.
+    /// The response has more bytes than this.
     #[error("the answer has more than {0} bytes")]
     TooLarge(u64),
-    /// Used up.
+    /// The budget of the call is used up.
     #[error("{0}")]
     Budget(String),
-    /// Not an answer.
+    /// The response is malformed.
     #[error("{0}")]
     Protocol(String),
-    /// A signature that somebody does not accept.
+    /// A TSIG signature was rejected, or a message could not be signed.
     #[error("{0}")]
     Tsig(String),
 }
 
-/// What a call may send, and what it has left.
+/// What a call may send, and what remains of its budget.
 pub(crate) struct Gate {
     grant: Grant,
     handles: Handles,
     redactor: Redactor,
     budget: Budget,
     outbound: Arc<dyn Outbound>,
-    /// When answers stop to be waited for.
+    /// The deadline for responses.
     until: Instant,
 }
 
-/// What a gate is opened for.
+/// What a gate is opened with.
 pub(crate) struct CallGrant {
     /// The provider that the call is made for.
     pub(crate) provider: Name,
-    /// Whether the site's own configuration names it.
+    /// Whether the site's own configuration defines the provider.
     pub(crate) is_local: bool,
     pub(crate) grant: Grant,
-    /// What the plugin calls its secrets, and which secret of the site each is.
+    /// The plugin's handles for its secrets, mapped to the names of the site's secrets.
     pub(crate) handles: BTreeMap<SecretName, SecretName>,
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) outbound: Arc<dyn Outbound>,
@@ -99,12 +99,13 @@ impl Gate {
         Self { grant, handles, redactor, budget: Budget::new(limits), outbound, until }
     }
 
-    /// Whether the call wanted more requests, bytes or time than it has: services answered, and it was not done.
+    /// Whether the call exceeded its limit on requests, bytes or time: services responded, but the call could not
+    /// finish.
     pub(crate) fn is_used_up(&self) -> bool {
         self.budget.is_used_up() || (self.budget.is_answered() && self.until <= Instant::now())
     }
 
-    /// Finds where `endpoint` leads to, if that is granted.
+    /// Resolves `endpoint`, if the grant covers it.
     async fn target(&self, endpoint: Endpoint, is_tls: bool, until: Instant) -> Result<Target, GateError> {
         let reach = granted(&self.grant, &endpoint)?;
         let found: Vec<IpAddr> = match endpoint.address() {
@@ -115,12 +116,12 @@ impl Gate {
         Ok(Target { endpoint, addresses, is_tls })
     }
 
-    /// Returns when to stop waiting for something that may take `limit`.
+    /// Returns the deadline for an operation that may take at most `limit`.
     fn until(&self, limit: Option<Duration>) -> Instant {
         limit.map_or(self.until, |limit| self.until.min(Instant::now() + limit))
     }
 
-    /// Translates how sending failed; the inner error is for the caller to see.
+    /// Converts a send error, charging the budget for a response that was too large.
     fn failed(&mut self, error: OutboundError) -> GateError {
         match error {
             OutboundError::TooLarge => self.budget.exceeded(),
@@ -129,7 +130,7 @@ impl Gate {
     }
 }
 
-/// Waits for an answer, but not for ever.
+/// Waits for a response until the deadline.
 async fn in_time<T>(until: Instant, answering: Answering<'_, T>) -> Result<Result<T, OutboundError>, GateError> {
     timeout_at(until, answering).await.map_err(|_| GateError::Timeout)
 }

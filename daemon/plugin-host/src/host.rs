@@ -19,51 +19,52 @@ use crate::settings::HostConfig;
 use crate::watch::Watch;
 use crate::worker::Worker;
 
-/// The plugins of a site, at work on a thread of their own.
+/// The plugins of a site, running on a dedicated thread.
 ///
-/// Dropping it ends every call, and the compiler if it runs; no event comes of them.
+/// Dropping it aborts every call, and the compiler if it is running; none of them produces an event.
 pub struct PluginHost {
     calls: mpsc::Sender<ProviderCall>,
     events: mpsc::Receiver<HostEvent>,
-    /// Replies to calls that found no place. Each is somebody's unanswered call, so they are as many as the caller has.
+    /// Replies to calls rejected because the queue was full. Each is one of the caller's open calls, so the caller
+    /// bounds their number.
     turned_away: VecDeque<HostEvent>,
-    /// Dropped to end the thread.
+    /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A call of a provider.
+/// A call to a provider.
 #[derive(Clone, Debug)]
 pub struct ProviderCall {
-    /// Names the call in its reply.
+    /// Identifies the call in its reply.
     pub call: CallId,
     /// The provider, with its settings and grants.
     pub spec: Arc<ProviderSpec>,
-    /// Whether the site's own configuration names it, and not the server: only then it may use secrets of the site
-    /// that are bound to nothing.
+    /// Whether the site's own configuration defines the provider, as opposed to the server. Only such a provider may
+    /// use site secrets without a binding.
     pub is_local: bool,
-    /// What to ask.
+    /// The operation to run.
     pub request: ProviderRequest,
 }
 
-/// What happened among the plugins.
+/// An event from the plugin host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostEvent {
     /// A call ended. There is exactly one of these for every [`PluginHost::call`].
     Replied {
-        /// Which call.
+        /// The call.
         call: CallId,
-        /// How it ended.
+        /// The result of the call.
         reply: ProviderReply,
-        /// Which plugin did it; `None` if there was none that could.
+        /// The plugin that handled the call; `None` if no plugin could be loaded.
         plugin: Option<PluginSeen>,
     },
-    /// A file in the plugin directory was put there, replaced or taken away.
+    /// A file in the plugin directory was added, replaced or deleted.
     PluginChanged {
-        /// Of which plugin.
+        /// The name of the plugin.
         name: Name,
-        /// What the next call gets; or why it does not get this file: then what was there before goes on, if there was
-        /// something and the file was not taken away.
+        /// The digest that the next call uses, or why this file is not used. In that case the previously loaded plugin
+        /// stays in use, if there was one and the file was not deleted.
         result: Result<PluginDigest, Text>,
     },
 }
@@ -81,14 +82,14 @@ impl PluginHost {
     /// Starts the host on the network of this machine.
     ///
     /// # Errors
-    /// [`PluginHostError`] if the directory, the engine, TLS or the watch do not come up. A plugin that does not is
-    /// told of by its calls.
+    /// [`PluginHostError`] if the directory, the engine, TLS or the directory watch cannot be set up. A plugin that
+    /// fails to load is reported by its calls.
     pub fn start(config: HostConfig, secrets: Arc<dyn Secrets>) -> Result<Self, PluginHostError> {
         let network = Network::new(config.ca_file.as_deref())?;
         Self::start_on(config, secrets, Arc::new(network))
     }
 
-    /// Starts the host on whatever takes the network's place.
+    /// Starts the host on any implementation of the network.
     ///
     /// # Errors
     /// As [`PluginHost::start`].
@@ -115,18 +116,18 @@ impl PluginHost {
         let worker = Worker::new(library, context, told);
         let work = move || {
             runtime.block_on(worker.run(asked, watch, stopped));
-            // A name that is being looked up is not waited for.
+            // Name lookups still in flight are not waited for.
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("plugins".into()).spawn(work).map_err(start)?;
         Ok(Self { calls, events, turned_away: VecDeque::new(), stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Has a provider asked. The reply comes as [`HostEvent::Replied`], after at most
-    /// [`Limits::call_time`](crate::Limits::call_time), and before that what waiting for a turn, and for the compiler
-    /// at a new plugin, takes. One call of a provider at a time is the caller's to see to.
+    /// Queues a call to a provider. The reply arrives as [`HostEvent::Replied`] after at most
+    /// [`Limits::call_time`](crate::Limits::call_time), plus the time spent in the queue and, for a new plugin,
+    /// compiling. The caller must ensure that each provider has at most one call at a time.
     ///
-    /// Past the number of calls that may wait, the reply is `Retry`, at once.
+    /// If the queue is full, the reply is an immediate `Retry`.
     pub fn call(&mut self, call: ProviderCall) {
         let id = call.call;
         if self.calls.try_send(call).is_err() {
@@ -143,7 +144,7 @@ impl PluginHost {
         }
         match self.events.recv().await {
             Some(event) => event,
-            // The thread ends when this is dropped, and then nobody waits.
+            // The thread ends only when `self` is dropped, and then nothing is waiting here.
             None => std::future::pending().await,
         }
     }
@@ -152,7 +153,7 @@ impl PluginHost {
 impl Drop for PluginHost {
     fn drop(&mut self) {
         self.stop = None;
-        // So that a thread that has an event to tell does not wait for somebody to take it.
+        // Unblocks a thread that is waiting for room to send an event.
         self.events.close();
         if let Some(thread) = self.thread.take() {
             drop(thread.join());

@@ -1,4 +1,4 @@
-//! A look at one component, without a host: for whoever considers to install it.
+//! Inspects one component without a host, for operators who consider installing it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,29 +14,30 @@ use crate::library::{Inspection, look};
 use crate::network::Network;
 use crate::settings::HostConfig;
 
-/// What a component is.
+/// The result of inspecting a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginReport {
     /// Its file.
     pub path: PathBuf,
     /// Its digest.
     pub digest: PluginDigest,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// The interfaces it imports, with their versions.
     pub imports: Vec<String>,
-    /// What it says of itself.
+    /// Its description of itself.
     pub description: Description,
 }
 
-/// Does with the component at `path` what loading it would: reads it, checks its signature if there are publishers,
-/// compiles it, checks what it wants, asks it what it is. Of `config` it takes the compiler, the publishers and the
-/// limits; nothing is written anywhere. Blocks.
+/// Loads the component at `path` as the host would: reads it, checks its signature if publishers are configured,
+/// compiles it, checks its imports and calls `describe`. Only the compiler, the publishers and the limits of `config`
+/// are used; nothing is written to disk. Blocks.
 ///
 /// # Errors
-/// [`PluginHostError`] says why it could not be used.
+/// [`PluginHostError`] describes why the component cannot be used.
 pub fn inspect(path: &Path, config: &HostConfig) -> Result<PluginReport, PluginHostError> {
-    // On a thread of its own, because the caller may be on one that must not wait for a runtime.
+    // Runs on a thread of its own, because the caller's thread may be one on which blocking on a runtime is not
+    // allowed.
     let looked = thread::scope(|scope| scope.spawn(|| inspect_here(path, config)).join());
     looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -1,34 +1,36 @@
-//! The plugin host: runs providers, which are WebAssembly components of strangers, and lets them do what they were
-//! granted and nothing else.
+//! The plugin host: runs providers, which are untrusted WebAssembly components, and lets each do only what its grant
+//! allows.
 //!
-//! # A call, from outside in
+//! # The path of a call
 //!
-//! [`PluginHost::call`] puts a call into a bounded queue, and [`PluginHost::event`] brings its reply. In between, all
-//! on one thread of its own, so that a plugin that computes for ever never holds up the daemon's loop:
+//! [`PluginHost::call`] puts a call into a bounded queue; [`PluginHost::event`] delivers its reply. Everything in
+//! between runs on a dedicated thread, so that a plugin stuck in an infinite loop never blocks the daemon's loop:
 //!
-//! 1. `library` finds the component, verifies its digest and signature, has it compiled by a child process, keeps the
-//!    compiled form in a cache and maps it.
-//! 2. `contract` makes a fresh instance, says the request in the words of the contract the component was built for, and
-//!    believes no word of the answer before it has checked it.
-//! 3. `sandbox` holds what an instance has: memory and time with limits, a coarse clock, a place for its last words.
-//! 4. `gate` is the one way out. It checks the grant against the name and against the resolved address, counts requests
-//!    and bytes, puts the secrets in, and asks [`Outbound`] to send.
-//! 5. The instance is thrown away, and its memory with it.
+//! 1. `library` finds the component, verifies its digest and signature, has a child process compile it, caches the
+//!    compiled artifact and maps it into memory.
+//! 2. `contract` creates a fresh instance, translates the request into the contract version the component was built
+//!    for, and validates everything the plugin returns before using it.
+//! 3. `sandbox` holds what an instance has: memory and CPU time with limits, a coarse clock, a buffer for its stderr.
+//! 4. `gate` is the only way out. It checks the grant against the host name and against the resolved addresses, counts
+//!    requests and bytes, inserts the secrets, and sends through [`Outbound`].
+//! 5. The instance is dropped together with its memory.
 //!
 //! # Invariants
 //!
-//! - A plugin has no ambient power: no files, environment, sockets, arguments; no interface is linked that is not
-//!   needed, and a component that wants more is refused when it is loaded.
-//! - A plugin never sees a secret. It names one, and the host puts it where it belongs; in what comes back, in log
-//!   lines and in error texts it is blotted out.
-//! - A secret goes only where the site's configuration binds it to: `binding` says who, toward whom and how.
+//! - A plugin has no ambient authority: no files, environment, sockets or arguments. Only the required interfaces are
+//!   linked, and a component that imports any other is rejected at load time.
+//! - A plugin never sees a secret. It names one, and the host inserts it into the request; in responses, log lines and
+//!   error texts the secret is redacted.
+//! - A secret is sent only where the site's configuration binds it: `binding` defines which providers may use it,
+//!   toward which hosts and how.
 //! - Every call ends within its deadline, as data: [`ProviderReply`](linecamp_model::ProviderReply). Nothing a plugin
-//!   or a service does is a panic here or costs another call more than its share of the processor.
-//! - Every connection goes to an address that was checked, under the name that was checked.
-//! - Native code is mapped only if this machine's own compiler wrote it, to a directory that nobody else can write to.
+//!   or a service does causes a panic here or costs another call more than its share of the CPU.
+//! - Every connection goes to an address that was checked, under the host name that was checked.
+//! - Native code is mapped only if this machine's own compiler wrote it, to a directory that no other user can write
+//!   to.
 //!
-//! All numbers stand in [`Limits`], and in `limits` what they are beside it. This crate retries nothing and has no
-//! opinion on what a failure means for the next call: `core` does.
+//! All limits are in [`Limits`] and the other constants of `limits`. This crate retries nothing and does not
+//! decide what a failure means for the next call: `core` does.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

@@ -1,9 +1,10 @@
-//! Which plugins there are: found as files, verified, compiled, and kept until their file changes.
+//! The plugins of a site: found as files, verified, compiled, and kept until their file changes.
 //!
-//! A plugin is known by its [`PluginRef`]: by name it is the file that an operator put into the directory, with a
-//! digest it is what the server had sent. Each time one is asked for, its file is looked at. If it is the one that was
-//! loaded, that is used. If it is another, that is loaded; and should that fail, the old one goes on. A failure of the
-//! plugin itself is remembered with the file, so that a bad file is compiled once and not at every call.
+//! A plugin is identified by its [`PluginRef`]: without a digest it is the file that an operator put into the
+//! directory, with a digest it is a file that the server pushed. Every lookup checks the file. If it is the one already
+//! loaded, that plugin is used. If it is a different one, it is loaded; if that fails, the previous plugin stays in
+//! use. A failure caused by the plugin itself is remembered together with the file, so that a bad file is compiled once
+//! and not on every call.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,36 +43,36 @@ pub(crate) struct Library {
     linkers: Linkers,
     context: Arc<CallContext>,
     slots: Mutex<BTreeMap<PluginRef, Arc<PluginSlot>>>,
-    /// Counts uses, to find the shelf that was not used for longest.
+    /// Counts lookups, to find the least recently used slot.
     uses: AtomicU64,
 }
 
-/// The place of one plugin. Whoever loads it holds its lock, so that it is compiled once.
+/// The slot of one plugin. Loading holds the lock, so that a plugin is compiled only once.
 #[derive(Default)]
 struct PluginSlot {
     used: AtomicU64,
     state: tokio::sync::Mutex<SlotState>,
 }
 
-/// What is known of a plugin.
+/// The state of a plugin.
 #[derive(Default)]
 struct SlotState {
-    /// Which file was looked at last.
+    /// The file as of the last lookup.
     stamp: Option<Stamp>,
     plugin: Option<Arc<Plugin>>,
-    /// Why that file was not taken.
+    /// Why that file is not used.
     problem: Option<String>,
 }
 
 /// A plugin, and why it is not a newer one.
 pub(crate) struct Lookup {
     pub(crate) plugin: Arc<Plugin>,
-    /// Why the file that is there was not taken, if this is an older one.
+    /// Why the current file is not used, if this plugin is an older one.
     pub(crate) problem: Option<String>,
 }
 
 impl Library {
-    /// Opens the directory.
+    /// Opens the plugin directory.
     pub(crate) fn open(config: &HostConfig, context: Arc<CallContext>) -> Result<Self, PluginHostError> {
         file::prepare(&config.directory)?;
         let cache = Cache::open(config.directory.join("cache"), context.machine.tag())?;
@@ -87,7 +88,7 @@ impl Library {
         })
     }
 
-    /// Returns a plugin as its file is now; an older one if that cannot be used.
+    /// Returns the plugin for the current file, or the previous one if the current file cannot be used.
     pub(crate) async fn find(&self, wanted: &PluginRef) -> Result<Lookup, String> {
         let slot = self.slot(wanted);
         let mut state = slot.state.lock().await;
@@ -104,7 +105,7 @@ impl Library {
                 Ok(plugin) => *state = SlotState { stamp: Some(stamp), plugin: Some(Arc::new(plugin)), problem: None },
                 Err(error) => {
                     state.problem = Some(chain(&error));
-                    // Trouble of this machine may be over at the next call.
+                    // A failure of this machine may be gone at the next call.
                     state.stamp = error.is_lasting().then_some(stamp);
                 }
             }
@@ -116,7 +117,7 @@ impl Library {
         }
     }
 
-    /// Returns the files that an operator put there, by the names of their plugins; `None` if that is not known.
+    /// Returns the files that operators put into the directory, by plugin name; `None` if the directory cannot be read.
     pub(crate) fn list(&self) -> Option<BTreeMap<Name, Stamp>> {
         let listed = file::list(&self.directory);
         if let Err(error) = &listed {
@@ -139,7 +140,7 @@ impl Library {
         Arc::clone(slot)
     }
 
-    /// Loads a plugin as its file is, and keeps nothing of it here.
+    /// Loads a plugin from its current file, without storing it in a slot.
     pub(crate) async fn load(&self, wanted: &PluginRef) -> Result<Plugin, PluginHostError> {
         let path = file::path(&self.directory, wanted);
         let bytes = file::read(&path)?;
@@ -165,7 +166,7 @@ impl Library {
     }
 }
 
-/// Looks at one file, which need not lie in the directory, and keeps nothing.
+/// The result of inspecting one file, which need not be in the plugin directory.
 pub(crate) struct Inspection {
     pub(crate) digest: PluginDigest,
     pub(crate) bytes: u64,
@@ -173,7 +174,7 @@ pub(crate) struct Inspection {
     pub(crate) description: Description,
 }
 
-/// Does with one file what loading it would, without a cache.
+/// Loads one file without a cache, and reports what it contains.
 pub(crate) async fn look(
     path: PathBuf,
     config: &HostConfig,

@@ -1,95 +1,96 @@
-//! Every limit of a plugin, and what happens at it.
+//! Every limit on a plugin, and what happens when it is reached.
 
 use std::time::Duration;
 
-/// Calls at work at once. Each may hold its plugin's memory, so this times [`Limits::memory_bytes`] is the most that
-/// plugins take together; the next call waits.
+/// Concurrent calls. Each may hold its plugin's memory, so plugins together take at most this number times
+/// [`Limits::memory_bytes`]; further calls wait.
 pub(crate) const CALLS_AT_ONCE_MAX: usize = 4;
 
-/// Calls that wait for their turn: one for each provider a site may have, twice. One more is answered at once: come
-/// back later.
+/// Calls waiting in the queue: twice the number of providers a site may have. A further call gets an immediate `Retry`
+/// reply.
 pub(crate) const CALLS_WAITING_MAX: usize = 32;
 
-/// Events that nobody has taken yet. Past it calls wait with their replies, and then new ones queue.
+/// Events not yet received by the daemon. Past this limit, calls wait to deliver their replies, and then new calls
+/// queue.
 pub(crate) const EVENTS_MAX: usize = 64;
 
-/// Plugins known at once, and files in the plugin directory that are looked at. The one not used for longest is
-/// forgotten, and loaded again when it is needed; files past it are not watched.
+/// Plugins loaded at once, and files watched in the plugin directory. Past this limit, the least recently used plugin
+/// is unloaded, and loaded again when it is needed; further files are not watched.
 pub(crate) const PLUGINS_KNOWN_MAX: usize = 64;
 
-/// Compiled forms in the cache. Past it the oldest is deleted, and compiled again when it is needed.
+/// Compiled artifacts in the cache. Past this limit, the oldest is deleted, and compiled again when it is needed.
 pub(crate) const CACHED_MAX: usize = 64;
 
-/// Time for the compiler. A plugin with a whole Python in it takes 8 s; past it the child is killed, and the plugin
-/// refused.
+/// Time limit for the compiler. A plugin that bundles the Python interpreter takes 8 s. Past this limit, the child is
+/// killed and the plugin rejected.
 pub(crate) const COMPILE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Bytes of what a plugin writes to stderr, which is where a panic says why. The rest is dropped.
+/// Bytes kept of a plugin's stderr, which is where panic messages go. The rest is dropped.
 pub(crate) const STDERR_BYTES_MAX: usize = 8 * 1024;
 
-/// Bytes of randomness in one answer to a plugin. More ends the call.
+/// Random bytes returned to a plugin per request. Asking for more ends the call.
 pub(crate) const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
-/// How often a running plugin is interrupted, so that others get a turn and its time is counted.
+/// How often a running plugin is interrupted, to let other calls run and to count its CPU time.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// The part of a call's time that is kept for the plugin to say that a service was too slow: one in ten.
+/// The fraction of a call's time reserved for the plugin to report that a service was too slow: one tenth.
 pub(crate) const LAST_WORDS_SHARE: u32 = 10;
 
-/// Record sets that an observation may bring. Of a listing with more, only those of claims are taken; with more of what
-/// was asked for the call fails.
+/// Record sets that an observation may return. A listing with more is reduced to ownership TXT records; if the
+/// requested names have more, the call fails.
 pub(crate) const OBSERVED_SETS_MAX: usize = 10_000;
 
-/// Values of one observed record set. One with more is there and cannot be read: nothing is written over it.
+/// Values of one observed record set. A set with more exists but is unreadable: it is never overwritten.
 pub(crate) const OBSERVED_VALUES_MAX: usize = 256;
 
-/// Bytes of one observed value: a TXT record of 64 KiB, which is all DNS can carry, each byte of it escaped. A set with
-/// a longer one cannot be read.
+/// Bytes of one observed value: a TXT record of 64 KiB, the most that DNS can carry, with every byte escaped. A set
+/// with a longer value is unreadable.
 pub(crate) const OBSERVED_VALUE_BYTES_MAX: usize = 4 * 64 * 1024;
 
-/// The longest that a plugin can ask for patience. A longer one is cut to this.
+/// The longest retry delay that a plugin can request. A longer one is reduced to this.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Bytes of a config schema in a description. A longer one refuses the plugin.
+/// Bytes of a config schema in a description. A plugin with a longer one is rejected.
 pub(crate) const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of a plugin's words that go to the server: of why a call failed, and of what an instance said last. Room for
-/// the host's own reason with its hint, which a plugin passes on (up to 340), and little for what else it may carry.
+/// Bytes of plugin text sent to the server: the reason a call failed, and what an instance wrote to stderr. There
+/// is room for the host's own reason with its hint, which a plugin passes on (up to 340 bytes), and little beyond that.
 pub(crate) const PLUGIN_WORDS_BYTES_MAX: usize = 384;
 
-/// Secrets, reaches and extra words of a description, each. More refuse the plugin.
+/// Secrets, endpoints and extra entries of a description, each. A plugin with more is rejected.
 pub(crate) const DESCRIBED_MAX: usize = 32;
 
-/// What one call of a plugin may take. A limit that is exceeded ends that call and names itself; the plugin's memory
-/// goes with the call.
+/// The limits of one plugin call. Exceeding a limit ends the call with an error that names the limit; the plugin's
+/// memory is freed with the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the first instruction to the reply, waiting for services included.
+    /// From the first instruction to the reply, including the time spent waiting for services.
     pub call_time: Duration,
-    /// Time on the processor, counted in ticks of 10 ms. A large zone is parsed in a tenth of it.
+    /// CPU time, counted in ticks of 10 ms. Parsing a large zone takes a tenth of it.
     pub cpu_time: Duration,
-    /// Bytes of linear memory, all memories of the instance together. A plugin in Rust takes 1 MiB, one with a
-    /// JavaScript engine 2 MiB, one with a Python 13 MiB.
+    /// Bytes of linear memory, summed over all memories of the instance. A plugin in Rust takes 1 MiB, one with a
+    /// JavaScript engine 2 MiB, one with a Python interpreter 13 MiB.
     pub memory_bytes: usize,
-    /// Elements of tables, all tables together. A plugin in Rust has some hundreds.
+    /// Table elements, summed over all tables. A plugin in Rust has a few hundred.
     pub table_elements: usize,
-    /// Core instances of a component. One in Rust has about ten.
+    /// Core instances of a component. A component in Rust has about ten.
     pub instances: usize,
     /// Resources (streams, pollables) held at once.
     pub resources: usize,
-    /// Bytes that the plugin hands over in one host call, or in its answer.
+    /// Bytes that the plugin passes to the host in one host call, or in its return value.
     pub handover_bytes: usize,
     /// HTTP requests and DNS exchanges.
     pub requests: u32,
-    /// Bytes of requests, all together.
+    /// Total bytes of all requests.
     pub sent_bytes: u64,
-    /// Bytes of one answer from a service.
+    /// Bytes of one response from a service.
     pub answer_bytes: u64,
-    /// Bytes of answers, all together.
+    /// Total bytes of all responses.
     pub received_bytes: u64,
-    /// Lines in the daemon's log. The rest is counted, and the count logged.
+    /// Lines in the daemon's log. Further lines are dropped, and their number is logged.
     pub log_lines: u32,
-    /// Bytes of one such line. The rest of it is cut.
+    /// Bytes of one log line. The rest of the line is cut.
     pub log_line_bytes: usize,
 }
 

@@ -1,7 +1,7 @@
 //! The real network behind the gate: TCP, TLS, HTTP/1.1 and DNS messages, to addresses that the gate has checked.
 //!
-//! A connection serves one request. Within a call there are few, and TLS takes up where it left off; in exchange
-//! nothing stays open, and nothing of one call is left for another.
+//! A connection serves one request. A call makes few requests, and TLS sessions are resumed. In return, no connection
+//! stays open, and no call inherits a connection from another.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,22 +23,23 @@ use crate::error::{PluginHostError, chain};
 use crate::gate::{is_answer, is_cut};
 use crate::outbound::{Answering, Outbound, OutboundError, Target};
 
-/// Addresses of one name that are tried. The rest is not.
+/// Addresses tried per name. Further addresses are ignored.
 const ADDRESSES_MAX: usize = 8;
 
-/// Time to connect to one address before the next is tried.
+/// Time limit for connecting to one address; then the next one is tried.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Bytes of the head of an answer. A longer one is no answer.
+/// Bytes of the header section of a response. A longer one is a protocol error.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// How long each try over UDP waits for its answer; after the last there was none.
+/// How long each attempt over UDP waits for its response. After the last one, the exchange times out.
 const UDP_WAITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// Bytes of a DNS message that any server takes over UDP (RFC 1035, 4.2.1). A longer one goes over TCP at once.
+/// Bytes of a DNS message that every server accepts over UDP (RFC 1035, 4.2.1). A longer message is sent over TCP right
+/// away.
 const UDP_BYTES_MAX: usize = 512;
 
-/// Bytes of a DNS message.
+/// The largest DNS message, in bytes.
 const MESSAGE_BYTES_MAX: usize = 65_535;
 
 /// The network of this machine.
@@ -48,7 +49,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Makes ready to reach services, believing the public authorities and those in `ca_file`.
+    /// Sets up the network, trusting the public CAs and those in `ca_file`.
     ///
     /// # Errors
     /// [`PluginHostError::Start`] if the file cannot be used.
@@ -106,7 +107,7 @@ impl Outbound for Network {
     }
 }
 
-/// Connects to the first of the addresses that answers.
+/// Connects to the first address that accepts the connection.
 async fn connect(target: &Target) -> Result<TcpStream, OutboundError> {
     let mut problems = Vec::new();
     for address in &target.addresses {
@@ -126,7 +127,7 @@ fn unreachable(target: &Target, error: &io::Error) -> OutboundError {
     OutboundError::Unreachable(format!("failed to reach {}: {error}", target.endpoint))
 }
 
-/// Says why the other end of a handshake is not believed, and what to do.
+/// Describes why a TLS handshake failed, and what to do.
 fn untrusted(target: &Target, error: &io::Error) -> String {
     let text = error.to_string();
     let remedy = match () {
@@ -137,7 +138,7 @@ fn untrusted(target: &Target, error: &io::Error) -> String {
     format!("failed to shake hands with {}: {text}{remedy}", target.endpoint)
 }
 
-/// Sends the request over `stream` and reads the answer.
+/// Sends the request over `stream` and reads the response.
 async fn ask(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     request: http::Request<Bytes>,
@@ -152,7 +153,7 @@ async fn ask(
         let (head, body) = answer.into_parts();
         Ok(http::Response::from_parts(head, bounded(body, answer_bytes_max).await?))
     };
-    // Both here, so that whoever drops this drops the connection.
+    // Both are polled in this future, so that dropping it closes the connection.
     tokio::pin!(connection, talk);
     let mut is_open = true;
     loop {
@@ -164,7 +165,7 @@ async fn ask(
     }
 }
 
-/// Reads a body of so many bytes at most.
+/// Reads a body of at most `bytes_max` bytes.
 async fn bounded(mut body: Incoming, bytes_max: u64) -> Result<Bytes, OutboundError> {
     if bytes_max < body.size_hint().lower() {
         return Err(OutboundError::TooLarge);
@@ -186,7 +187,7 @@ async fn exchange_udp(target: &Target, message: &[u8]) -> Result<Bytes, Outbound
     for (wait, address) in UDP_WAITS.into_iter().zip(target.addresses.iter().cycle()) {
         match timeout(wait, ask_udp(*address, message)).await {
             Ok(Ok(answer)) => return Ok(answer),
-            // Nobody listens there; it may be starting.
+            // Nothing is listening there; the server may be starting.
             Ok(Err(error)) => problem = unreachable(target, &error),
             Err(_) => problem = OutboundError::Timeout,
         }
@@ -194,7 +195,7 @@ async fn exchange_udp(target: &Target, message: &[u8]) -> Result<Bytes, Outbound
     Err(problem)
 }
 
-/// Asks from a port of its own, and waits for the answer; what is not it is as if it were not there.
+/// Sends the message from a fresh port and waits for the response; datagrams that are not the response are ignored.
 async fn ask_udp(address: SocketAddr, message: &[u8]) -> io::Result<Bytes> {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;

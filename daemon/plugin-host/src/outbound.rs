@@ -1,4 +1,4 @@
-//! What lies behind the gate: the network, or whatever a test puts in its place.
+//! The interface between the gate and the network; tests and the test kit provide their own implementations.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -7,17 +7,18 @@ use std::pin::Pin;
 use bytes::Bytes;
 use linecamp_model::Endpoint;
 
-/// What an [`Outbound`] is still doing. Dropped when the time is up.
+/// A pending [`Outbound`] operation. Dropped when its time is up.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutboundError>> + Send + 'a>>;
 
-/// Sends what the gate let through. The gate has checked the grant, counted the request and put the secrets in; it
-/// drops an answer that takes too long. A test kit plays services with one of its own.
+/// Sends the requests that the gate has allowed. The gate has already checked the grant, charged the budget and
+/// inserted the secrets; it drops an operation that takes too long. A test kit emulates services with its own
+/// implementation.
 pub trait Outbound: Send + Sync {
-    /// Returns the addresses of a name. The gate refuses what the grant does not cover.
+    /// Resolves a name to its addresses. The gate rejects those that the grant does not cover.
     fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> Answering<'a, Vec<IpAddr>>;
 
-    /// Sends a request and returns the whole answer, of which at most `answer_bytes_max` are taken. The request's URI
-    /// is its path and query; `Host` is set.
+    /// Sends a request and returns the complete response, up to `answer_bytes_max` bytes. The request's URI is its path
+    /// and query; `Host` is set.
     fn send<'a>(
         &'a self,
         target: &'a Target,
@@ -25,34 +26,34 @@ pub trait Outbound: Send + Sync {
         answer_bytes_max: u64,
     ) -> Answering<'a, http::Response<Bytes>>;
 
-    /// Sends a DNS message and returns the answer to it: one with the same id and question.
+    /// Sends a DNS message and returns the response to it: one with the same ID and question.
     fn exchange<'a>(&'a self, target: &'a Target, message: Bytes) -> Answering<'a, Bytes>;
 }
 
-/// Where to connect to: nowhere else.
+/// The only place to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The host and port that were granted. TLS has to vouch for this host.
+    /// The granted host and port. With TLS, the certificate must be valid for this host.
     pub endpoint: Endpoint,
-    /// The addresses it led to, each of them checked; at least one.
+    /// The addresses it resolved to, all of them checked; at least one.
     pub addresses: Vec<SocketAddr>,
-    /// Whether the connection is TLS.
+    /// Whether the connection uses TLS.
     pub is_tls: bool,
 }
 
-/// How sending ended that brought no answer.
+/// Why an operation got no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutboundError {
-    /// No name, no route, nobody there, or a certificate that does not hold.
+    /// The name does not resolve, there is no route, nothing is listening, or the certificate is invalid.
     #[error("{0}")]
     Unreachable(String),
-    /// No answer in time.
+    /// The operation timed out.
     #[error("no answer in time")]
     Timeout,
-    /// The answer has more bytes than may be taken.
+    /// The response has more bytes than allowed.
     #[error("the answer is too large")]
     TooLarge,
-    /// What came back is not an answer.
+    /// The response is malformed.
     #[error("{0}")]
     Protocol(String),
 }

@@ -1,11 +1,11 @@
-//! A plugin's lines in the daemon's log: bounded, and without secrets.
+//! A plugin's lines in the daemon's log: bounded, and with secrets redacted.
 
 use linecamp_model::{Name, is_invisible};
 
 use crate::limits::Limits;
 use crate::redact::Redactor;
 
-/// How much a line matters, as the plugin says.
+/// The level of a line, as set by the plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
     Error,
@@ -14,7 +14,7 @@ pub(crate) enum Weight {
     Debug,
 }
 
-/// The lines of one call.
+/// The log lines of one call.
 pub(crate) struct PluginLog {
     provider: Name,
     lines_left: u32,
@@ -34,7 +34,7 @@ impl PluginLog {
         }
     }
 
-    /// Writes a line. A plugin's error is worth a look and nothing more: it is not the daemon that failed.
+    /// Writes a line. A plugin's error is logged as a warning, because it is not an error of the daemon.
     pub(crate) fn write(&mut self, weight: Weight, message: &str) {
         match self.lines_left.checked_sub(1) {
             Some(left) => self.lines_left = left,
@@ -49,8 +49,8 @@ impl PluginLog {
         }
     }
 
-    /// Cuts before it blots, so that a line of megabytes costs nothing. What the cut may have left of a secret, at the
-    /// end and too short to be known, goes with the end.
+    /// Truncates before it redacts, so that a line of megabytes costs nothing. The truncation may leave the beginning
+    /// of a secret at the end of the line, too short to be recognized; that end is dropped as well.
     fn line(&self, message: &str) -> String {
         let near = message.floor_char_boundary(4 * self.line_bytes_max);
         let redacted = self.redactor.words(&message[..near]);

@@ -1,11 +1,11 @@
-//! Blots secrets out of what plugins say.
+//! Redacts secrets in plugin output and service responses.
 //!
-//! Each secret is looked for as it is and in the usual encodings of the whole of it: base64, hexadecimal,
-//! percent-encoded, escaped as JSON. Of a URL that is quoted, the user information goes as well.
+//! Each secret is matched literally and in the usual encodings of the whole secret: base64, hexadecimal,
+//! percent-encoding, JSON escapes. User information in quoted URLs is removed as well.
 //!
-//! A plugin never sees a secret, but a service may echo it, and then it would go on into a log line or an error text. A
-//! plugin that means harm can still write it differently; what it gets is bounded by what services echo, and where it
-//! can take it by its grant.
+//! A plugin never sees a secret, but a service may echo it, and the echo could end up in a log line or an error text. A
+//! malicious plugin can still re-encode an echoed secret; what it can obtain is limited to what services echo, and
+//! where it can send that is limited by its grant.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,19 +13,19 @@ use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use linecamp_model::SecretName;
 use zeroize::Zeroizing;
 
-/// The shortest secret that is blotted out of words for people. A shorter one would tear holes into every sentence, and
-/// is no secret.
+/// The shortest secret that is redacted in text for users. Redacting a shorter one would make text unreadable, and a
+/// value that short is no secret.
 const WORDS_BYTES_MIN: usize = 4;
 
-/// The shortest secret that is blotted out of answers before a plugin sees them. A shorter one is likely to be a word
-/// that the answer means (`secret`, `testing`); what is drawn at random is longer.
+/// The shortest secret that is redacted in responses before a plugin sees them. A shorter one may well be a word that
+/// belongs to the response (`secret`, `testing`); randomly generated secrets are longer.
 const ANSWER_BYTES_MIN: usize = 16;
 
-/// The secrets of one call so far, in every form in which they went out.
+/// The secrets that a call has used so far, in every form in which they were sent.
 #[derive(Clone, Default)]
 pub(crate) struct Redactor(Arc<Mutex<Vec<Form>>>);
 
-/// A secret as it may appear, and what stands in its place.
+/// One form of a secret, and its replacement.
 struct Form {
     bytes: Zeroizing<Vec<u8>>,
     instead: String,
@@ -38,30 +38,30 @@ impl Redactor {
         if forms.iter().any(|known| *known.bytes == form) {
             return;
         }
-        // An encoding of what is hardly a secret is none, either.
+        // An encoding of a value too short to be a secret is no secret either.
         let encodings = if WORDS_BYTES_MIN <= form.len() { encodings(form) } else { Vec::new() };
         for bytes in [Zeroizing::new(form.to_vec())].into_iter().chain(encodings) {
             if forms.iter().all(|known| known.bytes != bytes) {
                 forms.push(Form { bytes, instead: format!("[secret {name}]") });
             }
         }
-        // A secret may be a part of another form.
+        // A secret may be contained in another form, so the longest forms are replaced first.
         forms.sort_by_key(|form| std::cmp::Reverse(form.bytes.len()));
     }
 
-    /// Returns words without secrets.
+    /// Returns a text with secrets redacted.
     pub(crate) fn words(&self, text: &str) -> String {
         let words = self.without(text.as_bytes(), WORDS_BYTES_MIN);
         without_user_info(&String::from_utf8_lossy(&words))
     }
 
-    /// Returns bytes of an answer without secrets.
+    /// Returns the bytes of a response with secrets redacted.
     pub(crate) fn answer(&self, bytes: &[u8]) -> Vec<u8> {
         self.without(bytes, ANSWER_BYTES_MIN)
     }
 
-    /// Returns how many bytes at the end of `text` may be the beginning of a secret that was cut off there. A few are
-    /// no secret.
+    /// Returns how many bytes at the end of `text` may be the beginning of a secret that was truncated there. A match
+    /// shorter than a redactable secret does not count.
     pub(crate) fn head_at_end(&self, text: &str) -> usize {
         let forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let head = |form: &Form| {
@@ -96,7 +96,7 @@ fn encodings(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     texts.map(Zeroizing::new).collect()
 }
 
-/// Encodes all bytes of which `stays` does not hold, as in a URL.
+/// Percent-encodes, as in a URL, all bytes for which `stays` is false.
 fn percent_encoded(secret: &[u8], hex: &data_encoding::Encoding, stays: fn(u8) -> bool) -> String {
     let one = |byte: &u8| match *byte {
         byte if stays(byte) => char::from(byte).to_string(),
@@ -110,7 +110,7 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// Escapes what JSON has to (RFC 8259, 7).
+/// Escapes the characters that JSON requires to be escaped (RFC 8259, 7).
 fn json_escaped(secret: &[u8]) -> Vec<u8> {
     let one = |byte: &u8| match byte {
         b'"' | b'\\' => vec![b'\\', *byte],
@@ -123,7 +123,7 @@ fn json_escaped(secret: &[u8]) -> Vec<u8> {
     secret.iter().flat_map(one).collect()
 }
 
-/// Returns a text in which no URL has user information.
+/// Returns a text with the user information removed from all URLs.
 pub(crate) fn without_user_info(text: &str) -> String {
     let (mut kept, mut rest) = (String::new(), text);
     while let Some(at) = rest.find("://") {
@@ -157,7 +157,7 @@ fn replaced(bytes: Vec<u8>, what: &[u8], instead: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Returns where `what`, which is not empty, first stands.
+/// Returns the position of the first occurrence of `what`; `None` if `what` is empty.
 fn position(bytes: &[u8], what: &[u8]) -> Option<usize> {
     let (first, last_start) = (*what.first()?, bytes.len().checked_sub(what.len())?);
     let mut from = 0;

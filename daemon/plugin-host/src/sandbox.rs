@@ -1,7 +1,7 @@
-//! What an instance has: limits, a coarse clock, a place for its last words, a gate, and lines in the daemon's log.
+//! What an instance has: limits, a coarse clock, a stderr buffer, a gate, and lines in the daemon's log.
 //!
-//! Of WASI it gets what the standard libraries of languages cannot do without: streams that lead nowhere, an
-//! environment and arguments that are empty, time in steps of a tick, chance. No file and no socket is even linked.
+//! Of WASI it gets only what language standard libraries require: streams connected to nothing, an empty environment
+//! and argument list, time in steps of one tick, and randomness. No file or socket interface is even linked.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ use crate::limits::{Limits, RANDOM_BYTES_MAX, STDERR_BYTES_MAX, TICK};
 use crate::plugin_log::PluginLog;
 use crate::redact::Redactor;
 
-/// The interfaces of WASI that are linked, without their versions.
+/// The WASI interfaces that are linked, without their versions.
 pub(crate) const OFFERED: [&str; 16] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
@@ -39,7 +39,7 @@ pub(crate) const OFFERED: [&str; 16] = [
     "wasi:random/random",
 ];
 
-/// Those of them that only draw numbers, in ways that differ.
+/// Further WASI interfaces that are linked, without their versions: they only return random numbers.
 pub(crate) const OFFERED_CHANCE: [&str; 2] = ["wasi:random/insecure", "wasi:random/insecure-seed"];
 
 /// Links [`OFFERED`] and [`OFFERED_CHANCE`].
@@ -63,16 +63,16 @@ pub(crate) struct Sandbox {
     stderr: MemoryOutputPipe,
     ceiling: Ceiling,
     ticks_left: u128,
-    /// The one way out.
+    /// The only way to the network.
     pub(crate) gate: Gate,
-    /// The one way into the log.
+    /// The only way into the daemon's log.
     pub(crate) plugin_log: PluginLog,
-    /// What blots secrets out of the plugin's words.
+    /// Redacts secrets in text from the plugin.
     pub(crate) redactor: Redactor,
 }
 
 impl Sandbox {
-    /// Makes the store of one instance of a plugin that works for the provider of `pass`.
+    /// Creates the store for one instance of a plugin, working for the provider of `pass`.
     pub(crate) fn store(machine: &WasmEngine, pass: CallGrant, limits: &Limits) -> Store<Self> {
         let stderr = MemoryOutputPipe::new(STDERR_BYTES_MAX);
         let mut wasi = WasiCtx::builder();
@@ -96,7 +96,7 @@ impl Sandbox {
         store.limiter(|sandbox| &mut sandbox.ceiling);
         store.set_hostcall_fuel(limits.handover_bytes);
         store.set_max_component_handles(limits.resources);
-        // Without a deadline ahead of it a store is interrupted at once.
+        // A store whose deadline is not in the future is interrupted immediately.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| {
             let sandbox = store.data_mut();
@@ -104,7 +104,7 @@ impl Sandbox {
                 None => Ok(UpdateDeadline::Interrupt),
                 Some(left) => {
                     sandbox.ticks_left = left;
-                    // Others get a turn, and the deadline is looked at.
+                    // Lets other tasks run, and lets the call's timeout be checked.
                     Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
                 }
             }
@@ -125,7 +125,7 @@ impl WasiView for Sandbox {
     }
 }
 
-/// Counts what an instance holds, over all of its memories and tables.
+/// Counts the memory and table elements of an instance, summed over all of its memories and tables.
 struct Ceiling {
     memory_bytes: usize,
     memory_bytes_max: usize,
@@ -134,13 +134,13 @@ struct Ceiling {
     instances: usize,
 }
 
-/// A limit of an instance that it wanted to exceed.
+/// A limit that an instance tried to exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CeilingReached {
-    /// Of its memory.
+    /// The limit on memory.
     #[error("wanted more than {} MiB of memory", .0 >> 20)]
     Memory(usize),
-    /// Of its tables.
+    /// The limit on table elements.
     #[error("wanted more than {0} elements in its tables")]
     Table(usize),
 }
@@ -189,10 +189,10 @@ impl ResourceLimiter for Ceiling {
     }
 }
 
-/// Time in steps of a tick: enough to date a message, too coarse to watch the machine by.
+/// Time in steps of one tick: precise enough to timestamp a message, too coarse to use as a side channel.
 struct CoarseClock(Instant);
 
-/// Returns the time since 1970, in steps of a tick.
+/// Returns the time since 1970, in steps of one tick.
 pub(crate) fn coarse_now() -> Duration {
     coarse(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

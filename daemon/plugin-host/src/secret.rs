@@ -1,4 +1,4 @@
-//! Secrets of the site: named by the spec, read at each call, wiped after it.
+//! Secrets of the site: named in the provider's spec, read on each call, wiped after it.
 
 use std::fmt;
 
@@ -9,33 +9,33 @@ use crate::binding::SecretScope;
 
 /// The site's secrets.
 pub trait Secrets: Send + Sync {
-    /// Returns a secret as it is at this moment, and who may use it. The host keeps it no longer than a call.
+    /// Returns the current value of a secret, and who may use it. The host keeps it for one call at most.
     fn find(&self, name: &SecretName) -> SiteSecret;
 }
 
-/// What there is under the name of a secret. Both parts are of one version of the site's configuration.
+/// A secret as the site's configuration defines it. Both fields come from the same version of the configuration.
 #[derive(Clone, Debug)]
 pub struct SiteSecret {
     /// Who may use it.
     pub scope: SecretScope,
-    /// The secret, or why there is none. Who may not use it does not get to see why.
+    /// The secret, or why it cannot be read. A provider outside of `scope` does not learn the reason.
     pub content: Result<Secret, SecretError>,
 }
 
 impl SiteSecret {
-    /// What there is under a name that the site's configuration does not have; `place` says where it belongs.
+    /// The entry for a name that is not in the site's configuration; `place` names where to define it.
     pub fn missing(name: &SecretName, place: impl Into<String>) -> Self {
         let content = Err(SecretError::Missing { name: name.clone(), place: place.into() });
         Self { scope: SecretScope::LocalProviders, content }
     }
 }
 
-/// The bytes of a secret: wiped when dropped, and never printed.
+/// The bytes of a secret: wiped on drop, never printed.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes what a file holds; line ends and spaces behind it are not part of the secret.
+    /// Wraps the content of a secret file. Trailing whitespace, including the line end, is not part of the secret.
     pub fn new(bytes: Vec<u8>) -> Self {
         let mut bytes = Zeroizing::new(bytes);
         let kept = bytes.trim_ascii_end().len();
@@ -43,7 +43,7 @@ impl Secret {
         Self(bytes)
     }
 
-    /// Returns the bytes, for whoever puts them on the wire.
+    /// Returns the bytes, to be put on the wire.
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -58,20 +58,20 @@ impl fmt::Debug for Secret {
 /// Why a secret could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// There is none of this name.
+    /// No secret of this name is defined.
     #[error("the site has no secret `{name}`; put it into {place}")]
     Missing {
-        /// Which.
+        /// The name.
         name: SecretName,
-        /// Where it was looked for.
+        /// Where to define it.
         place: String,
     },
-    /// There is one, and it cannot be read.
+    /// The secret is defined but cannot be read.
     #[error("the site's secret `{name}` cannot be read: {problem}")]
     Unreadable {
-        /// Which.
+        /// The name.
         name: SecretName,
-        /// Why, without a word of its content.
+        /// The reason, without any of the secret's content.
         problem: String,
     },
 }

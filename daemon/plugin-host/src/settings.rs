@@ -1,4 +1,4 @@
-//! What the host is told once.
+//! The host's configuration, set once at startup.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,23 +8,24 @@ use minisign_verify::PublicKey;
 use crate::error::PluginHostError;
 use crate::limits::Limits;
 
-/// Where plugins lie, who may publish them, and what they may take.
+/// Where plugins are stored, who may publish them, and their limits.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
     /// The site's `plugins/`: `NAME.wasm` from an operator, `pushed/DIGEST.wasm` from the server, and `cache/`, which
-    /// is the host's own. It is made if it is not there.
+    /// belongs to the host. Created if missing.
     pub directory: PathBuf,
-    /// The program `linecamp-plugin-compiler`.
+    /// The path of the program `linecamp-plugin-compiler`.
     pub compiler: PathBuf,
-    /// Certificates (PEM) of authorities that are believed beside the public ones: those of private services.
+    /// A PEM file with CA certificates of private services, trusted in addition to the public CAs.
     pub ca_file: Option<PathBuf>,
-    /// Whose signature a component needs, as `FILE.wasm.minisig` beside it. Without any, none is asked for.
+    /// The publishers whose signature a component needs, as `FILE.wasm.minisig` next to it. If empty, no signature is
+    /// required.
     pub publishers: Vec<PublisherKey>,
-    /// What a call may take.
+    /// The limits of a call.
     pub limits: Limits,
 }
 
-/// The minisign public key of somebody who publishes plugins.
+/// The minisign public key of a plugin publisher.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublisherKey(pub(crate) PublicKey);
 

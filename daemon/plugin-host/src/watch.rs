@@ -1,4 +1,4 @@
-//! Watches the plugin directory: says that something is another than before, not what.
+//! Watches the plugin directory: reports that something has changed, not what.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::PluginHostError;
 
-/// How long the directory must be left alone before it is looked at: a component and its signature come one by one.
+/// How long the directory must be quiet before it is scanned: a component and its signature arrive one after the other.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// The longest that a change waits for others to settle.
+/// The longest time to wait for the directory to become quiet.
 const SETTLE_MAX: Duration = Duration::from_secs(2);
 
-/// A directory that is watched for as long as this lives.
+/// A directory watch, active for as long as this value lives.
 pub(crate) struct Watch {
     changed: Arc<Notify>,
     _watcher: RecommendedWatcher,
 }
 
 impl Watch {
-    /// Begins to watch.
+    /// Starts watching.
     pub(crate) fn start(directory: &Path) -> Result<Self, PluginHostError> {
         let changed = Arc::new(Notify::new());
         let waker = Arc::clone(&changed);
         let tell = move |event: notify::Result<notify::Event>| match event {
             Ok(event) if !matters(event.kind) => {}
-            // Of an error it is not known what was missed.
+            // After an error, changes may have been missed.
             Ok(_) | Err(_) => waker.notify_one(),
         };
         let error =
@@ -40,7 +40,7 @@ impl Watch {
         Ok(Self { changed, _watcher: watcher })
     }
 
-    /// Returns what is told of each change.
+    /// Returns a handle that is notified of changes.
     pub(crate) fn changes(&self) -> Changes {
         Changes(Arc::clone(&self.changed))
     }
@@ -56,14 +56,14 @@ impl Changes {
         self.0.notified().await;
     }
 
-    /// Waits until there are no more changes for a moment.
+    /// Waits until there have been no changes for `SETTLE`, but at most `SETTLE_MAX`.
     pub(crate) async fn settle(&self) {
         let begun = Instant::now();
         while begun.elapsed() < SETTLE_MAX && timeout(SETTLE, self.next()).await.is_ok() {}
     }
 }
 
-/// Whether a file is whole, gone, or under another name. One that is being written is told of when it is closed.
+/// Whether a file is complete, deleted or renamed. A file that is being written is reported when it is closed.
 const fn matters(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))

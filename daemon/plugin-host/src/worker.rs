@@ -1,4 +1,5 @@
-//! The loop on the plugins' thread: takes calls, runs a few at once, and looks at the directory when it changes.
+//! The loop on the plugin thread: receives calls, runs a few of them concurrently, and scans the directory when it
+//! changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use crate::library::{Library, Stamp};
 use crate::limits::CALLS_AT_ONCE_MAX;
 use crate::watch::{Changes, Watch};
 
-/// What works on the plugins' thread.
+/// The worker of the plugin thread.
 #[derive(Clone)]
 pub(crate) struct Worker {
     library: Arc<Library>,
     context: Arc<CallContext>,
     events: mpsc::Sender<HostEvent>,
-    /// The files as they were when the directory was looked at last.
+    /// The files as of the last scan.
     seen: Arc<Mutex<BTreeMap<Name, Stamp>>>,
 }
 
@@ -29,7 +30,7 @@ impl Worker {
         Self { library: Arc::new(library), context, events, seen }
     }
 
-    /// Works until `stopped`; what runs then is dropped, and its children with it.
+    /// Runs until `stopped` fires; then the running tasks are dropped, along with their child processes.
     pub(crate) async fn run(
         self,
         mut asked: mpsc::Receiver<ProviderCall>,
@@ -44,7 +45,7 @@ impl Worker {
                 _ = &mut stopped => return,
                 Some(ended) = running.join_next() => ended.expect("a call does not panic"),
                 Some(ended) = looking.join_next() => ended.expect("looking does not panic"),
-                // One look at a time: what changes meanwhile is told of again.
+                // One scan at a time. A change during a scan triggers another one.
                 () = changes.next(), if looking.is_empty() => {
                     looking.spawn(self.clone().look(changes.clone()));
                 }
@@ -72,10 +73,10 @@ impl Worker {
         self.tell(HostEvent::Replied { call, reply, plugin }).await;
     }
 
-    /// Looks at the directory once it is left alone, and loads what is new in it.
+    /// Scans the directory once it is quiet, and loads new and changed plugins.
     async fn look(self, changes: Changes) {
         changes.settle().await;
-        // Plugins that cannot be listed are not gone.
+        // If the directory cannot be listed, no plugin counts as deleted.
         let Some(files) = self.library.list() else { return };
         let mut seen = self.seen.lock().await;
         let before = std::mem::replace(&mut *seen, files.clone());
@@ -99,7 +100,7 @@ impl Worker {
     }
 
     async fn tell(&self, event: HostEvent) {
-        // Without a host nobody wants to know.
+        // If the host is gone, nothing receives the event.
         drop(self.events.send(event).await);
     }
 }

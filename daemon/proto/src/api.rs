@@ -1,12 +1,12 @@
-//! The REST API's paths and JSON shapes: what `linecamp-server` says and `linecamp` reads.
+//! The REST API's paths and JSON types: what `linecamp-server` sends and `linecamp` reads.
 //!
-//! Field names never change and never change their meaning; new ones may appear, so who reads an answer ignores
-//! what it does not know. Requests are read strictly: an unknown field is refused, because ignoring what somebody
-//! asked for is worse than an error. Times are RFC 3339 in UTC, durations are whole seconds, words such as
-//! `state` are the model's. Nothing here decides anything, and nothing here holds a secret except
-//! [`TokenCreated`], whose `Debug` hides it.
+//! Field names never change, nor does their meaning. New ones may be added, so clients ignore response fields they do
+//! not know. Requests are parsed strictly: an unknown field is rejected, because silently ignoring what an operator
+//! asked for is worse than an error. Times are RFC 3339 in UTC, durations are whole seconds, and enum values such as
+//! `state` are the model's. This module decides nothing and holds no secret except in [`TokenCreated`], whose `Debug`
+//! hides it.
 //!
-//! A list is answered as [`List`], anything refused as [`ErrorBody`] with the status of its [`ErrorCode`].
+//! A list is returned as [`List`], an error as [`ErrorBody`] with the HTTP status of its [`ErrorCode`].
 
 mod convert;
 pub mod path;
@@ -23,17 +23,17 @@ pub use provider::{
     RecordView, SettingError, domain_name, plugin_digest,
 };
 
-/// The longest a long poll for events waits, in seconds: below the minute after which proxies give up. A longer
-/// `wait` is cut to this.
+/// The longest a long poll for events waits, in seconds: below the minute after which proxies time out. A longer `wait`
+/// is capped to this.
 pub const EVENT_WAIT_SECONDS_MAX: u64 = 50;
 
-/// The most events in one answer: the rest is asked for with `after`. A larger `limit` is cut to this.
+/// The most events in one response; the rest is fetched with `after`. A larger `limit` is capped to this.
 pub const EVENTS_PER_ANSWER_MAX: usize = 1_000;
 
-/// Several of something.
+/// A list of items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List<T> {
-    /// All of them.
+    /// The items.
     pub items: Vec<T>,
 }
 
@@ -46,23 +46,23 @@ pub struct Site {
     pub name: String,
     /// Its environment.
     pub environment: String,
-    /// Words of an operator about it.
+    /// An operator's description of it.
     pub description: String,
-    /// The word of its phase; its link is said beside it.
+    /// The name of its phase; `link` is separate.
     pub state: String,
-    /// Since when.
+    /// When it entered this state.
     pub state_since: String,
     /// What a transitional state waits for.
     pub waits_for: Option<String>,
-    /// Whether it can be reached.
+    /// Whether it is connected.
     pub link: Link,
-    /// The labels that hold.
+    /// The effective labels.
     pub labels: Vec<Label>,
-    /// The newest spec.
+    /// The newest spec generation.
     pub spec_generation: u64,
-    /// The newest spec the site holds.
+    /// The newest spec generation the site has stored.
     pub applied_generation: u64,
-    /// The newest spec the site matches.
+    /// The newest spec generation the site has converged to.
     pub converged_generation: u64,
     /// Its daemon's version.
     pub daemon_version: String,
@@ -70,11 +70,11 @@ pub struct Site {
     pub joined_at: String,
     /// The id of the token it joined with.
     pub token: String,
-    /// How often it came back with an expired certificate.
+    /// How often it recovered with an expired certificate.
     pub recoveries: u32,
     /// Its hosts.
     pub hosts: Vec<Host>,
-    /// Its troubles.
+    /// Its active conditions.
     pub conditions: Vec<Condition>,
 }
 
@@ -91,17 +91,17 @@ pub struct Host {
     pub environment: String,
     /// Where it comes from: `gateway`, `custom` or `provider`.
     pub origin: String,
-    /// Words of an operator about it.
+    /// An operator's description of it.
     pub description: String,
-    /// The word of its phase.
+    /// The name of its phase.
     pub state: String,
-    /// Since when.
+    /// When it entered this state.
     pub state_since: String,
     /// What a transitional state waits for.
     pub waits_for: Option<String>,
     /// Its site's link.
     pub link: Link,
-    /// The labels that hold, its site's included.
+    /// The effective labels, including its site's.
     pub labels: Vec<Label>,
 }
 
@@ -110,42 +110,42 @@ pub struct Host {
 pub struct Link {
     /// `connected`, `reconnecting` or `disconnected`.
     pub state: String,
-    /// Since when.
+    /// When it entered this state.
     pub since: String,
-    /// The other end's address, as last seen; empty if never.
+    /// The peer's address, as last seen; empty if never.
     pub address: String,
 }
 
 impl Link {
-    /// Whether a session is up. A site that is not connected is *dark*: what it is told waits for it.
+    /// Whether a session is up. A site without one is *offline*: changes apply when it reconnects.
     pub fn is_connected(&self) -> bool {
         self.state == model::LinkState::Connected.as_str()
     }
 }
 
-/// A label that holds.
+/// An effective label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     /// Its key.
     pub key: String,
     /// Its value.
     pub value: String,
-    /// Who says so: `reported`, `local` or `assigned`.
+    /// Who set it: `reported`, `local` or `assigned`.
     pub owner: String,
-    /// Since when.
+    /// When it was set.
     pub since: String,
-    /// Where it is said: `site` or `host`.
+    /// Where it is set: `site` or `host`.
     pub level: String,
 }
 
-/// A trouble.
+/// A condition: a problem that is active now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     /// Its code.
     pub kind: String,
-    /// Since when.
+    /// When it became active.
     pub since: String,
-    /// In what way, and what to do.
+    /// What is wrong, and what to do.
     pub detail: String,
 }
 
@@ -154,35 +154,36 @@ pub struct Condition {
 pub struct Token {
     /// Its id.
     pub id: String,
-    /// Where its sites go.
+    /// The environment its sites join.
     pub environment: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: String,
-    /// When it stops working.
+    /// When it expires.
     pub expires_at: String,
     /// How many sites it may create.
     pub uses_max: u32,
-    /// How many it may still create.
+    /// How many more it may create.
     pub uses_left: u32,
-    /// Labels its sites are given.
+    /// Labels assigned to its sites.
     pub labels: Vec<Label>,
     /// `valid`, `expired`, `used-up` or `revoked`.
     pub state: String,
 }
 
-/// A join token at its making, the only moment its secret is shown. `Debug` hides the secret.
+/// A newly created join token. The secret is shown in this response only. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCreated {
     /// The token.
     pub token: Token,
-    /// What lets whoever reads it join: `lct_…@HOST:PORT[,HOST:PORT…]`.
+    /// The token to join with, secret included: `lct_…@HOST:PORT[,HOST:PORT…]`.
     pub join: String,
-    /// What to run at a site that has the daemon.
+    /// The command to run at a site that has the daemon installed.
     pub command: String,
-    /// The one line that makes a bare Debian a site; `null` if the server has no packages to install it with.
+    /// The one-line command that installs and joins a bare Debian machine; `null` if the server has no packages to
+    /// install.
     #[serde(default)]
     pub install: Option<String>,
-    /// The packages it may fetch, by name.
+    /// The packages that command may fetch, by name.
     #[serde(default)]
     pub packages: Vec<String>,
 }
@@ -193,32 +194,32 @@ impl fmt::Debug for TokenCreated {
     }
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its number at the server; only rises.
+    /// Its sequence number at the server; only increases.
     pub seq: u64,
-    /// When.
+    /// When it happened.
     pub at: String,
-    /// What kind of thing.
+    /// The kind of event.
     pub kind: String,
-    /// To which site, by name; `null` for the server itself or a site that is no longer known.
+    /// The site it is about, by name; `null` for the server itself or a site that no longer exists.
     pub site: Option<String>,
-    /// In words.
+    /// The message.
     pub text: String,
-    /// Who says so.
+    /// Who reported it.
     pub source: EventSource,
-    /// When the server received it from the site, by the server's clock; `null` if the server itself says so.
+    /// When the server received it from the site, by the server's clock; `null` if the server itself reported it.
     pub received_at: Option<String>,
 }
 
-/// Who says that something happened.
+/// Who reported an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventSource {
     /// The server.
     Server,
-    /// The site: text and time are its own.
+    /// The site: message and time are the site's own.
     Site,
 }
 
@@ -227,11 +228,11 @@ pub enum EventSource {
 pub struct Environment {
     /// Its name.
     pub name: String,
-    /// Whether joined sites wait until an operator accepts them.
+    /// Whether joined sites wait for an operator's approval.
     pub approval: bool,
     /// How many recoveries with an expired certificate one site may have in any 24 hours.
     pub recoveries_per_day_max: u32,
-    /// How long a removed site is kept before it is purged.
+    /// How long a removed site is retained before it is purged.
     pub removed_keep_seconds: u64,
     /// How many sites it has.
     pub sites: u64,
@@ -246,26 +247,26 @@ pub struct Server {
     pub pin: String,
     /// How long it has been running.
     pub uptime_seconds: u64,
-    /// How many sites can be reached.
+    /// How many sites are connected.
     pub connected: u64,
-    /// How many were lost a moment ago.
+    /// How many lost their link recently.
     pub reconnecting: u64,
-    /// How many are dark for longer.
+    /// How many have been offline for longer.
     pub disconnected: u64,
 }
 
-/// Whom a command with a selector hits.
+/// What a command with a selector would affect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview {
-    /// How many.
+    /// How many match.
     pub matched: usize,
-    /// How many of those are not connected: the change waits for them.
+    /// How many of those are not connected: the change applies when they reconnect.
     pub dark: usize,
-    /// Which.
+    /// The matches.
     pub items: Vec<PreviewItem>,
 }
 
-/// One that a command with a selector hits.
+/// One match of a command with a selector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewItem {
     /// Its id.
@@ -274,54 +275,54 @@ pub struct PreviewItem {
     pub name: String,
     /// Its environment.
     pub environment: String,
-    /// The word of its phase.
+    /// The name of its phase.
     pub state: String,
-    /// Since when.
+    /// When it entered this state.
     pub state_since: String,
     /// Its link.
     pub link: Link,
 }
 
-/// A change of the assigned labels of a site or a host, key by key: what is not named stays.
+/// A change of the assigned labels of a site or a host, key by key; keys that are not named stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelChange {
     /// Labels to set.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
-    /// Keys to take away. A key that is also set is set.
+    /// Keys to remove. A key that is also in `set` is set.
     #[serde(default)]
     pub remove: Vec<String>,
 }
 
-/// An edit of a site or a host. What is `null` or absent stays.
+/// An edit of a site or a host. Fields that are `null` or absent stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
     /// Its new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its new description; empty takes it away.
+    /// Its new description; empty removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
-/// Asks for a join token.
+/// A request to create a join token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
-    /// Where its sites go.
+    /// The environment its sites join.
     pub environment: String,
-    /// How long it works, at most [`TOKEN_TTL_MAX`](model::limits::TOKEN_TTL_MAX).
+    /// How long it is valid, at most [`TOKEN_TTL_MAX`](model::limits::TOKEN_TTL_MAX).
     pub ttl_seconds: u64,
     /// How many sites it may create, 1 to [`TOKEN_USES_MAX`](model::limits::TOKEN_USES_MAX).
     pub uses: u32,
-    /// Labels its sites are given.
+    /// Labels assigned to its sites.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
 
-/// Asks for an environment. What is absent has the server's default.
+/// A request to create an environment. Absent fields take the server's defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentRequest {
@@ -338,7 +339,7 @@ pub struct EnvironmentRequest {
     pub removed_keep_seconds: Option<u64>,
 }
 
-/// An edit of an environment's rules. What is absent stays.
+/// An edit of an environment's settings. Absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentEdit {
@@ -353,19 +354,19 @@ pub struct EnvironmentEdit {
     pub removed_keep_seconds: Option<u64>,
 }
 
-/// What is answered instead of anything else.
+/// The body of every error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// What went wrong.
     pub error: Error,
 }
 
-/// What went wrong: for machines and for people.
+/// An error: a code for programs and a message for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
-    /// For machines.
+    /// The code, for programs.
     pub code: ErrorCode,
-    /// For people: what was tried, and what to do.
+    /// The message, for people: what was attempted, and what to do.
     pub message: String,
 }
 
@@ -376,35 +377,35 @@ impl Error {
     }
 }
 
-/// Why something was refused: the closed list that programs may act on. On the wire `bad-request` and so on.
+/// Why a request failed: the closed list of codes that programs may act on. On the wire `bad-request` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
-    /// The request does not read, or names what cannot be.
+    /// The request is malformed, or has an invalid value.
     BadRequest,
-    /// No API key, or one the server does not know.
+    /// No API key, or an unknown one.
     Unauthorized,
-    /// The API key is known, and may not do this.
+    /// The API key is valid, but does not permit this.
     Forbidden,
-    /// Nothing of this name.
+    /// No object has this name.
     NotFound,
-    /// The name exists in several environments; say which.
+    /// The name exists in several environments; specify one.
     Ambiguous,
-    /// Another one has this name.
+    /// The name is in use.
     NameTaken,
-    /// It cannot do this in its present state.
+    /// The object's current state does not allow this.
     NotPossible,
-    /// It would be more than a limit allows.
+    /// A limit would be exceeded.
     Limit,
-    /// The request is larger than the server reads.
+    /// The request is larger than the server accepts.
     TooLarge,
-    /// The API key makes more changes than its rate allows; nothing was changed, and `Retry-After` says when to go on.
+    /// The API key exceeds its rate of changes; nothing was changed, and `Retry-After` says when to retry.
     TooManyRequests,
-    /// The server has too much to do, or is stopping; later is better.
+    /// The server is overloaded or stopping; retry later.
     Busy,
     /// The server could not write to its store; nothing was changed.
     StoreFailed,
-    /// A fault of the server's own.
+    /// An internal error of the server.
     Internal,
     /// A code this build does not know. Never sent.
     #[serde(other)]
@@ -412,7 +413,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// Returns the HTTP status that goes with it.
+    /// Returns its HTTP status.
     pub const fn http_status(self) -> u16 {
         match self {
             Self::BadRequest => 400,

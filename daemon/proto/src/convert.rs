@@ -1,12 +1,11 @@
-//! Wire ⇄ model: the one place where hostile input is refused.
+//! Wire ⇄ model: the one place where untrusted input is rejected.
 //!
-//! Each wire type has both directions side by side ([`Wire`]). Towards the wire nothing can fail: a model value is
-//! valid. From the wire everything is checked, and an error carries the way to its field, built from the inside out,
-//! so that good input pays nothing for it. What a value of a later release may hold and this one cannot know (a kind,
-//! a word) is refused like anything else; whoever speaks an agreed version never sends it.
+//! Each wire type implements both directions side by side ([`Wire`]). Encoding cannot fail: a model value is valid.
+//! Decoding checks everything; an error carries the path to its field, built from the inside out, so valid input pays
+//! nothing for it. A value that only a later release knows (a kind, an enum variant) is rejected like any other invalid
+//! value; a peer that speaks the agreed version never sends it.
 //!
-//! The encoders do not check that a value keeps within the limits of its lists: a machine that exceeds them is told by
-//! its peer.
+//! The encoders do not check list limits: a machine that exceeds them learns it from its peer.
 
 mod document;
 mod field;
@@ -30,22 +29,22 @@ use crate::error::ProtoError;
 
 /// The wire form of a model value.
 pub(crate) trait Wire: Sized {
-    /// The value.
+    /// The model type.
     type Model;
 
-    /// Writes the value down.
+    /// Converts a model value to its wire form.
     fn from_model(model: &Self::Model) -> Self;
 
-    /// Checks what was written down.
+    /// Validates the wire form and converts it to the model.
     fn into_model(self) -> Result<Self::Model, FieldError>;
 }
 
-/// Returns the bytes of a value.
+/// Encodes a model value.
 pub(crate) fn encode<W: Wire + Message>(model: &W::Model) -> Vec<u8> {
     W::from_model(model).encode_to_vec()
 }
 
-/// Reads a value from bytes that should be `what`.
+/// Decodes a value from bytes that should be `what`.
 pub(crate) fn decode<W: Wire + Message + Default>(
     what: impl fmt::Display,
     bytes: &[u8],

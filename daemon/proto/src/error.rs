@@ -1,11 +1,11 @@
-//! Why bytes were refused.
+//! Why bytes were rejected.
 
 use linecamp_model::Text;
 
-/// Why bytes are not a message or a record. For people: whoever meets it drops the connection, or the database.
+/// Why bytes are not a valid message or record. For people: the caller drops the connection, or the database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtoError {
-    /// The bytes do not have the form of their message.
+    /// The bytes are not valid protobuf of their message.
     #[error("failed to decode {what}")]
     Malformed {
         /// What they should have been.
@@ -13,20 +13,20 @@ pub enum ProtoError {
         /// The cause.
         source: prost::DecodeError,
     },
-    /// A field holds what it may not, or is of a kind that this build does not know.
+    /// A field is invalid, or of a kind that this build does not know.
     #[error("refused {what}: {path}: {problem}")]
     Field {
         /// What the field belongs to.
         what: String,
-        /// The way to the field, such as `status.documents[2].host.reported[0].key`.
+        /// The path to the field, such as `status.documents[2].host.reported[0].key`.
         path: String,
-        /// What is wrong with it: short and without control characters, whatever the field held.
+        /// What is wrong with it: short and without control characters, whatever the field contained.
         problem: Text,
     },
-    /// The key of a record is none of ours.
+    /// The record's key is unknown.
     #[error("`{key}` is not the key of a record")]
     Key {
-        /// What was found: what is no text replaced, and cut.
+        /// The key found: invalid UTF-8 replaced, and truncated.
         key: Text,
     },
 }

@@ -1,19 +1,19 @@
-//! Messages on a byte stream: a length, then that many bytes.
+//! Frames on a byte stream: length-prefixed payloads.
 //!
-//! A frame is four bytes of length, big-endian, and the payload. A stream carries nothing else. The
-//! decoder is fed whatever arrived and gives back whole payloads; it keeps only bytes that really came,
-//! so a claimed length costs the claimant, not us. Incomplete is not an error; a length that cannot be
-//! right is, and the decoder then repeats it for ever: the stream has lost its place.
+//! A frame is a four-byte big-endian length and the payload. A stream carries nothing else. The decoder accepts bytes
+//! as they arrive and returns complete payloads. It buffers only bytes that really arrived, so a claimed length costs
+//! the sender, not the receiver. An incomplete frame is not an error. An invalid length is, and the decoder then
+//! repeats that error forever: the stream has lost its framing.
 
 use std::fmt;
 
-/// Bytes of the length in front of each payload.
+/// Bytes of the length prefix.
 pub const FRAME_HEADER_BYTES: usize = 4;
 
-/// Returns `payload` with its length in front.
+/// Returns `payload` with its length prefix.
 ///
 /// # Panics
-/// If the payload has 4 GiB or more. Our messages are bounded far below (`FRAME_BYTES_MAX`).
+/// If the payload has 4 GiB or more. Messages are bounded far below (`FRAME_BYTES_MAX`).
 pub fn encode_frame(payload: &[u8]) -> Vec<u8> {
     debug_assert!(!payload.is_empty(), "the peer refuses an empty frame");
     let length = u32::try_from(payload.len()).expect("a message is bounded by FRAME_BYTES_MAX");
@@ -23,25 +23,25 @@ pub fn encode_frame(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Cuts a stream of bytes into payloads.
+/// Splits a byte stream into payloads.
 ///
-/// Feed it pieces of bounded size and take frames until there is none: then it never holds more than one
-/// frame and one piece. Between frames it holds no memory.
+/// Push chunks of bounded size and take frames until there is none: then it never buffers more than one frame and one
+/// chunk. Between frames it holds no memory.
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     buffer: Vec<u8>,
 }
 
 impl FrameDecoder {
-    /// Takes bytes that arrived.
+    /// Appends received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Returns the next whole payload of 1 to `bytes_max` bytes, or `None` until more bytes arrive.
+    /// Returns the next complete payload of 1 to `bytes_max` bytes, or `None` until more bytes arrive.
     ///
     /// # Errors
-    /// [`FrameError`] as soon as the length is known to be wrong, and from then on.
+    /// [`FrameError`] as soon as the length is known to be invalid, and from then on.
     pub fn next(&mut self, bytes_max: usize) -> Result<Option<Vec<u8>>, FrameError> {
         let Some((header, rest)) = self.buffer.split_first_chunk::<FRAME_HEADER_BYTES>() else {
             return Ok(None);
@@ -61,12 +61,12 @@ impl FrameDecoder {
         Ok(Some(payload))
     }
 
-    /// Whether nothing of the next frame has arrived.
+    /// Whether no part of the next frame has arrived.
     pub const fn is_between_frames(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// Says that the stream has ended.
+    /// Marks the end of the stream.
     ///
     /// # Errors
     /// [`FrameError::Truncated`] if it ended inside a frame.
@@ -76,7 +76,7 @@ impl FrameDecoder {
 
     fn drop_front(&mut self, bytes: usize) {
         if bytes == self.buffer.len() {
-            // Thousands of idle sessions must not each keep their largest frame's memory.
+            // Release the memory: thousands of idle sessions must not each retain their largest frame.
             self.buffer = Vec::new();
         } else {
             self.buffer.drain(..bytes);
@@ -84,21 +84,21 @@ impl FrameDecoder {
     }
 }
 
-/// Why bytes are not a frame.
+/// Why bytes are not a valid frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
     /// A length of zero: no message is empty.
     Empty,
-    /// More than the receiver takes at this point.
+    /// Longer than the receiver accepts at this point.
     TooLong {
-        /// What the length says.
+        /// The claimed length.
         bytes: usize,
-        /// What the receiver takes.
+        /// The length the receiver accepts.
         bytes_max: usize,
     },
     /// The stream ended inside a frame.
     Truncated {
-        /// Bytes that came of it, its length included.
+        /// Bytes of it that arrived, including its length prefix.
         bytes: usize,
     },
 }

@@ -1,13 +1,14 @@
-//! The bytes: of the link between a site and its server, and of the records in their databases.
+//! Encoding of the messages on the link between a site and its server, of the records in their databases, and of the
+//! JSON texts of their APIs.
 //!
 //! # The link
 //!
-//! A site dials its server with QUIC and opens one stream in both directions. The stream carries frames
+//! A site dials its server over QUIC and opens one bidirectional stream. The stream carries frames
 //! ([`mod@frame`]), and each frame one message: [`FromSite`](linecamp_model::FromSite) one way,
-//! [`FromServer`](linecamp_model::FromServer) the other, as `link.proto` writes them down.
+//! [`FromServer`](linecamp_model::FromServer) the other, as `link.proto` defines them.
 //!
-//! **The site speaks first**, and its first frame is small (`FIRST_FRAME_BYTES_MAX`), because nobody has vouched for
-//! it yet:
+//! **The site sends first**, and its first frame is small (`FIRST_FRAME_BYTES_MAX`), because the site is not
+//! authenticated yet:
 //!
 //! ```text
 //! join     site ── Join ──────────► server     hello    site ── Hello ─────────► server
@@ -26,31 +27,32 @@
 //!                                                       site ── Storage ───────► server
 //! ```
 //!
-//! A site that joined or recovered comes back at once, with its certificate, and says hello. Acknowledgements name
-//! what the receiver holds durably. There are no answers but these: who cannot go on closes the connection with a
-//! [`Refusal`](linecamp_model::Refusal), whose code is the number of the close frame and whose words are its reason
-//! ([`encode_refusal`]). Which version of all this is spoken, the first two messages agree on ([`VERSIONS`]).
+//! A site that joined or recovered reconnects immediately with its certificate and sends Hello. Acknowledgements name
+//! what the receiver has stored durably. There are no other replies: a peer that cannot continue closes the connection
+//! with a [`Refusal`](linecamp_model::Refusal), whose code is the close frame's error code and whose message is its
+//! reason ([`encode_refusal`]). The first two messages negotiate the protocol version ([`VERSIONS`]).
 //!
 //! # The records
 //!
-//! [`mod@record`] writes a typed change as a key and a body and reads it back. Keys are paths, bodies protobuf.
+//! [`mod@record`] encodes a typed change as a key and a body, and decodes it. Keys are paths, bodies protobuf.
 //!
-//! # The texts
+//! # JSON
 //!
 //! [`mod@api`] is the JSON that the server and its operators exchange, [`mod@local`] the JSON of the daemon's local
 //! socket.
 //!
-//! # Invariants of the bytes
+//! # Invariants
 //!
-//! - What decodes is valid: every name, label, count, length and number was checked (`convert`), and a value that was
-//!   decoded survives its own bytes. Nobody behind this crate checks again.
-//! - No bytes make it panic. What is refused costs one error that names the field, and a bounded amount of memory:
+//! - Decoded values are valid: every name, label, count, length and number was checked (`convert`), and a decoded
+//!   value round-trips. No code behind this crate checks again.
+//! - No input causes a panic. Rejected input costs one error that names the field, and a bounded amount of memory:
 //!   about 32 times the frame (`wire`).
-//! - Bytes that a release has written stay readable: `golden/` holds some of each kind, for ever. Older forms are
-//!   converted here, and nobody else knows of them.
+//! - Bytes that a release wrote stay readable: `golden/` keeps samples of each kind, forever. Older forms are converted
+//!   here; no other code knows of them.
 //!
-//! It does not know what a message is for, or whether it comes at the right moment; `core` does. It does not know
-//! which site a peer is: what a site says of another one decodes well, and whoever knows the session refuses it.
+//! This crate does not know what a message is for, or whether it arrives at the right moment; `core` does. It does not
+//! know which site a peer is: a site's message about another site decodes, and the code that knows the session rejects
+//! it.
 
 #![forbid(unsafe_code)]
 

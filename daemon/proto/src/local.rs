@@ -1,9 +1,9 @@
-//! The local socket: what somebody on the spot asks the daemon, also while the server is away.
+//! The local socket: the daemon's API for commands run on the same machine, also while the server is unreachable.
 //!
-//! One JSON request on one line, one JSON response on one line, then the daemon closes. A request line is at most
-//! [`REQUEST_BYTES_MAX`]; an unknown request or field is refused. Who may open the socket may do everything here:
-//! the socket's file mode is the lock. The daemon says nothing here that its server could not know, and no secret. A
-//! first line of HTTP is answered too: `GET /metrics`, with the daemon's numbers.
+//! One JSON request on one line, one JSON response on one line, then the daemon closes the connection. A request line
+//! is at most [`REQUEST_BYTES_MAX`]; an unknown request or field is rejected. Anyone who can open the socket can run
+//! every command: the socket's file mode is the access control. Responses contain nothing that the server could not
+//! know, and no secret. An HTTP request line is also served: `GET /metrics` returns the daemon's metrics.
 
 mod convert;
 
@@ -13,156 +13,157 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Condition, Error, Label, Link, ProviderBody};
 
-/// Bytes of a request line: as many labels as one owner may have, with room. The daemon answers a longer one with
-/// [`TooLarge`](crate::api::ErrorCode::TooLarge) and closes.
+/// Bytes of a request line: as many labels as one owner may have, with room to spare. The daemon answers a longer one
+/// with [`TooLarge`](crate::api::ErrorCode::TooLarge) and closes.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a response line: a site with everything at its limit (every host with three owners' labels at both levels)
-/// stays below 10 MiB, as do all its providers with their settings, and all its records as far as they are reported.
-/// Who asks gives up on a longer one.
+/// stays below 10 MiB, as do all its providers with their settings, and all its reported records. Clients abort on a
+/// longer one.
 pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What can be asked: `{"do":"status"}` and so on.
+/// A request: `{"do":"status"}` and so on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LocalRequest {
-    /// How the site is. Answered by [`LocalStatus`].
+    /// Show the site's status. Returns [`LocalStatus`].
     Status {},
-    /// Why each part waits. Answered by a list of [`WhyLine`].
+    /// Show what each part waits for. Returns a list of [`WhyLine`].
     Why {},
-    /// The site's labels and those of its gateway. Answered by [`LocalLabels`].
+    /// List the labels of the site and its gateway. Returns [`LocalLabels`].
     LabelList {},
-    /// Sets local labels. Answered by [`LocalLabels`], as they are afterwards.
+    /// Set local labels. Returns the resulting [`LocalLabels`].
     LabelSet {
-        /// What to set.
+        /// The labels to set.
         labels: BTreeMap<String, String>,
-        /// Of what.
+        /// The level to set them at.
         level: LabelLevel,
     },
-    /// Takes local labels away; one that is not there is no error. Answered by [`LocalLabels`].
+    /// Remove local labels; an absent one is not an error. Returns [`LocalLabels`].
     LabelRemove {
-        /// Which.
+        /// The keys to remove.
         keys: Vec<String>,
-        /// Of what.
+        /// The level to remove them from.
         level: LabelLevel,
     },
-    /// The site's hosts. Answered by a list of [`LocalHost`].
+    /// List the site's hosts. Returns a list of [`LocalHost`].
     HostList {},
-    /// The site's DNS records, as the last round left them. Answered by a list of [`LocalRecord`].
+    /// List the site's DNS records as of the last reconcile. Returns a list of [`LocalRecord`].
     DnsList {},
-    /// Looks at all zones afresh and plans, changing nothing. Answered by a list of [`LocalRecord`], once that is done.
+    /// Observe all zones and plan without changing anything. Returns a list of [`LocalRecord`] when done.
     DnsPlan {},
-    /// Takes a DNS name over from whoever has it, with the next round. Answered by a list of [`LocalRecord`]: that one.
+    /// Take over a DNS name from its current owner with the next reconcile. Returns a list with that one
+    /// [`LocalRecord`].
     DnsAdopt {
-        /// The zone; Unicode is fine.
+        /// The zone; Unicode is allowed.
         zone: String,
-        /// The name, absolute; Unicode is fine.
+        /// The name, absolute; Unicode is allowed.
         name: String,
         /// The type, such as `A`.
         #[serde(rename = "type")]
         rtype: String,
-        /// The provider that is to keep it.
+        /// The provider that is to manage it.
         provider: String,
     },
-    /// The site's providers. Answered by a list of [`LocalProvider`].
+    /// List the site's providers. Returns a list of [`LocalProvider`].
     ProviderList {},
-    /// The daemon's numbers, as Prometheus reads them. Answered by a text.
+    /// The daemon's metrics in the Prometheus text format. Returns a string.
     Metrics {},
 }
 
-/// What is answered: `{"ok":…}` or `{"error":{"code":…,"message":…}}`.
+/// A response: `{"ok":…}` or `{"error":{"code":…,"message":…}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LocalResponse<T> {
-    /// It was done, and this is the answer.
+    /// The request succeeded, with this result.
     Ok(T),
-    /// It was not done.
+    /// The request failed.
     Error(Error),
 }
 
-/// Whether a label is the whole site's or the gateway host's.
+/// Whether a label belongs to the site or to the gateway host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelLevel {
-    /// The whole site's.
+    /// The site.
     Site,
-    /// The gateway host's.
+    /// The gateway host.
     Host,
 }
 
-/// How a site is, as its daemon says.
+/// A site's status, as its daemon reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalStatus {
     /// Its id; `null` before it joined.
     pub id: Option<String>,
-    /// Its name, as far as known.
+    /// Its name, if known.
     pub name: Option<String>,
-    /// Its environment, as far as known.
+    /// Its environment, if known.
     pub environment: Option<String>,
-    /// What it should be doing, as far as known: `pending`, `active`, `inactive` or `removed`.
+    /// Its desired state, if known: `pending`, `active`, `inactive` or `removed`.
     pub target: Option<String>,
     /// Its link; the address is the server's.
     pub link: Link,
-    /// What the link is doing, in words.
+    /// What the link is doing, for people.
     pub link_doing: String,
-    /// The labels that hold for the site.
+    /// The site's effective labels.
     pub labels: Vec<Label>,
-    /// The newest spec it holds.
+    /// The newest spec generation it has stored.
     pub applied_generation: u64,
-    /// The newest spec it matches.
+    /// The newest spec generation it has converged to.
     pub converged_generation: u64,
     /// The daemon's version.
     pub daemon_version: String,
     /// When its certificate expires; `null` before it joined.
     pub certificate_expires_at: Option<String>,
-    /// Events that wait for the server.
+    /// Events queued for the server.
     pub outbox_events: u64,
-    /// Events dropped since its database began.
+    /// Events dropped since its database was created.
     pub events_dropped: u64,
     /// Its hosts.
     pub hosts: Vec<LocalHost>,
-    /// Its troubles.
+    /// Its active conditions.
     pub conditions: Vec<Condition>,
 }
 
-/// A host, as the site's daemon says.
+/// A host, as the site's daemon reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalHost {
     /// Its id.
     pub id: String,
-    /// Its name, as far as known.
+    /// Its name, if known.
     pub name: Option<String>,
     /// Where it comes from: `gateway`, `custom` or `provider`.
     pub origin: String,
-    /// What it should be doing, as far as known.
+    /// Its desired state, if known.
     pub target: Option<String>,
-    /// The labels that hold, the site's included.
+    /// The effective labels, including the site's.
     pub labels: Vec<Label>,
 }
 
-/// A provider, as the site's daemon says.
+/// A provider, as the site's daemon reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalProvider {
     /// Its name.
     pub name: String,
     /// Who configured it: `local` for the site's own configuration, `central` for the server.
     pub origin: String,
-    /// The plugin, with its version as far as known.
+    /// The plugin, with its version if known.
     pub plugin: String,
     /// Why it does not work; `null` if it does.
     pub trouble: Option<String>,
-    /// How many records it has or wants, as far as they are reported.
+    /// How many records it manages or wants, as far as they are reported.
     pub records: usize,
-    /// How many of those are foreign, set aside, or held back.
+    /// How many of those are `foreign`, `quarantined` or `held`.
     pub records_in_trouble: usize,
-    /// Its settings, grants included; `null` of one that is not configured any more.
+    /// Its settings, including grants; `null` if it is no longer configured.
     pub settings: Option<ProviderBody>,
 }
 
-/// A DNS record set, as the site's daemon says.
+/// A DNS record set, as the site's daemon reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalRecord {
-    /// Which provider.
+    /// Its provider.
     pub provider: String,
     /// Its zone.
     pub zone: String,
@@ -171,37 +172,37 @@ pub struct LocalRecord {
     /// Its type, such as `AAAA`.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// What is wanted; empty if nothing is.
+    /// The desired values; empty if no record is wanted.
     pub values: Vec<String>,
-    /// What was there when it was last observed; empty if it was absent, `null` if it was never observed.
+    /// The values last observed; empty if the record was absent, `null` if it was never observed.
     pub observed: Option<Vec<String>>,
-    /// When that was.
+    /// When they were observed.
     pub observed_at: Option<String>,
-    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined`, `held` or `unknown`, as it was last observed.
+    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined`, `held` or `unknown`, as last observed.
     pub state: String,
-    /// Why it is no further; empty if there is nothing to say.
+    /// Why it is not in sync; empty if there is no reason to give.
     pub detail: String,
-    /// Why its provider cannot observe or change it for now; `null` if it can.
+    /// Why its provider cannot observe or change it now; `null` if it can.
     pub trouble: Option<String>,
 }
 
-/// The labels that hold at each level.
+/// The effective labels at each level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalLabels {
     /// The site's.
     pub site: Vec<Label>,
-    /// The gateway host's, the site's included.
+    /// The gateway host's, including the site's.
     pub host: Vec<Label>,
 }
 
-/// Why one part of the daemon waits.
+/// What one part of the daemon waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhyLine {
     /// The part.
     pub part: String,
-    /// Its state, in words.
+    /// Its state, for people.
     pub state: String,
-    /// What it does next by itself; `null` if it waits for somebody else.
+    /// What it does next by itself; `null` if it waits for an external event.
     pub next: Option<WhyNext>,
 }
 
@@ -210,7 +211,7 @@ pub struct WhyLine {
 pub struct WhyNext {
     /// When.
     pub at: String,
-    /// What, in words.
+    /// What, for people.
     pub does: String,
 }
 

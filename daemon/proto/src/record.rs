@@ -1,5 +1,5 @@
-//! The records of the two databases as bytes. A change and the record it leaves behind are one typed thing; its key is
-//! a path, its body protobuf (`record.proto`).
+//! Encoding of the records of both databases. A change and the record it writes have the same type; the key is a path,
+//! the body protobuf (`record.proto`).
 //!
 //! ```text
 //! site database                          fleet database
@@ -16,11 +16,11 @@
 //!                                          provider/ENVIRONMENT/NAME
 //!                                          plugin/DIGEST
 //!
-//! DOCUMENT is site, host/HOST or provider/PROVIDER; PROVIDER is the id that is made of a provider's name.
+//! DOCUMENT is site, host/HOST or provider/PROVIDER; PROVIDER is the id derived from a provider's name.
 //! ```
 //!
-//! What a release wrote stays readable: a body that lacks a field of today, or has one of yesterday, is made whole
-//! where it is read, here, and nobody else knows that older forms exist.
+//! What a release wrote stays readable: a body without a newer field, or with a removed one, is upgraded when it is
+//! decoded here. No other code knows that older forms exist.
 
 mod fleet;
 mod key;
@@ -39,7 +39,7 @@ fn row<W: Wire + Message>(key: String, body: Option<&W::Model>) -> (Vec<u8>, Opt
     (key.into_bytes(), body.map(encode::<W>))
 }
 
-/// A record as it was found.
+/// A record as read, before validation.
 #[derive(Clone, Copy)]
 struct RawRecord<'a> {
     key: &'a str,
@@ -54,7 +54,7 @@ impl<'a> RawRecord<'a> {
         }
     }
 
-    /// Takes a part of the key that was read, or refuses the key.
+    /// Returns a parsed part of the key, or rejects the key.
     fn part<T>(self, read: Option<T>) -> Result<T, ProtoError> {
         read.ok_or_else(|| unknown_key(self.key))
     }
@@ -63,7 +63,7 @@ impl<'a> RawRecord<'a> {
         decode::<W>(format_args!("record {}", self.key), self.body)
     }
 
-    /// Says what is wrong with the body.
+    /// Rejects the body, naming the record.
     fn refuse(self, error: FieldError) -> ProtoError {
         error.of(format_args!("record {}", self.key))
     }

@@ -1,7 +1,7 @@
-//! Refusals: what a QUIC close frame carries, its number and its reason.
+//! Refusals: the error code and reason of a QUIC close frame.
 //!
-//! The number says why, for machines. It is on the frame itself, so that it survives even where the reason is cut.
-//! The reason holds the words for people and the slot to come back at.
+//! The error code is for programs. It is in the frame itself, so it survives even where the reason is truncated. The
+//! reason holds the message for people and the slot in which to reconnect.
 
 use std::time::Duration;
 
@@ -12,31 +12,32 @@ use prost::Message;
 use crate::convert::{WireEnum, millis};
 use crate::wire::link::v1 as wire;
 
-/// What protobuf needs around the longest text, slot included: two tags of one byte, a length of at most two, a number
-/// of at most ten. So the longest refusal fits a close frame: `Text` has cut its words at a character already.
+/// Protobuf overhead around the longest text, slot included: two tags of one byte, a length of at most two, a number of
+/// at most ten. So the longest refusal fits a close frame: `Text` has truncated its message at a character boundary
+/// already.
 const REFUSAL_EXTRA_BYTES_MAX: usize = 14;
 const _: () = assert!(TEXT_BYTES_MAX + REFUSAL_EXTRA_BYTES_MAX <= CLOSE_BYTES_MAX);
 
-/// Returns the number of a close frame that refuses with `code`: the one that `link.proto` gives it, from 1.
+/// Returns the close frame's error code for `code`, as `link.proto` numbers it, from 1.
 pub fn refusal_code_number(code: RefusalCode) -> u32 {
     code.number().unsigned_abs()
 }
 
-/// Returns the reason of a close frame: at most [`CLOSE_BYTES_MAX`] bytes.
+/// Encodes the reason of a close frame: at most [`CLOSE_BYTES_MAX`] bytes.
 pub fn encode_refusal(refusal: &Refusal) -> Vec<u8> {
     let reason =
         wire::Refusal { text: refusal.text.as_str().to_owned(), retry_after_millis: refusal.retry_after.map(millis) };
     reason.encode_to_vec()
 }
 
-/// Reads a close frame: its number and its reason.
+/// Decodes a close frame: its error code and its reason.
 ///
-/// `None` is a close that is no refusal of ours: number 0, as a plain close of the transport has, or a reason that
-/// does not decode.
+/// `None` means the close is not a refusal: code 0, as a plain close of the transport has, or a reason that does not
+/// decode.
 ///
-/// A number that this build does not know comes from a newer peer. It is read as [`RefusalCode::Busy`]: nothing is
-/// forgotten or given up for good, the peer's slot is kept, and its words, which name the number, reach people.
-/// Words are kept as far as they are fit to be shown.
+/// An error code that this build does not know comes from a newer peer. It is read as [`RefusalCode::Busy`]: nothing is
+/// deleted or given up permanently, the peer's slot is kept, and its message, which names the code, is shown to people.
+/// The message is kept as far as it is printable.
 pub fn decode_refusal(number: u32, reason: &[u8]) -> Option<Refusal> {
     if number == 0 {
         return None;

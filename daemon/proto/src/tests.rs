@@ -1,4 +1,4 @@
-//! Tests of the bytes as a whole: what goes in comes out, what is hostile is refused, what was written is readable.
+//! Tests of the encoding as a whole: values round-trip, hostile input is rejected, released bytes stay readable.
 
 mod generated;
 mod golden;

@@ -4,10 +4,10 @@
 //! |---|---|---|
 //! | 1 | 2026-11-22 | join, hello, recover; spec down, status up, deltas and snapshots; events; renewal; probe; providers and plugins |
 //!
-//! Both peers name the range they speak in their first message, and the newest version in both ranges is spoken on
-//! that session. The server speaks its own version and the one before.
+//! Both peers send the range they speak in their first message. The session uses the newest version in both ranges. The
+//! server speaks its own version and the one before.
 
 use linecamp_model::VersionRange;
 
-/// What this build speaks.
+/// The versions this build speaks.
 pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };

@@ -1,8 +1,8 @@
-//! The types that prost makes of `link.proto` and `record.proto`, as `package` and file name them. They lie in
-//! `generated/`; `tests/generated.rs` makes them.
+//! The types that prost generates from `link.proto` and `record.proto`, named by package and file. They are in
+//! `generated/`; `tests/generated.rs` writes them.
 //!
-//! They hold whatever a peer wrote, unchecked, so they do not leave this crate. An element of a list costs a peer two
-//! bytes at least, and us its size: the sizes below bound how far a hostile frame can grow.
+//! They hold unchecked peer input, so they do not leave this crate. A list element costs a peer at least two bytes, and
+//! the receiver its size in memory: the sizes below bound how far a hostile frame can grow.
 
 /// The package `linecamp.link`.
 pub(crate) mod link {
@@ -26,7 +26,7 @@ pub(crate) mod record {
 mod tests {
     use super::link::v1;
 
-    /// A list element of two bytes may take 32 times its room, no more.
+    /// A list element of two bytes may take at most 32 times its size in memory.
     const ELEMENT_BYTES_MAX: usize = 64;
 
     #[test]

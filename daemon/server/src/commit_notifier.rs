@@ -1,14 +1,14 @@
-//! What became durable, for whoever waits for events and for the log.
+//! Announces what became durable, to requests that wait for events and to the log.
 //!
-//! The machine's state runs ahead of the disk. Events are shown, and the joins and removals of sites are logged, once
-//! the write that holds them is durable and not before: a write that fails never happened.
+//! The state machine's state is ahead of the disk. Events are shown, and joins and removals of sites are logged, only
+//! after the write that holds them is durable: a write that fails never happened.
 
 use std::collections::BTreeMap;
 
 use linecamp_model::{DocumentKey, FleetChange, SiteId, SpecBody, WriteId};
 use tokio::sync::watch;
 
-/// Writes under way that hold news, and the newest event that is durable.
+/// Writes in progress that contain events or milestones, and the newest durable event.
 #[derive(Debug)]
 pub(crate) struct CommitNotifier {
     staged: BTreeMap<WriteId, Staged>,
@@ -21,7 +21,7 @@ struct Staged {
     milestones: Vec<Milestone>,
 }
 
-/// What an operator would mention.
+/// A change worth an entry in the log.
 #[derive(Debug, PartialEq, Eq)]
 enum Milestone {
     Joined { site: SiteId, name: String },
@@ -29,17 +29,17 @@ enum Milestone {
 }
 
 impl CommitNotifier {
-    /// Starts where the newest durable event is `newest`.
+    /// Creates a notifier whose newest durable event is `newest`.
     pub(crate) fn new(newest: u64) -> Self {
         Self { staged: BTreeMap::new(), newest: watch::Sender::new(newest) }
     }
 
-    /// Returns where the number of the newest durable event can be watched.
+    /// Returns a receiver for the number of the newest durable event.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    /// Looks at a write that goes to the store.
+    /// Records the events and milestones of a write that is submitted to the store.
     pub(crate) fn note(&mut self, write: WriteId, changes: &[FleetChange]) {
         let newest = changes.iter().filter_map(|change| match change {
             FleetChange::Event(seq, Some(_)) => Some(*seq),
@@ -54,7 +54,7 @@ impl CommitNotifier {
         }
     }
 
-    /// Tells what was in a write that is durable.
+    /// Announces the contents of a write that is durable.
     pub(crate) fn tell(&mut self, write: WriteId) {
         let Some(staged) = self.staged.remove(&write) else {
             return;
@@ -74,7 +74,7 @@ impl CommitNotifier {
         });
     }
 
-    /// Forgets a write that failed, and all later ones: they are undone with it.
+    /// Discards a write that failed and all later ones, which are rolled back with it.
     pub(crate) fn forget(&mut self, write: WriteId) {
         self.staged.split_off(&write);
     }

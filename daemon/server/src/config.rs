@@ -1,4 +1,5 @@
-//! The configuration: as written ([`ConfigFile`]), and as meant ([`Config`]). One function leads from one to the other.
+//! The configuration: as written in the files ([`ConfigFile`]), and resolved ([`Config`]). [`Config::resolve`] converts
+//! one to the other.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,97 +16,98 @@ use crate::error::ServerError;
 use crate::install::PACKAGES_DEFAULT;
 use crate::layout::Layout;
 
-/// The shortest life of a site's certificate. Only tests want less than an hour: a site renews at two thirds.
+/// The shortest lifetime of a site certificate. Only tests need less than an hour: a site renews at two thirds.
 pub const CERTIFICATE_LIFE_MIN: Duration = Duration::from_secs(60);
 
-/// The longest life of a site's certificate. Longer than the machines it is for.
+/// The longest lifetime of a site certificate: longer than the machines last.
 pub const CERTIFICATE_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
-/// What is logged unless somebody says otherwise: what an operator would mention.
+/// The default log filter: what an operator would want to know.
 pub const LOG_DEFAULT: &str = "info";
 
-/// The shortest silence that ends every session: below it, sites with two keep-alives lost would drop out.
+/// The minimum for `idle_timeout_max`: below it, a site that loses two keep-alives would be disconnected.
 const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
-/// The longest silence that ends every session: a dead link that stays for longer helps nobody.
+/// The maximum for `idle_timeout_max`: keeping a dead link for longer helps nobody.
 const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
-/// A configuration file that says of every key what it means. As it stands it means the defaults; packages install it.
+/// A sample configuration file that documents every key. Unchanged, it means the defaults. Packages install it.
 pub const SAMPLE: &str = include_str!("../../../packaging/config/server.toml");
 
 /// The one key of the sample that has no default.
 const SAMPLE_URL: &str = "#server_url = \"https://camp.example:8443\"";
 
-/// Where packages put the configuration, and `config check` looks without a word.
+/// The path where packages install the configuration, and the default of `config check`.
 pub const FILE_DEFAULT: &str = "/etc/linecamp/server.toml";
 
-/// The scheme of a server's address; there is no other.
+/// The only supported scheme of a server URL.
 const SCHEME: &str = "https://";
 
-/// The port of `https://HOST` without one.
+/// The port of `https://HOST` without an explicit port.
 const HTTPS_PORT: u16 = 443;
 
-/// What is written in `server.toml`. Unknown keys are refused.
+/// The keys of `server.toml`. Unknown keys are rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigFile {
-    /// Where operators reach the server.
+    /// The URL at which operators reach the server.
     pub server_url: Option<String>,
-    /// Where sites reach it, as join tokens say.
+    /// The addresses at which sites reach the server, as listed in join tokens.
     pub link_addresses: Option<Vec<String>>,
-    /// The life of a site's certificate.
+    /// The lifetime of a site certificate.
     pub certificate_life: Option<String>,
-    /// Where to listen for operators.
+    /// The address to listen on for operators.
     pub https: Option<String>,
-    /// Where to listen for sites.
+    /// The address to listen on for sites.
     pub quic: Option<String>,
-    /// The most silence of a session.
+    /// The longest idle timeout of a session.
     pub idle_timeout_max: Option<String>,
-    /// What to log.
+    /// The log filter.
     pub log: Option<String>,
-    /// Where the packages for new sites are.
+    /// The directory of the packages for new sites.
     pub site_packages: Option<PathBuf>,
 }
 
-/// What the command line says; it wins over the file.
+/// Command-line options that override the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Where to listen for operators.
+    /// The address to listen on for operators.
     pub https: Option<SocketAddr>,
-    /// Where to listen for sites.
+    /// The address to listen on for sites.
     pub quic: Option<SocketAddr>,
-    /// What to log.
+    /// The log filter.
     pub log: Option<String>,
 }
 
-/// What the server runs with: complete and checked.
+/// The resolved configuration: complete and validated.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where everything lies.
+    /// The data directory.
     pub layout: Layout,
-    /// Where operators reach the server.
+    /// The URL at which operators reach the server.
     pub server_url: ServerUrl,
-    /// Where sites reach it, as join tokens say; empty for the host of `server_url` and the port it listens on.
+    /// The addresses at which sites reach the server, as listed in join tokens. If empty: the host of `server_url` with
+    /// the server's QUIC port.
     pub link_addresses: Vec<ServerAddress>,
-    /// The life of a site's certificate.
+    /// The lifetime of a site certificate.
     pub certificate_life: Duration,
-    /// Where to listen for operators.
+    /// The address to listen on for operators.
     pub https: SocketAddr,
-    /// Where to listen for sites.
+    /// The address to listen on for sites.
     pub quic: SocketAddr,
     /// The link's settings.
     pub link: ListenerSettings,
-    /// What to log, as `tracing-subscriber` filters are written.
+    /// The log filter, in `tracing-subscriber` syntax.
     pub log: String,
-    /// Where the packages for new sites are.
+    /// The directory of the packages for new sites.
     pub site_packages: PathBuf,
 }
 
 impl Config {
-    /// Reads the directory's own file, what `path` names over it, and the drop-ins of both, and resolves it.
+    /// Reads and resolves the directory's own file, then `path` on top of it, and the drop-ins of both.
     ///
     /// # Errors
-    /// [`ServerError`] names file, line, key and range.
+    /// [`ServerError`], which names file, line, key and range.
     pub fn load(layout: Layout, path: Option<&Path>, overrides: Overrides) -> Result<Self, ServerError> {
         let own = layout.config();
         let has_own = own.exists() || own.with_extension("d").exists();
@@ -116,23 +118,23 @@ impl Config {
         Self::resolve(layout.clone(), &Self::written(own, path)?, overrides)
     }
 
-    /// Reads a directory's own file, what `path` names over it, and the drop-ins of both.
+    /// Reads a directory's own file, then `path` on top of it, and the drop-ins of both.
     ///
     /// # Errors
-    /// [`ServerError::Config`] names file, line and key.
+    /// [`ServerError::Config`], which names file, line and key.
     pub fn written(own: Option<&Path>, path: Option<&Path>) -> Result<LayeredConfig, ServerError> {
         let mut written = LayeredConfig::default();
-        // The same file twice says nothing more.
+        // The same file is not read twice.
         for path in own.into_iter().chain(path.filter(|path| Some(*path) != own)) {
             written.add::<ConfigFile>(path)?;
         }
         Ok(written)
     }
 
-    /// Checks what was written.
+    /// Validates the files and applies defaults and overrides.
     ///
     /// # Errors
-    /// [`ServerError::ConfigValue`] names place, key and range.
+    /// [`ServerError::ConfigValue`], which names location, key and range.
     pub fn resolve(layout: Layout, written: &LayeredConfig, overrides: Overrides) -> Result<Self, ServerError> {
         let file: ConfigFile = written.read()?;
         let wrong = |key, problem: String| ServerError::ConfigValue { place: place(written, key), key, problem };
@@ -165,7 +167,7 @@ impl Config {
                 let problem = format!("is `{text}`; write ADDRESS:PORT, as in 0.0.0.0:8443 or [::]:8443");
                 wrong(key, problem)
             }),
-            // One number to open in a firewall, once for TCP and once for UDP; every address of both families.
+            // One port number to open in a firewall, for TCP and UDP, on all addresses of both families.
             (None, None) => Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), server_url.port())),
         };
         Ok(Self {
@@ -207,15 +209,15 @@ fn spelled(duration: Duration) -> String {
     }
 }
 
-/// Where operators reach the server: `https://HOST[:PORT]`.
+/// The URL at which operators reach the server: `https://HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl(ServerAddress);
 
 impl ServerUrl {
-    /// Parses `https://HOST[:PORT]`, with or without a slash at the end.
+    /// Parses `https://HOST[:PORT]`, with or without a trailing slash.
     ///
     /// # Errors
-    /// What is wrong, in words that follow the name of the key.
+    /// The problem, as a phrase that follows the name of the key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let bad = || format!("is `{text}`; write https://HOST:PORT, without a path");
         let rest = text.strip_prefix(SCHEME).ok_or_else(bad)?;
@@ -261,7 +263,7 @@ impl std::fmt::Display for ServerUrl {
     }
 }
 
-/// Says where `key` is written, or where it could be.
+/// Returns where `key` is set, or the file where it could be set.
 fn place(written: &LayeredConfig, key: &str) -> String {
     match written.place(key) {
         Some(place) => format!("{}: line {}", place.path.display(), place.line),
@@ -271,7 +273,7 @@ fn place(written: &LayeredConfig, key: &str) -> String {
     }
 }
 
-/// Returns the first configuration of a server at `url`.
+/// Returns the initial configuration of a server at `url`.
 pub(crate) fn template(url: &ServerUrl) -> String {
     SAMPLE.replace(SAMPLE_URL, &format!("server_url = \"{url}\""))
 }

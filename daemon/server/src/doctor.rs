@@ -1,11 +1,11 @@
-//! `linecamp-server doctor`: what is wrong at the server, found on the spot.
+//! `linecamp-server doctor`: diagnoses the server locally.
 //!
-//! It works beside a running server and without one, takes no lock and changes nothing. A running server is asked as a
-//! site and as an operator would, without a word that it keeps. One that does not run is examined as its next start
-//! would: configuration, authority, database, ports. All checks run side by side, each with a limit.
+//! It works whether the server is running or not, takes no lock and changes nothing. A running server is probed as a
+//! site and an operator would, without leaving any state. A stopped server is checked as its next start would check it:
+//! configuration, authority, database, ports. All checks run concurrently, each with a timeout.
 //!
-//! Which evidence is gathered is said here, by part: `files` (what lies in the directory), `listening` (ports, and who
-//! answers at them).
+//! The evidence is gathered by two modules: `files` (the contents of the directory) and `listening` (ports, and the
+//! services that answer on them).
 
 mod files;
 mod listening;
@@ -22,28 +22,28 @@ use crate::config::{Config, FILE_DEFAULT, Overrides};
 use crate::error::ServerError;
 use crate::layout::Layout;
 
-/// The directory of the service that the packages install.
+/// The data directory of the packaged service.
 const DATA_INSTALLED: &str = "/var/lib/linecamp-server";
 
-/// The service that the packages install.
+/// The unit name of the packaged service.
 const UNIT: &str = "linecamp-server";
 
-/// How long whatever is on this machine may take. A database is read whole, from a disk that may be slow.
+/// Timeout for local checks. A database is read completely, from a disk that may be slow.
 const HERE_LIMIT: Duration = Duration::from_secs(12);
 
-/// Files that a server has open at most, with room: 256 connections of operators and as many handshakes, the
-/// database and its log. Sites cost none: all their sessions share one socket.
+/// Maximum number of open files of a server, with a margin: 256 operator connections and as many handshakes, the
+/// database and its log. Sites need none: all their sessions share one socket.
 const FILES_NEEDED: u64 = 1024;
 
-/// Bytes of socket buffer that the link asks for (`linecamp-transport`).
+/// Socket buffer size in bytes that the link requests (`linecamp-transport`).
 const UDP_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The server that is looked at.
+/// The server to examine.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// Its data directory.
     pub layout: Layout,
-    /// Its configuration file, if one was named.
+    /// Its configuration file, if specified.
     pub config: Option<PathBuf>,
 }
 
@@ -52,8 +52,8 @@ impl Place {
         self.layout.dir() == std::path::Path::new(DATA_INSTALLED)
     }
 
-    /// Returns the configuration file that lies over the directory's own: the one that was named, or that of the
-    /// installed service.
+    /// Returns the configuration file that overrides the directory's own: the specified one, or that of the installed
+    /// service.
     fn config_file(&self) -> Option<PathBuf> {
         let installed = || Some(PathBuf::from(FILE_DEFAULT)).filter(|path| self.is_installed() && path.exists());
         self.config.clone().or_else(installed)
@@ -63,13 +63,13 @@ impl Place {
         Config::load(self.layout.clone(), self.config_file().as_deref(), Overrides::default())
     }
 
-    /// Returns the process of the server that runs, if one does.
+    /// Returns the process ID of the running server, if any.
     fn running(&self) -> Option<u32> {
         DirectoryLock::holder(self.layout.dir())
     }
 }
 
-/// Looks at everything. `progress` is told what is waited for.
+/// Runs all checks. `progress` is told which are pending.
 pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
     let job = |names, limit, check: fn(&Place) -> Vec<Finding>| {
         let place = place.clone();
@@ -96,7 +96,7 @@ pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
     Report::new("linecamp-server", env!("CARGO_PKG_VERSION"), run(jobs, progress))
 }
 
-/// Asks systemd of the service, if it is the one that works on this directory.
+/// Queries systemd about the service, if the service uses this directory.
 fn service(place: &Place) -> linecamp_doctor::CheckResult {
     if !place.is_installed() {
         let words = format!("the installed service works on another directory than {}", place.layout.dir().display());

@@ -1,4 +1,4 @@
-//! What keeps a server from being made, from starting or from running.
+//! Errors of creating, starting and running a server.
 
 use std::fmt::Write as _;
 use std::io;
@@ -10,23 +10,23 @@ use linecamp_service::LayersError;
 use linecamp_store::{StoreError, StoreFault};
 use linecamp_transport::TransportError;
 
-/// Why a command of `linecamp-server` was not done.
+/// Why a command of `linecamp-server` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The configuration does not read.
+    /// The configuration cannot be parsed.
     #[error(transparent)]
     Config(#[from] LayersError),
-    /// A value of the configuration is out of its range.
+    /// A configuration value is invalid.
     #[error("{place}: {key} {problem}")]
     ConfigValue {
         /// The file and the line.
         place: String,
-        /// Which key.
+        /// The key.
         key: &'static str,
-        /// What is wrong, and what may stand there.
+        /// The problem, and the values allowed.
         problem: String,
     },
-    /// There is a server in the directory already.
+    /// The directory already contains a server.
     #[error(
         "{} holds a server already: start it with `linecamp-server run --data {0}`, make another admin key with \
          `linecamp-server key create --data {0} --name NAME`, or name another directory",
@@ -36,7 +36,7 @@ pub enum ServerError {
         /// The directory.
         dir: PathBuf,
     },
-    /// There is half a server in the directory.
+    /// The directory contains an incomplete server.
     #[error(
         "{} holds {found} but no whole server: an earlier init did not finish, or files were lost. If it never ran, remove \
          {found} and run init again; if it did, restore the directory from a backup",
@@ -45,10 +45,10 @@ pub enum ServerError {
     HalfInitialised {
         /// The directory.
         dir: PathBuf,
-        /// What is there.
+        /// The files found.
         found: String,
     },
-    /// There is no server in the directory.
+    /// The directory contains no server.
     #[error(
         "{} holds no server: make one with `linecamp-server init --data {0} --server-url https://HOST:PORT`",
         dir.display()
@@ -57,54 +57,54 @@ pub enum ServerError {
         /// The directory.
         dir: PathBuf,
     },
-    /// The database is not where it should be, though there was one.
+    /// The database of an initialized server is missing.
     #[error("{} is missing, and with it every registration: restore it from a backup", path.display())]
     DatabaseMissing {
         /// The database file.
         path: PathBuf,
     },
-    /// A file or folder could not be made.
+    /// A file or folder could not be created.
     #[error("failed to create {}", path.display())]
     Create {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Something about the components of pushed plugins could not be done.
+    /// A file operation on the components of uploaded plugins failed.
     #[error("failed to {doing} {}", path.display())]
     Plugin {
-        /// What, such as `write`.
+        /// The operation, such as `write`.
         doing: &'static str,
-        /// To which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The system gave no random bytes.
+    /// No random bytes could be read from the system.
     #[error("failed to read random bytes from {path}")]
     Random {
-        /// From where.
+        /// The source of the random bytes.
         path: &'static str,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// There is an API key of this name.
+    /// An API key of this name exists.
     #[error("there is an API key {name} already; choose another name, or remove it with `linecamp-server key rm`")]
     KeyExists {
-        /// Its name.
+        /// The name.
         name: Name,
     },
-    /// There are as many API keys as may be.
+    /// The maximum number of API keys is reached.
     #[error("there are {API_KEYS_MAX} API keys, as many as may be: remove some with `linecamp-server key rm`")]
     KeysFull,
-    /// There is no API key of this name.
+    /// No API key has this name.
     #[error("there is no API key {name}; `linecamp-server key ls` lists them")]
     KeyUnknown {
-        /// The name that was looked for.
+        /// The requested name.
         name: Name,
     },
-    /// The store could not be opened, or is in use.
+    /// The store could not be opened, or another process has locked it.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A write did not become durable.
@@ -113,16 +113,16 @@ pub enum ServerError {
     /// The authority, a certificate or a socket failed.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// An address of the link is none.
+    /// The link address for join tokens is invalid.
     #[error("failed to make the address that join tokens name")]
     LinkAddress(#[source] TokenError),
-    /// The loop ended by itself: a defect.
+    /// The loop ended unexpectedly: a bug.
     #[error("the server's loop ended by itself; this is a defect")]
     LoopEnded,
 }
 
 impl ServerError {
-    /// Says whether the arguments or the configuration are at fault: exit code 2.
+    /// Returns whether the arguments or the configuration are at fault: exit code 2.
     pub const fn blames_input(&self) -> bool {
         match self {
             Self::Config(_)
@@ -147,7 +147,7 @@ impl ServerError {
         }
     }
 
-    /// Says whether trying again is pointless until a person has done something: exit code 3.
+    /// Returns whether retrying is pointless until an operator acts: exit code 3.
     pub fn needs_operator(&self) -> bool {
         match self {
             Self::DatabaseMissing { .. } => true,
@@ -159,7 +159,7 @@ impl ServerError {
         }
     }
 
-    /// Returns what to do about it, where the words of the error do not say.
+    /// Returns what to do about the error, where its message does not say.
     pub fn advice(&self) -> Option<String> {
         match self {
             Self::Transport(TransportError::Bind { address, source }) => bind_advice(address.port(), source),

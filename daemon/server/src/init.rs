@@ -1,7 +1,7 @@
-//! The making of a server: its directory, its authority, its database, its first admin key.
+//! Initializes a server: its directory, authority, database and first admin key.
 //!
-//! The configuration file is written last, and the key is shown only after it: an init that was interrupted has told
-//! nobody anything, and says so the next time.
+//! The configuration file is written last, and the key is shown only after that: an interrupted init has shown no
+//! secret, and the next init reports it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write as _;
@@ -20,24 +20,24 @@ use crate::secret::ApiKeyText;
 /// The name of the first API key.
 const ADMIN: &str = "admin";
 
-/// What the certificate of every server names, whatever it is called: operators try it out on the spot.
+/// Names in the certificate of every server, for operators who test it locally.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// The directory holds secrets.
+/// The directory contains secrets.
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// A server that was made: what its operator needs, shown once.
+/// A newly initialized server: what its operator needs, shown once.
 #[derive(Debug)]
 pub struct Initialised {
-    /// The key of the first operator. The server keeps its hash only.
+    /// The first operator's key. The server stores only its hash.
     pub admin_key: ApiKeyText,
-    /// Whom to trust.
+    /// The pin of the server's authority.
     pub pin: Pin,
 }
 
 impl Initialised {
-    /// Returns what to print, once: the key and the pin each on a line of their own, and what to do next.
+    /// Returns the lines to print, once: the key and the pin on separate lines, and the next steps.
     pub fn report(&self, layout: &Layout, url: &ServerUrl) -> Vec<String> {
         let (dir, pin) = (layout.dir().display(), self.pin);
         vec![
@@ -52,10 +52,10 @@ impl Initialised {
     }
 }
 
-/// Makes a server in `layout` that is reached at `url`, and is called `names` as well.
+/// Initializes a server in `layout` that is reached at `url`, with `names` as additional names.
 ///
 /// # Errors
-/// [`ServerError`]; what is there already is not changed.
+/// [`ServerError`]; existing files are not changed.
 pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initialised, ServerError> {
     refuse_existing(layout)?;
     let create_error = |path: &std::path::Path| {
@@ -64,7 +64,7 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
     };
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(layout.dir()).map_err(create_error(layout.dir()))?;
     let _lock = DirectoryLock::acquire(layout.dir())?;
-    // Somebody may have been quicker.
+    // Another process may have initialized it before this one got the lock.
     refuse_existing(layout)?;
     let now = SystemClock.now();
     let authority = Authority::create(&layout.ca(), &certificate_names(url, names), now)?;

@@ -1,8 +1,9 @@
-//! What new sites are installed with: the daemon's packages that were installed beside the server, and a script.
+//! The installation of new sites: the daemon packages that were installed with the server, and a script.
 //!
-//! A bare Debian has neither curl nor OpenSSL, but apt, which fetches what has a known digest. So trust goes by digest:
-//! the line that an operator is shown, over a connection he trusts, has the script's; the script has those of the
-//! packages. The server's name and certificate have no part in it, and what was changed on the way is not run.
+//! A minimal Debian has neither curl nor OpenSSL, but it has apt, which downloads a file of a known digest. Trust is
+//! therefore based on digests: the command line that an operator is shown over a trusted connection contains the digest
+//! of the script, and the script contains the digests of the packages. The server's name and certificate are not
+//! checked, and anything modified in transit is not run.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,35 +16,36 @@ use sha2::{Digest as _, Sha256};
 use crate::config::ServerUrl;
 use crate::error::describe;
 
-/// The script, with words in `@` for what is known at the server's start only.
+/// The script, with `@…@` placeholders for what is known only when the server starts.
 const SCRIPT: &str = include_str!("install.sh");
 
-/// Where the server's own package puts the daemon's.
+/// The directory where the server's package installs the daemon's packages.
 pub(crate) const PACKAGES_DEFAULT: &str = "/usr/share/linecamp-server/site";
 
-/// Packages that are offered: one for each of the architectures there are. More in the directory are left alone.
+/// Maximum number of packages offered: one for each existing architecture. Further ones in the directory are ignored.
 const PACKAGES_MAX: usize = 16;
 
-/// How a package's file is called: the daemon's of our own version, for one architecture.
+/// The prefix of a package's file name: the daemon of the server's own version, for one architecture.
 const PREFIX: &str = concat!("linecampd_", env!("CARGO_PKG_VERSION"), "_");
 const SUFFIX: &str = ".deb";
 
-/// One of the daemon's packages.
+/// A package of the daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct SitePackage {
-    /// Its file's name.
+    /// The file name.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
-    /// SHA-256, in hexadecimal digits.
+    /// SHA-256, in hexadecimal.
     digest: String,
 }
 
-/// The packages that new sites can be installed with.
+/// The packages available for installing new sites.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SitePackages(Vec<SitePackage>);
 
 impl SitePackages {
-    /// Looks what there is. A server that was not installed from a package has none, and offers no installation.
+    /// Finds the packages in `directory`. A server that was not installed from a package has none and offers no
+    /// installation.
     pub(crate) fn find(directory: &Path) -> Self {
         match read(directory) {
             Ok(packages) => Self(packages),
@@ -55,12 +57,12 @@ impl SitePackages {
         }
     }
 
-    /// Returns all of them.
+    /// Returns all packages.
     pub(crate) fn all(&self) -> &[SitePackage] {
         &self.0
     }
 
-    /// Returns the script that installs a site of the server at `url`; `None` without a package.
+    /// Returns the script that installs a site of the server at `url`; `None` if there are no packages.
     pub(crate) fn script(&self, url: &ServerUrl) -> Option<String> {
         let arm = |package: &SitePackage| {
             let arch = package.name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
@@ -74,13 +76,13 @@ impl SitePackages {
         (!arms.is_empty()).then(script)
     }
 
-    /// Returns the one line that installs a site; `None` without a package.
+    /// Returns the command line that installs a site; `None` if there are no packages.
     pub(crate) fn line(&self, url: &ServerUrl, target: &JoinTarget) -> Option<String> {
         let digest = digest(self.script(url)?.as_bytes());
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
-        // A directory of its own, because the script believes what lies beside it, and anybody may put a file in /tmp.
-        // `echo` is the shell's own, so the token is in nobody's arguments.
+        // A private directory, because the script trusts the files beside it, and anyone may create files in /tmp.
+        // `echo` is a shell builtin, so the token is in no process's arguments.
         Some(format!(
             "d=$(mktemp -d) && /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root -o Acquire::https::Verify-Peer=false \
              -o Acquire::https::Verify-Host=false download-file {url}/install $d/install SHA256:{digest} && \
@@ -105,7 +107,7 @@ fn read(directory: &Path) -> io::Result<Vec<SitePackage>> {
     Ok(packages)
 }
 
-/// Whether a text can stand in the script as it is.
+/// Returns whether a text can be inserted into the script unescaped.
 fn is_architecture(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
@@ -114,7 +116,7 @@ fn digest(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// A writer that keeps nothing but the digest.
+/// A writer that only updates a hash.
 struct Hashing<'a>(&'a mut Sha256);
 
 impl io::Write for Hashing<'_> {

@@ -1,4 +1,4 @@
-//! API keys, while the server is stopped: whoever may work on its directory is its operator.
+//! Manages API keys while the server is stopped. Access to its directory is proof enough of being its operator.
 
 use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{ApiKey, FleetChange, Name, SecretHash, WallTime};
@@ -14,14 +14,14 @@ use crate::secret::ApiKeyText;
 pub struct KeyView {
     /// Its name.
     pub name: Name,
-    /// When it was made.
+    /// When it was created.
     pub created_at: WallTime,
 }
 
-/// Makes an API key.
+/// Creates an API key.
 ///
 /// # Errors
-/// [`ServerError::KeyExists`] if there is one of that name; the others say what failed.
+/// [`ServerError::KeyExists`] if a key of that name exists; other variants if an operation failed.
 pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError> {
     let _lock = layout.lock()?;
     if held_keys(layout)?.iter().any(|(_, key)| key.name == name) {
@@ -36,10 +36,10 @@ pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError
     Ok(text)
 }
 
-/// Takes an API key away: who shows it is refused from the next start on.
+/// Removes an API key. It is rejected from the next start on.
 ///
 /// # Errors
-/// [`ServerError::KeyUnknown`] if there is none of that name; the others say what failed.
+/// [`ServerError::KeyUnknown`] if no key has that name; other variants if an operation failed.
 pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
     let _lock = layout.lock()?;
     let meant: Vec<_> = held_keys(layout)?
@@ -53,7 +53,7 @@ pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
     store::write_once(&layout.database(), &meant)
 }
 
-/// Returns the API keys, the oldest first.
+/// Returns the API keys, oldest first.
 ///
 /// # Errors
 /// [`ServerError`].

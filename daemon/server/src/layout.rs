@@ -1,4 +1,4 @@
-//! The data directory: what lies where.
+//! The layout of the data directory.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Takes the directory, which need not exist.
+    /// Creates the layout of `dir`, which need not exist.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
     }
@@ -23,31 +23,31 @@ impl Layout {
         &self.dir
     }
 
-    /// Returns where the certificate authority lives.
+    /// Returns the path of the certificate authority.
     pub fn ca(&self) -> PathBuf {
         self.dir.join("ca")
     }
 
-    /// Returns where the fleet's database is.
+    /// Returns the path of the fleet database.
     pub fn database(&self) -> PathBuf {
         self.dir.join("fleet.db")
     }
 
-    /// Returns where the configuration is, unless another file is named.
+    /// Returns the path of the configuration file, unless another file is specified.
     pub fn config(&self) -> PathBuf {
         self.dir.join("server.toml")
     }
 
-    /// Returns where the components of pushed plugins are.
+    /// Returns the folder of the components of uploaded plugins.
     pub fn plugins(&self) -> PathBuf {
         self.dir.join("plugins")
     }
 
-    /// Takes the directory for this process.
+    /// Locks the directory for this process.
     ///
     /// # Errors
-    /// [`ServerError::NotInitialised`] if nobody has made a server there; [`ServerError::Store`] if another
-    /// process works on it.
+    /// [`ServerError::NotInitialised`] if the directory contains no server; [`ServerError::Store`] if another process
+    /// has locked it.
     pub(crate) fn lock(&self) -> Result<DirectoryLock, ServerError> {
         if !self.ca().exists() && !self.database().exists() {
             return Err(ServerError::NotInitialised { dir: self.dir.clone() });

@@ -1,24 +1,25 @@
-//! The server: everything between the machine that decides ([`Fleet`](linecamp_core::Fleet)) and the world.
+//! The server: everything between the state machine that decides ([`Fleet`](linecamp_core::Fleet)) and the outside
+//! world.
 //!
-//! It is one loop over one closed enum of events (`server`). Whatever happens comes in as an event: a session
-//! opened, spoke or ended; the store answered; an operator asked; time passed; somebody said stop. The machine is
-//! told, and what it asks for in turn is carried out before the next event. The loop, the sessions and the API
-//! share one thread of tokio; the store has its own. Nothing is shared but channels, and every channel is bounded:
+//! The server is one loop over one closed enum of events (`server`): a session opened, sent a message or closed; the
+//! store answered a write; an operator sent a request; a deadline passed; a shutdown was requested. Each event goes to
+//! the state machine, and the outputs of the state machine are performed before the next event. The loop, the sessions
+//! and the API share one tokio thread; the store has its own thread. They communicate only through channels, and every
+//! channel is bounded:
 //!
 //! | from | to | bound | at the bound |
 //! |---|---|---|---|
-//! | sessions | loop | messages of all sessions | sessions stop reading, and QUIC stops their peers |
+//! | sessions | loop | messages of all sessions | sessions stop reading, and QUIC flow control stops their peers |
 //! | loop | one session | frames | the session is closed as `busy` |
 //! | API | loop | requests | requests wait; connections are bounded too |
-//! | loop | store | the store's queue | the write fails, and the machine undoes it |
-//! | loop | reading plugins | pieces that one session waits for | the session is closed as `busy` |
+//! | loop | store | the store's queue | the write fails, and the state machine rolls it back |
+//! | loop | plugin reads | pieces requested by one session | the session is closed as `busy` |
 //!
-//! The drivers (`drive`) carry out and decide nothing. The API (`api`) parses a request to the end before the loop
-//! hears of it, and answers a change once it is durable.
+//! The drivers (`drive`) perform outputs and decide nothing. The API (`api`) parses a request completely before it
+//! reaches the loop, and answers a change once it is durable.
 //!
-//! Everything the server keeps lies in one directory, made by [`init`]: `ca/` (the authority), `fleet.db` (the
-//! fleet), `plugins/` (components that were pushed) and `server.toml` (what an operator writes). One process
-//! works on it at a time.
+//! All server state is in one directory, created by [`init`]: `ca/` (the authority), `fleet.db` (the fleet), `plugins/`
+//! (uploaded components) and `server.toml` (written by the operator). Only one process uses the directory at a time.
 
 #![forbid(unsafe_code)]
 
@@ -58,11 +59,11 @@ pub use reload::Changes;
 pub use secret::ApiKeyText;
 pub use start::Server;
 
-/// The link's drivers without the server around them: a simulator runs them on a network in memory.
+/// The link drivers without the rest of the server, for a simulator that runs them on an in-memory network.
 ///
-/// [`accept`] lets sites in and tells what their sessions say, through a channel of [`SESSION_NOTES_MAX`] notes.
-/// [`LinkDriver::note`](for_simulator::LinkDriver::note) makes each note what the machine has to hear, and the
-/// driver's other methods carry out what the machine asks for.
+/// [`accept`] accepts sites and forwards the notes of their sessions through a channel of [`SESSION_NOTES_MAX`] notes.
+/// [`LinkDriver::note`](for_simulator::LinkDriver::note) converts each note to an event for the state machine. The
+/// other methods of the driver perform the outputs of the state machine.
 ///
 /// [`accept`]: for_simulator::accept
 /// [`SESSION_NOTES_MAX`]: for_simulator::SESSION_NOTES_MAX

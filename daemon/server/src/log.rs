@@ -1,7 +1,7 @@
-//! What the server says: lines on stderr, or entries of the journal if systemd started it.
+//! The server's log: lines on stderr, or journal entries if systemd started the process.
 //!
-//! In the journal an event's fields are the entry's fields, and those of the spans around it are too: `journalctl
-//! SITE=…` finds what a session of that site did. What is shown is a filter that can be replaced while we run.
+//! In the journal, the fields of an event and of its enclosing spans become fields of the entry: `journalctl SITE=…`
+//! finds the log of a site's sessions. The log filter can be replaced at run time.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -16,10 +16,10 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, reload};
 
-/// What the journal calls us.
+/// The `SYSLOG_IDENTIFIER` of journal entries.
 const IDENTIFIER: &str = "linecamp-server";
 
-/// Why nothing can be logged as it was asked for.
+/// A log filter is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("`{filter}` is no log filter ({problem}); write error, warn, info, debug or trace")]
 pub struct LogError {
@@ -27,17 +27,17 @@ pub struct LogError {
     problem: String,
 }
 
-/// The log of the process, whose filter can be replaced.
+/// The log of the process, with a replaceable filter.
 #[derive(Debug)]
 pub struct Log {
     filter: reload::Handle<Targets, Registry>,
 }
 
 impl Log {
-    /// Begins to log what `filter` asks for, for the whole process.
+    /// Initializes logging with `filter` for the whole process.
     ///
     /// # Errors
-    /// [`LogError`] for what is no filter.
+    /// [`LogError`] if the filter is invalid.
     pub fn init(filter: &str) -> Result<Self, LogError> {
         let (layer, handle) = reload::Layer::new(parse(filter)?);
         let registry = tracing_subscriber::registry().with(layer);
@@ -48,16 +48,16 @@ impl Log {
         Ok(Self { filter: handle })
     }
 
-    /// Logs what `filter` asks for from now on.
+    /// Replaces the filter.
     ///
     /// # Errors
-    /// [`LogError`] for what is no filter; nothing changes then.
+    /// [`LogError`] if the filter is invalid; the previous one stays active.
     pub fn set(&self, filter: &str) -> Result<(), LogError> {
         let parsed = parse(filter)?;
         self.filter.reload(parsed).map_err(|error| LogError { filter: filter.to_owned(), problem: error.to_string() })
     }
 
-    /// Says whether `filter` is one.
+    /// Checks whether `filter` is valid.
     ///
     /// # Errors
     /// [`LogError`] with the reason.
@@ -70,12 +70,12 @@ fn parse(filter: &str) -> Result<Targets, LogError> {
     filter.parse().map_err(|error| LogError { filter: filter.to_owned(), problem: format!("{error}") })
 }
 
-/// Events become entries of the journal.
+/// A layer that writes events to the journal.
 struct JournalLayer {
     journal: Journal,
 }
 
-/// What a span carries.
+/// The fields of a span.
 #[derive(Default)]
 struct Fields(Vec<(String, String)>);
 
@@ -103,7 +103,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
         event.record(&mut line);
         let mut message = std::mem::take(&mut line.message);
         for (name, value) in &line.fields {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(message, " {name}={value}");
         }
         for span in context.event_scope(event).into_iter().flatten() {
@@ -121,7 +121,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
             fields: &line.fields,
         };
         if !self.journal.say(&entry) {
-            // Without a journal the line is better than nothing; if nobody reads it, there is nobody to tell.
+            // If the journal is unavailable, write the line to stderr; there is nobody to report an error of that to.
             let line = message.replace(char::is_control, "?");
             drop(io::Write::write_all(&mut io::stderr().lock(), format!("{} {line}\n", metadata.level()).as_bytes()));
         }

@@ -1,11 +1,11 @@
-//! `linecamp-server`: the one place from which a fleet of sites is looked after.
+//! `linecamp-server`: the server that manages a fleet of sites.
 //!
 //! | exit code | means |
 //! |---|---|
-//! | 0 | done, or stopped because it was asked to |
-//! | 1 | failed; trying again may help: an address in use, a clock before its authority, a directory in use |
-//! | 2 | bad arguments or config |
-//! | 3 | needs an operator: the authority or the database is missing, damaged or too new |
+//! | 0 | success, or stopped on request |
+//! | 1 | failure; a retry may help: address in use, clock earlier than the authority's certificate, directory in use |
+//! | 2 | invalid arguments or configuration |
+//! | 3 | operator action required: the authority or the database is missing, damaged or too new |
 
 #![forbid(unsafe_code)]
 
@@ -27,17 +27,17 @@ use serde_json::json;
 
 use crate::run::Source;
 
-/// The data directory of the service that the packages install.
+/// The data directory of the packaged service.
 const DATA_DEFAULT: &str = "/var/lib/linecamp-server";
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_OPERATOR: u8 = 3;
 
-/// The variable that goes before the key `log`.
+/// The environment variable that overrides the key `log`.
 const LOG_VARIABLE: &str = "LINECAMP_LOG";
 
-/// Where packages put the server's directory.
+/// The data directory that packages create.
 const DATA_PACKAGED: &str = "/var/lib/linecamp-server";
 
 const EXAMPLES: &str = "\
@@ -195,7 +195,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why the process ends with another code than 0.
+/// Why the process exits with a nonzero code.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -217,7 +217,7 @@ fn report(failure: &Failure) -> ExitCode {
         Failure::Print(_) | Failure::Begin(_) => (EXIT_FAILED, None),
     };
     let mut stderr = io::stderr().lock();
-    // Whoever closed it does not want to know.
+    // If stderr is closed, nobody reads the message.
     drop(writeln!(stderr, "linecamp-server: {}", describe(failure)));
     if let Some(advice) = advice {
         drop(writeln!(stderr, "  {advice}"));
@@ -231,13 +231,13 @@ fn run_init(arguments: &Init) -> Result<(), Failure> {
     say(&made.report(&layout, &arguments.server_url))
 }
 
-/// Exit code 1 if something fails: that is a finding, and no failure of ours.
+/// Runs the doctor. Exits with code 1 if a check fails, which is a result and not an error of the command.
 fn run_doctor(arguments: Doctor) -> ExitCode {
     let place = doctor::Place { layout: Layout::new(arguments.data.dir), config: arguments.config };
     let is_terminal = io::stderr().is_terminal();
     let clear = |words: &str| {
         if is_terminal {
-            // Always the same line, for whoever waits.
+            // Progress overwrites one line.
             drop(write!(io::stderr().lock(), "\r\x1b[K{words}"));
         }
     };
@@ -290,7 +290,7 @@ fn check_config(arguments: &Check) -> Result<(), Failure> {
     say(&all)
 }
 
-/// Returns the files and variables that have a part in a configuration that can be used.
+/// Validates a configuration and returns the files and variables read.
 fn read_config(arguments: &Check) -> Result<(Vec<PathBuf>, Vec<&'static str>), Failure> {
     let path = arguments.file.as_deref().unwrap_or_else(|| Path::new(FILE_DEFAULT));
     let dir = match (&arguments.dir, &arguments.file) {

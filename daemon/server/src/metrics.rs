@@ -1,7 +1,7 @@
-//! The server's numbers, for whoever collects them: `GET /metrics` of the API.
+//! The server's metrics, served by the API at `GET /metrics`.
 //!
-//! What the machine knows is read when somebody asks; the rest is counted where it passes. No label names a site: the
-//! number of series depends on the number of environments, which is bounded, and on closed lists.
+//! The state of the state machine is read on each scrape; everything else is counted when it happens. No label names a
+//! site: the number of series depends on the number of environments, which is bounded, and on closed lists of labels.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use linecamp_service::{Commits, ConnectionCounts, Kind, Metrics};
 use crate::drive::session::HandshakeStats;
 use crate::presence::Presence;
 
-/// Answers of the API by the class of their status.
+/// Responses of the API by status class.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     classes: [AtomicU64; 4],
@@ -23,13 +23,13 @@ pub(crate) struct Answers {
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 impl Answers {
-    /// Counts an answer.
+    /// Counts a response.
     pub(crate) fn note(&self, status: u16) {
         let class = usize::from(status / 100).saturating_sub(2).min(CLASSES.len() - 1);
         self.classes[class].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Writes the numbers down.
+    /// Writes the metrics.
     pub(crate) fn write(&self, metrics: &mut Metrics) {
         let mut family =
             metrics.family("linecamp_api_requests_total", Kind::Counter, "Answers of the API, by class of status.");
@@ -39,7 +39,7 @@ impl Answers {
     }
 }
 
-/// Writes down how the places of the API are used.
+/// Writes the connection metrics of the API.
 pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts) {
     metrics
         .family("linecamp_api_connections", Kind::Gauge, "Connections of the API, by whether they have shown a key.")
@@ -52,7 +52,7 @@ pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts)
         .sample(&[("reason", "rejected")], counts.rejected);
 }
 
-/// What the loop knows.
+/// The state of the loop that the metrics are read from.
 pub(crate) struct LoopState<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) presence: &'a Presence,
@@ -62,7 +62,7 @@ pub(crate) struct LoopState<'a> {
 }
 
 impl LoopState<'_> {
-    /// Writes all of it down.
+    /// Writes all metrics of the loop.
     pub(crate) fn write(&self) -> Metrics {
         let mut metrics = Metrics::default();
         metrics
@@ -115,7 +115,7 @@ impl LoopState<'_> {
     }
 }
 
-/// Writes a family down whose label is a word of a closed list.
+/// Writes a family whose labels are from a closed list.
 pub(crate) fn by_word(
     metrics: &mut Metrics,
     name: &'static str,

@@ -1,19 +1,19 @@
-//! Panics that cost what they happened in, and not the server.
+//! Contains panics, so that one ends only the task it happened in and not the server.
 //!
-//! A handler of a request, a look at the fleet and the task of a session hold nothing that others share, so a panic in
-//! one of them leaves nothing half done: it is logged as an error, the request is answered as an internal error, the
-//! session is closed. The machine itself (`Fleet`) is the exception. A panic in the middle of a *change* leaves its
-//! memory half changed, and to go on would show and commit what never happened: that panic ends the process, and the
-//! service manager starts it again from the database, where every change is whole.
+//! A request handler, a query of the fleet and a session task hold no shared state, so a panic in one of them leaves
+//! nothing half done: it is logged as an error, and the request is answered with an internal error or the session is
+//! closed. The state machine (`Fleet`) is the exception. A panic in the middle of a *change* leaves its memory half
+//! changed, and continuing would show and commit what never happened. Such a panic ends the process, and the service
+//! manager restarts it from the database, where every change is complete.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
-/// Runs a future to its end.
+/// Runs a future to completion and catches panics.
 ///
 /// # Errors
-/// What it said when it panicked. What it shared with others must be as good as before: see the top of this file.
+/// The panic message. State that the future shares must remain valid: see the module documentation.
 pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output = Result<T, String>> {
     let mut future = Box::pin(future);
     std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
@@ -22,15 +22,15 @@ pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output =
     })
 }
 
-/// Runs a function. It is for those that only look.
+/// Runs a read-only function and catches panics.
 ///
 /// # Errors
-/// What it said when it panicked.
+/// The panic message.
 pub(crate) fn caught_in<T>(look: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(look)).map_err(|panic| message(&*panic).to_owned())
 }
 
-/// Returns what a panic says.
+/// Returns the message of a panic.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")

@@ -1,10 +1,11 @@
-//! The components of pushed plugins: one folder, a file each, named by its digest.
+//! The components of uploaded plugins: a folder with one file each, named by its digest.
 //!
-//! A component is written to a file of its own (`….part`) while it arrives, and gets its name when all of it is on the
-//! disk: a file with a digest for a name is whole. The fleet's database says which plugins there are; a file that it
-//! does not know was left by a process that ended in between, and goes at the next start.
+//! A component is written to a temporary file (`….part`) while it arrives, and renamed when all of it is on disk: a
+//! file named by a digest is complete. The fleet database is the list of plugins. A file that it does not list was left
+//! behind by a process that ended in between, and is removed at the next start.
 //!
-//! What a component does, and whether its digest is the one a site wants, is not looked at here: the site does that.
+//! This module does not check what a component does, nor whether its digest is the one that a site wants: the site does
+//! that.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -18,44 +19,44 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::ServerError;
 
-/// What a component begins with: the magic of WebAssembly, version 13, layer 1 (a component, not a module).
+/// The first bytes of a component: the WebAssembly magic, version 13, layer 1 (a component, not a module).
 const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
-/// What a module begins with: same magic, version 1, layer 0.
+/// The first bytes of a module: the same magic, version 1, layer 0.
 const MODULE_HEAD: [u8; 8] = *b"\0asm\x01\0\0\0";
 
 const WHOLE: &str = "wasm";
 const PART: &str = "part";
 
-/// The folder.
+/// The folder of components.
 #[derive(Debug)]
 pub(crate) struct PluginFolder {
     dir: PathBuf,
     parts: AtomicU64,
 }
 
-/// Why a component was not taken in.
+/// Why an upload failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IntakeError {
-    /// It is not a component.
+    /// The file is not a component.
     #[error("that is {what}, not a WebAssembly component (built for wasm32-wasip2)")]
     NoComponent { what: &'static str },
-    /// It is too long.
+    /// The file is too large.
     #[error("a plugin has at most {PLUGIN_BYTES_MAX} bytes")]
     TooLong,
-    /// It could not be written.
+    /// The file could not be written.
     #[error(transparent)]
     Disk(#[from] ServerError),
 }
 
 impl PluginFolder {
-    /// Makes the folder if there is none, and clears away what no plugin that is `known` needs.
+    /// Creates the folder if it does not exist, and removes files that no `known` plugin needs.
     pub(crate) fn open(dir: PathBuf, known: impl IntoIterator<Item = PluginDigest>) -> Result<Self, ServerError> {
         let folder = Self { dir, parts: AtomicU64::new(0) };
         match fs::create_dir(&folder.dir) {
             Ok(()) => folder.sync_above()?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // A server whose disk takes nothing keeps its sites linked; a push says what fails.
+            // A server with an unwritable disk keeps its sites linked; an upload reports the failure.
             Err(error) => {
                 tracing::warn!(path = %folder.dir.display(), %error, "the folder of plugins cannot be made");
                 return Ok(folder);
@@ -69,7 +70,7 @@ impl PluginFolder {
         Ok(folder)
     }
 
-    /// Begins to take in a component.
+    /// Begins an upload.
     pub(crate) fn begin(&self) -> Result<PartialUpload, ServerError> {
         let number = self.parts.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(format!("{number}.{PART}"));
@@ -78,14 +79,15 @@ impl PluginFolder {
         Ok(PartialUpload { at: Temporary(path), file, head: Vec::new(), bytes: 0, hash: Sha256::new() })
     }
 
-    /// Gives a component its name. One of that digest is replaced: by itself, or because it was damaged.
+    /// Renames a complete upload to its digest. An existing file of that digest is replaced: it is identical or
+    /// damaged.
     pub(crate) fn keep(&self, whole: &CompleteUpload) -> Result<(), ServerError> {
         let path = self.path(whole.digest);
         fs::rename(&whole.at.0, &path).map_err(|source| plugin_error("rename to", &path, source))?;
         self.sync()
     }
 
-    /// Removes a component, if it is there.
+    /// Removes a component if it exists.
     pub(crate) fn remove(&self, digest: PluginDigest) -> Result<(), ServerError> {
         let path = self.path(digest);
         match fs::remove_file(&path) {
@@ -95,7 +97,7 @@ impl PluginFolder {
         }
     }
 
-    /// Reads a piece: at most [`PLUGIN_PIECE_BYTES_MAX`], none from the end on.
+    /// Reads a piece of at most [`PLUGIN_PIECE_BYTES_MAX`] bytes; the piece is empty at and beyond the end.
     pub(crate) fn read(&self, want: PluginWant) -> Result<PluginPiece, ServerError> {
         let path = self.path(want.digest);
         let read = || -> io::Result<PluginPiece> {
@@ -115,7 +117,7 @@ impl PluginFolder {
         self.dir.join(format!("{}.{WHOLE}", HEXLOWER.encode(digest.as_bytes())))
     }
 
-    /// Removes parts and components that are not `kept`. Whatever else lies here is somebody else's.
+    /// Removes partial uploads and components that are not `kept`. Other files are left alone.
     fn sweep(&self, kept: &[PathBuf]) -> Result<(), ServerError> {
         let failed = |source| plugin_error("list", &self.dir, source);
         for entry in fs::read_dir(&self.dir).map_err(failed)? {
@@ -142,40 +144,40 @@ impl PluginFolder {
     }
 }
 
-/// A file that is removed when nobody needs it any more, unless it has been given another name.
+/// A file that is removed on drop, unless it was renamed.
 #[derive(Debug)]
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // What stays goes at the next start.
+        // Files that remain are removed at the next start.
         drop(fs::remove_file(&self.0));
     }
 }
 
-/// A component that arrives. Dropping it removes what there is.
+/// An upload in progress. Dropping it removes its file.
 #[derive(Debug)]
 pub(crate) struct PartialUpload {
     at: Temporary,
     file: File,
-    /// The first bytes, which say what it is.
+    /// The first bytes, which identify the file type.
     head: Vec<u8>,
     bytes: u64,
     hash: Sha256,
 }
 
-/// A component that is whole and on the disk, and has no name yet. Dropping it removes it.
+/// A complete upload: on disk, not renamed yet. Dropping it removes its file.
 #[derive(Debug)]
 pub(crate) struct CompleteUpload {
     at: Temporary,
-    /// What it is.
+    /// The digest of the component.
     pub(crate) digest: PluginDigest,
-    /// How long it is.
+    /// The size in bytes.
     pub(crate) bytes: u64,
 }
 
 impl PartialUpload {
-    /// Takes what arrived. What is no component is refused as soon as its first bytes are there.
+    /// Appends a chunk. A file that is not a component is rejected as soon as its first bytes have arrived.
     pub(crate) fn take(&mut self, chunk: &[u8]) -> Result<(), IntakeError> {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
         if PLUGIN_BYTES_MAX < self.bytes {
@@ -190,7 +192,7 @@ impl PartialUpload {
         self.file.write_all(chunk).map_err(|source| plugin_error("write", &self.at.0, source).into())
     }
 
-    /// Ends it: all of it is on the disk then.
+    /// Finishes the upload and syncs it to disk.
     pub(crate) fn finish(self) -> Result<CompleteUpload, IntakeError> {
         let Self { at, file, head, bytes, hash } = self;
         if head != COMPONENT_HEAD {

@@ -1,5 +1,5 @@
-//! Who is linked, as the log and the numbers tell it: a session begins when the site was welcomed. What ends before
-//! that was refused, or had nothing more to say.
+//! Open sessions for the log and the metrics. A session counts from the site's welcome. A session that ends before that
+//! was rejected, or was complete without one.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use linecamp_transport::SessionEnd;
 use crate::drive::session::SessionNote;
 use crate::metrics::by_word;
 
-/// The sessions that are open, and how those ended that are not.
+/// The open sessions, and counts of those that ended.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     open: BTreeMap<SessionId, Open>,
-    /// Sessions that were welcomed.
+    /// The number of welcomed sessions.
     begun: u64,
-    /// Those of them that ended, by who ended them and why.
+    /// Welcomed sessions that ended, by who ended them and why.
     ended: BTreeMap<[&'static str; 2], u64>,
-    /// Sessions that ended without a welcome, in the same way.
+    /// Sessions that ended without a welcome, by the same labels.
     unwelcome: BTreeMap<[&'static str; 2], u64>,
 }
 
@@ -28,12 +28,12 @@ struct Open {
     site: SiteId,
     /// The site's name, once it was welcomed.
     name: Option<String>,
-    /// Why we hung up, if we did.
+    /// Why the server closed the session, if it did.
     refused: Option<RefusalCode>,
 }
 
 impl Presence {
-    /// Hears what a session tells the loop.
+    /// Handles a note of a session.
     pub(crate) fn note(&mut self, session: SessionId, note: &SessionNote) {
         match note {
             SessionNote::Opened { peer, .. } => {
@@ -45,7 +45,7 @@ impl Presence {
         }
     }
 
-    /// Hears that the site of a session is welcomed. `name_of` knows what it is called.
+    /// Records that the site of a session is welcomed. `name_of` returns the site's name.
     pub(crate) fn welcome(&mut self, session: SessionId, name_of: impl FnOnce(SiteId) -> Option<Name>) {
         let Some(open) = self.open.get_mut(&session) else { return };
         let name = name_of(open.site).map_or_else(|| open.site.to_string(), |name| name.to_string());
@@ -54,14 +54,14 @@ impl Presence {
         self.begun += 1;
     }
 
-    /// Hears that we close a session.
+    /// Records that the server closes a session.
     pub(crate) fn hang_up(&mut self, session: SessionId, refusal: &Refusal) {
         if let Some(open) = self.open.get_mut(&session) {
             open.refused = Some(refusal.code);
         }
     }
 
-    /// Writes the numbers down.
+    /// Writes the metrics.
     pub(crate) fn write(&self, metrics: &mut Metrics) {
         metrics.one("linecamp_sessions_total", Kind::Counter, "Sessions that sites began.", self.begun);
         metrics.one("linecamp_sessions_open", Kind::Gauge, "Sessions that are open, greeted or not.", self.open.len());
@@ -83,7 +83,7 @@ impl Presence {
     }
 }
 
-/// Says who ended a session and why, in words of a closed list.
+/// Returns who ended a session and why, as labels of a closed list.
 fn words(end: &SessionEnd, refused: Option<RefusalCode>) -> [&'static str; 2] {
     match end {
         SessionEnd::Closed { code, reason } => {

@@ -1,21 +1,22 @@
-//! What a configuration that was read again changes, and when.
+//! The changes that a configuration reload makes, and when they apply.
 //!
-//! A pure comparison, key by key. What the API tells operators and what is logged holds at once. Where we listen, and
-//! what sites agreed to when they came, waits for a restart: sites come back within seconds.
+//! A pure comparison, key by key. What the API shows to operators and what is logged applies immediately. Listen
+//! addresses, and settings that sites agreed to when they connected, apply after a restart; sites reconnect within
+//! seconds.
 
 use crate::config::Config;
 
-/// Which keys changed, by when they hold.
+/// The changed keys, by when they apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// These hold at once.
+    /// Keys that apply immediately.
     pub at_once: Vec<&'static str>,
-    /// These hold after the next start.
+    /// Keys that apply after a restart.
     pub restart: Vec<&'static str>,
 }
 
 impl Changes {
-    /// Compares what holds with what was read.
+    /// Compares the current configuration with a new one.
     pub fn between(old: &Config, new: &Config) -> Self {
         let changed = |keys: &[(bool, &'static str)]| -> Vec<&'static str> {
             keys.iter().filter(|(is_changed, _)| *is_changed).map(|(_, key)| *key).collect()
@@ -36,7 +37,7 @@ impl Changes {
         }
     }
 
-    /// Says it in words, for the log and the service manager.
+    /// Describes the changes, for the log and the service manager.
     pub fn words(&self) -> String {
         let parts = [(&self.at_once, "changed"), (&self.restart, "waits for a restart")];
         let parts = parts.into_iter().filter(|(keys, _)| !keys.is_empty());

@@ -1,4 +1,4 @@
-//! The command `linecamp-server run`: the server, its log, and the signals that somebody sends it.
+//! The command `linecamp-server run`: the server, its log and its signal handling.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 
-/// Where the configuration comes from, at the start and each time it is read again.
+/// The sources of the configuration, at startup and on each reload.
 pub(crate) struct Source {
     pub(crate) layout: Layout,
     pub(crate) path: Option<PathBuf>,
@@ -24,7 +24,7 @@ impl Source {
     }
 }
 
-/// Runs the server until it is told to stop.
+/// Runs the server until a stop is requested.
 pub(crate) fn run(source: &Source) -> Result<(), Failure> {
     let config = source.read()?;
     let log = Log::init(&config.log)?;
@@ -63,8 +63,8 @@ async fn serve(config: Config, log: &Log, source: &Source) -> Result<(), Failure
     Ok(())
 }
 
-/// Reads the configuration again and applies what can be applied at once. Returns what the service manager has to show
-/// from now on. What does not read changes nothing.
+/// Reloads the configuration and applies what can be applied immediately. Returns the status for the service manager to
+/// show from now on. A configuration that cannot be read changes nothing.
 fn reload(server: &mut Server, log: &Log, source: &Source) -> Option<String> {
     let config = match source.read() {
         Ok(config) => config,

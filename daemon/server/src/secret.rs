@@ -1,4 +1,4 @@
-//! Secrets, drawn from the operating system.
+//! Secrets, generated from the operating system's random bytes.
 
 use std::fmt;
 use std::fs::File;
@@ -13,10 +13,10 @@ const SOURCE: &str = "/dev/urandom";
 const PREFIX: &str = "lck_";
 const KEY_BYTES: usize = 32;
 
-/// Returns random bytes that nobody can guess.
+/// Returns cryptographically secure random bytes.
 ///
 /// # Errors
-/// [`ServerError::Random`] if the system has none.
+/// [`ServerError::Random`] if they cannot be read.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], ServerError> {
     let mut bytes = [0; N];
     File::open(SOURCE)
@@ -25,14 +25,14 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], ServerError> {
     Ok(bytes)
 }
 
-/// An API key: who shows it is an operator. The server keeps its hash only. `Debug` hides it.
+/// An API key, which authenticates an operator. The server stores only its hash. `Debug` redacts it.
 ///
 /// Its text is `lck_` and 43 characters of base64url.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKeyText([u8; KEY_BYTES]);
 
 impl ApiKeyText {
-    /// Draws a new one.
+    /// Generates a new key.
     ///
     /// # Errors
     /// [`ServerError::Random`].
@@ -46,12 +46,12 @@ impl ApiKeyText {
         bytes.try_into().ok().map(Self)
     }
 
-    /// Returns the text that lets whoever reads it in.
+    /// Returns the key in plain text, which grants access to anyone who reads it.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&self.0))
     }
 
-    /// Returns what the server keeps of it.
+    /// Returns the hash that the server stores.
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(&self.0)
     }

@@ -1,10 +1,10 @@
-//! The loop: everything that can happen to the server, one thing at a time.
+//! The loop: handles every event of the server, one at a time.
 //!
-//! An event goes to the machine, and whatever the machine asks for is carried out before the next event. Nothing in
-//! here waits except the loop itself: to carry out is to put something on a queue. Answers of the store come first,
-//! so that what is durable is known before anything new is decided; sessions come last, because they are many and
-//! strangers among them. No queue can starve another: each is bounded, and while the loop runs on their thread nobody
-//! can fill it.
+//! An event goes to the state machine, and the outputs of the state machine are performed before the next event.
+//! Nothing in this module blocks except waiting for the next event: performing an output only puts something on a
+//! queue. Store answers come first, so that what is durable is known before anything new is decided. Sessions come
+//! last, because they are many and some are unauthenticated. No queue can starve another: each is bounded, and while
+//! the loop runs no other task on its thread can fill one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,40 +26,41 @@ use crate::metrics::LoopState;
 use crate::panics;
 use crate::presence::Presence;
 
-/// Requests of operators that wait for the loop. Past it they wait at their connections, which are bounded as well.
+/// Maximum number of operator requests queued for the loop. Further requests wait on their connections, which are
+/// bounded as well.
 pub(crate) const REQUESTS_MAX: usize = 64;
 
-/// How long a stopping server waits for the store's last answers. Past it they are given up: the writes may still
-/// become durable, and nobody was told that they did.
+/// How long a stopping server waits for the last answers of the store. After that it gives up on them: those writes may
+/// still become durable, but nobody was told that they did.
 const LAST_ANSWERS_LIMIT: Duration = Duration::from_secs(2);
 
-/// Everything that can happen to the server.
+/// An event of the loop.
 #[derive(Debug)]
 enum Event {
-    /// Whoever runs the server wants it to stop.
+    /// A stop was requested.
     Stop,
-    /// The time that the machine waited for has come.
+    /// The state machine's next deadline passed.
     Timeout,
-    /// The service manager is owed a sign of life.
+    /// A watchdog notification to the service manager is due.
     SignDue,
     /// The store answered a write.
     Stored(Answer),
-    /// An operator asks.
+    /// An operator sent a request.
     Request(Request),
-    /// Something happened to a session.
+    /// A session sent a note.
     Session(SessionId, SessionNote),
 }
 
-/// A look at the fleet. It sends its answer itself, and cannot change anything.
+/// A read-only query of the fleet. It sends its own answer.
 pub(crate) type ReadQuery = Box<dyn FnOnce(&Fleet, Now) + Send>;
 
-/// What an operator asks of the loop.
+/// An operator's request to the loop.
 pub(crate) enum Request {
-    /// To change something. The answer follows when the change is durable.
+    /// Change the fleet. The reply follows when the change is durable.
     Command(FleetCommand, oneshot::Sender<Result<(), FleetCommandError>>),
-    /// To look at something.
+    /// Read the fleet.
     Query(ReadQuery),
-    /// To see all numbers.
+    /// Collect the metrics.
     Metrics(oneshot::Sender<Metrics>),
 }
 
@@ -73,7 +74,7 @@ impl std::fmt::Debug for Request {
     }
 }
 
-/// Both clocks.
+/// The monotonic clock and the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(tokio::time::Instant);
 
@@ -94,7 +95,7 @@ impl Clock {
     }
 }
 
-/// Where events come from.
+/// The sources of events.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) stop: watch::Receiver<bool>,
@@ -103,7 +104,7 @@ pub(crate) struct Inbox {
     pub(crate) sessions: mpsc::Receiver<(SessionId, SessionNote)>,
 }
 
-/// The machine, its drivers, and who waits for it.
+/// The state machine, its drivers and the replies that are pending.
 #[derive(Debug)]
 pub(crate) struct ServerLoop {
     pub(crate) fleet: Fleet,
@@ -119,7 +120,7 @@ pub(crate) struct ServerLoop {
     pub(crate) manager: ServiceManager,
 }
 
-/// Operators who wait for their changes to be durable. As many as there are requests under way.
+/// Replies to operators whose changes are not durable yet. Bounded by the number of requests in progress.
 #[derive(Debug, Default)]
 pub(crate) struct PendingReplies {
     last: CommandId,
@@ -127,7 +128,8 @@ pub(crate) struct PendingReplies {
 }
 
 impl ServerLoop {
-    /// Runs until told to stop; then every session has been told so, and the store has answered or is late.
+    /// Runs until a stop is requested. On return every session has been told to close, and the store has answered or
+    /// [`LAST_ANSWERS_LIMIT`] has passed.
     pub(crate) async fn run(mut self) -> StoreDriver {
         self.perform_outputs();
         loop {
@@ -178,7 +180,7 @@ impl ServerLoop {
             Event::Request(Request::Metrics(reply)) => look(|| {
                 let (fleet, presence, commits) = (&self.fleet, &self.presence, &self.store.commits);
                 let known = LoopState { fleet, presence, commits, handshakes: &self.handshakes, now };
-                // Who went away learns nothing more.
+                // The client may have disconnected.
                 drop(reply.send(known.write()));
             }),
             Event::Session(id, note) => {
@@ -189,7 +191,7 @@ impl ServerLoop {
         }
     }
 
-    /// Carries out what the machine asks for, until it asks for nothing.
+    /// Performs the state machine's outputs until there are none left.
     fn perform_outputs(&mut self) {
         loop {
             while let Some(output) = self.fleet.poll_output() {
@@ -236,7 +238,7 @@ impl ServerLoop {
         self.fleet.handle_persist_failed(write, fault, now);
     }
 
-    /// Waits for what the store has been given. Requests that nobody has looked at are dropped, which tells them.
+    /// Waits for outstanding store writes. Requests still in the queue are dropped, which fails them on the API side.
     async fn drain(mut self) -> StoreDriver {
         self.inbox.requests.close();
         while self.inbox.requests.try_recv().is_ok() {}
@@ -265,13 +267,13 @@ impl PendingReplies {
 
     fn reply(&mut self, command: CommandId, result: Result<(), FleetCommandError>) {
         if let Some(reply) = self.waiting.remove(&command) {
-            // An operator who went away learns nothing more.
+            // The client may have disconnected.
             drop(reply.send(result));
         }
     }
 }
 
-/// Looks at something for somebody. A panic there changed nothing: whoever asked hears that it failed.
+/// Runs a read-only query. A panic in it changed nothing, and the API reports it to the client as an internal error.
 fn look(read: impl FnOnce()) {
     if let Err(panic) = panics::caught_in(read) {
         tracing::error!(panic, "a look at the fleet panicked");
@@ -279,6 +281,6 @@ fn look(read: impl FnOnce()) {
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // Whoever could say so and is gone wants it to stop as well.
+    // A dropped sender also means stop.
     drop(stop.wait_for(|is_stopping| *is_stopping).await);
 }

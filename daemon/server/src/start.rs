@@ -1,4 +1,4 @@
-//! A running server: how it starts, and how it ends.
+//! Server startup and shutdown.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
@@ -30,10 +30,12 @@ use crate::reload::Changes;
 use crate::secret;
 use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
 
-/// Time for sites to acknowledge that they were told to come back later. Who has not by then finds out by himself.
+/// How long to wait for sites to acknowledge the shutdown notice. A site that has not by then detects the shutdown by
+/// itself.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 
-/// A running server. Dropping it ends it without a farewell, as a crash would; [`Server::stop`] is the other way.
+/// A running server. Dropping it aborts it like a crash, without notifying sites; [`Server::stop`] shuts it down
+/// gracefully.
 #[derive(Debug)]
 pub struct Server {
     https: SocketAddr,
@@ -49,10 +51,10 @@ impl Server {
     /// Starts a server on the calling runtime and returns once it listens.
     ///
     /// # Errors
-    /// [`ServerError`]; nothing is left running then.
+    /// [`ServerError`]; nothing is left running in that case.
     ///
     /// # Panics
-    /// Platform a tokio runtime.
+    /// If called outside a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
         let lock = config.layout.lock()?;
         let authority = Arc::new(Authority::load(&config.layout.ca())?);
@@ -122,48 +124,49 @@ impl Server {
         Ok(Self { https, quic, pin, stop, running: Some(tokio::spawn(parts.run())), about, config })
     }
 
-    /// Applies of `config` what can be applied at once, the log apart, and says what changed and what waits.
+    /// Applies the keys of `config` that can be applied immediately, except the log filter, and returns which keys
+    /// changed and which require a restart.
     pub fn reload(&mut self, config: Config) -> Changes {
         let changes = Changes::between(&self.config, &config);
-        // The port that we listen on is none that an address could not name.
+        // The port is bound, so it is not 0, the only port that an address rejects.
         if let Ok(addresses) = addresses(&config, self.quic.port()) {
             self.about.set_addresses(addresses);
         }
-        // What waits for a restart goes on being compared with what holds.
+        // Keys that require a restart keep their current values, so later reloads still report them as changed.
         let Config { server_url, link_addresses, log, .. } = config;
         self.config = Config { server_url, link_addresses, log, ..self.config.clone() };
         changes
     }
 
-    /// Returns where it listens for operators.
+    /// Returns the address it listens on for operators.
     pub const fn https_addr(&self) -> SocketAddr {
         self.https
     }
 
-    /// Returns where it listens for sites.
+    /// Returns the address it listens on for sites.
     pub const fn quic_addr(&self) -> SocketAddr {
         self.quic
     }
 
-    /// Returns whom to trust.
+    /// Returns the pin of the server's authority.
     pub const fn pin(&self) -> Pin {
         self.pin
     }
 
-    /// Stops it: tells every site when to come back, answers what is under way, makes it durable. Takes a few seconds
-    /// at most, unless the disk takes longer.
+    /// Stops the server: tells every site when to reconnect, answers requests in progress and makes their changes
+    /// durable. Takes a few seconds at most, unless the disk takes longer.
     ///
     /// # Errors
-    /// [`ServerError::LoopEnded`] if it had ended by itself.
+    /// [`ServerError::LoopEnded`] if the server had ended unexpectedly.
     pub async fn stop(mut self) -> Result<(), ServerError> {
         self.stop.send_replace(true);
         self.ended().await
     }
 
-    /// Waits until it has ended.
+    /// Waits until the server has ended.
     ///
     /// # Errors
-    /// [`ServerError::LoopEnded`] if that was a defect.
+    /// [`ServerError::LoopEnded`] if it ended because of a bug.
     pub async fn ended(&mut self) -> Result<(), ServerError> {
         let Some(running) = &mut self.running else {
             return Ok(());
@@ -173,7 +176,8 @@ impl Server {
         result
     }
 
-    /// Ends it without a farewell, and returns when its directory is free. Its ports are free a moment later.
+    /// Aborts the server without notifying sites, and returns when its directory is unlocked. Its ports are free a
+    /// moment later.
     pub async fn kill(mut self) {
         if let Some(running) = self.running.take() {
             running.abort();
@@ -190,7 +194,7 @@ impl Drop for Server {
     }
 }
 
-/// Says where a server is found whose link listens on `port`.
+/// Returns the addresses of a server whose link listens on `port`.
 fn addresses(config: &Config, port: u16) -> Result<Addresses, TokenError> {
     let links = match config.link_addresses.is_empty() {
         true => vec![config.server_url.with_port(port)?],
@@ -199,7 +203,7 @@ fn addresses(config: &Config, port: u16) -> Result<Addresses, TokenError> {
     Ok(Addresses { links, server_url: config.server_url.clone() })
 }
 
-/// All that runs.
+/// The running parts of a server.
 struct Parts {
     accepting: Task,
     serving: Task,
@@ -212,7 +216,7 @@ struct Parts {
 
 impl Parts {
     async fn run(self) {
-        // What is bound last is dropped first: if this is cut short, the lock outlives the database.
+        // Bindings are dropped in reverse order: if this task is aborted, the lock outlives the database.
         let Self { lock, layout, api_stop, listener, serving, accepting, server_loop } = self;
         let store = server_loop.run().await;
         link::close(&listener);
@@ -221,14 +225,14 @@ impl Parts {
             drop(tokio::time::timeout(FAREWELL_LIMIT, listener.wait_idle()).await);
         });
         drop(accepting);
-        // The thread that closes the database has to be waited for, and this one has others to serve.
+        // Closing the store blocks, and this thread serves other tasks.
         drop(tokio::task::spawn_blocking(move || store.close()).await);
         drop(lock);
         tracing::info!(data = %layout.dir().display(), "server stopped");
     }
 }
 
-/// A task that ends with whoever holds it.
+/// A task that is aborted when its handle is dropped.
 struct Task(JoinHandle<()>);
 
 impl Task {
@@ -237,7 +241,7 @@ impl Task {
     }
 
     async fn ended(mut self) {
-        // It ends by itself; a panic has been reported where it happened.
+        // The task ends by itself; a panic has been reported where it happened.
         drop((&mut self.0).await);
     }
 }

@@ -1,14 +1,14 @@
-//! What becomes of writes to a store, counted: for whoever looks at the numbers of a program later.
+//! Counters of writes to a store.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::metrics::{Kind, Metrics};
 
-/// The writes of one store since the process began.
+/// The writes of one store since the process started.
 #[derive(Debug, Default)]
 pub struct Commits {
-    /// Writes without an answer, with when they were given. As many as the store's queue takes.
+    /// Unanswered writes, with the time they were submitted. As many as the store's queue holds.
     waiting: BTreeMap<u64, Instant>,
     durable: u64,
     failed: u64,
@@ -17,13 +17,13 @@ pub struct Commits {
 }
 
 impl Commits {
-    /// A write of so many bytes was given to the store.
+    /// Counts a write of `bytes` bytes that was submitted to the store.
     pub fn given(&mut self, write: u64, bytes: usize) {
         self.waiting.insert(write, Instant::now());
         self.bytes += bytes as u64;
     }
 
-    /// The store answered a write, or refused it at the door.
+    /// Counts a write that the store answered or rejected.
     pub fn answered(&mut self, write: u64, is_durable: bool) {
         if let Some(given) = self.waiting.remove(&write) {
             self.waited += given.elapsed();
@@ -34,7 +34,7 @@ impl Commits {
         }
     }
 
-    /// Writes the numbers down.
+    /// Writes the counters as metrics.
     pub fn write(&self, metrics: &mut Metrics) {
         metrics
             .family("linecamp_store_writes_total", Kind::Counter, "Writes that the database answered, by result.")

@@ -1,12 +1,13 @@
-//! A configuration as it was written: one file, and the drop-ins beside it.
+//! A layered configuration: one file and its drop-ins.
 //!
-//! After `NAME.toml` come the files `NAME.d/*.toml`, in the order of their names. Key by key the later file wins:
-//! tables grow together, everything else is replaced, but for lists of tables that their owner lets add up. Each file
-//! is checked by itself, so that what is wrong is named with its file and line; [`LayeredConfig::place`] says the same of a
-//! key later, when its value turns out to mean nothing.
+//! `NAME.toml` is read first, then the files `NAME.d/*.toml` in the order of their names. For each key the later file
+//! wins: tables are merged, everything else is replaced, except that lists of tables named by the owner are appended.
+//! Each file is checked separately, so that an error names its file and line. [`LayeredConfig::place`] returns the
+//! place of a key for errors found later, when its value turns out to be invalid.
 //!
-//! A file has at most [`FILE_BYTES_MAX`], a folder [`DROP_INS_MAX`] files; past either it is refused, whole. Names that
-//! begin with a dot or end otherwise are not looked at: editors and package managers leave such behind.
+//! A file has at most [`FILE_BYTES_MAX`] bytes, a directory at most [`DROP_INS_MAX`] files; anything above is rejected
+//! entirely. Files whose name starts with a dot or has another extension are ignored: editors and package managers
+//! leave such files behind.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,33 +18,34 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-/// Bytes of one file. A longer one is refused: it is some other file.
+/// Maximum bytes of one file. A longer one is rejected: it is probably a different kind of file.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Files of one drop-in folder. With more it is refused: nobody can say any more what holds.
+/// Maximum files of one drop-in directory. More are rejected: the effective configuration would no longer be
+/// understandable.
 pub const DROP_INS_MAX: usize = 64;
 
-/// Where something is written.
+/// Where a key is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// In which file.
+    /// The file.
     pub path: PathBuf,
-    /// On which line, from 1.
+    /// The line, starting at 1.
     pub line: usize,
 }
 
-/// Why what was written cannot be read.
+/// Why a configuration cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LayersError {
-    /// A file or folder cannot be read.
+    /// A file or directory cannot be read.
     #[error("failed to read {path}", path = path.display())]
     Read {
-        /// Which.
+        /// The path.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// There is neither the file nor the folder beside it.
+    /// Neither the file nor its drop-in directory exists.
     #[error(
         "there is neither {path} nor a folder {folder} with drop-ins; write one of them",
         path = path.display(),
@@ -52,49 +54,49 @@ pub enum LayersError {
     Missing {
         /// The file.
         path: PathBuf,
-        /// The folder of its drop-ins.
+        /// The directory of its drop-ins.
         folder: PathBuf,
     },
-    /// A drop-in is a folder, a pipe, a device.
+    /// A drop-in is not a regular file, but for example a directory, a pipe or a device.
     #[error("{path} is no file", path = path.display())]
     NoFile {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
-    /// A file is longer than any configuration.
+    /// A file is too long for a configuration.
     #[error("{path} has more than {FILE_BYTES_MAX} bytes; is it the right file?", path = path.display())]
     TooLong {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
-    /// A folder has more files than anybody reads.
+    /// A directory has too many files.
     #[error(
         "{folder} has more than {DROP_INS_MAX} files that end in .toml; put several into one",
         folder = folder.display()
     )]
     TooMany {
-        /// Which.
+        /// The directory.
         folder: PathBuf,
     },
-    /// A file does not read: broken TOML, an unknown key, a value of another type.
+    /// A file is invalid: malformed TOML, an unknown key, or a value of the wrong type.
     #[error("{path}: line {line}: {problem}", path = path.display())]
     Syntax {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Where, from 1.
+        /// The line, starting at 1.
         line: usize,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// Files that read one by one do not together.
+    /// The files are valid separately, but not together.
     #[error("the files do not go together: {0}")]
     Together(String),
 }
 
-/// What was written so far, in all files that were added.
+/// The merged content of all files added so far.
 #[derive(Clone, Debug, Default)]
 pub struct LayeredConfig {
-    /// Top-level lists of tables that add up.
+    /// Names of the top-level lists of tables that are appended.
     adding: &'static [&'static str],
     table: Table,
     files: Vec<PathBuf>,
@@ -102,15 +104,16 @@ pub struct LayeredConfig {
 }
 
 impl LayeredConfig {
-    /// Nothing. The lists of tables with these names will add up over the files.
+    /// Creates an empty configuration. Lists of tables with these names are appended across files.
     pub fn new(adding: &'static [&'static str]) -> Self {
         Self { adding, ..Self::default() }
     }
 
-    /// Adds the file at `path`, if there is one, and its drop-ins.
+    /// Adds the file at `path`, if it exists, and its drop-ins.
     ///
     /// # Errors
-    /// [`LayersError`] names the file, the line and the key; [`LayersError::Missing`] if there is nothing at all.
+    /// [`LayersError`] names the file, the line and the key; [`LayersError::Missing`] if neither the file nor the
+    /// directory exists.
     pub fn add<T: DeserializeOwned>(&mut self, path: &Path) -> Result<(), LayersError> {
         let folder = path.with_extension("d");
         let drop_ins = drop_ins(&folder)?;
@@ -129,7 +132,7 @@ impl LayeredConfig {
         Ok(())
     }
 
-    /// Adds `text`, which stands in the file at `path`.
+    /// Adds `text`, the content of the file at `path`.
     ///
     /// # Errors
     /// [`LayersError::Syntax`] names the line and the key.
@@ -153,21 +156,21 @@ impl LayeredConfig {
         Ok(())
     }
 
-    /// Returns what all of it says.
+    /// Deserializes the merged configuration.
     ///
     /// # Errors
-    /// [`LayersError::Together`], which files that were added one by one do not bring about.
+    /// [`LayersError::Together`], which cannot happen for files that were added separately.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, LayersError> {
         Value::Table(self.table.clone()).try_into().map_err(|error| LayersError::Together(error.to_string()))
     }
 
-    /// Returns the files that have a part, in the order they were read.
+    /// Returns the files that were read, in order.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
-    /// Returns where `key` has its value from: `log`, `link.metered`, or `provider.2` for the second of a list that
-    /// adds up.
+    /// Returns where the value of `key` is set. Keys are written as `log`, `link.metered`, or `provider.2` for the
+    /// second entry of an appended list.
     pub fn place(&self, key: &str) -> Option<&Place> {
         self.places.get(key)
     }
@@ -210,7 +213,7 @@ fn merge(known: &mut Value, value: Value) {
     }
 }
 
-/// Lists the drop-ins in `folder`; `None` if there is no such folder.
+/// Lists the drop-ins in `folder`; `None` if the directory does not exist.
 fn drop_ins(folder: &Path) -> Result<Option<Vec<PathBuf>>, LayersError> {
     let failed = |source| LayersError::Read { path: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
@@ -241,7 +244,7 @@ fn drop_ins(folder: &Path) -> Result<Option<Vec<PathBuf>>, LayersError> {
     Ok(Some(files))
 }
 
-/// Reads a small text file whole.
+/// Reads a complete small text file.
 ///
 /// # Errors
 /// [`LayersError::Read`] or [`LayersError::TooLong`] name the file.
@@ -258,13 +261,13 @@ pub fn read_text(path: &Path) -> Result<String, LayersError> {
     Ok(text)
 }
 
-/// Returns the line that byte `offset` of `text` is on, from 1.
+/// Returns the line of the byte at `offset` in `text`, starting at 1.
 pub fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     before.filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// Adds the key to a problem that does not name it: a value of the wrong type.
+/// Adds the key to a message that does not name it: a value of the wrong type.
 fn describe(text: &str, offset: usize, message: &str) -> String {
     let message = message.trim_end().replace('\n', "; ");
     let line = text.lines().nth(line_of(text, offset) - 1).unwrap_or_default();

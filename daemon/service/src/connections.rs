@@ -1,5 +1,5 @@
-//! The connections of a port or a socket, as the tasks that serve them see it: [`ConnectionShares`] decides, and who
-//! has to go is told.
+//! The connections of a port or a socket, for the tasks that serve them: [`ConnectionShares`] decides, and evicted
+//! connections are notified.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,19 +11,19 @@ use tokio::time::Instant;
 
 use crate::shares::{Class, ConnectionId, ConnectionShares, ShareLimits};
 
-/// Bits of an IPv6 address that one customer of a network has to himself, at most (RFC 6177): what comes from below one
-/// /64 is one source.
+/// Low bits of an IPv6 address that are ignored. A customer of a network has at least a /64 (RFC 6177), so all
+/// addresses in a /64 count as one source.
 const IPV6_PREFIX_BITS: u32 = 64;
 
-/// How often a newcomer that waits for a place looks for one: seldom enough for hundreds of them, and nobody notices.
+/// How often a waiting connection checks for a place: rarely enough for hundreds of them, and not noticeable.
 const ADMIT_RETRY: Duration = Duration::from_millis(100);
 
-/// Where connections come from: an IPv4 address, or a /64 of IPv6.
+/// The source network of connections: an IPv4 address, or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// Returns the network that an address is charged to. An IPv4 address counts as such also if it is written as IPv6.
+    /// Returns the network that an address is charged to. An IPv4-mapped IPv6 address counts as IPv4.
     pub const fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(IpAddr::V4(address)),
@@ -35,27 +35,27 @@ impl Network {
     }
 }
 
-/// What became of connections, since the process began.
+/// Connection counts since the process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionCounts {
-    /// Connections there are that have not shown a key.
+    /// Current unauthenticated connections.
     pub unauthenticated: usize,
-    /// Connections there are that have.
+    /// Current authenticated connections.
     pub authenticated: usize,
-    /// Connections that had to make room for others, or took too long.
+    /// Connections evicted to make room for others, or because they took too long.
     pub evicted: u64,
-    /// Connections that found no room.
+    /// Connections rejected because there was no room.
     pub rejected: u64,
 }
 
-/// The connections of one port or socket. Clones share them.
+/// Limits the connections of one port or socket. Clones share the state.
 #[derive(Debug)]
 pub struct ConnectionLimiter<S>(Arc<Mutex<State<S>>>);
 
 #[derive(Debug)]
 struct State<S> {
     shares: ConnectionShares<S>,
-    /// How each connection hears that it has to go.
+    /// Notifies each connection of its eviction.
     evictions: BTreeMap<ConnectionId, Arc<Notify>>,
     evicted: u64,
     rejected: u64,
@@ -68,13 +68,13 @@ impl<S> Clone for ConnectionLimiter<S> {
 }
 
 impl<S: Ord + Clone> ConnectionLimiter<S> {
-    /// Makes a limiter without a connection.
+    /// Creates a limiter without connections.
     pub fn new(limits: ShareLimits) -> Self {
         let shares = ConnectionShares::new(limits);
         Self(Arc::new(Mutex::new(State { shares, evictions: BTreeMap::new(), evicted: 0, rejected: 0 })))
     }
 
-    /// Admits a newcomer, perhaps in the place of another connection. `None`: it is to be closed.
+    /// Admits a new connection, possibly by evicting another. `None` if it is rejected and has to be closed.
     pub fn admit(&self, source: S, class: Class) -> Option<ConnectionPermit<S>> {
         let mut state = self.lock();
         let Some((id, eviction)) = state.admit(&source, class) else {
@@ -84,9 +84,9 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
         Some(ConnectionPermit { limiter: self.clone(), id, eviction })
     }
 
-    /// Admits a newcomer as soon as there is a place for it, but not after `limit`. `waiting` is its place to wait in,
-    /// of another limiter, which bounds those who wait: who is evicted there is not admitted here. `None`: it is to be
-    /// closed.
+    /// Admits a new connection as soon as there is room, within `limit`. `waiting` is its permit from another limiter,
+    /// which bounds the number of waiting connections: if that permit is evicted, the connection is rejected here too.
+    /// `None` if it has to be closed.
     pub async fn admit_within(
         &self,
         limit: Duration,
@@ -95,7 +95,7 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
     ) -> Option<ConnectionPermit<S>> {
         let admitted = async {
             loop {
-                // In a statement of its own, so that the lock is not held over the pause.
+                // A separate statement, so that the lock is not held during the sleep.
                 let admitted = self.lock().admit(&source, class);
                 match admitted {
                     Some((id, eviction)) => return ConnectionPermit { limiter: self.clone(), id, eviction },
@@ -117,14 +117,14 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
         }
     }
 
-    /// Evicts what has been busy for longer than `limit`.
+    /// Evicts the connections that have been busy for longer than `limit`.
     pub fn evict_overdue(&self, limit: Duration) {
         let mut state = self.lock();
         let overdue = state.shares.evict_overdue(limit, now());
         state.evict(overdue);
     }
 
-    /// Returns how many connections there are, and what became of others.
+    /// Returns the current and total numbers of connections.
     pub fn counts(&self) -> ConnectionCounts {
         let state = self.lock();
         ConnectionCounts {
@@ -136,7 +136,7 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {
-        // Every change in here is whole before anything that could panic.
+        // Every change under the lock is complete before anything that could panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,7 +158,7 @@ impl<S: Ord + Clone> State<S> {
     }
 }
 
-/// The right of one connection to be open. Dropping it gives the place back.
+/// The permit of one open connection. Dropping it frees the place.
 #[derive(Debug)]
 pub struct ConnectionPermit<S: Ord + Clone> {
     limiter: ConnectionLimiter<S>,
@@ -167,19 +167,19 @@ pub struct ConnectionPermit<S: Ord + Clone> {
 }
 
 impl<S: Ord + Clone> ConnectionPermit<S> {
-    /// Waits until the connection has to be closed. For one task; cancel-safe.
+    /// Waits until the connection has to be closed. For use by one task; cancel-safe.
     pub async fn evicted(&self) {
         self.eviction.notified().await;
     }
 
-    /// Says whose key the connection has shown.
+    /// Charges the connection to the source whose key it has presented.
     pub fn authenticate(&self, source: S) {
         let mut state = self.limiter.lock();
         let evicted = state.shares.authenticate(self.id, source, now());
         state.evict(evicted);
     }
 
-    /// Says whether the connection is busy with a request.
+    /// Marks the connection as busy with a request, or idle.
     pub fn set_busy(&self, is_busy: bool) {
         self.limiter.lock().shares.set_busy(self.id, is_busy, now());
     }

@@ -1,12 +1,12 @@
-//! The journal of systemd, spoken to in its own protocol: a datagram an entry, a line a field.
+//! The systemd journal, over its native protocol: one datagram per entry, one line per field.
 //!
-//! Whoever is started by systemd has stderr connected to the journal, and `JOURNAL_STREAM` names that stream. Only then
-//! is the native socket used: who runs the program by hand, or into a file, gets lines.
+//! systemd connects the stderr of a service to the journal, and `JOURNAL_STREAM` identifies that stream. The native
+//! socket is used only then: a program run by hand or with redirected output writes lines to stderr.
 //!
 //! An entry has `MESSAGE`, `PRIORITY`, `SYSLOG_IDENTIFIER`, `TARGET` and the event's own fields in upper case, so that
-//! `journalctl SITE=camp-042` finds what is about one site. Control characters are shown as `?`: nobody forges a field.
-//! Everything is cut to its bound, and says so. Nobody waits for a journal that is slow: what it does not take at once
-//! is lost, and the next entry that it takes says how many were.
+//! `journalctl SITE=camp-042` finds the entries of one site. Control characters are replaced by `?`, so that no field
+//! can be forged. Everything is truncated to its limit, with a note. A slow journal does not block the program: an
+//! entry it does not accept immediately is lost, and the next accepted entry reports how many were.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -19,42 +19,42 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::Level;
 
-/// Where the journal listens on every distribution.
+/// The path of the journal's socket on every distribution.
 const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// What systemd sets for whom it connects to the journal: device and inode of the stream.
+/// Set by systemd for processes connected to the journal: the device and inode of the stream.
 const STREAM_VARIABLE: &str = "JOURNAL_STREAM";
 
-/// Bytes of a message. The rest is cut off and counted: a datagram has to fit the socket's buffer, which has 208 KiB.
+/// Maximum bytes of a message. The rest is cut off and counted: a datagram has to fit the socket's buffer of 208 KiB.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
-/// Bytes of each other field. Ids, names and paths have less.
+/// Maximum bytes of any other field. IDs, names and paths are shorter.
 const FIELD_BYTES_MAX: usize = 1024;
 
-/// Fields of an event. `tracing` has as many at most; spans add theirs, and what is too much is left out.
+/// Maximum fields of an event. `tracing` allows as many; spans add theirs, and the excess is dropped.
 const FIELDS_MAX: usize = 32;
 
-/// Letters of a field's name, as the journal has it.
+/// Maximum characters of a field name, as the journal defines it.
 const NAME_LETTERS_MAX: usize = 64;
 
-/// What the entry itself says, which no event may say for it.
+/// Fields of the entry itself, which an event must not override.
 const OWN_FIELDS: [&str; 5] = ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "TARGET", "LOST"];
 
-/// How bad it is, as `syslog(3)` counts.
+/// The severity, with the values of `syslog(3)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// We stopped doing our job.
+    /// The program no longer does its job.
     Error = 3,
-    /// Worth a look.
+    /// Needs attention.
     Warning = 4,
-    /// A change that an operator would mention.
+    /// A change that operators want to know about.
     Info = 6,
-    /// For who looks for something.
+    /// For debugging.
     Debug = 7,
 }
 
 impl Priority {
-    /// Returns what a level of our log is in the journal.
+    /// Returns the journal priority of a log level.
     pub const fn of(level: Level) -> Self {
         match level {
             Level::ERROR => Self::Error,
@@ -65,48 +65,48 @@ impl Priority {
     }
 }
 
-/// One entry.
+/// A journal entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// How bad it is.
+    /// The severity.
     pub priority: Priority,
-    /// Which part of the program says it.
+    /// The part of the program that logs it.
     pub target: &'a str,
-    /// The words.
+    /// The message.
     pub message: &'a str,
-    /// The event's fields, by the names they have in code.
+    /// The event's fields, with their names in the code.
     pub fields: &'a [(String, String)],
 }
 
-/// The journal's socket.
+/// A connection to the journal's socket.
 #[derive(Debug)]
 pub struct Journal {
     socket: UnixDatagram,
     path: PathBuf,
-    /// What the program is called.
+    /// The name of the program.
     identifier: &'static str,
     lost: AtomicU64,
 }
 
 impl Journal {
-    /// Returns the journal if systemd has connected our stderr to it.
+    /// Returns the journal if systemd connected stderr to it.
     pub fn of_environment(identifier: &'static str) -> Option<Self> {
         let stream = std::env::var(STREAM_VARIABLE).ok()?;
         let path = is_stream(&stream, &io::stderr()).then(|| PathBuf::from(SOCKET))?;
         Self::at(&path, identifier).ok()
     }
 
-    /// Takes the journal that listens at `path`.
+    /// Connects to the journal at `path`.
     ///
     /// # Errors
-    /// If the system gives no socket.
+    /// If the system cannot create a socket.
     pub fn at(path: &Path, identifier: &'static str) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket, path: path.to_owned(), identifier, lost: AtomicU64::new(0) })
     }
 
-    /// Puts an entry in, or counts it as lost. Never waits. Returns false if there is no journal any more.
+    /// Sends an entry, or counts it as lost. Never blocks. Returns false if the journal no longer exists.
     pub fn say(&self, entry: &Entry<'_>) -> bool {
         let lost = self.lost.load(Ordering::Relaxed);
         match self.socket.send_to(self.datagram(entry, lost).as_bytes(), &self.path) {
@@ -124,7 +124,7 @@ impl Journal {
     fn datagram(&self, entry: &Entry<'_>, lost: u64) -> String {
         let mut text = String::new();
         put(&mut text, "MESSAGE", entry.message, MESSAGE_BYTES_MAX);
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "PRIORITY={}", entry.priority as u8);
         put(&mut text, "SYSLOG_IDENTIFIER", self.identifier, FIELD_BYTES_MAX);
         put(&mut text, "TARGET", entry.target, FIELD_BYTES_MAX);
@@ -140,7 +140,7 @@ impl Journal {
     }
 }
 
-/// Says whether `stream`, `DEVICE:INODE`, is what `file` writes to.
+/// Returns whether `stream`, as `DEVICE:INODE`, identifies `file`.
 fn is_stream(stream: &str, file: &impl AsFd) -> bool {
     let Some((Ok(device), Ok(inode))) = stream.split_once(':').map(|(device, inode)| (device.parse(), inode.parse()))
     else {
@@ -150,7 +150,8 @@ fn is_stream(stream: &str, file: &impl AsFd) -> bool {
     found.is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
 }
 
-/// Makes a name of the journal's: upper case, digits and underscores, a letter first. `None` if nothing is left.
+/// Converts a name to a journal field name: upper case letters, digits and underscores, starting with a letter. `None`
+/// if nothing remains or the name is reserved.
 fn field_name(name: &str) -> Option<String> {
     let letters = name.chars().map(|letter| match letter.to_ascii_uppercase() {
         upper @ ('A'..='Z' | '0'..='9') => upper,
@@ -160,7 +161,7 @@ fn field_name(name: &str) -> Option<String> {
     (!name.is_empty() && !OWN_FIELDS.contains(&&*name)).then_some(name)
 }
 
-/// Writes one field on one line, whatever is in it.
+/// Writes one field as one line, whatever the value contains.
 fn put(text: &mut String, name: &str, value: &str, bytes_max: usize) {
     let end = value.floor_char_boundary(bytes_max.min(value.len()));
     let _ = write!(text, "{name}=");

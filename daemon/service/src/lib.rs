@@ -1,16 +1,16 @@
-//! What a program needs to be a service of its machine, whichever of ours it is.
+//! Infrastructure that the daemon and the server share as services of a machine.
 //!
-//! | part | is |
+//! | item | purpose |
 //! |---|---|
-//! | [`ServiceManager`] | what systemd hears of us |
-//! | [`Commits`] | what becomes of writes to a store, counted |
-//! | [`Journal`] | its journal, spoken to in its own protocol |
+//! | [`ServiceManager`] | notifications to systemd |
+//! | [`Commits`] | counters of writes to a store |
+//! | [`Journal`] | the systemd journal, over its native protocol |
 //! | [`ConnectionLimiter`] | fair shares of the connections of a port or a socket |
-//! | [`TokenBuckets`] | how often each source may do something |
-//! | [`Metrics`] | our numbers, as Prometheus reads them |
-//! | [`LayeredConfig`] | the configuration, as somebody wrote it into one file and the drop-ins beside it |
+//! | [`TokenBuckets`] | rate limits per source |
+//! | [`Metrics`] | metrics in the Prometheus text format |
+//! | [`LayeredConfig`] | the configuration, read from one file and its drop-ins |
 //!
-//! Nothing in here knows what the daemon or the server do, or what a key of their configuration means.
+//! Nothing here depends on what the daemon or the server does, or on the meaning of their configuration keys.
 
 #![forbid(unsafe_code)]
 

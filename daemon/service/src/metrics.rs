@@ -1,24 +1,25 @@
-//! Metrics as text, the way Prometheus reads them (text exposition format 0.0.4).
+//! Metrics in the Prometheus text exposition format 0.0.4.
 //!
-//! What is counted belongs to whoever counts it; this only writes it down, at the moment that somebody asks. A family
-//! is named, helped and typed once, before its samples. Names and labels are constants of ours or words of a closed
-//! list: nothing that grows with the number of sites may become a label, or a fleet would drown whoever collects.
+//! The code that counts something owns its counter; this module only formats the values when they are requested. A
+//! family has its name, help and type written once, before its samples. Names and labels are constants or values of a
+//! closed list: nothing that grows with the number of sites may become a label, because a large fleet would overwhelm
+//! the metrics collector.
 
 use std::fmt::{Display, Write as _};
 
-/// What a number is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only rises, and begins at 0 with the process.
+    /// Only increases, and starts at 0 with the process.
     Counter,
-    /// Is what it is.
+    /// May go up and down.
     Gauge,
 }
 
 /// The content type of [`Metrics::into_text`].
 pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Metrics that are being written down.
+/// Metrics being formatted.
 #[derive(Debug, Default)]
 pub struct Metrics {
     text: String,
@@ -26,10 +27,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Begins a family: everything of this name.
+    /// Starts a family: all samples of this name.
     ///
     /// # Panics
-    /// In debug builds, for a name that Prometheus does not take, or one that was there already.
+    /// In debug builds, if the name is invalid in Prometheus or already used.
     pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
         debug_assert!(is_name(name), "{name} is no name of a metric");
         debug_assert!(!self.names.contains(&name), "{name} is there twice");
@@ -39,35 +40,35 @@ impl Metrics {
             Kind::Gauge => "gauge",
         };
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         Family { name, text: &mut self.text }
     }
 
-    /// Writes a family of one number without labels down.
+    /// Writes a family of one sample without labels.
     pub fn one(&mut self, name: &'static str, kind: Kind, help: &str, value: impl Display) {
         self.family(name, kind, help).sample(&[], value);
     }
 
-    /// Writes down what every process has: its memory and its open files, as far as the system tells.
+    /// Writes the metrics of every process: its memory and open files, as far as the system reports them.
     pub fn process(&mut self) {
         if let Some(bytes) = resident_bytes() {
             let help = "Resident memory of the process.";
             self.one("process_resident_memory_bytes", Kind::Gauge, help, bytes);
         }
         if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-            // One of them is the look itself.
+            // One of them is the descriptor that reads the directory.
             self.one("process_open_fds", Kind::Gauge, "Open files of the process.", files.count().saturating_sub(1));
         }
     }
 
-    /// Returns all of it.
+    /// Returns the complete text.
     pub fn into_text(self) -> String {
         self.text
     }
 }
 
-/// A family whose samples are being written down.
+/// A family being formatted.
 #[derive(Debug)]
 pub struct Family<'a> {
     name: &'static str,
@@ -75,10 +76,10 @@ pub struct Family<'a> {
 }
 
 impl Family<'_> {
-    /// Writes one number down. No two may have the same labels.
+    /// Writes one sample. Each combination of labels must be unique.
     ///
     /// # Panics
-    /// In debug builds, for labels that were there already.
+    /// In debug builds, if the labels were already used.
     pub fn sample(&mut self, labels: &[(&'static str, &str)], value: impl Display) -> &mut Self {
         let begin = self.text.len();
         self.text.push_str(self.name);
@@ -101,7 +102,7 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|letter: char| letter.is_ascii_lowercase()) && name.chars().all(is_letter)
 }
 
-/// Returns what `VmRSS` says, in bytes.
+/// Returns `VmRSS` in bytes.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,17 +1,17 @@
-//! Rates: how often somebody may do something. Time comes in as an argument; nothing waits in here.
+//! Rate limits with token buckets. Time is passed as an argument; nothing here waits.
 //!
-//! A token bucket is kept as one moment, the one at which it will be full again (the generic cell rate algorithm, ATM
-//! Forum TM 4.0, 4.4.2): as long as that is less than a burst away, there is a token.
+//! A bucket is stored as the time at which it will be full again (the generic cell rate algorithm, ATM Forum TM 4.0,
+//! 4.4.2): as long as that is less than a burst away, there is a token.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A rate: so many at once, and then one in each interval.
+/// A rate limit: a burst, and then one token per interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Tokens of a full bucket.
+    /// The number of tokens in a full bucket.
     pub burst: u32,
-    /// Time in which one token comes back.
+    /// The time to refill one token.
     pub interval: Duration,
 }
 
@@ -22,15 +22,15 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Makes a full bucket.
+    /// Creates a full bucket.
     pub const fn full(now: Instant) -> Self {
         Self { full_at: now }
     }
 
-    /// Takes `tokens`, if they are there.
+    /// Takes `tokens`, if available.
     ///
     /// # Errors
-    /// How long it takes until they are. Nothing was taken then.
+    /// The time until they are available. Nothing is taken then.
     pub fn take(&mut self, tokens: u32, limit: RateLimit, now: Instant) -> Result<(), Duration> {
         let before = *self;
         match self.reserve(tokens, limit, now) {
@@ -42,42 +42,43 @@ impl TokenBucket {
         }
     }
 
-    /// Takes `tokens` in any case, and returns how long to wait before they are used: zero if they are there.
+    /// Takes `tokens` unconditionally and returns how long to wait before using them: zero if they are available.
     pub fn reserve(&mut self, tokens: u32, limit: RateLimit, now: Instant) -> Duration {
         self.full_at = self.full_at.max(now) + limit.interval * tokens;
         (self.full_at - now).saturating_sub(limit.interval * limit.burst)
     }
 }
 
-/// The buckets of many sources under one limit.
+/// The buckets of many sources, with one limit.
 #[derive(Clone, Debug)]
 pub struct TokenBuckets<S> {
     limit: RateLimit,
     sources_max: usize,
     buckets: BTreeMap<S, TokenBucket>,
-    /// Shared by all sources that have no bucket, because there are too many.
+    /// Shared by all sources beyond the maximum.
     shared: Option<TokenBucket>,
 }
 
 impl<S: Ord> TokenBuckets<S> {
-    /// Makes buckets for `sources_max` sources at a time. Sources beyond that share one bucket until others are full.
+    /// Creates buckets for at most `sources_max` sources. Further sources share one bucket until some of the others are
+    /// full again.
     pub const fn new(limit: RateLimit, sources_max: usize) -> Self {
         Self { limit, sources_max, buckets: BTreeMap::new(), shared: None }
     }
 
-    /// Takes `tokens` of a source, as [`TokenBucket::take`].
+    /// Takes `tokens` for a source, like [`TokenBucket::take`].
     ///
     /// # Errors
-    /// How long it takes until they are there.
+    /// The time until they are available.
     pub fn take(&mut self, source: S, tokens: u32, now: Instant) -> Result<(), Duration> {
         let limit = self.limit;
         self.bucket(source, now).take(tokens, limit, now)
     }
 
-    /// Takes `tokens` of a source and returns how long to wait before they are used.
+    /// Takes `tokens` for a source and returns how long to wait before using them.
     ///
     /// # Errors
-    /// The same, if it is longer than `wait_max`. Nothing was taken then.
+    /// The wait, if it is longer than `wait_max`. Nothing is taken then.
     pub fn reserve_within(
         &mut self,
         source: S,
@@ -98,7 +99,7 @@ impl<S: Ord> TokenBuckets<S> {
 
     fn bucket(&mut self, source: S, now: Instant) -> &mut TokenBucket {
         if !self.buckets.contains_key(&source) && self.sources_max <= self.buckets.len() {
-            // A full bucket is like none.
+            // A full bucket is equivalent to none.
             self.buckets.retain(|_, bucket| now < bucket.full_at);
             if self.sources_max <= self.buckets.len() {
                 return self.shared.get_or_insert_with(|| TokenBucket::full(now));

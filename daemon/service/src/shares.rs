@@ -1,52 +1,53 @@
-//! Fair shares of the connections that a port or a socket can hold. It decides who is admitted and who has to go; it
-//! opens and closes nothing, and time comes in as an argument.
+//! Fair sharing of the connections that a port or a socket can hold. It decides which connections are admitted and
+//! which are evicted; it does not open or close any, and time is passed as an argument.
 //!
-//! There are two classes, each with a limit of its own: connections that have not shown a key yet, and those that have.
-//! So a flood of the first class never takes a place of the second. Below the limit everybody is admitted. At the
-//! limit a newcomer is admitted in the place of another connection of its class:
+//! There are two classes, each with its own limit: unauthenticated connections, and authenticated ones. A flood of the
+//! first class therefore never takes a place of the second. Below the limit every connection is admitted. At the limit
+//! a new connection is admitted by evicting another one of its class:
 //!
-//! 1. If the source with the most connections would still have more than the newcomer's source, it loses one.
-//! 2. Otherwise (one address of a NAT or a proxy holds all, or all sources hold the same) the source with the most
-//!    loses a connection only if that has had its time: idle for the idle grace, or busy for the busy grace.
-//! 3. Otherwise the newcomer is rejected, and nobody is disturbed.
+//! 1. If the source with the most connections would still have more than the new connection's source, it loses one.
+//! 2. Otherwise (one address of a NAT or a proxy has all connections, or all sources have the same number) the source
+//!    with the most connections loses one only if that connection has exceeded its grace period: the idle grace if it
+//!    is idle, the busy grace if it is busy.
+//! 3. Otherwise the new connection is rejected, and no other is affected.
 //!
-//! What is evicted is idle rather than busy, and the oldest of these.
+//! Idle connections are evicted before busy ones, and the oldest first.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How many connections there may be, and how long each may keep its place under pressure.
+/// The limits on connections, and how long each keeps its place when the limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShareLimits {
-    /// Connections that have not shown a key. One more has to take the place of another, or is rejected.
+    /// Maximum unauthenticated connections. Another one has to evict one of them, or is rejected.
     pub unauthenticated_max: usize,
-    /// Connections that have shown a key. One more has to take the place of another, or stays in the other class.
+    /// Maximum authenticated connections. Another one has to evict one of them, or stays in the other class.
     pub authenticated_max: usize,
-    /// How long an idle connection keeps its place although its own source wants it.
+    /// How long an idle connection cannot be evicted under rule 2, even by its own source.
     pub idle_grace: Duration,
-    /// The same for one that is busy.
+    /// The same for a busy connection.
     pub busy_grace: Duration,
 }
 
-/// Whether a connection has shown a key.
+/// Whether a connection is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// It has not: it is one of its address's.
+    /// Not authenticated: charged to its address.
     Unauthenticated,
-    /// It has: it is one of its user's.
+    /// Authenticated: charged to its user.
     Authenticated,
 }
 
-/// A connection, by a number that is never used twice.
+/// Identifies a connection; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(u64);
 
-/// A connection that was admitted.
+/// An admitted connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// The newcomer.
+    /// The new connection.
     pub id: ConnectionId,
-    /// The connection whose place it has. That one has to be closed.
+    /// The evicted connection, which has to be closed.
     pub evicted: Option<ConnectionId>,
 }
 
@@ -55,11 +56,12 @@ struct Connection<S> {
     class: Class,
     source: S,
     is_busy: bool,
-    /// Since when it is idle, or busy.
+    /// When it became idle or busy.
     since: Instant,
 }
 
-/// The connections of one port or socket. `S` says to whom a connection is charged: an address range, a user, a key.
+/// The connections of one port or socket. `S` is the source that a connection is charged to: an address range, a user,
+/// a key.
 #[derive(Clone, Debug)]
 pub struct ConnectionShares<S> {
     limits: ShareLimits,
@@ -68,12 +70,12 @@ pub struct ConnectionShares<S> {
 }
 
 impl<S: Ord + Clone> ConnectionShares<S> {
-    /// Makes shares without a connection.
+    /// Creates shares without connections.
     pub const fn new(limits: ShareLimits) -> Self {
         Self { limits, last: 0, connections: BTreeMap::new() }
     }
 
-    /// Admits a newcomer, idle at first, or returns `None`: it is to be closed.
+    /// Admits a new connection, initially idle. `None` if it is rejected and has to be closed.
     pub fn admit(&mut self, source: S, class: Class, now: Instant) -> Option<Admission> {
         let evicted = self.make_room(class, &source, now)?;
         self.last += 1;
@@ -82,8 +84,8 @@ impl<S: Ord + Clone> ConnectionShares<S> {
         Some(Admission { id, evicted })
     }
 
-    /// Charges a connection to the user whose key it has shown. Returns the connection whose place it has, which has to
-    /// be closed. If there is no place, it stays in its class.
+    /// Charges a connection to the user it has authenticated as. Returns the evicted connection, which has to be
+    /// closed. If there is no place, the connection stays in its class.
     pub fn authenticate(&mut self, id: ConnectionId, source: S, now: Instant) -> Option<ConnectionId> {
         let connection = self.connections.get(&id)?;
         if connection.class == Class::Authenticated && connection.source == source {
@@ -96,14 +98,14 @@ impl<S: Ord + Clone> ConnectionShares<S> {
         evicted
     }
 
-    /// Says that a connection is busy with a request, or idle again.
+    /// Marks a connection as busy with a request, or idle.
     pub fn set_busy(&mut self, id: ConnectionId, is_busy: bool, now: Instant) {
         if let Some(connection) = self.connections.get_mut(&id) {
             (connection.is_busy, connection.since) = (is_busy, now);
         }
     }
 
-    /// Evicts what has been busy for longer than `limit`, and returns it.
+    /// Evicts the connections that have been busy for longer than `limit`, and returns them.
     pub fn evict_overdue(&mut self, limit: Duration, now: Instant) -> Vec<ConnectionId> {
         let is_overdue = |connection: &Connection<S>| connection.is_busy && limit < age(connection, now);
         let overdue: Vec<_> =
@@ -114,17 +116,18 @@ impl<S: Ord + Clone> ConnectionShares<S> {
         overdue
     }
 
-    /// Forgets a connection that has ended.
+    /// Removes a connection that has ended.
     pub fn release(&mut self, id: ConnectionId) {
         self.connections.remove(&id);
     }
 
-    /// Returns how many connections of a class there are.
+    /// Returns the number of connections of a class.
     pub fn count(&self, class: Class) -> usize {
         self.connections.values().filter(|connection| connection.class == class).count()
     }
 
-    /// Returns `None` if there is no room for one more connection, and otherwise what was evicted for it.
+    /// Makes room for one more connection. Returns the evicted connection, if one had to be; `None` if there is no
+    /// room.
     fn make_room(&mut self, class: Class, source: &S, now: Instant) -> Option<Option<ConnectionId>> {
         let most = match class {
             Class::Unauthenticated => self.limits.unauthenticated_max,
@@ -146,7 +149,7 @@ impl<S: Ord + Clone> ConnectionShares<S> {
         }
         let most = counts.values().copied().max()?;
         let own = counts.get(newcomer).copied().unwrap_or_default();
-        // With one more the newcomer's source still has fewer than the other with one less, or as many.
+        // With one more, the new connection's source still has no more than the other source with one less.
         let is_owed = own + 1 < most;
         let may_go = |connection: &Connection<S>| {
             let grace = if connection.is_busy { self.limits.busy_grace } else { self.limits.idle_grace };

@@ -1,62 +1,62 @@
-//! The service manager that started us, if one did: systemd, or another that speaks its protocol (`sd_notify(3)`).
+//! The service manager that started the process, if any: systemd, or another that supports `sd_notify(3)`.
 //!
-//! It learns when we are ready, how we are in words, that we stop, and, while it watches, that we live. A sign of life
-//! is given from the far end of a round: the loop finds that one is due, and has the store's thread give it, after what
-//! waits there. So a loop or a disk that hangs gives none and the manager starts us again; one that is idle, or without
-//! a link for a year, gives one in time.
+//! It is told when the service is ready, its status as text, that it is stopping, and, if the watchdog is enabled, that
+//! it is alive. A watchdog notification travels through the whole program: the main loop notices that one is due, and
+//! the store's thread sends it after the work queued there. If the loop or the disk hangs, no notification is sent and
+//! the manager restarts the service; an idle service, or one that has been offline for a year, sends them in time.
 //!
-//! Without a manager nothing of it does anything.
+//! Without a service manager all of this does nothing.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::Instant;
 
-/// Signs of life within the time after which the manager gives us up: one that is lost or late is no death.
+/// Watchdog notifications per watchdog timeout, so that a lost or late one does not cause a restart.
 const SIGNS_PER_LIMIT: u32 = 3;
 
-/// The shortest time between signs, whatever the manager asks for.
+/// The minimum interval between watchdog notifications, whatever the manager requests.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
 
-/// Letters of a status that are said.
+/// Maximum characters of a status.
 const STATUS_LETTERS_MAX: usize = 300;
 
-/// The service manager, as the environment names it.
+/// The service manager, as configured by the environment.
 #[derive(Debug)]
 pub struct ServiceManager {
-    /// How often it wants a sign of life; `None` if nobody watches.
+    /// Interval of watchdog notifications; `None` if the watchdog is disabled.
     period: Option<Duration>,
     next: Instant,
-    /// How we are, and what is to be remembered beside it.
+    /// The status, to which `trouble` and `note` are appended.
     words: String,
     trouble: Option<String>,
     note: Option<String>,
-    /// What was said last.
+    /// The last status that was sent.
     status: String,
 }
 
 impl ServiceManager {
-    /// Reads from the environment who started us: `NOTIFY_SOCKET`, and `WATCHDOG_USEC` if he watches.
+    /// Reads the environment: `NOTIFY_SOCKET`, and `WATCHDOG_USEC` if the watchdog is enabled.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// If called outside a tokio runtime.
     pub fn of_environment() -> Self {
         let period = sd_notify::watchdog_enabled().map(|limit| (limit / SIGNS_PER_LIMIT).max(PERIOD_MIN));
         Self { period, next: Instant::now(), words: String::new(), trouble: None, note: None, status: String::new() }
     }
 
-    /// Says that we are ready: what has to be open is open. A link is no part of it.
+    /// Reports that the service is ready: everything it listens on is open. A link is not required.
     pub fn ready(&self) {
         tell(&[NotifyState::Ready]);
     }
 
-    /// Says in words how we are; `systemctl status` shows it. The same again says nothing.
+    /// Sets the status text that `systemctl status` shows. An unchanged status is not sent again.
     pub fn status(&mut self, words: &str) {
         words.clone_into(&mut self.words);
         self.say_status();
     }
 
-    /// Says what is wrong, beside the status, until it is nothing. The same again says nothing.
+    /// Sets or clears a problem, shown after the status. An unchanged problem is not sent again.
     pub fn trouble(&mut self, words: Option<&str>) {
         if self.trouble.as_deref() != words {
             self.trouble = words.map(str::to_owned);
@@ -64,7 +64,7 @@ impl ServiceManager {
         }
     }
 
-    /// Remembers something beside the status, until there is another note or none.
+    /// Sets or clears a note, shown after the status.
     pub fn note(&mut self, note: Option<String>) {
         self.note = note;
         self.say_status();
@@ -82,7 +82,7 @@ impl ServiceManager {
         }
     }
 
-    /// Says that the configuration is read again; [`ready`](Self::ready) says that it was.
+    /// Reports that the configuration is being reloaded; [`ready`](Self::ready) reports the end of it.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -90,12 +90,12 @@ impl ServiceManager {
         }
     }
 
-    /// Says that we are about to end because somebody wants it.
+    /// Reports that the service is stopping as requested.
     pub fn stopping(&self) {
         tell(&[NotifyState::Stopping]);
     }
 
-    /// Waits until the next sign of life is due; for ever if nobody watches. Cancel-safe.
+    /// Waits until the next watchdog notification is due; forever if the watchdog is disabled. Cancel-safe.
     pub async fn due(&mut self) {
         match self.period {
             Some(period) => {
@@ -106,13 +106,13 @@ impl ServiceManager {
         }
     }
 
-    /// Gives a sign of life. To be called where everything has been passed that might hang.
+    /// Sends a watchdog notification. Call it behind everything that might hang.
     pub fn live() {
         tell(&[NotifyState::Watchdog]);
     }
 }
 
-/// Nobody reads what cannot be said, least of all the manager: it is said to the log, for whoever looks for it.
+/// Sends notifications. A failure is only logged, because it cannot be reported to the service manager itself.
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "the service manager could not be told");

@@ -1,4 +1,4 @@
-//! What can go wrong: when a store is opened ([`StoreError`]), and when a write is committed ([`StoreFault`]).
+//! Errors of opening a store ([`StoreError`]) and of committing a write ([`StoreFault`]).
 
 use std::fmt;
 use std::io;
@@ -10,18 +10,18 @@ use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use crate::file::Kind;
 use crate::queue::{QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
 
-/// Why a store could not be opened, or a directory not be locked.
+/// Why a store could not be opened or a directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process works on the directory.
+    /// Another process uses the directory.
     #[error("data directory {} is in use by {}", directory.display(), Holder(*pid))]
     InUse {
         /// The directory.
         directory: PathBuf,
-        /// The process that holds it; `None` if it has not written its number yet.
+        /// The process that holds the lock; `None` if it has not written its PID yet.
         pid: Option<u32>,
     },
-    /// We are root, and the directory is somebody else's.
+    /// This process runs as root, and another user owns the directory.
     #[error(
         "data directory {path} belongs to user {owner}, who could not read what root writes there; say the same as \
          that user: runuser -u \"$(stat -c %U {path})\" -- …",
@@ -30,10 +30,10 @@ pub enum StoreError {
     ForeignDirectory {
         /// The directory.
         directory: PathBuf,
-        /// The number of its owner.
+        /// The user ID of its owner.
         owner: u32,
     },
-    /// The lock file could not be made, locked or written.
+    /// The lock file could not be created, locked or written.
     #[error("failed to lock data directory {}", directory.display())]
     Lock {
         /// The directory.
@@ -41,7 +41,7 @@ pub enum StoreError {
         /// The cause.
         source: io::Error,
     },
-    /// The database file could not be created, or not be opened for reading and writing.
+    /// The database file could not be created, or could not be opened for reading and writing.
     #[error("failed to create or open {}", path.display())]
     File {
         /// The database file.
@@ -49,7 +49,7 @@ pub enum StoreError {
         /// The cause.
         source: io::Error,
     },
-    /// SQLite could not set up, check or read the database, for a reason that is not damage.
+    /// SQLite could not set up, check or read the database, for a reason other than corruption.
     #[error("failed to open database {}", path.display())]
     Open {
         /// The database file.
@@ -57,18 +57,18 @@ pub enum StoreError {
         /// The cause.
         source: rusqlite::Error,
     },
-    /// The file system cannot hold a write-ahead log.
+    /// The file system does not support a write-ahead log.
     #[error("failed to open database {}: its file system does not support a write-ahead log", path.display())]
     NoWriteAheadLog {
         /// The database file.
         path: PathBuf,
     },
-    /// A schema step failed; the database is still at the step before.
+    /// A schema migration failed; the database still has the previous version.
     #[error("failed to bring database {} to schema v{version}", path.display())]
     Migrate {
         /// The database file.
         path: PathBuf,
-        /// The step that failed.
+        /// The migration that failed.
         version: u32,
         /// The cause.
         source: rusqlite::Error,
@@ -78,38 +78,38 @@ pub enum StoreError {
     TooNew {
         /// The database file.
         path: PathBuf,
-        /// The file's version.
+        /// The version of the file.
         found: u32,
-        /// The newest version that this build knows.
+        /// The newest version that this build supports.
         supported: u32,
     },
-    /// The file is a sound database, but not one of this kind. It was not changed.
+    /// The file is a valid database of another kind. It was not changed.
     #[error("{} is not a {expected} database: its application id is {found:#010x}", path.display())]
     OtherKind {
         /// The database file.
         path: PathBuf,
-        /// What was to be opened.
+        /// The expected kind.
         expected: Kind,
-        /// The application id that the file carries; 0 if none.
+        /// The application ID of the file; 0 if it has none.
         found: u32,
     },
-    /// The file does not hold together, and may not be replaced. It was not changed.
+    /// The file is corrupt and must not be replaced. It was not changed.
     #[error("database {} is damaged ({detail}): restore it from a backup", path.display())]
     Damaged {
         /// The database file.
         path: PathBuf,
-        /// What the check found.
+        /// The result of the check.
         detail: String,
     },
-    /// A damaged file could not be renamed aside.
+    /// A corrupt file could not be moved aside.
     #[error("failed to rename damaged database {} aside", path.display())]
     Quarantine {
-        /// The damaged file.
+        /// The corrupt file.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// The system gave no thread to the writer.
+    /// The operating system could not start the writer thread.
     #[error("failed to start the writer thread of database {}", path.display())]
     Thread {
         /// The database file.
@@ -120,7 +120,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Says whether trying again is pointless until a person has done something: exit code 3.
+    /// Returns whether a retry is pointless until an operator intervenes: exit code 3.
     pub fn needs_operator(&self) -> bool {
         match self {
             Self::TooNew { .. } | Self::OtherKind { .. } | Self::Damaged { .. } | Self::NoWriteAheadLog { .. } => true,
@@ -137,12 +137,12 @@ impl StoreError {
 }
 
 impl StoreError {
-    /// Says whether the database may well be read: only writing it, or beside it, failed.
+    /// Returns whether the database may still be readable: only writing to it or beside it failed.
     pub(crate) fn is_about_writing(&self) -> bool {
         self.fault_kind() != FaultKind::Other
     }
 
-    /// Returns the sort of fault that writes meet while the database cannot be opened because of this.
+    /// Returns the kind of fault that writes report while the database cannot be opened because of this error.
     pub fn fault_kind(&self) -> FaultKind {
         match self {
             Self::File { source, .. } | Self::Quarantine { source, .. } => kind_of_io(source),
@@ -163,28 +163,28 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Why a write failed, or was refused. One fault is the answer to many writes, so it can be cloned.
+/// Why a write failed or was rejected. Cloneable, because one fault may answer many writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct StoreFault {
-    /// What to do about it.
+    /// The kind, which determines the remedy.
     pub kind: FaultKind,
-    /// What happened, for people.
+    /// A description for people.
     pub text: Box<str>,
 }
 
-/// The sorts of fault that call for different help.
+/// Kinds of faults, by remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultKind {
-    /// The disk is full: make room.
+    /// The disk is full: free some space.
     DiskFull,
-    /// The file or its file system may not be written: permissions, or a disk that was remounted after errors.
+    /// The file or its file system is not writable: permissions, or a file system remounted read-only after errors.
     ReadOnly,
-    /// The disk fails to read, write or sync.
+    /// Reading, writing or syncing the disk failed.
     DiskFailing,
-    /// The queue was full: the disk is slower than the writes. Later may do.
+    /// The queue was full: the disk is slower than the writes. A retry may succeed.
     Overloaded,
-    /// Anything else; the text says what.
+    /// Any other fault; the text describes it.
     Other,
 }
 
@@ -200,7 +200,7 @@ impl StoreFault {
         Self { kind: kind_of(error), text: format!("failed to commit: {error}").into() }
     }
 
-    /// What a write fails with while the database cannot be opened for writing.
+    /// Returns the fault of a write while the database cannot be opened for writing.
     pub(crate) fn of_open(error: &StoreError) -> Self {
         let kind = error.fault_kind();
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -210,11 +210,11 @@ impl StoreFault {
 
 fn kind_of(error: &rusqlite::Error) -> FaultKind {
     match error.sqlite_error() {
-        // SQLite's manual, "Result and Error Codes": the shared-memory file could not grow, for want of room.
+        // SQLite's manual, "Result and Error Codes": the shared-memory file could not grow for lack of space.
         Some(cause) if cause.extended_code == SQLITE_IOERR_SHMSIZE => FaultKind::DiskFull,
         Some(cause) => match cause.code {
             ErrorCode::DiskFull => FaultKind::DiskFull,
-            // The log or its index could not be made beside the database.
+            // The log or its index could not be created beside the database.
             ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => FaultKind::ReadOnly,
             ErrorCode::SystemIoFailure => FaultKind::DiskFailing,
             _ => FaultKind::Other,
@@ -231,9 +231,9 @@ fn kind_of_io(error: &io::Error) -> FaultKind {
     }
 }
 
-/// Says whether `error`, met while a file is checked or loaded, lies in the file's content.
+/// Returns whether `error`, raised while a file is checked or loaded, is caused by the file's content.
 ///
-/// Our own SQL is known to be right: if SQLite refuses it, or a row is of another type, the schema is not ours.
+/// The SQL of this crate is known to be valid: if SQLite rejects it, or a row has another type, the schema is not ours.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => matches!(code, ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown),

@@ -1,4 +1,4 @@
-//! Looking at a database that nobody works on, without changing a byte of it.
+//! Inspection of a database that no process is using, without changing it.
 
 use std::fs;
 use std::io::Read as _;
@@ -8,27 +8,27 @@ use crate::error::StoreError;
 use crate::file::{Kind, check, failed_open};
 use crate::unwritable::{connect, log_bytes};
 
-/// What SQLite's files begin with ("Database File Format", 1.2).
+/// The header of an SQLite file ("Database File Format", 1.2).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// What a database is, as far as looking tells.
+/// The result of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Examined {
-    /// The version of its schema.
+    /// The schema version.
     pub version: u32,
-    /// The documents it holds.
+    /// The number of documents.
     pub documents: u64,
-    /// Its bytes, its write-ahead log not counted.
+    /// The size in bytes, without the write-ahead log.
     pub bytes: u64,
-    /// The bytes in its write-ahead log, which the next start takes in: after a crash there are some.
+    /// The size of the write-ahead log, which the next open replays: after a crash it is not empty.
     pub log_bytes: u64,
 }
 
-/// Checks the database at `path`, which must exist and which no process may be working on: what is read while
-/// another writes may look damaged. Nothing is written.
+/// Checks the database at `path`, which must exist and must not be in use by any process: while another process writes,
+/// what is read may look corrupt. Writes nothing.
 ///
 /// # Errors
-/// [`StoreError`], as opening it for work would give.
+/// [`StoreError`], as when opening it for writing.
 pub fn examine(path: &Path, kind: Kind) -> Result<Examined, StoreError> {
     let file_error = |source| StoreError::File { path: path.to_owned(), source };
     let bytes = fs::metadata(path).map_err(file_error)?.len();

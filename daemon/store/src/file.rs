@@ -1,4 +1,4 @@
-//! The database file: created, checked, brought up to date, loaded.
+//! The database file: creating, checking, migrating and loading it.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -13,28 +13,28 @@ use crate::error::{StoreError, is_damage};
 use crate::migrate::{self, FailedStep, LATEST};
 use crate::quarantine::set_aside;
 
-/// Permissions of a new database: it holds what only the daemon may read. SQLite gives its logs the same.
+/// Permissions of a new database: only the daemon may read it. SQLite gives its logs the same permissions.
 const FILE_MODE: u32 = 0o600;
 
-/// SQLite's page cache, negative because it counts KiB: documents are read once, so only the pages that commits touch
-/// need to be near. Dirty pages beyond it go to the write-ahead log early, which is slower and nothing worse.
+/// SQLite's page cache, negative because the unit is KiB. Documents are read once, so only the pages that commits touch
+/// need to be cached. Dirty pages beyond it go to the write-ahead log early, which is slower but has no other effect.
 const CACHE_SIZE: i32 = -256;
 
-/// Pages of the write-ahead log (4 KiB each, 1 MiB together) after which a commit moves them into the database:
-/// a quarter of SQLite's default, because a gateway's flash is small and a short log is soon recovered.
+/// Pages of the write-ahead log (4 KiB each, 1 MiB in total) after which a commit checkpoints them into the database: a
+/// quarter of SQLite's default, because a gateway's flash is small and a short log is recovered quickly.
 const CHECKPOINT_PAGES: u32 = 256;
 
-/// Bytes to which a write-ahead log that grew in one large commit is cut back.
+/// Bytes to which a write-ahead log is truncated after one large commit.
 const LOG_BYTES_KEPT: u32 = 1024 * 1024;
 
-/// How long to wait for somebody who reads the database beside us, such as a person with `sqlite3`; readers never
-/// block a commit, only recovery and the cut of the log. Past it the step fails.
+/// How long to wait for another reader of the database, such as a person with `sqlite3`. Readers never block a commit,
+/// only recovery and truncation of the log. After that the operation fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A document as it was stored: its key and its body.
+/// A stored document: its key and its body.
 pub type Document = (Vec<u8>, Vec<u8>);
 
-/// Whose database it is. Each kind has its own application id, so one is never opened as the other.
+/// The kind of a database. Each kind has its own application ID, so that one is never opened as the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A site's database.
@@ -44,7 +44,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// SQLite's `application_id`: `LCst` and `LCfl` in ASCII, so that `file` and `hexdump` tell them apart.
+    /// SQLite's `application_id`: `LCst` and `LCfl` in ASCII, so that `file` and `hexdump` can tell them apart.
     pub(crate) const fn application_id(self) -> u32 {
         match self {
             Self::Site => u32::from_be_bytes(*b"LCst"),
@@ -62,16 +62,16 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What to do with a file that does not hold together.
+/// What to do with a corrupt file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDamage {
-    /// Rename it aside and start empty: for a site, whose server sends everything again.
+    /// Move it aside and start empty: for a site, whose server sends everything again.
     Quarantine,
-    /// Leave it as it is and refuse: for a server, where a person has to restore a backup.
+    /// Leave it unchanged and return an error: for a server, where an operator has to restore a backup.
     Refuse,
 }
 
-/// A database that is sound and of this build's version, and everything in it.
+/// A valid database at this build's schema version, with its content.
 #[derive(Debug)]
 pub(crate) struct OpenedFile {
     pub(crate) connection: Connection,
@@ -107,7 +107,7 @@ fn open_sound(path: &Path, kind: Kind) -> Result<(Connection, Vec<Document>), St
     Ok((connection, documents))
 }
 
-/// SQLite would create the file too, but with permissions that the umask decides.
+/// Needed because SQLite would create the file with permissions that depend on the umask.
 fn create_if_absent(path: &Path) -> Result<(), StoreError> {
     OpenOptions::new()
         .read(true)
@@ -120,8 +120,8 @@ fn create_if_absent(path: &Path) -> Result<(), StoreError> {
         .map_err(|source| StoreError::File { path: path.to_owned(), source })
 }
 
-/// Bounds SQLite's memory, distrusts functions named in the file's schema, and keeps a file that
-/// may yet be refused as it is: closing would move its write-ahead log into it.
+/// Bounds SQLite's memory, distrusts functions named in the file's schema, and disables the checkpoint on close: it
+/// would change a file that may yet be rejected.
 fn confine(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -130,7 +130,7 @@ fn confine(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "mmap_size", 0)
 }
 
-/// Returns the schema version of a file that is sound, ours and not too new; 0 for a fresh one.
+/// Returns the schema version of a valid file of this kind that is not newer than this build; 0 for a new file.
 pub(crate) fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<u32, StoreError> {
     let failed = |source: rusqlite::Error| failed_open(path, source);
     let damaged = |detail: String| StoreError::Damaged { path: path.to_owned(), detail };
@@ -158,7 +158,7 @@ pub(crate) fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<
     }
 }
 
-/// Durable at every commit (`FULL`), and one `fdatasync` for it.
+/// Durable at every commit (`FULL`), with one `fdatasync` each.
 fn use_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |source: rusqlite::Error| failed_open(path, source);
     let mode: String =

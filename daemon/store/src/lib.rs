@@ -1,41 +1,43 @@
 //! A durable, ordered map of byte keys to byte bodies.
 //!
-//! The store is what "durable before acknowledged" stands on. It is given numbered *writes*, each a list of
-//! changes that take effect together or not at all, and answers each write once its bytes are on the disk,
-//! or with a fault. It knows nothing of sites, labels or generations: keys and bodies are bytes, and
-//! [`Store::open`] hands all of them over once, in the order of their keys. After that nobody reads.
+//! The store is the basis of "durable before acknowledged". Its owner submits numbered *writes*, each a list of changes
+//! that take effect together or not at all. The store answers each write with success once its bytes are on disk, or
+//! with a fault. It knows nothing of sites, labels or generations: keys and bodies are bytes. [`Store::open`] returns
+//! all documents once, ordered by key; there is no other read.
 //!
-//! The phases of a store's life:
+//! The phases of a store:
 //!
-//! 1. **Lock** the data directory ([`DirectoryLock`]), so that no second process works on it.
-//! 2. **Open** ([`Store::open`]): create or check the file, climb the schema ladder (`schema/*.sql`), load.
-//!    A file that does not hold together is renamed aside or refused, as [`OnDamage`] says; one that is newer,
-//!    or somebody else's, is always refused. A refused file is not changed. One that can be read and not written
-//!    ([`Opened::unwritable`]) is read; its writes fail, and each of them tries the disk again.
-//! 3. **Commit**: [`Store::submit`] puts a write on a bounded queue and returns. One thread owns the database. It
-//!    takes everything that waits, commits it as one transaction, and answers each write in the order of submission.
-//!    While it waits for the disk the next group gathers; there is no delay to tune.
-//! 4. **Close** ([`Store::close`], or drop): what waits is committed and answered, then the thread ends.
+//! 1. **Lock** the data directory ([`DirectoryLock`]), so that no second process uses it.
+//! 2. **Open** ([`Store::open`]): create or check the file, apply the schema migrations (`schema/*.sql`), load. A
+//!    corrupt file is moved aside or rejected, as [`OnDamage`] specifies. A file that is newer than this build, or not
+//!    a Linecamp database of the expected kind, is always rejected. A rejected file is not changed. If the file can be
+//!    read but not written ([`Opened::unwritable`]), it is loaded; its writes fail, and each of them tries the disk
+//!    again.
+//! 3. **Commit**: [`Store::submit`] puts a write on a bounded queue and returns. One thread owns the database. It takes
+//!    all queued writes, commits them as one transaction, and answers each write in the order of submission. The next
+//!    group accumulates while the thread waits for the disk, so there is no batching delay to tune.
+//! 4. **Close** ([`Store::close`], or drop): queued writes are committed and answered, then the thread exits.
 //!
-//! What holds:
+//! Invariants:
 //!
-//! - An answer without a fault means that the write survives the death of the process and of the power
-//!   (WAL and `synchronous=FULL`: one `fdatasync` for each group).
-//! - **A failed write fails every write that was submitted after it**, since they were decided on top of it. The
-//!   first failure shuts the *door* of the queue: its whole group fails, what waits behind it fails, and what comes
-//!   later is refused. The door opens when the owner has undone the write that shut it, and all that followed it,
-//!   and says so with [`Store::resume`]. A write refused because the queue is full shuts the door in the same way.
-//!   So the writes that succeed between two resumes are a prefix of those that were submitted.
-//! - A fault says "not known to be durable", not "gone": if the disk failed late in a commit and the process dies
-//!   before the next one, the write may be found after all. That is the same as dying just before the answer.
-//! - Nothing is written unless a change is submitted: [`Counters`] stand still while nothing happens.
+//! - An answer without a fault means that the write survives a crash of the process and a loss of power (WAL and
+//!   `synchronous=FULL`: one `fdatasync` per group).
+//! - **A failed write fails every write submitted after it**, because later writes were decided on the assumption that
+//!   it succeeds. The first failure *suspends* the queue: its whole group fails, the writes queued behind it fail, and
+//!   later ones are rejected. The queue is resumed when the owner has rolled back the write that suspended it and
+//!   everything after it, and calls [`Store::resume`]. A write rejected because the queue is full suspends it in the
+//!   same way. The writes that succeed between two calls of `resume` are therefore a prefix of those submitted.
+//! - A fault means "not known to be durable", not "lost": if the disk fails late in a commit and the process dies
+//!   before the next one, the write may be found after the restart. That is equivalent to a crash just before the
+//!   answer.
+//! - Nothing is written unless a change is submitted: [`Counters`] do not change while the store is idle.
 //!
-//! What it does not do: it does not compare (a body that equals the stored one is written again), it does not check
-//! what bodies mean, and it keeps no copy of them. SQLite has no checksums either: a bit that flips inside a body
-//! is for whoever decodes that body to notice, who may then [`set_aside`] the file.
+//! What it does not do: it does not compare (a body equal to the stored one is written again), it does not interpret
+//! bodies, and it keeps no copy of them. SQLite has no checksums either: the code that decodes a body has to detect a
+//! flipped bit in it, and may then [`set_aside`] the file.
 //!
-//! Memory is bounded by [`QUEUE_WRITES_MAX`] and [`QUEUE_BYTES_MAX`] and by SQLite's cache of a quarter megabyte.
-//! The contract (load once, commit puts and deletes, answer) is small on purpose: etcd can keep it too.
+//! Memory is bounded by [`QUEUE_WRITES_MAX`], [`QUEUE_BYTES_MAX`] and SQLite's cache of 256 KiB. The contract (load
+//! once, commit puts and deletes, answer) is deliberately small, so that etcd could implement it too.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! One process for one data directory.
+//! The lock that gives one process exclusive use of a data directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -10,27 +10,27 @@ use rustix::process::geteuid;
 
 use crate::error::StoreError;
 
-/// The lock file's name inside the data directory.
+/// The name of the lock file in the data directory.
 const LOCK_FILE: &str = "lock";
 
-/// Where the kernel lists the locks that are held.
+/// Where the kernel lists held locks.
 const LOCKS: &str = "/proc/locks";
 
-/// Bytes read of that list: 10,000 locks. A holder behind them is not seen.
+/// Maximum bytes read of that list: 10,000 locks. A holder listed after them is not found.
 const LOCKS_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Bytes read of a lock file: a process number and a line feed, with room. The rest is ignored.
+/// Maximum bytes read of a lock file: a PID and a line feed, with headroom. The rest is ignored.
 const PID_BYTES_MAX: u64 = 16;
 
-/// The exclusive right to a data directory, held until dropped.
+/// The exclusive lock on a data directory, held until dropped.
 ///
-/// The locks are the operating system's and end with the process, however it ends. There are two: one on the directory
-/// itself, which can be taken where nothing can be written, and one on a file in it. The file stays where it is: its
-/// text, the number of the last process that held it, is there for people and for [`StoreError::InUse`].
+/// Both locks are operating system locks, which end with the process however it ends. One is on the directory itself
+/// and works where nothing can be written; the other is on a file in the directory. The file is never deleted: it
+/// contains the PID of the last process that held it, for people and for [`StoreError::InUse`].
 #[derive(Debug)]
 pub struct DirectoryLock {
     _directory: File,
-    /// `None` where the file could not be made: the directory's lock is enough.
+    /// `None` where the file could not be created: the lock on the directory is sufficient.
     _file: Option<File>,
 }
 
@@ -38,12 +38,12 @@ impl DirectoryLock {
     /// Locks `directory`, which must exist, without waiting.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] if another process, or this one, holds it; [`StoreError::ForeignDirectory`] if we are root
-    /// and it is somebody else's; [`StoreError::Lock`] if it cannot be locked. A disk that is full or read-only is no
-    /// reason.
+    /// [`StoreError::InUse`] if this or another process holds the lock; [`StoreError::ForeignDirectory`] if this
+    /// process runs as root and another user owns the directory; [`StoreError::Lock`] if it cannot be locked. A full or
+    /// read-only disk is not an error.
     pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
-        // What root writes here, its owner could not read: a service that runs as somebody else would be locked out.
+        // The owner could not read what root writes here, so a service that runs as that user would fail.
         let owner = std::fs::metadata(directory).map_err(failed)?.uid();
         if geteuid().is_root() && owner != 0 {
             return Err(StoreError::ForeignDirectory { directory: directory.to_owned(), owner });
@@ -57,7 +57,7 @@ impl DirectoryLock {
         let is_held = match itself.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(in_use()),
-            // Not every file system locks directories.
+            // Not every file system supports locks on directories.
             Err(TryLockError::Error(_)) => false,
         };
         let (file, problem) = open_lock_file(&path).map_err(failed)?;
@@ -71,18 +71,19 @@ impl DirectoryLock {
             (None, _) => {}
         }
         if let Some(mut file) = file.as_ref() {
-            // For people alone; a disk that is full or read-only has no room for it.
+            // Only for people; a full or read-only disk has no room for it.
             let _ = write_pid(&mut file);
         }
         Ok(Self { _directory: itself, _file: file })
     }
 
-    /// Returns the process that holds `directory`, without trying to take it: a process that starts meanwhile never
-    /// finds it taken. `None` also where that cannot be found out, as beyond the border of a container.
+    /// Returns the process that holds the lock on `directory`, without trying to take it: a process that starts
+    /// meanwhile never fails because of this check. Also `None` where the holder cannot be determined, as across a
+    /// container boundary.
     pub fn holder(directory: &Path) -> Option<u32> {
         let mut locks = String::new();
         File::open(LOCKS).ok()?.take(LOCKS_BYTES_MAX).read_to_string(&mut locks).ok()?;
-        // Where the disk was full or read-only at its start, the file is not there or names a process before it.
+        // If the disk was full or read-only when the holder started, the file is missing or names an earlier process.
         named_holder(&locks, directory).or_else(|| {
             let found = std::fs::metadata(directory).ok()?;
             holder_of(&locks, found.dev(), found.ino())
@@ -90,7 +91,7 @@ impl DirectoryLock {
     }
 }
 
-/// Returns the process that the lock file names, if it holds it.
+/// Returns the process named in the lock file, if it holds the lock.
 fn named_holder(locks: &str, directory: &Path) -> Option<u32> {
     let file = File::open(directory.join(LOCK_FILE)).ok()?;
     let inode = file.metadata().ok()?.ino();
@@ -106,7 +107,7 @@ fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
     })
 }
 
-/// Whether process `pid` holds a lock on the file `inode`, by a list as the kernel writes it:
+/// Returns whether process `pid` holds a lock on the file `inode`, according to a list in the kernel's format:
 /// `1: FLOCK  ADVISORY  WRITE 713 fe:01:1572866 0 EOF`.
 fn holds(locks: &str, pid: u32, inode: u64) -> bool {
     locks.lines().any(|line| {
@@ -117,7 +118,7 @@ fn holds(locks: &str, pid: u32, inode: u64) -> bool {
     })
 }
 
-/// Opens the lock file, for reading alone where it cannot be written. `None`, and why, if it cannot be made there.
+/// Opens the lock file, read-only where it cannot be written. `None` and the reason if it cannot be created.
 fn open_lock_file(path: &Path) -> io::Result<(Option<File>, Option<io::Error>)> {
     match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path) {
         Ok(file) => Ok((Some(file), None)),
@@ -134,7 +135,7 @@ fn is_about_writing(error: &io::Error) -> bool {
     matches!(error.kind(), Kind::ReadOnlyFilesystem | Kind::PermissionDenied | Kind::StorageFull | Kind::QuotaExceeded)
 }
 
-/// In place: a full disk has room for what it holds already.
+/// Overwrites in place: a full disk still has room for the existing content.
 fn write_pid(file: &mut &File) -> io::Result<()> {
     let line = format!("{}\n", process::id());
     file.write_all(line.as_bytes())?;

@@ -1,17 +1,17 @@
-//! The schema ladder: numbered files, one transaction for each step.
+//! Schema migrations: numbered files, each applied in one transaction.
 //!
-//! A database carries the number of the last step it has taken in SQLite's `user_version`. Opening takes the
-//! remaining steps, lowest first; a fresh file takes all of them, so it cannot differ from one that grew.
-//! A step that was released is never edited. A death between two steps leaves the database at a whole step.
+//! SQLite's `user_version` holds the number of the last migration applied to a database. Opening applies the remaining
+//! ones in order. A new file gets all of them, so it cannot differ from a migrated one. A released migration is never
+//! edited. A crash between two migrations leaves the database at a complete version.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::file::Kind;
 
-/// The steps in order: the step at index 0 leads to version 1.
+/// The migrations in order: the one at index 0 leads to version 1.
 const STEPS: [&str; 1] = [include_str!("schema/0001_documents.sql")];
 
-/// The version that the last step leads to.
+/// The version after the last migration.
 pub(crate) const LATEST: u32 = {
     assert!(STEPS.len() < 10_000, "a step's file name has four digits");
     #[expect(clippy::cast_possible_truncation, reason = "fewer than 10,000")]
@@ -19,14 +19,14 @@ pub(crate) const LATEST: u32 = {
     latest
 };
 
-/// A step that failed, and why.
+/// A failed migration, with the cause.
 #[derive(Debug)]
 pub(crate) struct FailedStep {
     pub(crate) version: u32,
     pub(crate) cause: rusqlite::Error,
 }
 
-/// Takes the steps from `version`, exclusive, to [`LATEST`].
+/// Applies the migrations after `version`, up to [`LATEST`].
 pub(crate) fn climb(connection: &mut Connection, kind: Kind, version: u32) -> Result<(), FailedStep> {
     for (next, step) in (1..).zip(STEPS) {
         if version < next {
@@ -36,7 +36,7 @@ pub(crate) fn climb(connection: &mut Connection, kind: Kind, version: u32) -> Re
     Ok(())
 }
 
-/// The application id goes with every step, so that no file has tables but no kind.
+/// Every migration sets the application ID, so that no file has tables but no kind.
 fn take(connection: &mut Connection, kind: Kind, version: u32, step: &str) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(step)?;
@@ -64,7 +64,7 @@ mod tests {
         }
     }
 
-    /// Adding a step changes this text: it is the schema of a file that this build has opened.
+    /// Adding a migration changes this text: it is the schema of a file that this build has opened.
     #[test]
     fn the_ladder_ends_in_the_schema_we_expect() {
         let mut connection = Connection::open_in_memory().unwrap();

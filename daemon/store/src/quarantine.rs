@@ -1,4 +1,4 @@
-//! A damaged database is renamed aside, not deleted: somebody may want to know what happened to it.
+//! Moves a corrupt database aside instead of deleting it, so that the cause can be investigated.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
 
-/// How many damaged files are kept beside one database. Past it the newest takes the place of the one before it:
-/// the early ones tell most about the cause, and a dying disk must not fill itself with copies.
+/// How many corrupt files are kept beside one database. After that the newest replaces the previous one: the earliest
+/// ones say most about the cause, and a failing disk must not fill up with copies.
 pub const QUARANTINED_FILES_MAX: u32 = 4;
 
-/// The database itself first: if we die between two renames, SQLite finds a log without a database beside the
-/// fresh file and deletes it. The other order would leave an older state of the database, and it might look sound.
+/// The database itself comes first: after a crash between two renames, SQLite finds a log without a database beside the
+/// new file and deletes it. In the other order an older state of the database would remain, which might pass the check.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Renames a database and its logs to `<name>.damaged-<n>` and returns that path. The next open starts empty.
 ///
-/// [`Store::open`](crate::Store::open) does this by itself with [`OnDamage::Quarantine`](crate::OnDamage::Quarantine).
-/// It is for an owner who finds, after a successful open, that the documents make no sense; the store must be
-/// closed by then.
+/// [`Store::open`](crate::Store::open) does this itself with [`OnDamage::Quarantine`](crate::OnDamage::Quarantine).
+/// This function is for an owner that finds, after a successful open, that the documents are invalid. The store must be
+/// closed first.
 ///
 /// # Errors
 /// [`StoreError::Quarantine`] if a file cannot be renamed.
@@ -34,7 +34,7 @@ pub fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(aside)
 }
 
-/// Makes `to` what `from` is, also if that is nothing.
+/// Moves `from` to `to`; if `from` does not exist, removes `to`.
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::remove_file(to) {

@@ -1,15 +1,15 @@
-//! What waits for the disk, and the door in front of it.
+//! The queue of writes waiting for the disk, and its suspension after a failure.
 //!
-//! The door is open, or shut by one write: the earliest that failed and is not yet undone. While it is shut nothing
-//! enters. There are two ways to shut it:
+//! The queue is open, or suspended by one write: the earliest that failed and is not yet rolled back. A suspended queue
+//! accepts no writes. It is suspended in two cases:
 //!
-//! - the writer failed a group: everything behind it leaves the queue at the same moment, to fail as well;
-//! - the queue is full: the write at the door is refused. What is inside is older, and still goes to the disk.
+//! - The writer failed a group: everything behind the group leaves the queue at the same moment and fails too.
+//! - The queue is full: the new write is rejected. The queued writes are older and still go to the disk.
 //!
-//! It opens when the owner names the write that shut it. Another name changes nothing, and that is what makes late
-//! and repeated calls harmless: an owner who has undone write 5 but not yet heard of the failure of write 3
-//! names 5, and the door stays shut because of 3. All of it happens under one lock, so there is no moment
-//! between "failed" and "shut" in which a write could slip through.
+//! It is resumed when the owner names the write that suspended it. Any other name has no effect, which makes late and
+//! repeated calls harmless: if the owner has rolled back write 5 but not yet heard of the failure of write 3, it names
+//! 5, and the queue stays suspended because of 3. All of this happens under one lock, so no write can slip in between
+//! failure and suspension.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -17,20 +17,20 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::StoreFault;
 
-/// Writes that may wait for the disk. More is refused with [`FaultKind::Overloaded`](crate::FaultKind::Overloaded).
-/// A disk that takes 50 ms for a commit is left behind only by 80,000 writes a second.
+/// Maximum number of queued writes. More are rejected with [`FaultKind::Overloaded`](crate::FaultKind::Overloaded). A
+/// disk that needs 50 ms per commit falls behind only above 80,000 writes per second.
 pub const QUEUE_WRITES_MAX: usize = 4096;
 
-/// Bytes of keys and bodies that may wait for the disk; while there are fewer, one more write of any size is taken, so
-/// that the largest document always gets through. Past it a write is refused as above.
+/// Maximum bytes of keys and bodies in the queue. While there are fewer, one more write of any size is accepted, so
+/// that the largest document always fits. Above it a write is rejected as above.
 pub const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// One document to put or delete.
+/// A document to put or delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Which document.
+    /// The key of the document.
     pub key: Vec<u8>,
-    /// Its body from here on; `None` deletes it, and is fine if there is none.
+    /// Its new body; `None` deletes it, which succeeds even if it does not exist.
     pub body: Option<Vec<u8>>,
 }
 
@@ -40,12 +40,12 @@ impl Change {
     }
 }
 
-/// Changes that take effect together, under the owner's number.
+/// Changes that take effect together, with the owner's number.
 #[derive(Debug)]
 pub(crate) struct Write {
     pub(crate) number: u64,
     pub(crate) changes: Vec<Change>,
-    /// Whether it finds out if there is room for what failed, too.
+    /// Whether it also checks that there is space for the writes that failed.
     pub(crate) is_trial: bool,
 }
 
@@ -55,7 +55,7 @@ impl Write {
     }
 }
 
-/// Who wants to know that the writer is alive.
+/// A callback that confirms that the writer is alive.
 pub(crate) struct Probe(pub(crate) Box<dyn FnOnce() + Send>);
 
 impl std::fmt::Debug for Probe {
@@ -64,11 +64,11 @@ impl std::fmt::Debug for Probe {
     }
 }
 
-/// What the writer takes out of the queue.
+/// What the writer takes from the queue.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) writes: VecDeque<Write>,
-    /// To be answered after the writes.
+    /// Called after the writes have been answered.
     pub(crate) probe: Option<Probe>,
 }
 
@@ -94,7 +94,7 @@ struct Shut {
 }
 
 impl Queue {
-    /// Lets a write in, or says why not.
+    /// Queues a write, or returns why it was rejected.
     pub(crate) fn submit(&self, write: Write) -> Result<(), StoreFault> {
         let mut state = self.state();
         if let Some(shut) = &state.shut {
@@ -111,7 +111,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Opens the door if `undone` is the write that shut it.
+    /// Resumes the queue if `undone` is the write that suspended it.
     pub(crate) fn resume(&self, undone: u64) {
         let mut state = self.state();
         if state.shut.as_ref().is_some_and(|shut| shut.by == undone) {
@@ -119,13 +119,13 @@ impl Queue {
         }
     }
 
-    /// Lets a probe in, also while the door is shut. One that waits already goes.
+    /// Sets the probe, also while the queue is suspended. It replaces a pending one.
     pub(crate) fn probe(&self, probe: Probe) {
         self.state().probe = Some(probe);
         self.arrived.notify_one();
     }
 
-    /// Waits for writes or a probe and takes all there is; `None` once the queue is closed and empty.
+    /// Waits for writes or a probe and takes everything; `None` once the queue is closed and empty.
     pub(crate) fn take(&self) -> Option<Taken> {
         let is_idle = |state: &mut State| state.writes.is_empty() && state.probe.is_none() && !state.closing;
         let mut state = self.arrived.wait_while(self.state(), is_idle).unwrap_or_else(PoisonError::into_inner);
@@ -134,9 +134,10 @@ impl Queue {
         Some(taken).filter(|taken| !taken.writes.is_empty() || taken.probe.is_some())
     }
 
-    /// Shuts the door because of `failed`, the first write of a group that failed, and takes what waits behind it.
+    /// Suspends the queue because of `failed`, the first write of a failed group, and returns the writes queued behind
+    /// it.
     ///
-    /// A door that is shut already was shut by a younger write that found the queue full: the older takes its place.
+    /// If the queue is already suspended, it was by a younger write that found it full: the older write replaces it.
     pub(crate) fn fail(&self, failed: u64, fault: StoreFault) -> VecDeque<Write> {
         let mut state = self.state();
         state.shut = Some(Shut { by: failed, fault });
@@ -144,13 +145,13 @@ impl Queue {
         mem::take(&mut state.writes)
     }
 
-    /// Lets the writer end after what waits.
+    /// Lets the writer exit after the queued writes.
     pub(crate) fn close(&self) {
         self.state().closing = true;
         self.arrived.notify_one();
     }
 
-    /// No code panics while it holds the lock, so a poisoned one guards a sound state.
+    /// No code panics while it holds the lock, so the state behind a poisoned lock is consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The owner's handle.
+//! The handle of the store's owner.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use crate::queue::{Change, Probe, Queue, Write};
 use crate::unwritable::Unwritable;
 use crate::writer::{self, Answer, Counters, Database, Tally};
 
-/// An open database, and the thread that writes it. See the crate's page for its phases and promises.
+/// An open database and the thread that writes it. The crate documentation describes its phases and invariants.
 ///
-/// Dropping it is closing it.
+/// Dropping it closes it.
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<Shared>,
-    /// `None` only while it is dropped.
+    /// `None` only during drop.
     writer: Option<JoinHandle<()>>,
 }
 
-/// What opening gives.
+/// The result of opening a store.
 #[derive(Debug)]
 pub struct Opened {
     /// The store, ready for writes.
     pub store: Store,
-    /// Every document, in the order of the keys.
+    /// Every document, ordered by key.
     pub documents: Vec<Document>,
-    /// Where a damaged file went, if there was one; `documents` is empty then.
+    /// The path of a corrupt file that was moved aside; `documents` is empty then.
     pub quarantined: Option<PathBuf>,
-    /// Why nothing can be written, if that is so: the disk is full or read-only, or the file belongs to another user.
-    /// Each write tries it again, so it heals by itself.
+    /// Why nothing can be written, if so: the disk is full or read-only, or the file belongs to another user. Each
+    /// write tries again, so the store recovers without a restart.
     pub unwritable: Option<StoreError>,
 }
 
@@ -41,14 +41,14 @@ struct Shared {
 }
 
 impl Store {
-    /// Opens the database at `path`, or creates it with permissions 0600 in a directory that exists and that the
-    /// caller has locked ([`DirectoryLock`](crate::DirectoryLock)).
+    /// Opens the database at `path`, or creates it with permissions 0600. The directory must exist, and the caller must
+    /// have locked it ([`DirectoryLock`](crate::DirectoryLock)).
     ///
-    /// `answer` is called on the writer thread, once for each accepted write, in the order of submission. It
-    /// holds up every later commit, so it should only pass the answer on. It must not drop the store.
+    /// `answer` is called on the writer thread, once for each accepted write, in the order of submission. It delays all
+    /// later commits, so it should only forward the answer. It must not drop the store.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::needs_operator`] tells those that time does not heal.
+    /// [`StoreError`]; [`StoreError::needs_operator`] identifies those that a retry cannot fix.
     pub fn open(
         path: &Path,
         kind: Kind,
@@ -80,47 +80,47 @@ impl Store {
         Ok(Self { shared, writer: Some(writer) })
     }
 
-    /// Hands over a write and returns at once; the answer follows. `write` is a number that the owner
-    /// does not use twice. Changes of one key take effect in their order.
+    /// Submits a write and returns immediately; the answer follows. The owner uses each number `write` only once.
+    /// Changes of one key take effect in order.
     ///
     /// # Errors
-    /// A write that is refused is a failed write like any other, and has no further answer: the queue is full
-    /// ([`FaultKind::Overloaded`](crate::FaultKind::Overloaded)), or an earlier write failed and
-    /// [`Store::resume`] has not been called for it (then the fault is that write's).
+    /// A rejected write counts as a failed write and has no further answer. Either the queue is full
+    /// ([`FaultKind::Overloaded`](crate::FaultKind::Overloaded)), or an earlier write failed and [`Store::resume`] has
+    /// not been called for it (the fault is that of the earlier write).
     pub fn submit(&self, write: u64, changes: Vec<Change>) -> Result<(), StoreFault> {
         self.shared.queue.submit(Write { number: write, changes, is_trial: false })
     }
 
-    /// Finds out whether there is room, as a write without changes that is answered like any other. It succeeds if the
-    /// disk takes as much as the largest group of writes that failed since a trial succeeded last, and at least 64 KiB,
-    /// and syncs. Nothing is kept of it.
+    /// Checks for free space, as a write without changes that is answered like any other. It succeeds if the disk
+    /// accepts and syncs as many bytes as the largest group of writes that failed since the last successful trial, and
+    /// at least 64 KiB. Nothing of it is kept.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit).
+    /// As for [`submit`](Self::submit).
     pub fn submit_trial(&self, write: u64) -> Result<(), StoreFault> {
         self.shared.queue.submit(Write { number: write, changes: Vec::new(), is_trial: true })
     }
 
-    /// Says that the owner has undone `failed`, and every write that it submitted after it up to this call.
+    /// Reports that the owner has rolled back `failed` and every write it submitted after it up to this call.
     ///
-    /// To be called for each failed or refused write, or at least for the earliest of those that are not yet undone.
-    /// Writes are taken again once the write that began the trouble has been named; any other number changes nothing.
+    /// Call it for each failed or rejected write, or at least for the earliest one not yet rolled back. The queue is
+    /// resumed once the write that suspended it has been named; any other number has no effect.
     pub fn resume(&self, failed: u64) {
         self.shared.queue.resume(failed);
     }
 
-    /// Has `alive` called on the writer thread, after what waits now has been answered: a disk that hangs keeps it
-    /// from coming. Costs the disk nothing. A probe that has not been answered yet goes when the next one comes.
+    /// Calls `alive` on the writer thread once the writes queued so far have been answered; a disk that hangs delays
+    /// it. Causes no disk I/O. A new probe replaces one that is still pending.
     pub fn probe(&self, alive: impl FnOnce() + Send + 'static) {
         self.shared.queue.probe(Probe(Box::new(alive)));
     }
 
-    /// Returns what has become durable since the store was opened: a write is counted before it is answered.
+    /// Returns what has become durable since the store was opened. A write is counted before it is answered.
     pub fn counters(&self) -> Counters {
         self.shared.tally.counters()
     }
 
-    /// Commits and answers what waits, then closes the database. Blocks until that is done.
+    /// Commits and answers the queued writes, then closes the database. Blocks until done.
     pub fn close(self) {
         drop(self);
     }
@@ -130,7 +130,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.shared.queue.close();
         if let Some(writer) = self.writer.take() {
-            // It panics only if `answer` does, and that has been reported where it happened.
+            // The thread panics only if `answer` does, which has already been reported.
             let _ = writer.join();
         }
     }

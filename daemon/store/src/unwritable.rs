@@ -1,9 +1,9 @@
-//! A database that can be read and not written: its disk is full or read-only, or belongs to another user.
+//! A database that can be read but not written: its disk is full or read-only, or it belongs to another user.
 //!
-//! Its owner is given what is in it and goes on, with a store that fails every write and tries the disk again with
-//! each. Nothing is written to read it, not even beside it: without a write-ahead log the file is taken for
-//! immutable; with one, which a crash leaves, SQLite keeps the log's index in memory and takes no locks. The
-//! directory's lock is held.
+//! Its owner gets the content and continues with a store that fails every write and tries the disk again with each.
+//! Reading writes nothing, neither to the database nor beside it. Without a write-ahead log the file is opened as
+//! immutable. With one, as after a crash, SQLite keeps the log's index in memory and takes no locks; the lock on the
+//! directory is held.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::error::{FaultKind, StoreError, StoreFault};
 use crate::file::{self, Document, Kind, OnDamage, OpenedFile, check, failed_open, load};
 use crate::migrate::LATEST;
 
-/// SQLite's file system without locks.
+/// SQLite's VFS without locks.
 const WITHOUT_LOCKS: &str = "unix-none";
 
-/// The way back to a database that could not be opened for writing.
+/// What is needed to reopen a database that could not be opened for writing.
 #[derive(Debug)]
 pub(crate) struct Unwritable {
     path: PathBuf,
     kind: Kind,
     on_damage: OnDamage,
-    /// Names what its owner was given: whatever is found later has to be that.
+    /// Digest of the content that the owner got. The content found on reopening must match it.
     contents: u64,
 }
 
@@ -32,8 +32,8 @@ impl Unwritable {
     /// Reads the database that could not be opened because of `problem`.
     ///
     /// # Errors
-    /// `problem`, if it is not about writing, if the database cannot be read either, or if there is nothing sound to
-    /// read and it cannot be begun again.
+    /// `problem`, if it does not concern writing, or if the database cannot be read either. A missing or corrupt
+    /// database that [`OnDamage::Quarantine`] would replace with an empty one reads as empty.
     pub(crate) fn read(
         (path, kind, on_damage): (&Path, Kind, OnDamage),
         problem: StoreError,
@@ -43,7 +43,7 @@ impl Unwritable {
         }
         let documents = match (read_all(path, kind), on_damage) {
             (Ok(documents), _) => documents,
-            // What is not there or does not hold together would have been created empty.
+            // A missing or corrupt file would have been replaced by an empty one.
             (Err(StoreError::Damaged { .. }), OnDamage::Quarantine) => Vec::new(),
             (Err(_), OnDamage::Quarantine) if !path.exists() => Vec::new(),
             (Err(_), _) => return Err(problem),
@@ -66,14 +66,14 @@ impl Unwritable {
     }
 }
 
-/// Opens the database at `path` for reading, and leaves no trace.
+/// Opens the database at `path` read-only, without leaving a trace.
 pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match log_bytes(path) {
         0 => Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?,
         _ => {
             let connection = Connection::open_with_flags_and_vfs(path, flags, WITHOUT_LOCKS)?;
-            // Before the log is looked at: its index is kept in memory then ("Write-Ahead Logging", 8).
+            // Must happen before the log is read, so that its index is kept in memory ("Write-Ahead Logging", 8).
             connection.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
             connection
         }
@@ -83,7 +83,7 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Returns the bytes in the write-ahead log beside `path`.
+/// Returns the size of the write-ahead log beside `path` in bytes.
 pub(crate) fn log_bytes(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -99,7 +99,7 @@ fn read_all(path: &Path, kind: Kind) -> Result<Vec<Document>, StoreError> {
     match check(&connection, path, kind)? {
         0 => Ok(Vec::new()),
         LATEST => load(&connection).map_err(failed),
-        // An older one would have to be converted first, which is written.
+        // An older version would have to be migrated first, which requires writing.
         found => Err(StoreError::TooNew { path: path.to_owned(), found, supported: LATEST }),
     }
 }
@@ -110,7 +110,7 @@ fn digest(documents: &[Document]) -> u64 {
     hasher.finish()
 }
 
-/// Names the file so that SQLite takes no lock on it and makes no file beside it.
+/// Returns a URI that makes SQLite take no lock on the file and create no file beside it.
 fn immutable(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt as _;
 

@@ -1,4 +1,4 @@
-//! The thread that owns the database: take what waits, commit it as one transaction, answer in order.
+//! The thread that owns the database: takes the queued writes, commits them as one transaction, and answers in order.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,38 +12,38 @@ use crate::unwritable::Unwritable;
 
 const PUT: &str =
     "INSERT INTO documents (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = excluded.body";
-/// Never kept: the transaction is rolled back.
+/// Never committed: the transaction is rolled back.
 const FILL: &str = "INSERT OR REPLACE INTO documents (key, body) VALUES (x'00', zeroblob(?1))";
 const DELETE: &str = "DELETE FROM documents WHERE key = ?1";
 
-/// Bytes that a trial asks for at least: the first few writes of an owner who goes on, or the disk would be full again
-/// at once.
+/// Minimum bytes a trial checks for: the first few writes after recovery. With less, the disk would be full again
+/// immediately.
 const ROOM_MIN: usize = 64 * 1024;
 
-/// Bytes that a change may cost beside its own: the pages of the tree that it is in, which are written whole.
+/// Bytes that a change may use beyond its own size: the B-tree pages that contain it, which are written whole.
 const CHANGE_ROOM: usize = 8 * 1024;
 
-/// What became of one write.
+/// The result of one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The number that it was submitted under.
+    /// The number it was submitted with.
     pub write: u64,
-    /// Durable, or why it is not known to be.
+    /// Durable, or why it is not known to be durable.
     pub result: Result<(), StoreFault>,
 }
 
-/// What a store has made durable since it was opened. Failed writes do not count.
+/// What a store has made durable since it was opened. Failed writes are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Transactions: each cost the disk one sync.
+    /// Transactions, each with one sync.
     pub commits: u64,
-    /// Writes, those without changes included.
+    /// Writes, including those without changes.
     pub writes: u64,
     /// Documents put or deleted.
     pub changes: u64,
 }
 
-/// The counters while they are counted: one thread adds, any thread reads.
+/// The live counters: one thread increments them, any thread reads them.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     commits: AtomicU64,
@@ -67,7 +67,7 @@ impl Tally {
     }
 }
 
-/// What the thread owns.
+/// The database as the thread owns it.
 #[derive(Debug)]
 pub(crate) enum Database {
     Open(Connection),
@@ -75,7 +75,7 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// Returns the connection; tries to open the database first, if it could not be written before.
+    /// Returns the connection. If the database was not writable before, tries to open it first.
     fn writable(&mut self) -> Result<&mut Connection, StoreFault> {
         if let Self::Unwritable(unwritable) = self {
             *self = Self::Open(unwritable.reopen()?);
@@ -89,7 +89,7 @@ impl Database {
 
 /// Commits until the queue is closed and empty.
 pub(crate) fn run(mut database: Database, queue: &Queue, tally: &Tally, mut answer: impl FnMut(Answer)) {
-    // What failed since a trial succeeded last.
+    // The size of the largest group that failed since the last successful trial.
     let mut failed_bytes = 0;
     while let Some(Taken { writes: group, probe }) = queue.take() {
         match commit(&mut database, &group, failed_bytes) {
@@ -102,7 +102,8 @@ pub(crate) fn run(mut database: Database, queue: &Queue, tally: &Tally, mut answ
             }
             Err(fault) => {
                 failed_bytes = failed_bytes.max(room_for(&group));
-                // The door is shut before the first answer leaves: who hears it must find it shut.
+                // The queue is suspended before the first answer is sent, so that its receiver cannot submit to an open
+                // queue.
                 let behind = group.front().map(|first| queue.fail(first.number, fault.clone()));
                 answer_all(group.into_iter().chain(behind.into_iter().flatten()), &Err(fault), &mut answer);
             }
@@ -111,7 +112,7 @@ pub(crate) fn run(mut database: Database, queue: &Queue, tally: &Tally, mut answ
             tell();
         }
     }
-    // Closing moves the write-ahead log into the database. If that fails nothing is lost: the next open does it.
+    // Closing checkpoints the write-ahead log into the database. If that fails, nothing is lost: the next open does it.
     if let Database::Open(connection) = database {
         let _ = connection.close();
     }
@@ -127,7 +128,7 @@ fn answer_all(
     }
 }
 
-/// Commits a group whole, or, whatever fails, leaves the database as it was: a transaction that is dropped rolls back.
+/// Commits the whole group, or on any failure leaves the database unchanged: dropping a transaction rolls it back.
 fn commit(database: &mut Database, group: &VecDeque<Write>, failed_bytes: usize) -> Result<Counters, StoreFault> {
     if !is_trial(group) && group.iter().all(|write| write.changes.is_empty()) {
         return Ok(Counters { writes: group.len() as u64, ..Counters::default() });
@@ -145,9 +146,9 @@ fn room_for(group: &VecDeque<Write>) -> usize {
     group.iter().map(|write| write.bytes() + write.changes.len() * CHANGE_ROOM).sum()
 }
 
-/// Writes `bytes` into the write-ahead log, where a transaction of that size would go, and does not commit them: the
-/// next one takes their place. A document that is rewritten as it was would show nothing, because SQLite writes no page
-/// that stays the same.
+/// Writes `bytes` into the write-ahead log, where a transaction of that size would go, without committing them; the
+/// next transaction overwrites them. Rewriting an unchanged document would prove nothing, because SQLite does not write
+/// unchanged pages.
 fn try_room(connection: &mut Connection, bytes: usize) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.prepare_cached(FILL)?.execute((i64::try_from(bytes).unwrap_or(i64::MAX),))?;
@@ -166,7 +167,7 @@ fn commit_changes(connection: &mut Connection, group: &VecDeque<Write>) -> rusql
         changes += 1;
     }
     if is_trial(group) {
-        // As it was, but this page is written in any case, and synced.
+        // The value is unchanged, but this page is always written and synced.
         transaction.pragma_update(None, "user_version", LATEST)?;
     }
     transaction.commit()?;

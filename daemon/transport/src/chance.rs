@@ -1,7 +1,7 @@
-//! Where random numbers come from.
+//! The source of random numbers.
 //!
-//! In production from the operating system, always: [`Chance::System`] is the only kind there is, unless the
-//! feature `simulation` adds another one for a simulator that has to be able to repeat itself.
+//! In production this is always the operating system: [`Chance::System`] is the only variant, unless the feature
+//! `simulation` adds one for a simulator that needs reproducible runs.
 
 #[cfg(feature = "simulation")]
 mod seeded;
@@ -22,32 +22,32 @@ use crate::tls;
 #[cfg(feature = "simulation")]
 pub use seeded::Draws;
 
-/// Bytes of the key that a site's endpoint makes its reset tokens with: as many as its hash has.
+/// Bytes of the key for the stateless reset tokens of a site's endpoint: the output size of its hash.
 const RESET_KEY_BYTES: usize = 32;
 
-/// Where the random numbers of an endpoint, an authority or a key come from. The default is the operating system.
+/// The source of random numbers of an endpoint, an authority or a key. The default is the operating system.
 ///
-/// Clones of a seeded one go on with the same sequence of numbers, so a machine takes one for life and hands clones
-/// to whatever runs on it: what another machine draws does not change what this one draws.
+/// Clones of a seeded source continue the same sequence. A machine therefore creates one source and passes clones to
+/// everything that runs on it, and draws of other machines do not affect its sequence.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Chance {
     /// The operating system.
     #[default]
     System,
-    /// A sequence that its seed decides, to the last byte of every key: never in production.
+    /// A sequence that is fully determined by its seed, including every key: never used in production.
     #[cfg(feature = "simulation")]
     Seeded(Draws),
 }
 
 impl Chance {
-    /// Begins a sequence of its own for each seed.
+    /// Creates a separate sequence for each seed.
     #[cfg(feature = "simulation")]
     pub fn seeded(seed: [u8; 32]) -> Self {
         Self::Seeded(Draws::new(seed))
     }
 
-    /// Fills `bytes`.
+    /// Fills `bytes` with random bytes.
     pub(crate) fn fill(&self, bytes: &mut [u8]) -> Result<(), TransportError> {
         match self {
             Self::System => SystemRandom::new()
@@ -61,7 +61,7 @@ impl Chance {
         }
     }
 
-    /// Makes an Ed25519 key pair.
+    /// Generates an Ed25519 key pair.
     pub(crate) fn new_key(&self, what: &'static str) -> Result<KeyPair, TransportError> {
         let made = match self {
             Self::System => KeyPair::generate_for(&PKCS_ED25519),
@@ -71,8 +71,8 @@ impl Chance {
         made.map_err(|source| TransportError::Make { what, source: source.into() })
     }
 
-    /// Begins the configuration of a site's endpoint. Nobody has to know its resets or its connection ids after it is
-    /// gone.
+    /// Creates the configuration of a site's endpoint. Its reset key and connection ID key are random, because nothing
+    /// needs to recognize them after the endpoint is gone.
     pub(crate) fn site_endpoint(&self) -> Result<EndpointConfig, TransportError> {
         let (mut reset_key, mut cid_key) = ([0; RESET_KEY_BYTES], [0; 8]);
         self.fill(&mut reset_key)?;
@@ -81,7 +81,7 @@ impl Chance {
         Ok(self.endpoint(config, u64::from_be_bytes(cid_key)))
     }
 
-    /// Ends the configuration of an endpoint, which knows its own connection ids by `cid_key`.
+    /// Completes the configuration of an endpoint, which recognizes its own connection IDs by `cid_key`.
     pub(crate) fn endpoint(&self, mut config: EndpointConfig, cid_key: u64) -> EndpointConfig {
         let chance = self.clone();
         config.cid_generator(move || Box::new(ConnectionIds::new(cid_key, chance.clone())));
@@ -93,7 +93,7 @@ impl Chance {
         config
     }
 
-    /// Returns the cryptography of the link.
+    /// Returns the cryptography provider of the link.
     pub(crate) fn link_provider(&self) -> Arc<CryptoProvider> {
         let provider = tls::link_provider();
         Arc::new(match self {
@@ -103,7 +103,7 @@ impl Chance {
         })
     }
 
-    /// Returns what a dial starts its handshake with.
+    /// Returns the QUIC client configuration for a handshake.
     pub(crate) fn client(&self, crypto: QuicClientConfig) -> ClientConfig {
         match self {
             Self::System => ClientConfig::new(Arc::new(crypto)),
@@ -112,7 +112,7 @@ impl Chance {
         }
     }
 
-    /// Returns what a server shakes hands with.
+    /// Returns the crypto configuration of a QUIC server.
     pub(crate) fn server(&self, crypto: QuicServerConfig) -> Arc<dyn quinn::crypto::ServerConfig> {
         match self {
             Self::System => Arc::new(crypto),

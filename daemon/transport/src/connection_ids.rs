@@ -1,14 +1,15 @@
-//! Connection ids that the next process of a server knows for its own, and does not draw again.
+//! Connection IDs that the next process of a server recognizes as its own, and does not generate again.
 //!
-//! An id is drawn bytes and a tag, which is an HMAC of them under a key that outlives the process. A packet with an id
-//! that we issued and no connection for is answered with a stateless reset; one with any other id is dropped.
+//! An ID consists of random bytes and a tag, an HMAC of these bytes with a key that outlives the process. A packet with
+//! an ID that this server issued, but without a connection for it, is answered with a stateless reset. One with any
+//! other ID is dropped.
 //!
-//! **Why not quinn's.** `HashedConnectionIdGenerator` draws 3 bytes. A server that was killed has one old id in use at
-//! each site, and its next process issues five new ones to each site that comes back: of 1,000 sites, 5 million pairs
-//! among 16.8 million ids. In every fourth such storm one of the sites had its old id given to another one. Its packets
-//! went to that other one's connection, where they could not be decrypted, and so it was never told of the restart: it
-//! came back after its idle timeout, 45 s, instead of 3 s. With 6 bytes that takes 60 million storms of 1,000 sites, or
-//! 600,000 of 10,000.
+//! **Why not quinn's.** `HashedConnectionIdGenerator` uses 3 random bytes. After a server is killed, each site still
+//! uses one old ID, and the next process issues five new ones to each returning site: with 1,000 sites, that is 5
+//! million pairs among 16.8 million IDs. In one of four such storms, the old ID of one site was issued to another site.
+//! The first site's packets then went to the other one's connection, where they could not be decrypted, so it was never
+//! told of the restart and came back after its idle timeout of 45 s, instead of 3 s. With 6 bytes this happens once in
+//! 60 million storms of 1,000 sites, or 600,000 of 10,000.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,14 +20,14 @@ use ring::hmac;
 
 use crate::chance::Chance;
 
-/// Bytes of an id. Each packet to us carries one.
+/// Bytes of an ID. Each packet to this endpoint carries one.
 const BYTES: usize = 8;
 
-/// Those that are drawn; the others are the tag. Of packets with random ids, one in 65,536 is answered, with fewer
-/// bytes than it has.
+/// Random bytes of an ID; the rest is the tag. Of packets with random IDs, one in 65,536 is answered, with fewer bytes
+/// than it has.
 const DRAWN_BYTES: usize = 6;
 
-/// Makes ids, and knows those that were made with the same key.
+/// Generates IDs, and recognizes those generated with the same key.
 pub(crate) struct ConnectionIds {
     key: hmac::Key,
     chance: Chance,
@@ -50,7 +51,7 @@ impl ConnectionIds {
 impl ConnectionIdGenerator for ConnectionIds {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut drawn = [0; DRAWN_BYTES];
-        // quinn's own generators, too, end the process on a system without random numbers.
+        // quinn's own generators also panic on a system without random numbers.
         self.chance.fill(&mut drawn).expect("the system draws random bytes: it did for the handshake's keys");
         ConnectionId::new(&self.with_tag(drawn))
     }
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_restarted_server_knows_the_ids_it_issued_and_issues_none_of_them_again() {
-        // As many as a server of 10,000 sites and its next process issue.
+        // As many as a server with 10,000 sites and its next process issue.
         const IDS: usize = 50_000;
         let [mut before, mut after] = [ConnectionIds::new(7, Chance::System), ConnectionIds::new(7, Chance::System)];
         let old: HashSet<_> = (0..IDS).map(|_| before.generate_cid()).collect();
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn an_id_of_somebody_else_is_hardly_ever_taken_for_ours() {
         let [mut others, ours] = [ConnectionIds::new(7, Chance::System), ConnectionIds::new(8, Chance::System)];
-        // One in 65,536: 1.5 of these on average, and more than 30 never.
+        // One in 65,536: 1.5 on average, and practically never more than 30.
         let taken = (0..100_000).filter(|_| ours.validate(&others.generate_cid()).is_ok()).count();
         assert!(taken < 30, "{taken} of 100,000");
         assert!(ours.validate(&ConnectionId::new(&[1; 3])).is_err(), "too short");

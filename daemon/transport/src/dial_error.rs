@@ -1,4 +1,4 @@
-//! Why a server was not reached, in sentences for whoever has to do something about it.
+//! Why a connection to a server failed, in messages for the person who has to fix it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,102 +10,102 @@ use linecamp_model::{Pin, WallTime};
 use crate::error::{Cause, TransportError};
 use crate::trust::Refusal;
 
-/// Why dialing a server failed. `server` is the address that was tried.
+/// Why connecting to a server failed. `server` is the address that was tried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// The name has no address.
+    /// The name could not be resolved.
     #[error("failed to find the address of {server}; check the name and this machine's DNS")]
     Resolve {
-        /// What was looked up.
+        /// The name.
         server: String,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// Nothing answered.
+    /// The server did not respond.
     #[error(
         "{server} did not answer within {seconds} s; check the address, and that {transport} gets through",
         seconds = limit.as_secs()
     )]
     Silent {
-        /// What was tried.
+        /// The address that was tried.
         server: String,
-        /// How long.
+        /// The time limit.
         limit: Duration,
-        /// What a firewall would have to let through.
+        /// The protocol that a firewall has to allow.
         transport: &'static str,
     },
-    /// The authority is another than the token or the configuration names.
+    /// The authority is not the one that the token or the configuration names.
     #[error(
         "{server} shows {shown}, not the pinned {expected}; either this is another server, or the pin is of another \
          one: take a new token from the right server",
         shown = Shown(found)
     )]
     WrongPin {
-        /// What was tried.
+        /// The address that was tried.
         server: String,
-        /// The pin we hold.
+        /// The expected pin.
         expected: Pin,
-        /// What it showed instead.
+        /// The pins that the server presented.
         found: Vec<Pin>,
     },
-    /// No authority we trust vouches for it.
+    /// The server's certificate is not signed by a trusted authority.
     #[error(
         "{server} has a certificate of an authority that is not trusted here; either this is another server, or its \
          authority was made anew and sites must join again"
     )]
     ForeignAuthority {
-        /// What was tried.
+        /// The address that was tried.
         server: String,
     },
-    /// Its certificate is past its end.
+    /// The server's certificate has expired.
     #[error("the certificate of {server} ended at {not_after}, and the clock here shows {now}; check both clocks")]
     Expired {
-        /// What was tried.
+        /// The address that was tried.
         server: String,
-        /// When it ended.
+        /// The end of its validity.
         not_after: WallTime,
-        /// What our clock shows.
+        /// The time of the local clock.
         now: WallTime,
     },
-    /// Its certificate is for another name or purpose.
+    /// The server's certificate is for another name or purpose.
     #[error(
         "{server} has a certificate that is not for the server `{expected}`; something else answers at this address"
     )]
     WrongName {
-        /// What was tried.
+        /// The address that was tried.
         server: String,
-        /// The name that was looked for.
+        /// The expected name.
         expected: String,
     },
-    /// It answered, and then something else went wrong.
+    /// The server responded, but the handshake failed for another reason.
     #[error("failed to shake hands with {server}")]
     Handshake {
-        /// What was tried.
+        /// The address that was tried.
         server: String,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
     /// A file of trusted certificates cannot be used.
     #[error("failed to read trusted certificates from {path}", path = path.display())]
     CaFile {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
-    /// Nothing was tried: something here is wrong.
+    /// A local error; no connection was attempted.
     #[error("failed to begin dialing {server}")]
     Local {
-        /// What was to be tried.
+        /// The intended address.
         server: String,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
 }
 
 impl DialError {
-    /// Says whether trying again will not help until somebody does something.
+    /// Returns whether a retry is pointless until an operator intervenes.
     pub const fn needs_operator(&self) -> bool {
         match self {
             Self::WrongPin { .. } | Self::ForeignAuthority { .. } | Self::WrongName { .. } | Self::CaFile { .. } => {

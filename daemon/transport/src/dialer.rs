@@ -1,4 +1,4 @@
-//! The site's end: one UDP socket for the life of the daemon, one handshake at a time and server.
+//! The site's endpoint: one UDP socket for the lifetime of the daemon, and client handshakes with servers.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,10 +23,10 @@ use crate::socket::open_socket;
 use crate::tls;
 use crate::trust::{Roots, ServerVerifier, Trust};
 
-/// Time for DNS. Resolvers of libc give up after 5 s a server, and most machines have two.
+/// Time limit for DNS. The libc resolver gives up after 5 s per server, and most machines have two.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Dials servers for one site.
+/// Connects one site to servers.
 #[derive(Debug)]
 pub struct Dialer {
     endpoint: Endpoint,
@@ -37,13 +37,13 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// Opens a socket to dial from, for both address families where the machine has both.
+    /// Opens a socket, for both address families where the machine has both.
     ///
     /// # Errors
-    /// [`TransportError`] if the socket refuses.
+    /// [`TransportError`] if the socket cannot be opened.
     ///
     /// # Panics
-    /// Platform a tokio runtime.
+    /// If called outside a tokio runtime.
     pub fn bind(settings: LinkSettings, outside: Platform) -> Result<Self, TransportError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
         let bind_error = |source| TransportError::Bind { address, source };
@@ -60,13 +60,13 @@ impl Dialer {
         Ok(Self { endpoint, settings, clock: outside.clock, chance: outside.chance, provider })
     }
 
-    /// Reaches `server`, believes it or not, and opens the stream of messages.
+    /// Connects to `server`, verifies it, and opens the message stream.
     ///
-    /// The server learns of the session with the first message, so send one at once. A server that
-    /// refuses the credentials says so by ending the session.
+    /// The server learns of the session from the first message, so send one immediately. A server that rejects the
+    /// credentials ends the session.
     ///
     /// # Errors
-    /// [`DialError`] says what was tried and what to do.
+    /// [`DialError`] describes what was tried and what to do.
     pub async fn dial(
         &self,
         server: SocketAddr,
@@ -102,24 +102,24 @@ impl Dialer {
         self.endpoint.close(VarInt::from_u32(code), cut(reason));
     }
 
-    /// Waits until every closed session has told its peer, or given up on it.
+    /// Waits until the peer of every closed session has been told, or the attempt has timed out.
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
     }
 
-    /// Begins a handshake.
+    /// Starts a handshake.
     pub(crate) fn connecting(&self, config: ClientConfig, server: SocketAddr) -> Result<Connecting, DialError> {
         self.endpoint
             .connect_with(config, server, SERVER_NAME)
             .map_err(|error| DialError::Local { server: server.to_string(), source: error.into() })
     }
 
-    /// Returns how long a handshake may take.
+    /// Returns the time limit for a handshake.
     pub(crate) const fn handshake_limit(&self) -> Duration {
         self.settings.handshake_limit
     }
 
-    /// Says how to shake hands with these credentials.
+    /// Returns the configuration of a handshake with these credentials.
     pub(crate) fn client_config(
         &self,
         credentials: SiteCredentials<'_>,
@@ -138,11 +138,11 @@ impl Dialer {
     }
 }
 
-/// Looks the addresses of `server` up, in the order of preference. A literal address needs no look-up, and is
-/// returned at once.
+/// Resolves the addresses of `server`, in order of preference. A literal address needs no lookup and is returned
+/// immediately.
 ///
 /// # Errors
-/// [`DialError::Resolve`] if there is none.
+/// [`DialError::Resolve`] if there is no address.
 pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialError> {
     if let Ok(address) = server.host().parse() {
         return Ok(vec![SocketAddr::new(address, server.port())]);
@@ -159,7 +159,7 @@ pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialErro
     Ok(addresses)
 }
 
-/// Says why a handshake came to nothing.
+/// Returns why a handshake failed.
 pub(crate) fn dial_error(
     server: SocketAddr,
     judge: &ServerVerifier,

@@ -1,4 +1,4 @@
-//! What goes wrong before there is a session: files, keys, certificates, sockets, handshakes.
+//! Errors before a session exists: files, keys, certificates, sockets, handshakes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,130 +7,130 @@ use std::time::Duration;
 
 use linecamp_model::WallTime;
 
-/// A cause from a library that this crate hides.
+/// A cause from a library that is not part of this crate's API.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an identity, a listener or a handshake of a peer did not come to be.
+/// Why an identity, a listener or a peer's handshake failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// A file or folder could not be read.
+    /// A file or directory could not be read.
     #[error("failed to read {path}", path = path.display())]
     Read {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file or folder could not be written, flushed or removed.
+    /// A file or directory could not be written, flushed or removed.
     #[error("failed to write {path}", path = path.display())]
     Write {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file that must be there is not.
+    /// A required file is missing.
     #[error("{path} is missing; {remedy}", path = path.display())]
     Missing {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What an operator does about it.
+        /// What the operator has to do.
         remedy: &'static str,
     },
-    /// A file holds something else than what belongs there.
+    /// A file has invalid content.
     #[error("{path} is damaged: {problem}; {remedy}", path = path.display())]
     Damaged {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
-        /// What an operator does about it.
+        /// What the operator has to do.
         remedy: &'static str,
     },
-    /// A certificate authority lives there already.
+    /// A certificate authority already exists there.
     #[error(
         "{dir} exists already; an authority is made once, and overwriting it would lock out every site",
         dir = dir.display()
     )]
     AuthorityExists {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
     },
-    /// A name for the server's certificate that no certificate can carry.
+    /// A server name that a certificate cannot contain.
     #[error("`{name}` is neither a DNS name nor an IP address, so it cannot be a name of the server")]
     BadName {
-        /// As it was given.
+        /// The name.
         name: String,
     },
     /// A key that is not Ed25519.
     #[error("{whose} is not an Ed25519 public key, the only kind Linecamp uses")]
     BadPublicKey {
-        /// Whose key.
+        /// The owner of the key.
         whose: &'static str,
     },
-    /// A certificate that does not decode, or belongs to another key.
+    /// A certificate that cannot be decoded or belongs to another key.
     #[error("{whose} cannot be used: {problem}")]
     BadCertificate {
-        /// Whose certificate.
+        /// The owner of the certificate.
         whose: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A key or certificate could not be made.
+    /// A key or certificate could not be generated.
     #[error("failed to make {what}")]
     Make {
-        /// What.
+        /// What was being generated.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
-    /// The clock of this machine shows a time before the authority was made.
+    /// The clock of this machine is before the start of the authority's validity.
     #[error(
         "the clock shows {now}, before the authority was made ({not_before}), so certificates issued by it would be \
          wrong; set the clock"
     )]
     ClockBeforeAuthority {
-        /// What the clock shows.
+        /// The time of the clock.
         now: WallTime,
-        /// When the authority was made.
+        /// The start of the authority's validity.
         not_before: WallTime,
     },
     /// A socket could not be opened.
     #[error("failed to listen on {address}")]
     Bind {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// TLS refused its own configuration.
+    /// rustls rejected the configuration.
     #[error("failed to configure TLS for {what}")]
     Tls {
-        /// What for.
+        /// What it was for.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
     /// A peer's handshake failed.
     #[error("failed to shake hands with {remote}")]
     Handshake {
-        /// Who tried.
+        /// The peer's address.
         remote: SocketAddr,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
-    /// A peer took too long to shake hands, or to send its first bytes.
+    /// A peer did not complete the handshake and send its first bytes in time.
     #[error("{remote} did not shake hands and speak within {seconds} s", seconds = limit.as_secs())]
     HandshakeLate {
-        /// Who tried.
+        /// The peer's address.
         remote: SocketAddr,
-        /// What it was given.
+        /// The time limit.
         limit: Duration,
     },
 }
 
-/// Renders an error and its causes on one line.
+/// Formats an error and its causes on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! TLS over TCP, for the API: the same authority, and an ordinary client on the other side.
+//! TLS over TCP for the API: the same authority, and ordinary clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,19 +20,20 @@ use crate::session::canonical;
 use crate::tls;
 use crate::trust::{ApiTrust, Roots, ServerVerifier};
 
-/// An established connection of a client, at the server.
+/// An established connection, on the server's side.
 pub type ServerTlsStream = tokio_rustls::server::TlsStream<TcpStream>;
 
-/// An established connection to a server, at the client.
+/// An established connection, on the client's side.
 pub type ClientTlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
-/// Time for a handshake, on either side. Past it the connection is dropped.
+/// Time limit for a handshake, on either side. After that the connection is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Pause after a failed accept: out of file descriptors, most likely, and trying at once would spin.
+/// Delay after a failed accept. The likely cause is a lack of file descriptors, and retrying immediately would
+/// busy-loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens for TLS connections.
+/// Accepts TLS connections.
 #[derive(Debug)]
 pub struct TlsListener {
     local_addr: SocketAddr,
@@ -41,10 +42,10 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    /// Opens `address` with the certificate of `authority`'s server.
+    /// Opens `address` with a server certificate of `authority`.
     ///
     /// # Errors
-    /// [`TransportError`] if the clock is before the authority's first moment, or the socket refuses.
+    /// [`TransportError`] if the clock is before the start of the authority's validity, or the socket cannot be opened.
     pub async fn bind(
         address: SocketAddr,
         authority: Arc<Authority>,
@@ -59,15 +60,15 @@ impl TlsListener {
         Ok(Self { local_addr, listener, config: Arc::new(config) })
     }
 
-    /// Returns the address it listens on.
+    /// Returns the local address.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Returns the next client that connected. Its handshake has not begun. Cancel-safe.
+    /// Returns the next client connection, before its handshake. Cancel-safe.
     ///
-    /// How many there may be at a time is the caller's to decide. Give each one to a task of its own: nobody waits for
-    /// a slow one.
+    /// The caller limits the number of concurrent connections. Handle each one in its own task, so that a slow client
+    /// does not delay others.
     pub async fn accept(&self) -> TlsIncoming {
         loop {
             match self.listener.accept().await {
@@ -83,7 +84,7 @@ impl TlsListener {
     }
 }
 
-/// A client that connected. Dropping it closes the connection.
+/// A connected client. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct TlsIncoming {
     stream: TcpStream,
@@ -92,15 +93,15 @@ pub struct TlsIncoming {
 }
 
 impl TlsIncoming {
-    /// Returns where the client is.
+    /// Returns the client's address.
     pub const fn remote_address(&self) -> SocketAddr {
         self.remote
     }
 
-    /// Shakes hands, within 10 s.
+    /// Performs the handshake, within 10 s.
     ///
     /// # Errors
-    /// [`TransportError::Handshake`] or [`TransportError::HandshakeLate`]; the client is gone then.
+    /// [`TransportError::Handshake`] or [`TransportError::HandshakeLate`]; the client is disconnected then.
     pub async fn establish(self) -> Result<ServerTlsStream, TransportError> {
         let Self { stream, remote, config } = self;
         let handshake = async {
@@ -115,10 +116,10 @@ impl TlsIncoming {
     }
 }
 
-/// Reaches the API at `host`, a DNS name or an address, and believes it or not.
+/// Connects to the API at `host`, a DNS name or an address, and verifies the server.
 ///
 /// # Errors
-/// [`DialError`] says what was tried and what to do.
+/// [`DialError`] describes what was tried and what to do.
 pub async fn connect(host: &str, port: u16, trust: &ApiTrust) -> Result<ClientTlsStream, DialError> {
     let server = format!("{host}:{port}");
     match tokio::time::timeout(HANDSHAKE_LIMIT, connect_in_time(host, port, trust)).await {

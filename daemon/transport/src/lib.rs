@@ -1,35 +1,35 @@
-//! The link's outside: who is trusted, and how bytes get from one to the other.
+//! The transport of the link and the API: authentication, sessions, and the files that identities are stored in.
 //!
-//! # The trust story
+//! # Trust model
 //!
-//! A server is an **authority**: a key pair in its `ca/` folder, made once. A join token carries the
-//! *pin* of that key. A site makes a key pair of its own, dials, and believes the server because the pin
-//! fits; the server believes that the site holds its key because TLS 1.3 made it sign the handshake. That
-//! is all a join needs: the site shows a certificate it made itself, the server issues a better one, and
-//! both travel in messages that this crate does not read.
+//! A server is an **authority**: a key pair in its `ca/` directory, generated once. A join token carries the *pin* of
+//! that key. A site generates its own key pair, connects, and authenticates the server by the pin. The server knows
+//! that the site holds its key because TLS 1.3 makes the site sign the handshake. A join needs nothing more: the site
+//! presents a self-signed certificate, the server issues a certificate signed by the authority, and both are exchanged
+//! in messages that this crate does not read.
 //!
-//! From then on the site shows what was issued to it, and believes whoever its authority vouches for. The
-//! server's own certificate is a leaf below the authority, made in memory, a new one every day, always
-//! under the name `server.linecamp.internal`: sites trust an authority and not an address.
+//! After that the site presents the issued certificate and accepts any server certificate signed by its authority. The
+//! server's own certificate is a leaf below the authority. It is generated in memory, renewed every day, and always has
+//! the name `server.linecamp.internal`: sites trust an authority, not an address.
 //!
-//! Clocks lie, so they decide little. A site takes the first moment of a leaf that its authority signed as
-//! proof that the present is not earlier, so a machine that woke up in 1970 links all the same; it still
-//! refuses a leaf that is past its end. A server lets an expired site in, marked as [`Credential::Expired`]:
-//! the key is the site, and `core` decides what an expired, self-made or foreign paper is good for. A
-//! server whose clock is before its own authority refuses to start, because what it issues would be wrong.
+//! Clocks may be wrong, so they decide little. A site takes the start of validity of a leaf signed by its authority as
+//! proof that the present is not earlier, so a machine that booted in 1970 can connect; it still rejects an expired
+//! leaf. A server accepts a site with an expired certificate and marks it as [`Credential::Expired`]: the key
+//! identifies the site, and `core` decides what an expired, self-signed or foreign certificate permits. A server whose
+//! clock is before the start of its own authority refuses to start, because the certificates it issues would be wrong.
 //!
 //! # Invariants
 //!
-//! - No session without a proven Ed25519 key on both sides; no resumption, tickets or early data, so the
+//! - Every session has a proven Ed25519 key on both sides. There is no resumption, no tickets and no early data, so the
 //!   verifiers run on every connection.
-//! - Everything is bounded: handshakes in time, bytes under way, bytes of a frame and its time, silence. How many peers
-//!   are let in at a time is the caller's to decide, who knows more of them than an address.
-//! - A peer can cost its own session and nothing else.
-//! - Files are whole or absent after a power cut, and private.
-//! - Time, sockets and chance come from [`Platform`], so that a simulator can run this very code. The feature
-//!   `simulation` lets it decide chance; without it, chance is the operating system's and nothing else.
+//! - Everything is bounded: the duration of handshakes, bytes in flight, the size and duration of a frame, and silence.
+//!   The caller limits the number of concurrent peers, because it knows more about them than an address.
+//! - A peer can affect only its own session.
+//! - After a power failure a file is complete or absent. All files are private.
+//! - Time, sockets and randomness come from [`Platform`], so that a simulator can run this code unchanged. The feature
+//!   `simulation` lets it supply the randomness; without it, randomness always comes from the operating system.
 //!
-//! This crate reads no message, decides no policy and redials nothing: `core` does.
+//! This crate reads no messages, decides no policy and does not reconnect: `core` does.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! The server's end: one UDP port, many handshakes, each bounded in time. Whom to let in is the caller's to decide.
+//! The server's endpoint: one UDP port, many handshakes, each with a time limit. The caller decides which peers to
+//! accept.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,23 +19,24 @@ use crate::settings::ListenerSettings;
 use crate::socket::open_socket;
 use crate::tls;
 
-/// Between two stateless resets. A restarted server owes one to every site, and the sites' packets come in
-/// bunches: with quinn's 20 ms, the last of 2,000 would wait for its idle timeout instead. A reset is never
-/// larger than what it answers, so that nobody is flooded by way of us.
+/// Minimum interval between two stateless resets. A restarted server sends one to every site, and the sites' packets
+/// come in bursts: with quinn's 20 ms, the last of 2,000 sites would wait for its idle timeout. A reset is never larger
+/// than the packet it answers, so it cannot be used for amplification.
 const RESET_INTERVAL: Duration = Duration::ZERO;
 
-/// Newcomers that nobody has looked at yet. The caller takes them as fast as they come; past it they are refused.
+/// Maximum number of incoming connections not accepted yet. The caller accepts them as fast as they arrive; more are
+/// rejected.
 const INCOMING_MAX: usize = 1024;
 
-/// Bytes of early packets that quinn keeps for handshakes nobody has looked at yet. Past it they are
-/// dropped, and sent again by whoever sent them.
+/// Maximum bytes of early packets that quinn buffers for connections not accepted yet. More are dropped, and the sender
+/// retransmits them.
 const INCOMING_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Bytes of kernel buffer to ask for: its default of 208 KB holds a few hundred small packets. The kernel
-/// gives what its administrator allows.
+/// Requested size of the kernel's socket buffers: the default of 208 KB holds a few hundred small packets. The kernel
+/// applies its configured maximum.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Accepts the sites of one server.
+/// Accepts the connections of a server's sites.
 #[derive(Debug)]
 pub struct Listener {
     endpoint: Endpoint,
@@ -45,13 +47,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens `address` for the sites of `authority`. The unspecified IPv6 address listens to IPv4 as well.
+    /// Opens `address` for the sites of `authority`. The unspecified IPv6 address also accepts IPv4.
     ///
     /// # Errors
-    /// [`TransportError`] if the clock is before the authority's first moment, or the socket refuses.
+    /// [`TransportError`] if the clock is before the start of the authority's validity, or the socket cannot be opened.
     ///
     /// # Panics
-    /// Platform a tokio runtime.
+    /// If called outside a tokio runtime.
     pub fn bind(
         address: SocketAddr,
         authority: Arc<Authority>,
@@ -80,14 +82,14 @@ impl Listener {
         })
     }
 
-    /// Returns the address it listens on, with the port that the system chose if none was asked for.
+    /// Returns the local address, with the port that the system chose if none was given.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Returns the next peer that wants in, or `None` once the listener is closed. Cancel-safe.
+    /// Returns the next incoming connection, or `None` once the listener is closed. Cancel-safe.
     ///
-    /// Give each one to a task of its own: nobody waits for a slow one.
+    /// Handle each one in its own task, so that a slow peer does not delay others.
     pub async fn accept(&self) -> Option<Incoming> {
         let incoming = self.endpoint.accept().await?;
         Some(Incoming {
@@ -99,18 +101,18 @@ impl Listener {
         })
     }
 
-    /// Closes every session with this code and reason, and takes no more.
+    /// Closes every session with this code and reason, and accepts no more.
     pub fn close(&self, code: u32, reason: &[u8]) {
         self.endpoint.close(VarInt::from_u32(code), cut(reason));
     }
 
-    /// Waits until every closed session has told its peer, or given up on it.
+    /// Waits until the peer of every closed session has been told, or the attempt has timed out.
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
     }
 }
 
-/// A peer that sent its first packet. Dropping it refuses the peer.
+/// A peer that sent its first packet. Dropping it rejects the peer.
 #[derive(Debug)]
 pub struct Incoming {
     incoming: quinn::Incoming,
@@ -121,32 +123,32 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Returns where the peer says it is.
+    /// Returns the peer's address, which may be spoofed until it is validated.
     pub const fn remote_address(&self) -> SocketAddr {
         self.remote
     }
 
-    /// Whether the peer has proved that it is there. Until then the address may be anybody's.
+    /// Returns whether the peer's address has been validated. Until then it may be spoofed.
     pub fn is_address_proven(&self) -> bool {
         self.incoming.remote_address_validated()
     }
 
-    /// Asks the peer to prove its address (a Retry packet) and to come again.
+    /// Sends a Retry packet, which makes the peer prove its address and connect again.
     pub fn ask_for_proof(self) {
         if let Err(error) = self.incoming.retry() {
             error.into_incoming().ignore();
         }
     }
 
-    /// Answers nothing: the peer tries again by itself.
+    /// Drops the connection attempt without a reply: the peer retries on its own.
     pub fn ignore(self) {
         self.incoming.ignore();
     }
 
-    /// Shakes hands and waits for the peer's first bytes: who it is, and its session.
+    /// Completes the handshake and waits for the peer's first bytes. Returns the peer and its session.
     ///
     /// # Errors
-    /// [`TransportError::Handshake`] or [`TransportError::HandshakeLate`]; the peer is gone then.
+    /// [`TransportError::Handshake`] or [`TransportError::HandshakeLate`]; the peer is disconnected then.
     pub async fn establish(self) -> Result<(Peer, Session), TransportError> {
         let (remote, limit) = (self.remote, self.settings.handshake_limit);
         match tokio::time::timeout(limit, self.shake_hands()).await {

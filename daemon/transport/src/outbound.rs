@@ -1,9 +1,9 @@
-//! TLS to services that are not ours: an ordinary client, which believes the public authorities and, where a site has
-//! services of its own, those in a file.
+//! TLS to third-party services: an ordinary client that trusts the public authorities and, where a site has its own
+//! services, the authorities in a file.
 //!
-//! The public authorities are the ones Mozilla trusts, compiled in: a site may run an image without any. TLS 1.2 is
-//! spoken here beside 1.3, because providers' services are what they are; rustls has nothing weak in either. The caller
-//! has dialed, and says under which name the other end has to vouch for itself.
+//! The public authorities are those that Mozilla trusts, compiled in, because a site may run an image without any. TLS
+//! 1.2 is allowed here besides 1.3, because providers' services may not support 1.3; rustls has no weak ciphers in
+//! either. The caller establishes the TCP connection and passes the name that the server's certificate has to match.
 
 use std::io;
 use std::path::Path;
@@ -19,12 +19,12 @@ use crate::error::TransportError;
 use crate::https::{ClientTlsStream, read_ca_file};
 use crate::tls::HTTPS_PROTOCOL;
 
-/// A client of services that are not ours.
+/// A TLS client for third-party services.
 #[derive(Clone)]
 pub struct OutboundTls(Arc<ClientConfig>);
 
 impl OutboundTls {
-    /// Makes a client that believes the public authorities, and those in `ca_file` (PEM).
+    /// Creates a client that trusts the public authorities and those in `ca_file` (PEM).
     ///
     /// # Errors
     /// [`TransportError::Tls`] if the file has no certificate, or one that cannot be used.
@@ -44,10 +44,10 @@ impl OutboundTls {
         Ok(Self(Arc::new(config)))
     }
 
-    /// Shakes hands over `stream` with whoever has to be `host`, a DNS name or an address.
+    /// Performs a TLS handshake over `stream` with a server that has to be `host`, a DNS name or an address.
     ///
     /// # Errors
-    /// What failed: the connection, or the other end to vouch for itself.
+    /// The failure of the connection or of the verification.
     pub async fn wrap(&self, host: &str, stream: TcpStream) -> Result<ClientTlsStream, io::Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await

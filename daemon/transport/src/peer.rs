@@ -1,8 +1,8 @@
-//! The server's judgement of who dialed: which key, and on what paper.
+//! Verification of a peer by the server: which key it holds, and with what certificate.
 //!
-//! Every site must show a certificate and prove, in the handshake, that it holds the key in it. Nothing
-//! more is demanded there: a site that joins has only paper it made itself, and one that was dark for a year
-//! has paper that expired. What each of them may do is `core`'s decision; here we only read the paper.
+//! Every site must present a certificate and prove in the handshake that it holds its key. Nothing more is required
+//! there: a site that joins has only a self-signed certificate, and a site that was offline for a year has an expired
+//! one. `core` decides what each of them may do; this module only evaluates the certificate.
 
 use std::sync::Arc;
 
@@ -18,39 +18,40 @@ use crate::error::TransportError;
 use crate::identity::{Authority, CertificateFacts, Ed25519PublicKey};
 use crate::platform::unix_time;
 
-/// A peer that proved, in this very handshake, to hold a key.
+/// A peer that proved in the current handshake that it holds a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Which key.
+    /// The fingerprint of the key.
     pub fingerprint: KeyFingerprint,
-    /// Its `SubjectPublicKeyInfo` in DER.
+    /// The key's `SubjectPublicKeyInfo` in DER.
     pub public_key: Vec<u8>,
-    /// What the certificate around the key is worth.
+    /// The evaluation of the peer's certificate.
     pub credential: Credential,
 }
 
-/// What a peer's certificate is worth.
+/// The evaluation of a peer's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// Made by the peer itself: it proves the key and nothing else.
+    /// Self-signed: it proves possession of the key and nothing else.
     SelfMade,
-    /// Issued by our authority, and not past its end. It may begin in the future, if our clock went back.
+    /// Issued by this authority and not expired. Its validity may start in the future, if the server's clock was set
+    /// back.
     Issued {
-        /// Its first moment.
+        /// Start of validity.
         not_before: WallTime,
-        /// Its last moment.
+        /// End of validity.
         not_after: WallTime,
     },
-    /// Issued by our authority, and past its end.
+    /// Issued by this authority, but expired.
     Expired {
-        /// Its last moment.
+        /// End of validity.
         not_after: WallTime,
     },
-    /// Issued by somebody else, or by us for another purpose.
+    /// Issued by another authority, or by this one for another purpose.
     Foreign,
 }
 
-/// Judges the certificates of clients by one authority.
+/// Evaluates client certificates against one authority.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
     ours: Arc<dyn ClientCertVerifier>,
@@ -70,7 +71,7 @@ impl ClientVerifier {
         Ok(Self { ours })
     }
 
-    /// Reads the certificate that a finished handshake proved the key of.
+    /// Evaluates the certificate whose key was proved in a completed handshake.
     pub(crate) fn judge(&self, certificate: &CertificateDer<'_>, now: WallTime) -> Result<Peer, Error> {
         let facts = read(certificate)?;
         Ok(Peer {
@@ -82,7 +83,8 @@ impl ClientVerifier {
 
     fn credential(&self, certificate: &CertificateDer<'_>, facts: &CertificateFacts, now: WallTime) -> Credential {
         let validity = &facts.validity;
-        // The question is who signed it and what for; its end is ours to look at, by our clock.
+        // Verified at the start of validity, so that this checks only the issuer and the purpose; expiry is checked
+        // separately.
         let moment = unix_time(validity.start);
         if self.ours.verify_client_cert(certificate, &[], moment).is_ok() {
             if validity.end < now {
@@ -94,7 +96,7 @@ impl ClientVerifier {
     }
 }
 
-/// Lets every client in whose handshake proves an Ed25519 key, and none without a certificate.
+/// Accepts every client that proves an Ed25519 key in its handshake; rejects clients without a certificate.
 #[derive(Debug)]
 pub(crate) struct AnyKeyHolder {
     pub(crate) provider: Arc<CryptoProvider>,

@@ -1,6 +1,6 @@
-//! What a simulator replaces: the wall clock, the socket, chance.
+//! What a simulator replaces: the wall clock, the socket, randomness.
 //!
-//! Steady time and timers are tokio's, and pause with its clock. With seeded chance, two runs send the same
+//! Monotonic time and timers are tokio's, and pause with its clock. With seeded randomness, two runs send the same
 //! bytes at the same times.
 
 use std::fmt;
@@ -13,16 +13,16 @@ use rustls::time_provider::TimeProvider;
 
 use crate::chance::Chance;
 
-/// What an in-memory network implements to stand in for the socket.
+/// The trait that an in-memory network implements in place of a UDP socket.
 pub use quinn::{AsyncUdpSocket, UdpPoller, udp};
 
-/// A clock that certificates are checked and issued by. It may jump.
+/// The clock used to check and issue certificates. It may jump.
 pub trait WallClock: fmt::Debug + Send + Sync {
-    /// Returns what the clock shows.
+    /// Returns the current time.
     fn now(&self) -> WallTime;
 }
 
-/// The machine's own clock.
+/// The operating system's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -32,14 +32,14 @@ impl WallClock for SystemClock {
     }
 }
 
-/// The outside world of an endpoint. The default is the real one.
+/// The environment of an endpoint. The default is the real one.
 #[derive(Clone, Debug)]
 pub struct Platform {
-    /// Tells the time to TLS.
+    /// The wall clock.
     pub clock: Arc<dyn WallClock>,
-    /// Carries the packets instead of a UDP socket of our own.
+    /// Replaces the UDP socket.
     pub socket: Option<Arc<dyn AsyncUdpSocket>>,
-    /// Decides everything that is random.
+    /// The source of randomness.
     pub chance: Chance,
 }
 
@@ -49,7 +49,7 @@ impl Default for Platform {
     }
 }
 
-/// Our clock, as rustls and quinn want to read it.
+/// Adapts a [`WallClock`] to rustls and quinn.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsClock(pub(crate) Arc<dyn WallClock>);
 
@@ -65,7 +65,7 @@ impl quinn::TimeSource for TlsClock {
     }
 }
 
-/// Converts to the whole seconds that certificates count in.
+/// Converts a time to the whole seconds that certificates use.
 pub(crate) const fn unix_time(time: WallTime) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_millis(time.unix_millis()))
 }

@@ -1,11 +1,10 @@
-//! Looking at a server without being anybody to it: a handshake alone, and what was shown in it.
+//! Probes of a server: a handshake without a session, and what the server presented in it.
 //!
-//! A [`LinkProbe`] shakes hands over QUIC with a key that was made for it and is forgotten with it, and hangs up
-//! without having said a word. So the server has no session, no site is greeted for, and a daemon that holds a link at
-//! the same time is not disturbed. An API probe ([`probe_api`]) does the same over TLS, and hands the connection over.
+//! A [`LinkProbe`] performs a QUIC handshake with a temporary key and disconnects without sending a message. The server
+//! therefore creates no session and does not treat the probe as a site, and a daemon that has a link at the same time
+//! is not disturbed. An API probe ([`probe_api`]) does the same over TLS, and returns the connection.
 //!
-//! Both say what the other end showed even where it was not believed: whoever looks for the cause wants to know who
-//! answers there.
+//! Both report what the server presented even if it was rejected, because that shows what answers at the address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,24 +27,24 @@ use crate::settings::LinkSettings;
 use crate::tls;
 use crate::trust::{Roots, ServerVerifier, Shown, Trust};
 
-/// What the server is told when a probe hangs up, for its log.
+/// The close reason sent to the server, for its log.
 const FAREWELL: &[u8] = b"only looking";
 
-/// How long to wait until a server was told that a probe is over. A probe that ends untold is dropped by its silence.
+/// How long to wait until the server has been told that the probe is over. Otherwise its idle timeout drops the probe.
 const FAREWELL_LIMIT: Duration = Duration::from_millis(300);
 
-/// What came of a probe.
+/// The result of a probe.
 #[derive(Debug)]
 pub struct Probed<T> {
-    /// What was shown, if it came that far.
+    /// What the server presented, if the handshake got that far.
     pub shown: Option<Shown>,
-    /// How long it took.
+    /// How long the probe took.
     pub took: Duration,
-    /// What was reached, or why not.
+    /// The result of the handshake.
     pub result: Result<T, DialError>,
 }
 
-/// Shakes hands with servers for nobody.
+/// Performs handshakes with servers without the identity of a site.
 #[derive(Debug)]
 pub struct LinkProbe {
     dialer: Dialer,
@@ -53,19 +52,19 @@ pub struct LinkProbe {
 }
 
 impl LinkProbe {
-    /// Opens a socket and makes a key. A handshake may take `limit`.
+    /// Opens a socket and generates a key. `limit` is the time limit of a handshake.
     ///
     /// # Errors
-    /// [`TransportError`] if the socket refuses or there is no chance to draw from.
+    /// [`TransportError`] if the socket cannot be opened or no random numbers are available.
     ///
     /// # Panics
-    /// Platform a tokio runtime.
+    /// If called outside a tokio runtime.
     pub fn bind(limit: Duration) -> Result<Self, TransportError> {
         let settings = LinkSettings { handshake_limit: limit, ..LinkSettings::default() };
         Ok(Self { dialer: Dialer::bind(settings, Platform::default())?, key: SiteKey::generate(&Chance::System)? })
     }
 
-    /// Shakes hands with `server`, believes it or not, and hangs up.
+    /// Performs a handshake with `server`, verifies it, and disconnects.
     pub async fn look(&self, server: SocketAddr, trust: &Trust) -> Probed<()> {
         let began = Instant::now();
         let judge = judge_of(trust, server_name());
@@ -73,7 +72,7 @@ impl LinkProbe {
         Probed { shown: judge.shown(), took: began.elapsed(), result }
     }
 
-    /// Waits for a moment until the servers were told that it is over.
+    /// Waits briefly until the servers have been told that the probes are over.
     pub async fn part(self) {
         drop(tokio::time::timeout(FAREWELL_LIMIT, self.dialer.wait_idle()).await);
     }
@@ -97,8 +96,8 @@ impl LinkProbe {
     }
 }
 
-/// Shakes hands over TLS with the API at `server`. With a `host`, its certificate has to be for that name or address;
-/// without, for a server of ours. The caller bounds the time.
+/// Performs a TLS handshake with the API at `server`. With a `host`, the certificate has to be for that name or
+/// address; without, it has to be that of a Linecamp server. The caller limits the time.
 pub async fn probe_api(server: SocketAddr, host: Option<&str>, trust: &Trust) -> Probed<ClientTlsStream> {
     let began = Instant::now();
     let local = |source: Cause| DialError::Local { server: server.to_string(), source };

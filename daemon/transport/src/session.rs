@@ -1,8 +1,8 @@
-//! One established connection between a site and a server: frames both ways, and how it ended.
+//! An established connection between a site and a server: frames in both directions, and how it ended.
 //!
-//! All messages travel on one stream that the site opens; the server learns of the session with the first
-//! bytes on it. Frames arrive in order and whole, or the session ends. What was sent and not acknowledged
-//! by a *message* of the other side may be lost with the session.
+//! All messages use one stream, which the site opens; the server learns of the session from its first bytes. Frames
+//! arrive complete and in order, or the session ends. Data that the peer has not acknowledged in a *message* may be
+//! lost with the session.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,42 +14,42 @@ use tokio::time::Instant;
 
 use crate::error::chain;
 
-/// Bytes taken from the stream at once: one stream window.
+/// Maximum bytes read from the stream at once: one stream window.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// Time for one frame, from its first byte to its last: the largest, 1 MiB, at 28 kbit/s. Past it the session is over,
-/// so that nobody's memory is held by a frame that never ends. The first message has less time, which `core` gives it.
+/// Time limit for one frame, from its first byte to its last: the largest, 1 MiB, at 28 kbit/s. After that the session
+/// ends, so that a frame that never completes does not hold memory. `core` gives the first message a shorter limit.
 const FRAME_LIMIT: Duration = Duration::from_secs(300);
 
-/// Why a session is over.
+/// Why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionEnd {
-    /// The peer closed it, and said why.
+    /// The peer closed it, with a code and a reason.
     #[error("closed by the peer with code {code}: {text}", text = String::from_utf8_lossy(reason))]
     Closed {
         /// The peer's code.
         code: u32,
-        /// The peer's bytes, at most a packet of them.
+        /// The peer's reason, at most one packet.
         reason: Vec<u8>,
     },
-    /// We closed it.
+    /// This side closed it.
     #[error("closed here")]
     ClosedHere,
-    /// Nothing came for the idle timeout.
+    /// Nothing was received for the idle timeout.
     #[error("the peer fell silent")]
     Silent,
-    /// The peer knows nothing of this session: it has started again.
+    /// The peer does not know this session: it has restarted.
     #[error("the peer has started again")]
     Reset,
-    /// The peer sent what is no frame. The session is still open; close it.
+    /// The peer sent an invalid frame. The session is still open and has to be closed.
     #[error("the peer broke the framing")]
     BadFrame(#[source] FrameError),
-    /// Anything else: the peer broke QUIC, ended its stream, or stopped reading.
+    /// Anything else: the peer violated QUIC, ended its stream, or stopped reading.
     #[error("the session broke: {0}")]
     Broken(String),
 }
 
-/// An established session. It ends when it is closed, or when all of its parts are dropped.
+/// An established session. It ends when it is closed or when all of its parts are dropped.
 #[derive(Debug)]
 pub struct Session {
     sender: SessionSender,
@@ -72,43 +72,43 @@ impl Session {
         }
     }
 
-    /// Returns where the peer is. It may move during a session.
+    /// Returns the peer's address, which may change during a session.
     pub fn remote_address(&self) -> SocketAddr {
         self.closer().remote_address()
     }
 
-    /// Returns the two directions, to be used by two tasks.
+    /// Splits the session into its two directions, for use by two tasks.
     pub fn split(self) -> (SessionSender, SessionReceiver) {
         (self.sender, self.receiver)
     }
 
-    /// Returns a handle to close the session from elsewhere.
+    /// Returns a handle that can close the session from elsewhere.
     pub fn closer(&self) -> SessionCloser {
         self.sender.closer.clone()
     }
 
-    /// Closes the session, as [`SessionCloser::close`].
+    /// Closes the session, like [`SessionCloser::close`].
     pub fn close(&self, code: u32, reason: &[u8]) {
         self.sender.closer.close(code, reason);
     }
 }
 
-/// Closes a session while others send and receive. Each one keeps the session open until it is dropped.
+/// Closes a session that other tasks use to send and receive. Each handle keeps the session open until it is dropped.
 #[derive(Clone, Debug)]
 pub struct SessionCloser {
     connection: Connection,
 }
 
 impl SessionCloser {
-    /// Closes the session and tells the peer why, with a reason cut at [`CLOSE_BYTES_MAX`].
+    /// Closes the session with a reason for the peer, truncated to [`CLOSE_BYTES_MAX`].
     ///
-    /// What was sent and is still under way is lost; see [`SessionSender::close_after_delivery`]. The first
-    /// close counts. Before the process ends, wait for the endpoint's `wait_idle`, or the peer learns nothing.
+    /// Data still in flight is lost; see [`SessionSender::close_after_delivery`]. Only the first close takes effect.
+    /// Wait for the endpoint's `wait_idle` before the process exits; otherwise the peer is not told.
     pub fn close(&self, code: u32, reason: &[u8]) {
         self.connection.close(VarInt::from_u32(code), cut(reason));
     }
 
-    /// Returns where the peer is.
+    /// Returns the peer's address.
     pub fn remote_address(&self) -> SocketAddr {
         canonical(self.connection.remote_address())
     }
@@ -123,13 +123,13 @@ pub struct SessionSender {
 }
 
 impl SessionSender {
-    /// Sends one message. Returns when QUIC has taken it, not when the peer has it.
+    /// Sends one message. Returns when QUIC has buffered it, not when the peer has received it.
     ///
-    /// Not cancel-safe: a dropped call may leave half a frame behind, and then the session must be closed.
+    /// Not cancel-safe: a dropped call may leave a partial frame, and the session must then be closed.
     ///
     /// # Errors
-    /// How the session ended. A peer that takes no byte for the idle timeout, or not the whole within 5 min, costs its
-    /// session.
+    /// How the session ended. If the peer accepts no bytes for the idle timeout, or not the whole frame within 5 min,
+    /// the session is broken.
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
         let frame = encode_frame(payload);
         let mut rest = frame.as_slice();
@@ -152,29 +152,29 @@ impl SessionSender {
         Ok(())
     }
 
-    /// Closes the session, as [`SessionCloser::close`].
+    /// Closes the session, like [`SessionCloser::close`].
     pub fn close(&self, code: u32, reason: &[u8]) {
         self.closer.close(code, reason);
     }
 
-    /// Closes the session once the peer has all that was sent, or is not heard of for the idle timeout.
+    /// Closes the session once the peer has received everything sent, or the idle timeout has passed.
     ///
-    /// For a last word: a plain close overtakes what was just sent.
+    /// For a final message: a plain close would overtake it.
     pub async fn close_after_delivery(mut self, code: u32, reason: &[u8]) {
-        // Either failure means that the session is over already, and then there is nothing to deliver.
+        // Either failure means that the session has already ended, so there is nothing to deliver.
         if self.stream.finish().is_ok() {
             drop(tokio::time::timeout(self.stall_limit, self.stream.stopped()).await);
         }
         self.closer.close(code, reason);
     }
 
-    /// Sends bytes that need not be a frame.
+    /// Sends raw bytes, which need not be a frame.
     #[cfg(test)]
     pub(crate) async fn write_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the session is open");
     }
 
-    /// Sends bytes that need not be a frame, and then nothing more.
+    /// Sends raw bytes, which need not be a frame, and ends the stream.
     #[cfg(test)]
     pub(crate) async fn write_raw_and_finish(mut self, bytes: &[u8]) {
         self.write_raw(bytes).await;
@@ -187,7 +187,7 @@ impl SessionSender {
 pub struct SessionReceiver {
     stream: RecvStream,
     decoder: FrameDecoder,
-    /// When the frame that has begun must be whole.
+    /// Deadline for the frame being received.
     frame_due: Option<Instant>,
     closer: SessionCloser,
     stall_limit: Duration,
@@ -197,8 +197,8 @@ impl SessionReceiver {
     /// Returns the next message, of at most `frame_bytes_max` bytes. Cancel-safe.
     ///
     /// # Errors
-    /// How the session ended. Messages that came before the end are returned first. A message that does not arrive
-    /// whole within 5 min of its first byte is an end as well.
+    /// How the session ended. Messages received before the end are returned first. A message that is not complete
+    /// within 5 min of its first byte also ends the session.
     pub async fn recv(&mut self, frame_bytes_max: usize) -> Result<Vec<u8>, SessionEnd> {
         loop {
             if let Some(payload) = self.decoder.next(frame_bytes_max).map_err(SessionEnd::BadFrame)? {
@@ -224,7 +224,8 @@ impl SessionReceiver {
         }
     }
 
-    /// A peer that says its last word ends the stream first; the reason follows once we have the word.
+    /// Waits for the close reason after the peer ended its stream: a peer that sends a final message ends the stream
+    /// first, and closes with the reason once the message has been received.
     async fn end_after_stream(&self) -> SessionEnd {
         match tokio::time::timeout(self.stall_limit, self.closer.connection.closed()).await {
             Ok(error) => end_of_connection(error),
@@ -232,18 +233,18 @@ impl SessionReceiver {
         }
     }
 
-    /// Closes the session, as [`SessionCloser::close`].
+    /// Closes the session, like [`SessionCloser::close`].
     pub fn close(&self, code: u32, reason: &[u8]) {
         self.closer.close(code, reason);
     }
 }
 
-/// Cuts a close reason to what fits a packet.
+/// Truncates a close reason so that it fits one packet.
 pub(crate) fn cut(reason: &[u8]) -> &[u8] {
     &reason[..reason.len().min(CLOSE_BYTES_MAX)]
 }
 
-/// Writes an IPv4 address as such, also if it came through a socket for both families.
+/// Converts an IPv4-mapped IPv6 address, as from a dual-stack socket, to IPv4.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -1,46 +1,46 @@
-//! The numbers of a link. Where they come from: measurements of one server with 10,000 sites.
+//! Constants of a link, derived from measurements of one server with 10,000 sites.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
-/// How often a site says that it is there: often enough for the address tables of ordinary routers
-/// (30 s), at 30 KB an hour. The server never does; it would double the traffic and tell nobody more.
+/// Interval of a site's keep-alives: short enough for the NAT tables of ordinary routers (30 s), at 30 KB an hour. The
+/// server sends none; it would double the traffic without any benefit.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Silence after which a link is lost: three keep-alives. QUIC counts it from the first word that stays without an
-/// answer (RFC 9000, 10.1), so a site that was quiet notices after a keep-alive more, 60 s.
+/// Silence after which a link is lost: three keep-alives. QUIC counts from the first packet that stays unacknowledged
+/// (RFC 9000, 10.1), so an idle site notices one keep-alive later, after 60 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// The same on links that are paid by the byte: 7 KB an hour.
+/// Keep-alive interval on metered links: 7 KB an hour.
 const METERED_KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// Three of these. It is also the longest silence a server bears, whatever a site asks for.
+/// Three metered keep-alives. Also the longest silence a server tolerates, whatever a site requests.
 const METERED_IDLE_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Time for a handshake: three round trips over a satellite, each lost twice. Past it the attempt is over.
+/// Time limit for a handshake: three round trips over a satellite link, each lost twice. After that the attempt fails.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Bytes of one message stream that may be under way. A peer that stops reading holds no more than this.
+/// Maximum bytes in flight on one message stream. A peer that stops reading holds no more than this.
 const STREAM_WINDOW: u32 = 16 * 1024;
 
-/// Bytes of one session that may be under way.
+/// Maximum bytes in flight on one session.
 const SESSION_WINDOW: u32 = 64 * 1024;
 
-/// What a site chooses about its link. The idle timeout in force is the smaller one of both ends.
+/// The settings of a site's link. The smaller idle timeout of the two ends applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkSettings {
-    /// How often it says that it is there.
+    /// Interval of keep-alives.
     pub keep_alive: Duration,
-    /// How much silence it bears.
+    /// Silence after which the link is lost.
     pub idle_timeout: Duration,
-    /// How long a handshake may take.
+    /// Time limit for a handshake.
     pub handshake_limit: Duration,
 }
 
 impl LinkSettings {
-    /// Returns the settings for links that are paid by the byte.
+    /// Returns the settings for metered links.
     pub const fn metered() -> Self {
         Self { keep_alive: METERED_KEEP_ALIVE, idle_timeout: METERED_IDLE_TIMEOUT, handshake_limit: HANDSHAKE_LIMIT }
     }
@@ -58,13 +58,13 @@ impl Default for LinkSettings {
     }
 }
 
-/// What a server chooses about all its links.
+/// The settings of all links of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerSettings {
-    /// The most silence it bears. A site that wants less gets less, so this is not the usual one: with
-    /// 45 s here, the link of a metered site would be lost between two of its keep-alives.
+    /// The longest silence the server tolerates. A site can request less, so this is not the usual value: at 45 s, a
+    /// metered site's link would be lost between two of its keep-alives.
     pub idle_timeout_max: Duration,
-    /// How long a handshake, with the peer's first bytes, may take.
+    /// Time limit for a handshake together with the peer's first bytes.
     pub handshake_limit: Duration,
 }
 
@@ -82,8 +82,8 @@ impl Default for ListenerSettings {
     }
 }
 
-/// Returns what both ends share: one stream, small windows, no datagrams, no probing for larger packets
-/// (1,200 bytes are enough for labels).
+/// Returns the settings common to both ends: one stream, small windows, no datagrams, and no MTU discovery (1,200 bytes
+/// are enough for labels).
 fn transport(idle_timeout: Duration) -> TransportConfig {
     let mut config = TransportConfig::default();
     config

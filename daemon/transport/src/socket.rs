@@ -1,4 +1,4 @@
-//! A UDP socket as QUIC wants it.
+//! A UDP socket for QUIC.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use quinn::{AsyncUdpSocket, Runtime as _};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Opens `address`, for both families where it is the unspecified IPv6 one, and asks for buffers of
-/// `buffer_bytes`; less is fine.
+/// Opens `address`, for both families if it is the unspecified IPv6 address, and requests buffers of `buffer_bytes`;
+/// smaller ones are accepted.
 pub(crate) fn open_socket(address: SocketAddr, buffer_bytes: Option<usize>) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {

@@ -1,7 +1,7 @@
-//! The one TLS of Linecamp: version 1.3, ring, and for the link nothing but Ed25519 and X25519.
+//! The TLS configuration of Linecamp: version 1.3, ring, and for the link only Ed25519 and X25519.
 //!
-//! No tickets, no resumption, no early data: a resumed session does not run the verifiers again, so a
-//! revoked site would come back on its ticket.
+//! No tickets, no resumption, no early data: a resumed session does not run the verifiers again, so a revoked site
+//! could reconnect with a ticket.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use rustls::{ClientConfig, NamedGroup, ServerConfig, SignatureScheme};
 
 use crate::platform::TlsClock;
 
-/// The protocol name of the link: anything else that speaks QUIC is refused in the handshake.
+/// The ALPN protocol of the link; other QUIC clients are rejected in the handshake.
 pub(crate) const LINK_PROTOCOL: &[u8] = b"linecamp";
 
-/// The protocol name of the API.
+/// The ALPN protocol of the API.
 pub(crate) const HTTPS_PROTOCOL: &[u8] = b"http/1.1";
 
-/// Returns the cryptography of the link, where both ends are ours.
+/// Returns the cryptography of the link, where both ends are Linecamp.
 ///
-/// AES-128 first: QUIC needs it for its first packets anyway, and it saves 8 % of a handshake against
-/// AES-256-SHA384. `ChaCha20` second, for edge processors without AES.
+/// AES-128 first: QUIC needs it for its first packets anyway, and it saves 8 % of a handshake compared to
+/// AES-256-SHA384. `ChaCha20` second, for edge processors without AES instructions.
 pub(crate) fn link_provider() -> CryptoProvider {
     let mut provider = api_provider();
     provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
@@ -34,7 +34,7 @@ pub(crate) fn link_provider() -> CryptoProvider {
     provider
 }
 
-/// Returns the cryptography of the API, where the other end may be anybody's.
+/// Returns the cryptography of the API, where the peer may be any client or server.
 pub(crate) fn api_provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256],
@@ -49,7 +49,7 @@ fn ed25519_only(supported: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorith
     WebPkiSupportedAlgorithms { all: mapping[place].1, mapping: &mapping[place..=place] }
 }
 
-/// Builds the server's half.
+/// Builds the server's configuration.
 pub(crate) fn server_config(
     provider: Arc<CryptoProvider>,
     clock: TlsClock,
@@ -65,10 +65,10 @@ pub(crate) fn server_config(
     Ok(config)
 }
 
-/// What a client shows of itself.
+/// The certificate chain and key that a client presents.
 pub(crate) type ClientChain = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// Builds the client's half; without `client` it stays anonymous.
+/// Builds the client's configuration; without `client` it is anonymous.
 pub(crate) fn client_config(
     provider: Arc<CryptoProvider>,
     clock: TlsClock,

@@ -1,9 +1,9 @@
-//! The site's judgement of the server it reached.
+//! Verification of the server by a site.
 //!
-//! What a site trusts is an authority: by its pin before it joined, by its certificate afterwards. Below
-//! that, the leaf must be for a server, carry the name, and not be past its end. It may begin in the future
-//! of our clock: a certificate signed by an authority we trust proves that the present is not before it,
-//! which saves a machine that booted in 1970.
+//! A site trusts an authority: by its pin before it has joined, by its certificate afterwards. The leaf must also be a
+//! server certificate, have the expected name, and not be expired. Its validity may start in the future of the local
+//! clock: a certificate signed by a trusted authority proves that the present is not earlier, which lets a machine that
+//! booted in 1970 connect.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -20,20 +20,20 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 use crate::identity::{CertificateFacts, LEAF_AGE_MAX, LEAF_SLACK};
 use crate::platform::{WallClock, unix_time};
 
-/// Certificates of a chain that are read. Ours has two; the rest says nothing to us.
+/// Maximum number of certificates read from a chain. Linecamp's own chain has two; the others are ignored.
 const CHAIN_MAX: usize = 4;
 
-/// Whom a site believes to be its server.
+/// The authorities a site accepts for its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Whoever shows an authority with this key: what a join token carries.
+    /// The authority with this key, as carried in a join token.
     Pin(Pin),
-    /// Whoever one of these authorities (certificates in DER) vouches for.
+    /// Any of these authorities (certificates in DER).
     Authorities(Vec<Vec<u8>>),
 }
 
 impl Trust {
-    /// Returns the keys of the authorities that are trusted.
+    /// Returns the pins of the trusted authorities.
     pub fn pins(&self) -> Vec<Pin> {
         match self {
             Self::Pin(pin) => vec![*pin],
@@ -46,42 +46,42 @@ impl Trust {
     }
 }
 
-/// Whom a client of the API believes to be the server.
+/// The authorities a client of the API accepts for the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiTrust {
-    /// Whoever shows an authority with this key, by whatever name it was reached.
+    /// The authority with this key, whatever host name was used.
     Pin(Pin),
-    /// Whoever a certificate in this PEM file vouches for, under the name that was dialed.
+    /// Any certificate in this PEM file, for the host name that was used.
     CaFile(PathBuf),
 }
 
-/// Why a server was not believed.
+/// Why a server was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No authority with the pinned key in what it showed; what it showed instead.
+    /// The chain has no authority with the pinned key; `found` lists those it has.
     WrongPin { expected: Pin, found: Vec<Pin> },
-    /// No authority we trust vouches for it.
+    /// The certificate is not signed by a trusted authority.
     ForeignAuthority,
-    /// It is past its end.
+    /// The certificate has expired.
     Expired { not_after: WallTime, now: WallTime },
-    /// It is somebody else's, or for another purpose.
+    /// The certificate is for another name or purpose.
     WrongName { expected: String },
-    /// It does not decode, or its chain is wrong in another way.
+    /// The certificate cannot be decoded, or the chain is invalid in another way.
     Unusable(String),
 }
 
-/// What an end showed in a handshake, believed or not.
+/// What a peer presented in a handshake, whether or not it was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// The keys of the authorities above its certificate, the nearest first.
+    /// The pins of the authorities above its certificate, starting with the issuer.
     pub authorities: Vec<Pin>,
-    /// The first and the last moment of its certificate.
+    /// The start and end of its certificate's validity.
     pub validity: Range<WallTime>,
 }
 
 impl Shown {
-    /// Returns the moments in which a server of ours that shows this certificate may be, by its own clock: it makes
-    /// a new one each day. Only a certificate that is believed says so.
+    /// Returns the range in which the clock of a Linecamp server with this certificate lies: it renews the certificate
+    /// every day. Only meaningful for an accepted certificate.
     pub fn server_time(&self) -> Range<WallTime> {
         let issued = self.validity.start + LEAF_SLACK;
         issued..issued + LEAF_AGE_MAX
@@ -94,7 +94,7 @@ impl Shown {
     }
 }
 
-/// Verifies one server in one handshake, and remembers what it showed and why it was refused.
+/// Verifies one server in one handshake, and records what it presented and why it was rejected.
 #[derive(Debug)]
 pub(crate) struct ServerVerifier {
     pub(crate) trust: Roots,
@@ -105,7 +105,7 @@ pub(crate) struct ServerVerifier {
     refusal: OnceLock<Refusal>,
 }
 
-/// What the chain must end in.
+/// The trust anchors of the chain.
 #[derive(Debug)]
 pub(crate) enum Roots {
     Pin(Pin),
@@ -113,7 +113,7 @@ pub(crate) enum Roots {
 }
 
 impl Roots {
-    /// Reads a trust; an authority that does not decode is left out, and then vouches for nobody.
+    /// Converts a trust setting. An authority that cannot be decoded is ignored, so nothing it signed is accepted.
     pub(crate) fn of(trust: &Trust) -> Self {
         match trust {
             Trust::Pin(pin) => Self::Pin(*pin),
@@ -136,12 +136,12 @@ impl ServerVerifier {
         Self { trust, name, clock, provider, shown: OnceLock::new(), refusal: OnceLock::new() }
     }
 
-    /// Returns what the server showed, believed or not, if it came that far.
+    /// Returns what the server presented, accepted or not, if the handshake got that far.
     pub(crate) fn shown(&self) -> Option<Shown> {
         self.shown.get().cloned()
     }
 
-    /// Returns why the server was refused, if it was.
+    /// Returns why the server was rejected, if it was.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.refusal.get().cloned()
     }
@@ -153,7 +153,7 @@ impl ServerVerifier {
         };
         let validity = CertificateFacts::read(leaf).map_err(Refusal::Unusable)?.validity;
         let parsed = ParsedCertificate::try_from(leaf).map_err(|error| Refusal::Unusable(error.to_string()))?;
-        // At its first moment, so that only who vouches for it is in question; its end is checked below.
+        // Verified at the start of its validity, so that this checks only the chain; expiry is checked below.
         verify_server_cert_signed_by_trust_anchor(
             &parsed,
             roots,
@@ -244,7 +244,7 @@ impl ServerCertVerifier for ServerVerifier {
 }
 
 impl Refusal {
-    /// Returns what the other end is told: TLS has a fixed list of alerts.
+    /// Returns the error for the peer: TLS has a fixed list of alerts.
     fn to_tls(&self) -> Error {
         match self {
             Self::WrongPin { .. } | Self::ForeignAuthority => CertificateError::UnknownIssuer.into(),

@@ -1,7 +1,7 @@
-//! `bounded`: what the server holds of one site stays within a stated bound, whatever the site says.
+//! `bounded`: what the server stores for one site stays within a stated bound, whatever the site sends.
 //!
-//! The server's memory is its database and little else: it loads the whole of it at its start. So what is counted is
-//! what the database holds, in bytes of keys and bodies.
+//! The server's memory is essentially its database, which it loads completely at startup. So this checker counts what
+//! the database holds, in bytes of keys and bodies.
 
 use std::collections::BTreeMap;
 
@@ -11,31 +11,31 @@ use linecamp_model::{FleetChange, SiteId};
 use super::Watch;
 use crate::disk::Record as _;
 
-/// Bytes of an event beside its text: its key, its site, its times, its kind.
+/// Bytes of an event besides its text: its key, its site, its times, its kind.
 const EVENT_BYTES: usize = 128;
 
-/// Events of one site: those that it said, and those that the server said of it.
+/// Events of one site: those it sent, and those that the server recorded about it.
 const EVENTS_MAX: usize = 2 * SERVER_EVENTS_PER_SITE_MAX;
 
-/// Bytes that the server holds of one site, at most: its spec and its status, of which each has to fit one message as
-/// a snapshot; its events; and 64 KiB for its registration and for keys, which are longer on the disk than on the link.
+/// Maximum bytes that the server stores for one site: its spec and its status, each of which has to fit one message as
+/// a snapshot; its events; and 64 KiB for its registration and for keys, which are longer on disk than on the link.
 pub(crate) const SITE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES) + 64 * 1024;
 
-/// Records that the server holds of one site, at most: documents of both directions, tombstones included, its events,
-/// its registration and how far it was followed.
+/// Maximum records that the server stores for one site: documents of both directions including tombstones, its events,
+/// its registration and its replication cursor.
 pub(crate) const SITE_RECORDS_MAX: usize = 2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + 2;
 
 /// What the server's disk holds, by site.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    /// Whose a record is, and how many bytes it has.
+    /// The site that each record belongs to, and the record's size in bytes.
     records: BTreeMap<Vec<u8>, (SiteId, usize)>,
-    /// How many records, and how many bytes.
+    /// Record count and byte count of each site.
     sites: BTreeMap<SiteId, (usize, usize)>,
 }
 
 impl Holdings {
-    /// Takes a record that was written or taken away. Returns whose it is, with what the disk holds of it since.
+    /// Applies a written or deleted record. Returns its site with that site's new record and byte counts.
     fn take(&mut self, change: &FleetChange) -> Option<(SiteId, usize, usize)> {
         let (key, body) = change.row();
         let before = self.records.remove(&key);
@@ -52,7 +52,7 @@ impl Holdings {
     }
 }
 
-/// Returns the site that a record is held for.
+/// Returns the site that a record belongs to.
 fn owner(change: &FleetChange) -> Option<SiteId> {
     match change {
         FleetChange::Site(site, _)
@@ -65,7 +65,7 @@ fn owner(change: &FleetChange) -> Option<SiteId> {
 }
 
 impl Watch {
-    /// The server has written a change.
+    /// Checks a change that the server has written.
     pub(crate) fn server_holds(&mut self, change: &FleetChange) {
         let Some((site, records, bytes)) = self.holdings.take(change) else { return };
         let is_within = records <= SITE_RECORDS_MAX && bytes <= SITE_BYTES_MAX;

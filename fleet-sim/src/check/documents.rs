@@ -1,4 +1,4 @@
-//! `generations-rise`, `own-data`, `label-owners`: documents, on their way and on the disks.
+//! `generations-rise`, `own-data`, `label-owners`: documents in transit and on the disks.
 
 use linecamp_model::{
     Document, DocumentKey, FleetChange, FromServer, LabelSet, Level, SessionId, SiteChange, SiteId, SpecBody,
@@ -10,11 +10,11 @@ use crate::carrier::NodeId;
 use crate::disk::{Disk, Record as _};
 use crate::trace::Digest;
 
-/// Generations of one document that are remembered.
+/// Number of generations remembered per document.
 const WRITTEN_MAX: usize = 32;
 
 impl Watch {
-    /// A site is about to write a change.
+    /// Checks a change that a site is about to write.
     pub(crate) fn site_writes(&mut self, node: NodeId, site: SiteId, change: &SiteChange, disk: &Disk<SiteChange>) {
         let SiteChange::Spec(key, Some(document)) = change else {
             return;
@@ -35,7 +35,7 @@ impl Watch {
         }
     }
 
-    /// The server is about to write a change.
+    /// Checks a change that the server is about to write.
     pub(crate) fn server_writes_document(&mut self, change: &FleetChange) {
         match change {
             FleetChange::Spec(site, key, Some(document)) => {
@@ -74,7 +74,7 @@ impl Watch {
             Some(StatusBody::Host(status)) => (Level::Host, &status.local),
             Some(StatusBody::Provider(_)) | None => return,
         };
-        // What a hostile member says of itself is its own affair.
+        // A hostile member may report anything about itself.
         let Some(watched) = self.sites.get(&site).filter(|_| !self.is_hostile(site)) else { return };
         let is_foreign = |(label, value)| !watched.set_on_the_spot.contains(&(level, label, value));
         let mut all = labels.iter().map(|(label, held)| (label.clone(), held.value.clone()));
@@ -84,7 +84,7 @@ impl Watch {
         }
     }
 
-    /// The server sends documents: they are this site's, and as they are on its disk.
+    /// The server sends documents: they must belong to this site and match the server's disk.
     pub(crate) fn server_sends(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
         let (FromServer::Spec(delta), Some(site)) = (message, self.sessions.get(&session).copied()) else {
             return;

@@ -11,7 +11,7 @@ use crate::carrier::NodeId;
 use crate::disk::Disk;
 
 impl Watch {
-    /// Something happens to a session at the server.
+    /// Records an event of a session at the server.
     pub(crate) fn session_event(&mut self, session: SessionId, event: &SessionEvent) {
         match event {
             SessionEvent::Opened(peer) => {
@@ -25,7 +25,7 @@ impl Watch {
         }
     }
 
-    /// The server hangs up.
+    /// The server closed a session.
     pub(crate) fn session_over(&mut self, session: SessionId) {
         let site = self.sessions.get(&session).and_then(|site| self.sites.get_mut(site));
         if let Some(site) = site.filter(|site| site.live == Some(session)) {
@@ -33,7 +33,7 @@ impl Watch {
         }
     }
 
-    /// The server lets a session in.
+    /// The server admits a session.
     pub(crate) fn server_admits(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
         let (FromServer::Welcome(_), Some(id)) = (message, self.sessions.get(&session).copied()) else {
             return;
@@ -47,7 +47,7 @@ impl Watch {
         self.check_not_removed(&key, node, disk, "was let in");
     }
 
-    /// The server gives a certificate away.
+    /// The server issues a certificate.
     pub(crate) fn check_grant(&mut self, site: SiteId, disk: &Disk<FleetChange>) {
         if let Some((node, key)) = self.sites.get(&site).map(|site| (site.node, site.key)) {
             self.check_not_removed(&key, node, disk, "was given a certificate");
@@ -61,7 +61,7 @@ impl Watch {
         }
     }
 
-    /// Compares what the server says of a site's link with its sessions.
+    /// Compares the link state that the server reports for a site with its sessions.
     pub(crate) fn check_link(&mut self, id: SiteId, fleet: &Fleet) {
         let Some(site) = self.sites.get_mut(&id) else { return };
         let Some((state, session)) = fleet.link(id) else { return };
@@ -81,7 +81,7 @@ impl Watch {
         self.sessions.get(&session).copied()
     }
 
-    /// The server is about to write a change to a life.
+    /// Checks a change to a life that the server is about to write.
     pub(crate) fn server_writes_life(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
         let FleetChange::Site(id, after) = change else { return };
         let before = registration(disk, *id);
@@ -126,7 +126,7 @@ impl Watch {
     }
 }
 
-/// Whether a life may go from one phase to the other. A gateway leaves with its site, from wherever it is.
+/// Returns whether a life may move from one phase to the other. A gateway leaves with its site from any phase.
 fn may_move(from: Life, to: Life, is_site_gone: bool) -> bool {
     from.phase == to.phase
         || (is_site_gone && to.phase.is_gone())

@@ -1,4 +1,5 @@
-//! `own-words`, `waits`: who said an event, whose place it takes, and what a site may say before it was accepted.
+//! `own-words`, `waits`: who reported an event, which event it displaces, and what a site may send before it is
+//! accepted.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use super::{Watch, registration};
 use crate::disk::Disk;
 use crate::lie::FORGED;
 
-/// What a site may say happened. Everything else is for the server to say.
+/// Event kinds that a site may report. All others are reserved for the server.
 const SAID_BY_SITES: [EventKind; 8] = [
     EventKind::DaemonStarted,
     EventKind::LabelsSetLocally,
@@ -21,11 +22,11 @@ const SAID_BY_SITES: [EventKind; 8] = [
     EventKind::PluginChanged,
 ];
 
-/// Events of the server's own that its disk holds.
+/// The server's own events on its disk.
 pub(super) type OwnEvents = BTreeMap<u64, Option<SiteId>>;
 
 impl Watch {
-    /// The server is about to write a change.
+    /// Checks an event that the server is about to write.
     pub(crate) fn server_writes_event(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
         match change {
             FleetChange::Event(number, Some(logged)) => {
@@ -59,7 +60,7 @@ impl Watch {
         }
     }
 
-    /// The server asks for changes to be made durable: what it was sent it dates by its own clock.
+    /// The server requests durable writes: events it received must carry its own clock's time.
     pub(crate) fn check_received(&mut self, changes: &[FleetChange], now: WallTime) {
         for change in changes {
             let FleetChange::Event(_, Some(logged)) = change else { continue };
@@ -70,7 +71,7 @@ impl Watch {
         }
     }
 
-    /// An event goes: one of the server's own makes place for its own kind only.
+    /// An event is deleted: one of the server's own may be displaced only by its own kind.
     fn check_ring(&mut self, number: u64) {
         let Some(site) = self.own_events.remove(&number) else { return };
         if SERVER_EVENTS_MAX <= self.own_events.len() + 1 {
@@ -83,8 +84,8 @@ impl Watch {
         }
     }
 
-    /// The server is about to write a change: of a site that nobody has accepted it keeps no status, and follows
-    /// nothing that it says.
+    /// Checks a change that the server is about to write: for a site that is not accepted yet, it stores no status and
+    /// no replication progress.
     pub(crate) fn server_writes_of_pending(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
         let site = match change {
             FleetChange::Status(site, _, Some(_)) => site,

@@ -1,4 +1,4 @@
-//! `durable-before-told` and `told-is-kept`: what somebody was told, and what is on the disk.
+//! `durable-before-told` and `told-is-kept`: what was acknowledged, compared with what is on the disk.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use super::{Watch, document_of, held_on_the_spot, is_revoked, registration};
 use crate::carrier::NodeId;
 use crate::disk::Disk;
 
-/// Tokens are held for a year at most, and swept away a while after that.
+/// Tokens live for a year at most and are deleted some time after that.
 const TOKENS_HELD_FOR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// One thing that operators decide about.
 pub(crate) type Slot = (Option<SiteId>, What);
 
-/// What of it.
+/// The kind of thing in a [`Slot`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
     /// An assigned label.
     Label(LevelOf, LabelKey),
     /// The description of the site.
     Description,
-    /// Where it is in its life.
+    /// Its phase.
     Phase(LevelOf),
     /// A token.
     Token(TokenId),
 }
 
-/// Which of the two it is about, in an order.
+/// An ordered form of [`Subject`]: the site or its gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LevelOf {
     Site,
@@ -56,32 +56,32 @@ impl From<LevelOf> for Subject {
     }
 }
 
-/// What a reply says holds.
+/// What a reply states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Promise {
-    /// The label has this value, or is not there.
+    /// The label has this value, or is absent.
     Label(Option<LabelValue>),
-    /// The description is this one.
+    /// The description has this text.
     Description(Text),
     /// The phase is one of these.
     Phases(&'static [Phase]),
-    /// The token is there.
+    /// The token exists.
     TokenThere,
     /// The token was revoked.
     TokenRevoked,
 }
 
-/// What is known of a slot.
+/// What is known about a slot.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// What the last reply said.
+    /// What the last reply stated.
     claim: Option<Promise>,
-    /// What was asked and not answered, in the order of asking.
+    /// Requests not answered yet, in the order they were sent.
     pending: Vec<(CommandId, Promise)>,
 }
 
 impl Watch {
-    /// An operator asks for something.
+    /// Records an operator's request.
     pub(crate) fn ask(&mut self, command: CommandId, slot: Slot, claim: Promise) {
         self.told.entry(slot.clone()).or_default().pending.push((command, claim.clone()));
         self.asked.insert(command, (slot, claim));
@@ -92,7 +92,7 @@ impl Watch {
         self.asked.get(&command).and_then(|((site, _), _)| self.node_of((*site)?))
     }
 
-    /// An operator is answered. What was said to hold must be on the disk, unless something later is.
+    /// An operator is answered. What the reply states must be on the disk, unless a later request replaced it.
     pub(crate) fn reply(
         &mut self,
         command: CommandId,
@@ -116,7 +116,8 @@ impl Watch {
         }
     }
 
-    /// The server has started again: what it told must be there, and of what it did not answer one thing is.
+    /// The server restarted: everything it confirmed must be on its disk; for unanswered requests, any one outcome is
+    /// valid.
     pub(crate) fn server_started(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
         if TOKENS_HELD_FOR < elapsed {
             self.told.retain(|_, told| told.claim != Some(Promise::TokenThere));
@@ -128,14 +129,14 @@ impl Watch {
         }
     }
 
-    /// At the end, what was told must be there.
+    /// At the end of a run, everything confirmed must be on the disk.
     pub(crate) fn check_told(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
         self.server_started(disk, elapsed);
     }
 
     fn check_slot(&mut self, slot: &Slot, disk: &Disk<FleetChange>) {
         let Some(told) = self.told.get(slot) else { return };
-        // The latest that holds is what counts from here on.
+        // The latest candidate that holds becomes the expected value.
         let pending = told.pending.iter().rev().map(|(_, claim)| claim);
         let candidates: Vec<_> = pending.chain(&told.claim).cloned().collect();
         let held = candidates.iter().find(|claim| self.holds(disk, slot, claim)).cloned();
@@ -151,7 +152,7 @@ impl Watch {
         }
     }
 
-    /// Whether an assigned label is one that an operator has set, or may have.
+    /// Returns whether an operator has set this assigned label, or may have.
     pub(super) fn may_be_assigned(&self, site: SiteId, level: LevelOf, key: &LabelKey, value: &LabelValue) -> bool {
         let Some(told) = self.told.get(&(Some(site), What::Label(level, key.clone()))) else {
             return false;
@@ -168,7 +169,7 @@ impl Watch {
         if let (Some(site), Some(watched)) = (site, site.and_then(|site| self.sites.get(&site)))
             && registration(disk, *site).is_none()
         {
-            // Purged: nothing is left of it but its key.
+            // Purged: only its revoked key remains.
             return is_revoked(disk, &watched.key);
         }
         match (claim, what, site) {
@@ -190,7 +191,7 @@ impl Watch {
                 }
             }
             (Promise::TokenThere, What::Token(id), None) => token(disk, *id).is_some(),
-            // Long after its time a revoked token is swept away.
+            // A revoked token is deleted some time after it expires.
             (Promise::TokenRevoked, What::Token(id), None) => {
                 token(disk, *id).is_none_or(|token| token.revoked_at.is_some())
             }
@@ -198,7 +199,7 @@ impl Watch {
         }
     }
 
-    /// The server tells a site something: what it says it holds must be on its disk.
+    /// The server acknowledges something to a site: it must be on the server's disk.
     pub(crate) fn server_tells(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
         let Some(site) = self.sessions.get(&session).copied() else {
             return;
@@ -222,7 +223,7 @@ impl Watch {
         }
     }
 
-    /// A site tells the server something: what it says it holds must be on its disk.
+    /// A site acknowledges something to the server: it must be on the site's disk.
     pub(crate) fn site_tells(&mut self, node: NodeId, message: &FromSite, disk: &Disk<SiteChange>) {
         let FromSite::SpecAck(said) = message else { return };
         let held = spec_head(disk);
@@ -232,7 +233,7 @@ impl Watch {
         }
     }
 
-    /// A site answers somebody on the spot: the labels must be on its disk, or later ones.
+    /// A site answers a local request: the labels must be on its disk, or later ones.
     pub(crate) fn site_replies(
         &mut self,
         node: NodeId,

@@ -1,8 +1,8 @@
-//! `foreign-untouched`, `own-claims`, `no-leak`: DNS records, as the name server has them; and, for `converges`, what a
-//! site should have there.
+//! `foreign-untouched`, `own-claims`, `no-leak`: DNS records, as the name server has them; and, for `converges`, the
+//! records that a site should have there.
 //!
-//! What should be there is computed here anew, from what people are shown and what the machine's address is: a checker
-//! that asked the machines would believe them.
+//! The expected records are computed independently here, from what people are shown and from the machine's address: a
+//! checker that asked the machines would trust what it is meant to check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,19 +16,19 @@ use super::{Watch, registration};
 use crate::carrier::NodeId;
 use crate::disk::Disk;
 
-/// Names that a site's own provider gives begin so, and no others do.
+/// Prefix of the names that a site's own provider creates; no others have it.
 pub(crate) const OWN_PREFIX: &str = "spot.";
 
-/// The label under which a gateway's address is set by hand.
+/// The label that sets a gateway's address manually.
 pub(crate) const ADDRESS_LABEL: &str = "io.linecamp.host.external_dns_ip";
 
-/// The label that leaves a gateway out.
+/// The label that excludes a gateway from DNS.
 pub(crate) const SWITCH_LABEL: &str = "io.linecamp.host.external_dns";
 
-/// The label of the sites that have the central provider, and its value.
+/// The label that selects sites for the central provider, and its value.
 pub(crate) const SELECT_LABEL: (&str, &str) = ("dns", "on");
 
-/// Conditions that say something about DNS.
+/// Conditions that concern DNS.
 const CONDITIONS: [ConditionKind; 5] = [
     ConditionKind::PluginFailed,
     ConditionKind::ProviderFailed,
@@ -37,52 +37,52 @@ const CONDITIONS: [ConditionKind; 5] = [
     ConditionKind::RecordsHeld,
 ];
 
-/// What is remembered of the zone.
+/// State of the zone.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    /// What it holds, by the writes that were seen.
+    /// The zone's contents, from the writes observed.
     zone: Sets,
-    /// What was there before anybody came.
+    /// What the zone contained before any site wrote to it.
     foreign: Sets,
-    /// Sites of whom records may stay behind: removed without waiting, or without a memory of their own.
+    /// Sites that may leave records behind: removed without waiting, or with a lost or restored database.
     loose: BTreeSet<SiteId>,
-    /// Sites that wrote by what was no longer so, or of which there were two: they may harm what is their own.
+    /// Sites that acted on outdated answers, or that were cloned: they may damage their own records.
     torn: BTreeSet<SiteId>,
-    /// What sites did not take along, while nobody was told.
+    /// Records that sites left behind without a report.
     left: BTreeMap<SiteId, BTreeSet<RecordKey>>,
 }
 
-/// A site, and what its records follow from.
+/// A site, with the inputs that determine its records.
 pub(crate) struct Share<'a> {
     pub(crate) name: &'a str,
     pub(crate) id: SiteId,
     /// Its machine's address.
     pub(crate) address: &'a str,
-    /// The providers it should have.
+    /// The providers that it should have.
     pub(crate) specs: Vec<&'a ProviderSpec>,
     pub(crate) view: &'a SiteView,
     pub(crate) local: &'a LocalView,
 }
 
 impl Watch {
-    /// The zone as it was before anybody came.
+    /// Sets the initial contents of the zone.
     pub(crate) fn zone_begins(&mut self, zone: &Sets) {
         self.records.zone.clone_from(zone);
         self.records.foreign.clone_from(zone);
     }
 
-    /// Records of this site may stay behind from now on.
+    /// From now on this site may leave records behind.
     pub(crate) fn loosen_records(&mut self, site: SiteId) {
         self.records.loose.insert(site);
     }
 
-    /// This site may harm its own records from now on, and nobody else's.
+    /// From now on this site may damage its own records, but nobody else's.
     pub(crate) fn tear_records(&mut self, site: SiteId) {
         self.records.loose.insert(site);
         self.records.torn.insert(site);
     }
 
-    /// Somebody changed a record by hand.
+    /// Applies a manual change of a record.
     pub(crate) fn changed_by_hand(&mut self, key: &RecordKey, set: Option<&RecordSet>) {
         match set {
             Some(set) => self.records.zone.insert(key.clone(), set.clone()),
@@ -90,14 +90,14 @@ impl Watch {
         };
     }
 
-    /// Returns the record sets that sites have, and that are there.
+    /// Returns the existing record sets that sites own.
     pub(crate) fn claimed(&self) -> Vec<(SiteId, RecordKey)> {
         let claims = self.records.zone.values().filter(|set| !self.records.foreign.contains_key(&set.key));
         let claims = claims.filter_map(|set| Some((Claim::read(set)?.site, Claim::key_of(&set.key.name)?)));
         claims.filter(|(_, key)| self.records.zone.contains_key(key)).collect()
     }
 
-    /// A site has changed a zone in one call.
+    /// Checks the changes that a site made to a zone in one call.
     pub(crate) fn zone_written(
         &mut self,
         (node, site): (NodeId, SiteId),
@@ -140,7 +140,8 @@ impl Watch {
         }
     }
 
-    /// The server is about to write a change: who left has taken his records along, or says which he could not.
+    /// Checks a change that the server is about to write: a site that leaves has deleted its records, or reports those
+    /// it could not delete.
     pub(crate) fn server_writes_records(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
         match change {
             FleetChange::Site(site, Some(after)) if after.life.phase == Phase::Removed => {
@@ -168,7 +169,7 @@ impl Watch {
         }
     }
 
-    /// What a site left without a word is not there.
+    /// Checks that no record was left behind without a report.
     pub(crate) fn check_left(&mut self) {
         for (site, left) in std::mem::take(&mut self.records.left) {
             let still = self.records.claimed_by(site);
@@ -179,7 +180,7 @@ impl Watch {
         }
     }
 
-    /// Returns why a site's records are not as they should be in the end, or `None` if they are.
+    /// Returns why a site's records differ from the expected final state, or `None` if they match.
     pub(crate) fn misplaced(&self, share: &Share<'_>) -> Option<String> {
         let name = share.name;
         let providers: BTreeSet<_> = share.local.providers.iter().map(|provider| &provider.name).collect();
@@ -188,7 +189,7 @@ impl Watch {
             return Some(format!("{name} has the providers {providers:?}, and should have {expected:?}"));
         }
         let wanted: Sets = share.specs.iter().flat_map(|spec| wanted(share, spec)).collect();
-        // Who is torn may have made a record foreign to himself.
+        // A torn site may have lost the ownership of a record of its own.
         let is_torn = self.records.torn.contains(&share.id);
         let is_bare =
             |key: &RecordKey| is_torn && self.records.zone.contains_key(key) && self.records.holder(key).is_none();
@@ -206,7 +207,7 @@ impl Watch {
             return Some(format!("{name} does not want {key}, and has it; {}", doing(share.local)));
         }
         let troubles = share.local.conditions.iter().filter(|condition| CONDITIONS.contains(&condition.kind));
-        // A disk that was put back may bring notes of a provider that has left since: a person has to look at them.
+        // A restored disk may bring back notes of a provider that has left since: these need a person's attention.
         let is_expected = |kind| match kind {
             ConditionKind::RecordForeign => !blocked.is_empty(),
             ConditionKind::RecordsHeld => is_loose,
@@ -219,7 +220,7 @@ impl Watch {
         (!is_told && !blocked.is_empty()).then(|| format!("{name} says nothing of {blocked:?}, which is foreign"))
     }
 
-    /// Whether a site that may leave records behind has some that nothing asks for.
+    /// Returns whether a site that may leave records behind has some that nothing requires.
     pub(crate) fn has_leftovers(&self, share: &Share<'_>) -> bool {
         let wanted: Sets = share.specs.iter().flat_map(|spec| wanted(share, spec)).collect();
         let is_loose = self.records.loose.contains(&share.id);
@@ -233,13 +234,13 @@ impl Records {
         self.zone.get(&RecordKey { name, rtype: RecordType::Txt }).and_then(Claim::read)
     }
 
-    /// Returns the record sets that a site has claimed, there or not.
+    /// Returns the record sets that a site owns, whether they exist or not.
     fn claimed_by(&self, site: SiteId) -> BTreeSet<RecordKey> {
         let claims = self.zone.values().filter(|set| Claim::read(set).is_some_and(|claim| claim.site == site));
         claims.filter_map(|set| Claim::key_of(&set.key.name)).collect()
     }
 
-    /// Whether somebody else has the name: the record set, its claim, or an alias in its place.
+    /// Returns whether someone else uses the name: the record set, its ownership TXT record, or an alias in its place.
     fn is_blocked(&self, key: &RecordKey) -> bool {
         let claim = Claim::name_of(key).ok().map(|name| RecordKey { name, rtype: RecordType::Txt });
         let alias = RecordKey { name: key.name.clone(), rtype: RecordType::Cname };
@@ -247,12 +248,12 @@ impl Records {
     }
 }
 
-/// Returns what a record set is about: a claim, about the set beside it.
+/// Returns the record set that a key concerns: for an ownership TXT record, the set it protects.
 fn record_of(key: &RecordKey) -> RecordKey {
     Claim::key_of(&key.name).filter(|_| key.rtype == RecordType::Txt).unwrap_or_else(|| key.clone())
 }
 
-/// Returns what a provider should keep for a site.
+/// Returns the records that a provider should maintain for a site.
 fn wanted(share: &Share<'_>, spec: &ProviderSpec) -> Vec<(RecordKey, RecordSet)> {
     let Some(host) = share.view.hosts.first() else { return Vec::new() };
     let phase = if share.view.phase == Phase::Active { host.phase } else { share.view.phase };
@@ -288,7 +289,7 @@ pub(crate) fn label<'a>(labels: &'a EffectiveLabels, key: &str) -> Option<&'a st
     labels.iter().find(|(held, _)| held.as_str() == key).map(|(_, label)| label.value.as_str())
 }
 
-/// Says how a site's providers stand, in its own words.
+/// Describes the state of a site's providers, as the site reports it.
 fn doing(local: &LocalView) -> String {
     let of_provider = |provider: &linecamp_model::ProviderStatus| {
         let records =

@@ -1,4 +1,4 @@
-//! `restarts`: what is written can be read, and what is on a disk is enough to start from.
+//! `restarts`: what is written can be read, and a disk holds enough to start from.
 
 use std::fmt::Debug;
 
@@ -10,7 +10,7 @@ use crate::carrier::NodeId;
 use crate::disk::Record;
 
 impl Watch {
-    /// A machine asks for changes to be made durable: each must read back from its bytes as it is.
+    /// A machine requests durable writes: each change must read back from its bytes unchanged.
     pub(crate) fn check_readable<C: Record + Debug + PartialEq>(&mut self, node: Option<NodeId>, changes: &[C]) {
         for change in changes {
             let (key, body) = change.row();
@@ -24,11 +24,11 @@ impl Watch {
         }
     }
 
-    /// Compares a server with one that was started from its disk: both must know the same of every site.
+    /// Compares a running server with one started from its disk: both must know the same about every site.
     pub(crate) fn check_same_fleet(&mut self, running: &Fleet, started: &Fleet, now: Now) {
         let known = |fleet: &Fleet, site: SiteId| {
             let view = fleet.site_by_id(site, now)?;
-            // What a pending site reports is in memory alone.
+            // What a pending site reports is held in memory only.
             let labels: Vec<_> = view.labels.into_iter().filter(|(_, label)| label.owner != Owner::Reported).collect();
             Some((view.name, view.phase, view.spec_generation, view.converged_generation, labels))
         };
@@ -40,7 +40,7 @@ impl Watch {
         }
     }
 
-    /// Compares a daemon with one that was started from its disk: both must be of the same mind about what should be.
+    /// Compares a running daemon with one started from its disk: both must have the same desired state.
     pub(crate) fn check_same_site(&mut self, node: NodeId, (running, started): (&Site, &Site), now: Now) {
         let known = |site: &Site| {
             let view = site.view(now);

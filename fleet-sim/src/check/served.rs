@@ -9,21 +9,21 @@ use super::{Watch, registration};
 use crate::carrier::NodeId;
 use crate::disk::Disk;
 
-/// How long an operator waits for an answer, at most: a commit takes milliseconds, and half a second on a slow disk.
+/// Longest time an operator waits for an answer: a commit takes milliseconds, and half a second on a slow disk.
 const REPLY_MAX: Duration = Duration::from_secs(10);
 
-/// How long a site waits for a receipt while its link is up, at most: on a metered line it takes three minutes until
-/// somebody notices that the line is cut.
+/// Longest time a site waits for an acknowledgement while its link is up: on a metered line it takes three minutes to
+/// detect that the line is cut.
 const RECEIPT_MAX: Duration = Duration::from_secs(300);
 
-/// What a receipt is for.
+/// What an acknowledgement is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Sent {
     Status,
     Events,
 }
 
-/// Who waits, and since when.
+/// Who is waiting, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Served {
     operators: BTreeMap<CommandId, Duration>,
@@ -31,17 +31,17 @@ pub(super) struct Served {
 }
 
 impl Watch {
-    /// An operator begins to wait for an answer.
+    /// An operator starts to wait for an answer.
     pub(crate) fn operator_waits(&mut self, command: CommandId, elapsed: Duration) {
         self.served.operators.insert(command, elapsed);
     }
 
-    /// An operator has the answer.
+    /// An operator was answered.
     pub(crate) fn operator_is_answered(&mut self, command: CommandId) {
         self.served.operators.remove(&command);
     }
 
-    /// An honest site sends what the server gives a receipt for.
+    /// An honest site sends a message that the server acknowledges.
     pub(crate) fn site_waits(&mut self, node: NodeId, message: &FromSite, elapsed: Duration) {
         let sent = match message {
             FromSite::Status(_) => Sent::Status,
@@ -51,7 +51,7 @@ impl Watch {
         self.served.sites.entry((node, sent)).or_insert(elapsed);
     }
 
-    /// An honest site hears from the server.
+    /// An honest site receives a message from the server.
     pub(crate) fn site_is_answered(&mut self, node: NodeId, message: &FromServer) {
         let sent = match message {
             FromServer::StatusAck(_) => Sent::Status,
@@ -61,23 +61,23 @@ impl Watch {
         self.served.sites.remove(&(node, sent));
     }
 
-    /// A site's link or daemon is gone, and with it what it waited for.
+    /// A site's link or daemon is gone, so it no longer waits.
     pub(crate) fn site_waits_no_more(&mut self, node: NodeId) {
         self.served.sites.retain(|(waiting, _), _| *waiting != node);
     }
 
-    /// The server is gone, and with it what anybody waited for.
+    /// The server is gone, so nobody waits any longer.
     pub(super) fn nobody_waits(&mut self) {
         self.served = Served::default();
     }
 
-    /// What troubled the server's disk is over: whoever waits has waited for that.
+    /// The server's disk has recovered: restart all waiting times, since the disk caused the delay.
     pub(crate) fn server_recovers(&mut self, elapsed: Duration) {
         let Served { operators, sites } = &mut self.served;
         operators.values_mut().chain(sites.values_mut()).for_each(|since| *since = elapsed);
     }
 
-    /// Looks whether somebody has waited for too long, at a server that is well.
+    /// Checks whether anyone has waited too long for a healthy server.
     pub(crate) fn check_served(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
         let is_late = |since: &Duration, max: Duration| max < elapsed.saturating_sub(*since);
         if let Some((command, _)) = self.served.operators.iter().find(|(_, since)| is_late(since, REPLY_MAX)) {
@@ -87,7 +87,7 @@ impl Watch {
         let late = self.served.sites.iter().find(|(_, since)| is_late(since, RECEIPT_MAX));
         let late = late.map(|((node, sent), _)| (*node, *sent));
         if let Some((node, sent)) = late {
-            // Who waits to be accepted is owed nothing.
+            // A pending site is owed no acknowledgement.
             if self.is_pending(node, disk) {
                 return self.site_waits_no_more(node);
             }
@@ -96,7 +96,8 @@ impl Watch {
         }
     }
 
-    /// The server is about to write a change. Who is accepted sends everything again: it begins to wait with that.
+    /// Checks a change that the server is about to write. An accepted site resends everything, and its wait starts
+    /// then.
     pub(crate) fn server_accepts(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
         let FleetChange::Site(site, Some(after)) = change else { return };
         let is_accepted = after.life.phase != Phase::Pending
@@ -106,8 +107,8 @@ impl Watch {
         }
     }
 
-    /// The server hangs up on a session: on an honest one for no fault of protocol, and beside hostile members for no
-    /// lack of time, unless another session of the site is there, as of a machine with a copy of its disk.
+    /// The server closes a session: it must not close an honest one for a protocol error, nor because it is busy while
+    /// there are hostile members, unless the site has another session, as from a machine with a clone of its disk.
     pub(crate) fn check_hang_up(&mut self, session: SessionId, refusal: &Refusal) {
         let Some(site) = self.site_of(session).filter(|site| !self.is_hostile(*site)) else { return };
         let has_another = self.sites.get(&site).and_then(|of| of.live).is_some_and(|live| live != session);

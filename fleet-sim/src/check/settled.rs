@@ -1,4 +1,5 @@
-//! `converges`: once all is well, everybody reachable agrees; who does not says why, in a sentence.
+//! `converges`: once all faults are over, everything reachable agrees; a site that does not is reported with the
+//! reason.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +14,16 @@ pub(crate) struct Settling<'a> {
     pub(crate) key: &'a KeyFingerprint,
     pub(crate) id: SiteId,
     pub(crate) site: Option<&'a Site>,
-    /// How its daemon ended for good, if it did.
+    /// How its daemon ended permanently, if it did.
     pub(crate) has_ended: Option<String>,
     pub(crate) at_site: Now,
     pub(crate) at_server: Now,
     pub(crate) disk: &'a Disk<SiteChange>,
-    /// What was answered on the spot, and what may hold instead.
+    /// What was confirmed locally, and the values that may hold instead.
     pub(crate) told: &'a BTreeMap<(Level, LabelKey), Vec<Option<LabelValue>>>,
 }
 
-/// Returns why a site is not as it should be in the end, or `None` if it is.
+/// Returns why a site differs from the expected final state, or `None` if it matches.
 pub(crate) fn unsettled(of: &Settling<'_>, fleet: &Fleet) -> Option<String> {
     let name = of.name;
     if fleet.is_revoked(of.key) {
@@ -70,7 +71,7 @@ pub(crate) fn unsettled(of: &Settling<'_>, fleet: &Fleet) -> Option<String> {
     lost_on_the_spot(of)
 }
 
-/// Returns what was answered on the spot and is not there.
+/// Returns a locally confirmed label that is not on the disk.
 fn lost_on_the_spot(of: &Settling<'_>) -> Option<String> {
     of.told.iter().find_map(|((level, key), values)| {
         let held = held_on_the_spot(of.disk, *level, key);
@@ -79,7 +80,7 @@ fn lost_on_the_spot(of: &Settling<'_>) -> Option<String> {
     })
 }
 
-/// Reads a label that was set on the spot by hand.
+/// Reads a label that was set locally.
 pub(crate) fn held_on_the_spot(disk: &Disk<SiteChange>, level: Level, key: &LabelKey) -> Option<LabelValue> {
     let labels = match disk.find(&SiteChange::LocalLabels(level, None)) {
         Some(SiteChange::LocalLabels(_, labels)) => labels.unwrap_or_default(),
@@ -88,7 +89,7 @@ pub(crate) fn held_on_the_spot(disk: &Disk<SiteChange>, level: Level, key: &Labe
     labels.iter().find(|(held, _)| *held == key).map(|(_, held)| held.value.clone())
 }
 
-/// Says what a site is doing, in its own words.
+/// Describes what a site is doing, as it reports it.
 fn doing(of: &Settling<'_>) -> String {
     let Some(site) = of.site else { return "it is off".to_owned() };
     let parts = site.why(of.at_site).into_iter().filter(|why| matches!(why.part, "link" | "store" | "status"));

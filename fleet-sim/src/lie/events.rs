@@ -1,4 +1,4 @@
-//! Events that did not happen, in the server's name, at other times.
+//! Events that never happened, in the server's name and with false times.
 
 use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, TEXT_BYTES_MAX};
 use linecamp_model::{Event, EventBatch, EventKind, FromSite, SiteId, Text};
@@ -7,13 +7,13 @@ use linecamp_proto::COUNTER_MAX;
 use super::{Known, moment, number};
 use crate::chance::Chance;
 
-/// What the text of every event begins with that a hostile member sends: the checkers know it by that.
+/// Prefix of the text of every event that a hostile member sends, so that checkers can recognize it.
 pub(crate) const FORGED: &str = "forged: ";
 
-/// Messages of one flood.
+/// Maximum number of extra messages in one flood.
 const FLOOD_MESSAGES_MAX: u64 = 150;
 
-/// A few batches under wild numbers.
+/// Returns a few batches with extreme numbers.
 pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     let count = 1 + chance.below(6);
     (0..count)
@@ -29,7 +29,7 @@ pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
         .collect()
 }
 
-/// More events than anybody could want, each batch above the one before.
+/// Returns a flood of events, each batch numbered above the one before.
 pub(super) fn flood(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     let count = 20 + chance.below(FLOOD_MESSAGES_MAX);
     let of_batch = EVENTS_PER_MESSAGE_MAX as u64;
@@ -38,9 +38,9 @@ pub(super) fn flood(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
 }
 
 fn batch(first: u64, dropped: u64, events: u64, known: &Known, chance: &mut Chance) -> FromSite {
-    // A batch that leaves the numbers there are is refused by the wire; one that ends with the last of them is not.
+    // The decoder rejects a batch that exceeds the number range, but accepts one that ends exactly at its limit.
     let first = first.clamp(1, COUNTER_MAX - events.saturating_sub(1));
-    // One event that only the server says is enough to have all of a batch refused: half of them have none.
+    // One event that is reserved for the server gets the whole batch rejected, so half of the batches have none.
     let is_forged = chance.happens(500);
     let events = (0..events).map(|_| event(known, is_forged, chance)).collect();
     FromSite::Events(EventBatch { first, dropped, events })

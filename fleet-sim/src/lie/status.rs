@@ -1,4 +1,4 @@
-//! Status that is none: wild generations, documents without end, values at their limits.
+//! False status: extreme generations, unlimited documents, values at their limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,18 +16,18 @@ use linecamp_proto::COUNTER_MAX;
 use super::{Known, name, number};
 use crate::chance::Chance;
 
-/// Deltas of one flood of documents: five thousand documents and more.
+/// Maximum number of extra deltas in one flood of documents: more than five thousand documents.
 const FLOOD_DELTAS_MAX: u64 = 60;
 
-/// Snapshots of one flood.
+/// Maximum number of extra snapshots in one flood.
 const FLOOD_SNAPSHOTS_MAX: u64 = 40;
 
-/// Record sets of a provider whose report is at its limit, each of 512 bytes.
+/// Record sets that fill one provider's report, at 512 bytes each.
 const RECORDS: usize = 240;
 
 type Documents = BTreeMap<DocumentKey, Document<StatusBody>>;
 
-/// A few deltas under wild generations.
+/// Returns a few deltas with extreme generations.
 pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     let count = 1 + chance.below(6);
     (0..count)
@@ -37,7 +37,7 @@ pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
             let base = if is_snapshot { 0 } else { held };
             let to = number(base, chance).max(base);
             let mut documents = Documents::new();
-            // What is not above the base is no document of a delta: the wire refuses it.
+            // A document must be above the delta's base; the decoder rejects any other.
             if base < to {
                 let generation = Generation(if chance.happens(500) { to } else { base + 1 });
                 let body = chance.happens(800).then(|| site_status(known, chance));
@@ -48,7 +48,7 @@ pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
         .collect()
 }
 
-/// Speaks of a host of another site.
+/// Returns a delta about another site's host.
 pub(super) fn of_another(known: &Known, chance: &mut Chance) -> FromSite {
     let key = DocumentKey::Host(HostId::from_bytes(chance.bytes()));
     let base = known.status_held.0.min(COUNTER_MAX - 1);
@@ -56,7 +56,7 @@ pub(super) fn of_another(known: &Known, chance: &mut Chance) -> FromSite {
     delta(base, base + 1, false, BTreeMap::from([(key, document)]))
 }
 
-/// A snapshot, and then thousands of provider documents and tombstones, a delta at a time.
+/// Returns a snapshot, then thousands of provider documents and tombstones, one delta at a time.
 pub(super) fn documents(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     let of_delta = DOCUMENTS_PER_DELTA_MAX as u64;
     let first = Document { generation: Generation(1), body: Some(site_status(known, chance)) };
@@ -76,7 +76,7 @@ pub(super) fn documents(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     all
 }
 
-/// Everything, each value at its limit, again and again.
+/// Returns repeated full snapshots, with each value at its limit.
 pub(super) fn snapshots(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     let count = 5 + chance.below(FLOOD_SNAPSHOTS_MAX);
     (0..count)
@@ -138,7 +138,7 @@ fn full_labels(known: &Known, chance: &mut Chance) -> LabelSet {
     LabelSet::default().replaced(&labels(chance), known.wall).expect("no more than there may be")
 }
 
-/// Returns as many labels as one owner may have, as long as they may be.
+/// Returns the maximum number of labels of one owner, each of maximum length.
 pub(super) fn labels(chance: &mut Chance) -> BTreeMap<LabelKey, LabelValue> {
     let family = chance.below(1_000_000);
     let label = |number: usize| {
@@ -166,7 +166,7 @@ fn provider_of(name: &Name, is_big: bool) -> ProviderStatus {
     }
 }
 
-/// Returns record sets that fill the report of one provider.
+/// Returns record sets that fill one provider's report.
 fn records(chance: &mut Chance) -> Vec<RecordStatus> {
     let zone = DomainName::parse("example.org").expect("a zone");
     let family = chance.below(1_000);

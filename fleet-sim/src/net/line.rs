@@ -10,20 +10,20 @@ use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::line::{Line, Profile};
 
-/// Bytes of the first packet of a dial, headers included: QUIC fills it up (RFC 9000, 14.1).
+/// Bytes of the first packet of a dial, headers included: QUIC pads it (RFC 9000, 14.1).
 pub(super) const HELLO_BYTES: u64 = 1_228;
 
-/// Bytes of the rest of a handshake with both certificates, as the QUIC mode counts them.
+/// Bytes of the rest of a handshake with both certificates, as measured in QUIC mode.
 pub(super) const HANDSHAKE_BYTES: u64 = 5_500;
 
-/// Bytes of a keep-alive and its acknowledgement with all headers, as measured on the wire by
-/// `cargo xtask bench link`: 21.2 MB a month at one each 15 s.
+/// Bytes of a keep-alive and its acknowledgement with all headers, as measured on the wire by `cargo xtask bench link`:
+/// 21.2 MB a month at one every 15 s.
 const KEEP_ALIVE_BYTES: u64 = 123;
 
-/// Bytes around a message: IPv4, UDP and QUIC headers, the frame's length, and the same for the acknowledgement.
+/// Overhead of a message: IPv4, UDP and QUIC headers, the frame's length, and the same for the acknowledgement.
 const MESSAGE_EXTRA_BYTES: u64 = 125;
 
-/// Bytes of a message that fit one packet.
+/// Message bytes that fit in one packet.
 const PACKET_BYTES: u64 = 1_150;
 
 /// Returns the bytes of a message on the wire.
@@ -32,7 +32,7 @@ pub(super) fn message_bytes(payload: usize) -> u64 {
     payload + MESSAGE_EXTRA_BYTES * (1 + payload / PACKET_BYTES)
 }
 
-/// What stands between one machine and the server.
+/// The line between one machine and the server.
 #[derive(Debug)]
 pub(super) struct NodeLine {
     pub(super) profile: Profile,
@@ -41,16 +41,16 @@ pub(super) struct NodeLine {
     pub(super) clock: Clock,
     pub(super) is_up_open: bool,
     pub(super) is_down_open: bool,
-    /// Counts how often the line was cut or mended: silence that began before the last time is none.
+    /// Counts cuts and restorations of the line: a silence that started before the last change is void.
     pub(super) changes: u32,
-    /// When it was last cut or mended.
+    /// When the line was last cut or restored.
     pub(super) changed_at: Duration,
-    /// Whether the router in front knows where to send what the server says.
+    /// Whether the router has a NAT mapping for what the server sends.
     pub(super) is_mapped: bool,
     pub(super) address_number: u32,
     pub(super) dialing: BTreeSet<DialId>,
     pub(super) traffic: Traffic,
-    /// A dial and its session that are over.
+    /// The last closed session and its dial.
     pub(super) past: Option<(DialId, SessionId)>,
     node: NodeId,
     line: Line,
@@ -79,7 +79,7 @@ impl NodeLine {
         }
     }
 
-    /// Returns how long the next packet takes, those that are lost before it included.
+    /// Returns the delay of the next packet, including retransmissions after losses.
     pub(super) fn way(&mut self) -> Duration {
         let round_trip = (self.line.latency + self.line.jitter) * 2;
         let mut again = (round_trip * 3 / 2).max(Duration::from_millis(20));
@@ -94,24 +94,25 @@ impl NodeLine {
         lost + self.line.latency + self.chance.between(Duration::ZERO, self.line.jitter)
     }
 
-    /// Whether the next packet is lost.
+    /// Returns whether the next packet is lost.
     pub(super) fn loses(&mut self) -> bool {
         self.chance.happens(self.line.loss_per_mille)
     }
 
-    /// Returns how long it is until the site's next keep-alive.
+    /// Returns the time until the site's next keep-alive.
     pub(super) fn until_keep_alive(&mut self) -> Duration {
         let keep_alive = self.keep_alive();
         self.chance.between(Duration::ZERO, keep_alive)
     }
 
-    /// Returns how long it is until silence that begins at this moment is noticed: it counts from the last keep-alive.
+    /// Returns the time until a silence that starts now is detected, counted from the last keep-alive.
     pub(super) fn until_silent(&mut self) -> Duration {
         let idle_timeout = self.keep_alive() * 3;
         idle_timeout.saturating_sub(self.until_keep_alive())
     }
 
-    /// Returns after what time what was lost is sent again, once the line is back: the longer it was cut, the longer.
+    /// Returns the delay before lost data is retransmitted once the line is restored: it grows with the length of the
+    /// cut.
     pub(super) fn until_sent_again(&mut self, cut_for: Duration) -> Duration {
         let longest = cut_for.clamp(Duration::from_millis(50), Duration::from_secs(10));
         self.chance.between(Duration::from_millis(10), longest)
@@ -127,7 +128,7 @@ impl NodeLine {
         Text::lossy(&format!("10.0.{high}.{low}:{}", 7_000 + self.address_number % 50_000))
     }
 
-    /// The production settings: 15 s, or 60 s where every byte is paid for; silence is three of these.
+    /// The production settings: 15 s, or 60 s on metered lines; the idle timeout is three times that.
     const fn keep_alive(&self) -> Duration {
         Duration::from_secs(if self.profile.is_metered() { 60 } else { 15 })
     }

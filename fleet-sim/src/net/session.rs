@@ -1,4 +1,4 @@
-//! One session, and how each end learns that it is over.
+//! One session, and how each end detects that it is closed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use linecamp_model::{DialId, FromServer, FromSite, Refusal, SessionId, Text};
 use super::{Event, MESSAGE_COST, Net};
 use crate::carrier::{Arrival, NodeId};
 
-/// Why an end hears nothing.
+/// Why an end receives nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Silence {
-    /// Since this change of the line.
+    /// The line is cut, since this change of the line.
     Cut(u32),
     /// The other end is gone.
     Orphan,
@@ -23,22 +23,22 @@ pub(super) enum Silence {
 pub(super) struct Session {
     pub(super) node: NodeId,
     pub(super) dial: DialId,
-    /// What the server's machine is to hear with the first message.
+    /// The peer to announce to the server's machine with the first message.
     pub(super) newcomer: Option<Peer>,
     pub(super) since: Duration,
     pub(super) has_site: bool,
     pub(super) has_server: bool,
-    /// Sent and not arrived, oldest first.
+    /// Messages sent and not yet delivered, oldest first.
     pub(super) up: VecDeque<FromSite>,
     pub(super) down: VecDeque<FromServer>,
-    /// When the last of them arrives, if nothing comes between.
+    /// When the last of them arrives, if nothing delays it.
     pub(super) up_at: Duration,
     pub(super) down_at: Duration,
-    /// The first spec that built on an earlier one, to be said again.
+    /// The first incremental spec, kept to be replayed.
     pub(super) old_spec: Option<FromServer>,
     /// How many specs arrived after it.
     pub(super) newer_specs: u32,
-    /// How many of them wait for the line.
+    /// How many messages wait for the line to be restored.
     stalled_up: u32,
     stalled_down: u32,
 }
@@ -69,7 +69,7 @@ impl Net {
         self.of_dial.range((node, DialId(0))..=(node, DialId(u64::MAX))).map(|(_, session)| *session).collect()
     }
 
-    /// A message that was sent to the server arrives, if the line is open and the server has time for it.
+    /// Delivers a message to the server if the line is open and the server has time for it.
     pub(super) fn arrive_up(&mut self, id: SessionId, has_queued: bool) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_server) else {
             return;
@@ -95,7 +95,7 @@ impl Net {
         }
     }
 
-    /// A message that was sent to a site arrives, if the line is open.
+    /// Delivers a message to a site if the line is open.
     pub(super) fn arrive_down(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
             return;
@@ -184,7 +184,7 @@ impl Net {
         }
     }
 
-    /// Lets a site that still believes in a session send its next packet, which is answered with a reset.
+    /// Schedules the next packet of a site that still considers its session open; the server answers it with a reset.
     pub(super) fn expect_reset(&mut self, id: SessionId) {
         let is_orphan = |session: &&Session| session.has_site && !session.has_server;
         if let Some(session) = self.sessions.get(&id).filter(is_orphan) {
@@ -194,7 +194,7 @@ impl Net {
         }
     }
 
-    /// The site's end does not exist any more; the server will notice by silence.
+    /// Closes the site's end; the server notices by silence.
     pub(super) fn site_end_is_gone(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
             return;
@@ -210,7 +210,7 @@ impl Net {
         self.bury(id);
     }
 
-    /// The server's end does not exist any more; the site will notice by silence, or before that by a reset.
+    /// Closes the server's end; the site notices by silence, or earlier by a reset.
     pub(super) fn server_end_is_gone(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_server) else {
             return;
@@ -229,7 +229,7 @@ impl Net {
         let cut_for = self.now.saturating_sub(line.changed_at);
         line.is_up_open = is_up_open;
         line.is_down_open = is_down_open;
-        // Of a line that was cut already, silence goes on.
+        // A line that was already cut continues its silence.
         if was_whole != is_whole {
             line.changes += 1;
             line.changed_at = self.now;
@@ -247,7 +247,7 @@ impl Net {
         }
     }
 
-    /// The site's first packet after its mapping was lost reaches the server.
+    /// The site's first packet after losing its NAT mapping reaches the server.
     pub(super) fn rebound(&mut self, node: NodeId, address: u32) {
         let line = &mut self.lines[node];
         if line.address_number != address {
@@ -264,7 +264,7 @@ impl Net {
         }
     }
 
-    /// Sends again what waits for the line, where it is open.
+    /// Retransmits what waits for the line, in each direction that is open.
     fn send_again(&mut self, id: SessionId, cut_for: Duration) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let line = &mut self.lines[session.node];
@@ -291,12 +291,12 @@ impl Net {
         self.server_end_is_gone(id);
     }
 
-    /// Forgets a session that has no end left.
+    /// Deletes a session that has no end left.
     fn bury(&mut self, id: SessionId) {
         if self.sessions.get(&id).is_some_and(|session| !session.has_site && !session.has_server)
             && let Some(session) = self.sessions.remove(&id)
         {
-            // A daemon that was started again counts its dials anew: the place may be a later session's.
+            // A restarted daemon restarts its dial numbers: the entry may belong to a later session.
             let place = (session.node, session.dial);
             if self.of_dial.get(&place) == Some(&id) {
                 self.of_dial.remove(&place);

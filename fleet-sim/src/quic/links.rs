@@ -1,4 +1,4 @@
-//! Links: the production transport as a carrier.
+//! Links: the production transport as a [`Carrier`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -25,22 +25,23 @@ use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::line::Profile;
 
-/// Datagrams that arrive twice, of a thousand.
+/// Duplicated datagrams, per thousand.
 const DUPLICATED_PER_MILLE: u32 = 2;
 
-/// Datagrams that are overtaken, of a thousand.
+/// Reordered datagrams, per thousand.
 const REORDERED_PER_MILLE: u32 = 5;
 
-/// Orders that wait for a site's task.
+/// Maximum orders queued for a site's task.
 const ORDERS_MAX: usize = 1_024;
 
-/// Reports of all sites that wait for the world. Past it their tasks wait, and with them their server.
+/// Maximum reports of all sites queued for the world. When the queue is full, the sites' tasks block, and their server
+/// with them.
 const REPORTS_MAX: usize = 1_024;
 
-/// How much older than the run the server's authority is, so that its clock may be wrong from the first moment on.
+/// Age of the server's CA when the run starts, so that its clock may be wrong from the beginning.
 const AUTHORITY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What a site's task is asked to do.
+/// An order to a site's task.
 #[derive(Debug)]
 enum Order {
     Dial(Dial, Credentials),
@@ -48,7 +49,7 @@ enum Order {
     HangUp(DialId, Refusal),
 }
 
-/// What a site's task tells: whose, of which start, and what.
+/// A report of a site's task: the site, the daemon start it belongs to, and the report.
 type Report = (NodeId, u32, linecampd::for_simulator::LinkReport);
 
 /// The wall clock of one machine.
@@ -74,7 +75,7 @@ impl WallClock for MachineClock {
     }
 }
 
-/// A site's end.
+/// A site's end of the link.
 #[derive(Debug)]
 struct SiteEnd {
     profile: Profile,
@@ -90,7 +91,7 @@ struct SiteEnd {
     running: Option<(mpsc::Sender<Order>, JoinHandle<()>)>,
 }
 
-/// The server's end.
+/// The server's end of the links.
 #[derive(Debug)]
 struct ServerEnd {
     driver: server::LinkDriver,
@@ -98,7 +99,7 @@ struct ServerEnd {
     accepting: JoinHandle<()>,
 }
 
-/// The production transport, on a network in memory.
+/// The production transport on an in-memory network.
 #[derive(Debug)]
 pub(super) struct Links {
     seed: u64,
@@ -117,10 +118,10 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Makes a network with nobody on it.
+    /// Creates an empty network.
     ///
     /// # Panics
-    /// Platform a tokio runtime.
+    /// If called outside a tokio runtime.
     pub(super) fn new(seed: u64, began: Instant) -> Self {
         let server_chance = TransportChance::seeded(Chance::of(seed, Purpose::Wire, u64::MAX).bytes());
         let made_at = Clock { ahead_millis: -i64::try_from(AUTHORITY_AGE.as_millis()).unwrap_or(0) };
@@ -144,7 +145,7 @@ impl Links {
         }
     }
 
-    /// Waits until something arrives. Cancel-safe.
+    /// Waits for the next arrival. Cancel-safe.
     pub(super) async fn arrival(&mut self) {
         if !self.arrived.is_empty() {
             return;
@@ -378,7 +379,7 @@ impl Carrier for Links {
     }
 }
 
-/// One site's task: what the world orders, and what the link reports.
+/// Runs one site's task: executes the world's orders and forwards the link's reports.
 async fn carry_out(
     mut link: LinkDriver,
     mut orders: mpsc::Receiver<Order>,
@@ -404,7 +405,7 @@ async fn carry_out(
             report = link.report() => Some(report),
         };
         if let Some(report) = report {
-            // Without a world there is nobody to tell.
+            // The receiver is gone once the world is dropped.
             drop(reporter.send((node, boot, report)).await);
         }
     }

@@ -1,18 +1,18 @@
-//! A network in memory, under tokio's paused clock.
+//! An in-memory network on tokio's paused clock.
 //!
-//! Sockets of endpoints stand at addresses. An address with a [`Path`] is a site's: all its datagrams, in both
-//! directions, go along its path, which delays, loses, doubles and reorders them, and may be cut in either direction.
-//! In front of every site stands a router that shows the site under an outer address; it may forget that one and
-//! take another, and what still comes for the old one is lost. Other addresses are in the middle of the net, and
-//! servers stand there.
+//! Each endpoint's socket has an address. An address with a [`Path`] belongs to a site: all its datagrams, in both
+//! directions, go through its path, which delays, loses, duplicates and reorders them, and can be cut in either
+//! direction. In front of every site is a NAT router that shows the site under an outer address; it can lose that
+//! mapping and take another address, and datagrams to the old one are lost. Other addresses are in the core of the
+//! network; servers are there.
 //!
-//! Nothing in here draws on anything but the seed, and each site has a stream of its own, from which every datagram
-//! takes the same count of numbers whatever becomes of it: a change at one site shifts nothing at another. What arrives
-//! at the same time arrives in the order of sending. There are no threads and there is no wall clock; one task waits
-//! for what is due next.
+//! All randomness comes from the seed, and each site has its own stream, from which every datagram draws the same
+//! number of values whatever happens to it: a change at one site does not shift another. Datagrams due at the same time
+//! arrive in the order they were sent. There are no threads and no wall clock; one task waits for the next due
+//! datagram.
 //!
-//! What is *not* here: congestion, queues and packet sizes. A path carries whatever is sent, at once; a socket whose
-//! endpoint does not read holds so much and loses the rest.
+//! Not modeled: congestion, queues and packet sizes. A path carries any load without delay; a socket whose endpoint
+//! does not read buffers up to a limit and drops the rest.
 
 mod path;
 mod socket;
@@ -38,22 +38,22 @@ use self::path::{Direction, SiteLine};
 use self::socket::{Port, SimSocket};
 use self::wire_hash::WireHash;
 
-/// A network. Clones are the same one.
+/// A network. Clones share it.
 #[derive(Clone)]
 pub(crate) struct SimNetwork(Arc<Shared>);
 
 struct Shared {
     began: Instant,
-    /// Something is due earlier than the delivering task waits for.
+    /// Signals that a datagram is due earlier than the delivery task expects.
     sooner: Notify,
     net: Mutex<Net>,
 }
 
 struct Net {
     seed: u64,
-    /// By the address that the site itself knows.
+    /// By the site's own address.
     lines: BTreeMap<SocketAddr, SiteLine>,
-    /// From the address that others know a site by.
+    /// Maps a site's outer address to its own.
     sites: BTreeMap<SocketAddr, SocketAddr>,
     ports: BTreeMap<SocketAddr, Arc<Port>>,
     under_way: BinaryHeap<Reverse<Flight>>,
@@ -61,11 +61,11 @@ struct Net {
     wire: WireHash,
 }
 
-/// A datagram under way.
+/// A datagram in transit.
 struct Flight {
     due: Duration,
     number: u64,
-    /// Whose line it goes along, and which way.
+    /// The line it travels on, and the direction.
     line: Option<(SocketAddr, Direction)>,
     from: SocketAddr,
     to: SocketAddr,
@@ -73,10 +73,10 @@ struct Flight {
 }
 
 impl SimNetwork {
-    /// Makes a network without anybody on it, and lets it carry for as long as the runtime lives.
+    /// Creates an empty network that carries datagrams as long as the runtime lives.
     ///
     /// # Panics
-    /// Platform a tokio runtime.
+    /// If called outside a tokio runtime.
     pub(crate) fn start(seed: u64) -> Self {
         let net = Net {
             seed,
@@ -92,8 +92,8 @@ impl SimNetwork {
         network
     }
 
-    /// Makes `site` the address of a site at the end of `path`, or gives it another path. Until its router takes
-    /// another one, it is known by that very address.
+    /// Makes `site` a site's address at the end of `path`, or changes its path. Until its router takes another outer
+    /// address, the site is visible under `site` itself.
     pub(crate) fn set_path(&self, site: SocketAddr, path: Path) {
         let mut net = self.net();
         let seed = net.seed;
@@ -103,15 +103,15 @@ impl SimNetwork {
         net.sites.insert(outer, site);
     }
 
-    /// Says which ways of a site's path are open: from it, and to it. What is under way on one that closes is lost.
-    /// With both closed it is a black hole; nobody is told of any loss.
+    /// Opens or blocks each direction of a site's path: from it, and to it. Datagrams in transit on a blocked direction
+    /// are lost. With both blocked it is a black hole; no loss is reported.
     pub(crate) fn set_open(&self, site: SocketAddr, is_up_open: bool, is_down_open: bool) {
         if let Some(line) = self.net().lines.get_mut(&site) {
             line.set_open(is_up_open, is_down_open);
         }
     }
 
-    /// Lets the router in front of a site take another address. What comes for the old one is lost.
+    /// Moves the router in front of a site to another outer address. Datagrams to the old one are lost.
     pub(crate) fn rebind(&self, site: SocketAddr, outer: SocketAddr) {
         let mut net = self.net();
         if let Some(line) = net.lines.get_mut(&site) {
@@ -121,7 +121,7 @@ impl SimNetwork {
         }
     }
 
-    /// Sends the last datagram of a site in each direction once more, as networks sometimes do.
+    /// Resends the last datagram of a site in each direction, as networks sometimes do.
     pub(crate) fn echo(&self, site: SocketAddr) {
         let last = self.net().lines.get(&site).map(SiteLine::last);
         for (from, to, bytes) in last.into_iter().flatten().flatten() {
@@ -129,7 +129,7 @@ impl SimNetwork {
         }
     }
 
-    /// Opens a socket at `address`. Whoever had it before is cut off, as by [`SimNetwork::kill`].
+    /// Opens a socket at `address`. A socket already there is disconnected, as by [`SimNetwork::kill`].
     pub(crate) fn socket(&self, address: SocketAddr) -> Arc<dyn AsyncUdpSocket> {
         self.kill(address);
         let port = Arc::new(Port::default());
@@ -137,8 +137,8 @@ impl SimNetwork {
         Arc::new(SimSocket::new(self.clone(), address, port))
     }
 
-    /// Cuts off the socket at `address`, for good: nothing leaves it any more, and nothing arrives. To crash an
-    /// endpoint, do this first and drop the endpoint afterwards, so that it cannot say goodbye.
+    /// Permanently disconnects the socket at `address`: nothing leaves it and nothing arrives. To crash an endpoint,
+    /// call this before dropping the endpoint, so that it cannot send a close.
     pub(crate) fn kill(&self, address: SocketAddr) {
         let port = self.net().ports.remove(&address);
         if let Some(port) = port {
@@ -146,23 +146,23 @@ impl SimNetwork {
         }
     }
 
-    /// Returns what went over a site's line so far.
+    /// Returns the traffic of a site's line so far.
     pub(crate) fn traffic(&self, site: SocketAddr) -> LineTraffic {
         self.net().lines.get(&site).map(|line| line.traffic).unwrap_or_default()
     }
 
-    /// Returns how many datagrams were sent so far, by anybody.
+    /// Returns the number of datagrams sent so far.
     #[cfg(test)]
     pub(crate) fn datagrams(&self) -> u64 {
         self.net().wire.datagrams()
     }
 
-    /// Returns a digest of every datagram that was sent so far, with its time, source and destination.
+    /// Returns a digest of every datagram sent so far, with its time, source and destination.
     pub(crate) fn wire_hash(&self) -> u64 {
         self.net().wire.digest()
     }
 
-    /// Carries a datagram that the socket at `from` sends.
+    /// Carries a datagram sent by the socket at `from`.
     fn send(&self, from: SocketAddr, to: SocketAddr, bytes: Arc<[u8]>) {
         let now = self.0.began.elapsed();
         if self.net().send(now, from, to, bytes) {
@@ -170,7 +170,7 @@ impl SimNetwork {
         }
     }
 
-    /// Frees the address of a socket that is dropped, unless somebody else has it.
+    /// Frees the address of a dropped socket, unless another socket has taken it.
     fn release(&self, address: SocketAddr, port: &Arc<Port>) {
         let mut net = self.net();
         if net.ports.get(&address).is_some_and(|holder| Arc::ptr_eq(holder, port)) {
@@ -208,7 +208,7 @@ impl fmt::Debug for SimNetwork {
 }
 
 impl Net {
-    /// Puts a datagram on its way. Says whether it is the next one to arrive.
+    /// Sends a datagram. Returns whether it is the next one to arrive.
     fn send(&mut self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Arc<[u8]>) -> bool {
         let line = match self.sites.get(&to) {
             _ if self.lines.contains_key(&from) => Some((from, Direction::Up)),
@@ -238,7 +238,7 @@ impl Net {
         is_next
     }
 
-    /// Delivers what is due, and returns when the next one is.
+    /// Delivers all datagrams that are due, and returns when the next one is due.
     fn deliver(&mut self, now: Duration) -> Option<Duration> {
         loop {
             let due = self.under_way.peek().map(|Reverse(next)| next.due)?;
@@ -253,7 +253,7 @@ impl Net {
     fn arrive(&mut self, flight: Flight) {
         let address = match self.sites.get(&flight.to) {
             Some(site) => *site,
-            // A site that its router shows under another address.
+            // A site that its router now shows under another outer address.
             None if self.lines.contains_key(&flight.to) => return,
             None => flight.to,
         };

@@ -1,6 +1,6 @@
-//! The production link on the network in memory: the same seed, the same bytes.
+//! The production link on the in-memory network: the same seed gives the same bytes.
 //!
-//! The runtime is that of `#[tokio::test(start_paused = true)]` without I/O: nothing here touches a socket or a disk.
+//! The runtime is that of `#[tokio::test(start_paused = true)]` without I/O: nothing here uses a socket or a disk.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const START: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 const SITES: u8 = 5;
 
-/// How often a site of these tests says something.
+/// How often a site in these tests sends a message.
 const WORD_PERIOD: Duration = Duration::from_secs(7);
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl WallClock for VirtualClock {
     }
 }
 
-/// What happened, at which millisecond, to which site.
+/// Events: the millisecond, the site and a description.
 type Trace = Arc<Mutex<Vec<(u128, u8, String)>>>;
 
 struct World {
@@ -165,7 +165,7 @@ impl World {
     }
 }
 
-/// A server that answers every word with a word.
+/// A server that answers every message with a message.
 async fn answer(
     mut driver: server::LinkDriver,
     mut notes: mpsc::Receiver<(SessionId, SessionNote)>,
@@ -181,7 +181,7 @@ async fn answer(
     }
 }
 
-/// A site that dials, says a word now and then, and dials again.
+/// A site that dials, sends messages periodically, and redials after a loss.
 async fn live(mut link: LinkDriver, papers: Credentials, talks: bool, mut rng: Rng, log: impl Fn(&dyn fmt::Display)) {
     let Credentials::Member(identity) = &papers else { panic!("these sites have joined") };
     let server = identity.servers()[0].clone();
@@ -231,7 +231,7 @@ struct Ending {
     trace: Vec<(u128, u8, String)>,
 }
 
-/// Ten minutes in which everything happens.
+/// Ten minutes with every kind of event.
 async fn ten_minutes(seed: u8) -> Ending {
     let millis = Duration::from_millis;
     let path = Path {
@@ -287,7 +287,7 @@ fn one_seed_sends_the_same_bytes_and_another_does_not() {
     assert!(happened(0, "moved to 192.0.2.9:61000"), "a router may forget: {:#?}", first.trace);
 }
 
-/// Idle sites learn of it with their next keep-alive, and not by silence.
+/// Idle sites detect the restart with their next keep-alive, not by silence.
 #[test]
 fn a_server_that_crashed_resets_its_sites_when_it_is_back() {
     let down = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! A small client of the server's API: one connection, kept open, dialled again when it breaks.
+//! A small client of the server's API: one persistent connection, redialed when it breaks.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use linecamp_transport::{ApiTrust, connect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How long one question may take. Past it the connection is given up, and whoever polls asks again.
+/// Timeout of one request. Then the connection is dropped, and a polling caller asks again.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// A client of one server. It has no `Debug`: it holds the key.
+/// A client of one server. It has no `Debug`, because it holds the API key.
 pub(super) struct Api {
     address: SocketAddr,
     trust: ApiTrust,
@@ -32,7 +32,7 @@ impl Api {
         Self { address, trust: ApiTrust::Pin(pin), bearer: format!("Bearer {key}"), sender: None }
     }
 
-    /// Returns how many sites the server calls connected.
+    /// Returns how many sites the server reports connected.
     pub(super) async fn connected(&mut self) -> anyhow::Result<usize> {
         let server: api::Server = self.get(path::SERVER).await?;
         usize::try_from(server.connected).context("more sites than this machine can count")
@@ -44,7 +44,7 @@ impl Api {
         Ok(sites.items)
     }
 
-    /// Changes something.
+    /// Sends a POST request.
     pub(super) async fn post<T: DeserializeOwned>(&mut self, target: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let body = serde_json::to_vec(body).context("failed to write a request")?;
         self.ask(Method::POST, target, body.into()).await
@@ -62,7 +62,7 @@ impl Api {
     }
 
     async fn exchange(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<Bytes> {
-        // A request that fails leaves no connection behind.
+        // A failed request drops its connection.
         let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
             None => self.dial().await?,
@@ -90,7 +90,7 @@ impl Api {
     async fn dial(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
         let stream = connect(&self.address.ip().to_string(), self.address.port(), &self.trust).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("failed to begin HTTP")?;
-        // Whatever ends the connection, the request on it reports.
+        // If the connection ends, the pending request reports why.
         tokio::spawn(connection);
         Ok(sender)
     }

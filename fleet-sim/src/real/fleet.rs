@@ -1,4 +1,4 @@
-//! The sites' daemons: their configurations, their processes, their end.
+//! The sites' daemons: configuration, processes, shutdown.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,21 +12,21 @@ use super::place::Place;
 use super::process::Process;
 use super::wires::Wires;
 
-/// How many sites have a process of their own: enough to see how much a real daemon holds, and how far that varies.
-/// The sites after them share processes.
+/// Number of sites with their own process: enough to see how much memory a real daemon uses, and how much that varies.
+/// The remaining sites share processes.
 pub const SEPARATE_MAX: usize = 20;
 
-/// How many daemons share a hosting process. All of them share its one thread, so a number at which each still has
-/// as much of a core as the machine can give it anyway.
+/// Daemons per hosting process. All of them share its one thread, so this is a number at which each still gets as much
+/// of a core as the machine could give it anyway.
 const HOSTED_MAX: usize = 20;
 
-/// How long all daemons may take to end when asked: each promises two seconds, and they have the machine together.
+/// Time limit for all daemons to exit when asked: each promises two seconds, but they share the machine.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often the last of them is asked whether it has ended.
+/// How often the remaining daemons are checked for exit.
 const STOP_POLL: Duration = Duration::from_millis(5);
 
-/// A daemon's configuration, as `linecampd config check` knows it.
+/// A daemon's configuration, as `linecampd config check` accepts it.
 #[derive(Serialize)]
 struct ConfigFile<'a> {
     servers: [String; 1],
@@ -47,16 +47,16 @@ pub(super) struct Daemons<'a> {
     hosted: usize,
 }
 
-/// How they ended.
+/// How the daemons exited.
 pub(super) struct Ended {
-    /// How many of the processes ended with success, each with all of its daemons.
+    /// Number of processes that exited successfully, each with all of its daemons.
     pub(super) clean: usize,
-    /// How long the last one took.
+    /// Time until the last one exited.
     pub(super) took: Duration,
 }
 
 impl<'a> Daemons<'a> {
-    /// Starts a daemon for each of `sites` sites. They join by themselves, with the token in `token_file`.
+    /// Starts a daemon for each of `sites` sites. They join with the token in `token_file`.
     pub(super) fn start(place: &'a Place, wires: &Wires, sites: usize, token_file: &Path) -> anyhow::Result<Self> {
         let mut daemons = Self { place, separate: Vec::new(), hosting: Vec::new(), hosted: 0 };
         let mut folders: Vec<PathBuf> = Vec::new();
@@ -100,17 +100,17 @@ impl<'a> Daemons<'a> {
         Ok(())
     }
 
-    /// Returns the daemons that have a process of their own.
+    /// Returns the daemons with their own process.
     pub(super) fn separate(&self) -> &[Process] {
         &self.separate
     }
 
-    /// Returns the processes that daemons share.
+    /// Returns the hosting processes.
     pub(super) fn hosting(&self) -> &[Process] {
         &self.hosting
     }
 
-    /// Returns how many daemons share processes.
+    /// Returns the number of daemons in hosting processes.
     pub(super) const fn hosted(&self) -> usize {
         self.hosted
     }
@@ -119,19 +119,19 @@ impl<'a> Daemons<'a> {
         self.separate.iter().chain(&self.hosting)
     }
 
-    /// Fails if one of them has ended.
+    /// Fails if any process has exited.
     pub(super) fn check_run(&self) -> anyhow::Result<()> {
         self.all().try_for_each(Process::check_runs)
     }
 
-    /// Returns the end of the log of whoever runs this site's daemon.
+    /// Returns the end of the log of the process that runs this site's daemon.
     pub(super) fn log_end(&self, site: &str) -> Option<String> {
         let own = self.separate.iter().find(|process| process.name() == site);
         let shared = || self.hosting.iter().find(|process| self.place.path(process.name()).join(site).is_dir());
         own.or_else(shared).map(|process| format!("{}: {}", process.name(), process.log_end()))
     }
 
-    /// Asks all of them to end, at once, and waits until they have.
+    /// Asks all processes to exit at once, and waits until they have.
     pub(super) async fn stop(&self) -> anyhow::Result<Ended> {
         self.check_run()?;
         let began = Instant::now();

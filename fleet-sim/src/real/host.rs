@@ -1,7 +1,7 @@
-//! The hosting process: several whole daemons on one thread.
+//! The hosting process: several complete daemons on one thread.
 //!
-//! Each is what `linecampd run` runs, with its own directory, database, socket and machine; only the process, its
-//! thread and its log are shared. A signal that asks the process to end reaches every one of them.
+//! Each runs as under `linecampd run`, with its own directory, database, socket and state machine; only the process,
+//! its thread and its log are shared. A signal that asks the process to exit reaches all of them.
 
 use std::fs;
 use std::path::Path;
@@ -13,20 +13,20 @@ use tokio::task::{JoinSet, LocalSet};
 
 use super::place::raise_descriptors;
 
-/// The subcommand of our own program that calls [`host`].
+/// The subcommand of this program that calls [`host`].
 pub(super) const COMMAND: &str = "real-host";
 
-/// A site's configuration, in its folder.
+/// A site's configuration file, in its directory.
 pub(super) const CONFIG: &str = "linecampd.toml";
 
-/// A site's data directory, in its folder.
+/// A site's data directory, in its directory.
 pub(super) const DATA: &str = "data";
 
-/// Runs the daemon of every folder in `directory` that holds a `linecampd.toml`, until SIGTERM or SIGINT.
+/// Runs the daemon of every subdirectory of `directory` that holds a `linecampd.toml`, until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// If there is none, a configuration does not read, or one of the daemons ends with an error or a panic; the others
-/// end with it, and not cleanly.
+/// If there is no such subdirectory, a configuration is invalid, or one of the daemons exits with an error or a panic;
+/// the others are then aborted.
 pub fn host(directory: &Path) -> anyhow::Result<()> {
     raise_descriptors();
     let listed = fs::read_dir(directory).with_context(|| format!("failed to list {}", directory.display()))?;
@@ -38,7 +38,7 @@ pub fn host(directory: &Path) -> anyhow::Result<()> {
     let local = LocalSet::new();
     let mut daemons = JoinSet::new();
     for folder in folders {
-        // The environment is the whole process's and nothing that a site says.
+        // The environment belongs to the whole process, so it must not configure a site.
         let config = Config::resolve(ConfigFile::read(&folder.join(CONFIG))?, &|_| None)?;
         log::init(config.log);
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

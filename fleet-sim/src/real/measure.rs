@@ -1,5 +1,5 @@
-//! The steps of a run. Each does one thing to the fleet and waits, up to a limit, until the server's API shows what
-//! came of it.
+//! The steps of a run. Each makes one change to the fleet and waits, up to a limit, until the server's API shows the
+//! result.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use super::process::Process;
 use super::server::Server;
 use super::wires::{Line, Passing, Wires};
 
-/// Wires as they are far out: a satellite's delay halved, and the loss at which operators begin to complain.
+/// Bad wires at remote sites: half of a satellite's delay, and the loss at which operators start to complain.
 pub(super) const BAD_LINE: Line = Line {
     latency: Duration::from_millis(100),
     jitter: Duration::from_millis(20),
@@ -26,39 +26,39 @@ pub(super) const BAD_LINE: Line = Line {
     passing: Passing::Both,
 };
 
-/// Between two questions to the API: a fraction of what any step takes.
+/// Interval between API requests: a fraction of what any step takes.
 const POLL: Duration = Duration::from_millis(50);
 
-/// How long everybody may take to join, to converge, or to come back. Coming back is bounded by 15 s until a site
-/// notices, its redials 60 s apart at the most, and three of those over a bad wire.
+/// Time limit for all sites to join, to converge, or to come back. Coming back is bounded by 15 s until a site notices,
+/// redials at most 60 s apart, and three of those over a bad wire.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// How much of [`LIMIT`] each site adds: a join on a small, busy machine.
+/// Added to [`LIMIT`] for each site: a join on a small, busy machine.
 const LIMIT_PER_SITE: Duration = Duration::from_millis(500);
 
-/// How long the server is down in a storm: long enough that nobody's retransmission bridges it.
+/// How long the server is down in a storm: long enough that no retransmission bridges it.
 const DOWN: Duration = Duration::from_secs(5);
 const DOWN_QUICK: Duration = Duration::from_secs(1);
 
-/// How long sites are out of reach: longer than the 45 s after which a link is lost; in a quick run shorter.
+/// How long sites are unreachable: longer than the 45 s after which a link is lost; in a quick run shorter.
 const CUT: Duration = Duration::from_secs(60);
 const CUT_QUICK: Duration = Duration::from_secs(10);
 
-/// The label that every site gets from the join token; a selector for all of them.
+/// The label that every site gets from the join token; it selects all sites.
 const ALL: (&str, &str) = ("fleet", "sim");
 
 /// How many sites an error names.
 const NAMED_MAX: usize = 5;
 
-/// A fleet that runs, and what measuring it needs.
+/// A running fleet, and what is needed to measure it.
 pub(super) struct World<'a> {
     options: &'a RealOptions,
     place: &'a Place,
     say: &'a dyn Fn(&str),
     sites: usize,
-    /// How often all sites were told something.
+    /// Counts the label changes of all sites.
     waves: u32,
-    /// What the server held when it was empty, in KiB.
+    /// The server's memory before any site joined, in KiB.
     empty: u64,
     api: Api,
     daemons: Option<Daemons<'a>>,
@@ -66,23 +66,23 @@ pub(super) struct World<'a> {
     server: Server<'a>,
 }
 
-/// When how many were there: `times[n]` is when more than `n` were.
-struct Arrivals {
+/// Arrival times of sites: `times[n]` is when more than `n` had arrived.
+struct ArrivalTimes {
     began: Instant,
     times: Vec<Duration>,
 }
 
-impl Arrivals {
+impl ArrivalTimes {
     fn since(began: Instant) -> Self {
         Self { began, times: Vec::new() }
     }
 
-    /// Notes that `count` were seen just then.
+    /// Records that `count` sites are present now.
     fn note(&mut self, count: usize) {
         self.times.resize(count.max(self.times.len()), self.began.elapsed());
     }
 
-    /// Returns when so many of a hundred of those that came were there, in seconds.
+    /// Returns when this percentage of all arrivals was present, in seconds.
     fn seconds(&self, percent: usize) -> f64 {
         let rank = (self.times.len() * percent).div_ceil(100);
         self.times.get(rank.saturating_sub(1)).map_or(0.0, Duration::as_secs_f64)
@@ -90,7 +90,7 @@ impl Arrivals {
 }
 
 impl<'a> World<'a> {
-    /// Starts the server and strings the wires; there is no site yet.
+    /// Starts the server and the wires, without any sites.
     pub(super) async fn start(
         options: &'a RealOptions,
         place: &'a Place,
@@ -132,7 +132,7 @@ impl<'a> World<'a> {
         Ok(path)
     }
 
-    /// Sets a label of all sites and waits until they have converged.
+    /// Sets a label on all sites and waits until they have converged.
     pub(super) async fn label(&mut self) -> anyhow::Result<LabelRound> {
         self.wait_converged("had converged after joining", Instant::now()).await?;
         (self.say)("one label to all sites");
@@ -143,7 +143,7 @@ impl<'a> World<'a> {
         Ok(LabelRound { told_ms: told.as_secs_f64() * 1e3, converged_ms: converged.seconds(100) * 1e3 })
     }
 
-    /// Looks what the processes hold.
+    /// Measures the memory of the processes.
     pub(super) fn memory(&self) -> anyhow::Result<Memory> {
         let daemons = self.daemons()?;
         let held = |processes: &[Process]| {
@@ -163,8 +163,8 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Kills the server, starts it again after a while, and waits until everybody is linked again. A site notices with
-    /// its next packet, a keep-alive at most 15 s later; those who were told something together notice together.
+    /// Kills the server, restarts it after a while, and waits until all sites are linked again. A site notices with its
+    /// next packet, a keep-alive at most 15 s later; sites that received a change together notice together.
     pub(super) async fn storm(&mut self, line: &Line) -> anyhow::Result<Storm> {
         let down = if self.options.quick { DOWN_QUICK } else { DOWN };
         let (latency, loss) = (line.latency.as_millis(), line.loss_percent);
@@ -178,7 +178,7 @@ impl<'a> World<'a> {
         let listening = self.server.start().await?;
         let back = self.wait_linked("were linked again after the server was killed", listening).await?;
         self.wires.set(|_| Line::default());
-        // The server's word for a link is half of it: a site that answers has heard its welcome.
+        // A link as the server reports it is only half established: a site that converges has received its welcome.
         self.tell_all().await?;
         self.wait_converged("had converged after the server was back", Instant::now()).await?;
         Ok(Storm {
@@ -193,7 +193,8 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Puts half of the sites out of reach, tells all of them something, and waits until those are back and know it.
+    /// Makes half of the sites unreachable, changes a label of all sites, and waits until those are back and have
+    /// applied it.
     pub(super) async fn cut(&mut self) -> anyhow::Result<Cut> {
         let span = if self.options.quick { CUT_QUICK } else { CUT };
         let count = |passing| (0..self.sites).filter(|site| passing_of(*site) == passing).count();
@@ -204,7 +205,7 @@ impl<'a> World<'a> {
         self.tell_all().await?;
         tokio::time::sleep(span.saturating_sub(began.elapsed())).await;
         self.check_run()?;
-        // The polling connection has been left alone for long.
+        // The polling connection has been idle for a long time, so use a new one.
         let sites = self.server.api().sites().await?;
         let (seconds, mended) = (began.elapsed(), Instant::now());
         self.wires.set(|_| Line::default());
@@ -221,7 +222,7 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Asks all daemons to end, and then the server.
+    /// Asks all daemons to exit, and then the server.
     pub(super) async fn stop(&mut self) -> anyhow::Result<Stop> {
         (self.say)("stopping all daemons");
         let daemons = self.daemons()?;
@@ -231,7 +232,7 @@ impl<'a> World<'a> {
         Ok(Stop { processes, clean: ended.clean, seconds: ended.took.as_secs_f64() })
     }
 
-    /// Gives all sites a label that is new to them, with the operator's own program.
+    /// Sets a new value of a label on all sites, through the operator's CLI.
     async fn tell_all(&mut self) -> anyhow::Result<()> {
         self.waves += 1;
         self.server.label(&format!("{}={}", ALL.0, ALL.1), &format!("wave={}", self.waves)).await
@@ -247,13 +248,13 @@ impl<'a> World<'a> {
     }
 
     fn limit(&self) -> Duration {
-        // There are far fewer sites than this type holds.
+        // The number of sites is far below this type's maximum.
         LIMIT + LIMIT_PER_SITE * self.options.sites
     }
 
-    /// Waits until the server calls every site connected. What was before `began` does not count.
-    async fn wait_linked(&mut self, what: &str, began: Instant) -> anyhow::Result<Arrivals> {
-        let mut arrivals = Arrivals::since(began);
+    /// Waits until the server has reported every site connected. Times count from `began`.
+    async fn wait_linked(&mut self, what: &str, began: Instant) -> anyhow::Result<ArrivalTimes> {
+        let mut arrivals = ArrivalTimes::since(began);
         loop {
             self.check_run()?;
             let asked = self.api.connected().await;
@@ -270,20 +271,20 @@ impl<'a> World<'a> {
         }
     }
 
-    async fn wait_converged(&mut self, what: &str, began: Instant) -> anyhow::Result<Arrivals> {
+    async fn wait_converged(&mut self, what: &str, began: Instant) -> anyhow::Result<ArrivalTimes> {
         self.wait_sites(what, began, |_| true).await
     }
 
-    /// Waits until every site has converged, and is linked; counts those that `counts` names by their number.
+    /// Waits until every site is linked and has converged; counts the sites for which `counts` holds.
     async fn wait_sites(
         &mut self,
         what: &str,
         began: Instant,
         counts: impl Fn(usize) -> bool,
-    ) -> anyhow::Result<Arrivals> {
+    ) -> anyhow::Result<ArrivalTimes> {
         let counted: Vec<_> = (0..self.sites).filter(|site| counts(*site)).map(site_name).collect();
         let is_there = |site: &Site| site.link.is_connected() && has_converged(site);
-        let mut arrivals = Arrivals::since(began);
+        let mut arrivals = ArrivalTimes::since(began);
         loop {
             self.check_run()?;
             let asked = self.api.sites().await;
@@ -302,7 +303,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Says who is missing when time is up, and what the first of them has to say.
+    /// Describes which sites are missing at the time limit, with the end of the first one's log.
     async fn missing(&self, what: &str, is_there: impl Fn(&Site) -> bool, unanswered: Option<anyhow::Error>) -> String {
         let limit = self.limit().as_secs();
         let sites = match (unanswered, self.server.api().sites().await) {
@@ -319,7 +320,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// Returns what passes on a site's wire during the cut: every second site is out of reach, in one of two ways.
+/// Returns what a site's wire passes during the cut: every second site is unreachable, in one of two ways.
 fn passing_of(site: usize) -> Passing {
     match site % 4 {
         1 => Passing::Neither,
@@ -336,7 +337,7 @@ const fn has_converged(site: &Site) -> bool {
     site.converged_generation == site.spec_generation
 }
 
-/// Divides what many hold among them.
+/// Divides a memory size by the number of sharers.
 #[expect(clippy::cast_precision_loss, reason = "KiB and sites of one machine are far below 2^53")]
 fn share(kib: u64, among: usize) -> f64 {
     kib as f64 / among as f64
@@ -349,18 +350,18 @@ mod tests {
     #[test]
     fn arrivals_know_when_a_share_of_them_was_there() {
         let seconds = Duration::from_secs;
-        let arrivals = Arrivals { began: Instant::now(), times: (1..=24).map(seconds).collect() };
+        let arrivals = ArrivalTimes { began: Instant::now(), times: (1..=24).map(seconds).collect() };
         let check = |percent, expected: f64| assert!((arrivals.seconds(percent) - expected).abs() < 1e-9, "{percent}");
         check(50, 12.0);
         check(90, 22.0);
         check(99, 24.0);
         check(100, 24.0);
-        assert!(Arrivals::since(Instant::now()).seconds(50).abs() < 1e-9);
+        assert!(ArrivalTimes::since(Instant::now()).seconds(50).abs() < 1e-9);
     }
 
     #[test]
     fn whoever_was_there_once_counts() {
-        let mut arrivals = Arrivals::since(Instant::now());
+        let mut arrivals = ArrivalTimes::since(Instant::now());
         arrivals.note(3);
         arrivals.note(2);
         assert_eq!(arrivals.times.len(), 3);

@@ -1,4 +1,4 @@
-//! What the kernel says that a process holds in memory.
+//! A process's memory, as the kernel reports it.
 
 use std::fs;
 
@@ -6,16 +6,16 @@ use anyhow::Context as _;
 
 use super::outcome::Spread;
 
-/// What one process holds, in KiB.
+/// Memory of one process, in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Held {
-    /// All of it that is in memory (`VmRSS`).
+    /// All resident memory (`VmRSS`).
     pub(super) resident: u64,
-    /// Of that, what belongs to no file (`RssAnon`): the kernel cannot drop it.
+    /// The part that is not file-backed (`RssAnon`): the kernel cannot drop it.
     pub(super) anonymous: u64,
 }
 
-/// Asks the kernel.
+/// Reads the memory of a process.
 pub(super) fn held_by(process: u32) -> anyhow::Result<Held> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
@@ -30,7 +30,7 @@ fn read(status: &str) -> Option<Held> {
     Some(Held { resident: field("VmRSS:")?, anonymous: field("RssAnon:")? })
 }
 
-/// Returns the least, the middle and the most of them; zeros if there are none.
+/// Returns the minimum, the median and the maximum; zeros if there are no values.
 pub(super) fn spread(values: impl Iterator<Item = u64>) -> Spread {
     let mut sorted: Vec<_> = values.collect();
     sorted.sort_unstable();

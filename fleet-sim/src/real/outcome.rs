@@ -1,50 +1,50 @@
-//! What was measured: the JSON of `linecamp-sim real -o json`, and a table for people.
+//! Measurements: the JSON of `linecamp-sim real -o json`, and a table for people.
 //!
 //! Field names are stable. `_seconds` and `_ms` are times, with fractions; `_kib` is memory in KiB, as the kernel
-//! counts it. What is said of many sites at once is seen through the server's API, which is asked every 50 ms, so a
-//! time has that resolution, and beside it what one answer takes.
+//! counts it. Figures about many sites are observed through the server's API, which is polled every 50 ms, so times
+//! have that resolution plus the duration of one request.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// Everything a run in real mode has to say.
+/// The result of a run in real mode.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RealOutcome {
-    /// How many sites there were.
+    /// Number of sites.
     pub sites: u32,
-    /// Whether waits were short, and the storm over bad wires left out.
+    /// Whether waits were short, and the storm over bad wires was skipped.
     pub quick: bool,
-    /// The seed of the wires' chance.
+    /// The seed of the wires.
     pub seed: u64,
     /// How all sites joined.
     pub join: Join,
-    /// What processes held once all sites had the label and nothing was asked of them.
+    /// Memory of the processes once all sites had the label and were idle.
     pub memory: Memory,
     /// One label to all sites.
     pub label: LabelRound,
-    /// The server killed and started again: over whole wires, then over bad ones.
+    /// The server killed and restarted: over perfect wires, then over bad ones.
     pub storms: Vec<Storm>,
-    /// Half of the sites out of reach.
+    /// Half of the sites unreachable.
     pub cut: Cut,
-    /// The end of all daemons.
+    /// The exit of all daemons.
     pub stop: Stop,
-    /// Lines of the level ERROR in any log, with the log's name; the first twenty.
+    /// Log lines at level ERROR, with the log's name; the first twenty.
     pub errors: Vec<String>,
-    /// How long the whole run took.
+    /// Duration of the whole run.
     pub wall_seconds: f64,
 }
 
-/// From the first daemon's start until the server calls every site connected.
+/// The join step, from the first daemon's start until the server reports every site connected.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Join {
-    /// Sites that joined and were linked: all, or the run would have failed.
+    /// Sites that joined and were linked: all of them, or the run would have failed.
     pub joined: usize,
-    /// Of those, sites whose daemon is a `linecampd` process of its own.
+    /// How many of them have a separate `linecampd` process.
     pub separate: usize,
-    /// Of those, sites whose daemon shares a process.
+    /// How many of them share a hosting process.
     pub hosted: usize,
-    /// How many processes those share.
+    /// Number of hosting processes.
     pub hosting_processes: usize,
     /// When half of them were linked.
     pub linked_50_seconds: f64,
@@ -52,101 +52,101 @@ pub struct Join {
     pub linked_all_seconds: f64,
 }
 
-/// What processes hold.
+/// Memory of the processes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Memory {
     /// The server before the first site, resident.
     pub server_empty_rss_kib: u64,
     /// The server with all sites linked, resident.
     pub server_rss_kib: u64,
-    /// Of that, what belongs to no file.
+    /// The anonymous part of `server_rss_kib`.
     pub server_anon_kib: u64,
-    /// What a site adds to the server's resident memory: the difference over the number of sites. With few sites, what
-    /// the handshakes of all of them at once left behind weighs more than what a link holds.
+    /// The server's additional resident memory per site: the difference divided by the number of sites. With few sites,
+    /// what all their simultaneous handshakes left behind outweighs the memory of a link.
     pub server_rss_per_site_kib: f64,
-    /// The daemons that have a process of their own, resident.
+    /// The daemons with a separate process, resident.
     pub daemon_rss_kib: Spread,
-    /// Of that, what belongs to no file.
+    /// The anonymous part of `daemon_rss_kib`.
     pub daemon_anon_kib: Spread,
-    /// The processes that daemons share, resident, over the number of daemons in them; `null` if there are none.
+    /// The hosting processes, resident, divided by the number of daemons in them; `null` if there are none.
     pub hosted_rss_per_daemon_kib: Option<f64>,
 }
 
-/// The least, the middle and the most.
+/// Minimum, median and maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Spread {
-    /// The least.
+    /// The minimum.
     pub min: u64,
-    /// The middle one; of two, the greater.
+    /// The median; of the two middle values, the greater.
     pub median: u64,
-    /// The most.
+    /// The maximum.
     pub max: u64,
 }
 
-/// One label to all sites by selector, from the start of the operator's program.
+/// One label set on all sites by selector, timed from the start of the operator's CLI.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelRound {
-    /// When the program ended: the label is durable at the server for every site.
+    /// When the CLI exited: the label is durable at the server for every site.
     pub told_ms: f64,
-    /// When every site had said that it matches its spec.
+    /// When every site had reported that it matches its spec.
     pub converged_ms: f64,
 }
 
-/// The server killed, and after a while started again.
+/// The server killed, and restarted after a while.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Storm {
-    /// How long each way over a wire took, jitter aside.
+    /// One-way latency of a wire, without jitter.
     pub latency_ms: u64,
-    /// How many of a hundred datagrams a wire lost, each way.
+    /// Percentage of datagrams that a wire lost in each direction.
     pub loss_percent: u8,
-    /// How long the server was down before it was started again.
+    /// How long the server was down before it was restarted.
     pub down_seconds: f64,
-    /// Sites that were linked again: all, or the run would have failed.
+    /// Sites that were linked again: all of them, or the run would have failed.
     pub back: usize,
-    /// When half of the sites were linked again, from the moment at which the new server listened.
+    /// When 50 % of the sites were linked again, from the moment the new server listened.
     pub back_50_seconds: f64,
-    /// When nine of ten were.
+    /// When 90 % were linked again.
     pub back_90_seconds: f64,
-    /// When 99 of a hundred were.
+    /// When 99 % were linked again.
     pub back_99_seconds: f64,
-    /// When all were.
+    /// When all were linked again.
     pub back_all_seconds: f64,
 }
 
-/// Half of the sites out of reach, while all are told another label.
+/// Half of the sites unreachable, while another label is set on all of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cut {
-    /// How long.
+    /// Duration of the cut.
     pub seconds: f64,
     /// Sites that could neither send nor receive.
     pub cut: usize,
-    /// Sites that could send and heard nothing.
+    /// Sites that could send but received nothing.
     pub black_holed: usize,
-    /// At its end: sites that the server did not call connected.
+    /// Sites that the server did not report connected at the end of the cut.
     pub dark: usize,
-    /// At its end: sites that had not converged.
+    /// Sites that had not converged at the end of the cut.
     pub behind: usize,
-    /// Sites that were linked and had converged afterwards: all, or the run would have failed.
+    /// Sites that were linked and had converged afterwards: all of them, or the run would have failed.
     pub back: usize,
-    /// When half of those that had been out of reach were, from the end of the cut.
+    /// When half of the unreachable sites were back, from the end of the cut.
     pub back_50_seconds: f64,
-    /// When all were.
+    /// When all of them were back.
     pub back_all_seconds: f64,
 }
 
-/// All daemons asked to end at once.
+/// All daemons asked to exit at once.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stop {
-    /// Processes that were asked.
+    /// Processes that were asked to exit.
     pub processes: usize,
-    /// Of those, how many ended with success.
+    /// How many of them exited successfully.
     pub clean: usize,
-    /// When the last had ended.
+    /// When the last one had exited.
     pub seconds: f64,
 }
 
 impl RealOutcome {
-    /// Writes it as a table for people.
+    /// Formats the result as a table for people.
     pub fn table(&self) -> String {
         let mut rows = Vec::new();
         self.join.tell(&mut rows);
@@ -164,7 +164,7 @@ impl RealOutcome {
         let waits = if self.quick { ", short waits" } else { "" };
         let mut text = format!("{} sites, seed {}{waits}\n\n", self.sites, self.seed);
         for (what, figure) in rows {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "{what:<width$}  {figure}");
         }
         for line in &self.errors {

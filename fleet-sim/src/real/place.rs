@@ -1,4 +1,4 @@
-//! Where a run happens: its directory, the programs, a port for the server.
+//! The environment of a run: its directory, the programs, a port for the server.
 //!
 //! ```text
 //! DIR/server/  DIR/server.log          the server
@@ -19,14 +19,14 @@ use tempfile::TempDir;
 
 use super::process::read_log;
 
-/// Names the directory of the programs, as the journeys do.
+/// The variable with the directory of the programs, as the journeys use it.
 const BINARIES: &str = "LINECAMP_BINARIES";
 
-/// Where the server's port is looked for: below those that the kernel gives to whoever asks for any, so that nobody
-/// takes it while the server is down.
+/// Range in which the server's port is chosen: below the kernel's ephemeral ports, so that no process takes it while
+/// the server is down.
 const PORTS: std::ops::Range<u16> = 28_000..32_000;
 
-/// Lines of the level ERROR that a result shows; the rest is in the logs.
+/// Maximum log lines at level ERROR in a result; the rest are in the logs.
 const ERRORS_MAX: usize = 20;
 
 /// The directory of a run.
@@ -35,7 +35,7 @@ pub(super) struct Place {
     directory: PathBuf,
     binaries: PathBuf,
     own: PathBuf,
-    /// Removes the directory with us, unless somebody wants to keep it.
+    /// Removes the directory on drop, unless it is to be kept.
     _temporary: Option<TempDir>,
 }
 
@@ -57,30 +57,30 @@ impl Place {
         Ok(Self { directory, binaries, own, _temporary: temporary })
     }
 
-    /// Returns the path of something in the directory.
+    /// Returns a path in the directory.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// Returns where the program of this name writes its log.
+    /// Returns the log file of the program with this name.
     pub(super) fn log(&self, name: &str) -> PathBuf {
         self.path(&format!("{name}.log"))
     }
 
-    /// Makes a directory that only we may enter.
+    /// Creates a directory that only the current user may enter.
     pub(super) fn make_directory(&self, path: &Path) -> anyhow::Result<()> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.with_context(|| format!("failed to make {}", path.display()))
     }
 
-    /// Writes a file that only we may read.
+    /// Writes a file that only the current user may read.
     pub(super) fn write(&self, path: &Path, text: &str) -> anyhow::Result<()> {
         let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
         let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
         written.with_context(|| format!("failed to write {}", path.display()))
     }
 
-    /// Returns the command of one of the project's programs.
+    /// Returns a command for one of the project's programs.
     pub(super) fn command(&self, program: &str) -> anyhow::Result<Command> {
         let path = self.binaries.join(program);
         ensure!(
@@ -91,12 +91,12 @@ impl Place {
         Ok(self.clean(Command::new(path)))
     }
 
-    /// Returns the command of our own program.
+    /// Returns a command for this program.
     pub(super) fn own_command(&self) -> Command {
         self.clean(Command::new(&self.own))
     }
 
-    /// A run must not depend on who starts it: no login, no labels, no log filter of the user's.
+    /// Removes the user's login, labels and log filter: a run must not depend on who starts it.
     fn clean(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -109,7 +109,7 @@ impl Place {
         command
     }
 
-    /// Returns the first lines of the level ERROR in all logs, each with the log's name.
+    /// Returns the first log lines at level ERROR of all logs, each with the log's name.
     pub(super) fn log_errors(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().filter_map(Result::ok);
         let mut logs: Vec<_> = entries.map(|entry| entry.path()).filter(|path| has_ending(path, "log")).collect();
@@ -136,9 +136,9 @@ fn make_empty(kept: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(kept).with_context(|| format!("failed to find {}", kept.display()))
 }
 
-/// Returns an address of this machine that nobody uses, for TCP and UDP.
+/// Returns a loopback address that is free for both TCP and UDP.
 pub(super) fn free_address() -> anyhow::Result<SocketAddr> {
-    // Processes begin in different places, so that they rarely meet.
+    // Processes start at different offsets, so that they rarely collide.
     let places = u32::from(PORTS.end - PORTS.start);
     let offset = u16::try_from(std::process::id() % places).context("a remainder is below its divisor")?;
     let mut ports = (PORTS.start + offset..PORTS.end).chain(PORTS.start..PORTS.start + offset);
@@ -148,8 +148,8 @@ pub(super) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(address(free))
 }
 
-/// Lets this process and its children have as many descriptors as the administrator allows. If that is not enough,
-/// whoever runs out of them says so.
+/// Raises the descriptor limit of this process and its children to the hard limit. If that is not enough, whatever runs
+/// out of descriptors reports it.
 pub(super) fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });

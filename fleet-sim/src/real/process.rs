@@ -1,8 +1,8 @@
-//! A program that runs beside us: started, watched, ended.
+//! A child process: start, supervision, exit.
 //!
-//! Its end is in our hands on every path: dropping a [`Process`] kills it, and a panic kills all of them before anybody
-//! unwinds, since a build may abort instead. They stay in our process group, so that a signal to the group reaches
-//! them too.
+//! It never outlives this process: dropping a [`Process`] kills it, and a panic kills all of them before unwinding
+//! starts, since a build may abort instead. They stay in our process group, so that a signal to the group reaches them
+//! too.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -15,16 +15,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How often a child is asked whether it has ended.
+/// How often a child is checked for exit.
 const POLL: Duration = Duration::from_millis(5);
 
-/// How much of a log an error shows.
+/// How many lines of a log an error shows.
 const TAIL_LINES: usize = 12;
 
-/// Every child that may run.
+/// Every child that may be running.
 static RUNNING: Mutex<Vec<Weak<Mutex<Child>>>> = Mutex::new(Vec::new());
 
-/// A running program whose output goes to a file. Dropping it kills it.
+/// A running program whose output goes to a log file. Dropping it kills the program.
 #[derive(Debug)]
 pub(super) struct Process {
     name: String,
@@ -33,7 +33,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a program; its log goes on where it ended.
+    /// Starts a program and appends to its log.
     pub(super) fn spawn(name: &str, log: &Path, mut command: Command) -> anyhow::Result<Self> {
         let file = open_log(log)?;
         let copy = file.try_clone().with_context(|| format!("failed to open {} twice", log.display()))?;
@@ -51,22 +51,21 @@ impl Process {
         Ok(Self { name: name.to_owned(), log: log.to_owned(), child })
     }
 
-    /// Returns its number.
+    /// Returns the process id.
     pub(super) fn id(&self) -> u32 {
         lock(&self.child).id()
     }
 
-    /// Returns what it is called.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns how it ended, if it did.
+    /// Returns the exit status if the process has exited.
     pub(super) fn ended(&self) -> anyhow::Result<Option<ExitStatus>> {
         lock(&self.child).try_wait().with_context(|| format!("failed to ask whether {} runs", self.name))
     }
 
-    /// Fails with the end of its log if it has ended.
+    /// Fails with the end of the log if the process has exited.
     pub(super) fn check_runs(&self) -> anyhow::Result<()> {
         match self.ended()? {
             None => Ok(()),
@@ -74,21 +73,21 @@ impl Process {
         }
     }
 
-    /// Asks it to end (SIGTERM).
+    /// Asks the process to exit (SIGTERM).
     pub(super) fn ask_to_end(&self) -> anyhow::Result<()> {
         let child = lock(&self.child);
         kill_process(Pid::from_child(&child), Signal::TERM).with_context(|| format!("failed to signal {}", self.name))
     }
 
-    /// Kills it (SIGKILL) and waits until it is gone.
+    /// Kills the process (SIGKILL) and waits for it.
     pub(super) fn kill(&self) {
         let mut child = lock(&self.child);
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = child.kill();
         let _ = child.wait();
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has exited.
     pub(super) async fn wait_ended(&self, limit: Duration) -> anyhow::Result<ExitStatus> {
         let began = Instant::now();
         loop {
@@ -102,7 +101,7 @@ impl Process {
         }
     }
 
-    /// Returns the last lines of its log, for a person.
+    /// Returns the last lines of the log, for an error message.
     pub(super) fn log_end(&self) -> String {
         let text = read_log(&self.log);
         let lines: Vec<_> = text.lines().collect();
@@ -117,8 +116,8 @@ impl Drop for Process {
     }
 }
 
-/// Runs a program to its end and returns what it printed, which is nowhere else: it may hold secrets. A pipe's 64 KiB
-/// have to be enough for it.
+/// Runs a program to completion and returns its output, which is stored nowhere else: it may hold secrets. It must fit
+/// a pipe's 64 KiB.
 pub(super) async fn run(name: &str, log: &Path, mut command: Command, limit: Duration) -> anyhow::Result<String> {
     command.stdout(Stdio::piped()).stderr(open_log(log)?);
     let process = Process::begin(name, log, command)?;
@@ -133,13 +132,13 @@ pub(super) async fn run(name: &str, log: &Path, mut command: Command, limit: Dur
     Ok(said)
 }
 
-/// Makes a panic, in whatever thread, the end of all children.
+/// Kills all children when any thread panics.
 pub(super) fn kill_all_on_panic() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            // Whoever panics may hold a lock; what it holds is killed when it is dropped.
+            // The panicking thread may hold a lock; the process behind it is killed when it is dropped.
             for child in RUNNING.try_lock().iter().flat_map(|running| running.iter()).filter_map(Weak::upgrade) {
                 let _ = child.try_lock().map(|mut child| child.kill());
             }
@@ -148,7 +147,7 @@ pub(super) fn kill_all_on_panic() {
     });
 }
 
-/// Returns all of a log.
+/// Returns the full text of a log.
 pub(super) fn read_log(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The server's process: made, started, killed, started again; and the operator's login.
+//! The server's process: setup, start, kill, restart; and the operator's login.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,20 +12,20 @@ use super::api::Api;
 use super::place::{Place, free_address};
 use super::process::{self, Process, read_log};
 
-/// How long a start, an end or one command of the operator's may take. All of them take below a second on an idle
-/// machine, and a command that labels a thousand sites some more.
+/// Time limit for a start, an exit or one operator command. All of them take less than a second on an idle machine; a
+/// command that labels a thousand sites takes somewhat longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often the log is looked at while the server starts: the error of the moment at which it listened.
+/// How often the log is read while the server starts: the error of the listening time.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What the server logs once operators and sites can reach it.
 const LISTENING: [&str; 2] = ["https listening on", "quic listening on"];
 
-/// What every join token of a run works for, in seconds.
+/// Lifetime of the join tokens of a run, in seconds.
 const TOKEN_SECONDS: u64 = 3_600;
 
-/// A server with its data and its port, whether or not it runs.
+/// A server with its data and its port, running or not.
 pub(super) struct Server<'a> {
     place: &'a Place,
     log: PathBuf,
@@ -36,7 +36,7 @@ pub(super) struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// Makes a server and starts it.
+    /// Sets up a new server and starts it.
     pub(super) async fn start_new(place: &'a Place) -> anyhow::Result<Self> {
         let (log, address) = (place.log("server"), free_address()?);
         let mut init = place.command("linecamp-server")?;
@@ -52,7 +52,7 @@ impl<'a> Server<'a> {
         Ok(server)
     }
 
-    /// Starts it and waits until it listens. Returns when it did.
+    /// Starts the server and waits until it listens. Returns when it did.
     pub(super) async fn start(&mut self) -> anyhow::Result<Instant> {
         let before = read_log(&self.log).len();
         let address = self.address.to_string();
@@ -74,13 +74,13 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Kills it.
+    /// Kills the server.
     pub(super) fn kill(&mut self) {
-        // Dropping is killing.
+        // Dropping the process kills it.
         self.process = None;
     }
 
-    /// Asks it to end and waits until it has.
+    /// Asks the server to exit and waits until it has.
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
         let process = self.running()?;
         process.ask_to_end()?;
@@ -91,22 +91,22 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    /// Returns its process.
+    /// Returns the running process.
     pub(super) fn running(&self) -> anyhow::Result<&Process> {
         self.process.as_ref().context("the server does not run")
     }
 
-    /// Returns where sites and operators reach it.
+    /// Returns the address for sites and operators.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns a client of its API, which dials when it is first asked for something.
+    /// Returns a client of the API, which dials on its first request.
     pub(super) fn api(&self) -> Api {
         Api::new(self.address, self.pin, &self.key)
     }
 
-    /// Makes a join token for so many sites, all of which get `label`. Returns the secret, without an address.
+    /// Creates a join token for this many sites, all of which get `label`. Returns the secret, without an address.
     pub(super) async fn token(&self, uses: u32, label: (&str, &str)) -> anyhow::Result<String> {
         let request = TokenRequest {
             environment: "default".to_owned(),
@@ -119,7 +119,7 @@ impl<'a> Server<'a> {
         Ok(secret.to_owned())
     }
 
-    /// Sets a label of every site that the selector matches, with the operator's own program.
+    /// Sets a label on every site that the selector matches, through the operator's CLI.
     pub(super) async fn label(&self, selector: &str, label: &str) -> anyhow::Result<()> {
         let mut command = self.place.command("linecamp")?;
         command.args(["site", "label", "--selector", selector, "--yes", label]);

@@ -1,9 +1,9 @@
-//! The wires between the sites and the server: one for each site, in the run's hand.
+//! The wires between the sites and the server: one for each site, controlled by the run.
 //!
-//! A site dials its wire's front in place of the server. The wire carries datagrams both ways between that and a socket
-//! of its own towards the server, as a NAT does, and on the way delays, loses or drops them as its [`Line`] says. All
-//! wires live on one thread beside the measuring; each is one task, which holds what is under way, up to
-//! [`UNDER_WAY_MAX`] datagrams. What a wire loses and how it jitters comes from the seed and the site's number.
+//! A site dials the front address of its wire instead of the server. The wire relays datagrams in both directions
+//! between that address and its own socket towards the server, like a NAT, and delays, loses or drops them as its
+//! [`Line`] requires. All wires run on one separate thread; each is one task, which holds up to [`UNDER_WAY_MAX`]
+//! datagrams in transit. A wire's losses and jitter come from the seed and the site's number.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
@@ -17,38 +17,38 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-/// How many datagrams may be under way on one wire: a second of a busy one. What comes on top is lost, as in a router.
+/// Maximum datagrams in transit on one wire: one second of a busy one. Excess datagrams are lost, as in a router.
 const UNDER_WAY_MAX: usize = 512;
 
-/// Our links send at most 1,200 bytes at a time, and do not look for more.
+/// The links send at most 1,200 bytes at a time, without MTU discovery.
 const DATAGRAM_BYTES_MAX: usize = 2_048;
 
-/// How a wire is, from the next datagram on.
+/// Characteristics of a wire, from the next datagram on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Line {
-    /// How long each way takes.
+    /// One-way latency.
     pub(super) latency: Duration,
-    /// How much longer it may take, at random; so datagrams may overtake each other.
+    /// Maximum random additional delay; it can reorder datagrams.
     pub(super) jitter: Duration,
-    /// Of a hundred datagrams, in each direction, so many are lost.
+    /// Percentage of datagrams lost in each direction.
     pub(super) loss_percent: u8,
-    /// What passes at all.
+    /// The directions that pass.
     pub(super) passing: Passing,
 }
 
-/// What passes at all.
+/// The directions that a wire passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Passing {
     /// Both directions.
     #[default]
     Both,
-    /// A cut: neither direction, and what is under way is lost too.
+    /// A cut: neither direction, and datagrams in transit are lost too.
     Neither,
-    /// A black hole: the server hears the site, and the site hears nothing.
+    /// A black hole: the server receives from the site, and the site receives nothing.
     UpOnly,
 }
 
-/// All wires of a run. Dropping them ends them.
+/// All wires of a run. Dropping them stops them.
 #[derive(Debug)]
 pub(super) struct Wires {
     wires: Vec<(SocketAddr, watch::Sender<Line>)>,
@@ -57,7 +57,7 @@ pub(super) struct Wires {
 }
 
 impl Wires {
-    /// Strings `count` wires to the server, whole and without delay.
+    /// Starts `count` wires to the server, without loss or delay.
     pub(super) fn start(server: SocketAddr, count: usize, seed: u64) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("failed to start the wires' runtime")?;
@@ -72,7 +72,7 @@ impl Wires {
         }
         let (over, is_over) = oneshot::channel::<()>();
         let run = move || {
-            // Whichever way the sender goes, it is over; the tasks end with their set.
+            // Ends however the sender goes away; the tasks end when their set is dropped.
             let _ = runtime.block_on(is_over);
             drop(tasks);
         };
@@ -81,12 +81,12 @@ impl Wires {
         Ok(Self { wires, over: Some(over), thread: Some(thread) })
     }
 
-    /// Returns what a site dials, counted from 0.
+    /// Returns the address that a site dials, counted from 0.
     pub(super) fn address(&self, site: usize) -> Option<SocketAddr> {
         self.wires.get(site).map(|(address, _)| *address)
     }
 
-    /// Says how each wire is to be, by the site's number.
+    /// Sets the characteristics of each wire, by the site's number.
     pub(super) fn set(&self, line: impl Fn(usize) -> Line) {
         for (site, (_, wire)) in self.wires.iter().enumerate() {
             wire.send_replace(line(site));
@@ -98,13 +98,13 @@ impl Drop for Wires {
     fn drop(&mut self) {
         drop(self.over.take());
         if let Some(thread) = self.thread.take() {
-            // If it panicked, that was said.
+            // If it panicked, the panic was already reported.
             let _ = thread.join();
         }
     }
 }
 
-/// Sockets are not connected: a server that is down would otherwise be an error of theirs.
+/// Sockets are not connected: otherwise a server that is down would cause errors on them.
 fn listen() -> anyhow::Result<UdpSocket> {
     let socket = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| {
         socket.set_nonblocking(true)?;
@@ -125,11 +125,11 @@ struct Wire {
     server: SocketAddr,
     line: watch::Receiver<Line>,
     chance: Rng,
-    /// Where the site was heard from last.
+    /// The site's last known source address.
     site: Option<SocketAddr>,
-    /// By the time at which they arrive, and then by their number.
+    /// By due time, then by number.
     under_way: BTreeMap<(Instant, u64), (Way, Vec<u8>)>,
-    /// How many there have been.
+    /// Number of datagrams so far.
     datagrams: u64,
 }
 
@@ -145,7 +145,7 @@ impl Wire {
             self.deliver();
             let next = self.under_way.first_key_value().map(|((due, _), _)| *due);
             tokio::select! {
-                // An error is a datagram that did not come.
+                // A receive error counts as a lost datagram.
                 Ok((bytes, site)) = self.front.recv_from(&mut up) => {
                     self.site = Some(site);
                     self.accept(Way::Up, &up[..bytes]);
@@ -160,10 +160,10 @@ impl Wire {
         }
     }
 
-    /// Takes a datagram in, or loses it.
+    /// Accepts a datagram, or loses it.
     fn accept(&mut self, way: Way, bytes: &[u8]) {
         let line = *self.line.borrow();
-        // Drawn for every datagram, so that what is lost next does not depend on what the line was before.
+        // Drawn for every datagram, so that later losses do not depend on earlier settings.
         let (lot, jitter) = (self.chance.next_u64() % 100, self.chance.delay_up_to(line.jitter));
         let is_lost = lot < u64::from(line.loss_percent) || self.under_way.len() == UNDER_WAY_MAX;
         if is_lost || !line.passing.lets(way) {
@@ -174,7 +174,7 @@ impl Wire {
         self.under_way.insert((due, self.datagrams), (way, bytes.to_vec()));
     }
 
-    /// Delivers what is due.
+    /// Delivers the datagrams that are due.
     fn deliver(&mut self) {
         while let Some(first) = self.under_way.first_entry() {
             if Instant::now() < first.key().0 {
@@ -184,7 +184,7 @@ impl Wire {
             if !self.line.borrow().passing.lets(way) {
                 continue;
             }
-            // A wire does not report what happens to a datagram, and a full socket loses it.
+            // A wire does not report losses, and a full socket loses datagrams.
             let _ = match way {
                 Way::Up => self.behind.try_send_to(&bytes, self.server),
                 Way::Down => self.site.map_or(Ok(0), |site| self.front.try_send_to(&bytes, site)),
@@ -271,7 +271,7 @@ mod tests {
         world.wires.set(|site| Line { passing: [Passing::Both, Passing::Neither][site], ..Line::default() });
         world.site.send(b"lost").unwrap();
         world.server.send_to(b"lost", from).unwrap();
-        // What is sent over another wire of the same thread afterwards arrives: the lost ones were lost by then.
+        // Datagrams sent afterwards over another wire of the same thread arrive, so these are lost by then.
         pass_over_the_other(&world);
         world.wires.set(|_| Line { passing: Passing::UpOnly, ..Line::default() });
         world.server.send_to(b"lost", from).unwrap();

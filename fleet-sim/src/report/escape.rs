@@ -1,9 +1,9 @@
-//! Text of the simulated world, made harmless for where it is shown.
+//! Escapes text from the simulated world for output.
 
-/// What stands for a character that must not be shown.
+/// Replaces characters that must not be shown.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// Returns `text` as one line without a character that moves a cursor or turns the direction of what follows.
+/// Returns `text` as one line without characters that move the cursor or change the text direction.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(shown).collect()
 }
@@ -24,8 +24,8 @@ pub(crate) fn markup(text: &str) -> String {
     escaped
 }
 
-/// White space becomes a space. Controls (XML 1.0 has no way to write most of them), the two code points that are no
-/// characters, and what overrides the direction of text (CVE-2021-42574) are replaced.
+/// Maps whitespace to a space. Control characters (XML 1.0 cannot represent most of them), the two noncharacters, and
+/// directional overrides (CVE-2021-42574) are replaced.
 fn shown(letter: char) -> char {
     match letter {
         '\t' | '\n' | '\r' => ' ',

@@ -1,35 +1,35 @@
-//! What every report says in the same words: how a run ended, whom a violation concerns, the figures.
+//! Text that all reports share: the verdict, the sites of a violation, the figures.
 
 use crate::outcome::{Outcome, Verdict, Violation};
 use crate::report::units::{NOTHING, bytes, count, duration, ratio};
 
-/// More names than this are not read; the rest are counted.
+/// Maximum names listed; the rest are counted.
 const SITES_MAX: usize = 8;
 
-/// One figure in words.
+/// One figure, formatted.
 #[derive(Debug)]
 pub(crate) struct Line {
     /// What it counts.
     pub(crate) name: &'static str,
-    /// How much of it there was.
+    /// The value.
     pub(crate) value: String,
-    /// What helps to judge it; may be empty.
+    /// A value that puts it in context; may be empty.
     pub(crate) note: String,
 }
 
-/// Returns how a run ended. A violation fails a run, whatever else is written.
+/// Returns the verdict of a run. A violation fails a run, whatever its outcome says.
 pub(crate) fn verdict(outcome: &Outcome) -> Verdict {
     if outcome.violations.is_empty() { outcome.outcome } else { Verdict::Failed }
 }
 
-/// Returns whom a violation concerns, as they are written: escape them.
+/// Returns the sites of a violation, unescaped.
 pub(crate) fn sites(violation: &Violation) -> Vec<String> {
     let left = violation.sites.len().saturating_sub(SITES_MAX);
     let more = (left > 0).then(|| format!("{} more", count(left as u64)));
     violation.sites.iter().take(SITES_MAX).cloned().chain(more).collect()
 }
 
-/// Returns the figures in the order of a reader's questions.
+/// Returns the figures, most relevant first.
 pub(crate) fn lines(outcome: &Outcome) -> Vec<Line> {
     let figures = &outcome.figures;
     let site_days = f64::from(outcome.sites) * outcome.virtual_seconds / 86_400.0;

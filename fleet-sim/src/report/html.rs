@@ -1,8 +1,8 @@
-//! Runs as one page, to look at.
+//! Runs as one HTML page.
 //!
-//! The page is a single file that loads nothing and runs nothing: style and plots are inside, and its own policy
-//! forbids the rest, so that text which slipped through an escape would still be only text. It is HTML and well-formed
-//! XML at once. What was broken comes first, then how the fleet did over time, storms, the slowest sites, and all
+//! The page is a single file that loads nothing and runs no scripts: style and plots are inline, and its content
+//! security policy forbids everything else, so that text that escaped escaping would still be only text. It is both
+//! HTML and well-formed XML. Violations come first, then the fleet over time, storms, the slowest sites, and all
 //! figures.
 
 mod over_time;
@@ -16,15 +16,15 @@ use crate::report::escape::markup;
 use crate::report::figures::verdict;
 use crate::report::units::{bytes, count, counted, duration, ratio, short};
 
-/// How everything looks.
+/// The style sheet.
 const STYLE: &str = include_str!("html/page.css");
 
-/// A section is some 150 kB: more of them than this make a page that phones refuse. The index holds every run.
+/// A section is about 150 kB: more of them make a page that phones cannot open. The index lists every run.
 const SECTIONS_MAX: usize = 30;
 
 /// Returns a page about runs: an index if there are several, and a section for each.
 ///
-/// Of more than 30 runs only those have a section that failed, and as many others as there is room for.
+/// With more than 30 runs, failed runs get a section first, then others while there is room.
 pub fn page(outcomes: &[Outcome]) -> String {
     let title = match outcomes {
         [one] => format!("{} · seed {} · {}", markup(&one.scenario), one.seed, ending(verdict(one)).1),
@@ -46,7 +46,7 @@ pub fn page(outcomes: &[Outcome]) -> String {
     text + "</main></body></html>\n"
 }
 
-/// Returns which runs have a section: those that failed before those that did not.
+/// Returns the runs that have a section: failed runs first.
 fn shown(outcomes: &[Outcome]) -> Vec<usize> {
     let mut shown: Vec<usize> = (0..outcomes.len()).collect();
     shown.sort_by_key(|run| verdict(&outcomes[*run]) != Verdict::Failed);
@@ -55,7 +55,7 @@ fn shown(outcomes: &[Outcome]) -> Vec<usize> {
     shown
 }
 
-/// Returns how runs ended, in words.
+/// Returns a summary of the verdicts.
 fn told(outcomes: &[Outcome]) -> String {
     let ended = |end| outcomes.iter().filter(|outcome| verdict(outcome) == end).count();
     let parts = [(Verdict::Failed, "failed"), (Verdict::Interrupted, "interrupted"), (Verdict::Passed, "passed")];
@@ -65,7 +65,7 @@ fn told(outcomes: &[Outcome]) -> String {
     if parts.is_empty() { runs } else { format!("{runs}: {}", parts.join(", ")) }
 }
 
-/// Returns a sign, a word and a class for how a run ended.
+/// Returns the symbol and the word (also the CSS class) of a verdict.
 const fn ending(verdict: Verdict) -> (&'static str, &'static str) {
     match verdict {
         Verdict::Passed => ("✓", "passed"),
@@ -74,7 +74,7 @@ const fn ending(verdict: Verdict) -> (&'static str, &'static str) {
     }
 }
 
-/// Returns how a run ended, as a small sign.
+/// Returns the verdict of a run as a badge.
 fn chip(outcome: &Outcome) -> String {
     let (sign, word) = ending(verdict(outcome));
     format!("<span class=\"chip {word}\">{sign} {word}</span>")
@@ -102,7 +102,7 @@ fn section(outcome: &Outcome, number: usize) -> String {
     text + "</section>\n"
 }
 
-/// The four numbers by which runs are compared.
+/// Returns the four key figures by which runs are compared.
 fn tiles(outcome: &Outcome) -> String {
     let (figures, wall) = (&outcome.figures, outcome.wall_seconds);
     let tile = |value: String, what: &str, note: String| {
@@ -131,7 +131,7 @@ mod tests {
     use crate::report::specimen;
     use crate::report::wellformed::elements;
 
-    /// What the page may point at: itself.
+    /// Checks that the page refers to nothing but itself.
     fn check_loads_nothing(page: &str) {
         for word in ["http://", "https://", " src=", "url(", "@import", "<script", "<link", "<img", "<iframe", " on"] {
             let found = page.match_indices(word).find(|_| word != " on").map(|(at, _)| &page[at..]);
@@ -198,8 +198,8 @@ mod tests {
         assert!(bytes < 400_000, "{bytes}");
     }
 
-    /// `LINECAMP_SIM_PAGE=FILE cargo test -p fleet-sim a_page_can_be_looked_at` writes a page to look at; with
-    /// `LINECAMP_SIM_PAGE_RUNS=several` one with an index, hostile text and nothing.
+    /// `LINECAMP_SIM_PAGE=FILE cargo test -p fleet-sim a_page_can_be_looked_at` writes a page to view; with
+    /// `LINECAMP_SIM_PAGE_RUNS=several` it has an index, hostile text and an empty outcome.
     #[test]
     fn a_page_can_be_looked_at() {
         let is_several = std::env::var_os("LINECAMP_SIM_PAGE_RUNS").is_some_and(|runs| runs == "several");

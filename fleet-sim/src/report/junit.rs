@@ -1,7 +1,7 @@
-//! Runs as tests, for whatever counts tests: the dialect of JUnit's XML that is most widely read.
+//! Runs as tests, in the most widely supported JUnit XML dialect.
 //!
-//! A scenario in a mode is a suite, a run is a case, a violation is a failure of its case. A run that somebody stopped
-//! is skipped: nothing was broken, and not everything was tried.
+//! A scenario in a mode is a suite, a run is a case, a violation is a failure of its case. An interrupted run is
+//! skipped: no violation was found, but not everything was tried.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::report::escape::markup;
 use crate::report::figures::{lines, sites, verdict};
 use crate::report::units::{count, duration, moment};
 
-/// More failures of one case than this are not shown by anything that reads them; the rest are counted.
+/// Maximum failures per case, since no reader shows more; the rest are counted.
 const FAILURES_MAX: usize = 100;
 
-/// Returns the runs as one JUnit document, suites in the order of their names, cases in the order of `outcomes`.
+/// Returns the runs as one JUnit document, suites sorted by name, cases in the order of `outcomes`.
 pub fn junit(outcomes: &[Outcome]) -> String {
     let mut suites: BTreeMap<(&str, &str), Vec<&Outcome>> = BTreeMap::new();
     for outcome in outcomes {
@@ -86,7 +86,7 @@ fn failure(violation: &Violation) -> String {
     text + "</failure>\n"
 }
 
-/// Returns seconds as JUnit writes them.
+/// Formats seconds for JUnit.
 fn seconds(seconds: f64) -> String {
     // Not `max`: an empty sum is minus zero.
     let seconds = if seconds.is_finite() && seconds > 0.0 { seconds } else { 0.0 };

@@ -1,42 +1,42 @@
-//! One line about a run that goes on.
+//! One-line progress of a running simulation.
 
 use crate::report::units::{count, duration, short};
 
-/// The bar is at most this wide: a wider one says nothing more.
+/// Maximum width of the bar: a wider one adds nothing.
 const BAR_CHARS_MAX: usize = 30;
-/// Below this there is no bar: it would say less than the percentage.
+/// Minimum width of the bar: below this the percentage says more.
 const BAR_CHARS_MIN: usize = 8;
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// How much is done, from 0 to 1.
+    /// The fraction done, from 0 to 1.
     pub done: f64,
-    /// How much time has passed in the simulated world, in seconds.
+    /// Elapsed virtual time, in seconds.
     pub virtual_seconds: f64,
-    /// How much time will have passed there at the end, in seconds.
+    /// Total virtual time of the run, in seconds.
     pub total_seconds: f64,
     /// Events so far.
     pub events: u64,
-    /// Sites that are connected.
+    /// Connected sites.
     pub connected: u32,
-    /// Sites that match everything they were asked for.
+    /// Sites that match their spec.
     pub converged: u32,
-    /// Sites altogether.
+    /// All sites.
     pub sites: u32,
     /// Violations so far.
     pub violations: usize,
 }
 
 impl Progress {
-    /// Returns the progress as one line of exactly `width` characters, so that it hides the line before it.
+    /// Returns the progress as one line of exactly `width` characters, so that it overwrites the previous line.
     ///
-    /// Where not everything fits, the bar goes first, then events, connected, converged and time; what is left is cut.
-    /// The caller prints it after a `\r`.
+    /// If not everything fits, the bar is dropped first, then events, connected, converged and time; the rest is
+    /// truncated. The caller prints it after a `\r`.
     pub fn line(&self, width: usize) -> String {
         let done = if self.done.is_finite() { self.done.clamp(0.0, 1.0) } else { 0.0 };
         let of_sites = |sites: u32, state| format!("{}/{} {state}", sites, self.sites);
-        // The number says how much it matters: 0 is never left out.
+        // The number is the priority: parts with 0 are never dropped.
         let mut parts = vec![
             (0, format!("{:>3.0} %", (done * 100.0).floor())),
             (

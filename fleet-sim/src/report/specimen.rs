@@ -1,4 +1,4 @@
-//! Outcomes to try reports on: one that passed, one with everything in it, one that is hostile.
+//! Sample outcomes for testing reports: one that passed, one with everything in it, one that is hostile.
 
 #![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers are small and made up")]
 
@@ -50,7 +50,7 @@ pub(crate) fn failed() -> Outcome {
     }
 }
 
-/// Returns a run in which nothing happened that must not.
+/// Returns a run without violations.
 pub(crate) fn passed() -> Outcome {
     Outcome {
         seed: 7,
@@ -62,7 +62,8 @@ pub(crate) fn passed() -> Outcome {
     }
 }
 
-/// Returns a run that tries to break what shows it: markup, controls, numbers that are none, peaks that fit nothing.
+/// Returns a run that tries to break its reports: markup, control characters, invalid numbers, peaks that match
+/// nothing.
 pub(crate) fn mad() -> Outcome {
     let hostile = "</script><script>alert('x')</script>\" onload=\"x\u{1b}[2J\u{0}\u{202e}&amp;]]>\n--";
     let sample = |at_seconds| Sample { at_seconds, connected: u32::MAX, bytes: u64::MAX, ..Sample::default() };
@@ -173,7 +174,7 @@ fn sample(at_seconds: f64, chance: &mut Chance) -> Sample {
     }
 }
 
-/// Sites come back with jitter, most of them soon; those whose first dial was lost come in a second wave.
+/// Sites come back with jitter, most of them soon; those whose first dial was lost come back in a second wave.
 fn storm(what: &str, at_seconds: f64, lost: u32, spread: f64) -> Storm {
     let mut chance = Chance(u64::from(lost));
     let wave = |second: f64, middle: f64, width: f64| (-((second - middle) / width).powi(2)).exp();
@@ -223,7 +224,7 @@ fn slowest() -> Vec<SlowSite> {
     ]
 }
 
-/// Chance enough for pictures (xorshift64).
+/// A generator good enough for sample plots (xorshift64).
 struct Chance(u64);
 
 impl Chance {

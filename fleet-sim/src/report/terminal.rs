@@ -1,24 +1,24 @@
-//! What a person wants to read after a run: how it ended, what it came to, and how to see it again.
+//! The terminal summary after a run: the verdict, the figures, and how to reproduce violations.
 //!
-//! The verdict is the first line; violations are the last, because that is where the eyes are when a run ends.
+//! The verdict is the first line; violations come last, where the reader looks when a run ends.
 
 use crate::outcome::{Outcome, SlowSite, Storm, Verdict, Violation};
 use crate::report::escape::plain;
 use crate::report::figures::{lines, sites, verdict};
 use crate::report::units::{count, counted, duration, duration_or_nothing, moment, ratio};
 
-/// More violations than this hide the first, which is the one to look at; the rest are counted.
+/// Maximum violations listed: more would hide the first, which matters most; the rest are counted.
 const VIOLATIONS_MAX: usize = 10;
-/// More storms than this are an endurance run's: they are counted.
+/// Maximum storms listed: only endurance runs have more; the rest are counted.
 const STORMS_MAX: usize = 20;
 /// Enough to see a pattern.
 const SLOWEST_MAX: usize = 10;
-/// Between two columns.
+/// Gap between two columns.
 const GAP: &str = "  ";
 
-/// Returns a run in words: the verdict, figures, storms, slowest sites, and every violation with its replay command.
+/// Returns the summary of a run: verdict, figures, storms, slowest sites, and every violation with its replay command.
 ///
-/// Lines end in `\n`. With `paint` there are colours (SGR sequences of ECMA-48), and without it none.
+/// Lines end in `\n`. With `paint` the text is colored (SGR sequences of ECMA-48).
 pub fn summary(outcome: &Outcome, paint: bool) -> String {
     let brush = Brush { paint };
     let mut text = headline(outcome, brush);
@@ -116,7 +116,7 @@ fn violation_text(violation: &Violation, number: usize, of: usize, brush: Brush)
     text + &format!("  {} {}\n", brush.paint("replay:", "2"), brush.paint(&plain(&violation.replay), "1"))
 }
 
-/// Returns a line about those that are not shown.
+/// Returns a line with the number of omitted items.
 fn more(all: usize, shown: usize, what: &str) -> String {
     match all.saturating_sub(shown) {
         0 => String::new(),
@@ -128,14 +128,14 @@ fn titled(title: &str, text: &str, brush: Brush) -> String {
     format!("\n{}\n{text}", brush.paint(title, "1"))
 }
 
-/// Returns a table whose first row names the columns.
+/// Returns a table whose first row is the header.
 fn headed(rows: &[Vec<String>], sides: &[Side], brush: Brush) -> String {
     let table = table(rows, sides, Brush { paint: false });
     let (headings, rest) = table.split_once('\n').unwrap_or((&table, ""));
     format!("{}\n{rest}", brush.paint(headings, "2"))
 }
 
-/// Returns a table, indented, with its first column dim: it names what follows.
+/// Returns an indented table whose first column is dim, since it labels the row.
 fn table(rows: &[Vec<String>], sides: &[Side], brush: Brush) -> String {
     let chars = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
     let mut text = String::new();
@@ -156,14 +156,14 @@ fn table(rows: &[Vec<String>], sides: &[Side], brush: Brush) -> String {
     text
 }
 
-/// Where a cell stands in its column.
+/// Alignment of a column.
 #[derive(Clone, Copy, Debug)]
 enum Side {
     Left,
     Right,
 }
 
-/// Whether there are colours.
+/// Whether output is colored.
 #[derive(Clone, Copy, Debug)]
 struct Brush {
     paint: bool,

@@ -1,11 +1,11 @@
-//! Numbers as people say them. What is no number, or cannot be, is `-`.
+//! Numbers formatted for people. Invalid or impossible numbers are shown as `-`.
 
 use std::time::Duration;
 
-/// What is shown where there is nothing to show.
+/// Shown where there is no value.
 pub(crate) const NOTHING: &str = "-";
 
-/// Below this a duration is told in seconds with one decimal; from here on that would round to `60.0 s`.
+/// Limit for durations shown in seconds with one decimal; larger ones would round to `60.0 s`.
 const SECONDS_UNTIL: Duration = Duration::from_millis(59_950);
 
 /// Returns a duration in its two largest units: `350 ms`, `12.4 s`, `3 min 20 s`, `4 h 5 min`, `30 d`.
@@ -30,12 +30,12 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Returns a duration that may not have come to its end.
+/// Returns a duration, or [`NOTHING`] if there is none.
 pub(crate) fn duration_or_nothing(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| NOTHING.into(), duration)
 }
 
-/// Returns a moment to the millisecond: `04:12:07.250`, `3 d 04:12:07.250`.
+/// Returns a time to the millisecond: `04:12:07.250`, `3 d 04:12:07.250`.
 pub(crate) fn moment(seconds: f64) -> String {
     let Ok(exact) = Duration::try_from_secs_f64(seconds) else {
         return NOTHING.into();
@@ -45,17 +45,17 @@ pub(crate) fn moment(seconds: f64) -> String {
     format!("{day}{:02}:{:02}:{:02}.{:03}", rest / 3_600, rest / 60 % 60, rest % 60, exact.subsec_millis())
 }
 
-/// Returns a count with its thousands apart: `1,234,567`.
+/// Returns a count with thousands separators: `1,234,567`.
 pub(crate) fn count(count: u64) -> String {
     grouped(&count.to_string())
 }
 
-/// Returns a count and what was counted, in the singular if it is one.
+/// Returns a count with its noun, singular if it is one.
 pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(&number.to_string()), if number == 1 { one } else { many })
 }
 
-/// Returns how many there were of something in a unit of something else: `12,400/s`, `3.5 per day`.
+/// Returns the ratio of two values with its unit: `12,400/s`, `3.5 per day`.
 pub(crate) fn ratio(count: f64, by: f64, unit: &str) -> String {
     let ratio = count / by;
     if !ratio.is_finite() || ratio < 0.0 {
@@ -67,12 +67,12 @@ pub(crate) fn ratio(count: f64, by: f64, unit: &str) -> String {
     }
 }
 
-/// Returns a number with three digits that count and the letter of its power of a thousand: `1.5 k`, `31.2 M`.
+/// Returns a number with three significant digits and the letter of its power of a thousand: `1.5 k`, `31.2 M`.
 pub(crate) fn short(number: f64) -> String {
     scaled(number, &["", "k", "M", "G", "T", "P", "E"])
 }
 
-/// Returns an amount of bytes, in powers of a thousand as on a line's bill: `1.23 MB`.
+/// Returns a number of bytes, in powers of a thousand as on a bill: `1.23 MB`.
 pub(crate) fn bytes(bytes: f64) -> String {
     scaled(bytes, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
 }

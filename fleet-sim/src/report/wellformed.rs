@@ -1,8 +1,8 @@
-//! Whether a text is well-formed: enough of XML 1.0 to catch what an escape or a forgotten end tag would break.
+//! Checks that a text is well-formed: enough of XML 1.0 to catch a bad escape or a missing end tag.
 //!
-//! Pages are held to it too: they are written so that they are both HTML and well-formed.
+//! Pages are checked too: they are both HTML and well-formed XML.
 
-/// Returns the names of all elements in the order in which they begin.
+/// Returns the names of all elements in document order.
 ///
 /// # Panics
 ///

@@ -25,8 +25,8 @@ fn a_day_over_the_real_transport_passes() {
     assert!(outcome.wire_hash.is_some());
 }
 
-/// The gate: 99 in 100 of 500 sites are back within 30 s of the server, whatever it was away for, without a second
-/// peak above half of the first. The scenario expects that; here it is seen that there was something to expect.
+/// Acceptance test: 99 % of 500 sites are back within 30 s of the server's return, however long it was away, without a
+/// second peak above half of the first. The scenario expects that; this test verifies that the storms took place.
 #[test]
 fn five_hundred_sites_come_back_within_thirty_seconds() {
     let outcome = check_passes("reconnect-storm");

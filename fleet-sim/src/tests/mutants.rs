@@ -1,14 +1,14 @@
-//! The simulator can fail: each known bug is planted, and seen by the checkers that are there for it.
+//! Tests that the simulator can fail: each known bug is injected and must be found by its checker.
 
 use linecamp_core::mutants::{Mutant, plant};
 
 use super::run_alone;
 use crate::outcome::Verdict;
 
-/// Seeds that a bug may survive before it must be seen.
+/// Maximum seeds that may pass before a bug is found.
 const SEEDS_MAX: u64 = 12;
 
-/// What sees a bug, and in which scenario.
+/// Returns the scenario that exposes a bug, and the checkers that find it.
 const fn seen_by(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
     match mutant {
         Mutant::AcknowledgeBeforePersist => ("smoke sites=10", &["durable-before-told"]),

@@ -1,4 +1,4 @@
-//! One seed decides everything.
+//! The seed determines everything.
 
 use super::{check_passes, run_alone};
 
@@ -18,7 +18,7 @@ fn one_seed_is_the_same_bytes_on_the_wire() {
     assert_ne!(first.wire_hash, run_alone("smoke seed=6 sites=6 days=0.25 mode=quic").wire_hash);
 }
 
-/// What the model charges for its links is what the real ones take, within a quarter.
+/// The bytes that the model counts match those of the real links within a quarter.
 #[test]
 fn the_model_counts_bytes_as_the_wire_does() {
     let bytes = |mode| check_passes(&format!("metered sites=6 days=3 mode={mode}")).figures.bytes;

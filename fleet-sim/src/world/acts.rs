@@ -1,4 +1,4 @@
-//! What is done to the fleet, and undone.
+//! Performs acts on the fleet, and ends them.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::disk::DiskFault;
 use crate::kind::{Kind, Table};
 use crate::plan::Act;
 
-/// How much slower a slow server is.
+/// Slowdown factor of a slow server.
 const SLOWNESS: u32 = 50;
 
 /// How long a server takes to stop.
 const STOPPING_FOR: Duration = Duration::from_millis(500);
 
-/// Groups of writes that a daemon waits for when it stops.
+/// Maximum groups of writes that a daemon waits for when it stops.
 const STOPPING_WRITES_MAX: usize = 10;
 
-/// How far a clock jumps: at most two days.
+/// Maximum clock jump: two days.
 const JUMP_MILLIS_MAX: u64 = 2 * 24 * 3600 * 1000;
 
 impl<C: Carrier> World<C> {
@@ -103,7 +103,7 @@ impl<C: Carrier> World<C> {
                     fleet.handle_stop(now);
                     self.drain_server();
                 }
-                // What it has said to its sites has to leave the machine first.
+                // What it has sent to its sites has to leave the machine first.
                 let stopping = FaultEnd::ServerStopping { boot: self.server.boot, off_for: act.lasts };
                 return self.after(STOPPING_FOR, SimEvent::FaultEnd(stopping));
             }
@@ -125,7 +125,7 @@ impl<C: Carrier> World<C> {
         self.carrier.set_line(node, up, down);
     }
 
-    /// A share of the sites is cut off. Who that is depends on the site and the act alone.
+    /// Cuts off a share of the sites. Which ones depends only on the site and the act.
     fn partition(&mut self, act: Act) {
         self.meter.net_parts();
         let share = u64::from(act.site);
@@ -144,7 +144,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// A daemon that is stopped in good order waits for its disk.
+    /// A daemon that stops gracefully waits for its disk.
     fn restart(&mut self, node: NodeId, off_for: Duration) {
         let Some(site) = &mut self.nodes[node].site else { return };
         site.handle_stop();
@@ -175,7 +175,7 @@ impl<C: Carrier> World<C> {
         self.carrier.set_server_clock(clock);
     }
 
-    /// Somebody copies a site's disk into another machine.
+    /// Clones a site's disk to another machine.
     fn copy(&mut self, original: NodeId, lasts: Duration) {
         let number = self.nodes.len();
         let of = &self.nodes[original];
@@ -253,7 +253,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// All faults stop: what was cut is mended, what was off is on.
+    /// Ends all faults: restores every line and starts everything that was off.
     pub(super) fn all_well(&mut self) {
         self.note(None, "all well", &[], || "all faults stop".to_owned());
         self.part = Part::Settling { until: self.elapsed + self.scenario.settle };
@@ -289,7 +289,7 @@ impl<C: Carrier> World<C> {
     }
 }
 
-/// A clock that has jumped, forward or back.
+/// Returns a clock that has jumped, forward or back.
 fn jumped(draw: u64) -> Clock {
     let millis = i64::try_from(draw % JUMP_MILLIS_MAX).unwrap_or(0);
     Clock { ahead_millis: if draw.is_multiple_of(2) { millis } else { -millis } }

@@ -1,4 +1,4 @@
-//! The end of a run: everybody agrees in time, and then it is quiet.
+//! The end of a run: everything agrees in time, and then the fleet is quiet.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::check::{Settling, unsettled};
 use crate::disk::DiskFault;
 use crate::meter::Counts;
 
-/// How often it is looked whether everybody agrees.
+/// How often agreement is checked.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
-/// A site that could not search a zone for what it forgot there tries again after a while. This long after the last
-/// fault every site has searched.
+/// A site that could not search a zone for records it forgot retries after a while. By this long after the last fault,
+/// every site has searched.
 const SEARCHED: Duration = QUARANTINE.saturating_add(Duration::from_secs(900));
 
-/// Looks in a row that must find everybody in agreement: longer than a machine takes to notice that its facts changed.
+/// Consecutive checks that must find agreement: longer than a machine takes to notice that its facts changed.
 const STILL: u32 = 90;
 
 impl<C: Carrier> World<C> {
-    /// Looks whether everybody agrees.
+    /// Checks whether everything agrees.
     pub(super) fn look(&mut self) {
         let Part::Settling { until } = self.part else { return };
         let late: Vec<_> = self.late().collect();
@@ -67,7 +67,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Returns the machines that are not as they should be in the end, and why.
+    /// Returns the machines that differ from the expected final state, with the reason.
     fn late(&self) -> impl Iterator<Item = (NodeId, String)> + '_ {
         (0..self.nodes.len()).filter_map(|number| Some((number, self.why_late(number)?)))
     }
@@ -93,7 +93,7 @@ impl<C: Carrier> World<C> {
         if late.is_some() || fleet.is_revoked(&node.key) { late } else { self.why_misplaced(number) }
     }
 
-    /// The run has come to its end.
+    /// Completes the run.
     pub(super) fn finish(&mut self) {
         let late = self.late().next();
         if let Some((node, why)) = late {
@@ -125,7 +125,7 @@ impl<C: Carrier> World<C> {
         self.part = Part::FaultEnd;
     }
 
-    /// Starts a server and daemons from the disks of those that run, and compares them.
+    /// Starts a server and daemons from the disks of the running ones, and compares them.
     fn check_restarts(&mut self) {
         let records = self.server.disk.records();
         let (elapsed, config, rng) = (self.elapsed, self.server.config(), self.server.chance.rng());
@@ -174,7 +174,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Fills the figures that are known at the end.
+    /// Fills in the figures that are known only at the end.
     pub(crate) fn close_books(&mut self) {
         let per_node: Vec<_> = (0..self.plan.site_slots.len().min(self.nodes.len()))
             .map(|node| self.carrier.traffic(node, self.elapsed).bytes)
@@ -190,7 +190,7 @@ impl<C: Carrier> World<C> {
         self.meter.set_slowest(slowest.into_iter().map(|(_, slow)| slow).collect());
     }
 
-    /// Adds what is on the disks to the digest, so that runs that ended differently have different ones.
+    /// Adds the contents of the disks to the digest, so that runs with different final states have different digests.
     pub(crate) fn seal(&mut self) {
         for (key, body) in self.server.disk.rows() {
             self.trace.bytes(key);

@@ -1,8 +1,8 @@
-//! Hostile members: registered sites that lie and flood where a daemon should be.
+//! Hostile members: registered sites that lie and flood instead of running a daemon.
 //!
-//! A hostile member stands in a site's place with a key and a certificate of its own, and with nothing else: it has no
-//! disk and no daemon. It joins, greets and stays linked, and does what the acts of the plan say. What it says is made
-//! in [`lie`](crate::lie); here is when. When the faults stop it is taken away, and honest sites have to agree.
+//! A hostile member replaces a site's daemon. It has its own key and certificate, but no disk. It joins, sends hello,
+//! stays linked, and performs the acts of the plan. [`lie`] defines what it sends; this module defines
+//! when. It is removed when the faults end, and honest sites have to agree.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,19 +22,19 @@ use crate::kind::Kind;
 use crate::lie::{self, Known};
 use crate::plan::Act;
 
-/// Messages of one turn: a quarter of what the production driver lets wait for the link.
+/// Messages per turn: a quarter of what the production driver queues for the link.
 const MESSAGES_PER_TURN: usize = 16;
 
-/// Between two turns of a flood: more than a hundred messages in a second.
+/// Interval between two turns of a flood: more than a hundred messages per second.
 const TURN: Duration = Duration::from_millis(100);
 
-/// Between an acknowledgement and what follows it, for a member that waits for them.
+/// Delay between an acknowledgement and the next message, for a member that waits for acknowledgements.
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 
-/// Messages that wait for their turn. More are forgotten: the run would be about nothing else.
+/// Maximum queued messages. More are dropped, or the run would do nothing else.
 const WAITING_MAX: usize = 2_000;
 
-/// Between the end of a link and the next dial, at most.
+/// Maximum delay between the end of a link and the next dial.
 const REDIAL_MAX: Duration = Duration::from_secs(30);
 
 /// A hostile member.
@@ -42,26 +42,26 @@ const REDIAL_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Hostile {
     known: Known,
     chance: Chance,
-    /// The dial that is under way or came through.
+    /// The pending or successful dial.
     dial: Option<DialId>,
     last_dial: DialId,
     /// Whether a session is up.
     is_up: bool,
     waiting: VecDeque<FromSite>,
-    /// Whether it waits for each acknowledgement, so that what it says builds on what the server took.
+    /// Whether it waits for each acknowledgement, so that its messages build on what the server accepted.
     is_patient: bool,
-    /// What the next greeting is, if it is a lie.
+    /// The next hello, if it is a lie.
     greeting: Option<Hello>,
-    /// How many more times it greets and leaves.
+    /// How many more times it sends hello and leaves.
     greetings_left: u64,
-    /// Whether it says nothing on its next connection.
+    /// Whether it stays silent on its next connection.
     is_mute: bool,
-    /// Counts what it was given to do next; what was given before is of no interest.
+    /// Number of the last scheduled turn; earlier ones are void.
     turn: u32,
 }
 
 impl<C: Carrier> World<C> {
-    /// Puts a hostile member into a site's place.
+    /// Replaces a site's daemon with a hostile member.
     pub(super) fn make_hostile(&mut self, number: NodeId) {
         let mut chance = Chance::of(self.seed, Purpose::Hostile, number as u64);
         let node = &mut self.nodes[number];
@@ -96,7 +96,7 @@ impl<C: Carrier> World<C> {
         self.hostile_dials(number);
     }
 
-    /// A hostile member is taken away.
+    /// Removes a hostile member.
     pub(super) fn end_hostile(&mut self, number: NodeId) {
         if let Some(hostile) = &mut self.nodes[number].hostile {
             hostile.waiting.clear();
@@ -105,7 +105,7 @@ impl<C: Carrier> World<C> {
         self.end_node(number, End::TakenAway);
     }
 
-    /// A hostile member does something. What happens to daemons and their disks does not happen to it.
+    /// Performs an act on a hostile member. Faults of daemons and their disks do not apply to it.
     pub(super) fn act_on_hostile(&mut self, number: NodeId, act: Act) {
         let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
         let mut chance = Chance::of(act.draw, Purpose::Hostile, u64::from(act.site));
@@ -124,7 +124,7 @@ impl<C: Carrier> World<C> {
         self.hostile_dials(number);
     }
 
-    /// Dials, and leaves the session that is up.
+    /// Dials, after leaving the current session.
     fn hostile_dials(&mut self, number: NodeId) {
         self.hostile_leaves(number);
         let node = &mut self.nodes[number];
@@ -169,7 +169,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Says the first word of a session, or none.
+    /// Sends the first message of a session, or none.
     fn hostile_opens(&mut self, number: NodeId, dial: DialId) {
         let node = &mut self.nodes[number];
         let Some(hostile) = node.hostile.as_deref_mut() else { return };
@@ -232,7 +232,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Sets a hostile member's next turn.
+    /// Schedules a hostile member's next turn.
     fn hostile_waits(&mut self, number: NodeId, delay: Duration) {
         if let Some(hostile) = self.nodes[number].hostile.as_deref_mut() {
             hostile.turn += 1;
@@ -241,12 +241,12 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Says some of what waits, or dials if there is nobody to say it to.
+    /// Sends some of the queued messages, or dials if there is no session.
     pub(super) fn hostile_turn(&mut self, number: NodeId, turn: u32) {
         let Some(hostile) = self.nodes[number].hostile.as_deref_mut().filter(|of| of.turn == turn) else { return };
         let Some(dial) = hostile.dial else { return self.hostile_dials(number) };
         if !hostile.is_up {
-            // Its greeting is answered first, or its dial is lost.
+            // Wait until its hello is answered or its dial fails.
             return;
         }
         let count = hostile.waiting.len().min(if hostile.is_patient { 1 } else { MESSAGES_PER_TURN });

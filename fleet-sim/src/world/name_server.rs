@@ -1,12 +1,11 @@
-//! The name server that the providers of all sites lead to: what it is asked, what ails it, and who else has records in
-//! it.
+//! The name server that all sites' providers use: the calls to it, its faults, and the records of others in it.
 //!
-//! A call is answered after a while. What was under way when a daemon is killed is done at that moment or not at all,
-//! by chance: that is the crash between a claim and its record. Half of the runs have a name server that does the
-//! changes of a call one by one, and half of the runs one that cannot list a zone. In a
-//! quarter of the runs it is late at times with what it answers. That is past what the machines promise of a site's own
-//! records: who is shown nothing where he has just made something forgets it. What they promise of everybody else's
-//! records holds all the same.
+//! A call is answered after a while. When a daemon is killed, each of its calls in flight is completed at that moment
+//! or not at all, by chance: this simulates a crash between an ownership TXT record and its record. Half of the runs
+//! have a name server that applies the changes of a call one by one, and half of the runs one that cannot list a zone.
+//! In a quarter of the runs it sometimes answers with outdated records. That exceeds what the machines guarantee for a
+//! site's own records: a site that sees no record where it has just created one forgets it. The guarantees for everyone
+//! else's records still hold.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,34 +24,34 @@ use crate::plan::{Act, SiteSlot};
 /// The zone of all providers.
 pub(super) const ZONE: &str = "camp.example";
 
-/// Whose the sites' records are.
+/// The owner id of the sites' records.
 pub(super) const OWNER: &str = "sim";
 
-/// While the name server is in trouble, this many of a thousand calls feel it.
+/// Share of calls affected while the name server has a fault, per thousand.
 const TROUBLED: u32 = 800;
 
-/// The longest that the name server asks for patience: nine minutes, so that who was told so at the last moment is in
-/// time.
+/// Longest retry delay that the name server asks for: nine minutes, so that a site that is told so at the last moment
+/// still converges in time.
 const PATIENCE_MAX: Duration = Duration::from_secs(540);
 
-/// The name server, and the calls that are under way to it.
+/// The name server, and the calls in flight to it.
 #[derive(Debug)]
 pub(super) struct Dns {
     server: NameServer,
     seed: u64,
-    /// Whether it may answer with what was.
+    /// Whether it may answer with outdated records.
     is_late: bool,
     trouble: Option<Mood>,
-    /// Counts the troubles: the end of one does not end another.
+    /// Counts the faults, so that the end of one does not end a later one.
     troubles: u64,
     calls: BTreeMap<NodeId, Vec<(CallId, ProviderRequest)>>,
     chances: BTreeMap<NodeId, Chance>,
-    /// What had been asked when the quiet began.
+    /// The number of lookups when the quiet part started.
     looks: u64,
 }
 
 impl Dns {
-    /// A name server with what others have in it: some of it under names that sites will want.
+    /// Creates a name server with records of others, some of them under names that sites will want.
     pub(super) fn new(seed: u64, site_slots: &[SiteSlot]) -> Self {
         let mut server = NameServer::new(&[ZONE]);
         let mut chance = Chance::of(seed, Purpose::NameServer, u64::MAX);
@@ -89,7 +88,7 @@ impl Dns {
         self.chances.entry(node).or_insert_with(|| Chance::of(seed, Purpose::NameServer, node as u64))
     }
 
-    /// The quiet begins: nothing may be written, and who has records goes on looking.
+    /// Starts the quiet part: nothing may be written, and sites with records keep checking them.
     pub(super) fn begin_quiet(&mut self) {
         self.looks = self.server.looks;
     }
@@ -99,7 +98,7 @@ impl Dns {
     }
 }
 
-/// Somebody else has a name that a site will want, in one of the ways there are.
+/// Adds a record of someone else under a name that a site will want, in one of several ways.
 fn plant_foreign(server: &mut NameServer, site: usize, way: u64) {
     let prefix = if way.is_multiple_of(7) { "spot." } else { "" };
     let name = format!("{prefix}site-{site:04}.site-{site:04}.default.{ZONE}");
@@ -120,18 +119,18 @@ fn plant_foreign(server: &mut NameServer, site: usize, way: u64) {
             server.plant(ZONE, &name, "A", &[&first_address(site)]);
             server.plant(ZONE, &claim_name, "TXT", &[&claim_of(OWNER)]);
         }
-        // By chance it is what the site would write.
+        // Happens to equal what the site would write.
         _ => server.plant(ZONE, &name, "A", &[&first_address(site)]),
     }
 }
 
-/// Returns the address that a site's machine has at first.
+/// Returns the initial address of a site's machine.
 pub(super) fn first_address(site: usize) -> String {
     format!("198.18.{}.{}", site / 250 % 250, site % 250 + 1)
 }
 
 impl<C: Carrier> World<C> {
-    /// A site asks the name server for something.
+    /// A site sends a call to the name server.
     pub(super) fn begin_call(&mut self, node: NodeId, call: CallId, request: ProviderRequest) {
         self.note(Some(node), "call", &[call.0], || format!("{call} {request:?}"));
         let Some(dns) = &mut self.dns else { return };
@@ -161,7 +160,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// A daemon is gone: what it had under way is done or not, and nobody is told.
+    /// A daemon is gone: each of its calls in flight is completed or not, and no answer is delivered.
     pub(super) fn abandon_calls(&mut self, node: NodeId) {
         let calls = self.dns.as_mut().and_then(|dns| dns.calls.remove(&node)).unwrap_or_default();
         for (call, request) in calls {
@@ -193,7 +192,7 @@ impl<C: Carrier> World<C> {
         Some(reply)
     }
 
-    /// Something ails the name server, or somebody changes what is in it.
+    /// Injects a fault into the name server, or changes a record in it.
     pub(super) fn act_on_name_server(&mut self, act: Act) {
         let Some(dns) = &mut self.dns else { return };
         let patience = Duration::from_secs(1 + act.draw % PATIENCE_MAX.as_secs());
@@ -215,7 +214,7 @@ impl<C: Carrier> World<C> {
         self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::DnsTrouble(number)));
     }
 
-    /// A trouble of this number is over, unless another has come since.
+    /// Ends the fault with this number, unless another one started since.
     pub(super) fn end_trouble(&mut self, number: u64) {
         if let Some(dns) = self.dns.as_mut().filter(|dns| dns.troubles == number) {
             dns.trouble = None;
@@ -228,7 +227,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// The name server is well, for good.
+    /// Ends all faults of the name server.
     pub(super) fn heal_name_server(&mut self) {
         self.end_staleness();
         if let Some(dns) = &mut self.dns {
@@ -236,7 +235,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Somebody changes a record of a site by hand, takes it away, or takes its claim along.
+    /// Manually changes a site's record, deletes it, or deletes it with its ownership TXT record.
     fn drift(&mut self, draw: u64) {
         let claimed = self.watch.claimed();
         let place = usize::try_from(draw / 16).unwrap_or(usize::MAX) % claimed.len().max(1);

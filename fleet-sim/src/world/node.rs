@@ -1,4 +1,4 @@
-//! A machine at a site: its daemon's machine, its disk, its clock, and what its environment says.
+//! A machine at a site: its daemon's state machine, its disk, its clock, and its environment.
 
 mod disk;
 
@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::line::Profile;
 
-/// Where sites find the server.
+/// The server's address.
 pub(crate) const SERVER: &str = "10.255.255.1:443";
 
 /// A machine at a site.
@@ -32,51 +32,51 @@ pub(super) struct Node {
     pub(super) name: Name,
     pub(super) profile: Profile,
     pub(super) key: KeyFingerprint,
-    /// Whose disk was copied into this machine.
+    /// The machine whose disk was cloned to this one.
     pub(super) original: Option<NodeId>,
     /// The daemon, while it runs.
     pub(super) site: Option<Box<Site>>,
-    /// What is in the daemon's place, if the site is a hostile member.
+    /// Replaces the daemon if the site is a hostile member.
     pub(super) hostile: Option<Box<Hostile>>,
     pub(super) identity: Option<SiteIdentity>,
     pub(super) join: Option<JoinWish>,
     pub(super) disk: Disk<SiteChange>,
     pub(super) clock: Clock,
-    /// Counts the starts of the daemon; what an earlier one asked for is of no interest.
+    /// Counts the daemon's starts; requests of earlier ones are void.
     pub(super) boot: u32,
     /// After how many more outputs the daemon is killed.
     pub(super) fuse: Option<u32>,
-    /// For how long it is off then.
+    /// How long it stays off after that.
     pub(super) off_for: Duration,
     pub(super) wake_at: Option<Duration>,
     pub(super) chance: Chance,
     pub(super) facts: BTreeMap<LabelKey, LabelValue>,
-    /// Providers of its own configuration.
+    /// Providers in its own configuration.
     pub(super) providers: Vec<ProviderSpec>,
     pub(super) drop_ins: DropIns,
     pub(super) cuts_up: u32,
     pub(super) cuts_down: u32,
-    /// Whether its database will be found damaged at the next start.
+    /// Whether its database will be found corrupt at the next start.
     pub(super) is_damaged: bool,
-    /// How it ended for good.
+    /// How it ended permanently.
     pub(super) end: Option<End>,
-    /// What was asked on the spot and not answered.
+    /// Local requests not answered yet.
     pub(super) asked: BTreeMap<CommandId, (Level, LabelKey, LabelValue)>,
-    /// What was answered on the spot, first, and what may hold instead because a crash came between.
+    /// The locally confirmed value, followed by the values that may hold instead because of a crash.
     pub(super) told: BTreeMap<(Level, LabelKey), Vec<Option<LabelValue>>>,
     pub(super) next_command: CommandId,
     pub(super) writes: u64,
     wants_facts: bool,
 }
 
-/// How a daemon ended for good.
+/// How a daemon ended permanently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It was removed and has forgotten.
+    /// It was removed and has erased its identity.
     Forgotten,
-    /// It was refused, and waits for somebody.
+    /// It was rejected, and waits for an operator.
     Refused(Refusal),
-    /// A copy, and taken away.
+    /// It was a clone or a hostile member, and was removed.
     TakenAway,
 }
 
@@ -123,7 +123,7 @@ impl Node {
         SiteId::of_key(&self.key)
     }
 
-    /// Lets the checkers know what its drop-in files say.
+    /// Tells the checkers the labels of its drop-in files.
     pub(super) fn wear(&self, watch: &mut Watch) {
         for (level, labels) in &self.drop_ins.labels {
             for (key, value) in labels {
@@ -136,7 +136,7 @@ impl Node {
         self.clock.now(elapsed)
     }
 
-    /// Returns what a daemon finds when it starts.
+    /// Returns the saved state that a daemon starts from.
     pub(super) fn saved(&self, damaged: Option<Text>) -> Result<SavedSite, String> {
         let records = self.disk.records()?;
         Ok(SavedSite { identity: self.identity, records, damaged, drop_ins: self.drop_ins.clone() })
@@ -157,7 +157,7 @@ impl Node {
 }
 
 impl<C: Carrier> World<C> {
-    /// Starts the daemon of a machine from its disk.
+    /// Starts a machine's daemon from its disk.
     pub(super) fn start_node(&mut self, number: NodeId) {
         let elapsed = self.elapsed;
         let node = &mut self.nodes[number];
@@ -187,7 +187,7 @@ impl<C: Carrier> World<C> {
         self.drain_node(number);
     }
 
-    /// Kills the daemon of a machine at this very moment.
+    /// Kills a machine's daemon immediately.
     pub(super) fn kill_node(&mut self, number: NodeId) {
         let node = &mut self.nodes[number];
         if node.site.take().is_none() {
@@ -259,7 +259,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Carries out what the machine asks for, until it asks for nothing or is killed.
+    /// Performs the machine's outputs until there are none left or it is killed.
     pub(super) fn drain_node(&mut self, number: NodeId) {
         let mut outputs = 0;
         loop {
@@ -342,8 +342,7 @@ impl<C: Carrier> World<C> {
                 self.after(delay, SimEvent::Saved(number, boot, Box::new(grant)));
             }
             SiteOutput::Call { call, request, .. } => self.begin_call(number, call, request),
-            // No provider here names a plugin of the server's.
-            // Nor is there a local socket that could not be opened.
+            // No provider here names a server plugin, and there is no local socket that could fail to open.
             SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) | SiteOutput::OpenLocalSocket => {}
             SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
@@ -374,7 +373,7 @@ impl<C: Carrier> World<C> {
         self.send_to_server(number, dial, message);
     }
 
-    /// Puts a message on its way to the server.
+    /// Sends a message to the server.
     pub(super) fn send_to_server(&mut self, number: NodeId, dial: DialId, message: &FromSite) {
         let bytes = encode_from_site(message);
         self.note(Some(number), "send", &[dial.0], || format!("sends {message:?}"));
@@ -402,7 +401,7 @@ impl<C: Carrier> World<C> {
         self.note(Some(number), "reply", &[command.0, u64::from(is_done)], || format!("answers {command}"));
     }
 
-    /// Ends a daemon for good.
+    /// Ends a daemon permanently.
     pub(super) fn end_node(&mut self, number: NodeId, end: End) {
         let node = &mut self.nodes[number];
         node.site = None;
@@ -427,7 +426,7 @@ impl<C: Carrier> World<C> {
     pub(super) fn identity_saved(&mut self, number: NodeId, boot: u32, grant: &IdentityGrant) {
         let elapsed = self.elapsed;
         let node = &mut self.nodes[number];
-        // A crash may come before or behind the file: half of the time it is there.
+        // A crash may come before or after the file is written: half of the time it is there.
         if node.boot != boot && (node.end.is_some() || node.site.is_some() || node.chance.happens(500)) {
             return;
         }

@@ -1,4 +1,4 @@
-//! People: operators at the server, and somebody on the spot.
+//! People: operators at the server, and local users.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::check::{LevelOf, Promise, What};
 use crate::kind::Kind;
 use crate::plan::Act;
 
-/// How long join tokens work.
+/// Lifetime of join tokens.
 const TOKEN_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// How long a removed site is kept: shorter than usual, so that a site that was dark meanwhile comes back to a
-/// server that has nothing of it but its key.
+/// How long a removed site is kept: shorter than usual, so that a site that was offline in the meantime comes back to a
+/// server that has only its revoked key.
 const REMOVED_KEEP: Duration = Duration::from_secs(6 * 3600);
 
-/// What a deactivation leads to.
+/// Phases after a deactivation.
 const OUT: [Phase; 2] = [Phase::Deactivating, Phase::Inactive];
-/// What an activation leads to.
+/// Phases after an activation.
 const IN: [Phase; 3] = [Phase::Registering, Phase::Activating, Phase::Active];
-/// What a removal leads to.
+/// Phases after a removal.
 const GONE: [Phase; 3] = [Phase::Removing, Phase::Removed, Phase::Purged];
 
 impl<C: Carrier> World<C> {
@@ -38,7 +38,7 @@ impl<C: Carrier> World<C> {
             self.ask(FleetCommand::CreateEnvironment(name(APPROVAL), rules), None);
         }
         for number in 0..=u64::from(self.scenario.sites.saturating_sub(1) / SITES_PER_TOKEN) {
-            // One too few: the last of each twenty is refused, and given another token.
+            // One use too few: the last of each twenty is rejected, and given another token.
             self.create_token("default", number, SITES_PER_TOKEN - 1);
             if has_members {
                 self.create_token(APPROVAL, PENDING_TOKENS + number, SITES_PER_TOKEN);
@@ -62,7 +62,7 @@ impl<C: Carrier> World<C> {
         self.ask(FleetCommand::CreateToken(new), Some((slot, Promise::TokenThere)));
     }
 
-    /// An operator gives a site that was refused another token, and starts it again.
+    /// An operator gives a rejected site another token, and restarts it.
     pub(super) fn give_new_token(&mut self, node: NodeId) {
         let number = 1_000_000 + node as u64 * 1_000 + u64::from(self.nodes[node].boot);
         self.create_token("default", number, 1);
@@ -75,13 +75,13 @@ impl<C: Carrier> World<C> {
         if let Some(End::Refused(_)) = of.end {
             of.end = None;
             of.join = Some(JoinWish { token, name: of.name.clone() });
-            // The answer of the server is a few milliseconds away; people take longer.
+            // The server answers within milliseconds; people take longer.
             let boot = of.boot;
             self.after(Duration::from_secs(5), super::SimEvent::FaultEnd(super::FaultEnd::Off(node, boot)));
         }
     }
 
-    /// An operator accepts a site, once it has joined. One that has left, or never waited, needs nobody's word.
+    /// An operator accepts a site once it has joined. A site that has left, or was never pending, needs no approval.
     pub(super) fn accept(&mut self, node: NodeId) {
         let (key, now) = (self.nodes[node].key, self.server.now(self.elapsed));
         let fleet = self.server.fleet.as_deref();
@@ -123,7 +123,7 @@ impl<C: Carrier> World<C> {
                 let slot = (None, What::Token(token.id));
                 self.ask(FleetCommand::RevokeToken(token.id), Some((slot, Promise::TokenRevoked)));
             }
-            Kind::SpotLabel => self.label_on_the_spot(node, act.draw),
+            Kind::LocalLabel => self.label_on_the_spot(node, act.draw),
             Kind::DropIns => self.change_drop_ins(node, act.draw),
             Kind::Facts => {
                 let (key, value) = label("cpus", &(2 << (act.draw % 6)).to_string());
@@ -133,7 +133,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Returns how an operator names a site: as the list of sites does.
+    /// Returns an operator's reference to a site: its name in the list of sites.
     fn site_ref(&self, node: NodeId, subject: Subject) -> Option<SiteRef> {
         let now = self.server.now(self.elapsed);
         let view = self.server.fleet.as_ref()?.site_by_id(self.nodes[node].id(), now)?;
@@ -150,7 +150,7 @@ impl<C: Carrier> World<C> {
         self.assign(node, subject, key, (!draw.is_multiple_of(8)).then_some(value));
     }
 
-    /// An operator sets a label, or takes it away.
+    /// An operator sets or removes a label.
     pub(super) fn assign(&mut self, node: NodeId, subject: Subject, key: LabelKey, value: Option<LabelValue>) {
         let Some(site) = self.site_ref(node, subject) else { return };
         let patch = match value.clone() {

@@ -1,5 +1,5 @@
-//! People who have to do with DNS: the central provider, who has it, and under which addresses gateways are found; and
-//! whether every site's records are as they should be in the end.
+//! Operator actions on DNS: the central provider, the sites that use it, and gateway addresses; and whether every
+//! site's records match the expected final state.
 
 use linecamp_core::{FleetCommand, Force, OWN_ADDRESS_LABEL, Subject};
 use linecamp_model::{
@@ -15,7 +15,7 @@ use crate::kind::Kind;
 use crate::plan::Act;
 
 impl<C: Carrier> World<C> {
-    /// Gives a new site its address, and the provider of its own if it has one.
+    /// Sets the address of a new site, and its own provider if it has one.
     pub(super) fn settle_in_dns(&mut self, node: NodeId) {
         let Some(site_slot) = self.plan.site_slots.get(node).filter(|_| self.dns.is_some()) else { return };
         if site_slot.dns.has_own {
@@ -25,7 +25,7 @@ impl<C: Carrier> World<C> {
         self.nodes[node].facts.insert(own_address(), address);
     }
 
-    /// Somebody does what has to do with DNS.
+    /// Performs an act on DNS.
     pub(super) fn people_of_dns(&mut self, act: Act) {
         let node = act.site as NodeId;
         let key = |text: &str| LabelKey::parse(text).expect("a key");
@@ -54,7 +54,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// An operator sets the central provider, or puts other settings in its place.
+    /// An operator sets the central provider, or changes its settings.
     pub(super) fn set_provider(&mut self, draw: u64) {
         if self.dns.is_none() {
             return;
@@ -67,7 +67,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Returns the sites that keep records.
+    /// Returns the sites that maintain records.
     pub(super) fn keepers(&self) -> impl Iterator<Item = NodeId> + '_ {
         let keeps = |number: &NodeId| {
             let node = &self.nodes[*number];
@@ -78,19 +78,20 @@ impl<C: Carrier> World<C> {
         (0..self.nodes.len()).filter(keeps)
     }
 
-    /// Returns why a site's records are not as they should be in the end.
+    /// Returns why a site's records differ from the expected final state.
     pub(super) fn why_misplaced(&self, number: NodeId) -> Option<String> {
         self.dns.as_ref()?;
         self.with_share(number, |share| self.watch.misplaced(share))?
     }
 
-    /// Whether a site has records in DNS that nothing asks for, and that it will only find when it searches the zone.
+    /// Returns whether a site has records in DNS that nothing requires, and that it will find only when it searches the
+    /// zone.
     pub(super) fn has_leftovers(&self) -> bool {
         let has = |number| self.with_share(number, |share| self.watch.has_leftovers(share)).unwrap_or(false);
         self.dns.is_some() && (0..self.nodes.len()).any(has)
     }
 
-    /// Passes a site, and what its records follow from.
+    /// Calls `with` with a site and the inputs that determine its records.
     fn with_share<T>(&self, number: NodeId, with: impl FnOnce(&Share<'_>) -> T) -> Option<T> {
         let (node, fleet) = (&self.nodes[number], self.server.fleet.as_deref()?);
         let view = fleet.site_by_id(node.id(), self.server.now(self.elapsed))?;
@@ -148,12 +149,12 @@ fn provider(called: &str, template: &str) -> ProviderSpec {
     }
 }
 
-/// Returns the provider that a site has of its own: under other names than the central one's.
+/// Returns a site's own provider, whose names differ from the central one's.
 fn own_provider() -> ProviderSpec {
     provider("spot", &format!("{OWN_PREFIX}{}", NameTemplate::DEFAULT))
 }
 
-/// Returns the central provider, with settings by chance; those of draw 0 are the usual ones.
+/// Returns the central provider with random settings; draw 0 gives the defaults.
 fn central_provider(draw: u64) -> ProviderSpec {
     let template = if draw / 2 % 4 == 1 { "{host}-{site}.{environment}" } else { NameTemplate::DEFAULT };
     let mut spec = provider("dns", template);

@@ -1,4 +1,4 @@
-//! The server: its machine, its disk, its clock.
+//! The server: its state machine, its disk, its clock.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Server {
     pub(super) boot: u32,
     /// After how many more outputs it is killed.
     pub(super) fuse: Option<u32>,
-    /// For how long it is off then.
+    /// How long it stays off after that.
     pub(super) off_for: Duration,
     wake_at: Option<Duration>,
     pub(super) chance: Chance,
@@ -83,7 +83,7 @@ impl<C: Carrier> World<C> {
         self.drain_server();
     }
 
-    /// Kills the server at this very moment.
+    /// Kills the server immediately.
     pub(super) fn kill_server(&mut self) {
         let server = &mut self.server;
         if server.fleet.take().is_none() {
@@ -103,7 +103,7 @@ impl<C: Carrier> World<C> {
         self.carrier.kill_server();
     }
 
-    /// Asks the server for something, as an operator. Returns whether it is there to hear it.
+    /// Sends an operator's request to the server. Returns whether the server is running.
     pub(super) fn ask(&mut self, command: FleetCommand, claim: Option<(Slot, Promise)>) -> bool {
         let now = self.server.now(self.elapsed);
         let id = self.server.next_command;
@@ -174,7 +174,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Carries out what the machine asks for, until it asks for nothing or is killed.
+    /// Performs the machine's outputs until there are none left or it is killed.
     pub(super) fn drain_server(&mut self) {
         loop {
             let server = &mut self.server;
@@ -220,7 +220,7 @@ impl<C: Carrier> World<C> {
                 self.watch.session_over(session);
                 self.carrier.hang_up_on_site(session, &refusal);
             }
-            // Nothing was pushed here.
+            // No plugin was uploaded here.
             FleetOutput::ReadPlugin { .. } => {}
             FleetOutput::Persist { write, changes } => {
                 self.trace.note(self.elapsed, None, "server persists", &[write.0, changes.len() as u64]);
@@ -341,7 +341,7 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    /// Clearing away what has had its time is no unrest, and neither is what a renewed certificate brings.
+    /// Deleting expired records does not count as a change, and neither does what follows from a renewed certificate.
     fn check_quiet_server(&mut self, changes: &[FleetChange]) {
         let of_site = |change: &FleetChange| match change {
             FleetChange::ReplicationCursor(site, Some(_)) => Some(*site),
@@ -361,7 +361,7 @@ impl<C: Carrier> World<C> {
                     | FleetChange::Event(_, None)
             )
         };
-        // A hostile member was taken away, which the server notices a while later.
+        // A hostile member was removed, which the server notices later.
         let may_change = |site: SiteId| {
             let node = self.node_of(Some(site));
             self.watch.is_hostile(site) || node.is_some_and(|node| self.renewed.contains(&node))

@@ -1,4 +1,4 @@
-//! The command line, by hand: five verbs do not need a parser to be compiled first.
+//! Command-line parsing, by hand: five verbs do not justify compiling a parser first.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ Usage: cargo xtask VERB
 /// The most sites `dev` starts: each is a process, and a developer's machine is small.
 const SITES_MAX: u32 = 50;
 
-/// What is asked for.
+/// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Help,
@@ -39,36 +39,36 @@ pub(crate) enum Verb {
     Dist(DistOptions),
 }
 
-/// What `test` runs, and how.
+/// Options of `test`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TestOptions {
-    /// Whether the slow tier runs, too.
+    /// Whether to run the slow tier, too.
     pub(crate) is_all: bool,
-    /// Whether something that is skipped fails the run.
+    /// Whether a skipped test fails the run.
     pub(crate) is_strict: bool,
-    /// What goes to the test runner; everything is run if nothing does.
+    /// Arguments for the test runner; without any, everything runs.
     pub(crate) passed_on: Vec<String>,
 }
 
-/// What `dev` starts, and where.
+/// Options of `dev`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DevOptions {
-    /// How many sites: `camp-001` and on.
+    /// The number of sites: `camp-001` and on.
     pub(crate) sites: u32,
-    /// Where their data stays; a temporary directory if nobody says.
+    /// Where to keep their data; by default a temporary directory.
     pub(crate) keep: Option<PathBuf>,
 }
 
-/// What `dist` makes, and where.
+/// Options of `dist`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DistOptions {
-    /// For which machines; for all if nobody says.
+    /// The architecture to build; by default all.
     pub(crate) arch: Option<Arch>,
-    /// Where the packages go; below cargo's target directory if nobody says.
+    /// The output directory of the packages; by default below cargo's target directory.
     pub(crate) out: Option<PathBuf>,
 }
 
-/// Machines that packages are made for, by Debian's names.
+/// Architectures of the packages, by Debian's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arch {
     Amd64,
@@ -78,13 +78,13 @@ pub(crate) enum Arch {
 impl Arch {
     pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
 
-    /// Returns this machine's.
+    /// Returns this machine's architecture.
     pub(crate) fn native() -> anyhow::Result<Self> {
         let found = Self::ALL.into_iter().find(|arch| arch.target().starts_with(std::env::consts::ARCH));
         found.with_context(|| format!("nothing is released for {}", std::env::consts::ARCH))
     }
 
-    /// Returns Debian's name of it.
+    /// Returns its name in Debian.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
@@ -92,7 +92,7 @@ impl Arch {
         }
     }
 
-    /// Returns the target of its static programs.
+    /// Returns the Rust target of its static programs.
     pub(crate) const fn target(self) -> &'static str {
         match self {
             Self::Amd64 => "x86_64-unknown-linux-musl",
@@ -122,12 +122,12 @@ impl DistOptions {
     }
 }
 
-/// Why a command line is refused.
+/// Why a command line is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Usage(pub(crate) String);
 
 impl Verb {
-    /// Parses what follows `cargo xtask`.
+    /// Parses the arguments after `cargo xtask`.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, Usage> {
         let mut arguments = arguments.into_iter();
         let verb = arguments.next().ok_or_else(|| Usage("a verb is missing".into()))?;
@@ -184,7 +184,7 @@ impl DevOptions {
     }
 }
 
-/// What is to be measured comes first; the link if nothing is named.
+/// The first argument names the benchmark; the default is `link`.
 fn bench(mut rest: Vec<String>) -> Result<Verb, Usage> {
     let what = match rest.first().map(String::as_str) {
         Some("--") | None => "link".to_owned(),

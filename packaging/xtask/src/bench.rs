@@ -1,25 +1,25 @@
-//! `cargo xtask bench`: builds what is measured as it ships, and lets the bench program measure it.
+//! `cargo xtask bench`: builds the released programs and runs the bench program on them.
 //!
-//! The numbers in the documents are of the programs that ship. To measure plugins the bench program itself is built as
-//! the daemon is, because it loads and calls them with the daemon's own parts. It finds the rest by
+//! The documents quote numbers of released programs. To measure plugins, the bench program itself is built like the
+//! daemon, because it loads and calls them with the daemon's own code. It finds the rest through
 //! `LINECAMP_BENCH_SERVER`, `LINECAMP_BENCH_DAEMON`, `LINECAMP_BENCH_COMPILER` and `LINECAMP_PLUGINS`.
 
 use crate::arguments::Arch;
 use crate::run::{cargo, step};
 use crate::{plugins, release, toolchain};
 
-/// Measures the link, beside two brokers.
+/// Benchmarks the link, compared with two brokers.
 pub(crate) fn link(passed_on: &[String]) -> anyhow::Result<()> {
     toolchain::add_brokers();
     let (daemon, server) = (release::program("linecampd")?, release::program("linecamp-server")?);
-    // Without what measures plugins: that would compile a WebAssembly runtime once more.
+    // Without the plugin benchmarks: they would compile a WebAssembly runtime once more.
     let words = ["run", "--profile", "server", "--package", "linecamp-bench", "--no-default-features", "--", "link"];
     let mut bench = cargo(words);
     bench.args(passed_on).env("LINECAMP_BENCH_DAEMON", daemon).env("LINECAMP_BENCH_SERVER", server);
     step("measuring the link", bench)
 }
 
-/// Measures plugins, and a daemon that has some.
+/// Benchmarks plugins, and a daemon that runs some.
 pub(crate) fn plugins(passed_on: &[String]) -> anyhow::Result<()> {
     let plugins = plugins::build()?;
     let (daemon, server) = (release::program("linecampd")?, release::program("linecamp-server")?);

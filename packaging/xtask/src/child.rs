@@ -1,4 +1,4 @@
-//! A program that runs beside us, its log in a file, and its end in our hands.
+//! A child process with its output in a log file, stopped by us.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long a program may take to end when asked: both flush within a second, and a slow disk gets ten.
+/// How long a program may take to stop after SIGTERM: both flush within a second, and a slow disk gets ten.
 const GRACE: Duration = Duration::from_secs(10);
-/// How much of a log is shown when its program died.
+/// How many lines of its log are shown if a program dies.
 const TAIL_LINES: usize = 25;
 
-/// A running program. Dropping it ends it.
+/// A running program. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Child {
     name: String,
@@ -24,33 +24,33 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts a program whose output goes to `LOGS/NAME.log`.
+    /// Starts a program with its output in `LOGS/NAME.log`.
     pub(crate) fn spawn(name: &str, logs: &Path, mut command: Command) -> anyhow::Result<Self> {
         let log = logs.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("failed to create {}", log.display()))?;
         let copy = file.try_clone().with_context(|| format!("failed to open {} twice", log.display()))?;
-        // In a group of its own a Ctrl-C does not reach it: we end the programs, in order.
+        // In its own process group, it does not receive Ctrl-C: we stop the programs, in order.
         command.stdin(Stdio::null()).stdout(copy).stderr(file).env("NO_COLOR", "1").process_group(0);
         let process = command.spawn().with_context(|| format!("failed to start {name}"))?;
         Ok(Self { name: name.to_owned(), log, process })
     }
 
-    /// Returns what it is called.
+    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns how it ended, if it did.
+    /// Returns its exit status if it has exited.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
     }
 
-    /// Returns what it has said so far.
+    /// Returns its output so far.
     pub(crate) fn log(&self) -> String {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// Returns the last lines of its log, for a person.
+    /// Returns the last lines of its log, for people.
     pub(crate) fn tail(&self) -> String {
         let text = self.log();
         let lines: Vec<_> = text.lines().collect();
@@ -58,12 +58,12 @@ impl Child {
         format!("the end of {}:\n    {tail}", self.log.display())
     }
 
-    /// Asks it to end, waits, and insists when it does not.
+    /// Sends SIGTERM, waits, and kills the program if it does not exit.
     pub(crate) fn stop(&mut self) {
         if self.ended().is_some() {
             return;
         }
-        // It may end between the question and the signal; then there is nothing left to do.
+        // It may exit before the signal is sent; then there is nothing left to do.
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
         let asked = Instant::now();
         while self.ended().is_none() {

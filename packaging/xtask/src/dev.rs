@@ -1,8 +1,8 @@
-//! `cargo xtask dev`: a server and its sites on this machine, as an operator would set them up, until Ctrl-C.
+//! `cargo xtask dev`: runs a server and its sites on this machine, set up as an operator would, until Ctrl-C.
 //!
-//! Everything goes through the real programs: `linecamp-server init`, a token from `linecamp`, `linecampd join`. The
-//! ports are free ones, the data is temporary unless `--keep` says where it stays; kept data is used again. Beside
-//! them runs a zone in memory, in which the sites keep their names.
+//! Everything goes through the real programs: `linecamp-server init`, a token from `linecamp`, `linecampd join`. Ports
+//! are free ones. Data is temporary unless `--keep` names a directory; existing data there is reused. An in-memory zone
+//! runs beside them, in which the sites manage their names.
 
 mod names;
 
@@ -22,16 +22,16 @@ use crate::plugins;
 use crate::run::{binaries, cargo, read, say, step};
 use crate::stop::Stop;
 
-/// How long a start or a first connection may take: both take below a second, and a loaded machine gets a minute.
+/// How long a start or a first connection may take: both take less than a second, and a loaded machine gets a minute.
 const START_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
-/// The packages of what runs. All at once: that the daemon is built with what only the compiler of plugins needs does
-/// no harm here, and spares building its dependencies twice.
+/// The packages to run, built together: that the daemon then has features that only the plugin compiler needs is
+/// harmless here, and saves building its dependencies twice.
 const PACKAGES: [&str; 5] =
     ["linecamp-server", "linecampd", "linecamp", "linecamp-plugin-compiler", "linecamp-testkit"];
 
-/// Builds, starts, waits for Ctrl-C, stops.
+/// Builds, starts, waits for Ctrl-C, and stops.
 pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     let mut steps = Steps { count: 4 + options.sites, done: 0 };
     let is_first = !binaries()?.join(PACKAGES[0]).exists();
@@ -51,7 +51,7 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     let stop = Stop::listen()?;
     let mut camp = Camp { binaries: binaries()?, data, login: Login::default(), children: Vec::new() };
     let ended = camp.start(options.sites, &component, &mut steps, &stop).and_then(|()| camp.watch(&stop));
-    // The sites first, so that none of them logs that it lost its server.
+    // Sites first, so that none of them logs a lost link.
     while let Some(mut child) = camp.children.pop() {
         say(&format!("stopping {}", child.name()));
         child.stop();
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     }
 }
 
-/// How far it is.
+/// Progress.
 #[derive(Debug)]
 struct Steps {
     count: u32,
@@ -80,7 +80,7 @@ impl Steps {
     }
 }
 
-/// Somebody asked us to stop while we were at something.
+/// The run was interrupted.
 #[derive(Debug)]
 struct Asked;
 
@@ -92,7 +92,7 @@ impl std::fmt::Display for Asked {
 
 impl std::error::Error for Asked {}
 
-/// What the CLI needs to know.
+/// The CLI's login.
 #[derive(Debug, Default)]
 struct Login {
     url: String,
@@ -100,7 +100,7 @@ struct Login {
     key: String,
 }
 
-/// Everything that runs, in the order of its start.
+/// All running programs, in the order of their start.
 #[derive(Debug)]
 struct Camp {
     binaries: PathBuf,
@@ -124,10 +124,10 @@ impl Camp {
         Ok(())
     }
 
-    /// Starts the server and returns where sites reach it.
+    /// Starts the server and returns the address that sites connect to.
     fn start_server(&mut self, stop: &Stop) -> anyhow::Result<SocketAddr> {
         let directory = self.data.join("server");
-        // The key is shown once and the server keeps its hash; who keeps the data keeps the key with it.
+        // The key is shown once and the server stores its hash, so the key is kept with the data.
         let kept_login = self.data.join("login.txt");
         if !kept_login.exists() {
             let url = format!("https://{}", free_port()?);
@@ -161,7 +161,7 @@ impl Camp {
             let secret = made.trim().split('@').next().unwrap_or_default();
             let mut join = self.command("linecampd");
             join.args(["join", &format!("{secret}@{quic}"), "--name", name, "--label", "region=eu"]);
-            // An address that is nobody's (RFC 5737): this machine may have none to show.
+            // A documentation address (RFC 5737): this machine may have no public one.
             join.args(["--host-label", &format!("io.linecamp.host.external_dns_ip=192.0.2.{number}")]);
             join.arg("--data").arg(&directory);
             read(join)?;
@@ -181,7 +181,7 @@ impl Camp {
         Ok(())
     }
 
-    /// Waits until `look` finds something, nobody dies, and nobody asks us to stop.
+    /// Waits until `look` returns a value; fails if a program dies or the run is interrupted.
     fn wait<T>(
         &mut self,
         what: &str,
@@ -207,7 +207,7 @@ impl Camp {
         }
     }
 
-    /// Runs until somebody asks us to stop, which is the good end, or until a program dies.
+    /// Runs until interrupted, which is success, or until a program dies.
     fn watch(&mut self, stop: &Stop) -> anyhow::Result<()> {
         while !stop.is_asked_within(POLL) {
             self.check_alive()?;
@@ -258,8 +258,8 @@ impl Camp {
     }
 }
 
-/// Finds a port of this machine that is free for TCP and for UDP. It is only used a moment later; whoever takes it in
-/// between makes the server say so and end.
+/// Finds a port of this machine that is free for TCP and UDP. It is bound a moment later; if another process takes it
+/// first, the server reports that and exits.
 fn free_port() -> anyhow::Result<SocketAddr> {
     for _ in 0..100 {
         let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());

@@ -1,8 +1,8 @@
-//! `cargo xtask dist`: what is released, made from nothing with one command.
+//! `cargo xtask dist`: builds the release with one command.
 //!
-//! Static programs for each architecture, packages of both kinds, a list of the parts of each program (an SBOM), and
-//! the checksums of all. The same commit gives the same bytes: paths are written as if the project lay in `/linecamp`,
-//! times are the commit's, the C library and the compiler are of one version each.
+//! The release has static programs for each architecture, packages of both kinds, an SBOM of each program, and the
+//! checksums of all files. Builds are reproducible: paths are rewritten as if the project were in `/linecamp`,
+//! timestamps are the commit's, and the C library and the compiler have pinned versions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::run::{program, read, say, step};
 use crate::toolchain::{EMULATOR, add_emulator, add_lintian};
 use crate::{plugins, release, sbom};
 
-/// What each program is asked, to see that it starts. The compiler of plugins answers nothing but components.
+/// The command that tests whether a program starts. The plugin compiler has none: its only input is a component.
 const QUESTIONS: [(&str, &str); 3] =
     [("linecampd", "version"), ("linecamp-server", "version"), ("linecamp", "--version")];
 
-/// Makes everything.
+/// Builds everything.
 pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
     let work = release::work()?;
     let out = options.out.clone().unwrap_or_else(|| work.join("packages"));
@@ -59,7 +59,7 @@ pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
     finish(&out)
 }
 
-/// Asks Debian's own checker.
+/// Runs `lintian`.
 fn check(out: &Path) -> anyhow::Result<()> {
     add_lintian()?;
     let mut check = program("sh", ["-c", "lintian --allow-root --fail-on error \"$0\"/*.deb"]);
@@ -67,7 +67,7 @@ fn check(out: &Path) -> anyhow::Result<()> {
     step("checking the packages", check)
 }
 
-/// Starts what was built, under an emulator where it is for another machine than this one.
+/// Starts the built programs, under an emulator if they are for another architecture.
 fn start(arch: Arch, programs: &[PathBuf]) -> anyhow::Result<()> {
     let is_native = arch.target().starts_with(std::env::consts::ARCH);
     if !is_native {
@@ -83,7 +83,7 @@ fn start(arch: Arch, programs: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the checksums, and says what there is and how big.
+/// Writes the checksums, and prints the files and their sizes.
 fn finish(out: &Path) -> anyhow::Result<()> {
     let entries = fs::read_dir(out).with_context(|| format!("failed to list {}", out.display()))?;
     let mut names = Vec::new();

@@ -1,15 +1,15 @@
-//! `cargo xtask`: the project's one automation entry.
+//! `cargo xtask`: the project's single automation entry point.
 //!
-//! Few verbs, for ever: a new part of the product joins an old verb. Each verb sets up what it needs, says what it
-//! does while it takes long, and ends with an exit code that can be trusted. There is no second script.
+//! Its few verbs are stable: a new part of the product is added to an existing verb. Each verb sets up what it needs,
+//! reports progress while it takes long, and ends with a reliable exit code. There is no other script.
 //!
 //! | exit code | means |
 //! |---|---|
-//! | 0 | done |
-//! | 1 | something failed; the last lines say what |
-//! | 2 | bad arguments |
+//! | 0 | success |
+//! | 1 | failure; the last lines say what failed |
+//! | 2 | invalid arguments |
 //!
-//! It depends on nothing of ours, so that it builds while the rest does not.
+//! It depends on no other crate of the workspace, so it builds even when they do not.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the person who ran it")]

@@ -1,18 +1,18 @@
-//! Packages for Debian and for distributions with RPM, made of programs that are built already.
+//! Packaging of built programs, as Debian packages and as RPMs.
 //!
-//! What a package holds stands in the `Cargo.toml` of its program; the tools read it there. They find everything in one
-//! place, the stage, which looks to them like cargo's target directory:
+//! The contents of a package are defined in its program's `Cargo.toml`, which the tools read. They find all files in
+//! one directory, the stage, which has the layout of cargo's target directory:
 //!
 //! ```text
 //! STAGE/TARGET/release/linecampd            the programs
 //! STAGE/TARGET/release/package/pages/…      manual pages and completions, as a test of each program writes them
 //! STAGE/TARGET/release/package/{systemd,config}/ units and configuration
 //! STAGE/TARGET/release/package/plugins/     the providers
-//! STAGE/TARGET/release/package/site/        the daemon's packages, which the server gives to new sites
-//! STAGE/TARGET/release/package/changelog.gz as Debian wants it
+//! STAGE/TARGET/release/package/site/        the daemon's packages, which the server serves to new sites
+//! STAGE/TARGET/release/package/changelog.gz in Debian's format
 //! ```
 //!
-//! Nothing in a package depends on when or where it was made: times in it are those of the last commit.
+//! Packages are reproducible: all timestamps in them are the last commit's.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -25,35 +25,35 @@ use crate::plugins::file;
 use crate::run::{cargo, program, read, root, step};
 use crate::toolchain::cargo_tool;
 
-/// The tools, one version of each.
+/// The packaging tools, with pinned versions.
 const CARGO_DEB: &str = "3.8.0";
 const CARGO_GENERATE_RPM: &str = "0.21.1";
 
-/// The variable that names where a program's test puts its pages.
+/// The variable with the directory for a program's manual pages.
 const PAGES: &str = "LINECAMP_PAGES";
 
-/// The version of what tests upgrade from. The programs in it are the same: what is tested is the packages' part.
+/// The version that upgrade tests start from. The programs in it are the same: the tests are about the packages.
 const PREVIOUS: &str = "0.0.9";
 
-/// The test of each program that writes them.
+/// The test of each program that writes its pages.
 const PAGES_TEST: &str = "every_command_has_a_page";
 
-/// The variable that says what time it is to be in what is built, in seconds since 1970.
+/// The variable that sets the timestamps of a build, in seconds since 1970.
 pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// The providers that are packaged.
+/// The packaged providers.
 pub(crate) const PLUGINS: [&str; 3] = ["dns-powerdns", "dns-rfc2136", "dns-route53"];
 
-/// The programs of each package, by the folder of its `Cargo.toml`.
+/// The recipe of each package.
 const DAEMON: Recipe = Recipe { folder: "daemon/linecampd", package: "linecampd", variant: None };
 const SERVER: Recipe = Recipe { folder: "daemon/server", package: "linecamp-server", variant: None };
 const CLI: Recipe = Recipe { folder: "daemon/cli", package: "linecamp", variant: None };
 const PROVIDERS: Recipe = Recipe { folder: "daemon/cli", package: "linecamp", variant: Some("plugins") };
 
-/// The programs that are packaged.
+/// The packaged programs.
 pub(crate) const PROGRAMS: [&str; 4] = ["linecampd", "linecamp-plugin-compiler", "linecamp-server", "linecamp"];
 
-/// What one package is made from.
+/// The sources of one package.
 #[derive(Clone, Copy, Debug)]
 struct Recipe {
     folder: &'static str,
@@ -61,7 +61,7 @@ struct Recipe {
     variant: Option<&'static str>,
 }
 
-/// Where packages are prepared, and of which version they are.
+/// The directory in which packages are prepared, and their version.
 #[derive(Debug)]
 pub(crate) struct Stage {
     directory: PathBuf,
@@ -71,12 +71,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Takes an empty stage in `directory`, for packages that are released.
+    /// Creates an empty stage in `directory`, for released packages.
     pub(crate) fn new(directory: PathBuf) -> anyhow::Result<Self> {
         Self::with_version(directory, env!("CARGO_PKG_VERSION"))
     }
 
-    /// The same for packages of any version that are made quickly, for tests.
+    /// Creates a stage for test packages of any version, which are built quickly.
     fn for_tests(directory: PathBuf, version: &str) -> anyhow::Result<Self> {
         Ok(Self { is_for_tests: true, ..Self::with_version(directory, version)? })
     }
@@ -88,7 +88,7 @@ impl Stage {
         Ok(Self { directory, version: version.to_owned(), epoch: epoch()?, is_for_tests: false })
     }
 
-    /// Puts the programs of one target on the stage, with all that goes with them.
+    /// Copies the programs of one target to the stage, with all files that go with them.
     pub(crate) fn put(&self, target: &str, programs: &[PathBuf], pages: &Path, plugins: &Path) -> anyhow::Result<()> {
         let extra = self.extra(target);
         for directory in ["plugins", "site"] {
@@ -101,23 +101,23 @@ impl Stage {
         for plugin in PLUGINS.map(file) {
             copy(&plugins.join(&plugin), &extra.join("plugins").join(&plugin))?;
         }
-        // Also what lies in the project: a package takes files to be as old as they are, up to the last commit's time.
+        // Including the project's own files: packages use file times, up to the last commit's time.
         for from in [pages.to_owned(), root().join("packaging/systemd"), root().join("packaging/config")] {
             let copied = read(program("cp", ["-r".as_ref(), from.as_os_str(), extra.as_os_str()]));
             copied.with_context(|| format!("failed to put {} on the stage", from.display()))?;
         }
         let path = extra.join("changelog");
         fs::write(&path, changelog(&self.version, &self.epoch)?).context("failed to write the changelog")?;
-        // Without its name and time in it, which -n leaves out.
+        // `-n` leaves out the name and time.
         read(program("gzip", ["-9nf".as_ref(), path.as_os_str()])).map(drop)
     }
 
-    /// Makes the daemon's Debian package for `target`; to be done for all targets before [`debs`](Self::debs).
+    /// Builds the daemon's Debian package for `target`. Do so for all targets before [`debs`](Self::debs).
     pub(crate) fn daemon_deb(&self, target: &str, out: &Path) -> anyhow::Result<PathBuf> {
         self.deb(DAEMON, target, out)
     }
 
-    /// Makes the other Debian packages for `target`; the server's with `sites`, the daemon's packages.
+    /// Builds the other Debian packages for `target`; the server's includes `sites`, the daemon's packages.
     pub(crate) fn debs(&self, target: &str, sites: &[PathBuf], out: &Path) -> anyhow::Result<()> {
         self.give(target, sites)?;
         for recipe in [SERVER, CLI, PROVIDERS] {
@@ -126,7 +126,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Makes all packages of the other kind for `target`.
+    /// Builds all RPM packages for `target`.
     pub(crate) fn rpms(&self, target: &str, out: &Path) -> anyhow::Result<()> {
         [DAEMON, SERVER, CLI, PROVIDERS].into_iter().try_for_each(|recipe| self.rpm(recipe, target, out))
     }
@@ -150,7 +150,7 @@ impl Stage {
     fn deb(&self, recipe: Recipe, target: &str, out: &Path) -> anyhow::Result<PathBuf> {
         let tool = cargo_tool("cargo-deb", CARGO_DEB)?;
         let mut make = self.tool(&tool);
-        // Cargo's subcommands are told their own name first.
+        // A cargo subcommand gets its own name as its first argument.
         make.args(["--package", recipe.package, "--target", target, "--no-build", "--no-strip", "--quiet"]);
         make.args(["--deb-version", &self.version]).arg("--output").arg(out);
         make.args(self.is_for_tests.then_some("--fast"));
@@ -186,7 +186,7 @@ impl Recipe {
     }
 }
 
-/// Makes a copy of each program in `binaries` without what debuggers want, which is nine tenths of it, in `work`.
+/// Copies each program in `binaries` to `work` without debug information, which is nine tenths of it.
 pub(crate) fn stripped(binaries: &Path, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let directory = work.join("programs");
     fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
@@ -198,8 +198,8 @@ pub(crate) fn stripped(binaries: &Path, work: &Path) -> anyhow::Result<Vec<PathB
     PROGRAMS.iter().map(strip).collect()
 }
 
-/// Makes packages of `programs`, which are for `target`, as they are for tests: of the workspace's version in
-/// `WORK/current/`, and the daemon's of an older version in `WORK/previous/`.
+/// Builds test packages of `programs`, which are for `target`: of the workspace's version in `WORK/current/`, and the
+/// daemon's of an older version in `WORK/previous/`.
 pub(crate) fn for_tests(programs: &[PathBuf], target: &str, plugins: &Path, work: &Path) -> anyhow::Result<()> {
     let pages = work.join("pages");
     write_pages(&pages)?;
@@ -221,19 +221,19 @@ pub(crate) fn for_tests(programs: &[PathBuf], target: &str, plugins: &Path, work
 
 /// Writes the manual pages and completions of all programs to `directory`.
 pub(crate) fn write_pages(directory: &Path) -> anyhow::Result<()> {
-    // A command that is gone leaves no page behind.
+    // Remove the pages of deleted commands.
     if directory.exists() {
         fs::remove_dir_all(directory).with_context(|| format!("failed to empty {}", directory.display()))?;
     }
     let mut test = cargo(["test", "--quiet", "--locked", "--workspace", "--bins", PAGES_TEST]);
     test.env(PAGES, directory);
     step("writing manual pages and completions", test)?;
-    // As packages want them, without name and time.
+    // Compressed without name and time, as packages require.
     let script = "find \"$0\" -name '*.1' -exec gzip -9nf {} +";
     read(program("sh", ["-c".as_ref(), script.as_ref(), directory.as_os_str()])).map(drop)
 }
 
-/// Says what time it is to be in what is built: the last commit's, unless the environment says.
+/// Returns the timestamp of the build: the last commit's, unless the environment sets another.
 pub(crate) fn epoch() -> anyhow::Result<String> {
     if let Ok(epoch) = std::env::var(EPOCH) {
         return Ok(epoch);
@@ -243,7 +243,7 @@ pub(crate) fn epoch() -> anyhow::Result<String> {
     Ok(epoch.trim().to_owned())
 }
 
-/// Debian's changelog has the version and who to write to; what changed stands in the project's own.
+/// Returns Debian's changelog, with the version and the contact; the changes are in the project's own.
 fn changelog(version: &str, epoch: &str) -> anyhow::Result<String> {
     let date = read(program("date", ["-R", "-u", "-d", &format!("@{epoch}")]))?;
     let maintainer = "Linecamp maintainers <maintainers@linecamp.example>";
@@ -258,21 +258,20 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     copied.map(drop).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
 }
 
-/// Has cargo build in `work` what every machine builds alike: other paths than this machine's are written into it. The
-/// compiler gets `flags`, too.
+/// Configures a reproducible cargo build in `work`, without this machine's paths. `flags` are passed to the compiler.
 pub(crate) fn build_alike(build: &mut Command, work: &Path, flags: &[&str]) -> anyhow::Result<()> {
-    // Of several that fit, the last one holds: the build directory may be in the project's.
+    // The last matching prefix wins: the build directory may be inside the project's.
     let prefixes = [(root(), "/linecamp"), (cargo_home()?, "/cargo"), (work.to_owned(), "/build")];
     let remap = |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
     let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).chain(prefixes.iter().map(remap)).collect();
     build.env("RUSTFLAGS", flags.join(" "));
-    // C code writes down where it was compiled, too.
+    // C compilers record source paths, too.
     build.env("CFLAGS", format!("-ffile-prefix-map={}=/linecamp", root().display()));
     build.env("CARGO_TARGET_DIR", work).env(EPOCH, epoch()?);
     Ok(())
 }
 
-/// Refuses what names this machine's directories.
+/// Rejects a file that contains this machine's directories.
 pub(crate) fn insist_on_alike(path: &Path, work: &Path) -> anyhow::Result<()> {
     let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
     for place in [work.to_owned(), root(), cargo_home()?] {

@@ -1,5 +1,4 @@
-//! The plugins: components for the sandbox, in the release profile, because that is what their size and speed are
-//! about.
+//! The plugins: WebAssembly components, built with the release profile, since their size and speed matter.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,33 +10,33 @@ use anyhow::Context;
 use crate::run::{binaries, cargo, program, root, step};
 use crate::{package, toolchain};
 
-/// The variable naming the directory of the built components.
+/// The variable with the directory of the built components.
 pub(crate) const VARIABLE: &str = "LINECAMP_PLUGINS";
 
 /// The target of components.
 const TARGET: &str = "wasm32-wasip2";
 
-/// The packages that are components; the last one is for tests of the host, and means harm.
+/// The packages that are components; the last one is malicious, for tests of the host.
 const PACKAGES: [&str; 5] = ["dns-fake", "dns-powerdns", "dns-rfc2136", "dns-route53", "malicious-plugin"];
 
-/// The plugin in JavaScript: its component, what it is made of, and the contract.
+/// The JavaScript plugin: its component, its source, and the contract.
 const JAVASCRIPT: &str = "dns_zone_js.wasm";
 const SOURCE: &str = "sdk/examples/javascript/provider.js";
 const CONTRACT: &str = "sdk/wit/v1";
 
-/// Builds all of them and returns where they are.
+/// Builds all plugins and returns their directory.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
     let directory = build_these("building the plugins", &PACKAGES)?;
     build_javascript(&directory)?;
     Ok(directory)
 }
 
-/// Builds one of them, saying `what` it does, and returns its component.
+/// Builds one plugin, with `what` as its progress message, and returns its component.
 pub(crate) fn build_only(package: &str, what: &str) -> anyhow::Result<PathBuf> {
     Ok(build_these(what, &[package])?.join(file(package)))
 }
 
-/// Builds those that are `packages` below `work`, the same on every machine, and returns where they are.
+/// Builds the plugins in `packages` below `work`, reproducibly, and returns their directory.
 pub(crate) fn build_for_release(packages: &[&str], work: &Path) -> anyhow::Result<PathBuf> {
     let mut build = components(packages);
     package::build_alike(&mut build, work, &[])?;
@@ -45,13 +44,13 @@ pub(crate) fn build_for_release(packages: &[&str], work: &Path) -> anyhow::Resul
     Ok(work.join(TARGET).join("release"))
 }
 
-/// Returns the name of a package's component.
+/// Returns the file name of a package's component.
 pub(crate) fn file(package: &str) -> String {
     format!("{}.wasm", package.replace('-', "_"))
 }
 
 fn components(packages: &[&str]) -> Command {
-    // One that means harm is an example of its package, because it is refused before it runs.
+    // One malicious component is an example target of its package, because it is rejected before it runs.
     let mut build = cargo(["build", "--locked", "--release", "--lib", "--examples", "--target", TARGET]);
     build.args(packages.iter().flat_map(|package| ["--package", package]));
     build
@@ -63,7 +62,7 @@ fn build_these(what: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     Ok(target.join(TARGET).join("release"))
 }
 
-/// Builds the one in JavaScript, where its tool could be installed; its test says so where it could not.
+/// Builds the JavaScript plugin if its tool could be installed; otherwise its test reports that it is skipped.
 fn build_javascript(directory: &Path) -> anyhow::Result<()> {
     let Some(tool) = toolchain::componentize() else { return Ok(()) };
     let component = directory.join(JAVASCRIPT);
@@ -72,7 +71,7 @@ fn build_javascript(directory: &Path) -> anyhow::Result<()> {
     if sources.iter().all(|source| changed(source) < changed(&component)) {
         return Ok(());
     }
-    // As `npm run build` does in its directory.
+    // The same as `npm run build` in its directory.
     let mut build = program("node", [tool.as_os_str()]);
     build.args(["--sync", "--stub-wasi", "--minify"]);
     build.args(["--wit", CONTRACT, "--world", "dns-provider", "--js", SOURCE, "--output"]).arg(&component);

@@ -1,8 +1,8 @@
-//! Programs as they are released: the one way to build them, for packages, for tests of what ships, and for benchmarks.
+//! Release builds: the one way to build the released programs, for packages, for tests of them, and for benchmarks.
 //!
-//! They are static. Rust brings its own musl and its own linker; C (SQLite, ring) is compiled by Zig, which has the
-//! headers of every target with it. Each is built alone with the features it needs: cargo gives what is built together
-//! the features of all, and the daemon would have the compiler of plugins in it. Everything lies in `target/dist`.
+//! They are static. Rust brings its own musl and its own linker; C (SQLite, ring) is compiled by Zig, which includes
+//! the headers of every target. Each program is built alone with the features it needs: cargo unifies the features of
+//! packages built together, which would add the plugin compiler to the daemon. Everything is in `target/dist`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::package::{build_alike, insist_on_alike};
 use crate::run::{cargo, root, step};
 use crate::toolchain::{add_target, c_compiler, target_directory};
 
-/// What is built together, and by which profile: for size, or for speed, as the server serves thousands of sites on one
-/// machine.
+/// Packages built together, and their profile: for size, or for speed, since the server serves thousands of sites on
+/// one machine.
 const BUILDS: [(&str, &[&str]); 3] = [
     ("release", &["linecampd"]),
     ("release", &["linecamp-plugin-compiler", "linecamp"]),
     ("server", &["linecamp-server"]),
 ];
 
-/// Links with what the compiler brings: a C library of one version on every machine, whose allocator gives memory back.
-/// Then what makes a program smaller: relocations packed, functions that are the same byte for byte kept once.
+/// Links with what the compiler includes: a C library of one version on every machine, whose allocator returns memory.
+/// The other options reduce size: packed relocations, and identical functions merged.
 const LINK: [&str; 5] = [
     "-Clinker=rust-lld",
     "-Clinker-flavor=ld.lld",
@@ -33,10 +33,10 @@ const LINK: [&str; 5] = [
     "-Clink-arg=--icf=all",
 ];
 
-/// What stands behind all other code, so that less of a program is in memory.
+/// The linker script that places rarely used code last, so that less of a program is resident in memory.
 const SELDOM: &str = "packaging/link/seldom.ld";
 
-/// Returns the directory of all that is built for release.
+/// Returns the directory of all release builds.
 pub(crate) fn work() -> anyhow::Result<PathBuf> {
     Ok(target_directory()?.join("dist"))
 }
@@ -60,7 +60,7 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     built.into_iter().find(|path| path.ends_with(name)).with_context(|| format!("{name} was not built"))
 }
 
-/// Has `cargo` build as all of them are built, for one architecture.
+/// Configures `cargo` for a release build of one architecture.
 pub(crate) fn as_released(cargo: &mut Command, arch: Arch) -> anyhow::Result<()> {
     let target = arch.target();
     add_target(target)?;
@@ -86,7 +86,7 @@ fn build(arch: Arch, profile: &str, packages: &[&str]) -> anyhow::Result<Vec<Pat
     Ok(built)
 }
 
-/// Refuses a daemon with the compiler of plugins in it.
+/// Rejects a daemon that contains the plugin compiler.
 fn insist_on_no_compiler(daemon: &Path) -> anyhow::Result<()> {
     let bytes = fs::read(daemon).with_context(|| format!("failed to read {}", daemon.display()))?;
     let compiler = b"cranelift-codegen";

@@ -1,4 +1,4 @@
-//! Running one program to its end, and where things are.
+//! Running programs, and paths of the workspace.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -9,23 +9,24 @@ use anyhow::{Context, bail};
 
 /// Returns the root of the workspace.
 pub(crate) fn root() -> PathBuf {
-    // The variable first: a build directory that several clones share may hold another clone's xtask.
+    // The variable takes precedence: in a build directory shared by several clones, the compiled-in path may be another
+    // clone's.
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(manifest).ancestors().nth(2).expect("xtask lives two levels below the root").to_owned()
 }
 
-/// Returns where cargo puts the programs of the dev profile: where this one stands.
+/// Returns the directory of the programs of the dev profile: the one this program is in.
 pub(crate) fn binaries() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("failed to find xtask's own path")?;
     Ok(own.parent().context("xtask's own path has no parent")?.to_owned())
 }
 
-/// What `cargo run` tells xtask about xtask. A cargo below it must not hear it: build scripts that look at such
-/// variables would run again, and all that depends on them be compiled again, whenever cargo is called now by xtask,
-/// now by hand.
+/// Variables that `cargo run` sets for xtask. They are removed for nested cargo calls: build scripts that read them
+/// would rerun, and everything that depends on them be recompiled, whenever cargo is called alternately by xtask and by
+/// hand.
 const ABOUT_XTASK: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 
-/// A call of cargo in the workspace, to be completed.
+/// Returns a cargo command that runs in the workspace.
 pub(crate) fn cargo<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
@@ -37,14 +38,14 @@ pub(crate) fn cargo<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Comman
     command
 }
 
-/// Another program in the workspace, to be completed.
+/// Returns a command that runs in the workspace.
 pub(crate) fn program<I: IntoIterator<Item: AsRef<OsStr>>>(name: &str, arguments: I) -> Command {
     let mut command = Command::new(name);
     command.args(arguments).current_dir(root());
     command
 }
 
-/// Says what is about to happen, lets the program speak for itself, and says how long it took.
+/// Announces a step, runs its program with inherited output, and prints how long it took.
 pub(crate) fn step(what: &str, mut command: Command) -> anyhow::Result<()> {
     say(what);
     let started = Instant::now();
@@ -56,13 +57,13 @@ pub(crate) fn step(what: &str, mut command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a program can be run and says yes; what it prints is dropped.
+/// Whether a program runs and exits successfully; its output is discarded.
 pub(crate) fn succeeds(mut command: Command) -> bool {
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
-/// Runs a program to its end and returns what it printed.
+/// Runs a program and returns its output.
 pub(crate) fn read(mut command: Command) -> anyhow::Result<String> {
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("failed to start {}", name_of(&command)))?;
@@ -73,7 +74,7 @@ pub(crate) fn read(mut command: Command) -> anyhow::Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{} printed something other than text", name_of(&command)))
 }
 
-/// A line of progress.
+/// Prints a line of progress.
 pub(crate) fn say(what: &str) {
     eprintln!("xtask: {what}");
 }

@@ -1,7 +1,7 @@
-//! The list of what a program is made of, as CycloneDX 1.5 writes it: every crate that is linked into it for one
-//! target, with version, licence, origin and checksum.
+//! The SBOM of a program in CycloneDX 1.5: every crate linked into it for one target, with version, license, origin and
+//! checksum.
 //!
-//! Ours, because it has to be the same for the same commit: no serial number, no time of its own.
+//! Generated here, because it must be reproducible: no serial number, no timestamp of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::run::{cargo, read, root};
 
-/// A crate's name and version. No two of one name and version are linked from different places.
+/// A crate's name and version. No program links two crates with the same name and version from different sources.
 type Id = (String, String);
 
-/// What is linked with what, and what is known of each.
+/// The crates, their dependencies, and their metadata.
 struct Crates {
     own: Id,
     links: BTreeMap<Id, BTreeSet<Id>>,
@@ -21,9 +21,9 @@ struct Crates {
     checksums: BTreeMap<Id, String>,
 }
 
-/// Returns the list of `package` for `target`, as JSON.
+/// Returns the SBOM of `package` for `target`, as JSON.
 pub(crate) fn of(package: &str, target: &str) -> anyhow::Result<String> {
-    // Of this program alone: what `cargo metadata` resolves has the features of all programs together.
+    // Only of this program: `cargo metadata` resolves the features of all programs together.
     let mut tree = cargo(["tree", "--locked", "--package", package, "--target", target, "--format", " {p}"]);
     tree.args(["--edges", "normal,no-proc-macro", "--prefix", "depth", "--no-dedupe"]);
     let (own, links) = links(&read(tree)?).with_context(|| format!("cargo knows no package {package}"))?;
@@ -71,12 +71,12 @@ fn dependencies(id: &Id, below: &BTreeSet<Id>) -> Value {
     json!({ "ref": purl(id), "dependsOn": below.iter().map(purl).collect::<Vec<_>>() })
 }
 
-/// Reads cargo's tree, a line for each crate with its depth first, and returns its root and what is linked with what.
+/// Parses the output of `cargo tree`, one line per crate prefixed by its depth; returns the root and the dependencies.
 fn links(tree: &str) -> Option<(Id, BTreeMap<Id, BTreeSet<Id>>)> {
     let mut links: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
     let mut above: Vec<Id> = Vec::new();
     for line in tree.lines() {
-        // `2 quinn v0.11.9 (where it lies)`.
+        // `2 quinn v0.11.9 (SOURCE)`.
         let mut words = line.split(' ');
         let (depth, name) = (words.next()?.parse::<usize>().ok()?, words.next()?);
         let id = (name.to_owned(), words.next()?.strip_prefix('v')?.to_owned());
@@ -95,7 +95,7 @@ fn licences(metadata: &Value) -> BTreeMap<Id, String> {
     all.filter_map(|one| Some(((text(one, "name")?, text(one, "version")?), text(one, "license")?))).collect()
 }
 
-/// The checksums that stand in the lock file, by name and version.
+/// Returns the checksums in the lock file, by name and version.
 fn checksums(lock: &str) -> BTreeMap<Id, String> {
     let value = |block: &str, key: &str| {
         let line = block.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")));

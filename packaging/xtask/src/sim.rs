@@ -1,11 +1,11 @@
-//! `cargo xtask sim`: the fleet simulator, built for speed; and what it takes, measured.
+//! `cargo xtask sim`: the fleet simulator, built for speed, and its benchmark.
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::run::{cargo, read, say, step};
 
-/// Runs the simulator; without arguments every scenario that comes along.
+/// Runs the simulator; without arguments, every built-in scenario.
 pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {
     let mut sim = cargo(["run", "--quiet", "--profile", "server", "--package", "fleet-sim", "--"]);
     if passed_on.is_empty() {
@@ -23,7 +23,7 @@ struct Line {
     unit: &'static str,
 }
 
-/// Measures the simulator: 500 sites for a month in model mode, and for a day over the real transport.
+/// Benchmarks the simulator: 500 sites for a month in model mode, and for a day over the real transport.
 pub(crate) fn bench() -> anyhow::Result<()> {
     step("building the simulator", cargo(["build", "--profile", "server", "--package", "fleet-sim"]))?;
     let small = outcome("one site in model mode", &["run", "soak", "--sites", "1", "--days", "0.1"])?;

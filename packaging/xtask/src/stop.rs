@@ -1,4 +1,4 @@
-//! Ctrl-C and its relatives, as something that can be asked for.
+//! Ctrl-C and other termination signals, as a flag to poll.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Between two looks.
+/// The polling interval.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Says whether somebody asked us to stop.
+/// Whether the user asked us to stop.
 #[derive(Debug)]
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// From here on Ctrl-C, a termination and a closed terminal are requests: nothing dies of them.
+    /// Installs the handlers: from here on SIGINT, SIGTERM and SIGHUP only set the flag.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let is_asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -25,7 +25,7 @@ impl Stop {
         Ok(Self(is_asked))
     }
 
-    /// Waits so long, or until asked to stop; returns whether that happened.
+    /// Waits for `wait`, or until asked to stop; returns whether that happened.
     pub(crate) fn is_asked_within(&self, wait: Duration) -> bool {
         let until = Instant::now() + wait;
         while !self.0.load(Ordering::Relaxed) {

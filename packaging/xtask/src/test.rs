@@ -1,15 +1,15 @@
 //! `cargo xtask test`: every test of the workspace, with one command, on a machine with git, rustup and a C compiler.
 //!
 //! The order: targets and tools, one build of everything (the end-to-end tests start the programs of that build), the
-//! list of tests, the tests, the doctests if there are any, the dependencies. A step that fails does not hide the next
-//! one; a build that fails ends the run.
+//! list of tests, the tests, the doctests if there are any, the dependencies. A failed step does not prevent the next
+//! one; a failed build ends the run.
 //!
-//! That is the fast tier: everything once, against programs that are quick to build. With `--all` comes the slow one:
-//! every journey again, against the programs as they are released ([`slow`]), and a search of the simulator with seeds
-//! that nobody has tried. A ledger at the end says what each part took.
+//! That is the fast tier: everything once, against programs that are quick to build. `--all` adds the slow tier: every
+//! journey again, against the released programs ([`slow`]), and a simulator search with new seeds. A ledger at the end
+//! shows the time each part took.
 //!
-//! What could not be tested here is said at the very end, with the promises of SPECIFICATION.md that are not shown for
-//! it. With `--strict` it fails the run, except for what `tests/may-skip.toml` lists.
+//! Skipped tests are listed last, with the promises of SPECIFICATION.md that are therefore unverified. With `--strict`
+//! they fail the run, except for those that `tests/may-skip.toml` lists.
 
 mod ledger;
 mod skips;
@@ -34,36 +34,36 @@ use crate::run::{binaries, cargo, program, read, root, say, step, succeeds};
 use crate::toolchain::{cargo_tool, target_directory};
 use crate::{package, plugins, toolchain};
 
-/// The variable naming the directory of the programs the end-to-end tests start.
+/// The variable with the directory of the programs that end-to-end tests start.
 const BINARIES: &str = "LINECAMP_BINARIES";
 
-/// The variable naming the directory of the packages they install.
+/// The variable with the directory of the packages that they install.
 const PACKAGES: &str = "LINECAMP_PACKAGES";
 
-/// The variable naming the file with the runner's list of tests, and the file, below cargo's target directory.
-/// `tests/tidy/promises.rs` says the same.
+/// The variable with the file of the runner's list of tests, and that file, below cargo's target directory.
+/// `tests/tidy/promises.rs` uses the same name.
 const LIST_FILE: (&str, &str) = ("LINECAMP_TESTS", "tests.json");
 
-/// Variables with which a test would show less than it says: what is expected would be written from what is found, or
-/// passed over; fewer cases would be tried, or a failure tried again. A run that counts does not pass them on.
+/// Variables that weaken tests: expected values would be overwritten or not compared, fewer cases tried, or failures
+/// retried. They are removed for the run.
 const WEAKENING: [&str; 6] =
     ["LINECAMP_GOLDEN", "INSTA_FORCE_PASS", "INSTA_UPDATE", "PROPTEST_CASES", "NEXTEST_RETRIES", "NEXTEST_PROFILE"];
 
-/// What runs the tests, where the machine has none: each test in a process of its own, with a limit of time.
+/// The test runner, installed if missing: each test in a process of its own, with a time limit.
 const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9.151");
 
-/// Where packages are.
+/// Directories of packages.
 const FOLDERS: [&str; 6] = ["daemon", "fleet-sim", "packaging", "plugins", "sdk", "tests"];
 
-/// What checks licences, sources and advisories.
+/// The checker of licenses, sources and advisories.
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 
-/// How long a tier may take on two cores, with a warm build directory. It says so when it takes longer.
+/// How long a tier may take on two cores, with a warm build directory. A slower run prints a warning.
 const FAST_LIMIT: Duration = Duration::from_secs(40 * 60);
 const SLOW_LIMIT: Duration = Duration::from_secs(120 * 60);
 
-/// Where the runner reports each test, from the root, wherever cargo's own target directory is. `.config/nextest.toml`
-/// has the file's name.
+/// The runner's JUnit report, from the root, regardless of cargo's own target directory. `.config/nextest.toml` sets
+/// the file's name.
 const JUNIT: &str = "target/nextest/default/junit.xml";
 
 /// Runs all tests.
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
     })?;
     let notes = tempfile::NamedTempFile::new().context("failed to create a temporary file")?;
 
-    // All targets, so that the programs and the tests come from one build: the features are the same.
+    // All targets, so that programs and tests come from one build: the features are the same.
     let build = cargo(["build", "--workspace", "--all-targets"]);
     ledger.part("building everything", || step("building everything", build))?;
     let plugins = ledger.part("building the plugins", plugins::build)?;
@@ -125,12 +125,12 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What every run of the tests is told.
+/// The environment of every run of the tests.
 #[derive(Debug)]
 struct Runner {
-    /// The search path on which cargo finds the runner.
+    /// The search path that contains the runner.
     path: OsString,
-    /// Where tests note what they skip.
+    /// The file in which tests record what they skip.
     notes: PathBuf,
     /// The list of tests.
     list: PathBuf,
@@ -139,7 +139,7 @@ struct Runner {
 }
 
 impl Runner {
-    /// Begins a run of tests that start the programs in `binaries` and install the packages in `packages`.
+    /// Returns the command that runs tests against the programs in `binaries` and the packages in `packages`.
     fn command(&self, binaries: &Path, packages: &Path) -> Command {
         let mut run = cargo(["nextest", "run"]);
         run.env("PATH", &self.path).env(SKIPPED, &self.notes).env(LIST_FILE.0, &self.list).env(BINARIES, binaries);
@@ -151,7 +151,7 @@ impl Runner {
     }
 }
 
-/// Says what was left out, which promises are not shown for it, and, where it counts, what may not be left out.
+/// Prints what was skipped, the promises left unverified by it, and, in a strict run, the skips that are not allowed.
 fn tell(skipped: &BTreeSet<Skip>, tests: &Tests, is_strict: bool) -> anyhow::Result<()> {
     let text = fs::read_to_string(root().join(SPECIFICATION)).context("failed to read SPECIFICATION.md")?;
     let mut lines = skips::lines(skipped);
@@ -167,7 +167,7 @@ fn tell(skipped: &BTreeSet<Skip>, tests: &Tests, is_strict: bool) -> anyhow::Res
     Ok(())
 }
 
-/// Returns the search path on which cargo finds the test runner, and installs it where there is none.
+/// Returns the search path that contains the test runner, which it installs if missing.
 fn runner_path() -> anyhow::Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     if succeeds(cargo(["nextest", "--version"])) {
@@ -178,7 +178,7 @@ fn runner_path() -> anyhow::Result<OsString> {
     env::join_paths(iter::once(own).chain(env::split_paths(&path))).context("the test runner's path has a colon")
 }
 
-/// Has the runner list what it would run; returns the file, and what it says.
+/// Runs the runner's `list`; returns the file, and its contents.
 fn list_tests(path: &OsStr) -> anyhow::Result<(PathBuf, Tests)> {
     say("listing the tests");
     let mut list = cargo(LIST);
@@ -191,7 +191,7 @@ fn list_tests(path: &OsStr) -> anyhow::Result<(PathBuf, Tests)> {
     Ok((file, Tests::read(&list, &metadata).map_err(|problem| anyhow!(problem))?))
 }
 
-/// cargo-deny needs the network for the advisories only.
+/// cargo-deny needs the network only for the advisories.
 fn check_dependencies(skipped: &mut BTreeSet<Skip>) -> anyhow::Result<()> {
     let tool = cargo_tool(DENY.0, DENY.1)?;
     let deny = |arguments: &[&str]| program(&tool.to_string_lossy(), arguments);
@@ -203,7 +203,7 @@ fn check_dependencies(skipped: &mut BTreeSet<Skip>) -> anyhow::Result<()> {
     step("checking for advisories", deny(&["check", "advisories"]))
 }
 
-/// Whether a package has a doctest.
+/// Whether any package has a doctest.
 fn has_doctests() -> anyhow::Result<bool> {
     for folder in FOLDERS {
         if holds_doctests(&root().join(folder))? {
@@ -213,7 +213,7 @@ fn has_doctests() -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Whether a doc comment below a directory holds Rust that rustdoc would run.
+/// Whether a doc comment below a directory contains Rust that rustdoc would run.
 fn holds_doctests(directory: &Path) -> anyhow::Result<bool> {
     let entries = fs::read_dir(directory).with_context(|| format!("failed to list {}", directory.display()))?;
     for entry in entries {
@@ -235,7 +235,7 @@ fn holds_doctests(directory: &Path) -> anyhow::Result<bool> {
 fn holds_doctest(source: &str) -> bool {
     let doc = |line: &'_ str| Some(line.strip_prefix("//!").or_else(|| line.strip_prefix("///"))?.trim().to_owned());
     let fences = source.lines().filter_map(|line| doc(line.trim())).filter(|line| line.starts_with("```"));
-    // Every other fence closes a block; what stands behind an opening one is its language.
+    // Every other fence closes a block; an opening fence is followed by its language.
     fences.step_by(2).any(|fence| {
         matches!(&fence[3..], "" | "rust" | "no_run" | "should_panic" | "compile_fail") || fence.starts_with("```rust,")
     })

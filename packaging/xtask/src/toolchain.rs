@@ -1,5 +1,5 @@
-//! The compiler's targets, a C compiler for musl, and what the journeys meet of other people's: present, or fetched,
-//! or missed aloud.
+//! Rust targets, a C compiler for musl, and the third-party programs of the journeys: installed if missing; a failed
+//! installation is reported.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,11 +11,11 @@ use anyhow::{Context, bail};
 
 use crate::run::{binaries, cargo, program, read, root, say, step, succeeds};
 
-/// What plugins are compiled for.
+/// The target of plugins.
 const WASM: &str = "wasm32-wasip2";
 
-/// Name servers that plugins are tested against, and what they are asked with: a file that shows that it is there, and
-/// the package of Debian that has it.
+/// Name servers that plugins are tested against, and the clients that query them: a file that exists if it is
+/// installed, and its Debian package.
 const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/sbin/pdns_server", "pdns-server"),
     ("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql", "pdns-backend-sqlite3"),
@@ -26,19 +26,20 @@ const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/sbin/knotd", "knot"),
 ];
 
-/// Brokers that push one message to everybody.
+/// Brokers that broadcast a message to all clients.
 const BROKERS: [(&str, &str); 2] = [("/usr/sbin/mosquitto", "mosquitto"), ("/usr/sbin/nats-server", "nats-server")];
 
-/// Prometheus' own reader of metrics, which comes with its server.
+/// Prometheus's metrics checker, which comes with its server.
 const PROMTOOL: (&str, &str) = ("/usr/bin/promtool", "prometheus");
 
-/// What starts a program that is for 64-bit ARM.
+/// The emulator of 64-bit ARM programs.
 pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 
-/// Debian's checker of packages.
+/// Debian's package checker.
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
-/// What boots Debian in a namespace, looks at packages and units, puts a router between two hosts, and asks over HTTP.
+/// Tools that boot Debian in a namespace, inspect packages and units, put a router between two hosts, and send HTTP
+/// requests.
 const MACHINE_TOOLS: [(&str, &str); 10] = [
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/pgrep", "procps"),
@@ -52,9 +53,9 @@ const MACHINE_TOOLS: [(&str, &str); 10] = [
     ("/usr/sbin/ip", "iproute2"),
 ];
 
-/// The machines that packages are installed on: a release of Debian, and what a small machine at a site has of it: no
-/// curl, no OpenSSL. The last one has the other package manager, too: no other distribution's root can be had here.
-/// `tests/harness/machine.rs` says where they are, too.
+/// The machines on which packages are installed: a Debian release, with the packages of a small machine at a site: no
+/// curl, no OpenSSL. The last one also has the RPM package manager: no other distribution's root is available here.
+/// `tests/harness/machine.rs` uses the same paths.
 const MACHINES: [(&str, &str, &str); 3] = [
     ("bookworm", "bookworm", MACHINE_PACKAGES),
     ("trixie", "trixie", MACHINE_PACKAGES),
@@ -63,22 +64,22 @@ const MACHINES: [(&str, &str, &str); 3] = [
 const ROOTS: &str = "tools/roots";
 const MACHINE_PACKAGES: &str = "systemd,systemd-sysv,dbus,procps,iproute2";
 
-/// Where the stand-in for Route 53 is put, below cargo's target directory. `tests/harness/moto.rs` says the same.
+/// The directory of the Route 53 stand-in, below cargo's target directory. `tests/harness/moto.rs` uses the same path.
 const MOTO: &str = "tools/moto-5.2.5";
 
-/// The stand-in, one version of it, and the two packages of its server; its whole `server` extra is twice as big, for
-/// services that we do not meet.
+/// The Route 53 stand-in, pinned, and the two packages of its server; its whole `server` extra is twice as large, for
+/// services that we do not use.
 const MOTO_PACKAGES: [&str; 3] = ["moto==5.2.5", "flask", "flask-cors"];
 
-/// What compiles C for every target, and where it is put. Zig brings the headers of all C libraries with it.
+/// The C cross compiler, and its directory. Zig includes the headers of all C libraries.
 const ZIG: &str = "tools/zig-0.17.1";
 const ZIG_PACKAGES: [&str; 1] = ["ziglang==0.17.1"];
 
-/// The example in JavaScript, and what it is built with; its `package-lock.json` says the version too.
+/// The JavaScript example, and its build tool; its `package-lock.json` has the version, too.
 const JAVASCRIPT: &str = "sdk/examples/javascript";
 const COMPONENTIZE: &str = "tools/componentize-qjs-0.4.5";
 
-/// What decides how npm installs.
+/// The files that determine what npm installs.
 const NPM_FILES: [&str; 2] = ["package.json", "package-lock.json"];
 
 /// Returns the target of the static daemon on this machine.
@@ -86,7 +87,7 @@ pub(crate) fn musl() -> String {
     format!("{}-unknown-linux-musl", std::env::consts::ARCH)
 }
 
-/// Adds the targets the tests build for. Returns a line for each one that could not be had.
+/// Adds the targets the tests build for. Returns a line for each one that could not be added.
 pub(crate) fn add_targets() -> Vec<String> {
     let wanted = [musl(), WASM.to_owned()];
     let missed = |reason: &str| {
@@ -111,13 +112,13 @@ pub(crate) fn add_target(target: &str) -> anyhow::Result<()> {
         .context("it could not be added (is this machine offline?)")
 }
 
-/// Adds cargo's subcommands that make packages, each in a directory of its own below cargo's target directory, and
+/// Installs a cargo subcommand that builds packages, in a directory of its own below cargo's target directory, and
 /// returns the program.
 pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let place = target_directory()?.join(format!("tools/{name}-{version}"));
     let tool = place.join("bin").join(name);
     if !tool.exists() {
-        // Quick to build before quick to run: each runs for seconds.
+        // Optimized for build time: each runs for seconds only.
         let mut install = cargo(["install", "--debug", "--locked", "--quiet", "--version", version, "--root"]);
         install.env("CARGO_PROFILE_DEV_DEBUG", "0");
         install.arg(&place).arg(name);
@@ -126,14 +127,14 @@ pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
     Ok(tool)
 }
 
-/// A C compiler for one target, and what makes libraries of its objects.
+/// A C compiler for one target, and its archiver.
 #[derive(Debug)]
 pub(crate) struct CCompiler {
     pub(crate) cc: PathBuf,
     pub(crate) ar: PathBuf,
 }
 
-/// Adds a C compiler for one of Rust's targets for musl: Zig's, in a Python environment of its own.
+/// Installs a C compiler for one of Rust's musl targets: Zig's, in a Python environment of its own.
 pub(crate) fn c_compiler(target: &str) -> anyhow::Result<CCompiler> {
     let place = target_directory()?.join(ZIG);
     python_environment(&place, &ZIG_PACKAGES)?;
@@ -145,8 +146,8 @@ pub(crate) fn c_compiler(target: &str) -> anyhow::Result<CCompiler> {
         fs::set_permissions(&path, all).with_context(|| format!("failed to make {} a program", path.display()))?;
         Ok(path)
     };
-    // Zig writes targets in another way, so what the caller says of it is left out; and it adds checks for undefined
-    // behaviour, whose functions Rust does not link.
+    // Zig spells targets differently, so the caller's target is left out. Zig also adds checks for undefined behavior,
+    // whose functions Rust does not link; they are turned off.
     let zig_target = target.replace("-unknown", "");
     let cc = format!(
         "#!/bin/sh\nfor word do shift; case $word in --target=*) ;; *) set -- \"$@\" \"$word\" ;; esac; done\n\
@@ -157,7 +158,8 @@ pub(crate) fn c_compiler(target: &str) -> anyhow::Result<CCompiler> {
     Ok(CCompiler { cc: script(format!("cc-{target}"), cc)?, ar: script("ar".to_owned(), ar)? })
 }
 
-/// Installs what the journeys use where it can be had and the machine can install it; a journey that misses it says so.
+/// Installs the tools of the journeys where available and possible; a journey without its tool reports that it is
+/// skipped.
 pub(crate) fn add_journey_tools() {
     let faketime = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     let steps = [
@@ -176,8 +178,7 @@ pub(crate) fn add_journey_tools() {
     }
 }
 
-/// Installs servers of other people where installing does not start them: several on port 53 of somebody's machine are
-/// no gift.
+/// Installs third-party servers only where installation does not start them: several servers on port 53 are unwelcome.
 fn add_servers(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
     let missing = missing(wanted);
     if !missing.is_empty() && Path::new("/run/systemd/system").exists() {
@@ -186,24 +187,24 @@ fn add_servers(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
     add_packages(wanted)
 }
 
-/// Installs the brokers that the link is measured beside; a line of the table says which one was not there.
+/// Installs the brokers that the link is compared with; the table has a line for a missing one.
 pub(crate) fn add_brokers() {
     if let Err(error) = add_servers(&BROKERS) {
         say(&format!("the brokers could not be installed: {error:#}"));
     }
 }
 
-/// Makes sure that a program for 64-bit ARM can be started.
+/// Installs the emulator of 64-bit ARM.
 pub(crate) fn add_emulator() -> anyhow::Result<()> {
     add_packages(&[(EMULATOR, "qemu-user-static")])
 }
 
-/// Makes sure that packages can be checked.
+/// Installs the package checker.
 pub(crate) fn add_lintian() -> anyhow::Result<()> {
     add_packages(&[LINTIAN])
 }
 
-/// Makes a root for each machine, once: a minute each.
+/// Creates the root of each machine, once: a minute each.
 fn add_roots() -> anyhow::Result<()> {
     let roots = target_directory()?.join(ROOTS);
     fs::create_dir_all(&roots).with_context(|| format!("failed to make {}", roots.display()))?;
@@ -218,7 +219,7 @@ fn add_roots() -> anyhow::Result<()> {
         let mut make = program("debootstrap", ["--variant=minbase", &format!("--include={packages}"), release]);
         make.arg(&part).stdout(Stdio::null());
         step(&format!("making the machine {name}"), make)?;
-        // Its name comes last: a root that was left half made has none.
+        // Renamed last: an incomplete root does not have the final name.
         fs::rename(&part, &root).with_context(|| format!("failed to name {}", root.display()))?;
     }
     Ok(())
@@ -236,14 +237,14 @@ fn missing<'a>(wanted: &[(&str, &'a str)]) -> Vec<&'a str> {
     packages.into_iter().collect()
 }
 
-/// Installs moto in a Python environment of its own, so that nobody else's is touched.
+/// Installs moto in a Python environment of its own.
 fn add_moto() -> anyhow::Result<()> {
     python_environment(&target_directory()?.join(MOTO), &MOTO_PACKAGES)
 }
 
-/// Makes a Python environment with these packages at `place`, unless it is there.
+/// Creates a Python environment with these packages at `place`, unless it exists.
 fn python_environment(place: &Path, packages: &[&str]) -> anyhow::Result<()> {
-    // Written last: an environment that was left half done has none.
+    // Written last: an incomplete environment does not have it.
     let complete = place.join("complete");
     if complete.exists() {
         return Ok(());
@@ -259,13 +260,13 @@ fn python_environment(place: &Path, packages: &[&str]) -> anyhow::Result<()> {
     fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
 }
 
-/// Returns the script for `node` that makes a component of JavaScript, if it could be installed.
+/// Returns the script for `node` that builds components from JavaScript, if it could be installed.
 pub(crate) fn componentize() -> Option<PathBuf> {
     let place = target_directory().ok()?.join(COMPONENTIZE);
     place.join("complete").exists().then(|| place.join("node_modules/componentize-qjs/cli.mjs"))
 }
 
-/// Installs what makes components of JavaScript, as the example's lock file says.
+/// Installs the JavaScript component builder from the example's lock file.
 fn add_componentize() -> anyhow::Result<()> {
     if componentize().is_some() {
         return Ok(());
@@ -279,7 +280,7 @@ fn add_componentize() -> anyhow::Result<()> {
         let from = root().join(JAVASCRIPT).join(file);
         fs::copy(&from, place.join(file)).with_context(|| format!("failed to copy {}", from.display()))?;
     }
-    // Not `npm ci`: it wants the lock file to name optional packages for other machines that are not to be had.
+    // Not `npm ci`: it requires the lock file to list optional packages for other platforms, which are not available.
     let mut install = program("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"]);
     install.current_dir(&place);
     step("installing componentize-qjs", install)?;
@@ -291,7 +292,7 @@ pub(crate) fn target_directory() -> anyhow::Result<PathBuf> {
     Ok(binaries()?.parent().context("cargo's directory has no parent")?.to_owned())
 }
 
-/// Installs packages of Debian, as root on Debian; elsewhere it is somebody's decision.
+/// Installs Debian packages, as root on Debian; elsewhere that is the user's decision.
 pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let words = packages.join(" ");
     if !rustix::process::geteuid().is_root() || !Path::new("/etc/debian_version").exists() {

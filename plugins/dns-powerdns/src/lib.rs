@@ -1,17 +1,17 @@
-//! Keeps DNS records at PowerDNS Authoritative Server, by its HTTP API.
+//! DNS provider for PowerDNS Authoritative Server, through its HTTP API.
 //!
-//! The API knows zones as lists of record sets and changes several of them in one transaction, so changes are atomic.
-//! It does not compare before it writes: what is there is read right before the write, and what changes in the
-//! milliseconds between is not seen.
+//! The API presents zones as lists of record sets and changes several of them in one transaction, so changes are
+//! atomic. It does not compare before it writes: the current state is read right before the write, and a change made in
+//! the milliseconds between is not detected.
 //!
-//! What operators set up: `api=yes`, `api-key=…`, `webserver-address`, and `webserver-allow-from` for the site, best
-//! behind a proxy with TLS, which lets the list of zones and the search through. The zone exists already and is a
-//! primary one.
+//! Operators set up `api=yes`, `api-key=…`, `webserver-address`, and `webserver-allow-from` for the site, preferably
+//! behind a TLS proxy that allows the list of zones and the search. The zone must already exist and be a primary zone.
 //!
-//! A record that is disabled is there: it is shown with the word `(disabled)` behind its value, which no value has that
-//! is written, so its set is somebody else's until it carries our claim, and is written anew if it does.
+//! A disabled record counts as present. It is reported with ` (disabled)` appended to its value, which never equals a
+//! value that is written. Its record set is therefore foreign unless our ownership TXT record exists, in which case the
+//! set is rewritten.
 //!
-//! What it does *not* do: it creates no zones, and leaves comments of other people's record sets alone.
+//! The provider does *not* create zones, and does not change the comments of foreign record sets.
 
 mod reader;
 mod search;
@@ -28,13 +28,13 @@ use serde::Deserialize;
 use crate::reader::Reader;
 use crate::zone::Patch;
 
-/// What requests call the API's key.
+/// The name of the API key's secret in requests.
 const API_KEY: &str = "api-key";
 
-/// Changes of one call: so many names, and a few above them, can be read one by one within the 64 requests of a call.
+/// Changes per call: this many names, and a few above them, can be read one by one within the 64 requests of a call.
 const CHANGES_MAX: u32 = 16;
 
-/// PowerDNS, by its HTTP API.
+/// The PowerDNS provider.
 #[derive(Debug)]
 pub struct PowerDns;
 
@@ -116,7 +116,7 @@ impl DnsProvider for PowerDns {
                 return Err(zone::unprocessable(&pending, &answer));
             }
             let answer = found(zone, answer)?;
-            // Anything else comes from something between us and PowerDNS.
+            // Any other status comes from an intermediary, not from PowerDNS.
             if answer.status() != 204 {
                 return Err(answer.malformed("a change is answered with 204"));
             }
@@ -126,7 +126,7 @@ impl DnsProvider for PowerDns {
 }
 
 impl Settings {
-    /// Returns the URL of something of the server's.
+    /// Returns the URL of a resource of the server.
     fn url(&self, segments: &[&str]) -> String {
         let base = self.api.trim_end_matches('/').trim_end_matches("/api/v1");
         url::join(base, &[&["api", "v1", "servers", &self.server_id], segments].concat())
@@ -137,7 +137,7 @@ impl Settings {
     }
 }
 
-/// Returns a successful answer; says of a zone that is not there what to do.
+/// Returns a successful response. If the zone does not exist, the failure describes what to do.
 fn found(zone: &str, answer: Response) -> Result<Response, Failure> {
     match answer.status() {
         404 => {

@@ -1,4 +1,4 @@
-//! PowerDNS's API as its documentation tells it, over one zone in memory.
+//! An in-memory fake of PowerDNS's API with one zone, following its documentation.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use linecamp_provider::{RecordSet, names};
 use linecamp_testkit::{Request, Service, reply};
 use serde_json::{Value, json};
 
-/// The API's key.
+/// The API key.
 pub(crate) const KEY: &str = "changeme";
 
 /// A server with one zone.
@@ -16,23 +16,23 @@ pub(crate) const KEY: &str = "changeme";
 pub(crate) struct Model {
     zone: String,
     kind: &'static str,
-    /// Newer servers list one name if they are asked to.
+    /// Whether the server can list a single name, as newer versions do.
     filters: bool,
-    /// Whether its backend can search.
+    /// Whether the backend can search.
     searches: bool,
     sets: BTreeMap<(String, String), RecordSet>,
-    /// What is disabled: in the whole listing and in searches, and not in the listing of a name.
+    /// Disabled records: in the listing of the whole zone and in searches, but not in the listing of one name.
     disabled: BTreeMap<(String, String), RecordSet>,
-    /// Whether a record is there that the server cannot read: it lists the zone no more.
+    /// Whether the zone has a record that the server cannot read, so that listing the zone fails.
     is_unreadable: bool,
-    /// Zones beside the zone.
+    /// Zones in addition to the zone.
     zones: Vec<String>,
     is_odd: bool,
     writes: u64,
 }
 
 impl Model {
-    /// Makes an older server, which does not know the filter.
+    /// Creates an older server, which ignores the name filter.
     pub(crate) fn old(zone: &str) -> Self {
         Self {
             zone: zone.to_owned(),
@@ -48,22 +48,22 @@ impl Model {
         }
     }
 
-    /// Makes a newer server.
+    /// Creates a newer server.
     pub(crate) fn new(zone: &str) -> Self {
         Self { kind: "Primary", filters: true, ..Self::old(zone) }
     }
 
-    /// Makes a server over a backend that finds nothing, whatever is searched for.
+    /// Creates a server whose backend never finds anything.
     pub(crate) fn without_search(zone: &str) -> Self {
         Self { searches: false, ..Self::new(zone) }
     }
 
-    /// Puts a record at a name of somebody else that the server cannot read, such as a TXT record without quotes.
+    /// Adds a foreign record that the server cannot read, such as a TXT record without quotes.
     pub(crate) fn plant_unreadable(&mut self) {
         self.is_unreadable = true;
     }
 
-    /// Makes a server that copies the zone from another.
+    /// Creates a server on which the zone is a secondary.
     pub(crate) fn secondary(zone: &str) -> Self {
         Self { kind: "Slave", ..Self::old(zone) }
     }
@@ -94,7 +94,7 @@ impl Model {
         reply::json(200, &json!({ "id": apex, "name": apex, "kind": self.kind, "serial": 1, "rrsets": rrsets }))
     }
 
-    /// Returns all records of the zone as a search does.
+    /// Returns all records of the zone in the format of a search.
     fn records(&self) -> Vec<Value> {
         let apex = names::dotted(&self.zone);
         let soa = format!("ns1.{apex} hostmaster.{apex} 1 10800 3600 604800 3600");
@@ -114,7 +114,7 @@ impl Model {
         records.collect()
     }
 
-    /// Finds records by name or content. An asterisk stands for any text, a question mark for one character.
+    /// Finds records by name or content. An asterisk matches any text, a question mark any single character.
     fn search(&self, pattern: &str, max: usize) -> HttpResponse {
         let is_match = |text: &Value| {
             let text = text.as_str().expect("a text");
@@ -130,7 +130,8 @@ impl Model {
         reply::json(200, &hits)
     }
 
-    /// Comments are listed with every answer, whatever name was asked for: with their set, or as one without records.
+    /// Adds comments to every listing, whatever name was requested: to their set, or as a set without records. Reverses
+    /// all orders and changes the letter case of names.
     fn make_odd(&self, rrsets: &mut Vec<Value>) {
         let comment = json!([{ "account": "operator", "content": "not in use", "modified_at": 1 }]);
         for (label, rtype) in [("commented", "A"), ("mail", "MX"), ("taken", "TXT")] {
@@ -167,7 +168,7 @@ impl Model {
                 return reply::error(422, &format!("RRset {name} IN {rtype}: Name is out of zone"));
             }
             let key = (names::canonical(&name), rtype.clone());
-            // A set is deleted or replaced with what is disabled of it.
+            // Deleting or replacing a set also deletes its disabled records.
             disabled.remove(&key);
             if set["changetype"] == "DELETE" {
                 sets.remove(&key);
@@ -250,7 +251,7 @@ impl Service for Model {
     }
 }
 
-/// Compares without regard to case.
+/// Matches without regard to case.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], []) => true,

@@ -1,16 +1,16 @@
-//! Reading a zone: what it holds at some names, and whether those names are served from it at all.
+//! Reads a zone: what it holds at some names, and whether those names are served from it at all.
 //!
-//! An answer tells about what was asked for and nothing else. PowerDNS lists the comments of all record sets with every
-//! answer, as sets without records, and an older one lists the whole zone whatever was asked; so each name is asked
-//! for, or the whole zone is, and no answer is taken for more than its question.
+//! A response is evidence only for what was requested. PowerDNS lists the comments of all record sets in every
+//! response, as sets without records, and an older version lists the whole zone whatever was requested. Therefore
+//! either each name is requested, or the whole zone is, and no response is used beyond its request.
 //!
-//! Records that are disabled are in the listing of the whole zone, and up to version 4.9 not in that of one name. They
-//! belong to the zone all the same, and a write at their name deletes them: so each name is searched for as well, see
+//! Disabled records are in the listing of the whole zone, but up to version 4.9 not in that of a single name. They
+//! still belong to the zone, and a write at their name deletes them. Each name is therefore searched for as well, see
 //! [`search`](crate::search).
 //!
-//! A name is not served from the zone if the server has a zone of its own for it or for one of its ancestors below the
-//! zone, if one of those has NS records in the zone, or if one of its ancestors has a DNAME record. The API goes on to
-//! list and to change what the zone holds at such a name.
+//! A name is not served from the zone if the server has a separate zone for the name or for one of its ancestors below
+//! the zone, if the name or one of those ancestors has NS records in the zone, or if one of the ancestors has a DNAME
+//! record. The API still lists and changes what the zone holds at such a name.
 
 use std::collections::BTreeSet;
 
@@ -21,15 +21,15 @@ use serde::Deserialize;
 use crate::zone::Zone;
 use crate::{API_KEY, Settings, found, search};
 
-/// Requests up to which each name is asked for alone: with the one that writes they are within the 64 of a call. What
-/// takes more is read from listings, which are two requests; of a zone with 20,000 record sets one takes a server
-/// seconds.
+/// The most requests for which each name is requested separately: together with the write they stay within the 64 of a
+/// call. Anything larger is read from listings, which take two requests; for a zone with 20,000 record sets one listing
+/// takes the server seconds.
 const REQUESTS_ALONE_MAX: usize = 63;
 
-/// With this begin the names of claims: no zone begins at one, it lies where its record does.
+/// The prefix of ownership TXT record names. No zone starts at such a name: it is in the zone of its record.
 const CLAIM: &str = "_linecamp-";
 
-/// What one call reads from.
+/// The context of the reads of one call.
 pub(crate) struct Reader<'a> {
     pub(crate) config: &'a Settings,
     pub(crate) cx: &'a Context,
@@ -38,11 +38,11 @@ pub(crate) struct Reader<'a> {
 
 /// What was read.
 pub(crate) struct Found {
-    /// What the zone holds at the names that were asked for, served or not.
+    /// What the zone holds at the requested names, served or not.
     pub(crate) zone: Zone,
-    /// What it holds there and above.
+    /// What the zone holds at the requested names and above them.
     above: Zone,
-    /// Names there and above at which the server has zones of their own.
+    /// The names, among these and those above them, at which the server has separate zones.
     zones_below: BTreeSet<String>,
 }
 
@@ -62,7 +62,7 @@ impl Reader<'_> {
     pub(crate) fn at(&self, names: &[String]) -> Result<Found, Failure> {
         let candidates: BTreeSet<_> =
             names.iter().flat_map(|name| names::zone_cut_candidates(name, self.zone)).collect();
-        // PowerDNS has no zones of wildcards, and takes no question for one.
+        // PowerDNS has no zones at wildcards, and rejects a request for one.
         let is_zone_name = |name: &&&str| !name.starts_with("*.") && !name.starts_with(CLAIM);
         let zones_below: BTreeSet<_> = candidates.iter().filter(is_zone_name).copied().collect();
         let wanted: BTreeSet<_> = names.iter().map(String::as_str).collect();
@@ -73,13 +73,14 @@ impl Reader<'_> {
         Ok(Found { zone: above.clone().only(&wanted), above, zones_below })
     }
 
-    /// Reads what is at the `asked` names, and at those `wanted` also what is disabled.
+    /// Reads the record sets at the `asked` names and, at the `wanted` ones, disabled records too.
     fn sets_at(&self, asked: &BTreeSet<&str>, wanted: &BTreeSet<&str>, is_alone: bool) -> Result<Zone, Failure> {
         if is_alone {
             return self.sets_one_by_one(asked, wanted);
         }
         match self.list().try_send() {
-            // What is too much at once may do name by name, and so may a zone with a record that PowerDNS cannot list.
+            // A listing that is too large may work name by name, and so may a zone with a record that PowerDNS cannot
+            // list.
             Err(HttpError::TooLarge(_)) => self.sets_one_by_one(asked, wanted),
             Ok(answer) if answer.status() == 500 => self.sets_one_by_one(asked, wanted),
             Ok(answer) => found(self.zone, answer)?.json().map(|zone: Zone| zone.only(asked)),
@@ -87,8 +88,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Asks for one name after the other. A server that lists more than one name, and one that does not search, are
-    /// asked for the whole zone instead.
+    /// Requests one name at a time. From a server that lists more than the requested name, or that does not search, the
+    /// whole zone is requested instead.
     fn sets_one_by_one(&self, asked: &BTreeSet<&str>, wanted: &BTreeSet<&str>) -> Result<Zone, Failure> {
         let mut all = Zone::default();
         for name in asked {
@@ -139,20 +140,20 @@ impl Reader<'_> {
         Ok(listed.filter(|zone| names.contains(&**zone)).collect())
     }
 
-    /// Without `dnssec=false`, a server looks for keys of each zone, which takes long where there are many.
+    /// Without `dnssec=false`, the server looks up the keys of each zone, which is slow if there are many zones.
     fn list_zones(&self) -> RequestBuilder {
         self.cx.get(self.config.url(&["zones"])).query("dnssec", "false").header_secret("X-API-Key", API_KEY)
     }
 }
 
 impl Found {
-    /// Says why a name is not served from the zone; `None` if it is.
+    /// Returns why a name is not served from the zone; `None` if it is.
     pub(crate) fn elsewhere(&self, name: &str, zone: &str) -> Option<Failure> {
         let candidates: Vec<_> = names::zone_cut_candidates(name, zone).collect();
         if let Some(below) = candidates.iter().find(|candidate| self.zones_below.contains(**candidate)) {
             return Some(Failure::in_zone_below(name, below));
         }
-        // From the zone down, as a name server looks.
+        // From the zone down, in the order in which a name server descends.
         candidates.iter().rev().find_map(|candidate| {
             let serves = |rtype| self.above.serves(candidate, rtype);
             match () {

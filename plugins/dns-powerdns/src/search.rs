@@ -1,9 +1,8 @@
-//! Searching the server's records, which also finds those that are disabled.
+//! Searches the server's records, including disabled ones.
 //!
-//! The search compares a pattern with the names and the contents of all zones, and says nothing when it leaves
-//! something out: a backend that cannot search finds nothing, and no more than so many records are returned. So what it
-//! does not return counts as absent only after it has found the SOA record of the zone, and if it returned less than it
-//! may.
+//! The search matches a pattern against the names and contents of all zones, and does not report omissions: a backend
+//! that cannot search finds nothing, and the number of results is limited. A record missing from the results therefore
+//! counts as absent only if a search has found the zone's SOA record, and if the results stayed below the limit.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +12,12 @@ use serde::Deserialize;
 use crate::API_KEY;
 use crate::reader::Reader;
 
-/// Records that one search may return. It also finds records of other zones and names that have the name as their
-/// content, such as aliases of it. With as many as this, the whole zone is listed.
+/// The result limit of one search. A search also matches other zones, and records whose content is the name, such as
+/// aliases of it. If the limit is reached, the whole zone is listed instead.
 const HITS_MAX: usize = 1_000;
 
-/// What was found: a record, or at servers that take no `object_type` also a zone or a comment, which have less to say.
+/// A search result: a record or, from servers that ignore `object_type`, also a zone or a comment, which have fewer
+/// fields.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Hit {
     object_type: String,
@@ -34,14 +34,14 @@ pub(crate) struct Hit {
     zone_id: String,
 }
 
-/// Returns how many requests it takes to search for so many names.
+/// Returns the number of requests needed to search for this many names.
 pub(crate) const fn requests(names: usize) -> usize {
     names + 1
 }
 
 impl Reader<'_> {
-    /// Returns the records of the zone at these names, those that are disabled too; `None` if the server does not
-    /// search well enough to tell that there are no others.
+    /// Returns the zone's records at these names, including disabled ones; `None` if the server's search is not
+    /// reliable enough to prove that there are no others.
     pub(crate) fn search(&self, names: &BTreeSet<&str>) -> Result<Option<Vec<Hit>>, Failure> {
         let apex = self.search_one(self.zone)?;
         if !apex.is_some_and(|hits| hits.iter().any(|hit| hit.rtype == "SOA")) {
@@ -57,9 +57,9 @@ impl Reader<'_> {
         Ok(Some(all))
     }
 
-    /// Returns the records of the zone at this name; `None` if there may be more.
+    /// Returns the zone's records at this name; `None` if there may be more.
     fn search_one(&self, name: &str) -> Result<Option<Vec<Hit>>, Failure> {
-        // An asterisk in a pattern stands for any text, a question mark for any one character.
+        // In a pattern, an asterisk matches any text and a question mark any single character.
         let request = self.cx.get(self.config.url(&["search-data"])).header_secret("X-API-Key", API_KEY);
         let request = request.query("q", name.replace('*', "?")).query("max", HITS_MAX).query("object_type", "record");
         let mut hits: Vec<Hit> = request.send()?.ok()?.json()?;

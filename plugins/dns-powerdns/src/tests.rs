@@ -1,4 +1,4 @@
-//! The provider against the model of its service.
+//! Tests the provider against the fake server.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -32,7 +32,7 @@ fn it_keeps_the_contract_at_a_server_that_does_not_search() {
     conformance::<PowerDns>(&setup(Model::without_search)).assert();
 }
 
-/// A server, what it answers to a whole listing, and how often it was asked.
+/// A server, whether its full listings are too large, and the number of requests it received.
 #[derive(Clone)]
 struct Stage {
     model: Rc<RefCell<Model>>,
@@ -92,7 +92,7 @@ fn an_old_server_lists_its_zone_once() {
     let stage = Stage::new(Model::old(ZONE));
     stage.model.borrow_mut().plant(&a("b.example.org", "192.0.2.1"));
     assert_eq!(stage.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("b.example.org", "192.0.2.1")]));
-    // Whether each is a zone; one name, which shows that it lists more; and the zone.
+    // A zone lookup for each name; one name, whose response lists more; and the whole zone.
     assert_eq!(stage.requests.get(), 2 + 1 + 1);
 }
 
@@ -103,7 +103,8 @@ fn a_zone_too_large_to_list_is_read_name_by_name() {
     stage.model.borrow_mut().plant(&a(&names[24], "192.0.2.1"));
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     assert_eq!(stage.observe(&names), Ok(vec![a(names[24], "192.0.2.1")]));
-    // All zones, each that could be one, the whole zone, each name, and searches for each name and the zone's own.
+    // All zones, a lookup for each candidate zone, the whole zone, each name, and searches for each name and the zone's
+    // own.
     assert_eq!(stage.requests.get(), 1 + 25 + 1 + 25 + 26);
 }
 
@@ -142,11 +143,11 @@ fn a_disabled_record_is_there() {
         let mut sorted = seen.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, expected);
-        // Nothing is written over it, not even the same.
+        // A disabled record is never overwritten, not even with the same value.
         let ending = stage.apply(&[Change::create(disabled.clone())]);
         assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "off.example.org"), "{ending:?}");
         assert_eq!((stage.model.borrow().writes(), stage.model.borrow().disabled().len()), (0, 3));
-        // What is ours is served again.
+        // A record of ours is enabled again.
         let before = RecordSet { values: vec!["198.51.100.20 (disabled)".to_owned()], ..disabled.clone() };
         stage.apply(&[Change::replace(before, disabled.clone())]).unwrap();
         assert_eq!(stage.observe(&["off.example.org"]), Ok(vec![disabled.clone()]));
@@ -188,7 +189,7 @@ fn a_delegation_and_a_dname_are_named() {
     assert!(refusal("a.b.sub.example.org").contains("lies in zone sub.example.org"));
     assert!(refusal("a.moved.example.org").contains("below the DNAME record of moved.example.org"));
     assert_eq!(stage.observe(&["moved.example.org"]).unwrap().len(), 1, "the owner itself is not redirected");
-    // A zone of the server's own is the closest.
+    // The closest zone is a separate one on the server.
     stage.model.borrow_mut().delegate("b.sub.example.org");
     assert!(refusal("a.b.sub.example.org").contains("lies in zone b.sub.example.org"));
     let many: Vec<_> = (0..25).map(|index| format!("n{index}.example.org")).collect();

@@ -1,4 +1,4 @@
-//! Zones as PowerDNS's API writes them, and what is made of them.
+//! Zones as represented in PowerDNS's API, and their conversion to the contract.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::search::Hit;
 
-/// What stands behind the value of a record that is disabled: no value that is served ends so.
+/// The suffix of the value of a disabled record; no served value ends like this.
 const DISABLED: &str = " (disabled)";
 
-/// A zone, or what was asked of it.
+/// A zone, or the requested part of it.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Zone {
     /// `Native`, `Master` (newer: `Primary`), `Slave` (newer: `Secondary`), `Producer` or `Consumer`.
@@ -20,8 +20,7 @@ pub(crate) struct Zone {
     rrsets: Vec<RrSet>,
 }
 
-/// A record set as it is listed: without records if it is there for its comments only. Words that are not used here are
-/// skipped.
+/// A listed record set: without records if it exists only for its comments. Unused fields are ignored.
 #[derive(Clone, Debug, Deserialize)]
 struct RrSet {
     name: String,
@@ -31,7 +30,7 @@ struct RrSet {
     records: Vec<Record<'static>>,
 }
 
-/// A record. One that is disabled is not served, and belongs to its set all the same: a replacement would take it away.
+/// A record. A disabled record is not served but still belongs to its set: a replacement would delete it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record<'a> {
     content: Cow<'a, str>,
@@ -40,30 +39,30 @@ struct Record<'a> {
 }
 
 impl Zone {
-    /// Whether it holds records at another name.
+    /// Whether the zone has records at any other name.
     pub(crate) fn has_records_beside(&self, name: &str) -> bool {
         self.rrsets.iter().any(|set| !set.records.is_empty() && names::canonical(&set.name) != name)
     }
 
-    /// Whether it has a record of this name and type that is not disabled.
+    /// Whether the zone has an enabled record of this name and type.
     pub(crate) fn serves(&self, name: &str, rtype: &str) -> bool {
         let is_it = |set: &&RrSet| set.rtype == rtype && names::canonical(&set.name) == name;
         self.rrsets.iter().filter(is_it).any(|set| set.records.iter().any(|record| !record.disabled))
     }
 
-    /// Leaves out what is not at these names.
+    /// Drops record sets at other names.
     pub(crate) fn only(mut self, wanted: &BTreeSet<&str>) -> Self {
         self.rrsets.retain(|set| wanted.contains(&*names::canonical(&set.name)));
         self
     }
 
-    /// Takes in what was asked of the same zone.
+    /// Adds the result of another request for the same zone.
     pub(crate) fn add(&mut self, other: Self) {
         self.kind = other.kind;
         self.rrsets.extend(other.rrsets);
     }
 
-    /// Takes in those of the records that are disabled, which the listing of a name may leave out.
+    /// Adds the disabled records among the search results, which the listing of a name may omit.
     pub(crate) fn add_disabled(&mut self, hits: Vec<Hit>) {
         for Hit { name, rtype, content, ttl, .. } in hits.into_iter().filter(|hit| hit.disabled) {
             let record = Record { content: content.into(), disabled: true };
@@ -80,7 +79,7 @@ impl Zone {
         }
     }
 
-    /// Returns its record sets in the contract's words.
+    /// Returns the record sets in the contract's form.
     pub(crate) fn record_sets(&self) -> Result<Vec<RecordSet>, Failure> {
         let set = |set: &RrSet| {
             let value = |record: &Record<'_>| {
@@ -99,7 +98,7 @@ impl Zone {
         self.rrsets.iter().map(set).collect()
     }
 
-    /// Refuses a zone whose records come from another server: the next transfer would undo every change.
+    /// Rejects a zone whose records come from another server: the next transfer would revert every change.
     pub(crate) fn insist_on_primary(&self, zone: &str) -> Result<(), Failure> {
         match self.kind.to_ascii_lowercase().as_str() {
             "slave" | "secondary" | "consumer" => Err(Failure::refused(format!(
@@ -111,7 +110,7 @@ impl Zone {
     }
 }
 
-/// Changes to a zone, done all or none.
+/// Atomic changes to a zone.
 #[derive(Debug, Serialize)]
 pub(crate) struct Patch<'a> {
     rrsets: Vec<RrSetChange<'a>>,
@@ -129,7 +128,7 @@ struct RrSetChange<'a> {
 }
 
 impl<'a> Patch<'a> {
-    /// Writes changes that were compared already.
+    /// Creates the patch for changes that have already been compared with the current state.
     pub(crate) fn of(changes: &[&'a Change]) -> Self {
         let change = |change: &&'a Change| {
             let (name, rtype) = (names::dotted(change.name()), change.rtype());
@@ -155,11 +154,11 @@ fn content<'a>(rtype: &str, value: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Says which name PowerDNS does not take, and whether something else is there.
+/// Returns the failure for a name that PowerDNS rejected: a conflict if other records are there.
 pub(crate) fn unprocessable(changes: &[&Change], answer: &Response) -> Failure {
     let failure = answer.failure();
     let words = failure.reason();
-    // It names the set as `Record NAME./TYPE 'VALUE'` or `RRset NAME. IN TYPE`.
+    // PowerDNS names the set as `Record NAME./TYPE 'VALUE'` or `RRset NAME. IN TYPE`.
     let names_it = |change: &&&Change| {
         let name = names::dotted(change.name());
         words.split([' ', '/', '\'']).any(|word| word.eq_ignore_ascii_case(&name))

@@ -1,24 +1,24 @@
-//! Keeps DNS records at a name server that takes dynamic updates (RFC 2136), signed with TSIG (RFC 8945): BIND, Knot,
-//! PowerDNS, and whatever else speaks it.
+//! DNS provider for name servers that accept dynamic updates (RFC 2136) signed with TSIG (RFC 8945): BIND, Knot,
+//! PowerDNS and others.
 //!
-//! The changes of one `apply` are one UPDATE message, done all or none by the server. What has to be there for a change
-//! stands in the message as a prerequisite, by its exact values, so that the server itself compares and exchanges.
+//! The changes of one `apply` are one UPDATE message, which the server applies atomically. The expected state of each
+//! change is a prerequisite in the message, with its exact values, so the server itself performs the compare-and-swap.
 //!
-//! What is there is asked for name by name, with queries that are signed too. The server also has to tell from which
-//! zone it answers, by the SOA record that comes with *no such name* or *no such record*, or by one that is asked for:
-//! a name in a zone below, or below a DNAME record, is refused. Three things a query does not tell:
+//! The current state is queried name by name; the queries are signed too. The server must also prove which zone its
+//! response is from, by the SOA record in an NXDOMAIN or NODATA response, or by an SOA record that is queried. A name
+//! in a zone below, or below a DNAME record, is rejected. Queries leave three questions open:
 //!
-//! - Whether the name is in the zone, or the answer was made of a wildcard: an UPDATE with nothing but the prerequisite
-//!   *name is in use* tells, and changes nothing.
-//! - What the zone holds at a name that is not served from it: the prerequisites of an update are compared with it, so
-//!   that what was written there earlier can be deleted.
-//! - What is there of other types than A, AAAA, CNAME and TXT: where it matters, before a CNAME, the prerequisite *name
-//!   is not in use* guards the change.
+//! - Whether the name exists in the zone, or the response was synthesized from a wildcard. An UPDATE with only the
+//!   prerequisite *name is in use* answers this, and changes nothing.
+//! - What the zone holds at a name that is not served from it. The server checks the prerequisites of an update against
+//!   the zone itself, so records written there earlier can be deleted.
+//! - Which records of types other than A, AAAA, CNAME and TXT exist. Where it matters, before a CNAME is added, the
+//!   prerequisite *name is not in use* guards the change.
 //!
-//! What operators set up: a TSIG key that the primary server of the zone lets change A, AAAA, CNAME and TXT records. In
-//! BIND: `update-policy { grant KEY zonesub A AAAA CNAME TXT; };`.
+//! Operators set up a TSIG key that the zone's primary server allows to change A, AAAA, CNAME and TXT records. In BIND:
+//! `update-policy { grant KEY zonesub A AAAA CNAME TXT; };`.
 //!
-//! What it does *not* do: it lists no zone (a transfer is many messages), and speaks no update without a key.
+//! The provider does *not* list zones (a zone transfer takes many messages), and never sends updates without a key.
 
 mod message;
 mod observed;
@@ -36,13 +36,13 @@ use serde::Deserialize;
 
 use crate::server::Server;
 
-/// What requests call the TSIG key's secret.
+/// The name of the TSIG key's secret in requests.
 const TSIG: &str = "tsig";
 
-/// Changes of one UPDATE: with a few values each it fits a packet of 1,232 bytes, which every network carries.
+/// Changes per UPDATE: with a few values each they fit a packet of 1,232 bytes, which every network carries.
 const CHANGES_MAX: u32 = 10;
 
-/// A name server with dynamic updates.
+/// The provider for name servers with dynamic updates.
 #[derive(Debug)]
 pub struct Rfc2136;
 
@@ -120,7 +120,8 @@ impl DnsProvider for Rfc2136 {
         let seen: Vec<_> = found.iter().map(|found| found.set.clone()).collect();
         let pending = pending(changes, &seen)?;
         if !pending.is_empty() {
-            // What stays as it is goes along so that the server compares it too: the claim beside a record.
+            // Unchanged record sets are sent as prerequisites, so that the server compares them as well: the ownership
+            // TXT record next to a record.
             let kept: Vec<_> = changes.iter().filter(|change| change.before == change.after).collect();
             update::send(&server, &pending, &kept, &found)?;
         }

@@ -1,6 +1,6 @@
-//! DNS messages: queries and updates as they are sent, answers as they are read.
+//! DNS messages: builds queries and updates, parses responses.
 //!
-//! The host gives each message an id of its own, signs it, and checks that an answer answers it.
+//! The host assigns each message a fresh ID, signs it, and checks that a response matches it.
 
 use std::str::FromStr as _;
 
@@ -13,11 +13,11 @@ use linecamp_provider::prelude::*;
 
 use crate::rdata::{self, Value};
 
-/// Bytes of an answer over UDP that we ask for: what every network carries in one packet (DNS Flag Day 2020). A longer
-/// one comes over TCP.
+/// The UDP response size that queries advertise: what every network carries in one packet (DNS Flag Day 2020). A longer
+/// response arrives over TCP.
 const UDP_BYTES: u16 = 1_232;
 
-/// Writes a question for the records of a name and type.
+/// Builds a query for the records of a name and type.
 pub(crate) fn query(name: &str, rtype: Rtype) -> Result<Vec<u8>, Failure> {
     let mut builder = MessageBuilder::new_vec().question();
     builder.push((wire_name(name)?, rtype)).map_err(|_| too_long())?;
@@ -30,25 +30,25 @@ pub(crate) fn query(name: &str, rtype: Rtype) -> Result<Vec<u8>, Failure> {
     Ok(builder.finish())
 }
 
-/// A record of an update, or of its prerequisites. Class and type say what is meant by it (RFC 2136, 2.4 and 2.5).
+/// A record of an update or of its prerequisites. Class and type define its meaning (RFC 2136, 2.4 and 2.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) class: Class,
     pub(crate) rtype: Rtype,
     pub(crate) ttl: u32,
-    /// Empty where none is meant.
+    /// Empty if the meaning requires no data.
     pub(crate) rdata: Vec<u8>,
 }
 
 impl Row {
-    /// A record without data, about a set or a name.
+    /// Creates a record without data, about a record set or a name.
     pub(crate) fn about(name: &str, class: Class, rtype: Rtype) -> Self {
         Self { name: name.to_owned(), class, rtype, ttl: 0, rdata: Vec::new() }
     }
 }
 
-/// Writes an update of a zone.
+/// Builds an update of a zone.
 pub(crate) fn update(zone: &str, prerequisites: &[Row], updates: &[Row]) -> Result<Vec<u8>, Failure> {
     let mut builder = MessageBuilder::new_vec();
     builder.header_mut().set_opcode(Opcode::UPDATE);
@@ -72,7 +72,7 @@ fn record(row: &Row) -> Result<Record, Failure> {
     Ok((wire_name(&row.name)?, row.class, Ttl::from_secs(row.ttl), rdata))
 }
 
-/// Returns a name as it is sent.
+/// Returns a name in wire format.
 pub(crate) fn wire_name(name: &str) -> Result<Name<Vec<u8>>, Failure> {
     let text = if name.is_empty() { "." } else { name };
     Name::from_str(text)
@@ -83,30 +83,31 @@ fn too_long() -> Failure {
     Failure::refused("the changes do not fit a DNS message; make fewer or shorter values")
 }
 
-/// An answer, as far as it matters here.
+/// A response, reduced to what is used here.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) rcode: Rcode,
-    /// Whether the server speaks of a zone of its own.
+    /// Whether the response is authoritative.
     pub(crate) is_authoritative: bool,
-    /// Records of the answer whose types are read here.
+    /// Records in the answer section, of the supported types.
     pub(crate) values: Vec<Value>,
-    /// Whose NS records the authority section has: without authority, where the server sends us on to.
+    /// The owner of the NS records in the authority section. In a response that is not authoritative, this is the
+    /// referral.
     pub(crate) referral: Option<String>,
-    /// Whose SOA record it has: the zone that the answer is from, unless an alias led on.
+    /// The owner of the SOA record: the zone that the response is from, unless an alias was followed.
     pub(crate) soa: Option<String>,
-    /// Whose DNAME record redirects the name.
+    /// The owner of the DNAME record that redirects the name.
     pub(crate) dname: Option<String>,
 }
 
 impl Answer {
-    /// Whether the name is an alias of another.
+    /// Whether the name is an alias.
     pub(crate) fn is_alias(&self, name: &str) -> bool {
         self.values.iter().any(|value| value.rtype == Rtype::CNAME && value.name == name)
     }
 }
 
-/// Reads an answer.
+/// Parses a response.
 pub(crate) fn read(bytes: &[u8]) -> Result<Answer, Failure> {
     parse(bytes).map_err(|error| Failure::retry(format!("the name server's answer does not read: {error}")))
 }

@@ -1,4 +1,4 @@
-//! A name server with dynamic updates as RFC 1034, 2136 and 4592 tell it, over one zone in memory.
+//! An in-memory fake of a name server with dynamic updates and one zone, following RFC 1034, 2136 and 4592.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -15,7 +15,7 @@ use linecamp_testkit::{DnsRequest, Service};
 pub(crate) const KEY: &str = "linecamp";
 pub(crate) const SECRET: &str = "c2VjcmV0IG9mIHRoZSBtb2RlbA==";
 
-/// The values of a set, on the wire, and their time to live.
+/// The values of a record set in wire format, and their TTL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Data {
     ttl: u32,
@@ -42,13 +42,13 @@ impl Model {
         model
     }
 
-    /// Holds a set of any type.
+    /// Adds a record set of any type.
     pub(crate) fn hold(&mut self, set: &RecordSet) {
         let values = set.values.iter().map(|value| wire(&set.rtype, value)).collect();
         self.sets.insert((set.name.clone(), rtype(&set.rtype)), Data { ttl: set.ttl, values });
     }
 
-    /// Holds a TXT record of these strings.
+    /// Adds a TXT record of these character-strings.
     pub(crate) fn hold_strings(&mut self, name: &str, strings: &[&str]) {
         let string = |text: &&str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
         let value = strings.iter().flat_map(string).collect();
@@ -64,7 +64,7 @@ impl Model {
         self.sets.keys().any(|(owner, _)| owner == name)
     }
 
-    /// Returns whose records answer for a name: its own, or a wildcard's (RFC 4592, 3.3.1).
+    /// Returns the name whose records answer for `name`: itself, or a wildcard (RFC 4592, 3.3.1).
     fn source(&self, name: &str) -> Option<String> {
         if self.exists(name) {
             return Some(name.to_owned());
@@ -91,7 +91,7 @@ impl Model {
         for owner in above.iter().rev() {
             if let Some(servers) = set_at(owner, Rtype::NS) {
                 let mut referral = reply(message, Rcode::NOERROR, &[], &[((*owner).to_owned(), Rtype::NS, servers)]);
-                // Not its own data: without authority.
+                // A referral is not authoritative.
                 referral[2] &= !0x04;
                 return referral;
             }
@@ -119,7 +119,7 @@ impl Model {
             sets.extend(there.map(|data| (name.to_owned(), rtype, data.clone())));
         }
         let mut authority = Vec::new();
-        // Without an answer, the zone that has none is named.
+        // A negative response names the zone in its SOA record.
         if is_ours && !sets.iter().any(|(_, rtype, _)| *rtype == asked) {
             authority.push((self.zone.clone(), Rtype::SOA, soa()));
         }
@@ -129,7 +129,8 @@ impl Model {
         reply(message, rcode, &sets, &authority)
     }
 
-    /// What an alias leads to goes along, servers of the zone too, and owners are written as somebody wrote them once.
+    /// Adds the records of an alias target or the zone's NS records, reverses the order, and changes the letter case of
+    /// owner names.
     fn make_odd(&self, sets: &mut Vec<Owned>, authority: &mut Vec<Owned>) {
         let foreign = (format!("foreign.{}", self.zone), Rtype::A);
         if sets.iter().any(|(_, rtype, _)| *rtype == Rtype::CNAME) {
@@ -203,7 +204,7 @@ impl Model {
                 }
             }
             _ => {
-                // Left out in silence (RFC 2136, 3.4.2.2).
+                // Silently ignored (RFC 2136, 3.4.2.2).
                 let others = self.sets.keys().filter(|(owner, other)| *owner == key.0 && *other != rtype);
                 if others.into_iter().any(|(_, other)| rtype == Rtype::CNAME || *other == Rtype::CNAME) {
                     return;
@@ -216,15 +217,15 @@ impl Model {
     }
 }
 
-/// A set with its owner and type.
+/// A record set with its owner and type.
 type Owned = (String, Rtype, Data);
 
-/// The record that begins a zone.
+/// The SOA record of a zone.
 fn soa() -> Data {
     Data { ttl: 3600, values: BTreeSet::from([vec![0; 22]]) }
 }
 
-/// Writes an answer with authority.
+/// Builds an authoritative response.
 fn reply(message: &Message<Vec<u8>>, rcode: Rcode, sets: &[Owned], authority: &[Owned]) -> Vec<u8> {
     let mut builder = MessageBuilder::new_vec().start_answer(message, rcode).expect("there is room");
     builder.header_mut().set_aa(rcode != Rcode::REFUSED);
@@ -269,7 +270,8 @@ impl Service for Model {
         }
     }
 
-    /// Holds what queries for four types can see: of others the plugin knows only that a name is in use.
+    /// Adds only sets of the four types that can be queried: of other types the plugin learns only that a name is in
+    /// use.
     fn plant(&mut self, set: &RecordSet) -> bool {
         let is_seen = ["A", "AAAA", "CNAME", "TXT"].contains(&&*set.rtype);
         if is_seen {
@@ -306,7 +308,7 @@ fn rtype(word: &str) -> Rtype {
     Rtype::from_str(word).expect("a type")
 }
 
-/// What the model keeps of types that the plugin does not know is their text.
+/// Encodes a value. Types that the plugin does not know are stored as their text.
 fn wire(rtype: &str, value: &str) -> Vec<u8> {
     match rtype {
         "A" => value.parse::<Ipv4Addr>().expect("an address").octets().to_vec(),

@@ -1,4 +1,4 @@
-//! What the zone holds, as far as queries tell.
+//! The contents of the zone, as far as queries show them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +10,17 @@ use crate::message::Row;
 use crate::rdata::{Value, rtype_of, word_of, write};
 use crate::server::{Elsewhere, Ending, Lookup, Server};
 
-/// With this begin the names of claims, which are TXT records: one question instead of three.
+/// The prefix of the names of ownership TXT records. Such a name takes one query instead of three.
 pub(crate) const CLAIM: &str = "_linecamp-";
 
-/// A record set, and its values as the server has them.
+/// A record set, and its values as the server sent them.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) set: RecordSet,
     pub(crate) rdata: Vec<Vec<u8>>,
 }
 
-/// Reads what is at these names, all of which have to be served from the zone.
+/// Reads the record sets at these names, all of which must be served from the zone.
 pub(crate) fn at_names(server: &Server<'_>, names: &[String]) -> Result<Vec<Found>, Failure> {
     let types = |name: &String| match name.starts_with(CLAIM) {
         true => vec![Rtype::TXT],
@@ -34,7 +34,8 @@ pub(crate) fn at_names(server: &Server<'_>, names: &[String]) -> Result<Vec<Foun
     }
 }
 
-/// Reads what these changes are about. A name that is not served from the zone may only lose what it has there.
+/// Reads the record sets that these changes are about. At a name that is not served from the zone, only deletions are
+/// allowed.
 pub(crate) fn of_changes(server: &Server<'_>, changes: &[Change]) -> Result<Vec<Found>, Failure> {
     let mut questions = BTreeMap::<_, Vec<_>>::new();
     for change in changes {
@@ -58,14 +59,14 @@ pub(crate) fn of_changes(server: &Server<'_>, changes: &[Change]) -> Result<Vec<
 /// What was read.
 struct Seen {
     found: Vec<Found>,
-    /// Names that are not served from the zone. What it holds there, queries do not tell.
+    /// Names that are not served from the zone. Queries do not show what the zone holds there.
     elsewhere: BTreeMap<String, Elsewhere>,
 }
 
-/// Asks the questions, and leaves out what was made of a wildcard.
+/// Sends the queries, and drops records that were synthesized from a wildcard.
 fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<Seen, Failure> {
     let (mut values, mut elsewhere) = (Vec::new(), BTreeMap::new());
-    // Names of which an answer told that they lie in the zone, and those of which none did.
+    // Names that a response proved to be in the zone, and those without such a response.
     let (mut told, mut untold) = (BTreeSet::new(), Vec::new());
     for (name, types) in questions {
         for rtype in types {
@@ -79,11 +80,11 @@ fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<S
             if is_told {
                 told.insert(*name);
             }
-            // Behind a CNAME stands what it leads to, which is at another name.
+            // A CNAME is followed by the records of its target, which are at another name.
             let own: Vec<_> = answer.values.into_iter().filter(|value| value.name == *name).collect();
             let is_all = answer.rcode == Rcode::NXDOMAIN || own.iter().any(|value| value.rtype == Rtype::CNAME);
             values.extend(own);
-            // A name that is not there has no other types, and one with a CNAME neither.
+            // A name that does not exist has no other types, and neither has one with a CNAME.
             if is_all {
                 break;
             }
@@ -93,7 +94,7 @@ fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<S
         }
     }
     for name in untold {
-        // No zone begins at the name of a claim: it lies where its record does.
+        // No zone starts at the name of an ownership TXT record: it is in the zone of its record.
         let is_told = name.starts_with(CLAIM) && name.split_once('.').is_some_and(|(_, record)| told.contains(record));
         let place = if is_told { None } else { server.elsewhere(name)? };
         elsewhere.extend(place.map(|place| (name.to_owned(), place)));
@@ -105,8 +106,8 @@ fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<S
     Ok(Seen { found: sets(values), elsewhere })
 }
 
-/// Finds what a change removes at a name that is not served from the zone: no query tells, but the server compares what
-/// the zone holds there with the prerequisites of an update (RFC 2136, 2.4.2 and 2.4.3).
+/// Finds the record set that a change deletes at a name that is not served from the zone. No query shows it, but the
+/// server checks the prerequisites of an update against the zone itself (RFC 2136, 2.4.2 and 2.4.3).
 fn hidden(server: &Server<'_>, change: &Change) -> Result<Option<Found>, Failure> {
     let (name, rtype) = (change.name(), rtype_of(change.rtype()));
     for set in [&change.before, &change.after].into_iter().flatten() {
@@ -126,7 +127,7 @@ fn hidden(server: &Server<'_>, change: &Change) -> Result<Option<Found>, Failure
     }
 }
 
-/// Returns those of the names that are in the zone themselves. In one message, unless some are not.
+/// Returns those of the names that exist in the zone itself. Takes one message if all of them do.
 fn in_use(server: &Server<'_>, names: &[String]) -> Result<BTreeSet<String>, Failure> {
     if names.is_empty() {
         return Ok(BTreeSet::new());
@@ -144,7 +145,7 @@ fn in_use(server: &Server<'_>, names: &[String]) -> Result<BTreeSet<String>, Fai
     }
 }
 
-/// Puts together what is of one name and type. A server may repeat itself.
+/// Groups values by name and type. A server may repeat a record.
 fn sets(values: Vec<Value>) -> Vec<Found> {
     let mut sets = BTreeMap::<_, Found>::new();
     for Value { name, rtype, ttl, text, rdata } in values {

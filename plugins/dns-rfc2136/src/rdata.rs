@@ -1,4 +1,4 @@
-//! Values of the four types that are kept here, as the wire and as the contract write them.
+//! Values of the four supported types, in wire format and in the contract's form.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,15 +12,15 @@ use linecamp_provider::prelude::*;
 
 use crate::message::wire_name;
 
-/// A record that was answered.
+/// A record from a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
-    /// In the contract's form, as the rest.
+    /// In the contract's form, like the other fields.
     pub(crate) name: String,
     pub(crate) rtype: Rtype,
     pub(crate) ttl: u32,
     pub(crate) text: String,
-    /// As the server has it, so that it can be compared to the byte; names in it whole.
+    /// As the server has it, for byte-exact comparison; names in it are uncompressed.
     pub(crate) rdata: Vec<u8>,
 }
 
@@ -60,7 +60,7 @@ fn raw(record: &ParsedRecord<'_, &[u8]>) -> Result<Vec<u8>, ParseError> {
     Ok(record.map(|record| record.data().data().to_vec()).unwrap_or_default())
 }
 
-/// Takes the strings of a TXT record apart.
+/// Splits the data of a TXT record into its character-strings.
 fn strings(mut bytes: &[u8]) -> Result<Vec<&[u8]>, ParseError> {
     let mut strings = Vec::new();
     while let [length, rest @ ..] = bytes {
@@ -72,7 +72,7 @@ fn strings(mut bytes: &[u8]) -> Result<Vec<&[u8]>, ParseError> {
     Ok(strings)
 }
 
-/// Writes a value of a record that is to be there.
+/// Encodes a value of a record to be written.
 pub(crate) fn write(set: &RecordSet, value: &str) -> Result<Vec<u8>, Failure> {
     let bad = || {
         let shown: String = value.chars().take(100).flat_map(char::escape_debug).collect();
@@ -90,7 +90,7 @@ pub(crate) fn write(set: &RecordSet, value: &str) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Returns the type of a set that is to be there.
+/// Returns the type of a record set to be written.
 pub(crate) fn rtype_of(set: &str) -> Rtype {
     match set {
         "A" => Rtype::A,
@@ -100,7 +100,7 @@ pub(crate) fn rtype_of(set: &str) -> Rtype {
     }
 }
 
-/// Returns what the contract calls a type.
+/// Returns the contract's name for a type.
 pub(crate) fn word_of(rtype: Rtype) -> &'static str {
     match rtype {
         Rtype::A => "A",

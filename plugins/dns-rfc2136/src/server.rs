@@ -1,4 +1,4 @@
-//! Talking to the server, and what its refusals mean.
+//! Exchanges messages with the server, and interprets its errors.
 
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
@@ -16,17 +16,17 @@ pub(crate) struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// Says whether it is there and knows the key, as far as it tells without a zone.
+    /// Checks that the server is reachable and knows the key, as far as this can be told without a zone.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         match self.exchange(&message::query("", Rtype::SOA)?) {
-            // Many sign a refusal; some do not, and then nothing is known of the key yet.
+            // Many servers sign a REFUSED response. From one that does not, nothing is learned about the key yet.
             Err(ExchangeError::Tsig(words)) if !is_verdict(&words) => Ok(()),
             Err(error) => Err(self.untold(error)),
             Ok(_) => Ok(()),
         }
     }
 
-    /// Asks for the records of a name and type; of a name that is not there, there are none.
+    /// Queries the records of a name and type. A name that does not exist has none.
     pub(crate) fn ask(&self, name: &str, rtype: Rtype) -> Result<Lookup, Failure> {
         let answer = self.say(&message::query(name, rtype)?)?;
         match (answer.rcode, answer.is_authoritative) {
@@ -42,7 +42,7 @@ impl Server<'_> {
         }
     }
 
-    /// Takes an answer with authority, and says of which zone it is.
+    /// Determines which zone an authoritative response is from.
     fn lookup(&self, name: &str, answer: Answer) -> Result<Lookup, Failure> {
         if let Some(owner) = answer.dname.as_deref().filter(|owner| *owner != name) {
             return match names::is_within(owner, self.zone) && names::is_within(name, owner) {
@@ -50,7 +50,7 @@ impl Server<'_> {
                 false => Err(self.not_ours(&format!("redirects {owner}"))),
             };
         }
-        // Behind an alias, the answer is about what it leads to.
+        // After an alias, the SOA record is that of the alias target.
         let soa = answer.soa.as_deref().filter(|_| !answer.is_alias(name));
         match soa {
             Some(zone) if zone == self.zone => Ok(Lookup::Here { answer, is_told: true }),
@@ -60,20 +60,20 @@ impl Server<'_> {
         }
     }
 
-    /// Whether a zone that begins at `below` holds the name and lies below the zone.
+    /// Whether a zone starting at `below` contains the name and is below this zone.
     fn is_below(&self, below: &str, name: &str) -> bool {
         below != self.zone && names::is_within(below, self.zone) && names::is_within(name, below)
     }
 
-    /// Asks for the closest zone above a name, where its own records do not tell. Says from where the name is served;
-    /// `None`: from the zone.
+    /// Queries the SOA records of the name and the names above it, for a name whose own records do not tell its zone.
+    /// Returns from where the name is served if not from this zone.
     pub(crate) fn elsewhere(&self, name: &str) -> Result<Option<Elsewhere>, Failure> {
         let above = names::zone_cut_candidates(name, self.zone).chain([self.zone]);
         for at in above {
             match self.ask(at, Rtype::SOA)? {
                 Lookup::Elsewhere(elsewhere) => return Ok(Some(elsewhere)),
                 Lookup::Here { is_told: true, .. } => return Ok(None),
-                // No zone begins at an alias: the one above it is the one.
+                // No zone starts at an alias, so the name above decides.
                 Lookup::Here { answer, .. } if answer.is_alias(at) => {}
                 Lookup::Here { .. } => break,
             }
@@ -84,7 +84,7 @@ impl Server<'_> {
         )))
     }
 
-    /// Sends an update and returns how it ended.
+    /// Sends an update and returns its result.
     pub(crate) fn update(&self, prerequisites: &[Row], updates: &[Row]) -> Result<Ending, Failure> {
         let answer = self.say(&message::update(self.zone, prerequisites, updates)?)?;
         let (zone, server, key) = (self.zone, &self.config.server, &self.config.key_name);
@@ -122,13 +122,13 @@ impl Server<'_> {
         self.cx.exchange(&self.config.server, message, Some(&tsig))
     }
 
-    /// Says why there is no answer.
+    /// Returns the failure for an exchange without a response.
     fn untold(&self, error: ExchangeError) -> Failure {
         let server = &self.config.server;
         match error {
-            // A clock is set by somebody or by itself; the credentials are right.
+            // The clock gets set, by an operator or automatically; the credentials are correct.
             ExchangeError::Tsig(words) if words.starts_with("BADTIME") => Failure::retry(format!("{server}: {words}")),
-            // Some servers do not sign what they refuse for want of the zone.
+            // Some servers do not sign an error response for a zone that they do not have.
             ExchangeError::Tsig(words) if !is_verdict(&words) && self.lacks_zone() => {
                 self.not_ours(&format!("refuses it: {words}"))
             }
@@ -136,8 +136,8 @@ impl Server<'_> {
         }
     }
 
-    /// Whether the server says, to whoever asks, that it does not have the zone. For the words of a failure only: the
-    /// answer is not signed, and could be anybody's.
+    /// Whether the server reports, to an unsigned query, that it does not have the zone. Used only to word a failure:
+    /// the response is not signed and may be forged.
     fn lacks_zone(&self) -> bool {
         let Ok(question) = message::query(self.zone, Rtype::SOA) else { return false };
         let answer = self.cx.exchange(&self.config.server, &question, None);
@@ -154,9 +154,9 @@ impl Server<'_> {
     }
 }
 
-/// What the server says of a name and type.
+/// The result of querying a name and type.
 pub(crate) enum Lookup {
-    /// What it answered; `is_told` if it said that the answer is from the zone, and from none below.
+    /// The response; `is_told` if it proves that the name is in this zone and in none below.
     Here { answer: Answer, is_told: bool },
     /// The name is not served from the zone.
     Elsewhere(Elsewhere),
@@ -164,9 +164,9 @@ pub(crate) enum Lookup {
 
 /// From where a name is served that is not served from the zone.
 pub(crate) enum Elsewhere {
-    /// From this zone, which lies below.
+    /// From this zone, which is below.
     ZoneBelow(String),
-    /// From where the DNAME record of this name redirects all below it.
+    /// From the target of this name's DNAME record, which redirects all names below it.
     Dname(String),
 }
 
@@ -179,16 +179,16 @@ impl Elsewhere {
     }
 }
 
-/// How an update ended.
+/// The result of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It is done.
+    /// The update was applied.
     Done,
-    /// A prerequisite does not hold, and nothing is changed.
+    /// A prerequisite was not met, and nothing was changed.
     Differs(Rcode),
 }
 
-/// Whether the words are what a server says of a signature, and not that there is none.
+/// Whether the text is a TSIG error from the server, as opposed to a missing signature.
 fn is_verdict(words: &str) -> bool {
     words.starts_with("BAD")
 }

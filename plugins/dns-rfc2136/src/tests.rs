@@ -1,4 +1,4 @@
-//! The provider against the model of its service.
+//! Tests the provider against the fake server.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::{Algorithm, Rfc2136, Settings};
 
 const ZONE: &str = "example.org";
 
-/// The opcode of a change.
+/// The opcode of an update.
 const UPDATE: u8 = 5;
 
 #[test]
@@ -23,12 +23,12 @@ fn it_keeps_the_contract() {
     conformance::<Rfc2136>(&setup).assert();
 }
 
-/// A server, how often it was asked, and how it ends signed exchanges instead.
+/// A server, the number of messages it received, and the error with which signed exchanges fail, if any.
 #[derive(Clone)]
 struct Stage {
     model: Rc<RefCell<Model>>,
     instead: Option<ExchangeError>,
-    /// What somebody else writes just before the provider does.
+    /// What another party writes just before the provider does.
     meanwhile: Option<RecordSet>,
     messages: Rc<Cell<usize>>,
 }
@@ -114,7 +114,7 @@ fn a_site_is_observed_with_few_messages() {
     stage.plant(names[0], "A", &["192.0.2.1"]);
     stage.plant(names[1], "TXT", &["claim"]);
     assert_eq!(stage.observe_in(ZONE, &names).unwrap().len(), 2);
-    // Three for a host, one for its claim, one each for names that are not there, one for what is.
+    // Three for a host, one for its ownership TXT record, one each for names that do not exist, one for those that do.
     assert_eq!(stage.messages.get(), 3 + 1 + 1 + 1 + 1);
 }
 
@@ -132,7 +132,7 @@ fn a_delegation_and_a_dname_are_named() {
     assert!(refusal("sub.example.org").contains("lies in zone sub.example.org"));
     assert!(refusal("a.b.sub.example.org").contains("lies in zone sub.example.org"));
     assert!(refusal("a.moved.example.org").contains("below the DNAME record of moved.example.org"));
-    // An alias says nothing of the zone it is in; the names above it do.
+    // An alias does not tell which zone it is in; the names above it do.
     let aliases = stage.observe_in(ZONE, &["www.example.org", "x.wild.example.org", "moved.example.org"]);
     assert_eq!(aliases.map(|sets| sets.len()), Ok(1));
 }
@@ -146,7 +146,7 @@ fn what_a_zone_below_holds_is_not_taken_for_the_zones() {
     stage.model.borrow_mut().delegate("sub.example.org");
     let ending = stage.apply(&[Change::create(a("gw.sub.example.org", "192.0.2.9"))]);
     assert!(matches!(&ending, Err(Failure::Refused { name: Some(_), .. })), "{ending:?}");
-    // Beside a change elsewhere, and again.
+    // Together with a change elsewhere, and a second time.
     let claim = RecordSet::new(claim, "TXT", 300, ["ours"]);
     let step = [Change::delete(record), Change::create(a("new.example.org", "192.0.2.9")), Change::delete(claim)];
     for _ in 0..2 {
@@ -178,7 +178,7 @@ fn an_alias_takes_no_name_that_is_in_use() {
     let ending = stage.apply(&[Change::create(claim), Change::create(alias("mail.example.org", "b.example.org"))]);
     let Err(Failure::Conflict { name, owner }) = &ending else { panic!("{ending:?}") };
     assert!(name == "mail.example.org" && owner.contains("MX is there"), "{name}: {owner}");
-    // Nor does an address come beside an alias, which would be left out in silence.
+    // Nor can an address be added next to an alias: the server would silently ignore it.
     stage.plant("www.example.org", "CNAME", &["c.example.org"]);
     let ending = stage.apply(&[Change::create(a("www.example.org", "192.0.2.1"))]);
     assert!(matches!(&ending, Err(Failure::Conflict { .. })), "{ending:?}");

@@ -1,4 +1,4 @@
-//! The UPDATE message that does the changes, all or none.
+//! The UPDATE message that applies the changes atomically.
 
 use domain::base::Rtype;
 use domain::base::iana::{Class, Rcode};
@@ -9,7 +9,7 @@ use crate::observed::{self, CLAIM, Found};
 use crate::rdata::{rtype_of, write};
 use crate::server::{Ending, Server};
 
-/// What is looked for where something keeps an alias away: the types that people put at a name.
+/// The types to probe for when other records prevent an alias: those commonly found at a name.
 const NEIGHBOURS: [Rtype; 12] = [
     Rtype::MX,
     Rtype::A,
@@ -25,7 +25,8 @@ const NEIGHBOURS: [Rtype; 12] = [
     Rtype::HTTPS,
 ];
 
-/// Does changes that were compared with `found`, if the server finds that too, and finds `kept` as it is to stay.
+/// Applies changes that were compared with `found`, on the condition that the server finds the same state, and that
+/// `kept` is in place and unchanged.
 pub(crate) fn send(server: &Server<'_>, changes: &[&Change], kept: &[&Change], found: &[Found]) -> Result<(), Failure> {
     let mut prerequisites = Vec::new();
     for kept in kept.iter().filter(|kept| !changes.iter().any(|change| is_of_one_set(change, kept))) {
@@ -33,7 +34,7 @@ pub(crate) fn send(server: &Server<'_>, changes: &[&Change], kept: &[&Change], f
     }
     for (index, change) in changes.iter().enumerate() {
         let is_first = !changes[..index].iter().any(|earlier| is_of_one_set(earlier, change));
-        // What an earlier change makes is not there when prerequisites are compared.
+        // Prerequisites are checked before any change, so they do not cover what an earlier change creates.
         if is_first {
             push_comparison(&mut prerequisites, change, found)?;
             push_neighbours(&mut prerequisites, change, changes);
@@ -53,8 +54,8 @@ fn is_of_one_set(one: &Change, other: &Change) -> bool {
     one.name() == other.name() && one.rtype() == other.rtype()
 }
 
-/// What has to be there: exactly the values of `before`, or nothing of this name and type (RFC 2136, 2.4.2 and 2.4.3).
-/// A server compares no times to live.
+/// Requires the current state: exactly the values of `before`, or no records of this name and type (RFC 2136, 2.4.2 and
+/// 2.4.3). Servers do not compare TTLs.
 fn push_comparison(rows: &mut Vec<Row>, change: &Change, found: &[Found]) -> Result<(), Failure> {
     let (name, rtype) = (change.name(), rtype_of(change.rtype()));
     let Some(before) = &change.before else {
@@ -73,7 +74,8 @@ fn push_comparison(rows: &mut Vec<Row>, change: &Change, found: &[Found]) -> Res
     Ok(())
 }
 
-/// What must not be beside it. A server leaves out in silence what would stand beside a CNAME (RFC 2136, 3.4.2.2).
+/// Requires the absence of records that cannot coexist with the new ones. A server silently ignores additions that
+/// conflict with a CNAME (RFC 2136, 3.4.2.2).
 fn push_neighbours(rows: &mut Vec<Row>, change: &Change, changes: &[&Change]) {
     let (name, is_new) = (change.name(), change.before.is_none());
     let takes_away = |other: &&&Change| other.name() == name && other.before.is_some();
@@ -90,7 +92,7 @@ fn push_neighbours(rows: &mut Vec<Row>, change: &Change, changes: &[&Change]) {
     }
 }
 
-/// The old set goes whole, the new one comes record by record (RFC 2136, 2.5.1 and 2.5.2).
+/// Deletes the old record set as a whole, and adds the new one record by record (RFC 2136, 2.5.1 and 2.5.2).
 fn push_exchange(rows: &mut Vec<Row>, change: &Change) -> Result<(), Failure> {
     let (name, rtype) = (change.name(), rtype_of(change.rtype()));
     if change.before.is_some() {
@@ -103,7 +105,7 @@ fn push_exchange(rows: &mut Vec<Row>, change: &Change) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Looks for a CNAME that took the place of other records: no prerequisite could say that nothing else is there too.
+/// Verifies a CNAME that replaced other records: no prerequisite can require that there are no others.
 fn insist_on_aliases(server: &Server<'_>, changes: &[&Change]) -> Result<(), Failure> {
     for change in changes.iter().filter(|change| change.rtype() == "CNAME" && change.before.is_none()) {
         let replaced = changes.iter().any(|other| other.name() == change.name() && other.before.is_some());
@@ -116,7 +118,8 @@ fn insist_on_aliases(server: &Server<'_>, changes: &[&Change]) -> Result<(), Fai
     Ok(())
 }
 
-/// Says what a prerequisite met: of a name in use that is to become an alias, which records are there.
+/// Returns the failure for an unmet prerequisite. If an alias was to be added to a name in use, it lists the records
+/// there.
 fn differs(server: &Server<'_>, changes: &[&Change], code: Rcode) -> Result<Failure, Failure> {
     let is_new_alias = |change: &&&Change| change.rtype() == "CNAME" && change.before.is_none();
     if code == Rcode::YXDOMAIN {
@@ -129,7 +132,7 @@ fn differs(server: &Server<'_>, changes: &[&Change], code: Rcode) -> Result<Fail
         }
     }
     let names: Vec<_> = changes.iter().map(|change| change.name()).collect();
-    // A claim is about the record beside it.
+    // An ownership TXT record is about the record next to it.
     let blamed = names.iter().find(|name| !name.starts_with(CLAIM)).or_else(|| names.first());
     let owner = format!(
         "the server found something else than was observed, or records of another type, at {} ({code})",
@@ -138,7 +141,7 @@ fn differs(server: &Server<'_>, changes: &[&Change], code: Rcode) -> Result<Fail
     Ok(Failure::conflict(blamed.copied().unwrap_or_default(), owner))
 }
 
-/// Returns which of the usual types the zone has at a name.
+/// Returns which of the common types the zone has at a name.
 fn types_at(server: &Server<'_>, name: &str) -> Result<Vec<String>, Failure> {
     let mut there = Vec::new();
     for rtype in NEIGHBOURS {

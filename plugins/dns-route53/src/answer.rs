@@ -1,10 +1,10 @@
-//! What Route 53 answers when it does not do what it is asked.
+//! Interprets the responses of Route 53, including its errors.
 
 use linecamp_provider::prelude::*;
 
 use crate::xml::Element;
 
-/// Codes that ask for patience, beside those whose status says so.
+/// Error codes that request a retry, in addition to the HTTP statuses that do.
 const PATIENCE: [&str; 6] = [
     "Throttling",
     "ThrottlingException",
@@ -14,7 +14,7 @@ const PATIENCE: [&str; 6] = [
     "ConcurrentModification",
 ];
 
-/// Codes that are about the credentials, beside those whose status says so.
+/// Error codes about the credentials, in addition to the HTTP statuses.
 const CREDENTIALS: [&str; 8] = [
     "AccessDenied",
     "ExpiredToken",
@@ -26,12 +26,12 @@ const CREDENTIALS: [&str; 8] = [
     "UnrecognizedClientException",
 ];
 
-/// Words of an `InvalidChangeBatch` that say that something else is there than was expected.
+/// Phrases in an `InvalidChangeBatch` message that report a state other than the expected one.
 const SOMETHING_ELSE: [&str; 4] =
     ["already exists", "was not found", "do not match the current values", "conflicts with other records"];
 
-/// Reads an answer that has to be a success, and this element: what stands between us and Route 53, such as a hotel's
-/// login page, answers with success too.
+/// Parses a response that must be successful and have this root element: an interposed system, such as a hotel's login
+/// page, also answers with a success status.
 pub(crate) fn read(answer: Response, root: &str) -> Result<Element, Failure> {
     match answer.status() {
         200..=299 => match Element::parse(&answer.text()) {
@@ -43,7 +43,7 @@ pub(crate) fn read(answer: Response, root: &str) -> Result<Element, Failure> {
     }
 }
 
-/// Reads the answer to a batch of these changes.
+/// Parses the response to a batch of these changes.
 pub(crate) fn of_batch(answer: Response, changes: &[&Change]) -> Result<(), Failure> {
     if (200..=299).contains(&answer.status()) {
         return read(answer, "ChangeResourceRecordSetsResponse").map(drop);
@@ -53,7 +53,7 @@ pub(crate) fn of_batch(answer: Response, changes: &[&Change]) -> Result<(), Fail
     if trouble.code != "InvalidChangeBatch" {
         return Err(failure);
     }
-    // It names a set as `[name='NAME', type='TYPE']` or `DNS name NAME`, with or without the dot.
+    // Route 53 names a record set as `[name='NAME', type='TYPE']` or `DNS name NAME`, with or without the trailing dot.
     let is_named = |change: &&&Change| {
         let mut words = trouble.message.split([' ', '\'', ',', '[', ']']);
         words.any(|word| names::canonical(word) == change.name())
@@ -69,7 +69,7 @@ pub(crate) fn of_batch(answer: Response, changes: &[&Change]) -> Result<(), Fail
     }
 }
 
-/// What an error says.
+/// The content of an error response.
 struct Trouble {
     code: String,
     message: String,
@@ -81,7 +81,7 @@ impl Trouble {
             return Self { code: String::new(), message: String::new() };
         };
         let message = root.texts("Message").join("; ");
-        // Some errors are an element of their own, and not `ErrorResponse`.
+        // Some errors are a root element of their own instead of `ErrorResponse`.
         let code = root.texts("Code").first().map_or(root.name.as_str(), |code| code).to_owned();
         Self { code, message }
     }

@@ -1,4 +1,4 @@
-//! The batch that is sent: changes to a hosted zone, done all or none.
+//! The atomic batch of changes to a hosted zone.
 
 use linecamp_provider::prelude::*;
 
@@ -6,10 +6,10 @@ use crate::VERSION;
 use crate::record_set::{Listed, value_of};
 use crate::xml::escape;
 
-/// Characters of a batch's comment that Route 53 keeps. The rest is cut.
+/// Characters of a batch's comment that Route 53 accepts. The rest is cut.
 const COMMENT_CHARS_MAX: usize = 256;
 
-/// Writes changes that were compared with `found`. The comment tells who reads the account's log what it was for.
+/// Serializes changes that were compared with `found`. The comment identifies the batch in the account's audit log.
 pub(crate) fn write(key: &str, changes: &[&Change], found: &[Listed]) -> String {
     let comment: String = format!("linecamp {key}").chars().take(COMMENT_CHARS_MAX).collect();
     let mut body = format!(
@@ -20,7 +20,7 @@ pub(crate) fn write(key: &str, changes: &[&Change], found: &[Listed]) -> String 
     for change in changes {
         if let Some(before) = &change.before {
             let listed = found.iter().find(|set| set.name == before.name && set.rtype == before.rtype);
-            // Route 53 compares the words: those that it listed, if these are about the same.
+            // Route 53 compares the text, so use the text that it listed, if the values are equivalent.
             match listed.filter(|listed| listed.seen().is_ok_and(|seen| seen.is(before))) {
                 Some(listed) => push(&mut body, "DELETE", before, &listed.values),
                 None => push(&mut body, "DELETE", before, &values_of(before)),

@@ -1,4 +1,4 @@
-//! Which hosted zone is meant.
+//! Finds the hosted zone for a zone name.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,21 @@ use linecamp_provider::prelude::*;
 use crate::record_set::name_of;
 use crate::{Settings, answer};
 
-/// Hosted zones on one page: the most that Route 53 gives.
+/// Hosted zones per page: the most that Route 53 returns.
 const ZONES_PER_PAGE: u32 = 100;
 
-/// Pages that are read, for 2,000 zones below a zone. With more, the call is refused, and the config has to say the id.
+/// Pages read, enough for 2,000 zones below a zone. With more, the call is rejected, and the config has to name the ID.
 const PAGES_MAX: usize = 20;
 
-/// What holds a list of hosted zones.
+/// The root element of a list of hosted zones.
 const ZONES: &str = "ListHostedZonesByNameResponse";
 
-/// Says whether the API is there and accepts the credentials. Of zones it looks only at those in the config.
+/// Checks that the API is reachable and accepts the credentials. Only zones named in the config are checked.
 pub(crate) fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
     for (zone, id) in &config.zone_ids {
         insist_on_id(zone, id)?;
     }
-    // What an operator allowed for one zone only is asked of that zone.
+    // A key that is allowed for one zone only must be checked on that zone.
     let (segments, root) = match config.zone_ids.values().next() {
         Some(id) => (&["hostedzone", id, "rrset"][..], "ListResourceRecordSetsResponse"),
         None => (&["hostedzonesbyname"][..], ZONES),
@@ -33,12 +33,12 @@ pub(crate) fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
 /// A hosted zone.
 pub(crate) struct HostedZone {
     pub(crate) id: String,
-    /// Private zones below it, if it is one itself: who asks within their networks is answered by the closest. Known
-    /// only of a zone that was found by its name.
+    /// Private zones below this one, if it is private itself: within their networks, queries are answered from the
+    /// closest one. Known only for a zone that was found by its name.
     pub(crate) private_below: BTreeSet<String>,
 }
 
-/// Finds a zone: by the config's id, or as the one hosted zone of the name.
+/// Finds a zone by the ID in the config, or as the only hosted zone of this name.
 pub(crate) fn find(config: &Settings, cx: &Context, zone: &str) -> Result<HostedZone, Failure> {
     if let Some((name, id)) = config.zone_ids.iter().find(|(name, _)| names::canonical(name) == zone) {
         insist_on_id(name, id)?;
@@ -71,8 +71,8 @@ struct ListedZone {
     is_private: bool,
 }
 
-/// Lists the hosted zones of this name and, where it is private, those below it: they come next, in the order of the
-/// names' labels from the last to the first.
+/// Lists the hosted zones of this name and, if it is private, those below it. They follow it, because the list is
+/// ordered by the names' labels from last to first.
 fn list(config: &Settings, cx: &Context, zone: &str) -> Result<Vec<ListedZone>, Failure> {
     let url = config.url(&["hostedzonesbyname"]);
     let mut listed: Vec<ListedZone> = Vec::new();

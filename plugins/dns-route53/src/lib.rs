@@ -1,20 +1,21 @@
-//! Keeps DNS records at Amazon Route 53.
+//! DNS provider for Amazon Route 53.
 //!
-//! The changes of one `apply` are one batch, done all or none. A replacement is a `DELETE` of the old set, by its exact
-//! values, and a `CREATE` of the new one: both fail if something else is there, so that the service itself compares and
-//! exchanges. What is there is read right before all the same, to leave alone what is done already.
+//! The changes of one `apply` are sent as one atomic batch. A replacement is a `DELETE` of the old record set, by its
+//! exact values, and a `CREATE` of the new one. Both fail if the zone holds anything else, so Route 53 itself performs
+//! the compare-and-swap. The current state is still read right before, to skip changes that are already done.
 //!
-//! A batch is accepted at once and reaches the name servers within a minute; nobody waits for that here.
+//! A batch is accepted immediately and reaches the name servers within a minute; the provider does not wait for that.
 //!
-//! A name is not served from the zone if it or a name above it has NS records in the zone, or if the zone is private
-//! and the account has another private one of that name. Such a name is refused; what the zone holds there can still
-//! be deleted. A public zone below that nobody delegates to is not served.
+//! A name is not served from the zone if the name, or a name above it, has NS records in the zone, or if the zone is
+//! private and the account has another private zone for it. Such a name is rejected, but records that the zone holds
+//! there can still be deleted. A public zone below that is not delegated to is not served.
 //!
-//! What operators set up: a hosted zone, and an access key that may `route53:ListResourceRecordSets` and
-//! `route53:ChangeResourceRecordSets` in it, and `route53:ListHostedZonesByName` unless the zone's id is in the config;
-//! with it there, private zones below are not known. Requests are signed by the host.
+//! Operators set up a hosted zone and an access key with the permissions `route53:ListResourceRecordSets` and
+//! `route53:ChangeResourceRecordSets` on it. The permission `route53:ListHostedZonesByName` is also required, unless
+//! the zone's ID is in the config; with the ID in the config, private zones below are not detected. The host signs the
+//! requests.
 //!
-//! An alias, and sets with a routing policy, are seen as somebody else's whatever they hold, and never changed.
+//! Aliases and record sets with a routing policy always count as foreign, whatever they contain, and are never changed.
 
 mod answer;
 mod batch;
@@ -36,18 +37,18 @@ use serde::Deserialize;
 use crate::hosted_zone::HostedZone;
 use crate::record_set::Listed;
 
-/// The version of the API: the only one there has ever been.
+/// The version of the API: the only one ever released.
 const VERSION: &str = "2013-04-01";
 
-/// What requests call the secrets.
+/// The secrets' names in requests.
 const ACCESS_KEY_ID: &str = "access-key-id";
 const SECRET_ACCESS_KEY: &str = "secret-access-key";
 const SESSION_TOKEN: &str = "session-token";
 
-/// A batch may hold 1,000 records. A change takes away and adds at most 16 values each; this many fit for certain.
+/// A batch may hold 1,000 records. A change deletes and adds at most 16 values each, so this many changes always fit.
 const CHANGES_MAX: u32 = 30;
 
-/// Amazon Route 53.
+/// The Amazon Route 53 provider.
 #[derive(Debug)]
 pub struct Route53;
 
@@ -93,7 +94,7 @@ impl DnsProvider for Route53 {
             .secret(ACCESS_KEY_ID, "The id of an AWS access key.")
             .secret(SECRET_ACCESS_KEY, "The AWS access key itself.")
             .optional_secret(SESSION_TOKEN, "The token of a temporary access key.")
-            // Without an endpoint in the config, the first is it.
+            // This is the default of `endpoint` in the config.
             .reaches("route53.amazonaws.com:443")
             .reaches("{endpoint}")
     }
@@ -142,9 +143,9 @@ impl DnsProvider for Route53 {
 struct Found<'a> {
     zone: &'a str,
     hosted: &'a HostedZone,
-    /// What is at these names, served or not; without names, everything.
+    /// The record sets at these names, served or not; without names, all record sets.
     sets: Vec<Listed>,
-    /// Names there and above at which the zone delegates to other name servers.
+    /// The names, among these and the names above them, at which the zone delegates to other name servers.
     delegated: BTreeSet<String>,
 }
 
@@ -163,11 +164,11 @@ impl<'a> Found<'a> {
         Ok(Self { zone, hosted, sets, delegated })
     }
 
-    /// Says in which zone below a name lies; `None` if it is served from the zone.
+    /// Returns the failure for a name that is served from a zone below; `None` if it is served from this zone.
     fn elsewhere(&self, name: &str) -> Option<Failure> {
         let candidates: Vec<_> = names::zone_cut_candidates(name, self.zone).collect();
         let private = candidates.iter().find(|candidate| self.hosted.private_below.contains(**candidate));
-        // From the zone down, as a resolver comes.
+        // From the zone down, in the order in which a resolver descends.
         let delegated = || candidates.iter().rev().find(|candidate| self.delegated.contains(**candidate));
         private.or_else(delegated).map(|below| Failure::in_zone_below(name, below))
     }
@@ -178,7 +179,7 @@ impl Settings {
         url::join(&self.endpoint, &[&[VERSION], segments].concat())
     }
 
-    /// Lets the host sign a request.
+    /// Asks the host to sign a request.
     fn sign(&self, request: RequestBuilder) -> RequestBuilder {
         request.sigv4(Sigv4 {
             access_key_id: ACCESS_KEY_ID.to_owned(),

@@ -1,13 +1,13 @@
-//! Reading record sets of a hosted zone.
+//! Reads record sets of a hosted zone.
 //!
-//! Route 53 lists a zone in pages, from a name on, in the order of the names' labels from the last to the first. So
-//! names that are asked for in that order are mostly on one page, because a site's names lie next to each other; and a
-//! name that a page must have held and did not is not there. That follows only from a page that is in this order and
-//! says whether another comes; any other ends the call.
+//! Route 53 lists a zone in pages, starting at a name, ordered by the names' labels from last to first. Names requested
+//! in that order are mostly on one page, because the names of a site are adjacent. A name is absent if a page should
+//! contain it and does not. This conclusion is valid only for a page that is in this order and states whether it is
+//! truncated; any other page fails the call.
 //!
-//! The exact order is told in words that leave two things open: whether the last dot counts (`a.x` or `a-b.x` first?),
-//! and whether `*` stands where it stands in ASCII or where its escape does. A name that lies beyond doubt in every
-//! reading counts as answered; any other is asked for by itself.
+//! The documentation of the order leaves two points open: whether the trailing dot counts (is `a.x` or `a-b.x` first?),
+//! and whether `*` sorts as its ASCII code or as its escape. A name counts as answered only if the page covers it under
+//! every interpretation; any other name is requested separately.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,33 +17,33 @@ use crate::record_set::{Listed, name_of};
 use crate::xml::Element;
 use crate::{Settings, answer};
 
-/// Record sets of one page, at most: what Route 53 gives.
+/// The most record sets that Route 53 returns per page.
 const PAGE_MAX: usize = 300;
-/// The least that is worth a request.
+/// The smallest page size to request.
 const PAGE_MIN: usize = 20;
-/// How many record sets a name and its neighbours are expected to have.
+/// The expected number of record sets of a name and its neighbors.
 const SETS_PER_NAME: usize = 8;
 
-/// Pages of one call. The host's limit on requests is lower; past it the pages seem to have no end.
+/// Pages per call. The host's limit on requests is lower; a listing with more pages is assumed to be endless.
 const PAGES_MAX: usize = 1_000;
 
-/// Where a page begins.
+/// The position at which a page starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Place {
-    /// In the contract's form; empty for the beginning.
+    /// In the contract's form; empty for the start of the zone.
     name: String,
     rtype: Option<String>,
     identifier: Option<String>,
 }
 
-/// A page of a listing.
+/// One page of a listing.
 struct Page {
     sets: Vec<Listed>,
-    /// Where the next one begins.
+    /// The position at which the next page starts.
     next: Option<Place>,
 }
 
-/// Reads the record sets at these names; without names, all.
+/// Reads the record sets at these names; without names, all record sets.
 pub(crate) fn read(config: &Settings, cx: &Context, zone_id: &str, wanted: &[String]) -> Result<Vec<Listed>, Failure> {
     let mut open: BTreeSet<Wanted<'_>> = wanted.iter().map(|name| Wanted::of(name)).collect();
     let is_wanted = |set: &Listed| wanted.is_empty() || wanted.contains(&set.name);
@@ -56,7 +56,7 @@ pub(crate) fn read(config: &Settings, cx: &Context, zone_id: &str, wanted: &[Str
         }
         open.retain(|name| !name.is_answered(&place.name, page.next.as_ref()));
         place = match (page.next, open.first()) {
-            // The rest of a name, or of everything.
+            // More record sets of a requested name, or of the whole zone.
             (Some(next), _) if wanted.is_empty() || open.iter().any(|name| name.name == next.name) => next,
             (_, Some(first)) => Place { name: first.name.to_owned(), ..Place::default() },
             (_, None) => return Ok(found.into_values().collect()),
@@ -87,7 +87,7 @@ fn list(config: &Settings, cx: &Context, zone_id: &str, place: &Place, open: usi
     }
 }
 
-/// Reads a page. What is not said is not inferred: the error says what is missing.
+/// Parses a page. Missing elements are not guessed: the error names what is missing.
 fn page_of(answer: &Element) -> Result<Page, &'static str> {
     let sets = answer.child("ResourceRecordSets").ok_or("has no list of record sets")?;
     let sets: Option<Vec<_>> = sets.all("ResourceRecordSet").map(Listed::read).collect();
@@ -112,7 +112,7 @@ fn page_of(answer: &Element) -> Result<Page, &'static str> {
     Ok(Page { sets, next })
 }
 
-/// A name, in each order that it may be listed by.
+/// A name with its sort keys, one for each possible order of the listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted<'a> {
     keys: [String; 4],
@@ -128,18 +128,18 @@ impl<'a> Wanted<'a> {
         Self { keys: [plain, dotted, escaped, both], name }
     }
 
-    /// Whether a page from one name on, which ended before `next`, must have held all of this name.
+    /// Whether a page that starts at `from` and ends before `next` must contain all record sets of this name.
     fn is_answered(&self, from: &str, next: Option<&Place>) -> bool {
         let Some(next) = next else { return self.follows(&Wanted::of(from)) };
         if self.name == next.name {
             return false;
         }
         let is_before = |next: &Wanted<'_>| self.keys.iter().zip(&next.keys).all(|(own, next)| own < next);
-        // What stands first on a page is all there, wherever the next begins.
+        // The first name on a page is complete, wherever the next page starts.
         self.name == from || (self.follows(&Wanted::of(from)) && is_before(&Wanted::of(&next.name)))
     }
 
-    /// Whether there is an order in which this name stands before another, or is the same.
+    /// Whether in any of the possible orders this name comes before another one, or equals it.
     fn may_precede(&self, other: &Wanted<'_>) -> bool {
         self.keys.iter().zip(&other.keys).any(|(own, other)| own <= other)
     }
@@ -165,7 +165,7 @@ mod tests {
         check("c.x", "a.x", Some("c.x"), false);
         check("d.x", "a.x", Some("c.x"), false);
         check("d.x", "a.x", None, true);
-        // The last dot, and the star.
+        // The trailing dot, and the asterisk.
         check("a-b.x", "a.x", Some("b.x"), false);
         check("a.x", "a-b.x", None, false);
         check("*.x", "0.x", None, false);

@@ -1,4 +1,4 @@
-//! Route 53 as its documentation tells it, over one hosted zone in memory.
+//! An in-memory fake of Route 53 with one hosted zone, following its documentation.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ use crate::xml::{Element, escape};
 pub(crate) const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
 pub(crate) const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// The hosted zone's id.
+/// The ID of the hosted zone.
 pub(crate) const ZONE_ID: &str = "Z0123456789ABC";
 
-/// What the real one gives on one page.
+/// The page size limit of the real service.
 const PAGE_MAX: usize = 300;
 
-/// An account with one hosted zone, or several of one name.
+/// An account with one hosted zone, or several of the same name.
 #[derive(Debug)]
 pub(crate) struct Model {
     zone: String,
     ids: Vec<&'static str>,
     page: usize,
     sets: BTreeMap<(String, String), RecordSet>,
-    /// Private zones beside the zone.
+    /// Private zones in addition to the zone.
     private: Vec<&'static str>,
     is_private: bool,
     is_odd: bool,
@@ -47,18 +47,18 @@ impl Model {
         }
     }
 
-    /// Makes an account with private zones below the zone, which is private too or is not.
+    /// Creates an account with private zones below the zone, which may be private as well.
     pub(crate) fn with_private(zone: &str, is_private: bool, below: &[&'static str]) -> Self {
         Self { private: below.to_vec(), is_private, ..Self::new(zone) }
     }
 
-    /// Makes an account with a public and a private zone of one name.
+    /// Creates an account with a public and a private zone of the same name.
     pub(crate) fn twice(zone: &str) -> Self {
         Self { ids: vec![ZONE_ID, "ZPRIVATE"], ..Self::new(zone) }
     }
 
     fn zones(&self, request: &Request) -> HttpResponse {
-        // From the name on, so that others may follow.
+        // The list starts at the name and continues with the names that follow it.
         let from = request.parameter("dnsname").map(|name| place(&names::canonical(name))).unwrap_or_default();
         let items: usize = request.parameter("maxitems").map_or(100, |items| items.parse().expect("a number"));
         let own = self.ids.iter().map(|id| (self.zone.as_str(), *id, self.is_private));
@@ -215,7 +215,7 @@ impl Service for Model {
     }
 }
 
-/// Adds a set without values, and writes all in another case and order of values.
+/// Adds a set without values, and changes the letter case of all names and the order of all values.
 fn make_odd(sets: &mut Vec<RecordSet>) {
     if let Some(first) = sets.first().cloned() {
         sets.insert(1, RecordSet { rtype: "SPF".to_owned(), values: Vec::new(), ..first });
@@ -226,7 +226,7 @@ fn make_odd(sets: &mut Vec<RecordSet>) {
     }
 }
 
-/// Where a name stands in a listing: by its labels from the last on, the dot behind it included.
+/// The sort key of a name in a listing: its labels from last to first, each followed by a dot.
 fn place(name: &str) -> String {
     name.rsplit('.').map(|label| format!("{label}.")).collect()
 }

@@ -1,37 +1,37 @@
-//! Record sets as Route 53 writes them, and as the contract does.
+//! Conversions between record sets of Route 53 and of the contract.
 
 use linecamp_provider::prelude::*;
 use linecamp_provider::txt::Escape;
 
 use crate::xml::Element;
 
-/// What a plain record set has, and nothing else.
+/// The elements of a plain record set.
 const PLAIN: [&str; 4] = ["Name", "Type", "TTL", "ResourceRecords"];
 
-/// A record set as it was listed.
+/// A record set from a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     /// In the contract's form.
     pub(crate) name: String,
     pub(crate) rtype: String,
     pub(crate) ttl: u32,
-    /// As they were written, in the order they had: what a `DELETE` has to repeat.
+    /// The values exactly as listed, in the same order: a `DELETE` has to repeat them.
     pub(crate) values: Vec<String>,
-    /// What it has that a plain record set has not: an alias' target, a routing policy.
+    /// What distinguishes it from a plain record set: an alias target, a routing policy.
     pub(crate) special: Option<String>,
-    /// Which of several sets of one name and type.
+    /// Distinguishes several record sets of one name and type.
     pub(crate) identifier: Option<String>,
 }
 
 impl Listed {
-    /// Takes a set out of a listing; `None` if that has no name or type.
+    /// Reads a record set from a listing; `None` if it has no name or type.
     pub(crate) fn read(element: &Element) -> Option<Self> {
         let (name, rtype) = (element.text_of("Name")?, element.text_of("Type")?);
         let values = element.child("ResourceRecords").into_iter().flat_map(|records| records.all("ResourceRecord"));
         Some(Self {
             name: name_of(name),
             rtype: rtype.to_ascii_uppercase(),
-            // An alias has none.
+            // An alias has no TTL.
             ttl: element.text_of("TTL").and_then(|ttl| ttl.parse().ok()).unwrap_or_default(),
             values: values.filter_map(|record| record.text_of("Value")).map(str::to_owned).collect(),
             special: special(element),
@@ -39,8 +39,8 @@ impl Listed {
         })
     }
 
-    /// Returns it in the contract's words. What is special about it is one more value, so that it is never taken for a
-    /// plain set.
+    /// Converts it to the contract's form. Anything special becomes an additional value, so that the set never equals a
+    /// plain one.
     pub(crate) fn seen(&self) -> Result<RecordSet, Failure> {
         let value = |value: &String| match self.rtype.as_str() {
             "TXT" => Ok(txt::unquoted(value, Escape::Octal)?),
@@ -61,8 +61,8 @@ fn special(element: &Element) -> Option<String> {
     Some(format!("with {} {}", more.name, more.text.trim()))
 }
 
-/// Returns a name in the contract's form. Route 53 writes every byte but letters, digits, `-`, `_` and `.` as `\052`,
-/// in octal.
+/// Returns a name in the contract's form. Route 53 writes every byte except letters, digits, `-`, `_` and `.` as an
+/// octal escape, such as `\052`.
 pub(crate) fn name_of(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     let mut rest = text;
@@ -84,7 +84,7 @@ pub(crate) fn name_of(text: &str) -> String {
     names::canonical(&name)
 }
 
-/// Returns a value as Route 53 wants it.
+/// Returns a value in the format of Route 53.
 pub(crate) fn value_of(rtype: &str, value: &str) -> String {
     match rtype {
         "TXT" => txt::quoted(value, Escape::Octal),

@@ -1,4 +1,4 @@
-//! The provider against the model of its service.
+//! Tests the provider against the fake server.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,7 +23,7 @@ fn it_keeps_the_contract() {
     conformance::<Route53>(&setup).assert();
 }
 
-/// An account, how often it was asked, and what it answers instead.
+/// A fake account, the number of requests it received, and an optional fixed response.
 #[derive(Clone)]
 struct Stage {
     model: Rc<RefCell<Model>>,
@@ -139,7 +139,7 @@ fn a_private_zone_below_a_private_zone_is_named() {
     let refusal = stage.observe(&by_name, &names).unwrap_err();
     assert!(refusal.reason().contains("lies in zone camp.example.org"), "{refusal}");
     assert_eq!(stage.observe(&by_name, &["gw.example.org".to_owned()]), Ok(Vec::new()));
-    // A public one is served where it is delegated to, and only there.
+    // A public zone is served only where it is delegated to.
     let stage = Stage::new(Model::with_private(ZONE, false, &["camp.example.org"]));
     assert_eq!(stage.observe(&by_name, &names), Ok(Vec::new()));
 }
@@ -158,7 +158,7 @@ fn a_listing_that_does_not_say_whether_it_goes_on_tells_nothing() {
     check("", "");
     check("", "<IsTruncated>true</IsTruncated>");
     check("<ResourceRecordSet><Name>b.</Name></ResourceRecordSet>", "<IsTruncated>false</IsTruncated>");
-    // Not in the order that the names which are absent are told by.
+    // Not in the order on which the detection of absent names relies.
     check(&format!("{set}{}", set.replace("b.", "a.")), "<IsTruncated>false</IsTruncated>");
 }
 

@@ -1,12 +1,13 @@
-//! Just enough of XML to read what Route 53 answers: elements and their text. Attributes, comments and instructions are
-//! stepped over; a document type, which could define entities of its own, is refused.
+//! Just enough XML parsing to read Route 53's responses: elements and their text. Attributes, comments and processing
+//! instructions are skipped; a document type declaration, which could define entities, is rejected.
 
 use std::fmt;
 
-/// Elements within each other. Route 53 has six; deeper ones are refused before anything is built of them.
+/// The maximum nesting depth of elements. Route 53 uses six levels; deeper documents are rejected before anything is
+/// built from them.
 const DEPTH_MAX: usize = 32;
 
-/// Why a text does not read.
+/// Why a document cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct XmlError(&'static str);
 
@@ -19,15 +20,15 @@ impl fmt::Display for XmlError {
 /// An element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Element {
-    /// Without a namespace.
+    /// Without the namespace.
     pub(crate) name: String,
-    /// All text directly in it.
+    /// The text directly inside the element.
     pub(crate) text: String,
     pub(crate) children: Vec<Self>,
 }
 
 impl Element {
-    /// Reads a document.
+    /// Parses a document.
     pub(crate) fn parse(text: &str) -> Result<Self, XmlError> {
         let mut reader = Reader { rest: text, open: vec![Self::default()] };
         while !reader.rest.is_empty() {
@@ -42,22 +43,22 @@ impl Element {
         }
     }
 
-    /// Returns its children of a name.
+    /// Returns the children with this name.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// Returns its first child of a name.
+    /// Returns the first child with this name.
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// Returns the text of its first child of a name, without blanks around it.
+    /// Returns the trimmed text of the first child with this name.
     pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.trim())
     }
 
-    /// Returns the texts of all elements of a name, however deep.
+    /// Returns the texts of all elements with this name, at any depth.
     pub(crate) fn texts(&self, name: &str) -> Vec<&str> {
         let deeper = self.children.iter().flat_map(|child| child.texts(name));
         let own = (self.name == name).then(|| self.text.trim());
@@ -67,7 +68,7 @@ impl Element {
 
 struct Reader<'a> {
     rest: &'a str,
-    /// The elements that are not closed yet, below one that stands for the document.
+    /// The open elements, below one that represents the document.
     open: Vec<Element>,
 }
 
@@ -99,15 +100,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps over everything up to an end and returns it without that end.
+    /// Consumes everything up to and including `end`, and returns it without `end`.
     fn upto(&mut self, end: &str) -> Result<&'a str, XmlError> {
         let (before, rest) = self.rest.split_once(end).ok_or(XmlError("it ends within a tag"))?;
         self.rest = rest;
         Ok(before)
     }
 
-    /// Steps over an opening tag, whose attributes may have a `>` in them, and returns what stands between its
-    /// brackets.
+    /// Consumes an opening tag, whose attributes may contain a `>`, and returns the text between its brackets.
     fn tag(&mut self) -> Result<&'a str, XmlError> {
         let mut quote = None;
         for (at, letter) in self.rest.char_indices().skip(1) {
@@ -155,7 +155,7 @@ fn local(name: &str) -> &str {
     name.rsplit(':').next().unwrap_or(name)
 }
 
-/// Writes a text so that it is one.
+/// Escapes a text for use in XML.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

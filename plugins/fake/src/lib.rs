@@ -1,22 +1,22 @@
-//! Keeps DNS records behind a small zone API, for tests, for development and for the simulator.
+//! A DNS provider for a small zone API, for tests, development and the simulator.
 //!
-//! The API is the smallest that does all the contract asks for, and the testkit's `ZoneService` speaks it:
+//! The API is the smallest one that supports the whole contract. The testkit's `ZoneService` implements it:
 //!
 //! ```text
 //! GET  {api}/zones/{zone}/records?name=a.example&name=b.example&page=2     Authorization: Bearer …
 //!      200 {"records": [{"name", "type", "ttl", "values": […]}], "next": 3 or null,  without `name`: all
-//!           "elsewhere": [{"name", "zone"}]}          names that were asked for and lie in a zone below
+//!           "elsewhere": [{"name", "zone"}]}          requested names that are in a zone below
 //! POST {api}/zones/{zone}/changes  {"key": "…", "changes": [{"before": record or null, "after": record or null}]}
-//!      204 all done, or done before;  409 {"name": "…", "found": "…"} nothing done
-//!      421 {"name": "…", "zone": "…"} nothing done: the name lies in a zone below
+//!      204 all applied, now or earlier;  409 {"name": "…", "found": "…"} nothing applied
+//!      421 {"name": "…", "zone": "…"} nothing applied: the name is in a zone below
 //! ```
 //!
-//! The service compares and exchanges, all or none, so this provider decides nothing.
+//! The service performs an atomic compare-and-swap, so this provider makes no decisions of its own.
 
 use linecamp_provider::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// The provider.
+/// The fake provider.
 #[derive(Debug)]
 pub struct Fake;
 
@@ -33,27 +33,27 @@ pub struct Settings {
 #[derive(Deserialize)]
 struct Listing {
     records: Vec<RecordSet>,
-    /// `null` on the last page. If it is missing, the answer is no page: nothing is known of what would come after.
+    /// `null` on the last page. A response without this field is not a page: whether more would follow is unknown.
     #[serde(deserialize_with = "Option::deserialize")]
     next: Option<u32>,
     elsewhere: Vec<Elsewhere>,
 }
 
-/// A name that lies in a zone below, where other records are served than those of the zone.
+/// A name in a zone below, which is served from there and not from this zone.
 #[derive(Deserialize)]
 struct Elsewhere {
     name: String,
     zone: String,
 }
 
-/// What is asked of the service.
+/// The body of a change request.
 #[derive(Serialize)]
 struct Order<'a> {
     key: &'a str,
     changes: &'a [Change],
 }
 
-/// What stands in the way.
+/// The record that conflicts with a change.
 #[derive(Deserialize)]
 struct Obstacle {
     name: String,

@@ -1,4 +1,4 @@
-//! What stands in `#[serde(…)]`, `#[config(…)]` and doc comments.
+//! Parsing of `#[serde(…)]`, `#[config(…)]` and doc comments.
 
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Error, Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, Result, UnOp};
@@ -6,7 +6,7 @@ use syn::{Attribute, Error, Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, Result,
 use crate::case::Case;
 use crate::json;
 
-/// What is said of a struct or an enum.
+/// The attributes of a struct or an enum.
 pub(crate) struct Container {
     pub(crate) description: String,
     pub(crate) case: Case,
@@ -14,17 +14,17 @@ pub(crate) struct Container {
     pub(crate) has_default: bool,
 }
 
-/// What is said of a field or a variant.
+/// The attributes of a field or a variant.
 pub(crate) struct Member {
     pub(crate) description: String,
     pub(crate) rename: Option<String>,
     pub(crate) has_default: bool,
     pub(crate) is_skipped: bool,
-    /// Keywords of the schema, and their values as JSON.
+    /// Schema keywords, and their values as JSON.
     pub(crate) keywords: Vec<(&'static str, String)>,
 }
 
-/// Keywords that `#[config(…)]` takes, and what they are called in a schema.
+/// The keywords of `#[config(…)]`, and their names in a schema.
 const KEYWORDS: [(&str, &str); 10] = [
     ("default", "default"),
     ("example", "examples"),
@@ -106,7 +106,7 @@ fn word(meta: &ParseNestedMeta<'_>) -> String {
     meta.path.get_ident().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Steps over `= value`, if it is there.
+/// Skips `= value`, if present.
 fn skip_value(meta: &ParseNestedMeta<'_>) -> Result<()> {
     if meta.input.peek(syn::Token![=]) {
         meta.value()?.parse::<Expr>()?;
@@ -114,7 +114,7 @@ fn skip_value(meta: &ParseNestedMeta<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns a literal as JSON.
+/// Converts a literal to JSON.
 fn literal(expression: &Expr) -> Result<String> {
     match expression {
         Expr::Lit(ExprLit { lit, .. }) => match lit {
@@ -129,7 +129,7 @@ fn literal(expression: &Expr) -> Result<String> {
     }
 }
 
-/// Returns the doc comment: lines joined, an empty line as a new line.
+/// Returns the doc comment: lines joined, an empty line as a line break.
 fn description(attributes: &[Attribute]) -> String {
     let mut text = String::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("doc")) {

@@ -1,8 +1,8 @@
-//! The cases that serde's `rename_all` knows.
+//! The cases of serde's `rename_all`.
 
 use syn::{Error, LitStr, Result};
 
-/// How names are written in the config.
+/// The case of names in the config.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Case {
     AsIs,
@@ -31,7 +31,7 @@ impl Case {
         })
     }
 
-    /// Returns a field's name in this case; it is `snake_case` in Rust.
+    /// Converts a field's name, which is `snake_case` in Rust.
     pub(crate) fn field(self, name: &str) -> String {
         let words: Vec<_> = name.split('_').map(str::to_owned).collect();
         match self {
@@ -41,7 +41,7 @@ impl Case {
         }
     }
 
-    /// Returns a variant's name in this case; it is `PascalCase` in Rust.
+    /// Converts a variant's name, which is `PascalCase` in Rust.
     pub(crate) fn variant(self, name: &str) -> String {
         let mut words: Vec<String> = Vec::new();
         for letter in name.chars() {
@@ -58,7 +58,7 @@ impl Case {
         }
     }
 
-    /// Joins words in lower case.
+    /// Joins lower-case words.
     fn join(self, words: &[String]) -> String {
         match self {
             Self::Kebab => words.join("-"),

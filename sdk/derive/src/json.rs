@@ -1,6 +1,6 @@
-//! JSON, as far as a schema needs it.
+//! The JSON serialization that a schema needs.
 
-/// Returns the text as a JSON string, with its quotes.
+/// Returns the text as a quoted JSON string.
 pub(crate) fn string(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

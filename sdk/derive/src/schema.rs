@@ -1,4 +1,4 @@
-//! The schema itself: pieces of text, and constants of other types' schemas between them.
+//! Schema generation: literal text, interleaved with the schema constants of other types.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -8,7 +8,7 @@ use syn::{punctuated::Punctuated, token::Comma};
 use crate::attributes::{Container, Member};
 use crate::json;
 
-/// Implements `Config` for a struct with named fields, or an enum without any.
+/// Implements `Config` for a struct with named fields, or an enum without fields.
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     if !input.generics.params.is_empty() {
         return Err(Error::new_spanned(&input.generics, "a config is of one type, without generics"));
@@ -46,7 +46,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// A text that is not all known yet.
+/// Schema text under construction: literal parts, interleaved with schema constants.
 #[derive(Default)]
 struct Text {
     parts: Vec<TokenStream>,
@@ -128,7 +128,7 @@ fn choice(container: &Container, variants: &Punctuated<Variant, Comma>) -> Resul
     Ok(text.finish())
 }
 
-/// Appends what stands between the braces of a type's schema.
+/// Appends the content of a type's schema, without the braces.
 fn push_type(text: &mut Text, ty: &Type, member: &Member) -> Result<()> {
     let bad =
         || Error::new_spanned(ty, "a config holds numbers, bool, String, Option, Vec, BTreeMap and other configs");
@@ -173,7 +173,7 @@ fn push_type(text: &mut Text, ty: &Type, member: &Member) -> Result<()> {
     Ok(())
 }
 
-/// Returns the type within an `Option`, and whether it was one.
+/// Returns the type inside an `Option`, and whether it was one.
 fn without_option(ty: &Type) -> (&Type, bool) {
     let Type::Path(path) = ty else { return (ty, false) };
     match path.path.segments.last() {

@@ -1,10 +1,10 @@
-//! Configs: how they are read, and what their schema is made of.
+//! Config parsing, and the constants of which a config schema is built.
 
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 
-/// A provider's settings, and their JSON Schema. Derive it, beside `serde::Deserialize`:
+/// A provider's settings and their JSON Schema. Derive it alongside `serde::Deserialize`:
 ///
 /// ```
 /// # use linecamp_provider::Config;
@@ -32,13 +32,13 @@ use crate::failure::Failure;
 /// assert!(Settings::SCHEMA.contains("Where the API is"));
 /// ```
 ///
-/// Doc comments become descriptions. A field is required unless it is an `Option` or has `#[serde(default)]`. The types
-/// are the numbers, `bool`, `String`, `Option`, `Vec`, `BTreeMap<String, _>`, and other types that derive `Config`:
-/// structs with `deny_unknown_fields`, and enums without fields. `#[config(…)]` takes `default`, `example`, `format`,
-/// `pattern`, `minimum`, `maximum`, `min_length`, `max_length`, `min_items` and `max_items`. Only what serde knows is
-/// checked when the config is read; the host and the form check the rest by the schema.
+/// Doc comments become descriptions. A field is required unless it is an `Option` or has `#[serde(default)]`. Supported
+/// types are the numbers, `bool`, `String`, `Option`, `Vec`, `BTreeMap<String, _>`, and other types that derive
+/// `Config`: structs with `deny_unknown_fields`, and enums without fields. `#[config(…)]` accepts `default`, `example`,
+/// `format`, `pattern`, `minimum`, `maximum`, `min_length`, `max_length`, `min_items` and `max_items`. Parsing the
+/// config checks only what serde checks; the host and the form check the rest against the schema.
 ///
-/// What a schema cannot say does not compile:
+/// Whatever a schema cannot express does not compile:
 ///
 /// ```compile_fail
 /// # use linecamp_provider::Config;
@@ -51,17 +51,17 @@ pub trait Config: DeserializeOwned {
     /// The JSON Schema, an object.
     const SCHEMA: &'static str;
 
-    /// What stands between the braces of [`SCHEMA`](Self::SCHEMA) but its description.
+    /// The content of [`SCHEMA`](Self::SCHEMA) between its braces, without the description.
     #[doc(hidden)]
     const SCHEMA_BODY: &'static str;
 }
 
-/// Reads a config.
+/// Parses a config.
 ///
 /// # Errors
-/// A refusal that names the setting that is to blame.
+/// A refusal that names the setting at fault.
 pub(crate) fn parse<C: Config>(json: &str) -> Result<C, Failure> {
-    // A list would fill in the fields by their order, and an empty one leave all of them at their defaults.
+    // A list would fill the fields in order, and an empty one would leave all of them at their defaults.
     if !json.trim_start().starts_with('{') {
         return Err(Failure::refused("the config does not read: it is no JSON object"));
     }
@@ -80,7 +80,7 @@ pub(crate) fn parse<C: Config>(json: &str) -> Result<C, Failure> {
     Ok(config)
 }
 
-/// Returns the path of the setting that is to blame. A missing one is named in the words, and its parent by the path.
+/// Returns the path of the setting at fault. For a missing setting, the message names it and the path names its parent.
 fn blamed(path: &str, reason: &str) -> Option<String> {
     let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     match (missing, path) {
@@ -91,9 +91,9 @@ fn blamed(path: &str, reason: &str) -> Option<String> {
     }
 }
 
-/// Joins texts when the component is compiled, so that a schema is a constant and costs no code.
+/// Concatenates strings at compile time, so that a schema is a constant and costs no code.
 pub mod text {
-    /// Returns how long the texts are together.
+    /// Returns the total length of the strings.
     pub const fn length(parts: &[&str]) -> usize {
         let (mut bytes, mut part) = (0, 0);
         while part < parts.len() {
@@ -103,7 +103,7 @@ pub mod text {
         bytes
     }
 
-    /// Returns the texts joined.
+    /// Concatenates the strings.
     pub const fn join<const BYTES: usize>(parts: &[&str]) -> [u8; BYTES] {
         let mut joined = [0; BYTES];
         let (mut at, mut part) = (0, 0);
@@ -119,10 +119,10 @@ pub mod text {
         joined
     }
 
-    /// Returns the bytes as the text they are.
+    /// Returns the bytes as a string.
     ///
     /// # Panics
-    /// When compiling, if they are no UTF-8: what is joined of texts is.
+    /// At compile time, if the bytes are invalid UTF-8, which concatenated strings never are.
     pub const fn of(bytes: &'static [u8]) -> &'static str {
         match std::str::from_utf8(bytes) {
             Ok(text) => text,

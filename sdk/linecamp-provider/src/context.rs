@@ -1,4 +1,4 @@
-//! What a call may ask of the outside.
+//! A call's access to the outside.
 
 use std::fmt;
 use std::rc::Rc;
@@ -7,45 +7,45 @@ use crate::exchange::{ExchangeError, Tsig};
 use crate::failure::Failure;
 use crate::http::{HttpError, HttpRequest, HttpResponse, Method, RequestBuilder, Response};
 
-/// Pages that [`Context::paginate`] turns. A zone of a hundred thousand records in pages of a hundred fits; the host's
-/// own limit on requests is mostly lower. Past it the call is refused, because the pages seem to have no end.
+/// The most pages that [`Context::paginate`] requests. Enough for a zone of 100,000 records in pages of 100; the host's
+/// own limit on requests is usually lower. Beyond it the call is refused, because the pages do not seem to end.
 const PAGES_MAX: usize = 1_000;
 
-/// What a provider finds outside of itself. The host is one; the testkit is another.
+/// The environment of a provider. Implemented by the host and by the testkit.
 pub trait Outside {
-    /// Sends a request and waits for its answer. Redirects are not followed.
+    /// Sends a request and waits for its response. Redirects are not followed.
     ///
     /// # Errors
-    /// [`HttpError`] says why there is no answer.
+    /// [`HttpError`] says why there is no response.
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError>;
 
-    /// Sends a DNS message to `HOST:PORT` and waits for its answer; with `sign`, both are signed.
+    /// Sends a DNS message to `HOST:PORT` and waits for its response; with `sign`, both are signed.
     ///
     /// # Errors
-    /// [`ExchangeError`] says why there is no answer.
+    /// [`ExchangeError`] says why there is no response.
     fn exchange(&self, server: &str, message: &[u8], sign: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError>;
 
-    /// Writes a line into the daemon's log.
+    /// Writes a line to the daemon's log.
     fn log(&self, level: Level, message: &str);
 
-    /// Returns milliseconds since 1970 began.
+    /// Returns the time in milliseconds since the Unix epoch.
     fn now_millis(&self) -> u64;
 }
 
-/// How loud a line in the log is.
+/// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// It stopped doing its job.
+    /// Something stopped working.
     Error,
-    /// Worth a look.
+    /// Worth an operator's attention.
     Warn,
-    /// A change that an operator would mention.
+    /// A change that is relevant to an operator.
     Info,
-    /// For whoever works on the provider.
+    /// For developers of the provider.
     Debug,
 }
 
-/// What a call may ask of the outside: HTTP, a DNS exchange, the log and the time.
+/// A call's access to the outside: HTTP, a DNS exchange, the log and the clock.
 #[derive(Clone)]
 pub struct Context {
     outside: Rc<dyn Outside>,
@@ -57,53 +57,53 @@ impl fmt::Debug for Context {
     }
 }
 
-/// One page of a list, and how the next one is asked for.
+/// One page of a list, and the request for the next one.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// What this page holds.
+    /// The items on this page.
     pub items: Vec<T>,
-    /// The request for the next one; `None` on the last.
+    /// The request for the next page; `None` on the last.
     pub next: Option<RequestBuilder>,
 }
 
 impl Context {
-    /// Makes a context over this outside.
+    /// Makes a context with this environment.
     pub fn new(outside: impl Outside + 'static) -> Self {
         Self { outside: Rc::new(outside) }
     }
 
-    /// Begins a GET request.
+    /// Starts a GET request.
     pub fn get(&self, url: impl Into<String>) -> RequestBuilder {
         self.request(Method::Get, url)
     }
 
-    /// Begins a POST request.
+    /// Starts a POST request.
     pub fn post(&self, url: impl Into<String>) -> RequestBuilder {
         self.request(Method::Post, url)
     }
 
-    /// Begins a PUT request.
+    /// Starts a PUT request.
     pub fn put(&self, url: impl Into<String>) -> RequestBuilder {
         self.request(Method::Put, url)
     }
 
-    /// Begins a PATCH request.
+    /// Starts a PATCH request.
     pub fn patch(&self, url: impl Into<String>) -> RequestBuilder {
         self.request(Method::Patch, url)
     }
 
-    /// Begins a DELETE request.
+    /// Starts a DELETE request.
     pub fn delete(&self, url: impl Into<String>) -> RequestBuilder {
         self.request(Method::Delete, url)
     }
 
-    /// Begins a request.
+    /// Starts a request.
     pub fn request(&self, method: Method, url: impl Into<String>) -> RequestBuilder {
         RequestBuilder::new(self.clone(), method, url.into())
     }
 
-    /// Asks for page after page and returns what all of them hold. Each answer is [`ok`](Response::ok) when `read` sees
-    /// it.
+    /// Requests page after page and returns the items of all of them. Each response has passed [`ok`](Response::ok)
+    /// before it is handed to `read`.
     ///
     /// ```no_run
     /// # use linecamp_provider::prelude::*;
@@ -120,7 +120,7 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// [`Failure`] of the first page that fails; a refusal if a page asks for itself again, or there are too many.
+    /// [`Failure`] of the first page that fails; a refusal if a page links to itself, or there are too many pages.
     pub fn paginate<T>(
         &self,
         first: RequestBuilder,
@@ -142,11 +142,11 @@ impl Context {
         Err(Failure::refused(format!("the list has more than {PAGES_MAX} pages")))
     }
 
-    /// Sends a DNS message to `HOST:PORT` and returns the answer: over UDP, and over TCP if the answer is cut. With
-    /// `sign`, the host signs the message and believes only a signed answer.
+    /// Sends a DNS message to `HOST:PORT` and returns the response: over UDP, and over TCP if the response is
+    /// truncated. With `sign`, the host signs the message and accepts only a signed response.
     ///
     /// # Errors
-    /// [`ExchangeError`] says why there is no answer; `?` makes a [`Failure`] of it.
+    /// [`ExchangeError`] says why there is no response; `?` converts it to a [`Failure`].
     pub fn exchange(&self, server: &str, message: &[u8], sign: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
         self.outside.exchange(server, message, sign)
     }
@@ -156,7 +156,7 @@ impl Context {
         Log { outside: &*self.outside }
     }
 
-    /// Returns milliseconds since 1970 began, as the host knows them.
+    /// Returns the host's time in milliseconds since the Unix epoch.
     pub fn now_millis(&self) -> u64 {
         self.outside.now_millis()
     }
@@ -166,7 +166,7 @@ impl Context {
     }
 }
 
-/// The daemon's log. Lines are limited, and secrets in them are blotted out by the host; write neither much nor often.
+/// The daemon's log. The host limits the number of lines and redacts secrets in them; log sparingly.
 pub struct Log<'a> {
     outside: &'a dyn Outside,
 }
@@ -178,22 +178,22 @@ impl fmt::Debug for Log<'_> {
 }
 
 impl Log<'_> {
-    /// It stopped doing its job.
+    /// Something stopped working.
     pub fn error(&self, message: impl fmt::Display) {
         self.outside.log(Level::Error, &message.to_string());
     }
 
-    /// Worth a look.
+    /// Worth an operator's attention.
     pub fn warn(&self, message: impl fmt::Display) {
         self.outside.log(Level::Warn, &message.to_string());
     }
 
-    /// A change that an operator would mention.
+    /// A change that is relevant to an operator.
     pub fn info(&self, message: impl fmt::Display) {
         self.outside.log(Level::Info, &message.to_string());
     }
 
-    /// For whoever works on the provider.
+    /// For developers of the provider.
     pub fn debug(&self, message: impl fmt::Display) {
         self.outside.log(Level::Debug, &message.to_string());
     }

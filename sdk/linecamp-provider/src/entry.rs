@@ -1,7 +1,7 @@
-//! The calls, as they come in from the host or the testkit: the config is a text here, and what a provider answers is
-//! brought into the contract's form.
+//! Entry points for calls from the host or the testkit: they take the config as text and convert the provider's results
+//! to the contract's canonical form.
 //!
-//! A plugin's author does not call these; [`export_dns!`](crate::export_dns) and the testkit do.
+//! Plugin authors do not call these; [`export_dns!`](crate::export_dns) and the testkit do.
 
 use crate::config::{self, Config};
 use crate::context::Context;
@@ -9,35 +9,35 @@ use crate::failure::Failure;
 use crate::provider::{About, DnsProvider};
 use crate::record::{self, Change, RecordSet};
 
-/// Bytes of a failure's words that go to the host, which keeps no more. The rest is cut.
+/// Maximum length of a failure's message in bytes; the host keeps no more. Longer messages are truncated.
 const REASON_BYTES_MAX: usize = 480;
 
-/// What a provider says of itself, with the schema of its config.
+/// A provider's description of itself, with its config schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// What its author wrote.
+    /// The author's description.
     pub about: About,
     /// A JSON Schema of the config: an object.
     pub config_schema: &'static str,
 }
 
-/// Asks a provider what it is.
+/// Returns the provider's description.
 pub fn describe<P: DnsProvider>() -> Description {
     Description { about: P::describe(), config_schema: P::Config::SCHEMA }
 }
 
-/// Asks a provider whether this config would work.
+/// Checks whether this config works.
 ///
 /// # Errors
-/// What the provider answers, or a refusal of a config that does not read.
+/// The provider's failure, or a refusal of a config that cannot be parsed.
 pub fn check<P: DnsProvider>(config: &str, cx: &Context) -> Result<(), Failure> {
     config::parse(config).and_then(|config| P::check(&config, cx)).map_err(cut)
 }
 
-/// Asks a provider what the zone holds at these names.
+/// Returns what the zone contains at these names.
 ///
 /// # Errors
-/// What the provider answers, or a refusal of a config that does not read.
+/// The provider's failure, or a refusal of a config that cannot be parsed.
 pub fn observe<P: DnsProvider>(
     config: &str,
     cx: &Context,
@@ -48,10 +48,10 @@ pub fn observe<P: DnsProvider>(
     Ok(in_form(found, |set| names.is_empty() || names.contains(&set.name)))
 }
 
-/// Has a provider do changes.
+/// Applies changes.
 ///
 /// # Errors
-/// What the provider answers, or a refusal of a config that does not read.
+/// The provider's failure, or a refusal of a config that cannot be parsed.
 pub fn apply<P: DnsProvider>(
     config: &str,
     cx: &Context,
@@ -65,16 +65,16 @@ pub fn apply<P: DnsProvider>(
     Ok(in_form(known, is_asked))
 }
 
-/// Changes, and the key under which they may come again.
+/// A change set, and its idempotency key.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// Names this step: the same step again has the same key.
+    /// The idempotency key: a repeated change set has the same key.
     pub key: &'a str,
-    /// In this order.
+    /// Applied in this order.
     pub changes: &'a [Change],
 }
 
-/// Brings sets into their one form, those of one name and type together, and leaves out those that are not wanted.
+/// Converts sets to canonical form, merges those of one name and type, and drops those that are not wanted.
 fn in_form(sets: Vec<RecordSet>, wanted: impl Fn(&RecordSet) -> bool) -> Vec<RecordSet> {
     record::merged(&sets).into_values().filter(|set| wanted(set)).collect()
 }

@@ -1,32 +1,32 @@
-//! One DNS message and its answer.
+//! The exchange of one DNS message and its response.
 
 use std::fmt;
 
-/// A TSIG key that the host signs a message with, and whose signature it asks of the answer.
+/// A TSIG key with which the host signs a message and verifies the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tsig {
-    /// What the server calls the key.
+    /// The key's name at the server.
     pub key_name: String,
     /// Such as `hmac-sha256`.
     pub algorithm: String,
-    /// Which secret holds it.
+    /// The name of the secret that holds the key.
     pub secret: String,
 }
 
-/// Why a DNS message got no answer.
+/// Why a DNS message got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExchangeError {
-    /// No grant for it, or no such secret. Says which.
+    /// No grant for the request, or no such secret; the text says which.
     Denied(String),
-    /// No name, no route, nobody there.
+    /// Name resolution or connection failed.
     Unreachable(String),
-    /// It took too long.
+    /// The exchange timed out.
     Timeout,
-    /// This call has used up its requests or bytes.
+    /// The call has exhausted its limit on requests or bytes.
     Budget(String),
-    /// Not a DNS message, or not the answer to what was asked.
+    /// Not a DNS message, or not a response to the message sent.
     Protocol(String),
-    /// The server or the host does not accept the signature: `BADKEY`, `BADSIG`, `BADTIME`, or that it is missing.
+    /// The server or the host rejects the signature: `BADKEY`, `BADSIG`, `BADTIME`, or it is missing.
     Tsig(String),
 }
 

@@ -1,4 +1,4 @@
-//! How a call ends that was not done.
+//! Why a call failed.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,33 +6,33 @@ use std::time::Duration;
 use crate::exchange::ExchangeError;
 use crate::http::HttpError;
 
-/// How a call ends that was not done. It tells the host what to do, so a provider neither retries nor sleeps.
+/// Why a call failed. It tells the host what to do, so a provider neither retries nor sleeps.
 ///
-/// The words reach an operator: say what was tried and what to do. What a service answered is cut and cleaned by
-/// [`Response::ok`](crate::Response::ok).
+/// Operators read the message: say what was attempted and what to do. [`Response::ok`](crate::Response::ok) truncates
+/// and cleans text that comes from a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It may work later: the service is away, slow, or asks for patience.
+    /// It may succeed later: the service is unreachable, slow, or limits the rate.
     Retry {
-        /// What the service said of when to come back. `None`: the host's own back-off.
+        /// When to retry, according to the service. `None`: the host's own back-off.
         after: Option<Duration>,
         /// Why.
         reason: String,
     },
-    /// It will not work like this: somebody has to change a setting, a name, a permission.
+    /// It will not succeed unchanged: a setting, a name or a permission has to be changed.
     Refused {
         /// Why.
         reason: String,
-        /// The setting that is to blame, as a path into the config: `api`, `servers[0]`.
+        /// The setting at fault, as a path into the config: `api`, `servers[0]`.
         field: Option<String>,
-        /// The name that is to blame: it is set aside, and the rest goes on.
+        /// The name at fault: the host sets it aside and continues with the rest.
         name: Option<String>,
     },
-    /// What is there is not what the change was made for. The host observes again and decides anew.
+    /// The current records are not what the change expects. The host observes again and plans again.
     Conflict {
-        /// The name that stands in the way.
+        /// The conflicting name.
         name: String,
-        /// Whose it is, or what is there, in words.
+        /// Its owner, or what exists there, as text.
         owner: String,
     },
     /// The service does not accept the credentials.
@@ -43,22 +43,22 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// It may work later, when the host thinks fit.
+    /// It may succeed later; the host decides when to retry.
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::Retry { after: None, reason: reason.into() }
     }
 
-    /// It may work later, no sooner than in `after`.
+    /// It may succeed later, but not before `after` has passed.
     pub fn retry_after(after: Duration, reason: impl Into<String>) -> Self {
         Self::Retry { after: Some(after), reason: reason.into() }
     }
 
-    /// It will not work until somebody changes something.
+    /// It will not succeed until something is changed.
     pub fn refused(reason: impl Into<String>) -> Self {
         Self::Refused { reason: reason.into(), field: None, name: None }
     }
 
-    /// What is there at `name` is not what was expected; `owner` says in words what it is.
+    /// The records at `name` are not what was expected; `owner` describes them.
     pub fn conflict(name: impl Into<String>, owner: impl Into<String>) -> Self {
         Self::Conflict { name: name.into(), owner: owner.into() }
     }
@@ -68,8 +68,8 @@ impl Failure {
         Self::Unauthorized { reason: reason.into() }
     }
 
-    /// The name lies in a zone below the configured one. Whatever is written for it into the configured zone is served
-    /// to nobody, so it is neither observed nor written there; what was written there earlier can be deleted.
+    /// The name lies in a zone below the configured one. Records written for it to the configured zone are never
+    /// served, so it is neither observed nor written there; records written earlier can be deleted.
     pub fn in_zone_below(name: impl Into<String>, below: &str) -> Self {
         let name = name.into();
         Self::refused(format!(
@@ -79,8 +79,8 @@ impl Failure {
         .name(name)
     }
 
-    /// The name lies below a DNAME record, which redirects every name below its owner. As with a zone below, nothing is
-    /// served of what is written there.
+    /// The name lies below a DNAME record, which redirects every name below its owner. As with a zone below, records
+    /// written there are never served.
     pub fn below_dname(name: impl Into<String>, owner: &str) -> Self {
         let name = name.into();
         Self::refused(format!(
@@ -90,7 +90,7 @@ impl Failure {
         .name(name)
     }
 
-    /// Blames a setting, as a path into the config; only a refusal has one.
+    /// Names the setting at fault, as a path into the config; applies only to a refusal.
     #[must_use]
     pub fn field(mut self, path: impl Into<String>) -> Self {
         if let Self::Refused { field, .. } = &mut self {
@@ -99,7 +99,7 @@ impl Failure {
         self
     }
 
-    /// Blames a name, so that it is set aside and the rest goes on; only a refusal has one.
+    /// Names the name at fault, so that the host sets it aside and continues with the rest; applies only to a refusal.
     #[must_use]
     pub fn name(mut self, blamed: impl Into<String>) -> Self {
         if let Self::Refused { name, .. } = &mut self {
@@ -108,7 +108,7 @@ impl Failure {
         self
     }
 
-    /// Puts what was tried before the reason: `while listing the zone: …`.
+    /// Prepends what was attempted to the reason: `while listing the zone: …`.
     #[must_use]
     pub fn within(mut self, attempt: impl fmt::Display) -> Self {
         let reason = self.reason_mut();
@@ -116,7 +116,7 @@ impl Failure {
         self
     }
 
-    /// Returns the reason in words; of a conflict, what stands in the way.
+    /// Returns the reason; for a conflict, what exists at the name.
     pub fn reason(&self) -> &str {
         match self {
             Self::Retry { reason, .. } | Self::Refused { reason, .. } | Self::Unauthorized { reason } => reason,
@@ -151,7 +151,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl From<HttpError> for Failure {
-    /// What may pass is tried again; what was not granted or has used up its budget is for somebody to change.
+    /// Transient errors are retried; a missing grant or an exceeded limit needs a change by the operator.
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::Unreachable(_) | HttpError::Timeout | HttpError::Protocol(_) => Self::retry(error.to_string()),
@@ -161,7 +161,7 @@ impl From<HttpError> for Failure {
 }
 
 impl From<ExchangeError> for Failure {
-    /// As for HTTP; a signature that does not hold is a matter of credentials.
+    /// As for HTTP; an invalid signature is a credentials failure.
     fn from(error: ExchangeError) -> Self {
         match error {
             ExchangeError::Unreachable(_) | ExchangeError::Timeout | ExchangeError::Protocol(_) => {

@@ -14,7 +14,7 @@ use crate::http::{Auth, HttpError, HttpRequest, HttpResponse, Method};
 use crate::provider::DnsProvider;
 use crate::record::{Change, RecordSet};
 
-/// What the contract's generator makes of it.
+/// The bindings that `wit_bindgen` generates from the contract.
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit/v1",
@@ -26,7 +26,7 @@ pub mod bindings {
 
 pub use self::bindings::export;
 
-/// The exports of a component that holds `P`.
+/// The exports of a component with the provider `P`.
 #[derive(Debug)]
 pub struct Exported<P>(PhantomData<P>);
 
@@ -85,7 +85,7 @@ fn host() -> Context {
     Context::new(Host)
 }
 
-/// The host.
+/// The host's imports as an [`Outside`].
 struct Host;
 
 impl Outside for Host {

@@ -1,4 +1,4 @@
-//! HTTP through the host, which has checked the grant, keeps the limits and puts the secrets in.
+//! HTTP through the host, which checks the grant, enforces the limits and inserts the secrets.
 
 mod date;
 mod request;
@@ -9,7 +9,7 @@ use std::fmt;
 pub use self::request::RequestBuilder;
 pub use self::response::Response;
 
-/// The verbs.
+/// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// `GET`
@@ -27,7 +27,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Returns the word.
+    /// Returns the method as it is written in a request.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -39,7 +39,7 @@ impl Method {
         }
     }
 
-    /// Whether it only looks (RFC 9110, 9.2.1).
+    /// Whether the method is safe, that is, read-only (RFC 9110, 9.2.1).
     pub const fn is_safe(self) -> bool {
         matches!(self, Self::Get | Self::Head)
     }
@@ -51,24 +51,24 @@ impl fmt::Display for Method {
     }
 }
 
-/// A request as it goes to the host.
+/// A request as the host receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// The verb.
+    /// The method.
     pub method: Method,
     /// `https://` or, where the operator granted it, `http://`. No credentials.
     pub url: String,
-    /// In the order they were given.
+    /// In the order in which they were added.
     pub headers: Vec<(String, String)>,
     /// Empty if there is none.
     pub body: Vec<u8>,
-    /// Which secret goes where.
+    /// The secret to insert, and where.
     pub auth: Option<Auth>,
-    /// `None`: as long as the call may take.
+    /// `None`: limited by the call's own deadline.
     pub timeout_millis: Option<u32>,
 }
 
-/// Which secret goes where. Secrets are named; the host knows them.
+/// The secret to insert, and where. Secrets are referred to by name; only the host knows their values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     /// `Authorization: Bearer SECRET`.
@@ -78,16 +78,16 @@ pub enum Auth {
     },
     /// `Authorization: Basic`, of a user and a secret.
     Basic {
-        /// The user, in the clear.
+        /// The user, in plain text.
         user: String,
         /// The secret's name.
         secret: String,
     },
-    /// A header of its own: its value is `prefix` and the secret.
+    /// A custom header, whose value is `prefix` followed by the secret.
     Header {
         /// Such as `X-API-Key`.
         header: String,
-        /// What stands before the secret; mostly empty.
+        /// The text before the secret; usually empty.
         prefix: String,
         /// The secret's name.
         secret: String,
@@ -96,14 +96,14 @@ pub enum Auth {
     Sigv4(Sigv4),
 }
 
-/// What AWS Signature Version 4 is made of: the names of two or three secrets, and what is signed for.
+/// The parameters of AWS Signature Version 4: the names of two or three secrets, and the signing scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sigv4 {
-    /// The secret that holds the access key's id.
+    /// The name of the secret that holds the access key ID.
     pub access_key_id: String,
-    /// The secret that holds the access key.
+    /// The name of the secret that holds the secret access key.
     pub secret_access_key: String,
-    /// The secret that holds the token of a temporary key.
+    /// The name of the secret that holds the session token of a temporary key.
     pub session_token: Option<String>,
     /// Such as `us-east-1`.
     pub region: String,
@@ -111,31 +111,31 @@ pub struct Sigv4 {
     pub service: String,
 }
 
-/// An answer as it comes from the host.
+/// A response as it comes from the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpResponse {
-    /// The status.
+    /// The status code.
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// All of it.
+    /// The complete body.
     pub body: Vec<u8>,
 }
 
-/// Why a request got no answer.
+/// Why a request got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpError {
-    /// No grant for it, or no such secret. Says which.
+    /// No grant for the request, or no such secret; the text says which.
     Denied(String),
-    /// No name, no route, nobody there, or a certificate that does not hold.
+    /// Name resolution or connection failed, or the certificate is invalid.
     Unreachable(String),
-    /// It took too long.
+    /// The request timed out.
     Timeout,
-    /// The answer has more bytes than this.
+    /// The response is larger than this many bytes.
     TooLarge(u64),
-    /// This call has used up its requests or bytes.
+    /// The call has exhausted its limit on requests or bytes.
     Budget(String),
-    /// Words that are not HTTP.
+    /// The response is not HTTP.
     Protocol(String),
 }
 

@@ -1,6 +1,6 @@
-//! Write a provider: a plugin that keeps DNS records for Linecamp at some service.
+//! The SDK for writing a provider: a plugin that manages DNS records at a DNS service for Linecamp.
 //!
-//! A provider is a struct, a config and four functions; [`export_dns!`] makes a component of it.
+//! A provider is a struct, a config type and four functions. [`export_dns!`] turns it into a WebAssembly component.
 //!
 //! ```
 //! use linecamp_provider::prelude::*;
@@ -61,20 +61,22 @@
 //! linecamp_provider::export_dns!(Example);
 //! ```
 //!
-//! # What a provider may rely on
+//! # Guarantees
 //!
-//! - Every call is a new instance: nothing is remembered, nothing has to be cleaned up, and nothing runs at once.
-//! - Everything outside comes through the [`Context`]: HTTP, one DNS exchange, the log, the time. There is no file, no
-//!   environment, no socket.
-//! - Secrets are named and never seen: the host puts them where [`RequestBuilder::bearer`] and its siblings say.
-//! - A provider never sleeps and never retries. It ends a call with a [`Failure`] that says what the host should do.
-//! - What is observed and applied is brought into the contract's one form here ([`RecordSet::canonical`]): upper case,
-//!   trailing dots, the order of values and names that nobody asked for need no care.
+//! - Each call runs in a new instance: no state to keep, nothing to clean up, no concurrency.
+//! - All access to the outside goes through the [`Context`]: HTTP, one DNS exchange, the log and the clock. Files,
+//!   environment variables and sockets are not available.
+//! - A provider refers to secrets by name and never sees their values: the host inserts them where
+//!   [`RequestBuilder::bearer`] and its siblings say.
+//! - A provider never sleeps and never retries. It ends a call with a [`Failure`] that tells the host what to do.
+//! - The SDK converts observed and applied record sets to the contract's canonical form ([`RecordSet::canonical`]). A
+//!   provider need not care about upper case, trailing dots, the order of values, or names that were not requested.
 //!
-//! # Two homes
+//! # Build targets
 //!
-//! Built for `wasm32-wasip2`, [`export_dns!`] exports the component and the outside is the host. Built for the machine
-//! of its author, a provider is an ordinary struct, and the outside is whatever implements [`Outside`]: the testkit.
+//! Built for `wasm32-wasip2`, [`export_dns!`] exports the component, and [`Outside`] is implemented by the host. Built
+//! for the author's machine, a provider is an ordinary struct, and [`Outside`] is implemented by a test environment:
+//! the testkit.
 //!
 //! What is *not* here: retries, rate limits, caches, redirects, cookies, async. The host does the first two; the rest
 //! has no place in a call that lives for a second.
@@ -108,10 +110,10 @@ pub use provider::{About, DnsAbilities, DnsProvider, SecretWant};
 pub use record::{Change, RecordSet, pending};
 pub use serde_json;
 
-/// Makes a component of a [`DnsProvider`]: `export_dns!(MyProvider);`, once, at the top of the plugin's crate.
+/// Exports a [`DnsProvider`] as a component: `export_dns!(MyProvider);`, once, at the top of the plugin's crate.
 ///
-/// Outside of `wasm32` it exports nothing, so that the same crate is tested as an ordinary one; there it only counts as
-/// a use of the provider.
+/// On targets other than `wasm32` it exports nothing, so the crate can be tested as an ordinary one. There it only
+/// counts as a use of the provider.
 #[macro_export]
 macro_rules! export_dns {
     ($provider:ty) => {

@@ -1,16 +1,17 @@
-//! Names, as services write them and as the contract does: absolute, lower case, without the trailing dot.
+//! Conversion of names between the forms of services and the contract's form: absolute, lower case, without the
+//! trailing dot.
 
 /// Returns the contract's form: lower case, without the trailing dot.
 pub fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Returns the name with the trailing dot, as many services want it.
+/// Returns the name with the trailing dot, as many services require it.
 pub fn dotted(name: &str) -> String {
     if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
 }
 
-/// Returns the name relative to its zone, and `@` for the zone itself; `None` if it does not lie within. Both in the
+/// Returns the name relative to its zone, and `@` for the zone itself; `None` if it is not within the zone. Both in the
 /// contract's form.
 pub fn relative<'a>(name: &'a str, zone: &str) -> Option<&'a str> {
     match name.strip_suffix(zone)? {
@@ -19,7 +20,7 @@ pub fn relative<'a>(name: &'a str, zone: &str) -> Option<&'a str> {
     }
 }
 
-/// Returns the absolute name of one relative to `zone`; `@` and nothing stand for the zone itself.
+/// Returns the absolute name of one relative to `zone`; `@` and the empty string stand for the zone itself.
 pub fn absolute(relative: &str, zone: &str) -> String {
     match relative {
         "" | "@" => canonical(zone),
@@ -27,13 +28,13 @@ pub fn absolute(relative: &str, zone: &str) -> String {
     }
 }
 
-/// Whether the name is the zone or lies within it. Both in the contract's form.
+/// Whether the name is the zone or within it. Both in the contract's form.
 pub fn is_within(name: &str, zone: &str) -> bool {
     relative(name, zone).is_some()
 }
 
-/// Returns the names at which a zone that holds `name` could begin below `zone`: the name and its ancestors, deepest
-/// first, without the zone itself. None if the name is not within the zone. Both in the contract's form.
+/// Returns the names at which a zone that contains `name` could begin below `zone`: the name and its ancestors, deepest
+/// first, without the zone itself. Empty if the name is not within the zone. Both in the contract's form.
 pub fn zone_cut_candidates<'a>(name: &'a str, zone: &str) -> impl Iterator<Item = &'a str> {
     let first = Some(name).filter(|name| is_within(name, zone) && *name != zone);
     let zone = zone.to_owned();

@@ -1,4 +1,4 @@
-//! What a provider's file needs: `use linecamp_provider::prelude::*;`.
+//! Common imports of a provider: `use linecamp_provider::prelude::*;`.
 
 pub use crate::{
     About, Change, Config, Context, DnsProvider, Failure, Page, RecordSet, RequestBuilder, Response, Sigv4, Tsig,

@@ -10,26 +10,26 @@ use crate::{names, txt};
 
 /// All records of one name and type. As JSON: `{"name": "…", "type": "A", "ttl": 300, "values": ["192.0.2.1"]}`.
 ///
-/// Equality is to the letter; [`is`](Self::is) compares what is meant.
+/// `==` compares literally; [`is`](Self::is) compares the canonical forms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordSet {
     /// Absolute, lower case, ASCII (IDNA A-labels), without the trailing dot. A wildcard begins with `*.`.
     pub name: String,
-    /// `A`, `AAAA`, `CNAME`, `TXT`, and in what is observed any other.
+    /// `A`, `AAAA`, `CNAME` or `TXT`; any other type in observed sets.
     #[serde(rename = "type")]
     pub rtype: String,
     /// Seconds.
     pub ttl: u32,
-    /// In any order. A: `192.0.2.1`. AAAA: as RFC 5952 writes it. CNAME: a name. TXT: see [`txt`](crate::txt).
+    /// In any order. A: `192.0.2.1`. AAAA: in RFC 5952 form. CNAME: a name. TXT: see [`txt`](crate::txt).
     pub values: Vec<String>,
 }
 
-/// Turns `before` into `after`: a comparison and an exchange. Both are of one name and type, and one of them is there.
+/// A compare-and-swap from `before` to `after`. Both have the same name and type, and at least one is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// What has to be there for the change to be done. `None`: nothing of this name and type.
+    /// The set that must exist for the change to be applied. `None`: no set of this name and type.
     pub before: Option<RecordSet>,
-    /// What is to be there. `None`: nothing stays.
+    /// The set to write. `None`: delete.
     pub after: Option<RecordSet>,
 }
 
@@ -45,10 +45,10 @@ impl RecordSet {
         Self { name: name.into(), rtype: rtype.into(), ttl, values }
     }
 
-    /// Returns the contract's one form: the name in lower case without the trailing dot, the type in upper case,
-    /// addresses and targets as they are written shortest, values in order and each once.
+    /// Returns the canonical form: the name in lower case without the trailing dot, the type in upper case, addresses
+    /// and targets in their shortest form, values sorted and without duplicates.
     ///
-    /// A value that has no such form stays as it is. A TXT value has to be the contract's already, not quoted.
+    /// A value without a canonical form is unchanged. A TXT value must already be in the contract's form, not quoted.
     #[must_use]
     pub fn canonical(&self) -> Self {
         let rtype = self.rtype.to_ascii_uppercase();
@@ -58,40 +58,40 @@ impl RecordSet {
         Self { name: names::canonical(&self.name), rtype, ttl: self.ttl, values }
     }
 
-    /// Whether both mean the same: equal in their [`canonical`](Self::canonical) form.
+    /// Whether both are equal in their [`canonical`](Self::canonical) form.
     pub fn is(&self, other: &Self) -> bool {
         self.canonical() == other.canonical()
     }
 }
 
 impl Change {
-    /// Makes what is not there.
+    /// Creates a set that does not exist yet.
     pub const fn create(after: RecordSet) -> Self {
         Self { before: None, after: Some(after) }
     }
 
-    /// Puts `after` in the place of `before`.
+    /// Replaces `before` by `after`.
     pub const fn replace(before: RecordSet, after: RecordSet) -> Self {
         Self { before: Some(before), after: Some(after) }
     }
 
-    /// Takes away what is there.
+    /// Deletes an existing set.
     pub const fn delete(before: RecordSet) -> Self {
         Self { before: Some(before), after: None }
     }
 
-    /// Returns the name it is about; empty of a change from nothing to nothing, which never comes.
+    /// Returns the name that changes; empty for a change from nothing to nothing, which never occurs.
     pub fn name(&self) -> &str {
         self.set().map_or("", |set| &set.name)
     }
 
-    /// Returns the type it is about.
+    /// Returns the type that changes.
     pub fn rtype(&self) -> &str {
         self.set().map_or("", |set| &set.rtype)
     }
 
-    /// Whether it only removes values. Such a change is done also where the name lies in a zone below the configured
-    /// one: what was written there before that zone existed has to be removable.
+    /// Whether it only removes values. Such a change is applied even where the name lies in a zone below the configured
+    /// one: records written before that zone existed must be removable.
     pub fn only_removes(&self) -> bool {
         let (Some(before), after) = (&self.before, &self.after) else { return false };
         let before = before.canonical();
@@ -108,19 +108,21 @@ impl Change {
     }
 }
 
-/// Compares the changes with what was found at their names, and returns those that are still to be done, in order.
+/// Compares the changes with the record sets found at their names, and returns the remaining changes, in order.
 ///
-/// For a service that writes a set whole and does not compare by itself: observe, `pending`, write. What changes in
-/// between is not seen; where the service can compare (an `If-Match`, a prerequisite, deleting by exact value), let it.
-/// A service that writes value by value needs [`single`](crate::single) instead, which knows a half written set again.
+/// For a service that writes whole sets and does not compare by itself: observe, `pending`, write. Changes by others
+/// between the two are not detected; if the service can compare (an `If-Match`, a prerequisite, deleting by exact
+/// value), let it. A service that writes value by value needs [`single`](crate::single) instead, which recognizes a
+/// half-written set.
 ///
-/// What was found has to be all that is there at the names of the changes: what is missing in it counts as absent.
+/// `found` must contain everything that exists at the names of the changes: whatever is missing from it counts as
+/// absent.
 ///
-/// What was found may come in pieces: sets of one name and type are merged, and the least of their times to live is the
-/// set's.
+/// `found` may list a set in pieces: sets of one name and type are merged, and the lowest of their TTLs is the set's.
 ///
 /// # Errors
-/// [`Failure::Conflict`] if what was found is neither the `before` nor the `after` of a change: write nothing then.
+/// [`Failure::Conflict`] if the set found equals neither the `before` nor the `after` of a change: write nothing in
+/// that case.
 pub fn pending<'a>(changes: &'a [Change], found: &[RecordSet]) -> Result<Vec<&'a Change>, Failure> {
     let mut there = merged(found);
     let mut left = Vec::new();
@@ -143,10 +145,10 @@ pub fn pending<'a>(changes: &'a [Change], found: &[RecordSet]) -> Result<Vec<&'a
     Ok(left)
 }
 
-/// Brings sets into their one form, and those of one name and type together. Their least time to live is that of the
-/// set: resolvers take a set with several for one with the least (RFC 2181, 5.2). A set without values is none.
+/// Converts sets to canonical form and merges those of one name and type. The lowest TTL is the merged set's: resolvers
+/// treat a set with several TTLs as one with the lowest (RFC 2181, 5.2). A set without values counts as absent.
 pub(crate) fn merged(sets: &[RecordSet]) -> BTreeMap<(String, String), RecordSet> {
-    // Inserted one by one: collecting a map sorts, and the sort is a tenth of a small component.
+    // Inserted one by one: collecting into a map sorts, and the sort code is a tenth of a small component.
     let mut merged = BTreeMap::<_, RecordSet>::new();
     for set in sets.iter().map(RecordSet::canonical).filter(|set| !set.values.is_empty()) {
         let key = (set.name.clone(), set.rtype.clone());
@@ -165,7 +167,7 @@ pub(crate) fn merged(sets: &[RecordSet]) -> BTreeMap<(String, String), RecordSet
 }
 
 pub(crate) fn standing_in_the_way(change: &Change, current: Option<&RecordSet>) -> Failure {
-    /// Values that are named. A foreign set may have hundreds.
+    /// The most values named in a message. A foreign set may have hundreds.
     const VALUES_NAMED: usize = 3;
     let owner = match current {
         None => format!("there is no {} any more", change.rtype()),

@@ -1,13 +1,13 @@
-//! For a service that keeps one record per value and is written one record at a time.
+//! Change planning for a service that stores one record per value and writes one record at a time.
 //!
-//! A set of three values is three records there and three writes, and a call may be cut off between them. The same step
-//! then comes again, and finds neither its `before` nor its `after`, but its own half. [`writes`] always takes the same
-//! way from one set to the other, so it knows each place on that way again, and goes on from there; whatever lies
-//! elsewhere is somebody else's, and a conflict.
+//! At such a service, a set of three values is three records and takes three writes, and a call may be interrupted
+//! between them. The same change set then comes again and finds neither its `before` nor its `after`, but a partial
+//! result. [`writes`] always takes the same path from one set to the other, so it recognizes every intermediate state
+//! of its own and continues from there; any other state was created by someone else and is a conflict.
 //!
-//! The way, values in order: records that stay get their new time to live; then a record that goes is rewritten to one
-//! that comes, as long as there are both; what is left is created or deleted. So a set is never empty on its way, and a
-//! set that is found empty was emptied by somebody else.
+//! The path, with values in order: first, records that stay get their new TTL; then each record to remove is rewritten
+//! to one to add, as long as there are both; the rest is created or deleted. So a set is never empty on its path, and a
+//! set found empty was emptied by someone else.
 //!
 //! ```
 //! use linecamp_provider::prelude::*;
@@ -22,35 +22,35 @@
 //! # Ok::<(), Failure>(())
 //! ```
 //!
-//! What it does *not* do: it does not help where a record cannot be rewritten in place. What changes between the look
-//! and the write is not seen.
+//! Limits: it does not help if a service cannot update a record in place, and it does not detect a change by others
+//! between the observation and the write.
 
 use crate::failure::Failure;
 use crate::record::{Change, RecordSet, merged, standing_in_the_way};
 
-/// One record of one value.
+/// A record with one value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Record {
     /// Absolute; in any case, with or without the trailing dot.
     pub name: String,
-    /// `A`, `AAAA`, `CNAME`, `TXT`, and in what is found any other.
+    /// `A`, `AAAA`, `CNAME` or `TXT`; any other type in records that were found.
     pub rtype: String,
     /// In the contract's form, see [`RecordSet::values`].
     pub value: String,
     /// Seconds.
     pub ttl: u32,
-    /// What the service calls it; empty if it is yet to be created.
+    /// The service's ID of the record; empty if it has not been created yet.
     pub id: String,
 }
 
-/// What is to be done to one record.
+/// A write to one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Make this one. It has no id.
+    /// Create this record. It has no ID.
     Create(Record),
-    /// Give the record of this id this value and time to live. If it is gone, that is a conflict.
+    /// Set the value and TTL of the record with this ID. If it no longer exists, that is a conflict.
     Update(Record),
-    /// Take this one away. If it is gone, that is done.
+    /// Delete this record. If it no longer exists, the delete is done.
     Delete(Record),
 }
 
@@ -66,12 +66,12 @@ impl Record {
         Self { name: name.into(), rtype: rtype.into(), value: value.into(), ttl, id: id.into() }
     }
 
-    /// Returns it as a set of its one value. `observe` may return these: they are merged.
+    /// Returns the record as a set of one value. `observe` may return such sets: they are merged.
     pub fn set(&self) -> RecordSet {
         RecordSet::new(&self.name, &self.rtype, self.ttl, [&self.value])
     }
 
-    /// Returns the records of a set, without ids; none of none.
+    /// Returns the records of a set, without IDs; empty for `None`.
     fn all(set: Option<&RecordSet>) -> Vec<Self> {
         let Some(RecordSet { name, rtype, ttl, values }) = set.map(RecordSet::canonical) else { return Vec::new() };
         values.into_iter().map(|value| Self::new("", &name, &rtype, ttl, value)).collect()
@@ -88,7 +88,7 @@ impl Record {
 }
 
 impl Write {
-    /// Returns the record that is written, or taken away.
+    /// Returns the record that is written or deleted.
     pub const fn record(&self) -> &Record {
         match self {
             Self::Create(record) | Self::Update(record) | Self::Delete(record) => record,
@@ -96,14 +96,14 @@ impl Write {
     }
 }
 
-/// Compares the changes with the records that were found at their names, and returns the writes that are left, in the
-/// order in which they have to be done. No two changes are of one name and type.
+/// Compares the changes with the records found at their names, and returns the remaining writes, in the order in which
+/// they must be done. No two changes may have the same name and type.
 ///
-/// What was found has to be all that is there at these names: what is missing in it counts as absent.
+/// `found` must contain everything that exists at these names: whatever is missing from it counts as absent.
 ///
 /// # Errors
-/// [`Failure::Conflict`] if what was found is neither the `before` nor the `after` of a change, nor on its way from one
-/// to the other: write nothing then.
+/// [`Failure::Conflict`] if the records found are neither the `before` nor the `after` of a change, nor on the path
+/// between them: write nothing in that case.
 pub fn writes(changes: &[Change], found: &[Record]) -> Result<Vec<Write>, Failure> {
     let mut all = Vec::new();
     for change in changes {
@@ -122,14 +122,14 @@ pub fn writes(changes: &[Change], found: &[Record]) -> Result<Vec<Write>, Failur
     Ok(all)
 }
 
-/// Returns the writes from some records to others. Both are in order, and the way from any place on it is the rest of
-/// it.
+/// Returns the writes from one list of records to another. Both are sorted, and the path from any intermediate state is
+/// the rest of the whole path.
 fn way(from: &[Record], to: &[Record]) -> Vec<Write> {
     let mut going = from.to_vec();
     let mut coming = Vec::new();
     let mut writes = Vec::new();
     for record in to {
-        // One with the right time to live before one with another.
+        // Prefer a record with the right TTL to one with another.
         let is_value = |other: &Record| other.value == record.value;
         let place = going.iter().position(|other| other.is_as(record)).or_else(|| going.iter().position(is_value));
         match place.map(|place| going.remove(place)) {
@@ -146,7 +146,7 @@ fn way(from: &[Record], to: &[Record]) -> Vec<Write> {
     writes
 }
 
-/// Whether the records are what is there when the writes of a change are cut off after some of them.
+/// Whether the records are the state after some, but not all, of a change's writes.
 fn is_on_way(here: &[Record], change: &Change) -> bool {
     let mut state = Record::all(change.before.as_ref());
     for (index, record) in state.iter_mut().enumerate() {
@@ -170,7 +170,7 @@ mod tests {
         (!last_bytes.is_empty()).then(|| RecordSet::new("www.example.org", "A", ttl, values))
     }
 
-    /// A service's records after a write.
+    /// Applies a write to a service's records.
     fn write(records: &mut Vec<Record>, write: Write) {
         match write {
             Write::Create(record) => records.push(Record { id: format!("new of {}", record.value), ..record }),
@@ -202,7 +202,7 @@ mod tests {
         for (before, after) in sides.iter().flat_map(|before| sides.iter().map(move |after| (before, after))) {
             let change = [Change { before: before.clone(), after: after.clone() }];
             let mut records = stored(before.as_ref());
-            // One write a call: every place on the way is one where a call was cut off.
+            // One write per call: each intermediate state is one in which a call was interrupted.
             while let Some(first) = writes(&change, &records).expect("no conflict with itself").into_iter().next() {
                 assert!(!is(&records, after.as_ref()), "{change:?}: what is done is written again");
                 write(&mut records, first);
@@ -225,7 +225,7 @@ mod tests {
         check(change(&[1, 2, 3], &[]), set(300, &[1, 2]));
         check(change(&[1], &[]), set(600, &[1]));
         check(change(&[], &[1, 2]), set(300, &[1, 9]));
-        // A claim that goes along.
+        // An ownership TXT record that is unchanged.
         check(change(&[1], &[1]), set(300, &[2]));
     }
 

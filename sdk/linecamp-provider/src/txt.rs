@@ -1,33 +1,32 @@
-//! TXT values, as the contract writes them and as services do.
+//! Conversion of TXT values between the contract's form and the forms of services.
 //!
-//! On the wire, a TXT value is one or more strings of at most 255 bytes; what they mean is mostly their content joined.
-//! The contract writes that content **without quotes, joined, with bytes outside of printable ASCII, and the backslash,
-//! as `\DDD`** (three decimal digits): `v=1 "x"` has its quotes in it, and a tab is `\009`.
+//! On the wire, a TXT value is one or more character-strings of at most 255 bytes; usually only their concatenated
+//! content matters. The contract writes that content **without quotes, concatenated, with the backslash and all bytes
+//! outside printable ASCII as `\DDD`** (three decimal digits): `v=1 "x"` contains its quotes, and a tab is `\009`.
 //!
-//! Services write it otherwise. Most take the master file's form, `"…" "…"`, which is [`quoted`] and [`unquoted`]. Some
-//! take the bare content, which is [`to_bytes`] and [`from_bytes`]; and the wire has [`to_strings`] and
-//! [`from_strings`].
+//! Services use other forms. Most use the zone file form, `"…" "…"`: [`quoted`] and [`unquoted`]. Some use the bare
+//! content: [`to_bytes`] and [`from_bytes`]. The wire form is [`to_strings`] and [`from_strings`].
 
 use std::fmt;
 
-/// Bytes of one string of a TXT value (RFC 1035, 3.3).
+/// Maximum length of one character-string of a TXT value in bytes (RFC 1035, 3.3).
 const STRING_BYTES_MAX: usize = 255;
 
-/// How a service writes bytes outside of printable ASCII.
+/// How a service escapes bytes outside printable ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escape {
-    /// Three decimal digits, as master files do (RFC 1035, 5.1).
+    /// Three decimal digits, as in zone files (RFC 1035, 5.1).
     Decimal,
-    /// Three octal digits, as Route 53 does.
+    /// Three octal digits, as in Route 53.
     Octal,
 }
 
-/// Why a text is not a TXT value in a master file's form.
+/// Why a text is not a TXT value in zone file form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TxtError {
-    /// A quote was opened and not closed.
+    /// A quote is not closed.
     Open,
-    /// A backslash without what it escapes, or with digits that are no byte.
+    /// A backslash that escapes nothing, or whose digits are not a byte.
     Escape,
 }
 
@@ -43,13 +42,13 @@ impl fmt::Display for TxtError {
 impl std::error::Error for TxtError {}
 
 impl From<TxtError> for crate::Failure {
-    /// What a service answered: to be tried again, for mostly it was cut.
+    /// The text came from a service: a retry, since the usual cause is a truncated response.
     fn from(error: TxtError) -> Self {
         Self::retry(error.to_string())
     }
 }
 
-/// Returns the content's bytes.
+/// Returns the content as bytes.
 pub fn to_bytes(value: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -68,7 +67,7 @@ pub fn to_bytes(value: &str) -> Vec<u8> {
     bytes
 }
 
-/// Returns the contract's form of a content.
+/// Returns the contract's form of the content.
 pub fn from_bytes(bytes: &[u8]) -> String {
     let mut value = String::with_capacity(bytes.len());
     for byte in bytes {
@@ -80,13 +79,13 @@ pub fn from_bytes(bytes: &[u8]) -> String {
     value
 }
 
-/// Returns the one form of a value that is nearly the contract's: bytes outside of printable ASCII, and a backslash
-/// that begins no `\DDD`, become `\DDD`; what needs no escape has none.
+/// Returns the canonical form of a value that is almost in the contract's form: bytes outside printable ASCII, and a
+/// backslash that does not start a `\DDD`, become `\DDD`; unnecessary escapes are removed.
 pub fn canonical(value: &str) -> String {
     from_bytes(&to_bytes(value))
 }
 
-/// Splits the content into the strings of the wire; an empty content is one empty string.
+/// Splits the content into character-strings; empty content is one empty character-string.
 pub fn to_strings(value: &str) -> Vec<Vec<u8>> {
     let bytes = to_bytes(value);
     match bytes.is_empty() {
@@ -95,13 +94,13 @@ pub fn to_strings(value: &str) -> Vec<Vec<u8>> {
     }
 }
 
-/// Returns the contract's form of the strings of the wire.
+/// Returns the contract's form of character-strings.
 pub fn from_strings(strings: &[impl AsRef<[u8]>]) -> String {
     let joined: Vec<u8> = strings.iter().flat_map(|string| string.as_ref().iter().copied()).collect();
     from_bytes(&joined)
 }
 
-/// Returns a master file's form, `"…" "…"`, of a value in the contract's.
+/// Returns the zone file form, `"…" "…"`, of a value in the contract's form.
 pub fn quoted(value: &str, escape: Escape) -> String {
     let mut text = String::with_capacity(value.len() + 2);
     for (index, string) in to_strings(value).iter().enumerate() {
@@ -118,10 +117,10 @@ pub fn quoted(value: &str, escape: Escape) -> String {
     text
 }
 
-/// Returns the contract's form of a value in a master file's form. Strings without quotes end at a blank.
+/// Returns the contract's form of a value in zone file form. Unquoted strings end at a blank.
 ///
 /// # Errors
-/// [`TxtError`] if a quote or an escape is not whole.
+/// [`TxtError`] if a quote or an escape is incomplete.
 pub fn unquoted(text: &str, escape: Escape) -> Result<String, TxtError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -157,7 +156,7 @@ impl Escape {
     }
 }
 
-/// Reads three digits as a byte.
+/// Parses three digits as a byte.
 fn escaped_byte(text: &[u8], radix: u8) -> Option<u8> {
     let digits = text.get(..3)?;
     let value = digits

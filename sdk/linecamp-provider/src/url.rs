@@ -1,6 +1,6 @@
-//! URLs, as far as a provider puts them together.
+//! Building URLs.
 
-/// Joins segments to a base, each escaped: `join("https://a.example/v1/", &["zones", "b/c"])` is
+/// Appends path segments to a base URL, each escaped: `join("https://a.example/v1/", &["zones", "b/c"])` is
 /// `https://a.example/v1/zones/b%2Fc`.
 pub fn join(base: &str, segments: &[&str]) -> String {
     let mut url = base.trim_end_matches('/').to_owned();
@@ -11,7 +11,7 @@ pub fn join(base: &str, segments: &[&str]) -> String {
     url
 }
 
-/// Escapes everything that is not unreserved (RFC 3986, 2.3).
+/// Percent-encodes all characters except the unreserved ones (RFC 3986, 2.3).
 pub fn escape(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut escaped = String::with_capacity(text.len());

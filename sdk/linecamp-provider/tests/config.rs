@@ -1,4 +1,4 @@
-//! Configs: their schema is what serde reads, and a wrong one is refused by the name of its setting.
+//! Configs: the schema matches what serde accepts, and a refusal names the wrong setting.
 
 use std::collections::BTreeMap;
 
@@ -108,7 +108,7 @@ impl DnsProvider for Idle {
     }
 }
 
-/// Nobody.
+/// An environment in which every request times out.
 struct Nobody;
 
 impl Outside for Nobody {

@@ -1,4 +1,4 @@
-//! Requests as they go out, and what answers mean.
+//! Outgoing requests, and the meaning of responses.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use linecamp_provider::http::{Auth, HttpError, HttpRequest, HttpResponse};
 use linecamp_provider::prelude::*;
 use linecamp_provider::{ExchangeError, Level, Outside};
 
-/// Answers everything the same, and remembers what was asked.
+/// Returns the same response to every request, and records the requests.
 #[derive(Clone)]
 struct Script {
     answer: Result<HttpResponse, HttpError>,

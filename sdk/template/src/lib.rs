@@ -1,13 +1,12 @@
-//! Keeps DNS records behind a small zone API. Replace the API by your service's.
+//! A provider for a small zone API. Replace the API with your service's.
 //!
-//! Four calls, each of which is data in and data out: what it is, whether a config works, what a zone holds, and a
-//! change. A provider never retries, sleeps or keeps anything from one call to the next; the host does what has to be
-//! done.
+//! The four calls take data and return data: describe the provider, check a config, observe a zone, and apply changes.
+//! A provider never retries, never sleeps and keeps no state between calls; the host does all of that.
 
 use linecamp_provider::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// The provider. It holds nothing: every call is a new instance.
+/// The provider. It has no state: every call runs in a new instance.
 struct Provider;
 
 /// What the operator sets. Doc comments become the descriptions of the form.
@@ -23,27 +22,28 @@ struct Settings {
 #[derive(Deserialize)]
 struct Listing {
     records: Vec<RecordSet>,
-    /// `null` on the last page. If it is missing, the answer is no page: nothing is known of what would come after.
+    /// `null` on the last page. If the field is missing, the response is invalid: it does not say whether more pages
+    /// follow.
     #[serde(deserialize_with = "Option::deserialize")]
     next: Option<u32>,
     elsewhere: Vec<Elsewhere>,
 }
 
-/// A name that lies in a zone below, where other records are served than those of the zone.
+/// A name in a zone below, from which other records are served than those of this zone.
 #[derive(Deserialize)]
 struct Elsewhere {
     name: String,
     zone: String,
 }
 
-/// The body of `POST {api}/zones/{zone}/changes`, which compares and exchanges, all or none.
+/// The body of `POST {api}/zones/{zone}/changes`, an atomic compare-and-swap.
 #[derive(Serialize)]
 struct Order<'a> {
     key: &'a str,
     changes: &'a [Change],
 }
 
-/// Its answer when something else is there.
+/// The response if the current records differ.
 #[derive(Deserialize)]
 struct Obstacle {
     name: String,
@@ -112,7 +112,7 @@ mod tests {
 
     use super::Provider;
 
-    /// `ZoneService` is the kit's model of the small zone API. Yours is a model that you write: a `Service`.
+    /// `ZoneService` is the testkit's fake of the small zone API. For your service, write your own fake: a `Service`.
     #[test]
     fn it_keeps_the_contract() {
         let service = || ZoneService::new("example.org", "s3cret-token");

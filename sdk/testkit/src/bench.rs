@@ -1,4 +1,4 @@
-//! Where a check stands: the provider, and rooms with a service of their own.
+//! The test environment of a check: the provider, and rooms, each with its own service.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -12,13 +12,13 @@ use crate::setup::Setup;
 use crate::subject::{Ask, Described, Ending, Subject};
 use crate::world::{Plan, Seen, World};
 
-/// The time to live of what the kit writes, within what the provider keeps.
+/// The TTL of the kit's records, in seconds, unless the provider's limits require another.
 const TTL: u32 = 300;
 
-/// How a check ended: what was seen, or why it was not passed.
+/// The result of a check: its evidence, or why it did not pass.
 pub(crate) type Outcome = Result<String, Trouble>;
 
-/// Why a check was not passed.
+/// Why a check did not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Failed(String),
@@ -26,12 +26,12 @@ pub(crate) enum Trouble {
     Noted(String),
 }
 
-/// Goes on if it is so, and fails with these words if not.
+/// Fails with this message unless the condition holds.
 pub(crate) fn ensure(is_so: bool, words: impl FnOnce() -> String) -> Result<(), Trouble> {
     if is_so { Ok(()) } else { Err(Trouble::Failed(words())) }
 }
 
-/// The provider that is examined, and what was seen in all rooms together.
+/// The provider under test, and the observations from all rooms.
 pub(crate) struct Bench<'a> {
     pub(crate) setup: &'a Setup,
     pub(crate) subject: &'a dyn Subject,
@@ -40,7 +40,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) tally: RefCell<Tally>,
 }
 
-/// What was seen in all rooms together.
+/// The observations from all rooms.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) offences: BTreeSet<String>,
@@ -59,7 +59,7 @@ impl<'a> Bench<'a> {
         Self { setup, subject, described, reaches, tally: RefCell::default() }
     }
 
-    /// Opens a room: a new service with the foreign records in it, whose answers are odd if it can.
+    /// Opens a room: a new service, seeded with the foreign records, that sends odd responses if it can.
     pub(crate) fn room(&self) -> Room<'_> {
         let world = World::new(self.setup, self.reaches.clone());
         let foreign = world.with_service(|service| {
@@ -72,23 +72,23 @@ impl<'a> Bench<'a> {
         Room { bench: self, world, foreign, keys: Cell::new(0) }
     }
 
-    /// Returns a record set in the zone, with the kit's time to live.
+    /// Returns a record set in the zone, with the kit's TTL.
     pub(crate) fn set(&self, label: &str, rtype: &str, values: &[&str]) -> RecordSet {
         RecordSet::new(self.setup.name(label), rtype, self.ttl(), values.iter().copied())
     }
 
-    /// Returns how many record sets somebody else keeps in each room.
+    /// Returns how many foreign record sets each room has.
     pub(crate) fn room_size(&self) -> usize {
         self.room().foreign.len()
     }
 
-    /// Returns the kit's time to live, as this provider keeps it.
+    /// Returns the kit's TTL, within the provider's limits.
     pub(crate) fn ttl(&self) -> u32 {
         TTL.max(self.described.abilities.ttl_min).min(self.described.abilities.ttl_max)
     }
 }
 
-/// Returns the setup's config with what the schema says of settings that it leaves out.
+/// Returns the setup's config, completed with the schema's defaults.
 pub(crate) fn completed(setup: &Setup, described: &Described) -> Value {
     let mut config: Value = serde_json::from_str(&setup.config).unwrap_or_default();
     let schema = Schema::parse(&described.config_schema).ok();
@@ -101,11 +101,11 @@ pub(crate) fn completed(setup: &Setup, described: &Described) -> Value {
     config
 }
 
-/// A service of its own, and the calls that meet it.
+/// A service of its own, and the calls to it.
 pub(crate) struct Room<'a> {
     bench: &'a Bench<'a>,
     world: World,
-    /// What somebody else keeps there, as the service says it.
+    /// The foreign record sets, as the service returns them.
     foreign: Vec<RecordSet>,
     keys: Cell<u32>,
 }
@@ -135,20 +135,20 @@ impl Room<'_> {
         (ending, seen)
     }
 
-    /// Returns what asks for the records at these names.
+    /// Returns a request to observe the records at these names.
     pub(crate) fn observing(&self, labels: &[&str]) -> Ask {
         let names = labels.iter().map(|label| self.bench.setup.name(label)).collect();
         Ask::Observe { zone: self.bench.setup.zone.clone(), names }
     }
 
-    /// Returns what asks for these changes, under a key of their own.
+    /// Returns a request to apply these changes, with a new key.
     pub(crate) fn applying(&self, changes: &[Change]) -> Ask {
         self.keys.set(self.keys.get() + 1);
         let key = format!("step-{}", self.keys.get());
         Ask::Apply { zone: self.bench.setup.zone.clone(), key, changes: changes.to_vec() }
     }
 
-    /// Calls the provider when nothing goes wrong, and fails if it is not done.
+    /// Calls the provider without faults, and fails unless the call succeeds.
     pub(crate) fn done(&self, ask: &Ask) -> Result<Vec<RecordSet>, Trouble> {
         match self.call(Plan::Calm, ask).0 {
             Ending::Done(sets) => Ok(sets),
@@ -157,56 +157,56 @@ impl Room<'_> {
         }
     }
 
-    /// Puts a set there as somebody else would; `false` if the service cannot hold it.
+    /// Seeds a foreign set; `false` if the service cannot store it.
     pub(crate) fn plant(&self, set: &RecordSet) -> bool {
         self.world.with_service(|service| service.plant(set))
     }
 
-    /// Puts a set there as somebody else would that is not served; `false` if the service has no such thing.
+    /// Seeds a foreign set that is disabled; `false` if the service does not support that.
     pub(crate) fn plant_disabled(&self, set: &RecordSet) -> bool {
         self.world.with_service(|service| service.plant_disabled(set))
     }
 
-    /// Returns what the zone holds and does not serve.
+    /// Returns the sets that the zone contains but does not serve.
     pub(crate) fn disabled(&self) -> Vec<RecordSet> {
         compared(self.world.with_service(|service| service.disabled()))
     }
 
-    /// Puts sets there that every service can hold.
+    /// Seeds sets that every service can store.
     pub(crate) fn plant_all(&self, sets: &[RecordSet]) {
         for set in sets {
             self.plant(set);
         }
     }
 
-    /// Asks for odd answers, which every room has that can; `false` if it cannot.
+    /// Asks for odd responses, which every room has if its service can send them; `false` if it cannot.
     pub(crate) fn answers_oddly(&self) -> bool {
         self.world.with_service(|service| service.answer_oddly())
     }
 
-    /// Makes a zone of its own of a label; `false` if that cannot be.
+    /// Delegates a label to a zone of its own; `false` if the service does not support that.
     pub(crate) fn delegate(&self, label: &str) -> bool {
         let name = self.bench.setup.name(label);
         self.world.with_service(|service| service.delegate(&name))
     }
 
-    /// Asks for small pages.
+    /// Sets a small page size.
     pub(crate) fn turn_pages_at(&self, records: usize) {
         self.world.with_service(|service| service.turn_pages_at(records));
     }
 
-    /// Returns what the zone holds, in form and in order, without what the zone itself needs.
+    /// Returns the zone's contents in canonical form, sorted, without the zone's own records.
     pub(crate) fn truth(&self) -> Vec<RecordSet> {
         compared(self.world.with_service(|service| service.zone()))
     }
 
-    /// Returns what the zone holds at these labels.
+    /// Returns the zone's contents at these labels.
     pub(crate) fn truth_at(&self, labels: &[&str]) -> Vec<RecordSet> {
         let names: Vec<_> = labels.iter().map(|label| self.bench.setup.name(label)).collect();
         self.truth().into_iter().filter(|set| names.contains(&set.name)).collect()
     }
 
-    /// Returns how often the zone was written.
+    /// Returns the number of writes to the zone.
     pub(crate) fn writes(&self) -> u64 {
         self.world.with_service(|service| service.writes())
     }
@@ -228,7 +228,7 @@ impl Drop for Room<'_> {
     }
 }
 
-/// Returns sets in one order, and their values too; nothing else of them is touched.
+/// Sorts the sets and their values; nothing else changes.
 fn in_order(mut sets: Vec<RecordSet>) -> Vec<RecordSet> {
     for set in &mut sets {
         set.values.sort_unstable();
@@ -237,8 +237,8 @@ fn in_order(mut sets: Vec<RecordSet>) -> Vec<RecordSet> {
     sets
 }
 
-/// Returns sets as they are compared: in form and in order, without what a zone has of itself, and without the values
-/// and the time to live of types that providers do not write, of which each service has a form of its own.
+/// Returns sets in the form in which they are compared: canonical and sorted, without the zone's own records, and
+/// without the TTL and values of types that providers do not write, since each service has its own form of them.
 pub(crate) fn compared(sets: Vec<RecordSet>) -> Vec<RecordSet> {
     const WRITTEN: [&str; 4] = ["A", "AAAA", "CNAME", "TXT"];
     let of_zone =
@@ -251,7 +251,7 @@ pub(crate) fn compared(sets: Vec<RecordSet>) -> Vec<RecordSet> {
     in_order(sets.map(form).collect())
 }
 
-/// Returns what a zone holds after changes.
+/// Returns the zone's contents after the changes.
 pub(crate) fn changed(zone: &[RecordSet], changes: &[Change]) -> Vec<RecordSet> {
     let is_touched =
         |set: &RecordSet| changes.iter().any(|change| change.name() == set.name && change.rtype() == set.rtype);
@@ -259,7 +259,7 @@ pub(crate) fn changed(zone: &[RecordSet], changes: &[Change]) -> Vec<RecordSet> 
     compared(kept.chain(changes.iter().filter_map(|change| change.after.clone())).collect())
 }
 
-/// Says in what two zones differ: the first of each.
+/// Describes the first difference in each direction between two zones.
 pub(crate) fn difference(expected: &[RecordSet], found: &[RecordSet]) -> String {
     let first = |these: &[RecordSet], those: &[RecordSet]| these.iter().find(|set| !those.contains(set)).map(shown);
     match (first(expected, found), first(found, expected)) {
@@ -274,7 +274,7 @@ fn shown(set: &RecordSet) -> String {
     format!("{} {} {} {:?}", set.name, set.ttl, set.rtype, set.values)
 }
 
-/// Says in words what was asked.
+/// Describes a request.
 pub(crate) fn words(ask: &Ask) -> String {
     match ask {
         Ask::Check => "check".to_owned(),

@@ -1,4 +1,4 @@
-//! The promises, and how each is examined.
+//! The checks of the contract.
 
 mod applying;
 mod below;
@@ -17,26 +17,26 @@ use crate::bench::{Bench, Outcome};
 /// A check.
 #[derive(Clone, Copy)]
 pub(crate) struct Check {
-    /// Its promise, as a sentence without its subject.
+    /// The tested property, as a sentence without its subject.
     pub(crate) name: &'static str,
-    /// What examines it.
+    /// The function that runs the check.
     pub(crate) examine: fn(&Bench<'_>) -> Outcome,
-    /// Whether it needs a model of the service, and not just somebody who answers.
+    /// Whether it needs a fake of the service, rather than any server that responds.
     #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "without a host there is always a model"))]
     pub(crate) needs_service: bool,
 }
 
-/// A check against a model of the service.
+/// A check that needs a fake of the service.
 const fn with(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check {
     Check { name, examine, needs_service: true }
 }
 
-/// A check for which anybody will do who answers.
+/// A check that needs only a server that responds.
 const fn alone(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check {
     Check { name, examine, needs_service: false }
 }
 
-/// All checks. The last ones look at what was seen in all before.
+/// All checks. The last ones evaluate the observations of all previous ones.
 pub(crate) const ALL: [Check; 40] = [
     alone("describes itself", description::describes_itself),
     alone("has a schema that takes its config", description::has_a_schema),

@@ -1,7 +1,7 @@
-//! A built component in the real host: the same checks, behind the same gate as at a site.
+//! Tests of a built component in the real host: the same checks, behind the same gate as at a site.
 //!
-//! The kit takes the network's place ([`stage`]), so that what the gate let through reaches the model service with the
-//! secrets in it. The clock is the machine's, and the limits are the host's own.
+//! The kit replaces the network ([`stage`]), so that requests allowed by the gate reach the fake service with the
+//! secrets in them. The clock is the machine's, and the limits are the host's own.
 
 mod check;
 mod play;

@@ -1,4 +1,4 @@
-//! All checks, one after the other.
+//! Runs all checks in order.
 
 use linecamp_provider::DnsProvider;
 
@@ -8,7 +8,7 @@ use crate::report::{Report, Verdict};
 use crate::setup::Setup;
 use crate::subject::{Native, Subject};
 
-/// Examines a provider in this process, against the model service of the setup.
+/// Tests a provider in this process, against the setup's fake service.
 pub fn conformance<P: DnsProvider + 'static>(setup: &Setup) -> Report {
     let subject = Native::<P>::new();
     match subject.describe() {
@@ -25,7 +25,7 @@ pub fn conformance<P: DnsProvider + 'static>(setup: &Setup) -> Report {
     }
 }
 
-/// Makes checks, and writes down how they end.
+/// Runs checks and adds their results to the report.
 pub(crate) fn examine(report: &mut Report, bench: &Bench<'_>, checks: impl IntoIterator<Item = Check>) {
     for Check { name, examine, .. } in checks {
         match examine(bench) {

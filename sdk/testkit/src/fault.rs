@@ -1,4 +1,4 @@
-//! What goes wrong on purpose.
+//! Injected faults.
 
 use linecamp_provider::ExchangeError;
 use linecamp_provider::http::{HttpError, HttpResponse};
@@ -6,32 +6,32 @@ use serde_json::Value;
 
 use crate::service::reply;
 
-/// Bytes that a fault's too large answer is said to have more than.
+/// The response size limit that the injected "too large" error reports, in bytes.
 const TOO_LARGE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What a hotel's network says.
+/// A captive portal's page.
 const PAGE: &[u8] = b"<!DOCTYPE html><html><body><h1>Welcome to the hotel</h1></body></html>";
 
-/// What happens to one request.
+/// A fault in one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The service does nothing and answers this. Of DNS: `SERVFAIL`, `REFUSED` or a signature that is not accepted.
+    /// The service does nothing and responds with this status. In DNS: `SERVFAIL`, `REFUSED` or a rejected signature.
     Status { status: u16, retry_after: Option<String> },
-    /// Something between here and there answers success, with a web page, and nothing is done.
+    /// Something between the host and the service responds with success and a web page; the service does nothing.
     Impostor,
-    /// Nobody there.
+    /// The service is unreachable.
     Unreachable,
-    /// Nothing done, no answer in time.
+    /// The service does nothing and does not respond in time.
     Timeout,
-    /// Done, and the answer lost.
+    /// The request is handled, and the response is lost.
     Lost,
-    /// Done, and the answer damaged.
+    /// The request is handled, and the response is damaged.
     Damaged(Damage),
-    /// Done, and the answer larger than the host takes.
+    /// The request is handled, and the response is larger than the host accepts.
     TooLarge,
 }
 
-/// In what way an answer is damaged.
+/// How a response is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Damage {
     Half,
@@ -60,9 +60,9 @@ impl Damage {
         Self::Deep,
     ];
 
-    /// Returns what an answer becomes; `None` if this one cannot be damaged so, or would not be.
+    /// Returns the damaged body; `None` if this damage cannot be applied to it, or would change nothing.
     fn body(self, body: &[u8]) -> Option<Vec<u8>> {
-        /// Arrays in arrays: deeper than any reader's own limit, and deep enough for a reader without one.
+        /// Nesting depth of arrays: deeper than any parser's own limit, and deep enough to break a parser without one.
         const DEPTH: usize = 20_000;
         let json = || serde_json::from_slice::<Value>(body).ok();
         let damaged = match self {
@@ -72,7 +72,7 @@ impl Damage {
             Self::Html => PAGE.to_vec(),
             Self::Binary => (0_u8..=255).rev().collect(),
             Self::EmptyObject => json().map(|_| b"{}".to_vec())?,
-            // An empty array may well be an honest answer where an array is expected.
+            // An empty array may be a valid response where an array is expected.
             Self::EmptyArray => json().filter(|value| !value.is_array()).map(|_| b"[]".to_vec())?,
             Self::Null => json().map(|_| b"null".to_vec())?,
             Self::OtherTypes => serde_json::to_vec(&other_types(json()?)).ok()?,
@@ -87,13 +87,13 @@ impl Fault {
         Self::Status { status, retry_after: None }
     }
 
-    /// Whether the service has handled the request all the same.
+    /// Whether the service has handled the request despite the fault.
     pub(crate) const fn is_handled(&self) -> bool {
         matches!(self, Self::Lost | Self::Damaged(_) | Self::TooLarge)
     }
 
-    /// Returns what becomes of an HTTP answer; `None` if this fault cannot happen to it. `answer` is empty if the
-    /// request was not handled.
+    /// Applies the fault to an HTTP response; `None` if it does not apply. `answer` is empty if the request was not
+    /// handled.
     pub(crate) fn http(&self, answer: &HttpResponse) -> Option<Result<HttpResponse, HttpError>> {
         Some(match self {
             Self::Status { status, retry_after } => {
@@ -109,7 +109,7 @@ impl Fault {
         })
     }
 
-    /// Returns what becomes of a DNS answer to `message`; `None` if this fault cannot happen to it.
+    /// Applies the fault to the DNS response to `message`; `None` if it does not apply.
     pub(crate) fn dns(&self, message: &[u8], answer: &[u8]) -> Option<Result<Vec<u8>, ExchangeError>> {
         const SERVFAIL: u8 = 2;
         const REFUSED: u8 = 5;
@@ -124,14 +124,14 @@ impl Fault {
             Self::Damaged(Damage::Half) => Ok(answer[..answer.len() / 2].to_vec()),
             Self::Damaged(Damage::LastByte) if 12 < answer.len() => Ok(answer[..answer.len() - 1].to_vec()),
             Self::Damaged(Damage::Nothing) => Ok(Vec::new()),
-            // An honest header, and counts that lie about what follows.
+            // A valid header, followed by wrong section counts.
             Self::Damaged(Damage::OtherTypes) => Ok([&header(message, 0)[..4], &[0xff; 300]].concat()),
             Self::Damaged(Damage::Binary) => Ok((0_u8..=255).rev().collect()),
             Self::Damaged(_) => return None,
         })
     }
 
-    /// Returns it in words.
+    /// Describes the fault.
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Status { status, retry_after: None } => format!("status {status}"),
@@ -146,7 +146,7 @@ impl Fault {
     }
 }
 
-/// Returns the header of an answer to `message` with this code, and nothing else.
+/// Returns the bare header of a response to `message` with this code.
 fn header(message: &[u8], code: u8) -> Vec<u8> {
     let mut header = vec![0; 12];
     if let [id_high, id_low, flags, ..] = message {
@@ -157,7 +157,7 @@ fn header(message: &[u8], code: u8) -> Vec<u8> {
     header
 }
 
-/// Returns the same shape with each value of another type.
+/// Returns the same structure with each value replaced by one of another type.
 fn other_types(value: Value) -> Value {
     match value {
         Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, other_types(value))).collect(),

@@ -1,11 +1,11 @@
-//! The kit's own examination: providers with one flaw each, and the row that has to find it.
+//! Tests of the kit itself: providers with one flaw each, and the check that must detect it.
 
 use linecamp_provider::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{Setup, Verdict, ZoneService, conformance};
 
-/// A provider of the small zone API with a flaw.
+/// A provider of the small zone API with one flaw.
 struct Flawed<const FLAW: u8>;
 
 const NONE: u8 = 0;
@@ -65,7 +65,7 @@ struct Listing {
     elsewhere: Vec<Elsewhere>,
 }
 
-/// A record set, and whether it is not served.
+/// A record set, and whether it is disabled.
 #[derive(Deserialize)]
 struct Listed {
     #[serde(flatten)]
@@ -87,7 +87,7 @@ impl Elsewhere {
     }
 }
 
-/// A listing that takes what is absent for empty.
+/// A listing that treats missing fields as empty.
 #[derive(Deserialize)]
 struct Lenient {
     #[serde(default)]
@@ -112,7 +112,7 @@ impl<const FLAW: u8> Flawed<FLAW> {
         }
     }
 
-    /// Lists what is at the names, in the contract's form.
+    /// Lists the record sets at the names, in the contract's form.
     fn list(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
         let listed = Self::list_as_answered(config, cx, zone, names)?;
         let sets = listed.iter().map(RecordSet::canonical);
@@ -144,7 +144,8 @@ impl<const FLAW: u8> Flawed<FLAW> {
         })
     }
 
-    /// Asks for one name after the other, and takes an answer with another name in it for a listing of the whole zone.
+    /// Queries one name after the other, and treats a response that contains another name as a listing of the whole
+    /// zone.
     fn list_until_whole(
         config: &Settings,
         cx: &Context,
@@ -179,7 +180,7 @@ impl<const FLAW: u8> Flawed<FLAW> {
         }
     }
 
-    /// Writes without asking what is there: takes whatever is found for `before`.
+    /// Overwrites whatever is there: uses the current record set as `before`.
     fn overwrite(config: &Settings, cx: &Context, zone: &str, step: (&str, &[Change])) -> Result<(), Failure> {
         let names: Vec<_> = step.1.iter().map(|change| change.name().to_owned()).collect();
         let found = Self::list(config, cx, zone, &names)?;
@@ -192,7 +193,7 @@ impl<const FLAW: u8> Flawed<FLAW> {
         Self::send(config, cx, zone, (step.0, &blind))
     }
 
-    /// Deletes what is at the names, and writes what is wanted.
+    /// Deletes the sets at the names, and writes the new ones.
     fn rewrite(config: &Settings, cx: &Context, zone: &str, step: (&str, &[Change])) -> Result<(), Failure> {
         let names: Vec<_> = step.1.iter().map(|change| change.name().to_owned()).collect();
         let found = Self::list(config, cx, zone, &names)?;
@@ -206,7 +207,7 @@ impl<const FLAW: u8> Flawed<FLAW> {
         Self::send(config, cx, zone, (step.0, &made))
     }
 
-    /// Takes each set away and writes it anew, value by value.
+    /// Deletes each set and recreates it, value by value.
     fn write_by_value(config: &Settings, cx: &Context, zone: &str, step: (&str, &[Change])) -> Result<(), Failure> {
         let names: Vec<_> = step.1.iter().map(|change| change.name().to_owned()).collect();
         let found = Self::list(config, cx, zone, &names)?;
@@ -224,7 +225,7 @@ impl<const FLAW: u8> Flawed<FLAW> {
         Ok(())
     }
 
-    /// Says which change holds what this provider takes for more than its service can hold.
+    /// Refuses the values that, according to this flaw, the service cannot store.
     fn refusal(changes: &[Change]) -> Option<Failure> {
         let is_refused = |value: &String| match FLAW {
             REFUSES_QUOTES => value.contains('"'),
@@ -275,7 +276,7 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
 
     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
         let found = match FLAW {
-            // Five requests for each name.
+            // Five requests per name.
             ASKS_TOO_MUCH if 1 < names.len() => names.iter().try_fold(Vec::new(), |mut all, name| {
                 let mut found = Vec::new();
                 for _ in 0..5 {
@@ -346,7 +347,7 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
     }
 }
 
-/// The row fails, and the provider with it.
+/// Asserts that the check fails for this flaw.
 #[track_caller]
 fn finds<const FLAW: u8>(row: &str) {
     assert_eq!(verdict::<FLAW>(row), Verdict::Fail, "{row}");

@@ -1,8 +1,8 @@
-//! Proves that a provider keeps the contract.
+//! Tests that a provider conforms to the contract.
 //!
-//! [`conformance`] runs a provider in this process, in a plain `cargo test`, against a model of its service that its
-//! author wrote: a [`Service`]. The kit puts foreign records into that service, faults before it, and reads its zone as
-//! the truth. What comes out is a [`Report`]: a table with a row for each promise.
+//! [`conformance`] runs a provider in this process, in a plain `cargo test`, against a fake of its service that its
+//! author wrote: a [`Service`]. The kit seeds foreign records in the fake, injects faults in front of it, and reads its
+//! zone as the source of truth. The result is a [`Report`]: a table with one row per test.
 //!
 //! ```no_run
 //! # use linecamp_testkit::{Setup, ZoneService, conformance};
@@ -14,19 +14,19 @@
 //! # }
 //! ```
 //!
-//! How it examines:
-//! - Every check has a service of its own, with the same foreign records in it; at its end they have to be there, to
-//!   the byte.
-//! - A fault is put before each request of a call in turn: a provider that asks three times is cut off at each of them,
-//!   and its second attempt once more at each of its own. What was left half done, half a set too, has to be finished
-//!   by the same call under the same key.
-//! - Time stands still but for ten milliseconds a request. There is no chance in it: a second run is the same run.
+//! How it tests:
+//! - Each test has its own service, seeded with the same foreign records. At its end they must still be there, byte for
+//!   byte.
+//! - A fault is injected at each request of a call in turn: a provider that sends three requests is interrupted at each
+//!   of them, and its second attempt again at each of its own. The same call with the same key must finish whatever was
+//!   left half done, including half a record set.
+//! - The clock advances only by ten milliseconds per request, and nothing is random: every run is identical.
 //!
-//! With the feature `host`, `check_component` makes the same examination of a built component in the real host, with
-//! or without a model of its service.
+//! With the feature `host`, `check_component` runs the same tests on a built component in the real host, with or
+//! without a fake of its service.
 //!
-//! [`ZoneService`] is the model of the small zone API that the template and `dns-fake` speak, and [`serve`] puts it on
-//! a loopback port, for journeys.
+//! [`ZoneService`] is a fake of the small zone API that the template and `dns-fake` use, and [`serve`] serves it on a
+//! loopback port, for end-to-end tests.
 
 mod bench;
 mod checks;

@@ -1,4 +1,4 @@
-//! Where a provider goes, and where it says it has to.
+//! Endpoints: those that a provider calls, and those that it declares.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    /// Reads `HOST:PORT`, an IPv6 address in brackets.
+    /// Parses `HOST:PORT`, with an IPv6 address in brackets.
     pub(crate) fn of_pair(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         Self::of(host, port.parse().ok()?)
     }
 
-    /// Reads a URL's host and port.
+    /// Returns a URL's host and port.
     pub(crate) fn of_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let port = match scheme {
@@ -37,10 +37,10 @@ impl Reach {
         is_sane.then(|| Self { host: host.trim_end_matches('.').to_ascii_lowercase(), port })
     }
 
-    /// Reads what a description says it reaches, filled in from a config: one, or several of a list.
+    /// Parses a declared endpoint and fills it in from a config: one endpoint, or several from a list.
     ///
     /// # Errors
-    /// Words about what does not fit.
+    /// A message that says what is invalid.
     pub(crate) fn of_description(text: &str, config: &Value) -> Result<Vec<Self>, String> {
         let Some((before, rest)) = text.split_once('{') else {
             return Self::of_pair(text).map(|reach| vec![reach]).ok_or_else(|| format!("`{text}` is no HOST:PORT"));
@@ -63,7 +63,7 @@ impl Reach {
         };
         let whole = format!("{before}{said}{after}");
         let reach = Self::of_url(&whole).or_else(|| Self::of_pair(&whole)).or_else(|| {
-            // `{api}:443` of a URL without a port, or of one with a path.
+            // `{api}:443` with a URL that has no port, or has a path.
             let port = after.strip_prefix(':')?.parse().ok()?;
             Self::of(&Self::of_url(&said)?.host, port)
         });
@@ -77,7 +77,7 @@ impl fmt::Display for Reach {
     }
 }
 
-/// Returns what a config holds at a path such as `primary.server`.
+/// Returns the config's value at a path such as `primary.server`.
 fn at<'a>(config: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(config, |value, key| value.get(key))
 }

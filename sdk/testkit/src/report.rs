@@ -1,23 +1,24 @@
-//! What came out: a table for people, JSON for machines.
+//! The test report: a table for people, JSON for machines.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Letters of one row's evidence. The rest is cut: the table is read, and the whole is in the tests' own output.
+/// Maximum length of a row's evidence in characters. Longer evidence is truncated: the table is for reading, and the
+/// full text is in the output of the tests.
 const EVIDENCE_LETTERS_MAX: usize = 240;
 
-/// How a check ended.
+/// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The provider keeps this promise.
+    /// The provider passes this test.
     Pass,
-    /// It does not.
+    /// The provider fails it.
     Fail,
-    /// It does not apply to this provider.
+    /// The test does not apply to this provider.
     Skip,
-    /// Neither good nor bad, and worth knowing.
+    /// Neither a pass nor a failure, but worth knowing.
     Note,
 }
 
@@ -31,7 +32,7 @@ impl Verdict {
         }
     }
 
-    /// The colour of the word, as terminals know it.
+    /// The verdict's color, as a terminal escape sequence.
     const fn colour(self) -> &'static str {
         match self {
             Self::Pass => "\x1b[32m",
@@ -42,23 +43,23 @@ impl Verdict {
     }
 }
 
-/// One check.
+/// One test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// What is promised, as a sentence without its subject.
+    /// The tested property, as a sentence without its subject.
     pub check: String,
-    /// How it ended.
+    /// Its result.
     pub verdict: Verdict,
-    /// What was seen.
+    /// What was observed.
     pub evidence: String,
 }
 
-/// All checks of one provider.
+/// All tests of one provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Name and version of the provider, and how it was run.
     pub subject: String,
-    /// In the order they were made.
+    /// In the order in which they ran.
     pub rows: Vec<Row>,
 }
 
@@ -70,7 +71,7 @@ impl Report {
     pub(crate) fn push(&mut self, check: &str, verdict: Verdict, evidence: impl Into<String>) {
         let evidence: String = evidence.into();
         let line: String = evidence.split_whitespace().collect::<Vec<_>>().join(" ");
-        // What a plugin says moves nobody's cursor.
+        // Text from a plugin must not move the terminal's cursor.
         let shown = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
         let line: String = line.chars().map(shown).collect();
         let mut evidence: String = line.chars().take(EVIDENCE_LETTERS_MAX).collect();
@@ -80,12 +81,12 @@ impl Report {
         self.rows.push(Row { check: check.to_owned(), verdict, evidence });
     }
 
-    /// Whether no check failed.
+    /// Whether no test failed.
     pub fn passed(&self) -> bool {
         self.count(Verdict::Fail) == 0
     }
 
-    /// Returns how many checks ended so.
+    /// Returns the number of tests with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.rows.iter().filter(|row| row.verdict == verdict).count()
     }
@@ -95,18 +96,18 @@ impl Report {
         serde_json::to_string_pretty(self).expect("a report is texts and words")
     }
 
-    /// Returns the table with the verdicts coloured, for a terminal.
+    /// Returns the table with colored verdicts, for a terminal.
     pub fn coloured(&self) -> String {
         self.table(|verdict| format!("{}{}\x1b[0m", verdict.colour(), verdict.word()))
     }
 
-    /// Ends a test: prints the table, and fails if a check did.
+    /// Ends a `#[test]`: prints the table, and panics if a test of the report failed.
     ///
     /// # Panics
-    /// If a check failed; the table is in the message.
+    /// If a test of the report failed; the table is in the message.
     pub fn assert(&self) {
         assert!(self.passed(), "the provider does not keep the contract\n{self}");
-        // The test's own output: seen with `cargo test -- --nocapture`, or when the test fails.
+        // Captured test output: shown by `cargo test -- --nocapture`, or when the test fails.
         #[expect(clippy::print_stdout, reason = "this is what the author of a provider asked to see")]
         {
             println!("{self}");

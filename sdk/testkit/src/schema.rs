@@ -1,15 +1,15 @@
-//! JSON Schema, as far as configs use it: what a form is drawn from and what the host checks.
+//! JSON Schema, as far as configs use it: the subset that forms and the host's validation use.
 //!
-//! What is *not* here: references, combinations, conditions, patterns. A config is a flat thing that people fill in; a
-//! keyword that is not known here is named in the report.
+//! What is *not* here: references, combinations, conditions, patterns. A config is flat and written by people; the
+//! report names unsupported keywords.
 
 use serde_json::Value;
 
-/// Keywords that say something without deciding anything here.
+/// Keywords that are accepted but not validated here.
 const ANNOTATIONS: [&str; 9] =
     ["title", "description", "default", "examples", "format", "pattern", "$schema", "$id", "$comment"];
 
-/// Keywords that decide.
+/// Keywords that are validated.
 const KEYWORDS: [&str; 13] = [
     "type",
     "properties",
@@ -26,14 +26,14 @@ const KEYWORDS: [&str; 13] = [
     "maxItems",
 ];
 
-/// A schema of a config.
+/// A config schema.
 pub(crate) struct Schema(pub(crate) Value);
 
 impl Schema {
-    /// Reads a schema of an object.
+    /// Parses a schema, which must describe an object.
     ///
     /// # Errors
-    /// Words about what it is instead.
+    /// A message that says why it is not such a schema.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| format!("the schema is no JSON: {error}"))?;
         match value.get("type").and_then(Value::as_str) {
@@ -46,12 +46,12 @@ impl Schema {
         }
     }
 
-    /// Says what is wrong with a value, and where: the first thing.
+    /// Returns the first problem of a value, and its path.
     pub(crate) fn problem(&self, value: &Value) -> Option<String> {
         problem(&self.0, value, "")
     }
 
-    /// Returns the settings, by their names.
+    /// Returns the settings with their names.
     pub(crate) fn properties(&self) -> Vec<(&str, &Value)> {
         let properties = self.0.get("properties").and_then(Value::as_object);
         properties
@@ -59,7 +59,7 @@ impl Schema {
             .unwrap_or_default()
     }
 
-    /// Returns the settings that have to be there.
+    /// Returns the names of the required settings.
     pub(crate) fn required(&self) -> Vec<&str> {
         let names = self.0.get("required").and_then(Value::as_array);
         names.map(|names| names.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
@@ -143,7 +143,7 @@ fn is_of(wanted: &Value, value: &Value) -> bool {
     }
 }
 
-/// Counts are small; a float holds them all.
+/// Counts are small enough to be exact as a float.
 fn count(items: usize) -> f64 {
     u32::try_from(items).unwrap_or(u32::MAX).into()
 }

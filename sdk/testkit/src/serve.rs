@@ -1,7 +1,7 @@
-//! A model service on a port: for journeys, for `curl`, for a daemon under development.
+//! Serves a fake service on a port: for end-to-end tests, for `curl`, for a daemon under development.
 //!
-//! One thread for each connection, HTTP/1.1 without chunks or pipelining, on loopback. It is for tests and believes its
-//! clients no more than it has to: what is too long or strange costs the connection.
+//! One thread per connection, HTTP/1.1 without chunks or pipelining, on loopback. It is for tests and trusts its
+//! clients only as far as needed: a request that is too long or malformed closes the connection.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,19 +14,19 @@ use linecamp_provider::http::{HttpResponse, Method};
 
 use crate::service::{Request, Service};
 
-/// Connections at once. More are closed at once.
+/// Maximum number of concurrent connections. Further ones are closed immediately.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Bytes of a request's first line and headers. More cost the connection.
+/// Maximum length of a request line and its headers in bytes. A longer head closes the connection.
 const HEAD_BYTES_MAX: u64 = 64 * 1024;
 
-/// Bytes of a request's body. More cost the connection.
+/// Maximum length of a request body in bytes. A longer body closes the connection.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How long a client may be silent.
+/// The read and write timeout of a connection.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// A service that is served. Dropping it closes the port.
+/// A running server. Dropping it closes the port.
 pub struct Served<S> {
     address: SocketAddr,
     service: Arc<Mutex<S>>,
@@ -40,10 +40,10 @@ impl<S> std::fmt::Debug for Served<S> {
     }
 }
 
-/// Serves a model on this address; port 0 takes a free one.
+/// Serves a fake at this address; port 0 picks a free one.
 ///
 /// # Errors
-/// If the address cannot be listened on.
+/// If the address cannot be bound.
 pub fn serve<S: Service + 'static>(service: S, address: SocketAddr) -> io::Result<Served<S>> {
     let listener = TcpListener::bind(address)?;
     let address = listener.local_addr()?;
@@ -57,17 +57,17 @@ pub fn serve<S: Service + 'static>(service: S, address: SocketAddr) -> io::Resul
 }
 
 impl<S> Served<S> {
-    /// Returns where it listens.
+    /// Returns the listening address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns its base URL.
+    /// Returns the base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Looks at the service, or changes it behind its clients' backs.
+    /// Runs a function on the service, to inspect it or to change it independently of its clients.
     pub fn with<T>(&self, act: impl FnOnce(&mut S) -> T) -> T {
         act(&mut self.service.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -75,7 +75,7 @@ impl<S> Served<S> {
     /// Serves until the process ends.
     pub fn wait(mut self) {
         if let Some(accepting) = self.accepting.take() {
-            // It ends with a panic only, and that has been printed.
+            // The thread ends only by a panic, which has already been printed.
             let _ = accepting.join();
         }
     }
@@ -84,7 +84,7 @@ impl<S> Served<S> {
 impl<S> Drop for Served<S> {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
+        // Wake the accepting thread.
         let _ = TcpStream::connect(self.address);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
@@ -105,7 +105,7 @@ fn accept<S: Service + 'static>(listener: &TcpListener, service: &Arc<Mutex<S>>,
         open.fetch_add(1, Ordering::AcqRel);
         let (service, open) = (Arc::clone(service), Arc::clone(&open));
         thread::spawn(move || {
-            // A client that goes away or talks nonsense has lost its connection: there is nobody to tell.
+            // An error ends the connection; there is no one to report it to.
             let _ = converse(&stream, &service);
             open.fetch_sub(1, Ordering::AcqRel);
         });

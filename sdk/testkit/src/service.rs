@@ -1,97 +1,101 @@
-//! What stands for a service: scripted by the provider's author, small, and honest about what its zone holds.
+//! The fake service: written by the provider's author, small, and truthful about the contents of its zone.
 
 use linecamp_provider::http::{HttpRequest, HttpResponse, Method};
 use linecamp_provider::{RecordSet, Tsig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A model of the service that a provider speaks to.
+/// A fake of the service that a provider calls.
 ///
-/// Write it after the service's documentation and not after the provider: with its form of names, its escapes, its
-/// pages and its errors. The kit puts faults before it, plants foreign records in it and reads its zone as the truth.
+/// Write it from the service's documentation, not from the provider: with its form of names, its escapes, its pages and
+/// its errors. The kit injects faults in front of it, seeds foreign records in it and reads its zone as the source of
+/// truth.
 pub trait Service: Send {
-    /// Answers a request. The secrets are in it, as the host would have put them: check them, and answer 401 without.
+    /// Handles a request. It contains the secrets as the host would insert them: check them, and respond 401 without
+    /// them.
     fn handle(&mut self, request: &Request) -> HttpResponse {
         let _ = request;
         reply::status(501)
     }
 
-    /// Answers a DNS message. The signature is verified and left out: `request.sign` says by which key.
+    /// Handles a DNS message. The signature has been verified and removed: `request.sign` says which key made it.
     fn handle_dns(&mut self, request: &DnsRequest) -> Vec<u8> {
         let _ = request;
         Vec::new()
     }
 
-    /// Puts a record set there as somebody else would, over what was there; `false` if the service cannot hold it. Of
-    /// TXT values with bytes outside of printable ASCII that is worth a note, of all else that providers write a
+    /// Seeds a foreign record set, overwriting what was there; `false` if the service cannot store it. For TXT values
+    /// with bytes outside printable ASCII that is a note in the report, for everything else that providers write a
     /// failure.
     fn plant(&mut self, set: &RecordSet) -> bool;
 
-    /// Returns all that the zone holds, without SOA and NS of its apex. TXT values in the contract's form.
+    /// Returns everything that the zone contains, without the SOA and NS records of its apex. TXT values in the
+    /// contract's form.
     fn zone(&self) -> Vec<RecordSet>;
 
-    /// Returns how often the zone was written: what would raise its serial number or cost a notification, even if the
-    /// same was written that was there. Planting does not count.
+    /// Returns the number of writes to the zone: everything that would raise its serial number or cost a notification,
+    /// even if the written data equals the old. Seeding does not count.
     fn writes(&self) -> u64;
 
-    /// From here on answers are as odd as the service's documentation allows: with record sets that were not asked for,
-    /// sets without values (PowerDNS lists comments so), names in mixed case, sets and values in another order. `false`
-    /// if the model cannot: then a provider that infers from what else an answer holds is not found.
+    /// From now on, responses are as odd as the service's documentation allows: with record sets that were not
+    /// requested, sets without values (PowerDNS lists comments that way), names in mixed case, sets and values in
+    /// another order. `false` if the fake cannot: then the kit does not detect a provider that infers from other
+    /// records in a response.
     ///
-    /// What the zone holds stays as it is.
+    /// The contents of the zone do not change.
     fn answer_oddly(&mut self) -> bool {
         false
     }
 
-    /// Puts a record set there as somebody else would that the zone holds and does not serve, such as records that are
-    /// disabled at PowerDNS; `false` if the service has no such thing, or the model cannot. A write over it is a loss
-    /// all the same, so providers have to see it.
+    /// Seeds a foreign record set that the zone contains but does not serve, such as disabled records in PowerDNS;
+    /// `false` if the service does not support that, or the fake cannot. Overwriting it is still a loss, so providers
+    /// must see it.
     fn plant_disabled(&mut self, set: &RecordSet) -> bool {
         let _ = set;
         false
     }
 
-    /// Returns what the zone holds and does not serve; it is not in [`zone`](Self::zone).
+    /// Returns the sets that the zone contains but does not serve; they are not in [`zone`](Self::zone).
     fn disabled(&self) -> Vec<RecordSet> {
         Vec::new()
     }
 
-    /// Makes a zone of its own of this name, which lies below the zone: from here on the name and all below it are
-    /// answered by that zone, which is empty. What the zone holds there stays in it, and nobody is served it. `false`
-    /// if the service has no such thing, or the model cannot.
+    /// Delegates this name to a zone of its own below the zone: from now on the name and everything below it are
+    /// answered from that zone, which is empty. Records of the parent zone at these names stay in it but are not
+    /// served. `false` if the service does not support that, or the fake cannot.
     fn delegate(&mut self, name: &str) -> bool {
         let _ = name;
         false
     }
 
-    /// Asks for small pages, so that a few dozen records take several. Without, the kit plants enough for pages of a
-    /// hundred.
+    /// Sets a small page size, so that a few dozen records take several pages. Otherwise the kit seeds enough records
+    /// for pages of 100.
     fn turn_pages_at(&mut self, records: usize) {
         let _ = records;
     }
 }
 
-/// A request as it reaches the service.
+/// A request as the service receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The verb.
+    /// The method.
     pub method: Method,
-    /// The whole URL, as it was asked.
+    /// The complete URL, as requested.
     pub url: String,
-    /// The segments of its path, unescaped.
+    /// The segments of the URL's path, unescaped.
     pub path: Vec<String>,
-    /// Its query, unescaped, in order.
+    /// The URL's query parameters, unescaped, in order.
     pub query: Vec<(String, String)>,
-    /// Names in lower case; with those that the host adds.
+    /// Names in lower case, including the headers that the host adds.
     pub headers: Vec<(String, String)>,
     /// Empty if there is none.
     pub body: Vec<u8>,
 }
 
-/// A DNS message as it reaches the service.
+/// A DNS message as the service receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsRequest {
-    /// The server that was asked, `HOST:PORT`.
+    /// The server that the message is sent to, `HOST:PORT`.
     pub server: String,
     /// The message, without its signature.
     pub message: Vec<u8>,
@@ -100,7 +104,7 @@ pub struct DnsRequest {
 }
 
 impl Request {
-    /// Makes a request of what the provider sent and the headers that the host adds.
+    /// Makes a request from the provider's request and the headers that the host adds.
     pub(crate) fn of(request: &HttpRequest, added: Vec<(String, String)>) -> Self {
         let (method, url) = (request.method, request.url.as_str());
         let headers = request.headers.iter().cloned().chain(added);
@@ -108,7 +112,7 @@ impl Request {
         Self::new(method, url, headers, request.body.clone())
     }
 
-    /// Makes a request; header names are in lower case.
+    /// Makes a request; header names must be in lower case.
     pub fn new(method: Method, url: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -119,67 +123,67 @@ impl Request {
         Self { method, url: url.to_owned(), path, query, headers, body }
     }
 
-    /// Returns the segments of the path, to match on: `match request.segments()[..] { ["zones", zone] => …`.
+    /// Returns the path segments, to match on: `match request.segments()[..] { ["zones", zone] => …`.
     pub fn segments(&self) -> Vec<&str> {
         self.path.iter().map(String::as_str).collect()
     }
 
-    /// Returns the first value of a query's parameter.
+    /// Returns the first value of a query parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns all values of a query's parameter.
+    /// Returns all values of a query parameter.
     pub fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.query.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns a header, named in lower case.
+    /// Returns a header, by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether it bears this token.
+    /// Whether the request has this bearer token.
     pub fn bears(&self, token: &str) -> bool {
         self.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) == Some(token)
     }
 
-    /// Reads the body as JSON; `None` if it is none, or another.
+    /// Parses the body as JSON; `None` if it is not JSON, or not of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
 }
 
-/// Answers.
+/// Constructors of responses.
 pub mod reply {
     use super::{HttpResponse, Serialize};
 
-    /// An answer without a body.
+    /// A response without a body.
     pub const fn status(status: u16) -> HttpResponse {
         HttpResponse { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// An answer with a body of this type.
+    /// A response with a body of this type.
     pub fn body(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> HttpResponse {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
         HttpResponse { status, headers, body: body.into() }
     }
 
-    /// An answer in JSON.
+    /// A JSON response.
     ///
     /// # Panics
-    /// If the value cannot be written as JSON: the model is wrong then.
+    /// If the value cannot be serialized as JSON, which is a bug in the fake.
     pub fn json(status: u16, value: &(impl Serialize + ?Sized)) -> HttpResponse {
         body(status, "application/json", serde_json::to_vec(value).expect("a model's answer is JSON"))
     }
 
-    /// An error in JSON: `{"error": "…"}`. For a service with errors of another shape, use [`json`].
+    /// A JSON error: `{"error": "…"}`. For a service with errors of another shape, use [`json`].
     pub fn error(status: u16, message: &str) -> HttpResponse {
         json(status, &serde_json::json!({ "error": message }))
     }
 }
 
-/// Resolves `%XX`; what is no escape stays.
+/// Decodes `%XX`; anything that is not an escape is unchanged.
 fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,4 +1,4 @@
-//! What the kit is given.
+//! The kit's input.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use linecamp_provider::RecordSet;
 
 use crate::service::Service;
 
-/// What the kit needs to know of a provider: a config, secrets, a zone, and how to make a model of its service.
+/// What the kit needs to test a provider: a config, secrets, a zone, and a function that makes a fake of its service.
 pub struct Setup {
     pub(crate) config: String,
     pub(crate) zone: String,
@@ -16,33 +16,34 @@ pub struct Setup {
 }
 
 impl fmt::Debug for Setup {
-    /// Without the secrets.
+    /// Omits the secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setup").field("config", &self.config).field("zone", &self.zone).finish_non_exhaustive()
     }
 }
 
 impl Setup {
-    /// Takes a zone, a config in JSON, and what makes a new service with that zone in it, empty: each check has its
+    /// Takes a zone, a config in JSON, and a function that makes a new fake with that zone, empty: each test uses its
     /// own.
     pub fn new<S: Service + 'static>(zone: &str, config: &str, service: impl Fn() -> S + 'static) -> Self {
         let service = Box::new(move || Box::new(service()) as Box<dyn Service>);
         Self { config: config.to_owned(), zone: zone.to_owned(), secrets: BTreeMap::new(), service }
     }
 
-    /// Gives a secret: the name the provider uses, and what the service expects.
+    /// Adds a secret: the name that the provider uses, and the value that the service expects.
     #[must_use]
     pub fn secret(mut self, name: &str, value: &str) -> Self {
         self.secrets.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Returns a name in the zone.
+    /// Returns the absolute name of a label in the zone.
     pub(crate) fn name(&self, label: &str) -> String {
         format!("{label}.{}", self.zone)
     }
 
-    /// Returns what somebody else keeps in the zone, and who must find it there after everything, byte for byte.
+    /// Returns the foreign record sets: owned by someone else, they must be in the zone after every test, byte for
+    /// byte.
     pub(crate) fn foreign(&self) -> Vec<RecordSet> {
         let set = |label: &str, rtype: &str, ttl: u32, values: &[&str]| {
             RecordSet::new(self.name(label), rtype, ttl, values.iter().copied())

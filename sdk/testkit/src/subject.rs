@@ -1,4 +1,4 @@
-//! Whoever is examined: a provider in this process, or a component in the host.
+//! The subject of a test: a provider in this process, or a component in the host.
 
 use std::marker::PhantomData;
 use std::sync::mpsc;
@@ -9,24 +9,24 @@ use linecamp_provider::{Change, Context, DnsAbilities, DnsProvider, Failure, Rec
 
 use crate::world::{BEGINNING_MILLIS, World};
 
-/// How long a call of a provider in this process may take. It does no I/O, so past it, it hangs; its thread is left
-/// behind.
+/// Timeout of a call to a provider in this process. The provider does no I/O, so a longer call hangs; its thread is
+/// abandoned.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
 
-/// What a provider says of itself, whatever it is written in.
+/// A provider's description of itself, whatever language it is written in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Described {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) about: String,
     pub(crate) abilities: DnsAbilities,
-    /// Their names.
+    /// The names of the secrets.
     pub(crate) secrets: Vec<String>,
     pub(crate) reaches: Vec<String>,
     pub(crate) config_schema: String,
 }
 
-/// What is asked of a provider.
+/// A call to a provider.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     Check,
@@ -34,25 +34,25 @@ pub(crate) enum Ask {
     Apply { zone: String, key: String, changes: Vec<Change> },
 }
 
-/// How a call ended. A check ends with no sets.
+/// How a call ended. A successful check returns no sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Done(Vec<RecordSet>),
     Failed(Failure),
-    /// It panicked, trapped, hung or broke a rule.
+    /// It panicked, trapped, hung or violated the contract.
     Broken(String),
 }
 
-/// Whoever is examined.
+/// A provider under test.
 pub(crate) trait Subject {
     fn describe(&self) -> Result<Described, String>;
 
     fn call(&self, world: &World, config: &str, ask: &Ask) -> Ending;
 
-    /// Whether the setting that a refusal blames can be seen; a host puts it into the words.
+    /// Whether a refusal's `field` is available; a host moves it into the message.
     fn is_native(&self) -> bool;
 
-    /// Returns what the provider takes for the time when a room is new.
+    /// Returns the provider's current time when a room is new.
     fn now_millis(&self) -> u64;
 }
 
@@ -111,9 +111,9 @@ impl<P: DnsProvider + 'static> Subject for Native<P> {
     }
 }
 
-/// Says what is wrong with sets that came back, as the host would: it ends such a call.
+/// Returns what is wrong with the returned sets, by the rules of the host, which fails such a call.
 fn wrong(sets: &[RecordSet], ask: &Ask) -> Option<String> {
-    /// Values of one set that the host takes.
+    /// Maximum number of values in one set that the host accepts.
     const VALUES_MAX: usize = 256;
     let zone = match ask {
         Ask::Check => return None,
@@ -131,8 +131,7 @@ fn wrong(sets: &[RecordSet], ask: &Ask) -> Option<String> {
     })
 }
 
-/// Runs a call on a thread of its own, so that a panic or a loop without an end is a finding and not the end of the
-/// kit.
+/// Runs a call on a separate thread, so that a panic or an endless loop is a test result and does not end the kit.
 fn aside<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (tell, told) = mpsc::sync_channel(1);
     let thread = thread::spawn(move || tell.send(call()).unwrap_or_default());

@@ -1,5 +1,5 @@
-//! The outside that a provider meets in the kit: a model service behind a gate like the host's, with faults and a
-//! memory.
+//! The kit's implementation of [`Outside`]: a fake service behind a gate like the host's, with fault injection and a
+//! record of what happened.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,10 +13,10 @@ use crate::reach::Reach;
 use crate::service::{DnsRequest, Request, Service};
 use crate::setup::Setup;
 
-/// Requests of one call: as many as the host lets through. More are denied, and a loop that asks for ever ends so.
+/// Maximum number of requests per call, as in the host. Further requests are denied, which ends an endless loop.
 const REQUESTS_PER_CALL_MAX: usize = 64;
 
-/// Headers that the host sets by itself, or nobody does. It denies a request that brings one.
+/// Headers that only the host may set, or that are never allowed. The host denies a request with one of them.
 const HEADERS_OF_THE_HOST: [&str; 14] = [
     "authorization",
     "connection",
@@ -34,13 +34,13 @@ const HEADERS_OF_THE_HOST: [&str; 14] = [
     "x-amz-security-token",
 ];
 
-/// Lines of the log that one call may write before the kit calls it noise.
+/// The number of log lines per call above which the kit reports noise.
 const LOG_LINES_PER_CALL_MAX: usize = 100;
 
-/// When the first call is: Friday, 15 January 2027, 08:00:00 UTC.
+/// The time of the first call: Friday, 15 January 2027, 08:00:00 UTC.
 pub(crate) const BEGINNING_MILLIS: u64 = 1_800_000_000_000;
 
-/// The outside. Clones are the same one.
+/// The environment. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct World(Arc<Mutex<State>>);
 
@@ -54,27 +54,27 @@ struct State {
     offences: Vec<String>,
 }
 
-/// What goes wrong, and when.
+/// Which fault to inject, and when.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Plan {
-    /// Nothing.
+    /// No fault.
     #[default]
     Calm,
-    /// This, at one request of the call.
+    /// This fault, at one request of the call.
     At(usize, Fault),
-    /// This, at every request.
+    /// This fault, at every request.
     Always(Fault),
-    /// Just before this request of the call reaches the service, somebody else plants these.
+    /// Just before this request of the call reaches the service, these foreign sets are seeded.
     Race(usize, Vec<linecamp_provider::RecordSet>),
 }
 
-/// What was seen of one call.
+/// The observations from one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) http: usize,
     pub(crate) dns: usize,
     pub(crate) log_lines: usize,
-    /// Whether the plan came to something.
+    /// Whether the planned fault occurred.
     pub(crate) is_struck: bool,
 }
 
@@ -98,18 +98,18 @@ impl World {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Hands the service out.
+    /// Runs a function on the service.
     pub(crate) fn with_service<T>(&self, act: impl FnOnce(&mut dyn Service) -> T) -> T {
         act(&mut *self.state().service)
     }
 
-    /// Begins a call, with what is to go wrong in it.
+    /// Begins a call with this fault plan.
     pub(crate) fn begin(&self, plan: Plan) {
         let mut state = self.state();
         (state.plan, state.call) = (plan, Seen::default());
     }
 
-    /// Returns what was seen of the call, and ends what goes wrong.
+    /// Ends the call and its fault plan, and returns the observations.
     pub(crate) fn end(&self) -> Seen {
         let mut state = self.state();
         state.plan = Plan::Calm;
@@ -120,17 +120,17 @@ impl World {
         state.call
     }
 
-    /// Returns what the provider did that no provider does.
+    /// Returns the provider's violations.
     pub(crate) fn offences(&self) -> Vec<String> {
         self.state().offences.clone()
     }
 
-    /// Looks for secrets in what the provider says.
+    /// Checks text from the provider for secrets.
     pub(crate) fn scan(&self, place: &str, text: &str) {
         self.state().scan(place, text.as_bytes());
     }
 
-    /// Takes a request that a real host let through, with the secrets in it.
+    /// Handles a request that a real host allowed, with the secrets in it.
     #[cfg(feature = "host")]
     pub(crate) fn take(&self, request: &Request) -> Result<HttpResponse, HttpError> {
         let mut state = self.state();
@@ -139,25 +139,25 @@ impl World {
         state.serve(request)
     }
 
-    /// Takes a DNS message that a real host let through, without its signature.
+    /// Handles a DNS message that a real host allowed, without its signature.
     #[cfg(feature = "host")]
     pub(crate) fn take_dns(&self, request: &DnsRequest) -> Result<Vec<u8>, ExchangeError> {
         self.state().serve_dns(request)
     }
 
-    /// Returns the secrets, by their names.
+    /// Returns the secrets with their names.
     #[cfg(feature = "host")]
     pub(crate) fn secrets(&self) -> Vec<(String, String)> {
         self.state().secrets.clone()
     }
 
-    /// Returns where the provider may go.
+    /// Returns the endpoints that the provider may call.
     #[cfg(feature = "host")]
     pub(crate) fn reaches(&self) -> Vec<Reach> {
         self.state().reaches.clone()
     }
 
-    /// A panic in a model is a finding of its own; what it left is still to be read.
+    /// A panic in a fake is reported by itself; the state it left is still readable.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,7 +214,7 @@ impl State {
         })
     }
 
-    /// The shape of a signed request. The signature is none: what it would prove is the host's matter.
+    /// Makes the headers of a signed request, with a dummy signature: signing is the host's responsibility.
     fn sigv4(&mut self, sign: &Sigv4) -> Result<Vec<(String, String)>, String> {
         let id = self.secret(&sign.access_key_id)?;
         self.secret(&sign.secret_access_key)?;
@@ -228,7 +228,7 @@ impl State {
         Ok(headers)
     }
 
-    /// Returns what is to go wrong with the request that is `index`th of the call.
+    /// Returns the fault to inject at the call's request number `index`.
     fn fault(&mut self, index: usize) -> Option<Fault> {
         match &self.plan {
             Plan::At(at, fault) if *at == index => Some(fault.clone()),
@@ -264,7 +264,7 @@ impl State {
         self.serve(&Request::of(request, added))
     }
 
-    /// Has the service answer, or the plan come to something.
+    /// Handles a request in the service, or injects the planned fault.
     fn serve(&mut self, request: &Request) -> Result<HttpResponse, HttpError> {
         let fault = self.fault(self.call.requests());
         self.call.http += 1;
@@ -279,7 +279,7 @@ impl State {
         }
         match fault.and_then(|fault| fault.http(&answer)) {
             None if is_handled => Ok(answer),
-            // A fault that HTTP does not know: nothing goes wrong.
+            // The fault does not apply to HTTP: respond normally.
             None => Ok(self.service.handle(request)),
             Some(outcome) => {
                 self.call.is_struck = true;
@@ -296,7 +296,7 @@ impl State {
         self.serve_dns(request)
     }
 
-    /// Has the service answer, or the plan come to something.
+    /// Handles a message in the service, or injects the planned fault.
     fn serve_dns(&mut self, request: &DnsRequest) -> Result<Vec<u8>, ExchangeError> {
         let fault = self.fault(self.call.requests());
         self.call.dns += 1;
@@ -305,7 +305,7 @@ impl State {
         let answer = if is_handled { self.service.handle_dns(request) } else { Vec::new() };
         match fault.and_then(|fault| fault.dns(&request.message, &answer)) {
             None if is_handled => Ok(answer),
-            // A fault that DNS does not know: nothing goes wrong.
+            // The fault does not apply to DNS: respond normally.
             None => Ok(self.service.handle_dns(request)),
             Some(outcome) => {
                 self.call.is_struck = true;
@@ -336,7 +336,7 @@ impl Outside for World {
     }
 }
 
-/// Returns whether a value of the config holds a secret, and where.
+/// Returns the name of a secret whose value occurs in the config, if any.
 pub(crate) fn secret_in_config(setup: &Setup) -> Option<String> {
     let value: Value = serde_json::from_str(&setup.config).ok()?;
     let text = value.to_string();

@@ -1,4 +1,4 @@
-//! The model of the small zone API: a zone in memory, compared and exchanged as a whole.
+//! The fake of the small zone API: a zone in memory, with an atomic compare-and-swap of changes.
 //!
 //! ```text
 //! GET  /zones                               200 {"zones": ["example.org"]}
@@ -9,13 +9,14 @@
 //!                                           or 421 {"name": "…", "zone": "…"} and nothing done
 //! ```
 //!
-//! `name` may come several times; without it, all records are meant. All requests bear a token. Errors are
-//! `{"error": "…"}`: 400 of what does not read, 401 without the token, 404 of another zone, 422 of a record that cannot
-//! be. A name that was asked for and lies in a zone below comes with that zone in `elsewhere`, and a change that adds
-//! to it is a 421; what the zone holds there from before can be deleted.
+//! `name` may be repeated; without it, all records are listed. All requests need a bearer token. Errors are `{"error":
+//! "…"}`: 400 for a malformed request, 401 without the token, 404 for another zone, 422 for an invalid record. A
+//! requested name that lies in a zone below is listed with that zone in `elsewhere`, and a change that adds records
+//! there gets a 421; records that the zone contains there from before can be deleted.
 //!
-//! An answer may hold more than was asked for: other record sets, and sets without values, which are none. A set that
-//! is not served for now has `"disabled": true`; it is there, and is compared with changes like all others.
+//! A response may contain more than was requested: other record sets, and sets without values, which count as absent. A
+//! set that is currently not served has `"disabled": true`; it exists, and changes are compared with it as with any
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,24 +27,24 @@ use serde_json::{Value, json};
 
 use crate::service::{Request, Service, reply};
 
-/// Records on a page, if nobody asks for fewer.
+/// Records per page, unless a smaller page size is set.
 const PAGE_RECORDS: usize = 100;
 
-/// Record sets that a zone holds. More are refused, so that a test that loops does not fill the memory.
+/// Maximum number of record sets in a zone. More are refused, so that a looping test does not exhaust memory.
 const RECORDS_MAX: usize = 100_000;
 
-/// A zone in memory, behind its API.
+/// A zone in memory, with its API.
 #[derive(Debug)]
 pub struct ZoneService {
     zone: String,
     token: String,
     records: BTreeMap<(String, String), RecordSet>,
-    /// Those of the records that are not served.
+    /// The keys of records that are not served.
     disabled: BTreeSet<(String, String)>,
     writes: u64,
     page: usize,
     is_odd: bool,
-    /// Zones below.
+    /// Delegated zones below this one.
     delegated: Vec<String>,
 }
 
@@ -53,7 +54,7 @@ struct Order {
 }
 
 impl ZoneService {
-    /// Makes an empty zone that opens to this token.
+    /// Makes an empty zone that accepts this token.
     pub fn new(zone: &str, token: &str) -> Self {
         let (zone, token) = (zone.to_owned(), token.to_owned());
         let (is_odd, delegated, disabled) = (false, Vec::new(), BTreeSet::new());
@@ -92,13 +93,13 @@ impl ZoneService {
         shown
     }
 
-    /// Says in which zone below a name lies, if it does.
+    /// Returns the zone below in which a name lies, if any.
     fn elsewhere(&self, name: &str) -> Option<Value> {
         let below = self.delegated.iter().find(|below| names::is_within(name, below))?;
         Some(json!({ "name": name, "zone": below }))
     }
 
-    /// Adds a set that was not asked for and one without values, and writes all in another case and order.
+    /// Adds a set that was not requested and one without values, and changes the case of names and the order.
     fn make_odd(&self, records: &mut Vec<RecordSet>) {
         let unasked = self.records.values().find(|set| !records.iter().any(|asked| asked.name == set.name));
         records.extend(unasked.cloned());
@@ -146,7 +147,7 @@ impl ZoneService {
         reply::status(204)
     }
 
-    /// Says why a change cannot be.
+    /// Returns why a change is invalid, if it is.
     fn refusal(&self, change: &Change) -> Option<String> {
         let is_ours = |set: &RecordSet| set.name == self.zone || set.name.ends_with(&format!(".{}", self.zone));
         let sets = || change.before.iter().chain(&change.after);

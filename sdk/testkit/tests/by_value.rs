@@ -1,4 +1,4 @@
-//! A service with one record per value, and a provider of it: what `linecamp_provider::single` is for.
+//! A service with one record per value, and a provider for it: the use case of `linecamp_provider::single`.
 
 use linecamp_provider::http::{HttpResponse, Method};
 use linecamp_provider::prelude::*;
@@ -10,7 +10,7 @@ use serde_json::json;
 const ZONE: &str = "example.org";
 const TOKEN: &str = "s3cret-token";
 
-/// A record as the service writes it: names relative to the zone, TXT as text without any escapes.
+/// A record in the service's form: names relative to the zone, TXT as text without any escapes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Body {
     name: String,
@@ -19,7 +19,7 @@ struct Body {
     value: String,
 }
 
-/// A record that is there.
+/// A stored record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Listed {
     id: u64,
@@ -28,7 +28,7 @@ struct Listed {
 }
 
 impl Body {
-    /// `None` of a TXT value that is no text, which the service cannot hold, and of a name outside of the zone.
+    /// `None` for a TXT value that is not text, which the service cannot store, and for a name outside the zone.
     fn of(record: &Record, zone: &str) -> Option<Self> {
         let value = match record.rtype.as_str() {
             "TXT" => {
@@ -49,7 +49,7 @@ impl Body {
     }
 }
 
-/// The service's model.
+/// A fake of the service.
 #[derive(Default)]
 struct Model {
     records: Vec<Listed>,
@@ -63,7 +63,7 @@ impl Model {
         self.records.push(Listed { id: self.last_id, body });
     }
 
-    /// The same value twice, and an alias beside anything, are refused.
+    /// A duplicate value, and a CNAME beside any other record, are refused.
     fn is_refused(&self, id: u64, body: &Body) -> bool {
         let is_in_the_way = |other: &Body| {
             let is_same = (&other.kind, &other.value) == (&body.kind, &body.value);
@@ -183,7 +183,7 @@ impl DnsProvider for ByValue {
         changes: &[Change],
     ) -> Result<Vec<RecordSet>, Failure> {
         let writes = single::writes(changes, &list(config, cx, zone)?)?;
-        // What the service cannot hold is refused before anything is written.
+        // Refuse what the service cannot store before anything is written.
         for write in &writes {
             body(write.record(), zone)?;
         }
@@ -211,7 +211,7 @@ fn a_set_that_is_written_value_by_value_is_finished() {
     let setup = Setup::new(ZONE, r#"{"api": "https://by-value.test"}"#, Model::default);
     let report = conformance::<ByValue>(&setup.secret("token", TOKEN));
     report.assert();
-    // The kit's values that are no text are a note; the others count.
+    // The kit's values that are not text yield a note; the others pass.
     let rows = report.rows.iter().filter(|row| row.check.contains("TXT values"));
     let rows: Vec<_> = rows.map(|row| (row.verdict, row.evidence.split(';').next().unwrap_or_default())).collect();
     assert_eq!(rows, [(Verdict::Note, "11 values"), (Verdict::Note, "10 values")]);

@@ -1,4 +1,4 @@
-//! Built components in the real host, against the models of their services that their own tests have.
+//! Built components in the real host, against the fakes of their services from their own tests.
 
 #[cfg(test)]
 #[expect(dead_code, reason = "only a part is needed here")]
@@ -27,10 +27,10 @@ use linecamp_testkit::{CheckSetup, Report, Setup, Verdict, ZoneService, check_co
 const ZONE: &str = "example.org";
 const TOKEN: &str = "a-token-of-the-zone-api";
 
-/// The plugins, as `LINECAMP_PLUGINS` has them.
+/// The plugins, by their file names in `LINECAMP_PLUGINS`.
 const PLUGINS: [&str; 4] = ["dns_fake", "dns_powerdns", "dns_rfc2136", "dns_route53"];
 
-/// A built component: of `LINECAMP_PLUGINS`, or built here.
+/// A built component: from `LINECAMP_PLUGINS`, or built here.
 fn plugin(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| match std::env::var_os("LINECAMP_PLUGINS") {
@@ -45,7 +45,7 @@ fn plugin(name: &str) -> PathBuf {
     directory.join(format!("{name}.wasm"))
 }
 
-/// The program that compiles: of `LINECAMP_BINARIES`, or built here.
+/// The plugin compiler: from `LINECAMP_BINARIES`, or built here.
 fn compiler() -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| match std::env::var_os("LINECAMP_BINARIES") {
@@ -117,7 +117,7 @@ fn dns_route53_keeps_the_contract_as_a_component() {
 
 #[test]
 fn a_component_is_examined_without_a_service_too() {
-    // One that speaks HTTP, and one that speaks DNS.
+    // One that uses HTTP, and one that uses DNS.
     for name in ["dns_fake", "dns_rfc2136"] {
         check_component(&plugin(name), CheckSetup::new(compiler())).assert();
     }
@@ -134,7 +134,7 @@ fn a_file_that_is_no_component_is_a_row_of_the_report() {
     assert!(!report.passed() && report.to_string().contains("loads in the host"), "{report}");
 }
 
-/// Its component is built where there is npm.
+/// Its component is built only where npm is available.
 #[test]
 fn the_example_in_javascript_keeps_the_contract() {
     let component = plugin("dns_zone_js");
@@ -147,7 +147,7 @@ fn the_example_in_javascript_keeps_the_contract() {
     assert_eq!(report.count(Verdict::Skip), 0, "{report}");
 }
 
-/// Notes what is left out on this machine, as the harness of the journeys does: `tests/harness/skip.rs`.
+/// Reports a skipped test in the format of the end-to-end tests' harness: `tests/harness/skip.rs`.
 #[expect(clippy::print_stdout, reason = "what is skipped is said to the person who runs the tests")]
 fn skip(need: &str, why: &str) {
     println!("SKIPPED: {need}: {why}");

@@ -1,4 +1,4 @@
-//! One connection to the server's API, kept open, with one request at a time over it.
+//! One persistent connection to the server's API, with one request at a time.
 
 use std::net::SocketAddr;
 
@@ -28,30 +28,30 @@ impl ApiClient {
         Self { address, trust: ApiTrust::Pin(pin), bearer: format!("Bearer {key}"), sender: None }
     }
 
-    /// Dials now, so that the first request does not have to.
+    /// Dials in advance, so that the first request does not have to.
     pub(crate) async fn connect(&mut self) -> anyhow::Result<()> {
         if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
             let (host, port) = (self.address.ip().to_string(), self.address.port());
             let stream = connect(&host, port, &self.trust).await?;
             let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-            // Whatever ends the connection, the request on it reports.
+            // If the connection ends, the pending request reports why.
             tokio::spawn(connection);
             self.sender = Some(sender);
         }
         Ok(())
     }
 
-    /// Reads something.
+    /// Sends a GET request.
     pub(crate) async fn get<T: DeserializeOwned>(&mut self, target: &str) -> anyhow::Result<T> {
         read(&self.ask(Method::GET, target, Bytes::new()).await?)
     }
 
-    /// Reads something and leaves it as bytes.
+    /// Sends a GET request and returns the raw response body.
     pub(crate) async fn get_raw(&mut self, target: &str) -> anyhow::Result<Bytes> {
         self.ask(Method::GET, target, Bytes::new()).await
     }
 
-    /// Changes something.
+    /// Sends a POST request.
     pub(crate) async fn post<T: DeserializeOwned>(&mut self, target: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let body = serde_json::to_vec(body)?;
         read(&self.ask(Method::POST, target, body.into()).await?)
@@ -59,7 +59,7 @@ impl ApiClient {
 
     async fn ask(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<Bytes> {
         self.connect().await?;
-        // A request that fails leaves no connection behind.
+        // A failed request drops its connection.
         let mut sender = self.sender.take().context("it was dialled a moment ago")?;
         let request = Request::builder()
             .method(method)

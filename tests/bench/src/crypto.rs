@@ -1,4 +1,4 @@
-//! What the cryptography of one handshake costs this machine at this moment: the least a greeting can cost.
+//! What the cryptography of one handshake costs on this machine right now: a lower bound for a handshake.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey as UnparsedShare, X
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
-/// Bytes that are signed: some more than a transcript's hash.
+/// Bytes to sign: slightly more than a transcript's hash.
 const SIGNED: [u8; 150] = [7; 150];
-/// Rounds; the mean counts.
+/// Number of rounds; the mean is reported.
 const ROUNDS: u32 = 500;
 
-/// Returns the time of one signature, two verifications (certificate and handshake) and one key exchange: one side of
-/// a handshake with Ed25519 and X25519.
+/// Returns the time of one signature, two verifications (certificate and handshake) and one key exchange: one side of a
+/// handshake with Ed25519 and X25519.
 pub(crate) fn handshake_floor() -> anyhow::Result<Duration> {
     let random = SystemRandom::new();
     let unspecified = |_| anyhow!("the cryptography refused its own keys");
@@ -23,7 +23,7 @@ pub(crate) fn handshake_floor() -> anyhow::Result<Duration> {
     let public_key = UnparsedPublicKey::new(&ED25519, key.public_key());
     let mut began = Instant::now();
     for round in 0..2 * ROUNDS {
-        // The first half warms up.
+        // The first half is the warm-up.
         if round == ROUNDS {
             began = Instant::now();
         }

@@ -1,4 +1,4 @@
-//! What the daemon costs its machine and its line: memory, size, start, an idle month.
+//! What the daemon costs its machine and its line: memory, size, startup time, an idle month.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -30,11 +30,11 @@ const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
 const SETTLE: Duration = Duration::from_secs(5);
 
 const STARTS: usize = 10;
-/// A daemon's program and its data.
+/// A daemon's program and data.
 #[derive(Debug)]
 pub(crate) struct Daemon {
     program: PathBuf,
-    /// Its data folder.
+    /// Its data directory.
     pub(crate) data: PathBuf,
 }
 
@@ -87,7 +87,7 @@ async fn idle(bench: &Bench, table: &mut Table, program: &Path, server: &Server,
     table.judge("resident memory, idle", mebibytes(held.resident), Bound::AtMost(RESIDENT_MIB_MAX), how);
     table.state("RssAnon, idle", mebibytes(held.anonymous), "as above: what the kernel cannot drop");
 
-    // Two whole periods of the slower one, and the first that may be half of one.
+    // Two full periods of the slower one, after a first one that may be partial.
     let span = Duration::from_secs(if bench.is_quick { 50 } else { 190 });
     crate::say(&format!("  listening to idle links for {} s", span.as_secs()));
     let from = Instant::now();
@@ -118,7 +118,7 @@ async fn idle(bench: &Bench, table: &mut Table, program: &Path, server: &Server,
 }
 
 impl Daemon {
-    /// Joins a new site by this address.
+    /// Joins a new site through this address.
     pub(crate) async fn join(
         program: &Path,
         target: &JoinTarget,
@@ -132,7 +132,7 @@ impl Daemon {
             .args(["join", &format!("{}@{server}", target.token.reveal()), "--name", name, "--data"])
             .arg(&data)
             .stdin(Stdio::null());
-        // On another thread, because a wire may be in between, which needs this one.
+        // On another thread, because a wire in between may need this one.
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         if !output.status.success() {
             bail!("linecampd did not join: {}", String::from_utf8_lossy(&output.stderr));
@@ -140,7 +140,7 @@ impl Daemon {
         Ok(Self { program: program.to_owned(), data })
     }
 
-    /// Runs it.
+    /// Starts the daemon.
     pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<Process> {
         let mut command = Command::new(&self.program);
         command
@@ -163,7 +163,7 @@ impl Daemon {
         self.until("linked", "status", |status| status["ok"]["link"]["state"] == "connected").await
     }
 
-    /// Asks it until the answer holds.
+    /// Polls it until the answer satisfies `holds`.
     pub(crate) async fn until(
         &self,
         what: &str,
@@ -180,7 +180,7 @@ impl Daemon {
         bail!("linecampd has not {what} in {} s", PATIENCE.as_secs())
     }
 
-    /// Asks it on its socket.
+    /// Sends a request to its local socket.
     pub(crate) fn ask(&self, question: &str) -> anyhow::Result<serde_json::Value> {
         let mut stream = UnixStream::connect(self.data.join("linecampd.sock"))?;
         writeln!(stream, "{{\"do\":\"{question}\"}}")?;

@@ -1,4 +1,5 @@
-//! One label for everybody: from the order to the last durable acknowledgement, beside what brokers need for the same.
+//! One label for all sites: from the request to the last durable acknowledgement, compared with what brokers need for
+//! the same.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -24,15 +25,15 @@ use crate::place::Bench;
 use crate::serving::{Process, Server};
 use crate::table::{Bound, Figure, Table};
 
-/// The budget: our time over theirs.
+/// The budget: our time divided by theirs.
 const RATIO_MAX: f64 = 1.0;
-/// Pushes of each; the medians count. One before them warms up.
+/// Pushes per system; the medians are reported. One more before them is the warm-up.
 const PUSHES: usize = 5;
 /// A push that takes longer has lost an answer.
 const PUSH_LIMIT: Duration = Duration::from_secs(30);
 /// Connections to the API.
 const CONNECTIONS: usize = 16;
-/// Where the peers come from.
+/// How to install the peers.
 const INSTALL: &str = "not installed: apt-get install mosquitto nats-server";
 
 pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
@@ -59,7 +60,7 @@ async fn beside_brokers(bench: &Bench, table: &mut Table, sites: usize) -> anyho
     let (mqtt_folder, nats_folder) = (bench.scratch()?, bench.scratch()?);
     let mut mosquitto = mosquitto(bench, mqtt_folder.path(), sites).await;
     let mut nats = nats(bench, nats_folder.path(), sites).await;
-    // First reports come in a moment after the links.
+    // First status reports arrive shortly after the links are up.
     tokio::time::sleep(Duration::from_secs(3)).await;
 
     let (mut ours, mut theirs) = (Vec::new(), [const { Vec::new() }; 2]);
@@ -139,7 +140,7 @@ fn tell_peer(table: &mut Table, name: &str, ours: &[Pushed], theirs: &[Pushed]) 
     table.judge(&line, Figure::new(median_of(&ratios), ""), Bound::AtMost(RATIO_MAX), &how);
 }
 
-/// There is no order to label a fleet in the API: this measures as many requests.
+/// The API has no request to label a fleet, so this sends one request per site.
 async fn through_the_api(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::Result<()> {
     let (folder, memory) = (bench.scratch()?, bench.memory()?);
     let server = Server::start_new(bench, folder.path()).await?;
@@ -240,13 +241,13 @@ async fn join(target: &JoinTarget, home: &Path, disks: Option<&Path>, sites: usi
 pub(crate) struct Parts {
     pub(crate) process: Process,
     pub(crate) target: JoinTarget,
-    /// How long the machine took to decide about the last push.
+    /// How long the state machine took to process the last push.
     ordered: Duration,
     orders: ChildStdin,
     answers: Option<BufReader<ChildStdout>>,
 }
 
-/// What the parts' store has made durable.
+/// Counters of the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StoreCounters {
     pub(crate) commits: u64,
@@ -255,7 +256,7 @@ pub(crate) struct StoreCounters {
 }
 
 impl Parts {
-    /// Starts them in `folder`.
+    /// Starts the child process in `folder`.
     pub(crate) fn start(bench: &Bench, folder: &Path) -> anyhow::Result<Self> {
         let mut command = machine::on_server_core(std::env::current_exe()?, bench.online);
         command.args(["serve-fleet", "--data"]).arg(folder);
@@ -276,13 +277,13 @@ impl Parts {
         Ok(Pushed { middle, last })
     }
 
-    /// Asks what the store has done.
+    /// Returns the store's counters.
     pub(crate) async fn counters(&mut self) -> anyhow::Result<StoreCounters> {
         let [_, commits, writes, changes] = self.ask("counters").await?;
         Ok(StoreCounters { commits, writes, changes })
     }
 
-    /// Gives an order and returns its answer: a word, which reads as 0, and three numbers.
+    /// Sends an order and returns its answer: a word, which is parsed as 0, and three numbers.
     async fn ask(&mut self, order: &str) -> anyhow::Result<[u64; 4]> {
         writeln!(self.orders, "{order}")?;
         let mut answers = self.answers.take().context("an order at a time")?;

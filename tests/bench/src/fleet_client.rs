@@ -1,7 +1,7 @@
-//! Many sites in one process: the real `Site` machine of each, over the real transport, one task each.
+//! Many sites in one process: each a real `Site` state machine over the real transport, in one task.
 //!
-//! Twenty sites share a UDP socket: each its own would be truer, and 5,000 sockets of quinn's would be 15 GB of receive
-//! buffers. What happens to the sites is written on one [`Board`], with the time it happened.
+//! Twenty sites share a UDP socket: one socket per site would be more realistic, but 5,000 quinn sockets would take 15
+//! GB of receive buffers. What happens to the sites is recorded on one [`Board`], with the time it happened.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,35 +17,35 @@ use tokio::task::JoinSet;
 use crate::member::{Member, MemberCredentials, Start};
 use crate::site_disk::SiteDisk;
 
-/// Sites on one socket. Its kernel buffer holds some 150 small datagrams; with a hundred sites, a push to all of them
-/// overflowed it (18,000 datagrams lost in one afternoon), which no real site would have seen.
+/// Sites per socket. Its kernel buffer holds about 150 small datagrams; with a hundred sites, a push to all of them
+/// overflowed it (18,000 datagrams lost in one afternoon), which no real site would have experienced.
 const SITES_PER_SOCKET: usize = 20;
 
-/// How often a waiting measurement looks at the board. What happened has its own time.
+/// How often a waiting measurement polls the board. Recorded times do not depend on it.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What is known of one site.
+/// The state of one site.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     /// How often it was welcomed.
     pub(crate) welcomes: u32,
-    /// When it was last.
+    /// When it was last welcomed.
     pub(crate) welcomed_at: Instant,
-    /// The spec that its disk has.
+    /// The spec generation on its disk.
     pub(crate) durable: Generation,
-    /// Since when.
+    /// When that became durable.
     pub(crate) durable_at: Instant,
-    /// The spec it has acknowledged.
+    /// The spec generation it has acknowledged.
     pub(crate) acked: Generation,
-    /// When it did.
+    /// When it acknowledged that.
     pub(crate) acked_at: Instant,
     /// Why its last session ended or its last dial failed.
     pub(crate) last_loss: Option<String>,
-    /// When that was.
+    /// When that happened.
     pub(crate) lost_at: Instant,
 }
 
-/// What is known of all sites.
+/// The state of all sites.
 #[derive(Debug)]
 pub(crate) struct Board(Mutex<Vec<Record>>);
 
@@ -65,22 +65,22 @@ impl Board {
         Self(Mutex::new(vec![record; sites]))
     }
 
-    /// Changes what is known of one site.
+    /// Updates the state of one site.
     pub(crate) fn note(&self, site: usize, change: impl FnOnce(&mut Record)) {
         change(&mut self.lock()[site]);
     }
 
-    /// Returns what is known of all of them.
+    /// Returns the state of all sites.
     pub(crate) fn records(&self) -> Vec<Record> {
         self.lock().clone()
     }
 
-    /// Returns what is known of one of them.
+    /// Returns the state of one site.
     pub(crate) fn record(&self, site: usize) -> Record {
         self.lock()[site].clone()
     }
 
-    /// Waits until it holds for every site.
+    /// Waits until `holds` is true for every site.
     pub(crate) async fn wait(
         &self,
         what: &str,
@@ -110,34 +110,34 @@ impl Board {
     }
 }
 
-/// How sites are to be.
+/// Settings of the sites.
 #[derive(Debug)]
 pub(crate) struct FleetPlan<'a> {
-    /// How many.
+    /// Number of sites.
     pub(crate) sites: usize,
-    /// By which tokens they join, in turn.
+    /// The tokens they join with, in turn.
     pub(crate) targets: &'a [JoinTarget],
-    /// Where their identities go.
+    /// Directory of their identities.
     pub(crate) home: &'a Path,
-    /// Where their databases go; nowhere if there is none.
+    /// Directory of their databases; no databases if `None`.
     pub(crate) disks: Option<&'a Path>,
-    /// How often they say that they are there.
+    /// Settings of their links, such as the keep-alive.
     pub(crate) link: LinkSettings,
     /// How many join at once.
     pub(crate) at_once: usize,
 }
 
-/// Sites that run. Dropping it ends them without a word.
+/// Running sites. Dropping it ends them without closing their sessions.
 #[derive(Debug)]
 pub(crate) struct SiteFleet {
-    /// What happens to them.
+    /// The state of the sites.
     pub(crate) board: Arc<Board>,
     tasks: JoinSet<()>,
     dialers: Vec<Arc<Dialer>>,
 }
 
 impl SiteFleet {
-    /// Joins sites to a server by the real way in, and returns when all are linked.
+    /// Joins sites to a server through the real protocol, and returns when all are linked.
     pub(crate) async fn join(plan: &FleetPlan<'_>) -> anyhow::Result<Self> {
         let board = Arc::new(Board::new(plan.sites));
         let dialers = (0..plan.sites.div_ceil(SITES_PER_SOCKET))
@@ -176,7 +176,7 @@ impl SiteFleet {
         linked.map(|()| fleet)
     }
 
-    /// Ends all sites without a word and waits until their server knows.
+    /// Ends all sites without a final message and waits until their server knows.
     pub(crate) async fn stop(mut self) {
         self.tasks.shutdown().await;
         for dialer in self.dialers {
@@ -185,12 +185,12 @@ impl SiteFleet {
         }
     }
 
-    /// Returns when the last of them was, for something that every site has.
+    /// Returns the latest time that `when` gives for any site.
     pub(crate) fn last(&self, when: impl Fn(&Record) -> Instant) -> Instant {
         self.board.records().iter().map(when).max().unwrap_or_else(Instant::now)
     }
 
-    /// Returns how many sites name each reason for their last loss: what to look at when something is slow.
+    /// Returns the number of sites by reason of their last loss, for diagnosing a slow run.
     pub(crate) fn losses(&self) -> BTreeMap<String, usize> {
         let mut losses = BTreeMap::new();
         for record in self.board.records() {
@@ -200,18 +200,18 @@ impl SiteFleet {
     }
 }
 
-/// Returns what a site is called.
+/// Returns the name of a site.
 pub(crate) fn site_name(site: usize) -> String {
     format!("camp-{site:05}")
 }
 
-/// Returns where a site's identity is.
+/// Returns the directory of a site's identity.
 pub(crate) fn identity_of(home: &Path, site: usize) -> PathBuf {
     home.join(site_name(site))
 }
 
 impl MemberCredentials {
-    /// Returns the papers of a site that joined earlier in this run.
+    /// Returns the credentials of a site that joined earlier in this run.
     pub(crate) fn of_member(home: &Path, site: usize) -> anyhow::Result<Self> {
         match linecamp_transport::SiteIdentity::load(&identity_of(home, site))? {
             Some(identity) => Ok(Self::Member(Arc::new(identity))),

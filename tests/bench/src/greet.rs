@@ -1,4 +1,4 @@
-//! How fast sites are let in: handshake, greeting, welcome, against a bare accept loop.
+//! How fast sites are admitted (handshake, hello, welcome), compared with a bare accept loop.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -24,18 +24,18 @@ use crate::place::Bench;
 use crate::serving::{Process, Server};
 use crate::table::{Bound, Figure, Table};
 
-/// The budget: the product's rate over the bare one.
+/// The budget: the product's rate divided by the bare one.
 const RATIO_MIN: f64 = 0.8;
 /// Handshakes in flight, as in the research.
 const IN_FLIGHT: usize = 16;
-/// Bursts of each; the medians count.
+/// Bursts per server; the medians are reported.
 const BURSTS: usize = 5;
 /// Sockets that the callers dial from.
 const SOCKETS: usize = 4;
 /// A greeting that takes longer is an error of the bench.
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
-/// A site as far as greeting goes.
+/// The parts of a site that a greeting needs.
 struct Caller {
     papers: MemberCredentials,
     hello: Vec<u8>,
@@ -54,7 +54,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     for burst in 0..=BURSTS {
         for (which, address, process) in [(0, bare_address, bare.id()), (1, server.address(), server.id()?)] {
             let (rate, cost, scheduled) = one_burst(&callers, address, process, calls).await?;
-            // The first of each warms up.
+            // The first burst of each is the warm-up.
             if 0 < burst {
                 rates[which].push(rate);
                 costs[which].push(cost);
@@ -88,7 +88,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     Ok(())
 }
 
-/// Joins sites, ends them, and returns what they would say at their next greeting.
+/// Joins sites, stops them, and returns what they would send in their next hello.
 async fn callers(server: &Server, home: &Path, sites: usize) -> anyhow::Result<Vec<Arc<Caller>>> {
     let targets = [server.token(None).await?];
     let fleet = SiteFleet::join(&FleetPlan {
@@ -116,7 +116,7 @@ async fn callers(server: &Server, home: &Path, sites: usize) -> anyhow::Result<V
             facts: Default::default(),
         };
         let papers = MemberCredentials::of_member(home, site)?;
-        // The first welcome tells the history; from then on the server has nothing to send after it.
+        // The first welcome reports the spec incarnation; with it, the server has nothing to send after later welcomes.
         hello.spec_incarnation = first_welcome(&papers, server.address(), &hello).await?;
         let hello = encode_from_site(&FromSite::Hello(hello));
         callers.push(Arc::new(Caller { papers, hello }));
@@ -143,7 +143,7 @@ async fn greet(caller: &Caller, dialer: &Dialer, server: SocketAddr) -> anyhow::
     Ok(answer)
 }
 
-/// Returns greetings a second, the server's CPU for each in µs, and how it was scheduled.
+/// Returns greetings per second, the server's CPU time for each in µs, and how it was scheduled.
 async fn one_burst(
     callers: &[Arc<Caller>],
     server: SocketAddr,

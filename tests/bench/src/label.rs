@@ -1,4 +1,4 @@
-//! How long it takes until a label that is set centrally is on the site's disk.
+//! How long a centrally set label takes to reach the site's disk.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
-//! The machine that measures: its cores, its load, and what the kernel says of a process.
+//! The machine that runs the bench: its cores, its load, and the kernel's statistics of processes.
 //!
-//! Servers run on core 0, the bench with its clients on core 1, where there are two and `taskset` is there. A timed
-//! burst runs under SCHED_FIFO on both sides, so that neighbours who compile do not count; whoever may not ask for
-//! that measures with them.
+//! Servers run on core 0, the bench with its clients on core 1, if there are two cores and `taskset` is installed. A
+//! timed burst runs under SCHED_FIFO on both sides, so that other jobs on the machine do not matter; without the
+//! permission for that, they are measured too.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,40 +17,40 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const SERVER_CORE: &str = "0";
 /// The core of the bench and its clients.
 const CLIENT_CORE: &str = "1";
-/// Kernel ticks in a second, as `/proc/PID/stat` counts (`USER_HZ`, the same on every Linux).
+/// Kernel ticks per second, as in `/proc/PID/stat` (`USER_HZ`, the same on every Linux).
 const TICKS_PER_SECOND: u64 = 100;
 
-/// Returns how many cores there are.
+/// Returns the number of cores.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Returns the load of the last minute.
+/// Returns the load average of the last minute.
 pub(crate) fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
 }
 
-/// Returns where a program is, if it is installed.
+/// Returns the path of a program, if it is installed.
 pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     places.map(|place| place.join(program)).find(|path| path.is_file())
 }
 
-/// Whether server and clients have a core each.
+/// Returns whether server and clients have separate cores.
 pub(crate) fn has_pins(online: usize) -> bool {
     2 <= online && installed("taskset").is_some()
 }
 
-/// Puts the bench itself on the clients' core. What was started before stays where it is.
+/// Pins the bench itself to the clients' core. Processes started before are not moved.
 pub(crate) fn pin_self(online: usize) {
     if has_pins(online) {
         tell("taskset", ["-acp", CLIENT_CORE, &std::process::id().to_string()]);
     }
 }
 
-/// Returns the command of a server on its core. The process it becomes is the program itself.
+/// Returns the command of a server on its core. `taskset` executes the program in its own process.
 pub(crate) fn on_server_core(program: impl AsRef<OsStr>, online: usize) -> Command {
     if !has_pins(online) {
         return Command::new(program);
@@ -60,7 +60,7 @@ pub(crate) fn on_server_core(program: impl AsRef<OsStr>, online: usize) -> Comma
     command
 }
 
-/// Lets this process and its children have as many descriptors as the administrator allows.
+/// Raises the descriptor limit of this process and its children to the hard limit.
 pub(crate) fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -78,7 +78,7 @@ pub(crate) struct Burst {
 }
 
 impl Burst {
-    /// Begins a burst.
+    /// Starts a burst.
     pub(crate) fn begin(servers: &[u32]) -> Self {
         let mut processes = servers.to_vec();
         processes.push(std::process::id());
@@ -87,7 +87,7 @@ impl Burst {
         Self { processes, is_granted }
     }
 
-    /// Says in words how it was scheduled.
+    /// Describes how it was scheduled.
     pub(crate) const fn words(&self) -> &'static str {
         if self.is_granted { "SCHED_FIFO" } else { "no SCHED_FIFO" }
     }
@@ -107,16 +107,16 @@ fn tell<const N: usize>(program: &str, arguments: [&str; N]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// What a process holds in memory.
+/// Memory of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// All of it, in KiB.
+    /// Resident memory, in KiB.
     pub(crate) resident: u64,
-    /// What the kernel cannot drop, in KiB.
+    /// Anonymous memory, which the kernel cannot drop, in KiB.
     pub(crate) anonymous: u64,
 }
 
-/// Asks the kernel what a process holds.
+/// Reads the memory of a process.
 pub(crate) fn memory(process: u32) -> anyhow::Result<Memory> {
     let text = read(&format!("/proc/{process}/status"))?;
     let field = |name: &str| {
@@ -139,7 +139,7 @@ pub(crate) fn cpu_ticks(process: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
 }
 
-/// Returns the time that all threads of a process ran, to the nanosecond where the kernel counts so.
+/// Returns the run time of all threads of a process, to the nanosecond if the kernel counts it.
 pub(crate) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{process}/task")).context("failed to list a process's threads")? {
@@ -161,7 +161,7 @@ pub(crate) fn datagrams_lost() -> u64 {
     found.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
 }
 
-/// A file that is written is one whose size or time changed.
+/// Returns the size and modification time of a file: a write changes one of them.
 pub(crate) fn file_mark(path: &Path) -> Option<(u64, std::time::SystemTime)> {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.len(), metadata.modified().ok()?))

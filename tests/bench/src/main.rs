@@ -1,15 +1,15 @@
-//! `linecamp-bench`: what the link and plugins cost, held against their budgets.
+//! `linecamp-bench`: measures what the link and plugins cost, and compares it with their budgets.
 //!
-//! `linecamp-bench link` measures the real server, the real daemon, and thousands of the real site machine over the
-//! real transport, on this machine's loopback. `linecamp-bench plugins` measures the plugins that ship in the real
-//! host. Each prints one table and writes it to `target/bench` as JSON. Nothing here asserts a time: a budget that is
-//! missed is `SHORT` in the table, and a person reads it beside the load. Servers run on core 0 and clients on core 1
-//! where that can be had; timed bursts run under SCHED_FIFO where that is allowed.
+//! `linecamp-bench link` measures the real server, the real daemon, and thousands of real site state machines over the
+//! real transport, on this machine's loopback. `linecamp-bench plugins` measures the shipped plugins in the real host.
+//! Each prints one table and writes it to `target/bench` as JSON. No timing fails the bench: a missed budget is `SHORT`
+//! in the table, and a person judges it with the load in mind. Servers run on core 0 and clients on core 1 where
+//! possible; timed bursts run under SCHED_FIFO where allowed.
 //!
-//! | exit code | means |
+//! | exit code | meaning |
 //! |---|---|
-//! | 0 | everything was measured, short or not |
-//! | 1 | something could not be measured; the last lines say what and why |
+//! | 0 | everything was measured, `SHORT` or not |
+//! | 1 | something could not be measured; the last lines state what and why |
 //! | 2 | bad arguments |
 
 #![forbid(unsafe_code)]
@@ -92,7 +92,7 @@ enum Command {
     },
 }
 
-/// What can be measured by itself.
+/// Measurements of the link that can be selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Line {
     Memory,
@@ -104,7 +104,7 @@ enum Line {
     Store,
 }
 
-/// What of plugins can be measured by itself.
+/// Measurements of plugins that can be selected.
 #[cfg(feature = "plugins")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PluginLine {
@@ -132,7 +132,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures what was asked for of the link. Returns whether all of it could be.
+/// Runs the selected measurements of the link. Returns whether all of them succeeded.
 fn link(is_quick: bool, only: &[Line]) -> anyhow::Result<bool> {
     let bench = Bench::prepare(is_quick)?;
     let mut run = Run::begin("link", &bench);
@@ -144,7 +144,7 @@ fn link(is_quick: bool, only: &[Line]) -> anyhow::Result<bool> {
     run.end(&bench)
 }
 
-/// Measures what was asked for of plugins. Returns whether all of it could be.
+/// Runs the selected measurements of plugins. Returns whether all of them succeeded.
 #[cfg(feature = "plugins")]
 fn plugins(is_quick: bool, only: &[PluginLine]) -> anyhow::Result<bool> {
     let bench = Bench::prepare(is_quick)?;
@@ -169,7 +169,7 @@ impl Line {
     }
 }
 
-/// One run: its name, its table, and the load it began under.
+/// One run: its name, its table, and the load at its start.
 #[derive(Debug)]
 struct Run {
     name: &'static str,
@@ -184,7 +184,7 @@ impl Run {
         Self { name, table: Table::default(), load: machine::load() }
     }
 
-    /// Measures one line. What cannot be measured is a line of the table.
+    /// Runs one measurement. A failure becomes a row of the table.
     fn measure(
         &mut self,
         line: &impl ValueEnum,
@@ -193,14 +193,14 @@ impl Run {
         let name = line.to_possible_value().expect("no line is hidden").get_name().to_owned();
         say(&format!("{name}: begins, load {:.2}", machine::load()));
         self.table.begin(&name);
-        // A runtime of its own, so that nothing of one line is left in the next.
+        // A separate runtime, so that no measurement affects the next.
         if let Err(error) = runtime()?.block_on(measure(&mut self.table)) {
             self.table.miss("all that is not above", &format!("{error:#}"));
         }
         Ok(())
     }
 
-    /// Prints the table. Returns whether all of it was measured.
+    /// Prints the table. Returns whether everything was measured.
     fn end(self, bench: &Bench) -> anyhow::Result<bool> {
         let Self { name, table, load } = self;
         table.save(bench, name, load)?;
@@ -222,12 +222,12 @@ impl Run {
     }
 }
 
-/// Returns a runtime like the server's: one thread.
+/// Returns a single-threaded runtime, as the server uses.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Tells the person who ran it how it goes.
+/// Prints progress.
 fn say(text: &str) {
     eprintln!("{text}");
 }

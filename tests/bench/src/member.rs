@@ -1,4 +1,4 @@
-//! One site of the bench: the daemon's loop in miniature.
+//! One site of the bench: a minimal version of the daemon's loop.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::fleet_client::Board;
 use crate::site_disk::{Durable, SiteDisk};
 
-/// What a machine like those of the trial finds out about itself.
+/// The facts that a machine like those of the trial collects.
 const FACTS: [(&str, &str); 10] = [
     ("io.linecamp.host.arch", "x86_64"),
     ("io.linecamp.host.os", "Debian GNU/Linux 12 (bookworm)"),
@@ -62,7 +62,7 @@ impl Clock {
     }
 }
 
-/// What a site shows at a dial, and whom it believes.
+/// What a site presents when it dials, and the server it trusts.
 #[derive(Clone, Debug)]
 pub(crate) enum MemberCredentials {
     Joining(Arc<SiteKey>, Pin),
@@ -70,7 +70,7 @@ pub(crate) enum MemberCredentials {
 }
 
 impl MemberCredentials {
-    /// Reaches a server.
+    /// Dials a server.
     pub(crate) async fn dial(&self, dialer: &Dialer, server: &ServerAddress) -> Result<Session, DialError> {
         let address = resolve(server).await?[0];
         let (credentials, trust) = match self {
@@ -81,7 +81,7 @@ impl MemberCredentials {
     }
 }
 
-/// What a site begins with.
+/// The initial settings of a site.
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) index: usize,
@@ -103,7 +103,7 @@ pub(crate) struct Member {
     board: Arc<Board>,
     clock: Clock,
     disk: SiteDisk,
-    /// Writes on their way to the disk that carry spec, and which.
+    /// Pending writes of spec documents, with their generation.
     specs: BTreeMap<WriteId, Generation>,
     dialing: Option<(DialId, JoinHandle<Result<Session, DialError>>)>,
     link: Option<(DialId, SessionSender, SessionReceiver)>,
@@ -122,7 +122,7 @@ enum Event {
 }
 
 impl Member {
-    /// Makes a site that wants to join.
+    /// Creates a site that will join.
     pub(crate) fn start(start: Start, disk: SiteDisk) -> anyhow::Result<Self> {
         let key = SiteKey::load_or_create(&start.identity)?;
         let fingerprint = key.fingerprint();
@@ -157,7 +157,7 @@ impl Member {
         })
     }
 
-    /// Lives until the bench ends it; `door` is given back at the first welcome.
+    /// Runs until the bench ends it; `door` is released at the first welcome.
     pub(crate) async fn run(mut self, door: Result<OwnedSemaphorePermit, AcquireError>) {
         let mut door = Some(door);
         loop {
@@ -270,10 +270,10 @@ impl Member {
                 self.board.note(self.index, |record| record.last_loss = Some(refusal.to_string()));
                 self.is_over = true;
             }
-            // Nobody gives this fleet a provider.
+            // This fleet has no providers.
             SiteOutput::Call { .. } | SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) => {}
             SiteOutput::OpenLocalSocket => {}
-            // The bench's disk does not fail, so nobody tries it.
+            // The bench's disk does not fail, so it is never probed.
             SiteOutput::Reply { .. } | SiteOutput::ResumeStore(_) | SiteOutput::TryStore(_) => {}
         }
     }
@@ -332,7 +332,7 @@ fn facts() -> Facts {
     FACTS.map(label).into()
 }
 
-/// Says why a session ended, as the daemon does.
+/// Returns why a session ended, as the daemon does.
 fn reason(end: &SessionEnd) -> LossReason {
     if let SessionEnd::Closed { code, reason } = end
         && let Some(refusal) = decode_refusal(*code, reason)

@@ -1,4 +1,4 @@
-//! What a connected site costs the server while nothing happens: memory, CPU, writes.
+//! What an idle connected site costs the server: memory, CPU, writes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::table::{Bound, Figure, Table};
 const SITE_KB_MAX: f64 = 40.0;
 const IDLE_CPU_PERCENT_MAX: f64 = 2.0;
 
-/// How long the database must have been left alone before idle begins.
+/// How long the database must be unchanged before the fleet counts as idle.
 const QUIET: Duration = Duration::from_secs(3);
 
 pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
@@ -87,7 +87,7 @@ async fn idle(bench: &Bench, table: &mut Table, server: &Server, sites: usize) -
     Ok(())
 }
 
-/// Waits until the joins and first reports have gone to the disk.
+/// Waits until the joins and first reports are on the disk.
 pub(crate) async fn quiet(server: &Server) -> anyhow::Result<()> {
     let log = server.data().join("fleet.db-wal");
     for _ in 0..40 {

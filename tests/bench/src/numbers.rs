@@ -1,11 +1,11 @@
-//! Medians and percentiles of what was timed.
+//! Medians and percentiles of timings.
 
 use std::time::Duration;
 
 /// Returns the value below which the share `part` (0 to 1) of `values` lies; the nearest rank.
 ///
 /// # Panics
-/// Without values.
+/// If `values` is empty.
 pub(crate) fn percentile(values: &[Duration], part: f64) -> Duration {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
@@ -19,35 +19,35 @@ pub(crate) fn percentile(values: &[Duration], part: f64) -> Duration {
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-/// Returns the middle one.
+/// Returns the median.
 ///
 /// # Panics
-/// Without values.
+/// If `values` is empty.
 pub(crate) fn median(values: &[Duration]) -> Duration {
     percentile(values, 0.5)
 }
 
-/// Returns the middle one of numbers.
+/// Returns the median of numbers.
 ///
 /// # Panics
-/// Without values.
+/// If `values` is empty.
 pub(crate) fn median_of(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted[sorted.len() / 2]
 }
 
-/// Milliseconds with fractions.
+/// Returns milliseconds with a fraction.
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Microseconds with fractions.
+/// Returns microseconds with a fraction.
 pub(crate) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
-/// A count as a number to divide by.
+/// Converts a count to a float.
 #[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
 pub(crate) const fn count(value: u64) -> f64 {
     value as f64

@@ -1,4 +1,4 @@
-//! Where things are: the programs, a scratch folder on the disk, one in memory, free ports.
+//! Locations: the programs, a scratch directory on disk, one in memory, free ports.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -9,18 +9,18 @@ use tempfile::TempDir;
 
 use crate::machine;
 
-/// The variables that name the programs as they are released; `cargo xtask bench` builds them and sets these.
+/// The variables that name the release programs; `cargo xtask bench` builds them and sets these.
 const SERVER_VARIABLE: &str = "LINECAMP_BENCH_SERVER";
 const DAEMON_VARIABLE: &str = "LINECAMP_BENCH_DAEMON";
-/// A folder in memory, if the machine has one.
+/// A directory in memory, if the machine has one.
 const MEMORY: &str = "/dev/shm";
 
 /// What all measurements share.
 #[derive(Debug)]
 pub(crate) struct Bench {
-    /// A short run that shows that it works; its numbers mean less.
+    /// A short run that only shows that the bench works; its numbers are less meaningful.
     pub(crate) is_quick: bool,
-    /// Cores there were before the bench took one of them.
+    /// Number of cores before the bench pinned itself to one of them.
     pub(crate) online: usize,
     target: PathBuf,
     server: PathBuf,
@@ -28,7 +28,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Finds what is measured.
+    /// Locates the programs and directories.
     pub(crate) fn prepare(is_quick: bool) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("failed to find the bench's own program")?;
         // target/PROFILE/linecamp-bench or, where it is static, target/TRIPLE/PROFILE/linecamp-bench
@@ -39,28 +39,28 @@ impl Bench {
         Ok(Self { is_quick, online: machine::cores(), target, server, daemon })
     }
 
-    /// Returns the program of the server.
+    /// Returns the server's program.
     pub(crate) fn server(&self) -> &Path {
         &self.server
     }
 
-    /// Returns the program of the daemon.
+    /// Returns the daemon's program.
     pub(crate) fn daemon(&self) -> &Path {
         &self.daemon
     }
 
-    /// Returns where the results of a run go.
+    /// Returns the file for the results of a run.
     pub(crate) fn results(&self, name: &str) -> PathBuf {
         self.target.join("bench").join(format!("{name}.json"))
     }
 
-    /// Makes a folder on the disk that cargo builds on. It goes when it is dropped.
+    /// Creates a directory on the disk of cargo's target directory. It is removed on drop.
     pub(crate) fn scratch(&self) -> anyhow::Result<TempDir> {
         let builder = tempfile::Builder::new().prefix("run-").tempdir_in(self.target.join("bench"));
         builder.context("failed to make a folder to work in")
     }
 
-    /// Makes a folder in memory if there is one, for what is not measured: the identities of sites.
+    /// Creates a directory in memory if possible, for what is not measured: the sites' identities.
     pub(crate) fn memory(&self) -> anyhow::Result<TempDir> {
         match tempfile::Builder::new().prefix("linecamp-bench-").tempdir_in(MEMORY) {
             Ok(folder) => Ok(folder),
@@ -68,7 +68,7 @@ impl Bench {
         }
     }
 
-    /// Picks the larger number for a full run.
+    /// Returns `full`, or `quick` in a quick run.
     pub(crate) const fn scale(&self, full: usize, quick: usize) -> usize {
         if self.is_quick { quick } else { full }
     }
@@ -84,7 +84,7 @@ fn program(variable: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Returns an address of this machine that nobody uses, for TCP and UDP.
+/// Returns a loopback address that is free for both TCP and UDP.
 pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     for _ in 0..50 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to find a free port")?;

@@ -1,7 +1,7 @@
-//! What plugins cost: their files, loading them, calling them, and a daemon that has two of them and does nothing.
+//! What plugins cost: file size, loading, calls, and an idle daemon with two of them.
 //!
-//! Loading and calling go through the plugin host as the daemon has it, in a program built as the daemon is: static,
-//! small, for musl. `cargo xtask bench plugins` builds all of it and names the places.
+//! Loading and calls go through the plugin host as in the daemon, in a program built like the daemon: static, small,
+//! for musl. `cargo xtask bench plugins` builds everything and sets the paths.
 
 mod call;
 mod resident;
@@ -18,19 +18,19 @@ use crate::numbers::count;
 use crate::place::Bench;
 use crate::table::{Bound, Figure, Table};
 
-/// The budget of a component.
+/// The size budget of a component.
 const COMPONENT_KB_MAX: f64 = 300.0;
 
-/// Names the folder of the built components, as the tests have it.
+/// Names the directory of the built components, as in the tests.
 const PLUGINS_VARIABLE: &str = "LINECAMP_PLUGINS";
 
-/// Names the program that compiles.
+/// Names the compiler program.
 const COMPILER_VARIABLE: &str = "LINECAMP_BENCH_COMPILER";
 
-/// The plugins that ship.
+/// The shipped plugins.
 const PLUGINS: [&str; 3] = ["dns-powerdns", "dns-rfc2136", "dns-route53"];
 
-/// Where the parts are.
+/// Locations of the components and the compiler.
 #[derive(Debug)]
 struct Parts {
     components: PathBuf,
@@ -47,13 +47,13 @@ pub(crate) async fn measure(line: PluginLine, bench: &Bench, table: &mut Table) 
     }
 }
 
-/// Returns the lines to measure, in order; all of them if none is named.
+/// Returns the measurements to run, in order; all of them if none is selected.
 pub(crate) fn lines(only: &[PluginLine]) -> Vec<PluginLine> {
     let all = PluginLine::value_variants().iter();
     all.filter(|line| only.is_empty() || only.contains(line)).copied().collect()
 }
 
-/// The files: what a site fetches, and the programs with and without the compiler.
+/// File sizes: the components that a site downloads, and the programs with and without the compiler.
 fn sizes(parts: &Parts, bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let bytes = |path: &Path| {
         let metadata = path.metadata().with_context(|| format!("failed to look at {}", path.display()));
@@ -80,12 +80,12 @@ impl Parts {
         Ok(Self { components: place(PLUGINS_VARIABLE)?, compiler: place(COMPILER_VARIABLE)? })
     }
 
-    /// Returns where a component is.
+    /// Returns the path of a component.
     fn component(&self, name: &str) -> PathBuf {
         self.components.join(format!("{}.wasm", name.replace('-', "_")))
     }
 
-    /// Puts a component where a site has it.
+    /// Installs a component as a site does.
     fn install(&self, name: &str, directory: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(directory)?;
         let from = self.component(name);
@@ -94,7 +94,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Returns the settings of a host with the defaults of the daemon.
+    /// Returns the configuration of a host with the daemon's defaults.
     fn config(&self, directory: &Path) -> HostConfig {
         HostConfig {
             directory: directory.to_owned(),

@@ -1,7 +1,7 @@
-//! The least a server can do: shake hands, read one frame, answer one frame. A child process of the bench.
+//! A minimal server: handshake, read one frame, answer one frame. A child process of the bench.
 //!
-//! It is the product's listener with the product's TLS, so that the difference to the product is the product's own:
-//! its loop, its machine, its session tasks.
+//! It uses the product's listener and TLS, so that the difference is due to the rest of the product: its loop, its
+//! state machine, its session tasks.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -11,10 +11,10 @@ use anyhow::Context as _;
 use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
 use linecamp_transport::{Authority, Incoming, Listener, ListenerSettings, Platform};
 
-/// Bytes of a welcome, so that both answer alike.
+/// The size of a welcome, so that both send answers of the same size.
 const ANSWER: [u8; 70] = [7; 70];
 
-/// Serves with the authority in `ca` until stdin ends; prints its address first.
+/// Serves with the CA in `ca` until stdin is closed; prints its address first.
 pub(crate) fn run(ca: &Path) -> anyhow::Result<()> {
     end_with_stdin();
     crate::runtime()?.block_on(async {
@@ -35,7 +35,7 @@ async fn serve(incoming: Incoming) {
         return;
     };
     let (mut sender, mut receiver) = session.split();
-    // It ends when the client closes it.
+    // Ends when the client closes the session.
     while receiver.recv(FIRST_FRAME_BYTES_MAX).await.is_ok() {
         if sender.send(&ANSWER).await.is_err() {
             return;
@@ -43,7 +43,7 @@ async fn serve(incoming: Incoming) {
     }
 }
 
-/// A child ends with its parent, however that ends.
+/// Exits when stdin is closed: a child ends with its parent, however the parent ends.
 pub(crate) fn end_with_stdin() {
     std::thread::spawn(|| {
         drop(std::io::stdin().read_to_end(&mut Vec::new()));

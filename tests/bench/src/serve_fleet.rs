@@ -1,14 +1,14 @@
 //! The server's parts without its HTTP: the real `Fleet`, store and listener in a loop like the server's. A child
-//! process of the bench, which tells it on stdin what to do and reads what came of it on stdout.
+//! process of the bench, which sends orders on stdin and reads the results on stdout.
 //!
-//! | line in | done | line out |
+//! | line in | action | line out |
 //! |---|---|---|
-//! | (start) | opens everything, makes a token | `ready TOKEN@ADDRESS` |
-//! | `push VALUE` | one label on every linked site, in one turn of the loop | `pushed ORDERED_US P50_US LAST_US` once all acknowledged |
+//! | (start) | opens everything, creates a token | `ready TOKEN@ADDRESS` |
+//! | `push VALUE` | labels all linked sites in one loop turn | `pushed ORDERED_US P50_US LAST_US` when acknowledged |
 //! | `counters` | | `counters COMMITS WRITES CHANGES` of the store |
 //!
-//! It exists because the API sets labels site by site, so that a fleet-wide change measured through it is a
-//! measurement of HTTP; and because the store's counters are not to be seen from outside the server.
+//! It exists because the API sets labels site by site, so that measuring a fleet-wide change through it measures HTTP;
+//! and because the store's counters are not visible from outside the server.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, Write as _};
@@ -39,9 +39,9 @@ use crate::fleet_client::site_name;
 use crate::member::Clock;
 use crate::numbers::{micros, percentile};
 
-/// As many as the server's own loop lets wait.
+/// Queue length of the server's own loop.
 const NOTES_MAX: usize = 128;
-/// As many as the server's own sessions let wait.
+/// Queue length of the server's own sessions.
 const OUTGOING_MAX: usize = 24;
 
 enum Note {
@@ -61,10 +61,10 @@ struct Open {
     is_linked: bool,
 }
 
-/// A push that is under way.
+/// A push in progress.
 struct Push {
     began: Instant,
-    /// How long the machine took to decide.
+    /// How long the state machine took to process it.
     ordered: Duration,
     waiting: usize,
     acks: HashMap<SessionId, Duration>,
@@ -80,7 +80,7 @@ struct ServerLoop {
     push: Option<Push>,
 }
 
-/// Serves a new fleet in `data` until stdin ends.
+/// Serves a new fleet in `data` until stdin is closed.
 pub(crate) fn run(data: &Path) -> anyhow::Result<()> {
     crate::runtime()?.block_on(serve(data))
 }
@@ -108,7 +108,7 @@ async fn serve(data: &Path) -> anyhow::Result<()> {
     let mut orders = orders();
     loop {
         let deadline = this.fleet.next_deadline().map(|(deadline, _)| deadline);
-        // The order of the server's own loop.
+        // The same order as in the server's own loop.
         tokio::select! {
             biased;
             () = this.clock.reach(deadline) => this.fleet.handle_timeout(this.clock.now()),
@@ -270,7 +270,7 @@ impl ServerLoop {
     fn send(&mut self, session: SessionId, message: &FromServer) {
         if let Some(open) = self.sessions.get_mut(&session) {
             open.is_linked |= matches!(message, FromServer::Welcome(_));
-            // A session that is full or over says so by itself.
+            // A session whose queue is full or that has ended reports that itself.
             drop(open.handle.outgoing.try_send(encode_from_server(message)));
         }
     }
@@ -328,7 +328,7 @@ async fn talk(
     }
 }
 
-/// Reads orders on a thread of its own; the channel ends with stdin.
+/// Reads orders on a separate thread; the channel closes with stdin.
 fn orders() -> mpsc::Receiver<String> {
     let (sender, orders) = mpsc::channel(1);
     std::thread::spawn(move || {

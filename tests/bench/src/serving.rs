@@ -1,4 +1,4 @@
-//! The server's process: made, started, asked to stop, killed, started again.
+//! The server's process: setup, start, stop, kill, restart.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Write as _};
@@ -18,7 +18,7 @@ use crate::api_client::ApiClient;
 use crate::machine;
 use crate::place::{Bench, free_address};
 
-/// Time for a process to start or to end. Nothing here takes a second.
+/// Time limit for a process to start or to exit. Nothing here takes a second.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the server logs once sites can reach it.
@@ -27,7 +27,7 @@ const LISTENING: &str = "quic listening on";
 /// Sites that one token of the bench may create.
 const TOKEN_USES: u32 = 20_000;
 
-/// A child that is killed when it is dropped.
+/// A child process that is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Process(Child);
 
@@ -37,7 +37,7 @@ impl Process {
         command.spawn().map(Self).with_context(|| format!("failed to start {name}"))
     }
 
-    /// Returns its number.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
@@ -46,13 +46,13 @@ impl Process {
         &mut self.0
     }
 
-    /// Asks it to end (SIGTERM) and waits until it has.
+    /// Asks the process to exit (SIGTERM) and waits until it has.
     pub(crate) async fn terminate(mut self) -> anyhow::Result<()> {
         kill_process(Pid::from_child(&self.0), Signal::TERM).context("failed to signal a child")?;
         self.ended().await
     }
 
-    /// Kills it and waits until it has ended.
+    /// Kills the process and waits until it has exited.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
         self.0.kill().context("failed to kill a child")?;
         self.ended().await
@@ -72,13 +72,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         drop(self.0.kill());
         drop(self.0.wait());
     }
 }
 
-/// One server with its data and its ports, whether or not it runs.
+/// A server with its data and its port, running or not.
 #[derive(Debug)]
 pub(crate) struct Server {
     program: PathBuf,
@@ -92,7 +92,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Makes a server in `folder` and starts it.
+    /// Sets up a server in `folder` and starts it.
     pub(crate) async fn start_new(bench: &Bench, folder: &Path) -> anyhow::Result<Self> {
         let (data, address) = (folder.join("server"), free_address()?);
         let made = Command::new(bench.server())
@@ -122,7 +122,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts it and waits until sites can reach it. Returns when that was.
+    /// Starts the server and waits until sites can reach it. Returns when that was.
     pub(crate) async fn start(&mut self) -> anyhow::Result<Instant> {
         let address = self.address.to_string();
         let mut command = machine::on_server_core(&self.program, self.online);
@@ -136,7 +136,8 @@ impl Server {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let stderr = process.child().stderr.take().context("a child's stderr is a pipe")?;
         let (sender, listening) = oneshot::channel();
-        // A thread, because it has to look at the clock when the line comes and not when the sites leave it time.
+        // A thread, because the clock must be read when the line arrives, and not when the sites' tasks leave time for
+        // it.
         thread::spawn(move || copy_log(BufReader::new(stderr), log, sender));
         self.process = Some(process);
         match tokio::time::timeout(PATIENCE, listening).await {
@@ -145,37 +146,37 @@ impl Server {
         }
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Asks the server to stop and waits until it has.
     pub(crate) async fn terminate(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the server runs")?.terminate().await
     }
 
-    /// Kills it.
+    /// Kills the server.
     pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the server runs")?.kill().await
     }
 
-    /// Returns the number of its process.
+    /// Returns the server's process id.
     pub(crate) fn id(&self) -> anyhow::Result<u32> {
         Ok(self.process.as_ref().context("the server runs")?.id())
     }
 
-    /// Returns where sites and operators reach it.
+    /// Returns the address for sites and operators.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns its data folder.
+    /// Returns the data directory.
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }
 
-    /// Returns a new connection to its API; it is dialled at the first request.
+    /// Returns a new client of the API, which dials on its first request.
     pub(crate) fn api(&self) -> ApiClient {
         ApiClient::new(self.address, self.pin, &self.key)
     }
 
-    /// Makes a join token, with a label for those who join by it.
+    /// Creates a join token, with an optional label for the sites that use it.
     pub(crate) async fn token(&self, label: Option<(&str, &str)>) -> anyhow::Result<JoinTarget> {
         let request = TokenRequest {
             environment: "default".to_owned(),
@@ -187,7 +188,7 @@ impl Server {
         Ok(JoinTarget::parse(&made.join)?)
     }
 
-    /// Returns the last lines of its log.
+    /// Returns the last lines of the log.
     pub(crate) fn log_end(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
@@ -201,7 +202,7 @@ fn copy_log(lines: impl std::io::BufRead, mut log: File, listening: oneshot::Sen
         if line.contains(LISTENING)
             && let Some(listening) = listening.take()
         {
-            // Nobody waits any more for a server that started late.
+            // The receiver is gone if the server started too late.
             let _ = listening.send(Instant::now());
         }
         drop(writeln!(log, "{line}"));

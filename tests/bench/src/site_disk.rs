@@ -1,4 +1,4 @@
-//! Where a site of the bench keeps what it learns: nowhere, or in a real store.
+//! Where a site of the bench stores its data: nowhere, or in a real store.
 
 use std::path::Path;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use linecamp_proto::record::site_change;
 use linecamp_store::{Change, Kind, OnDamage, QUEUE_WRITES_MAX, Store};
 use tokio::sync::mpsc;
 
-/// A write that is durable, and since when.
+/// A durable write, and when it became durable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Durable {
     pub(crate) write: WriteId,
@@ -18,9 +18,9 @@ pub(crate) struct Durable {
 /// The disk of one site.
 #[derive(Debug)]
 pub(crate) enum SiteDisk {
-    /// Everything is durable at once.
+    /// Every write is durable immediately.
     Absent,
-    /// A database of its own.
+    /// A separate database.
     Real { store: Store, answers: mpsc::Receiver<Durable> },
 }
 
@@ -33,13 +33,13 @@ impl SiteDisk {
             let at = Instant::now();
             answer.result.as_ref().expect("the bench's disk has room");
             let durable = Durable { write: WriteId(answer.write), at };
-            // Nobody listens any more when the site has ended.
+            // The receiver is gone when the site has ended.
             let _ = sender.blocking_send(durable);
         })?;
         Ok(Self::Real { store: opened.store, answers })
     }
 
-    /// Commits. Returns the answer if it is known at once.
+    /// Commits. Returns the answer if it is known immediately.
     pub(crate) fn commit(&self, write: WriteId, changes: &[SiteChange]) -> Option<Durable> {
         match self {
             Self::Absent => Some(Durable { write, at: Instant::now() }),

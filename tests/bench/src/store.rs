@@ -1,4 +1,4 @@
-//! What the disk is asked for: how many commits a crowd of joins needs, and what one commit costs.
+//! Load on the disk: how many commits many simultaneous joins need, and what one commit costs.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
@@ -15,11 +15,11 @@ use crate::numbers::{count, median, micros};
 use crate::place::Bench;
 use crate::table::{Bound, Figure, Table};
 
-/// The budget: without grouping it would be three and more commits a join.
+/// The budget: without grouping there would be three or more commits per join.
 const COMMITS_PER_JOIN_MAX: f64 = 1.0;
-/// Bytes of a row, as long as a label's document.
+/// Bytes of a row: the size of a label's document.
 const ROW_BYTES: usize = 300;
-/// Writes that wait when a group is taken.
+/// Writes queued when a group is formed.
 const GROUP: u64 = 100;
 
 pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
@@ -66,7 +66,7 @@ async fn joins(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Times the disk itself.
+/// Measures the disk itself.
 fn disk_sync(folder: &Path, times: usize) -> anyhow::Result<Duration> {
     let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(folder.join("page"))?;
     let page = [7; 4096];
@@ -85,7 +85,7 @@ fn disk_sync(folder: &Path, times: usize) -> anyhow::Result<Duration> {
 fn commits(bench: &Bench, table: &mut Table, folder: &Path, sync: Duration) -> anyhow::Result<()> {
     let (sender, answers) = sync_channel(QUEUE_WRITES_MAX);
     let opened = Store::open(&folder.join("fleet.db"), Kind::Fleet, OnDamage::Refuse, move |answer| {
-        // The last answers may come when nobody waits any more.
+        // The last answers may arrive after the receiver is gone.
         drop(sender.send(answer));
     })?;
     let store = opened.store;

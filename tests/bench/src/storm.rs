@@ -1,4 +1,4 @@
-//! Everybody comes back at once: the server is stopped, or killed, and started again.
+//! All sites reconnect at once: the server is stopped or killed, and restarted.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,19 +20,19 @@ use crate::table::{Bound, Figure, Table};
 const BACK_SECONDS_MAX: f64 = 5.0;
 const API_P99_MS_MAX: f64 = 250.0;
 
-/// Between two questions to the API.
+/// Interval between two API requests.
 const QUESTION_PERIOD: Duration = Duration::from_millis(20);
 
-/// How many groups the sites are in; a selector names one.
+/// Number of groups of sites; a selector matches one.
 const REGIONS: usize = 10;
 
-/// A list with nobody in it is shorter than this, one with a site longer.
+/// A list without sites is shorter than this, one with a site longer.
 const LIST_BYTES_MIN: usize = 100;
 
-/// Nobody is away for longer than this, or it is a failure.
+/// Time limit for all sites to come back.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// The keep-alive of sites that find out by themselves, shorter than the real one so that a run is short.
+/// The keep-alive of sites that detect the loss by themselves, shorter than the real one to keep a run short.
 const SHORT_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
@@ -40,7 +40,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     killed(bench, table).await
 }
 
-/// A server on the disk with sites whose identities are in memory.
+/// Starts a server on disk with sites whose identities are in memory.
 async fn world(bench: &Bench, [folder, memory]: [&Path; 2], link: LinkSettings) -> anyhow::Result<(Server, SiteFleet)> {
     let server = Server::start_new(bench, folder).await?;
     let mut targets = Vec::new();
@@ -116,22 +116,22 @@ async fn killed(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until every site was welcomed again. Returns the last one's time in seconds, and everybody's.
+/// Waits until every site is welcomed again. Returns the last one's time in seconds, and all times.
 async fn back(fleet: &SiteFleet, listening: Instant) -> anyhow::Result<(f64, Vec<Duration>)> {
-    // A site that is welcomed before the server has logged that it listens counts as back at once.
+    // A site that is welcomed before the server logs that it listens counts as back at time zero.
     fleet.board.wait("back", LIMIT, |_, record| 2 <= record.welcomes).await?;
     let records = fleet.board.records();
     let all: Vec<_> = records.iter().map(|record| record.welcomed_at.saturating_duration_since(listening)).collect();
     Ok((percentile(&all, 1.0).as_secs_f64(), all))
 }
 
-/// A thread that asks the API all the time, on a connection that is dialled again when it breaks.
+/// A thread that polls the API continuously, on a connection that is redialed when it breaks.
 struct Asking {
     over: watch::Sender<bool>,
     thread: std::thread::JoinHandle<anyhow::Result<Vec<Asked>>>,
 }
 
-/// One question.
+/// One API request.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     at: Instant,
@@ -139,7 +139,7 @@ struct Asked {
     is_answered: bool,
 }
 
-/// What came of those that were asked while the server was there.
+/// The results of the requests sent while the server was listening.
 struct Answers {
     times: Vec<Duration>,
     failed: usize,
@@ -153,7 +153,7 @@ impl Asking {
         Self { over, thread }
     }
 
-    /// Ends it a second after the storm.
+    /// Stops it one second after the storm.
     async fn end(self, listening: Instant) -> anyhow::Result<Answers> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.over.send_replace(true);
@@ -205,7 +205,7 @@ async fn ask(mut api: ApiClient, is_over: watch::Receiver<bool>) -> anyhow::Resu
     Ok(asked)
 }
 
-/// A look at the length is enough: reading half a megabyte of JSON would be the bench's time.
+/// Checks only the length: parsing half a megabyte of JSON would be counted as the bench's own time.
 fn check_list(bytes: &[u8]) -> anyhow::Result<()> {
     anyhow::ensure!(LIST_BYTES_MIN < bytes.len(), "the selector found nobody");
     Ok(())

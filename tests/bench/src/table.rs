@@ -1,7 +1,7 @@
-//! What was measured: one row a line, printed as one table and written as JSON.
+//! Measurements: one row per line, printed as a table and written as JSON.
 //!
-//! A bound that is missed is a word in the table and never a failure: the numbers are for people, who know what else
-//! the machine was doing.
+//! A missed bound is marked in the table and never a failure: the numbers are for people, who know what else the
+//! machine was doing.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,12 +12,12 @@ use serde::Serialize;
 use crate::machine;
 use crate::place::Bench;
 
-/// What a measurement is held against.
+/// The bound of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Bound {
-    /// Not more than this.
+    /// At most this.
     AtMost(f64),
-    /// Not less than this.
+    /// At least this.
     AtLeast(f64),
 }
 
@@ -43,14 +43,15 @@ pub(crate) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     figure: Option<Figure>,
     bound: String,
-    /// Measured over bound, where there is a bound: `ok` is 1 or less for the most, 1 or more for the least.
+    /// Measured value divided by the bound, if there is one: `ok` means at most 1 for [`Bound::AtMost`], at least 1 for
+    /// [`Bound::AtLeast`].
     #[serde(skip_serializing_if = "Option::is_none")]
     ratio: Option<f64>,
     verdict: Verdict,
     how: String,
 }
 
-/// What became of a line.
+/// The result of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
@@ -58,9 +59,9 @@ pub(crate) enum Verdict {
     Ok,
     /// Not within its bound.
     Short,
-    /// Has no bound.
+    /// Without a bound.
     Stated,
-    /// Could not be measured.
+    /// Not measured.
     Missing,
 }
 
@@ -81,12 +82,12 @@ struct Report<'a> {
 }
 
 impl Table {
-    /// Says which measurement the next rows are of.
+    /// Sets the measurement that the next rows belong to.
     pub(crate) fn begin(&mut self, group: &str) {
         group.clone_into(&mut self.group);
     }
 
-    /// Adds a row that has a bound.
+    /// Adds a row with a bound.
     pub(crate) fn judge(&mut self, line: &str, figure: Figure, bound: Bound, how: &str) {
         let (limit, sign, is_ok) = match bound {
             Bound::AtMost(limit) => (limit, "≤", figure.value <= limit),
@@ -104,7 +105,7 @@ impl Table {
         });
     }
 
-    /// Adds a row that has none.
+    /// Adds a row without a bound.
     pub(crate) fn state(&mut self, line: &str, figure: Figure, how: &str) {
         self.push(Row {
             group: self.group.clone(),
@@ -138,7 +139,7 @@ impl Table {
         missing.map(|row| format!("{}: {}: {}", row.group, row.line, row.how)).collect()
     }
 
-    /// Writes the table as text.
+    /// Formats the table as text.
     pub(crate) fn text(&self) -> String {
         let head = ["line", "measured", "bound", "verdict", "how measured"].map(str::to_owned);
         let cells = self.rows.iter().map(|row| {
@@ -189,7 +190,7 @@ impl Table {
     }
 }
 
-/// Writes a number with three digits that count.
+/// Formats a number with three significant digits.
 fn spell(figure: Figure) -> String {
     let Figure { value, unit } = figure;
     let number = match value.abs() {

@@ -1,4 +1,4 @@
-//! A wire that counts: one UDP relay between a site and its server.
+//! A counting wire: a UDP relay between a site and its server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// Bytes that IPv4 and UDP put in front of each datagram.
+/// Bytes of the IPv4 and UDP headers of each datagram.
 const HEADER_BYTES: u64 = 28;
 
-/// Datagrams closer together than this are one exchange.
+/// Datagrams closer together than this belong to one exchange.
 const EXCHANGE_GAP: Duration = Duration::from_secs(2);
 
-/// A relay for one site. Dropping it cuts the wire.
+/// A relay for one site. Dropping it cuts the path.
 #[derive(Debug)]
 pub(crate) struct CountingWire {
     address: SocketAddr,
@@ -22,14 +22,14 @@ pub(crate) struct CountingWire {
     relaying: JoinHandle<()>,
 }
 
-/// What an idle link costs.
+/// The cost of an idle link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdleRate {
-    /// Bytes a second, headers included, both ways.
+    /// Bytes per second, headers included, both directions.
     pub(crate) bytes_per_second: f64,
-    /// Datagrams in the time that was looked at.
+    /// Datagrams in `span`.
     pub(crate) datagrams: usize,
-    /// That time: whole periods, from one exchange to another.
+    /// The observed time: whole periods, from one exchange to another.
     pub(crate) span: Duration,
 }
 
@@ -47,13 +47,13 @@ impl CountingWire {
         })
     }
 
-    /// Returns what a site dials instead of the server.
+    /// Returns the address that a site dials instead of the server's.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns the rate over whole periods since `from`: from the first exchange to the last, without the last. `None`
-    /// before there are two.
+    /// Returns the rate over whole periods since `from`: from the first exchange up to the last, excluding the last.
+    /// `None` until there are two.
     pub(crate) fn idle_rate(&self, from: Instant) -> Option<IdleRate> {
         let datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
         let since: Vec<_> = datagrams.iter().filter(|(at, _)| from <= *at).copied().collect();
@@ -70,7 +70,7 @@ impl Drop for CountingWire {
 fn rate(datagrams: &[(Instant, u64)]) -> Option<IdleRate> {
     let starts: Vec<_> =
         (0..datagrams.len()).filter(|&at| at == 0 || EXCHANGE_GAP < datagrams[at].0 - datagrams[at - 1].0).collect();
-    // The first of all may be the second half of an exchange.
+    // The very first one may be the second half of an exchange.
     let (first, last) = (*starts.get(1)?, *starts.last()?);
     let span = datagrams[last].0 - datagrams[first].0;
     let bytes: u64 = datagrams[first..last].iter().map(|(_, bytes)| bytes + HEADER_BYTES).sum();
@@ -85,7 +85,7 @@ async fn relay(front: UdpSocket, behind: UdpSocket, datagrams: Arc<Mutex<Vec<(In
     let (mut up, mut down) = (vec![0; 65_535], vec![0; 65_535]);
     let mut site = None;
     loop {
-        // A server that is not there is a lost datagram, as on any wire.
+        // A server that is not running means a lost datagram, as on any wire.
         let passed = tokio::select! {
             received = front.recv_from(&mut up) => match received {
                 Ok((bytes, from)) => {

@@ -1,5 +1,5 @@
-//! A zone below the zone: what is written for its names into the parent is served to nobody. So it is not written, the
-//! zone is named, and what was written before that zone existed is deleted.
+//! A zone cut below the zone: records for its names in the parent are served to no one. So they are not written, the
+//! zone is named, and those written before that zone existed are deleted.
 
 use linecamp_model::{ProviderFailure, ProviderReply};
 use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};
@@ -7,11 +7,11 @@ use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};
 use super::runner::{Runner, create, delete, domain, failure, observing, replace, set};
 use super::{ZONE, in_order};
 
-/// How a name comes to be served from elsewhere, and the words that say so.
+/// How a name comes to be served from elsewhere, and the message about it.
 struct Below {
-    /// The name at which it begins.
+    /// The name at which the zone begins.
     apex: &'static str,
-    /// A record of the zone; without, the server gets a zone of its own of that name.
+    /// A record of the zone; if `None`, the server gets a zone of its own with that name.
     record: Option<&'static str>,
     said: &'static str,
 }
@@ -37,9 +37,9 @@ fn names_what_lies_below(mut server: Box<dyn NameServer>) {
     for below in &BELOW {
         let (is_zone, is_dname) = (below.record.is_none(), below.apex == "moved.example.org");
         let is_known = match product {
-            // It serves zones where they are delegated to, and knows no DNAME.
+            // It serves zones where they are delegated to, and does not support DNAME.
             "moto" => !is_zone && !is_dname,
-            // It takes no DNAME above a name that is in use, so nothing gets hidden by one.
+            // It rejects a DNAME above a name that is in use, so a DNAME cannot hide one.
             "Knot DNS" => !is_dname,
             _ => true,
         };
@@ -75,10 +75,10 @@ fn is_named_and_undone(server: &mut dyn NameServer, plugin: &mut Runner, below: 
     let new = set(&format!("new.{} 300 A", below.apex), &["192.0.2.3"]);
     refused(plugin.apply(ZONE, &[create(&new)]), new.key.name.as_str());
     refused(plugin.apply(ZONE, &[replace(&record, &set(&format!("{name} 60 A"), &["192.0.2.4"]))]), &name);
-    // One that is not as it was written is somebody else's.
+    // A record that differs from what was written belongs to someone else.
     let other = plugin.apply(ZONE, &[delete(&set(&format!("{name} 300 A"), &["192.0.2.77"]))]);
     assert!(matches!(other, ProviderReply::Failed(ProviderFailure::Conflict { .. })), "{other:?}");
-    // The rest goes on, and what is left is deleted, once.
+    // The rest is unaffected, and leftovers are deleted, once.
     assert_eq!(plugin.observe(ZONE, &["absent.example.org", "camp.example.org"]), std::slice::from_ref(&visible));
     for _ in 0..2 {
         plugin.done(ZONE, &[delete(&record), delete(&claim), delete(&visible)]);

@@ -1,7 +1,7 @@
 //! Each DNS plugin in the real host, against the real server it is for.
 //!
-//! The journeys of `tests/it/dns.rs` tell the life of a site; here a plugin is asked directly, so that every change it
-//! can make, and every trouble it has to name, comes up with each server.
+//! The journeys of `tests/it/dns.rs` cover a site's lifecycle; here a plugin is called directly, to test every change
+//! it can make and every error it must report with each server.
 
 mod below;
 mod oddities;
@@ -24,7 +24,7 @@ const FOREIGN: [&str; 7] = [
     "*.wild.example.org. 300 TXT \"of a wildcard\"",
 ];
 
-/// Record sets of every kind that is kept, and what each becomes.
+/// Record sets of every managed type, and what each is changed to.
 fn lives() -> Vec<(RecordSet, RecordSet)> {
     let long = "x".repeat(300);
     vec![
@@ -47,7 +47,7 @@ fn lives() -> Vec<(RecordSet, RecordSet)> {
     ]
 }
 
-/// What is wanted is there, is seen again as it was written, is written once, and goes without a trace.
+/// Desired records are created, observed as written, written once, and deleted without leftovers.
 fn keeps_records(mut server: Box<dyn NameServer>) {
     server.create_zone(ZONE);
     server.plant(ZONE, &FOREIGN);
@@ -71,20 +71,20 @@ fn keeps_records(mut server: Box<dyn NameServer>) {
         assert_eq!(plugin.observe(ZONE, &names), in_order(&there));
     }
     assert_eq!(server.ask("gw.example.org", "A"), ["192.0.2.1"]);
-    // Route 53 escapes in octal, master files in decimal.
+    // Route 53 escapes in octal, zone files in decimal.
     let umlaut = if server.product() == "moto" { r"\303\274" } else { r"\195\188" };
     assert_eq!(server.ask("gw.example.org", "TXT"), [format!(r#""a \"quoted\" word; a back\\slash, {umlaut}""#)]);
 
     for (first, second) in &lives {
         plugin.done(ZONE, &[replace(first, second)]);
-        // The answer was lost, and the step comes again.
+        // The reply was lost, and the change set is retried.
         plugin.done(ZONE, &[replace(first, second)]);
     }
     let seconds: Vec<_> = lives.iter().map(|(_, second)| second.clone()).collect();
     assert_eq!(plugin.observe(ZONE, &names), in_order(&seconds));
     assert_eq!(server.ask("gw.example.org", "A"), ["192.0.2.10", "192.0.2.2"]);
 
-    // From one type to another at one name, in one step.
+    // From one type to another at one name, in one change set.
     let (alias, address) = (&lives[4].1, set("to.example.org 300 A", &["192.0.2.3"]));
     plugin.done(ZONE, &[delete(alias), create(&address)]);
     plugin.done(ZONE, &[delete(&address), create(alias)]);
@@ -99,7 +99,7 @@ fn keeps_records(mut server: Box<dyn NameServer>) {
     assert_eq!(server.dump(ZONE), before, "a conflict leaves nothing behind");
 }
 
-/// What somebody else has is a conflict, all or none.
+/// A record owned by someone else is a conflict, and the change set is atomic.
 fn respects_others(plugin: &mut Runner) {
     let claim = set("_linecamp-a.www.example.org 300 TXT", &["linecamp-claim owner=acme site=7"]);
     let ours = set("www.example.org 300 A", &["192.0.2.1"]);
@@ -119,7 +119,7 @@ fn respects_others(plugin: &mut Runner) {
     }
 }
 
-/// Every trouble is named, and over when it is over.
+/// Every error is reported, and clears when its cause is fixed.
 fn names_troubles(mut server: Box<dyn NameServer>) {
     server.create_zone(ZONE);
     let mut plugin = Runner::new(&*server);
@@ -205,7 +205,7 @@ fn the_plugin_names_troubles_at_route_53() {
     Moto::start().into_iter().for_each(|server| names_troubles(Box::new(server)));
 }
 
-/// A key that the server knows and that may not do this is not to be tried for ever; another key is nobody's.
+/// A key that the server knows but that lacks permission is not retried forever; an unknown key is not authenticated.
 #[test]
 fn a_key_without_permission_is_named() {
     if let Some(mut server) = Moto::start() {
@@ -230,8 +230,8 @@ fn a_key_without_permission_is_named() {
     }
 }
 
-/// Clocks that differ are nobody's wrong key: it is tried again, and said which clock is where. (BIND does not start
-/// under libfaketime.)
+/// Clock skew is not reported as a wrong key: the call is retried, and the error says which clock is where. (BIND does
+/// not start under libfaketime.)
 #[test]
 fn a_wrong_clock_is_named() {
     let Some(mut server) = UpdateServer::knot() else { return };

@@ -1,5 +1,5 @@
-//! Zones as they are outside: large, signed, with comments, sets that were not asked for, names in mixed case,
-//! wildcards, empty names, aliases, delegations and redirections. What is there is seen, and never written over.
+//! Real-world zones: large, signed, with comments, unrelated sets, names in mixed case, wildcards, empty names,
+//! aliases, delegations and redirections. Existing records are observed, and never overwritten.
 
 use linecamp_model::{ProviderFailure, ProviderReply, RecordSet};
 use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};
@@ -7,13 +7,14 @@ use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};
 use super::in_order;
 use super::runner::{Runner, create, delete, set};
 
-/// Record sets of the large zone: more than an answer of 4 MiB holds at PowerDNS, so that it is read name by name too.
+/// Record sets of the large zone: more than fit in a response of 4 MiB from PowerDNS, so that it is also read name by
+/// name.
 const SETS: usize = 20_000;
 
 /// Record sets of the large zone at moto, which keeps lists and is slow.
 const SETS_MOTO: usize = 500;
 
-/// Relative to the zone.
+/// Names relative to the zone.
 const ODD: [&str; 14] = [
     "taken 300 A 198.51.100.1",
     "taken 300 A 198.51.100.2",
@@ -43,8 +44,8 @@ fn sees_through_oddities(mut server: Box<dyn NameServer>) {
 
 fn in_an_odd_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) {
     let is_moto = server.product() == "moto";
-    // Relative targets and names are of the zone. Route 53 knows no DNAME, and keeps names in lower case; moto keeps
-    // them as they come, and then finds them by no name in lower case.
+    // Relative targets and names belong to the zone. Route 53 does not support DNAME, and stores names in lower case;
+    // moto stores them as received, and then does not find them by a name in lower case.
     let absolute = |line: &&str| {
         let line = line.replace(" taken", &format!(" taken.{zone}."));
         let line = if is_moto { line.replace("MiXeD", "mixed") } else { line };
@@ -52,7 +53,7 @@ fn in_an_odd_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) {
     };
     let odd: Vec<_> = ODD.iter().filter(|line| !(is_moto && line.contains("DNAME"))).map(absolute).collect();
     server.plant(zone, &odd.iter().map(String::as_str).collect::<Vec<_>>());
-    // On sets that are there, and on some that are not.
+    // On sets that exist, and on some that do not.
     for (label, rtype) in [("taken", "A"), ("commented", "A"), ("_linecamp-a.new", "TXT"), ("mail", "MX")] {
         server.comment(zone, &format!("{label}.{zone}"), rtype);
     }
@@ -72,7 +73,7 @@ fn in_an_odd_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) {
     assert_eq!(server.dump(zone).without_signatures(), before, "{} holds what it held", server.product());
 }
 
-/// What is there is seen whatever else is asked for in the same call, before it or after it.
+/// Existing records are observed whatever else is requested in the same call, before or after.
 fn sees_what_is_there(plugin: &mut Runner, zone: &str) {
     let there = in_order(&[
         set(&format!("taken.{zone} 300 A"), &["198.51.100.1", "198.51.100.2"]),
@@ -98,7 +99,7 @@ fn sees_what_is_there(plugin: &mut Runner, zone: &str) {
     assert_eq!(plugin.observe(zone, &all.collect::<Vec<_>>()), there);
 }
 
-/// Nothing is written where something is, whichever of the names comes first.
+/// Nothing is overwritten, whichever of the names comes first.
 fn respects_what_is_there(plugin: &mut Runner, zone: &str) {
     let new = |label: &str| set(&format!("{label}.{zone} 300 A"), &["192.0.2.9"]);
     let steps = [

@@ -1,4 +1,4 @@
-//! The real host with one plugin in it, asked one thing after the other.
+//! The real host with one plugin, called sequentially.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,13 +19,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// How long a call may take here: a server that hangs is given up while the test is watched.
+/// The time limit of a call here: a server that hangs times out within the test.
 const CALL_TIME: Duration = Duration::from_secs(5);
 
-/// How long a reply may take: the compiler runs before the first, and other tests beside it.
+/// How long a reply may take: the compiler runs before the first, and other tests run at the same time.
 const REPLY_TIME: Duration = Duration::from_secs(120);
 
-/// The real host, with the plugin for one name server, and how that is reached.
+/// The real host, with the plugin for one name server, and its settings.
 pub(super) struct Runner {
     host: PluginHost,
     runtime: Runtime,
@@ -36,7 +36,7 @@ pub(super) struct Runner {
     _directory: TempDir,
 }
 
-/// Secrets that a test gives and changes, each with what it is for.
+/// Secrets that a test sets and changes, each with its permitted use.
 #[derive(Debug)]
 struct Known {
     server: Endpoint,
@@ -56,7 +56,7 @@ impl Secrets for Known {
 }
 
 impl Runner {
-    /// Starts a host with the server's plugin, set up as the server says.
+    /// Starts a host with the server's plugin, configured for the server.
     pub(super) fn new(server: &dyn NameServer) -> Self {
         let setup = server.provider();
         let directory = tempfile::Builder::new().prefix("linecamp-it-").tempdir().expect("a directory can be made");
@@ -85,7 +85,7 @@ impl Runner {
         Self { host, runtime, secrets, config: setup.config, spec, calls: 0, _directory: directory }
     }
 
-    /// Gives a secret another value.
+    /// Changes the value of a secret.
     pub(super) fn tell(&self, secret: &str, value: &str) {
         let mut values = self.secrets.values.lock().expect("nobody panicked");
         value.clone_into(&mut values.get_mut(secret).expect("a secret of the setup").0);
@@ -96,7 +96,7 @@ impl Runner {
         self.config[key] = value.into();
     }
 
-    /// Asks, and returns the reply.
+    /// Calls the plugin, and returns the reply.
     pub(super) fn ask(&mut self, request: ProviderRequest) -> ProviderReply {
         self.calls += 1;
         self.spec.config = ProviderConfig::of_json(&self.config.to_string()).expect("a config");
@@ -109,7 +109,7 @@ impl Runner {
         }
     }
 
-    /// Asks what is at these names, and insists on an answer.
+    /// Observes these names, and fails without a result.
     #[track_caller]
     pub(super) fn observe(&mut self, zone: &str, names: &[&str]) -> Vec<RecordSet> {
         match self.ask(observing(zone, names)) {
@@ -118,13 +118,13 @@ impl Runner {
         }
     }
 
-    /// Has changes done.
+    /// Applies changes.
     pub(super) fn apply(&mut self, zone: &str, changes: &[RecordChange]) -> ProviderReply {
         let key = Text::parse("a step of a test").expect("a text");
         self.ask(ProviderRequest::Apply { zone: domain(zone), key, changes: changes.to_vec() })
     }
 
-    /// Has changes done, and insists.
+    /// Applies changes, and fails if they are not done.
     #[track_caller]
     pub(super) fn done(&mut self, zone: &str, changes: &[RecordChange]) {
         let reply = self.apply(zone, changes);
@@ -132,7 +132,7 @@ impl Runner {
     }
 }
 
-/// Insists that a call failed, and returns how.
+/// Checks that a call failed, and returns the failure.
 #[track_caller]
 pub(super) fn failure(reply: ProviderReply) -> ProviderFailure {
     match reply {
@@ -149,7 +149,7 @@ pub(super) fn domain(text: &str) -> DomainName {
     DomainName::parse(text).expect("a name")
 }
 
-/// Makes a record set of words such as `a.example.org 300 A`, and values.
+/// Builds a record set from a text such as `a.example.org 300 A`, and values.
 pub(super) fn set(words: &str, values: &[&str]) -> RecordSet {
     let [name, ttl, rtype] = words.split(' ').collect::<Vec<_>>()[..] else { panic!("`{words}` is not NAME TTL TYPE") };
     let key = RecordKey { name: domain(name), rtype: RecordType::of(rtype) };

@@ -1,4 +1,4 @@
-//! Why the server did not do what it was asked.
+//! Errors of API requests.
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,75 +7,82 @@ use hyper::StatusCode;
 use linecamp_proto::api::ErrorCode;
 use linecamp_transport::DialError;
 
-/// Why the server did not do what it was asked.
+/// Why an API request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// It was not reached, or not believed. The text is the transport's own: it names the server.
+    /// The server was unreachable or not authenticated. The transport error names the server.
     #[error(transparent)]
     Dial { source: DialError },
-    #[error("{server} did not answer within {}", humantime::format_duration(*limit))]
-    Late { server: String, limit: Duration },
-    #[error("lost the connection to {server}")]
-    Lost { server: String, source: hyper::Error },
-    #[error("the answer of {server} was cut short")]
-    CutShort { server: String, source: Box<dyn Error + Send + Sync> },
-    #[error("the answer of {server} is larger than 16 MiB; ask for less with --selector, --environment or --limit")]
-    TooLarge { server: String },
-    #[error("{server} answers, but not as a linecamp-server does (HTTP {status})")]
-    Foreign { server: String, status: StatusCode },
-    #[error("the answer of {server} does not read; its version may be far from ours, {}", env!("CARGO_PKG_VERSION"))]
-    Unreadable { server: String, source: serde_json::Error },
+    #[error("request to {server} timed out after {}", humantime::format_duration(*limit))]
+    Timeout { server: String, limit: Duration },
+    #[error("connection to {server} lost")]
+    ConnectionLost { server: String, source: hyper::Error },
+    #[error("incomplete response from {server}")]
+    IncompleteResponse { server: String, source: Box<dyn Error + Send + Sync> },
+    #[error("response from {server} exceeds 16 MiB: narrow it with --selector, --environment or --limit")]
+    ResponseTooLarge { server: String },
+    #[error("unexpected response from {server}: HTTP {status}, not sent by linecamp-server")]
+    UnexpectedResponse { server: String, status: StatusCode },
+    #[error(
+        "cannot decode the response from {server}; linecamp {} may be incompatible with it",
+        env!("CARGO_PKG_VERSION")
+    )]
+    InvalidResponse { server: String, source: serde_json::Error },
     #[error("{message}")]
-    Refused { server: String, code: ErrorCode, message: String },
-    #[error("failed to write the request")]
+    Rejected { server: String, code: ErrorCode, message: String },
+    #[error("cannot build the request")]
     Request { source: hyper::http::Error },
 }
 
 impl ClientError {
-    /// Whether asking again can help without somebody doing something: the server may only be restarting.
+    /// Whether a retry may succeed without operator action, for example while the server restarts.
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Dial { source } => !source.needs_operator(),
-            Self::Late { .. } | Self::Lost { .. } | Self::CutShort { .. } => true,
-            Self::Foreign { status, .. } => status.is_server_error(),
-            Self::Refused { code, .. } => matches!(code, ErrorCode::Busy | ErrorCode::TooManyRequests),
-            Self::TooLarge { .. } | Self::Unreadable { .. } | Self::Request { .. } => false,
+            Self::Timeout { .. } | Self::ConnectionLost { .. } | Self::IncompleteResponse { .. } => true,
+            Self::UnexpectedResponse { status, .. } => status.is_server_error(),
+            Self::Rejected { code, .. } => matches!(code, ErrorCode::Busy | ErrorCode::TooManyRequests),
+            Self::ResponseTooLarge { .. } | Self::InvalidResponse { .. } | Self::Request { .. } => false,
         }
     }
 
-    /// Whether somebody with more rights, or another key, has to do something first.
+    /// Whether an operator must act first: another API key, more permissions, or the right server.
     pub(crate) fn needs_operator(&self) -> bool {
         match self {
             Self::Dial { source } => source.needs_operator(),
-            Self::Refused { code, .. } => matches!(code, ErrorCode::Unauthorized | ErrorCode::Forbidden),
+            Self::Rejected { code, .. } => matches!(code, ErrorCode::Unauthorized | ErrorCode::Forbidden),
             _ => false,
         }
     }
 
-    /// Whether the server could not read what it was asked.
+    /// Whether the server rejected the request as malformed.
     pub(crate) const fn blames_request(&self) -> bool {
-        matches!(self, Self::Refused { code: ErrorCode::BadRequest | ErrorCode::TooLarge, .. })
+        matches!(self, Self::Rejected { code: ErrorCode::BadRequest | ErrorCode::TooLarge, .. })
     }
 
-    /// Returns what to do about it, where the error does not say.
+    /// Returns how to fix the error, unless its message says so.
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
             Self::Dial { source } if source.needs_operator() => None,
-            Self::Dial { .. } => Some("is linecamp-server running there, and does a firewall let TCP through?".into()),
-            Self::Late { .. } => Some("is the server busy? give it longer with --timeout".into()),
-            Self::Lost { .. } | Self::CutShort { .. } => Some(
-                "the server may be restarting; whether it did what was asked is not known: look, then repeat".into(),
-            ),
-            Self::Foreign { .. } => Some("is this the URL of linecamp-server, or of something in front of it?".into()),
-            Self::Refused { server, code, .. } => match code {
-                ErrorCode::Unauthorized => Some(format!(
-                    "log in with a key that the server knows: linecamp login {server} --pin … --key-file FILE"
-                )),
-                ErrorCode::Ambiguous => Some("say which one with --environment NAME".into()),
-                ErrorCode::Busy | ErrorCode::TooManyRequests => Some("try again in a moment".into()),
+            Self::Dial { .. } => {
+                Some("check that linecamp-server is running there and that firewalls allow TCP to its port".into())
+            }
+            Self::Timeout { .. } => Some("the server may be busy: retry, or raise --timeout".into()),
+            Self::ConnectionLost { .. } | Self::IncompleteResponse { .. } => {
+                Some("the server may be restarting. The request may have been applied: check before you retry".into())
+            }
+            Self::UnexpectedResponse { .. } => {
+                Some("check that the URL is that of linecamp-server, not of a proxy in front of it".into())
+            }
+            Self::Rejected { server, code, .. } => match code {
+                ErrorCode::Unauthorized => {
+                    Some(format!("log in with a valid API key: linecamp login {server} --pin … --key-file FILE"))
+                }
+                ErrorCode::Ambiguous => Some("select one with --environment NAME".into()),
+                ErrorCode::Busy | ErrorCode::TooManyRequests => Some("retry in a few seconds".into()),
                 _ => None,
             },
-            Self::TooLarge { .. } | Self::Unreadable { .. } | Self::Request { .. } => None,
+            Self::ResponseTooLarge { .. } | Self::InvalidResponse { .. } | Self::Request { .. } => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One request, before it has a connection.
+//! API requests.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use hyper::body::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// A JSON document.
     Json(Bytes),
-    /// Bytes that are nobody's business but the server's.
+    /// Raw bytes.
     Raw(Bytes),
 }
 
-/// One request.
+/// An API request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiRequest {
     pub(super) method: Method,
@@ -26,58 +26,58 @@ pub(crate) struct ApiRequest {
 }
 
 impl ApiRequest {
-    /// Reads what is at `path`.
+    /// Creates a GET request.
     pub(crate) fn get(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path)
     }
 
-    /// Makes something at `path`, or has something done.
+    /// Creates a POST request.
     pub(crate) fn post(path: impl Into<String>) -> Self {
         Self::new(Method::POST, path)
     }
 
-    /// Edits what is at `path`.
+    /// Creates a PATCH request.
     pub(crate) fn patch(path: impl Into<String>) -> Self {
         Self::new(Method::PATCH, path)
     }
 
-    /// Takes away what is at `path`.
+    /// Creates a DELETE request.
     pub(crate) fn delete(path: impl Into<String>) -> Self {
         Self::new(Method::DELETE, path)
     }
 
-    /// Adds a query: the fields of `query` that are set. Panics if it is not a flat structure.
+    /// Adds the fields of `query` that are set. Panics if it is not a flat struct.
     pub(crate) fn query(mut self, query: &impl Serialize) -> Self {
         let Ok(Value::Object(fields)) = serde_json::to_value(query) else {
-            panic!("a query is a flat structure");
+            panic!("a query is a flat struct");
         };
-        let mut mark = '?';
+        let mut separator = '?';
         for (key, value) in &fields {
             let text = match value {
                 Value::Null => continue,
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            self.target.push(mark);
+            self.target.push(separator);
             self.target += &format!("{key}={}", percent_encode(&text));
-            mark = '&';
+            separator = '&';
         }
         self
     }
 
-    /// Adds a body. Panics if it does not serialise.
+    /// Adds a JSON body. Panics if it cannot be serialized.
     pub(crate) fn body(mut self, body: &impl Serialize) -> Self {
         self.body = Some(Body::Json(serde_json::to_vec(body).expect("requests are maps with text keys").into()));
         self
     }
 
-    /// Adds bytes as they are.
+    /// Adds a raw body.
     pub(crate) fn raw(mut self, bytes: Vec<u8>) -> Self {
         self.body = Some(Body::Raw(bytes.into()));
         self
     }
 
-    /// Allows the server to take this much longer.
+    /// Extends the timeout of this request.
     pub(crate) const fn waiting(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
@@ -88,7 +88,7 @@ impl ApiRequest {
     }
 }
 
-/// Encodes everything but the unreserved characters of RFC 3986.
+/// Percent-encodes all but the unreserved characters of RFC 3986.
 fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_holds_what_is_set_and_is_escaped() {
+    fn a_query_has_the_fields_that_are_set_and_is_escaped() {
         let check = |request: ApiRequest, expected: &str| assert_eq!(request.target, expected);
         let query = SiteQuery { selector: Some("region=eu, zone in (a,é)".into()), environment: None, labels: None };
         check(

@@ -13,15 +13,15 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::config::{ApiKey, ServerUrl};
 
-/// A server that reads one request after the other and gives the answers it was told to, closing where one is
-/// `None`. What it read comes out of `requests`.
-struct Stub {
+/// A fake server that sends the given responses in order, and closes the connection for `None`. The requests it
+/// received are in `requests`.
+struct FakeServer {
     config: Config,
     requests: mpsc::UnboundedReceiver<String>,
     _dir: TempDir,
 }
 
-impl Stub {
+impl FakeServer {
     async fn start(answers: Vec<Option<String>>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let ca = dir.path().join("ca");
@@ -52,15 +52,15 @@ async fn serve(listener: TlsListener, answers: Vec<Option<String>>, requests: mp
         let mut buffer = vec![0; 4096];
         let length = stream.read(&mut buffer).await.expect("a request");
         let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        requests.send(request).expect("the test listens");
+        requests.send(request).expect("the test receives");
         if let Some(answer) = answer {
-            // A client that hangs up in the middle is part of what is tested.
+            // Some tests close the connection in the middle.
             _ = stream.write_all(answer.as_bytes()).await;
             _ = stream.flush().await;
             open = Some(stream);
         }
     }
-    // Kept open, so that nothing but the answers is seen.
+    // Keep the last connection open.
     std::future::pending::<()>().await;
 }
 
@@ -70,7 +70,7 @@ fn answer(status: &str, body: &str) -> Option<String> {
 
 #[tokio::test]
 async fn requests_share_one_connection_and_carry_the_key() {
-    let mut stub = Stub::start(vec![answer("200 OK", r#"{"n":1}"#), answer("201 Created", r#"{"n":2}"#)]).await;
+    let mut stub = FakeServer::start(vec![answer("200 OK", r#"{"n":1}"#), answer("201 Created", r#"{"n":2}"#)]).await;
     let mut client = stub.client();
     let first: Value = client.send(ApiRequest::get(HEALTH)).await.expect("answered");
     let edit = Edit { name: Some("harbour".into()), description: None };
@@ -85,10 +85,10 @@ async fn requests_share_one_connection_and_carry_the_key() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_told_apart() {
-    let refusal = r#"{"error":{"code":"not-found","message":"no site camp-9"}}"#;
-    let stub = Stub::start(vec![
-        answer("404 Not Found", refusal),
+async fn error_responses_are_classified() {
+    let not_found = r#"{"error":{"code":"not-found","message":"no site camp-9"}}"#;
+    let stub = FakeServer::start(vec![
+        answer("404 Not Found", not_found),
         answer("502 Bad Gateway", "<html>"),
         answer("200 OK", "<html>"),
     ])
@@ -98,10 +98,10 @@ async fn what_is_no_answer_is_told_apart() {
     for _ in 0..3 {
         errors.push(client.send::<Value>(ApiRequest::get(SERVER)).await.expect_err("no answer"));
     }
-    assert!(matches!(&errors[0], ClientError::Refused { code: ErrorCode::NotFound, .. }));
+    assert!(matches!(&errors[0], ClientError::Rejected { code: ErrorCode::NotFound, .. }));
     assert_eq!(errors[0].to_string(), "no site camp-9");
     assert!(errors[1].is_retryable() && errors[1].to_string().contains("502"), "{}", errors[1]);
-    assert!(matches!(&errors[2], ClientError::Unreadable { .. }));
+    assert!(matches!(&errors[2], ClientError::InvalidResponse { .. }));
 }
 
 fn wait(seconds: u64) -> Option<String> {
@@ -112,25 +112,25 @@ fn wait(seconds: u64) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_patience_gets_it_a_few_times() {
-    let stub = Stub::start(vec![wait(0), wait(1), answer("200 OK", "7")]).await;
+async fn rate_limited_requests_are_retried() {
+    let stub = FakeServer::start(vec![wait(0), wait(1), answer("200 OK", "7")]).await;
     let since = std::time::Instant::now();
     assert_eq!(stub.client().send::<u8>(ApiRequest::post("/x")).await.expect("answered"), 7);
-    assert!(Duration::from_secs(1) <= since.elapsed(), "it waited as long as it was told to");
+    assert!(Duration::from_secs(1) <= since.elapsed(), "it waited for Retry-After");
 
-    let stub = Stub::start(vec![wait(0); RETRIES_MAX + 1]).await;
-    let error = stub.client().send::<u8>(ApiRequest::post("/x")).await.expect_err("patience ends");
-    assert!(matches!(&error, ClientError::Refused { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
+    let stub = FakeServer::start(vec![wait(0); RETRIES_MAX + 1]).await;
+    let error = stub.client().send::<u8>(ApiRequest::post("/x")).await.expect_err("too many retries");
+    assert!(matches!(&error, ClientError::Rejected { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
     assert!(error.is_retryable() && error.advice().is_some());
 
-    let stub = Stub::start(vec![wait(3600)]).await;
-    let error = stub.client().send::<u8>(ApiRequest::post("/x")).await.expect_err("an hour is no moment");
-    assert!(matches!(&error, ClientError::Refused { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
+    let stub = FakeServer::start(vec![wait(3600)]).await;
+    let error = stub.client().send::<u8>(ApiRequest::post("/x")).await.expect_err("too long to wait");
+    assert!(matches!(&error, ClientError::Rejected { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_dialed_again_by_the_next_request() {
-    let stub = Stub::start(vec![None, answer("200 OK", "7")]).await;
+async fn the_next_request_reconnects() {
+    let stub = FakeServer::start(vec![None, answer("200 OK", "7")]).await;
     let mut client = stub.client();
     let error = client.send::<u8>(ApiRequest::get(SERVER)).await.expect_err("closed");
     assert!(error.is_retryable(), "{error}");
@@ -138,28 +138,28 @@ async fn a_lost_connection_is_dialed_again_by_the_next_request() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_off() {
-    let stub = Stub::start(vec![answer("200 OK", &" ".repeat(ANSWER_BYTES_MAX + 1))]).await;
+async fn a_response_is_bounded() {
+    let stub = FakeServer::start(vec![answer("200 OK", &" ".repeat(RESPONSE_BYTES_MAX + 1))]).await;
     let error = stub.client().send::<Value>(ApiRequest::get(SERVER)).await.expect_err("too much");
-    assert!(matches!(error, ClientError::TooLarge { .. }), "{error}");
+    assert!(matches!(error, ClientError::ResponseTooLarge { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_server_with_another_pin_never_sees_the_key() {
-    let mut stub = Stub::start(vec![answer("200 OK", "7")]).await;
+    let mut stub = FakeServer::start(vec![answer("200 OK", "7")]).await;
     stub.config.trust = ApiTrust::Pin(Pin::of(b"another"));
-    let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("not believed");
+    let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("not authenticated");
     assert!(error.needs_operator() && !error.is_retryable(), "{error}");
-    assert!(stub.requests.try_recv().is_err(), "nothing was asked");
+    assert!(stub.requests.try_recv().is_err(), "no request was sent");
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_with_what_to_look_at() {
-    let mut stub = Stub::start(Vec::new()).await;
+async fn an_unreachable_server_is_reported_with_advice() {
+    let mut stub = FakeServer::start(Vec::new()).await;
     let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     stub.config.server.port = free.local_addr().expect("bound").port();
     drop(free);
     let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("refused");
     assert!(error.is_retryable());
-    assert!(error.advice().expect("advice").starts_with("is linecamp-server running there"));
+    assert!(error.advice().expect("advice").starts_with("check that linecamp-server is running there"));
 }

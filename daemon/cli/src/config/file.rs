@@ -1,4 +1,4 @@
-//! The file a login is kept in: nobody but its owner may read it, and it is replaced whole or not at all.
+//! The login file: readable by its owner only, and written atomically.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{ApiKey, ConfigError};
 
-/// Who else may read the file: nobody.
+/// File mode: owner only.
 const FILE_MODE: u32 = 0o600;
 
-/// Who else may look into a directory made for it: nobody.
+/// Mode of a created directory: owner only.
 const DIR_MODE: u32 = 0o700;
 
-/// Exactly what was written.
+/// The contents of the login file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConfigFile {
-    /// Where the server is.
+    /// Server URL.
     pub(crate) url: Option<String>,
-    /// ServerTargets to trust, by pin.
+    /// Pin of the server's certificate authority.
     pub(crate) pin: Option<String>,
-    /// ServerTargets to trust, by a file of authorities.
+    /// CA file.
     pub(crate) ca: Option<PathBuf>,
-    /// Which key.
+    /// API key.
     pub(crate) key: Option<ApiKey>,
 }
 
 impl ConfigFile {
-    /// Reads the file; `None` if there is none.
+    /// Reads the file. Returns `None` if it does not exist.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
         let failed = |source| ConfigError::Read { path: path.into(), source };
         let text = match fs::read_to_string(path) {
@@ -42,12 +42,12 @@ impl ConfigFile {
             .map_err(|error| ConfigError::Parse { path: path.into(), problem: error.message().into() })?;
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
         if file.key.is_some() && mode & 0o077 != 0 {
-            return Err(ConfigError::Exposed { path: path.into(), mode });
+            return Err(ConfigError::InsecurePermissions { path: path.into(), mode });
         }
         Ok(Some(file))
     }
 
-    /// Writes the file in place of what was there.
+    /// Replaces the file.
     pub(crate) fn save(&self, path: &Path) -> Result<(), ConfigError> {
         self.write(path).map_err(|source| ConfigError::Write { path: path.into(), source })
     }
@@ -59,23 +59,23 @@ impl ConfigFile {
             Some(_) | None => Path::new("."),
         };
         DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
-        let fresh = path.with_extension("toml.new");
-        // What a crash left behind may be readable by others: the mode counts only for a file that is made.
-        remove_if_there(&fresh)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&fresh)?;
+        let temporary = path.with_extension("toml.new");
+        // A file left by a crash may have another mode: the mode is applied only when a file is created.
+        remove_if_exists(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&fresh, path)?;
+        fs::rename(&temporary, path)?;
         File::open(dir)?.sync_all()
     }
 
-    /// Takes the file away; returns whether there was one.
+    /// Deletes the file. Returns whether it existed.
     pub(crate) fn remove(path: &Path) -> Result<bool, ConfigError> {
-        remove_if_there(path).map_err(|source| ConfigError::Write { path: path.into(), source })
+        remove_if_exists(path).map_err(|source| ConfigError::Write { path: path.into(), source })
     }
 }
 
-fn remove_if_there(path: &Path) -> io::Result<bool> {
+fn remove_if_exists(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -87,7 +87,7 @@ fn remove_if_there(path: &Path) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    fn written() -> ConfigFile {
+    fn sample() -> ConfigFile {
         ConfigFile {
             url: Some("https://camp.example".into()),
             pin: Some(format!("sha256:{}", "0".repeat(64))),
@@ -97,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_kept_for_its_owner_alone() {
+    fn a_login_is_readable_by_its_owner_only() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("a/b/config.toml");
         assert_eq!(ConfigFile::load(&path).expect("absence is no error"), None);
         for _ in 0..2 {
-            written().save(&path).expect("writes");
-            assert_eq!(ConfigFile::load(&path).expect("reads"), Some(written()));
+            sample().save(&path).expect("writes");
+            assert_eq!(ConfigFile::load(&path).expect("reads"), Some(sample()));
         }
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().expect("below"))), (0o600, 0o700));
@@ -112,16 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_others_can_read_is_refused() {
+    fn a_login_readable_by_others_is_rejected() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("config.toml");
-        written().save(&path).expect("writes");
+        sample().save(&path).expect("writes");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changes");
-        assert!(matches!(ConfigFile::load(&path), Err(ConfigError::Exposed { mode: 0o644, .. })));
+        assert!(matches!(ConfigFile::load(&path), Err(ConfigError::InsecurePermissions { mode: 0o644, .. })));
     }
 
     #[test]
-    fn a_login_that_does_not_read_is_named_without_its_key() {
+    fn an_invalid_login_is_reported_without_its_key() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("config.toml");
         fs::write(&path, "key = \"lck_secret\" oops\nkeys = 1").expect("writes");

@@ -31,7 +31,7 @@ fn pin() -> ApiTrust {
 }
 
 #[test]
-fn a_login_serves_and_the_environment_replaces_its_parts() {
+fn the_environment_overrides_parts_of_a_login() {
     let check = |env: FixedEnv, ca: Option<&str>, trust: ApiTrust, key: &str| {
         let config = Config::resolve(login(), ca.map(Path::new), &env).expect("complete");
         assert_eq!(config.server.to_string(), "https://login.example");
@@ -45,7 +45,7 @@ fn a_login_serves_and_the_environment_replaces_its_parts() {
 }
 
 #[test]
-fn the_environment_serves_in_place_of_a_login() {
+fn the_environment_replaces_a_login() {
     let all = env([(URL, "https://env.example:8443/"), (PIN, PIN_TEXT), (KEY, "lck_env")]);
     let config = Config::find(None, &all).expect("complete");
     assert_eq!(config.server.to_string(), "https://env.example:8443");
@@ -53,44 +53,44 @@ fn the_environment_serves_in_place_of_a_login() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_named_with_its_place() {
+fn missing_and_invalid_values_are_reported_with_their_origin() {
     let check = |login: Login<'_>, env: FixedEnv, expected: &str| {
         let error = Config::resolve(login, None, &env).map_err(anyhow::Error::from).expect_err(expected);
         assert!(format!("{error:#}").contains(expected), "{error:#}");
     };
-    check(Login::None, env([(URL, "https://x")]), "the key is missing: set LINECAMP_KEY");
-    check(
-        Login::None,
-        env([(URL, "https://x"), (KEY, "lck_x")]),
-        "the pin is missing: set LINECAMP_PIN or LINECAMP_CA",
-    );
+    check(Login::None, env([(URL, "https://x")]), "no key configured: set LINECAMP_KEY");
+    check(Login::None, env([(URL, "https://x"), (KEY, "lck_x")]), "no pin configured: set LINECAMP_PIN or LINECAMP_CA");
     check(login(), env([(PIN, PIN_TEXT), (CA, "/x")]), "LINECAMP_PIN and LINECAMP_CA are both set");
-    check(login(), env([(PIN, "sha1:00")]), "LINECAMP_PIN: a pin is `sha256:`");
-    check(login(), env([(KEY, "lct_x")]), "LINECAMP_KEY: an API key is `lck_`");
+    check(login(), env([(PIN, "sha1:00")]), "invalid pin (LINECAMP_PIN): a pin is `sha256:`");
+    check(login(), env([(KEY, "lct_x")]), "invalid API key (LINECAMP_KEY): expected `lck_`");
     let empty = || Login::File(ConfigFile::default(), Path::new("/c.toml"));
-    check(empty(), env([]), "the url is missing: set LINECAMP_URL, or log in again: /c.toml has none");
+    check(empty(), env([]), "no url configured: set LINECAMP_URL, or log in again (/c.toml has none)");
     let bad_url = ConfigFile {
         url: Some("camp.example".into()),
         key: ApiKey::parse("lck_x").ok(),
         pin: Some(PIN_TEXT.into()),
         ca: None,
     };
-    check(Login::File(bad_url, Path::new("/c.toml")), env([]), "`url` in /c.toml: a server's URL reads https://");
+    check(
+        Login::File(bad_url, Path::new("/c.toml")),
+        env([]),
+        "invalid server URL (`url` in /c.toml): expected https://",
+    );
     let nowhere = Config::find(None, &env([("HOME", "/nowhere")])).expect_err("not logged in");
-    assert!(nowhere.to_string().ends_with("there is no /nowhere/.config/linecamp/config.toml"));
+    assert!(nowhere.to_string().ends_with("/nowhere/.config/linecamp/config.toml does not exist"));
     assert!(nowhere.advice().is_some());
 }
 
 #[test]
-fn the_config_file_is_where_people_look_for_it() {
+fn the_config_file_follows_the_xdg_specification() {
     let check = |env: FixedEnv, expected: &str| {
-        assert_eq!(config_path(&env).expect("somewhere"), Path::new(expected));
+        assert_eq!(config_path(&env).expect("a path"), Path::new(expected));
     };
     check(env([("HOME", "/h")]), "/h/.config/linecamp/config.toml");
     check(env([("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]), "/x/linecamp/config.toml");
     check(env([("HOME", "/h"), ("XDG_CONFIG_HOME", "x")]), "/h/.config/linecamp/config.toml");
     check(env([("HOME", "/h"), ("LINECAMP_CONFIG", "c.toml")]), "c.toml");
-    assert!(matches!(config_path(&env([])), Err(ConfigError::NoHome)));
+    assert!(matches!(config_path(&env([])), Err(ConfigError::NoConfigDir)));
 }
 
 #[test]
@@ -103,10 +103,10 @@ fn a_server_url_is_https_host_and_port() {
     check("https://camp.example:8443/", Ok(("camp.example", 8443)));
     check("https://[::1]:8443", Ok(("::1", 8443)));
     check("https://[::1]", Ok(("::1", 443)));
-    check("http://camp.example", Err(UrlError::Unprotected));
-    check("https://me:pw@camp.example", Err(UrlError::TooMuch));
-    check("https://camp.example/api", Err(UrlError::TooMuch));
-    check("https://camp.example?x", Err(UrlError::TooMuch));
+    check("http://camp.example", Err(UrlError::Insecure));
+    check("https://me:pw@camp.example", Err(UrlError::ExtraParts));
+    check("https://camp.example/api", Err(UrlError::ExtraParts));
+    check("https://camp.example?x", Err(UrlError::ExtraParts));
     check("https://camp.example:0", Err(UrlError::Malformed));
     check("https://camp.example:", Err(UrlError::Malformed));
     check("https://camp.example:99999", Err(UrlError::Malformed));
@@ -116,7 +116,7 @@ fn a_server_url_is_https_host_and_port() {
 }
 
 #[test]
-fn a_key_is_never_repeated() {
+fn errors_do_not_contain_the_key() {
     for bad in ["lck_", "lct_abc", "lck_a b", "lck_a\r\nx", ""] {
         assert_eq!(ApiKey::parse(bad), Err(KeyError), "{bad:?}");
     }

@@ -1,4 +1,4 @@
-//! The loop of `event tail`.
+//! The polling loop of `event tail`.
 
 use std::time::Duration;
 
@@ -10,18 +10,16 @@ use super::{TAIL_DEFAULT, line};
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
 
-/// How long one question waits for an event: below the half minute after which many proxies cut a silent
-/// connection. Then it is asked again.
+/// Long-poll duration: below the 30 seconds after which many proxies close an idle connection.
 const POLL_WAIT: Duration = Duration::from_secs(25);
 
-/// The shortest time between two answers without an event: a server that does not wait is not asked in a loop.
-const EMPTY_PACE: Duration = Duration::from_secs(1);
+/// Minimum time between two empty responses: prevents a busy loop if the server does not wait.
+const EMPTY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pauses while the server is away, in seconds; the last one repeats. One person asks, not a fleet, so there is
-/// no need to spread them.
+/// Retry delays in seconds; the last one repeats. They have no jitter, because few operators run this at a time.
 const RETRY_SECONDS: [u64; 5] = [1, 2, 4, 8, 15];
 
-/// Shows events until something ends it that asking again does not change.
+/// Prints events until an error that a retry cannot fix.
 pub(super) async fn follow(query: EventQuery, context: &Context<'_>) -> anyhow::Result<()> {
     let mut client = context.client()?;
     let first = newest(&query, TAIL_DEFAULT, &mut client).await?;
@@ -32,20 +30,20 @@ pub(super) async fn follow(query: EventQuery, context: &Context<'_>) -> anyhow::
         match next(&query, &mut shown, failures, context, &mut client).await {
             Ok(events) => {
                 if failures != 0 {
-                    context.out.note("the server is back");
+                    context.out.note("reconnected to the server");
                 }
                 failures = 0;
                 shown = show(&events, shown, context)?;
-                if events.items.is_empty() && requested_at.elapsed() < EMPTY_PACE {
-                    sleep(EMPTY_PACE).await;
+                if events.items.is_empty() && requested_at.elapsed() < EMPTY_POLL_INTERVAL {
+                    sleep(EMPTY_POLL_INTERVAL).await;
                 }
             }
             Err(error) if error.is_retryable() => {
                 if failures == 0 {
                     let error = anyhow::Error::from(error);
-                    context.out.note(&format!("lost the server, trying until it is back: {error:#}"));
+                    context.out.note(&format!("connection to the server failed, retrying: {error:#}"));
                 }
-                sleep(pause(failures)).await;
+                sleep(retry_delay(failures)).await;
                 failures += 1;
             }
             Err(error) => return Err(error.into()),
@@ -53,8 +51,8 @@ pub(super) async fn follow(query: EventQuery, context: &Context<'_>) -> anyhow::
     }
 }
 
-/// Asks for what lies above `shown`. After a failure it does not wait, so that the return is seen at once, and it
-/// looks whether the server still counts as before: one that was restored from a backup may count from below.
+/// Requests events after `shown`. After a failure it does not long-poll, so that the reconnect is reported at once, and
+/// it checks whether the server was restored from a backup, in which case event numbers are lower than before.
 async fn next(
     query: &EventQuery,
     shown: &mut u64,
@@ -63,14 +61,14 @@ async fn next(
     client: &mut Client,
 ) -> Result<List<Event>, ClientError> {
     if failures == 0 {
-        return above(query, *shown, POLL_WAIT, client).await;
+        return events_after(query, *shown, POLL_WAIT, client).await;
     }
     let last = newest(query, 1, client).await?;
     if last.items.last().is_some_and(|event| event.seq < *shown) {
-        context.out.note("the server counts its events from below: it was restored; showing those it has");
+        context.out.note("the server was restored from a backup and reuses event numbers; showing all its events");
         *shown = 0;
     }
-    above(query, *shown, Duration::ZERO, client).await
+    events_after(query, *shown, Duration::ZERO, client).await
 }
 
 async fn newest(query: &EventQuery, limit: usize, client: &mut Client) -> Result<List<Event>, ClientError> {
@@ -78,7 +76,7 @@ async fn newest(query: &EventQuery, limit: usize, client: &mut Client) -> Result
     client.send(ApiRequest::get(EVENTS).query(&query)).await
 }
 
-async fn above(
+async fn events_after(
     query: &EventQuery,
     after: u64,
     wait: Duration,
@@ -88,7 +86,7 @@ async fn above(
     client.send(ApiRequest::get(EVENTS).query(&query).waiting(wait)).await
 }
 
-/// Shows events, and returns the number of the last one shown.
+/// Prints events. Returns the number of the last one.
 fn show(events: &List<Event>, shown: u64, context: &Context<'_>) -> anyhow::Result<u64> {
     for event in &events.items {
         context.out.show_line(event, || line(event))?;
@@ -96,7 +94,7 @@ fn show(events: &List<Event>, shown: u64, context: &Context<'_>) -> anyhow::Resu
     Ok(events.items.last().map_or(shown, |event| event.seq))
 }
 
-fn pause(failures: usize) -> Duration {
+fn retry_delay(failures: usize) -> Duration {
     let last = RETRY_SECONDS.len() - 1;
     Duration::from_secs(RETRY_SECONDS[failures.min(last)])
 }
@@ -106,8 +104,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_a_bound() {
-        let pauses: Vec<_> = (0..7).map(|failures| pause(failures).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 15, 15, 15]);
+    fn retry_delays_are_bounded() {
+        let delays: Vec<_> = (0..7).map(|failures| retry_delay(failures).as_secs()).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 15, 15, 15]);
     }
 }

@@ -1,7 +1,6 @@
-//! `linecamp plugin new`: the smallest provider, as a project of its own.
+//! `linecamp plugin new`: creates a provider project from `sdk/template`.
 //!
-//! The project is `sdk/template`, which this program has in it. Two things are put into it: the provider's name, and
-//! where the SDK is.
+//! The template is embedded in this program. The provider's name and the path of the SDK are filled in.
 
 use std::fs;
 use std::io;
@@ -14,14 +13,14 @@ use crate::argument::{self, ArgumentError};
 use crate::config::Env;
 use crate::global::Context;
 
-/// The variable naming a checkout of Linecamp, which has the SDK in it.
+/// The environment variable with the path of a Linecamp checkout.
 const CHECKOUT: &str = "LINECAMP";
 
-/// What stands in the template for the provider's name, and for the SDK's directory.
+/// Placeholders in the template for the provider's name and the SDK path.
 const TEMPLATE_NAME: &str = "dns-template";
 const TEMPLATE_SDK: &str = "path = \"../";
 
-/// The crates of the SDK that a project names.
+/// The SDK crates that a project depends on.
 const CRATES: [&str; 2] = ["linecamp-provider", "testkit"];
 
 /// The files of the template.
@@ -35,29 +34,30 @@ const FILES: [(&str, &str); 7] = [
     ("src/lib.rs", include_str!("../../../../sdk/template/src/lib.rs")),
 ];
 
-/// Begin a provider: the smallest one that keeps the contract, as a project in a new directory
+/// Create a provider plugin project
 ///
-/// The project is written in Rust and needs the SDK, which is the directory sdk of a checkout of Linecamp.
+/// Creates a minimal Rust provider that passes the conformance tests, in a new directory. It needs the SDK: the sdk
+/// directory of a Linecamp checkout.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   linecamp plugin new dns-example --sdk ~/linecamp/sdk
   LINECAMP=~/linecamp linecamp plugin new dns-example")]
 pub(crate) struct New {
-    /// The provider's name, and its directory's, which must not be there yet
+    /// Name of the provider and of its directory, which must not exist
     #[arg(value_name = "NAME", value_parser = argument::crate_name)]
     name: Name,
-    /// Where the SDK is; without it, the directory sdk of the checkout that LINECAMP names
+    /// SDK directory [default: $LINECAMP/sdk]
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
 
-/// What was made, for programs.
+/// The created project.
 #[derive(Debug, Serialize)]
-struct Made {
+struct NewProject {
     name: String,
     directory: PathBuf,
-    /// Where `cargo plugin` puts the component, from the project's directory.
+    /// Path of the component built by `cargo plugin`, relative to the project.
     component: String,
 }
 
@@ -67,51 +67,51 @@ impl New {
         let directory = PathBuf::from(self.name.as_str());
         write(&directory, self.name.as_str(), &sdk)?;
         let component = format!("target/wasm32-wasip2/release/{}.wasm", self.name.as_str().replace('-', "_"));
-        let made = Made { name: self.name.to_string(), directory, component };
-        Ok(context.out.show(&made, |_| next(&made))?)
+        let project = NewProject { name: self.name.to_string(), directory, component };
+        Ok(context.out.show(&project, |_| next_steps(&project))?)
     }
 }
 
-fn next(made: &Made) -> String {
-    let Made { name, component, .. } = made;
+fn next_steps(project: &NewProject) -> String {
+    let NewProject { name, component, .. } = project;
     format!(
-        "{name}/ holds a provider that keeps the contract. What comes next, there:\n\n  cargo test\n  cargo plugin && \
+        "created {name}/. Next steps:\n\n  cd {name}\n  cargo test\n  cargo plugin && \
          linecamp plugin check {component}\n"
     )
 }
 
-/// Returns where the SDK is, as TOML writes a text.
+/// Returns the SDK path, escaped for a TOML string.
 fn sdk(given: Option<PathBuf>, env: &dyn Env) -> Result<String, ArgumentError> {
     let checkout = || env.var(CHECKOUT).map(|checkout| Path::new(&checkout).join("sdk"));
-    let path = given.or_else(checkout).ok_or(ArgumentError::NoSdk)?;
+    let path = given.or_else(checkout).ok_or(ArgumentError::SdkNotFound)?;
     let bad = |problem: String| ArgumentError::File { path: path.clone(), problem };
     for name in CRATES {
         if !path.join(name).join("Cargo.toml").is_file() {
-            return Err(bad(format!("is not the SDK: there is no {name}/Cargo.toml in it")));
+            return Err(bad(format!("not the SDK: it has no {name}/Cargo.toml")));
         }
     }
-    let whole = path.canonicalize().map_err(|error| bad(error.to_string()))?;
-    let text = whole.to_str().ok_or_else(|| bad("its path is not UTF-8, which cargo needs".to_owned()))?;
+    let absolute = path.canonicalize().map_err(|error| bad(error.to_string()))?;
+    let text = absolute.to_str().ok_or_else(|| bad("the path is not UTF-8, which cargo requires".to_owned()))?;
     let quoted = toml::Value::from(text).to_string();
     match quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         Some(text) => Ok(text.to_owned()),
-        None => Err(bad("its path has quotes in it".to_owned())),
+        None => Err(bad("the path contains quotes".to_owned())),
     }
 }
 
-/// Writes the project. What is there is never written over: the directory is new, or it is an error.
+/// Writes the project. Fails if the directory exists.
 fn write(directory: &Path, name: &str, sdk: &str) -> Result<(), ArgumentError> {
     let bad = |path: &Path, problem: String| ArgumentError::File { path: path.into(), problem };
     fs::create_dir(directory).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => bad(directory, "is there already, and nothing is written over".to_owned()),
-        _ => bad(directory, format!("cannot be made: {error}")),
+        io::ErrorKind::AlreadyExists => bad(directory, "already exists".to_owned()),
+        _ => bad(directory, format!("cannot create directory: {error}")),
     })?;
     for (file, text) in FILES {
         let path = directory.join(file);
         let text = text.replace(TEMPLATE_NAME, name).replace(TEMPLATE_SDK, &format!("path = \"{sdk}/"));
         let folder = path.parent().expect("a file is in a directory");
         let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
-        written.map_err(|error| bad(&path, format!("cannot be written: {error}")))?;
+        written.map_err(|error| bad(&path, format!("cannot write file: {error}")))?;
     }
     Ok(())
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_names_itself_and_the_sdk() {
+    fn a_project_has_its_name_and_the_sdk_path() {
         let dir = tempfile::tempdir().expect("a directory");
         let directory = dir.path().join("dns-example");
         let sdk = sdk(Some(checkout().join("sdk")), &Variable(None)).expect("the SDK");
@@ -148,17 +148,17 @@ mod tests {
             assert!(Path::new(path).join("Cargo.toml").is_file(), "{path}");
         }
         assert!(FILES.iter().all(|(file, _)| !read(file).contains(TEMPLATE_NAME)));
-        let again = write(&directory, "dns-example", &sdk).expect_err("it is there").to_string();
-        assert!(again.ends_with("nothing is written over"), "{again}");
+        let again = write(&directory, "dns-example", &sdk).expect_err("it exists").to_string();
+        assert!(again.ends_with("already exists"), "{again}");
     }
 
     #[test]
-    fn the_program_has_every_file_of_the_template() {
+    fn every_template_file_is_embedded() {
         fn list(directory: &Path, found: &mut BTreeSet<PathBuf>) {
             for entry in fs::read_dir(directory).expect("a directory") {
                 let path = entry.expect("an entry").path();
                 match path.file_name().and_then(|name| name.to_str()) {
-                    // What cargo makes in it is not of it.
+                    // Build output.
                     Some("target" | "Cargo.lock") => {}
                     _ if path.is_dir() => list(&path, found),
                     _ => drop(found.insert(path)),
@@ -171,22 +171,22 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_is_found_or_asked_for() {
+    fn a_missing_sdk_is_reported() {
         let root = checkout().display().to_string();
         assert_eq!(sdk(None, &Variable(Some(root.clone()))), Ok(format!("{root}/sdk")));
-        let error = sdk(None, &Variable(None)).expect_err("nobody says").to_string();
+        let error = sdk(None, &Variable(None)).expect_err("no SDK").to_string();
         assert!(error.contains("--sdk DIR") && error.contains("LINECAMP"), "{error}");
-        let error = sdk(Some(checkout()), &Variable(None)).expect_err("the wrong one").to_string();
-        assert!(error.contains("is not the SDK"), "{error}");
+        let error = sdk(Some(checkout()), &Variable(None)).expect_err("not an SDK").to_string();
+        assert!(error.contains("not the SDK"), "{error}");
     }
 
     #[test]
-    fn what_comes_next_is_said() {
-        let made = Made {
+    fn the_next_steps_are_shown() {
+        let project = NewProject {
             name: "dns-example".into(),
             directory: "dns-example".into(),
             component: "target/wasm32-wasip2/release/dns_example.wasm".into(),
         };
-        insta::assert_snapshot!(next(&made));
+        insta::assert_snapshot!(next_steps(&project));
     }
 }

@@ -1,10 +1,10 @@
-//! Providers, as people read them.
+//! Providers as text.
 
 use linecamp_proto::api::{ProviderBody, ProviderView};
 
-use crate::output::{Cell, Colour, Table, TextStyle, clean};
+use crate::output::{Cell, Color, Table, TextStyle, clean};
 
-/// A list of providers, one a line.
+/// Renders a list of providers.
 pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
     if providers.is_empty() {
         return String::new();
@@ -25,7 +25,7 @@ pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
     Table::new(headings).with(providers.iter().map(row)).render(style)
 }
 
-/// Everything about a provider.
+/// Renders a provider.
 pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
     let settings = &provider.settings;
     let mut facts = vec![
@@ -37,7 +37,7 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
         ["converged at".into(), Cell::from(provider.converged_count.to_string())],
         ["in trouble at".into(), trouble_cell(provider)],
     ];
-    let listed = |words: &[String]| words.join(" ");
+    let listed = |items: &[String]| items.join(" ");
     let optional = |value: &Option<String>| value.clone().unwrap_or_default();
     let ttl = settings.ttl.map(|seconds| format!("{seconds} s")).unwrap_or_default();
     let pairs: Vec<_> = settings.secrets.iter().map(|(name, secret)| format!("{name}={secret}")).collect();
@@ -63,25 +63,25 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
     Table::bare().with(facts).render(style)
 }
 
-/// A provider that was taken away.
+/// Renders a removed provider.
 pub(super) fn removed(provider: &ProviderView, force: bool) -> String {
     let name = clean(&provider.name);
     let rest = match (provider.site_count, provider.settings.deletes && !force) {
-        (0, _) => "no site had it",
-        (_, true) => "its sites delete its records and let it go; `linecamp dns ls` shows how far they are",
-        (_, false) => "its records stay, and its sites let it go; `linecamp event ls` shows which records",
+        (0, _) => "it was not placed at any site",
+        (_, true) => "sites are deleting its records; see `linecamp dns ls`",
+        (_, false) => "its records stay in DNS; see `linecamp event ls` for their names",
     };
-    format!("{name}  taken away  {rest}\n")
+    format!("{name}  removed  {rest}\n")
 }
 
-/// Which labels the selector of a provider sees.
+/// Returns the labels that the site selector matches.
 const fn placed_by(provider: &ProviderView) -> &'static str {
     if provider.match_facts { "assigned labels and reported facts" } else { "assigned labels" }
 }
 
 fn sites_cell(provider: &ProviderView) -> Cell {
     Cell::from(match provider.sites.as_str() {
-        _ if provider.leaving => "none: it is leaving",
+        _ if provider.leaving => "none (being removed)",
         "" => "all",
         sites => sites,
     })
@@ -91,13 +91,13 @@ fn at_cell(provider: &ProviderView) -> Cell {
     let placed = provider.site_count;
     match provider.left_out_count {
         0 => Cell::from(placed.to_string()),
-        left_out => Cell::coloured(&format!("{placed} ({left_out} full)"), Colour::Red),
+        left_out => Cell::colored(&format!("{placed} ({left_out} full)"), Color::Red),
     }
 }
 
 fn trouble_cell(provider: &ProviderView) -> Cell {
-    let colour = if provider.trouble_count == 0 { Colour::Plain } else { Colour::Red };
-    Cell::coloured(&provider.trouble_count.to_string(), colour)
+    let color = if provider.trouble_count == 0 { Color::Plain } else { Color::Red };
+    Cell::colored(&provider.trouble_count.to_string(), color)
 }
 
 fn switches(settings: &ProviderBody) -> String {
@@ -109,7 +109,7 @@ fn switches(settings: &ProviderBody) -> String {
         ("observed-address", settings.observed_address),
         ("plain-http", settings.plain_http),
     ];
-    let on: Vec<_> = all.iter().filter(|(_, is_on)| *is_on).map(|(word, _)| *word).collect();
+    let on: Vec<_> = all.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
     on.join(" ")
 }
 
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn providers_are_listed_shown_and_taken_away() {
+    fn providers_are_listed_shown_and_removed() {
         let all = ProviderView { sites: String::new(), trouble_count: 0, ..provider() };
         let leaving = ProviderView { leaving: true, ..all.clone() };
         let mut kept = provider();

@@ -1,18 +1,18 @@
-//! Sites, as people read them.
+//! Sites as text.
 
 use linecamp_proto::api::{Condition, Host, Label, Site};
 
-use crate::output::{Cell, Colour, Table, TextStyle, clean};
+use crate::output::{Cell, Color, Table, TextStyle, clean};
 use crate::state::{self, State};
 
-/// A list of sites, one a line.
+/// Renders a list of sites.
 pub(crate) fn list(sites: &[Site], style: &TextStyle) -> String {
     if sites.is_empty() {
         return String::new();
     }
     let row = |site: &Site| {
         let state = State::from(site);
-        let troubles: Vec<_> = site.conditions.iter().map(|condition| condition.kind.as_str()).collect();
+        let conditions: Vec<_> = site.conditions.iter().map(|condition| condition.kind.as_str()).collect();
         [
             Cell::from(&site.name),
             Cell::from(&site.environment),
@@ -22,14 +22,14 @@ pub(crate) fn list(sites: &[Site], style: &TextStyle) -> String {
             Cell::from(site.spec_generation.to_string()),
             Cell::from(site.converged_generation.to_string()),
             Cell::from(&site.daemon_version),
-            Cell::coloured(&troubles.join(","), Colour::Red),
+            Cell::colored(&conditions.join(","), Color::Red),
         ]
     };
     let headings = ["NAME", "ENVIRONMENT", "STATE", "SINCE", "HOSTS", "SPEC", "CONVERGED", "DAEMON", "CONDITIONS"];
     Table::new(headings).with(sites.iter().map(row)).render(style)
 }
 
-/// Everything about a site; its last line says how far it has followed its spec.
+/// Renders a site. The last line is its sync state.
 pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
     let state = State::from(site);
     let dated = |moment: &str| format!("{moment} ({} ago)", style.age(moment));
@@ -62,19 +62,19 @@ pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
     filled.join("\n")
 }
 
-/// A site after something was asked of it: its state, how far it has followed, and whether that has to wait.
+/// Renders a site after a change: its state, its sync state, and whether it applies the change later.
 pub(crate) fn changed(site: &Site, style: &TextStyle) -> String {
     let state = State::from(site);
-    let word = style.paint(&clean(state.word()), state::colour(state.word()));
-    let mut text = format!("{}  {word}  {}\n", clean(&site.name), sync_line(site, style));
+    let state_text = style.paint(&clean(state.name()), state::color(state.name()));
+    let mut text = format!("{}  {state_text}  {}\n", clean(&site.name), sync_line(site, style));
     let is_gone = site.state == "removed";
     if !is_gone && !site.link.is_connected() && site.converged_generation < site.spec_generation {
-        text += "the site is dark; it follows when it is back\n";
+        text += "the site is offline; it applies this when it reconnects\n";
     }
     text
 }
 
-/// How far a site has followed its spec.
+/// Renders which spec generation a site has applied.
 fn sync_line(site: &Site, style: &TextStyle) -> String {
     let link = &site.link;
     format!(
@@ -82,7 +82,7 @@ fn sync_line(site: &Site, style: &TextStyle) -> String {
         site.spec_generation,
         site.applied_generation,
         site.converged_generation,
-        style.paint(&clean(&link.state), state::colour(&link.state)),
+        style.paint(&clean(&link.state), state::color(&link.state)),
         style.age(&link.since),
     )
 }
@@ -104,7 +104,7 @@ fn hosts_table(hosts: &[Host], style: &TextStyle) -> String {
     Table::new(["HOST", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"]).with(hosts.iter().map(row)).render(style)
 }
 
-/// Labels with who says so, or nothing if there are none.
+/// Renders labels with their owners; empty if there are none.
 pub(crate) fn labels_table(labels: &[Label], style: &TextStyle) -> String {
     if labels.is_empty() {
         return String::new();
@@ -127,7 +127,7 @@ fn conditions_table(conditions: &[Condition], style: &TextStyle) -> String {
     }
     let row = |condition: &Condition| {
         [
-            Cell::coloured(&condition.kind, Colour::Red),
+            Cell::colored(&condition.kind, Color::Red),
             Cell::from(style.age(&condition.since)),
             Cell::from(&condition.detail),
         ]
@@ -198,7 +198,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn troubled() -> Site {
+    fn degraded() -> Site {
         let mut site = site("harbour-1");
         site.state = "deactivating".into();
         site.waits_for = Some("the site to confirm spec 20".into());
@@ -209,27 +209,27 @@ pub(crate) mod tests {
         site.conditions.push(Condition {
             kind: "phase-late".into(),
             since: "2026-11-22T02:20:00Z".into(),
-            detail: "waits for its site, which is dark".into(),
+            detail: "waiting for the site, which is offline".into(),
         });
         site
     }
 
     #[test]
-    fn a_list_shows_the_link_word_of_a_dark_active_site() {
-        let mut dark = site("camp-007");
-        dark.link.state = "disconnected".into();
-        insta::assert_snapshot!(list(&[site("camp-042"), dark, troubled()], &plain()));
+    fn a_list_shows_the_link_state_of_an_offline_active_site() {
+        let mut offline = site("camp-007");
+        offline.link.state = "disconnected".into();
+        insta::assert_snapshot!(list(&[site("camp-042"), offline, degraded()], &plain()));
     }
 
     #[test]
-    fn a_site_is_shown_down_to_how_far_it_has_followed() {
+    fn a_site_is_shown_with_its_sync_state() {
         let text = show(&site("camp-042"), &plain());
         assert!(text.ends_with("\nspec 19  applied 19  converged 19  link connected 3d\n"), "{text}");
         insta::assert_snapshot!(text);
     }
 
     #[test]
-    fn a_dark_site_says_that_it_follows_later() {
-        insta::assert_snapshot!(show(&troubled(), &plain()) + "---\n" + &changed(&troubled(), &plain()));
+    fn an_offline_site_applies_changes_later() {
+        insta::assert_snapshot!(show(&degraded(), &plain()) + "---\n" + &changed(&degraded(), &plain()));
     }
 }

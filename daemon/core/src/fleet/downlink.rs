@@ -1,18 +1,17 @@
-//! Downlink: the sessions of those who look up to this one, and what they say about each other.
+//! Downlink: the sessions of the sites, and how sessions of the same site are arbitrated.
 //!
 //! ```text
-//! opened ─► greeted ─► up            one session of a site is up at a time
-//!              │   └─► probing       another one is: is that machine still there?
-//!              └─► closing           refused, or done (a join, a recovery)
+//! opened ─► hello ───► up            at most one session of a site is up
+//!              │   └─► probing       another session is up: probe it
+//!              └─► closing           refused, or completed (a join, a recovery)
 //! ```
 //!
-//! A second greeting with an identity that is up already is either the same daemon on a new path, a
-//! machine that was switched off and on, or a copy of its disk. The same run takes over at once. Another run
-//! waits while the established session is probed: if it answers, the newcomer is a duplicate and is refused
-//! (the established one keeps its session); if it does not within [`PROBE_MAX`](super::PROBE_MAX), it is gone.
+//! A second handshake with an identity that is already up comes from the same daemon on a new path, from a machine that
+//! was power-cycled, or from a clone of its disk. The same daemon run takes over at once. Another run waits while the
+//! established session is probed: if it answers, the newcomer is a duplicate and is refused, and the established
+//! session stays; if it does not answer within [`PROBE_MAX`](super::PROBE_MAX), it is replaced.
 //!
-//! The number of a session is its epoch: what is said about a session that is not a site's current one
-//! touches nobody.
+//! The session number is an epoch: events of a session that is not a site's current one have no effect on the site.
 
 use std::collections::BTreeMap;
 
@@ -25,44 +24,44 @@ use super::config::RENEW_INTERVAL_MIN;
 use super::pace::Pace;
 use crate::sync::Source;
 
-/// What the handshake proved of a peer.
+/// What the transport handshake proved about a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Which key it holds.
+    /// The fingerprint of the key it holds.
     pub fingerprint: KeyFingerprint,
-    /// What it showed along with it.
+    /// The kind of certificate it presented.
     pub credential: Credential,
-    /// Where it comes from, as far as the server sees.
+    /// Its address, as observed by the server.
     pub address: Text,
 }
 
-/// What certificate a peer showed.
+/// The kind of certificate a peer presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// One it made itself.
+    /// A self-signed certificate.
     SelfMade,
-    /// One of this server's, in its time.
+    /// A valid certificate of this server.
     Issued,
-    /// One of this server's, past its time.
+    /// An expired certificate of this server.
     Expired,
-    /// One of somebody else's.
+    /// A certificate of another issuer.
     Foreign,
 }
 
-/// Where a session is.
+/// The stage of a session.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
-    /// It has said nothing.
+    /// No message received yet.
     Opened,
-    /// It waits while another session of its site is probed.
+    /// Waiting while another session of its site is probed.
     Probing { hello: Box<Hello>, site: SiteId },
-    /// It is its site's session.
+    /// The current session of its site.
     Up { site: SiteId, run: RunId, incarnation: Incarnation, spec: Source, renewed_at: Option<Instant> },
-    /// It was refused or is done.
+    /// Refused or completed.
     Closing,
 }
 
-/// One connection.
+/// A single connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) peer: Peer,
@@ -70,17 +69,17 @@ pub(crate) struct Session {
     pub(crate) waits: Waits,
 }
 
-/// What a site waits for. It has one delta of status and one batch of events under way; more are ignored, and the
-/// acknowledgement asks for the rest.
+/// What a site waits for. It may have one status delta and one event batch in flight; more are ignored, and the
+/// acknowledgement requests the rest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waits {
     pub(crate) status: bool,
     pub(crate) events: bool,
-    /// Pieces of plugins that wait for the site's pace.
+    /// Plugin pieces that wait for the site's rate limit.
     pub(crate) pieces: BTreeMap<PluginDigest, u64>,
 }
 
-/// What is known of a site's link at this moment. Not durable.
+/// The current state of a site's link. Not durable.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) state: LinkState,
@@ -88,14 +87,14 @@ pub(crate) struct Link {
     pub(crate) session: Option<SessionId>,
     pub(crate) probing: Option<SessionId>,
     pub(crate) address: Text,
-    /// How fast the site may go on.
+    /// The site's rate limit.
     pub(crate) pace: Pace,
-    /// What a pending site's machine has reported in its greeting.
+    /// The facts a pending site reported in its handshake.
     pub(crate) facts: LabelSet,
-    /// Specs on their way to the disk.
+    /// Spec writes that are not durable yet.
     pub(crate) specs_in_flight: u32,
     pub(crate) conditions: Vec<Condition>,
-    /// What the site said last of its own storage.
+    /// The storage conditions the site reported last.
     pub(crate) storage: Vec<Condition>,
 }
 
@@ -116,7 +115,7 @@ impl Link {
     }
 }
 
-/// The sessions and the links.
+/// All sessions and links.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Downlink {
     pub(crate) sessions: BTreeMap<SessionId, Session>,
@@ -125,7 +124,7 @@ pub(crate) struct Downlink {
 }
 
 impl Downlink {
-    /// Returns the site whose current session this is, and what it has been sent.
+    /// Returns the site whose current session this is, and its spec replication state.
     pub(crate) fn up(&mut self, session: SessionId) -> Option<(SiteId, &mut Source)> {
         match &mut self.sessions.get_mut(&session)?.stage {
             Stage::Up { site, spec, .. } => Some((*site, spec)),
@@ -133,7 +132,7 @@ impl Downlink {
         }
     }
 
-    /// Returns the history and the run that a session's status belongs to.
+    /// Returns the incarnation and the run that wrote a session's status.
     pub(crate) fn writer(&self, session: SessionId) -> Option<(Incarnation, RunId)> {
         match self.sessions.get(&session)?.stage {
             Stage::Up { incarnation, run, .. } => Some((incarnation, run)),
@@ -141,7 +140,7 @@ impl Downlink {
         }
     }
 
-    /// Returns the run behind a session that is up.
+    /// Returns the daemon run of a session that is up.
     pub(crate) fn run(&self, session: SessionId) -> Option<RunId> {
         match self.sessions.get(&session)?.stage {
             Stage::Up { run, .. } => Some(run),
@@ -149,7 +148,7 @@ impl Downlink {
         }
     }
 
-    /// Whether a session may be given another certificate, and if so, notes that it was.
+    /// Whether a session may get another certificate; if so, records that it did.
     pub(crate) fn may_renew(&mut self, session: SessionId, now: Instant) -> bool {
         let Some(session) = self.sessions.get_mut(&session) else {
             return false;
@@ -164,7 +163,7 @@ impl Downlink {
         !is_early
     }
 
-    /// Moves a session on.
+    /// Moves a session to another stage.
     pub(crate) fn set_stage(&mut self, session: SessionId, stage: Stage) {
         if let Some(session) = self.sessions.get_mut(&session) {
             if matches!(session.stage, Stage::Opened) {
@@ -174,7 +173,7 @@ impl Downlink {
         }
     }
 
-    /// Forgets a session. Returns it if it was there.
+    /// Removes and returns a session.
     pub(crate) fn remove(&mut self, session: SessionId) -> Option<Session> {
         let removed = self.sessions.remove(&session)?;
         if matches!(removed.stage, Stage::Opened) {
@@ -183,14 +182,14 @@ impl Downlink {
         Some(removed)
     }
 
-    /// How many links are in each state: connected, reconnecting, disconnected.
+    /// Counts the links by state: connected, reconnecting, disconnected.
     pub(crate) fn counts(&self) -> [usize; 3] {
         let count = |state| self.links.values().filter(|link| link.state == state).count();
         [LinkState::Connected, LinkState::Reconnecting, LinkState::Disconnected].map(count)
     }
 }
 
-/// Retry slots, one after the other at a steady pace.
+/// Retry slots, assigned at a steady rate.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     per_second: u32,
@@ -202,7 +201,7 @@ impl Slots {
         Self { per_second, next: Instant::ORIGIN }
     }
 
-    /// Takes the next slot and returns how long it is until then.
+    /// Assigns the next slot and returns the delay until then.
     pub(crate) fn take(&mut self, now: Instant) -> std::time::Duration {
         let slot = self.next.max(now);
         self.next = slot + std::time::Duration::from_secs(1) / self.per_second;

@@ -1,4 +1,4 @@
-//! The first word of a session: a join, or a greeting.
+//! The first message of a session: a join or a hello.
 
 use linecamp_model::{
     Condition, ConditionKind, EventKind, FleetChange, FromServer, Generation, Hello, Incarnation, JoinRequest,
@@ -64,7 +64,7 @@ impl Fleet {
         }
     }
 
-    /// Gives a new certificate to a site that still holds its key.
+    /// Issues a new certificate to a site that still holds its key.
     fn recover(&mut self, id: SessionId, member: Membership, now: Now) {
         self.expect_leave(id, now);
         let site = member.site;
@@ -84,7 +84,8 @@ impl Fleet {
         }
     }
 
-    /// Gives a linked site a new certificate. More often than [`RENEW_INTERVAL_MIN`] is not answered.
+    /// Issues a new certificate on an established session. Requests more frequent than
+    /// [`RENEW_INTERVAL_MIN`](super::config::RENEW_INTERVAL_MIN) are ignored.
     pub(super) fn renew(&mut self, id: SessionId, site: SiteId, now: Now) {
         if !self.downlink.may_renew(id, now.instant) {
             self.ignored += 1;
@@ -99,7 +100,7 @@ impl Fleet {
         }
     }
 
-    /// Lets a registered site in, unless another machine is there with its identity.
+    /// Admits a registered site, unless another machine is connected with its identity.
     fn admit(&mut self, id: SessionId, site: SiteId, hello: Hello, now: Now) {
         let link = self.downlink.links.entry(site);
         let link = link.or_insert_with(|| Link::new(LinkState::Reconnecting, now.wall, Text::default()));
@@ -124,7 +125,7 @@ impl Fleet {
         self.outputs.push_back(FleetOutput::Send { session: established, message: FromServer::Probe });
     }
 
-    /// The established session answered: the one that waits for its place is a duplicate.
+    /// Handles the answer to a probe: the established session is alive, so the waiting one is a duplicate.
     pub(super) fn probe_answered(&mut self, site: SiteId, now: Now) {
         let Some(link) = self.downlink.links.get_mut(&site) else {
             return;
@@ -149,7 +150,7 @@ impl Fleet {
         self.refuse(newcomer, Refusal::new(RefusalCode::DuplicateIdentity, &text).retry_after(DUPLICATE_RETRY), now);
     }
 
-    /// The established session is not there any more: the one that waited takes its place.
+    /// Handles an unanswered probe: the waiting session replaces the established one.
     pub(super) fn probe_unanswered(&mut self, newcomer: SessionId, now: Now) {
         let Some(session) = self.downlink.sessions.get(&newcomer) else {
             return;
@@ -167,7 +168,7 @@ impl Fleet {
         if let Some(established) = established {
             self.supersede(established, site, now);
         }
-        // It may have been removed while it waited.
+        // The site may have been removed while the session waited.
         match member(self.ledger.state(), session_key) {
             Ok(Some(_)) => self.welcome(newcomer, site, &hello, now),
             Ok(None) => self.refuse(newcomer, not_registered(), now),
@@ -175,7 +176,7 @@ impl Fleet {
         }
     }
 
-    /// Refuses for a reason that may be on its way to the disk: who hears that it was removed forgets who it was.
+    /// Refuses once pending writes are durable: a site that is told it was removed deletes its identity.
     fn refuse_when_durable(&mut self, id: SessionId, refusal: Refusal, now: Now) {
         if self.is_durable() {
             return self.refuse(id, refusal, now);
@@ -221,7 +222,7 @@ impl Fleet {
             link.since = now.wall;
             link.address = address;
             link.facts = facts;
-            // Its spec follows the welcome, also where that has to wait for the disk.
+            // Its spec follows the welcome, also if the welcome has to wait for the disk.
             link.specs_in_flight += 1;
             if link.probing.is_some() {
                 outputs.push(FleetOutput::Send { session: id, message: FromServer::Probe });
@@ -262,8 +263,8 @@ impl Fleet {
         })
     }
 
-    /// Returns what the site holds of this server's spec. One that claims more than there is (this server lost what it
-    /// had, or the site lies) begins a new history of its own, and is sent everything; its number is never counted on.
+    /// Returns the spec generation the site holds. A site that claims more than the server has (the server lost data,
+    /// or the site lies) gets a spec incarnation of its own and a snapshot; the claimed number is never used.
     fn held_spec(&mut self, site: SiteId, hello: &Hello) -> Generation {
         let state = self.ledger.state();
         let is_ours = state.spec_incarnation(site) == hello.spec_incarnation;
@@ -273,13 +274,13 @@ impl Fleet {
         if hello.spec_held <= record.spec.head() {
             return hello.spec_held;
         }
-        // A pending site may make nothing be written. It has said nothing yet that counts in a history.
+        // A pending site must not cause writes. It has not sent anything yet that belongs to an incarnation.
         if self.is_pending(site) {
             return Generation::ZERO;
         }
         let incarnation = Incarnation(self.rng.next_u64() | 1);
         let mut cursor =
-            linecamp_model::ReplicationCursor { spec_incarnation: Some(incarnation), ..self.mark_of(site) };
+            linecamp_model::ReplicationCursor { spec_incarnation: Some(incarnation), ..self.cursor_of(site) };
         if planted(Mutant::UncheckedClaim) {
             cursor.spec_floor = Generation(hello.spec_held.0 + 1);
         }
@@ -287,7 +288,7 @@ impl Fleet {
         Generation::ZERO
     }
 
-    /// Gives a session that has had its answer the time to leave.
+    /// Gives a session that has its answer time to close.
     fn expect_leave(&mut self, id: SessionId, now: Now) {
         self.downlink.set_stage(id, Stage::Closing);
         self.timers.set(FleetTimer::Late(id), now.instant + FIRST_MESSAGE_MAX);

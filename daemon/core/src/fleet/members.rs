@@ -1,5 +1,5 @@
-//! What a member may do at all: nothing while its record cannot be read, next to nothing while it is pending, and
-//! everything else at its pace.
+//! What a member may do: nothing while its record cannot be read, almost nothing while it is pending, and everything
+//! else within its rate limit.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use super::{Fleet, FleetOutput, FleetTimer};
 use crate::mutants::{Mutant, planted};
 use crate::sync::Documents;
 
-/// Events about unreadable records at a start; the rest is counted in one more.
+/// The maximum number of events about unreadable records at startup; the rest is summed up in one more.
 const UNREADABLE_EVENTS_MAX: usize = 16;
 
 impl Fleet {
-    /// Deals with records that could not be read: each costs one site at most.
+    /// Handles records that could not be read: each affects one site at most.
     pub(super) fn quarantine(&mut self, unreadable: Vec<UnreadableRecord>, now: Now) {
         let mut removals = Vec::new();
         for record in &unreadable {
             match &record.salvage {
                 Salvage::Remove(FleetChange::Status(site, key, _)) => {
                     removals.push(FleetChange::Status(*site, *key, None));
-                    // What is left of it is no base for more: the site is asked for all of it.
-                    let cursor = self.mark_of(*site);
+                    // The remaining documents are no valid base for a delta: the site is asked for a snapshot.
+                    let cursor = self.cursor_of(*site);
                     self.ledger.restore(FleetChange::ReplicationCursor(
                         *site,
                         Some(ReplicationCursor { status_run: None, ..cursor }),
@@ -65,7 +65,7 @@ impl Fleet {
         self.quarantined.iter().map(|(site, problem)| (*site, problem))
     }
 
-    /// Returns why a key is not let in, if its record cannot be read.
+    /// Returns the refusal for a key whose record cannot be read.
     pub(super) fn unreadable(&self, key: &KeyFingerprint) -> Option<Refusal> {
         let site = SiteId::of_key(key);
         let problem = self.quarantined.get(&site)?;
@@ -80,7 +80,7 @@ impl Fleet {
         self.ledger.state().site(site).is_some_and(|(_, registration)| registration.life.phase == Phase::Pending)
     }
 
-    /// Charges a message to its sender. Returns why it is not taken, if it is not.
+    /// Charges a message to its sender. Returns the refusal if the message is not accepted.
     pub(super) fn admit_message(&mut self, id: SessionId, message: &FromSite, now: Now) -> Result<(), Refusal> {
         let up = self.downlink.up(id).map(|(site, _)| site);
         let speaks = matches!(
@@ -91,7 +91,7 @@ impl Fleet {
             let text = "a pending site has nothing to say before an operator accepts it";
             return Err(Refusal::new(RefusalCode::Protocol, text));
         }
-        // How often a site is asked is the server's own doing.
+        // The server decides how many deltas it sends, so it does not charge for their acknowledgements.
         let was_asked = matches!(message, FromSite::SpecAck(_))
             && self.downlink.up(id).is_some_and(|(_, source)| source.is_waiting());
         let Some(session) = self.downlink.sessions.get(&id) else { return Ok(()) };
@@ -118,7 +118,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Sends an acknowledgement, as soon as the site's pace allows.
+    /// Sends an acknowledgement as soon as the site's rate limit allows.
     pub(super) fn acknowledge(&mut self, session: SessionId, message: FromServer, now: Now) {
         let delay = self.delay_of(session, now);
         if Duration::ZERO < delay {
@@ -134,7 +134,7 @@ impl Fleet {
         self.outputs.push_back(FleetOutput::Send { session, message });
     }
 
-    /// Reads a piece of a plugin for a site, as soon as its pace allows.
+    /// Reads a plugin piece for a site as soon as its rate limit allows.
     pub(super) fn read_piece(&mut self, session: SessionId, want: PluginWant, now: Now) {
         let delay = self.delay_of(session, now);
         if delay.is_zero() {
@@ -148,7 +148,7 @@ impl Fleet {
         self.timers.set(FleetTimer::Pieces(session), now.instant + delay);
     }
 
-    /// A site that asked for pieces faster than it may gets them.
+    /// Reads the pieces that a site requested above its rate limit.
     pub(super) fn read_waiting_pieces(&mut self, session: SessionId) {
         let waits = self.downlink.sessions.get_mut(&session).map(|session| &mut session.waits);
         let pieces: Vec<(PluginDigest, u64)> =
@@ -165,7 +165,7 @@ impl Fleet {
     }
 }
 
-/// Checks what a site says of whom.
+/// Checks that a site reports status only about itself and its own host.
 pub(super) fn check_speaker(site: SiteId, delta: &StatusDelta) -> Result<(), Refusal> {
     let may_speak_of = |key: &DocumentKey| match key {
         DocumentKey::Site | DocumentKey::Provider(_) => true,
@@ -177,7 +177,7 @@ pub(super) fn check_speaker(site: SiteId, delta: &StatusDelta) -> Result<(), Ref
     }
 }
 
-/// Checks that the status of one site stays within its bounds, however many messages it came in.
+/// Checks that the status of one site stays within its limits, however many messages it came in.
 pub(super) fn check_status(status: &Documents<StatusBody>) -> Result<(), Refusal> {
     let providers = status.live().filter(|(key, _)| matches!(key, DocumentKey::Provider(_))).count();
     let bytes: usize = status.live().map(|(_, body)| record_bytes(body)).sum();

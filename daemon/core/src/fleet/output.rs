@@ -1,4 +1,4 @@
-//! What goes into the server's machine and what comes out of it.
+//! Inputs and outputs of the server's state machine.
 
 use linecamp_model::{
     CommandId, FleetChange, FromServer, FromSite, Name, PluginWant, Refusal, SessionId, SiteId, Text, WallTime, WriteId,
@@ -7,106 +7,106 @@ use linecamp_model::{
 use super::downlink::Peer;
 use super::operator::FleetCommandError;
 
-/// What the server's machine waits for.
+/// The timers of the server's state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FleetTimer {
-    /// A session has not greeted, or has not left.
+    /// A session missed its deadline to send its first message or to close.
     Late(SessionId),
-    /// A probed session has not answered; this one waits to take its place.
+    /// The probe of an established session timed out; this session waits to take its place.
     ProbeLate(SessionId),
-    /// It is time to tell a session what is held of its status and events.
+    /// Send a session the acknowledgement of its status and events.
     Acknowledge(SessionId),
-    /// It is time to send a session the pieces of plugins that it has asked for.
+    /// Send a session the plugin pieces it requested.
     Pieces(SessionId),
-    /// It is time to send a session again what it could not keep.
+    /// Retry the delta that a session could not persist.
     Resend(SessionId),
-    /// A lost link has had its time to come back.
+    /// A lost link did not come back in time.
     Disconnect(SiteId),
-    /// A duplicate has not shown up for a while.
+    /// A duplicate has not been seen for a while.
     DuplicateClears(SiteId),
-    /// It is time to clear away what has had its time.
+    /// Remove expired records.
     Sweep,
-    /// It is time to try the store again.
+    /// Retry the store.
     StoreRetry,
 }
 
-/// A certificate to be made for the peer of a session, and sent to it.
+/// A certificate to issue for the peer of a session, and to send to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssueRequest {
-    /// Whose it is.
+    /// The site it is for.
     pub site: SiteId,
     /// The site's name.
     pub name: Name,
     /// The site's environment.
     pub environment: Name,
-    /// When it begins to hold.
+    /// Start of its validity.
     pub not_before: WallTime,
-    /// When it ends.
+    /// End of its validity.
     pub not_after: WallTime,
 }
 
-/// What the server's machine asks of the outside.
+/// Requests from the server's state machine to its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FleetOutput {
     /// Send a message on a session.
     Send {
-        /// Which session.
+        /// The session.
         session: SessionId,
-        /// What to say.
+        /// The message.
         message: FromServer,
     },
-    /// Make a certificate for the key the peer proved to hold, and send it as [`FromServer::Identity`].
+    /// Issue a certificate for the key the peer proved to hold, and send it as [`FromServer::Identity`].
     Issue {
-        /// Whose session.
+        /// The session of the peer.
         session: SessionId,
-        /// What it says.
+        /// The contents of the certificate.
         request: IssueRequest,
     },
-    /// Read a piece of a plugin's component and send it as [`FromServer::Plugin`]. What cannot be read is sent as a
-    /// piece of nothing.
+    /// Read a piece of a plugin's component and send it as [`FromServer::Plugin`]. If it cannot be read, send an empty
+    /// piece.
     ReadPlugin {
-        /// Whose session.
+        /// The session that requested it.
         session: SessionId,
-        /// Which piece.
+        /// The piece.
         want: PluginWant,
     },
     /// Close a session.
     Hangup {
-        /// Which session.
+        /// The session.
         session: SessionId,
-        /// What to say in the close frame.
+        /// The reason to put in the close frame.
         refusal: Refusal,
     },
     /// Make changes durable. Answered by `handle_persisted` or `handle_persist_failed`.
     Persist {
-        /// Names the write.
+        /// Identifies the write.
         write: WriteId,
-        /// What to write, all or nothing.
+        /// The changes to write atomically.
         changes: Vec<FleetChange>,
     },
-    /// Find out whether the store takes a write as large as the largest that failed since it took one last. Nothing is
-    /// kept of it. Answered as `Persist` is.
+    /// Test whether the store accepts a write as large as the largest one that failed since the last success. Nothing
+    /// of it is kept. Answered like `Persist`.
     TryStore(WriteId),
-    /// Let the store go on after this write failed: it and all later ones have been undone here.
+    /// Let the store resume after this write failed: the machine has undone it and all later writes.
     ResumeStore(WriteId),
-    /// Answer an operator.
+    /// Answer an operator command.
     Reply {
-        /// Whose request it was.
+        /// The command to answer.
         command: CommandId,
-        /// What became of it.
+        /// Its result.
         result: Result<(), FleetCommandError>,
     },
 }
 
-/// What happens to a session, seen from the server.
+/// A session event, as seen by the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
-    /// The handshake is done.
+    /// The transport handshake is complete.
     Opened(Peer),
     /// A message arrived.
     Received(FromSite),
-    /// The peer moved to another address.
+    /// The peer's address changed.
     Moved(Text),
-    /// It is over: closed by the peer, silent for too long, or broken.
+    /// The session ended: closed by the peer, idle for too long, or broken.
     Closed(Text),
 }

@@ -1,9 +1,9 @@
-//! Pace: how fast one member may make the server work and write.
+//! Pace: the rate limit on the work and writes one member can cause.
 //!
-//! A token bucket for each site, kept as the one instant at which the bucket will be full again (the generic cell rate
-//! algorithm of ATM, ITU-T I.371). It outlives sessions, so that dialing again buys nothing. Everything a site says is
-//! charged. What it has overdrawn delays the acknowledgements it waits for: while it waits, its status and its events
-//! gather, and leave together. A site that does not wait and goes on is cut off, and told when to come back.
+//! A token bucket per site, stored as the one instant at which the bucket will be full again (the generic cell rate
+//! algorithm of ATM, ITU-T I.371). It outlives sessions, so that reconnecting gains nothing. Every message is charged.
+//! An overdraft delays the acknowledgements the site waits for; meanwhile its status and events are batched. A site
+//! that keeps sending without waiting is disconnected and told when to come back.
 
 use std::time::Duration;
 
@@ -11,35 +11,35 @@ use linecamp_model::{EventBatch, Instant, LabelSet, StatusBody, StatusDelta};
 
 use crate::provider::bytes_of;
 
-/// What a site may say in one go: an outbox of a thousand events, and a dozen whole statuses with it.
+/// The burst a site may send at once: an outbox of a thousand events, plus a dozen full statuses.
 pub const PACE_BURST: u32 = 2_048;
 
-/// What it may say for ever: 64 events, or a dozen changes of its status, a second. Hundreds of sites at this rate are
-/// within what the server's disk commits.
+/// The sustained rate: 64 events, or a dozen status changes, per second. Hundreds of sites at this rate are within what
+/// the server's disk can commit.
 pub const PACE_PER_SECOND: u32 = 64;
 
-/// How far a site may overdraw before it is cut off: a minute's worth.
+/// How far a site may overdraw before it is disconnected: a minute's worth.
 pub const PACE_OVERDRAFT_MAX: Duration = Duration::from_secs(60);
 
-/// What a greeting costs: a commit and a snapshot may follow from it.
+/// The cost of a handshake: it may cause a commit and a snapshot.
 pub(super) const GREETING_COST: u32 = 16;
 
-/// What any message costs that nothing is written for.
+/// The cost of a message that causes no write.
 pub(super) const MESSAGE_COST: u32 = 1;
 
-/// What a report of its storage costs: the server notes an event for each condition that comes or goes.
+/// The cost of a storage report: the server records an event for each condition that is raised or cleared.
 pub(super) const STORAGE_COST: u32 = 16;
 
-/// What a document costs beside its bytes.
+/// The cost of a document in addition to its bytes.
 const DOCUMENT_COST: u32 = 4;
 
 /// Bytes of a document that cost as much as one event.
 const BYTES_PER_COST: usize = 512;
 
-/// One member's bucket.
+/// The bucket of one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// When the bucket is full again. In the past: it is full.
+    /// When the bucket is full again; it is full if this is in the past.
     full_at: Instant,
 }
 
@@ -50,19 +50,19 @@ impl Pace {
         self.delay(now)
     }
 
-    /// Returns how long it is until the bucket is not overdrawn any more.
+    /// Returns how long the bucket stays overdrawn.
     pub(crate) fn delay(&self, now: Instant) -> Duration {
         let burst = Duration::from_secs(1) * PACE_BURST / PACE_PER_SECOND;
         self.full_at.saturating_since(now).saturating_sub(burst)
     }
 }
 
-/// Returns what a batch of events costs.
+/// Returns the cost of an event batch.
 pub(super) fn events_cost(batch: &EventBatch) -> u32 {
     MESSAGE_COST + u32::try_from(batch.events.len()).unwrap_or(u32::MAX)
 }
 
-/// Returns what a delta of status costs.
+/// Returns the cost of a status delta.
 pub(super) fn status_cost(delta: &StatusDelta) -> u32 {
     let of = |body: &StatusBody| DOCUMENT_COST + u32::try_from(status_bytes(body) / BYTES_PER_COST).unwrap_or(u32::MAX);
     let documents = delta.documents.values().map(|document| document.body.as_ref().map_or(DOCUMENT_COST, of));
@@ -70,7 +70,7 @@ pub(super) fn status_cost(delta: &StatusDelta) -> u32 {
 }
 
 /// Returns how many bytes of [`REPORTED_RECORDS_BYTES_MAX`](linecamp_model::limits::REPORTED_RECORDS_BYTES_MAX) the
-/// record sets of a status take.
+/// record sets of a status use.
 pub(super) fn record_bytes(body: &StatusBody) -> usize {
     match body {
         StatusBody::Provider(status) => status.records.iter().map(bytes_of).sum(),

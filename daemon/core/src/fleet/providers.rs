@@ -1,12 +1,12 @@
-//! Providers as they are configured centrally: which site gets which, and how one leaves again.
+//! Centrally configured providers: their assignment to sites, and their removal.
 //!
-//! A provider belongs to an environment and selects sites by their labels. Each site it selects has it in its spec; one
-//! it selects no longer has it there as *leaving*, until the site has said that none of its records is left. So nothing
-//! is taken from a site that could not take its records along. By force, a site is told to leave without deleting: it
-//! needs no name server for that, names what stays, and lets the provider go. A site has room for
-//! [`PROVIDERS_PER_SITE_MAX`]: those it has keep their place, and one that finds none is counted as left out. The
-//! assignment follows from whole state, for every site whose labels, spec or status changed, and for all with each
-//! sweep.
+//! A provider belongs to an environment and selects sites by their labels. Each selected site has it in its spec. A
+//! site that is no longer selected keeps it there as *leaving* until the site reports that none of its records is left,
+//! so a provider is never removed from a site that could not withdraw its records. Forced removal tells the site to
+//! abandon the records without deleting them: this needs no name server, and the site reports what remains. A site has
+//! room for [`PROVIDERS_PER_SITE_MAX`] providers: existing ones keep their place, and one that finds no room is counted
+//! as left out. The assignment is computed from the full state, for every site whose labels, spec or status changed,
+//! and for all sites at each sweep.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use super::view::owned;
 use super::{Fleet, FleetCommand, FleetCommandError, FleetOutput, SiteFilter};
 
 impl Fleet {
-    /// Brings the specs of sites whose state changed up to the providers that select them.
+    /// Updates the specs of changed sites to match the providers that select them.
     pub(super) fn settle_providers(&mut self, now: Now) {
         for site in std::mem::take(&mut self.unassigned) {
             let changes = assignment(self.ledger.state(), site);
@@ -32,11 +32,11 @@ impl Fleet {
                 self.carry_out(Decision { changes, event: None, site: Some(site) }, Vec::new(), now);
             }
         }
-        // What was assigned just now is as it should be.
+        // The specs just assigned need no further assignment.
         self.unassigned.clear();
     }
 
-    /// Notes whose assignment a change may touch.
+    /// Marks the sites whose assignment the changes may affect.
     pub(super) fn note_unassigned(&mut self, changes: &[FleetChange]) {
         for change in changes {
             match change {
@@ -49,7 +49,7 @@ impl Fleet {
         }
     }
 
-    /// Looks at every site again: of an environment, or of all that have providers.
+    /// Marks sites for reassignment: those of an environment, or of all environments that have providers.
     pub(super) fn unassign_all(&mut self, environment: Option<Name>) {
         let state = self.ledger.state();
         let is_meant = |of: &Name| match &environment {
@@ -61,7 +61,7 @@ impl Fleet {
         self.unassigned.extend(sites);
     }
 
-    /// A site asks for a piece of a plugin: it gets those that its spec names, and no others.
+    /// Handles a request for a plugin piece: a site gets only plugins that its spec names.
     pub(super) fn want_plugin(&mut self, session: SessionId, site: SiteId, want: PluginWant, now: Now) {
         let state = self.ledger.state();
         let is_named = state
@@ -75,7 +75,7 @@ impl Fleet {
         self.outputs.push_back(FleetOutput::Send { session, message: FromServer::Plugin(piece) });
     }
 
-    /// Returns the providers, by environment and name, with those that were removed and are still at some site.
+    /// Returns the providers, by environment and name, including removed ones that some site still has.
     pub fn providers(&self, environment: Option<&Name>) -> Vec<ProviderSummary> {
         let state = self.ledger.state();
         let is_meant = |of: &Name| environment.is_none_or(|meant| meant == of);
@@ -98,8 +98,8 @@ impl Fleet {
         found.into_values().collect()
     }
 
-    /// Does what a command by force means for records: a provider is let go at every site that has it, and those sites
-    /// name what stays; of a site, it is said here.
+    /// Applies the effect of a forced command on records: a provider is abandoned at every site that has it, and those
+    /// sites report what remains; for a removed site, the event is recorded here.
     pub(super) fn force(&mut self, forced: Forced, now: Now) {
         match forced {
             Forced::Nothing => {}
@@ -112,7 +112,7 @@ impl Fleet {
         }
     }
 
-    /// Writes down which records a site that goes has left behind, an event for each provider.
+    /// Adds an event for each provider about the records that a removed site has left behind.
     pub(super) fn name_left(&mut self, site: SiteId, left: &[String], now: Now) {
         for records in left {
             let text = format!("the site could not take these records along: {records}");
@@ -127,7 +127,7 @@ impl Fleet {
         self.ledger.state().plugins.iter().map(|(digest, file)| (*digest, file))
     }
 
-    /// Returns how the providers of the selected sites stand: with the site's name, as it last said.
+    /// Returns the last reported provider statuses of the selected sites, with the site's name.
     pub fn provider_statuses(&self, filter: &SiteFilter) -> Vec<(Name, &ProviderStatus)> {
         let state = self.ledger.state();
         let sites = self.selected(filter).filter_map(|id| state.site(id));
@@ -136,12 +136,12 @@ impl Fleet {
     }
 }
 
-/// What a command by force means for records.
+/// The effect of a forced command on records.
 pub(super) enum Forced {
     Nothing,
-    /// A provider is let go at these sites.
+    /// A provider is abandoned at these sites.
     Provider(Vec<(SiteId, FleetChange)>),
-    /// A site goes, and leaves these records.
+    /// A site is removed and leaves these records.
     Site(SiteId, Vec<String>),
 }
 
@@ -160,20 +160,20 @@ impl Forced {
     }
 }
 
-/// A provider as it is configured centrally, and how it does.
+/// A centrally configured provider and its state across sites.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderSummary {
     /// Its environment.
     pub environment: Name,
-    /// How it is configured; leaving, if it was removed and some site still has it.
+    /// Its configuration; leaving, if it was removed and some site still has it.
     pub provider: FleetProvider,
     /// How many sites have it in their spec.
     pub sites: usize,
-    /// At how many of those all of its records were last seen as desired.
+    /// At how many of those all of its records were last seen in sync.
     pub converged: usize,
-    /// At how many of those it does not work.
+    /// At how many of those it fails.
     pub in_trouble: usize,
-    /// How many sites it selects that have as many providers as a site can have, and so do not get it.
+    /// How many sites it selects that have no room for another provider and therefore lack it.
     pub left_out: usize,
 }
 
@@ -201,7 +201,7 @@ impl ProviderSummary {
     }
 }
 
-/// Returns, for each site that has a provider, the change that lets it go there without its records.
+/// Returns, for each site that has a provider, the change that makes it leave without its records.
 fn letting_go(state: &FleetState, environment: &Name, name: &Name) -> Vec<(SiteId, FleetChange)> {
     let key = DocumentKey::Provider(ProviderId::of(name));
     let sites = state.registered().filter(|(_, _, site)| site.environment == *environment);
@@ -216,7 +216,7 @@ fn letting_go(state: &FleetState, environment: &Name, name: &Name) -> Vec<(SiteI
     sites.filter_map(change).collect()
 }
 
-/// Says what the sites that have a provider last said of its records.
+/// Returns the records of a provider that its sites reported last.
 fn records_known(state: &FleetState, environment: &Name, name: &Name) -> Vec<String> {
     let sites = state.registered().filter(|(_, _, site)| site.environment == *environment);
     let statuses = sites.flat_map(|(_, record, _)| record.providers().filter(|status| status.name == *name));
@@ -235,7 +235,7 @@ impl FleetState {
     }
 }
 
-/// Returns the changes that give a site the providers that select it, and let the others leave.
+/// Returns the changes that assign the providers that select a site and make the others leave.
 fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     let Some((record, registration)) = state.site(site) else { return Vec::new() };
     let is_idle = !state.has_providers(&registration.environment) && provider_specs(record).next().is_none();
@@ -246,7 +246,7 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     let selecting = state.providers_of(&registration.environment).filter(|provider| is_placed(site, record, provider));
     let selecting = selecting.map(|provider| (ProviderId::of(&provider.spec.name), &provider.spec));
     let mut room = room_for_providers(record);
-    // Those that a site has stay; of new ones it gets as many as it has room for, and nobody gives way.
+    // A site's existing providers stay; new ones are added while there is room, and none is evicted.
     let wanted: BTreeMap<_, _> = selecting
         .filter(|(id, _)| {
             let is_held = held.contains_key(id);
@@ -275,7 +275,7 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
         let body = body.map(|spec| SpecBody::Provider(Box::new(spec)));
         FleetChange::Spec(site, DocumentKey::Provider(id), Some(Document { generation, body }))
     };
-    // First, so that one of them may come back.
+    // Placed first, because a dropped key may be written again.
     let surplus = record.spec.surplus_tombstones();
     let mut changes: Vec<_> =
         surplus.iter().flat_map(|(keys, _)| keys).map(|key| FleetChange::Spec(site, *key, None)).collect();
@@ -289,16 +289,16 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     changes
 }
 
-/// Returns the labels that providers are placed by: what was assigned to a site, and with `matches_facts` what its
-/// machine reports. What the site itself sets is never read: no site gives itself a provider, and the secrets that go
-/// with it.
+/// Returns the labels that providers are placed by: those assigned to a site and, with `matches_facts`, those its
+/// gateway reports. Labels the site sets itself are never read: no site can assign itself a provider and the secrets
+/// that come with it.
 pub(super) fn placement_labels(site: SiteId, record: &SiteRecord, matches_facts: bool) -> EffectiveLabels {
     let assigned = OwnedLabels { assigned: owned(record, DocumentKey::Site).assigned, ..OwnedLabels::default() };
     let reported = owned(record, DocumentKey::Host(site.gateway())).reported.filter(|_| matches_facts);
     effective_of_site(assigned, OwnedLabels { reported, ..OwnedLabels::default() })
 }
 
-/// Returns how many providers more a site takes: its own count, as it last reported them, and those that are leaving.
+/// Returns how many more providers a site has room for, counting its own as last reported and those that are leaving.
 fn room_for_providers(record: &SiteRecord) -> usize {
     let own = record.providers().filter(|status| status.is_local).count();
     PROVIDERS_PER_SITE_MAX.saturating_sub(provider_specs(record).count() + own)
@@ -315,18 +315,17 @@ fn provider_specs(record: &SiteRecord) -> impl Iterator<Item = (ProviderId, &Pro
     })
 }
 
-/// Whether a site has said that nothing is left of a provider it was told to let go. No other provider's trouble
-/// matters.
+/// Whether a site has confirmed that nothing is left of a leaving provider. Failures of other providers do not matter.
 fn has_left(record: &SiteRecord, incarnation: Incarnation, id: ProviderId) -> bool {
     let requested_at = record.spec.generation(DocumentKey::Provider(id));
     match record.providers().find(|status| ProviderId::of(&status.name) == id) {
         Some(status) if !status.is_local => requested_at <= status.converged.min(record.applied(incarnation)),
-        // The site has another of this name, or none.
+        // The site has its own provider of this name, or none.
         Some(_) | None => requested_at <= record.applied(incarnation),
     }
 }
 
-/// Adds a provider to an environment, or puts it in another's place.
+/// Adds a provider to an environment or replaces one.
 pub(super) fn set_provider(state: &FleetState, environment: Name, provider: FleetProvider, replace: bool) -> Decided {
     check_environment(state, &environment)?;
     let name = provider.spec.name.clone();
@@ -354,9 +353,9 @@ pub(super) fn set_provider(state: &FleetState, environment: Name, provider: Flee
     Ok(Decision { changes, event: Some((EventKind::ProviderChanged, None, text)), site: None })
 }
 
-/// Takes a provider away: its sites withdraw its records and let it go, or with force let it go as it is.
+/// Removes a provider: its sites withdraw its records and drop it; with force, they abandon the records.
 ///
-/// One that was removed before and is still at some site can be let go by force.
+/// A provider that was removed before and is still at some site can be abandoned by force.
 pub(super) fn remove_provider(state: &FleetState, environment: Name, name: Name, force: Force) -> Decided {
     let key = DocumentKey::Provider(ProviderId::of(&name));
     let mut sites = state.registered().filter(|(_, _, site)| site.environment == environment);
@@ -382,7 +381,7 @@ pub(super) fn remove_provider(state: &FleetState, environment: Name, name: Name,
     Ok(Decision { changes, event: Some((EventKind::ProviderChanged, None, text)), site: None })
 }
 
-/// Notes a plugin whose component has been stored. The same one again changes nothing.
+/// Registers a plugin whose component has been stored. Registering it again changes nothing.
 pub(super) fn add_plugin(state: &FleetState, digest: PluginDigest, file: PluginFile) -> Decided {
     if state.plugins.contains_key(&digest) {
         return Ok(Decision::default());
@@ -400,7 +399,7 @@ pub(super) fn add_plugin(state: &FleetState, digest: PluginDigest, file: PluginF
     Ok(Decision { changes, event: Some((EventKind::PluginPushed, None, text)), site: None })
 }
 
-/// Forgets a plugin that no provider uses.
+/// Removes a plugin that no provider uses.
 pub(super) fn remove_plugin(state: &FleetState, digest: PluginDigest) -> Decided {
     let Some(file) = state.plugins.get(&digest) else {
         let text = format!("there is no plugin {digest}; `linecamp plugin ls` lists them");

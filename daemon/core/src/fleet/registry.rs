@@ -1,8 +1,8 @@
-//! Registry: who may become a site, and who still is one.
+//! Registry: site registration and membership.
 //!
-//! A join is idempotent on the site's key: whoever proves to hold a registered key is that site, whatever
-//! has become of the token since. So a lost answer is harmless, and a token with one use left is never
-//! spent twice. A key that was removed never comes back.
+//! A join is idempotent on the site's key: a peer that proves to hold a registered key is that site, regardless of what
+//! happened to the token since. A lost answer is therefore harmless, and a token with one use left is never spent
+//! twice. The key of a removed site is never accepted again.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use super::state::FleetState;
 use super::subject::Subject;
 use crate::mutants::{Mutant, planted};
 
-/// The span over which recoveries are counted.
+/// The window over which recoveries are counted.
 const RECOVERY_SPAN: Duration = Duration::from_secs(24 * 3600);
 
-/// What becomes of a join.
+/// The outcome of a join.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Joining {
-    /// The key is registered already: give it a certificate again.
+    /// The key is already registered: issue another certificate.
     Again(Membership),
     /// A new site, once these changes are durable.
     New(Membership, Vec<FleetChange>),
 }
 
-/// Under which name, where, a site belongs.
+/// A site's id, name and environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
     pub(crate) site: SiteId,
@@ -37,7 +37,7 @@ pub(crate) struct Membership {
     pub(crate) environment: Name,
 }
 
-/// Decides about a join of the holder of `key`.
+/// Decides the join of the holder of `key`.
 pub(crate) fn join(
     state: &FleetState,
     key: KeyFingerprint,
@@ -69,7 +69,7 @@ pub(crate) fn join(
     Ok(Joining::New(member, changes))
 }
 
-/// Returns the changes that make a new site.
+/// Returns the changes that create a new site.
 fn newcomer(
     member: &Membership,
     key: KeyFingerprint,
@@ -118,17 +118,17 @@ fn newcomer(
     ]
 }
 
-/// Returns the site that holds `key`; `None` if nobody does.
+/// Returns the site that holds `key`, or `None` if it is not registered.
 ///
 /// # Errors
-/// A removed site is refused for good.
+/// The site was removed; the refusal is permanent.
 pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<Membership>, Refusal> {
     let removed = || {
         let text = "this site was removed at the server; to bring the machine back, join it again with a new token";
         Refusal::new(RefusalCode::Removed, text)
     };
     let is_blind = planted(Mutant::RecoverRevoked);
-    if state.departed.contains_key(&key) && !is_blind {
+    if state.revoked_keys.contains_key(&key) && !is_blind {
         return Err(removed());
     }
     let site = SiteId::of_key(&key);
@@ -143,10 +143,10 @@ pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<M
     Ok(record.site_spec().map(|spec| Membership { site, name: spec.name.clone(), environment }))
 }
 
-/// Counts a recovery of `site` with an expired certificate, if it may have one.
+/// Counts a recovery of `site` with an expired certificate, if one is allowed.
 ///
 /// # Errors
-/// Past the environment's limit, until its 24 hours are over.
+/// The environment's limit is reached, until the 24 hours are over.
 pub(crate) fn recover(state: &FleetState, site: SiteId, now: Now) -> Result<Option<FleetChange>, Refusal> {
     let Some((_, registration)) = state.site(site) else {
         return Ok(None);
@@ -169,7 +169,7 @@ pub(crate) fn recover(state: &FleetState, site: SiteId, now: Now) -> Result<Opti
     Ok(Some(FleetChange::Site(site, Some(registration))))
 }
 
-/// Whether a token works, and if not, why not.
+/// Returns whether a token is valid, or why not.
 pub(crate) fn token_state(state: &FleetState, id: TokenId, token: &Token, now: Now) -> TokenState {
     if token.revoked_at.is_some() {
         TokenState::Revoked

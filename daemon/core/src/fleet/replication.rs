@@ -1,4 +1,4 @@
-//! An established session: spec down, status and events up, and what they mean for a site's life.
+//! An established session: spec down, status and events up, and the phase transitions that follow from them.
 
 use linecamp_model::{
     DocumentKey, EventBatch, EventKind, FleetChange, FromServer, Generation, Incarnation, Now, Phase, PhaseEvent,
@@ -14,7 +14,7 @@ use super::{Fleet, FleetOutput, FleetTimer, Release};
 use crate::sync::{Ack, Verdict, judge};
 
 impl Fleet {
-    /// Sends a linked site what it lacks, once all of it is durable.
+    /// Sends a connected site what it lacks, once all of it is durable.
     pub(super) fn pump(&mut self, site: SiteId) {
         let Some(link) = self.downlink.links.get(&site).filter(|link| link.specs_in_flight == 0) else {
             return;
@@ -37,7 +37,7 @@ impl Fleet {
         };
         match source.handle_ack(held) {
             Ack::More => self.pump(site),
-            // It could not keep what it was sent. At once would be a loop.
+            // The site could not persist the delta. Re-sending at once would loop.
             Ack::NotMore => self.timers.set(FleetTimer::Resend(id), now.instant + RESEND_AFTER),
             Ack::NeverSent => {
                 let text = format!("the site acknowledged spec {held}, which it was never sent");
@@ -67,7 +67,7 @@ impl Fleet {
         };
         let mut after = record.status.clone();
         let is_snapshot = delta.snapshot;
-        // What another run wrote is no base for this one.
+        // Documents written by another run are no valid base.
         let verdict = match is_snapshot || held == after.head() {
             true => judge(&record.status, delta),
             false => Verdict::Acknowledge,
@@ -84,15 +84,16 @@ impl Fleet {
             return self.refuse(id, refusal, now);
         }
         if let (true, Some((incarnation, run))) = (is_snapshot, self.downlink.writer(id)) {
-            let after = ReplicationCursor { status_run: Some(run), ..self.mark_under(site, incarnation) };
-            changes.extend((after != self.mark_of(site)).then_some(FleetChange::ReplicationCursor(site, Some(after))));
+            let after = ReplicationCursor { status_run: Some(run), ..self.cursor_under(site, incarnation) };
+            changes
+                .extend((after != self.cursor_of(site)).then_some(FleetChange::ReplicationCursor(site, Some(after))));
         }
         let message = FromServer::StatusAck(after.head());
         self.stage(changes, vec![Release::Output(FleetOutput::Send { session: id, message })]);
         self.confirm(site, now);
     }
 
-    /// Tells a session what is held of its status and events: after a commit that failed, or when its pace allows.
+    /// Acknowledges the status and events held: after a failed commit, or when the rate limit allows.
     pub(super) fn acknowledge_held(&mut self, id: SessionId, now: Now) {
         let (status, events) = self.held_of(id);
         self.acknowledge_when_durable(id, FromServer::StatusAck(status), now);
@@ -106,13 +107,13 @@ impl Fleet {
         self.stage(Vec::new(), vec![Release::Output(FleetOutput::Send { session: id, message })]);
     }
 
-    /// Whether something of this kind is under way from a site already. If not, it is now.
+    /// Whether a message of this kind is already in flight from a site. If not, marks it so.
     fn is_under_way(&mut self, id: SessionId, of: fn(&mut Waits) -> &mut bool) -> bool {
         let session = self.downlink.sessions.get_mut(&id);
         session.is_none_or(|session| std::mem::replace(of(&mut session.waits), true))
     }
 
-    /// Returns what is held of what a session's daemon has written: its status, and the number of its last event.
+    /// Returns what is held from a session's daemon: the status generation and the last event number.
     fn held_of(&mut self, id: SessionId) -> (Generation, u64) {
         match (self.downlink.up(id).map(|(site, _)| site), self.downlink.writer(id)) {
             (Some(site), Some((incarnation, run))) => self.held_by(site, incarnation, run),
@@ -120,9 +121,9 @@ impl Fleet {
         }
     }
 
-    /// Returns how far a history of a site was followed: not at all, if it was another one.
-    fn mark_under(&self, site: SiteId, incarnation: Incarnation) -> ReplicationCursor {
-        let cursor = self.mark_of(site);
+    /// Returns the replication cursor for an incarnation of a site; an empty one if the site had another incarnation.
+    fn cursor_under(&self, site: SiteId, incarnation: Incarnation) -> ReplicationCursor {
+        let cursor = self.cursor_of(site);
         match cursor.status_incarnation == incarnation {
             true => cursor,
             false => ReplicationCursor {
@@ -135,10 +136,10 @@ impl Fleet {
         }
     }
 
-    /// Returns what is held of what a daemon has written. The status of another run counts as nothing: it may be
-    /// that of a copied or restored disk, under the same generations.
+    /// Returns what is held from a daemon run. The status of another run does not count: it may come from a cloned or
+    /// restored disk and reuse the same generations.
     pub(super) fn held_by(&self, site: SiteId, incarnation: Incarnation, run: RunId) -> (Generation, u64) {
-        let cursor = self.mark_under(site, incarnation);
+        let cursor = self.cursor_under(site, incarnation);
         let head = self.ledger.state().sites.get(&site).map(|record| record.status.head()).unwrap_or_default();
         (if cursor.status_run == Some(run) { head } else { Generation::ZERO }, cursor.events_held)
     }
@@ -154,18 +155,18 @@ impl Fleet {
             self.ignored += 1;
             return;
         }
-        let cursor = self.mark_under(site, incarnation);
+        let cursor = self.cursor_under(site, incarnation);
         let fresh = (batch.first..=last).zip(batch.events).filter(|(seq, _)| cursor.events_held < *seq);
         let fresh: Vec<_> = fresh.map(|(_, event)| event).collect();
         let mut changes = self.ledger.state().site_event_changes(site, fresh, now);
         let held = cursor.events_held.max(last);
         let after = ReplicationCursor { events_held: held, events_dropped: batch.dropped, ..cursor };
         let release = Release::Output(FleetOutput::Send { session: id, message: FromServer::EventsAck(held) });
-        changes.extend((after != self.mark_of(site)).then_some(FleetChange::ReplicationCursor(site, Some(after))));
+        changes.extend((after != self.cursor_of(site)).then_some(FleetChange::ReplicationCursor(site, Some(after))));
         self.stage(changes, vec![release]);
     }
 
-    /// Moves a site and its gateway on where the site has reported or confirmed what they were asked.
+    /// Advances a site and its gateway to the next phase if the site reported or confirmed what was requested.
     pub(super) fn confirm(&mut self, site: SiteId, now: Now) {
         for subject in [Subject::Site, Subject::Gateway] {
             let Some((record, registration)) = self.ledger.state().site(site) else {
@@ -178,7 +179,8 @@ impl Fleet {
             let has_converged = life.requested_at <= record.converged(incarnation);
             let event = match life.phase {
                 Phase::Registering if has_reported => PhaseEvent::Reported,
-                // A name server that is away keeps nobody in service or out of it; who leaves takes his records along.
+                // An unreachable name server does not block activation or deactivation; a site being removed withdraws
+                // its records.
                 Phase::Deactivating | Phase::Activating if has_applied => PhaseEvent::Confirmed,
                 Phase::Removing if has_converged => PhaseEvent::Confirmed,
                 _ => continue,
@@ -197,7 +199,7 @@ impl Fleet {
     }
 }
 
-/// Checks a batch of events, and returns the number of its last.
+/// Checks an event batch and returns the number of its last event.
 fn check_events(batch: &EventBatch) -> Result<u64, Refusal> {
     if let Some(event) = batch.events.iter().find(|event| !event.kind.is_a_sites()) {
         let text = format!("an event {}, which only the server says", event.kind);

@@ -1,4 +1,4 @@
-//! What the server holds durably, and the indexes that follow from it.
+//! The durable state of the server, and the indexes derived from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::mutants::{Mutant, planted};
 use crate::site::set;
 use crate::sync::Documents;
 
-/// The fleet database, in memory.
+/// The in-memory image of the fleet database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FleetState {
     pub(crate) origin: Option<FleetOrigin>,
@@ -25,22 +25,22 @@ pub(crate) struct FleetState {
     pub(crate) tokens: BTreeMap<TokenId, Token>,
     pub(crate) token_uses: BTreeMap<TokenId, BTreeMap<SiteId, WallTime>>,
     pub(crate) sites: BTreeMap<SiteId, SiteRecord>,
-    pub(crate) departed: BTreeMap<KeyFingerprint, WallTime>,
+    pub(crate) revoked_keys: BTreeMap<KeyFingerprint, WallTime>,
     pub(crate) events: BTreeMap<u64, LoggedEvent>,
     /// Providers, by environment and name.
     pub(crate) providers: BTreeMap<(Name, Name), Box<FleetProvider>>,
     pub(crate) plugins: BTreeMap<PluginDigest, PluginFile>,
-    /// The numbers of the events, by who says so. Derived.
+    /// The numbers of the events, by origin. Derived.
     rings: BTreeMap<Ring, BTreeSet<u64>>,
-    /// The numbers of the events about each site, by who says so. Derived.
+    /// The numbers of the events about each site, by origin. Derived.
     site_events: BTreeMap<(Ring, SiteId), BTreeSet<u64>>,
-    /// Who bears a name and is not gone, with its environment, in that order. Derived.
+    /// The live sites that have a name, with their environment, in that order. Derived.
     names: BTreeMap<(Subject, Name), Vec<(Name, SiteId)>>,
-    /// How many sites that are not gone each environment has. Derived.
+    /// The number of live sites in each environment. Derived.
     population: BTreeMap<Name, usize>,
 }
 
-/// Who says that something happened. What one of them says never pushes out what the other said.
+/// The origin of an event. Each origin has its own limits, so that neither evicts the other's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Ring {
     Server,
@@ -53,7 +53,7 @@ impl Ring {
     }
 }
 
-/// All that is known of one site.
+/// All records of one site.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SiteRecord {
     pub(crate) registration: Option<Registration>,
@@ -63,7 +63,7 @@ pub(crate) struct SiteRecord {
 }
 
 impl SiteRecord {
-    /// Returns what should be, of the site.
+    /// Returns the spec of the site.
     pub(crate) fn site_spec(&self) -> Option<&SiteSpec> {
         match self.spec.body(DocumentKey::Site) {
             Some(SpecBody::Site(spec)) => Some(spec),
@@ -71,7 +71,7 @@ impl SiteRecord {
         }
     }
 
-    /// Returns what should be, of its gateway.
+    /// Returns the spec of its gateway.
     pub(crate) fn gateway_spec(&self, site: SiteId) -> Option<&HostSpec> {
         match self.spec.body(DocumentKey::Host(site.gateway())) {
             Some(SpecBody::Host(spec)) => Some(spec),
@@ -79,12 +79,12 @@ impl SiteRecord {
         }
     }
 
-    /// Returns the newest spec of `incarnation` the site said it matches.
+    /// Returns the newest spec generation of `incarnation` that the site reported as converged.
     pub(crate) fn converged(&self, incarnation: Incarnation) -> Generation {
         self.site_status(incarnation).map_or(Generation::ZERO, |status| status.converged)
     }
 
-    /// Returns the newest spec of `incarnation` the site said it holds.
+    /// Returns the newest spec generation of `incarnation` that the site reported as applied.
     pub(crate) fn applied(&self, incarnation: Incarnation) -> Generation {
         self.site_status(incarnation).map_or(Generation::ZERO, |status| status.applied)
     }
@@ -96,7 +96,7 @@ impl SiteRecord {
         }
     }
 
-    /// Returns how the site's providers stand.
+    /// Returns the status of the site's providers.
     pub(crate) fn providers(&self) -> impl Iterator<Item = &ProviderStatus> {
         self.status.keys().filter_map(|key| match self.status.body(key) {
             Some(StatusBody::Provider(status)) => Some(status),
@@ -104,7 +104,7 @@ impl SiteRecord {
         })
     }
 
-    /// Says of each provider which DNS records of the site it has not taken away, and why, as the site last said.
+    /// Describes, for each provider, the DNS records of the site it has not deleted, and why, as last reported.
     pub(crate) fn records_left(&self) -> Vec<String> {
         self.providers().filter_map(records_of).collect()
     }
@@ -114,7 +114,7 @@ impl SiteRecord {
     }
 }
 
-/// Says which DNS records of a site a provider has, and what is wrong with it; `None` if it has none.
+/// Describes the DNS records of a site that a provider has, and the provider's failure; `None` if it has none.
 pub(crate) fn records_of(provider: &ProviderStatus) -> Option<String> {
     let ours = provider.records.iter().filter(|record: &&RecordStatus| record.state.is_ours());
     let mut zones = BTreeMap::<_, Vec<String>>::new();
@@ -127,7 +127,7 @@ pub(crate) fn records_of(provider: &ProviderStatus) -> Option<String> {
 }
 
 impl FleetState {
-    /// Returns the state that `records` describe.
+    /// Builds the state from database records.
     pub(crate) fn from_records(records: Vec<FleetChange>) -> Self {
         let mut state = Self::default();
         for record in records {
@@ -142,13 +142,13 @@ impl FleetState {
         Some((record, record.registration.as_ref()?))
     }
 
-    /// Returns the registered sites, in the order of environment and name.
+    /// Returns the registered sites.
     pub(crate) fn registered(&self) -> impl Iterator<Item = (SiteId, &SiteRecord, &Registration)> {
         self.sites.iter().filter_map(|(id, record)| Some((*id, record, record.registration.as_ref()?)))
     }
 
-    /// Returns the sites meant by a name of theirs or of their gateway, in whichever environment; those that
-    /// are gone only if no other is there.
+    /// Returns the sites with this name, for themselves or for their gateway, in the given environment or in any;
+    /// removed sites only if no live site has it.
     pub(crate) fn named(&self, subject: Subject, environment: Option<&Name>, name: &Name) -> Vec<SiteId> {
         let is_meant = |of: &Name| environment.is_none_or(|wanted| wanted == of);
         let live: Vec<_> = self.bearers(subject, name).filter(|(of, _)| is_meant(of)).map(|(_, id)| id).collect();
@@ -163,7 +163,7 @@ impl FleetState {
         gone.map(|(id, _, _)| id).collect()
     }
 
-    /// Whether another site of the environment that is not gone has this name, for itself or its gateway.
+    /// Whether another live site of the environment has this name, for itself or for its gateway.
     pub(crate) fn is_name_taken(
         &self,
         subject: Subject,
@@ -174,38 +174,38 @@ impl FleetState {
         self.bearers(subject, name).any(|(of, id)| of == environment && Some(id) != except)
     }
 
-    /// Returns who has this name and is not gone, with its environment.
+    /// Returns the live sites with this name, with their environment.
     fn bearers(&self, subject: Subject, name: &Name) -> impl Iterator<Item = (&Name, SiteId)> {
         let of_name = self.names.get(&(subject, name.clone())).into_iter().flatten();
         of_name.map(|(environment, id)| (environment, *id))
     }
 
-    /// How many sites of the environment are not gone.
+    /// Returns the number of live sites in the environment.
     pub(crate) fn sites_in(&self, environment: &Name) -> usize {
         self.population.get(environment).copied().unwrap_or(0)
     }
 
-    /// How many sites the token has created.
+    /// Returns how many sites the token has created.
     pub(crate) fn uses(&self, token: TokenId) -> u32 {
         let uses = self.token_uses.get(&token).map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX));
         if planted(Mutant::TokenUsedTwice) { uses.saturating_sub(1) } else { uses }
     }
 
-    /// Returns the changes that note an event of the server.
+    /// Returns the changes that record an event of the server.
     pub(crate) fn event_changes(&self, event: Event) -> Vec<FleetChange> {
         let site = event.site;
         self.log_changes(Ring::Server, site, vec![LoggedEvent { event, received_at: None }])
     }
 
-    /// Returns the changes that note the events a site has sent.
+    /// Returns the changes that record events sent by a site.
     pub(crate) fn site_event_changes(&self, site: SiteId, events: Vec<Event>, now: Now) -> Vec<FleetChange> {
         let received_at = Some(now.wall).filter(|_| !planted(Mutant::ForgedOrigin));
         let logged = |event| LoggedEvent { event: Event { site: Some(site), ..event }, received_at };
         self.log_changes(Ring::Sites, Some(site), events.into_iter().map(logged).collect())
     }
 
-    /// Returns the changes that note events about one site. At the limit of a site its own oldest go, so that a site
-    /// that talks a lot cannot push out what others said; at the limit of all, the oldest that were said by the same.
+    /// Returns the changes that record events about one site. At the limit per site, its own oldest events are dropped,
+    /// so that a noisy site cannot evict the events of others; at the total limit, the oldest of the same origin.
     fn log_changes(&self, ring: Ring, site: Option<SiteId>, events: Vec<LoggedEvent>) -> Vec<FleetChange> {
         let of_site = site.and_then(|site| self.site_events.get(&(ring, site)));
         let of_ring = self.rings.get(&ring);
@@ -221,13 +221,13 @@ impl FleetState {
         over.into_iter().map(|seq| FleetChange::Event(seq, None)).chain(new).collect()
     }
 
-    /// Returns the history of a site's spec: the fleet's, unless the site once claimed more of it than there was.
+    /// Returns the incarnation of a site's spec: the fleet's, unless the site once claimed more spec than there was.
     pub(crate) fn spec_incarnation(&self, site: SiteId) -> Incarnation {
         let own = self.sites.get(&site).and_then(|record| record.cursor).and_then(|cursor| cursor.spec_incarnation);
         own.unwrap_or_else(|| self.origin.unwrap_or_default().spec_incarnation)
     }
 
-    /// Returns the changes that forget a site that is gone, all but its key.
+    /// Returns the changes that delete everything of a removed site except its key.
     pub(crate) fn purge_changes(&self, id: SiteId) -> Vec<FleetChange> {
         let Some(record) = self.sites.get(&id) else {
             return Vec::new();
@@ -237,13 +237,13 @@ impl FleetState {
         specs.chain(statuses).chain([FleetChange::ReplicationCursor(id, None), FleetChange::Site(id, None)]).collect()
     }
 
-    /// Returns the changes that forget a token and its uses.
+    /// Returns the changes that delete a token and its uses.
     pub(crate) fn token_purge_changes(&self, id: TokenId) -> Vec<FleetChange> {
         let uses = self.token_uses.get(&id).into_iter().flat_map(BTreeMap::keys);
         uses.map(|site| FleetChange::TokenUse(id, *site, None)).chain([FleetChange::Token(id, None)]).collect()
     }
 
-    /// Takes an event's places in the indexes away or puts them there.
+    /// Adds an event to the indexes or removes it.
     fn index_event(&mut self, seq: u64, logged: &LoggedEvent, is_there: bool) {
         let ring = Ring::of(logged);
         let of_ring = self.rings.entry(ring).or_default();
@@ -256,7 +256,7 @@ impl FleetState {
         }
     }
 
-    /// Takes a site's places in the index of names away or puts them back.
+    /// Adds a site to the index of names or removes it.
     fn index(&mut self, id: SiteId, is_there: bool) {
         let Some((record, registration)) = self.site(id).filter(|(_, of)| !of.life.phase.is_gone()) else {
             return;
@@ -283,7 +283,7 @@ impl FleetState {
         }
     }
 
-    /// Changes one site's record and keeps the index of names true.
+    /// Changes one site's record and keeps the index of names consistent.
     fn change_site(&mut self, id: SiteId, change: impl FnOnce(&mut SiteRecord) -> FleetChange) -> FleetChange {
         self.index(id, false);
         let record = self.sites.entry(id).or_default();
@@ -341,7 +341,7 @@ impl Replay for FleetState {
                 }
                 Change::Event(seq, before)
             }
-            Change::RevokedKey(key, at) => Change::RevokedKey(key, set(&mut self.departed, key, at)),
+            Change::RevokedKey(key, at) => Change::RevokedKey(key, set(&mut self.revoked_keys, key, at)),
             Change::Provider(environment, name, body) => {
                 let key = (environment.clone(), name.clone());
                 Change::Provider(environment, name, set(&mut self.providers, key, body))
@@ -351,7 +351,7 @@ impl Replay for FleetState {
     }
 }
 
-/// Makes an event of `site`, or of the server.
+/// Creates an event of `site`, or of the server.
 pub(crate) fn event(kind: EventKind, site: Option<SiteId>, text: &str, now: Now) -> Event {
     Event { at: now.wall, kind, site, text: Text::lossy(text) }
 }

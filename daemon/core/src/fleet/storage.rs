@@ -1,13 +1,13 @@
-//! What sites say of their own storage: kept in memory beside the link, shown, and told once as events.
+//! Storage conditions reported by sites: kept in memory with the link, shown, and recorded once as events.
 //!
-//! A report is whole and takes the place of the one before. It outlasts its session: while a site is away, the last
-//! that was heard is shown; the next session begins with a report, so trouble that ended meanwhile ends here, too,
-//! and trouble that outlasts a link is told once. A server that starts knows nothing and is told again.
+//! A report is complete and replaces the previous one. It outlives its session: while a site is offline, its last
+//! report is shown. The next session starts with a report, so a condition that cleared meanwhile is cleared here too,
+//! and a condition that outlives a link is recorded once. A restarted server knows nothing and gets new reports.
 //!
-//! Memory: one condition of each kind for each site, as `proto` lets in.
+//! Memory: one condition of each kind per site, as limited by `proto`.
 //!
-//! And the server's own: while its store fails, sites stay linked, changes are refused, and the store is tried again
-//! every [`STORE_RETRY`], also without a request. It is well when it has room for what it refused
+//! The server's own store: while it fails, sites stay connected, changes are refused, and the store is retried every
+//! [`STORE_RETRY`], even without a command. It has recovered when it has room for what it refused
 //! ([`FleetOutput::TryStore`]): a smaller write may fit where that one does not.
 
 use linecamp_model::{Condition, ConditionKind, Event, EventKind, Now, SessionId, SiteId, Text};
@@ -17,7 +17,7 @@ use super::{Fleet, FleetOutput, FleetTimer, Release};
 use crate::StoreFault;
 
 impl Fleet {
-    /// Takes what a site says of its storage.
+    /// Handles a storage report.
     pub(super) fn handle_storage(&mut self, id: SessionId, conditions: Vec<Condition>, now: Now) {
         let Some((site, _)) = self.downlink.up(id) else { return };
         let Some(link) = self.downlink.links.get_mut(&site) else { return };
@@ -29,7 +29,7 @@ impl Fleet {
             .map(|one| event(EventKind::ConditionRaised, one.since, &format!("{}: {}", one.kind, one.detail)));
         let cleared = before.iter().filter(|one| !has(&conditions, one.kind));
         let cleared = cleared.map(|one| event(EventKind::ConditionCleared, now.wall, one.kind.as_str()));
-        // Its own words, so they are among what sites have said.
+        // Reported by the site, so they count as site events.
         let events: Vec<_> = raised.chain(cleared).collect();
         if !events.is_empty() {
             let changes = self.ledger.state().site_event_changes(site, events, now);
@@ -37,19 +37,19 @@ impl Fleet {
         }
     }
 
-    /// Takes the store's word, at the start, that it cannot write what it has read.
+    /// Handles the store's report at startup that it is readable but not writable.
     pub fn handle_store_unwritable(&mut self, fault: StoreFault, now: Now) {
         self.store_failed(fault, now);
     }
 
-    /// Returns why the server's own store does not commit, if it does not.
+    /// Returns why the server's own store fails to commit, if it does.
     pub const fn store_fault(&self) -> Option<StoreFault> {
         self.store_fault
     }
 
     pub(super) fn store_failed(&mut self, fault: StoreFault, now: Now) {
         self.store_fault = Some(fault);
-        // Further failures do not put the next try off.
+        // Further failures do not postpone the retry.
         if self.timers.deadline(FleetTimer::StoreRetry).is_none() {
             self.timers.set(FleetTimer::StoreRetry, now.instant + STORE_RETRY);
         }
@@ -60,19 +60,19 @@ impl Fleet {
         self.timers.clear(FleetTimer::StoreRetry);
     }
 
-    /// Tries the store. It does so again unless the store is well then.
+    /// Probes the store. Repeats until the store recovers.
     pub(super) fn retry_store(&mut self, now: Now) {
         self.timers.set(FleetTimer::StoreRetry, now.instant + STORE_RETRY);
         let write = self.ledger.stage(&[], vec![Release::StoreTried]);
         self.outputs.push_back(FleetOutput::TryStore(write));
     }
 
-    /// Returns how many sites have said that their storage is in trouble, and not that it is well again.
+    /// Returns the number of sites whose last report contains a storage condition.
     pub fn storage_trouble_count(&self) -> usize {
         self.downlink.links.values().filter(|link| !link.storage.is_empty()).count()
     }
 
-    /// Returns what a site has said of its storage.
+    /// Returns the storage conditions a site reported last.
     pub(super) fn storage_of(&self, site: SiteId) -> Vec<Condition> {
         self.downlink.links.get(&site).map(|link| link.storage.clone()).unwrap_or_default()
     }

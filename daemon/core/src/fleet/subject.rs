@@ -1,17 +1,17 @@
-//! What a request is about: a site, or the host it runs on.
+//! The subject of a command: a site or its gateway host.
 
 use linecamp_model::{Life, Name, Registration};
 
-/// Names a site or a host: by its name, and by its environment where the name alone is not enough.
+/// Refers to a site or a host by name, and by environment where the name alone is ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteRef {
-    /// Its environment; `None` for whichever has it.
+    /// Its environment; `None` to search all.
     pub environment: Option<Name>,
     /// Its name.
     pub name: Name,
 }
 
-/// Which of the two a request is about.
+/// The kind of subject a command refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// The site.
@@ -21,7 +21,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Returns where the subject is in its life.
+    /// Returns the subject's current phase, with its start and the spec generation that requested it.
     pub(crate) const fn life(self, registration: &Registration) -> Life {
         match self {
             Self::Site => registration.life,
@@ -29,7 +29,7 @@ impl Subject {
         }
     }
 
-    /// Returns the subject as one word.
+    /// Returns the subject's name in messages.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Site => "site",

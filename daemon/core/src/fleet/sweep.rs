@@ -1,4 +1,4 @@
-//! What has had its time is cleared away: removed sites after their keep time, tokens long past theirs.
+//! Periodic cleanup: purges removed sites after their keep time, long-expired tokens, and surplus revoked keys.
 
 use linecamp_model::limits::REMOVED_KEYS_MAX;
 use linecamp_model::{FleetChange, Now, Phase, PhaseEvent};
@@ -7,7 +7,7 @@ use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
 use super::{Fleet, FleetTimer};
 
 impl Fleet {
-    /// Clears away what has had its time.
+    /// Removes expired records.
     pub(super) fn sweep(&mut self, now: Now) {
         self.timers.set(FleetTimer::Sweep, now.instant + SWEEP_PERIOD);
         self.unassign_all(None);
@@ -25,9 +25,9 @@ impl Fleet {
         };
         let stale = state.tokens.iter().filter(|(_, token)| is_stale(token));
         changes.extend(stale.flat_map(|(id, _)| state.token_purge_changes(*id)));
-        let surplus = state.departed.len().saturating_sub(REMOVED_KEYS_MAX);
+        let surplus = state.revoked_keys.len().saturating_sub(REMOVED_KEYS_MAX);
         if 0 < surplus {
-            let mut removed: Vec<_> = state.departed.iter().map(|(key, at)| (*at, *key)).collect();
+            let mut removed: Vec<_> = state.revoked_keys.iter().map(|(key, at)| (*at, *key)).collect();
             removed.sort_unstable();
             changes.extend(removed.into_iter().take(surplus).map(|(_, key)| FleetChange::RevokedKey(key, None)));
         }

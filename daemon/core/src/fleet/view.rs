@@ -1,4 +1,4 @@
-//! What operators are shown.
+//! Views for operators.
 
 use std::collections::BTreeMap;
 
@@ -18,37 +18,37 @@ use super::subject::Subject;
 use super::{Fleet, FleetCommandError, SiteRef};
 use crate::site::coarse;
 
-/// Which sites or hosts to show.
+/// Selects sites or hosts.
 #[derive(Clone, Debug, Default)]
 pub struct SiteFilter {
-    /// Of which environment; `None` for all.
+    /// The environment; `None` for all.
     pub environment: Option<Name>,
-    /// With which labels.
+    /// The label selector.
     pub selector: Selector,
-    /// Which labels of a site the selector sees. For hosts, all that hold.
+    /// The labels of a site that the selector matches. For hosts, always the effective ones.
     pub labels: SeenLabels,
-    /// Of which site, for hosts; `None` for all.
+    /// The site, for hosts; `None` for all.
     pub site: Option<Name>,
 }
 
-/// Which labels of a site a selector sees.
+/// The labels of a site that a selector matches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SeenLabels {
     /// All effective labels, of every owner: for lists and views.
     #[default]
     Effective,
-    /// Those that were assigned to it: what a provider is placed by.
+    /// The assigned labels: for placing a provider.
     Assigned,
-    /// Those, and what its gateway reports: what a provider is placed by that matches facts.
+    /// The assigned labels and those its gateway reports: for placing a provider that matches facts.
     AssignedAndReported,
 }
 
-/// Which events.
+/// Selects events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Of which site; `None` for all.
+    /// The site; `None` for all.
     pub site: Option<SiteId>,
-    /// Said by a site, or by the server; `None` for both.
+    /// `true` for events reported by sites, `false` for events of the server; `None` for both.
     pub is_reported: Option<bool>,
 }
 
@@ -59,14 +59,14 @@ impl EventFilter {
     }
 }
 
-/// How many links are in which state.
+/// The number of links in each state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkCounts {
-    /// With a session.
+    /// Links with a session.
     pub connected: usize,
-    /// Lost a moment ago.
+    /// Links lost recently.
     pub reconnecting: usize,
-    /// Gone for longer.
+    /// Links lost for longer.
     pub disconnected: usize,
 }
 
@@ -88,19 +88,19 @@ impl Fleet {
         hosts
     }
 
-    /// Returns one site.
+    /// Returns a site.
     ///
     /// # Errors
-    /// If there is none of that name, or several.
+    /// No site or several sites have the name.
     pub fn site(&self, site: &SiteRef, now: Now) -> Result<SiteView, FleetCommandError> {
         let id = find(self.ledger.state(), Subject::Site, site)?;
         self.site_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))
     }
 
-    /// Returns one host.
+    /// Returns a host.
     ///
     /// # Errors
-    /// If there is none of that name, or several.
+    /// No host or several hosts have the name.
     pub fn host(&self, host: &SiteRef, now: Now) -> Result<HostView, FleetCommandError> {
         let id = find(self.ledger.state(), Subject::Gateway, host)?;
         self.host_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {}", host.name)))
@@ -114,7 +114,7 @@ impl Fleet {
         tokens
     }
 
-    /// Returns one join token.
+    /// Returns a join token.
     pub fn token(&self, id: TokenId, now: Now) -> Option<TokenView> {
         let state = self.ledger.state();
         let token = state.tokens.get(&id)?;
@@ -139,20 +139,20 @@ impl Fleet {
         })
     }
 
-    /// Returns the environments, with how many sites each holds.
+    /// Returns the environments, with the number of sites in each.
     pub fn environments(&self) -> Vec<(Name, Environment, usize)> {
         let state = self.ledger.state();
         state.environments.iter().map(|(name, rules)| (name.clone(), *rules, state.sites_in(name))).collect()
     }
 
-    /// Returns at most `limit` events after number `after`, of one site or of all; the oldest first.
+    /// Returns at most `limit` events after number `after` that match `filter`, oldest first.
     pub fn events(&self, after: u64, filter: EventFilter, limit: usize) -> Vec<EventView> {
         let events = self.ledger.state().events.range(after.saturating_add(1)..);
         let events = events.filter(|(_, logged)| filter.matches(logged));
         events.take(limit).map(|(seq, event)| self.event_view(*seq, event)).collect()
     }
 
-    /// Returns the newest events up to and with number `last`, at most `limit`; the oldest first.
+    /// Returns the newest events up to and including number `last` that match `filter`, at most `limit`, oldest first.
     pub fn newest_events(&self, last: u64, filter: EventFilter, limit: usize) -> Vec<EventView> {
         let events = self.ledger.state().events.range(..=last).rev();
         let events = events.filter(|(_, logged)| filter.matches(logged)).take(limit);
@@ -168,7 +168,7 @@ impl Fleet {
         EventView { seq, site, event, received_at }
     }
 
-    /// Returns one site by its id.
+    /// Returns a site by its id.
     pub fn site_by_id(&self, id: SiteId, now: Now) -> Option<SiteView> {
         self.site_view(id, now)
     }
@@ -178,18 +178,18 @@ impl Fleet {
         self.ledger.state().events.keys().next_back().copied().unwrap_or(0)
     }
 
-    /// Whether an API key with this hash may come in.
+    /// Whether an API key with this hash exists.
     pub fn knows_api_key(&self, hash: SecretHash) -> bool {
         self.ledger.state().api_keys.contains_key(&hash)
     }
 
-    /// Returns how many links are in which state.
+    /// Returns the number of links in each state.
     pub fn link_counts(&self) -> LinkCounts {
         let [connected, reconnecting, disconnected] = self.downlink.counts();
         LinkCounts { connected, reconnecting, disconnected }
     }
 
-    /// Returns how many sites are where in their life, and linked how, by environment.
+    /// Returns the number of sites by environment, phase and link state.
     pub fn site_counts(&self) -> BTreeMap<(Name, Phase, LinkState), usize> {
         let mut counts = BTreeMap::new();
         for (id, _, of) in self.ledger.state().registered() {
@@ -199,21 +199,21 @@ impl Fleet {
         counts
     }
 
-    /// Returns the state of one site's link, and its session; `None` for a site that never linked.
+    /// Returns the state of a site's link and its session; `None` for a site that never connected.
     pub fn link(&self, id: SiteId) -> Option<(LinkState, Option<SessionId>)> {
         self.downlink.links.get(&id).map(|link| (link.state, link.session))
     }
 
-    /// Returns how many sites match all they were asked for, those that are gone left out.
+    /// Returns the number of converged sites, without removed ones.
     pub fn converged_count(&self) -> usize {
         let here = self.ledger.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone());
         let incarnation = |id| self.ledger.state().spec_incarnation(id);
         here.filter(|(id, record, _)| record.spec.head() <= record.converged(incarnation(*id))).count()
     }
 
-    /// Whether a key was removed for good.
+    /// Whether a key was revoked.
     pub fn is_revoked(&self, key: &KeyFingerprint) -> bool {
-        self.ledger.state().departed.contains_key(key)
+        self.ledger.state().revoked_keys.contains_key(key)
     }
 
     fn is_selected(&self, site: &SiteView, filter: &SiteFilter) -> bool {
@@ -287,7 +287,7 @@ impl Fleet {
         })
     }
 
-    /// Returns the labels of a site's gateway; while the site is pending, what its machine said in its greeting.
+    /// Returns the labels of a site's gateway; while the site is pending, the facts from its handshake.
     fn gateway_labels<'a>(&'a self, site: SiteId, record: &'a SiteRecord) -> OwnedLabels<'a> {
         let owned = owned(record, DocumentKey::Host(site.gateway()));
         let facts = self.downlink.links.get(&site).map(|link| &link.facts).filter(|facts| !facts.is_empty());
@@ -319,7 +319,7 @@ pub(super) fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
     }
 }
 
-/// Says what a transitional phase waits for.
+/// Describes what a transitional phase waits for.
 fn waits_for(phase: Phase, link: &LinkView) -> Option<Text> {
     let way_out = match phase {
         Phase::Pending => "an operator to accept it (`linecamp site accept`)",
@@ -335,7 +335,7 @@ fn waits_for(phase: Phase, link: &LinkView) -> Option<Text> {
     Some(Text::lossy(&format!("{way_out}{link}")))
 }
 
-/// The condition of a transitional phase past its deadline.
+/// Returns the condition of a transitional phase past its deadline.
 fn late(life: linecamp_model::Life, link: &LinkView, now: Now) -> Option<Condition> {
     let waited = now.wall.saturating_since(life.since);
     let is_late = life.phase.is_transitional() && life.phase != Phase::Pending && PHASE_DEADLINE < waited;

@@ -1,18 +1,18 @@
-//! What the machine of a provider asks of the site.
+//! Requests from a provider's state machine to the site.
 
 use std::time::Duration;
 
 use linecamp_model::{CallId, EventKind, HeldKey, OwnedRecord, ProviderRequest, Text};
 
-/// One thing to do. A call and a note are answered once each.
+/// One request. `Call` and `Note` are answered once each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Ask the plugin.
+    /// Call the plugin.
     Call { call: CallId, request: ProviderRequest },
-    /// Make these notes durable.
+    /// Persist these ownership notes; `None` deletes one.
     Note(Vec<(HeldKey, Option<OwnedRecord>)>),
-    /// Come back after this long.
+    /// Wait this long before the next round.
     Wait(Duration),
-    /// Something an operator would want to read about.
+    /// Record an event for operators.
     Event(EventKind, Text),
 }

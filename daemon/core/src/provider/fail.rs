@@ -1,4 +1,4 @@
-//! What a failure means for what comes next.
+//! How failures are handled.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use super::{
 };
 
 impl Provider {
-    /// A step was not done. What can be mended by another look is; what is the fault of one record is set aside, and
-    /// the other `steps` go on.
+    /// Handles a failed step. What another observation can repair is observed again; a record that causes the failure
+    /// is quarantined, and the other `steps` continue.
     pub(super) fn step_failed(
         &mut self,
         zone: DomainName,
@@ -25,7 +25,7 @@ impl Provider {
         let blamed = match failure {
             ProviderFailure::Conflict { reason } => {
                 let records = records_of(step);
-                // What was not observed and is not what was written is not deleted.
+                // A record set that was not observed and differs from what was written is not deleted.
                 let blind = changed.blind_among(&records);
                 blind.iter().for_each(|key| changed.refuse(key.clone(), reason, scope.time()));
                 match blind.is_empty() && changed.one_change_per_call {
@@ -51,18 +51,18 @@ impl Provider {
             _ => return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), scope),
         };
         if blamed.is_empty() {
-            // Nobody says which: the next look takes them one by one.
+            // The failure names no record set: the next pass changes them one by one.
             changed.one_change_per_call = true;
             self.todo.push_front(zone);
             return self.next_zone(scope);
         }
-        // One fewer to try: that is no lap without an end.
-        changed.laps = changed.laps.saturating_sub(1);
+        // One fewer to try: such a pass does not count, because it cannot repeat forever.
+        changed.passes = changed.passes.saturating_sub(1);
         steps.retain(|step| records_of(step).iter().all(|key| !blamed.contains(key)));
         self.next_step(zone, steps, scope)
     }
 
-    /// Ends the round because of one zone: the next one takes the others before it.
+    /// Ends the round because of one zone: the next round handles the other zones first.
     pub(super) fn zone_failed(
         &mut self,
         zone: &DomainName,
@@ -75,7 +75,7 @@ impl Provider {
         self.fail(failure, tried, scope)
     }
 
-    /// Ends the round, and says when the next begins.
+    /// Ends the round and schedules the next one.
     pub(super) fn fail(&mut self, failure: &ProviderFailure, tried: &str, scope: &mut Scope<'_>) -> Vec<Act> {
         let kind = match failure {
             ProviderFailure::Broken { .. } | ProviderFailure::Missing { .. } => ConditionKind::PluginFailed,
@@ -100,14 +100,14 @@ impl Provider {
         self.state = State::Waiting;
         self.is_look = false;
         self.unsure_until = Some(scope.now + RECHECK_DELAY);
-        // The next round begins with a check: one small call while the trouble lasts.
+        // The next round starts with a check: one small call while the failure lasts.
         self.abilities = None;
         self.todo.clear();
         vec![Act::Wait(delay)]
     }
 }
 
-/// Returns the record sets of a step that are to blame: those of the name, or the only one there is.
+/// Returns the record sets of a step that caused the failure: those of the given name, or the only one in the step.
 fn blamed(step: &[RecordChange], name: Option<&DomainName>) -> Vec<RecordKey> {
     let mut records = records_of(step);
     match name {
@@ -118,7 +118,7 @@ fn blamed(step: &[RecordChange], name: Option<&DomainName>) -> Vec<RecordKey> {
     records
 }
 
-/// Returns the record sets that a step is about; a claim is about the set beside it.
+/// Returns the record sets of a step; an ownership TXT record counts as the record set it belongs to.
 pub(super) fn records_of(step: &[RecordChange]) -> Vec<RecordKey> {
     let records = step.iter().filter_map(|change| match is_claim(change) {
         true => change.key().and_then(|key| Claim::key_of(&key.name)),

@@ -1,13 +1,15 @@
-//! How a zone is looked at: searched for what was left over, then asked for names, a few a call.
+//! How a zone is observed: searched for leftover records, then queried by name, a few names per call.
 //!
-//! A zone of which we have no note may hold records that an earlier run of this site left: its database was lost, say.
-//! Where the provider lists zones, the first look searches a listing for our claims, and for nothing else. A listing
-//! may fail for what others put into the zone; then the look goes on without it, the zone says so, and it is tried
-//! again after [`QUARANTINE`].
+//! A zone without ownership notes may hold records that an earlier run of this site left, for example because its
+//! database was lost. If the provider can list zones, the first observation searches a listing for this site's
+//! ownership TXT records, and for nothing else. A listing may fail because of other owners' records; then the
+//! observation continues without it, the zone's status says so, and the search is retried after
+//! [`QUARANTINE`](super::QUARANTINE).
 //!
-//! What is wanted, held or left over is asked for by name, [`LOOK_NAMES_MAX`] names a call. A call that used up its
-//! requests or time is made again for half as many, and so are those after it; of changes, for one record at a time. So
-//! no number of records keeps a provider from its work. What is decided on is all answers of the look together.
+//! Desired, owned and leftover records are queried by name, [`LOOK_NAMES_MAX`] names per call. A call that exceeded its
+//! limit of requests or time is repeated with half as many names, and later calls keep that size; changes are reduced
+//! to one record per call. No number of records can therefore block a provider. The plan uses the answers of all calls
+//! together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,24 +20,24 @@ use super::zone::Zone;
 use super::{Provider, Scope, State};
 use crate::records::names_of;
 
-/// Names that are asked for in one call: eight records with their claims. At a name server without a listing a record
-/// takes four questions, and twice so many behind a wildcard, of the 64 of a call.
+/// Names per observe call: eight records with their ownership TXT records. At a name server without a listing a record
+/// takes four queries, and twice as many behind a wildcard, of the 64 that a call may make.
 pub(super) const LOOK_NAMES_MAX: usize = 16;
 
-/// What the calls of one look brought so far.
+/// The results of the calls of one observation so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Gathered {
-    /// Names that were answered for.
+    /// Names that were queried and answered.
     asked: BTreeSet<DomainName>,
     seen: Vec<RecordSet>,
-    /// Record sets with our claim that the zone was found to hold.
+    /// Record sets that carry this site's ownership TXT record, from the search.
     leftovers: BTreeSet<RecordKey>,
-    /// Whether the zone could be searched, and if not, why; `None` if nobody tried.
+    /// Whether the zone could be searched, or why not; `None` if no search was made.
     searched: Option<Result<(), Text>>,
 }
 
 impl Provider {
-    /// Begins to look at a zone; `None` if there is nothing of ours to see.
+    /// Starts observing a zone; `None` if nothing in it concerns this site.
     pub(super) fn look(&mut self, name: &DomainName, scope: &mut Scope<'_>) -> Option<Vec<Act>> {
         let held = scope.held_in(self.id, name);
         let zone = self.zones.get(name)?;
@@ -49,8 +51,8 @@ impl Provider {
         }
     }
 
-    /// Asks for the next names, or decides on all that were answered for. What came to be desired during the look is
-    /// asked for too: it is not known to be absent.
+    /// Queries the next names, or plans once all are answered. Names that became desired meanwhile are queried too: a
+    /// name that was not queried is not known to be absent.
     fn look_on(&mut self, name: DomainName, mut gathered: Gathered, scope: &mut Scope<'_>) -> Vec<Act> {
         let held = scope.held_in(self.id, &name);
         let zone = self.zones.entry(name.clone()).or_default();
@@ -78,7 +80,8 @@ impl Provider {
         vec![Act::Call { call, request }]
     }
 
-    /// Takes what a zone holds at the names that were asked for, or of a listing, what carries our claim.
+    /// Handles observed record sets: those at the queried names or, for a listing, those with this site's ownership TXT
+    /// record.
     pub(super) fn observed(
         &mut self,
         zone: DomainName,
@@ -101,7 +104,7 @@ impl Provider {
         self.look_on(zone, gathered, scope)
     }
 
-    /// A call of a look failed. Names that cannot be observed are set aside, and the zone is observed without them.
+    /// Handles a failed call. Names that cannot be observed are quarantined, and the zone is observed without them.
     pub(super) fn look_failed(
         &mut self,
         zone: DomainName,
@@ -129,8 +132,8 @@ impl Provider {
         self.zone_failed(&zone, failure, &format!("looking at zone {zone}"), scope)
     }
 
-    /// Whether a look goes on by names after its listing failed so. With nothing to ask for, a service that is away and
-    /// a zone that is absent are failures like any other.
+    /// Whether the observation continues by name after its listing failed in this way. If there are no names to query,
+    /// an unreachable service and a missing zone are ordinary failures.
     fn goes_without_search(&self, zone: &DomainName, failure: &ProviderFailure, scope: &Scope<'_>) -> bool {
         match failure {
             ProviderFailure::Unauthorized { .. }
@@ -147,7 +150,7 @@ impl Provider {
         }
     }
 
-    /// Sets aside what is at a name that cannot be observed. Returns whether there was anything.
+    /// Quarantines the records at a name that cannot be observed. Returns whether there were any.
     fn hide(
         &mut self,
         zone: &DomainName,
@@ -168,7 +171,8 @@ impl Provider {
         is_any
     }
 
-    /// A step used up what a call may. From here on steps are of one record each; `false` if this one was already.
+    /// Handles a step that exceeded a call's limits: steps have one record each from now on. Returns false if they
+    /// already did.
     pub(super) fn makes_steps_smaller(&mut self, failure: &ProviderFailure) -> bool {
         let is_too_large = matches!(failure, ProviderFailure::LimitExceeded { .. }) && !self.has_small_steps;
         self.has_small_steps |= is_too_large;
@@ -176,8 +180,8 @@ impl Provider {
     }
 }
 
-/// Returns the names to observe: what cannot be observed is left out. A record's name and that of its claim stand
-/// beside each other, so that they go into one call.
+/// Returns the names to observe, without those that cannot be observed. The name of a record and that of its ownership
+/// TXT record are adjacent, so that one call queries both.
 fn names_to_observe(
     zone: &Zone,
     held: &BTreeMap<RecordKey, OwnedRecord>,

@@ -1,12 +1,12 @@
-//! What a site reports of its providers' records: as many as a status holds, also of a provider that is gone.
+//! The record statuses a site reports: as many as fit in a status, including those of a provider that was removed.
 
 use std::collections::BTreeSet;
 
 use linecamp_model::limits::{RECORDS_PER_PROVIDER_MAX, reported_record_bytes};
 use linecamp_model::{Generation, HeldKey, ProviderStatus, RecordState, RecordStatus, Text};
 
-/// Returns how a provider stands that is not configured any more: `last` is what was reported of it last, `notes` say
-/// which records it has left.
+/// Returns the status of a provider that is no longer configured: `last` is its last reported status, `notes` list the
+/// records it has left.
 pub(crate) fn status_of_gone<'a>(
     last: &ProviderStatus,
     notes: impl Iterator<Item = &'a HeldKey>,
@@ -28,7 +28,7 @@ pub(crate) fn status_of_gone<'a>(
     }
 }
 
-/// Returns as many records as `bytes_max` of a status hold. One that is too long leaves the others their place.
+/// Returns as many records as fit in `bytes_max`. A record that does not fit is skipped.
 pub(super) fn within(bytes_max: usize, records: impl Iterator<Item = RecordStatus>) -> Vec<RecordStatus> {
     let mut bytes_left = bytes_max;
     let records = records.filter(move |record| match bytes_left.checked_sub(bytes_of(record)) {
@@ -41,7 +41,7 @@ pub(super) fn within(bytes_max: usize, records: impl Iterator<Item = RecordStatu
     records.take(RECORDS_PER_PROVIDER_MAX).collect()
 }
 
-/// Returns how much of a status a record takes at most.
+/// Returns an upper bound of a record's size in a status.
 pub(crate) fn bytes_of(record: &RecordStatus) -> usize {
     let texts = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str(), record.detail.as_str()];
     let observed = record.observed.iter().flat_map(|observed| &observed.values);

@@ -13,12 +13,12 @@ use super::{Act, PASSES_MAX, Provider, RECONCILE_INTERVAL, Scope, State, is_clai
 use crate::records::{DELETES_PER_ROUND_MAX, Plan, PlanInput, plan};
 
 impl Provider {
-    /// Whether it leaves and may not take its records along.
+    /// Whether the provider is leaving and may not delete its records.
     pub(super) const fn lets_go(&self) -> bool {
         self.spec.is_leaving && (self.spec.is_dry_run || !self.spec.dns.deletes)
     }
 
-    /// Leaves without a call: the records stay, claims and all, and are named once.
+    /// Leaves without a call: the records stay, including their ownership TXT records, and are reported once.
     pub(super) fn abandon_records(&mut self, scope: &Scope<'_>) -> Vec<Act> {
         self.todo.clear();
         self.zones.values_mut().for_each(Zone::settle_empty);
@@ -31,7 +31,7 @@ impl Provider {
         vec![Act::Event(EventKind::RecordsLeft, text), Act::Note(held.into_iter().map(|key| (key, None)).collect())]
     }
 
-    /// Looks at the next zone, or ends the round.
+    /// Continues with the next zone, or ends the round.
     pub(super) fn next_zone(&mut self, scope: &mut Scope<'_>) -> Vec<Act> {
         while let Some(zone) = self.todo.pop_front() {
             if let Some(acts) = self.look(&zone, scope) {
@@ -43,13 +43,13 @@ impl Provider {
         self.is_look = false;
         self.backoff.reset();
         self.trouble = None;
-        // Some before the others: sites that were switched on together look at different times.
+        // Rounds start up to a fifth early at random: sites that were powered on together spread out.
         let regular = RECONCILE_INTERVAL - scope.rng.delay_up_to(RECONCILE_INTERVAL / 5);
         let unsure_for = self.unsure_until.map(|until| until.saturating_since(scope.now));
         vec![Act::Wait(unsure_for.filter(|left| !left.is_zero()).unwrap_or(regular))]
     }
 
-    /// Decides on a zone by what was observed.
+    /// Plans a zone from its observation.
     pub(super) fn decide(&mut self, name: DomainName, observed: &[RecordSet], scope: &mut Scope<'_>) -> Vec<Act> {
         let claim = Claim { owner: self.spec.dns.owner.clone(), site: scope.site };
         let held = scope.held_in(self.id, &name);
@@ -57,7 +57,7 @@ impl Provider {
         let rivals = scope.rivals(&self.spec, &name);
         let Some(abilities) = self.abilities else { return Vec::new() };
         let zone = self.zones.entry(name.clone()).or_default();
-        zone.laps += 1;
+        zone.passes += 1;
         zone.note_unreadable(&held, observed);
         let deletes_max = if self.spec.is_leaving { usize::MAX } else { DELETES_PER_ROUND_MAX };
         let plan = plan(&PlanInput {
@@ -77,9 +77,9 @@ impl Provider {
         zone.learn(&plan, observed, scope.wall);
         zone.settle(plan.steps.is_empty() || self.spec.is_dry_run, self.spec.is_leaving && !self.spec.is_dry_run);
         zone.failures = 0;
-        match (is_passive, zone.laps) {
+        match (is_passive, zone.passes) {
             (true, _) => self.next_zone(scope),
-            (false, laps) if PASSES_MAX < laps && !plan.steps.is_empty() => {
+            (false, passes) if PASSES_MAX < passes && !plan.steps.is_empty() => {
                 let records: BTreeSet<_> = plan.steps.iter().flat_map(|step| records_of(step)).collect();
                 let records: Vec<_> = records.iter().take(3).map(ToString::to_string).collect();
                 let reason = format!(
@@ -109,7 +109,7 @@ impl Provider {
         event.into_iter().chain([Act::Note(changes)]).collect()
     }
 
-    /// Does the next step; after the last, looks again.
+    /// Applies the next step; after the last one, observes the zone again.
     pub(super) fn next_step(
         &mut self,
         zone: DomainName,
@@ -117,7 +117,7 @@ impl Provider {
         scope: &mut Scope<'_>,
     ) -> Vec<Act> {
         if !scope.may_change && !steps.is_empty() {
-            // Another round plans them again.
+            // The next round plans them again.
             return self.next_zone(scope);
         }
         let Some(step) = steps.pop_front() else {
@@ -136,7 +136,8 @@ impl Provider {
     }
 }
 
-/// Names a step by what it does: FNV-1a (Fowler, Noll, Vo), 64 bits. Nobody gains by finding two steps of one name.
+/// Returns a short hash of a step for its idempotency key: FNV-1a (Fowler, Noll, Vo), 64 bits. Collisions give no
+/// attacker an advantage.
 fn digest(step: &[RecordChange]) -> u64 {
     let words = format!("{step:?}");
     words.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))

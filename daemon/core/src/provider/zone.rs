@@ -1,7 +1,7 @@
-//! One zone of a provider: what it should hold, what was observed, and how far it is.
+//! One zone of a provider: its desired records, its observed records, and the progress of the round.
 //!
-//! How a record stands is said by the last observation and what is desired now. A record whose desired values changed
-//! since is not as it should be before an observation has shown it; one that was not observed is unknown, not absent.
+//! A record's state follows from the last observation and the current desired values. A record whose desired values
+//! changed is not in sync until an observation confirms it; a record that was not observed is unknown, not absent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use linecamp_model::{
 use super::{CONFLICT_RETRY_FIRST, QUARANTINE};
 use crate::records::{Plan, Refusal, Wanted, note_undone};
 
-/// How a record set stood when it was last observed.
+/// The state of a record set when it was last observed.
 #[derive(Clone, Debug)]
 struct Standing {
     state: RecordState,
     detail: Text,
-    /// What was desired then; the time to live is not known of what an earlier run observed.
+    /// The desired values at that time; the TTL of an observation from an earlier run is unknown.
     desired: Option<(BTreeSet<Box<str>>, Option<Ttl>)>,
 }
 
@@ -33,52 +33,53 @@ impl Standing {
     }
 }
 
-/// A record set that nothing is done about for a while.
+/// A quarantined record set.
 #[derive(Clone, Debug)]
 struct Aside {
     refusal: Refusal,
     until: Instant,
     delay: Duration,
-    /// Whether its time is over, and it is tried again. It is shown as set aside until that has worked.
+    /// Whether the quarantine has expired and a retry is due. The record set is shown as quarantined until a retry
+    /// succeeds.
     is_tried: bool,
 }
 
-/// What is known of a zone.
+/// The state of a zone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Zone {
     pub(super) wanted: Wanted,
-    /// What the provider refused, or what was in conflict when it was tried by itself.
+    /// Record sets that the provider rejected, or that conflicted when changed in a call of their own.
     asides: BTreeMap<RecordKey, Aside>,
-    /// Whether its changes are tried one record set a call, for the rest of the round.
+    /// Whether changes use one call per record set for the rest of the round.
     pub(super) one_change_per_call: bool,
-    /// What was deleted since it was last desired.
+    /// Record sets that were deleted since they were last desired.
     pub(super) undone: BTreeSet<RecordKey>,
-    /// What the steps under way delete without having observed it.
+    /// Record sets that the planned steps delete without having observed them.
     blind: BTreeSet<RecordKey>,
     observed: BTreeMap<RecordKey, Observed>,
     standing: BTreeMap<RecordKey, Standing>,
-    /// Whether the last observation gave nothing to do.
+    /// Whether the last observation left nothing to do.
     is_at_rest: bool,
-    /// Whether it leaves, and something of it is there that cannot be deleted.
+    /// Whether the provider is leaving and cannot delete some of its records.
     is_held_up: bool,
-    /// How often in a row it failed: what failed before comes after the others.
+    /// Consecutive failures: zones that failed come last.
     pub(super) failures: u32,
-    /// Whether the zone was looked at once, and if that can be, searched for what was left over.
+    /// Whether the zone was observed once and, if possible, searched for leftover records.
     pub(super) is_swept: bool,
-    /// Whether it is to be searched though there are notes of it: the search before failed.
+    /// Whether to search it although it has ownership notes: the last search failed.
     pub(super) is_sweep_due: bool,
     /// Why it could not be searched, and when.
     unsearched: Option<(Text, Instant)>,
-    /// What was observed and cannot be read: nothing is written there, and nothing deleted.
+    /// Record sets that were observed but cannot be parsed: they are neither written nor deleted.
     unreadable: BTreeMap<RecordKey, Text>,
-    /// How often it was looked at in this round.
-    pub(super) laps: u32,
-    /// How many record sets were taken away in this round.
+    /// The number of passes over the zone in this round.
+    pub(super) passes: u32,
+    /// The number of record sets deleted in this round.
     pub(super) deleted: usize,
 }
 
 impl Zone {
-    /// Takes what is wanted. Returns whether that is something else than before.
+    /// Sets the desired records. Returns whether they changed.
     pub(super) fn want(&mut self, wanted: Wanted) -> bool {
         if self.wanted == wanted {
             return false;
@@ -95,9 +96,10 @@ impl Zone {
         self.asides.clear();
     }
 
-    /// A round begins: what was set aside long enough ago is tried again. A person who asks to look wants to see all.
+    /// Starts a round: expired quarantines are retried. A plan-only round clears all quarantines, so that the operator
+    /// sees everything.
     pub(super) fn begin(&mut self, now: Instant, is_look: bool) {
-        self.laps = 0;
+        self.passes = 0;
         self.deleted = 0;
         self.one_change_per_call = false;
         if is_look {
@@ -109,7 +111,7 @@ impl Zone {
         }
     }
 
-    /// A look is over: takes whether the zone could be searched, if that was tried.
+    /// Ends an observation and stores the result of the search, if there was one.
     pub(super) fn searched(&mut self, searched: Option<Result<(), Text>>, now: Instant) {
         self.is_swept = true;
         if let Some(searched) = searched {
@@ -118,12 +120,12 @@ impl Zone {
         }
     }
 
-    /// Says why the zone could not be searched for what was left over.
+    /// Returns why the zone could not be searched for leftover records.
     pub(super) fn why_unsearched(&self) -> Option<&Text> {
         self.unsearched.as_ref().map(|(why, _)| why)
     }
 
-    /// Takes which record sets cannot be read, or have a claim that cannot.
+    /// Stores which record sets, or their ownership TXT records, cannot be parsed.
     pub(super) fn note_unreadable(&mut self, held: &BTreeMap<RecordKey, OwnedRecord>, observed: &[RecordSet]) {
         let why = |set: &RecordSet| {
             let why = set.why_unreadable()?;
@@ -139,14 +141,14 @@ impl Zone {
         self.unreadable = keys.filter_map(|key| Some((key.clone(), reason(key)?))).collect();
     }
 
-    /// Sets a record set aside that cannot be written, or whose earlier writing cannot be undone.
+    /// Quarantines a record set that cannot be written, or whose earlier write cannot be undone.
     pub(super) fn refuse(&mut self, key: RecordKey, reason: &Text, now: Now) {
         let is_hidden = self.is_hidden(&key);
         self.set_aside(key, QUARANTINE, Refusal { reason: reason.clone(), is_hidden, is_stuck: true }, now);
     }
 
-    /// Sets a record set aside whose change met something else than was observed. A look may have been late, so it is
-    /// tried again soon, and then ever more seldom. Returns whether that was the first time.
+    /// Quarantines a record set whose change met a conflict. The observation may have been stale, so the first retry is
+    /// soon and later ones are less frequent. Returns whether this was the first conflict.
     pub(super) fn refuse_for_conflict(&mut self, key: RecordKey, reason: &Text, now: Now) -> bool {
         let before = self.asides.get(&key).map(|aside| aside.delay);
         let delay = before.map_or(CONFLICT_RETRY_FIRST, |delay| QUARANTINE.min(2 * delay));
@@ -154,7 +156,7 @@ impl Zone {
         before.is_none()
     }
 
-    /// Sets a record set aside that cannot be observed.
+    /// Quarantines a record set that cannot be observed.
     pub(super) fn hide(&mut self, key: RecordKey, reason: &Text, now: Now) {
         self.set_aside(key, QUARANTINE, Refusal { reason: reason.clone(), is_hidden: true, is_stuck: false }, now);
     }
@@ -178,17 +180,17 @@ impl Zone {
         unreadable.chain(asides.map(|(key, aside)| (key.clone(), aside.refusal.clone()))).collect()
     }
 
-    /// Returns what of `keys` is deleted without having been observed.
+    /// Returns those of `keys` that are deleted without having been observed.
     pub(super) fn blind_among(&self, keys: &[RecordKey]) -> Vec<RecordKey> {
         keys.iter().filter(|key| self.blind.contains(*key)).cloned().collect()
     }
 
-    /// Takes changes that were done.
+    /// Handles applied changes: tracks what they deleted.
     pub(super) fn done(&mut self, step: &[RecordChange]) {
         note_undone(&mut self.undone, step);
     }
 
-    /// Takes how things stand, and what was observed at `at`. A zone that is only looked at is settled by the look.
+    /// Stores the states of a plan and the record sets observed at `at`.
     pub(super) fn learn(&mut self, plan: &Plan, seen: &[RecordSet], at: WallTime) {
         let standing = |(key, (state, detail)): (&RecordKey, &(RecordState, Text))| {
             let desired = self.wanted.sets.get(key).map(|set| (set.values.clone(), Some(set.ttl)));
@@ -205,7 +207,8 @@ impl Zone {
         self.blind.clone_from(&plan.blind);
     }
 
-    /// Keeps what is tried again shown as set aside, so that a try that fails is no news; forgets what has come right.
+    /// Shows retried record sets as quarantined still, so that a failed retry changes no status; drops quarantines that
+    /// are over.
     fn keep_asides(&mut self) {
         let standing = &mut self.standing;
         self.asides.retain(|key, aside| {
@@ -220,13 +223,13 @@ impl Zone {
         });
     }
 
-    /// Whether there is nothing to do, as it was last observed; a leaving provider has then nothing left, either.
+    /// Stores whether the last observation left nothing to do; a leaving provider must also have no records left.
     pub(super) fn settle(&mut self, is_at_rest: bool, is_leaving: bool) {
         self.is_at_rest = is_at_rest;
         self.is_held_up = is_leaving && self.standing.values().any(|standing| standing.state.is_ours());
     }
 
-    /// Nothing is wanted here, and nothing is ours.
+    /// Settles a zone with no desired and no owned records.
     pub(super) fn settle_empty(&mut self) {
         self.standing.clear();
         self.observed.clear();
@@ -234,7 +237,7 @@ impl Zone {
         self.is_at_rest = true;
     }
 
-    /// Counts what nobody has looked at since it was begun as there, and to be taken away.
+    /// Counts a record set that was started but not observed since as existing and to be deleted.
     pub(super) fn restore_pending(&mut self, key: &RecordKey) {
         let is_open = |standing: &Standing| matches!(standing.state, RecordState::Create | RecordState::Unknown);
         if self.standing.get(key).is_none_or(is_open) {
@@ -243,7 +246,7 @@ impl Zone {
         }
     }
 
-    /// Takes what an earlier run of the daemon said of a record set.
+    /// Restores a record set's status from an earlier daemon run.
     pub(super) fn remember(&mut self, record: &RecordStatus) {
         let Some(observed) = &record.observed else { return };
         self.observed.insert(record.key.clone(), observed.clone());
@@ -264,7 +267,7 @@ impl Zone {
         self.wanted.nameless.iter()
     }
 
-    /// Returns how each record set stands; what is not desired is to be deleted, if `deletes` are enabled.
+    /// Returns the status of each record set; undesired ones are to be deleted if `deletes` are enabled.
     pub(super) fn statuses(&self, zone: &DomainName, deletes: bool) -> impl Iterator<Item = RecordStatus> {
         let zone = zone.clone();
         let keys = self.wanted.sets.keys().chain(self.wanted.set_aside.keys()).chain(self.standing.keys());
@@ -287,7 +290,7 @@ impl Zone {
         if let Some(standing) = standing.filter(|standing| standing.is_of(desired)) {
             return Some((standing.state, standing.detail.clone()));
         }
-        // What is desired changed since it was observed.
+        // The desired values changed since the observation.
         let was_in = |state| standing.is_some_and(|standing| standing.state == state);
         let observed = self.observed.get(key);
         match (desired, observed) {

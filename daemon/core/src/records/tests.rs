@@ -1,4 +1,4 @@
-//! The rules that protect others, and the end that every plan comes to.
+//! Tests of the rules that protect other owners, and of convergence.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ fn of(sets: &[RecordSet]) -> Wanted {
     Wanted { sets: sets.iter().map(|set| (set.key.clone(), set.clone())).collect(), ..Wanted::default() }
 }
 
-/// A site with a memory, at work on one zone.
+/// A site with persistent state that manages one zone.
 struct Keeper {
     server: NameServer,
     claim: Claim,
@@ -86,7 +86,7 @@ impl Keeper {
         })
     }
 
-    /// Goes round once, and stops after so many changes, as a crash would.
+    /// Runs one round and stops after a number of changes, as a crash would.
     fn round(&mut self, changes_max: usize) -> Plan {
         let plan = self.plan();
         self.held.extend(plan.notes.clone());
@@ -247,7 +247,7 @@ fn what_stands_as_it_was_noted_is_ours_without_its_claim() {
     assert!(keeper.server.zone(ZONE).is_empty() && keeper.held.is_empty());
 }
 
-/// Two name servers may have zones of one name: inside and outside of a network, say.
+/// Two name servers may have zones with the same name, for example the internal and external view of a network.
 #[test]
 fn providers_that_write_one_name_to_two_places_do_not_disturb_each_other() {
     let (inside, outside) = (set("gw.example.org", "A", &["10.0.0.5"]), set("gw.example.org", "A", &["192.0.2.1"]));
@@ -290,8 +290,8 @@ fn another_owner_id_takes_its_own_records_along() {
 }
 
 proptest! {
-    /// Whatever is there of others, whatever is wanted, and wherever it crashes: it comes to rest, what is foreign is
-    /// untouched, and when nothing is wanted any more nothing of ours is left.
+    /// For any records of other owners, any desired records and a crash anywhere: the zone converges, the records of
+    /// other owners are untouched, and once nothing is desired none of our records is left.
     #[test]
     fn every_plan_comes_to_rest_and_leaves_others_alone(
         atomic in any::<bool>(),
@@ -442,4 +442,24 @@ fn hosts_that_share_a_name_share_the_set_and_extra_records_are_filled_in() {
     );
     let aside: Vec<_> = wanted.set_aside.keys().map(RecordKey::to_string).collect();
     assert_eq!(aside, ["camp.example.org CNAME", "i.camp.example.org A"]);
+}
+
+#[test]
+fn a_record_that_was_begun_and_never_seen_is_deleted_before_one_with_another_value_is_made() {
+    let (old, new) = (set("a.example.org", "A", &["192.0.2.1"]), set("a.example.org", "A", &["192.0.2.2"]));
+    let mut keeper = Keeper::new(std::slice::from_ref(&new));
+    let note = OwnedRecord {
+        claim: keeper.claim.clone(),
+        state: Ownership::Pending,
+        ttl: old.ttl,
+        values: old.values.clone(),
+    };
+    keeper.held.insert(old.key.clone(), note);
+    let plan = keeper.plan();
+    let first = &plan.steps[0];
+    assert!(first.iter().all(|change| change.after.is_none()), "{first:?}");
+    assert!(plan.blind.contains(&old.key), "{:?}", plan.blind);
+    keeper.undone.insert(old.key.clone());
+    let made = keeper.plan().steps.into_iter().flatten().filter_map(|change| change.after);
+    assert!(made.into_iter().any(|set| set == new), "once it is gone the new one is made");
 }

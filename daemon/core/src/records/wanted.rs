@@ -1,4 +1,4 @@
-//! What should be in a zone: computed from a provider's settings and the site's hosts.
+//! The desired records of a zone: computed from a provider's settings and the site's hosts.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,27 +8,27 @@ use linecamp_model::{
     DnsSpec, DomainName, EffectiveLabels, ExtraRecord, Name, Place, RecordKey, RecordSet, RecordType, Target, Text,
 };
 
-/// The address that goes into DNS; ours wins over the one that people who come from Rancher have. Several are divided
-/// by commas.
+/// The labels with the address for DNS; Linecamp's own takes precedence over the one of hosts migrated from Rancher.
+/// Several addresses are separated by commas.
 const ADDRESS_LABELS: [&str; 2] = ["io.linecamp.host.external_dns_ip", "io.rancher.host.external_dns_ip"];
 
-/// `false` leaves a host out.
+/// The label that excludes a host with the value `false`.
 const SWITCH_LABEL: &str = "io.linecamp.host.external_dns";
 
-/// The label under which a machine reports the addresses it has, divided by commas.
+/// The label under which a host reports its own addresses, separated by commas.
 pub const OWN_ADDRESS_LABEL: &str = "io.linecamp.host.address";
 
-/// A host, as far as DNS has to know.
+/// A host as input of the DNS computation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HostInput {
     pub(crate) name: Name,
     pub(crate) target: Target,
     pub(crate) labels: EffectiveLabels,
-    /// The address the server sees it come from; of a gateway only.
+    /// The address the server observes; gateways only.
     pub(crate) observed: Option<IpAddr>,
 }
 
-/// Where the hosts are.
+/// The location of the hosts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At<'a> {
     pub(crate) site: &'a Name,
@@ -36,17 +36,17 @@ pub(crate) struct At<'a> {
     pub(crate) zone: &'a DomainName,
 }
 
-/// What a zone should hold.
+/// The desired records of a zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) sets: BTreeMap<RecordKey, RecordSet>,
-    /// What is not touched, neither written nor taken away, and why.
+    /// Record sets that are neither written nor deleted, and why.
     pub(crate) set_aside: BTreeMap<RecordKey, Text>,
-    /// What could not even be named.
+    /// Records for which no valid name could be built, and why.
     pub(crate) nameless: Vec<Text>,
 }
 
-/// Returns what `at.zone` should hold of `hosts`.
+/// Returns the desired records of `at.zone` for `hosts`.
 pub(crate) fn wanted(spec: &DnsSpec, at: At<'_>, hosts: &[HostInput]) -> Wanted {
     let mut wanted = Wanted::default();
     for host in hosts.iter().filter(|host| is_in(spec, host)) {
@@ -81,8 +81,8 @@ fn nameless(host: &HostInput, template: &str, error: &linecamp_model::DomainName
     Text::lossy(&format!("host {}: the template {template} makes no name: {error}", host.name))
 }
 
-/// Returns the addresses of a host: those of its label, else for a gateway that asks for it the one the server sees,
-/// else its own.
+/// Returns the addresses of a host: from its label; otherwise, for a gateway with `observed_address` enabled, the
+/// address the server observes; otherwise its own.
 fn addresses(spec: &DnsSpec, host: &HostInput) -> Result<Vec<IpAddr>, String> {
     if let Some((key, value)) = ADDRESS_LABELS.iter().find_map(|key| Some((key, label(host, key)?))) {
         return parse_addresses(value).ok_or_else(|| {
@@ -137,7 +137,7 @@ impl Wanted {
         self.add(RecordSet::parse(key.clone(), spec.ttl, &values), key);
     }
 
-    /// Adds a set. Hosts that share a name share the set: it has the values of all.
+    /// Adds a record set. Hosts that share a name share the record set, which has the values of all of them.
     fn add(&mut self, set: Result<RecordSet, linecamp_model::RecordError>, key: RecordKey) {
         let joined = set.and_then(|set| match self.sets.get(&set.key) {
             Some(other) => {
@@ -158,7 +158,7 @@ impl Wanted {
         }
     }
 
-    /// Sets aside what is more than a provider keeps, and what cannot stand beside a CNAME.
+    /// Excludes record sets beyond the limit per provider and CNAMEs that share their name with other records.
     fn bound(&mut self) {
         self.sets.retain(|key, _| !self.set_aside.contains_key(key));
         let aliases: Vec<_> = self.sets.keys().filter(|key| key.rtype == RecordType::Cname).cloned().collect();

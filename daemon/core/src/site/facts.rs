@@ -1,10 +1,10 @@
-//! The facts that a machine observed about itself, and what holds of those that it could not observe.
+//! Facts observed about the host, and how those that could not be observed are reported.
 //!
-//! Each round says of each fact one of three things ([`Fact`]). What was observed is reported; what was observed to be
-//! absent is not; what could not be observed keeps the value that was reported last. That value is in the status
-//! document, so it also survives a restart. While a value is kept this way, the condition `facts-stale` names the
-//! fact, since when it was not observed, and why. A fact that a round does not mention is not looked for any more, and
-//! is not reported.
+//! Each collection round yields one of three results per fact ([`Fact`]). An observed fact is reported; a fact observed
+//! to be absent is not; a fact that could not be observed keeps the value reported last. That value is in the status
+//! document, so it also survives a restart. While a value is kept this way, the condition `facts-stale` names the fact,
+//! since when it could not be observed, and why. A fact missing from a round is no longer collected and is not
+//! reported.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +17,22 @@ use super::providers::named;
 use super::{REDIAL_SPREAD_DEFAULT, Site, Timer};
 use crate::mutants::{Mutant, planted};
 
-/// What a round says of one fact.
+/// The result of one round for one fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// It was observed, with this value.
     Observed(LabelValue),
-    /// It was observed that the machine has no such thing.
+    /// The host was observed not to have it.
     Absent,
-    /// It could not be observed, for this reason: nothing is known about it. The same cause gives the same reason, so
-    /// that a cause that lasts writes nothing.
+    /// It could not be observed, for this reason; its value is unknown. The same cause must give the same reason text,
+    /// so that a lasting cause causes no further writes.
     NotObserved(Text),
 }
 
-/// What one round says of all facts.
+/// The results of one round for all facts.
 pub type Facts = BTreeMap<LabelKey, Fact>;
 
-/// The last round, and since when each fact was not observed.
+/// The last round, and since when each unobserved fact could not be observed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observation {
     /// `None` before the first round.
@@ -43,7 +43,7 @@ pub(super) struct Observation {
 }
 
 impl Observation {
-    /// Takes a round. `since` is the time for a fact that has just begun to be not observed. Returns whether the round
+    /// Stores a round. `since` is the start time for a fact that just became unobservable. Returns whether the round
     /// differs from the last.
     fn take(&mut self, round: Facts, since: WallTime) -> bool {
         if self.round.as_ref() == Some(&round) {
@@ -57,7 +57,7 @@ impl Observation {
         true
     }
 
-    /// Returns what to report where `held` was reported last; `None` before the first round.
+    /// Returns the facts to report, given `held` as last reported; `None` before the first round.
     pub(super) fn reported(&self, held: &LabelSet) -> Option<BTreeMap<LabelKey, LabelValue>> {
         let value = |(key, fact): (&LabelKey, &Fact)| match fact {
             Fact::Observed(value) => Some((key.clone(), value.clone())),
@@ -67,7 +67,7 @@ impl Observation {
         Some(self.round.as_ref()?.iter().filter_map(value).collect())
     }
 
-    /// Says which facts were not observed, since when and why, as far as `is_told` wants to know of them.
+    /// Describes the facts that were not observed, since when and why, for the keys that `is_told` accepts.
     fn not_observed(&self, is_told: impl Fn(&LabelKey) -> bool) -> Vec<String> {
         let words = |(key, fact): (&LabelKey, &Fact)| match fact {
             Fact::NotObserved(reason) if is_told(key) => {
@@ -85,8 +85,7 @@ fn value_in(labels: &LabelSet, key: &LabelKey) -> Option<LabelValue> {
 }
 
 impl Site {
-    /// Takes what the machine observed about itself. More facts than an owner may have labels are left out, the last
-    /// first.
+    /// Handles a round of facts. Facts beyond the limit of labels per owner are dropped, the last keys first.
     pub fn handle_facts(&mut self, facts: Facts, now: Now) {
         let facts: Facts = facts.into_iter().take(LABELS_PER_OWNER_MAX).collect();
         if planted(Mutant::RestlessOutbox) {
@@ -96,7 +95,7 @@ impl Site {
             let delay = self.rng.delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
             self.timers.set(Timer::Redial, now.instant + delay);
         }
-        // What an earlier run of the daemon could not observe either is as old as that run said.
+        // A fact that the previous run could not observe either keeps that run's start time.
         let since = match self.facts.round {
             None => self.conditions.since(ConditionKind::FactsStale).unwrap_or(now.wall),
             Some(_) => now.wall,
@@ -111,7 +110,7 @@ impl Site {
         }
     }
 
-    /// Returns what was reported last.
+    /// Returns the facts reported last.
     pub(super) fn held_reported(&self) -> LabelSet {
         let gateway = self.identity.map(|identity| DocumentKey::Host(identity.site.gateway()));
         match gateway.and_then(|gateway| self.ledger.state().status.body(gateway)) {
@@ -120,7 +119,7 @@ impl Site {
         }
     }
 
-    /// Takes over `facts-stale` from the last run: until facts are collected, nothing more is known.
+    /// Restores `facts-stale` from the previous run; it holds until facts are collected.
     pub(super) fn restore_stale_facts(&mut self) {
         let Some(StatusBody::Site(site)) = self.ledger.state().status.body(DocumentKey::Site) else { return };
         let stale = site.conditions.iter().find(|condition| condition.kind == ConditionKind::FactsStale).cloned();
@@ -129,7 +128,7 @@ impl Site {
         }
     }
 
-    /// Says how many facts are known, and which were not observed.
+    /// Describes how many facts are known and which were not observed.
     pub(super) fn describe_facts(&self) -> String {
         let known = self.facts.reported(&self.held_reported()).map_or(0, |reported| reported.len());
         let parts: Vec<_> = [format!("{known} known")].into_iter().chain(self.facts.not_observed(|_| true)).collect();

@@ -1,10 +1,10 @@
-//! Plugins that were pushed centrally: fetched over the link piece by piece, and taken up again where they stopped.
+//! Centrally pushed plugins: fetched over the link in pieces and resumed where a fetch stopped.
 //!
-//! A plugin is fetched when a provider names its digest and the plugin host says it is missing. The site asks for one
-//! piece at a time, so that everything else on the link waits no longer than one piece takes. What a piece is worth is
-//! said by whoever keeps it: the driver appends it to a file and, at the end, compares the digest. If the disk does not
-//! keep a piece, that is a condition, and the fetch goes on from what is kept after a delay that grows at random from
-//! [`RETRY_FIRST`] to [`RETRY_MAX`].
+//! A plugin is fetched when a provider names its digest and the plugin host reports it missing. The site requests one
+//! piece at a time, so that other traffic on the link waits for one piece at most. The driver validates the data: it
+//! appends each piece to a file and verifies the digest at the end. If the disk fails to persist a piece, a condition
+//! is raised, and the fetch resumes from the stored bytes after a delay that grows at random from [`RETRY_FIRST`] to
+//! [`RETRY_MAX`].
 
 use std::collections::btree_map::Entry;
 
@@ -16,20 +16,20 @@ use crate::backoff::Backoff;
 use crate::provider::{RETRY_FIRST, RETRY_MAX};
 use crate::site::uplink::State;
 
-/// How far a plugin is.
+/// The progress of one fetch.
 #[derive(Clone, Debug)]
 pub(super) struct Fetch {
-    /// The bytes that are kept; `None` before the driver has said.
+    /// The stored bytes; `None` until the driver reports them.
     held: Option<u64>,
-    /// Whether a piece is on its way, and on which dial.
+    /// The dial on which a piece was requested, if one is in flight.
     asked: Option<DialId>,
-    /// Why the disk did not keep the last piece.
+    /// Why the disk failed to persist the last piece.
     failure: Option<Text>,
     backoff: Backoff,
 }
 
 impl Site {
-    /// A plugin is not here: asks the driver how much of it is.
+    /// Starts fetching a missing plugin: asks the driver how much of it is stored.
     pub(super) fn fetch_plugin(&mut self, digest: PluginDigest) {
         if let Entry::Vacant(vacant) = self.fetches.entry(digest) {
             vacant.insert(Fetch { held: None, asked: None, failure: None, backoff: Backoff::new() });
@@ -37,18 +37,19 @@ impl Site {
         }
     }
 
-    /// Takes how many bytes of a plugin are kept. `None`: all of it, and it is what its digest says; it can be used.
+    /// Handles the number of stored bytes of a plugin. `None`: it is complete, its digest matches, and it can be used.
     pub fn handle_plugin_kept(&mut self, digest: PluginDigest, held: Option<u64>, now: Now) {
         match held {
-            // It was thrown away, because it is not what its digest says: damaged at the server, most likely. Whoever
-            // needs it asks again with its next try; fetching on at once would take the line for itself for ever.
+            // The stored bytes were discarded because the digest did not match, most likely damage at the server. A
+            // provider that needs the plugin requests it again with its next retry; fetching on at once would saturate
+            // the link forever.
             Some(0) if self.fetches.get(&digest).is_some_and(|fetch| fetch.held.is_some()) => {
                 self.fetches.remove(&digest);
             }
             Some(held) => {
                 if let Some(fetch) = self.fetches.get_mut(&digest) {
                     fetch.held = Some(held);
-                    // A piece was kept, where before it was only measured.
+                    // A piece was stored, as opposed to measured.
                     if fetch.asked.take().is_some() {
                         fetch.failure = None;
                         fetch.backoff.reset();
@@ -57,7 +58,8 @@ impl Site {
                 self.ask_for_pieces();
             }
             None => {
-                // One that was whole already did not come just now: why it cannot be used is no matter of fetching.
+                // A plugin that was already complete did not arrive just now: why it cannot be used has nothing to do
+                // with the fetch.
                 let was_incomplete = self.fetches.remove(&digest).is_some_and(|fetch| fetch.held.is_some());
                 if was_incomplete {
                     self.plugin_arrived(digest);
@@ -69,7 +71,7 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// A piece of a plugin could not be kept, or what is kept could not be measured: tries again later.
+    /// Handles a failure to store a piece or to measure the stored bytes: retries later.
     pub fn handle_plugin_not_kept(&mut self, digest: PluginDigest, reason: Text, now: Now) {
         if let Some(fetch) = self.fetches.get_mut(&digest) {
             (fetch.held, fetch.asked, fetch.failure) = (None, None, Some(reason));
@@ -80,7 +82,7 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Goes on with a plugin from what is kept of it, if a provider still needs it.
+    /// Resumes the fetch of a plugin from the stored bytes, if a provider still needs it.
     pub(super) fn retry_fetch(&mut self, digest: PluginDigest, now: Now) {
         let is_needed = self.providers().iter().any(|spec| spec.plugin.digest == Some(digest));
         match is_needed {
@@ -103,7 +105,7 @@ impl Site {
             return;
         };
         match (fetch.asked == Some(dial) && fetch.held == Some(piece.offset), piece.total) {
-            // The server does not have it (any more): whoever needs it asks again later.
+            // The server does not have it (any more): a provider that needs it requests it again later.
             (_, 0) => drop(self.fetches.remove(&piece.digest)),
             (true, _) => self.outputs.push_back(SiteOutput::KeepPiece(piece)),
             (false, _) => self.ignored += 1,
@@ -111,7 +113,7 @@ impl Site {
         self.fetch_condition(now);
     }
 
-    /// Asks for the next piece of each plugin that none is on its way of.
+    /// Requests the next piece of each plugin that has none in flight.
     pub(super) fn ask_for_pieces(&mut self) {
         let State::Up { dial, .. } = self.uplink.state else { return };
         for (digest, fetch) in &mut self.fetches {

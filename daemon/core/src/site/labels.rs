@@ -1,7 +1,7 @@
-//! The labels a site sets by itself: three layers, one writer.
+//! The labels a site sets itself: three layers with one writer.
 //!
-//! From the environment, from drop-in files, and set by hand (at the join or later): for one key the later
-//! layer wins, because it is the more deliberate one. Together they are the site's `local` labels.
+//! The layers are the environment, drop-in files, and labels set by hand (at the join or later). For each key the later
+//! layer wins, because it is the more deliberate one. Merged, they are the site's `local` labels.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use linecamp_model::{LabelError, LabelKey, LabelSet, LabelValue, Level, Text};
 /// Labels of one layer, by level.
 pub type LabelLayer = BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>;
 
-/// What the drop-in files say.
+/// The contents of the drop-in files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DropIns {
-    /// Their labels; a file that could not be used keeps what it said last.
+    /// The labels; an invalid file keeps its last valid contents.
     pub labels: LabelLayer,
-    /// Which file could not be used, and why.
+    /// Which file is invalid, and why.
     pub invalid: Option<Text>,
-    /// Which label came twice, and where.
+    /// Which label is set more than once, and where.
     pub repeated: Option<Text>,
-    /// Whether a file could not be used since the daemon started, so that what it said before is not known: labels
-    /// that the site held at its start stay.
+    /// Whether a file has been invalid since the daemon started, so that its earlier contents are unknown: the labels
+    /// the site had at startup are kept.
     pub is_partial: bool,
 }
 
-/// Returns the labels of `level` over all layers, the later ones on top.
+/// Returns the labels of `level` merged over all layers; later layers override earlier ones.
 ///
 /// # Errors
-/// [`LabelError::TooMany`] if they are more than one owner may have.
+/// [`LabelError::TooMany`] if they exceed the limit per owner.
 pub(crate) fn merged(
     level: Level,
     layers: [&LabelLayer; 3],

@@ -1,4 +1,4 @@
-//! What goes into a site's machine and what comes out of it.
+//! Inputs and outputs of a site's state machine.
 
 use linecamp_model::{
     CallId, CommandId, DialId, FromServer, FromSite, HeldKey, IdentityGrant, LabelError, LabelPatch, Level,
@@ -8,107 +8,107 @@ use linecamp_model::{
 use super::uplink::{Dial, LossReason};
 use crate::StoreFault;
 
-/// What a site's machine waits for.
+/// The timers of a site's state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// A dial has taken too long.
+    /// A dial timed out.
     DialLate,
-    /// The answer to a greeting has taken too long.
+    /// The handshake timed out.
     GreetingLate,
-    /// It is time to dial again.
+    /// Dial again.
     Redial,
-    /// It is time to collect facts.
+    /// Collect facts.
     Facts,
-    /// It is time to try the store again.
+    /// Retry the store.
     StoreRetry,
-    /// It is time to ask for a new certificate.
+    /// Request a new certificate.
     Renew,
-    /// It is time to go on with a plugin of which the disk did not keep a piece.
+    /// Resume fetching a plugin after the disk failed to persist a piece.
     Fetch(PluginDigest),
-    /// It is time to save a certificate again.
+    /// Retry saving a certificate.
     SaveIdentity,
-    /// It is time to open the local socket, which could not be opened before.
+    /// Retry opening the local socket.
     LocalSocket,
-    /// It is time for a provider's next round.
+    /// Start a provider's next round.
     Round(ProviderId),
-    /// A provider's call has taken too long.
+    /// A provider call timed out.
     CallLate(ProviderId),
-    /// A site that is removed has tried for long enough to take its records along.
+    /// A removed site has run out of time to withdraw its records.
     Withdraw,
 }
 
-/// What a site's machine asks of the outside.
+/// Requests from a site's state machine to its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteOutput {
-    /// Reach a server. Answered by [`LinkEvent`]s that carry the dial.
+    /// Dial a server. Answered by [`LinkEvent`]s that carry the dial id.
     Dial(Dial),
     /// Send a message on the session of this dial.
     Send {
-        /// The dial whose session it is.
+        /// The dial the session belongs to.
         dial: DialId,
-        /// What to say.
+        /// The message.
         message: FromSite,
     },
-    /// Close the session of this dial, or give up the dial.
+    /// Close the session of this dial, or abort the dial.
     Hangup {
         /// The dial.
         dial: DialId,
-        /// What to say in the close frame.
+        /// The reason to put in the close frame.
         refusal: Refusal,
     },
     /// Make changes durable. Answered by `handle_persisted` or `handle_persist_failed`.
     Persist {
-        /// Names the write.
+        /// Identifies the write.
         write: WriteId,
-        /// What to write, all or nothing.
+        /// The changes to write atomically.
         changes: Vec<SiteChange>,
     },
-    /// Find out whether the store takes a write as large as the largest that failed since it took one last. Nothing is
-    /// kept of it. Answered as `Persist` is.
+    /// Test whether the store accepts a write as large as the largest one that failed since the last success. Nothing
+    /// of it is kept. Answered like `Persist`.
     TryStore(WriteId),
-    /// Let the store go on after this write failed: it and all later ones have been undone here.
+    /// Let the store resume after this write failed: the machine has undone it and all later writes.
     ResumeStore(WriteId),
-    /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` where it is
-    /// used without.
+    /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` if the
+    /// certificate is used from memory instead.
     SaveIdentity(IdentityGrant),
-    /// Open the local socket, which could not be opened before. Answered by `handle_local_socket`.
+    /// Retry opening the local socket. Answered by `handle_local_socket`.
     OpenLocalSocket,
-    /// Ask a provider's plugin. Answered by `handle_provider`. One call of a provider is under way at a time.
+    /// Call a provider's plugin. Answered by `handle_provider`. A provider has at most one call in flight.
     Call {
-        /// Names the call.
+        /// Identifies the call.
         call: CallId,
-        /// Which provider, with its settings and grants.
+        /// The provider, with its settings and grants.
         provider: Box<ProviderSpec>,
-        /// Whether the site's own configuration names the provider, and not the server.
+        /// Whether the provider comes from the site's own configuration rather than from the server.
         is_local: bool,
-        /// What to ask.
+        /// The request.
         request: ProviderRequest,
     },
-    /// Say how much of a plugin that is pushed centrally is kept here. Answered by `handle_plugin_kept` or
+    /// Report how many bytes of a centrally pushed plugin are stored locally. Answered by `handle_plugin_kept` or
     /// `handle_plugin_not_kept`.
     MeasurePlugin(PluginDigest),
-    /// Append a piece to what is kept of a plugin; at the end compare its digest. Answered by `handle_plugin_kept` or
-    /// `handle_plugin_not_kept`.
+    /// Append a piece to the stored part of a plugin and verify the digest at the end. Answered by `handle_plugin_kept`
+    /// or `handle_plugin_not_kept`.
     KeepPiece(PluginPiece),
-    /// Find out about this machine. Answered by `handle_facts`.
+    /// Collect facts about this host. Answered by `handle_facts`.
     CollectFacts,
-    /// Answer somebody on the spot.
+    /// Answer a local command.
     Reply {
-        /// Whose request it was.
+        /// The command to answer.
         command: CommandId,
-        /// What became of it.
+        /// Its result.
         result: Result<(), SiteCommandError>,
     },
-    /// The site was removed: forget its identity and all it held, and stop.
+    /// The site was removed: delete its identity and all its data, and stop.
     Forget(Refusal),
-    /// The wish to join was refused for good.
+    /// The join was refused permanently.
     JoinRefused(Refusal),
 }
 
-/// What happens to a link, seen from the site.
+/// A link event, as seen by the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// The dial came through.
+    /// The dial succeeded.
     Dialed(DialId),
     /// A message arrived.
     Received(DialId, FromServer),
@@ -116,23 +116,23 @@ pub enum LinkEvent {
     Lost(DialId, LossReason),
 }
 
-/// What somebody on the spot may ask for.
+/// Commands accepted on the local socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteCommand {
     /// Change the labels set by hand.
     PatchLabels(Level, LabelPatch),
-    /// Let every provider look at its zones, and plan, and do nothing. Answered when all have looked.
+    /// Let every provider read its zones and plan, without changing anything. Answered when all have finished.
     PlanRecords,
-    /// Take a DNS name over from whoever has it.
+    /// Adopt a DNS name from its current owner.
     AdoptRecord(HeldKey),
 }
 
-/// Why a request on the spot was not done.
+/// Why a local command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteCommandError {
-    /// The labels would be too many.
+    /// The labels would exceed a limit.
     Labels(LabelError),
-    /// There is no such record, or it is not somebody else's: in words.
+    /// The record does not exist, or no other owner holds it; the text explains.
     Record(Text),
     /// The store could not commit; nothing was changed.
     Store(StoreFault),

@@ -1,8 +1,8 @@
-//! The site's providers: who they are, what they should keep, and what became of it.
+//! The site's providers: which ones run, their desired records, and their results.
 //!
-//! The rules are in [`provider`](crate::provider) and [`records`](crate::records); here is who hears of what. Providers
-//! come from spec and from the site's own configuration; of two with one name the site's own holds. What they should
-//! keep follows from spec, labels and addresses, and is computed anew whenever one of these may have changed.
+//! [`provider`](crate::provider) and [`records`](crate::records) hold the rules; this module dispatches to them.
+//! Providers come from the spec and from the site's own configuration; for equal names the site's own wins. Desired
+//! records follow from spec, labels and addresses, and are recomputed whenever one of these may have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -22,25 +22,25 @@ use crate::sync::Documents;
 /// How many records, facts or plugins a condition names; the rest is counted.
 const NAMED_MAX: usize = 3;
 
-/// The machines of all providers.
+/// The state machines of all providers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Providers {
     machines: BTreeMap<ProviderId, Provider>,
     last_call: CallId,
-    /// Who waits for which providers to have looked.
+    /// Commands that wait for a plan, each with the providers it waits for.
     looks: Vec<(CommandId, BTreeSet<ProviderId>)>,
-    /// Whether the site is to leave, and whether it has tried for long enough.
+    /// Whether the site is being removed, and whether its withdraw deadline has passed.
     is_leaving: bool,
     has_given_up: bool,
 }
 
 impl Providers {
-    /// Whether all is as it is wanted, or cannot be had.
+    /// Whether every provider is settled, or the withdraw deadline has passed.
     pub(super) fn is_settled(&self) -> bool {
         self.machines.values().all(Provider::is_settled) || (self.is_leaving && self.has_given_up)
     }
 
-    /// Returns how each provider stands, by name; `spec` has the central ones.
+    /// Returns the status of each provider, by name; `spec` has the central ones.
     pub(super) fn statuses(&self, spec: &Documents<SpecBody>) -> Vec<ProviderStatus> {
         self.statuses_within(spec, REPORTED_RECORDS_BYTES_MAX / self.machines.len().max(1))
     }
@@ -55,7 +55,7 @@ impl Providers {
         statuses
     }
 
-    /// Lets every provider go round: what it held back may be done.
+    /// Starts a round of every provider: changes that were held back may proceed.
     pub(super) fn begin_again(&mut self) {
         self.machines.values_mut().for_each(|machine| machine.go_round(false));
     }
@@ -65,14 +65,14 @@ impl Providers {
         self.machines.iter().find(|(_, machine)| machine.call() == Some(call)).map(|(id, _)| *id)
     }
 
-    /// Says what each provider does, with the id of its timers.
+    /// Describes what each provider is doing, with its id.
     pub(super) fn doing(&self) -> impl Iterator<Item = (ProviderId, String)> {
         self.machines.iter().map(|(id, machine)| (*id, format!("{}: {}", machine.spec().name, machine.doing())))
     }
 }
 
 impl Site {
-    /// Takes the answer to a call. One that nobody waits for is ignored and counted.
+    /// Handles the answer to a call. An unexpected one is ignored and counted.
     pub fn handle_provider(&mut self, call: CallId, reply: ProviderReply, now: Now) {
         let Some(id) = self.providers.asking(call) else {
             self.ignored += 1;
@@ -86,12 +86,12 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Returns the settings of the providers that are at work.
+    /// Returns the settings of the running providers.
     pub fn providers(&self) -> Vec<&ProviderSpec> {
         self.providers.machines.values().map(Provider::spec).collect()
     }
 
-    /// Takes the name and the version by which the plugin of a call describes itself; said before the call's answer.
+    /// Stores the name and version that the plugin of a call reports; arrives before the call's answer.
     pub fn handle_plugin_seen(&mut self, call: CallId, seen: Text) {
         let id = self.providers.asking(call);
         if let Some(machine) = id.and_then(|id| self.providers.machines.get_mut(&id)) {
@@ -99,7 +99,7 @@ impl Site {
         }
     }
 
-    /// A plugin's file was changed and is used from here on, or was refused and is not: `Err` says why.
+    /// Handles a changed plugin file: it is now in use, or it was rejected for the reason in `Err`.
     pub fn handle_plugin_changed(&mut self, plugin: &linecamp_model::Name, result: Result<Text, Text>, now: Now) {
         let text = match &result {
             Ok(version) => format!("plugin {plugin} is used from here on: {version}"),
@@ -114,14 +114,14 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// The site's secrets were changed, or who may use them: providers that failed without them try again.
+    /// Handles changed secrets or changed access to them: providers that failed without them retry.
     pub fn handle_secrets_changed(&mut self, now: Now) {
         self.providers.machines.values_mut().for_each(Provider::plugin_changed);
         self.is_status_stale = true;
         self.settle_down(now);
     }
 
-    /// A plugin that the server has and this site has not is fetched.
+    /// Fetches a plugin that the server has and this site lacks.
     fn fetch_what_is_missing(&mut self, id: ProviderId, reply: &ProviderReply) {
         if let ProviderReply::Failed(ProviderFailure::Missing { .. }) = reply
             && let Some(digest) = self.providers.machines.get(&id).and_then(|machine| machine.spec().plugin.digest)
@@ -130,13 +130,13 @@ impl Site {
         }
     }
 
-    /// A plugin was fetched: those that wait for it begin again.
+    /// Handles the arrival of a plugin: the providers that wait for it restart.
     pub(super) fn plugin_arrived(&mut self, digest: PluginDigest) {
         let users = self.providers.machines.values_mut();
         users.filter(|machine| machine.spec().plugin.digest == Some(digest)).for_each(Provider::plugin_changed);
     }
 
-    /// A provider's timer went off.
+    /// Handles a provider's timer.
     pub(super) fn provider_timeout(&mut self, timer: Timer, now: Now) {
         match timer {
             Timer::Round(id) => {
@@ -155,7 +155,7 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// The notes of a provider's round are durable, or could not be made so.
+    /// Handles the outcome of writing a provider's ownership notes.
     pub(super) fn provider_noted(&mut self, id: ProviderId, is_durable: bool, now: Now) {
         let acts = self.drive(id, now, |machine, scope| {
             Some(if is_durable { machine.handle_noted(scope) } else { machine.handle_note_failed(scope) })
@@ -164,7 +164,7 @@ impl Site {
         self.is_status_stale = true;
     }
 
-    /// Lets every provider look, for somebody who waits for it.
+    /// Lets every provider read and plan, and answers the command when all have finished.
     pub(super) fn plan_records(&mut self, command: CommandId, now: Now) {
         let ids: BTreeSet<_> = self.providers.machines.keys().copied().collect();
         self.providers.machines.values_mut().for_each(|machine| machine.go_round(true));
@@ -172,7 +172,7 @@ impl Site {
         self.drive_all(now);
     }
 
-    /// Notes that a name is to be taken over from whoever has it.
+    /// Adds an ownership note to adopt a name from its current owner.
     pub(super) fn adopt_record(&mut self, command: CommandId, key: HeldKey, now: Now) {
         let status = self
             .providers
@@ -204,7 +204,7 @@ impl Site {
         let _ = now;
     }
 
-    /// Brings the providers up to what is wanted of them, and lets those begin who have something to do.
+    /// Reconciles the providers with their configuration and desired records, and starts those with work to do.
     pub(super) fn reconcile_providers(&mut self, now: Now) {
         let specs = self.provider_specs();
         if specs.is_empty() && self.providers.machines.is_empty() && self.ledger.state().held.is_empty() {
@@ -241,7 +241,7 @@ impl Site {
             machine.restore_pending(self.ledger.state().held.keys());
         }
         if is_new_want {
-            // What one does not want any more another may have waited for.
+            // Another provider may be waiting for a record set that this one no longer wants.
             self.providers.begin_again();
         }
         self.drive_all(now);
@@ -258,7 +258,7 @@ impl Site {
         self.answer_looks();
     }
 
-    /// Answers those who wait for a look that is over.
+    /// Answers the commands whose plan is complete.
     fn answer_looks(&mut self) {
         let machines = &self.providers.machines;
         let is_over = |id: &ProviderId| machines.get(id).is_none_or(|machine| !machine.is_looking());
@@ -316,8 +316,8 @@ impl Site {
         }
     }
 
-    /// Returns how each provider stands, and those that are not configured any more and have left records: whoever
-    /// removes the site reads there what stays.
+    /// Returns the status of each provider, including providers that are no longer configured but have left records: an
+    /// operator who removes the site sees there what remains.
     pub(super) fn reported_providers(&self) -> Vec<ProviderStatus> {
         let state = self.ledger.state();
         let (specs, machines) = (self.provider_specs(), &self.providers.machines);
@@ -326,7 +326,7 @@ impl Site {
         let gone: Vec<_> = gone.into_iter().take(PROVIDERS_PER_SITE_MAX.saturating_sub(machines.len())).collect();
         let bytes_max = REPORTED_RECORDS_BYTES_MAX / (machines.len() + gone.len()).max(1);
         let mut statuses = self.providers.statuses_within(&state.spec, bytes_max);
-        // Its name is known by what was said of it last.
+        // Its name comes from its last status.
         let last = gone.iter().filter_map(|id| match state.status.body(DocumentKey::Provider(*id)) {
             Some(StatusBody::Provider(last)) => Some((*id, last)),
             Some(StatusBody::Site(_) | StatusBody::Host(_)) | None => None,
@@ -361,7 +361,8 @@ impl Site {
         self.hosts().into_iter().filter_map(input).collect()
     }
 
-    /// Keeps the address that the server sees the site come from: DNS may follow it, also while the server is away.
+    /// Persists the address that the server observed for the site: DNS records may use it while the server is
+    /// unreachable.
     pub(super) fn note_observed(&mut self, address: &Text) {
         let address = address.as_str();
         let observed = address.parse::<SocketAddr>().map(|at| at.ip()).or_else(|_| address.parse()).ok();

@@ -1,4 +1,4 @@
-//! What is said over a link: the greeting, the spec that comes down, status and events that go up, renewals.
+//! The site's side of a session: handshake, spec down, status and events up, certificate renewal.
 
 use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, SPEC_DOCUMENTS_MAX};
 use linecamp_model::{
@@ -13,17 +13,17 @@ use super::uplink::{Purpose, State};
 use super::{Release, Site, coarse};
 use crate::sync::{Ack, Source, Verdict, judge};
 
-/// What the link of this moment has been told.
+/// What the server has been sent and has acknowledged in the current session.
 #[derive(Clone, Debug)]
 pub(super) struct SessionProgress {
     pub(super) status: Source,
     pub(super) events_held: u64,
     pub(super) events_sent: bool,
-    /// Whether a new history has to begin before events can be sent.
+    /// Whether a new incarnation must start before events can be sent.
     pub(super) needs_incarnation: bool,
-    /// The history of the server's spec for this site.
+    /// The incarnation of the server's spec for this site.
     pub(super) spec_incarnation: Incarnation,
-    /// Whether an operator has to accept the site before it may send anything.
+    /// Whether the site waits for an operator to accept it and may not send anything yet.
     pub(super) is_pending: bool,
 }
 
@@ -57,7 +57,7 @@ impl Site {
         match message {
             FromServer::Welcome(welcome) => self.handle_welcome(dial, welcome, now),
             FromServer::Identity(grant) => {
-                // On a session that is up this is a renewal; before, the session has done its work with it.
+                // On an established session this is a renewal; otherwise it completes the session.
                 if !self.uplink.is_up() {
                     self.uplink.save(&mut self.timers);
                     let refusal = Refusal::new(RefusalCode::Done, "certificate received");
@@ -104,8 +104,8 @@ impl Site {
         self.set_renewal(now);
     }
 
-    /// The server knows more of this history than this disk does: the disk was copied or put back. What is written
-    /// from here on is another history, or the server would take its events for known ones.
+    /// Starts a new incarnation. The server has more events of the current incarnation than this disk: the disk was
+    /// cloned or restored. Without a new incarnation the server would discard new events as duplicates.
     pub(super) fn begin_incarnation(&mut self) {
         if let (Some(following), Some(dial)) = (&mut self.following, self.uplink.current()) {
             following.needs_incarnation = true;
@@ -123,7 +123,7 @@ impl Site {
         let is_base = delta.snapshot || !is_new_incarnation;
         let verdict = match is_base {
             true => judge(&self.ledger.state().spec, delta),
-            // What is held is of another history: only everything can take its place.
+            // The documents held belong to another incarnation: only a snapshot can replace them.
             false => Verdict::Acknowledge,
         };
         let Verdict::Adopt(documents) = verdict else {
@@ -148,7 +148,7 @@ impl Site {
         self.stage(&changes, vec![Release::SpecAck { dial, held: after.head() }]);
     }
 
-    /// Returns the spec that is held of this server's history.
+    /// Returns the generation held of this server's spec incarnation.
     pub(super) fn spec_held(&self) -> Generation {
         let state = self.ledger.state();
         let ours = state.origin.unwrap_or_default().spec_incarnation;
@@ -163,7 +163,7 @@ impl Site {
         }
     }
 
-    /// Ends a session whose server breaks the protocol. Nothing that it said last is taken.
+    /// Closes a session whose server violates the protocol. The offending message is discarded.
     fn break_off(&mut self, dial: DialId, what: &str, now: Now) {
         let text = format!("the server sent {what}");
         let refusal = Refusal::new(RefusalCode::Protocol, &text);
@@ -182,7 +182,7 @@ impl Site {
         self.forget_events();
     }
 
-    /// Takes what the server holds out of the outbox.
+    /// Removes the events the server has acknowledged from the outbox.
     pub(super) fn forget_events(&mut self) {
         let Some(following) = self.following.as_ref().filter(|following| !following.needs_incarnation) else { return };
         let held = self.ledger.state().events.range(..=following.events_held);
@@ -208,7 +208,7 @@ impl Site {
         }
     }
 
-    /// Returns the server's wall clock, as far as the last greeting tells: the site's own may be wrong.
+    /// Returns the server's wall clock, estimated from the last handshake: the site's own may be wrong.
     pub(super) fn server_wall(&self, now: Now) -> WallTime {
         let (ours, theirs) = self.server_ahead;
         if ours == WallTime::EPOCH { now.wall } else { theirs + now.wall.saturating_since(ours) }
@@ -229,7 +229,7 @@ impl Site {
         }
         let pending = state.events.range(following.events_held + 1..).take(EVENTS_PER_MESSAGE_MAX);
         if let Some((first, _)) = pending.clone().next() {
-            // One batch has no gap; numbers that the server held already were left out.
+            // A batch has no gaps; numbers the server already held were skipped.
             let events = (*first..).zip(pending.clone()).take_while(|(number, (seq, _))| number == *seq);
             let events: Vec<_> = events.map(|(_, (_, event))| event.clone()).collect();
             let dropped = state.origin.unwrap_or_default().events_dropped;

@@ -1,4 +1,4 @@
-//! What a site holds durably.
+//! The durable state of a site.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::ledger::Replay;
 use crate::mutants::{Mutant, planted};
 use crate::sync::Documents;
 
-/// The site database, in memory.
+/// The in-memory image of the site database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SiteState {
     pub(crate) origin: Option<SiteOrigin>,
@@ -18,14 +18,14 @@ pub(crate) struct SiteState {
     pub(crate) status: Documents<StatusBody>,
     pub(crate) local: BTreeMap<Level, LabelSet>,
     pub(crate) events: BTreeMap<u64, Event>,
-    /// The address that the server last saw the site come from.
+    /// The site's address as last observed by the server.
     pub(crate) observed: Option<IpAddr>,
-    /// DNS record sets the site has, or has begun to make or to take away.
+    /// DNS record sets the site owns, or has started to create or delete.
     pub(crate) held: BTreeMap<HeldKey, OwnedRecord>,
 }
 
 impl SiteState {
-    /// Returns the state that `records` describe.
+    /// Builds the state from database records.
     pub(crate) fn from_records(records: Vec<SiteChange>) -> Self {
         let mut state = Self::default();
         for record in records {
@@ -34,8 +34,8 @@ impl SiteState {
         state
     }
 
-    /// Returns the changes that put `event` into the outbox, under a number above `floor`. At the limit the oldest
-    /// goes, and is counted.
+    /// Returns the changes that add `event` to the outbox under a number above `floor`. At the limit the oldest event
+    /// is dropped and counted.
     pub(crate) fn outbox_changes(&self, event: Event, floor: u64) -> Vec<SiteChange> {
         let mut origin = self.origin.unwrap_or_default();
         origin.events_made = (origin.events_made.max(floor) + 1).min(COUNTER_MAX);
@@ -77,7 +77,7 @@ impl Replay for SiteState {
     }
 }
 
-/// Puts or takes away a value and returns what was there.
+/// Inserts or removes a value and returns the previous one.
 pub(crate) fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
     match value {
         Some(value) => map.insert(key, value),

@@ -1,4 +1,4 @@
-//! A site's status: computed from what holds, never written by hand.
+//! A site's status: computed from its state, never written directly.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ impl Site {
         Ok(by_hand)
     }
 
-    /// Makes a new document of whatever differs from the last.
+    /// Writes a new document for each part of the status that changed.
     pub(super) fn refresh_status(&mut self, now: Now) {
         let Some(identity) = self.identity else { return };
         let gateway = DocumentKey::Host(identity.site.gateway());
@@ -31,7 +31,7 @@ impl Site {
             site_labels.clone_from(&spec.assigned);
         }
         let reported = self.held_reported();
-        // Before the first facts are in, an older report stays as it is.
+        // Until the first facts are collected, an older report is kept.
         let reported = match self.facts.reported(&reported) {
             Some(facts) => reported.replaced(&facts, now.wall).unwrap_or(reported),
             None => reported,
@@ -67,7 +67,7 @@ impl Site {
             }
         }
         if let Some((keys, status_floor)) = state.status.surplus_tombstones() {
-            // In front, so that one of them may come back.
+            // Placed first, because a dropped key may be written again.
             changes.splice(..0, keys.into_iter().map(|key| SiteChange::Status(key, None)));
             let origin = SiteOrigin { status_floor, ..state.origin.unwrap_or_default() };
             changes.push(SiteChange::Origin(Some(origin)));
@@ -77,7 +77,7 @@ impl Site {
         }
     }
 
-    /// Returns the local labels of `level`; where they are too many, the last that fitted.
+    /// Returns the local labels of `level`; if they exceed the limit, the last ones that fitted.
     fn local(&mut self, level: Level, now: Now) -> LabelSet {
         let held = self.held_local(level);
         let by_hand = self.ledger.state().local.get(&level);
@@ -99,13 +99,13 @@ impl Site {
         }
     }
 
-    /// Returns the layers beneath what was set by hand, the later on top.
+    /// Returns the layers below the labels set by hand, in ascending precedence.
     const fn layers(&self) -> [&LabelLayer; 3] {
         [&self.kept_labels, &self.config.labels, &self.drop_ins.labels]
     }
 
-    /// A drop-in file cannot be read, and what it said in the last run is not known: what the site held then stays, as
-    /// far as it was not set by hand.
+    /// Keeps the labels from the last run that were not set by hand: a drop-in file cannot be read, and its last
+    /// contents are unknown.
     pub(super) fn keep_labels(&mut self) {
         for level in [Level::Site, Level::Host] {
             let by_hand = self.ledger.state().local.get(&level);
@@ -133,8 +133,8 @@ impl Site {
     }
 }
 
-/// Whether a document says something else than before. That a record was observed once more as it was is no news: it
-/// would be a write at each look.
+/// Whether a document differs from the previous one. A record that was merely observed again does not count: it would
+/// cause a write at each observation.
 fn is_news(before: Option<&StatusBody>, after: Option<&StatusBody>) -> bool {
     match (before, after) {
         (Some(StatusBody::Provider(before)), Some(StatusBody::Provider(after))) => {

@@ -1,19 +1,20 @@
-//! The site's own storage while it takes nothing: what waits, what is tried again, and how the server hears of it.
+//! Failures of the site's own storage: what is queued, what is retried, and how the server learns of it.
 //!
-//! Trouble of the storage ([`ConditionKind::is_of_storage`]) is no part of the status, which has to be durable before
-//! it is sent. It goes over the link as it is, whole, at the start of each session and whenever it changes. No event
-//! of the site tells of it either: the server makes one when it hears of it.
+//! Storage conditions ([`ConditionKind::is_of_storage`]) are not part of the status, which must be durable before it is
+//! sent. The site sends the complete list directly, at the start of each session and whenever it changes. The site
+//! records no events for these conditions either: the server records them when it receives the list.
 //!
-//! While the store fails, the machine undoes what was not kept and goes on from what is durable. It acknowledges
-//! nothing new. Providers observe and change nothing. Events that tell of something that happened all the same wait
-//! in memory (`WAITING_EVENTS_MAX`). Every [`STORE_RETRY`], all of it is tried again, and after it the store itself
-//! ([`SiteOutput::TryStore`]): the condition ends when everything that waited is durable and the store has room for
-//! what it refused. A smaller write that is kept meanwhile does not end it: it may fit where that one does not.
+//! While the store fails, the machine undoes what was not persisted and continues from the durable state. It
+//! acknowledges nothing new. Providers observe and change nothing. Events about things that happened anyway are queued
+//! in memory (`WAITING_EVENTS_MAX`). Every [`STORE_RETRY`] the machine retries all of it and then probes the store
+//! itself ([`SiteOutput::TryStore`]). The condition clears when everything queued is durable and the store has room for
+//! what it refused. A smaller write that succeeds meanwhile does not clear it: it may fit where the refused one does
+//! not.
 //!
-//! A local socket that could not be opened is tried again and again; the link does not wait for it.
+//! A local socket that could not be opened is retried until it opens; the link does not wait for it.
 //!
-//! A certificate that could not be saved is used from memory and saved again and again. That condition ends when it was
-//! saved, and by nothing else.
+//! A certificate that could not be saved is used from memory, and saving is retried. That condition clears only when
+//! the certificate was saved.
 
 use std::collections::VecDeque;
 
@@ -27,39 +28,39 @@ use super::uplink::State;
 use super::{LossReason, Purpose, Release, STORE_RETRY, Site, SiteIdentity, SiteOutput, Timer};
 use crate::StoreFault;
 
-/// Events that wait in memory for a disk that takes nothing: one message's worth. Past it the oldest goes and is
-/// counted as dropped.
+/// Events queued in memory while the disk accepts no writes: one message's worth. Beyond it the oldest is dropped and
+/// counted.
 const WAITING_EVENTS_MAX: usize = linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
 
-/// What is not kept while the store fails, in words.
+/// What is not persisted while the store fails, as text.
 const NOT_KEPT: &str = "label changes, DNS changes, events, status and what the server sends are not kept";
 
-/// What the storage has not taken.
+/// What the storage has not accepted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Storage {
     /// Events that wait for the disk, oldest first.
     events: VecDeque<Event>,
-    /// Events that had no place among them.
+    /// Events dropped from that queue.
     lost: u64,
-    /// A certificate that is used and not saved.
+    /// A certificate in use that is not saved.
     unsaved: Option<IdentityGrant>,
-    /// What the server was told, and on which dial.
+    /// The conditions sent to the server, and on which dial.
     told: Option<(DialId, Vec<Condition>)>,
 }
 
-/// A certificate that is used from here on and could not be saved.
+/// A certificate that is in use but could not be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsavedIdentity {
-    /// What the server sent.
+    /// The certificate from the server.
     pub grant: IdentityGrant,
-    /// Who the site is with it.
+    /// The site's identity under this certificate.
     pub identity: SiteIdentity,
     /// Why it could not be saved.
     pub problem: Text,
 }
 
 impl Storage {
-    /// Takes events that could not be kept, before those that wait already.
+    /// Requeues events that could not be persisted, ahead of those already queued.
     fn put_back(&mut self, events: Vec<Event>) {
         for event in events.into_iter().rev() {
             self.events.push_front(event);
@@ -73,14 +74,14 @@ impl Storage {
         self.lost += surplus as u64;
     }
 
-    /// How many events wait for the disk.
+    /// Returns the number of events that wait for the disk.
     pub(super) fn events(&self) -> usize {
         self.events.len()
     }
 }
 
 impl Site {
-    /// Takes what became of a certificate that was to be saved.
+    /// Handles the outcome of saving a certificate.
     pub fn handle_identity_saved(&mut self, saved: Result<SiteIdentity, Text>, now: Now) {
         match saved {
             Ok(identity) => {
@@ -100,7 +101,7 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Takes a certificate that could not be saved and is used all the same. It is saved again later.
+    /// Handles a certificate that is in use although it could not be saved. Saving is retried later.
     pub fn handle_identity_unsaved(&mut self, unsaved: UnsavedIdentity, now: Now) {
         let UnsavedIdentity { grant, identity, problem } = unsaved;
         self.storage.unsaved = Some(grant);
@@ -125,14 +126,14 @@ impl Site {
         }
     }
 
-    /// It is time to save a certificate again.
+    /// Retries saving a certificate.
     pub(super) fn save_identity_again(&mut self) {
         if let Some(grant) = &self.storage.unsaved {
             self.outputs.push_back(SiteOutput::SaveIdentity(grant.clone()));
         }
     }
 
-    /// Takes what became of opening the local socket: done, or why not. It is tried again later.
+    /// Handles the outcome of opening the local socket. A failure is retried later.
     pub fn handle_local_socket(&mut self, opened: Result<(), Text>, now: Now) {
         match opened {
             Ok(()) => self.clear(ConditionKind::LocalSocketFailed, now),
@@ -149,7 +150,7 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Takes the store's word that a write failed. It and all later ones are undone.
+    /// Handles the store's report that a write failed. It and all later ones are undone.
     pub fn handle_persist_failed(&mut self, write: linecamp_model::WriteId, fault: StoreFault, now: Now) {
         let Some(settled) = self.ledger.settle(write, false) else {
             self.ignored += 1;
@@ -159,7 +160,7 @@ impl Site {
         let other = if kind == ConditionKind::DiskFull { ConditionKind::StoreFailed } else { ConditionKind::DiskFull };
         self.clear(other, now);
         self.raise(kind, detail, now);
-        // Further failures do not put the next try off.
+        // Further failures do not postpone the retry.
         if self.timers.deadline(Timer::StoreRetry).is_none() {
             self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
         }
@@ -167,7 +168,7 @@ impl Site {
         let mut events = Vec::new();
         for release in settled.releases {
             match release {
-                // The retry timer tells the server what is held, and is sent the rest again.
+                // The retry timer reports to the server what is held, and the server sends the rest again.
                 Release::SpecAck { .. } | Release::GreetAgain { .. } | Release::StoreTried => {}
                 Release::Noted(provider) => self.provider_noted(provider, false, now),
                 Release::Recorded(event) => events.push(event),
@@ -182,12 +183,12 @@ impl Site {
         self.settle_down(now);
     }
 
-    /// Whether the store has failed, and has not shown since that it takes as much as it refused.
+    /// Whether the store has failed and has not yet accepted a write as large as it refused.
     pub(super) fn is_store_failing(&self) -> bool {
         self.conditions.has(ConditionKind::DiskFull) || self.conditions.has(ConditionKind::StoreFailed)
     }
 
-    /// The store has taken everything that waited and has room for what it refused: the trouble is over.
+    /// Ends the store failure: everything queued is durable and the store has room for what it refused.
     pub(super) fn store_is_well(&mut self, now: Now) {
         self.clear(ConditionKind::DiskFull, now);
         self.clear(ConditionKind::StoreFailed, now);
@@ -197,7 +198,7 @@ impl Site {
         self.stage_waiting_events();
     }
 
-    /// Tries again what could not be kept, and then the store itself. It does so again unless the store is well then.
+    /// Retries what could not be persisted, then probes the store. Repeats until the store recovers.
     pub(super) fn retry_store(&mut self, now: Now) {
         self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
         if let State::Up { dial, .. } = self.uplink.state {
@@ -212,7 +213,7 @@ impl Site {
         }
         self.forget_events();
         self.stage_waiting_events();
-        // The last: if it is kept, so is all before it.
+        // Staged last: if it succeeds, so did everything before it.
         let write = self.ledger.stage(&[], vec![Release::StoreTried]);
         self.outputs.push_back(SiteOutput::TryStore(write));
     }
@@ -229,13 +230,13 @@ impl Site {
         }
     }
 
-    /// Names the history of a new database.
+    /// Creates the incarnation of a new database.
     pub(super) fn begin_origin(&mut self) {
         let origin = SiteOrigin { status_incarnation: Incarnation(self.rng.next_u64() | 1), ..SiteOrigin::default() };
         self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
     }
 
-    /// Puts an event into the outbox; while the store fails, into memory.
+    /// Adds an event to the outbox, or to the queue in memory while the store fails.
     pub(super) fn record(&mut self, kind: EventKind, text: &str, now: Now) {
         let event = Event { at: now.wall, kind, site: None, text: Text::lossy(text) };
         if self.is_store_failing() {
@@ -251,18 +252,18 @@ impl Site {
         self.stage(&changes, vec![Release::Recorded(event)]);
     }
 
-    /// Returns the changes that put an event into the outbox.
+    /// Returns the changes that add an event to the outbox.
     pub(super) fn event_changes(&self, event: Event) -> Vec<SiteChange> {
-        // A number that the server holds already would be taken for known.
+        // The server would discard an event with a number it already holds.
         let held = self.following.as_ref().filter(|following| !following.needs_incarnation);
         let held = held.map_or(0, |following| following.events_held);
         self.ledger.state().outbox_changes(event, held)
     }
 
-    /// Tells the server of the storage, unless it knows. Waits for no disk.
+    /// Sends the storage conditions to the server if they changed. Does not wait for the disk.
     pub(super) fn tell_storage(&mut self) {
         let State::Up { dial, .. } = self.uplink.state else { return };
-        // A pending site may do nothing but wait.
+        // A pending site may only wait.
         if self.following.as_ref().is_some_and(|following| following.is_pending) {
             return;
         }

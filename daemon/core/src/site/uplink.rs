@@ -1,17 +1,17 @@
-//! Uplink: how a site reaches its parent, and what it does while it cannot.
+//! Uplink: how a site connects to its server, and what it does while it cannot.
 //!
 //! ```text
 //! idle ─► dialing ─► greeting ─► up
-//!            ▲          │         │  lost, closed, late
+//!            ▲          │         │  lost, closed, timed out
 //!            └─ waiting ◄─────────┘
 //!                       └─► saving ─► dialing      (a certificate arrived: join, recover)
-//!                       └─► stopped                (refused for good)
+//!                       └─► stopped                (refused permanently)
 //! ```
 //!
-//! Servers are tried in turn. The delay before a redial is the slot the server handed out in its close
-//! frame, or else random and growing ([`Backoff`]), beginning with the spread the server last named.
-//! What an earlier dial says is ignored: it can never take down a later one. Presence is the connection
-//! itself; there is no heartbeat here.
+//! Servers are tried in rotation. The delay before a redial is the slot the server assigned in its close frame;
+//! otherwise it is random and growing ([`Backoff`]), starting with the spread the server last announced. Events of an
+//! earlier dial are ignored: they can never take down a later one. Presence is the connection itself; there is no
+//! heartbeat here.
 //!
 //! Constants: [`DIAL_MAX`], [`GREETING_MAX`], [`REDIAL_SPREAD_DEFAULT`], [`REDIAL_MAX`], [`REDIAL_MAX_SPREADS`].
 
@@ -25,51 +25,51 @@ use crate::backoff::Backoff;
 use crate::rng::Rng;
 use crate::timers::Timers;
 
-/// What a dial is for.
+/// The purpose of a dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be registered, trusting the pin of the join token.
+    /// Register, trusting the key pinned by the join token.
     Join,
-    /// To link, with the site's certificate.
+    /// Open a session with the site's certificate.
     Link,
 }
 
-/// Why a link is not there any more, or never was.
+/// Why a link was lost or could not be established.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LossReason {
-    /// The server closed it and said why.
+    /// The server closed it and gave a reason.
     Closed(Refusal),
-    /// It could not be made or it broke: in words, with the address.
+    /// The dial failed or the connection broke; the text includes the address.
     Failed(Text),
 }
 
-/// Where the uplink is.
+/// The state of the uplink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing to dial for: no identity and no wish to join.
+    /// Nothing to dial for: no identity and no pending join.
     Idle,
-    /// A dial is under way.
+    /// A dial is in flight.
     Dialing { dial: DialId },
-    /// Connected, greeted, and waiting for the answer.
+    /// Connected; the handshake is in progress.
     Greeting { dial: DialId },
     /// A session is up.
     Up { dial: DialId, session: SessionId },
-    /// A certificate is on its way to the disk.
+    /// A certificate is being saved.
     Saving,
-    /// Until the redial timer.
+    /// Waiting for the redial timer.
     Waiting,
-    /// Refused for good.
+    /// Refused permanently.
     Stopped(Refusal),
 }
 
-/// The way to the parent.
+/// The connection to the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Uplink {
     pub(crate) state: State,
     pub(crate) purpose: Purpose,
-    /// Since when the state is up, or not up.
+    /// When the session came up or went down.
     pub(crate) since: WallTime,
-    /// Why the last session ended, or the last try failed.
+    /// Why the last session ended, or the last attempt failed.
     pub(crate) last_loss: Option<Text>,
     servers: Vec<ServerAddress>,
     server: usize,
@@ -78,14 +78,14 @@ pub(crate) struct Uplink {
     spread: Duration,
 }
 
-/// A dial to be made.
+/// A dial to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
-    /// Names this try in all that follows from it.
+    /// Identifies this attempt in all later events.
     pub dial: DialId,
-    /// Where to.
+    /// The server to dial.
     pub server: ServerAddress,
-    /// What for.
+    /// The purpose of the dial.
     pub purpose: Purpose,
 }
 
@@ -104,7 +104,7 @@ impl Uplink {
         }
     }
 
-    /// Dials the server whose turn it is.
+    /// Dials the current server of the rotation.
     pub(crate) fn dial(&mut self, timers: &mut Timers<Timer>, now: Now) -> Option<Dial> {
         let server = self.servers.get(self.server % self.servers.len().max(1))?.clone();
         self.last_dial = self.last_dial.next();
@@ -113,7 +113,7 @@ impl Uplink {
         Some(Dial { dial: self.last_dial, server, purpose: self.purpose })
     }
 
-    /// The dial came through; the caller greets. Returns false for an earlier dial.
+    /// Handles a successful dial; the caller starts the handshake. Returns false for an earlier dial.
     pub(crate) fn handle_dialed(&mut self, dial: DialId, timers: &mut Timers<Timer>, now: Now) -> bool {
         if self.state != (State::Dialing { dial }) {
             return false;
@@ -124,7 +124,7 @@ impl Uplink {
         true
     }
 
-    /// The server let the site in.
+    /// Handles the server's acceptance of the handshake.
     pub(crate) fn handle_welcome(
         &mut self,
         session: SessionId,
@@ -142,7 +142,7 @@ impl Uplink {
         }
     }
 
-    /// The link is gone; a redial is set for its time.
+    /// Handles the loss of the link and schedules the redial.
     pub(crate) fn lose(&mut self, reason: &LossReason, rng: &mut Rng, timers: &mut Timers<Timer>, now: Now) {
         if matches!(self.state, State::Up { .. }) {
             self.since = now.wall;
@@ -161,7 +161,7 @@ impl Uplink {
             self.state = State::Stopped(refusal.clone());
             return;
         }
-        // A refusal comes from a server that is there; another address would be the same server.
+        // A refusal comes from a reachable server; another address would lead to the same server.
         if !matches!(reason, LossReason::Closed(_)) {
             self.server = (self.server + 1) % self.servers.len().max(1);
         }
@@ -172,13 +172,13 @@ impl Uplink {
         timers.set(Timer::Redial, now.instant + delay);
     }
 
-    /// A certificate arrived and goes to the disk: the session has done its work.
+    /// Handles the arrival of a certificate, which goes to the disk: the session is done.
     pub(crate) fn save(&mut self, timers: &mut Timers<Timer>) {
         self.state = State::Saving;
         timers.clear(Timer::GreetingLate);
     }
 
-    /// The dial that is under way or up, if any.
+    /// Returns the dial in flight or the dial of the current session, if any.
     pub(crate) const fn current(&self) -> Option<DialId> {
         match self.state {
             State::Dialing { dial } | State::Greeting { dial } | State::Up { dial, .. } => Some(dial),
@@ -191,12 +191,12 @@ impl Uplink {
         matches!(self.state, State::Up { .. })
     }
 
-    /// The server that is dialled now or next.
+    /// Returns the server of the current or next dial.
     pub(crate) fn server(&self) -> Option<&ServerAddress> {
         self.servers.get(self.server % self.servers.len().max(1))
     }
 
-    /// What the uplink is doing, in words.
+    /// Describes what the uplink is doing.
     pub(crate) fn doing(&self) -> String {
         let server = self.server().map_or_else(|| "no server".to_owned(), ToString::to_string);
         let before = self.last_loss.as_ref().map_or_else(String::new, |loss| format!("; before: {loss}"));
@@ -212,7 +212,7 @@ impl Uplink {
     }
 }
 
-/// Whether a loss means that the site was removed.
+/// Whether the loss means that the site was removed.
 pub(crate) const fn is_removed(reason: &LossReason) -> bool {
     match reason {
         LossReason::Closed(refusal) => refusal.code.forgets_registration(),
@@ -220,7 +220,7 @@ pub(crate) const fn is_removed(reason: &LossReason) -> bool {
     }
 }
 
-/// The refusal a site closes with when its daemon stops.
+/// Returns the refusal a site sends when its daemon stops.
 pub(crate) fn stopping() -> Refusal {
     Refusal::new(RefusalCode::SiteStopping, "the site's daemon stops")
 }

@@ -1,4 +1,4 @@
-//! What a site shows on the spot, also while the server is away.
+//! What a site shows locally, also while the server is unreachable.
 
 use linecamp_model::{
     DocumentKey, EffectiveLabels, Generation, HostSpec, Level, LinkState, LinkView, LocalHostView, LocalView, Now,
@@ -10,7 +10,7 @@ use super::{Site, Timer};
 use crate::DISCONNECTED_AFTER;
 
 impl Site {
-    /// Returns the site as somebody on the spot sees it.
+    /// Returns the local view of the site.
     pub fn view(&self, now: Now) -> LocalView {
         let state = self.ledger.state();
         let spec = self.site_spec();
@@ -42,7 +42,7 @@ impl Site {
         }
     }
 
-    /// Says of every part what it is doing and what it waits for.
+    /// Describes what each part is doing and what it waits for.
     pub fn why(&self, now: Now) -> Vec<Why> {
         let state = self.ledger.state();
         let part = |part, state: String, next| Why { part, state, next };
@@ -153,7 +153,7 @@ impl Site {
         effective_of_site(self.owned(DocumentKey::Site), gateway)
     }
 
-    /// Before the site has joined there is no status; what was set on the spot shows all the same.
+    /// Before the site has joined there is no status, but labels set locally are shown.
     fn labels_before_joining(&self) -> EffectiveLabels {
         let by_hand = |level| self.ledger.state().local.get(&level);
         let local = |level| OwnedLabels { local: by_hand(level), ..OwnedLabels::default() };

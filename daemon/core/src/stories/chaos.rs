@@ -1,4 +1,4 @@
-//! Whatever happens, in whatever order: nothing acknowledged is lost, and in the end both sides agree.
+//! Random faults in random order: nothing acknowledged is lost, and in the end both sides agree.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const STEPS: u64 = 120;
 struct Chaos {
     pair: Pair,
     rng: Rng,
-    /// What operators were told holds, by key; `None` while an answer is outstanding.
+    /// The labels acknowledged to operators, by key; `None` while an answer is outstanding.
     assigned: BTreeMap<String, Option<String>>,
     applied: Generation,
 }
@@ -66,7 +66,7 @@ impl Chaos {
 
     fn set_on_the_spot(&mut self) {
         let change = format!("k{}={}", self.below(4), self.below(100));
-        self.pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&change])));
+        self.pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&change])));
     }
 
     fn transition(&mut self) {
@@ -78,7 +78,7 @@ impl Chaos {
         self.pair.operator(command);
     }
 
-    /// What must hold at every moment.
+    /// Checks what must hold at every moment.
     fn check(&mut self) {
         if !self.pair.fleet.is_durable() {
             return;
@@ -90,7 +90,7 @@ impl Chaos {
         self.applied = view.applied_generation;
     }
 
-    /// What must hold once the faults have stopped and everything had its time.
+    /// Checks what must hold once the faults have stopped and everything has settled.
     fn settle(mut self, seed: u64) {
         self.pair.heal(0);
         self.pair.nodes[0].disk_mood = DiskMood::Well;

@@ -1,4 +1,4 @@
-//! Disks that are full or lost, backups, and clocks that are wrong.
+//! Disks that are full or lost, restored backups, and wrong clocks.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     let mut pair = Pair::linked(1);
     pair.nodes[0].disk_mood = DiskMood::Full;
     pair.ask(assign(&["rack=r7"])).expect("the server has room");
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(10 * MINUTE);
     assert_eq!(pair.nodes[0].replies, [Err(SiteCommandError::Store(StoreFault::DiskFull))]);
     assert_eq!(pair.held_label("rack"), None, "what could not be kept does not hold");
@@ -41,7 +41,7 @@ fn a_full_disk_at_the_server_refuses_and_keeps_the_fleet_linked() {
     pair.fleet_disk_mood = DiskMood::Full;
     assert_eq!(pair.ask(assign(&["rack=r7"])), Err(FleetCommandError::Store(StoreFault::DiskFull)));
     assert_eq!(pair.seen_label("rack"), None);
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     let late = pair.add_node("late");
     pair.run_for(10 * MINUTE);
     assert!(pair.is_linked());
@@ -56,7 +56,7 @@ fn a_full_disk_at_the_server_refuses_and_keeps_the_fleet_linked() {
 fn a_lost_site_database_is_filled_again_from_the_server() {
     let mut pair = Pair::linked(3);
     pair.ask(assign(&["rack=r7"])).expect("assigned");
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(MINUTE);
     pair.lose_site_database();
     assert_eq!(pair.held_label("rack"), None);
@@ -103,7 +103,7 @@ fn events_of_a_long_time_in_the_dark_are_bounded_and_the_loss_is_counted() {
     pair.cut(0);
     pair.run_for(MINUTE);
     for value in 0..1_500 {
-        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("door={value}")])));
+        pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("door={value}")])));
         pair.run_for(Duration::from_secs(1));
     }
     let view = pair.site().view(pair.now());
@@ -123,7 +123,7 @@ fn a_site_lives_for_a_week_without_its_server() {
     pair.stop_fleet();
     pair.run_for(DAY);
     pair.crash_site();
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&["door=3"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Host, patch(&["door=3"])));
     pair.run_for(6 * DAY);
     assert_eq!(pair.nodes[0].replies, [Ok(())]);
     assert_eq!(pair.site().view(pair.now()).name.expect("from its cache").as_str(), "camp");
@@ -134,8 +134,8 @@ fn a_site_lives_for_a_week_without_its_server() {
     assert!(host.labels.keys().any(|key| key.as_str() == "door"));
 }
 
-/// Found by the simulator (`smoke seed=1`): the server held more of the status than the disk that was put back, and
-/// took whatever came after for known.
+/// Found by the simulator (`smoke seed=1`): the server held more of the status than the restored disk and discarded
+/// everything after it as duplicates.
 #[test]
 fn a_site_whose_disk_was_put_back_is_heard_again() {
     let mut pair = Pair::linked(9);
@@ -146,31 +146,31 @@ fn a_site_whose_disk_was_put_back_is_heard_again() {
     }
     pair.restore_site(image);
     pair.run_for(MINUTE);
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=back"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=back"])));
     pair.ask(assign(&["rack=r7"])).expect("assigned");
     pair.run_for(MINUTE);
     assert_eq!(pair.seen_label("door").as_deref(), Some("back"));
     assert_eq!(pair.view().converged_generation, pair.view().spec_generation);
 }
 
-/// The same with events: the server took new ones for those of before.
+/// The same for events: the server took new ones for the old ones with the same numbers.
 #[test]
 fn events_of_a_disk_that_was_put_back_are_not_taken_for_known_ones() {
     let mut pair = Pair::linked(11);
     let image = pair.nodes[0].disk.clone();
     for floor in 0..5 {
-        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("floor={floor}")])));
+        pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("floor={floor}")])));
         pair.run_for(MINUTE);
     }
     pair.restore_site(image);
     pair.run_for(MINUTE);
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["floor=cellar"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["floor=cellar"])));
     pair.run_for(MINUTE);
     let told = pair.events().into_iter().filter(|event| event.text.as_str().contains("floor=cellar"));
     assert_eq!(told.count(), 1);
 }
 
-/// Found by the simulator (`smoke seed=1`): a copy of the disk had spoken under the same numbers meanwhile.
+/// Found by the simulator (`smoke seed=1`): a clone of the disk had sent data under the same numbers meanwhile.
 #[test]
 fn what_a_copy_said_meanwhile_does_not_hide_what_the_original_says() {
     let mut pair = Pair::linked(10);
@@ -179,7 +179,7 @@ fn what_a_copy_said_meanwhile_does_not_hide_what_the_original_says() {
     pair.nodes[copy].facts = [(key("cpus"), linecamp_model::LabelValue::parse("64").expect("a value"))].into();
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked_node(copy), "the original is away");
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
     pair.cut(copy);
     pair.heal(0);
     pair.run_for(15 * MINUTE);
@@ -188,7 +188,7 @@ fn what_a_copy_said_meanwhile_does_not_hide_what_the_original_says() {
     assert_eq!(pair.seen_label("cpus"), None);
 }
 
-/// Found by the simulator (`chaos seed=235`): a new history that the disk had no room for was not tried again.
+/// Found by the simulator (`chaos seed=235`): a new incarnation for which the disk had no room was not retried.
 #[test]
 fn a_new_incarnation_begins_once_the_disk_has_room() {
     let mut pair = Pair::linked(12);
@@ -206,8 +206,8 @@ fn a_new_incarnation_begins_once_the_disk_has_room() {
     assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "nothing waits for the server any more");
 }
 
-/// Found by the simulator (`chaos seed=36`): a server whose disk had been full named what it held of the original as
-/// what it held of the copy.
+/// Found by the simulator (`chaos seed=36`): a server whose disk had been full reported the original's data as the
+/// clone's.
 #[test]
 fn a_full_disk_at_the_server_does_not_mix_up_two_writers() {
     let mut pair = Pair::linked(13);
@@ -220,7 +220,7 @@ fn a_full_disk_at_the_server_does_not_mix_up_two_writers() {
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked_node(copy));
     assert_eq!(pair.seen_label("cpus").as_deref(), Some("64"), "the copy is heard");
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
     pair.cut(copy);
     pair.heal(0);
     pair.run_for(15 * MINUTE);
@@ -228,8 +228,8 @@ fn a_full_disk_at_the_server_does_not_mix_up_two_writers() {
     assert_eq!(pair.seen_label("cpus"), None, "and then the original");
 }
 
-/// Found by the simulator (`chaos seed=143`): an event was undone after the server had named its number as known, and
-/// the next one was given that number again.
+/// Found by the simulator (`chaos seed=143`): an event was undone after the server had acknowledged its number, and the
+/// next event reused that number.
 #[test]
 fn an_event_never_takes_a_number_that_the_server_holds() {
     for delay in 0..50 {
@@ -243,10 +243,10 @@ fn an_event_never_takes_a_number_that_the_server_holds() {
         while !pair.site().view(pair.now()).link_doing.as_str().starts_with("greeting") {
             pair.run_for(Duration::from_millis(1));
         }
-        // The former self has to be looked for first.
+        // The server first probes the previous session.
         pair.run_for(Duration::from_millis(5_000 + delay));
         pair.nodes[0].disk_mood = DiskMood::Full;
-        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
+        pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
         pair.run_for(5 * MINUTE);
         pair.nodes[0].disk_mood = DiskMood::Well;
         pair.run_for(10 * MINUTE);
@@ -255,16 +255,16 @@ fn an_event_never_takes_a_number_that_the_server_holds() {
     }
 }
 
-/// A batch says that its numbers have no gap. The numbers that the server held already are one.
+/// A batch has no gaps in its numbers. The numbers that the server already held are one.
 #[test]
 fn events_around_numbers_that_were_left_out_arrive_once() {
     let mut pair = Pair::linked(16);
     let image = pair.nodes[0].disk.clone();
     for floor in 0..5 {
-        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("floor={floor}")])));
+        pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&format!("floor={floor}")])));
         pair.run_for(MINUTE);
     }
-    // Back on its feet with a wrong clock: it makes an event between the welcome and its new history.
+    // Restored with a wrong clock: it records an event between the welcome and its new incarnation.
     pair.nodes[0].clock_behind = Duration::from_secs(6 * 3600);
     pair.restore_site(image);
     pair.run_for(10 * MINUTE);

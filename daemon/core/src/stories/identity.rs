@@ -1,4 +1,4 @@
-//! Certificates, copies of a disk, and who may come back.
+//! Certificates, cloned disks, and recovery.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn a_certificate_is_renewed_at_two_thirds_of_its_life() {
     assert_eq!(pair.view().recoveries, 0);
 }
 
-/// A certificate of a minute is no use to anybody, and yet it is renewed in time.
+/// Even a certificate with a lifetime of a few minutes is renewed in time.
 #[test]
 fn a_short_certificate_is_renewed_in_time() {
     for minutes in [3, 10, 60, 24 * 60] {
@@ -45,7 +45,7 @@ fn a_short_certificate_is_renewed_in_time() {
     }
 }
 
-/// Dark for 400 days: the certificate is long past its time, and nobody has to go there.
+/// Offline for 400 days: the certificate expired long ago, and the site recovers without manual intervention.
 #[test]
 fn a_site_comes_back_from_a_year_in_the_dark() {
     let mut pair = Pair::linked(2);
@@ -63,7 +63,7 @@ fn a_site_comes_back_from_a_year_in_the_dark() {
 fn recoveries_have_a_limit_a_day() {
     let mut pair = Pair::linked(3);
     for day in 0..=RECOVERIES_PER_DAY_DEFAULT {
-        // A daemon that cannot keep its new certificate recovers again and again.
+        // A daemon that cannot persist its new certificate recovers repeatedly.
         let stale = pair.clone_disk();
         pair.cut(0);
         pair.run_for(if day == 0 { 40 * DAY } else { Duration::from_secs(600) });

@@ -26,7 +26,7 @@ fn a_site_joins_links_and_is_active() {
     assert!(pair.events().iter().any(|event| event.kind == EventKind::SiteJoined));
 }
 
-/// The answer is lost at every single step of a join with a token of one use: it is still one site.
+/// The answer is lost at every step of a join with a single-use token: the result is still one site.
 #[test]
 fn a_lost_answer_to_a_join_is_harmless() {
     for steps in 1..60 {
@@ -44,7 +44,7 @@ fn a_lost_answer_to_a_join_is_harmless() {
     }
 }
 
-/// The daemon, and then the server, is killed at every single step of a join.
+/// The daemon, and then the server, is killed at every step of a join.
 #[test]
 fn a_join_survives_a_crash_at_every_step() {
     for steps in 1..60 {

@@ -1,4 +1,4 @@
-//! Labels, both ways.
+//! Labels in both directions.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn settled(pair: &Pair) -> bool {
     view.spec_generation == view.converged_generation && pair.is_linked()
 }
 
-/// The first story: from the operator to the site, durable on both sides, and known to be.
+/// The basic scenario: from the operator to the site, durable on both sides, and confirmed.
 #[test]
 fn a_label_assigned_centrally_is_soon_held_at_the_site() {
     let mut pair = Pair::linked(1);
@@ -30,7 +30,7 @@ fn a_label_assigned_centrally_is_soon_held_at_the_site() {
     assert_eq!(pair.held_label("rack").as_deref(), Some("r7"), "it is on the site's disk");
 }
 
-/// The link is cut at every single step of the story; the same steps run later, and there is no other path.
+/// The link is cut at every step; the same steps run again later, and there is no other code path.
 #[test]
 fn a_label_arrives_although_the_link_is_cut_at_any_step() {
     for steps in 0..40 {
@@ -48,14 +48,14 @@ fn a_label_arrives_although_the_link_is_cut_at_any_step() {
     }
 }
 
-/// Either side is killed at every single step: what was acknowledged is never lost, and all converges.
+/// Either side is killed at every step: nothing acknowledged is lost, and both sides converge.
 #[test]
 fn nothing_acknowledged_is_lost_in_a_crash_at_any_step() {
     for steps in 0..40 {
         for kill in [Pair::crash_site, Pair::crash_fleet] {
             let mut pair = Pair::linked(3);
             let first = pair.operator(assign(&["rack=r7"]));
-            pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+            pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
             for _ in 0..steps {
                 pair.step();
             }
@@ -93,7 +93,7 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
     pair.cut(0);
     pair.run_for(MINUTE);
     pair.ask(assign(&["rack=central", "tier=gold"])).expect("assigned");
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["rack=local", "door=3"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["rack=local", "door=3"])));
     pair.run_for(Duration::from_secs(7 * 24 * 3600));
     assert_eq!(pair.held_label("rack").as_deref(), Some("local"), "the site goes on with its own");
     pair.heal(0);
@@ -133,8 +133,8 @@ fn too_many_labels_are_refused_and_nothing_is_changed() {
         (some.iter().map(String::as_str).collect(), more.iter().map(String::as_str).collect());
     pair.ask(assign(&some)).expect("these fit");
     assert!(matches!(pair.ask(assign(&more)), Err(FleetCommandError::Labels(_))));
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&some)));
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&more)));
+    pair.local_command(SiteCommand::PatchLabels(Level::Host, patch(&some)));
+    pair.local_command(SiteCommand::PatchLabels(Level::Host, patch(&more)));
     pair.run_for(MINUTE);
     assert!(pair.nodes[0].replies[0].is_err(), "refused before it went near the disk");
     assert_eq!(pair.nodes[0].replies[1], Ok(()));
@@ -154,7 +154,7 @@ fn a_label_of_a_host_overlays_its_sites() {
     assert_eq!(pair.seen_label("tier").as_deref(), Some("gold"), "the site keeps its own");
 }
 
-/// Labels of drop-in files are known from the first moment on, so that a restart changes nothing.
+/// Labels from drop-in files are loaded before the machine starts, so that a restart changes nothing.
 #[test]
 fn a_restart_keeps_the_labels_of_drop_in_files_and_their_since() {
     let mut pair = Pair::linked(12);

@@ -1,4 +1,4 @@
-//! Phases, and the link beside them.
+//! Phases, and the link state next to them.
 
 use std::time::Duration;
 
@@ -151,13 +151,13 @@ fn a_planned_stop_hands_out_the_slots_in_which_to_return() {
     assert!(pair.is_linked());
 }
 
-/// Found by the simulator (`chaos seed=14`): a machine that waited to take the place of its former self was let in
-/// when the removal of its site ended the session it waited for.
+/// Found by the simulator (`chaos seed=14`): a session that waited to replace the previous one was admitted when the
+/// removal of its site ended the previous session.
 #[test]
 fn who_is_removed_while_it_waits_for_its_place_is_not_let_in() {
     let mut pair = Pair::linked(14);
     pair.crash_site();
-    // It greets within a second, and the server looks for its former self for five.
+    // It sends its hello within a second, and the server probes the previous session for five.
     pair.run_for(Duration::from_secs(3));
     assert!(!pair.is_linked(), "it waits");
     pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
@@ -165,8 +165,8 @@ fn who_is_removed_while_it_waits_for_its_place_is_not_let_in() {
     assert!(pair.nodes[0].ended.is_some(), "it was told, and has forgotten");
 }
 
-/// A removal that the disk then refuses was told too early to a site that greeted meanwhile: it forgot itself and was
-/// still registered.
+/// A site that connected during its removal was told of it before the removal was durable. The disk then rejected the
+/// removal: the site had deleted its identity and was still registered.
 #[test]
 fn a_site_hears_of_its_removal_only_when_that_is_durable() {
     for delay in 0..50 {
@@ -175,7 +175,7 @@ fn a_site_hears_of_its_removal_only_when_that_is_durable() {
         while !pair.site().view(pair.now()).link_doing.as_str().starts_with("greeting") {
             pair.run_for(Duration::from_millis(1));
         }
-        // Its former self is looked for; then it is let in, or hears why not.
+        // The previous session is probed; then it is admitted or refused.
         pair.run_for(Duration::from_millis(5_000 + delay));
         pair.fleet_disk_mood = DiskMood::Full;
         pair.operator(remove(Force::Yes));

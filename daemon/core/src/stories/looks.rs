@@ -1,4 +1,4 @@
-//! How a zone is looked at: any number of records, whatever else the zone holds.
+//! Observing a zone with any number of records, whatever else the zone holds.
 
 use linecamp_model::{
     ConditionKind, DnsSpec, DomainName, ExtraRecord, NameTemplate, ProviderFailure, ProviderSpec, RecordKey,
@@ -19,7 +19,7 @@ fn with_extras(count: usize) -> ProviderSpec {
     ProviderSpec { dns: DnsSpec { extra: (0..count).map(extra).collect(), ..provider().dns }, ..provider() }
 }
 
-/// A plugin's call has 64 requests, and a name takes several.
+/// A plugin call may make 64 requests, and a name takes several.
 #[test]
 fn a_look_asks_for_a_few_names_a_call_and_fewer_where_so_many_are_too_much() {
     for names_max in [2, 3, 16] {
@@ -53,7 +53,7 @@ fn failures() -> [ProviderFailure; 3] {
     ]
 }
 
-/// What others put into a zone may make it too large to list, or the service fail at it.
+/// Other owners' records may make a zone too large to list, or make the service fail at it.
 #[test]
 fn a_zone_that_cannot_be_listed_is_looked_at_by_name() {
     for failure in failures() {
@@ -87,7 +87,7 @@ fn what_was_left_over_is_found_once_the_zone_can_be_listed() {
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
 }
 
-/// Somebody has 300 addresses at a name that is wanted.
+/// Another owner has 300 addresses at a desired name.
 #[test]
 fn a_set_that_cannot_be_read_is_left_alone_and_the_rest_goes_on() {
     let key = |name: &str, rtype| RecordKey { name: DomainName::parse(name).unwrap(), rtype };
@@ -104,7 +104,7 @@ fn a_set_that_cannot_be_read_is_left_alone_and_the_rest_goes_on() {
         let found = conditions(&pair);
         assert!(found.len() == 1 && found[0].0 == ConditionKind::RecordQuarantined, "{found:?}");
         assert!(found[0].1.contains(name) && found[0].1.contains("300 values"), "{found:?}");
-        // It is mended at once.
+        // Once fixed, it recovers.
         pair.name_server.unreadable.clear();
         pair.name_server.pluck(ZONE, name, if name == GATEWAY { "A" } else { "TXT" });
         pair.run_for(2 * RECONCILE_INTERVAL);
@@ -112,7 +112,7 @@ fn a_set_that_cannot_be_read_is_left_alone_and_the_rest_goes_on() {
     }
 }
 
-/// Somebody puts 300 addresses into a set of ours: it is not written, and stays when the site goes.
+/// Another writer puts 300 addresses into a record set of ours: it is not written, and stays when the site is removed.
 #[test]
 fn a_set_of_ours_that_cannot_be_read_any_more_is_not_deleted() {
     let mut pair = site_with(65, provider());

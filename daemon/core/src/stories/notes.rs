@@ -1,4 +1,4 @@
-//! What a site noted to have written, where its claim or its provider is gone.
+//! Ownership notes of records whose claim or provider is gone.
 
 use linecamp_model::{DnsSpec, NameTemplate, ProviderSpec, RecordState};
 
@@ -30,7 +30,7 @@ fn a_record_whose_claim_was_lost_is_deleted_or_named() {
     }
 }
 
-/// A provider left the configuration and its records stayed; then the site is removed.
+/// A provider is removed from the configuration and its records stay; then the site is removed.
 #[test]
 fn a_removed_site_names_the_records_of_a_provider_that_is_not_configured() {
     let mut pair = site_with(76, provider());

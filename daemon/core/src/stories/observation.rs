@@ -1,4 +1,4 @@
-//! What could not be observed keeps its last value, and nothing is deleted on it.
+//! A fact that could not be observed keeps its last value and causes no deletes.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
 const DOCKER: &str = "io.linecamp.host.docker_version";
 const GATEWAY: &str = "camp.camp.default.example.org A 300 192.0.2.1";
 
-/// A linked site with Docker, and a central provider that is selected by it.
+/// Returns a connected site with Docker, and a central provider that selects it.
 fn site_with_docker(seed: u64) -> Pair {
     let mut pair = plain_site(seed);
     pair.nodes[0].facts.insert(key(DOCKER), LabelValue::parse("29.1.3").unwrap());
@@ -99,7 +99,7 @@ fn a_fact_that_was_never_observed_is_no_condition() {
     assert!(facts.state.contains(&format!("{DOCKER} not observed since")), "{}", facts.state);
 }
 
-/// A site that lost its database has reported nothing: it says so only when it has looked.
+/// A site that lost its database has no reported facts: it connects only after the first collection.
 #[test]
 fn a_site_that_lost_its_database_does_not_greet_before_it_knows_its_facts() {
     let mut pair = site_with_docker(35);
@@ -115,7 +115,7 @@ fn a_site_that_lost_its_database_does_not_greet_before_it_knows_its_facts() {
     assert_eq!((shown(&pair), pair.name_server.writes.len()), (vec![GATEWAY.to_owned()], writes));
 }
 
-/// A daemon that starts with a label file it cannot read does not know what the file said before.
+/// A daemon that starts with an unreadable label file does not know its earlier contents.
 #[test]
 fn labels_of_a_file_that_cannot_be_read_at_a_start_stay() {
     let mut pair = plain_site(36);

@@ -1,4 +1,4 @@
-//! What is observed beside what is desired: in status, and in what a site remembers of its records.
+//! Observed next to desired values: in the status, and in what a site remembers of its records.
 
 use linecamp_model::{
     ConditionKind, DnsSpec, DomainName, Level, NameTemplate, ProviderSpec, RecordState, RecordStatus, RecordType,
@@ -24,7 +24,7 @@ fn seen(record: &RecordStatus) -> Vec<&str> {
     observed.values.iter().map(|value| &**value).collect()
 }
 
-/// The credentials are not accepted any more, and then the address changes.
+/// The credentials are no longer accepted, and then the address changes.
 #[test]
 fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
     let mut pair = site_with(40, provider());
@@ -45,7 +45,7 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
     assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Kept), "it was seen as it is desired again");
 }
 
-/// A daemon that restarts while its name server is away knows what it saw before.
+/// A daemon that restarts while its name server is unreachable keeps its earlier observations.
 #[test]
 fn a_restart_keeps_what_was_observed_before() {
     let mut pair = site_with(41, provider());
@@ -62,7 +62,7 @@ fn domain(name: &str) -> DomainName {
     DomainName::parse(name).unwrap()
 }
 
-/// A zone of its own begins below the zone, for all names that the template makes, and the plugin says so.
+/// A delegated zone starts below the zone, for all names of the template, and the plugin reports it.
 #[test]
 fn a_name_in_a_zone_below_is_set_aside_and_the_rest_goes_on() {
     let mut pair = plain_site(42);
@@ -82,8 +82,8 @@ fn a_name_in_a_zone_below_is_set_aside_and_the_rest_goes_on() {
     assert!(is_converged(&pair), "what cannot be had holds nothing up");
 }
 
-/// What was written before a zone began below it cannot be looked at any more. It is taken away all the same: because
-/// it serves nobody, when its name changes, or when the provider leaves.
+/// Records that a later delegation hides can no longer be observed. They are deleted all the same: because they are not
+/// served, when their name changes, or when the provider leaves.
 #[test]
 fn what_a_zone_below_hides_by_now_is_taken_away() {
     for atomic in [true, false] {
@@ -101,8 +101,8 @@ fn what_a_zone_below_hides_by_now_is_taken_away() {
     }
 }
 
-/// A name server that answers for a hidden name as if nothing were there: what was written is not seen, and it is
-/// remembered until it was deleted.
+/// A name server answers for a hidden name as if it were empty: what was written is not observed, and its note stays
+/// until it was deleted.
 #[test]
 fn what_was_written_and_not_seen_is_deleted_when_it_is_not_wanted_any_more() {
     for restarts in [false, true] {
@@ -124,7 +124,7 @@ fn what_was_written_and_not_seen_is_deleted_when_it_is_not_wanted_any_more() {
     }
 }
 
-/// The same where the address changed between, and the provider leaves.
+/// The same if the address changed meanwhile and the provider leaves.
 #[test]
 fn what_was_written_and_not_seen_is_deleted_when_its_provider_leaves() {
     let mut pair = plain_site(45);
@@ -140,7 +140,7 @@ fn what_was_written_and_not_seen_is_deleted_when_its_provider_leaves() {
     assert_eq!(conditions(&pair), [], "nothing is remembered any more");
 }
 
-/// What was written and cannot be deleted is named when its site is removed.
+/// Records that were written and cannot be deleted are reported when their site is removed.
 #[test]
 fn a_removed_site_names_what_it_could_not_see_and_not_delete() {
     let mut pair = site_with(46, provider());
@@ -156,13 +156,13 @@ fn a_removed_site_names_what_it_could_not_see_and_not_delete() {
     assert!(left.len() == 1 && left[0].contains(GATEWAY) && left[0].contains("dns"), "{left:?}");
 }
 
-/// A second address is desired while a call is under way that did not ask for its claim.
+/// A second address becomes desired during a call that did not query its claim.
 #[test]
 fn a_name_that_was_not_asked_for_is_not_taken_for_absent() {
     let mut pair = site_with(47, provider());
     pair.run_for(MINUTE);
-    pair.on_the_spot(SiteCommand::PlanRecords);
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&[&format!("{FIXED}=192.0.2.1,2001:db8::1")])));
+    pair.local_command(SiteCommand::PlanRecords);
+    pair.local_command(SiteCommand::PatchLabels(Level::Host, patch(&[&format!("{FIXED}=192.0.2.1,2001:db8::1")])));
     while state_of(&pair, &RecordType::Aaaa).is_none() {
         pair.step();
     }

@@ -1,4 +1,4 @@
-//! Plugins that were pushed, on their way to a site and when they do not work there.
+//! Pushed plugins, on their way to a site and when they fail there.
 
 use linecamp_model::{
     ConditionKind, FleetProvider, PluginDigest, PluginFile, PluginRef, ProviderSpec, Selector, WallTime,
@@ -8,7 +8,7 @@ use super::records::{MINUTE, conditions, plain_site, provider, shown};
 use crate::testing::{DiskMood, Mood, Pair, name};
 use crate::{FleetCommand, RETRY_MAX};
 
-/// A linked site with a central provider whose plugin the server has, under this digest, as these bytes.
+/// Returns a connected site with a central provider whose plugin the server has under this digest, as these bytes.
 fn site_with_pushed(seed: u64, digest: PluginDigest, component: &[u8], mood: Mood) -> Pair {
     let mut pair = plain_site(seed);
     pair.name_server.mood = mood;
@@ -18,8 +18,8 @@ fn site_with_pushed(seed: u64, digest: PluginDigest, component: &[u8], mood: Moo
     pair
 }
 
-/// Pushes a plugin under this digest, and adds a provider that needs it.
-fn push(pair: &mut Pair, digest: PluginDigest, component: &[u8]) {
+/// Pushes a plugin under this digest, and adds a provider that uses it.
+pub(super) fn push(pair: &mut Pair, digest: PluginDigest, component: &[u8]) {
     let file = PluginFile { name: name("dns-fake"), bytes: component.len() as u64, pushed_at: WallTime::EPOCH };
     pair.plugins.insert(digest, component.to_vec());
     pair.ask(FleetCommand::AddPlugin(digest, file)).expect("pushed");
@@ -28,7 +28,7 @@ fn push(pair: &mut Pair, digest: PluginDigest, component: &[u8]) {
     pair.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), false)).expect("added");
 }
 
-/// The line is cut and the daemon killed at every step of the way of a plugin to its site.
+/// The link is cut and the daemon killed at every step of a plugin's transfer to its site.
 #[test]
 fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
     let component = b"a component of some length".to_vec();

@@ -1,4 +1,4 @@
-//! Several providers at a site: one that is in trouble holds up no other, and each leaves by itself.
+//! Several providers at a site: one that fails blocks no other, and each leaves independently.
 
 use linecamp_model::limits::PROVIDERS_PER_SITE_MAX;
 use linecamp_model::{
@@ -9,7 +9,7 @@ use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, plain_site, p
 use crate::testing::{Mood, Pair, name};
 use crate::{FleetCommand, Force, RECONCILE_INTERVAL, SiteCommand, WITHDRAW_MAX};
 
-/// A provider whose zone its service does not have.
+/// Returns a provider whose zone its service does not have.
 pub(super) fn broken() -> ProviderSpec {
     let zones = [DomainName::parse("absent.example").unwrap()].into();
     ProviderSpec { name: name("broken"), dns: DnsSpec { zones, ..provider().dns }, ..provider() }
@@ -20,7 +20,7 @@ fn add(pair: &mut Pair, spec: ProviderSpec) {
     pair.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), true)).expect("added");
 }
 
-/// Returns what events say of records that were left.
+/// Returns the texts of the events about records that were left.
 pub(super) fn left(pair: &Pair) -> Vec<String> {
     let events = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft);
     events.map(|event| event.text.to_string()).collect()
@@ -44,7 +44,8 @@ fn a_removed_provider_leaves_while_another_is_in_trouble() {
     assert_eq!(names(&pair), ["broken"], "the other has left");
 }
 
-/// A site has room for sixteen providers: a new one displaces none of them, and is counted as left out until one goes.
+/// A site has room for sixteen providers: a new one evicts none of them and is counted as left out until one is
+/// removed.
 #[test]
 fn a_provider_that_finds_no_room_at_a_site_displaces_none_and_is_counted() {
     let mut pair = plain_site(67);
@@ -67,7 +68,7 @@ fn a_provider_that_finds_no_room_at_a_site_displaces_none_and_is_counted() {
     assert_eq!(left_out(&pair).iter().sum::<usize>(), 0, "nobody any more");
 }
 
-/// A name server that does not answer holds up the removal of its provider, and nothing but force ends that.
+/// A name server that does not answer blocks the removal of its provider until it is forced.
 #[test]
 fn a_provider_that_is_removed_by_force_does_not_wait() {
     let mut pair = plain_site(65);
@@ -89,7 +90,7 @@ fn a_provider_that_is_removed_by_force_does_not_wait() {
     assert!(pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::Yes)).is_err(), "there is none");
 }
 
-/// A site that is removed by force names the records that it leaves, provider by provider.
+/// A site removed by force reports the records it leaves, per provider.
 #[test]
 fn a_site_that_is_removed_by_force_names_its_records() {
     let mut pair = site_with(66, provider());
@@ -100,7 +101,7 @@ fn a_site_that_is_removed_by_force_names_its_records() {
     assert!(left.len() == 1 && left[0].contains("provider dns") && left[0].contains(GATEWAY), "{left:?}");
 }
 
-/// A site's own provider holds and not the central one of its name: the central one has nothing to withdraw.
+/// A site's own provider overrides the central one of the same name: the central one has nothing to withdraw.
 #[test]
 fn a_removed_provider_that_the_site_has_itself_leaves_at_once() {
     let mut pair = site_with(61, provider());
@@ -108,12 +109,13 @@ fn a_removed_provider_that_the_site_has_itself_leaves_at_once() {
     pair.run_for(MINUTE);
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
     pair.run_for(MINUTE);
+    assert_eq!(pair.fleet.providers(None), [], "the central one has left, though the site's own keeps its records");
     configure(&mut pair, None);
     pair.run_for(MINUTE);
-    assert_eq!(names(&pair), [""; 0], "the central one has left");
+    assert_eq!(names(&pair), [""; 0]);
 }
 
-/// One zone of a provider is not at its service: the other zones go on.
+/// The service lacks one zone of a provider: the other zones continue.
 #[test]
 fn one_zone_in_trouble_holds_up_no_other() {
     let zones = [DomainName::parse("absent.example").unwrap(), DomainName::parse(ZONE).unwrap()].into();
@@ -126,18 +128,18 @@ fn one_zone_in_trouble_holds_up_no_other() {
     assert_eq!(conditions(&pair)[0].0, ConditionKind::ProviderFailed);
 }
 
-/// A request for a plan does not wait for a provider that waits for its service.
+/// A plan does not wait for a provider that is in backoff.
 #[test]
 fn a_plan_does_not_wait_for_a_provider_that_is_left_alone() {
     let mut pair = site_with(63, provider());
     pair.name_server.mood = Mood::Busy(30 * MINUTE);
     pair.run_for(RECONCILE_INTERVAL);
-    pair.on_the_spot(SiteCommand::PlanRecords);
+    pair.local_command(SiteCommand::PlanRecords);
     pair.run_for(MINUTE);
     assert_eq!(pair.nodes[0].replies, [Ok(())]);
 }
 
-/// A removed site with one provider that works and one whose service is away.
+/// A removed site with one working provider and one whose service is unreachable.
 #[test]
 fn a_removed_site_names_the_provider_whose_records_it_left() {
     let mut pair = plain_site(64);

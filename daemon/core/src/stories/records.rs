@@ -1,4 +1,4 @@
-//! DNS records, from a provider's settings to a zone, and away again.
+//! DNS records, from a provider's settings to a zone, until they are withdrawn.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) const ZONE: &str = "example.org";
 pub(super) const GATEWAY: &str = "camp.camp.default.example.org";
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-pub(super) fn provider() -> ProviderSpec {
+pub(crate) fn provider() -> ProviderSpec {
     ProviderSpec {
         name: name("dns"),
         plugin: PluginRef { name: name("dns-fake"), digest: None },
@@ -45,7 +45,7 @@ pub(super) fn central(sites: &str) -> FleetCommand {
     FleetCommand::SetProvider(name("default"), Box::new(provider), true)
 }
 
-/// A linked site without a provider.
+/// Returns a connected site without a provider.
 pub(super) fn plain_site(seed: u64) -> Pair {
     let mut pair = Pair::new(seed);
     pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
@@ -53,7 +53,7 @@ pub(super) fn plain_site(seed: u64) -> Pair {
     pair
 }
 
-/// A linked site whose own configuration has a provider, and a gateway that knows its address.
+/// Returns a connected site with a provider in its own configuration and a gateway that knows its address.
 pub(super) fn site_with(seed: u64, provider: ProviderSpec) -> Pair {
     let mut pair = Pair::new(seed);
     configure(&mut pair, Some(provider));
@@ -129,7 +129,7 @@ fn records_are_kept_while_the_server_is_away_also_over_a_restart() {
     let mut pair = site_with(3, provider());
     pair.cut(0);
     pair.crash_site();
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Host, patch(&["io.linecamp.host.external_dns_ip=192.0.2.9"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Host, patch(&["io.linecamp.host.external_dns_ip=192.0.2.9"])));
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.9")]);
     pair.name_server.pluck(ZONE, GATEWAY, "A");
@@ -160,8 +160,8 @@ fn the_address_that_the_server_sees_is_remembered_without_it() {
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 10.0.0.0")]);
 }
 
-/// The daemon is killed at every step between wish, note, claim, record and answer. Nothing is left over, nothing of
-/// others is touched, and it comes to rest.
+/// The daemon is killed at every step between desired state, note, claim, record and answer. Nothing is left over,
+/// records of other owners are untouched, and the zone converges.
 #[test]
 fn a_crash_at_any_step_leaves_nothing_behind() {
     for atomic in [true, false] {
@@ -214,7 +214,7 @@ fn a_lost_answer_a_busy_service_and_a_stale_one_come_to_the_same_end() {
     }
 }
 
-/// Somebody takes a record and its claim away, and the name server says for a while longer that the claim is there.
+/// Another writer deletes a record and its claim, and the name server still reports the claim for a while.
 #[test]
 fn a_record_is_not_made_beside_a_claim_that_is_gone() {
     for atomic in [true, false] {
@@ -222,7 +222,7 @@ fn a_record_is_not_made_beside_a_claim_that_is_gone() {
         pair.name_server.atomic = atomic;
         let claim_name = format!("_linecamp-a.{GATEWAY}");
         pair.name_server.pluck(ZONE, GATEWAY, "A");
-        // The write of somebody else: what is answered is as it was before it.
+        // Another writer's change: answers show the state before it.
         pair.name_server.is_stale = true;
         pair.name_server.remember(ZONE);
         pair.name_server.pluck(ZONE, &claim_name, "TXT");
@@ -287,8 +287,8 @@ fn a_foreign_name_is_a_condition_until_somebody_adopts_it() {
         zone: DomainName::parse(ZONE).unwrap(),
         record: RecordKey { rtype, ..record.clone() },
     };
-    pair.on_the_spot(SiteCommand::AdoptRecord(held(RecordType::Txt)));
-    pair.on_the_spot(SiteCommand::AdoptRecord(held(RecordType::A)));
+    pair.local_command(SiteCommand::AdoptRecord(held(RecordType::Txt)));
+    pair.local_command(SiteCommand::AdoptRecord(held(RecordType::A)));
     pair.run_for(MINUTE);
     assert!(pair.nodes[0].replies[0].is_err(), "nothing foreign there");
     assert_eq!(pair.nodes[0].replies[1], Ok(()));
@@ -310,7 +310,7 @@ fn a_dry_run_plans_and_changes_nothing() {
 fn a_look_plans_now_and_is_answered_when_it_is_over() {
     let mut pair = site_with(14, provider());
     pair.name_server.pluck(ZONE, GATEWAY, "A");
-    pair.on_the_spot(SiteCommand::PlanRecords);
+    pair.local_command(SiteCommand::PlanRecords);
     pair.run_for(Duration::from_millis(500));
     assert_eq!(pair.nodes[0].replies, [Ok(())]);
     assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Create));
@@ -340,7 +340,7 @@ fn a_removed_site_says_which_records_it_could_not_take_along() {
     assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
 }
 
-/// The answer to a first write is lost, the daemon is killed, and the site leaves before it could look again.
+/// The answer to a first write is lost, the daemon is killed, and the site is removed before it could observe again.
 #[test]
 fn a_removed_site_names_what_it_may_have_made_and_not_seen() {
     let mut pair = plain_site(25);
@@ -363,7 +363,8 @@ fn a_removed_site_names_what_it_may_have_made_and_not_seen() {
     assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
 }
 
-/// Two providers of a site share its claim and a zone: the one that looks at the whole zone leaves the other's records.
+/// Two providers of a site share its claim and a zone: the one that lists the whole zone leaves the other's records
+/// alone.
 #[test]
 fn a_second_provider_leaves_the_records_of_the_first() {
     let mut pair = site_with(26, provider());
@@ -390,7 +391,7 @@ fn records_of_a_provider_that_is_gone_are_named() {
     assert_eq!(conditions(&pair), []);
 }
 
-/// Without leave to delete, a provider that goes leaves its records where they are, says so, and is gone.
+/// Without permission to delete, a leaving provider leaves its records in place, reports them, and is gone.
 #[test]
 fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     let mut pair = plain_site(27);
@@ -489,7 +490,7 @@ fn the_sites_own_provider_holds_and_not_the_servers_of_its_name() {
     assert_eq!(shown(&pair), [""; 0]);
 }
 
-/// Who may use which secret hangs on it.
+/// Access to secrets depends on it.
 #[test]
 fn every_call_says_whether_the_provider_is_the_sites_own() {
     let mut pair = site_with(23, ProviderSpec { is_dry_run: true, ..provider() });

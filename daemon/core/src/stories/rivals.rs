@@ -1,4 +1,4 @@
-//! Two providers of one site that want one name in one zone.
+//! Two providers of one site that want the same name in the same zone.
 
 use linecamp_model::{ConditionKind, DnsSpec, NameTemplate, ProviderConfig, ProviderSpec, RecordType};
 
@@ -22,7 +22,7 @@ fn settings(pair: &mut Pair, providers: Vec<ProviderSpec>) {
     pair.crash_site();
 }
 
-/// Also where their settings differ, and only what is observed tells that they lead to one place.
+/// Also if their settings differ and only the observation shows that they write to the same place.
 #[test]
 fn of_two_providers_that_want_one_name_the_first_has_it_and_the_other_says_so() {
     for text in ["{}", r#"{"server":"another name of the same"}"#] {
@@ -43,11 +43,14 @@ fn of_two_providers_that_want_one_name_the_first_has_it_and_the_other_says_so() 
         pair.crash_site();
         pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(pair.name_server.writes.len(), writes, "nobody writes any more");
-        // The other leaves: the name is not its own to delete.
+        // The other leaves: it does not own the name and must not delete it.
         settings(&mut pair, vec![one.clone(), ProviderSpec { is_leaving: true, ..two.clone() }]);
         pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.101"]);
-        // The first leaves: the other has it from then on.
+        let written = pair.name_server.writes[writes..].iter().filter_map(|(_, change)| change.key());
+        let shared: Vec<_> = written.filter(|key| key.name.as_str().contains("shared")).collect();
+        assert!(shared.is_empty(), "it is not even deleted and written again: {shared:?}");
+        // The first leaves: the other takes the name over.
         settings(&mut pair, vec![ProviderSpec { is_leaving: true, ..one }, two]);
         pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.199"]);

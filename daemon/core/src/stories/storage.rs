@@ -1,4 +1,4 @@
-//! Storage that takes nothing: the server hears of it at once, and nothing is done that could not be remembered.
+//! Failing storage: the server learns of it at once, and nothing is done that could not be persisted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::records::{GATEWAY, MINUTE, ZONE, provider, shown, site_with};
 use crate::testing::{DAY, DiskMood, Pair, patch, site_ref};
 use crate::{DropIns, FleetCommand, RECONCILE_INTERVAL, SiteCommand, SiteCommandError, StoreFault, Subject};
 
-/// The condition of this kind, as the operator sees it at the server.
+/// Returns the condition of this kind as shown to operators at the server.
 fn seen(pair: &Pair, kind: ConditionKind) -> Option<Condition> {
     pair.view().conditions.into_iter().find(|condition| condition.kind == kind)
 }
@@ -23,10 +23,10 @@ fn assign(label: &str) -> FleetCommand {
     FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[label]))
 }
 
-/// Fills the site's disk, and lets the site find out.
+/// Fills the site's disk and triggers a write, so that the site notices.
 fn fill_disk(pair: &mut Pair) {
     pair.nodes[0].disk_mood = DiskMood::Full;
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(Duration::from_secs(1));
 }
 
@@ -50,13 +50,13 @@ fn the_server_shows_a_full_disk_of_a_site_within_a_second() {
     assert_eq!(pair.nodes[0].writes, writes, "a disk that is well is left alone");
 }
 
-/// Returns a label that a disk without room does not take, though it takes what is short.
+/// Returns a label that a full disk rejects, although it accepts shorter ones.
 fn long_label() -> String {
     format!("rack={}", "x".repeat(240))
 }
 
-/// What is rewritten as it was costs a database nothing, so it showed nothing: the condition came and went every
-/// 35 s, or went for good.
+/// Rewriting unchanged data costs a database nothing, so such a write proved nothing: the condition came and went every
+/// 35 s, or was cleared for good.
 #[test]
 fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
     for is_local in [true, false] {
@@ -64,7 +64,7 @@ fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
         pair.run_for(MINUTE);
         pair.nodes[0].disk_mood = DiskMood::Tight;
         match is_local {
-            true => pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&long_label()]))),
+            true => pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&long_label()]))),
             false => pair.ask(assign(&long_label())).expect("the server has room"),
         }
         pair.run_for(Duration::from_secs(1));
@@ -82,12 +82,13 @@ fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
     }
 }
 
-/// The server's acknowledgement comes once: the site kept what it could not take out of the outbox until its next link.
+/// The server acknowledges events once: the site kept the events it could not remove from the outbox until its next
+/// link.
 #[test]
 fn what_the_server_holds_leaves_the_outbox_when_there_is_room_again() {
     let mut pair = Pair::linked(17);
     pair.run_for(MINUTE);
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     while pair.nodes[0].replies.is_empty() {
         pair.run_for(Duration::from_millis(1));
     }
@@ -105,10 +106,10 @@ fn what_is_kept_meanwhile_does_not_end_a_full_disk() {
     let mut pair = Pair::linked(15);
     pair.run_for(MINUTE);
     pair.nodes[0].disk_mood = DiskMood::Tight;
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&[&long_label()])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&long_label()])));
     pair.run_for(Duration::from_secs(1));
     pair.nodes[0].disk_mood = DiskMood::Well;
-    pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["a=b"])));
+    pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["a=b"])));
     pair.run_for(Duration::from_secs(1));
     assert_eq!(pair.nodes[0].replies.last(), Some(&Ok(())), "there was room for it");
     pair.nodes[0].disk_mood = DiskMood::Tight;
@@ -167,7 +168,7 @@ fn a_site_that_cannot_write_observes_records_and_changes_none() {
     let kept = shown(&pair);
     assert_eq!(kept.len(), 1);
     fill_disk(&mut pair);
-    // The record is changed by hand: nothing that the site would have to note before it puts it right.
+    // The record is changed by hand: the site needs no new note to repair it.
     pair.name_server.plant(ZONE, GATEWAY, "A", &["192.0.2.99"]);
     let (writes, looks) = (pair.name_server.writes.len(), pair.name_server.looks);
     pair.run_for(3 * RECONCILE_INTERVAL);
@@ -222,7 +223,7 @@ fn trouble_that_outlasts_the_link_is_said_once() {
     assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1);
 }
 
-/// The event that told of the failure was committed, and that cleared the condition.
+/// The event that reported the failure was committed, and that cleared the condition.
 #[test]
 fn a_certificate_that_cannot_be_saved_is_a_condition_until_it_is_saved() {
     let mut pair = Pair::linked(8);
@@ -231,7 +232,7 @@ fn a_certificate_that_cannot_be_saved_is_a_condition_until_it_is_saved() {
     for _ in 0..20 {
         let shown = seen(&pair, ConditionKind::IdentityNotSaved).expect("it stays");
         assert!(shown.detail.as_str().contains("no space left"), "{}", shown.detail);
-        pair.on_the_spot(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
+        pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
         pair.run_for(DAY);
     }
     assert!(pair.is_linked(), "the certificate holds in memory, also when the one on the disk has ended");

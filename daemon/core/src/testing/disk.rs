@@ -1,4 +1,4 @@
-//! A disk of a story: the last record under each key.
+//! The disk of a scenario: the last record under each key.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use linecamp_model::{DocumentKey, FleetChange, SiteChange};
 
 use super::{DiskMood, TIGHT_BYTES};
 
-/// Whether a disk of this mood takes a write of this size.
+/// Whether a disk with this fault mode accepts a write of this size.
 pub(super) const fn takes(mood: DiskMood, bytes: usize) -> bool {
     match mood {
         DiskMood::Well => true,
@@ -15,7 +15,7 @@ pub(super) const fn takes(mood: DiskMood, bytes: usize) -> bool {
     }
 }
 
-/// Returns how much `changes` change on `disk`, in letters: what is there already costs nothing.
+/// Returns how many characters of `changes` differ from `disk`: unchanged records cost nothing.
 pub(super) fn size_of<C: std::fmt::Debug + PartialEq>(
     disk: &BTreeMap<String, C>,
     changes: &[C],

@@ -1,4 +1,4 @@
-//! How a story carries out what its machines ask for, and hands in what happens.
+//! The driver of a scenario: executes the outputs of the machines and feeds in events.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use linecamp_model::{
 };
 
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
-use super::{CALL, COMMIT, DiskMood, Happening, LATENCY, PIECE, Pair};
+use super::{CALL, COMMIT, DiskMood, LATENCY, PIECE, Pair, PairEvent};
 use crate::{
     Credential, FleetOutput, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity, SiteOutput, StoreFault,
     UnsavedIdentity,
@@ -38,7 +38,7 @@ impl Pair {
         let boot = self.nodes[index].boot;
         match output {
             SiteOutput::Dial(dial) => {
-                self.after(LATENCY, Happening::DialArrives { site: index, dial: dial.dial, boot })
+                self.after(LATENCY, PairEvent::DialArrives { site: index, dial: dial.dial, boot })
             }
             SiteOutput::Send { dial, mut message } => {
                 if let linecamp_model::FromSite::Hello(hello) = &mut message
@@ -47,13 +47,13 @@ impl Pair {
                     forge(hello);
                 }
                 if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
-                    self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Received(message)));
+                    self.after(LATENCY, PairEvent::AtFleet(session, SessionEvent::Received(message)));
                 }
             }
             SiteOutput::Hangup { dial, refusal } => {
                 if let Some(session) = self.nodes[index].sessions.remove(&dial) {
                     self.sessions.remove(&session);
-                    self.after(LATENCY, Happening::AtFleet(session, SessionEvent::Closed(refusal.text)));
+                    self.after(LATENCY, PairEvent::AtFleet(session, SessionEvent::Closed(refusal.text)));
                 }
             }
             SiteOutput::Persist { write, changes } => {
@@ -69,7 +69,7 @@ impl Pair {
             SiteOutput::SaveIdentity(grant) => {
                 let identity = identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate);
                 self.nodes[index].saving = Some((grant, identity));
-                self.after(COMMIT, Happening::IdentitySaved(index, boot));
+                self.after(COMMIT, PairEvent::IdentitySaved(index, boot));
             }
             SiteOutput::Call { call, provider, is_local, request } => {
                 self.nodes[index].called.insert(provider.name.clone(), is_local);
@@ -80,11 +80,11 @@ impl Pair {
                     }
                     _ => self.name_server.answer(&request),
                 };
-                self.after(CALL, Happening::Replied { site: index, call, reply, boot });
+                self.after(CALL, PairEvent::Replied { site: index, call, reply, boot });
             }
-            SiteOutput::MeasurePlugin(digest) => self.after(COMMIT, Happening::PluginKept(index, digest, boot)),
+            SiteOutput::MeasurePlugin(digest) => self.after(COMMIT, PairEvent::PluginKept(index, digest, boot)),
             SiteOutput::KeepPiece(piece) if self.nodes[index].plugin_disk_mood == DiskMood::Full => {
-                self.after(COMMIT, Happening::PluginNotKept(index, piece.digest, boot));
+                self.after(COMMIT, PairEvent::PluginNotKept(index, piece.digest, boot));
             }
             SiteOutput::KeepPiece(piece) => self.keep_piece(index, piece),
             SiteOutput::OpenLocalSocket => {
@@ -92,7 +92,7 @@ impl Pair {
                 let node = &mut self.nodes[index];
                 node.site.handle_local_socket(node.socket_problem.clone().map_or(Ok(()), Err), now);
             }
-            SiteOutput::CollectFacts => self.after(self.facts_take, Happening::Facts(index, boot)),
+            SiteOutput::CollectFacts => self.after(self.facts_take, PairEvent::Facts(index, boot)),
             SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
             SiteOutput::Forget(refusal) => {
                 let node = &mut self.nodes[index];
@@ -107,7 +107,7 @@ impl Pair {
     fn write_at_site(&mut self, index: usize, write: WriteId, changes: Vec<SiteChange>) {
         let boot = self.nodes[index].boot;
         self.nodes[index].pending.insert(write, changes);
-        self.after(COMMIT, Happening::SiteCommitted(index, write, boot));
+        self.after(COMMIT, PairEvent::SiteCommitted(index, write, boot));
     }
 
     fn keep_piece(&mut self, index: usize, piece: PluginPiece) {
@@ -117,7 +117,7 @@ impl Pair {
         if kept.len() as u64 >= piece.total && PluginDigest::of(kept) != piece.digest {
             kept.clear();
         }
-        self.after(COMMIT, Happening::PluginKept(index, piece.digest, boot));
+        self.after(COMMIT, PairEvent::PluginKept(index, piece.digest, boot));
     }
 
     fn perform_fleet(&mut self, output: FleetOutput) {
@@ -137,23 +137,23 @@ impl Pair {
                 if let Some((index, dial)) = self.sessions.remove(&session) {
                     self.nodes[index].sessions.remove(&dial);
                     self.nodes[index].hangup = Some(refusal.clone());
-                    self.after(LATENCY, Happening::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
+                    self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
                 }
                 self.after(
                     Duration::ZERO,
-                    Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("closed here"))),
+                    PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("closed here"))),
                 );
             }
             FleetOutput::Persist { write, changes } => {
                 self.fleet_writes += u64::from(!changes.is_empty());
                 self.fleet_pending.insert(write, changes);
-                self.after(COMMIT, Happening::FleetCommitted(write, boot));
+                self.after(COMMIT, PairEvent::FleetCommitted(write, boot));
             }
             FleetOutput::TryStore(write) => {
                 self.fleet_writes += 1;
                 self.fleet_trial = Some(write);
                 self.fleet_pending.insert(write, Vec::new());
-                self.after(COMMIT, Happening::FleetCommitted(write, boot));
+                self.after(COMMIT, PairEvent::FleetCommitted(write, boot));
             }
             FleetOutput::ResumeStore(_) => {}
             FleetOutput::ReadPlugin { session, want } => {
@@ -188,25 +188,25 @@ impl Pair {
             if is_ack && self.nodes[index].is_impersonated {
                 return;
             }
-            self.after(LATENCY, Happening::AtSite(index, LinkEvent::Received(dial, message)));
+            self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Received(dial, message)));
         }
     }
 
-    pub(super) fn happen(&mut self, happening: Happening) {
+    pub(super) fn happen(&mut self, happening: PairEvent) {
         let now = self.now();
         match happening {
-            Happening::DialArrives { site, dial, boot } if boot == self.nodes[site].boot => self.connect(site, dial),
-            Happening::AtSite(index, event) => self.at_site(index, event),
-            Happening::AtFleet(session, event) => {
+            PairEvent::DialArrives { site, dial, boot } if boot == self.nodes[site].boot => self.connect(site, dial),
+            PairEvent::AtSite(index, event) => self.at_site(index, event),
+            PairEvent::AtFleet(session, event) => {
                 if !self.is_fleet_down {
                     self.fleet.handle_session(session, event, now);
                 }
             }
-            Happening::SiteCommitted(index, write, boot) if boot == self.nodes[index].boot => {
+            PairEvent::SiteCommitted(index, write, boot) if boot == self.nodes[index].boot => {
                 self.site_committed(index, write);
             }
-            Happening::FleetCommitted(write, boot) if boot == self.fleet_boot => self.fleet_committed(write),
-            Happening::IdentitySaved(index, boot) if boot == self.nodes[index].boot => {
+            PairEvent::FleetCommitted(write, boot) if boot == self.fleet_boot => self.fleet_committed(write),
+            PairEvent::IdentitySaved(index, boot) if boot == self.nodes[index].boot => {
                 let at = self.now_at(index);
                 let node = &mut self.nodes[index];
                 let Some((grant, identity)) = node.saving.take() else { return };
@@ -225,34 +225,34 @@ impl Pair {
                     }
                 }
             }
-            Happening::Facts(index, boot) if boot == self.nodes[index].boot => {
+            PairEvent::Facts(index, boot) if boot == self.nodes[index].boot => {
                 let facts = self.nodes[index].round();
                 let at = self.now_at(index);
                 self.nodes[index].site.handle_facts(facts, at);
             }
-            Happening::Replied { site, call, reply, boot } if boot == self.nodes[site].boot => {
+            PairEvent::Replied { site, call, reply, boot } if boot == self.nodes[site].boot => {
                 let at = self.now_at(site);
                 self.nodes[site].site.handle_provider(call, reply, at);
             }
-            Happening::PluginKept(index, digest, boot) if boot == self.nodes[index].boot => {
+            PairEvent::PluginKept(index, digest, boot) if boot == self.nodes[index].boot => {
                 let at = self.now_at(index);
                 let held = self.nodes[index].plugins.entry(digest).or_default();
                 let is_whole = PluginDigest::of(held) == digest;
                 let held = (!is_whole).then_some(held.len() as u64);
                 self.nodes[index].site.handle_plugin_kept(digest, held, at);
             }
-            Happening::PluginNotKept(index, digest, boot) if boot == self.nodes[index].boot => {
+            PairEvent::PluginNotKept(index, digest, boot) if boot == self.nodes[index].boot => {
                 let at = self.now_at(index);
                 self.nodes[index].site.handle_plugin_not_kept(digest, Text::lossy("no space left"), at);
             }
-            Happening::PluginKept(..)
-            | Happening::PluginNotKept(..)
-            | Happening::Replied { .. }
-            | Happening::DialArrives { .. }
-            | Happening::SiteCommitted(..)
-            | Happening::FleetCommitted(..)
-            | Happening::IdentitySaved(..)
-            | Happening::Facts(..) => {}
+            PairEvent::PluginKept(..)
+            | PairEvent::PluginNotKept(..)
+            | PairEvent::Replied { .. }
+            | PairEvent::DialArrives { .. }
+            | PairEvent::SiteCommitted(..)
+            | PairEvent::FleetCommitted(..)
+            | PairEvent::IdentitySaved(..)
+            | PairEvent::Facts(..) => {}
         }
     }
 
@@ -261,7 +261,7 @@ impl Pair {
         let dial = match &event {
             LinkEvent::Dialed(dial) | LinkEvent::Received(dial, _) | LinkEvent::Lost(dial, _) => *dial,
         };
-        // What was under way when the line was cut does not arrive; the loss itself does.
+        // Messages in flight when the link was cut do not arrive; the loss itself does.
         let is_lost = matches!(event, LinkEvent::Lost(..));
         let node = &mut self.nodes[index];
         if node.ended.is_some() || (!is_lost && !node.sessions.contains_key(&dial)) {
@@ -319,7 +319,7 @@ impl Pair {
         let node = &self.nodes[index];
         if node.is_cut || self.is_fleet_down {
             let reason = LossReason::Failed(Text::lossy("server:443 did not answer"));
-            self.after(Duration::from_secs(10), Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
+            self.after(Duration::from_secs(10), PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
             return;
         }
         let credential = match node.identity {
@@ -333,7 +333,7 @@ impl Pair {
         self.sessions.insert(session, (index, dial));
         self.nodes[index].sessions.insert(dial, session);
         self.fleet.handle_session(session, SessionEvent::Opened(peer), now);
-        self.after(LATENCY, Happening::AtSite(index, LinkEvent::Dialed(dial)));
+        self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Dialed(dial)));
     }
 }
 

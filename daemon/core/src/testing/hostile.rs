@@ -1,52 +1,57 @@
-//! How a story puts lies on the line, and what it asks afterwards.
+//! Forged messages in a scenario, and checks of their effects.
 
 use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::{
-    Event, FleetChange, FromServer, FromSite, Generation, Hello, KeyFingerprint, Salvage, SiteChange, SiteId, Text,
-    Welcome,
+    DialId, Event, FleetChange, FromServer, FromSite, Generation, Hello, KeyFingerprint, Salvage, SiteChange, SiteId,
+    Text, Welcome,
 };
 
-use super::{Happening, Pair};
+use super::{Pair, PairEvent};
 use crate::{EventFilter, LinkEvent, LossReason, SavedFleet, SessionEvent, UnreadableRecord};
 
 use std::time::Duration;
 
 impl Pair {
-    /// Lets a story speak in a site's name from here on: the site does not hear what is acknowledged.
+    /// Takes over a site's sessions for the scenario: the site no longer receives acknowledgements.
     pub fn impersonate(&mut self, index: usize) {
         self.nodes[index].is_impersonated = true;
     }
 
-    /// Sends a message to the server in a site's name, on its session of this moment.
+    /// Sends a message to the server in a site's name, on its current session.
     pub fn say(&mut self, index: usize, message: FromSite) {
         if let Some(session) = self.nodes[index].sessions.values().copied().next_back() {
-            self.after(Duration::ZERO, Happening::AtFleet(session, SessionEvent::Received(message)));
+            self.after(Duration::ZERO, PairEvent::AtFleet(session, SessionEvent::Received(message)));
         }
     }
 
-    /// Sends a message to a site in the server's name, on its session of this moment.
+    /// Sends a message to a site in the server's name, on its current session.
     pub fn tell(&mut self, index: usize, message: FromServer) {
         if let Some(dial) = self.nodes[index].sessions.keys().copied().next_back() {
-            self.after(Duration::ZERO, Happening::AtSite(index, LinkEvent::Received(dial, message)));
+            self.after(Duration::ZERO, PairEvent::AtSite(index, LinkEvent::Received(dial, message)));
         }
     }
 
-    /// Breaks a site's session, and changes the greeting of the next one.
+    /// Breaks a site's session and modifies the next hello.
     pub fn greet_with(&mut self, index: usize, change: fn(&mut Hello)) {
         self.nodes[index].forged_greeting = Some(change);
         for (dial, session) in std::mem::take(&mut self.nodes[index].sessions) {
             self.sessions.remove(&session);
             let reason = LossReason::Failed(Text::lossy("broken"));
-            self.after(Duration::ZERO, Happening::AtFleet(session, SessionEvent::Closed(Text::lossy("broken"))));
+            self.after(Duration::ZERO, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("broken"))));
             self.nodes[index].sessions.insert(dial, session);
-            self.after(Duration::ZERO, Happening::AtSite(index, LinkEvent::Lost(dial, reason)));
+            self.after(Duration::ZERO, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
         }
     }
 
-    /// Breaks a site's session, and changes the server's answer to its next greeting.
+    /// Breaks a site's session and modifies the server's answer to its next hello.
     pub fn welcome_with(&mut self, index: usize, change: fn(&mut Welcome)) {
         self.greet_with(index, |_| {});
         self.nodes[index].forged_welcome = Some(change);
+    }
+
+    /// Returns the dial of a site's current session.
+    pub fn dial_of(&self, index: usize) -> Option<DialId> {
+        self.nodes[index].sessions.keys().copied().next_back()
     }
 
     /// Returns a site's key.
@@ -54,7 +59,7 @@ impl Pair {
         self.nodes[index].key
     }
 
-    /// Kills the server and starts it from a disk some of whose records cannot be read. They stay where they are.
+    /// Kills the server and restarts it from a disk with unreadable records. They stay on the disk.
     pub fn start_fleet_without(&mut self, unreadable: impl Fn(&FleetChange) -> Option<Salvage>) {
         self.stop_fleet();
         let mut saved = SavedFleet::default();
@@ -78,17 +83,17 @@ impl Pair {
         }
     }
 
-    /// Returns with which words the server last closed a session of a site.
+    /// Returns the text with which the server last closed a session of a site.
     pub fn hangup_of(&self, index: usize) -> Option<String> {
         self.nodes[index].hangup.as_ref().map(ToString::to_string)
     }
 
-    /// Returns the number of the last event that the server acknowledged to a site.
+    /// Returns the number of the last event the server acknowledged to a site.
     pub fn events_acknowledged(&self, index: usize) -> Option<u64> {
         self.nodes[index].events_acknowledged
     }
 
-    /// Checks that everything on every disk can be read again: no number is above what the bytes may hold.
+    /// Checks that everything on every disk can be read back: no number exceeds what its encoding can hold.
     pub fn assert_readable(&self) {
         let fleet = self.fleet_disk.values().flat_map(fleet_numbers);
         let sites = self.nodes.iter().flat_map(|node| node.disk.values().flat_map(site_numbers));
@@ -97,17 +102,17 @@ impl Pair {
         }
     }
 
-    /// Returns how many status documents of the first site the server holds, tombstones included.
+    /// Returns the number of status documents of the first site at the server, including tombstones.
     pub fn status_documents(&self) -> usize {
         self.status_generations().count()
     }
 
-    /// Returns the newest status of the first site that the server holds.
+    /// Returns the newest status generation of the first site at the server.
     pub fn status_head(&self) -> Generation {
         self.status_generations().max().unwrap_or_default()
     }
 
-    /// Returns the events that the server itself made.
+    /// Returns the events that the server itself recorded.
     pub fn server_events(&self) -> Vec<Event> {
         let events =
             self.fleet.events(0, EventFilter::default(), 20_000).into_iter().filter(|view| view.received_at.is_none());
@@ -127,11 +132,11 @@ fn fleet_numbers(change: &FleetChange) -> Vec<(&'static str, u64)> {
     match change {
         FleetChange::Spec(_, _, Some(document)) => vec![("a spec's generation", document.generation.0)],
         FleetChange::Status(_, _, Some(document)) => vec![("a status's generation", document.generation.0)],
-        FleetChange::ReplicationCursor(_, Some(mark)) => {
-            vec![("the last event", mark.events_held), ("dropped events", mark.events_dropped)]
+        FleetChange::ReplicationCursor(_, Some(cursor)) => {
+            vec![("the last event", cursor.events_held), ("dropped events", cursor.events_dropped)]
         }
         FleetChange::Event(seq, _) => vec![("an event's number", *seq)],
-        FleetChange::Site(_, Some(registration)) => vec![("a phase's generation", registration.life.asked_at.0)],
+        FleetChange::Site(_, Some(registration)) => vec![("a phase's generation", registration.life.requested_at.0)],
         _ => Vec::new(),
     }
 }

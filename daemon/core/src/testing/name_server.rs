@@ -1,7 +1,7 @@
-//! A name server that keeps what it is told, and fails as real ones do.
+//! A fake name server that stores records and fails the way real ones do.
 //!
-//! It speaks as a provider does: requests in, replies out. A change is a comparison and an exchange, all or none of a
-//! call where it is atomic. What each mood does is said there; a test or a simulator decides when.
+//! It has the interface of a provider: requests in, replies out. A change is a compare-and-swap; the changes of a call
+//! are atomic if `atomic` is set. [`Mood`] describes the fault modes; a test or the simulator selects them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,58 +11,58 @@ use linecamp_model::{
     RecordType, Text, Ttl,
 };
 
-/// How the name server is.
+/// The fault mode of the name server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mood {
-    /// Well.
+    /// Works.
     #[default]
     Well,
-    /// Not there.
+    /// Unreachable.
     Away,
-    /// There, and asks for patience: 429 with a time.
+    /// Rate-limited: answers 429 with a retry delay.
     Busy(Duration),
-    /// It does what it is told, and its answer is lost.
+    /// Applies the changes, but the answer is lost.
     Mute,
-    /// It does half of what it is told, and its answer is lost. One that is atomic does nothing.
+    /// Applies half of the changes, and the answer is lost. If atomic, applies none.
     HalfDone,
-    /// It does not accept the credentials.
+    /// Rejects the credentials.
     Locked,
-    /// The plugin that would speak with it cannot be used. A call counts as a look.
+    /// The plugin cannot be used. A call counts as an observation.
     Unspoken,
 }
 
-/// Zones and what they hold.
+/// Zones and their records.
 #[derive(Clone, Debug)]
 pub struct NameServer {
-    /// How it is.
+    /// The fault mode.
     pub mood: Mood,
-    /// Whether the changes of a call are done all or none.
+    /// Whether the changes of a call are atomic.
     pub atomic: bool,
     /// Whether zones can be listed.
     pub lists_zones: bool,
-    /// What is answered is as it was before the last change: reads lag behind by one write.
+    /// Whether reads lag behind by one write.
     pub is_stale: bool,
     /// Writes that changed something, in order.
     pub writes: Vec<(DomainName, RecordChange)>,
-    /// Names that are refused.
+    /// Names that are rejected.
     pub refused: BTreeSet<DomainName>,
-    /// Names that cannot be changed for now: a call about them fails, and may work later.
+    /// Names that cannot be changed for now: a call that changes them fails and may be retried.
     pub frozen: BTreeSet<DomainName>,
-    /// Names that have records of a type that nobody asks for: an alias does not come beside them.
+    /// Names that have records of a type that no query asks for: a CNAME conflicts with them.
     pub unseen: BTreeSet<DomainName>,
-    /// Names at which it confirms changes and does none.
+    /// Names whose changes are confirmed but not applied.
     pub dropped: BTreeSet<DomainName>,
-    /// Where zones of their own begin below a zone. What a zone holds there is served to nobody, and stays in it.
+    /// Names where a delegated zone starts. Records of the parent zone there are kept but not served.
     pub hidden: BTreeSet<DomainName>,
-    /// Whether a call that names something hidden is refused, as it should be, instead of answered with nothing.
+    /// Whether a call that names a hidden record is rejected, as it should be, rather than answered with nothing.
     pub names_hidden: bool,
-    /// Names that one call can ask for or change. With more it uses up its requests.
+    /// The number of names one call may query or change. A call with more exceeds its limit.
     pub names_max: usize,
-    /// How a listing of a zone fails; `None`: it does not.
+    /// How listing a zone fails; `None` if it works.
     pub listing_fails: Option<ProviderFailure>,
-    /// Record sets that are there and cannot be read.
+    /// Record sets that exist and cannot be parsed.
     pub unreadable: BTreeSet<RecordKey>,
-    /// Questions asked.
+    /// The number of observations.
     pub looks: u64,
     zones: BTreeMap<DomainName, Sets>,
     before: BTreeMap<DomainName, Sets>,
@@ -72,7 +72,7 @@ pub struct NameServer {
 pub type Sets = BTreeMap<RecordKey, RecordSet>;
 
 impl NameServer {
-    /// A name server that is well, with these zones, all empty.
+    /// Creates a working name server with these zones, all empty.
     pub fn new(zones: &[&str]) -> Self {
         let name = |zone: &&str| DomainName::parse(zone).expect("a test's zone is a name");
         let zones: BTreeMap<_, _> = zones.iter().map(|zone| (name(zone), Sets::new())).collect();
@@ -97,7 +97,7 @@ impl NameServer {
         }
     }
 
-    /// Puts a set there as somebody else would.
+    /// Adds a record set as another writer would.
     pub fn plant(&mut self, zone: &str, name: &str, rtype: &str, values: &[&str]) {
         let key = RecordKey { name: DomainName::parse(name).expect("a name"), rtype: RecordType::of(rtype) };
         let set = RecordSet::observed(key.clone(), Ttl::DEFAULT, values);
@@ -105,13 +105,13 @@ impl NameServer {
         self.zones.entry(zone).or_default().insert(key, set);
     }
 
-    /// Takes a set away as somebody else would.
+    /// Removes a record set as another writer would.
     pub fn pluck(&mut self, zone: &str, name: &str, rtype: &str) {
         let key = RecordKey { name: DomainName::parse(name).expect("a name"), rtype: RecordType::of(rtype) };
         self.zones.entry(DomainName::parse(zone).expect("a name")).or_default().remove(&key);
     }
 
-    /// Puts a set there as somebody else would, in place of what is there, or takes it away.
+    /// Replaces or removes a record set as another writer would.
     pub fn put(&mut self, zone: &str, key: &RecordKey, set: Option<RecordSet>) {
         let sets = self.zones.entry(DomainName::parse(zone).expect("a name")).or_default();
         match set {
@@ -120,7 +120,7 @@ impl NameServer {
         };
     }
 
-    /// Remembers what a zone holds: stale answers are of this moment, until the next write.
+    /// Takes a snapshot of a zone: stale answers show this state until the next write.
     pub fn remember(&mut self, zone: &str) {
         let zone = DomainName::parse(zone).expect("a name");
         if let Some(sets) = self.zones.get(&zone) {
@@ -128,7 +128,7 @@ impl NameServer {
         }
     }
 
-    /// Returns what a zone holds.
+    /// Returns the records of a zone.
     pub fn zone(&self, zone: &str) -> Sets {
         self.zones.get(&DomainName::parse(zone).expect("a name")).cloned().unwrap_or_default()
     }
@@ -138,7 +138,7 @@ impl NameServer {
         &self.zones
     }
 
-    /// Does what it is asked, as its mood allows.
+    /// Handles a request as the fault mode allows.
     pub fn answer(&mut self, request: &ProviderRequest) -> ProviderReply {
         let failed = |failure| ProviderReply::Failed(failure);
         let reason = Text::lossy;
@@ -182,7 +182,7 @@ impl NameServer {
         self.hidden.iter().any(|below| name == below || name.is_within(below))
     }
 
-    /// Refuses a name that lies in a zone below, if it is said.
+    /// Rejects a name in a delegated zone, if `names_hidden` is set.
     fn in_zone_below(&self, name: &DomainName) -> Option<ProviderReply> {
         let reason = Text::lossy(&format!("name {name} lies in a zone below, which is served separately"));
         let is_said = self.names_hidden && self.is_hidden(name);

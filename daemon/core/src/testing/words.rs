@@ -1,25 +1,25 @@
-//! Values of a story, from the words it is told in.
+//! Constructors of test values from text.
 
 use linecamp_model::{LabelInput, LabelKey, LabelPatch, Name};
 
 use crate::SiteRef;
 
-/// Parses a label key, for stories.
+/// Parses a label key, for tests.
 pub fn key(text: &str) -> LabelKey {
     LabelKey::parse(text).expect("a story's key is valid")
 }
 
-/// Parses a name, for stories.
+/// Parses a name, for tests.
 pub fn name(text: &str) -> Name {
     Name::parse(text).expect("a story's name is valid")
 }
 
-/// Names a site, for stories.
+/// Creates a reference to a site, for tests.
 pub fn site_ref(text: &str) -> SiteRef {
     SiteRef { environment: None, name: name(text) }
 }
 
-/// Makes a patch of `k=v` and `k-`, for stories.
+/// Creates a patch from `k=v` and `k-`, for tests.
 pub fn patch(changes: &[&str]) -> LabelPatch {
     let (remove, set): (Vec<&str>, Vec<&str>) = changes.iter().partition(|change| change.ends_with('-'));
     let set = LabelInput::parse_list(set).expect("a story's labels are valid").labels;

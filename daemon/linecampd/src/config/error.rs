@@ -1,4 +1,4 @@
-//! Why a configuration cannot be used.
+//! Why a configuration is invalid.
 
 use std::path::PathBuf;
 
@@ -10,101 +10,101 @@ use linecamp_service::LayersError;
 
 use super::{MEMORY_MIB_MAX, SecretTableError};
 
-/// Why a configuration cannot be used.
+/// Why a configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// What was written does not read.
+    /// A file cannot be read or parsed.
     #[error(transparent)]
     LayeredConfig(#[from] LayersError),
-    /// A value that was read cannot be used.
+    /// A value is invalid.
     #[error("{path}: line {line}", path = path.display())]
     At {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Where, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong, with the key.
+        /// The problem, with the key.
         source: Box<Self>,
     },
-    /// A server address does not read.
+    /// A server address is invalid.
     #[error("key `servers`: {0}")]
     Server(TokenError),
     /// More servers than a site tries.
     #[error("key `servers` has {count} addresses, and at most {SERVERS_PER_SITE_MAX} are tried")]
     Servers {
-        /// How many.
+        /// The number found.
         count: usize,
     },
-    /// Not a log level.
+    /// The log level is unknown.
     #[error("{whose} is `{found}`, not one of error, warn, info, debug, trace")]
     Log {
         /// The key or variable.
         whose: &'static str,
-        /// What it says.
+        /// The value found.
         found: String,
     },
-    /// The name does not read.
+    /// The name is invalid.
     #[error("key `join.name`: {0}")]
     Name(NameError),
-    /// Half of a wish to join.
+    /// Only one of the two keys that a join needs.
     #[error("key `{found}` is there, and `{missing}` is not; a daemon joins with both")]
     HalfJoin {
-        /// What is there.
+        /// The key that is set.
         found: &'static str,
-        /// What is not.
+        /// The key that is missing.
         missing: &'static str,
     },
-    /// A provider does not read.
+    /// A provider is invalid.
     #[error("table `[[provider]]`, number {number}")]
     Provider {
-        /// Which of them, from 1.
+        /// Its position, from 1.
         number: usize,
         /// The cause, with the key.
         source: SettingError,
     },
-    /// Two providers of one name.
+    /// Two providers have the same name.
     #[error("two tables `[[provider]]` have the name {name}")]
     ProviderTwice {
-        /// Which.
+        /// The name.
         name: Name,
-        /// Which of them is the second, from 1.
+        /// The position of the second one, from 1.
         number: usize,
     },
-    /// More providers than a site has.
+    /// More providers than a site may have.
     #[error("there are {count} tables `[[provider]]`, and a site has at most {PROVIDERS_PER_SITE_MAX} providers")]
     Providers {
-        /// How many.
+        /// The number found.
         count: usize,
     },
-    /// A secret's name does not read.
+    /// A secret's name is invalid.
     #[error("table `[secrets]`")]
     SecretName {
-        /// What is written.
+        /// The name found.
         name: String,
         /// The cause.
         source: ProviderError,
     },
-    /// The table of a secret cannot be used.
+    /// The table of a secret is invalid.
     #[error("table `[secrets.{name}]`")]
     Secret {
-        /// Of which secret.
+        /// The secret's name.
         name: String,
         /// The cause, with the key.
         source: SecretTableError,
     },
-    /// A publisher's key does not read.
+    /// A publisher's key is invalid.
     #[error("key `plugins.publishers`: {0}")]
     Publisher(PluginHostError),
-    /// More memory than a call of a plugin may have, or none.
+    /// The memory limit of a plugin call is out of range.
     #[error("key `plugins.memory_mib` is {found}, and not 1 to {MEMORY_MIB_MAX}")]
     Memory {
-        /// What it says.
+        /// The value found.
         found: u32,
     },
-    /// Labels in the environment do not read.
+    /// The labels in the environment are invalid.
     #[error("variable {variable}")]
     Labels {
-        /// Which variable.
+        /// The variable.
         variable: &'static str,
         /// The cause.
         source: LabelError,
@@ -112,7 +112,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Returns the key it is about, if it is about one of a file.
+    /// Returns the configuration file key that the error concerns, if any.
     pub(super) fn key(&self) -> Option<String> {
         Some(match self {
             Self::Server(_) | Self::Servers { .. } => "servers".to_owned(),

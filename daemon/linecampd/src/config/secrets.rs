@@ -1,9 +1,9 @@
-//! The site's secrets in its configuration: as they are written, and what that means.
+//! The site's secrets in the configuration: as written, and as resolved.
 //!
-//! `NAME = "FILE"` only says where a secret is: it is for providers of the same configuration. A table `[secrets.NAME]`
-//! binds it to hosts, one use and providers, those of the server among them. A name that a provider of the
-//! configuration gives without either is a credential of systemd. Names that are in none of these places do not lead to
-//! anything, whatever lies in systemd's directory of credentials.
+//! `NAME = "FILE"` only gives the location of a secret; it is available to providers of the same configuration. A table
+//! `[secrets.NAME]` binds the secret to hosts, one use and providers, which may include the server's. A name that a
+//! provider of the configuration uses without either is a systemd credential. Any other name resolves to nothing,
+//! whatever systemd's credentials directory contains.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,50 +17,50 @@ use serde::{Deserialize, Deserializer};
 
 use super::ConfigError;
 
-/// A secret that the configuration names.
+/// A secret that the configuration declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredSecret {
-    /// The file it is in; `None` for systemd's credential of its name.
+    /// The file with the secret; `None` for the systemd credential of the same name.
     pub file: Option<PathBuf>,
     /// Who may use it.
     pub scope: SecretScope,
 }
 
-/// What is wrong with the table of a secret.
+/// Why the table of a secret is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretTableError {
-    /// A key is not there, or an empty list.
+    /// A key is missing, or its list is empty.
     #[error("`{key}` says nothing; a secret in a table is bound by `hosts`, `use` and `providers`, all three")]
     Missing {
-        /// Which.
+        /// The key.
         key: &'static str,
     },
-    /// A host does not read.
+    /// A host is invalid.
     #[error("`{key}`")]
     Host {
-        /// In which list.
+        /// The key of the list.
         key: &'static str,
         /// The cause.
         source: ProviderError,
     },
-    /// A host may get the secret over plain HTTP, and may not get it at all.
+    /// A host is listed for plain HTTP but not among the hosts that may receive the secret.
     #[error("`plain_http` has {host}, which is not among `hosts`")]
     PlainHttp {
-        /// Which.
+        /// The host.
         host: Endpoint,
     },
-    /// Not a use of a secret.
+    /// The use is unknown.
     #[error("`use` is `{found}`, not one of {}", SecretUse::ALL.map(SecretUse::as_str).join(", "))]
     Use {
-        /// What it says.
+        /// The value found.
         found: String,
     },
-    /// A provider's name does not read.
+    /// A provider's name is invalid.
     #[error("`providers`: {0}")]
     Provider(NameError),
 }
 
-/// A secret as it is written.
+/// A secret as written.
 #[derive(Clone, Debug)]
 pub(super) enum SecretFile {
     Bare(PathBuf),
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for SecretFile {
     }
 }
 
-/// Says what was written of secrets, together with those that only `providers` name, and what is worth a look.
+/// Resolves the declared secrets, adds those that only `providers` name, and returns warnings.
 pub(super) fn resolve(
     written: BTreeMap<String, SecretFile>,
     providers: &[ProviderSpec],
@@ -170,7 +170,7 @@ impl SecretTable {
     }
 }
 
-/// What may be done with it, for people.
+/// Describes the permitted use, for people.
 impl fmt::Display for DeclaredSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SecretScope::Bound(binding) = &self.scope else {

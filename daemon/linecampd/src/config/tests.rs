@@ -18,13 +18,13 @@ fn resolve(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError
     load(text, variables).map(|loaded| loaded.config)
 }
 
-/// Takes the `#` away from the keys that the sample has commented out, but for those of examples.
+/// Uncomments the sample's commented-out keys, except those of examples.
 fn commented_in(with_examples: bool) -> String {
     let mut is_example = false;
     let lines = SAMPLE.lines().filter_map(|line| {
         let words = line.strip_prefix("# ");
         is_example = words.map_or(is_example, |words| words.ends_with("An example."));
-        // Of providers there are none, so their tables are an example from the first to the last.
+        // There are no default providers, so their tables are examples throughout.
         match line.strip_prefix('#').filter(|_| words.is_none()) {
             Some(key) if with_examples || !is_example => Some(key),
             Some(_) => None,
@@ -54,7 +54,7 @@ fn the_sample_says_of_every_key_what_it_is_and_all_of_it_is_understood() {
     let unset = |text: &str| format!("{text}\nno_such_key = 1\n");
     let lines: Vec<_> = commented_in.lines().collect();
     for table in ["", "[link]", "[join]", "[plugins]", "[secrets.pdns-key]", "[[provider]]"] {
-        // serde names every key that it knows when it meets one that it does not.
+        // On an unknown key, serde lists all keys that it knows.
         let error = resolve(&unset(table), &[]).unwrap_err().to_string();
         let (_, known) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
         let from = lines.iter().position(|line| *line == table).filter(|_| !table.is_empty());
@@ -138,7 +138,7 @@ fn labels_of_the_environment_are_the_gateways_and_ours_win() {
     assert_eq!(config.warnings, ["variable LINECAMP_HOST_LABELS gives rack more than once; the last one holds"]);
 }
 
-/// A table that binds a secret, with one of its keys written in another way, or left out.
+/// A table that binds a secret, with one key replaced or left out.
 fn table(key: &str, instead: &str) -> String {
     let keys = [
         ("file", "\"/f\""),

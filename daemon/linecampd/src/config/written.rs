@@ -1,4 +1,4 @@
-//! Exactly what was written, and how it is read.
+//! The configuration as written, and how it is loaded.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::secrets::SecretFile;
 use super::{Config, ConfigError, Env, VARIABLES};
 
-/// Lists of tables that add up over the files.
+/// Arrays of tables that are concatenated across files.
 pub(super) const ADDING: [&str; 1] = ["provider"];
 
-/// Exactly what was written.
+/// The configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigFile {
@@ -60,19 +60,19 @@ impl ConfigFile {
     }
 }
 
-/// A configuration, and where it came from.
+/// A resolved configuration and its sources.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What was meant.
+    /// The resolved configuration.
     pub config: Config,
-    /// The files that have a part in it, in the order they were read.
+    /// The files that contributed, in the order they were read.
     pub files: Vec<PathBuf>,
-    /// The variables that have a part in it.
+    /// The environment variables that contributed.
     pub variables: Vec<&'static str>,
 }
 
 impl Loaded {
-    /// Reads the file at `path` and its drop-ins, or no file at all, and says what that means in this environment.
+    /// Reads the file at `path` and its drop-ins, or no file, and resolves the result in this environment.
     ///
     /// # Errors
     /// [`ConfigError`] names the file, the line and the key, or the variable.

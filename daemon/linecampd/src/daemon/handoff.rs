@@ -1,5 +1,5 @@
-//! A new beginning in the same process: the configuration is read again, and where it takes a new machine, the old one
-//! hands over what nobody is to notice the change of.
+//! Restart within the process: the configuration is reloaded, and if it requires a new state machine, the old one hands
+//! over whatever must survive the restart.
 
 use linecamp_service::{Commits, ServiceManager};
 use tokio::sync::mpsc;
@@ -12,14 +12,14 @@ use crate::log;
 use crate::metrics::Counts;
 use crate::reload::Reload;
 
-/// What one run of the machine hands to the next.
+/// What one run of the state machine hands to the next.
 pub(super) struct Next {
     pub(super) claim: Claim,
     pub(super) setup: Setup,
     pub(super) local_access: LocalAccess,
 }
 
-/// What does not notice that the machine begins anew: who asks on the spot waits for a moment.
+/// What survives a restart of the state machine. A local client sees only a short delay.
 pub(super) struct LocalAccess {
     pub(super) local: Option<LocalServer>,
     pub(super) local_later: Option<mpsc::Sender<LocalCall>>,
@@ -27,7 +27,7 @@ pub(super) struct LocalAccess {
     pub(super) kept: Kept,
 }
 
-/// What was said and counted since the process began.
+/// Service manager state and counters since the process started.
 pub(super) struct Kept {
     pub(super) manager: ServiceManager,
     pub(super) counts: Counts,
@@ -35,7 +35,7 @@ pub(super) struct Kept {
 }
 
 impl Daemon {
-    /// Reads the configuration again. Returns how the machine is to begin anew, if it has to.
+    /// Reloads the configuration. Returns the setup for a restart of the state machine if the changes require one.
     pub(super) fn reload(&mut self, reload: &mut Reload) -> Option<Setup> {
         self.manager.reloading();
         let is_member = self.claim.identity.identity().is_some();
@@ -61,7 +61,7 @@ impl Daemon {
         setup
     }
 
-    /// Applies what needs no new beginning.
+    /// Applies the changes that need no restart.
     fn apply(&mut self, config: &Config) {
         log::set_level(config.log);
         if self.plugins.set_secrets(config.plugins.secrets.clone()) {
@@ -71,7 +71,7 @@ impl Daemon {
         self.facts.collect();
     }
 
-    /// Ends this machine, so that another one can begin where it was.
+    /// Shuts this state machine down so that another one can take its place.
     pub(super) async fn hand_over(mut self, setup: Setup) -> Next {
         let (local, local_later, calls) = (self.local.take(), self.local_later.take(), self.calls.take());
         let (claim, mut kept) = self.close().await;

@@ -1,4 +1,4 @@
-//! What a daemon begins with: the right to its directory, and how it is to be.
+//! The daemon's starting state: its lock on the data directory, and its settings.
 
 use linecamp_core::{JoinWish, LabelLayer};
 use linecamp_model::{ProviderSpec, ServerAddress};
@@ -11,7 +11,7 @@ use crate::drive::identity::IdentityDriver;
 use crate::error::DaemonError;
 use crate::facts::FactSources;
 
-/// The right to a data directory, and who lives there.
+/// The lock on a data directory, and the identity stored there.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) directory: DataDirectory,
@@ -20,33 +20,33 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Takes `directory`, which is made if it is not there.
+    /// Locks `directory`; creates it if it does not exist.
     pub(crate) fn take(directory: DataDirectory) -> Result<Self, DaemonError> {
         let lock = directory.lock()?;
         Ok(Self { identity: IdentityDriver::load(directory.identity())?, directory, _lock: lock })
     }
 }
 
-/// How a daemon is to be.
+/// The settings that a daemon starts with.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    /// ServerTargets to dial.
+    /// Servers to dial.
     pub(crate) servers: Vec<ServerAddress>,
-    /// A wish to join.
+    /// The join to perform, if any.
     pub(crate) join: Option<JoinWish>,
     /// Labels from the environment.
     pub(crate) labels: LabelLayer,
-    /// How often to say that we are there.
+    /// Keep-alive settings of the link.
     pub(crate) link: LinkSettings,
     /// Where facts come from.
     pub(crate) facts: FactSources,
-    /// Providers of the site's own configuration.
+    /// Providers from the site's own configuration.
     pub(crate) providers: Vec<ProviderSpec>,
-    /// How plugins are run; `None` for an errand that ends before they could have done anything.
+    /// Plugin settings; `None` for a command that ends before plugins could run.
     pub(crate) plugins: Option<PluginConfig>,
 }
 
-/// Says how a daemon with this configuration is to be. A token file is read only if the site has not joined.
+/// Derives the setup from the configuration. The token file is read only if the site has not joined.
 pub(crate) fn setup_of(config: &Config, claim: &mut Claim) -> Result<Setup, DaemonError> {
     let is_member = claim.identity.identity().is_some();
     let (join, join_servers) = match &config.join {

@@ -1,4 +1,4 @@
-//! What lies on this machine: configuration, files, plugins, Docker.
+//! Checks of this machine: configuration, files, plugins, Docker.
 
 use std::fs;
 use std::io;
@@ -16,10 +16,10 @@ use crate::drive::plugins::host_config;
 use crate::error::DaemonError;
 use crate::facts::ask_docker;
 
-/// Entries of a directory of plugins that are counted. More are no plugins of ours.
+/// The most entries counted in a plugin directory.
 const ENTRIES_MAX: usize = 10_000;
 
-/// Reads the configuration as a start would, and the files that it names.
+/// Loads the configuration as a start would, and checks that the files it names exist.
 pub(super) fn configuration(place: &Place) -> CheckResult {
     let file = place.config_file();
     let shown = file
@@ -49,7 +49,7 @@ pub(super) fn configuration(place: &Place) -> CheckResult {
     )
 }
 
-/// Names the keys whose files are not there. Never a value: it may be a secret, written in the place of its file.
+/// Names the keys whose files do not exist. Never a value: it may be a secret that was entered instead of a path.
 fn missing_files(config: &Config) -> Vec<String> {
     let secrets = config.plugins.secrets.iter();
     let secrets = secrets.filter_map(|(name, secret)| Some((format!("{name} in [secrets]"), secret.file.as_deref()?)));
@@ -59,7 +59,7 @@ fn missing_files(config: &Config) -> Vec<String> {
     named.map(|(key, _)| format!("the file that the key {key} names is not there")).collect()
 }
 
-/// Looks at whose the data directory is, and what is private in it.
+/// Checks the owner of the data directory, and the permissions of private files in it.
 pub(super) fn directory(place: &Place) -> CheckResult {
     let directory = &place.directory;
     let identity = directory.identity();
@@ -74,7 +74,7 @@ pub(super) fn directory(place: &Place) -> CheckResult {
     permissions(directory.path(), &private, "linecampd", runner)
 }
 
-/// Says who this site is, and until when its certificate holds.
+/// Checks the site's identity, and whether its certificate has expired.
 pub(super) fn identity(place: &Place) -> CheckResult {
     match place.identity() {
         Ok(Some(identity)) => {
@@ -121,7 +121,7 @@ fn not_joined(place: &Place) -> CheckResult {
     let (join, servers) = join;
     let file = join.token_file.display();
     let target = read_text(&join.token_file).map_err(|error| linecamp_doctor::chain(&error));
-    // An error of a token never repeats it.
+    // Token errors never contain the token.
     match target.and_then(|text| join_target(&text, &servers).map_err(|error| error.to_string())) {
         Ok(_) => CheckResult::warn(
             format!("{evidence}; the daemon joins as {} with the token in {file} when it starts", join.name),
@@ -134,7 +134,7 @@ fn not_joined(place: &Place) -> CheckResult {
     }
 }
 
-/// Asks the Docker that is configured; none is fine.
+/// Queries Docker at the configured socket; having no Docker is fine.
 pub(super) fn docker(place: &Place) -> CheckResult {
     let Ok(config) = place.read_config() else {
         return CheckResult::skipped("the configuration does not say where Docker is: it cannot be read");
@@ -161,7 +161,7 @@ pub(super) fn docker(place: &Place) -> CheckResult {
     }
 }
 
-/// Looks at components, compiled forms, and the program that compiles.
+/// Checks the components, their compiled forms, and the plugin compiler.
 pub(super) fn plugins(place: &Place) -> CheckResult {
     let Ok(config) = place.read_config() else {
         return CheckResult::skipped("the configuration does not say how plugins are run: it cannot be read");
@@ -180,9 +180,9 @@ pub(super) fn plugins(place: &Place) -> CheckResult {
 struct Plugins {
     components: usize,
     compiled: usize,
-    /// Whether others may write where native code lies.
+    /// Whether other users can write where native code is stored.
     is_exposed: bool,
-    /// Whether the compiler is a program that may be run.
+    /// Whether the compiler exists and is executable.
     compiler: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The daemon that runs, or does not, and what starts it.
+//! Checks of the running daemon and its service.
 
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use crate::client::exchange_within;
 use crate::directory::DataDirectory;
 use crate::error::DaemonError;
 
-/// The checks that one question to the daemon answers.
+/// The checks that one status request to the daemon answers.
 pub(super) const CHECKS: &[&str] = &["daemon", "link", "conditions"];
 
-/// How long the daemon may take to answer. It answers in a millisecond; a disk that is slow does not hold it up.
+/// Time limit for the daemon's answer. It normally answers within a millisecond; a slow disk does not delay it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// An answer that takes longer means that its loop has too much to do.
+/// A slower answer means that the daemon's loop is overloaded.
 const ANSWER_SLOW: Duration = Duration::from_secs(1);
 
-/// Files that a daemon has open at most, with room: the link's socket, 8 local clients, the database and its log,
-/// notices of the file system, and a plugin's connections.
+/// The most files that a daemon has open, with headroom: the link's socket, local clients, the database and its WAL,
+/// file system notifications, and plugin connections.
 const FILES_NEEDED: u64 = 256;
 
-/// Conditions that are spelled out; the rest is counted.
+/// The most conditions shown in full; the rest are counted.
 const CONDITIONS_SHOWN: usize = 4;
 
 /// The process at the other end of the local socket.
@@ -35,22 +35,22 @@ pub(crate) struct Peer {
     pub(crate) uid: u32,
 }
 
-/// Returns the process that listens on the local socket, as the kernel knows it.
+/// Returns the process that listens on the local socket, as reported by the kernel.
 pub(crate) fn peer(directory: &DataDirectory) -> Option<Peer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
     let stream = runtime.block_on(tokio::net::UnixStream::connect(directory.socket())).ok()?;
     let peer = stream.peer_cred().ok()?;
-    // From beyond the border of a container, a process has no number here.
+    // A process outside this container's PID namespace has no PID here.
     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
     Some(Peer { pid, uid: peer.uid() })
 }
 
-/// Asks the daemon how it is.
+/// Requests the daemon's status.
 pub(crate) fn status(directory: &DataDirectory) -> Result<LocalStatus, DaemonError> {
     exchange_within(directory, &LocalRequest::Status {}, ANSWER_LIMIT)
 }
 
-/// Asks the daemon how it is, and judges the answer.
+/// Requests the daemon's status and evaluates the answer.
 pub(super) fn daemon(place: &Place) -> Vec<Finding> {
     let began = Instant::now();
     let answered = status(&place.directory);
@@ -127,7 +127,7 @@ fn conditions(status: &LocalStatus) -> CheckResult {
     CheckResult::warn(words.join("; "), "`linecampd status` and `linecampd provider ls` show all of it")
 }
 
-/// Asks systemd of the service, if it is the one that works on this directory.
+/// Checks the systemd service, if it uses this directory.
 pub(super) fn service(place: &Place) -> CheckResult {
     if !place.directory.is_installed() {
         let data = place.directory.path().display();
@@ -136,12 +136,12 @@ pub(super) fn service(place: &Place) -> CheckResult {
     linecamp_doctor::service(UNIT, running_pid(place).is_some() || peer(&place.directory).is_some())
 }
 
-/// Judges how many files the daemon may open.
+/// Checks the daemon's limit of open files.
 pub(super) fn file_limit(place: &Place) -> CheckResult {
     linecamp_doctor::file_limit(running_pid(place), FILES_NEEDED, UNIT)
 }
 
-/// Returns the daemon's process: at the other end of its socket or, where it has none, the one that holds the lock.
+/// Returns the daemon's PID: the peer of its socket or, without a socket, the holder of the lock.
 fn running_pid(place: &Place) -> Option<u32> {
     let by_socket = peer(&place.directory).and_then(|peer| peer.pid);
     by_socket.or_else(|| DirectoryLock::holder(place.directory.path()))

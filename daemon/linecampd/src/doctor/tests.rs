@@ -2,7 +2,7 @@ use linecamp_doctor::Verdict;
 
 use super::*;
 
-/// The names are a promise to scripts: one is added, never changed.
+/// Scripts depend on these names: add to them, never change them.
 const NAMES: [&str; 17] = [
     "configuration",
     "data-directory",

@@ -1,4 +1,4 @@
-//! The facts ↔ the machine's `CollectFacts`.
+//! Fact collection ↔ the state machine's `CollectFacts`.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::facts::FactSources;
 
-/// Collects facts beside the loop, one round at a time.
+/// Collects facts in the background, one round at a time.
 #[derive(Debug)]
 pub(crate) struct FactsDriver {
     sources: Arc<FactSources>,
@@ -22,12 +22,12 @@ impl FactsDriver {
         Self { sources: Arc::new(sources), collected, collector, is_collecting: false }
     }
 
-    /// Looks elsewhere from the next round on.
+    /// Sets the sources for the next round on.
     pub(crate) fn set_sources(&mut self, sources: FactSources) {
         self.sources = Arc::new(sources);
     }
 
-    /// Begins a round, unless one is under way.
+    /// Starts a round unless one is in progress.
     pub(crate) fn collect(&mut self) {
         if self.is_collecting {
             return;
@@ -35,19 +35,19 @@ impl FactsDriver {
         self.is_collecting = true;
         let (sources, collector) = (Arc::clone(&self.sources), self.collector.clone());
         tokio::spawn(async move {
-            // Without a loop there is nobody to tell.
+            // If the loop is gone, the facts are dropped.
             let _ = collector.send(sources.collect().await).await;
         });
     }
 
-    /// Returns what a round observed. Cancel-safe.
+    /// Returns the facts of a finished round. Cancel-safe.
     pub(crate) async fn collected(&mut self) -> Facts {
         match self.collected.recv().await {
             Some(facts) => {
                 self.is_collecting = false;
                 facts
             }
-            // We hold a sender ourselves.
+            // Cannot happen: `self` holds a sender.
             None => std::future::pending().await,
         }
     }

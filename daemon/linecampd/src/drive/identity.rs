@@ -1,4 +1,4 @@
-//! The identity on disk ↔ the machine's `SaveIdentity`.
+//! The identity on disk ↔ the state machine's `SaveIdentity`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use linecamp_transport::{SiteCredentials, SiteKey, TransportError, Trust};
 
 use crate::error::chain;
 
-/// What a dial shows and whom it believes.
+/// What a dial presents, and what it trusts.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// Before the site joined: its key alone, and the pin of the join token.
+    /// Before the join: the site's key alone, and the server pin from the join token.
     Joining(Arc<SiteKey>, Pin),
-    /// A member's.
+    /// After the join: the site's certificate and authorities.
     Member(Arc<linecamp_transport::SiteIdentity>),
 }
 
@@ -33,7 +33,7 @@ impl Credentials {
         }
     }
 
-    /// Returns who the site is, as far as its machine has to know; `None` before it joined.
+    /// Returns the part of the identity that the state machine needs; `None` before the join.
     pub fn identity(&self) -> Option<SiteIdentity> {
         match self {
             Self::Joining(..) => None,
@@ -42,30 +42,30 @@ impl Credentials {
     }
 }
 
-/// The identity folder.
+/// The identity directory.
 #[derive(Debug)]
 pub(crate) struct IdentityDriver {
     path: PathBuf,
     papers: Option<Credentials>,
-    /// Servers to remember with a new membership.
+    /// Servers to store with a new membership.
     servers: Vec<ServerAddress>,
-    /// What is used and not on the disk.
+    /// An identity in use that is not saved to disk.
     unsaved: Option<UnsavedIdentity>,
 }
 
-/// What became of a certificate that was to be saved.
+/// The result of saving a certificate.
 #[derive(Clone, Debug)]
 pub(crate) enum Saved {
-    /// It is on the disk.
+    /// Saved to disk.
     Kept(SiteIdentity),
-    /// It is used and not on the disk.
+    /// In use, but not saved to disk.
     Unsaved(UnsavedIdentity),
-    /// It is of no use, or is the first and could not be kept.
+    /// Unusable, or it is the first certificate and could not be saved.
     Failed(Text),
 }
 
 impl IdentityDriver {
-    /// Loads who the site is, if it has joined.
+    /// Loads the site's identity, if it has joined.
     pub(crate) fn load(path: PathBuf) -> Result<Self, TransportError> {
         let identity = linecamp_transport::SiteIdentity::load(&path)?;
         Ok(Self {
@@ -76,7 +76,7 @@ impl IdentityDriver {
         })
     }
 
-    /// Prepares to join at `servers`: the site has a key from here on.
+    /// Prepares to join at `servers`; creates the site's key if there is none.
     pub(crate) fn prepare_to_join(&mut self, pin: Pin, servers: &[ServerAddress]) -> Result<(), TransportError> {
         let key = SiteKey::load_or_create(&self.path)?;
         self.papers = Some(Credentials::Joining(Arc::new(key), pin));
@@ -84,28 +84,28 @@ impl IdentityDriver {
         Ok(())
     }
 
-    /// Returns who the site is, as far as its machine has to know.
+    /// Returns the part of the identity that the state machine needs.
     pub(crate) fn identity(&self) -> Option<SiteIdentity> {
         self.papers.as_ref().and_then(Credentials::identity)
     }
 
-    /// Returns what to show at a dial.
+    /// Returns the credentials for a dial.
     pub(crate) fn papers(&self) -> Option<Credentials> {
         self.papers.clone()
     }
 
-    /// Returns the servers that the site joined with.
+    /// Returns the servers that the site joined.
     pub(crate) fn servers(&self) -> &[ServerAddress] {
         &self.servers
     }
 
-    /// Returns what is used and not on the disk.
+    /// Returns the identity in use that is not saved to disk.
     pub(crate) fn unsaved(&self) -> Option<UnsavedIdentity> {
         self.unsaved.clone()
     }
 
-    /// Makes a grant durable. Two small files are synced: a moment, once in months. A member whose disk does not take
-    /// the grant uses it all the same, so that the site stays linked.
+    /// Makes a grant durable. This blocks while two small files are synced, once in months. A member that cannot save
+    /// the grant uses it anyway, so that the site stays connected.
     pub(crate) fn save(&mut self, grant: IdentityGrant) -> Saved {
         self.unsaved = None;
         let saved =

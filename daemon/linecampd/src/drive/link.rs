@@ -1,9 +1,9 @@
-//! The transport ↔ the machine's `Dial`, `Send` and `Hangup`.
+//! The transport ↔ the state machine's `Dial`, `Send` and `Hangup`.
 //!
-//! Each dial is one task. It reaches the server, then moves messages both ways until the session ends, and what
-//! it learns goes to the loop through one bounded channel: a loop that is busy lets QUIC hold the server back. What
-//! is to be sent waits in a bounded queue of the dial; a queue that is full means that the link does not
-//! keep up, and the link is lost. A dial that was hung up says nothing any more.
+//! Each dial is one task. It connects to the server and then moves messages in both directions until the session ends.
+//! Its reports reach the loop through one bounded channel, so a busy loop makes QUIC apply backpressure to the server.
+//! Outgoing messages wait in a bounded queue per dial; a full queue means that the link cannot keep up, and the link is
+//! dropped. A dial that was hung up sends no further reports.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,35 +24,36 @@ use tokio::task::JoinSet;
 use super::identity::Credentials;
 use crate::error::chain;
 
-/// Reports of dials that wait for the loop. Past it a dial's task waits, and with it the server.
+/// Reports queued for the loop. When the queue is full, the dial's task blocks, and with it the server.
 const REPORTS_MAX: usize = 64;
 
-/// Messages that wait for a link. The machine has a handful under way at most; past this the link does not
-/// keep up, and is lost.
+/// Messages queued for a link. The state machine has only a handful in flight; a full queue means that the link cannot
+/// keep up, and it is dropped.
 const OUTGOING_MAX: usize = 64;
 
-/// Addresses of one server that a dial tries. A name with more is a list of machines, and the next dial asks anew.
+/// Addresses of one server that a dial tries. A name with more is a pool of machines, and the next dial resolves it
+/// again.
 const ADDRESSES_MAX: usize = 4;
 
-/// How long a dial waits for one address before it tries the next beside it (RFC 8305 allows 2 s): more than a
-/// round trip over a satellite, so that a link that works costs one handshake.
+/// Delay before a dial also tries the next address in parallel (RFC 8305 allows up to 2 s): longer than a satellite
+/// round trip, so that a working link costs one handshake.
 const ADDRESS_DELAY: Duration = Duration::from_secs(1);
 
-/// How long to go on reading after sending failed: what the server said before the end is there, or it is lost.
+/// How long to keep reading after a send failed, to receive the server's close reason if it has arrived.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
 
-/// What a dial's task reports.
+/// A report from a dial's task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkReport {
-    /// What the machine has to hear.
+    /// The event for the state machine.
     pub event: LinkEvent,
-    /// Which server it is about.
+    /// The server concerned.
     pub server: ServerAddress,
-    /// Whether trying again will not help until somebody does something.
+    /// Whether retries will fail until an operator intervenes.
     pub needs_operator: bool,
 }
 
-/// The dials that are under way or up. Dropping it gives all of them up, and closes what is open.
+/// The dials in progress and the open sessions. Dropping it cancels the dials and closes the sessions.
 #[derive(Debug)]
 pub struct LinkDriver {
     dialer: Arc<Dialer>,
@@ -69,19 +70,19 @@ struct Handle {
 }
 
 impl LinkDriver {
-    /// Opens the socket that all dials share, or takes the one of `outside`.
+    /// Opens the socket that all dials share, or uses the one that `outside` provides.
     ///
     /// # Errors
-    /// [`TransportError`] if the socket refuses.
+    /// [`TransportError`] if the socket cannot be opened.
     ///
     /// # Panics
-    /// Platform a tokio runtime.
+    /// Outside a tokio runtime.
     pub fn bind(settings: LinkSettings, outside: Platform) -> Result<Self, TransportError> {
         let (reporter, reports) = mpsc::channel(REPORTS_MAX);
         Ok(Self { dialer: Arc::new(Dialer::bind(settings, outside)?), dials: BTreeMap::new(), reports, reporter })
     }
 
-    /// Begins a dial, in a task of its own.
+    /// Starts a dial in its own task.
     pub fn dial(&mut self, dial: Dial, papers: Credentials) {
         let (outgoing, to_send) = mpsc::channel(OUTGOING_MAX);
         let (hang_up, hung_up) = oneshot::channel();
@@ -91,7 +92,7 @@ impl LinkDriver {
         tokio::spawn(task.run(to_send, hung_up));
     }
 
-    /// Puts a message on its way. Returns what the machine has to hear if the link is lost by it.
+    /// Queues a message for sending. Returns the loss report if the queue is full and the link is therefore dropped.
     pub fn send(&mut self, dial: DialId, message: &FromSite) -> Option<LinkReport> {
         let handle = self.dials.get(&dial)?;
         match handle.outgoing.try_send(encode_from_site(message)) {
@@ -107,15 +108,15 @@ impl LinkDriver {
                     needs_operator: false,
                 })
             }
-            // The task has ended, and its report is on its way.
+            // The task has ended, and its report is already queued.
             Err(mpsc::error::TrySendError::Closed(_)) => None,
         }
     }
 
-    /// Closes the session of a dial, or gives the dial up.
+    /// Closes the session of a dial, or cancels the dial.
     pub fn hang_up(&mut self, dial: DialId, refusal: Refusal) {
         if let Some(handle) = self.dials.remove(&dial) {
-            // A task that has ended has nothing to close.
+            // If the task has ended, there is nothing to close.
             let _ = handle.hang_up.send(refusal);
         }
     }
@@ -129,12 +130,12 @@ impl LinkDriver {
                 }
                 report
             }
-            // We hold a sender ourselves.
+            // Cannot happen: `self` holds a sender.
             None => std::future::pending().await,
         }
     }
 
-    /// Waits until every closed session has told its server.
+    /// Waits until all closed sessions have sent their close to the server.
     pub async fn wait_idle(&self) {
         self.dialer.wait_idle().await;
     }
@@ -147,7 +148,7 @@ struct DialTask {
     reporter: mpsc::Sender<LinkReport>,
 }
 
-/// How a dial or its session ended.
+/// Why a dial or its session ended.
 struct Loss {
     reason: LossReason,
     needs_operator: bool,
@@ -161,7 +162,7 @@ impl Loss {
 
 impl DialTask {
     async fn run(self, to_send: mpsc::Receiver<Vec<u8>>, mut hung_up: oneshot::Receiver<Refusal>) {
-        // Hanging up comes first: a dial that was hung up says nothing any more.
+        // Hangup has priority: a dial that was hung up sends no further reports.
         let session = tokio::select! {
             biased;
             _ = &mut hung_up => return,
@@ -188,11 +189,12 @@ impl DialTask {
 
     async fn report(&self, event: LinkEvent, needs_operator: bool) {
         let report = LinkReport { event, server: self.dial.server.clone(), needs_operator };
-        // Without a loop there is nobody to tell.
+        // If the loop is gone, the report is dropped.
         let _ = self.reporter.send(report).await;
     }
 
-    /// Reaches the server at one of its addresses: the first, and beside it the next ones, each a moment later.
+    /// Connects to the server: tries the first address, and each further one in parallel after another
+    /// [`ADDRESS_DELAY`].
     async fn reach(&self) -> Result<Session, Loss> {
         let server = &self.dial.server;
         let addresses = resolve(server).await.map_err(|error| self.unreached(&[error]))?;
@@ -228,7 +230,7 @@ impl DialTask {
         let end = {
             let receiving = self.receive(&mut receiver);
             tokio::pin!(receiving);
-            // What the server said before the end says more than that sending failed.
+            // The server's close reason is more useful than the fact that sending failed.
             tokio::select! {
                 biased;
                 loss = &mut receiving => return loss,
@@ -280,14 +282,14 @@ async fn try_address(dialer: &Dialer, address: SocketAddr, papers: &Credentials)
     dialer.dial(address, papers.credentials(), &papers.trust()).await
 }
 
-/// Sends until the session or the daemon ends. Each message is sent whole: half a frame would break the session.
+/// Sends until the session or the daemon ends. Each message is sent in full: a partial frame would break the session.
 async fn send_all(mut sender: SessionSender, mut to_send: mpsc::Receiver<Vec<u8>>) -> SessionEnd {
     while let Some(payload) = to_send.recv().await {
         if let Err(end) = sender.send(&payload).await {
             return end;
         }
     }
-    // The handle went without a word: the driver is gone.
+    // The handle was dropped without a hangup: the driver is gone.
     SessionEnd::ClosedHere
 }
 
@@ -299,7 +301,7 @@ fn stopping() -> Refusal {
     Refusal::new(RefusalCode::SiteStopping, "the site gives this link up")
 }
 
-/// Puts the name in front of what was tried, unless the addresses in it say the same.
+/// Prefixes the server's name unless the text already contains it.
 fn named(server: &str, text: &str) -> String {
     if text.contains(server) { text.to_owned() } else { format!("{server}: {text}") }
 }

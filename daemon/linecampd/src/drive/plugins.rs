@@ -1,4 +1,4 @@
-//! The plugin host ↔ the machine's calls. A daemon that calls no plugin does not start the host.
+//! The plugin host ↔ the state machine's plugin calls. The host starts with the first call.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -14,35 +14,36 @@ use super::secrets::SecretFiles;
 use crate::config::{DeclaredSecret, PluginConfig};
 use crate::error::chain;
 
-/// The program that compiles plugins.
+/// The name of the plugin compiler program.
 const COMPILER: &str = "linecamp-plugin-compiler";
 
-/// Where it is, seen from the daemon's own directory: beside it, or where packages put programs that nobody types.
+/// Where to look for it, relative to the daemon's directory: next to the daemon, or where packages put internal
+/// programs.
 const COMPILER_PLACES: [&str; 2] = [".", "../libexec/linecamp"];
 
-/// What happened among the plugins.
+/// A plugin event.
 #[derive(Debug)]
 pub(crate) enum PluginEvent {
-    /// A call ended.
+    /// A call finished.
     Replied { call: CallId, reply: ProviderReply, seen: Option<Text> },
-    /// A plugin's file was changed.
+    /// A plugin's file changed.
     Changed { name: Name, result: Result<Text, Text> },
-    /// So many bytes of a pushed plugin are kept, `None` for all of it; or the disk failed, for this reason.
+    /// How many bytes of a pushed plugin are stored, `None` if it is complete; or why the disk failed.
     Kept { digest: PluginDigest, result: Result<Option<u64>, Text> },
 }
 
-/// Runs the host once it is needed.
+/// Starts the plugin host on first use.
 #[derive(Debug)]
 pub(crate) struct PluginDriver {
     directory: PathBuf,
-    /// `None`: calls are not made, and nobody waits for their answers.
+    /// `None`: no calls are made, and no replies are expected.
     config: Option<PluginConfig>,
     secrets: Arc<SecretFiles>,
     host: Option<PluginHost>,
     pushed: Pushed,
-    /// What the disk said of pushed plugins, and who tells: threads that may wait for it, one for a plugin at a time.
+    /// Results of disk work on pushed plugins, sent by blocking threads, at most one per plugin at a time.
     kept: (mpsc::Sender<PluginEvent>, mpsc::Receiver<PluginEvent>),
-    /// What is known at once. Each is the answer to one output of the machine, so they are as few as those.
+    /// Events available at once. Each answers one output of the state machine, so there are never more than those.
     known: VecDeque<PluginEvent>,
 }
 
@@ -55,12 +56,12 @@ impl PluginDriver {
         Self { directory, config, secrets, host: None, pushed, kept: mpsc::channel(1), known: VecDeque::new() }
     }
 
-    /// Goes by these secrets from the next call on. Returns whether something changes.
+    /// Replaces the declared secrets from the next call on. Returns whether anything changed.
     pub(crate) fn set_secrets(&self, secrets: BTreeMap<SecretName, DeclaredSecret>) -> bool {
         self.secrets.set(secrets)
     }
 
-    /// Has a provider asked; the reply is an event.
+    /// Calls a provider; the reply arrives as an event.
     pub(crate) fn call(&mut self, call: ProviderCall) {
         let Some(config) = self.config.clone() else { return };
         let id = call.call;
@@ -74,28 +75,28 @@ impl PluginDriver {
         }
     }
 
-    /// Says how much of a pushed plugin is kept; the answer is an event.
+    /// Reports how much of a pushed plugin is stored; the answer arrives as an event.
     pub(crate) fn measure(&self, digest: PluginDigest) {
         self.ask_disk(digest, move |pushed| pushed.measure(digest));
     }
 
-    /// Keeps a piece of a pushed plugin; the answer is an event.
+    /// Stores a chunk of a pushed plugin; the answer arrives as an event.
     pub(crate) fn keep(&self, piece: PluginPiece) {
         self.ask_disk(piece.digest, move |pushed| pushed.keep(&piece));
     }
 
-    /// Lets a thread wait for the disk: a whole plugin is 32 MiB to read, hash and sync.
+    /// Runs disk work on a blocking thread: a complete plugin is up to 32 MiB to read, hash and sync.
     fn ask_disk(&self, digest: PluginDigest, ask: impl FnOnce(&Pushed) -> io::Result<Option<u64>> + Send + 'static) {
         let (pushed, teller) = (self.pushed.clone(), self.kept.0.clone());
         tokio::spawn(async move {
             let asked = tokio::task::spawn_blocking(move || ask(&pushed)).await.map_err(io::Error::other).flatten();
             let result = asked.map_err(|error| Text::lossy(&format!("cannot be kept on this site's disk: {error}")));
-            // Without a loop nobody needs to know.
+            // If the loop is gone, the result is dropped.
             let _ = teller.send(PluginEvent::Kept { digest, result }).await;
         });
     }
 
-    /// Returns what happens next. Cancel-safe.
+    /// Returns the next event. Cancel-safe.
     pub(crate) async fn event(&mut self) -> PluginEvent {
         if let Some(event) = self.known.pop_front() {
             return event;
@@ -103,7 +104,7 @@ impl PluginDriver {
         let Self { host, kept, .. } = self;
         tokio::select! {
             event = host_event(host) => event,
-            // We hold a sender ourselves, so it does not end.
+            // `self` holds a sender, so the channel does not close.
             Some(event) = kept.1.recv() => event,
         }
     }
@@ -138,7 +139,7 @@ fn installed_compiler() -> Option<PathBuf> {
     places.find(|path| path.exists())
 }
 
-/// Says how plugins in `directory` are run.
+/// Builds the host configuration for plugins in `directory`.
 pub(crate) fn host_config(directory: PathBuf, config: &PluginConfig) -> HostConfig {
     let mut limits = Limits::default();
     if let Some(mib) = config.memory_mib {

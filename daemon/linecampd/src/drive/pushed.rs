@@ -1,9 +1,9 @@
-//! Plugins that come from the server piece by piece: kept in a file of their own until they are whole.
+//! Plugins pushed by the server in chunks: each is stored in a file of its own until it is complete.
 //!
-//! `pushed/DIGEST.part` grows; when it has all its bytes and they are what the digest says, it is made durable and
-//! becomes `pushed/DIGEST.wasm`. A part that is not what it should be is thrown away, and fetched again from the start.
+//! `pushed/DIGEST.part` grows chunk by chunk. When all bytes have arrived and match the digest, the file is synced and
+//! renamed to `pushed/DIGEST.wasm`. A file that does not match its digest is deleted and uploaded again from the start.
 //!
-//! All of this waits for the disk: it is for a thread that may wait.
+//! Everything here blocks on the disk: call it from a thread that may block.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PROVIDERS_PER_SITE_MAX};
 use linecamp_model::{PluginDigest, PluginPiece};
 
-/// Files that are kept, whole ones and parts: those of all providers of a site, and as many of before, to go back to.
-/// Past it the oldest goes; one that is still needed is fetched again.
+/// Files kept, complete and partial: those of all providers of a site, and as many previous ones for rollback. Above
+/// this limit the oldest is deleted; one that is still needed is uploaded again.
 const FILES_MAX: usize = 2 * PROVIDERS_PER_SITE_MAX;
 
-/// Where they are.
+/// The directory of pushed plugins.
 #[derive(Clone, Debug)]
 pub(crate) struct Pushed {
     directory: PathBuf,
@@ -32,10 +32,10 @@ impl Pushed {
         self.directory.join(format!("{digits}.{ending}"))
     }
 
-    /// Returns how many bytes of a component are kept; `None` if it is whole.
+    /// Returns how many bytes of a component are stored; `None` if it is complete.
     ///
     /// # Errors
-    /// What the file system says; nothing is known then.
+    /// The I/O error; the stored size is unknown then.
     pub(crate) fn measure(&self, digest: PluginDigest) -> io::Result<Option<u64>> {
         if self.path(digest, "wasm").try_exists()? {
             return Ok(None);
@@ -47,10 +47,10 @@ impl Pushed {
         }
     }
 
-    /// Appends a piece, and at the end makes the component what it is. Returns as [`measure`](Self::measure) does.
+    /// Appends a chunk; the last chunk completes the component. Returns as [`measure`](Self::measure) does.
     ///
     /// # Errors
-    /// What the file system says; what is kept may then be less than before.
+    /// The I/O error; the stored size may then be smaller than before.
     pub(crate) fn keep(&self, piece: &PluginPiece) -> io::Result<Option<u64>> {
         fs::create_dir_all(&self.directory)?;
         let part = self.path(piece.digest, "part");
@@ -78,7 +78,7 @@ impl Pushed {
         Ok(None)
     }
 
-    /// Removes the oldest files, so that one more has room.
+    /// Deletes the oldest files to make room for one more.
     fn make_room(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.directory)? {

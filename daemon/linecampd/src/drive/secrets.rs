@@ -1,4 +1,4 @@
-//! The site's secrets: files, and what systemd hands to the service.
+//! The site's secrets: files, and systemd credentials.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,17 +11,18 @@ use linecamp_plugin_host::{Secret, SecretError, Secrets, SiteSecret};
 
 use crate::config::DeclaredSecret;
 
-/// Bytes of a secret's file: a private key fits. A longer one is some other file.
+/// The largest secret file, in bytes: a private key fits. A longer file is not a secret.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// How systemd names what it hands over from a folder: `LoadCredential=secret:FOLDER` makes a credential `secret_NAME`
-/// of each file NAME in it.
+/// The prefix of systemd credentials loaded from a directory: `LoadCredential=secret:DIR` creates a credential
+/// `secret_NAME` for each file NAME in it.
 const FROM_FOLDER: &str = "secret_";
 
-/// The secrets that the configuration names. Read at each use, so that a new one holds from the next call on.
+/// The secrets that the configuration declares. Read on each use, so that a rotated secret applies from the next call
+/// on.
 #[derive(Debug)]
 pub(crate) struct SecretFiles {
-    /// Calls of plugins look from their own thread.
+    /// Locked, because plugin calls read it from their own threads.
     declared: RwLock<BTreeMap<SecretName, DeclaredSecret>>,
     credentials: Option<PathBuf>,
 }
@@ -31,7 +32,7 @@ impl SecretFiles {
         Self { declared: RwLock::new(declared), credentials }
     }
 
-    /// Goes by these from the next call on. Returns whether something changes.
+    /// Replaces the declared secrets from the next call on. Returns whether anything changed.
     pub(crate) fn set(&self, declared: BTreeMap<SecretName, DeclaredSecret>) -> bool {
         let mut place = self.declared.write().unwrap_or_else(PoisonError::into_inner);
         let is_changed = *place != declared;
@@ -39,7 +40,7 @@ impl SecretFiles {
         is_changed
     }
 
-    /// Returns where a secret is that the configuration names, or where it belongs.
+    /// Returns the path of a declared secret; the error describes where the secret is expected.
     fn path(&self, name: &SecretName, declared: &DeclaredSecret) -> Result<PathBuf, String> {
         if let Some(file) = &declared.file {
             return if file.exists() { Ok(file.clone()) } else { Err(format!("{}", file.display())) };
@@ -71,11 +72,11 @@ impl Secrets for SecretFiles {
     }
 }
 
-/// Reads a file that has at most so many bytes.
+/// Reads a file of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// What the file system says; also of what is no file, because a pipe or a device would keep the caller for ever, and
-/// of a longer file.
+/// The I/O error. Also if the path is not a regular file, because a pipe or device would block forever, or if the file
+/// is longer.
 pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no file"));
@@ -98,7 +99,7 @@ mod tests {
         SecretName::parse(text).unwrap()
     }
 
-    /// A secret in a file, or without one in a credential.
+    /// A declared secret: in `file` or, with `None`, a systemd credential.
     fn declared(file: Option<PathBuf>) -> DeclaredSecret {
         DeclaredSecret { file, scope: SecretScope::LocalProviders }
     }
@@ -134,7 +135,7 @@ mod tests {
         assert!(!secrets.set(moved));
     }
 
-    /// Root keeps more there than secrets of providers, such as a token to join with.
+    /// Root keeps credentials there that are not provider secrets, such as a join token.
     #[test]
     fn a_credential_that_the_configuration_does_not_name_is_not_found() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! `site.db` ↔ the machine's `Persist` and `ResumeStore`.
+//! `site.db` ↔ the state machine's `Persist`, `TryStore` and `ResumeStore`.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use linecamp_store::{
 };
 use tokio::sync::mpsc;
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) write: WriteId,
@@ -23,27 +23,27 @@ pub(crate) struct Settled {
 pub(crate) struct StoreDriver {
     store: Store,
     answers: mpsc::Receiver<Answer>,
-    /// Writes that have no answer yet.
+    /// Writes without an answer so far.
     waiting: usize,
     is_failing: bool,
-    /// The write that finds out whether the disk has room again.
+    /// The trial write that tests whether the disk has room again.
     trial: Option<WriteId>,
-    /// Whether it could not be opened for writing, and has not been since.
+    /// Whether the database could not be opened for writing, and no trial write has succeeded since.
     pub(crate) is_unwritable: bool,
     pub(crate) commits: Commits,
 }
 
-/// What opening gives.
+/// An opened database and its contents.
 #[derive(Debug)]
 pub(crate) struct OpenedStore {
     pub(crate) driver: StoreDriver,
     pub(crate) records: Vec<SiteChange>,
-    /// Where a damaged database was put aside, if one was.
+    /// Where a corrupt database was moved, if it was corrupt.
     pub(crate) damaged: Option<Text>,
 }
 
 impl StoreDriver {
-    /// Opens the database at `path`. One that does not hold together, or whose records do not read, is put aside.
+    /// Opens the database at `path`. A corrupt database, or one with unreadable records, is moved aside.
     pub(crate) fn open(path: &Path) -> Result<OpenedStore, StoreError> {
         let opened = Self::open_file(path)?;
         match read_all(&opened.1.documents) {
@@ -63,11 +63,11 @@ impl StoreDriver {
     }
 
     fn open_file(path: &Path) -> Result<(Self, Loaded), StoreError> {
-        // As many as the store lets wait, so that its thread never waits for us.
+        // As many as the store can queue, so that its thread never blocks on us.
         let (sender, answers) = mpsc::channel(QUEUE_WRITES_MAX);
         let Opened { store, documents, quarantined, unwritable } =
             Store::open(path, Kind::Site, OnDamage::Quarantine, move |answer| {
-                // Nobody listens any more when the daemon has stopped.
+                // The receiver is gone once the daemon has stopped.
                 let _ = sender.blocking_send(answer);
             })?;
         if let Some(problem) = &unwritable {
@@ -95,7 +95,7 @@ impl StoreDriver {
         OpenedStore { driver: self, records, damaged }
     }
 
-    /// Hands a write to the disk. Returns what became of it if that is known already: it was refused.
+    /// Submits a write to the disk. Returns the result only if the store rejects the write at once.
     pub(crate) fn commit(&mut self, write: WriteId, changes: &[SiteChange]) -> Option<Settled> {
         let changes = changes.iter().map(|change| {
             let (key, body) = record::site_change(change);
@@ -108,7 +108,7 @@ impl StoreDriver {
         self.submitted(write, taken)
     }
 
-    /// Finds out whether the disk has room for what it refused. Answered as [`commit`](Self::commit) is.
+    /// Tests whether the disk has room again after a failed write. Returns as [`commit`](Self::commit) does.
     pub(crate) fn try_room(&mut self, write: WriteId) -> Option<Settled> {
         self.commits.given(write.0, 0);
         self.trial = Some(write);
@@ -126,41 +126,41 @@ impl StoreDriver {
         }
     }
 
-    /// Says that the machine has undone `write` and all that followed it.
+    /// Tells the store that the state machine has rolled back `write` and all later writes.
     pub(crate) fn resume(&self, write: WriteId) {
         self.store.resume(write.0);
     }
 
-    /// Has `alive` called by the store's thread, once it has done what waits.
+    /// Makes the store's thread call `alive` after it has processed its queue.
     pub(crate) fn probe(&self, alive: impl FnOnce() + Send + 'static) {
         self.store.probe(alive);
     }
 
-    /// Returns the next answer of the disk. Cancel-safe.
+    /// Returns the next result from the disk. Cancel-safe.
     pub(crate) async fn answer(&mut self) -> Settled {
         match self.answers.recv().await {
             Some(answer) => {
                 self.waiting -= 1;
                 self.settled(WriteId(answer.write), answer.result)
             }
-            // The store holds the sender, and we hold the store.
+            // Cannot happen: the store holds the sender, and `self` holds the store.
             None => std::future::pending().await,
         }
     }
 
-    /// Whether a write failed, and the disk has not shown since that it has room.
+    /// Whether a write failed and no trial write has succeeded since.
     pub(crate) const fn is_failing(&self) -> bool {
         self.is_failing
     }
 
-    /// Whether the disk has answered everything.
+    /// Whether every write has been answered.
     pub(crate) const fn is_idle(&self) -> bool {
         self.waiting == 0
     }
 
-    /// Makes what waits durable and closes the database. Blocks.
+    /// Flushes queued writes and closes the database. Blocks.
     pub(crate) fn close(self) {
-        // Without a listener the store's thread waits for nobody.
+        // Without a receiver, the store's thread does not block on sending answers.
         drop(self.answers);
         self.store.close();
     }
@@ -172,7 +172,7 @@ impl StoreDriver {
                     tracing::warn!(problem = %fault, "the site database cannot be written");
                 }
             }
-            // A smaller write may fit where the one that failed does not.
+            // Only a trial write clears the failure: a smaller write may fit where the failed one does not.
             Ok(()) if self.trial == Some(write) => {
                 tracing::info!("the site database can be written again");
                 (self.is_failing, self.is_unwritable) = (false, false);

@@ -12,14 +12,14 @@ use linecamp_transport::{
 
 use super::*;
 
-/// What a server answers to a greeting.
+/// The server's answer to the handshake.
 #[derive(Clone, Copy)]
 enum Greeting {
     Welcome,
     Refuse(RefusalCode),
 }
 
-/// A server that says what it is told to, over the real transport.
+/// A scripted server over the real transport.
 struct Server {
     authority: Arc<Authority>,
     listener: Arc<Listener>,
@@ -147,7 +147,7 @@ async fn an_address_that_nobody_answers_is_named() {
     assert_eq!(error.exit_code(), 1, "{error}");
     assert!(error.to_string().contains(&server), "{error}");
     assert!(error.to_string().contains("within 1s"), "{error}");
-    // The key stays, so that the next try is the same site, and the labels are kept.
+    // The key is kept, so that a retry is the same site, and the labels are kept.
     assert!(data.identity().join("key.pem").exists());
     let opened = crate::drive::store::StoreDriver::open(&data.database()).unwrap();
     let has_labels = |change: &_| matches!(change, linecamp_model::SiteChange::LocalLabels(Level::Site, Some(_)));

@@ -1,5 +1,5 @@
-//! Who gets a place at the local socket, and how often he may ask: fair shares among users, as the kernel names them.
-//! Root, and who runs the daemon, have places that no other user takes.
+//! Admission at the local socket: connection limits and rate limits, shared fairly among users as identified by the
+//! kernel. Root and the user that runs the daemon have reserved connections.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,49 +13,50 @@ use tokio::task::JoinSet;
 
 use super::{LocalCall, serve};
 
-/// Connections of one user and of all, root and who runs the daemon apart: they have places of their own
-/// (`authenticated_max`), which no other user takes. Under pressure a user who has more than others makes room for
-/// them; among a user's own connections one that has said nothing for half a second makes room, and one that waits for
-/// its answer after five seconds.
-const SHARES: ShareLimits = ShareLimits {
+/// Connection limits, per user and in total. Root and the user that runs the daemon have a separate quota
+/// (`authenticated_max`) that no other user can occupy. Under pressure, a user with more connections than others loses
+/// some to them; among one user's connections, one that has sent nothing can be evicted after half a second, and one
+/// that waits for its response after five seconds.
+pub(super) const SHARES: ShareLimits = ShareLimits {
     unauthenticated_max: 32,
     authenticated_max: 16,
     idle_grace: Duration::from_millis(500),
     busy_grace: Duration::from_secs(5),
 };
 
-/// Those who wait for a place. One more takes the place of another one of the user who has the most.
+/// Limits for connections waiting for admission. When they are full, a new one evicts one of the user with the most.
 const WAITING: ShareLimits =
     ShareLimits { unauthenticated_max: 64, authenticated_max: 64, idle_grace: Duration::ZERO, ..SHARES };
 
-/// How long somebody waits for a place. Past it, it is cut off.
+/// How long a connection waits for admission. After that it is closed.
 const WAITING_LIMIT: Duration = Duration::from_secs(5);
 
-/// What one user may ask: 1,000 looks or 100 changes at once, then 100 looks or 10 changes a second. What is more waits
-/// in its turn, up to [`RATE_WAIT_MAX`]. Scripts that look every few seconds never notice.
+/// Rate limit of one user: a burst of 1,000 reads or 100 changes, then 100 reads or 10 changes per second. Requests
+/// above the rate are queued in order, up to [`RATE_WAIT_MAX`]. Scripts that poll every few seconds never reach the
+/// limit.
 pub(super) const RATE: RateLimit = RateLimit { burst: 1_000, interval: Duration::from_millis(10) };
 
-/// What a change costs of it: a write to the disk here, and one at the server.
+/// The cost of a change, in reads: it causes one disk write here and one at the server.
 pub(super) const CHANGE_COST: u32 = 10;
 
-/// The longest that a request waits for its user's rate. Past it, it is refused.
+/// The longest that a request waits for its user's rate limit. Requests that would wait longer are rejected.
 pub(super) const RATE_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Users whose rates are kept apart. Further ones share one rate until others have asked nothing for a while.
+/// Users with a rate limit of their own. Further users share one until an entry becomes idle.
 const USERS_MAX: usize = 256;
 
-/// How long to leave a socket alone that could not accept: this process has no files left, most likely.
+/// Delay before retrying a failed accept; the likely cause is that the process has no free file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
-/// Says who is at the other end, or that the system does not tell.
+/// Returns the peer's user ID, or the error if the system cannot tell.
 pub(super) type WhoIs = fn(&UnixStream) -> io::Result<u32>;
 
-/// What all connections share.
+/// State shared by all connections.
 pub(super) struct Doorway {
     pub(super) calls: mpsc::Sender<LocalCall>,
     who: WhoIs,
     lobby: ConnectionLimiter<u32>,
-    places: ConnectionLimiter<u32>,
+    pub(super) places: ConnectionLimiter<u32>,
     rates: Mutex<TokenBuckets<u32>>,
 }
 
@@ -70,7 +71,7 @@ impl Doorway {
         }
     }
 
-    /// Takes what a request costs of its user's rate. Returns how long it has to wait.
+    /// Charges a request to its user's rate limit. Returns how long the request has to wait.
     pub(super) fn reserve(&self, user: u32, request: &LocalRequest) -> Result<Duration, Duration> {
         let cost = if changes(request) { CHANGE_COST } else { 1 };
         let now = tokio::time::Instant::now().into_std();
@@ -80,7 +81,7 @@ impl Doorway {
 }
 
 pub(super) async fn accept(listener: UnixListener, doorway: Arc<Doorway>, mut stop: watch::Receiver<bool>) {
-    // Dropping the set ends its connections, so this task leaves nothing behind.
+    // Dropping the set aborts its connections, so no connection outlives this task.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -103,12 +104,12 @@ pub(super) async fn accept(listener: UnixListener, doorway: Arc<Doorway>, mut st
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // Without anybody who could say so, it is over as well.
+    // If the sender is gone, treat it as a stop as well.
     drop(stop.wait_for(|is_stopping| *is_stopping).await);
 }
 
-/// Serves a connection once there is a place for it.
-async fn admit(mut stream: UnixStream, doorway: Arc<Doorway>) {
+/// Serves a connection once it is admitted.
+pub(super) async fn admit(mut stream: UnixStream, doorway: Arc<Doorway>) {
     let user = match (doorway.who)(&stream) {
         Ok(user) => user,
         Err(error) => return tracing::debug!(%error, "the system does not say who asks at the local socket"),
@@ -128,7 +129,7 @@ async fn admit(mut stream: UnixStream, doorway: Arc<Doorway>) {
     }
 }
 
-/// Whether a request changes something, or has others asked.
+/// Whether a request changes something, or causes calls to providers.
 const fn changes(request: &LocalRequest) -> bool {
     match request {
         LocalRequest::Status {}

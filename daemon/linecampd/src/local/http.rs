@@ -1,22 +1,22 @@
-//! HTTP on the local socket, for whoever collects metrics: one `GET /metrics`, one answer, and the end.
+//! HTTP on the local socket, for metrics collectors: one `GET /metrics`, one response, then the connection closes.
 //!
-//! It is as much of HTTP/1.1 as `curl --unix-socket` and a proxy in front of a collector need. The request's head is
-//! read to its end, within the bound of a request, and nothing of it but the first line is looked at.
+//! Implements just enough of HTTP/1.1 for `curl --unix-socket` and for a proxy in front of a collector. The request's
+//! head is read to its end, within the size limit of a request; everything except the request line is ignored.
 
 use linecamp_proto::local::{LocalResponse, REQUEST_BYTES_MAX};
 use linecamp_service::METRICS_CONTENT_TYPE;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 
-/// The one thing there is.
+/// The only path served.
 const PATH: &str = "/metrics";
 
-/// Whether a first line begins a request of HTTP, and not one of ours, which begins with a brace.
+/// Whether a first line is an HTTP request line rather than a local request, which begins with a brace.
 pub(super) fn is_http(line: &[u8]) -> bool {
     let is_ours = line.trim_ascii_start().starts_with(b"{");
     !is_ours && (line.starts_with(b"GET ") || line.windows(6).any(|window| window == b" HTTP/"))
 }
 
-/// Reads what follows the first line up to the empty one. False if that does not come within the bound.
+/// Reads the headers up to the empty line. Returns false if it does not arrive within the size limit.
 pub(super) async fn skip_head(reader: &mut (impl AsyncBufRead + Unpin)) -> bool {
     let mut read = 0;
     while read < REQUEST_BYTES_MAX {
@@ -32,7 +32,7 @@ pub(super) async fn skip_head(reader: &mut (impl AsyncBufRead + Unpin)) -> bool 
     false
 }
 
-/// Whether the request is one for the metrics; otherwise what is answered.
+/// Returns `Ok` for a metrics request, otherwise the error response to send.
 pub(super) fn check(line: &[u8]) -> Result<(), Vec<u8>> {
     let line = String::from_utf8_lossy(line);
     let mut words = line.split_ascii_whitespace();
@@ -44,7 +44,7 @@ pub(super) fn check(line: &[u8]) -> Result<(), Vec<u8>> {
     }
 }
 
-/// Puts the answer of the loop into a response.
+/// Wraps the loop's answer in an HTTP response.
 pub(super) fn wrap(answer: &[u8]) -> Vec<u8> {
     match serde_json::from_slice::<LocalResponse<String>>(answer) {
         Ok(LocalResponse::Ok(text)) => response("200 OK", &text),

@@ -3,13 +3,14 @@ use std::path::PathBuf;
 use linecamp_core::{Rng, SavedSite, SiteConfig, SiteIdentity, SiteOutput};
 use linecamp_model::{RunId, SiteId, Text, WallTime, WriteId};
 use linecamp_proto::VERSIONS;
+use linecamp_service::ConnectionCounts;
 
-use super::doorway::RATE_WAIT_MAX;
+use super::doorway::{RATE_WAIT_MAX, SHARES, admit};
 use super::*;
 
 const NOW: Now = Now { instant: linecamp_model::Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
 
-/// A site without a network, its desk, and its socket.
+/// A site without a network, its pending replies, and its socket.
 struct Camp {
     directory: tempfile::TempDir,
     site: Site,
@@ -59,7 +60,7 @@ impl Camp {
         camp
     }
 
-    /// Drains the outputs, passes replies on, and returns what waits for the disk.
+    /// Drains the outputs, delivers replies, and returns the writes that wait for the disk.
     fn perform(&mut self) -> Vec<WriteId> {
         let mut writes = Vec::new();
         while let Some(output) = self.site.poll_output() {
@@ -170,13 +171,13 @@ async fn the_socket_is_private_and_replaces_a_stale_one() {
     assert!(!path.exists());
 }
 
-/// ServerTargets the next connection belongs to, in tests that are several users.
+/// The user that the next connection belongs to, in tests with several users.
 static NEXT_USER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(MEMBER);
 
 const MEMBER: u32 = 4_000_000_001;
 const OTHER: u32 = 4_000_000_002;
 
-/// A socket at which whoever connects is who the test says; tests that use it take turns.
+/// A socket whose peers have the user ID that the test sets; tests that use it run one at a time.
 struct Users {
     camp: Camp,
     _turn: tokio::sync::MutexGuard<'static, ()>,
@@ -189,18 +190,18 @@ impl Users {
         Self { camp: Camp::with(|_| Ok(NEXT_USER.load(std::sync::atomic::Ordering::SeqCst))), _turn: turn }
     }
 
-    /// Connects as `user` and waits until the daemon knows.
+    /// Connects as `user` and waits until the daemon has accepted the connection.
     async fn connect(&self, user: u32) -> UnixStream {
         NEXT_USER.store(user, std::sync::atomic::Ordering::SeqCst);
         let stream = UnixStream::connect(self.camp.socket()).await.unwrap();
-        // The daemon's tasks run on this thread, as soon as this one waits.
+        // The daemon's tasks run on this thread when this one yields.
         for _ in 0..8 {
             tokio::task::yield_now().await;
         }
         stream
     }
 
-    /// Asks as `user`, and returns how long the answer took.
+    /// Sends a request as `user` and returns how long the answer took.
     async fn ask(&mut self, user: u32) -> Duration {
         let since = std::time::Instant::now();
         let mut stream = self.connect(user).await;
@@ -229,7 +230,8 @@ async fn idle_connections_of_one_user_shut_nobody_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_one_user_is_delayed_and_then_refused_and_others_are_not() {
-    let doorway = Doorway::new(mpsc::channel(1).0, |_| Ok(0));
+    let (sender, mut calls) = mpsc::channel(1);
+    let doorway = Doorway::new(sender, |_| Ok(0));
     let change = LocalRequest::LabelSet { labels: BTreeMap::new(), level: LabelLevel::Site };
     let flood = || {
         let waits: Vec<_> = (0..1_000).map_while(|_| doorway.reserve(MEMBER, &change).ok()).collect();
@@ -240,12 +242,84 @@ async fn a_flood_of_one_user_is_delayed_and_then_refused_and_others_are_not() {
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(flood().0, 10);
     assert_eq!(doorway.reserve(OTHER, &change), Ok(Duration::ZERO));
-    let refused = answer(MEMBER, change, &doorway).await;
+    let refused = answer(MEMBER, change.clone(), &doorway).await;
     let refused: serde_json::Value = serde_json::from_slice(&refused).unwrap();
     assert_eq!(refused.pointer("/error/code").unwrap(), "too-many-requests", "{refused}");
+    let turn = RATE.interval * CHANGE_COST;
+    tokio::time::advance(turn).await;
+    let since = tokio::time::Instant::now();
+    let (_, waited) = tokio::join!(answer(MEMBER, change, &doorway), async {
+        drop(calls.recv().await.unwrap());
+        since.elapsed()
+    });
+    assert!(RATE_WAIT_MAX - turn < waited && waited <= RATE_WAIT_MAX, "what has a turn waits for it, not {waited:?}");
 }
 
-/// With no inode left, the socket beside the dead one cannot be made before that one is gone.
+tokio::task_local! {
+    /// The user that a connection belongs to, at a `Doorway` without a socket.
+    static VISITOR: u32;
+}
+
+/// A `Doorway` without a socket, so that its clock can be paused.
+fn doorway() -> Arc<Doorway> {
+    Arc::new(Doorway::new(mpsc::channel(1).0, |_| Ok(VISITOR.get())))
+}
+
+/// Connects as `user` and sends nothing. Returns the user's end, and the task that ends when the connection is served.
+async fn come(doorway: &Arc<Doorway>, user: u32) -> (UnixStream, JoinHandle<()>) {
+    let (end, served) = UnixStream::pair().unwrap();
+    let served = tokio::spawn(VISITOR.scope(user, admit(served, Arc::clone(doorway))));
+    tokio::task::yield_now().await;
+    (end, served)
+}
+
+/// Occupies all connection slots of unprivileged users.
+async fn crowd(doorway: &Arc<Doorway>) -> Vec<(UnixStream, JoinHandle<()>)> {
+    let mut crowd = Vec::new();
+    for _ in 0..SHARES.unauthenticated_max {
+        crowd.push(come(doorway, MEMBER).await);
+    }
+    crowd
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_connection_that_makes_room_for_another_user_ends_at_once() {
+    let (doorway, since) = (doorway(), tokio::time::Instant::now());
+    let mut crowd = crowd(&doorway).await;
+    let _other = come(&doorway, OTHER).await;
+    crowd.swap_remove(0).1.await.unwrap();
+    assert_eq!(since.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_connection_that_says_nothing_makes_room_for_its_own_user_after_its_grace() {
+    let (doorway, since) = (doorway(), tokio::time::Instant::now());
+    let mut crowd = crowd(&doorway).await;
+    let _another = come(&doorway, MEMBER).await;
+    crowd.swap_remove(0).1.await.unwrap();
+    let took = since.elapsed();
+    assert!(SHARES.idle_grace <= took && took < CLIENT_LIMIT / 2, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn root_takes_no_place_of_other_users_and_they_none_of_his() {
+    let doorway = doorway();
+    let _crowd = crowd(&doorway).await;
+    let _root = come(&doorway, 0).await;
+    let full = ConnectionCounts { unauthenticated: SHARES.unauthenticated_max, ..ConnectionCounts::default() };
+    assert_eq!(doorway.places.counts(), ConnectionCounts { authenticated: 1, ..full });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_client_has_two_seconds_for_its_line() {
+    let (doorway, since) = (doorway(), tokio::time::Instant::now());
+    let (_end, served) = come(&doorway, MEMBER).await;
+    served.await.unwrap();
+    let took = since.elapsed();
+    assert!(CLIENT_LIMIT <= took && took < CLIENT_LIMIT * 2, "{took:?}");
+}
+
+/// With no inode left, the new socket cannot be created until the stale one is removed.
 #[tokio::test]
 async fn a_dead_socket_gives_its_inode_to_the_new_one() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Claims: who manages a record set, said in a TXT record beside it.
+//! Claims: ownership TXT records. A claim is stored beside a record set and names the site that manages it.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use super::record::{RecordKey, RecordSet, RecordType, Ttl};
 use crate::id::SiteId;
 use crate::name::{Name, NameError};
 
-/// The first word of a claim.
+/// The first word of a claim's text.
 const CLAIM_WORD: &str = "linecamp-claim";
 
-/// Whose records are whose: chosen by the operator, without a default, because two fleets that share one would take
-/// each other's records for their own.
+/// Identifies a fleet as the owner of records. The operator chooses it, and there is no default, because two fleets
+/// with the same owner ID would each treat the other's records as their own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OwnerId(Name);
 
 impl OwnerId {
-    /// Parses what would be a [`Name`].
+    /// Parses a text that must be a valid [`Name`].
     ///
     /// # Errors
-    /// [`NameError`] says what is wrong.
+    /// [`NameError`] describes the problem.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         Name::parse(text).map(Self)
     }
 
-    /// Returns the id as text.
+    /// Returns the ID as text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -42,20 +42,20 @@ impl fmt::Debug for OwnerId {
     }
 }
 
-/// Who manages a record set: a site, under an owner id. Sites that share an owner id do not share records.
+/// The owner of a record set: a site, under the fleet's owner ID. Sites with the same owner ID do not share records.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
-    /// The fleet's owner id.
+    /// The fleet's owner ID.
     pub owner: OwnerId,
     /// The site.
     pub site: SiteId,
 }
 
 impl Claim {
-    /// Returns the name that holds the claim on `key`: `_linecamp-a.NAME`, and for a wildcard `_linecamp-a-any.PARENT`.
+    /// Returns the name of the claim on `key`: `_linecamp-a.NAME`, or `_linecamp-a-any.PARENT` for a wildcard.
     ///
     /// # Errors
-    /// [`DomainNameError`] if that name is too long, so that the record cannot be claimed.
+    /// [`DomainNameError`] if that name is too long; the record cannot be claimed then.
     pub fn name_of(key: &RecordKey) -> Result<DomainName, DomainNameError> {
         let rtype = key.rtype.as_str().to_ascii_lowercase();
         match (key.name.first_label(), key.name.parent()) {
@@ -64,7 +64,7 @@ impl Claim {
         }
     }
 
-    /// Returns which record set a name holds the claim on, if it is such a name.
+    /// Returns the record set that a claim of this name refers to; `None` if it is not the name of a claim.
     pub fn key_of(name: &DomainName) -> Option<RecordKey> {
         let rtype = name.first_label().strip_prefix("_linecamp-")?;
         let parent = name.parent()?;
@@ -75,7 +75,7 @@ impl Claim {
         Some(RecordKey { name, rtype: RecordType::of(rtype) })
     }
 
-    /// Returns the record set that claims `key`.
+    /// Returns the ownership TXT record for `key`.
     ///
     /// # Errors
     /// [`DomainNameError`] as for [`name_of`](Self::name_of).
@@ -85,7 +85,7 @@ impl Claim {
         Ok(RecordSet::observed(key, ttl, &[&value]))
     }
 
-    /// Reads the claim in a set, if there is one: the first value that is one.
+    /// Returns the claim in a record set: its first value that is a valid claim, if any.
     pub fn read(set: &RecordSet) -> Option<Self> {
         set.values.iter().find_map(|value| Self::parse(value))
     }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-/// Bytes of a name as text: 255 on the wire (RFC 1035, 3.1) less the length of the first and the root label.
+/// Maximum bytes of a name as text: 255 on the wire (RFC 1035, 3.1) minus the length bytes of the first and the root
+/// label.
 const DOMAIN_NAME_BYTES_MAX: usize = 253;
 
-/// Bytes of one of its labels (RFC 1035, 3.1).
+/// Maximum bytes of one label (RFC 1035, 3.1).
 const LABEL_BYTES_MAX: usize = 63;
 
 /// A DNS name: absolute, lower case, ASCII, without the trailing dot. The first label of a wildcard is `*`.
@@ -13,10 +14,11 @@ const LABEL_BYTES_MAX: usize = 63;
 pub struct DomainName(Box<str>);
 
 impl DomainName {
-    /// Parses labels of `a-z 0-9 - _`, or `*` as the first; upper case is lowered, one trailing dot is left out.
+    /// Parses labels of `a-z 0-9 - _`, or `*` as the first. Upper case is converted to lower case; one trailing dot is
+    /// removed.
     ///
     /// # Errors
-    /// [`DomainNameError`] says what is wrong with which label.
+    /// [`DomainNameError`] describes the problem and the label.
     pub fn parse(text: &str) -> Result<Self, DomainNameError> {
         let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         if DOMAIN_NAME_BYTES_MAX < text.len() {
@@ -33,12 +35,12 @@ impl DomainName {
         &self.0
     }
 
-    /// Whether it is `zone` or lies below it.
+    /// Returns whether the name is `zone` or below it.
     pub fn is_within(&self, zone: &Self) -> bool {
         self.0.strip_suffix(&*zone.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
-    /// Returns the name without its first label; `None` of one that has no other.
+    /// Returns the name without its first label; `None` if it has only one label.
     pub fn parent(&self) -> Option<Self> {
         self.0.split_once('.').map(|(_, rest)| Self(rest.into()))
     }
@@ -48,10 +50,10 @@ impl DomainName {
         self.0.split('.').next().unwrap_or_default()
     }
 
-    /// Returns the name below this one whose labels are `labels`.
+    /// Returns `labels` prepended to this name.
     ///
     /// # Errors
-    /// [`DomainNameError`] if `labels` do not read, or both together are too long.
+    /// [`DomainNameError`] if `labels` are invalid, or the result is too long.
     pub fn below(&self, labels: &str) -> Result<Self, DomainNameError> {
         Self::parse(&format!("{labels}.{}", self.0))
     }
@@ -84,24 +86,24 @@ impl fmt::Debug for DomainName {
     }
 }
 
-/// Why a text is not a [`DomainName`].
+/// Why a text is not a valid [`DomainName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DomainNameError {
-    /// Nothing between two dots, or nothing at all.
+    /// An empty label, or an empty text.
     #[error("a DNS name has no empty label")]
     EmptyLabel,
-    /// Longer than DNS can say.
+    /// The name is too long.
     #[error("a DNS name has at most {DOMAIN_NAME_BYTES_MAX} bytes, not {bytes}")]
     TooLong {
-        /// The length found.
+        /// The actual length.
         bytes: usize,
     },
-    /// A label that does not fit.
+    /// An invalid label.
     #[error("the label `{label}` {why}")]
     Label {
-        /// Which.
+        /// The label.
         label: String,
-        /// In what way.
+        /// Why it is invalid.
         why: &'static str,
     },
 }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::name::{DomainName, DomainNameError};
 use crate::limits::RECORD_VALUES_MAX;
 
-/// Bytes of a TXT value that we write: a few strings of 255. A longer one is refused.
+/// Maximum bytes of a TXT value that is written: a few strings of 255. A longer value is rejected.
 const TXT_BYTES_MAX: usize = 1024;
 
 /// The type of a record.
@@ -17,16 +17,16 @@ pub enum RecordType {
     A,
     /// An IPv6 address.
     Aaaa,
-    /// Another name for a name.
+    /// An alias for another name.
     Cname,
     /// Text.
     Txt,
-    /// Any other, which we meet and never write.
+    /// Any other type. Such records are observed but never written.
     Other(Box<str>),
 }
 
 impl RecordType {
-    /// Takes a type by its mnemonic, in any case.
+    /// Returns the type with this mnemonic, in any case.
     pub fn of(text: &str) -> Self {
         match text.to_ascii_uppercase().as_str() {
             "A" => Self::A,
@@ -37,7 +37,7 @@ impl RecordType {
         }
     }
 
-    /// Returns its mnemonic.
+    /// Returns the mnemonic.
     pub fn as_str(&self) -> &str {
         match self {
             Self::A => "A",
@@ -55,15 +55,15 @@ impl fmt::Display for RecordType {
     }
 }
 
-/// A time to live, in seconds: 0 to 2^31 - 1 (RFC 2181, 8).
+/// A TTL in seconds: 0 to 2^31 - 1 (RFC 2181, 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ttl(u32);
 
 impl Ttl {
-    /// What records get of which nobody says: short enough that a moved site is found again soon.
+    /// The TTL of records without a configured one: short enough that a moved site is soon reachable again.
     pub const DEFAULT: Self = Self(300);
 
-    /// Takes seconds; `None` if DNS cannot say so many.
+    /// Creates a TTL; `None` if DNS cannot represent that many seconds.
     pub const fn of(seconds: u32) -> Option<Self> {
         if seconds <= i32::MAX.cast_unsigned() { Some(Self(seconds)) } else { None }
     }
@@ -80,7 +80,7 @@ impl fmt::Display for Ttl {
     }
 }
 
-/// Which record set: a name and a type.
+/// Identifies a record set by name and type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKey {
     /// The name.
@@ -95,22 +95,22 @@ impl fmt::Display for RecordKey {
     }
 }
 
-/// All records of one name and type, each value in its one form.
+/// All records of one name and type, each value in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordSet {
-    /// Which.
+    /// Its name and type.
     pub key: RecordKey,
-    /// How long others may remember it.
+    /// Its TTL.
     pub ttl: Ttl,
-    /// At least one.
+    /// At least one value.
     pub values: BTreeSet<Box<str>>,
 }
 
 impl RecordSet {
-    /// Makes a set that may be written.
+    /// Creates a record set that may be written.
     ///
     /// # Errors
-    /// [`RecordError`] if a value does not fit the type, or the values are none or too many.
+    /// [`RecordError`] if a value is invalid for the type, or there are no values or too many.
     pub fn parse(key: RecordKey, ttl: Ttl, values: &[&str]) -> Result<Self, RecordError> {
         let values: BTreeSet<_> = values.iter().map(|value| canonical(&key.rtype, value)).collect::<Result<_, _>>()?;
         match (&key.rtype, values.len()) {
@@ -121,25 +121,26 @@ impl RecordSet {
         }
     }
 
-    /// Takes a set that somebody observed: each value in its one form if it has one, as it is otherwise.
+    /// Creates a record set from an observation. A value without a canonical form is kept as it is.
     pub fn observed(key: RecordKey, ttl: Ttl, values: &[&str]) -> Self {
         let form = |value: &&str| canonical(&key.rtype, value).unwrap_or_else(|_| (*value).into());
         let values = values.iter().map(form).collect();
         Self { key, ttl, values }
     }
 
-    /// Makes a set that was observed and cannot be read, of which `why` says what is known.
+    /// Creates the placeholder for an observed record set that cannot be decoded; `why` describes it.
     pub fn unreadable(key: RecordKey, why: &str) -> Self {
         Self { key, ttl: Ttl::DEFAULT, values: [format!("{UNREADABLE}{why}").into()].into() }
     }
 
-    /// Says why the set cannot be read, if so: it is there, what it holds is not known, and nothing compares with it.
+    /// Returns why the record set cannot be decoded, if so. Such a set exists, its content is unknown, and it equals
+    /// nothing.
     pub fn why_unreadable(&self) -> Option<&str> {
         self.values.first().and_then(|value| value.strip_prefix(UNREADABLE))
     }
 }
 
-/// With this begins what stands in the place of values that cannot be read. A value in DNS is ASCII.
+/// Prefix of the text that replaces values that cannot be decoded. A real DNS value is ASCII.
 const UNREADABLE: &str = "\u{2026} ";
 
 impl fmt::Display for RecordSet {
@@ -149,7 +150,7 @@ impl fmt::Display for RecordSet {
     }
 }
 
-/// Returns the one form of `value`.
+/// Returns the canonical form of `value`.
 fn canonical(rtype: &RecordType, value: &str) -> Result<Box<str>, RecordError> {
     let bad = |why: String| RecordError::Value { rtype: rtype.clone(), value: value.escape_debug().to_string(), why };
     match rtype {
@@ -171,7 +172,7 @@ fn canonical(rtype: &RecordType, value: &str) -> Result<Box<str>, RecordError> {
     }
 }
 
-/// Writes bytes outside of printable ASCII, and a backslash that begins no `\DDD`, as `\DDD`.
+/// Writes a byte outside printable ASCII, and a backslash that does not start a `\DDD`, as `\DDD`.
 fn escaped(value: &str) -> Box<str> {
     let mut written = String::with_capacity(value.len());
     for (index, byte) in value.bytes().enumerate() {
@@ -186,17 +187,17 @@ fn escaped(value: &str) -> Box<str> {
     written.into()
 }
 
-/// A change to one record set: a comparison and an exchange. Both sides are of one name and type.
+/// A compare-and-swap of one record set. Both sides have the same name and type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordChange {
-    /// What has to be there. `None`: nothing of this name and type.
+    /// The required current record set. `None`: no record set of this name and type.
     pub before: Option<RecordSet>,
-    /// What is to be there. `None`: nothing.
+    /// The record set afterwards. `None`: no record set.
     pub after: Option<RecordSet>,
 }
 
 impl RecordChange {
-    /// Returns which set it is about; `None` of a change from nothing to nothing.
+    /// Returns the key of the record set; `None` for a change from nothing to nothing.
     pub fn key(&self) -> Option<&RecordKey> {
         self.after.as_ref().or(self.before.as_ref()).map(|set| &set.key)
     }
@@ -205,29 +206,29 @@ impl RecordChange {
 /// Why a record set cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// Nothing to write.
+    /// There are no values.
     #[error("a record needs a value")]
     NoValue,
-    /// A name can be an alias of one other name only.
+    /// A CNAME with more than one target.
     #[error("a CNAME has one target")]
     TwoTargets,
-    /// More values than one set may have.
+    /// More values than one record set may have.
     #[error("a record set has at most {RECORD_VALUES_MAX} values, not {count}")]
     TooMany {
-        /// How many.
+        /// The number of values.
         count: usize,
     },
-    /// A value that does not fit.
+    /// An invalid value.
     #[error("the {rtype} value `{value}` {why}")]
     Value {
         /// The type.
         rtype: RecordType,
-        /// What it is.
+        /// The value.
         value: String,
-        /// In what way it does not fit.
+        /// Why it is invalid.
         why: String,
     },
-    /// A name that does not fit.
+    /// An invalid name.
     #[error(transparent)]
     Name(#[from] DomainNameError),
 }

@@ -1,18 +1,18 @@
-//! Name templates: `{host}.{site}.{environment}`, filled in for each host.
+//! Name templates such as `{host}.{site}.{environment}`, expanded for each host.
 
 use std::fmt;
 
 use super::name::{DomainName, DomainNameError};
 use crate::name::Name;
 
-/// Bytes of a template: a name, with its placeholders. A longer one is refused.
+/// Maximum bytes of a template: a name, with its placeholders. A longer template is rejected.
 const TEMPLATE_BYTES_MAX: usize = 253;
 
 /// A name within a zone, with placeholders.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NameTemplate(Box<str>);
 
-/// What the placeholders stand for.
+/// The values of the placeholders.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// `{host}`
@@ -24,13 +24,13 @@ pub struct Place<'a> {
 }
 
 impl NameTemplate {
-    /// The names a provider gives of which nobody says how they are made.
+    /// The template used if a provider configures none.
     pub const DEFAULT: &'static str = "{host}.{site}.{environment}";
 
-    /// Parses labels with `{host}`, `{site}` and `{environment}` in them; `@` alone is the zone itself.
+    /// Parses labels that may contain `{host}`, `{site}` and `{environment}`; `@` alone is the zone itself.
     ///
     /// # Errors
-    /// [`TemplateError`] says what is wrong.
+    /// [`TemplateError`] describes the problem.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         if TEMPLATE_BYTES_MAX < text.len() {
             return Err(TemplateError::TooLong { bytes: text.len() });
@@ -47,10 +47,10 @@ impl NameTemplate {
         Ok(Self(text.into()))
     }
 
-    /// Returns the name in `zone` that it makes of `place`.
+    /// Returns the name in `zone` that the template expands to for `place`.
     ///
     /// # Errors
-    /// [`DomainNameError`] if it is too long.
+    /// [`DomainNameError`] if the name is too long.
     pub fn name(&self, place: Place<'_>, zone: &DomainName) -> Result<DomainName, DomainNameError> {
         match &*self.0 {
             "@" => Ok(zone.clone()),
@@ -82,22 +82,22 @@ impl fmt::Debug for NameTemplate {
     }
 }
 
-/// Why a text is not a [`NameTemplate`].
+/// Why a text is not a valid [`NameTemplate`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// Longer than any name.
+    /// The template is too long.
     #[error("a name template has at most {TEMPLATE_BYTES_MAX} bytes, not {bytes}")]
     TooLong {
-        /// The length found.
+        /// The actual length.
         bytes: usize,
     },
-    /// A placeholder that stands for nothing.
+    /// An unknown placeholder.
     #[error("`{word}` stands for nothing: there are {{host}}, {{site}} and {{environment}}")]
     Placeholder {
-        /// From its brace on.
+        /// The text from its brace on.
         word: String,
     },
-    /// What it makes is no name.
+    /// The expansion is not a valid name.
     #[error("a name template makes a DNS name: {0}")]
     Name(DomainNameError),
 }

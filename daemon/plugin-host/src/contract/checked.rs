@@ -1,5 +1,5 @@
-//! A look at everything that a plugin returns. What does not fit is the plugin's fault, and is said so that its author
-//! finds it.
+//! Validates everything that a plugin returns. An invalid value is the plugin's error, and the message helps its author
+//! to find the cause.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,10 +21,10 @@ const TYPE_BYTES_MAX: usize = 16;
 /// Bytes of one label of a name (RFC 1035, 3.1).
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Bytes of a name without its escapes, dots included.
+/// Bytes of a name with its escapes decoded, dots included.
 const NAME_BYTES_MAX: usize = 254;
 
-/// A description as it came.
+/// A description before validation.
 pub(crate) struct RawDescription {
     pub(crate) name: String,
     pub(crate) version: String,
@@ -36,7 +36,7 @@ pub(crate) struct RawDescription {
     pub(crate) extra: Vec<(String, String)>,
 }
 
-/// Abilities as they came.
+/// Capabilities before validation.
 pub(crate) struct RawAbilities {
     pub(crate) atomic: bool,
     pub(crate) lists_zones: bool,
@@ -45,7 +45,7 @@ pub(crate) struct RawAbilities {
     pub(crate) changes_max: u32,
 }
 
-/// A record set as it came.
+/// A record set before validation.
 pub(crate) struct RawRecordSet {
     pub(crate) name: String,
     pub(crate) rtype: String,
@@ -53,7 +53,7 @@ pub(crate) struct RawRecordSet {
     pub(crate) values: Vec<String>,
 }
 
-/// A failure as it came.
+/// A failure before validation.
 pub(crate) enum RawFailure {
     Retry { after_millis: Option<u64>, reason: String },
     Refused { reason: String, field: Option<String>, name: Option<String> },
@@ -62,7 +62,7 @@ pub(crate) enum RawFailure {
 }
 
 impl RawDescription {
-    /// Takes a description that makes sense.
+    /// Validates a description.
     pub(crate) fn checked(self) -> Result<Description, String> {
         let text = |what: &str, text: &str| Text::parse(text).map_err(|error| format!("its {what}: {error}"));
         let counts = [("secrets", self.secrets.len()), ("reaches", self.reaches.len()), ("extra", self.extra.len())];
@@ -107,11 +107,13 @@ impl RawAbilities {
     }
 }
 
-/// Takes what a zone holds, of the `names` that were asked for, or with none of them, of all.
+/// Validates the record sets of a zone, for the requested `names` or, if there are none, for all names.
 ///
-/// A zone is whoever's it is, and no fault of the plugin: what was not asked for is left out, whatever it is; what was
-/// and cannot be read, such as a set with hundreds of values, is there as unreadable. Of all names, what cannot be read
-/// is left out, and of more sets than [`OBSERVED_SETS_MAX`] all that are no claims: a listing is searched for claims.
+/// Other parties also write to a zone, and their records are not the plugin's error. A record set that was not
+/// requested is dropped, whatever it holds; one that was requested and cannot be read, such as a set with hundreds of
+/// values, is reported as unreadable. In a listing of all names, unreadable sets are dropped, and if there are more
+/// than [`OBSERVED_SETS_MAX`] sets, so is everything except ownership TXT records: these are what a listing is searched
+/// for.
 pub(crate) fn observed(
     zone: &DomainName,
     names: &BTreeSet<DomainName>,
@@ -175,7 +177,7 @@ impl RawRecordSet {
     }
 }
 
-/// Whether it may be a name in DNS that is none of ours: such as one with an escaped byte, or a slash.
+/// Whether this may be a DNS name that the model cannot represent, such as one with an escaped byte or a slash.
 fn is_foreign_name(name: &str) -> bool {
     let (mut name_bytes, mut label_bytes, mut rest) = (0, 0, name.as_bytes());
     while let [first, after @ ..] = rest {
@@ -200,7 +202,8 @@ fn is_foreign_name(name: &str) -> bool {
 }
 
 impl RawFailure {
-    /// Takes a failure, with secrets blotted out; a name that is none, or lies outside of `zone`, is only quoted.
+    /// Validates a failure and redacts its secrets. A name that is invalid or outside of `zone` is only quoted in the
+    /// reason.
     pub(crate) fn checked(self, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderFailure {
         let words = |text: &str| Text::lossy(&cut(&redactor.words(text)));
         match self {
@@ -227,7 +230,7 @@ impl RawFailure {
     }
 }
 
-/// Cuts a plugin's words, from which secrets were taken, to what goes to the server.
+/// Truncates redacted plugin text to the length that is sent to the server.
 pub(crate) fn cut(words: &str) -> String {
     match words.len() <= PLUGIN_WORDS_BYTES_MAX {
         true => words.to_owned(),
@@ -235,7 +238,7 @@ pub(crate) fn cut(words: &str) -> String {
     }
 }
 
-/// Returns the beginning of a plugin's word, to quote it.
+/// Returns the beginning of a plugin's text, escaped for quoting.
 fn shown(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_debug).collect()
 }
@@ -244,7 +247,7 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Takes `www A`, with so many values and this time to live, and 20,000 other sets.
+    /// Observes `www A` with this many values and this TTL, its ownership TXT record, and `others` other sets.
     fn observed_at(names: &[&str], values: usize, ttl: u32, others: usize) -> Vec<RecordSet> {
         let set = |name: String, rtype: &str, ttl, values| RawRecordSet { name, rtype: rtype.into(), ttl, values };
         let address = |index: usize| format!("10.0.{}.{}", index / 256, index % 256);
@@ -278,7 +281,7 @@ mod tests {
         check(1, u32::MAX, Some("a time to live of 4294967295 s, more than DNS can say"));
     }
 
-    /// A secret is taken out before anything is cut: no head of it is left.
+    /// Secrets are redacted before truncation, so no part of a secret remains.
     #[test]
     fn what_a_plugin_says_is_cut_after_its_secrets_were_taken_out() {
         let (redactor, secret) = (Redactor::default(), "0123456789abcdef".repeat(8));

@@ -1,5 +1,5 @@
-//! What a component imports and exports, by name: enough to say what it was built for, and what it wants that no plugin
-//! gets.
+//! The imports and exports of a component, by name: enough to tell which contract it was built for, and whether it
+//! imports interfaces that plugins do not get.
 
 use std::path::Path;
 
@@ -12,16 +12,16 @@ use crate::sandbox::{OFFERED, OFFERED_CHANCE};
 /// The package of the contract.
 const PACKAGE: &str = "linecamp:provider";
 
-/// Its versions that we know, for people.
+/// The supported versions of the contract, for error messages.
 const UNDERSTOOD: &str = "linecamp:provider@1.0.x";
 
-/// What a provider of DNS records exports of it.
+/// The interfaces that a DNS provider exports.
 const EXPORTS: [&str; 2] = ["linecamp:provider/provider", "linecamp:provider/dns"];
 
-/// Bytes of what a component is quoted with.
+/// Bytes of the names quoted from a component in an error.
 const QUOTE_BYTES_MAX: usize = 300;
 
-/// Refuses a component that was not built for a contract we know, or wants more than plugins get.
+/// Rejects a component that was not built for a supported contract, or that imports interfaces that plugins do not get.
 pub(crate) fn check(component: &Component, engine: &Engine, plugin: &Path) -> Result<(), PluginHostError> {
     let (imports, exports) = (imports(component, engine), exports(component, engine));
     let plugin = || plugin.to_owned();
@@ -43,17 +43,18 @@ pub(crate) fn check(component: &Component, engine: &Engine, plugin: &Path) -> Re
     }
 }
 
-/// Returns the names of what a component imports.
+/// Returns the names of a component's imports.
 pub(crate) fn imports(component: &Component, engine: &Engine) -> Vec<String> {
     component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Returns the names of what a component exports.
+/// Returns the names of a component's exports.
 pub(crate) fn exports(component: &Component, engine: &Engine) -> Vec<String> {
     component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Returns what to do about a name that belongs to another version of the contract than ours; `None` if it does not.
+/// Returns what to do about a name from an unsupported version of the contract; `None` if the name is from another
+/// package or a supported version.
 fn remedy_for(name: &str) -> Option<&'static str> {
     let (interface, version) = split(name);
     if interface.split('/').next() != Some(PACKAGE) {

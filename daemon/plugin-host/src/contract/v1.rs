@@ -1,4 +1,4 @@
-//! `linecamp:provider@1.0`: its words and ours, and nothing else.
+//! Conversions between `linecamp:provider@1.0` and the model, and nothing else.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,29 +27,29 @@ wasmtime::component::bindgen!({
 
 use self::exports::linecamp::provider::{dns, provider};
 
-/// Links what the contract offers.
+/// Links the interfaces of the contract.
 pub(crate) fn link(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
     DnsProvider::add_to_linker::<_, HasSelf<Sandbox>>(linker, |sandbox| sandbox)
 }
 
-/// A component of this version, ready for instances.
+/// A component built for this version, ready to be instantiated.
 #[derive(Clone)]
 pub(crate) struct Prepared(DnsProviderPre<Sandbox>);
 
 impl Prepared {
-    /// Looks for everything the contract names.
+    /// Resolves all exports that the contract requires.
     pub(crate) fn new(linker: &Linker<Sandbox>, component: &Component) -> wasmtime::Result<Self> {
         DnsProviderPre::new(linker.instantiate_pre(component)?).map(Self)
     }
 
-    /// Asks a fresh instance what it is.
+    /// Calls `describe` on a fresh instance.
     pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Answered<Description> {
         let instance = self.0.instantiate_async(&mut *store).await?;
         let raw = instance.linecamp_provider_provider().call_describe(&mut *store).await?;
         Ok(RawDescription::try_from(raw).and_then(RawDescription::checked))
     }
 
-    /// Has a fresh instance do what is asked.
+    /// Runs the requested operation on a fresh instance.
     pub(crate) async fn call(&self, store: &mut Store<Sandbox>, ask: Invocation<'_>) -> Answered<ProviderReply> {
         let Invocation { config, abilities, request } = ask;
         let instance = self.0.instantiate_async(&mut *store).await?;
@@ -73,7 +73,7 @@ impl Prepared {
                 let changes: Vec<_> = changes.iter().map(dns::Change::from).collect();
                 Ok(match dns.call_apply(&mut *store, config, zone.as_str(), key.as_str(), &changes).await? {
                     Err(failure) => Ok(failed(failure, Some(&zone), &store.data().redactor)),
-                    // What is there afterwards is what the next observation says.
+                    // The returned sets are only validated: the next observation reports the actual state.
                     Ok(sets) => seen(&zone, &BTreeSet::new(), sets).map(|_| ProviderReply::Applied),
                 })
             }

@@ -1,4 +1,4 @@
-//! Where a secret goes in an HTTP request.
+//! Puts secrets into HTTP requests.
 
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, HeaderName};
@@ -11,12 +11,12 @@ use super::sigv4::{self, Signed, Signer};
 use super::{GateError, header};
 use crate::binding::SecretUse;
 
-/// Which secret goes where; secrets are handles.
+/// How a request is authenticated; secrets are handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Auth {
     /// `Authorization: Bearer SECRET`.
     Bearer(String),
-    /// `Authorization: Basic` of both.
+    /// `Authorization: Basic`, with the user and the secret.
     Basic { user: String, secret: String },
     /// `HEADER: PREFIXSECRET`.
     Header { header: String, prefix: String, secret: String },
@@ -24,7 +24,7 @@ pub(crate) enum Auth {
     SigV4(SigV4),
 }
 
-/// What is signed for, and with which secrets.
+/// The credentials and scope of a SigV4 signature; secrets are handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SigV4 {
     pub(crate) access_key_id: String,
@@ -34,7 +34,7 @@ pub(crate) struct SigV4 {
     pub(crate) service: String,
 }
 
-/// What is to be vouched for: the request, `Host` among its headers.
+/// The request to authenticate, with `Host` among its headers.
 pub(crate) struct RequestToSign<'a> {
     pub(crate) toward: Toward<'a>,
     pub(crate) method: &'a str,
@@ -44,7 +44,7 @@ pub(crate) struct RequestToSign<'a> {
 }
 
 impl Auth {
-    /// Puts the secret in, if the site lets it go there in this way.
+    /// Inserts the secret, if the site allows this use toward this host.
     pub(crate) fn apply(
         &self,
         request: &mut RequestToSign<'_>,

@@ -1,23 +1,23 @@
-//! What a call has left of requests and bytes.
+//! The requests and bytes that a call has left.
 
 use super::GateError;
 use crate::limits::Limits;
 
-/// What is left of one call.
+/// The remaining budget of one call.
 #[derive(Debug)]
 pub(crate) struct Budget {
     requests: u32,
     sent_bytes: u64,
     received_bytes: u64,
     answer_bytes: u64,
-    /// Whether an answer came.
+    /// Whether any response was received.
     is_answered: bool,
-    /// Whether more was asked for than was left, or than one answer may have.
+    /// Whether the call exceeded its budget, or a response its limit.
     is_used_up: bool,
 }
 
 impl Budget {
-    /// Opens the budget of a call.
+    /// Creates the budget of a call.
     pub(crate) const fn new(limits: &Limits) -> Self {
         Self {
             requests: limits.requests,
@@ -29,7 +29,7 @@ impl Budget {
         }
     }
 
-    /// Takes one request of so many bytes.
+    /// Charges one request of `bytes` bytes.
     pub(crate) fn take_request(&mut self, bytes: usize) -> Result<(), GateError> {
         let is_used_up = &mut self.is_used_up;
         let mut used_up = |what| {
@@ -49,28 +49,28 @@ impl Budget {
         Ok(())
     }
 
-    /// Returns how many bytes the next answer may have.
+    /// Returns how many bytes the next response may have.
     pub(crate) const fn answer_room(&self) -> u64 {
         if self.received_bytes < self.answer_bytes { self.received_bytes } else { self.answer_bytes }
     }
 
-    /// Takes the bytes of an answer, which were bounded by [`answer_room`](Self::answer_room).
+    /// Charges the bytes of a response, which were limited by [`answer_room`](Self::answer_room).
     pub(crate) const fn take_answer(&mut self, bytes: usize) {
         self.received_bytes = self.received_bytes.saturating_sub(bytes as u64);
         self.is_answered = true;
     }
 
-    /// Whether an answer came.
+    /// Whether any response was received.
     pub(crate) const fn is_answered(&self) -> bool {
         self.is_answered
     }
 
-    /// Whether more was asked for than was left, or than one answer may have.
+    /// Whether the call exceeded its budget, or a response its limit.
     pub(crate) const fn is_used_up(&self) -> bool {
         self.is_used_up
     }
 
-    /// Says what an answer exceeded that was longer than its room, and takes the room it filled.
+    /// Returns which limit an oversized response exceeded, and charges the bytes that were read of it.
     pub(crate) fn exceeded(&mut self) -> GateError {
         let room = self.answer_room();
         let is_last = room < self.answer_bytes;

@@ -1,10 +1,10 @@
-//! Just enough of DNS messages to tell an answer from anything else.
+//! Just enough DNS message parsing to recognize the response to a message.
 
 use domain::base::iana::{Opcode, Rcode};
 use domain::base::{Message, ParsedName, Question};
 
-/// Whether `answer` answers `query`: the same id, and the same question. Some servers leave the question out of an
-/// error, and of an answer to an update.
+/// Whether `answer` is the response to `query`: the same ID and the same question. Some servers omit the question from
+/// an error response, and from the response to an update.
 pub(crate) fn is_answer(query: &[u8], answer: &[u8]) -> bool {
     let (Ok(query), Ok(answer)) = (Message::from_slice(query), Message::from_slice(answer)) else {
         return false;
@@ -21,17 +21,17 @@ pub(crate) fn is_answer(query: &[u8], answer: &[u8]) -> bool {
     }
 }
 
-/// Whether an answer was cut to fit, and is whole over TCP only.
+/// Whether a response is truncated, so that the full response must be fetched over TCP.
 pub(crate) fn is_cut(answer: &[u8]) -> bool {
     Message::from_slice(answer).is_ok_and(|answer| answer.header().tc())
 }
 
-/// Whether `message` asks one thing, as a query or an update.
+/// Whether `message` is a query or update with exactly one question.
 pub(crate) fn is_question(message: &[u8]) -> bool {
     Message::from_slice(message).is_ok_and(|message| !message.header().qr() && question(message).is_some())
 }
 
-/// Returns the one question; of an update, the zone that stands in its place.
+/// Returns the sole question; for an update, the zone in its place.
 fn question(message: &Message<[u8]>) -> Option<Question<ParsedName<&[u8]>>> {
     message.sole_question().ok()
 }
@@ -40,7 +40,7 @@ fn question(message: &Message<[u8]>) -> Option<Question<ParsedName<&[u8]>>> {
 mod tests {
     use super::*;
 
-    /// A message: id, the two bytes of flags, and a question for `a.example` of type A if there is one.
+    /// A message with an ID, the two flag bytes and, if there is a name, a question for it of type A.
     fn message(id: u8, flags: [u8; 2], name: Option<&[u8]>) -> Vec<u8> {
         let mut bytes = vec![0, id, flags[0], flags[1], 0, u8::from(name.is_some()), 0, 0, 0, 0, 0, 0];
         if let Some(name) = name {

@@ -1,4 +1,4 @@
-//! DNS messages of plugins, each with one granted server.
+//! DNS messages of plugins, each exchanged with one granted server.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use super::tsig::{self, TsigCredentials};
 use super::{Gate, GateError, in_time, url};
 use crate::binding::SecretUse;
 
-/// A message as a plugin says it.
+/// A message as the plugin sent it.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     /// `HOST:PORT`.
@@ -29,10 +29,10 @@ pub(crate) struct TsigKey {
 }
 
 impl Gate {
-    /// Sends a message, if it may go out, and returns the answer to it; of a signed one, only if that is signed too.
+    /// Sends a message if it is allowed, and returns its response. The response to a signed message must be signed too.
     pub(crate) async fn exchange(&mut self, exchange: Exchange) -> Result<Vec<u8>, GateError> {
         let Exchange { server, mut message, sign } = exchange;
-        // No port is usual enough to be left out.
+        // The port is required; port 0 is invalid.
         let Some(endpoint) = url::endpoint(&server, 0) else {
             let shown: String = server.chars().take(300).flat_map(char::escape_debug).collect();
             return Err(GateError::Denied(format!("the server `{shown}` is not HOST:PORT")));
@@ -41,7 +41,7 @@ impl Gate {
             return Err(GateError::Protocol("the message is not a DNS query or update of one zone or name".into()));
         }
         self.budget.take_request(message.len())?;
-        // A plugin has no chance of its own that strangers could not guess.
+        // A plugin has no randomness of its own that outsiders could not guess.
         let id = replace_id(&mut message, random_id()?);
 
         let until = self.until;
@@ -82,7 +82,7 @@ fn random_id() -> Result<[u8; 2], GateError> {
     }
 }
 
-/// Gives a message, which has a head, another id, and returns the one it had.
+/// Replaces the ID of a message, and returns the previous one. A message without a header is left unchanged.
 fn replace_id(message: &mut [u8], id: [u8; 2]) -> [u8; 2] {
     match message.first_chunk_mut() {
         Some(place) => std::mem::replace(place, id),

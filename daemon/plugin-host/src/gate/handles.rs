@@ -1,5 +1,5 @@
-//! The secrets of one call: a plugin names a handle, the spec says which secret of the site that is, the site's
-//! configuration says where that may go, and only the gate sees what it is.
+//! The secrets of one call: a plugin names a handle, the provider's spec maps it to a site secret, the site's
+//! configuration defines where that secret may go, and only the gate sees its value.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,19 +13,19 @@ use crate::binding::{SecretIntent, SecretUse};
 use crate::redact::Redactor;
 use crate::secret::{Secret, Secrets, SiteSecret};
 
-/// Handles of one call, with the secrets that were asked for so far.
+/// The handles of one call, with the secrets used so far.
 pub(crate) struct Handles {
     provider: Name,
     is_local: bool,
     handles: BTreeMap<SecretName, SecretName>,
     secrets: Arc<dyn Secrets>,
     found: BTreeMap<SecretName, SiteSecret>,
-    /// Once a call is enough: what follows is mostly the same.
+    /// Warns once per call: further refusals are usually the same.
     has_warned: bool,
     redactor: Redactor,
 }
 
-/// Where a request goes that is to have a secret, or to be signed with one.
+/// Where a request that carries a secret, or is signed with one, is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Toward<'a> {
     pub(crate) host: &'a Endpoint,
@@ -33,7 +33,7 @@ pub(crate) struct Toward<'a> {
 }
 
 impl Handles {
-    /// Opens the handles of a call; what they lead to is blotted out by `redactor`.
+    /// Creates the handles of a call; the secrets behind them are redacted by `redactor`.
     pub(crate) fn new(pass: &CallGrant, redactor: Redactor) -> Self {
         let CallGrant { provider, is_local, handles, secrets, .. } = pass;
         let (provider, is_local, handles, secrets) =
@@ -41,8 +41,9 @@ impl Handles {
         Self { provider, is_local, handles, secrets, found: BTreeMap::new(), has_warned: false, redactor }
     }
 
-    /// Returns the secret behind the handle `name`, if the site lets it be used so: found once a call, so that all of a
-    /// call is signed with one secret, and checked each time, because each request may go elsewhere.
+    /// Returns the secret behind the handle `name`, if the site allows this use. The secret is read once per call, so
+    /// that the whole call uses one version of it; the permission is checked each time, because each request may go to
+    /// another host.
     pub(crate) fn secret(&mut self, name: &str, usage: SecretUse, toward: Toward<'_>) -> Result<Secret, GateError> {
         let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
         let no_such = || {
@@ -59,7 +60,7 @@ impl Handles {
         let intent = SecretIntent { provider: &self.provider, is_local: self.is_local, host, is_plain_http, usage };
         let denied = |why: &dyn Display| GateError::Denied(why.to_string());
         found.scope.permits(of_site, &intent).map_err(|refusal| {
-            // Said here, because a plugin may keep it to itself.
+            // Logged here as well, because the plugin may not report it.
             if !std::mem::replace(&mut self.has_warned, true) {
                 let provider = self.provider.as_str();
                 tracing::warn!(provider, reason = %refusal, "a secret was not given to a provider");
@@ -74,7 +75,7 @@ impl Handles {
         Ok(secret.clone())
     }
 
-    /// Has another form of a secret blotted out, such as one with a user's name in base64.
+    /// Redacts another form of a secret, such as the base64 of a user name and password.
     pub(crate) fn blot_form(&self, name: &str, form: &[u8]) {
         if let Ok(name) = SecretName::parse(name) {
             self.redactor.redact(&name, form);
@@ -94,7 +95,7 @@ mod tests {
     use crate::binding::{SecretBinding, SecretScope};
     use crate::network::Network;
 
-    /// One secret, and how often it was asked for.
+    /// A single secret, and how often it was read.
     struct One(SecretScope, Mutex<u32>);
 
     impl Secrets for One {

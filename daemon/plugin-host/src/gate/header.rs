@@ -1,13 +1,14 @@
-//! Headers that a plugin may set: those that say what it wants, not those that say who asks, or how the bytes go.
+//! The headers that a plugin may set: those about what it requests, not those about the sender's identity or the
+//! message framing.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::GateError;
 
-/// Headers of one request from a plugin. More are refused.
+/// Headers of one request from a plugin. A request with more is rejected.
 const HEADERS_MAX: usize = 64;
 
-/// What the host sets by itself, or nobody does: the way of the message, and who vouches for it.
+/// Headers that only the host sets, or that are never set: framing, routing and credentials.
 const OURS: [&str; 19] = [
     "authorization",
     "connection",
@@ -30,12 +31,12 @@ const OURS: [&str; 19] = [
     "x-real-ip",
 ];
 
-/// Whether a header is not a plugin's to set.
+/// Whether a plugin may not set this header.
 fn is_ours(name: &HeaderName) -> bool {
     OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
 }
 
-/// Takes the headers of a plugin's request.
+/// Validates the headers of a plugin's request.
 pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, GateError> {
     if HEADERS_MAX < given.len() {
         return Err(GateError::Denied(format!("a request has at most {HEADERS_MAX} headers, not {}", given.len())));
@@ -58,7 +59,7 @@ pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, GateError
     Ok(headers)
 }
 
-/// Takes the name of a header that carries a secret: any that a plugin may set, and `Authorization`.
+/// Validates the name of a header that carries a secret: any header that a plugin may set, and `Authorization`.
 pub(crate) fn for_secret(name: &str) -> Result<HeaderName, GateError> {
     match HeaderName::from_bytes(name.as_bytes()) {
         Ok(parsed) if parsed == http::header::AUTHORIZATION || !is_ours(&parsed) => Ok(parsed),

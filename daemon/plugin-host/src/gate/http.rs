@@ -12,10 +12,10 @@ use super::handles::Toward;
 use super::url::Url;
 use super::{Gate, GateError, header, in_time};
 
-/// A request as a plugin says it.
+/// A request as the plugin sent it.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpRequest {
-    /// One of those that the contract has.
+    /// One of the methods in the contract.
     pub(crate) method: Method,
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
@@ -24,7 +24,7 @@ pub(crate) struct HttpRequest {
     pub(crate) time_limit: Option<Duration>,
 }
 
-/// An answer as a plugin is told it: names in lower case, without those that were of the connection.
+/// A response as the plugin receives it, with header names in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
@@ -33,7 +33,7 @@ pub(crate) struct HttpAnswer {
 }
 
 impl Gate {
-    /// Sends a request, if it may go out, and returns the answer, whatever its status; redirects are not followed.
+    /// Sends a request if it is allowed, and returns the response, whatever its status. Redirects are not followed.
     pub(crate) async fn send(&mut self, request: HttpRequest) -> Result<HttpAnswer, GateError> {
         let url = Url::parse(&request.url)?;
         if !url.is_tls && !self.grant.plain_http {

@@ -1,4 +1,4 @@
-//! Whether a grant covers a host and port, and then whether it covers the addresses that they lead to.
+//! Checks whether a grant covers a host and port, and then the addresses that the host resolves to.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,16 +7,16 @@ use linecamp_model::{Endpoint, Grant};
 use super::GateError;
 use super::address::is_public;
 
-/// What was granted of an endpoint.
+/// How an endpoint is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// If it leads to public addresses only.
+    /// Only if all of its addresses are public.
     Public,
-    /// Wherever it leads to.
+    /// At any address.
     Anywhere,
 }
 
-/// Returns what was granted of `endpoint`.
+/// Returns how `endpoint` is granted.
 pub(crate) fn granted(grant: &Grant, endpoint: &Endpoint) -> Result<Reach, GateError> {
     if grant.reach_private.contains(endpoint) {
         Ok(Reach::Anywhere)
@@ -27,8 +27,8 @@ pub(crate) fn granted(grant: &Grant, endpoint: &Endpoint) -> Result<Reach, GateE
     }
 }
 
-/// Returns where to connect to, if every address that `endpoint` leads to is covered: a name that leads inside as well
-/// as outside is no accident.
+/// Returns the addresses to connect to, if the grant covers every address of `endpoint`: a name with both public and
+/// private addresses is suspicious.
 pub(crate) fn vetted(endpoint: &Endpoint, reach: Reach, found: Vec<IpAddr>) -> Result<Vec<SocketAddr>, GateError> {
     if let Some(inside) = found.iter().find(|address| reach == Reach::Public && !is_public(**address)) {
         return Err(GateError::Denied(format!(

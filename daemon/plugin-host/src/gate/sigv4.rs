@@ -1,7 +1,7 @@
-//! AWS Signature Version 4, as "Signing AWS API requests" of the IAM user guide describes it, in headers.
+//! AWS Signature Version 4 in headers, as described under "Signing AWS API requests" in the IAM user guide.
 //!
-//! What is signed is the request as it goes out: all of its headers, the path, the query and the digest of the body.
-//! The path is encoded once more than on the wire, as every service but S3 expects.
+//! The signature covers the request exactly as it is sent: all of its headers, the path, the query and the digest of
+//! the body. The path is encoded once more than on the wire, as every service except S3 expects.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use linecamp_model::WallTime;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 
-/// What a request is signed for, and by whom.
+/// The credentials and scope of a signature.
 #[derive(Clone, Copy)]
 pub(crate) struct Signer<'a> {
     pub(crate) access_key_id: &'a str,
@@ -21,7 +21,7 @@ pub(crate) struct Signer<'a> {
     pub(crate) at: WallTime,
 }
 
-/// A request as it goes out, `Host` and `X-Amz-Date` among its headers.
+/// A request as it is sent, with `Host` and `X-Amz-Date` among its headers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signed<'a> {
     pub(crate) method: &'a str,
@@ -31,12 +31,12 @@ pub(crate) struct Signed<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// Returns what `X-Amz-Date` says.
+/// Returns the value of `X-Amz-Date`.
 pub(crate) fn date(at: WallTime) -> String {
     at.to_string().replace(['-', ':'], "")
 }
 
-/// Returns the digest of a body as `X-Amz-Content-Sha256` says it.
+/// Returns the digest of a body, for `X-Amz-Content-Sha256`.
 pub(crate) fn body_digest(body: &[u8]) -> String {
     HEXLOWER.encode(digest(&SHA256, body).as_ref())
 }
@@ -94,7 +94,7 @@ fn mac(key: &[u8], text: &str) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes())
 }
 
-/// Returns the headers by name, values of one name joined, runs of spaces as one.
+/// Returns the headers by name, with the values of one name joined and runs of whitespace collapsed.
 fn canonical_headers(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let mut canonical = BTreeMap::<&str, String>::new();
     for (name, value) in headers {
@@ -130,7 +130,7 @@ fn encoded(bytes: impl IntoIterator<Item = u8>) -> String {
     text
 }
 
-/// Takes percent-encoding back; what is none stays.
+/// Decodes percent-encoding; invalid sequences are kept as they are.
 fn decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// The key, the moment and the scope of the suite that AWS publishes (`aws-signing-test-suite/v4`).
+    /// The key, time and scope of the test suite that AWS publishes (`aws-signing-test-suite/v4`).
     const SUITE: Signer<'_> = Signer {
         access_key_id: "AKIDEXAMPLE",
         secret_access_key: b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
@@ -185,7 +185,7 @@ mod tests {
         let check = |request: &str, headers: &[(&str, &str)], expected: &str| {
             assert_eq!(signature(request, headers, ""), expected, "{request}");
         };
-        // get-vanilla, and the names of the others in the suite.
+        // get-vanilla, followed by other cases of the suite.
         check("GET /", &[], "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31");
         let token = "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267";
         check(

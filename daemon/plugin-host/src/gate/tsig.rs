@@ -1,4 +1,4 @@
-//! TSIG (RFC 8945): signs a message of a plugin with a secret of the site, and believes only a signed answer.
+//! TSIG (RFC 8945): signs a plugin's message with a secret of the site, and accepts only a signed response.
 
 use std::convert::Infallible;
 use std::str::FromStr as _;
@@ -18,23 +18,23 @@ use zeroize::Zeroizing;
 use super::GateError;
 use crate::secret::Secret;
 
-/// How far apart the two clocks may be (RFC 8945, 10).
+/// The largest accepted difference between the two clocks (RFC 8945, 10).
 const FUDGE_SECONDS: u16 = 300;
 
-/// A signed question that waits for its answer.
+/// A signed message that waits for its response.
 pub(crate) struct Signing {
     key_name: String,
     transaction: ClientTransaction<std::sync::Arc<Key>>,
 }
 
-/// What a message is signed with.
+/// The key that a message is signed with.
 #[derive(Clone, Copy)]
 pub(crate) struct TsigCredentials<'a> {
     pub(crate) key_name: &'a str,
     pub(crate) algorithm: &'a str,
-    /// What the secret is called, for errors.
+    /// The plugin's handle for the secret, for errors.
     pub(crate) handle: &'a str,
-    /// Base64, as every tool writes it.
+    /// Base64, the format that all tools use.
     pub(crate) secret: &'a Secret,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn sign(message: &[u8], seal: &TsigCredentials<'_>, now: SystemTime) 
 }
 
 impl Signing {
-    /// Checks the signature of an answer and takes it off.
+    /// Verifies the signature of a response and removes it.
     pub(crate) fn verify(&self, answer: &[u8], now: SystemTime) -> Result<Vec<u8>, GateError> {
         let mut answer = Message::from_octets(answer.to_vec())
             .map_err(|_| GateError::Protocol("the answer is no DNS message".into()))?;
@@ -66,7 +66,7 @@ impl Signing {
         Ok(answer)
     }
 
-    /// Says what is wrong, and what to do.
+    /// Describes a validation error and what to do about it.
     fn words(&self, error: &ValidationError, now: SystemTime) -> String {
         let key = &self.key_name;
         match error {
@@ -95,11 +95,11 @@ impl Signing {
     }
 }
 
-/// Returns the server's time, if the answer is that the clocks differ too much.
+/// Returns the server's time, if the response reports that the clocks differ too much.
 ///
-/// Looks at no signature: `domain` 0.11 hashes eight bytes of the server's time where RFC 8945, 4.3.3, has six, and
-/// finds none of a real server right. Whoever forges it gets a call that failed, to be tried again: as with `BADKEY`
-/// and `BADSIG`, which nobody signs.
+/// Verifies no signature: `domain` 0.11 hashes eight bytes of the server's time where RFC 8945, 4.3.3, specifies six,
+/// and so rejects the signature of every real server. A forged response only fails the call, which is then retried; the
+/// same is possible with `BADKEY` and `BADSIG`, which are never signed.
 fn bad_time(answer: &Message<Vec<u8>>) -> Option<ValidationError> {
     let last = answer.additional().ok()?.last()?.ok()?;
     let signature = last.to_record::<Tsig<_, _>>().ok()??;
@@ -130,7 +130,8 @@ fn key(seal: &TsigCredentials<'_>) -> Result<Key, GateError> {
     Key::new(algorithm, &secret, name, None, None).map_err(|error| GateError::Tsig(error.to_string()))
 }
 
-/// Returns where the last record ends: the signature was behind it, and is not counted any more, but is there.
+/// Returns where the last record ends. The bytes of the removed signature still follow, although they are no longer
+/// counted.
 fn end_of_records(message: &Message<Vec<u8>>) -> Result<usize, ParseError> {
     let mut records = message.additional()?;
     for record in records.by_ref() {
@@ -139,14 +140,15 @@ fn end_of_records(message: &Message<Vec<u8>>) -> Result<usize, ParseError> {
     Ok(records.pos())
 }
 
-/// Returns a moment as signatures say it.
+/// Returns the time in the format of signatures.
 fn time(at: SystemTime) -> Time48 {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     // 48 bits of seconds last for nine million years.
     Time48::from_u64(seconds & 0xffff_ffff_ffff)
 }
 
-/// A builder's target that holds a whole message already: the empty head with which a builder begins is left out.
+/// A builder target that already contains a complete message. The empty header that the builder writes first is
+/// discarded.
 struct CompleteMessage {
     message: Vec<u8>,
     is_begun: bool,

@@ -1,7 +1,7 @@
-//! URLs of plugins, taken strictly: what two parsers could read differently is refused, not guessed.
+//! Strict parsing of plugins' URLs: a URL that two parsers could read differently is rejected, not guessed at.
 //!
-//! A host is a DNS name or an address in its one form. Anything that a resolver would take for an address in another
-//! form (`2130706433`, `0x7f.1`, `127.1`) is neither. What follows the host is sent as it was written.
+//! A host is a DNS name, or an address in its canonical form. A host that a resolver would read as an address in
+//! another form (`2130706433`, `0x7f.1`, `127.1`) is neither. Everything after the host is sent unchanged.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,17 +9,17 @@ use linecamp_model::Endpoint;
 
 use super::GateError;
 
-/// Bytes of a URL: what servers take at most. A longer one is refused.
+/// Bytes of a URL: the most that servers accept. A longer one is rejected.
 const URL_BYTES_MAX: usize = 8 * 1024;
 
-/// What a URL says.
+/// A parsed URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// Whether it is `https`.
+    /// Whether the scheme is `https`.
     pub(crate) is_tls: bool,
     /// The host and port to reach.
     pub(crate) endpoint: Endpoint,
-    /// The path and the query, beginning with `/`.
+    /// The path and the query, starting with `/`.
     pub(crate) path: String,
 }
 
@@ -27,7 +27,7 @@ impl Url {
     /// Parses `https://HOST[:PORT][/PATH][?QUERY]`, or the same with `http`.
     pub(crate) fn parse(text: &str) -> Result<Self, GateError> {
         let refuse = |why: &str| {
-            // What stands before an `@` may be a password, also where it is no proper URL.
+            // The text before an `@` may contain a password, even if the URL is malformed.
             let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
             let text = rest.rsplit_once('@').map_or_else(|| text.into(), |(_, host)| format!("{scheme}://…@{host}"));
             let shown: String = text.chars().take(200).flat_map(char::escape_debug).collect();
@@ -61,7 +61,7 @@ impl Url {
         Ok(Self { is_tls, endpoint, path })
     }
 
-    /// Returns what the `Host` header says: the port only where it is not the usual one.
+    /// Returns the value of the `Host` header, with the port only if it is not the default one.
     pub(crate) fn host_header(&self) -> String {
         match (self.is_tls, self.endpoint.port()) {
             (true, 443) | (false, 80) if self.endpoint.host().contains(':') => format!("[{}]", self.endpoint.host()),
@@ -71,7 +71,7 @@ impl Url {
     }
 }
 
-/// Reads `HOST[:PORT]` as what was granted is compared with.
+/// Parses `HOST[:PORT]` into an endpoint that can be compared with a grant.
 pub(crate) fn endpoint(authority: &str, port_default: u16) -> Option<Endpoint> {
     let port_at = match authority.strip_prefix('[') {
         Some(rest) => rest.find(']')? + 2,
@@ -88,14 +88,14 @@ pub(crate) fn endpoint(authority: &str, port_default: u16) -> Option<Endpoint> {
     };
     let is_fit = match host.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()),
-        // One form only: `127.0.0.1`, without leading zeros, which Rust does not take.
+        // Canonical form only: `127.0.0.1` without leading zeros, which Rust's parser rejects.
         None if ends_in_number(host) => host.parse::<Ipv4Addr>().is_ok(),
         None => true,
     };
     if is_fit { Endpoint::new(host, port) } else { None }
 }
 
-/// Whether resolvers may take it for an IPv4 address: its last label is a number, decimal or hexadecimal.
+/// Whether resolvers may read the host as an IPv4 address: its last label is a decimal or hexadecimal number.
 fn ends_in_number(host: &str) -> bool {
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
     let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
@@ -103,7 +103,7 @@ fn ends_in_number(host: &str) -> bool {
     is_decimal || hexadecimal.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// What may stand in a URL (RFC 3986), the percent sign included.
+/// Whether a character is allowed in a URL (RFC 3986), including the percent sign.
 fn is_url_character(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(letter)
 }

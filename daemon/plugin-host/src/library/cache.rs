@@ -1,10 +1,11 @@
-//! Compiled forms on disk, mapped into memory when they are used.
+//! Compiled artifacts on disk, mapped into memory when they are used.
 //!
-//! What is mapped is native code, so the directory is the host's own, and one that others may write to is refused. A
-//! form is named after the digest of its component and the engine that takes it; beside it lies its checksum, so that
-//! what a disk has damaged is noticed before it runs. A checksum and no digest: who could write here could write both,
-//! and a plugin is loaded in two thirds of the time. Both files are whole or absent after a power cut: they are written
-//! aside, flushed and renamed, the checksum first. Whatever does not fit is deleted and compiled anew.
+//! A mapped artifact is native code, so the directory belongs to the host alone, and a directory that others can write
+//! to is rejected. An artifact is named after the digest of its component and the engine that accepts it. A checksum
+//! next to it detects disk corruption before the code runs. It is a checksum rather than a cryptographic digest because
+//! anyone who could write here could replace both, and because it cuts the time to load a plugin by a third. After a
+//! power failure both files are either complete or absent: they are written under temporary names, flushed and renamed,
+//! the checksum first. A mismatched artifact is deleted and compiled again.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -21,27 +22,27 @@ use super::compiler::Compiler;
 use crate::error::PluginHostError;
 use crate::limits::CACHED_MAX;
 
-/// What a compiled form ends in.
+/// The extension of compiled artifacts.
 const ENDING: &str = ".cwasm";
 
-/// What its checksum's file ends in, behind that.
+/// The extension of checksum files, appended to that of the artifact.
 const CHECKSUM_ENDING: &str = ".crc32";
 
-/// What is being written.
+/// The extension of files that are being written.
 const ASIDE_ENDING: &str = ".aside";
 
-/// Bytes that are read at once to compute a checksum.
+/// Bytes read at a time when computing a checksum.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// The directory of compiled forms.
+/// The directory of compiled artifacts.
 pub(super) struct Cache {
     directory: PathBuf,
-    /// Of the engine that takes them.
+    /// The tag of the engine that accepts the artifacts.
     tag: String,
 }
 
 impl Cache {
-    /// Opens the directory, and deletes what an earlier process left half done.
+    /// Opens the directory, and deletes files that an earlier process did not finish writing.
     pub(super) fn open(directory: PathBuf, tag: &str) -> Result<Self, PluginHostError> {
         let error = |source| PluginHostError::Directory { path: directory.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(error)?;
@@ -55,7 +56,7 @@ impl Cache {
         Ok(cache)
     }
 
-    /// Maps the compiled form of a component, or has it compiled.
+    /// Maps the compiled artifact of a component, compiling the component first if necessary.
     pub(super) async fn load(
         &self,
         engine: &Engine,
@@ -97,7 +98,7 @@ impl Cache {
         kept
     }
 
-    /// Refuses a directory in which another user could place native code.
+    /// Rejects a directory in which another user could place native code.
     fn check_alone(&self) -> Result<(), PluginHostError> {
         let error = |source| PluginHostError::Directory { path: self.directory.clone(), source };
         let metadata = fs::symlink_metadata(&self.directory).map_err(error)?;
@@ -110,7 +111,8 @@ impl Cache {
         Err(PluginHostError::Exposed { path: self.directory.clone(), problem })
     }
 
-    /// Deletes forms that this engine does not take, and the oldest past the limit. What is mapped stays mapped.
+    /// Deletes artifacts that this engine does not accept, and the oldest ones over the limit. Existing mappings stay
+    /// valid.
     fn sweep(&self, newest: &Path) {
         let ours = format!("-{}{ENDING}", self.tag);
         let mut forms = Vec::new();
@@ -140,7 +142,7 @@ impl Cache {
 /// A component to compile.
 #[derive(Clone, Copy)]
 pub(super) struct Plugin<'a> {
-    /// For errors.
+    /// Used in errors.
     pub(super) path: &'a Path,
     pub(super) bytes: &'a [u8],
     pub(super) digest: PluginDigest,
@@ -158,13 +160,13 @@ pub(super) async fn uncached(
     compiler.run(path, bytes, output.try_clone().map_err(error)?).await?;
     let mut compiled = Vec::new();
     output.rewind().and_then(|()| output.read_to_end(&mut compiled)).map_err(error)?;
-    // SAFETY: the bytes are what our own compiler wrote into memory that has no name, a moment ago.
+    // SAFETY: the bytes were just written by our own compiler, to an anonymous memory file.
     #[expect(unsafe_code, reason = "native code is believed because of who wrote it")]
     let component = unsafe { Component::deserialize(engine, &compiled) };
     component.map_err(|source| PluginHostError::Load { plugin: path.to_owned(), source: source.into() })
 }
 
-/// Maps a compiled form, if it is there; says why not if it is not what it should be.
+/// Maps a compiled artifact if it exists. The error describes why the artifact cannot be used.
 fn map(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -177,14 +179,15 @@ fn map(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
     if expected.trim_end() != found {
         return Err("its checksum is another".into());
     }
-    // SAFETY: the file lies in a directory that only this user can write to, as was checked, and is byte for byte what
-    // our own compiler wrote. Nobody changes it while it is mapped: forms are replaced and deleted, never written to.
+    // SAFETY: the file is in a directory that only this user can write to, which was checked, and its checksum matches
+    // what our own compiler wrote. It is not modified while mapped: artifacts are replaced and deleted, never written
+    // in place.
     #[expect(unsafe_code, reason = "native code is believed because of who wrote it")]
     let component = unsafe { Component::deserialize_file(engine, path) };
     component.map(Some).map_err(|error| format!("{error:#}"))
 }
 
-/// Makes what was written aside last, with its checksum.
+/// Makes a finished file durable and moves it into place, with its checksum.
 fn keep(mut written: File, aside: &Path, path: &Path) -> io::Result<()> {
     written.rewind()?;
     let checksum = checksum(&mut written)?;
@@ -222,7 +225,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Deletes a file of ours. One that stays is found stale again, or written over.
+/// Deletes a file of the cache. If that fails, the file is later found stale again, or overwritten.
 fn forget(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound

@@ -1,4 +1,4 @@
-//! Runs the compiler: a child that gets a component on stdin, writes what it compiled, and ends.
+//! Runs the compiler: a child process that reads a component on stdin, writes the compiled artifact and exits.
 
 use std::fs::File;
 use std::io;
@@ -14,17 +14,18 @@ use tokio::time::timeout;
 use crate::error::PluginHostError;
 use crate::limits::COMPILE_LIMIT;
 
-/// Bytes of what the compiler says about a component it refuses. The rest is not read.
+/// Bytes read of the compiler's error message. The rest is not read.
 const COMPLAINT_BYTES_MAX: u64 = 4 * 1024;
 
-/// The program that compiles.
+/// The compiler program.
 pub(super) struct Compiler {
     program: PathBuf,
 }
 
 impl Compiler {
     pub(super) fn new(program: PathBuf) -> Self {
-        // The child begins at the root; a name without a folder is looked for where programs are.
+        // The child runs in `/`, so a relative path is made absolute; a name without a directory is looked up in
+        // `PATH`.
         let is_place = program.components().count() > 1;
         let absolute = std::path::absolute(&program).ok().filter(|_| is_place);
         Self { program: absolute.unwrap_or(program) }
@@ -39,7 +40,7 @@ impl Compiler {
             .stdin(Stdio::piped())
             .stdout(output)
             .stderr(Stdio::piped())
-            // Whoever gives up on this call, or on the host, ends the child with it.
+            // Dropping the call, or the host, kills the child.
             .kill_on_drop(true)
             .spawn()
             .map_err(cannot_run)?;
@@ -64,14 +65,15 @@ impl Compiler {
     }
 }
 
-/// Whether the same component would fail again: the compiler says so with its exit code, or was ended by a limit that
-/// it sets itself (memory, processor time, bytes of output). Anything else, such as a full disk or a kill, passes.
+/// Whether the same component would fail again: the compiler reported so with its exit code, or exceeded one of the
+/// limits that it sets for itself (memory, CPU time, output size). Anything else, such as a full disk or a kill, is
+/// temporary.
 fn is_component_at_fault(status: ExitStatus) -> bool {
     const LIMITS: [Signal; 3] = [Signal::ABORT, Signal::XCPU, Signal::XFSZ];
     status.code() == Some(1) || LIMITS.iter().any(|limit| status.signal() == Some(limit.as_raw()))
 }
 
-/// Gives the child what to compile, and returns how it ended and what it said.
+/// Sends the component to the child, and returns the child's exit status and error message.
 async fn feed(mut child: Child, bytes: &[u8]) -> io::Result<(ExitStatus, String)> {
     let mut stdin = child.stdin.take().expect("it was asked for");
     let stderr = child.stderr.take().expect("it was asked for");
@@ -79,14 +81,14 @@ async fn feed(mut child: Child, bytes: &[u8]) -> io::Result<(ExitStatus, String)
     let mut limited = stderr.take(COMPLAINT_BYTES_MAX);
     let (_fed, read) = tokio::join!(
         async {
-            // A child that ended early says why on stderr and by its status.
+            // A child that exits early reports the reason on stderr and in its exit status.
             drop(stdin.write_all(bytes).await);
             drop(stdin);
         },
         limited.read_to_end(&mut complaint),
     );
     read?;
-    // Nobody reads the rest; whoever writes more is told so, and ends.
+    // Closing the pipe makes a child that writes more fail instead of blocking.
     drop(limited);
     let status = child.wait().await?;
     let complaint = String::from_utf8_lossy(&complaint).split_ascii_whitespace().collect::<Vec<_>>().join(" ");

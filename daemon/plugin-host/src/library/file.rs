@@ -1,4 +1,4 @@
-//! Component files: where they lie, what they are, who signed them.
+//! Component files: their paths, their identity, their signatures.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
@@ -16,16 +16,16 @@ use crate::error::PluginHostError;
 use crate::limits::PLUGINS_KNOWN_MAX;
 use crate::settings::PublisherKey;
 
-/// Bytes of a signature file: it has four lines. A longer one is none.
+/// Bytes of a signature file, which has four lines. A longer file is not a signature.
 const SIGNATURE_BYTES_MAX: u64 = 4 * 1024;
 
-/// What a component's file ends in.
+/// The extension of component files.
 const ENDING: &str = ".wasm";
 
-/// What the file of its signature ends in, behind that.
+/// The extension of signature files, appended to that of the component.
 const SIGNATURE_ENDING: &str = ".minisig";
 
-/// Makes the plugin directory, if it is not there, and refuses one that anybody may write to.
+/// Creates the plugin directory if it is missing, and rejects one that is world-writable.
 pub(super) fn prepare(directory: &Path) -> Result<(), PluginHostError> {
     let error = |source| PluginHostError::Directory { path: directory.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(error)?;
@@ -37,7 +37,7 @@ pub(super) fn prepare(directory: &Path) -> Result<(), PluginHostError> {
     Ok(())
 }
 
-/// Returns where a plugin lies.
+/// Returns the path of a plugin.
 pub(super) fn path(directory: &Path, plugin: &PluginRef) -> PathBuf {
     match plugin.digest {
         Some(digest) => directory.join("pushed").join(format!("{}{ENDING}", HEXLOWER.encode(digest.as_bytes()))),
@@ -45,21 +45,21 @@ pub(super) fn path(directory: &Path, plugin: &PluginRef) -> PathBuf {
     }
 }
 
-/// Returns which file lies there, and which signature beside it.
+/// Returns the stamp of the component file and of the signature next to it.
 pub(super) fn stamp(path: &Path) -> Result<Stamp, PluginHostError> {
     let component = fs::metadata(path).map_err(|source| read_error(path, source))?;
     let signature = fs::metadata(signature_path(path)).ok();
     Ok(Stamp { component: FileStamp::of(&component), signature: signature.as_ref().map(FileStamp::of) })
 }
 
-/// What tells a component's file, and its signature's, from those that were there before.
+/// Identifies a component file and its signature, to detect that either was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     component: FileStamp,
     signature: Option<FileStamp>,
 }
 
-/// What tells a file from another one under its name.
+/// Identifies a file, to detect that another one took its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileStamp {
     inode: u64,
@@ -79,11 +79,11 @@ impl FileStamp {
     }
 }
 
-/// Returns the components in the directory, by name; those whose file is not named like a plugin are only logged.
+/// Returns the components in the directory by name. Files whose names are not valid plugin names are only logged.
 ///
 /// # Errors
-/// [`PluginHostError`] if the directory or a file in it cannot be read: it is not known which components there are,
-/// and none of them counts as gone.
+/// [`PluginHostError`] if the directory or a file in it cannot be read. The set of components is then unknown, and none
+/// of them counts as deleted.
 pub(super) fn list(directory: &Path) -> Result<BTreeMap<Name, Stamp>, PluginHostError> {
     let mut found = BTreeMap::new();
     let error = |source| read_error(directory, source);
@@ -101,7 +101,7 @@ pub(super) fn list(directory: &Path) -> Result<BTreeMap<Name, Stamp>, PluginHost
         }
         match stamp(&entry.path()) {
             Ok(stamp) => drop(found.insert(name, stamp)),
-            // It went between the two looks at it.
+            // The file was deleted between being listed and being examined.
             Err(PluginHostError::Missing { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -109,7 +109,7 @@ pub(super) fn list(directory: &Path) -> Result<BTreeMap<Name, Stamp>, PluginHost
     Ok(found)
 }
 
-/// Reads a component's file.
+/// Reads a component file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, PluginHostError> {
     let error = |source| read_error(path, source);
     let file = open(path).map_err(error)?;
@@ -125,7 +125,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, PluginHostError> {
     Ok(bytes)
 }
 
-/// Checks that one of the publishers signed a component, if there are any.
+/// Checks that one of the publishers signed the component, if there are any publishers.
 pub(super) fn verify(path: &Path, bytes: &[u8], publishers: &[PublisherKey]) -> Result<(), PluginHostError> {
     if publishers.is_empty() {
         return Ok(());
@@ -142,7 +142,7 @@ pub(super) fn verify(path: &Path, bytes: &[u8], publishers: &[PublisherKey]) -> 
     }
 }
 
-/// Opens a file that may be anything: one that is a pipe is not waited for.
+/// Opens a file of unknown type, without blocking if it is a pipe.
 fn open(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
@@ -162,5 +162,26 @@ fn read_error(path: &Path, source: io::Error) -> PluginHostError {
         }
         io::ErrorKind::NotFound => PluginHostError::Missing { plugin, remedy: "put the component there" },
         _ => PluginHostError::Read { plugin, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_or_has_a_file_that_cannot_be_examined_is_not_known() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("dns-fake.wasm"), b"component").unwrap();
+        assert_eq!(list(directory.path()).unwrap().len(), 1);
+        // A link to itself cannot be examined, not even by root.
+        let link = directory.path().join("loop.wasm");
+        symlink("loop.wasm", &link).unwrap();
+        list(directory.path()).expect_err("one of the files is not known");
+        fs::remove_file(&link).unwrap();
+        assert_eq!(list(directory.path()).unwrap().len(), 1);
+        list(&directory.path().join("dns-fake.wasm")).expect_err("a file is not a folder");
     }
 }

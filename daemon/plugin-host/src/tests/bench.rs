@@ -1,4 +1,4 @@
-//! A host in a temporary directory, with the malicious plugin in it, and a network whose names the test decides.
+//! A host in a temporary directory, with the malicious plugin in it, and a network whose names are set by the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,15 +20,16 @@ use crate::{
     SecretBinding, SecretScope, SecretUse, Secrets, SiteSecret, Target,
 };
 
-/// Nothing here takes so long, a compiler on a busy machine included; a test that waits this long has failed.
+/// Nothing in the tests takes this long, not even the compiler on a busy machine; a test that waits this long has
+/// failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Waits, but not for ever.
+/// Waits with a timeout.
 pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it happens within the patience of a test")
 }
 
-/// A component, as it was built; `examples/NAME` is another one of the same package.
+/// Returns the path of a built component; `examples/NAME` is another component of the same package.
 pub(super) fn guest(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| match std::env::var_os("LINECAMP_PLUGINS") {
@@ -48,13 +49,13 @@ pub(super) fn malicious() -> Vec<u8> {
     fs::read(guest("malicious_plugin")).unwrap()
 }
 
-/// The bytes of the malicious plugin that describes itself in another way.
+/// The bytes of the malicious plugin, modified to describe itself in another way.
 pub(super) fn malicious_mode(mode: &str) -> Vec<u8> {
     let marker = format!("MODE={mode:<11}");
     replaced(malicious(), b"MODE=honest     ", marker.as_bytes())
 }
 
-/// Replaces all of `what` by something of the same length.
+/// Replaces all occurrences of `what` with something of the same length.
 pub(super) fn replaced(mut bytes: Vec<u8>, what: &[u8], instead: &[u8]) -> Vec<u8> {
     assert_eq!(what.len(), instead.len());
     let places: Vec<_> =
@@ -66,7 +67,7 @@ pub(super) fn replaced(mut bytes: Vec<u8>, what: &[u8], instead: &[u8]) -> Vec<u
     bytes
 }
 
-/// The program that compiles.
+/// Returns the path of the compiler program.
 pub(super) fn compiler() -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| match std::env::var_os("LINECAMP_BINARIES") {
@@ -93,11 +94,11 @@ fn cargo(arguments: &[&str]) {
     assert!(cargo.current_dir(Path::new(&manifest)).status().unwrap().success(), "{arguments:?}");
 }
 
-/// Secrets that a test gives away.
+/// The secrets of a test.
 pub(super) struct Known(BTreeMap<&'static str, Mutex<(String, SecretScope)>>);
 
 impl Known {
-    /// Secrets that are bound to nothing.
+    /// Secrets without a binding.
     pub(super) fn new(secrets: &[(&'static str, &str)]) -> Arc<Self> {
         let bare = |text: &str| Mutex::new((text.to_owned(), SecretScope::LocalProviders));
         Arc::new(Self(secrets.iter().map(|(name, text)| (*name, bare(text))).collect()))
@@ -107,7 +108,7 @@ impl Known {
         self.0[name].lock().unwrap().0 = text.to_owned();
     }
 
-    /// Lets a secret go to one place, without TLS too, for the provider of the tests.
+    /// Binds a secret to one host, including plain HTTP, for the tests' provider.
     pub(super) fn bind(&self, name: &str, place: &str, uses: &[SecretUse]) {
         let hosts = BTreeSet::from([endpoint(place)]);
         let (uses, providers) = (uses.iter().copied().collect(), [Name::parse("the-provider").unwrap()].into());
@@ -128,7 +129,7 @@ impl Secrets for Known {
     }
 }
 
-/// The real network with names of the test's choice, which writes down where it went.
+/// The real network with names set by the test, which records the addresses it was asked to reach.
 pub(super) struct Names {
     network: Network,
     names: BTreeMap<&'static str, Vec<IpAddr>>,
@@ -145,7 +146,7 @@ impl Names {
         })
     }
 
-    /// Returns where connections went so far.
+    /// Returns the addresses of all connections so far.
     pub(super) fn reached(&self) -> Vec<SocketAddr> {
         self.reached.lock().unwrap().clone()
     }
@@ -173,17 +174,17 @@ impl Outbound for Names {
     }
 }
 
-/// A host, where its files are, and its calls.
+/// A host, its plugin directory, and its calls.
 pub(super) struct Bench {
     pub(super) directory: TempDir,
     pub(super) host: PluginHost,
     pub(super) outbound: Arc<Names>,
-    /// Whether the providers that are called are those of the site's own configuration.
+    /// Whether the called providers count as defined by the site's own configuration.
     pub(super) is_local: bool,
     calls: u64,
 }
 
-/// What a bench is made of; the malicious plugin is in its directory.
+/// What a bench is created from; its directory contains the malicious plugin.
 pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) secrets: Arc<Known>,
@@ -212,7 +213,7 @@ impl Setup {
     }
 }
 
-/// A host's settings for a directory, with defaults.
+/// The default configuration of a host for a directory.
 pub(super) fn config(directory: &Path) -> HostConfig {
     HostConfig {
         directory: directory.to_owned(),
@@ -223,7 +224,7 @@ pub(super) fn config(directory: &Path) -> HostConfig {
     }
 }
 
-/// Takes the compiled form of the malicious plugin from an earlier bench, because most tests are not about compiling.
+/// Copies the compiled malicious plugin from an earlier bench, because most tests are not about compiling.
 fn share_cache(directory: &Path) {
     static COMPILED: OnceLock<Vec<(PathBuf, Vec<u8>)>> = OnceLock::new();
     let compiled = COMPILED.get_or_init(|| {
@@ -235,7 +236,7 @@ fn share_cache(directory: &Path) {
             host.call(check(1, &spec("nothing")));
             soon(host.event()).await
         };
-        // On a thread of its own, because this may be called where no runtime can be waited for.
+        // On a thread of its own, because this may be called where blocking on a runtime is not allowed.
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(call);
         let event = std::thread::scope(|scope| scope.spawn(runtime).join().unwrap());
         assert!(matches!(event, HostEvent::Replied { reply: ProviderReply::Checked(_), .. }), "{event:?}");
@@ -264,7 +265,7 @@ impl Bench {
         }
     }
 
-    /// Has the plugin try something when its config is checked, and returns what it says came of it.
+    /// Has the plugin attempt something in its config check, and returns the outcome that it reports.
     pub(super) async fn attempt(&mut self, spec: &ProviderSpec) -> String {
         match self.ask(spec, ProviderRequest::Check).await {
             ProviderReply::Failed(
@@ -274,7 +275,7 @@ impl Bench {
         }
     }
 
-    /// Has the plugin try something that ends the call, and returns why it was ended.
+    /// Has the plugin attempt something that ends the call, and returns why the call was ended.
     pub(super) async fn broken(&mut self, spec: &ProviderSpec, request: ProviderRequest) -> String {
         match self.ask(spec, request).await {
             ProviderReply::Failed(ProviderFailure::Broken { reason }) => reason.as_str().to_owned(),
@@ -282,14 +283,14 @@ impl Bench {
         }
     }
 
-    /// Checks that the next call, which does no harm, works.
+    /// Checks that a subsequent harmless call works.
     pub(super) async fn goes_on(&mut self) {
         let reply = self.ask(&spec("nothing"), ProviderRequest::Check).await;
         assert!(matches!(reply, ProviderReply::Checked(_)), "{reply:?}");
     }
 }
 
-/// A call of a provider of the server that has its settings checked.
+/// A config check of a provider from the server.
 pub(super) fn check(call: u64, spec: &ProviderSpec) -> ProviderCall {
     ProviderCall { call: CallId(call), spec: spec.clone().into(), is_local: false, request: ProviderRequest::Check }
 }
@@ -307,7 +308,7 @@ pub(super) fn spec(what: &str) -> ProviderSpec {
     spec_of(&format!(r#"{{"do":"{what}"}}"#), &Grant::default())
 }
 
-/// A provider of the malicious plugin that does `what` with `url`, granted `granted` as public places.
+/// A provider of the malicious plugin that does `what` with `url`, with a grant of `granted` as public endpoints.
 pub(super) fn spec_url(what: &str, url: &str, granted: &[&str]) -> ProviderSpec {
     let reach = granted.iter().map(|text| endpoint(text)).collect();
     let grant = Grant { reach, plain_http: true, ..Grant::default() };
@@ -338,7 +339,7 @@ pub(super) fn spec_of(config: &str, grant: &Grant) -> ProviderSpec {
     }
 }
 
-/// Returns the megabytes of memory that this process has resident.
+/// Returns the resident memory of this process in MiB.
 pub(super) fn resident_mib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

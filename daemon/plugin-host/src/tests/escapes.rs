@@ -1,4 +1,4 @@
-//! Attempts to get out: files, environment, hosts, addresses, names that lead inside.
+//! Attempts to escape: files, environment, hosts, addresses, names that resolve to private addresses.
 
 use linecamp_model::{Grant, ProviderRequest};
 

@@ -1,4 +1,4 @@
-//! DNS messages through the gate: signatures, lost and cut answers, answers of strangers.
+//! DNS messages through the gate: signatures, lost and truncated responses, forged responses.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,20 +19,20 @@ use crate::SecretUse;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// How a name server behaves.
+/// The behavior of a name server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
-    /// Answers, and signs if it was asked with a signature.
+    /// Responds, and signs the response to a signed message.
     Proper,
-    /// Does not answer the first two times.
+    /// Does not respond to the first two attempts.
     Lossy,
-    /// Never answers.
+    /// Never responds.
     Silent,
-    /// Cuts what goes over UDP.
+    /// Truncates responses over UDP.
     Cutting,
-    /// Sends answers to other questions before its own.
+    /// Sends responses to other queries before its own.
     Muddled,
-    /// Answers with other names over TCP, having cut over UDP.
+    /// Truncates over UDP, and then responds over TCP with other names.
     Lying,
     /// Does not sign.
     Unsigned,
@@ -42,7 +42,7 @@ enum Manner {
     Ahead,
 }
 
-/// A name server, and how often it was asked over UDP and over TCP.
+/// A name server, and the number of messages it received over UDP and over TCP.
 struct NameServer {
     address: SocketAddr,
     asked: Arc<Mutex<(u32, u32)>>,
@@ -96,7 +96,7 @@ fn key(algorithm: Algorithm) -> Arc<Key> {
     Arc::new(Key::new(algorithm, SECRET, name, None, None).unwrap())
 }
 
-/// Returns what the server sends back.
+/// Returns the messages that the server sends back.
 fn answers(question: &[u8], manner: Manner, is_udp: bool) -> Vec<Vec<u8>> {
     let mut question = Message::from_octets(question.to_vec()).unwrap();
     let algorithms = match manner {
@@ -113,7 +113,7 @@ fn answers(question: &[u8], manner: Manner, is_udp: bool) -> Vec<Vec<u8>> {
         Err(error) => {
             let unsigned = error.error() != TsigRcode::BADTIME;
             let mut refused = error.build_message(&question, MessageBuilder::new_vec()).unwrap().finish();
-            // The library's server says FORMERR, others say what RFC 8945 (5.3.1) wants.
+            // The library's server responds with FORMERR; others respond as RFC 8945 (5.3.1) requires.
             let place = refused.len() - 4;
             if unsigned && refused[place..] == [0, 1, 0, 0] {
                 refused[place + 1] = 16;
@@ -139,7 +139,7 @@ fn answers(question: &[u8], manner: Manner, is_udp: bool) -> Vec<Vec<u8>> {
     }
 }
 
-/// A host whose callers are the site's own providers, which may use its secrets as they like.
+/// A host whose callers are local providers, which may use the site's secrets without a binding.
 fn own_bench() -> Bench {
     let mut bench = bench().0;
     bench.is_local = true;
@@ -154,7 +154,7 @@ fn bench() -> (Bench, Arc<Known>) {
     (Setup { secrets: Arc::clone(&secrets), outbound, ..Setup::default() }.start(), secrets)
 }
 
-/// A provider that asks the server, signing with `secret` if there is one.
+/// A provider that queries the server, signing with `secret` if it is not empty.
 fn asking(server: &NameServer, secret: &str, algorithm: &str) -> ProviderSpec {
     let place = format!("ns.example:{}", server.address.port());
     let grant = Grant { reach_private: [endpoint(&place)].into(), ..Grant::default() };
@@ -168,7 +168,7 @@ fn asking(server: &NameServer, secret: &str, algorithm: &str) -> ProviderSpec {
     ProviderSpec { secrets, ..spec_of(&config, &grant) }
 }
 
-/// What the plugin says of an answer: all of it, and under its own id.
+/// What the plugin reports about a response: its full length, and the plugin's own ID.
 const ANSWERED: &str = "answered 27 bytes, id 1234";
 
 #[tokio::test]

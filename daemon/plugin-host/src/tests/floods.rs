@@ -1,4 +1,4 @@
-//! Attempts to take more than a share: of time, memory, stack, words, requests, bytes.
+//! Attempts to exceed limits: on time, memory, stack, text, requests, bytes.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::bench::{Bench, Names, Setup, check, domain, endpoint, resident_mib, s
 use super::service::{Say, Service, answer};
 use crate::Limits;
 
-/// Limits that a test does not have to wait for.
+/// Limits short enough for a test to wait for.
 fn short() -> Limits {
     Limits { call_time: Duration::from_secs(3), cpu_time: Duration::from_millis(500), ..Limits::default() }
 }
@@ -63,7 +63,7 @@ async fn memory_ends_and_comes_back() {
     }
     bench.goes_on().await;
     let after = resident_mib();
-    // Other tests run in this process too, so this is a bound and no measure.
+    // Other tests run in this process as well, so this is an upper bound and not a measurement.
     assert!(after < before + 200, "{before} MiB before, {after} MiB after");
 }
 
@@ -96,7 +96,7 @@ async fn log_lines_are_cut_counted_and_dropped() {
     bench.goes_on().await;
 }
 
-/// A provider that does `what` with the service, over its private address.
+/// A provider that does `what` with the service, at its private address.
 fn with(service: &Service, what: &str) -> ProviderSpec {
     let place = format!("service.example:{}", service.port());
     let grant = Grant { reach_private: [endpoint(&place)].into(), plain_http: true, ..Grant::default() };
@@ -150,7 +150,7 @@ async fn a_service_that_speaks_no_http_is_an_error() {
     let place = format!("127.0.0.1:{}", gone.port());
     drop(gone);
     let outcome = bench.attempt(&spec).await;
-    // The listener lives on in its task; what matters is that words come back either way.
+    // The listener lives on in its task; either way, the plugin must get a result.
     assert!(outcome.contains("answered") || outcome.contains(&place), "{outcome}");
 }
 

@@ -1,4 +1,4 @@
-//! Files that change while the host runs.
+//! Files that change while the host is running.
 
 use std::fs;
 use std::path::Path;
@@ -8,14 +8,14 @@ use linecamp_model::{PluginDigest, ProviderReply, ProviderRequest, Text};
 use super::bench::{Bench, Setup, check, malicious, malicious_mode, replaced, soon, spec};
 use crate::HostEvent;
 
-/// Replaces a file as a careful operator does.
+/// Replaces a file atomically, as a careful operator does.
 fn replace(directory: &Path, bytes: &[u8]) {
     let aside = directory.join("new.part");
     fs::write(&aside, bytes).unwrap();
     fs::rename(aside, directory.join("malicious.wasm")).unwrap();
 }
 
-/// Waits for the news of the plugin.
+/// Waits for the event about the plugin.
 async fn news(bench: &mut Bench) -> Result<PluginDigest, Text> {
     match soon(bench.host.event()).await {
         HostEvent::PluginChanged { name, result } => {
@@ -26,7 +26,7 @@ async fn news(bench: &mut Bench) -> Result<PluginDigest, Text> {
     }
 }
 
-/// The malicious plugin in its next version.
+/// The next version of the malicious plugin.
 fn next_version() -> Vec<u8> {
     replaced(malicious(), b"6.6.6", b"6.6.7")
 }

@@ -1,4 +1,4 @@
-//! Answers that are not true, or make no sense.
+//! Answers from plugins that are false or invalid.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Files that are not what they should be, and caches that are not what they were.
+//! Invalid plugin files, and damaged or stale caches.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -49,7 +49,7 @@ async fn a_file_that_is_no_plugin_is_refused_with_what_to_do() {
         let mut bench = bench_with(&bytes);
         let reason = missing(&mut bench, &spec("nothing")).await;
         assert!(reason.contains(words) && reason.contains("malicious.wasm"), "{words}: {reason}");
-        // Again, from memory.
+        // A second call gets the remembered reason.
         assert_eq!(missing(&mut bench, &spec("nothing")).await, reason);
     }
 }
@@ -135,7 +135,7 @@ async fn a_file_that_is_none_is_not_waited_for() {
     assert!(reason.contains("it is not a file"), "{reason}");
 }
 
-/// Returns the compiled form, and its checksum's file.
+/// Returns the compiled artifact and its checksum file.
 fn cached(directory: &Path) -> (PathBuf, PathBuf) {
     let mut files = fs::read_dir(directory.join("cache")).unwrap().map(|file| file.unwrap().path());
     let form = files.find(|path| path.extension().is_some_and(|ending| ending == "cwasm")).unwrap();
@@ -144,7 +144,7 @@ fn cached(directory: &Path) -> (PathBuf, PathBuf) {
     (form, checksum)
 }
 
-/// Makes a bench whose cache is filled, and stops its host.
+/// Fills a cache, and stops the host that did so.
 async fn filled() -> TempDir {
     let mut bench = Setup::default().start();
     bench.goes_on().await;
@@ -175,7 +175,7 @@ async fn the_compiler_is_needed_once() {
     assert!(words.contains("failed to run the plugin compiler /nowhere/compiler"), "{words}");
 }
 
-/// A disk that was full once is nobody's plugin: the next call compiles it.
+/// A full disk is not the plugin's error: the next call compiles it again.
 #[tokio::test]
 async fn a_compiler_that_the_machine_stopped_is_asked_again() {
     let directory = tempfile::tempdir().unwrap();
@@ -213,7 +213,7 @@ async fn a_damaged_or_stale_form_is_compiled_anew() {
         |form, _| fs::write(form, b"").unwrap(),
         |form, _| fs::write(form, &fs::read(form).unwrap()[..10_000]).unwrap(),
         |_, checksum| fs::remove_file(checksum).unwrap(),
-        // Whole, but not what an engine takes.
+        // Complete, but not an artifact that the engine accepts.
         |form, checksum| {
             fs::write(form, b"\x7fELF").unwrap();
             fs::write(checksum, format!("{:08x}", crc32fast::hash(b"\x7fELF"))).unwrap();
@@ -271,7 +271,7 @@ async fn a_directory_that_others_may_write_to_is_refused() {
     bench.goes_on().await;
 }
 
-/// A publisher, as the documentation of minisign-verify has it.
+/// The publisher key from the documentation of `minisign-verify`.
 const PUBLISHER: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 
 #[tokio::test]
@@ -306,7 +306,7 @@ fn a_file_with_a_publishers_signature_gets_further() {
     assert!(matches!(error, PluginHostError::Compile { .. }), "{error}");
 }
 
-/// Of the four bytes `test`, as the documentation of minisign-verify has it.
+/// A signature of the four bytes `test`, from the documentation of `minisign-verify`.
 const SIGNATURE_OF_TEST: &str = "untrusted comment: signature from minisign secret key
 RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
 trusted comment: timestamp:1633700835\tfile:test\tprehashed

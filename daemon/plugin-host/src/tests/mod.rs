@@ -1,4 +1,4 @@
-//! The host with a plugin that means harm, services that do, and disks that fail.
+//! The host with a malicious plugin, malicious services and failing disks.
 
 mod bench;
 mod escapes;

@@ -1,4 +1,4 @@
-//! The real network: TLS under the checked name, and names that cannot be reached.
+//! The real network: TLS with the checked name, and unreachable names.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::bench::{Names, Setup, endpoint, soon, spec_of};
 use super::service::{answer, serve};
 use crate::{Network, Outbound as _};
 
-/// Starts a service with TLS, whose certificate is for `localhost` and by an authority of its own. Returns its port and
-/// the authority's file.
+/// Starts a TLS service whose certificate is for `localhost` and issued by a private CA. Returns its port and the
+/// directory of the CA file.
 async fn private_service() -> (u16, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let names = ["localhost".to_owned()];
@@ -24,7 +24,7 @@ async fn private_service() -> (u16, TempDir) {
         loop {
             let incoming = listener.accept().await;
             tokio::spawn(async move {
-                // A client that does not believe the certificate goes away.
+                // A client that does not trust the certificate closes the connection.
                 if let Ok(stream) = incoming.establish().await {
                     serve(stream, answer("200 OK", &[], b"private"), Arc::default()).await;
                 }

@@ -1,4 +1,4 @@
-//! Attempts to see a secret, and to give it away.
+//! Attempts to see a secret, or to leak it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,8 @@ use crate::SecretUse::{self, Basic, Bearer, Header, SigV4, SigV4KeyId, SigV4Sess
 
 const SECRET: &str = "an-api-key-drawn-at-random";
 
-/// What the plugin does with a secret, and what that is to the host. It signs with one secret in all three places.
+/// How the plugin uses a secret, and the corresponding uses in the host. For a signature, it uses one secret in all
+/// three places.
 const WAYS: [(&str, &[SecretUse]); 4] = [
     ("bearer", &[Bearer]),
     ("basic", &[Basic]),
@@ -28,12 +29,12 @@ fn bench() -> (Bench, Arc<Known>) {
     (Setup { secrets: Arc::clone(&secrets), outbound, ..Setup::default() }.start(), secrets)
 }
 
-/// A provider that has the secret `handle`, which it calls `key`, echoed by the service, and gives it away.
+/// A provider that has the service echo the secret `handle`, named `key` by the plugin, and then leaks it.
 fn giving_away(service: &Service, what: &str, auth: &str) -> ProviderSpec {
     with_handle(service, &format!(r#""do":"{what}","auth":"{auth}","secret":"key""#), "site-key")
 }
 
-/// Where the service is, as grants and bindings say it.
+/// The service's host and port, as in grants and bindings.
 fn place(service: &Service) -> String {
     format!("service.example:{}", service.port())
 }
@@ -68,7 +69,7 @@ async fn a_secret_goes_to_the_service_and_not_to_the_plugin() {
 #[tokio::test]
 async fn a_secret_that_the_plugin_prints_is_blotted_out() {
     let (mut bench, secrets) = bench();
-    // So short that it may be a word of the answer, which the plugin then sees.
+    // So short that it may be a word of the response: the plugin sees it.
     secrets.rotate("site-key", "hunter2");
     let service = Service::start(Say::Echo).await;
     secrets.bind("site-key", &place(&service), &[Bearer]);
@@ -124,7 +125,7 @@ async fn a_handle_that_leads_to_no_secret_is_denied() {
     assert!(service.asked().is_empty());
 }
 
-/// Checks that the plugin was denied the secret in these words, and that the service heard nothing.
+/// Checks that the plugin was denied the secret with this text, and that the service received nothing.
 fn insist_denied(service: &Service, told: &str, words: &[&str]) {
     assert!(told.starts_with("denied: provider the-provider may not use the site's secret `site-key` as "), "{told}");
     assert!(words.iter().all(|word| told.contains(word)), "{words:?} in: {told}");
@@ -176,7 +177,7 @@ async fn a_secret_is_for_the_provider_that_it_is_bound_to() {
     assert!(service.asked().is_empty());
 }
 
-/// A key that signs is never sent: not as the ID beside the signature, and not as the token.
+/// A secret used for signing is never sent, neither as the key ID of the signature nor as the session token.
 #[tokio::test]
 async fn a_key_that_signs_is_not_sent_in_another_place_of_the_signature() {
     let (mut bench, secrets) = bench();
@@ -193,7 +194,7 @@ async fn a_key_that_signs_is_not_sent_in_another_place_of_the_signature() {
     }
 }
 
-/// The provider may speak plain HTTP to the service, and that alone does not let a secret go along.
+/// A grant for plain HTTP alone does not allow a secret to be sent over it.
 #[tokio::test]
 async fn a_secret_goes_over_plain_http_only_where_its_binding_says_so() {
     let (mut bench, _) = bench();
@@ -205,7 +206,7 @@ async fn a_secret_goes_over_plain_http_only_where_its_binding_says_so() {
     }
 }
 
-/// Keeps every line of the log.
+/// Collects every line of the log.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 

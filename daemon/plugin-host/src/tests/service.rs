@@ -1,4 +1,4 @@
-//! A service on the loopback that answers as a test says, well or badly.
+//! A service on the loopback interface that responds as the test specifies, correctly or not.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -7,22 +7,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// What a service says to a request.
+/// How the service responds to a request.
 #[derive(Clone, Debug)]
 pub(super) enum Say {
-    /// The bytes, and then the end.
+    /// Sends the bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// The request itself, as a body.
+    /// Sends the request itself as the body.
     Echo,
-    /// A body without end.
+    /// Sends an endless body.
     Flood,
-    /// One byte of the head after the other, slowly, and no end.
+    /// Sends the response's header section one byte at a time, slowly and without end.
     Drip,
-    /// Nothing, and the connection stays open.
+    /// Sends nothing and keeps the connection open.
     Silence,
 }
 
-/// A service, and what it was asked.
+/// A service, and the requests it received.
 pub(super) struct Service {
     pub(super) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -46,13 +46,13 @@ impl Service {
         self.address.port()
     }
 
-    /// Returns the requests so far, head and body.
+    /// Returns the requests so far, headers and body.
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-/// An answer with a body.
+/// A response with a body.
 pub(super) fn answer(status: &str, headers: &[&str], body: &[u8]) -> Say {
     let mut bytes = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len()).into_bytes();
     for header in headers {
@@ -95,12 +95,12 @@ pub(super) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, say: 
         }
         Say::Silence => std::future::pending().await,
     };
-    // Whoever asked may have heard enough.
+    // The client may have closed the connection already.
     drop(written);
     drop(stream.shutdown().await);
 }
 
-/// Reads a head, and the body it announces.
+/// Reads the header section, and the body whose length it declares.
 async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
     loop {

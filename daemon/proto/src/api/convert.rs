@@ -1,4 +1,4 @@
-//! The model's views as the API shows them, and requests as the model takes them.
+//! Conversion of the model's views to API types, and of requests to model types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,7 @@ impl From<&model::LinkView> for Link {
 }
 
 impl Label {
-    /// Returns `labels` in the order of their keys.
+    /// Returns `labels` sorted by key.
     pub fn all(labels: &model::EffectiveLabels) -> Vec<Self> {
         let one = |(key, label): (&LabelKey, &model::EffectiveLabel)| Self {
             key: key.to_string(),
@@ -106,7 +106,7 @@ impl From<&model::TokenView> for Token {
 }
 
 impl TokenCreated {
-    /// Returns the answer that shows `token` once, with `target` as what its sites are given.
+    /// Returns the response that shows `token` once; `target` is what its sites join with.
     pub fn new(token: &model::TokenView, target: &model::JoinTarget) -> Self {
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
@@ -166,10 +166,10 @@ impl From<&[Site]> for Preview {
 }
 
 impl LabelChange {
-    /// Returns the change with every key and value checked.
+    /// Validates every key and value of the change.
     ///
     /// # Errors
-    /// [`LabelError`] of the first bad one, or of too many.
+    /// [`LabelError`] of the first invalid one, or of too many.
     pub fn to_patch(&self) -> Result<LabelPatch, LabelError> {
         let most = self.set.len().max(self.remove.len());
         if LABELS_PER_OWNER_MAX < most {

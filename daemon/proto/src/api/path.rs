@@ -1,11 +1,11 @@
-//! Where things are, and what may be asked of them.
+//! The API's endpoints and their queries.
 //!
-//! | method | path | query | body | answer |
+//! | method | path | query | body | response |
 //! |---|---|---|---|---|
 //! | GET | [`HEALTH`] | | | 200, no key needed |
 //! | GET | [`INSTALL`] | | | the script that installs a site, no key needed |
 //! | GET | [`INSTALL_PACKAGE`] | | | a package it fetches, no key needed |
-//! | GET | [`METRICS`] | | | 200, a text as Prometheus reads it |
+//! | GET | [`METRICS`] | | | 200, metrics in the Prometheus text format |
 //! | GET | [`SERVER`] | | | [`Server`](super::Server) |
 //! | GET | [`SITES`] | [`SiteQuery`] | | [`List`](super::List) of [`Site`](super::Site) |
 //! | GET | [`SITE`] | [`NameQuery`] | | [`Site`](super::Site) |
@@ -35,19 +35,19 @@
 //! | DELETE | [`PLUGIN`] | | | [`PluginView`](super::PluginView), as it was |
 //! | GET | [`RECORDS`] | [`RecordQuery`] | | [`List`](super::List) of [`RecordView`](super::RecordView) |
 //!
-//! Every request but the first three carries `Authorization: Bearer lck_…`. A query with a field that is not its own is
-//! refused. A name is unique within its environment only: where several environments have it and the query names
-//! none, the answer is [`ErrorCode::Ambiguous`](super::ErrorCode::Ambiguous).
+//! Every request except the first three carries `Authorization: Bearer lck_…`. An unknown query parameter is rejected.
+//! A name is unique within its environment only: if several environments have it and the query specifies none, the
+//! response is [`ErrorCode::Ambiguous`](super::ErrorCode::Ambiguous).
 
 use serde::{Deserialize, Serialize};
 
-/// Whether the server serves.
+/// Health check: whether the server is ready.
 pub const HEALTH: &str = "/healthz";
 /// The script that installs a site.
 pub const INSTALL: &str = "/install";
-/// A package that it fetches.
+/// A package that the script fetches.
 pub const INSTALL_PACKAGE: &str = "/install/{name}";
-/// The server's numbers.
+/// The server's metrics.
 pub const METRICS: &str = "/metrics";
 /// The server itself.
 pub const SERVER: &str = "/api/v1/server";
@@ -57,9 +57,9 @@ pub const SITES: &str = "/api/v1/sites";
 pub const SITE: &str = "/api/v1/sites/{name}";
 /// A site's assigned labels.
 pub const SITE_LABELS: &str = "/api/v1/sites/{name}/labels";
-/// Takes a site out of service.
+/// Deactivates a site.
 pub const SITE_DEACTIVATE: &str = "/api/v1/sites/{name}/deactivate";
-/// Takes a site back into service.
+/// Activates a site.
 pub const SITE_ACTIVATE: &str = "/api/v1/sites/{name}/activate";
 /// Accepts a pending site.
 pub const SITE_ACCEPT: &str = "/api/v1/sites/{name}/accept";
@@ -69,9 +69,9 @@ pub const HOSTS: &str = "/api/v1/hosts";
 pub const HOST: &str = "/api/v1/hosts/{name}";
 /// A host's assigned labels.
 pub const HOST_LABELS: &str = "/api/v1/hosts/{name}/labels";
-/// Takes a host out of service.
+/// Deactivates a host.
 pub const HOST_DEACTIVATE: &str = "/api/v1/hosts/{name}/deactivate";
-/// Takes a host back into service.
+/// Activates a host.
 pub const HOST_ACTIVATE: &str = "/api/v1/hosts/{name}/activate";
 /// The join tokens.
 pub const TOKENS: &str = "/api/v1/tokens";
@@ -88,14 +88,14 @@ pub const ENVIRONMENT: &str = "/api/v1/environments/{name}";
 pub const PROVIDERS: &str = "/api/v1/providers";
 /// One provider.
 pub const PROVIDER: &str = "/api/v1/providers/{name}";
-/// The plugins that were pushed.
+/// The uploaded plugins.
 pub const PLUGINS: &str = "/api/v1/plugins";
-/// One of them, by the digest of its component.
+/// One plugin, by the digest of its component.
 pub const PLUGIN: &str = "/api/v1/plugins/{digest}";
 /// The DNS records of all sites.
 pub const RECORDS: &str = "/api/v1/records";
 
-/// Returns `path` with its one `{…}` replaced by `word`: a name or an id, which need no escaping.
+/// Returns `path` with its one `{…}` replaced by `word`: a name or an id, neither of which needs escaping.
 pub fn at(path: &str, word: &impl std::fmt::Display) -> String {
     match (path.find('{'), path.find('}')) {
         (Some(open), Some(close)) => format!("{}{word}{}", &path[..open], &path[close + 1..]),
@@ -103,60 +103,60 @@ pub fn at(path: &str, word: &impl std::fmt::Display) -> String {
     }
 }
 
-/// Which sites.
+/// Filters sites.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SiteQuery {
-    /// Those that this selector matches.
+    /// Sites that this selector matches.
     pub selector: Option<String>,
-    /// Those of this environment.
+    /// Sites of this environment.
     pub environment: Option<String>,
-    /// Which labels the selector sees; without it, all that hold.
+    /// Which labels the selector is matched against; by default all effective ones.
     pub labels: Option<SelectorLabels>,
 }
 
-/// Which labels of a site a selector sees.
+/// Which of a site's labels a selector is matched against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SelectorLabels {
-    /// All that hold, whoever set them.
+    /// All effective labels, whoever set them.
     #[default]
     Effective,
-    /// Those that were assigned to the site: what a provider is placed by.
+    /// The labels assigned to the site: those that place a provider.
     Assigned,
-    /// Those, and what its gateway reports: what a provider with `match_facts` is placed by.
+    /// The assigned labels and those its gateway reports: those that place a provider with `match_facts`.
     AssignedAndReported,
 }
 
-/// Which hosts.
+/// Filters hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostQuery {
-    /// Those that this selector matches.
+    /// Hosts that this selector matches.
     pub selector: Option<String>,
-    /// Those of this environment.
+    /// Hosts of this environment.
     pub environment: Option<String>,
-    /// Those of the site of this name.
+    /// Hosts of the site of this name.
     pub site: Option<String>,
 }
 
-/// Which records.
+/// Filters records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordQuery {
-    /// Those of the sites that this selector matches.
+    /// Records of the sites that this selector matches.
     pub selector: Option<String>,
-    /// Those of this environment.
+    /// Records of this environment.
     pub environment: Option<String>,
-    /// Those of the site of this name.
+    /// Records of the site of this name.
     pub site: Option<String>,
-    /// Those of the provider of this name.
+    /// Records of the provider of this name.
     pub provider: Option<String>,
-    /// Those in this state, such as `foreign`.
+    /// Records in this state, such as `foreign`.
     pub state: Option<String>,
 }
 
-/// What is pushed.
+/// Names the plugin to upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginQuery {
@@ -164,42 +164,42 @@ pub struct PluginQuery {
     pub name: String,
 }
 
-/// Which one of a name.
+/// Selects among objects of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NameQuery {
-    /// The one of this environment.
+    /// The environment of the object.
     pub environment: Option<String>,
 }
 
-/// Which site or provider to remove, and how.
+/// Selects the site or provider to remove, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveQuery {
-    /// The one of this environment.
+    /// The environment of the object.
     pub environment: Option<String>,
-    /// Whatever state it is in, and without waiting for it: what it has outside, such as DNS records, stays and is
-    /// named in an event.
+    /// Remove it in any state, without waiting for it: what it owns externally, such as DNS records, stays and is
+    /// listed in an event.
     #[serde(default)]
     pub force: bool,
 }
 
-/// Which events.
+/// Filters events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
-    /// Those of the site of this name.
+    /// Events of the site of this name.
     pub site: Option<String>,
-    /// Which site of that name.
+    /// The environment of that site.
     pub environment: Option<String>,
-    /// Those that the server says, or those that sites do.
+    /// Events that the server reported, or that sites reported.
     pub source: Option<super::EventSource>,
-    /// Those above this number, the oldest of them first. Without it: the newest there are.
+    /// Events above this sequence number, oldest first. Without it: the newest ones.
     pub after: Option<u64>,
-    /// If there is none, wait this many seconds for one; an empty list is the answer when none came. With `after`
-    /// only. Cut to [`EVENT_WAIT_SECONDS_MAX`](super::EVENT_WAIT_SECONDS_MAX).
+    /// If there is none, wait this many seconds for one; if none arrives, return an empty list. With `after` only.
+    /// Capped to [`EVENT_WAIT_SECONDS_MAX`](super::EVENT_WAIT_SECONDS_MAX).
     pub wait: Option<u64>,
-    /// At most this many. Cut to [`EVENTS_PER_ANSWER_MAX`](super::EVENTS_PER_ANSWER_MAX), which is also the default.
+    /// At most this many. Capped to [`EVENTS_PER_ANSWER_MAX`](super::EVENTS_PER_ANSWER_MAX), which is also the default.
     pub limit: Option<usize>,
 }
 

@@ -84,7 +84,7 @@ fn token() -> TokenView {
     }
 }
 
-/// Checks that what is written can be read, and returns it for a snapshot: these are promises to scripts.
+/// Checks that a value round-trips through JSON, and returns the JSON for a snapshot: scripts depend on it.
 pub(crate) fn written<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T) -> String {
     let text = serde_json::to_string_pretty(value).expect("serialises");
     assert_eq!(&serde_json::from_str::<T>(&text).expect("own text reads"), value);

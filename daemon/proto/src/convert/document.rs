@@ -14,13 +14,13 @@ use crate::limits::DOCUMENTS_MAX;
 use crate::wire::link::v1 as wire;
 use crate::wire::link::v1::{spec_document, status_document};
 
-/// A body that belongs under some keys and not under others.
+/// A document body that is valid under some keys only.
 pub(crate) trait Body {
-    /// Returns what it is about; of a host no more than that, because its body does not say which.
+    /// Returns what the body describes. For a host only that it is a host: its body does not contain its id.
     fn about(&self) -> About<'_>;
 }
 
-/// What a body is about.
+/// What a body describes.
 pub(crate) enum About<'a> {
     Site,
     Host,
@@ -47,7 +47,7 @@ impl Body for StatusBody {
     }
 }
 
-/// Refuses the body of one thing under the key of another.
+/// Rejects a body under the key of something else.
 pub(crate) fn check_body<B: Body>(key: DocumentKey, document: &Document<B>) -> Result<(), FieldError> {
     let Some(body) = &document.body else { return Ok(()) };
     match (key, body.about()) {
@@ -108,7 +108,7 @@ impl Wire for wire::StatusDelta {
     }
 }
 
-/// Checks that a delta leads from its base to where it says, and takes its documents.
+/// Validates a delta's generations and takes its documents.
 fn fill<D, B>(
     mut delta: Delta<B>,
     entries: impl ExactSizeIterator<Item = (WireKey, Option<Box<D>>)>,
@@ -149,7 +149,7 @@ where
     }
 }
 
-/// The two fields of an entry that say what it is about.
+/// The two fields of an entry that identify its document.
 struct WireKey {
     key: Vec<u8>,
     provider: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Checks of one field, and the error that knows where it is.
+//! Checks of single fields, and the error that holds the path to the field.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::convert::{Wire, WireEnum};
 use crate::error::ProtoError;
 use crate::limits::COUNTER_MAX;
 
-/// What is wrong with a field, and the way to it so far.
+/// What is wrong with a field, and its path so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FieldError {
     path: String,
@@ -17,35 +17,35 @@ pub(crate) struct FieldError {
 }
 
 impl FieldError {
-    /// Says what is wrong with the field `name`. The problem may quote the field: it is made fit for a log here.
+    /// Creates the error of the field `name`. `problem` may quote the field: it is made safe for a log here.
     pub(crate) fn new(name: &str, problem: impl fmt::Display) -> Self {
         Self { path: name.to_owned(), problem: Text::lossy(&problem.to_string()) }
     }
 
-    /// Says that the field lies in the message field `name`.
+    /// Prepends the message field `name` to the path.
     #[must_use]
     pub(crate) fn within(self, name: &str) -> Self {
         Self { path: format!("{name}.{}", self.path), ..self }
     }
 
-    /// Says that the field lies in one element of the list field `name`.
+    /// Prepends an element of the list field `name` to the path.
     #[must_use]
     pub(crate) fn within_element(self, name: &str, index: usize) -> Self {
         self.within(&format!("{name}[{index}]"))
     }
 
-    /// Says what it all belongs to.
+    /// Completes the error with the message or record it belongs to.
     pub(crate) fn of(self, what: impl fmt::Display) -> ProtoError {
         ProtoError::Field { what: what.to_string(), path: self.path, problem: self.problem }
     }
 }
 
-/// Names the field whose parsing failed.
+/// Attaches the field's name to a parse error.
 pub(crate) fn field<T, E: fmt::Display>(name: &str, parsed: Result<T, E>) -> Result<T, FieldError> {
     parsed.map_err(|problem| FieldError::new(name, problem))
 }
 
-/// Checks a message field that has to be there.
+/// Decodes a required message field.
 pub(crate) fn message<W: Wire>(name: &str, found: Option<W>) -> Result<W::Model, FieldError> {
     match found {
         Some(wire) => wire.into_model().map_err(|error| error.within(name)),
@@ -53,12 +53,12 @@ pub(crate) fn message<W: Wire>(name: &str, found: Option<W>) -> Result<W::Model,
     }
 }
 
-/// Refuses a oneof that is not set, or set to a kind that this build cannot see.
+/// Rejects a oneof that is unset, or set to a kind that this build does not know.
 pub(crate) fn kind<T>(name: &str, found: Option<T>) -> Result<T, FieldError> {
     found.ok_or_else(|| FieldError::new(name, "is absent, or of a kind that this build does not know"))
 }
 
-/// Checks the elements of a list, and first how many there are.
+/// Decodes the elements of a list, after checking its length.
 pub(crate) fn list<W: Wire>(name: &str, found: Vec<W>, count_max: usize) -> Result<Vec<W::Model>, FieldError> {
     count(name, found.len(), count_max)?;
     let elements = found.into_iter().enumerate();
@@ -81,7 +81,7 @@ pub(crate) fn bytes<const N: usize>(name: &str, found: &[u8]) -> Result<[u8; N],
     found.try_into().map_err(|_| FieldError::new(name, format!("has {} bytes, not {N}", found.len())))
 }
 
-/// Checks a number that only rises.
+/// Checks a counter that only increases.
 pub(crate) fn counter(name: &str, found: u64) -> Result<u64, FieldError> {
     match found {
         ..=COUNTER_MAX => Ok(found),
@@ -94,17 +94,17 @@ pub(crate) fn generation(name: &str, found: u64) -> Result<Generation, FieldErro
     counter(name, found).map(Generation)
 }
 
-/// Checks an enum.
+/// Decodes an enum.
 pub(crate) fn word<W: WireEnum>(name: &str, found: i32) -> Result<W, FieldError> {
     W::of_number(found).ok_or_else(|| FieldError::new(name, format!("number {found} has no meaning in this build")))
 }
 
-/// Returns a duration in milliseconds; what lies below one is lost.
+/// Returns a duration in milliseconds, rounded down.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Reads a moment that may be absent.
+/// Decodes an optional timestamp.
 pub(crate) fn moment(found: Option<u64>) -> Option<WallTime> {
     found.map(WallTime::from_unix_millis)
 }

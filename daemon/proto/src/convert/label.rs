@@ -1,4 +1,4 @@
-//! Labels of one owner, conditions, events: what the documents are made of.
+//! Labels of one owner, conditions, events: the parts of documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::convert::field::{bytes, count, field, list, word};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::link::v1 as wire;
 
-/// Writes one owner's labels down.
+/// Encodes one owner's labels.
 pub(crate) fn from_labels(labels: &LabelSet) -> Vec<wire::Label> {
     let labels = labels.iter().map(|(key, held)| wire::Label {
         key: key.as_str().to_owned(),
@@ -19,7 +19,7 @@ pub(crate) fn from_labels(labels: &LabelSet) -> Vec<wire::Label> {
     labels.collect()
 }
 
-/// Checks one owner's labels, in any order.
+/// Decodes one owner's labels, in any order.
 pub(crate) fn labels(name: &str, found: Vec<wire::Label>) -> Result<LabelSet, FieldError> {
     count(name, found.len(), LABELS_PER_OWNER_MAX)?;
     let mut labels = BTreeMap::new();
@@ -33,7 +33,7 @@ pub(crate) fn labels(name: &str, found: Vec<wire::Label>) -> Result<LabelSet, Fi
     field(name, LabelSet::from_map(labels))
 }
 
-/// Writes what a machine reports of itself down: labels without a time.
+/// Encodes a machine's reported facts: labels without a time.
 pub(crate) fn from_facts(facts: &BTreeMap<LabelKey, LabelValue>) -> Vec<wire::Label> {
     let label = |(key, value): (&LabelKey, &LabelValue)| wire::Label {
         key: key.as_str().to_owned(),
@@ -43,7 +43,7 @@ pub(crate) fn from_facts(facts: &BTreeMap<LabelKey, LabelValue>) -> Vec<wire::La
     facts.iter().map(label).collect()
 }
 
-/// Checks what a machine reports of itself.
+/// Decodes a machine's reported facts.
 pub(crate) fn facts(name: &str, found: Vec<wire::Label>) -> Result<BTreeMap<LabelKey, LabelValue>, FieldError> {
     let labels = labels(name, found)?;
     Ok(labels.iter().map(|(key, held)| (key.clone(), held.value.clone())).collect())
@@ -57,7 +57,7 @@ fn held_label(label: &wire::Label) -> Result<(LabelKey, HeldLabel), FieldError> 
     Ok((field("key", LabelKey::parse(&label.key))?, held))
 }
 
-/// Checks the conditions of one site or host: one of a kind.
+/// Decodes the conditions of one site or host: at most one of each kind.
 pub(crate) fn conditions(name: &str, found: Vec<wire::Condition>) -> Result<Vec<Condition>, FieldError> {
     let conditions = list(name, found, CONDITIONS_MAX)?;
     let mut kinds = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Plugins on their way: which piece a site lacks, and the piece.
+//! Plugin transfer: the chunk a site requests, and the chunk.
 
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX};
 use linecamp_model::{PluginDigest, PluginPiece, PluginWant};
@@ -54,7 +54,7 @@ fn digest(found: &[u8]) -> Result<PluginDigest, FieldError> {
     bytes("digest", found).map(PluginDigest::from_bytes)
 }
 
-/// Checks a place in a component, or its length.
+/// Checks an offset in a component, or its length.
 pub(super) fn place(name: &str, found: u64) -> Result<u64, FieldError> {
     match found {
         ..=PLUGIN_BYTES_MAX => Ok(found),

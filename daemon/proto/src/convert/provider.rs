@@ -1,4 +1,4 @@
-//! Providers: their settings on the way down, what became of their records on the way up.
+//! Providers: their settings from server to site, the status of their records from site to server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::convert::{FieldError, Wire, WireEnum};
 use crate::limits::{EXTRA_VALUES_MAX, RECORD_TYPE_BYTES_MAX};
 use crate::wire::link::v1 as wire;
 
-/// Returns how many bytes a provider's settings take on the link.
+/// Returns the size of a provider's settings on the link, in bytes.
 pub(crate) fn provider_spec_bytes(spec: &ProviderSpec) -> usize {
     wire::ProviderSpec::from_model(spec).encoded_len()
 }
@@ -81,7 +81,7 @@ impl Wire for wire::ProviderSpec {
     }
 }
 
-/// Says that a provider's settings are too long.
+/// Returns the error text for oversized provider settings.
 pub(crate) fn too_long(name: &Name, bytes: usize) -> String {
     format!("all settings of `{name}` together have {bytes} bytes; {PROVIDER_SPEC_BYTES_MAX} are allowed")
 }
@@ -120,7 +120,7 @@ impl Wire for wire::Grant {
     }
 }
 
-/// Checks a list of which each comes once.
+/// Decodes a list without duplicates.
 fn set<T: Ord, E: fmt::Display>(
     name: &str,
     found: &[String],
@@ -221,7 +221,7 @@ impl Wire for wire::ProviderStatus {
     }
 }
 
-/// Checks the records of one provider, in any order, and puts them in theirs.
+/// Decodes the records of one provider, in any order, and sorts them.
 fn records(found: Vec<wire::RecordStatus>) -> Result<Vec<RecordStatus>, FieldError> {
     let bytes: usize = found.iter().map(wire::RecordStatus::reported_bytes).sum();
     if REPORTED_RECORDS_BYTES_MAX < bytes {
@@ -239,7 +239,7 @@ fn records(found: Vec<wire::RecordStatus>) -> Result<Vec<RecordStatus>, FieldErr
 }
 
 impl wire::RecordStatus {
-    /// Returns what it counts for in its provider's share of a status.
+    /// Returns how many bytes the record counts for in its provider's share of a status.
     fn reported_bytes(&self) -> usize {
         let id = self.id.as_ref().map_or(0, |id| id.zone.len() + id.name.len() + id.rtype.len());
         let observed = self.id.iter().flat_map(|id| &id.observed).flat_map(|observed| &observed.values);
@@ -300,12 +300,12 @@ impl Wire for wire::ObservedRecord {
     }
 }
 
-/// Checks the values of a record set that was written.
+/// Decodes the values of a record set that was written.
 pub(crate) fn written_values(found: &[String]) -> Result<BTreeSet<Box<str>>, FieldError> {
     set("values", found, RECORD_VALUES_MAX, record_value)
 }
 
-/// Checks the mnemonic of a type, in its one spelling.
+/// Checks the mnemonic of a record type, in its canonical spelling.
 pub(crate) fn record_type(found: &str) -> Result<RecordType, String> {
     let is_inner = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
     match found.len() {
@@ -314,7 +314,7 @@ pub(crate) fn record_type(found: &str) -> Result<RecordType, String> {
     }
 }
 
-/// Checks a value, which need not fit its type: that may be why its record was set aside.
+/// Checks a value. It need not fit its type: that may be why its record was quarantined.
 fn record_value(found: &str) -> Result<Box<str>, String> {
     match found.len() {
         ..=RECORD_VALUE_BYTES_MAX if found.chars().any(char::is_control) => Err("has a control character".to_owned()),

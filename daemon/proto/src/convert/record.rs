@@ -1,6 +1,6 @@
-//! The bodies of records, apart from documents and events, which look the same on the link.
+//! The bodies of records, apart from documents and events, which have the same form on the link.
 //!
-//! A database's own bytes are checked as a peer's are: a flipped bit is as bad as a lie.
+//! A database's bytes are validated like a peer's: a flipped bit is as dangerous as a malicious value.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Enums: the words of the model and their numbers on the wire. The numbers stand in the schemas.
+//! Enums: the model's variants and their numbers on the wire, as the schemas assign them.
 
 use linecamp_model::{
     ConditionKind, EventKind, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Target,
@@ -7,17 +7,16 @@ use linecamp_model::{
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as record;
 
-/// A word with a number.
+/// An enum with wire numbers.
 pub(crate) trait WireEnum: Sized {
-    /// Returns its number.
+    /// Returns the variant's number.
     fn number(self) -> i32;
 
-    /// Returns the word with this number, if this build knows one.
+    /// Returns the variant with this number, if this build knows one.
     fn of_number(number: i32) -> Option<Self>;
 }
 
-/// Pairs the variants of two enums. Both matches are exhaustive: what has a word added to one side alone does not
-/// compile.
+/// Pairs the variants of two enums. Both matches are exhaustive: a variant added to one side only does not compile.
 macro_rules! words {
     ($wire:path = $model:ty { $($word:ident),* $(,)? }) => {
         impl WireEnum for $model {
@@ -99,7 +98,7 @@ words!(
 words!(link::RecordState = RecordState { Kept, Create, Update, Delete, Foreign, Quarantined, Held, Unknown });
 
 impl WireEnum for RecordType {
-    /// A type that is never written has no number: zero, which is refused.
+    /// A type that is never written has no number: zero, which is rejected.
     fn number(self) -> i32 {
         use link::RecordType as Wire;
         let wire = match self {

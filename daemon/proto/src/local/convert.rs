@@ -1,4 +1,4 @@
-//! The model's views as the local socket shows them.
+//! Conversion of the model's views to those of the local socket.
 
 use linecamp_model as model;
 
@@ -65,7 +65,7 @@ impl From<&model::LocalView> for LocalLabels {
 }
 
 impl LocalProvider {
-    /// Returns the provider as its status says, with its settings if it has any.
+    /// Returns the provider from its status, with its settings if it has any.
     pub fn new(status: &model::ProviderStatus, spec: Option<&model::ProviderSpec>) -> Self {
         use model::RecordState as State;
         let is_in_trouble =
@@ -83,7 +83,7 @@ impl LocalProvider {
 }
 
 impl LocalRecord {
-    /// Returns the record of the provider `provider`.
+    /// Returns the record of `provider`.
     pub fn new(provider: &model::ProviderStatus, record: &model::RecordStatus) -> Self {
         Self {
             provider: provider.name.to_string(),

@@ -1,4 +1,4 @@
-//! The records of the fleet's database.
+//! The records of the fleet database.
 
 use linecamp_model::{FleetChange, KeyFingerprint, Name, PluginDigest, Salvage, SecretHash, SiteId, TokenId, WallTime};
 
@@ -8,7 +8,7 @@ use crate::convert::FieldError;
 use crate::error::ProtoError;
 use crate::wire::{link::v1 as link, record::v1 as record};
 
-/// Returns the key of the record that a change is about, and its new body; no body takes the record away.
+/// Returns the key of the record that a change is about, and its new body; `None` deletes the record.
 pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
     match change {
         FleetChange::Origin(body) => row::<record::FleetOrigin>("origin".to_owned(), body.as_ref()),
@@ -50,10 +50,10 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
     }
 }
 
-/// Reads a record, as the change that leaves it behind.
+/// Decodes a record, as the change that writes it.
 ///
 /// # Errors
-/// [`ProtoError`] names the record and the field that was refused.
+/// [`ProtoError`] names the record and the invalid field.
 pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> {
     let found = RawRecord::new(key, body)?;
     let path: Vec<&str> = found.key.split('/').collect();
@@ -102,7 +102,7 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
     Ok(change)
 }
 
-/// Says what to make of the record under `key`, whose body was refused.
+/// Returns how to recover from the record under `key`, whose body was rejected.
 pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
     let path = std::str::from_utf8(key).unwrap_or_default();
     let path: Vec<&str> = path.split('/').collect();

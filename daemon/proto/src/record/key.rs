@@ -1,7 +1,7 @@
-//! The keys of records: paths of printable ASCII, so that people can read a database and its order means something.
+//! The keys of records: paths of printable ASCII, so that people can read a database and its sort order is meaningful.
 //!
-//! Everything of one site lies under one prefix, its registration first. Events lie in the order of their numbers,
-//! which are written with all their digits. Ids and digests are lower-case hexadecimal. A key has one spelling.
+//! All records of one site share one prefix, with its registration first. Events sort by number, so numbers are
+//! zero-padded to full width. Ids and digests are lower-case hexadecimal. A key has exactly one spelling.
 
 use data_encoding::HEXLOWER;
 use linecamp_model::{DocumentKey, DomainName, HeldKey, HostId, Level, ProviderId, RecordKey};
@@ -12,28 +12,28 @@ use crate::limits::COUNTER_MAX;
 /// Digits of the highest number.
 const NUMBER_DIGITS: usize = 20;
 
-/// Writes a number so that the order of texts is the order of numbers.
+/// Formats a number so that text order is numeric order.
 pub(super) fn from_number(number: u64) -> String {
     format!("{number:0NUMBER_DIGITS$}")
 }
 
-/// Reads a number with all its digits.
+/// Parses a zero-padded number.
 pub(super) fn number(text: &str) -> Option<u64> {
     let is_number = text.len() == NUMBER_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten().filter(|number| *number <= COUNTER_MAX)
 }
 
-/// Writes a digest.
+/// Formats a digest.
 pub(super) fn from_digest(digest: &[u8; 32]) -> String {
     HEXLOWER.encode(digest)
 }
 
-/// Reads a digest.
+/// Parses a digest.
 pub(super) fn digest(text: &str) -> Option<[u8; 32]> {
     HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
-/// Writes what a document is about.
+/// Formats a document key.
 pub(super) fn from_document(key: DocumentKey) -> String {
     match key {
         DocumentKey::Site => "site".to_owned(),
@@ -42,7 +42,7 @@ pub(super) fn from_document(key: DocumentKey) -> String {
     }
 }
 
-/// Reads what a document is about.
+/// Parses a document key.
 pub(super) fn document(path: &[&str]) -> Option<DocumentKey> {
     match path {
         ["site"] => Some(DocumentKey::Site),
@@ -52,12 +52,12 @@ pub(super) fn document(path: &[&str]) -> Option<DocumentKey> {
     }
 }
 
-/// Writes which record set it is.
+/// Formats the key of an owned record set.
 pub(super) fn from_held(key: &HeldKey) -> String {
     format!("{}/{}/{}/{}", key.provider, key.zone, key.record.name, key.record.rtype)
 }
 
-/// Reads which record set it is. Names have no `/`, and are in lower case already.
+/// Parses the key of an owned record set. Names contain no `/`, and are in lower case already.
 pub(super) fn held(path: &[&str]) -> Option<HeldKey> {
     let [provider, zone, name, rtype] = path else { return None };
     Some(HeldKey {
@@ -71,7 +71,7 @@ fn domain_name(text: &str) -> Option<DomainName> {
     DomainName::parse(text).ok().filter(|name| name.as_str() == text)
 }
 
-/// Writes whose labels they are.
+/// Formats a label level.
 pub(super) const fn from_level(level: Level) -> &'static str {
     match level {
         Level::Site => "site",
@@ -79,7 +79,7 @@ pub(super) const fn from_level(level: Level) -> &'static str {
     }
 }
 
-/// Reads whose labels they are.
+/// Parses a label level.
 pub(super) fn level(text: &str) -> Option<Level> {
     [Level::Site, Level::Host].into_iter().find(|level| from_level(*level) == text)
 }

@@ -7,7 +7,7 @@ use super::{RawRecord, row, unknown_key};
 use crate::error::ProtoError;
 use crate::wire::{link::v1 as link, record::v1 as record};
 
-/// Returns the key of the record that a change is about, and its new body; no body takes the record away.
+/// Returns the key of the record that a change is about, and its new body; `None` deletes the record.
 pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
     match change {
         SiteChange::Origin(body) => row::<record::SiteOrigin>("origin".to_owned(), body.as_ref()),
@@ -32,10 +32,10 @@ pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
     }
 }
 
-/// Reads a record, as the change that leaves it behind.
+/// Decodes a record, as the change that writes it.
 ///
 /// # Errors
-/// [`ProtoError`] names the record and the field that was refused.
+/// [`ProtoError`] names the record and the invalid field.
 pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
     let found = RawRecord::new(key, body)?;
     let path: Vec<&str> = found.key.split('/').collect();

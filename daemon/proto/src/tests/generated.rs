@@ -1,7 +1,7 @@
-//! The types of the schemas, as `generated/` has them, are those that prost makes of the schemas today.
+//! Checks that the types in `generated/` are what prost generates from the schemas today.
 //!
-//! They lie in the source tree so that building this crate builds no compiler of schemas. After a change of a schema
-//! `LINECAMP_GOLDEN=write cargo test -p linecamp-proto generated` writes them; `protox` compiles them, in Rust, so that
+//! They are checked in so that building this crate does not build a schema compiler. After a schema change, regenerate
+//! them with `LINECAMP_GOLDEN=write cargo test -p linecamp-proto generated`. `protox` compiles the schemas, in Rust, so
 //! nothing has to be installed.
 
 use std::fs;
@@ -9,8 +9,8 @@ use std::path::Path;
 
 const SCHEMAS: [&str; 2] = ["link.proto", "record.proto"];
 
-/// What lies behind a pointer because it is part of a list: a hostile peer can put half a million empty elements into
-/// one frame, and each would take the room of the largest. `wire.rs` tests the sizes.
+/// Fields boxed because they are part of a list: a hostile peer can put half a million empty elements into one frame,
+/// and each would take the size of the largest. `wire.rs` tests the sizes.
 const BOXED: [&str; 9] = [
     ".linecamp.link.v1.SpecDocument.body.site",
     ".linecamp.link.v1.SpecDocument.body.host",

@@ -1,7 +1,8 @@
-//! The bytes of each message and record, pinned. `golden/v1` only grows: what a release wrote is read for ever.
+//! The encoding of each message and record, pinned. `golden/v1` only grows: what a release wrote stays readable
+//! forever.
 //!
-//! `LINECAMP_GOLDEN=write cargo test -p linecamp-proto golden` writes the files. A file of a record holds its key, a
-//! line feed, and its body.
+//! `LINECAMP_GOLDEN=write cargo test -p linecamp-proto golden` writes the files. A record's file holds its key, a line
+//! feed, and its body.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v1")
 }
 
-/// Compares or writes one file, and returns what it holds.
+/// Compares or writes one file, and returns its contents.
 fn pinned(file: &str, bytes: &[u8]) -> Vec<u8> {
     let path = folder().join(file);
     if std::env::var_os("LINECAMP_GOLDEN").is_some_and(|verb| verb == "write") {
@@ -81,7 +82,7 @@ fn golden_records_of_the_fleet_are_written_and_read() {
     }
 }
 
-/// A file that no value writes any more would never be read again.
+/// A golden file that no value produces would never be checked.
 #[test]
 fn every_golden_file_has_its_value() {
     let mut values = BTreeSet::from(["refusal.bin".to_owned()]);

@@ -1,4 +1,4 @@
-//! What a peer or a disk may try, and the words it is refused with.
+//! Hostile or corrupt input from a peer or a disk, and the errors it causes.
 
 mod provider;
 
@@ -15,7 +15,7 @@ use crate::{
     decode_from_site, decode_refusal,
 };
 
-/// Returns a sample message of a site as a peer might change it, encoded.
+/// Encodes a sample message from a site after `change` modified it.
 fn site_message(name: &str, change: impl FnOnce(&mut from_site::Kind)) -> Vec<u8> {
     let messages = sample::from_site();
     let (_, message) = messages.iter().find(|(found, _)| *found == name).expect("a sample");
@@ -136,7 +136,7 @@ fn bad_conditions_are_refused() {
     );
 }
 
-/// What belongs into the status has to be durable first: it does not come in by the other door.
+/// Conditions that belong to the status must be durable first: a storage report does not accept them.
 #[test]
 fn a_report_of_storage_holds_one_condition_of_each_kind_about_storage() {
     let check = |spoil: fn(&mut wire::StorageReport), problem: &str| {
@@ -187,7 +187,7 @@ fn a_document_under_a_wrong_key_is_refused() {
     check_status(|delta| delta.documents.push(delta.documents[1].clone()), "status.documents[2].key: comes twice");
 }
 
-/// An older build must not take a body of a later kind for a deletion.
+/// An older build must not mistake a body of a later kind for a deletion.
 #[test]
 fn a_document_without_a_body_is_no_tombstone() {
     check_status(|delta| delta.documents[1].document = None, "status.documents[1].document: is absent");
@@ -352,7 +352,7 @@ fn a_damaged_record_is_refused_with_its_key() {
     assert!(life.into_model().is_err());
 }
 
-/// One bad record costs one site at most, never the fleet; what protects the fleet holds without its body.
+/// One corrupt record costs at most one site, never the fleet; records that protect the fleet work without their body.
 #[test]
 fn a_record_that_does_not_read_costs_one_site_at_most() {
     let (site, token, digest) = ("11".repeat(16), "33".repeat(8), "99".repeat(32));
@@ -378,7 +378,7 @@ fn a_record_that_does_not_read_costs_one_site_at_most() {
     }
 }
 
-/// What a later release adds to a message is skipped.
+/// Fields that a later release adds to a message are skipped.
 #[test]
 fn an_unknown_field_is_no_harm() {
     let message = sample::named(sample::from_site(), "spec-ack");

@@ -1,4 +1,4 @@
-//! What goes in comes out, and nothing panics.
+//! Values round-trip, and nothing panics.
 
 use std::fmt::Debug;
 
@@ -15,7 +15,7 @@ use crate::{
     encode_refusal, refusal_code_number,
 };
 
-/// One thing that can happen to bytes on their way.
+/// One way to corrupt bytes.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(Index, u8),
@@ -58,7 +58,7 @@ fn damage() -> impl Strategy<Value = Vec<Damage>> {
     vec(one, 1..4)
 }
 
-/// Whatever decodes is valid: it survives its own bytes. Whatever does not says why, in a few words fit for a log.
+/// Whatever decodes is valid and round-trips. Otherwise the error is short and safe for a log.
 fn check_door<T: Debug + PartialEq>(
     decoded: Result<T, ProtoError>,
     again: impl FnOnce(&T) -> Result<T, ProtoError>,

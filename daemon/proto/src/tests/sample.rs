@@ -1,5 +1,5 @@
-//! One value of each kind, with every field set: what the golden files hold. A value here never changes, because its
-//! bytes are pinned; what a later release adds is a further value.
+//! One value of each kind, with every field set: the contents of the golden files. Values here never change, because
+//! their bytes are pinned; for what a later release adds, add a new value.
 
 mod provider;
 
@@ -129,12 +129,12 @@ fn tombstone<B>(generation: u64) -> Document<B> {
     Document { generation: Generation(generation), body: None }
 }
 
-/// Returns the value that is called `name`.
+/// Returns the value named `name`.
 pub(super) fn named<T>(all: Vec<(&'static str, T)>, name: &str) -> T {
     all.into_iter().find(|(of, _)| *of == name).map(|(_, value)| value).unwrap_or_else(|| panic!("no sample {name}"))
 }
 
-/// Every message of a site.
+/// Every message from a site.
 pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     let versions = VersionRange { min: 1, max: 2 };
@@ -198,7 +198,7 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
     all
 }
 
-/// Every message of the server.
+/// Every message from the server.
 pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     let mut all = vec![
@@ -292,7 +292,7 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
     all
 }
 
-/// Every record of the fleet's database.
+/// Every record of the fleet database.
 pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     let mut all = vec![

@@ -1,4 +1,4 @@
-//! How large a message gets: the limits of the values add up to less than those of the frames.
+//! Message sizes: the limits of the values add up to less than those of the frames.
 
 use std::collections::BTreeMap;
 
@@ -102,13 +102,13 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
     }
     let delta = Delta { base: Generation::ZERO, to: Generation(COUNTER_MAX), snapshot: true, documents };
     let bytes = encode_from_site(&FromSite::Status(delta)).len();
-    // Of what there is room for, not all is there yet; and a delta that is no snapshot has tombstones.
+    // Some limits leave room for kinds that do not exist yet; and a delta that is not a snapshot has tombstones.
     let condition_bytes = 531 * (CONDITIONS_MAX - ConditionKind::ALL.len());
     let bytes = bytes + condition_bytes + 40 * TOMBSTONES_PER_DELTA_MAX;
     assert!(bytes <= FRAME_BYTES_MAX, "{bytes} bytes");
 }
 
-/// What a share of a status holds in records is no longer on the link than it counts for.
+/// A record takes no more bytes on the link than it counts for in its provider's share of a status.
 #[test]
 fn a_reported_record_takes_no_more_than_it_counts_for() {
     let check = |records: Vec<RecordStatus>, counted: usize| {
@@ -131,7 +131,7 @@ fn a_reported_record_takes_no_more_than_it_counts_for() {
     check(vec![record(&long, &values, text())], reported_record_bytes(3 + 2 * 253 + 32 * 4096 + TEXT_BYTES_MAX, 32));
 }
 
-/// As many providers as a site may have, each with settings as long as they may be.
+/// As many providers as a site may have, each with settings of the maximum size.
 fn providers() -> impl Iterator<Item = (DocumentKey, ProviderSpec)> {
     let spec = sample::provider_spec();
     let value = || Text::parse(&"v".repeat(500)).expect("a text");
@@ -145,7 +145,7 @@ fn providers() -> impl Iterator<Item = (DocumentKey, ProviderSpec)> {
     })
 }
 
-/// Records of 512 bytes, as many as fit a share.
+/// Records of 512 bytes, as many as fit in a share.
 fn records(share_bytes: usize) -> Vec<RecordStatus> {
     let value = "v".repeat((512 - reported_record_bytes(9, 2)) / 2);
     (0..share_bytes / 512).map(|index| record(&format!("{index:03}"), &[&value], Text::default())).collect()

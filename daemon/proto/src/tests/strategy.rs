@@ -1,4 +1,4 @@
-//! Arbitrary valid values. Lists are mostly short and now and then as long as they may be.
+//! Arbitrary valid values. Lists are mostly short and occasionally of the maximum length.
 
 mod provider;
 
@@ -27,14 +27,14 @@ use proptest::sample::{select, subsequence};
 
 use crate::limits::{AUTHORITIES_MAX, COUNTER_MAX, DOCUMENTS_MAX};
 
-/// Lists and texts are this short most of the time: drawing each character of each label takes its time.
+/// The usual maximum length of lists and texts: generating every character of every label is slow.
 const SHORT: usize = 4;
 
 fn length(max: usize) -> impl Strategy<Value = usize> {
     prop_oneof![19 => 0..=SHORT.min(max), 1 => Just(max)]
 }
 
-/// Texts of `alphabet`: short ones, and now and then one of exactly `bytes_max` bytes or a little less.
+/// Texts from `alphabet`: mostly short, occasionally of exactly `bytes_max` bytes or a little less.
 fn word(alphabet: &'static [char], bytes_max: usize) -> impl Strategy<Value = String> {
     let short = vec(select(alphabet), 0..=SHORT).prop_map(String::from_iter);
     let long = vec(select(alphabet), SHORT).prop_map(move |chars| {
@@ -237,7 +237,7 @@ fn batch() -> impl Strategy<Value = EventBatch> {
     })
 }
 
-/// Any message of a site.
+/// Any message from a site.
 pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
     prop_oneof![
         1 => join().prop_map(FromSite::Join),
@@ -280,7 +280,7 @@ fn welcome() -> impl Strategy<Value = Welcome> {
     )
 }
 
-/// Any message of the server.
+/// Any message from the server.
 pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
     prop_oneof![
         1 => grant().prop_map(FromServer::Identity),
@@ -366,7 +366,7 @@ fn token() -> impl Strategy<Value = Token> {
     )
 }
 
-/// Any record of the fleet's database.
+/// Any record of the fleet database.
 pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
     let environment =
         (any::<bool>(), any::<u32>(), duration()).prop_map(|(approval, recoveries_per_day_max, removed_keep)| {

@@ -1,4 +1,4 @@
-//! The API's way to the loop.
+//! The API's connection to the loop.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -18,49 +18,50 @@ use crate::metrics::Answers;
 use crate::plugins::PluginFolder;
 use crate::server::{Clock, Request};
 
-/// Changes that one API key may make: ten for each site of a fleet of a thousand at once, then a hundred a second,
-/// which is what an operator's scripts need and the disk does not notice. Past it a request is refused with the time to
-/// wait.
+/// Rate limit for changes per API key: a burst of ten for each site of a fleet of a thousand, then a hundred per
+/// second, which covers an operator's scripts and is negligible for the disk. Beyond it a request is rejected with the
+/// time to wait.
 pub(crate) const CHANGE_RATE: RateLimit = RateLimit { burst: 10_000, interval: Duration::from_millis(10) };
 
-/// Keys whose rates are kept apart. Further ones share one rate until others have not changed anything for a while.
+/// Maximum number of keys with their own rate limit. Further keys share one limit until others have made no changes for
+/// a while.
 const KEYS_MAX: usize = 1024;
 
-/// What the API knows without asking.
+/// What the API knows without querying the loop.
 #[derive(Debug)]
 pub(crate) struct About {
-    /// Whom to trust.
+    /// The pin of the server's authority.
     pub(crate) pin: Pin,
-    /// Where the server is found. A configuration that is read again changes it.
+    /// The server's addresses. A configuration reload may change them.
     pub(crate) addresses: RwLock<Addresses>,
-    /// What new sites are installed with.
+    /// The packages for installing new sites.
     pub(crate) site_packages: SitePackages,
-    /// When it started.
+    /// The clock, which started with the server.
     pub(crate) started: Clock,
 }
 
-/// Where the server is found.
+/// The server's addresses.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
-    /// What join tokens name.
+    /// The link addresses in join tokens.
     pub(crate) links: Vec<ServerAddress>,
-    /// Where operators reach the server.
+    /// The URL at which operators reach the server.
     pub(crate) server_url: ServerUrl,
 }
 
 impl About {
-    /// Returns where the server is found.
+    /// Returns the server's addresses.
     pub(crate) fn addresses(&self) -> Addresses {
         self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says where the server is found from now on.
+    /// Replaces the server's addresses.
     pub(crate) fn set_addresses(&self, addresses: Addresses) {
         *self.addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 }
 
-/// The state of every handler.
+/// The state shared by all handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     requests: mpsc::Sender<Request>,
@@ -91,21 +92,21 @@ impl Api {
         }
     }
 
-    /// Returns where components are taken in.
+    /// Returns the upload service.
     pub(super) fn uploads(&self) -> &UploadService {
         &self.uploads
     }
 
-    /// Lets a key change something.
+    /// Charges a change to a key's rate limit.
     ///
     /// # Errors
-    /// How long it has to wait.
+    /// The time to wait if the limit is exceeded.
     pub(crate) fn may_change(&self, key: SecretHash) -> Result<(), Duration> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.take(key, 1, Instant::now().into_std())
     }
 
-    /// Returns the places of the API.
+    /// Returns the connection limiter of the API.
     pub(super) const fn connections(&self) -> &ApiConnections {
         &self.connections
     }
@@ -114,30 +115,30 @@ impl Api {
         &self.about
     }
 
-    /// Returns where the number of the newest durable event can be watched.
+    /// Returns a receiver for the number of the newest durable event.
     pub(super) fn newest_event(&self) -> watch::Receiver<u64> {
         self.newest_event.clone()
     }
 
-    /// Looks at the fleet.
+    /// Queries the fleet.
     pub(super) async fn query<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Fleet, Now) -> T + Send + 'static,
     ) -> Result<T, Refused> {
         let (sender, answer) = oneshot::channel();
         let query = move |fleet: &Fleet, now| {
-            // A client that went away learns nothing more.
+            // The client may have disconnected.
             drop(sender.send(read(fleet, now)));
         };
         self.ask(Request::Query(Box::new(query)), answer).await
     }
 
-    /// Returns where answers are counted.
+    /// Returns the response counters.
     pub(super) fn answers(&self) -> &Answers {
         &self.answers
     }
 
-    /// Asks the loop for its numbers.
+    /// Requests the metrics from the loop.
     pub(super) async fn metrics(&self) -> Result<Metrics, Refused> {
         let (sender, answer) = oneshot::channel();
         self.ask(Request::Metrics(sender), answer).await
@@ -151,7 +152,7 @@ impl Api {
     }
 
     async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> Result<T, Refused> {
-        // Either fails when the loop is over or about to be; the answer also if what was asked for panicked.
+        // Both fail when the loop has ended or is stopping; the receiver also fails if the query panicked.
         self.requests.send(request).await.map_err(|_| Refused::stopping())?;
         answer.await.map_err(|_| match self.requests.is_closed() {
             true => Refused::stopping(),
@@ -160,13 +161,13 @@ impl Api {
     }
 }
 
-/// Names a site or host by the name in the path and the environment in the query.
+/// Builds a reference to a site or host from the name in the path and the environment in the query.
 pub(super) fn site_ref(name: Name, environment: Option<&str>) -> Result<SiteRef, Refused> {
     let environment = environment.map(|text| parse_name("environment", text)).transpose()?;
     Ok(SiteRef { environment, name })
 }
 
-/// Reads a name of the request.
+/// Parses a name in the request.
 pub(super) fn parse_name(field: &str, text: &str) -> Result<Name, Refused> {
     Name::parse(text).map_err(|error| Refused::bad_request(format!("{field}: {error}")))
 }

@@ -1,4 +1,4 @@
-//! Who may ask, and what is logged of it.
+//! Authentication and request logging.
 
 use std::time::Instant;
 
@@ -15,15 +15,15 @@ use crate::drive::https::{ApiConnection, Client};
 use crate::panics;
 use crate::secret::ApiKeyText;
 
-/// Lets in who shows an API key of this server.
+/// Requires an API key of this server.
 ///
-/// The key's hash is looked up, so the time that takes says nothing about keys that exist.
+/// The lookup is by the key's hash, so its timing reveals nothing about existing keys.
 pub(super) async fn require_key(State(api): State<Api>, request: Request, next: Next) -> Response {
     let key = match check(&api, request.headers()).await {
         Ok(key) => key,
         Err(refused) => return refused.into_response(),
     };
-    // From now on the connection is charged to the key.
+    // From here on the connection is charged to the key.
     if let Some(connection) = request.extensions().get::<ApiConnection>() {
         connection.authenticate(Client::Key(key));
     }
@@ -46,14 +46,14 @@ async fn check(api: &Api, headers: &HeaderMap) -> Result<SecretHash, Refused> {
     }
 }
 
-/// Returns what stands after `Bearer`, whose case does not matter (RFC 7235).
+/// Returns the credentials after `Bearer`, whose case does not matter (RFC 7235).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-/// Counts and logs each request, one that may change something for every operator to see: neither its query nor its
-/// headers, which may hold what is nobody's business.
+/// Counts and logs each request; requests that may change something are logged at info level, for every operator to
+/// see. Neither the query nor the headers are logged, because they may contain private data.
 pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let began = Instant::now();
@@ -61,7 +61,7 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
     let (status, took) = (response.status().as_u16(), began.elapsed());
     api.answers().note(status);
     let call = format!("{method} {path}");
-    // Who was turned away at the door changed nothing, and would fill the log.
+    // A request that was rejected here changed nothing, and logging it at info level would flood the log.
     let is_turned_away = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&response.status());
     match method.is_safe() || is_turned_away {
         true => tracing::debug!(call, status, ?took, "request"),
@@ -70,7 +70,7 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
     response
 }
 
-/// Answers a request whose handler panicked. The others do not notice.
+/// Answers a request whose handler panicked with an internal error. Other requests are not affected.
 pub(super) async fn survive(request: Request, next: Next) -> Response {
     let call = format!("{} {}", request.method(), request.uri().path());
     panics::caught(next.run(request)).await.unwrap_or_else(|panic| {

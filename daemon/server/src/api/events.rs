@@ -1,4 +1,4 @@
-//! Events, and waiting for them.
+//! Events and long polling for them.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use super::ask::{parse_name, site_ref};
 use super::extract::StrictQuery;
 use super::refused::Refused;
 
-/// How long to wait for events that are on their way to the disk. Past it they are left out: the disk is slow, or
-/// they failed.
+/// How long to wait for events that are being written to disk. After that they are left out: the disk is slow, or the
+/// write failed.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) fn router() -> Router<Api> {
@@ -49,8 +49,8 @@ async fn list(
     Ok(Json(events.iter().map(Event::from).collect()))
 }
 
-/// Waits until the events of everything done so far are durable. The machine writes a change first and its event next,
-/// so whoever was just told that something is done would else not find the event of it.
+/// Waits until the events of all changes so far are durable. The state machine writes a change first and its event
+/// next, so without this a client that was just told of a completed change might not find its event.
 async fn settle(api: &Api) -> Result<(), Refused> {
     let last = api.query(|fleet, _| fleet.last_event()).await?;
     let mut newest = api.newest_event();
@@ -70,7 +70,7 @@ struct After {
     limit: usize,
 }
 
-/// Returns what lies above `after`, or waits for it. Each durable event wakes whoever waits here.
+/// Returns the events after `after`, or waits for one. Each durable event wakes all waiting requests.
 async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<EventView>, Refused> {
     let deadline = Instant::now() + wait;
     let mut newest = api.newest_event();
@@ -83,7 +83,7 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
         }
         match timeout_at(deadline, newest.changed()).await {
             Ok(Ok(())) => {}
-            // Time is over, or the server stops: there are none so far.
+            // The wait timed out or the server is stopping: there are no events yet.
             Ok(Err(_)) | Err(_) => return Ok(events),
         }
     }

@@ -1,4 +1,4 @@
-//! Reading requests: strictly, with an answer that says what is wrong and where.
+//! Strict request parsing, with errors that state what is wrong and where.
 
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use serde::de::DeserializeOwned;
 use super::ask::parse_name;
 use super::refused::Refused;
 
-/// Time for a request's body. Past it the request is refused, so that a slow client does not hold a connection.
+/// Timeout for reading a request's body. After that the request is rejected, so that a slow client does not hold a
+/// connection.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
 
-/// A request's JSON body, whatever content type it claims.
+/// A request's JSON body, regardless of its content type.
 #[derive(Debug)]
 pub(super) struct Body<T>(pub(super) T);
 
@@ -74,7 +75,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
-/// The one word in a request's path.
+/// Returns the only parameter in a request's path.
 pub(super) async fn word<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Refused> {
     match Path::<String>::from_request_parts(parts, state).await {
         Ok(Path(text)) => Ok(text),

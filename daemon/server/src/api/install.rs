@@ -1,5 +1,5 @@
-//! The installation of a site: the script, and the packages it fetches. Neither is a secret, so no key is asked for:
-//! who fetches them is a bare machine.
+//! The installation of a site: the script and the packages it downloads. Neither is secret, so no key is required: the
+//! client is a machine that is not set up yet.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -17,8 +17,8 @@ use linecamp_proto::api::path;
 use super::Api;
 use super::refused::Refused;
 
-/// Bytes that are read at once, and how many of such pieces wait for a slow client. A download has the place and the
-/// time of its connection (`drive::https`), so there are as many as there are connections: 256 of them hold 24 MB.
+/// The size of one read in bytes, and how many of these pieces are queued for a slow client. Downloads are subject to
+/// the limits and timeouts of their connections (`drive::https`): 256 of them hold 24 MB.
 const PIECE_BYTES: usize = 32 * 1024;
 const PIECES_MAX: usize = 1;
 
@@ -41,8 +41,8 @@ async fn package(State(api): State<Api>, Path(name): Path<String>) -> Result<Res
     Ok(([(CONTENT_TYPE, "application/vnd.debian.binary-package")], Body::new(body)).into_response())
 }
 
-/// Sends a file piece by piece, as fast as the client takes it. One that goes away ends it. No thread waits for a slow
-/// one: a thread reads each piece, and has it back.
+/// Sends a file piece by piece, as fast as the client reads it, until the client disconnects. No thread waits for a
+/// slow client: each piece is read by a separate blocking task.
 async fn send(path: PathBuf, mut sender: Sender<Bytes, io::Error>) {
     let mut next = tokio::task::spawn_blocking(move || File::open(&path).and_then(read));
     loop {

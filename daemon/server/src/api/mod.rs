@@ -1,8 +1,8 @@
-//! The REST API: paths, words and shapes as `linecamp_proto::api` writes them down.
+//! The REST API, with the paths and schemas of `linecamp_proto::api`.
 //!
-//! A handler parses its request to the end, asks the loop, and shows the answer. A change is answered when it is
-//! durable. Everything but the question whether the server serves, and what bare machines are installed
-//! with, needs an API key (`auth`).
+//! A handler parses its request completely, sends it to the loop and returns the answer. A change is answered when it
+//! is durable. Everything except the health check and the installation files for new machines requires an API key
+//! (`auth`).
 
 mod ask;
 mod auth;
@@ -32,11 +32,11 @@ use linecamp_proto::api::path;
 
 use self::refused::Refused;
 
-/// Bytes of a request's body. The largest ones, 64 labels and a provider at all its limits, have a fifth of it; more is
-/// refused. A component has a limit of its own (`plugins`).
+/// Maximum size of a request body in bytes. The largest ones, 64 labels and a provider at all its limits, need a fifth
+/// of it; a larger body is rejected. Component uploads have their own limit (`plugins`).
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// Returns the API.
+/// Returns the API's router.
 pub(crate) fn router(api: Api) -> Router {
     let routes = Router::new()
         .merge(overview::router())
@@ -58,7 +58,7 @@ pub(crate) fn router(api: Api) -> Router {
     guarded(routes, &api).with_state(api)
 }
 
-/// Counts and logs the requests of `routes`, and keeps the panics of their handlers to themselves.
+/// Counts and logs the requests of `routes`, and contains the panics of their handlers.
 pub(crate) fn guarded(routes: Router<Api>, api: &Api) -> Router<Api> {
     routes.layer(from_fn(auth::survive)).layer(from_fn_with_state(api.clone(), auth::log))
 }

@@ -1,4 +1,4 @@
-//! The server itself.
+//! The server's overview and health check.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use serde::Serialize;
 use super::Api;
 use super::refused::Refused;
 
-/// How long the loop may take to answer before the server counts as not serving.
+/// How long the loop may take to answer before the server counts as unhealthy.
 const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 
-/// That the server serves, and which version of it: a site's doctor compares.
+/// The server's health and version; the `doctor` of a site compares the version.
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
     status: &'static str,
-    /// `ok`, or why changes are refused: `disk-full`, `read-only` or `failed`. No reason to restart the server: its
-    /// sites stay linked.
+    /// `ok`, or why changes are rejected: `disk-full`, `read-only` or `failed`. A fault is no reason to restart the
+    /// server: its sites stay linked.
     store: &'static str,
     version: &'static str,
 }
@@ -29,7 +29,8 @@ pub(super) fn router() -> Router<Api> {
     Router::new().route(path::SERVER, get(show))
 }
 
-/// Says whether the loop answers, and whether its store commits. Needs no key, and tells nothing else but the version.
+/// Reports whether the loop answers and whether its store commits. Requires no key, and reveals nothing else but the
+/// version.
 pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, Refused> {
     match tokio::time::timeout(HEALTH_LIMIT, api.query(|fleet, _| fleet.store_fault())).await {
         Ok(answered) => answered.map(|fault| {

@@ -1,8 +1,8 @@
-//! Plugins: taken in byte by byte, listed, taken away.
+//! Plugins: streaming uploads, listing and removal.
 //!
-//! A component is on the disk under its digest before the machine hears of it, and gone from the machine before its
-//! file goes. Both happen one at a time, so that a plugin that is pushed while it is taken away ends as one or the
-//! other.
+//! A component is on disk under its digest before the state machine is told of it, and removed from the state machine
+//! before its file is removed. Both are serialized by a lock, so that a plugin that is uploaded while it is being
+//! removed ends up either present or absent in both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,28 +31,28 @@ use super::refused::Refused;
 use crate::error::describe;
 use crate::plugins::{CompleteUpload, IntakeError, PluginFolder};
 
-/// Components that arrive at one time. More are refused as busy: an operator pushes one.
+/// Maximum number of concurrent uploads. Further ones are rejected as busy: an operator uploads one at a time.
 const PUSHES_MAX: usize = 2;
 
-/// Chunks of a component that wait for the disk, each at most 32 KiB. Past it the client waits.
+/// Maximum number of chunks queued for the disk, each at most 32 KiB. At this limit the client waits.
 const CHUNKS_MAX: usize = 8;
 
-/// Time between two chunks. Past it the push is refused, so that a slow client does not hold a place.
+/// Timeout between two chunks. After that the upload is rejected, so that a slow client does not hold a permit.
 const CHUNK_LIMIT: Duration = Duration::from_secs(30);
 
-/// Time for a whole component: the largest one at 40 KB/s. Past it the push is refused.
+/// Timeout for a complete upload: the largest component at 40 KB/s. After that the upload is rejected.
 const PUSH_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn router() -> Router<Api> {
     Router::new().route(path::PLUGINS, get(list).post(push)).route(path::PLUGIN, delete(remove))
 }
 
-/// Where components are taken in.
+/// Receives uploads of components.
 #[derive(Debug)]
 pub(super) struct UploadService {
     folder: Arc<PluginFolder>,
     places: Semaphore,
-    /// Held while the folder and the machine are brought to say the same.
+    /// Held while the folder and the state machine are brought in sync.
     turn: Arc<Mutex<()>>,
 }
 
@@ -61,7 +61,7 @@ impl UploadService {
         Self { folder, places: Semaphore::new(PUSHES_MAX), turn: Arc::default() }
     }
 
-    /// Takes in a body; all of it is on the disk then, and has no name yet.
+    /// Receives a request body. On return all of it is on disk under a temporary name.
     async fn receive(&self, body: Body) -> Result<CompleteUpload, Refused> {
         let Ok(_place) = self.places.try_acquire() else {
             let text = format!("{PUSHES_MAX} plugins arrive already; try again in a moment");
@@ -71,7 +71,7 @@ impl UploadService {
         let folder = Arc::clone(&self.folder);
         let writing = tokio::task::spawn_blocking(move || write(&folder, chunks));
         match timeout(PUSH_LIMIT, hand_over(body, &sender)).await {
-            // The writer knows why it went away, or knows that this is the end.
+            // Either the end was sent, or the writer stopped and its result says why.
             Ok(Ok(())) => {}
             Ok(Err(refused)) => return Err(refused),
             Err(_) => return Err(Refused::bad_request("the plugin took too long to arrive")),
@@ -81,25 +81,25 @@ impl UploadService {
         whole.ok_or_else(|| Refused::bad_request("the plugin did not arrive whole"))
     }
 
-    /// Waits until nobody else changes the plugins.
+    /// Locks the plugins against concurrent changes.
     async fn turn(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.turn).lock_owned().await
     }
 }
 
-/// What is handed to the disk. Without an `End`, what came before it is nothing.
+/// An item for the disk writer. Without a final `End` the upload is discarded.
 enum Chunk {
     Bytes(Bytes),
     End,
 }
 
-/// Hands a body to the disk, chunk by chunk.
+/// Sends a body to the disk writer, chunk by chunk.
 async fn hand_over(mut body: Body, disk: &mpsc::Sender<Chunk>) -> Result<(), Refused> {
     loop {
         let chunk = match timeout(CHUNK_LIMIT, body.frame()).await {
             Ok(Some(Ok(frame))) => match frame.into_data() {
                 Ok(bytes) => Chunk::Bytes(bytes),
-                // Trailers say nothing about a component.
+                // Trailers are ignored.
                 Err(_) => continue,
             },
             Ok(Some(Err(error))) => {
@@ -115,7 +115,7 @@ async fn hand_over(mut body: Body, disk: &mpsc::Sender<Chunk>) -> Result<(), Ref
     }
 }
 
-/// Writes what arrives, on a thread that may wait for the disk.
+/// Writes the chunks; runs on a blocking thread.
 fn write(folder: &PluginFolder, mut chunks: mpsc::Receiver<Chunk>) -> Result<Option<CompleteUpload>, IntakeError> {
     let mut part = folder.begin()?;
     while let Some(chunk) = chunks.blocking_recv() {
@@ -149,7 +149,7 @@ async fn push(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// Gives a component its name and tells the machine, which may have as many as it takes.
+/// Renames a component to its digest and adds it to the state machine, which may reject it because of its limits.
 async fn adopt(api: &Api, name: Name, whole: CompleteUpload) -> Result<PluginView, Refused> {
     let (digest, bytes) = (whole.digest, whole.bytes);
     keep(api, whole).await?;
@@ -171,7 +171,7 @@ async fn remove(State(api): State<Api>, DigestIn(digest): DigestIn) -> Result<Js
     let turn = api.uploads().turn().await;
     let before = view(&api, digest).await?;
     api.command(FleetCommand::RemovePlugin(digest)).await?;
-    // Whoever asked may go away meanwhile; the next one has to wait all the same.
+    // The guard moves into the blocking task: if the client disconnects, the next change still waits for the removal.
     discard(&api, digest, Some(turn)).await?;
     before.map(Json).ok_or_else(|| Refused::not_found(format!("there is no plugin {digest}")))
 }
@@ -184,14 +184,14 @@ async fn view(api: &Api, digest: PluginDigest) -> Result<Option<PluginView>, Ref
     .await
 }
 
-/// Gives a component its name, on a thread that may wait for the disk.
+/// Renames a component to its digest, on a blocking thread.
 async fn keep(api: &Api, whole: CompleteUpload) -> Result<(), Refused> {
     let folder = Arc::clone(&api.uploads().folder);
     let kept = tokio::task::spawn_blocking(move || folder.keep(&whole)).await;
     ended(kept)?.map_err(|error| not_taken(&error.into()))
 }
 
-/// Removes a component that no plugin needs. `turn` is given back when that is done. If it fails, it goes at the next
+/// Removes a component that no plugin needs, and then releases `turn`. If that fails, the file is removed at the next
 /// start.
 async fn discard(api: &Api, digest: PluginDigest, turn: Option<OwnedMutexGuard<()>>) -> Result<(), Refused> {
     let folder = Arc::clone(&api.uploads().folder);
@@ -204,7 +204,7 @@ async fn discard(api: &Api, digest: PluginDigest, turn: Option<OwnedMutexGuard<(
     ended(removed.await)
 }
 
-/// Only a defect, or the end of the process, keeps such a thread from its end.
+/// The blocking task fails only because of a bug or the shutdown of the runtime.
 fn ended<T>(result: Result<T, JoinError>) -> Result<T, Refused> {
     result.map_err(|_| Refused::internal("the plugin could not be worked on; the server's log says why"))
 }

@@ -1,4 +1,4 @@
-//! Providers, as they are configured centrally.
+//! Centrally configured providers.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,7 +22,7 @@ pub(super) fn router() -> Router<Api> {
         .route(path::PROVIDER, get(show).patch(edit).delete(remove))
 }
 
-/// One provider, and how it does.
+/// A provider with its status.
 #[derive(Clone, Debug)]
 struct StoredProvider {
     environment: Name,
@@ -96,8 +96,8 @@ async fn edit(
     Ok(Json((&one(&api, name, Some(before.environment)).await?).into()))
 }
 
-/// Takes a provider away. The answer shows it on its way out: its sites keep it until they have let its records go; by
-/// force, they leave the records.
+/// Removes a provider. The answer shows it as being removed: its sites keep it until they have abandoned its records.
+/// With force, they leave the records in place.
 async fn remove(
     State(api): State<Api>,
     Named(name): Named,
@@ -111,7 +111,7 @@ async fn remove(
     Ok(Json((&before).into()))
 }
 
-/// Finds the one provider that is meant.
+/// Finds the provider that the request refers to.
 async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredProvider, Refused> {
     let of_name = name.clone();
     let mut found = api

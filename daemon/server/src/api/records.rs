@@ -1,4 +1,4 @@
-//! DNS records, as the sites last said they are.
+//! DNS records, as last reported by the sites.
 
 use axum::extract::State;
 use axum::routing::get;
@@ -14,21 +14,21 @@ use super::extract::StrictQuery;
 use super::refused::Refused;
 use super::sites::filter;
 
-/// Bytes of the records in one answer, as texts: about 30,000 of them. JSON makes half as much again of it, and a
-/// client reads 16 MiB. More is refused: who asks for fewer gets them.
+/// Maximum size of the records in one answer, in bytes of text: about 30,000 records. JSON adds half as much again, and
+/// a client reads 16 MiB. A larger answer is rejected; the client must filter for fewer records.
 const RECORDS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Bytes that a record takes beside its texts and values: keys, quotes and commas.
+/// Overhead of a record beside its texts and values, in bytes: keys, quotes and commas.
 const RECORD_FRAME_BYTES: usize = 256;
 
-/// Bytes that a value takes beside itself.
+/// Overhead of a value, in bytes.
 const VALUE_FRAME_BYTES: usize = 4;
 
 pub(super) fn router() -> Router<Api> {
     Router::new().route(path::RECORDS, get(list))
 }
 
-/// Which records.
+/// The requested records.
 #[derive(Debug)]
 struct Wanted {
     filter: SiteFilter,
@@ -63,7 +63,7 @@ impl Wanted {
         })
     }
 
-    /// Returns them by environment, site, provider, zone, name and type; `None` if they are too many.
+    /// Returns the records ordered by environment, site, provider, zone, name and type; `None` if they are too many.
     fn find(&self, fleet: &Fleet, now: Now) -> Option<Vec<RecordView>> {
         let environments = match &self.filter.environment {
             Some(environment) => vec![environment.clone()],

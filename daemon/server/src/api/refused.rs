@@ -1,4 +1,4 @@
-//! What is answered when something is refused.
+//! Error responses.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use linecamp_proto::api::{Error, ErrorBody, ErrorCode};
 use super::ask::CHANGE_RATE;
 use crate::config::ServerUrl;
 
-/// What is said when something panicked.
+/// The message for a panic.
 pub(super) const DEFECT: &str = "the server failed to answer this; its log says why, and that is a defect to report";
 
-/// A refusal: the code for machines, the words for people.
+/// An error response: a code for programs and a message for people.
 #[derive(Debug)]
 pub(super) struct Refused {
     error: Error,
-    /// In how many seconds the same request can succeed.
+    /// After how many seconds a retry can succeed.
     retry_after: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ impl Refused {
         Self::new(ErrorCode::Internal, message)
     }
 
-    /// The key changes more than its rate allows, and can go on after `wait`.
+    /// The key exceeds its rate limit for changes and may retry after `wait`.
     pub(super) fn too_many_requests(wait: Duration) -> Self {
         let seconds = wait.as_secs() + 1;
         let per_second = Duration::from_secs(1).as_millis() / CHANGE_RATE.interval.as_millis();

@@ -56,7 +56,7 @@ async fn edit(
     answer(&api, after).await
 }
 
-/// Removes a site. Its name may be another one's a moment later, so the answer goes by its id.
+/// Removes a site. Its name may belong to another site a moment later, so the answer is looked up by ID.
 async fn remove(
     State(api): State<Api>,
     Named(name): Named,
@@ -125,7 +125,7 @@ async fn view(api: &Api, site: SiteRef) -> Result<SiteView, Refused> {
     Ok(api.query(move |fleet, now| fleet.site(&site, now)).await??)
 }
 
-/// Reads which sites or hosts are meant.
+/// Parses the filter for sites or hosts.
 pub(super) fn filter(
     selector: Option<String>,
     environment: Option<String>,
@@ -141,7 +141,7 @@ pub(super) fn filter(
     })
 }
 
-/// Reads an edit.
+/// Parses an edit.
 pub(super) fn parse_edit(edit: &api::Edit) -> Result<Edit, Refused> {
     let name = edit.name.as_deref().map(|text| parse_name("name", text)).transpose()?;
     let description = edit.description.as_deref().map(Text::parse).transpose();
@@ -149,7 +149,7 @@ pub(super) fn parse_edit(edit: &api::Edit) -> Result<Edit, Refused> {
     Ok(Edit { name, description })
 }
 
-/// Returns how the edited one is called afterwards.
+/// Returns the reference to the edited object after the edit.
 pub(super) fn after_edit(before: &SiteRef, edit: &Edit) -> SiteRef {
     SiteRef { environment: before.environment.clone(), name: edit.name.clone().unwrap_or_else(|| before.name.clone()) }
 }

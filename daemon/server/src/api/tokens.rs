@@ -1,4 +1,4 @@
-//! Join tokens. Their secrets are drawn here, shown once, and kept as hashes.
+//! Join tokens. Their secrets are generated here, shown once and stored as hashes.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn no_secret(error: &ServerError) -> Refused {
     Refused::internal(describe(error))
 }
 
-/// The id in the path.
+/// The ID in the path.
 #[derive(Debug)]
 struct TokenIn(TokenId);
 

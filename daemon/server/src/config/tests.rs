@@ -6,7 +6,7 @@ fn resolve(text: &str) -> Result<Config, ServerError> {
     Config::resolve(Layout::new("/d"), &written, Overrides::default())
 }
 
-/// Takes the `#` away from every key that the text has commented out.
+/// Uncomments every key in the text.
 fn commented_in(text: &str) -> String {
     let is_key = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase());
     text.lines().map(|line| line.strip_prefix('#').filter(is_key).unwrap_or(line)).collect::<Vec<_>>().join("\n")
@@ -35,7 +35,7 @@ fn the_sample_says_of_every_key_what_it_is() {
     assert!(SAMPLE.contains("\n#   LINECAMP_LOG "));
 }
 
-/// What `init` wrote lies beneath what packages install, and drop-ins lie over each.
+/// The packaged file overrides what `init` wrote, and drop-ins override each.
 #[test]
 fn the_file_of_the_directory_comes_first_and_drop_ins_after_each() {
     let dir = tempfile::tempdir().unwrap();

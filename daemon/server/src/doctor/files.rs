@@ -1,4 +1,4 @@
-//! What lies in the server's directory: configuration, authority, database.
+//! Checks of the server's directory: configuration, authority, database.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use linecamp_transport::{Authority, SystemClock, WallClock as _};
 use super::Place;
 use crate::error::{ServerError, describe};
 
-/// How long before the end of the authority somebody should think of the next: sites have to learn of it first.
+/// How long before the authority expires an operator should prepare the next one: sites must learn of it first.
 const AUTHORITY_SOON: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const MIB: u64 = 1024 * 1024;
@@ -38,7 +38,7 @@ pub(super) fn configuration(place: &Place) -> CheckResult {
     }
 }
 
-/// Looks at whose the directory is, and what is private in it.
+/// Checks the owner of the directory and the permissions of its private files.
 pub(super) fn directory(place: &Place) -> CheckResult {
     let (layout, ca) = (&place.layout, place.layout.ca());
     let is_server = ca.exists();
@@ -51,7 +51,7 @@ pub(super) fn directory(place: &Place) -> CheckResult {
     permissions(layout.dir(), &private, "linecamp-server", None)
 }
 
-/// Loads the authority, and judges its dates by this machine's clock.
+/// Loads the authority and checks its validity period against this machine's clock.
 pub(super) fn authority(place: &Place) -> CheckResult {
     let ca = place.layout.ca();
     match Authority::load(&ca) {
@@ -92,7 +92,7 @@ fn judge_authority(pin: &str, start: WallTime, end: WallTime, now: WallTime) -> 
     CheckResult::ok(evidence)
 }
 
-/// Checks the database, unless a server works on it.
+/// Checks the database, unless a running server uses it.
 pub(super) fn database(place: &Place) -> CheckResult {
     let path = place.layout.database();
     if let Some(pid) = place.running() {
@@ -100,7 +100,7 @@ pub(super) fn database(place: &Place) -> CheckResult {
         return CheckResult::skipped(format!("{}: {}", path.display(), words.replace("{pid}", &pid.to_string())));
     }
     match examine(&path, Kind::Fleet) {
-        // It may have started meanwhile, and then what was read is of no use.
+        // A server may have started meanwhile, which makes the result unreliable.
         _ if place.running().is_some() => CheckResult::skipped("a server has just started, and checks it itself"),
         Ok(found) => CheckResult::ok(format!(
             "{}: sound, schema v{}, {} records, {} MiB, {} KiB in its log",

@@ -1,4 +1,4 @@
-//! Ports: who has them, and who answers where operators and sites go.
+//! Port checks: which process holds a port, and what answers on it for operators and sites.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -18,16 +18,16 @@ use crate::config::Config;
 /// The checks of the two ports.
 pub(super) const PORTS: &[&str] = &["https-port", "quic-port"];
 
-/// The checks of whoever answers.
+/// The checks of the services that answer.
 pub(super) const CHECKS: &[&str] = &["server-url", "https", "link", "versions"];
 
-/// How long the API may take to answer on this machine.
+/// Timeout for the API to answer on this machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// How far the clock of a server that runs on this very machine may be from ours: it is the same one.
+/// Maximum clock difference to a server on this machine, which uses the same clock.
 const SAME_CLOCK: Duration = Duration::from_secs(5);
 
-/// Says of each port whether it is free for a start, or held by the server that runs.
+/// Reports for each port whether it is free for a start or held by the running server.
 pub(super) fn ports(place: &Place) -> Vec<Finding> {
     let Ok(config) = place.read_config() else {
         return skipped(PORTS, "the configuration does not say which: it cannot be read");
@@ -67,7 +67,7 @@ fn judge_port(protocol: &str, address: SocketAddr, running: Option<u32>, bound: 
     }
 }
 
-/// Goes the way of operators and sites, as far as it begins on this machine.
+/// Connects as operators and sites do, as far as that is possible from this machine.
 pub(super) fn answers(place: &Place) -> Vec<Finding> {
     let Ok(config) = place.read_config() else {
         return skipped(CHECKS, "the configuration does not say where: it cannot be read");
@@ -83,7 +83,7 @@ pub(super) fn answers(place: &Place) -> Vec<Finding> {
         servers: config.server_url.with_port(config.server_url.port()).into_iter().collect(),
         trust: None,
     };
-    // One thread for each: together they would take too long.
+    // One thread for each: sequentially they would take too long.
     let (looked, (resolved, api)) = std::thread::scope(|scope| {
         let looking = scope.spawn(|| look(&whom));
         let here = (look_up(&urls), ask_here(&config, &trust));
@@ -103,7 +103,7 @@ fn skipped(names: &[&'static str], words: &str) -> Vec<Finding> {
     names.iter().map(|name| CheckResult::skipped(words).of(name)).collect()
 }
 
-/// Returns where sites reach the server, as join tokens say.
+/// Returns the addresses at which sites reach the server, as listed in join tokens.
 fn link_addresses(config: &Config) -> Vec<ServerAddress> {
     match config.link_addresses.is_empty() {
         true => config.server_url.with_port(config.quic.port()).into_iter().collect(),
@@ -145,7 +145,7 @@ fn look_up(whom: &ServerTargets) -> CheckResult {
     }
 }
 
-/// Where a server that listens on `address` is reached from its own machine.
+/// Returns the address at which a server that listens on `address` is reached from its own machine.
 fn own(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -155,14 +155,14 @@ fn own(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Asks the API on this machine, under the name that operators use.
+/// Queries the API on this machine, under the host name that operators use.
 fn ask_here(config: &Config, trust: &Trust) -> Result<Health, Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Trouble::Broken(error.to_string()))?;
     let host = config.server_url.host();
     runtime.block_on(async {
         let mut trouble = Trouble::Broken(format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
-        // A machine without IPv6 listens on [::] as well, and answers at 127.0.0.1 only.
+        // A machine without IPv6 also listens on [::], but answers only on 127.0.0.1.
         for address in [own(config.https), SocketAddr::from((Ipv4Addr::LOCALHOST, config.https.port()))] {
             let asked = async {
                 let stream = probe_api(address, Some(host), trust).await.result.map_err(Trouble::Dial)?;
@@ -230,7 +230,7 @@ fn unanswered(address: SocketAddr, words: &str) -> CheckResult {
     )
 }
 
-/// Judges each address that join tokens name.
+/// Evaluates each address in join tokens.
 fn links(looked: Result<Vec<ServerReport>, String>, config: &Config, is_running: bool) -> Vec<Finding> {
     let looked = match looked {
         Ok(looked) if !looked.is_empty() => looked,
@@ -266,7 +266,7 @@ fn link(looked: &ServerReport, config: &Config, is_running: bool) -> CheckResult
     worst.unwrap_or_else(|| CheckResult::skipped("the name has no address"))
 }
 
-/// From inside, the outer address of a router often leads nowhere.
+/// From inside a network, the external address of its router is often unreachable.
 fn unreached(way: CheckResult, config: &Config, error: &str) -> CheckResult {
     if way.verdict == Verdict::Ok {
         return CheckResult::fail(error.to_owned(), "its log says why: `journalctl -u linecamp-server -n 50`");

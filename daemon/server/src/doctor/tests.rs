@@ -2,7 +2,7 @@ use linecamp_doctor::Verdict;
 
 use super::*;
 
-/// The names are a promise to scripts: one is added, never changed.
+/// The names are a stable interface for scripts: names may be added, never changed.
 const NAMES: [&str; 15] = [
     "configuration",
     "data-directory",

@@ -1,7 +1,7 @@
-//! The API's connections: each one bounded in time, all of them shared fairly among those who come.
+//! The API's connections: each has time limits, and the limiter shares them fairly among clients.
 //!
-//! A connection is charged to the network that it comes from until a request on it shows an API key, and from then on
-//! to that key. So whoever opens connections without a key, however many, takes no place of an operator who has one.
+//! A connection is charged to its source network until a request on it presents an API key, and to that key from then
+//! on. Clients without a key therefore cannot use up the connections reserved for operators with a key.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,70 +25,71 @@ use tokio::task::{JoinError, JoinSet};
 use crate::error::describe;
 use crate::panics;
 
-/// The places of the API. A connection costs some 60 KB with TLS, so all of them cost 23 MB.
+/// Connection limits of the API. A connection costs about 60 KB with TLS, so all of them cost 23 MB.
 ///
-/// Without a key: installations and everybody's first request, hundreds at once behind one address. With a key:
-/// operators and their scripts, dozens. The graces count under pressure only, within one network or key: three seconds
-/// are a TLS handshake and a request over a satellite line, in a minute a package has arrived at 90 KB/s.
-const SHARES: ShareLimits = ShareLimits {
+/// Without a key: installations and every client's first request, hundreds at once behind one address. With a key:
+/// operators and their scripts, dozens. The graces apply only under pressure, within one network or key: three seconds
+/// cover a TLS handshake and a request over a satellite link; in a minute a package arrives at 90 KB/s.
+pub(crate) const SHARES: ShareLimits = ShareLimits {
     unauthenticated_max: 256,
     authenticated_max: 128,
     idle_grace: Duration::from_secs(3),
     busy_grace: Duration::from_secs(60),
 };
 
-/// Those who wait for a place, before TLS. One more takes the place of another one of the network that has the most.
+/// Limits for connections that wait for a permit, before TLS. At the limit, a new connection evicts one of the network
+/// that has the most.
 const WAITING: ShareLimits = ShareLimits { authenticated_max: 0, idle_grace: Duration::ZERO, ..SHARES };
 
-/// How long somebody waits for a place: until those before it have had their time ([`SHARES`]), and a little more. Past
-/// it the connection is closed.
+/// How long a connection waits for a permit: the idle grace of the connections before it ([`SHARES`]), plus a margin.
+/// After that it is closed.
 const WAITING_LIMIT: Duration = Duration::from_secs(5);
 
-/// Time for a request's head: the first one, and so for a connection that has said nothing yet, and each later one, and
-/// so for a connection that is kept and not used. Past it the connection is closed.
+/// Timeout for reading a request's head. It covers a new connection that has sent nothing yet and an idle keep-alive
+/// connection. After that the connection is closed.
 pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(10);
 
-/// Bytes of a request's head, and of what is read ahead. A longer head is refused.
+/// Maximum size of a request's head and of the read buffer, in bytes. A longer head is rejected.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
-/// Time for a request and its whole answer: the largest plugin at 40 KB/s, a package of 5 MB at 6 KB/s. Past it the
-/// connection is closed, so that nobody who reads slowly, or not at all, holds a place for ever.
-const REQUEST_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Timeout for a request and its complete response: the largest plugin at 40 KB/s, a package of 5 MB at 6 KB/s. After
+/// that the connection is closed, so that a client that reads slowly or not at all cannot hold it forever.
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// How often it is looked for requests that are past their limit.
-const OVERDUE_PERIOD: Duration = Duration::from_secs(15);
+/// Interval between checks for requests that exceed [`REQUEST_LIMIT`].
+pub(crate) const OVERDUE_PERIOD: Duration = Duration::from_secs(15);
 
-/// Time for requests under way to end when the server stops. Past it they are cut.
+/// Grace period for requests in progress when the server stops. After that they are aborted.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
-/// To whom a connection of the API is charged.
+/// The account that an API connection is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Client {
-    /// To where it comes from.
+    /// The source network.
     Network(Network),
-    /// To whose key it has shown.
+    /// The API key that was presented on the connection.
     Key(SecretHash),
 }
 
-/// All connections of the API.
+/// The limiter of all API connections.
 pub(crate) type ApiConnections = ConnectionLimiter<Client>;
 
-/// The connection that a request came on, as the handlers of requests know it.
+/// The permit of the connection that a request arrived on, available to request handlers as an extension.
 pub(crate) type ApiConnection = Arc<ConnectionPermit<Client>>;
 
-/// Makes the places of an API.
+/// Creates the connection limiter of an API.
 pub(crate) fn connections() -> ApiConnections {
     ConnectionLimiter::new(SHARES)
 }
 
-/// Serves `router` until told to stop, or until whoever could tell is gone.
+/// Serves `router` until a stop is requested or the stop sender is dropped.
 pub(crate) async fn serve(
     listener: TlsListener,
     router: Router,
     limiter: ApiConnections,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Dropping the set ends its connections, so this task leaves nothing behind.
+    // Dropping the set aborts its connections, so none of them outlives this task.
     let mut connections = JoinSet::new();
     let lobby = ConnectionLimiter::new(WAITING);
     let mut overdue = tokio::time::interval(OVERDUE_PERIOD);
@@ -116,7 +117,7 @@ pub(crate) async fn serve(
     drop(tokio::time::timeout(STOP_LIMIT, all).await);
 }
 
-/// A panic on one connection ends that connection and no other.
+/// A panic on one connection ends only that connection.
 fn note_end(ended: Result<(), JoinError>) {
     if let Err(error) = ended.map_err(JoinError::try_into_panic)
         && let Ok(panic) = error
@@ -183,7 +184,7 @@ async fn exchange(
     result.map_err(|error| describe(&error))
 }
 
-/// A request under way. While there is one, its connection is busy.
+/// A request in progress. It marks its connection busy until it is dropped.
 struct UnderWay(ApiConnection);
 
 impl UnderWay {
@@ -199,7 +200,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// An answer's body, with which its request ends.
+/// A response body that ends its request when it is dropped.
 struct UntilSent {
     body: Body,
     _under_way: UnderWay,
@@ -226,6 +227,6 @@ impl HttpBody for UntilSent {
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // Without anybody who could say so, it is over as well.
+    // A dropped sender also means stop.
     drop(stop.wait_for(|is_stopping| *is_stopping).await);
 }

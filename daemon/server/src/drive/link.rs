@@ -1,4 +1,4 @@
-//! The link: newcomers become sessions, and the machine's words reach them.
+//! The link driver: accepts sessions and delivers the state machine's messages to them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,16 +13,16 @@ use tokio::task::JoinSet;
 use super::session::{HandshakeStats, SessionHandle, SessionNote, SessionNotes, serve};
 use crate::error::describe;
 
-/// Lets newcomers in until the listener is closed: a task for each. Those that have not said their first message yet
-/// are shared fairly among the networks they come from; sessions are bounded by the machine, which refuses whom it does
-/// not know.
+/// Accepts connections until the listener is closed, with one task per connection. Newcomers, which have not sent their
+/// first message yet, share their limit fairly among source networks. The state machine bounds sessions: it rejects
+/// sites that it does not know.
 pub async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
     accept_counted(listener, notes, Arc::default()).await;
 }
 
-/// The same, and counts them.
+/// Like [`accept`], with handshake statistics.
 pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes, handshakes: Arc<HandshakeStats>) {
-    // Dropping the set ends its sessions, so this task leaves nothing behind.
+    // Dropping the set aborts its sessions, so none of them outlives this task.
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
@@ -41,28 +41,28 @@ pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes,
     while sessions.join_next().await.is_some() {}
 }
 
-/// Carries the machine's words to the sessions, and makes certificates for those who hold them open.
+/// Delivers the state machine's messages to the sessions, and issues certificates to their peers.
 #[derive(Debug)]
 pub struct LinkDriver {
     authority: Arc<Authority>,
-    /// In order, so that dropping all of them is the same in every run.
+    /// Ordered, so that all sessions are dropped in the same order in every run.
     sessions: BTreeMap<SessionId, Open>,
 }
 
 #[derive(Debug)]
 struct Open {
     handle: SessionHandle,
-    /// What the peer proved to hold, `SubjectPublicKeyInfo` in DER.
+    /// The peer's proven public key, `SubjectPublicKeyInfo` in DER.
     public_key: Box<[u8]>,
 }
 
 impl LinkDriver {
-    /// Makes a driver without sessions, which issues certificates of `authority`.
+    /// Creates a driver without sessions that issues certificates of `authority`.
     pub const fn new(authority: Arc<Authority>) -> Self {
         Self { authority, sessions: BTreeMap::new() }
     }
 
-    /// Keeps what is needed to answer, and returns what the machine is to hear.
+    /// Keeps the session handle for answers, and converts the note to an event for the state machine.
     pub fn note(&mut self, id: SessionId, note: SessionNote) -> SessionEvent {
         match note {
             SessionNote::Opened { peer, address, handle } => {
@@ -83,19 +83,19 @@ impl LinkDriver {
         }
     }
 
-    /// Returns the end of a session at which it is answered later, unless it is over.
+    /// Returns the handle of a session for a later answer, unless the session ended.
     pub(crate) fn handle(&self, id: SessionId) -> Option<&SessionHandle> {
         self.sessions.get(&id).map(|open| &open.handle)
     }
 
-    /// Sends a message, unless the session is over: the machine hears of that by itself.
+    /// Sends a message unless the session ended, which is a separate event for the state machine.
     pub fn send(&self, id: SessionId, message: &FromServer) {
         if let Some(open) = self.sessions.get(&id) {
             open.handle.send(message);
         }
     }
 
-    /// Makes a certificate for the key that the peer proved to hold, and sends it.
+    /// Issues a certificate for the peer's proven key, and sends it.
     pub fn issue(&self, id: SessionId, request: IssueRequest) {
         let Some(open) = self.sessions.get(&id) else { return };
         let validity = request.not_before..request.not_after;
@@ -115,7 +115,7 @@ impl LinkDriver {
         }
     }
 
-    /// Closes a session and says why.
+    /// Closes a session with a reason.
     pub fn hang_up(&self, id: SessionId, refusal: &Refusal) {
         tracing::debug!(session = %id, code = %refusal.code, text = %refusal.text, "hanging up");
         if let Some(open) = self.sessions.get(&id) {
@@ -124,7 +124,7 @@ impl LinkDriver {
     }
 }
 
-/// Closes the listener: who is shaking hands is told that the server is stopping.
+/// Closes the listener. Connections still in the handshake are told that the server is stopping.
 pub fn close(listener: &Listener) {
     let refusal = Refusal::new(RefusalCode::ServerStopping, "the server is stopping");
     listener.close(refusal_code_number(refusal.code), &encode_refusal(&refusal));

@@ -1,4 +1,4 @@
-//! The drivers: each carries out what the machine asks of one part of the world, and decides nothing.
+//! The drivers: each performs the state machine's outputs for one part of the outside world, and decides nothing.
 
 pub(crate) mod https;
 pub(crate) mod link;

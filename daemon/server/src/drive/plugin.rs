@@ -1,4 +1,4 @@
-//! Pieces of plugins, read beside the loop and sent on the session that asked.
+//! Reads plugin pieces outside the loop and sends them on the session that requested them.
 
 use std::sync::Arc;
 
@@ -9,11 +9,12 @@ use super::session::SessionHandle;
 use crate::error::{ServerError, describe};
 use crate::plugins::PluginFolder;
 
-/// Pieces that are read at one time. The others wait, each as a task of a few hundred bytes, of which a session has no
-/// more than it may ask for at once. All but the first find a piece in the page cache, so more would not be faster.
+/// Maximum number of concurrent reads. The other requests wait, each as a task of a few hundred bytes, and the number
+/// per session is limited. All reads but the first find the piece in the page cache, so more concurrency would not be
+/// faster.
 const READS_MAX: usize = 4;
 
-/// Carries out the machine's wishes for pieces.
+/// Performs the state machine's `ReadPlugin` outputs.
 #[derive(Debug)]
 pub(crate) struct PluginDriver {
     folder: Arc<PluginFolder>,
@@ -21,23 +22,23 @@ pub(crate) struct PluginDriver {
 }
 
 impl PluginDriver {
-    /// Makes a driver that reads from `folder`.
+    /// Creates a driver that reads from `folder`.
     pub(crate) fn new(folder: Arc<PluginFolder>) -> Self {
         Self { folder, slots: Arc::new(Semaphore::new(READS_MAX)) }
     }
 
-    /// Reads a piece and sends it. A peer that asks for more at once than it may is closed as busy.
+    /// Reads a piece and sends it. Closes the session as busy if it has too many requests outstanding.
     pub(crate) fn read(&self, session: SessionId, handle: SessionHandle, want: PluginWant) {
         let Some(wish) = handle.wish() else { return };
         let (folder, slots) = (Arc::clone(&self.folder), Arc::clone(&self.slots));
         tokio::spawn(async move {
-            // It is never closed.
+            // The semaphore is never closed.
             let Ok(_slot) = slots.acquire_owned().await else { return };
             let read = tokio::task::spawn_blocking(move || folder.read(want)).await;
             let piece = match read {
                 Ok(Ok(piece)) => piece,
                 Ok(Err(error)) => nothing(session, want, &error),
-                // A panic, which has been reported where it happened; or the runtime ends.
+                // The read panicked, which was reported where it happened, or the runtime is shutting down.
                 Err(_) => return,
             };
             handle.send(&FromServer::Plugin(piece));
@@ -46,7 +47,7 @@ impl PluginDriver {
     }
 }
 
-/// Says that there is nothing to be had: the site asks again later.
+/// Returns an empty piece, after which the site retries later.
 fn nothing(session: SessionId, want: PluginWant, error: &ServerError) -> PluginPiece {
     let (digest, error) = (want.digest, describe(error));
     tracing::warn!(%session, %digest, error, "failed to read a plugin for a site; push it again");

@@ -1,8 +1,8 @@
-//! One session, in one task: frames in, frames out, and how it ended.
+//! One session, in one task: reads frames, writes frames and reports how the session ended.
 //!
-//! The task reads and writes at the same time, so that neither side can make the other wait for ever with both
-//! windows full. A newcomer may say one small thing; until the loop has answered it, the next frame must be small
-//! too. Ten thousand of these tasks sit idle, so they hold no buffer between frames.
+//! The task reads and writes concurrently, so that the two peers cannot deadlock with both flow-control windows full. A
+//! newcomer may send one small frame; until the loop has answered it, the next frame must be small too. Ten thousand of
+//! these tasks may be idle, so they hold no buffer between frames.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,11 +22,14 @@ use tracing::Instrument as _;
 use crate::error::describe;
 use crate::panics;
 
-/// Newcomers: from their first packet to their first whole message. At 30 KB each they cost 30 MB, and 10,000 returning
-/// sites pass through in a few seconds. Above half of it a newcomer proves its address first (Retry). At it one of the
-/// network that has the most makes room; within one network (hundreds of sites behind one NAT) only if it has been here
-/// for three seconds, three round trips of a satellite line, and otherwise the newcomer is ignored and tries again by
-/// itself. Once it has shown a certificate of this server's, it has a place among as many of those.
+/// Limits for newcomers: connections between their first packet and their first complete message. At 30 KB each they
+/// use 30 MB, and 10,000 reconnecting sites pass through in a few seconds.
+///
+/// - Above half of the limit, a newcomer must prove its address first (QUIC Retry).
+/// - At the limit, a newcomer of the network with the most newcomers is evicted. Within one network (hundreds of sites
+///   behind one NAT) this happens only after three seconds, three round trips of a satellite link; otherwise the new
+///   connection is ignored, and its peer retries.
+/// - A newcomer that presents a certificate of this server counts against a second limit of the same size.
 const NEWCOMERS: ShareLimits = ShareLimits {
     unauthenticated_max: 1024,
     authenticated_max: 1024,
@@ -34,43 +37,43 @@ const NEWCOMERS: ShareLimits = ShareLimits {
     busy_grace: Duration::from_secs(3),
 };
 
-/// Frames that wait for one session. The machine keeps one spec under way and answers what it is sent, so only a peer
-/// that asks and does not read gets here; it is closed as busy. Two dozen waiting frames are small ones: of the large
-/// kind, a spec, there is never more than one.
+/// Maximum number of frames queued for one session. The state machine sends one spec at a time and answers what the
+/// site sends, so only a peer that sends requests and does not read the answers reaches this limit; its session is
+/// closed as busy. The queued frames are small: at most one of them is a spec, the only large kind.
 const OUTGOING_FRAMES_MAX: usize = 24;
 
-/// Pieces of plugins that one session waits for. A site asks for one of each plugin that it lacks, and has at most 16
-/// providers; who asks for more before he is answered is closed as busy.
+/// Maximum number of plugin pieces that one session may have outstanding. A site requests one piece of each missing
+/// plugin and has at most 16 providers. A session that requests more is closed as busy.
 const WISHES_MAX: usize = 16;
 
-/// Messages of all sessions that wait for the loop. Past it sessions stop reading. The loop takes all of them at each
-/// turn, so more would only hold more memory: each may have a megabyte.
+/// Maximum number of messages of all sessions queued for the loop. At this limit sessions stop reading. The loop drains
+/// the queue each time it runs, so a larger queue would only use more memory: a message can be a megabyte.
 pub const SESSION_NOTES_MAX: usize = 128;
 
-/// What sessions tell the loop.
+/// The sessions' sender to the loop.
 pub type SessionNotes = mpsc::Sender<(SessionId, SessionNote)>;
 
-/// What a session tells the loop: first that it opened, last that it closed.
+/// A note from a session to the loop: `Opened` is the first, `Closed` the last.
 #[derive(Debug)]
 pub enum SessionNote {
-    /// The handshake is done.
+    /// The handshake completed.
     Opened {
-        /// Who it is.
+        /// The authenticated peer.
         peer: Peer,
-        /// Where it is.
+        /// The peer's address.
         address: SocketAddr,
-        /// How to answer.
+        /// The handle for answering the peer.
         handle: SessionHandle,
     },
     /// A message arrived.
     Received(FromSite),
-    /// The peer moved to another address.
+    /// The peer's address changed (connection migration).
     Moved(SocketAddr),
-    /// It is over.
+    /// The session ended.
     Closed(SessionEnd),
 }
 
-/// The loop's end of a session.
+/// The loop's handle of a session.
 #[derive(Clone, Debug)]
 pub struct SessionHandle {
     outgoing: mpsc::Sender<Vec<u8>>,
@@ -79,7 +82,7 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    /// Queues a message. A peer that does not read what it asked for costs its session.
+    /// Queues a message. Closes the session as busy if the queue is full, because the peer does not read its answers.
     pub fn send(&self, message: &FromServer) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outgoing.try_send(encode_from_server(message)) {
             tracing::debug!(remote = %self.closer.remote_address(), "the peer does not read what it asks for");
@@ -88,8 +91,8 @@ impl SessionHandle {
         }
     }
 
-    /// Takes one of the places for answers that need a while; it is free again when this is dropped. Without one, the
-    /// peer asks for more than it waits for, and costs its session.
+    /// Acquires a permit for an answer that takes a while; dropping it releases it. If none is left, the peer has too
+    /// many requests outstanding, and its session is closed as busy.
     pub(crate) fn wish(&self) -> Option<OwnedSemaphorePermit> {
         let wish = Arc::clone(&self.wishes).try_acquire_owned().ok();
         if wish.is_none() {
@@ -101,24 +104,24 @@ impl SessionHandle {
         wish
     }
 
-    /// Closes the session and says why. What waits for it is dropped.
+    /// Closes the session with a reason. Queued messages are dropped.
     pub fn hang_up(&self, refusal: &Refusal) {
         close(&self.closer, refusal);
     }
 }
 
-/// Who came, since the process began.
+/// Handshake statistics since the process started.
 #[derive(Debug)]
 pub(crate) struct HandshakeStats {
-    /// Those who have not said their first message yet.
+    /// Peers that have not sent their first message yet.
     newcomers: ConnectionLimiter<Newcomer>,
-    /// From so many on a newcomer proves its address.
+    /// The number of newcomers from which a new one must prove its address.
     half: usize,
-    /// Sessions, which are numbered upwards by it.
+    /// The number of sessions so far; also the source of session IDs.
     sessions: AtomicU64,
     /// Handshakes that failed.
     failed: AtomicU64,
-    /// Handshakes that took too long.
+    /// Handshakes that timed out.
     late: AtomicU64,
 }
 
@@ -128,20 +131,20 @@ impl Default for HandshakeStats {
     }
 }
 
-/// To whom the place of a newcomer is charged.
+/// The account that a newcomer's connection permit is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Newcomer {
-    /// To where it comes from.
+    /// The source network.
     Network(Network),
-    /// To its key, for which it has shown a certificate of this server's.
+    /// The peer's key, once it has presented a certificate of this server.
     Key(KeyFingerprint),
 }
 
-/// The place of a newcomer.
+/// The connection permit of a newcomer.
 pub(crate) type NewcomerPermit = ConnectionPermit<Newcomer>;
 
 impl HandshakeStats {
-    /// Makes the places for newcomers.
+    /// Creates statistics and a limiter for newcomers.
     pub(crate) fn with_places(newcomers: ShareLimits) -> Self {
         Self {
             half: newcomers.unauthenticated_max / 2,
@@ -152,7 +155,7 @@ impl HandshakeStats {
         }
     }
 
-    /// Gives a newcomer a place, or makes it come again.
+    /// Admits a newcomer, or makes it retry.
     pub(crate) fn admit(&self, incoming: Incoming) -> Option<(Incoming, NewcomerPermit)> {
         let remote = incoming.remote_address();
         let is_busy = self.half <= self.newcomers.counts().unauthenticated;
@@ -170,7 +173,7 @@ impl HandshakeStats {
         Some((incoming, permit))
     }
 
-    /// Writes the numbers down.
+    /// Writes the metrics.
     pub(crate) fn write(&self, metrics: &mut Metrics) {
         let newcomers = self.newcomers.counts();
         let help = "Handshakes of sites that came to nothing, by reason.";
@@ -185,7 +188,7 @@ impl HandshakeStats {
     }
 }
 
-/// Shakes hands with a newcomer and serves it to its end.
+/// Performs the handshake with a newcomer and serves its session until it ends.
 pub(crate) async fn serve(
     incoming: Incoming,
     permit: NewcomerPermit,
@@ -240,14 +243,14 @@ async fn converse(id: SessionId, peer: Peer, session: Session, (permit, notes): 
             end = write(sender, queue, &admitted) => end,
         }
     };
-    // Whatever happens in here, the loop hears that the session is over.
+    // Even after a panic, the loop is told that the session ended.
     let end = panics::caught(run).await.unwrap_or_else(|panic| {
         tracing::error!(panic, "a session was given up: its task panicked");
         SessionEnd::ClosedHere
     });
-    // What the peer sent along is shown as it is written in code: it may be anything.
+    // The close reason comes from the peer and may contain anything, so it is logged escaped.
     tracing::debug!(end = ?end.to_string(), "session closed");
-    // The loop may be over before its sessions.
+    // The loop may have ended before its sessions.
     drop(notes.send((id, SessionNote::Closed(end))).await);
 }
 
@@ -256,7 +259,7 @@ struct Reader<'a> {
     address: SocketAddr,
     receiver: SessionReceiver,
     closer: SessionCloser,
-    /// Until the first message is here.
+    /// `Some` until the first message arrives.
     newcomer: Option<NewcomerPermit>,
     notes: &'a SessionNotes,
 }
@@ -294,21 +297,22 @@ impl Reader<'_> {
         }
     }
 
-    /// Closes the session of a peer that has not said its first message, for the sake of others.
+    /// Closes the session of a peer that has not sent its first message, to make room for another.
     fn make_room(&self) -> SessionEnd {
         let text = "the server has too many newcomers, and this one said nothing for too long";
         close(&self.closer, &Refusal::new(RefusalCode::Busy, text));
         SessionEnd::ClosedHere
     }
 
-    /// Looks where the peer is. With every message is often enough: a site speaks up when something matters.
+    /// Checks whether the peer's address changed. Once per message is enough: a site sends a message whenever something
+    /// matters.
     fn note_move(&mut self) -> Option<SessionNote> {
         let address = self.closer.remote_address();
         let before = std::mem::replace(&mut self.address, address);
         (before != address).then_some(SessionNote::Moved(address))
     }
 
-    /// Closes the session of a peer that does not speak the protocol.
+    /// Closes the session of a peer that violates the protocol.
     fn refuse(&self, problem: &str) -> SessionEnd {
         tracing::debug!(remote = %self.closer.remote_address(), problem, "bytes that are no message");
         close(&self.closer, &Refusal::new(RefusalCode::Protocol, problem));
@@ -323,7 +327,7 @@ async fn evicted(newcomer: Option<&NewcomerPermit>) {
     }
 }
 
-/// Writes what is queued. The first answer admits the peer: larger frames from then on.
+/// Writes queued frames. The first answer admits the peer, which may send larger frames from then on.
 async fn write(mut sender: SessionSender, mut queue: mpsc::Receiver<Vec<u8>>, admitted: &Notify) -> SessionEnd {
     let mut is_admitted = false;
     while let Some(payload) = queue.recv().await {

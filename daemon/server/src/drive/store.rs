@@ -1,7 +1,7 @@
-//! The store: records in at the start, writes out, answers back.
+//! The store driver: reads all records at startup, submits writes and returns the store's answers.
 //!
-//! A write that the store refuses at the door is a failed write like any other. It is kept here until the machine
-//! has been asked for everything that it wanted before it can have heard of the failure.
+//! A write that the store rejects on submission is a failed write like any other. It is kept here until all outputs
+//! that the state machine produced before it could know of the failure have been performed.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -15,21 +15,21 @@ use tokio::sync::mpsc;
 
 use crate::error::ServerError;
 
-/// Answers of the store on their way to the loop. Not bounded by itself: there are never more than writes that the
-/// store has taken, and it bounds those.
+/// Answers of the store to the loop. Their number is limited by the writes that the store accepts.
 pub(crate) type Answers = mpsc::Receiver<Answer>;
 
-/// An open store and what was in it.
+/// An open store and its contents.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) saved: SavedFleet,
     pub(crate) answers: Answers,
-    /// Why nothing can be written, if that is so.
+    /// Why the database is read-only, if it is.
     pub(crate) unwritable: Option<StoreError>,
 }
 
-/// Opens the database at `path`, which must exist. A damaged one is refused: nobody else has what is in it.
+/// Opens the database at `path`, which must exist. A corrupt database is an error, because there is no other copy of
+/// its contents.
 pub(crate) fn open(path: &Path) -> Result<Opened, ServerError> {
     if !path.exists() {
         return Err(ServerError::DatabaseMissing { path: path.to_owned() });
@@ -37,7 +37,8 @@ pub(crate) fn open(path: &Path) -> Result<Opened, ServerError> {
     open_or_create(path)
 }
 
-/// Makes `changes` durable in the database at `path`, with nobody else around. It is created if it is not there.
+/// Makes `changes` durable in the database at `path`, without a running loop. Creates the database if it does not
+/// exist.
 pub(crate) fn write_once(path: &Path, changes: &[FleetChange]) -> Result<(), ServerError> {
     let mut opened = open_or_create(path)?;
     opened.store.submit(1, rows(changes)).map_err(ServerError::Write)?;
@@ -48,23 +49,23 @@ pub(crate) fn write_once(path: &Path, changes: &[FleetChange]) -> Result<(), Ser
     }
 }
 
-/// Answers of the store that the loop has not taken. At the bound the writer waits for the loop, its queue fills, and
-/// further writes are refused. Twice the queue, so that closing never waits.
+/// Maximum number of answers queued for the loop. At this limit the writer waits for the loop, its queue fills, and
+/// further writes are rejected. Twice the queue, so that closing never waits.
 const ANSWERS_MAX: usize = 2 * linecamp_store::QUEUE_WRITES_MAX;
 
 fn open_or_create(path: &Path) -> Result<Opened, ServerError> {
     let (sender, answers) = mpsc::channel(ANSWERS_MAX);
     let opened = Store::open(path, Kind::Fleet, OnDamage::Refuse, move |answer| {
-        // Nobody waits any more once the loop is over.
+        // The loop, which receives the answers, may have ended.
         drop(sender.blocking_send(answer));
     })?;
     Ok(Opened { store: opened.store, saved: read(&opened.documents), answers, unwritable: opened.unwritable })
 }
 
-/// Unreadable records that the log names one by one; the rest is counted.
+/// Maximum number of unreadable records that are logged individually; the rest are only counted.
 const UNREADABLE_LOGGED_MAX: usize = 100;
 
-/// Reads the records. One that does not read costs one site at most, never the fleet.
+/// Reads the records. An unreadable record affects at most one site, never the fleet.
 fn read(documents: &[linecamp_store::Document]) -> SavedFleet {
     let mut saved = SavedFleet::default();
     for (key, body) in documents {
@@ -93,14 +94,14 @@ fn rows(changes: &[FleetChange]) -> Vec<Change> {
     changes.iter().map(row).collect()
 }
 
-/// Carries the machine's writes to the store.
+/// Submits the state machine's writes to the store.
 #[derive(Debug)]
 pub(crate) struct StoreDriver {
     store: Store,
     refused: VecDeque<(WriteId, StoreFault)>,
     in_flight: usize,
     is_failing: bool,
-    /// The write that finds out whether the disk has room again.
+    /// The trial write that checks whether the disk has space again.
     trial: Option<WriteId>,
     pub(crate) commits: Commits,
 }
@@ -111,7 +112,7 @@ impl StoreDriver {
         Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false, trial: None, commits }
     }
 
-    /// Hands a write over.
+    /// Submits a write.
     pub(crate) fn persist(&mut self, write: WriteId, changes: &[FleetChange]) {
         let rows = rows(changes);
         let bytes = rows.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Vec::len)).sum();
@@ -120,7 +121,7 @@ impl StoreDriver {
         self.submitted(write, taken);
     }
 
-    /// Finds out whether the disk has room for what it refused. Answered as [`persist`](Self::persist) is.
+    /// Checks whether the disk has space for the write it rejected. Answered like [`persist`](Self::persist).
     pub(crate) fn try_room(&mut self, write: WriteId) {
         self.commits.given(write.0, 0);
         self.trial = Some(write);
@@ -139,28 +140,29 @@ impl StoreDriver {
         }
     }
 
-    /// Lets the store go on after `write` was undone.
+    /// Resumes the store after `write` was rolled back.
     pub(crate) fn resume(&self, write: WriteId) {
         self.store.resume(write.0);
     }
 
-    /// Has `alive` called by the store's thread, once it has done what waits.
+    /// Makes the store thread call `alive` after it has processed its queue.
     pub(crate) fn probe(&self, alive: impl FnOnce() + Send + 'static) {
         self.store.probe(alive);
     }
 
-    /// Returns the next write that was refused at the door. To be asked for once the machine has no more outputs.
+    /// Returns the next write that was rejected on submission. To be called when the state machine has no more outputs.
     pub(crate) fn take_refused(&mut self) -> Option<(WriteId, StoreFault)> {
         self.refused.pop_front()
     }
 
-    /// Reads an answer of the store.
+    /// Processes an answer of the store.
     pub(crate) fn settle(&mut self, answer: Answer) -> (WriteId, Result<(), StoreFault>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.commits.answered(answer.write, answer.result.is_ok());
         let result = match answer.result {
             Ok(()) => {
-                // A smaller write may fit where the one that failed does not.
+                // Only the trial write proves that there is space: a smaller write may succeed where the failed one
+                // would not.
                 if self.is_failing && self.trial == Some(WriteId(answer.write)) {
                     self.is_failing = false;
                     tracing::info!("the store commits again");
@@ -172,22 +174,22 @@ impl StoreDriver {
         (WriteId(answer.write), result)
     }
 
-    /// Whether a write failed, and the disk has not shown since that it has room.
+    /// Returns whether a write failed and no trial write has succeeded since.
     pub(crate) const fn is_failing(&self) -> bool {
         self.is_failing
     }
 
-    /// Whether every write was answered.
+    /// Returns whether every submitted write was answered.
     pub(crate) const fn is_idle(&self) -> bool {
         self.in_flight == 0
     }
 
-    /// Commits what waits and closes the database. Blocks.
+    /// Commits queued writes and closes the database. Blocks.
     pub(crate) fn close(self) {
         self.store.close();
     }
 
-    /// Says once, until there is room again, that the store fails; one cause fails thousands of writes.
+    /// Logs a store failure once until it recovers, because one cause fails thousands of writes.
     fn judge(&mut self, fault: &linecamp_store::StoreFault) -> StoreFault {
         if !std::mem::replace(&mut self.is_failing, true) {
             tracing::warn!(fault = %fault, "the store does not commit; changes are refused until it does");
@@ -196,7 +198,7 @@ impl StoreDriver {
     }
 }
 
-/// Says as much of a fault as a machine has to know.
+/// Converts a fault to what the state machine needs to know.
 pub(crate) const fn fault_of(kind: FaultKind) -> StoreFault {
     match kind {
         FaultKind::DiskFull => StoreFault::DiskFull,

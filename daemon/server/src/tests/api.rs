@@ -1,4 +1,4 @@
-//! The API, as its clients meet it.
+//! The API, as its clients see it.
 
 use linecamp_model::ServerAddress;
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ async fn who_waits_when_the_server_stops_gets_an_answer() {
         server.key.reveal()
     );
     tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
-    // The request is under way once a later one has been answered.
+    // The request is in progress once a later one has been answered.
     assert_eq!(
         server.ask("GET", "/healthz", None).await,
         (200, json!({"status": "ok", "store": "ok", "version": env!("CARGO_PKG_VERSION")}))

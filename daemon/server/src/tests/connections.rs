@@ -1,13 +1,16 @@
-//! Clients that take places and do not use them.
+//! Clients that hold connections without using them.
 
 use std::fs;
+use std::time::Duration;
 
+use linecamp_service::{ConnectionCounts, ConnectionLimiter, ShareLimits};
 use linecamp_transport::{ApiTrust, ClientTlsStream, connect};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::bare::Bare;
 use super::fixture::{Running, soon};
-use crate::drive::https::HEAD_LIMIT;
+use crate::drive::https::{HEAD_LIMIT, OVERDUE_PERIOD, REQUEST_LIMIT, SHARES};
 
 impl Running {
     async fn dial(&self) -> ClientTlsStream {
@@ -15,8 +18,8 @@ impl Running {
         soon(connect("127.0.0.1", self.server.https_addr().port(), &trust)).await.unwrap()
     }
 
-    /// Shows that an operator, a collector of metrics and an installation get through, and sooner than what holds
-    /// places is late by itself.
+    /// Asserts that an operator, a metrics scraper and an installation are served before the connections that hold the
+    /// permits time out.
     async fn serves(&self, package: &str) {
         tokio::time::timeout(HEAD_LIMIT / 2, self.serve_each(package)).await.expect("nobody waits");
     }
@@ -29,7 +32,7 @@ impl Running {
     }
 }
 
-/// A server with a package of this size for new sites.
+/// Starts a server with a package of `bytes` bytes for new sites.
 async fn with_package(bytes: usize) -> (Running, String) {
     let name = format!("linecampd_{}_amd64.deb", env!("CARGO_PKG_VERSION"));
     let packages = tempfile::tempdir().unwrap();
@@ -70,4 +73,65 @@ async fn slow_downloads_do_not_stop_other_installations() {
         slow.push(stream);
     }
     server.serves(&package).await;
+}
+
+/// Waits until the server closes a connection, and returns what it sent before.
+async fn rest(mut stream: ClientTlsStream) -> Vec<u8> {
+    let mut said = Vec::new();
+    // The connection may be closed without a TLS close notification.
+    drop(stream.read_to_end(&mut said).await);
+    said
+}
+
+/// Advances the clock of the whole runtime by `time`.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_connection_that_makes_room_is_closed_at_once() {
+    let one = ShareLimits { unauthenticated_max: 1, idle_grace: Duration::ZERO, ..SHARES };
+    let bare = Bare::start_with(ConnectionLimiter::new(one)).await;
+    let first = bare.dial().await;
+    let _second = bare.dial().await;
+    let closed = tokio::time::timeout(HEAD_LIMIT / 2, rest(first)).await;
+    assert_eq!(closed.expect("sooner than what says nothing is closed by itself"), b"");
+}
+
+#[tokio::test]
+async fn a_connection_that_showed_a_key_takes_no_place_of_its_address() {
+    let bare = Bare::start().await;
+    let mut stream = bare.dial().await;
+    let key = bare.key.reveal();
+    let request = format!("GET /nowhere HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    soon(stream.read_exact(&mut status)).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 404");
+    let counts = ConnectionCounts { unauthenticated: 0, authenticated: 1, ..ConnectionCounts::default() };
+    assert_eq!(bare.connections.counts(), counts);
+}
+
+#[tokio::test]
+async fn a_request_that_takes_longer_than_a_quarter_of_an_hour_is_cut() {
+    let bare = Bare::start().await;
+    let mut stream = bare.dial().await;
+    stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    soon(bare.began.notified()).await;
+    pass(REQUEST_LIMIT + OVERDUE_PERIOD).await;
+    assert_eq!(soon(rest(stream)).await, b"");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_waited_for_ten_seconds() {
+    let bare = Bare::start().await;
+    let mut stream = bare.dial().await;
+    // After one request is answered, the timeout for the next head applies.
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\n").await.unwrap();
+    let mut status = [0; 8];
+    soon(stream.read_exact(&mut status)).await.unwrap();
+    pass(HEAD_LIMIT).await;
+    soon(rest(stream)).await;
 }

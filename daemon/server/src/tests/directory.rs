@@ -1,8 +1,9 @@
-//! The directory: made once, worked on by one, refused when it is not whole.
+//! The directory: initialized once, used by one process, rejected when incomplete.
 
 use std::fs;
 
-use linecamp_model::{EventKind, FleetChange, Name, Pin};
+use linecamp_model::limits::API_KEYS_MAX;
+use linecamp_model::{ApiKey, EventKind, FleetChange, Name, Pin, SecretHash, WallTime};
 use linecamp_store::{Change, Kind, OnDamage, Store};
 
 use super::fixture::{Running, config};
@@ -60,6 +61,22 @@ fn keys_come_and_go_while_the_server_is_stopped() {
     assert!(matches!(remove_key(&layout, name("admin")), Err(ServerError::KeyUnknown { .. })));
 }
 
+#[test]
+fn a_key_more_than_the_limit_is_refused() {
+    let (_dir, layout) = made();
+    let key = |number: usize| {
+        let key = ApiKey { name: name(&format!("key-{number}")), created_at: WallTime::EPOCH };
+        FleetChange::ApiKey(SecretHash::of(&number.to_be_bytes()), Some(key))
+    };
+    // The admin key exists already.
+    let nearly_all: Vec<_> = (2..API_KEYS_MAX).map(key).collect();
+    crate::drive::store::write_once(&layout.database(), &nearly_all).unwrap();
+    create_key(&layout, name("last")).unwrap();
+    assert!(matches!(create_key(&layout, name("one-more")), Err(ServerError::KeysFull)));
+    remove_key(&layout, name("last")).unwrap();
+    create_key(&layout, name("one-more")).unwrap();
+}
+
 #[tokio::test]
 async fn one_process_works_on_a_directory() {
     let running = Running::start().await;
@@ -103,7 +120,7 @@ async fn what_is_missing_needs_an_operator_and_is_named() {
     assert!(error.needs_operator() && error.to_string().contains("key.pem"), "{error}");
 }
 
-/// A record that no release ever wrote costs its own thing; the server starts and serves.
+/// An unreadable record affects only what it describes; the server starts and serves.
 #[tokio::test]
 async fn records_that_cannot_be_read_do_not_keep_the_server_from_starting() {
     let (_dir, layout) = made();

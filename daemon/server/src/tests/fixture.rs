@@ -1,4 +1,4 @@
-//! A server with its directory, and what talks to it.
+//! Test fixtures: a server with its directory, an API client and a site.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    FromServer, FromSite, Generation, Hello, IdentityGrant, Incarnation, JoinRequest, JoinTarget, Name, Refusal, RunId,
-    Text, WallTime,
+    FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest, JoinTarget, Name,
+    Refusal, RunId, Text, WallTime,
 };
 use linecamp_proto::{VERSIONS, decode_from_server, decode_refusal, encode_from_site};
 use linecamp_transport::{
@@ -20,10 +20,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{ApiKeyText, Config, Layout, Overrides, Server, ServerUrl, init};
 
-/// How long anything may take before a test gives up.
+/// The timeout of any operation in a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits for something that must happen soon.
+/// Waits for a future that must complete within [`PATIENCE`].
 pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it happens before patience ends")
 }
@@ -40,7 +40,7 @@ impl Running {
         Self::start_with_packages(tempfile::tempdir().unwrap()).await
     }
 
-    /// Starts one that has these packages for new sites.
+    /// Starts a server whose packages for new sites are in `dir`.
     pub(super) async fn start_with_packages(dir: TempDir) -> Self {
         let layout = Layout::new(dir.path().join("server"));
         let url = ServerUrl::parse("https://localhost:8443").unwrap();
@@ -49,21 +49,21 @@ impl Running {
         Self { server: Server::start(config).await.unwrap(), key: made.admin_key, layout, dir }
     }
 
-    /// Ends the server without a farewell, and starts it again.
+    /// Kills the server and restarts it.
     pub(super) async fn crash(self) -> Self {
         let Self { layout, key, server, dir } = self;
         server.kill().await;
         Self { server: Server::start(config(&layout)).await.unwrap(), layout, key, dir }
     }
 
-    /// Asks the API with the admin key.
+    /// Sends an API request with the admin key.
     pub(super) async fn ask(&self, method: &str, target: &str, body: Option<Value>) -> (u16, Value) {
         let authorization = format!("Bearer {}", self.key.reveal());
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         self.ask_as(Some(&authorization), method, target, &body).await
     }
 
-    /// Asks the API as whoever `authorization` says.
+    /// Sends an API request with the given `authorization` header.
     pub(super) async fn ask_as(
         &self,
         authorization: Option<&str>,
@@ -74,7 +74,7 @@ impl Running {
         self.send(authorization, &format!("{method} {target}"), body.as_bytes(), body.len() as u64).await
     }
 
-    /// Pushes a component of which `announced` bytes are said to come.
+    /// Uploads a component with a content length of `announced` bytes.
     pub(super) async fn push(&self, name: &str, component: &[u8], announced: u64) -> (u16, Value) {
         let authorization = format!("Bearer {}", self.key.reveal());
         self.send(Some(&authorization), &format!("POST /api/v1/plugins?name={name}"), component, announced).await
@@ -101,7 +101,7 @@ impl Running {
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
-    /// Makes a join token for the default environment.
+    /// Creates a join token for the default environment.
     pub(super) async fn token(&self) -> JoinTarget {
         let request = json!({"environment": "default", "ttl_seconds": 3600, "uses": 5, "labels": {"region": "eu"}});
         let (status, created) = self.ask("POST", "/api/v1/tokens", Some(request)).await;
@@ -109,7 +109,7 @@ impl Running {
         JoinTarget::parse(created["join"].as_str().unwrap()).unwrap()
     }
 
-    /// Joins a site and greets with what it was given.
+    /// Joins a site and opens a session with the issued certificate.
     pub(super) async fn linked(&self, name: &str) -> (Site, Linked) {
         let site = Site::new();
         let target = self.token().await;
@@ -137,7 +137,7 @@ pub(super) struct Site {
     _dir: TempDir,
 }
 
-/// A session that is up, seen from the site.
+/// The site's end of an open session.
 pub(super) struct Linked {
     pub(super) sender: SessionSender,
     pub(super) receiver: SessionReceiver,
@@ -155,7 +155,12 @@ impl Site {
         }
     }
 
-    /// Dials with nothing but its own key, and says these bytes.
+    /// Returns the host ID of the site's gateway.
+    pub(super) fn gateway(&self) -> HostId {
+        self.key.site_id().gateway()
+    }
+
+    /// Connects with the site's own key only, and sends `payload`.
     pub(super) async fn say(&self, server: &Running, payload: &[u8]) -> Linked {
         let trust = Trust::Pin(server.server.pin());
         self.dial(server, SiteCredentials::SelfMade(&self.key), &trust, payload).await
@@ -164,7 +169,7 @@ impl Site {
     async fn dial(&self, server: &Running, shown: SiteCredentials<'_>, trust: &Trust, payload: &[u8]) -> Linked {
         let session = soon(self.dialer.dial(server.quic(), shown, trust)).await.unwrap();
         let (mut sender, receiver) = session.split();
-        // A server that refuses the first bytes may close before it has the last; whoever listens learns why.
+        // A server that rejects the first bytes may close before it receives the last; the receiver gets the reason.
         drop(soon(sender.send(payload)).await);
         Linked { sender, receiver }
     }
@@ -193,7 +198,7 @@ impl Site {
         SiteIdentity::adopt(&self.identity, &grant.certificate, &grant.authorities, &target.servers).unwrap();
     }
 
-    /// Greets with the certificate it was issued.
+    /// Opens a session with the issued certificate and sends a hello.
     pub(super) async fn greet(&self, server: &Running) -> Linked {
         let identity = SiteIdentity::load(&self.identity).unwrap().expect("the site has joined");
         let hello = FromSite::Hello(Hello {
@@ -212,7 +217,7 @@ impl Site {
 }
 
 impl Linked {
-    /// Returns the next message, or the refusal that the session was closed with.
+    /// Returns the next message, or the refusal that closed the session.
     pub(super) async fn hear(&mut self) -> Result<FromServer, Refusal> {
         match soon(self.receiver.recv(FRAME_BYTES_MAX)).await {
             Ok(payload) => Ok(decode_from_server(&payload).unwrap()),

@@ -1,15 +1,19 @@
-//! The link, as sites meet it.
+//! The link, as sites see it.
 
 use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
-use linecamp_model::{DocumentKey, FromServer, FromSite, JoinSecret, RefusalCode, SpecBody, SpecDelta};
+use linecamp_model::{
+    Delta, Document, DocumentKey, Event, EventBatch, EventKind, FromServer, FromSite, Generation, HostStatus,
+    Incarnation, JoinSecret, LabelInput, LabelSet, RefusalCode, SiteStatus, SpecBody, SpecDelta, StatusBody, Text,
+    WallTime,
+};
 use linecamp_transport::Incoming;
 use serde_json::json;
 
 use super::fixture::{Linked, Running, Site, soon};
 use crate::drive::session;
 
-/// What one idle session may cost in its task. QUIC takes 29 KB of the 40 KB that it may cost in all; the machine's
-/// part and the queue take some 2 KB.
+/// Memory limit of the task of an idle session. QUIC uses 29 KB of the 40 KB allowed in total; the state machine and
+/// the queue use about 2 KB.
 const TASK_BYTES_MAX: usize = 4 * 1024;
 
 fn assigned(delta: &SpecDelta, key: &str) -> Option<String> {
@@ -45,6 +49,69 @@ async fn a_site_joins_greets_and_gets_its_spec_and_what_is_changed_later() {
     let (_, events) = server.ask("GET", "/api/v1/events?site=camp-042&after=0", None).await;
     let kinds: Vec<_> = events["items"].as_array().unwrap().iter().map(|event| &event["kind"]).collect();
     assert_eq!(kinds, ["site-joined", "labels-assigned"]);
+}
+
+#[tokio::test]
+async fn sites_are_selected_by_the_kind_of_labels_that_is_asked_for() {
+    let server = Running::start().await;
+    let (site, mut linked) = server.linked("camp-1").await;
+    linked.expect_welcome().await;
+    let labels = |text: &str| {
+        let input = LabelInput::parse_list([text]).unwrap();
+        LabelSet::default().replaced(&input.labels, WallTime::EPOCH).unwrap()
+    };
+    let host = HostStatus { local: LabelSet::default(), reported: labels("os=debian") };
+    let of_site = SiteStatus {
+        daemon_version: Text::lossy("0.1.0"),
+        spec_incarnation: Incarnation::default(),
+        applied: Generation::ZERO,
+        converged: Generation::ZERO,
+        local: labels("rack=r7"),
+        conditions: Vec::new(),
+    };
+    let document = |body| Document { generation: Generation(1), body: Some(body) };
+    let documents = [
+        (DocumentKey::Host(site.gateway()), document(StatusBody::Host(host))),
+        (DocumentKey::Site, document(StatusBody::Site(of_site))),
+    ];
+    let delta = Delta { base: Generation::ZERO, to: Generation(1), snapshot: true, documents: documents.into() };
+    linked.tell(&FromSite::Status(delta)).await;
+    assert!(matches!(linked.hear().await, Ok(FromServer::StatusAck(_))));
+
+    for (labels, expected) in [
+        ("", [1, 1, 1]),
+        ("&labels=effective", [1, 1, 1]),
+        ("&labels=assigned-and-reported", [1, 1, 0]),
+        ("&labels=assigned", [1, 0, 0]),
+    ] {
+        let mut found = [0; 3];
+        for (selector, found) in ["region%3Deu", "os%3Ddebian", "rack%3Dr7"].iter().zip(&mut found) {
+            let (_, sites) = server.ask("GET", &format!("/api/v1/sites?selector={selector}{labels}"), None).await;
+            *found = sites["items"].as_array().unwrap().len();
+        }
+        assert_eq!(found, expected, "{labels}");
+    }
+}
+
+#[tokio::test]
+async fn events_are_asked_for_by_who_said_them() {
+    let server = Running::start().await;
+    let (_site, mut linked) = server.linked("camp-1").await;
+    linked.expect_welcome().await;
+    let (at, text) = (WallTime::EPOCH, Text::lossy("rack=r7"));
+    let event = Event { at, kind: EventKind::LabelsSetLocally, site: None, text };
+    linked.tell(&FromSite::Events(EventBatch { first: 1, dropped: 0, events: vec![event] })).await;
+    assert!(matches!(linked.hear().await, Ok(FromServer::EventsAck(_))));
+
+    let kinds = async |source: &str| {
+        let (_, events) = server.ask("GET", &format!("/api/v1/events?after=0{source}"), None).await;
+        let kinds = events["items"].as_array().unwrap().iter().map(|event| event["kind"].clone());
+        kinds.collect::<Vec<_>>()
+    };
+    let (of_server, of_site) = (json!(["token-created", "site-joined"]), json!(["labels-set-locally"]));
+    assert_eq!(json!(kinds("&source=server").await), of_server);
+    assert_eq!(json!(kinds("&source=site").await), of_site);
+    assert_eq!(kinds("").await.len(), 3);
 }
 
 #[tokio::test]
@@ -96,7 +163,7 @@ async fn a_large_message_is_read_once_the_server_knows_who_speaks() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
-    // Too large for a newcomer, and for nobody else: so it is looked into, and is no message.
+    // Too large for a newcomer but not for an admitted site, so it is decoded, and decoding fails.
     let garbage = vec![0xff; FIRST_FRAME_BYTES_MAX + 1];
     soon(linked.sender.send(&garbage)).await.unwrap();
     let refusal = linked.hear().await.unwrap_err();
@@ -109,10 +176,10 @@ async fn who_asks_and_does_not_read_is_closed_as_busy() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
-    // Each is answered with what is held of its status.
-    let question = FromSite::Status(linecamp_model::Delta {
-        base: linecamp_model::Generation(1),
-        to: linecamp_model::Generation(2),
+    // Each is answered with what the server holds of this site's status.
+    let question = FromSite::Status(Delta {
+        base: Generation(1),
+        to: Generation(2),
         snapshot: false,
         documents: std::collections::BTreeMap::new(),
     });

@@ -1,6 +1,7 @@
-//! A whole server in one process, met from outside: its API over TLS, its link over QUIC.
+//! A complete server in one process, tested from outside: its API over TLS, its link over QUIC.
 
 mod api;
+mod bare;
 mod connections;
 mod directory;
 mod fixture;

@@ -1,4 +1,4 @@
-//! Newcomers at the link that take places and say nothing, or half of a word.
+//! Newcomers on the link that hold permits and send nothing or an incomplete message.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
-use linecamp_model::{FromSite, SessionId};
-use linecamp_proto::encode_from_site;
-use linecamp_service::ShareLimits;
+use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
+use linecamp_model::{FromSite, RefusalCode, ServerAddress, SessionId, WallTime};
+use linecamp_proto::{decode_refusal, encode_from_site};
+use linecamp_service::{Metrics, ShareLimits};
 use linecamp_transport::{
-    Authority, Dialer, LinkSettings, Listener, ListenerSettings, Platform, Session, SiteCredentials, SiteKey, Trust,
+    Authority, Dialer, LinkSettings, Listener, ListenerSettings, Platform, Session, SessionEnd, SessionReceiver,
+    SessionSender, SiteCredentials, SiteIdentity, SiteKey, Trust,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -24,12 +25,17 @@ use crate::{Layout, ServerUrl, init};
 const PLACES: usize = 4;
 
 struct Port {
+    authority: Arc<Authority>,
     address: SocketAddr,
     trust: Trust,
+    handshakes: Arc<HandshakeStats>,
     notes: mpsc::Receiver<(SessionId, SessionNote)>,
     heard: Vec<SessionNote>,
     _dir: TempDir,
 }
+
+/// An open session, which lasts as long as these values.
+type Open = (Site, SessionSender, SessionReceiver);
 
 impl Port {
     fn open(idle_grace: Duration) -> Self {
@@ -39,46 +45,80 @@ impl Port {
         let authority = Arc::new(Authority::load(&layout.ca()).unwrap());
         let trust = Trust::Pin(authority.pin());
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = Listener::bind(any_port, authority, ListenerSettings::default(), Platform::default()).unwrap();
+        let settings = ListenerSettings::default();
+        let listener = Listener::bind(any_port, Arc::clone(&authority), settings, Platform::default()).unwrap();
         let address = listener.local_addr();
         let (sender, notes) = mpsc::channel(64);
-        let limits =
-            ShareLimits { unauthenticated_max: PLACES, authenticated_max: 0, idle_grace, busy_grace: idle_grace };
-        tokio::spawn(accept_counted(Arc::new(listener), sender, Arc::new(HandshakeStats::with_places(limits))));
-        Self { address, trust, notes, heard: Vec::new(), _dir: dir }
+        let places =
+            ShareLimits { unauthenticated_max: PLACES, authenticated_max: PLACES, idle_grace, busy_grace: idle_grace };
+        let handshakes = Arc::new(HandshakeStats::with_places(places));
+        tokio::spawn(accept_counted(Arc::new(listener), sender, Arc::clone(&handshakes)));
+        Self { authority, address, trust, handshakes, notes, heard: Vec::new(), _dir: dir }
     }
 
     async fn dial(&self, site: &Site) -> Session {
         soon(site.dialer.dial(self.address, SiteCredentials::SelfMade(&site.key), &self.trust)).await.unwrap()
     }
 
-    /// Returns what the loop hears next. What it heard is kept: a session ends with its handle.
+    /// Returns the next note to the loop. Notes are kept, because a session ends when its handle is dropped.
     async fn note(&mut self) -> &SessionNote {
         let (_, note) = soon(self.notes.recv()).await.unwrap();
         self.heard.push(note);
         self.heard.last().unwrap()
     }
 
-    /// Dials, says a whole message, and waits until the loop hears it.
-    async fn gets_through(&mut self) {
+    /// Sends an incomplete first message, and waits until the loop is notified of the session.
+    async fn begin(&mut self, session: Session) -> (SessionSender, SessionReceiver) {
+        let (mut sender, receiver) = session.split();
+        // Polled once and dropped, after sending as much of the frame as the flow-control window allows.
+        let mut sending = Box::pin(sender.send(&[1; FIRST_FRAME_BYTES_MAX]));
+        let is_sent = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context).is_ready())).await;
+        assert!(!is_sent, "the frame is larger than the window");
+        drop(sending);
+        let note = self.note().await;
+        assert!(matches!(note, SessionNote::Opened { .. }), "{note:?}");
+        (sender, receiver)
+    }
+
+    /// Connects, sends a complete message, and waits until the loop receives it.
+    async fn gets_through(&mut self) -> Open {
         let site = Site::new();
-        let (mut sender, _receiver) = self.dial(&site).await.split();
+        let (mut sender, receiver) = self.dial(&site).await.split();
         soon(sender.send(&encode_from_site(&FromSite::Renew))).await.unwrap();
         while !matches!(self.note().await, SessionNote::Received(FromSite::Renew)) {}
+        (site, sender, receiver)
+    }
+
+    /// Issues a certificate of this server to a site.
+    fn member(&self, site: &Site) -> SiteIdentity {
+        let validity = WallTime::EPOCH..WallTime::from_unix_millis(4_000_000_000_000);
+        let certificate = self.authority.issue_site(site.key.public_key(), site.key.site_id(), validity).unwrap();
+        let authorities = [self.authority.certificate_der().to_vec()];
+        let servers = [ServerAddress::parse("localhost:1").unwrap()];
+        SiteIdentity::adopt(site.dir.path(), &certificate, &authorities, &servers).unwrap()
+    }
+
+    /// Returns the number of handshakes refused for `reason`.
+    fn refused(&self, reason: &str) -> Option<u64> {
+        let mut metrics = Metrics::default();
+        self.handshakes.write(&mut metrics);
+        let sample = format!("linecamp_handshakes_refused_total{{reason=\"{reason}\"}} ");
+        let text = metrics.into_text();
+        text.lines().find_map(|line| line.strip_prefix(&sample)?.parse().ok())
     }
 }
 
 struct Site {
     key: SiteKey,
     dialer: Dialer,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Site {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = SiteKey::load_or_create(dir.path()).unwrap();
-        Self { key, dialer: Dialer::bind(LinkSettings::default(), Platform::default()).unwrap(), _dir: dir }
+        Self { key, dialer: Dialer::bind(LinkSettings::default(), Platform::default()).unwrap(), dir }
     }
 }
 
@@ -90,6 +130,10 @@ async fn half_open_sessions_of_one_address_shut_no_site_out() {
         silent.push(port.dial(&site).await);
     }
     port.gets_through().await;
+    // The oldest was evicted, and did not time out.
+    let (_sender, mut receiver) = silent.swap_remove(0).split();
+    soon(receiver.recv(FRAME_BYTES_MAX)).await.unwrap_err();
+    assert_eq!((port.refused("late"), port.refused("failed")), (Some(0), Some(0)));
 }
 
 #[tokio::test]
@@ -97,25 +141,46 @@ async fn sessions_that_never_end_their_first_message_shut_no_site_out() {
     let mut port = Port::open(Duration::ZERO);
     let (site, mut partial) = (Site::new(), Vec::new());
     for _ in 0..PLACES {
-        let (mut sender, receiver) = port.dial(&site).await.split();
-        // Tried once and dropped, with what the window takes of the frame on its way.
-        let mut sending = Box::pin(sender.send(&[1; FIRST_FRAME_BYTES_MAX]));
-        let is_sent = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context).is_ready())).await;
-        assert!(!is_sent, "the frame is larger than the window");
-        drop(sending);
-        partial.push((sender, receiver));
-        let note = port.note().await;
-        assert!(matches!(note, SessionNote::Opened { .. }), "{note:?}");
+        let session = port.dial(&site).await;
+        partial.push(port.begin(session).await);
     }
-    port.gets_through().await;
-    assert!(matches!(port.note().await, SessionNote::Closed(_)), "one of them made room");
+    let _open = port.gets_through().await;
+    // The oldest was evicted, and is told why.
+    let end = soon(partial[0].1.recv(FRAME_BYTES_MAX)).await.unwrap_err();
+    let SessionEnd::Closed { code, reason } = end else { panic!("closed by the server, not {end}") };
+    assert_eq!(decode_refusal(code, &reason).map(|refusal| refusal.code), Some(RefusalCode::Busy));
 }
 
 #[tokio::test]
 async fn honest_newcomers_of_one_address_do_not_evict_each_other() {
     let mut port = Port::open(Duration::from_secs(3600));
+    let mut open = Vec::new();
     for _ in 0..3 * PLACES {
-        // Each leaves its place with its first message.
-        port.gets_through().await;
+        // Each releases its permit with its first message, and stays connected.
+        open.push(port.gets_through().await);
     }
+}
+
+#[tokio::test]
+async fn a_site_that_showed_a_certificate_makes_no_room_for_newcomers_of_its_address() {
+    let mut port = Port::open(Duration::ZERO);
+    let site = Site::new();
+    let member = port.member(&site);
+    let shown = SiteCredentials::Issued(&member);
+    let session = soon(site.dialer.dial(port.address, shown, &port.trust)).await.unwrap();
+    let (_sender, mut of_member) = port.begin(session).await;
+    let mut partial = Vec::new();
+    for _ in 0..PLACES {
+        let session = port.dial(&site).await;
+        partial.push(port.begin(session).await);
+    }
+    let _open = port.gets_through().await;
+    let end = soon(async {
+        tokio::select! {
+            biased;
+            end = of_member.recv(FRAME_BYTES_MAX) => Err(end),
+            end = partial[0].1.recv(FRAME_BYTES_MAX) => Ok(end),
+        }
+    });
+    end.await.expect("the oldest without a certificate makes room").unwrap_err();
 }

@@ -1,4 +1,4 @@
-//! More changes than the disk takes.
+//! More changes than the disk accepts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::presence::Presence;
 use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
 use crate::{Layout, ServerUrl, init};
 
-/// Each carries all the labels it may, 25 KB, so that together they are more than the store's queue takes: 4 MB.
+/// Each token has the maximum of labels, 25 KB, so that together they exceed the store's queue of 4 MB.
 const TOKENS: u64 = 300;
 
 fn create(id: TokenId) -> FleetCommand {
@@ -44,7 +44,7 @@ fn create(id: TokenId) -> FleetCommand {
     })
 }
 
-/// A disk that takes nothing for a while, a queue that runs over, and a store that goes on afterwards.
+/// A disk that blocks for a while, a queue that overflows, and a store that resumes afterwards.
 #[tokio::test]
 async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
     let dir = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
         let (id, answer) = ask(number).await;
         asking.spawn(async move { (id, answer.await.unwrap()) });
     }
-    // The first refusal shows that the queue has run over.
+    // The first rejection shows that the queue is full.
     let mut answers = vec![soon(asking.join_next()).await.unwrap().unwrap()];
     assert_eq!(answers[0].1, Err(FleetCommandError::Store(StoreFault::Failed)));
     open_gate.send(()).unwrap();
@@ -87,7 +87,7 @@ async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
     assert_eq!(found.collect::<BTreeSet<_>>(), done);
 }
 
-/// A look at the fleet that panics costs whoever asked his answer, and nobody else anything.
+/// A query that panics fails only its own request.
 #[tokio::test]
 async fn a_look_that_panics_ends_itself_and_not_the_server() {
     let dir = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ async fn a_look_that_panics_ends_itself_and_not_the_server() {
     soon(running).await.unwrap().close();
 }
 
-/// A loop whose store answers nothing until it hears from `gate`.
+/// Creates a loop whose store answers nothing until `gate` opens.
 fn held_up(
     layout: &Layout,
     gate: std::sync::mpsc::Receiver<()>,

@@ -1,4 +1,4 @@
-//! Providers, plugins and records, as operators and sites meet them.
+//! Providers, plugins and records, as seen by operators and sites.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::fixture::{Linked, Running, soon};
 
-/// A component as far as the server looks: two pieces, the second one short.
+/// A component as far as the server checks it: two pieces, the second one short.
 fn component() -> Vec<u8> {
     [&b"\0asm\x0d\0\x01\0"[..], &[7; PLUGIN_PIECE_BYTES_MAX]].concat()
 }
@@ -49,7 +49,7 @@ async fn piece(linked: &mut Linked, want: PluginWant) -> PluginPiece {
     }
 }
 
-/// Hears specs until one has the provider; returns its generation.
+/// Receives and acknowledges specs until one contains the provider; returns its generation.
 async fn hear_of_provider(linked: &mut Linked) -> Generation {
     let key = DocumentKey::Provider(ProviderId::of(&Name::parse("main-dns").unwrap()));
     loop {
@@ -244,7 +244,7 @@ async fn what_a_site_says_of_its_records_can_be_asked_for() {
     }
 }
 
-/// A status with one record that is kept and one that is somebody else's.
+/// A status with one record in sync and one in conflict.
 fn said() -> FromSite {
     let name = Name::parse("main-dns").unwrap();
     let record = |host: &str, state| RecordStatus {

@@ -26,7 +26,7 @@ struct Entry {
     name: String,
 }
 
-/// A folder with a configuration `c.toml` and its drop-ins.
+/// A directory with a configuration `c.toml` and its drop-ins.
 struct Folder(TempDir);
 
 impl Folder {

@@ -9,7 +9,7 @@ const LIMITS: ShareLimits = ShareLimits {
     busy_grace: Duration::from_secs(60),
 };
 
-/// Shares with a clock that is moved by hand.
+/// Shares with a manually advanced clock.
 struct Port {
     shares: ConnectionShares<&'static str>,
     now: Instant,
@@ -137,8 +137,9 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    /// Whatever happens: neither class exceeds its limit, a newcomer that is owed a place gets it from the source with
-    /// the most of its own class, and nobody with fewer connections than the newcomer's source loses one.
+    /// In every state, neither class exceeds its limit. A new connection that is owed a place gets it from the source
+    /// of its own class with the most connections. No source with fewer connections than the new connection's source
+    /// loses one.
     #[test]
     fn shares_are_bounded_and_fair(acts in prop::collection::vec(act(), 1..200)) {
         let mut shares = ConnectionShares::new(LIMITS);

@@ -95,7 +95,7 @@ fn a_damaged_fleet_database_is_refused_and_left_as_it_is() {
     assert_eq!(fs::read(&path).unwrap(), damaged);
 }
 
-/// Neither the database nor the log of a killed process is touched: the newer build finds both as it left them.
+/// Neither the database nor the log of a killed process is touched: the newer build finds both unchanged.
 #[test]
 fn a_newer_database_is_refused_and_left_as_it_is() {
     let written = tempfile::tempdir().unwrap();
@@ -148,7 +148,7 @@ fn a_database_whose_tables_are_not_ours_is_damaged() {
     check("DROP TABLE documents; CREATE TABLE documents (key, body); INSERT INTO documents VALUES ('text', 7)");
 }
 
-/// This is what a death between the renames of a quarantine leaves behind.
+/// The state after a crash between the renames of a quarantine.
 #[test]
 fn a_log_without_its_database_is_not_replayed_into_a_fresh_one() {
     let directory = tempfile::tempdir().unwrap();
@@ -174,7 +174,7 @@ fn a_place_where_no_file_can_be_is_named() {
     assert!(matches!(refused, StoreError::File { .. }), "{refused}");
 }
 
-/// `/proc` refuses new files to everybody, root included, so the test needs no ordinary user.
+/// `/proc` rejects new files from every user, root included, so the test needs no unprivileged user.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_directory_that_cannot_be_written_is_an_error_and_not_damage() {
@@ -185,7 +185,7 @@ fn a_directory_that_cannot_be_written_is_an_error_and_not_damage() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever happened to the file: we open it, start afresh or say no. We do not die of it.
+    /// Whatever happened to the file, opening it succeeds, starts empty or returns an error. It never panics.
     #[test]
     fn no_damage_makes_opening_panic(
         offset in prop_oneof![0..200_usize, 0..4 * PAGE_BYTES],

@@ -13,7 +13,7 @@ use super::*;
 use crate::error::FaultKind;
 use crate::queue::QUEUE_WRITES_MAX;
 
-/// Far longer than any disk takes; only a test that fails waits this long.
+/// Far longer than any disk needs; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn put(key: &str, body: &[u8]) -> Change {
@@ -24,9 +24,9 @@ fn delete(key: &str) -> Change {
     Change { key: key.into(), body: None }
 }
 
-/// A store in a directory of its own. The writer waits at each answer's end while the gate is held.
+/// A store in its own directory. While the gate is held, the writer waits at the end of each answer.
 struct Bench {
-    /// Before the store, so that a test that fails does not wait for a writer that waits for the gate.
+    /// Declared before the store, so that a failing test does not wait for a writer that waits for the gate.
     gate: Option<Sender<()>>,
     store: Option<Store>,
     answers: Receiver<Answer>,
@@ -39,7 +39,7 @@ impl Bench {
         Self::in_directory(tempfile::tempdir().unwrap(), |_| {})
     }
 
-    /// With a connection that `setup` has made to fail in some way.
+    /// Opens a store with a connection that `setup` has made fail in some way.
     fn faulty(setup: impl FnOnce(&Connection)) -> Self {
         Self::in_directory(tempfile::tempdir().unwrap(), setup)
     }
@@ -52,7 +52,7 @@ impl Bench {
         let (gate, gate_rx) = mpsc::channel::<()>();
         let answer = move |answer| {
             answer_tx.send(answer).unwrap();
-            // An error is a gate that is open: nobody holds its other end any more.
+            // An error means that the gate is open: its other end is dropped.
             let _ = gate_rx.recv();
         };
         let store = Some(Store::start(&path, Database::Open(opened.connection), answer).unwrap());
@@ -64,7 +64,7 @@ impl Bench {
         self
     }
 
-    /// From here on the writer does not wait.
+    /// Opens the gate: from now on the writer does not wait.
     fn open_gate(&mut self) {
         self.gate = None;
     }
@@ -93,7 +93,7 @@ impl Bench {
     }
 }
 
-/// Leaves room for small documents, but not for [`large`] ones.
+/// Leaves space for small documents, but not for [`large`] ones.
 fn nearly_full(connection: &Connection) {
     let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
     connection.pragma_update(None, "max_page_count", pages + 8).unwrap();
@@ -180,7 +180,7 @@ fn closing_commits_and_answers_what_waits() {
     assert_eq!(bench.reopened().documents.len(), 50);
 }
 
-/// A killed process leaves the files as they are at that moment, without the tidying of a close.
+/// A killed process leaves the files as they are, without the cleanup of a close.
 #[test]
 fn what_was_answered_survives_a_kill() {
     let bench = Bench::new().free_running();
@@ -238,7 +238,7 @@ fn a_full_disk_fails_the_group_and_the_store_goes_on_once_it_is_resumed() {
     assert_eq!(bench.reopened().keys(), ["after", "before"]);
 }
 
-/// A statement that fails leaves SQLite's transaction open, with what came before it.
+/// A failed statement leaves SQLite's transaction open, with the changes made before it.
 #[test]
 fn one_change_that_cannot_be_made_takes_its_whole_group_back() {
     let mut bench = Bench::faulty(|connection| {
@@ -260,13 +260,13 @@ fn one_change_that_cannot_be_made_takes_its_whole_group_back() {
     assert_eq!(bench.reopened().keys(), ["after", "before"]);
 }
 
-/// The owner submits faster than it hears: these writes were decided on top of one that is about to fail.
+/// The owner submits faster than it receives answers: these writes depend on one that is about to fail.
 #[test]
 fn a_write_submitted_before_its_owner_heard_of_a_failure_fails_too() {
     let bench = Bench::faulty(nearly_full);
     bench.submit(1, put("large", &large()));
     assert_eq!(bench.answer(), (1, Some(FaultKind::DiskFull)));
-    // The writer waits in its answer; the owner has not looked at it.
+    // The writer waits in its answer, which the owner has not received yet.
     bench.store().submit(2, vec![put("on top", b"")]).unwrap_err();
 
     bench.store().resume(2);
@@ -288,7 +288,7 @@ fn a_disk_that_stays_full_fails_every_attempt_and_nothing_else_happens() {
     assert!(bench.reopened().documents.is_empty());
 }
 
-/// A small write fits where a large one does not, and one that changes nothing fits everywhere.
+/// A small write fits where a large one does not, and a write without changes always fits.
 #[test]
 fn a_trial_succeeds_once_there_is_room_for_what_failed() {
     let with_room = |connection: &Connection| {
@@ -405,7 +405,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The owner of the story: its memory runs ahead of the disk and goes back when the disk says no.
+/// The owner in this test: its memory runs ahead of the disk and is rolled back when a write fails.
 #[derive(Default)]
 struct Owner {
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -422,8 +422,8 @@ impl Owner {
         }
     }
 
-    /// Takes every answer that is still due. All of them are for writes that were submitted before a resume, so
-    /// none succeeds after one that failed.
+    /// Receives every outstanding answer. All of them are for writes submitted before a resume, so none succeeds after
+    /// a failed one.
     fn settle(&mut self, store: &Store, answers: &Receiver<Answer>) {
         let mut failed = false;
         for (number, changes) in self.pending.drain(..) {

@@ -8,7 +8,7 @@ use crate::{Answer, Change, Opened, Store, StoreFault};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A directory with a database that holds `a`, and the log of it that a crash leaves, if so wanted.
+/// A directory with a database that contains `a`, optionally with the log that a crash leaves behind.
 struct Place {
     directory: tempfile::TempDir,
 }
@@ -24,7 +24,7 @@ impl Place {
             opened.store.close();
             return Self { directory };
         }
-        // A crash: the log is there, and its index is not.
+        // As after a crash: the log exists, its index does not.
         let crashed = tempfile::tempdir().unwrap();
         for name in ["site.db", "site.db-wal"] {
             fs::copy(directory.path().join(name), crashed.path().join(name)).unwrap();
@@ -36,7 +36,7 @@ impl Place {
         self.directory.path().join("site.db")
     }
 
-    /// SQLite needs a file of this name before it can write. A link to itself stops every user, also root.
+    /// SQLite needs a file of this name before it can write. A symlink to itself stops every user, root included.
     fn block(&self) {
         std::os::unix::fs::symlink("site.db-shm", self.directory.path().join("site.db-shm")).unwrap();
     }

@@ -1,15 +1,16 @@
-//! Chance that repeats itself, for a simulator.
+//! Reproducible randomness for a simulator.
 //!
-//! A seed decides a sequence of numbers, and the sequence decides everything random about one machine: what QUIC
-//! chooses (paces, orders, packet numbers, retries), connection ids, TLS's nonces and ephemeral keys, keys and
-//! serial numbers of certificates. Ed25519 signs without chance, so two runs send the same bytes at the same times.
+//! A seed determines a sequence of numbers, and the sequence determines everything random about one machine: QUIC's
+//! choices (pacing, ordering, packet numbers, retries), connection IDs, TLS nonces and ephemeral keys, and the keys and
+//! serial numbers of certificates. Ed25519 signatures are deterministic, so two runs send the same bytes at the same
+//! times.
 //!
-//! rustls takes its randomness from `&'static` objects, which cannot belong to one endpoint. They are proxies
-//! here: they draw from the sequence that is *lent* to the thread. It is lent only while quinn calls into rustls,
-//! by a wrapper around each endpoint's TLS sessions. So every endpoint has its own sequence, nothing is leaked,
-//! and a draw outside such a call fails the handshake instead of going unnoticed.
+//! rustls takes its randomness from `&'static` objects, which cannot belong to one endpoint. Here they are proxies that
+//! draw from the sequence *lent* to the current thread. A sequence is lent only while quinn calls into rustls, by a
+//! wrapper around each endpoint's TLS sessions. Every endpoint therefore has its own sequence, nothing is leaked, and a
+//! draw outside such a call fails the handshake instead of going unnoticed.
 //!
-//! The numbers are HMAC-SHA256 over a counter, under the seed.
+//! The numbers are HMAC-SHA256 of a counter, keyed with the seed.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -32,16 +33,16 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 
-/// What comes before the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410).
+/// The prefix of the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410).
 const ED25519_PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
-/// Bytes of the first id that a client makes up for the server: as many as quinn draws.
+/// Bytes of the initial connection ID that a client chooses for the server: as many as quinn uses.
 const FIRST_CID_BYTES: usize = 20;
 
 const X25519_BYTES: usize = 32;
 
-/// A sequence of numbers that its seed decides. Clones share it.
+/// A sequence of numbers determined by a seed. Clones share it.
 #[derive(Clone)]
 pub struct Draws(Arc<Sequence>);
 
@@ -90,7 +91,7 @@ impl Draws {
         Arc::new(Lending { inner: Arc::new(crypto), draws: self.clone() })
     }
 
-    /// Lends this sequence to rustls for one call.
+    /// Lends this sequence to rustls for the duration of one call.
     fn lend<T>(&self, call: impl FnOnce() -> T) -> T {
         let before = LENT.replace(Some(self.clone()));
         let returned = call();
@@ -106,7 +107,7 @@ impl fmt::Debug for Draws {
 }
 
 thread_local! {
-    /// What rustls draws from, while it is called.
+    /// The sequence that rustls draws from during a call.
     static LENT: RefCell<Option<Draws>> = const { RefCell::new(None) };
 }
 
@@ -116,12 +117,12 @@ fn lent<const N: usize>() -> Result<[u8; N], GetRandomFailed> {
     Ok(bytes)
 }
 
-/// Returns the same cryptography with lent chance.
+/// Returns the same cryptography, with randomness from the lent sequence.
 pub(super) fn provider(provider: CryptoProvider) -> CryptoProvider {
     CryptoProvider { secure_random: &Lent, kx_groups: vec![&DrawnX25519], ..provider }
 }
 
-/// Draws from what is lent to this thread.
+/// Draws from the sequence lent to this thread.
 #[derive(Debug)]
 struct Lent;
 
@@ -131,7 +132,7 @@ impl SecureRandom for Lent {
     }
 }
 
-/// X25519 with an ephemeral key that is drawn: ring's draws its own.
+/// X25519 with an ephemeral key from the lent sequence; ring's implementation generates its own.
 #[derive(Debug)]
 struct DrawnX25519;
 
@@ -155,7 +156,7 @@ impl ActiveKeyExchange for Exchange {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
         let peer = peer.try_into().map_err(|_| Error::from(PeerMisbehaved::InvalidKeyShare))?;
         let shared = x25519(self.secret, peer);
-        // RFC 8446, section 7.4.2: a point of small order leads to zeros.
+        // RFC 8446, section 7.4.2: a point of small order yields zeros.
         if shared == [0; X25519_BYTES] {
             return Err(PeerMisbehaved::InvalidKeyShare.into());
         }
@@ -171,7 +172,7 @@ impl ActiveKeyExchange for Exchange {
     }
 }
 
-/// A configuration of TLS, or a session, that lends its endpoint's sequence to rustls whenever it is called.
+/// A TLS configuration or session that lends its endpoint's sequence to rustls during every call.
 struct Lending<T: ?Sized> {
     draws: Draws,
     inner: T,

@@ -1,9 +1,8 @@
-//! The server's own certificate authority, and the folder it lives in.
+//! The server's certificate authority, and the directory it is stored in.
 //!
-//! `ca/` holds `key.pem` and `certificate.pem` (the authority), `names` (what the server is called, one
-//! name a line) and `quic-secrets`. It is made once, whole, by `create`; nothing writes to it afterwards.
-//! Whoever loses it loses every registration's trust, so it belongs in the backup; whoever steals it can
-//! pose as the server.
+//! `ca/` contains `key.pem` and `certificate.pem` (the authority), `names` (the names of the server, one per line) and
+//! `quic-secrets`. `create` writes it once, atomically; nothing changes it afterwards. It belongs in the backup:
+//! without it every site must join again. Anyone who steals it can impersonate the server.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,14 +24,14 @@ use super::x509::{self, CertificateFacts, Ed25519PublicKey, make_error};
 use crate::chance::Chance;
 use crate::error::TransportError;
 
-/// The name in every server's certificate, whatever it is called in DNS: sites verify this one, because
-/// what they trust is the authority, and an address may change.
+/// The name in every server certificate, independent of the server's DNS name. Sites verify this name, because they
+/// trust the authority, and an address may change.
 pub(crate) const SERVER_NAME: &str = "server.linecamp.internal";
 
-/// How long an authority is good for. Sites do not look; browsers and other people's tools do.
+/// Validity of an authority. Sites do not check it; browsers and third-party tools do.
 const AUTHORITY_VALIDITY: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
-/// How far another machine's clock may be behind without finding a new certificate "not yet valid".
+/// How far another machine's clock may be behind without rejecting a new certificate as "not yet valid".
 pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
 
 const KEY_FILE: &str = "key.pem";
@@ -41,7 +40,7 @@ const NAMES_FILE: &str = "names";
 const SECRETS_FILE: &str = "quic-secrets";
 const REMEDY: &str = "restore the `ca` folder from a backup";
 
-/// The certificate authority of one server: it issues the certificates of its sites and its own.
+/// The certificate authority of one server: it issues the certificates of the sites and of the server.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
@@ -53,13 +52,13 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes an authority in `dir`, which must not hold one, for a server that is called `names`.
+    /// Creates an authority in `dir`, which must be empty or missing, for a server with these `names`.
     ///
-    /// The folder appears whole or not at all.
+    /// The directory is created atomically.
     ///
     /// # Errors
-    /// [`TransportError`] if the folder exists with anything in it, a name cannot stand in a certificate,
-    /// or the disk refuses.
+    /// [`TransportError`] if the directory is not empty, a name is invalid in a certificate, or the disk cannot be
+    /// written.
     pub fn create(dir: &Path, names: &[String], now: WallTime) -> Result<Self, TransportError> {
         if !files::entries(dir)?.is_empty() {
             return Err(TransportError::AuthorityExists { dir: dir.to_owned() });
@@ -76,11 +75,11 @@ impl Authority {
         Self::load(dir)
     }
 
-    /// Makes an authority in memory, for a server that is called `names`. What it issues later draws from `chance`
-    /// as well.
+    /// Generates an authority in memory, for a server with these `names`. Certificates it issues later also use
+    /// `chance`.
     ///
     /// # Errors
-    /// [`TransportError`] if a name cannot stand in a certificate.
+    /// [`TransportError`] if a name is invalid in a certificate.
     pub fn generate(names: &[String], now: WallTime, chance: Chance) -> Result<Self, TransportError> {
         let names = parse_names(names.iter().map(String::as_str))?;
         let key = chance.new_key("the authority's key")?;
@@ -134,12 +133,12 @@ impl Authority {
         Ok(Self { issuer, certificate, facts, names, secrets, chance, leaf: Mutex::new(None) })
     }
 
-    /// Returns what a join token carries of this authority.
+    /// Returns the pin of this authority, as carried in a join token.
     pub fn pin(&self) -> Pin {
         Pin::of(&self.facts.public_key)
     }
 
-    /// Returns the first and the last moment of the authority's certificate.
+    /// Returns the start and end of the authority's validity.
     pub fn validity(&self) -> Range<WallTime> {
         self.facts.validity.clone()
     }
@@ -149,10 +148,10 @@ impl Authority {
         &self.certificate
     }
 
-    /// Returns a client certificate in DER for the key that `site` proved to hold.
+    /// Issues a client certificate, in DER, for the key that `site` proved to hold.
     ///
-    /// `public_key` is its `SubjectPublicKeyInfo` in DER. The certificate names the site, counts in whole
-    /// seconds, and can do nothing but identify a client.
+    /// `public_key` is its `SubjectPublicKeyInfo` in DER. The certificate names the site, has a validity in whole
+    /// seconds, and can only authenticate a client.
     ///
     /// # Errors
     /// [`TransportError::BadPublicKey`] if the key is not Ed25519.
@@ -170,7 +169,7 @@ impl Authority {
         Ok(certificate.der().to_vec())
     }
 
-    /// Checks that certificates issued at `now` would make sense.
+    /// Checks that certificates issued at `now` would be valid.
     pub(crate) fn check_clock(&self, now: WallTime) -> Result<(), TransportError> {
         let not_before = self.facts.validity.start;
         if now < not_before {
@@ -187,7 +186,7 @@ impl Authority {
         &self.certificate
     }
 
-    /// Returns the server's own certificate, with its chain, and a new one once a day.
+    /// Returns the server's certificate with its chain, renewed once a day.
     pub(crate) fn server_leaf(&self, now: WallTime) -> Result<Arc<CertifiedKey>, TransportError> {
         let mut leaf = self.leaf.lock().expect("no holder panics");
         match &*leaf {

@@ -1,4 +1,4 @@
-//! Small private files that are either whole or absent, whenever the power goes.
+//! Small private files that are always either complete or absent, even after a power failure.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,32 +12,33 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::error::TransportError;
 
-/// Bytes of an identity file: keys and a few certificates have room many times over. A longer one is damaged.
+/// Maximum bytes of an identity file: many times what keys and a few certificates need. A longer file is reported as
+/// damaged.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
-/// Bytes in one line of PEM: 64 characters.
+/// Bytes encoded in one line of PEM: 64 characters.
 const PEM_LINE_BYTES: usize = 48;
 
-/// Makes `dir` and what is above it, readable by nobody else, and keeps a folder that is there.
+/// Creates `dir` and its parents with access for the owner only; an existing directory is kept.
 pub(super) fn create_dir(dir: &Path) -> Result<(), TransportError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(write_error(dir))?;
     sync_parent(dir)
 }
 
-/// Replaces or makes the file at `path`: it holds the old bytes or the new ones, never a part.
+/// Creates or replaces the file at `path` atomically: it has either the old content or the new.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), TransportError> {
     let temporary = path.with_extension("new");
     write_and_sync(&temporary, bytes).map_err(write_error(&temporary))?;
     rename(&temporary, path)
 }
 
-/// Moves a file or folder into its place, durably.
+/// Renames a file or directory, durably.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), TransportError> {
     fs::rename(from, to).map_err(write_error(to))?;
     sync_parent(to)
 }
 
-/// Reads the whole file, or `None` if there is none.
+/// Reads a complete file; `None` if it does not exist.
 pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<u8>>, TransportError> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -56,12 +57,12 @@ pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<
     Ok(Some(bytes))
 }
 
-/// Reads a file that must be there.
+/// Reads a file that must exist.
 pub(super) fn read_required(path: &Path, remedy: &'static str) -> Result<Vec<u8>, TransportError> {
     read_file(path, remedy)?.ok_or_else(|| TransportError::Missing { path: path.to_owned(), remedy })
 }
 
-/// Reads the Ed25519 key pair at `path`, or `None` if there is no file.
+/// Reads the Ed25519 key pair at `path`; `None` if the file does not exist.
 pub(super) fn read_key(path: &Path, remedy: &'static str) -> Result<Option<KeyPair>, TransportError> {
     let Some(pem) = read_file(path, remedy)? else {
         return Ok(None);
@@ -71,7 +72,7 @@ pub(super) fn read_key(path: &Path, remedy: &'static str) -> Result<Option<KeyPa
     KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map(Some).map_err(|error| damaged(error.to_string()))
 }
 
-/// Writes a certificate in DER as other tools read it (RFC 7468).
+/// Encodes a DER certificate as PEM (RFC 7468).
 pub(super) fn certificate_pem(der: &[u8]) -> String {
     let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
     for line in der.chunks(PEM_LINE_BYTES) {
@@ -81,7 +82,7 @@ pub(super) fn certificate_pem(der: &[u8]) -> String {
     text + "-----END CERTIFICATE-----\n"
 }
 
-/// Removes the file durably; one that is not there is fine.
+/// Removes a file durably; a missing file is not an error.
 pub(super) fn remove_file(path: &Path) -> Result<(), TransportError> {
     match fs::remove_file(path) {
         Ok(()) => sync_parent(path),
@@ -90,7 +91,7 @@ pub(super) fn remove_file(path: &Path) -> Result<(), TransportError> {
     }
 }
 
-/// Removes everything in `dir` durably and keeps the folder; one that is not there is fine.
+/// Removes everything in `dir` durably and keeps the directory; a missing directory is not an error.
 pub(super) fn empty_dir(dir: &Path) -> Result<(), TransportError> {
     for path in entries(dir)? {
         let removed =
@@ -103,7 +104,7 @@ pub(super) fn empty_dir(dir: &Path) -> Result<(), TransportError> {
     }
 }
 
-/// Lists what is in `dir`; nothing if it is not there.
+/// Lists the entries of `dir`; empty if it does not exist.
 pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, TransportError> {
     let listing = match fs::read_dir(dir) {
         Ok(listing) => listing,
@@ -114,7 +115,7 @@ pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, TransportError> {
 }
 
 fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // What an interrupted write left behind may have another mode: begin afresh.
+    // A file left by an interrupted write may have another mode, so it is removed first.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

@@ -1,4 +1,4 @@
-//! The server's own certificate: in memory only, short-lived, renewed by being looked at.
+//! The server's certificate: only in memory, short-lived, and renewed on use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::authority::Authority;
 use crate::error::{TransportError, chain};
 use crate::platform::WallClock;
 
-/// How long a leaf is good for. Ninety days let an operator's wrong clock be noticed before it hurts.
+/// Validity of a leaf. Ninety days leave time to notice a wrong clock before it causes failures.
 pub(super) const LEAF_VALIDITY: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// How old a leaf may be when it is presented; past it, the next handshake gets a new one. A day also
-/// bounds how long a leaf lives that was issued while the clock was wrong.
+/// Maximum age of a leaf when it is presented; after that, the next handshake gets a new one. A day also limits the
+/// lifetime of a leaf that was issued while the clock was wrong.
 pub(crate) const LEAF_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A server certificate with its key and chain.
@@ -38,7 +38,7 @@ impl Leaf {
         Ok(Self { issued_at, certified: Arc::new(CertifiedKey::new(chain, key)) })
     }
 
-    /// Says whether the clock has moved a day away, in either direction.
+    /// Returns whether the clock differs from the time of issue by more than a day, in either direction.
     pub(super) fn is_stale(&self, now: WallTime) -> bool {
         LEAF_AGE_MAX < now.distance(self.issued_at)
     }
@@ -48,7 +48,7 @@ impl Leaf {
     }
 }
 
-/// Hands the authority's current leaf to every handshake.
+/// Presents the authority's current leaf in every handshake.
 #[derive(Debug)]
 pub(crate) struct LeafResolver {
     pub(crate) authority: Arc<Authority>,

@@ -1,4 +1,4 @@
-//! Who is who: the server's authority, a site's key and certificate, and the files they live in.
+//! Identities: the server's authority, a site's key and certificate, and the files they are stored in.
 
 mod authority;
 mod files;

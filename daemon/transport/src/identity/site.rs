@@ -1,10 +1,10 @@
-//! A site's identity: the key that *is* the site, and what the server gave it.
+//! The identity of a site: its key, which defines it, and what the server issued.
 //!
-//! `identity/` holds two files. `key.pem` is made once, at the site, and never leaves it. `membership.pem`
-//! is what joining brought: the server addresses as text, then the site's certificate, then the
-//! authorities it trusts. It is one file so that it changes in one step: a site has joined, or it has not.
-//! Without it the site shows a certificate it made itself; the handshake's signature is the proof that it
-//! holds the key, whoever issued the paper around it.
+//! `identity/` contains two files. `key.pem` is generated once, at the site, and never leaves it. `membership.pem` is
+//! the result of joining: the server addresses as text, then the site's certificate, then the authorities it trusts. It
+//! is one file so that it changes atomically: a site has either joined or not. Without it the site presents a
+//! self-signed certificate. The signature in the handshake proves that the site holds the key, regardless of the issuer
+//! of the certificate.
 
 use std::fmt;
 use std::ops::Range;
@@ -28,17 +28,17 @@ const MEMBERSHIP_FILE: &str = "membership.pem";
 const SERVER_LINE: &str = "Server: ";
 const REMEDY: &str = "run `linecampd forget`, then join again with a new token";
 
-/// The key pair of a site, which may or may not have joined. `Debug` shows the fingerprint alone.
+/// The key pair of a site, which may or may not have joined. `Debug` prints only the fingerprint.
 pub struct SiteKey {
     key: KeyPair,
     public_key: Vec<u8>,
 }
 
 impl SiteKey {
-    /// Loads the key in `dir`, or makes one, durably, before anybody can learn of it.
+    /// Loads the key in `dir`, or generates one and writes it durably before it is used.
     ///
     /// # Errors
-    /// [`TransportError`] names the file. A damaged key is never replaced: it may be all that a backup needs.
+    /// [`TransportError`] names the file. A damaged key is never replaced: it may be all that a restore needs.
     pub fn load_or_create(dir: &Path) -> Result<Self, TransportError> {
         let path = dir.join(KEY_FILE);
         if let Some(key) = files::read_key(&path, REMEDY)? {
@@ -53,10 +53,10 @@ impl SiteKey {
         Ok(made)
     }
 
-    /// Makes a key in memory.
+    /// Generates a key in memory.
     ///
     /// # Errors
-    /// [`TransportError::Make`] if there is no chance to draw from.
+    /// [`TransportError::Make`] if no random numbers are available.
     pub fn generate(chance: &Chance) -> Result<Self, TransportError> {
         Ok(Self::new(chance.new_key("the site's key")?))
     }
@@ -71,18 +71,18 @@ impl SiteKey {
         &self.public_key
     }
 
-    /// Returns which key this is.
+    /// Returns the fingerprint of the key.
     pub fn fingerprint(&self) -> KeyFingerprint {
         KeyFingerprint::of(&self.public_key)
     }
 
-    /// Returns which site this is, or will be.
+    /// Returns the ID that the site has, or will have after joining.
     pub fn site_id(&self) -> SiteId {
         SiteId::of_key(&self.fingerprint())
     }
 
     fn self_made_certificate(&self, chance: &Chance) -> Result<CertificateDer<'static>, TransportError> {
-        // Nobody looks at its validity, so it says nothing of this machine's clock.
+        // The validity is not checked, so it reveals nothing about this machine's clock.
         let validity = WallTime::EPOCH..WallTime::from_unix_millis(u64::MAX);
         let mut params = x509::certificate(&self.site_id().to_string(), &validity, chance)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
@@ -101,14 +101,14 @@ impl fmt::Debug for SiteKey {
 /// The identity of a site that has joined.
 #[derive(Debug)]
 pub struct SiteIdentity {
-    /// Where it is kept, unless it lives in memory alone.
+    /// The directory it is stored in; `None` if it is only in memory.
     dir: Option<PathBuf>,
     key: Arc<SiteKey>,
     membership: Membership,
 }
 
 impl SiteIdentity {
-    /// Loads the identity in `dir`, or `None` if the site has not joined.
+    /// Loads the identity in `dir`; `None` if the site has not joined.
     ///
     /// # Errors
     /// [`TransportError`] names the file that is missing or damaged.
@@ -126,12 +126,12 @@ impl SiteIdentity {
         Ok(Some(Self { dir: Some(dir.to_owned()), key: Arc::new(key), membership }))
     }
 
-    /// Makes the holder of `key` in `dir` a member, durably, with what the server answered.
+    /// Stores the server's reply to a join durably, for the key in `dir`.
     ///
-    /// All certificates are in DER. What was there of an earlier membership is replaced in one step.
+    /// All certificates are in DER. An earlier membership is replaced atomically.
     ///
     /// # Errors
-    /// [`TransportError::BadCertificate`] if a certificate does not decode or is for another key.
+    /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
     pub fn adopt(
         dir: &Path,
         certificate: &[u8],
@@ -144,11 +144,10 @@ impl SiteIdentity {
         Ok(Self { dir: Some(dir.to_owned()), key: Arc::new(key), membership })
     }
 
-    /// Makes the holder of `key` a member, as [`SiteIdentity::adopt`], in memory alone: a site that a simulator runs
-    /// has no disk.
+    /// Creates an identity like [`SiteIdentity::adopt`], but only in memory: a simulated site has no disk.
     ///
     /// # Errors
-    /// [`TransportError::BadCertificate`] if a certificate does not decode or is for another key.
+    /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
     pub fn in_memory(
         key: Arc<SiteKey>,
         certificate: &[u8],
@@ -159,19 +158,19 @@ impl SiteIdentity {
         Ok(Self { dir: None, key, membership })
     }
 
-    /// Returns the same site with another certificate and other authorities, in memory alone: its disk does not take
-    /// them.
+    /// Returns this identity with another certificate and other authorities, only in memory: for when the disk cannot
+    /// be written.
     ///
     /// # Errors
-    /// [`TransportError::BadCertificate`] if a certificate does not decode or is for another key.
+    /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
     pub fn renewed(&self, certificate: &[u8], authorities: &[Vec<u8>]) -> Result<Self, TransportError> {
         Self::in_memory(Arc::clone(&self.key), certificate, authorities, self.servers())
     }
 
-    /// Replaces the certificate alone, durably: a renewal. On an error the old one stays.
+    /// Replaces only the certificate, durably, to renew it. On an error the old one is kept.
     ///
     /// # Errors
-    /// As [`SiteIdentity::adopt`].
+    /// As for [`SiteIdentity::adopt`].
     pub fn replace_certificate(&mut self, certificate: &[u8]) -> Result<(), TransportError> {
         let Membership { authorities, servers, .. } = &self.membership;
         let authorities: Vec<_> = authorities.iter().map(|der| der.to_vec()).collect();
@@ -183,8 +182,8 @@ impl SiteIdentity {
         Ok(())
     }
 
-    /// Removes everything in `dir`, durably: the site that was is gone. The membership goes first, so that
-    /// an interrupted forgetting leaves a site that has not joined.
+    /// Durably removes everything in `dir`. The membership is removed first, so that an interruption leaves a site that
+    /// has not joined.
     ///
     /// # Errors
     /// [`TransportError::Write`] names what could not be removed.
@@ -198,38 +197,38 @@ impl SiteIdentity {
         &self.key
     }
 
-    /// Returns which key this is.
+    /// Returns the fingerprint of the key.
     pub fn fingerprint(&self) -> KeyFingerprint {
         self.key.fingerprint()
     }
 
-    /// Returns which site this is.
+    /// Returns the ID of the site.
     pub fn site_id(&self) -> SiteId {
         self.key.site_id()
     }
 
-    /// Returns the first and the last moment of the certificate, in whole seconds.
+    /// Returns the start and end of the certificate's validity, in whole seconds.
     pub fn certificate_validity(&self) -> Range<WallTime> {
         self.membership.validity.clone()
     }
 
-    /// Returns the servers to dial, in order.
+    /// Returns the servers to connect to, in order.
     pub fn servers(&self) -> &[ServerAddress] {
         &self.membership.servers
     }
 
-    /// Returns whom this site believes to be its server.
+    /// Returns the authorities that this site accepts for its server.
     pub fn trust(&self) -> Trust {
         Trust::Authorities(self.membership.authorities.iter().map(|der| der.to_vec()).collect())
     }
 }
 
-/// What a site shows when it dials.
+/// The credentials that a site presents when it connects.
 #[derive(Clone, Copy, Debug)]
 pub enum SiteCredentials<'a> {
-    /// Its key alone, in a certificate it made itself: before it joined.
+    /// Only its key, in a self-signed certificate: before it has joined.
     SelfMade(&'a SiteKey),
-    /// The certificate that the server issued, good or expired.
+    /// The certificate issued by the server, valid or expired.
     Issued(&'a SiteIdentity),
 }
 

@@ -1,4 +1,4 @@
-//! X.509, as much of it as Linecamp needs: what a certificate says, and the frame of a new one.
+//! The part of X.509 that Linecamp needs: reading certificates, and the parameters of new ones.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::chance::Chance;
 use crate::error::TransportError;
 
-/// What comes before the 32 bytes of the key in an Ed25519 `SubjectPublicKeyInfo` (RFC 8410).
+/// The prefix of the 32 bytes of a key in an Ed25519 `SubjectPublicKeyInfo` (RFC 8410).
 const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// Bytes of a serial number: the most that RFC 5280 takes is 20, and 16 random ones never meet.
+/// Bytes of a serial number: RFC 5280 allows at most 20, and 16 random bytes never collide.
 const SERIAL_BYTES: usize = 16;
 
-/// The last moment X.509 can write, 9999-12-31T23:59:59Z.
+/// The last time that X.509 can represent, 9999-12-31T23:59:59Z.
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// An Ed25519 public key.
@@ -28,7 +28,7 @@ const LAST_SECOND: u64 = 253_402_300_799;
 pub(crate) struct Ed25519PublicKey([u8; 32]);
 
 impl Ed25519PublicKey {
-    /// Reads a `SubjectPublicKeyInfo` in DER; `None` for any other kind of key.
+    /// Parses a `SubjectPublicKeyInfo` in DER; `None` for any other kind of key.
     pub(crate) fn parse(spki: &[u8]) -> Option<Self> {
         spki.strip_prefix(&ED25519_SPKI_PREFIX)?.try_into().ok().map(Self)
     }
@@ -44,21 +44,21 @@ impl PublicKeyData for Ed25519PublicKey {
     }
 }
 
-/// What a certificate says. Nothing of it is verified.
+/// The content of a certificate, not verified.
 #[derive(Clone, Debug)]
 pub(crate) struct CertificateFacts {
     /// The `SubjectPublicKeyInfo` in DER.
     pub(crate) public_key: Vec<u8>,
-    /// The first and the last moment it claims to be good for.
+    /// The start and end of its validity.
     pub(crate) validity: Range<WallTime>,
-    /// The subject's common name, or nothing.
+    /// The subject's common name; empty if there is none.
     pub(crate) common_name: String,
-    /// Whether it is signed by the very key it carries.
+    /// Whether it is signed with its own key.
     pub(crate) is_self_signed: bool,
 }
 
 impl CertificateFacts {
-    /// Reads a certificate in DER.
+    /// Parses a certificate in DER.
     pub(crate) fn read(der: &[u8]) -> Result<Self, String> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
         if !rest.is_empty() {
@@ -79,7 +79,7 @@ impl CertificateFacts {
         })
     }
 
-    /// Returns which key it carries.
+    /// Returns the fingerprint of its key.
     pub(crate) fn fingerprint(&self) -> KeyFingerprint {
         KeyFingerprint::of(&self.public_key)
     }
@@ -98,7 +98,8 @@ fn wall_time(unix_seconds: i64) -> WallTime {
     WallTime::EPOCH + Duration::from_secs(seconds)
 }
 
-/// Returns the frame of a certificate: a common name, whole seconds of validity, a random serial, no power.
+/// Returns the parameters of a certificate: a common name, a validity in whole seconds, a random serial number, and no
+/// authority to sign.
 pub(super) fn certificate(
     common_name: &str,
     validity: &Range<WallTime>,
@@ -115,20 +116,20 @@ pub(super) fn certificate(
     Ok(params)
 }
 
-/// Gives the frame the power to sign leaves, and nothing below them.
+/// Lets the certificate sign leaves, but no other authorities.
 pub(super) fn make_authority(params: &mut CertificateParams) {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.use_authority_key_identifier_extension = false;
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
 }
 
-/// Limits the frame to one end of TLS, so that a site can never pose as the server.
+/// Limits the certificate to one side of TLS, so that a site can never impersonate the server.
 pub(super) fn allow_only(params: &mut CertificateParams, purpose: ExtendedKeyUsagePurpose) {
     params.is_ca = IsCa::ExplicitNoCa;
     params.extended_key_usages = vec![purpose];
 }
 
-/// Returns the error for a key or certificate that could not be made.
+/// Returns the error for a key or certificate that could not be generated.
 pub(super) fn make_error(what: &'static str) -> impl FnOnce(rcgen::Error) -> TransportError {
     move |source| TransportError::Make { what, source: source.into() }
 }
@@ -136,7 +137,7 @@ pub(super) fn make_error(what: &'static str) -> impl FnOnce(rcgen::Error) -> Tra
 fn random_serial(chance: &Chance) -> Result<SerialNumber, TransportError> {
     let mut serial = [0; SERIAL_BYTES];
     chance.fill(&mut serial)?;
-    // Positive and of full length, as RFC 5280 wants it.
+    // Positive and of full length, as RFC 5280 requires.
     serial[0] = serial[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&serial))
 }
@@ -147,7 +148,7 @@ fn named(common_name: &str) -> DistinguishedName {
     name
 }
 
-/// Returns the whole seconds since 1970, as far as X.509 can write them.
+/// Returns the whole seconds since 1970, limited to what X.509 can represent.
 fn x509_seconds(time: WallTime) -> Duration {
     Duration::from_secs((time.unix_millis() / 1000).min(LAST_SECOND))
 }

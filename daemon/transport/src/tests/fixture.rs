@@ -1,4 +1,4 @@
-//! A server and a site with a clock each, in temporary folders.
+//! A server and a site, each with its own clock, in temporary directories.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub(super) fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-/// Waits, but not for ever.
+/// Waits with a time limit.
 pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it happens within the patience of a test")
 }
@@ -94,7 +94,7 @@ impl Server {
         soon(self.arrivals.recv()).await.expect("the server runs")
     }
 
-    /// Links `site` with what it holds, up to its first message.
+    /// Connects `site` with its credentials, up to its first message.
     pub(super) async fn link(
         &mut self,
         site: &Site,
@@ -139,7 +139,7 @@ impl Site {
         }
     }
 
-    /// Becomes a member below `authority` for thirty days from `START`.
+    /// Joins `authority` with a certificate that is valid for thirty days from `START`.
     pub(super) fn adopt(&self, authority: &Authority) -> SiteIdentity {
         let certificate = issue(authority, &self.key);
         let authorities = [authority.certificate_der().to_vec()];

@@ -1,4 +1,4 @@
-//! The API's TLS, as its clients meet it.
+//! The TLS of the API, as seen by its clients.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,7 +18,7 @@ struct Api {
     dir: TempDir,
 }
 
-/// Starts a server that answers each byte with the next number.
+/// Starts a server that answers each byte with its successor.
 async fn api() -> Api {
     let dir = tempfile::tempdir().unwrap();
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];

@@ -1,4 +1,4 @@
-//! What lies on disk, and what a damaged one says.
+//! The identity files on disk, and the errors for damaged ones.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! Frames, ends and bounds of sessions.
+//! Frames, ends and limits of sessions.
 
 use std::time::Duration;
 

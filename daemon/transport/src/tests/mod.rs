@@ -1,4 +1,4 @@
-//! The crate as its callers see it, over loopback.
+//! Tests of the public API over loopback.
 
 mod fixture;
 mod https;

@@ -1,4 +1,4 @@
-//! A server process that dies without a word, and the next one on its port.
+//! A server process that is killed without closing its sessions, and its successor on the same port.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::fixture::{HandClock, START, Site, authority, loopback, outside, soon};
 use crate::{Authority, Listener, ListenerSettings, SessionEnd, Trust};
 
-/// A server in a runtime of its own, whose end nobody is told of.
+/// A server in its own runtime, which ends without telling its peers.
 struct Process {
     address: SocketAddr,
     kill: oneshot::Sender<()>,
@@ -39,7 +39,7 @@ impl Process {
                 killed.await.unwrap();
                 (listener, greeted)
             });
-            // The runtime first: what is dropped after it can say no more farewell.
+            // The runtime is dropped first, so that what is dropped later cannot send a close.
             drop(runtime);
             drop(kept);
         });

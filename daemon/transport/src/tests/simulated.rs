@@ -1,4 +1,4 @@
-//! The same endpoints on a network in memory, under a clock that jumps from timer to timer.
+//! The same endpoints on an in-memory network, with a clock that jumps from timer to timer.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -128,7 +128,7 @@ async fn linked(settings: LinkSettings) -> World {
     World { is_cut, site, server, _endpoints: (dialer, listener) }
 }
 
-/// Three keep-alives fit into what the server bears, also for those that pay by the byte.
+/// Three keep-alives fit in the server's idle timeout, also on metered links.
 #[tokio::test(start_paused = true)]
 async fn an_idle_link_stays_up_metered_or_not() {
     for settings in [LinkSettings::default(), LinkSettings::metered()] {
@@ -152,7 +152,7 @@ async fn a_cut_cable_is_noticed_by_both_ends_within_the_sites_idle_timeout() {
     }
 }
 
-/// A peer that keeps its link alive and never ends a frame is not waited for.
+/// A peer that keeps its link alive but never completes a frame loses its session.
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_never_ends_ends_its_session_and_slow_frames_do_not() {
     let mut world = linked(LinkSettings::default()).await;
@@ -166,7 +166,7 @@ async fn a_frame_that_never_ends_ends_its_session_and_slow_frames_do_not() {
     let since = Instant::now();
     world.site.0.write_raw(&whole[..20]).await;
     for _ in 0..10 {
-        // What asks in between, as a loop with other things to do, begins no new time.
+        // A canceled call, as in a select loop, does not restart the time limit.
         assert!(tokio::time::timeout(Duration::from_secs(10), world.server.1.recv(64)).await.is_err());
     }
     let Err(SessionEnd::Broken(problem)) = world.server.1.recv(64).await else { panic!("the frame never ends") };

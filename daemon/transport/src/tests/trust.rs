@@ -1,4 +1,4 @@
-//! Who is believed, and what the others are told.
+//! Which servers and sites are accepted, and what the others are told.
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ async fn a_server_in_1970_refuses_to_start_and_one_that_falls_back_goes_on() {
     let site = Site::start();
     let identity = site.adopt(&server.authority);
     let credentials = SiteCredentials::Issued(&identity);
-    // The new leaf ends in spring 1970, so the site's clock has to be as wrong.
+    // The new leaf expires in spring 1970, so the site's clock has to be equally wrong.
     server.clock.set(WallTime::EPOCH);
     site.clock.set(WallTime::EPOCH);
     let linked = server.link(&site, credentials, &identity.trust()).await.unwrap();
@@ -123,7 +123,7 @@ async fn the_server_shows_a_new_leaf_every_day() {
     assert_ne!(leaf(START), leaf(WallTime::EPOCH));
 }
 
-/// A stolen or curious site has a certificate of the right authority, and still is no server.
+/// A stolen or malicious site has a certificate of the right authority, but cannot act as a server.
 #[tokio::test]
 async fn a_site_cannot_pose_as_the_server() {
     let (server, thief, site) = (Server::start(), Site::start(), Site::start());

@@ -1,4 +1,4 @@
-//! The way between a site and the middle of the net, and what becomes of a datagram on it.
+//! The path between a site and the core of the network, and what happens to a datagram on it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use linecamp_core::Rng;
 
 use super::wire_hash::digest_of;
 
-/// Bytes of the headers of IPv4 and UDP, which are paid for as well.
+/// Bytes of the IPv4 and UDP headers, which count towards traffic.
 const HEADER_BYTES: usize = 28;
 
-/// At most so much later comes a second copy, or one that was held back, than the path alone explains.
+/// Maximum extra delay of a duplicate or a held-back datagram, beyond the path's own delay.
 const STRAGGLE: Duration = Duration::from_millis(20);
 
-/// What the way to a site does to datagrams, in either direction.
+/// What the path to a site does to datagrams, in either direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Path {
-    /// One way.
+    /// One-way latency.
     pub(crate) latency: Duration,
-    /// At most so much is added, evenly. It does not change the order.
+    /// Maximum additional delay, uniformly distributed. It does not reorder.
     pub(crate) jitter: Duration,
-    /// Datagrams lost, of a thousand.
+    /// Datagrams lost, per thousand.
     pub(crate) loss_per_mille: u32,
-    /// Datagrams that arrive twice, of a thousand.
+    /// Datagrams duplicated, per thousand.
     pub(crate) duplicated_per_mille: u32,
-    /// Datagrams that are held back so that others overtake them, of a thousand.
+    /// Datagrams held back so that others overtake them, per thousand.
     pub(crate) reordered_per_mille: u32,
 }
 
-/// Datagrams and their bytes, with [`HEADER_BYTES`] each.
+/// Datagrams and their bytes, including [`HEADER_BYTES`] each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Volume {
     pub(crate) datagrams: u64,
@@ -43,18 +43,18 @@ impl Volume {
     }
 }
 
-/// What went over a site's line: what it would be billed for.
+/// Traffic of a site's line, as it would be billed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LineTraffic {
-    /// What the site sent while its way up was open, whether or not it arrived.
+    /// Sent by the site while its uplink was open, whether or not it arrived.
     pub(crate) up: Volume,
-    /// What arrived at the site, whether or not anybody was there.
+    /// Delivered to the site, whether or not a socket was there.
     pub(crate) down: Volume,
-    /// Datagrams lost on the way, in both directions.
+    /// Datagrams lost, in both directions.
     pub(crate) lost: u64,
 }
 
-/// Which way along a line.
+/// Direction on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     /// From the site.
@@ -63,13 +63,13 @@ pub(super) enum Direction {
     Down,
 }
 
-/// A datagram as its sender sent it: from, to, bytes.
+/// A datagram as sent: source, destination, bytes.
 pub(super) type Sent = (SocketAddr, SocketAddr, Arc<[u8]>);
 
 /// A site's line.
 pub(super) struct SiteLine {
     pub(super) path: Path,
-    /// The address that others know the site by.
+    /// The address under which others see the site.
     pub(super) outer: SocketAddr,
     pub(super) traffic: LineTraffic,
     rng: Rng,
@@ -77,10 +77,10 @@ pub(super) struct SiteLine {
     down: Lane,
 }
 
-/// One direction.
+/// One direction of a line.
 struct Lane {
     is_open: bool,
-    /// When the last datagram arrives that was not held back: no later one arrives before it.
+    /// When the last datagram that was not held back arrives: no later one arrives before it.
     last_due: Duration,
     last: Option<Sent>,
 }
@@ -108,19 +108,19 @@ impl SiteLine {
         self.down.is_open = is_down_open;
     }
 
-    /// Returns what was sent last in each direction.
+    /// Returns the last datagram sent in each direction.
     pub(super) fn last(&self) -> [Option<Sent>; 2] {
         [self.up.last.clone(), self.down.last.clone()]
     }
 
-    /// Decides what becomes of a datagram, and returns when it arrives: never, once or twice.
+    /// Decides what happens to a datagram, and returns its arrival times: none, one or two.
     pub(super) fn carry(
         &mut self,
         now: Duration,
         direction: Direction,
         (from, to, bytes): (SocketAddr, SocketAddr, &Arc<[u8]>),
     ) -> [Option<Duration>; 2] {
-        // As many draws for each datagram, whatever becomes of it.
+        // Every datagram takes the same number of draws, whatever happens to it.
         let [lost, doubled, held, jitter, straggle] = std::array::from_fn(|_| self.rng.next_u64());
         let Path { latency, jitter: jitter_max, .. } = self.path;
         let lane = match direction {
@@ -146,7 +146,7 @@ impl SiteLine {
         [Some(due), happens(doubled, self.path.duplicated_per_mille).then(|| due + straggle)]
     }
 
-    /// Counts a datagram at the end of the line. Says whether the line is still open.
+    /// Counts a datagram at the end of the line. Returns whether the line is still open.
     pub(super) const fn arrive(&mut self, direction: Direction, bytes: usize) -> bool {
         let is_open = match direction {
             Direction::Up => self.up.is_open,
@@ -165,7 +165,7 @@ const fn happens(draw: u64, per_mille: u32) -> bool {
     draw % 1_000 < per_mille as u64
 }
 
-/// Returns a time from zero up to and with `max`.
+/// Returns a duration between zero and `max`, inclusive.
 fn part(draw: u64, max: Duration) -> Duration {
     let micros = u64::try_from(max.as_micros()).unwrap_or(u64::MAX - 1);
     Duration::from_micros(draw % (micros + 1))

@@ -1,4 +1,4 @@
-//! A socket on the network, as QUIC wants it.
+//! A socket on the simulated network, as quinn requires it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,10 +12,10 @@ use linecamp_transport::{AsyncUdpSocket, UdpPoller, udp};
 
 use super::SimNetwork;
 
-/// Bytes that wait at a socket: what the server asks its kernel for. What comes beyond that is lost.
+/// Maximum bytes buffered at a socket: what the server requests from its kernel. Datagrams beyond that are lost.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The network's end of a socket.
+/// The network's side of a socket.
 #[derive(Default)]
 pub(super) struct Port(Mutex<Waiting>);
 
@@ -28,7 +28,7 @@ struct Waiting {
 }
 
 impl Port {
-    /// Keeps a datagram for the reader.
+    /// Queues a datagram for the reader.
     pub(super) fn take(&self, from: SocketAddr, bytes: Arc<[u8]>) {
         let mut waiting = self.waiting();
         if WAITING_BYTES_MAX < waiting.bytes + bytes.len() {
@@ -50,7 +50,7 @@ impl Port {
     }
 }
 
-/// The endpoint's end. Dropping it frees the address.
+/// The endpoint's side of a socket. Dropping it frees the address.
 pub(super) struct SimSocket {
     network: SimNetwork,
     address: SocketAddr,
@@ -90,7 +90,7 @@ impl AsyncUdpSocket for SimSocket {
         for (buffer, meta) in buffers.iter_mut().zip(meta) {
             let Some((from, bytes)) = waiting.datagrams.pop_front() else { break };
             waiting.bytes -= bytes.len();
-            // As a kernel does with a buffer that is too short.
+            // Truncates, as a kernel does when the buffer is too short.
             let len = bytes.len().min(buffer.len());
             buffer[..len].copy_from_slice(&bytes[..len]);
             *meta = udp::RecvMeta::default();
@@ -121,7 +121,7 @@ impl fmt::Debug for SimSocket {
     }
 }
 
-/// A network in memory takes everything at once.
+/// The in-memory network accepts everything immediately.
 #[derive(Debug)]
 struct AlwaysWritable;
 

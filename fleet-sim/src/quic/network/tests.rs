@@ -1,4 +1,4 @@
-//! The network alone: what becomes of datagrams that no endpoint looks at.
+//! The network alone: what happens to datagrams without an endpoint.
 //!
 //! The runtime is that of `#[tokio::test(start_paused = true)]` without I/O.
 
@@ -39,7 +39,7 @@ fn send(socket: &Arc<dyn AsyncUdpSocket>, destination: SocketAddr, contents: &[u
     socket.try_send(&transmit).unwrap();
 }
 
-/// Returns what waits at a socket: from whom, and the first byte.
+/// Returns the datagrams queued at a socket: the source, and the first byte.
 fn received(socket: &Arc<dyn AsyncUdpSocket>) -> Vec<(SocketAddr, u8)> {
     let mut all = Vec::new();
     loop {

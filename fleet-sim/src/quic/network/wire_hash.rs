@@ -1,7 +1,8 @@
 //! A running digest of everything on the wire: FNV-1a, 64 bits (Fowler, Noll, Vo).
 //!
-//! For each datagram that is sent, in order: its time in microseconds of the run, its source as others see it, its
-//! destination, its length, its bytes. Numbers are little-endian, an address is 4 or 16 bytes and the port.
+//! It covers each datagram sent, in order: its time in microseconds since the start of the run, its source as others
+//! see it, its destination, its length, its bytes. Numbers are little-endian; an address is 4 or 16 bytes followed by
+//! the port.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

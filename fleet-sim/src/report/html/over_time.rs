@@ -1,4 +1,4 @@
-//! How the fleet did, over the time of the simulated world.
+//! The fleet over virtual time.
 
 use std::ops::Range;
 
@@ -6,18 +6,17 @@ use crate::outcome::{Outcome, Sample};
 use crate::report::html::plot::{Axis, Plot, Point, buckets, keep_shape};
 use crate::report::units::{bytes, count, duration, short};
 
-/// Parts of a plot that say what they hold when pointed at: as narrow as a finger or a mouse can hit.
+/// Hover slices per plot: as narrow as a finger or a mouse can hit.
 const SLICES: usize = 90;
-/// More storms than this have flags without numbers, which would overlap.
+/// With more storms than this, flags have no numbers, since those would overlap.
 const STORMS_NUMBERED: usize = 12;
-/// More flags than this are a wall.
+/// Maximum number of flags.
 const FLAGS_MAX: usize = 60;
-/// No run goes on for 30,000 years: a sample from there is a mistake, and would hide all others in the first pixel.
+/// No run lasts 30,000 years: a later sample is an error, and would squeeze all others into the first pixel.
 const SECONDS_MAX: f64 = 1e12;
-/// What is on the axis below.
+/// The label of the time axis.
 const ABOUT: &str = "simulated time";
 
-/// Returns the plots over time.
 pub(crate) fn plots(outcome: &Outcome) -> String {
     let is_usable = |sample: &&Sample| (0.0..SECONDS_MAX).contains(&sample.at_seconds);
     let mut samples: Vec<Sample> = outcome.samples.iter().filter(is_usable).copied().collect();
@@ -36,7 +35,7 @@ pub(crate) fn plots(outcome: &Outcome) -> String {
     text + "</div>\n"
 }
 
-/// Returns a plot with its title and legend around it.
+/// Returns a plot with its title and legend.
 pub(crate) fn figure(class: &str, title: &str, legend: &[(&str, &str)], svg: &str) -> String {
     let key = |(class, name): &(&str, &str)| format!("<li><i class=\"{class}\"></i>{name}</li>");
     let keys: String = legend.iter().map(key).collect();
@@ -46,7 +45,7 @@ pub(crate) fn figure(class: &str, title: &str, legend: &[(&str, &str)], svg: &st
     )
 }
 
-/// Says what the flags above the plots mean.
+/// Returns the legend of the flags above the plots.
 fn signs(outcome: &Outcome) -> String {
     let storms = match outcome.storms.len() {
         0 => "",
@@ -138,7 +137,7 @@ fn links(outcome: &Outcome, samples: &[Sample]) -> String {
     figure("wide", "<b>Links</b> <span>as the server calls them</span>", &legend, &plot.svg(ABOUT))
 }
 
-/// Something that is counted between samples.
+/// A counter that accumulates between samples.
 struct Flow {
     name: &'static str,
     count: fn(&Sample) -> u64,
@@ -180,7 +179,7 @@ fn traffic(outcome: &Outcome, samples: &[Sample], flow: &Flow) -> String {
 
 fn time(outcome: &Outcome, samples: &[Sample]) -> Axis {
     let last = samples.last().map_or(0.0, |sample| sample.at_seconds);
-    // A run that was stopped ends before its time: what is left is empty, and that is to be seen.
+    // An interrupted run ends early: the rest of the axis stays visibly empty.
     Axis::time(if outcome.virtual_seconds < SECONDS_MAX { last.max(outcome.virtual_seconds) } else { last })
 }
 
@@ -192,8 +191,8 @@ fn floor(line: &[Point]) -> Vec<Point> {
     }
 }
 
-/// Returns the runs of points in which one line is above another, each with its neighbours: a layer of a stack is drawn
-/// only where there is something of it, because even a layer without height has an edge.
+/// Returns the ranges of points in which one line is above another, each with its neighbors: a layer of a stack is
+/// drawn only where it has height, because even a layer without height has an edge.
 fn apart(lower: &[Point], upper: &[Point]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for at in (0..lower.len()).filter(|at| upper[*at].1 > lower[*at].1) {
@@ -206,7 +205,7 @@ fn apart(lower: &[Point], upper: &[Point]) -> Vec<Range<usize>> {
     runs
 }
 
-/// Returns the parts of a series that are pointed at together.
+/// Returns the ranges of a series that share a hover slice.
 fn slices(len: usize) -> impl Iterator<Item = Range<usize>> {
     let of = len.min(SLICES);
     (0..of).map(move |number| number * len / of..(number + 1) * len / of)

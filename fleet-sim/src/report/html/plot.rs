@@ -1,10 +1,10 @@
-//! Plots as inline SVG: two axes, lines and areas between them, and marks on top.
+//! Plots as inline SVG: two axes, lines and areas, and markers on top.
 //!
-//! A plot is as wide as its place. Shapes live in a square of [`SIDE`] by [`SIDE`] that is stretched to fit, with
-//! strokes that are not; ticks, marks and words are placed by percentages and keep their size. So one picture serves a
-//! wide screen and a phone, without a script. Colours and sizes are the style sheet's, by class.
+//! A plot is as wide as its container. Shapes live in a square of [`SIDE`] by [`SIDE`] that is stretched to fit, while
+//! strokes are not; ticks, markers and text are placed by percentages and keep their size. So one SVG serves a wide
+//! screen and a phone, without a script. Colors and sizes are set by the style sheet, by class.
 //!
-//! Words outside the plot's own area (ticks, flags above, readouts below) need the margins that `.frame` gives.
+//! Text outside the plot area (ticks, flags above, readouts below) needs the margins of `.frame`.
 
 mod axis;
 mod thin;
@@ -14,11 +14,11 @@ pub(crate) use thin::{buckets, keep_shape};
 
 use crate::report::escape::markup;
 
-/// The side of the square in which shapes are drawn. With one decimal that is a tenth of a pixel on any screen.
+/// The side of the square in which shapes are drawn. With one decimal, that is a tenth of a pixel on any screen.
 const SIDE: f64 = 1_000.0;
-/// Words beside something further right than this stand on its left.
+/// Text beside a point to the right of this fraction is placed on its left.
 const TURN: f64 = 0.5;
-/// They take at most this part of a plot's width, on a phone.
+/// Maximum fraction of a plot's width that such text takes, on a phone.
 const WORDS_WIDTH: f64 = 0.45;
 
 /// A point, in the units of its axes.
@@ -37,7 +37,7 @@ pub(crate) struct Plot {
 }
 
 impl Plot {
-    /// Begins a plot. The label says what it shows to those who cannot see it.
+    /// Creates a plot. The label describes it to screen readers.
     pub(crate) fn new(x: Axis, y: Axis, label: &str) -> Self {
         let [shapes, marks, words, slices] = [const { String::new() }; 4];
         Self { x, y, label: markup(label), shapes, marks, words, slices }
@@ -50,7 +50,7 @@ impl Plot {
         }
     }
 
-    /// Fills what is between two lines.
+    /// Fills the area between two lines.
     pub(crate) fn area(&mut self, class: &str, upper: &[Point], lower: &[Point]) {
         if !(upper.is_empty() || lower.is_empty()) {
             let (there, back) = (self.path(upper.iter()), self.path(lower.iter().rev()));
@@ -58,10 +58,10 @@ impl Plot {
         }
     }
 
-    /// Draws upright lines with words above the plot, each on the lowest level on which it covers no other's.
+    /// Draws vertical lines with text above the plot, each on the lowest level where it covers no other text.
     ///
-    /// They are given from left to right, and the left ones rise higher, so that no line crosses words to the right of
-    /// another.
+    /// They are given from left to right, and the left ones rise higher, so that no line crosses the text to the right
+    /// of another.
     pub(crate) fn rules(&mut self, class: &str, rules: &[(f64, String)]) {
         let ends: Vec<(f64, f64)> = rules.iter().map(|(at, _)| words_beside(self.x.fraction(*at))).collect();
         let mut levels = vec![0; rules.len()];
@@ -79,8 +79,8 @@ impl Plot {
         }
     }
 
-    /// Draws an upright line with a sign above the plot: a number in a circle, or a wedge without one. The words appear
-    /// when it is pointed at.
+    /// Draws a vertical line with a symbol above the plot: a number in a circle, or a wedge without one. The text
+    /// appears on hover.
     pub(crate) fn flag(&mut self, class: &str, at: f64, number: Option<usize>, words: &str) {
         let x = self.x.percent(at);
         let sign = match number {
@@ -94,7 +94,7 @@ impl Plot {
         );
     }
 
-    /// Draws a dot with words beside it.
+    /// Draws a dot with text beside it.
     pub(crate) fn dot(&mut self, class: &str, (at, value): Point, words: &str) {
         let (x, y) = (self.x.percent(at), self.y.percent_from_top(value));
         let (side, dx) = if self.x.fraction(at) > TURN { ("end", -9) } else { ("start", 9) };
@@ -104,7 +104,7 @@ impl Plot {
             &format!("<text class=\"{side} strong\" x=\"{x}\" y=\"{y}\" dx=\"{dx}\" dy=\"4\">{words}</text>",);
     }
 
-    /// Says below the plot what a part of it holds, when that part is pointed at.
+    /// Adds a hover slice that shows text below the plot.
     pub(crate) fn slice(&mut self, from: f64, to: f64, words: &str) {
         let width = 100.0 * (self.x.fraction(to) - self.x.fraction(from));
         if width > 0.0 {
@@ -116,7 +116,7 @@ impl Plot {
         }
     }
 
-    /// Returns the plot. `about` names what is on the axis below.
+    /// Returns the SVG. `about` labels the axis below.
     pub(crate) fn svg(self, about: &str) -> String {
         let (x, y) = (self.ticks_below(), self.ticks_aside());
         let about = markup(about);
@@ -157,12 +157,12 @@ impl Plot {
     }
 }
 
-/// Returns the part of a plot's width that words beside a place take.
+/// Returns the part of a plot's width that text beside a point takes.
 fn words_beside(place: f64) -> (f64, f64) {
     if place > TURN { (place - WORDS_WIDTH, place) } else { (place, place + WORDS_WIDTH) }
 }
 
-/// Returns a place with one decimal, or without where that is zero: a page has thousands of them.
+/// Formats a coordinate with one decimal, omitted if zero: a page has thousands of them.
 fn brief(place: f64) -> String {
     let text = format!("{place:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)

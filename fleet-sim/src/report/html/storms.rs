@@ -1,4 +1,4 @@
-//! What followed each loss that many sites felt at once.
+//! The reconnect storm after each outage that affected many sites at once.
 
 use std::ops::Range;
 
@@ -8,15 +8,15 @@ use crate::report::html::over_time::figure;
 use crate::report::html::plot::{Axis, Plot, Point};
 use crate::report::units::{count, duration, duration_or_nothing};
 
-/// More storms than this have no plot unless they are among the worst.
+/// Maximum storms with a plot: the worst ones.
 const PLOTS_MAX: usize = 6;
-/// More rows than this are not read; the rest are counted.
+/// Maximum rows; the rest are counted.
 const ROWS_MAX: usize = 50;
-/// A step of the curve has two points.
+/// Maximum steps of a curve; each step has two points.
 const STEPS_MAX: usize = 300;
-/// Parts of a plot that say what they hold when pointed at.
+/// Hover slices per plot.
 const SLICES: usize = 60;
-/// What comes after everybody is back is drawn for this part more.
+/// Factor by which the plot extends past the last reconnect and above the highest value.
 const TAIL: f64 = 1.1;
 
 /// Returns the storms: a table of all, and the curves of the worst.
@@ -101,7 +101,7 @@ fn curve(storm: &Storm, number: usize) -> String {
     figure("half storm", &title, &[], &plot.svg("since the server could be reached again"))
 }
 
-/// Returns the curve as steps, and how many seconds one of them is.
+/// Returns the curve as steps, and the length of a step in seconds.
 fn steps(dials: &[u32]) -> (Vec<Point>, usize) {
     let seconds = dials.len().div_ceil(STEPS_MAX).max(1);
     let step = |(number, dials): (usize, &[u32])| {
@@ -117,7 +117,7 @@ fn slices(len: usize) -> impl Iterator<Item = Range<usize>> {
     (0..of).map(move |number| number * len / of..(number + 1) * len / of)
 }
 
-/// Marks the peaks where they are. A second peak that no second has is not marked.
+/// Marks the peaks. A second peak that matches no second is not marked.
 fn peaks(plot: &mut Plot, storm: &Storm) {
     let dials = &storm.dials_per_second;
     let Some(first) = dials.iter().position(|dials| *dials == storm.first_peak && *dials > 0) else {

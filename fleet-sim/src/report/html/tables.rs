@@ -1,4 +1,4 @@
-//! What is told in rows: all runs, the slowest sites, all figures.
+//! Tables: all runs, the slowest sites, all figures.
 
 use crate::outcome::{Outcome, SlowSite};
 use crate::report::escape::markup;
@@ -9,7 +9,7 @@ use crate::report::units::{bytes, count, duration};
 /// Enough to see a pattern; the rest are counted.
 const SLOWEST_MAX: usize = 20;
 
-/// Returns a table of all runs that leads to those that are shown.
+/// Returns a table of all runs, with links to the sections shown.
 pub(crate) fn index(outcomes: &[Outcome], shown: &[usize]) -> String {
     let mut text = String::from(
         "<nav class=\"scroll\"><table><thead><tr><th>run</th><th>scenario</th><th>mode</th><th class=\"n\">seed</th>\
@@ -75,7 +75,7 @@ pub(crate) fn slowest(slowest: &[SlowSite]) -> String {
     }
 }
 
-/// Returns all figures, and the digests by which equal runs are known.
+/// Returns all figures, and the digests that identify equal runs.
 pub(crate) fn figures(outcome: &Outcome) -> String {
     let lines = lines(outcome);
     let mut text = String::from("<h3>Figures</h3>\n<div class=\"figures\">\n");

@@ -1,14 +1,14 @@
-//! What was broken, with the command that shows it again.
+//! Violations, with the command that reproduces each.
 
 use crate::outcome::{Outcome, Violation};
 use crate::report::escape::markup;
 use crate::report::figures::sites;
 use crate::report::units::{count, counted, moment};
 
-/// More violations than this hide the first, which is the one to look at; the rest are counted.
+/// Maximum violations listed: more would hide the first, which matters most; the rest are counted.
 const VIOLATIONS_MAX: usize = 50;
 
-/// Returns the violations of a run, or nothing.
+/// Returns the violations of a run, or an empty string.
 pub(crate) fn list(outcome: &Outcome, run: usize) -> String {
     let violations = &outcome.violations;
     if violations.is_empty() {

@@ -1,4 +1,4 @@
-//! What a site's disk does with what its machine wants kept.
+//! How a site's disk handles the writes of its state machine.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl<C: Carrier> World<C> {
             self.keep_at_node(number, &changes);
             self.answer_node(number, write, Ok(()));
             if self.nodes[number].boot != boot {
-                // Killed between two answers: what is behind is durable too, and nobody was told.
+                // Killed between two answers: the remaining writes are durable too, but unanswered.
                 for (_, changes) in group {
                     self.keep_at_node(number, &changes);
                 }

@@ -1,5 +1,5 @@
-//! Names for the sites of `dev`: a zone in memory, and a provider that keeps the sites' records there, set up centrally
-//! as an operator would.
+//! Names for the sites of `dev`: an in-memory zone, and a centrally configured provider that manages the sites' records
+//! there.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,20 +10,20 @@ use anyhow::Context;
 use super::{Camp, address_after};
 use crate::stop::Stop;
 
-/// The zone. Nothing outside ever asks for a name in it (RFC 2606).
+/// The zone. Its domain is reserved for tests (RFC 2606), so nothing outside resolves names in it.
 pub(super) const ZONE: &str = "camps.test";
 
-/// What the zone's service asks for. It listens on loopback and is gone with `dev`, so this is no secret.
+/// The token of the zone's service. It listens on loopback and stops with `dev`, so this is not a secret.
 pub(super) const TOKEN: &str = "dev";
 
-/// The plugin that speaks with the zone's service.
+/// The plugin for the zone's service.
 pub(super) const PLUGIN: &str = "dns-fake";
 
-/// What the provider is called.
+/// The provider's name.
 const PROVIDER: &str = "dev-dns";
 
 impl Camp {
-    /// Starts the zone, pushes the plugin, and adds the provider for the sites to come. Returns where the zone is.
+    /// Starts the zone, uploads the plugin, and adds the provider for the sites to come. Returns the zone's address.
     pub(super) fn start_names(&mut self, component: &Path, stop: &Stop) -> anyhow::Result<SocketAddr> {
         let mut run = self.command("linecamp-zone");
         run.args(["--zone", ZONE, "--token", TOKEN, "--listen", "127.0.0.1:0"]);
@@ -46,12 +46,12 @@ impl Camp {
     }
 }
 
-/// Returns the path of the configuration of all sites.
+/// Returns the path of the configuration shared by all sites.
 pub(super) fn site_config(data: &Path) -> PathBuf {
     data.join("linecampd.toml")
 }
 
-/// Writes it: where the secret is that the provider names, and that it is for that provider and the zone alone.
+/// Writes it: the path of the provider's secret, bound to that provider and the zone.
 fn write_site_config(data: &Path, zone: SocketAddr) -> anyhow::Result<()> {
     let secret = data.join("zone-token");
     let write =

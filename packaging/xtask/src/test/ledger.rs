@@ -1,7 +1,7 @@
-//! What a run of the tests took: a line for each part of it, and whether the tier has outgrown its time.
+//! The time a run of the tests took: a line for each part, and whether the tier exceeds its limit.
 //!
-//! Processor time is what the operating system counts for every process that the part started and waited for: unlike
-//! seconds, it does not change with what else the machine does.
+//! CPU time is what the operating system accounts to the processes that the part started and waited for. Unlike wall
+//! time, it does not depend on other load.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ struct Line {
     part: String,
     tests: Option<u32>,
     took: Duration,
-    /// Unknown for a suite, which runs beside others.
+    /// CPU time; `None` for a suite, which runs in parallel with others.
     computed: Option<Duration>,
 }
 
@@ -30,12 +30,12 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Begins one.
+    /// Creates an empty ledger and starts its clock.
     pub(super) fn begin() -> Self {
         Self { started: Instant::now(), lines: Vec::new() }
     }
 
-    /// Runs a part, and writes down what it took.
+    /// Runs a part and records its time.
     pub(super) fn part<T>(&mut self, name: &str, run: impl FnOnce() -> T) -> T {
         let (started, before) = (Instant::now(), processor_time());
         let returned = run();
@@ -44,19 +44,19 @@ impl Ledger {
         returned
     }
 
-    /// Adds a line for each suite of the report that the test runner wrote.
+    /// Adds a line for each suite of the test runner's report.
     pub(super) fn suites(&mut self, junit: &Path) -> anyhow::Result<()> {
         let report = fs::read_to_string(junit).with_context(|| format!("failed to read {}", junit.display()))?;
         self.lines.extend(suites(&report));
         Ok(())
     }
 
-    /// Returns how long the run has taken so far.
+    /// Returns the elapsed time of the run.
     pub(super) fn took(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Says all of it, and whether the run took longer than `limit`.
+    /// Prints the ledger, and a warning if the run took longer than `limit`.
     pub(super) fn tell(&self, tier: &str, limit: Duration) {
         table(&self.lines).iter().for_each(|line| say(line));
         if limit < self.took() {
@@ -85,7 +85,7 @@ fn table(lines: &[Line]) -> Vec<String> {
     rows
 }
 
-/// Reads a report in JUnit's format: the seconds of a suite are those of its tests, one after the other.
+/// Parses a JUnit report: a suite's seconds are the sum of its tests'.
 fn suites(report: &str) -> Vec<Line> {
     let mut found: Vec<Line> = Vec::new();
     for tag in report.split('<') {
@@ -102,8 +102,8 @@ fn suites(report: &str) -> Vec<Line> {
     found
 }
 
-/// Returns the processor time of all processes that ended below this one: fields 16 and 17 of `/proc/self/stat`
-/// (proc(5)), in ticks.
+/// Returns the CPU time of all terminated and waited-for children: fields 16 and 17 of `/proc/self/stat` (proc(5)), in
+/// ticks.
 fn processor_time() -> Option<Duration> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);

@@ -1,8 +1,8 @@
-//! What a run of the tests left out: read, held against the list of what may be, and told.
+//! What a run of the tests skipped: parsed, compared with the list of allowed skips, and reported.
 //!
-//! A test appends a line to the file named by [`SKIPPED`]: its executable, its name, the need that is not met, and why,
-//! with tabs between. `tests/may-skip.toml` says which needs may be unmet, where and why, with a probe: a command that
-//! succeeds where the need can be met, and there leaving it out is a failure, too.
+//! A test appends a line to the file named by [`SKIPPED`]: its executable, its name, the unmet need, and why, separated
+//! by tabs. `tests/may-skip.toml` lists which needs may be unmet, where and why, with a probe: a command that succeeds
+//! where the need can be met, in which case the skip is a failure, too.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,24 +13,24 @@ use anyhow::Context;
 use super::specification::{Promise, Tests};
 use crate::run::{program, root, succeeds};
 
-/// The variable naming the file to which a test appends a line for what it skipped, and why.
+/// The variable with the file to which tests append what they skipped, and why.
 pub(super) const SKIPPED: &str = "LINECAMP_SKIPPED";
 
-/// The list of what may be skipped, from the root.
+/// The list of allowed skips, from the root.
 const MAY_SKIP: &str = "tests/may-skip.toml";
 
-/// Something that was left out.
+/// Something that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Skip {
-    /// The need that is not met.
+    /// The unmet need.
     need: String,
     why: String,
-    /// The runner's names of the executable and of the test in it; nothing for what xtask itself left out.
+    /// The runner's names of the executable and the test; `None` for what xtask itself skipped.
     test: Option<(String, String)>,
 }
 
 impl Skip {
-    /// What xtask itself leaves out.
+    /// Creates a skip of xtask itself.
     pub(super) fn of_xtask(need: &str, why: impl Into<String>) -> Self {
         Self { need: need.to_owned(), why: why.into(), test: None }
     }
@@ -43,13 +43,13 @@ impl Skip {
     }
 }
 
-/// Reads what the tests noted.
+/// Parses the tests' notes.
 pub(super) fn read(notes: &Path) -> anyhow::Result<BTreeSet<Skip>> {
     let written = fs::read_to_string(notes).context("failed to read what the tests skipped")?;
     Ok(written.lines().filter(|line| !line.is_empty()).map(Skip::of_line).collect())
 }
 
-/// Returns one line for each need: what was left out, why, and by how many tests.
+/// Returns one line per need: what was skipped, why, and by how many tests.
 pub(super) fn lines(skips: &BTreeSet<Skip>) -> Vec<String> {
     let needs: BTreeSet<&str> = skips.iter().map(|skip| skip.need.as_str()).collect();
     let line = |need: &str| {
@@ -62,7 +62,7 @@ pub(super) fn lines(skips: &BTreeSet<Skip>) -> Vec<String> {
     needs.into_iter().map(line).collect()
 }
 
-/// Returns a line for each promise that rests on a test that left something out.
+/// Returns a line for each promise whose test skipped something.
 pub(super) fn not_shown(skips: &BTreeSet<Skip>, promises: &[Promise<'_>], tests: &Tests) -> Vec<String> {
     let mut lines = Vec::new();
     for promise in promises {
@@ -78,7 +78,7 @@ pub(super) fn not_shown(skips: &BTreeSet<Skip>, promises: &[Promise<'_>], tests:
     lines
 }
 
-/// Returns a line for each need that may not be unmet on this machine.
+/// Returns a line for each skip that is not allowed on this machine.
 pub(super) fn forbidden(skips: &BTreeSet<Skip>) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(root().join(MAY_SKIP)).with_context(|| format!("failed to read {MAY_SKIP}"))?;
     let listed: toml::Table = text.parse().with_context(|| format!("{MAY_SKIP} is not TOML"))?;

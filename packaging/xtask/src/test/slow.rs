@@ -1,8 +1,8 @@
-//! The slow tier: every journey against the programs as they are released, and a long search of the simulator.
+//! The slow tier: every journey against the released programs, and a long search with the simulator.
 //!
-//! In the fast tier the journeys start programs of the workspace's one build, which have the features of all and a
-//! dynamic C library. Here each program is built alone, static and optimized, as `cargo xtask dist` builds it, and what
-//! is installed on machines are packages of these.
+//! In the fast tier, the journeys start programs of the workspace's one build, with the features of all packages and a
+//! dynamic C library. Here each program is built alone, static and optimized, like `cargo xtask dist` builds it, and
+//! machines install packages of these.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,21 +17,21 @@ use crate::arguments::Arch;
 use crate::run::{binaries, cargo, step};
 use crate::{package, release};
 
-/// The journeys that set a program's clock: a library that is loaded before the others does it, and a static program
-/// loads none. All others run.
+/// The journeys that set a program's clock with a preloaded library, which a static program does not load. All others
+/// run.
 const OTHER_CLOCK: [&str; 2] =
     ["start::a_site_that_booted_in_1970_links_and_says_so", "doctor::a_wrong_clock_is_named_in_both_directions"];
 
-/// Programs of the workspace that journeys start beside those that are released.
+/// Programs of the workspace that journeys start beside the released ones.
 const HELPERS: [&str; 3] = ["linecamp-sim", "linecamp-zone", "hold-packets"];
 
-/// How long new seeds are tried.
+/// How long new seeds are tried, in minutes.
 const SEARCH_MINUTES: &str = "10";
 
-/// Seeds of one day: those of another day are others.
+/// Seeds per day: every day has seeds of its own.
 const SEEDS_PER_DAY: u64 = 100_000;
 
-/// Runs all of it, and returns what failed.
+/// Runs the slow tier, and returns the result of each part.
 pub(super) fn run(runner: &Runner, ledger: &mut Ledger) -> Vec<anyhow::Result<()>> {
     vec![journeys(runner, ledger), search(ledger)]
 }
@@ -50,7 +50,7 @@ fn journeys(runner: &Runner, ledger: &mut Ledger) -> anyhow::Result<()> {
     ledger.part("journeys of released programs", || step("running the journeys of released programs", run))
 }
 
-/// Puts the programs into one directory with those that help the journeys.
+/// Copies the programs and the journeys' helpers into one directory.
 fn beside_helpers(programs: &[PathBuf], directory: &Path) -> anyhow::Result<PathBuf> {
     if directory.exists() {
         fs::remove_dir_all(directory).with_context(|| format!("failed to empty {}", directory.display()))?;

@@ -1,8 +1,8 @@
-//! The one form of dates that HTTP still writes (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+//! The preferred HTTP date format (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// Returns the seconds since 1970 began; `None` if it is no such date, or one before 1970.
+/// Returns the seconds since the Unix epoch; `None` if the text is not such a date, or is a date before 1970.
 pub(super) fn parse(text: &str) -> Option<u64> {
     let mut words = text.split_once(", ")?.1.split(' ');
     let day: u64 = number(words.next()?, 1, 31)?;
@@ -24,7 +24,7 @@ fn number(text: &str, least: u64, greatest: u64) -> Option<u64> {
     text.parse().ok().filter(|value| is_digits && (least..=greatest).contains(value))
 }
 
-/// Returns the days from 1970 began to this one; months count from 0.
+/// Returns the days since the Unix epoch; months count from 0.
 fn days(year: u64, month: usize, day: u64) -> u64 {
     const BEFORE: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));

@@ -1,4 +1,4 @@
-//! Requests.
+//! HTTP requests.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::url;
 
-/// A request that is being put together. Ends with [`send`](Self::send).
+/// A request under construction. Finish it with [`send`](Self::send).
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder {
     context: Context,
     request: HttpRequest,
-    /// What could not be written as JSON; said when the request is sent.
+    /// Why the body could not be serialized as JSON; reported when the request is sent.
     trouble: Option<String>,
 }
 
@@ -33,7 +33,7 @@ impl RequestBuilder {
         Self { context, request, trouble: None }
     }
 
-    /// Adds a header. Secrets do not go here, see [`header_secret`](Self::header_secret).
+    /// Adds a header. Do not put secrets here, see [`header_secret`](Self::header_secret).
     pub fn header(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.request.headers.push((name.to_owned(), value.to_string()));
         self
@@ -48,13 +48,13 @@ impl RequestBuilder {
         self
     }
 
-    /// Sets the body, and its type.
+    /// Sets the body and its content type.
     pub fn body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         self.request.body = body.into();
         self.header("content-type", content_type)
     }
 
-    /// Sets the body as JSON, and its type.
+    /// Sets the body as JSON, and the content type.
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(body) {
             Ok(bytes) => self.body("application/json", bytes),
@@ -65,32 +65,33 @@ impl RequestBuilder {
         }
     }
 
-    /// Lets the host add `Authorization: Bearer SECRET`, of the secret of this name.
+    /// Makes the host add `Authorization: Bearer SECRET`, with the secret of this name.
     pub fn bearer(self, secret: &str) -> Self {
         self.auth(Auth::Bearer { secret: secret.to_owned() })
     }
 
-    /// Lets the host add `Authorization: Basic`, of a user and the secret of this name.
+    /// Makes the host add `Authorization: Basic`, with a user and the secret of this name.
     pub fn basic(self, user: &str, secret: &str) -> Self {
         self.auth(Auth::Basic { user: user.to_owned(), secret: secret.to_owned() })
     }
 
-    /// Lets the host add a header, such as `X-API-Key`, whose value is the secret of this name.
+    /// Makes the host add a header, such as `X-API-Key`, whose value is the secret of this name.
     pub fn header_secret(self, header: &str, secret: &str) -> Self {
         self.header_secret_after(header, "", secret)
     }
 
-    /// Lets the host add a header whose value is `prefix` and the secret of this name: `Authorization: sso-key SECRET`.
+    /// Makes the host add a header whose value is `prefix` followed by the secret of this name: `Authorization: sso-key
+    /// SECRET`.
     pub fn header_secret_after(self, header: &str, prefix: &str, secret: &str) -> Self {
         self.auth(Auth::Header { header: header.to_owned(), prefix: prefix.to_owned(), secret: secret.to_owned() })
     }
 
-    /// Lets the host sign the request with AWS Signature Version 4.
+    /// Makes the host sign the request with AWS Signature Version 4.
     pub fn sigv4(self, sign: Sigv4) -> Self {
         self.auth(Auth::Sigv4(sign))
     }
 
-    /// Waits no longer than this for the answer. Without, as long as the call may take.
+    /// Limits the wait for the response. Without a timeout, only the call's own deadline applies.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.timeout_millis = Some(u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX));
         self
@@ -101,15 +102,16 @@ impl RequestBuilder {
         self
     }
 
-    /// Returns the request as it is so far.
+    /// Returns the request as built so far.
     pub const fn as_request(&self) -> &HttpRequest {
         &self.request
     }
 
-    /// Sends it and waits for the answer, whatever its status.
+    /// Sends the request and waits for the response, whatever its status.
     ///
     /// # Errors
-    /// [`Failure`] if there is no answer: to be tried again if nobody answered, refused if the host does not allow it.
+    /// [`Failure`] if there is no response: a retry if the service did not respond, a refusal if the host denies the
+    /// request.
     pub fn send(self) -> Result<Response, Failure> {
         let place = self.request.place();
         if let Some(trouble) = &self.trouble {
@@ -118,10 +120,11 @@ impl RequestBuilder {
         self.try_send().map_err(|error| Failure::from(error).within(place))
     }
 
-    /// Sends it as it is and says why there was no answer: for who treats one of the reasons in a way of its own.
+    /// Sends the request as it is, and returns the reason if there is no response: for a provider that handles one of
+    /// the reasons itself.
     ///
     /// # Errors
-    /// [`HttpError`] says why there is no answer.
+    /// [`HttpError`] says why there is no response.
     pub fn try_send(self) -> Result<Response, HttpError> {
         let answer = self.context.send(&self.request)?;
         Ok(Response::new(self.context, self.request.place(), answer))
@@ -129,7 +132,7 @@ impl RequestBuilder {
 }
 
 impl HttpRequest {
-    /// Returns the verb and the URL without its query, for an error's words.
+    /// Returns the method and the URL without its query, for error messages.
     pub(crate) fn place(&self) -> String {
         let end = self.url.find(['?', '#']).unwrap_or(self.url.len());
         format!("{} {}", self.method, &self.url[..end])

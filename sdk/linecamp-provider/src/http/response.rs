@@ -1,4 +1,4 @@
-//! Answers, and what their status means.
+//! HTTP responses, and the mapping from their status to a failure.
 
 use std::time::Duration;
 
@@ -9,17 +9,19 @@ use super::{HttpResponse, date};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Bytes of a service's own words that go into a failure. The rest is cut: an operator reads a sentence, not a page.
+/// Maximum length in bytes of a service's error message in a failure. Longer messages are truncated: an operator reads
+/// a sentence, not a page.
 const WORDS_BYTES_MAX: usize = 300;
 
-/// Bytes of an answer in which its words are looked for. An error that is longer is a page; its beginning will do.
+/// Bytes of a response that are searched for an error message. A longer error is a page, of which the beginning
+/// suffices.
 const WORDS_SOURCE_BYTES_MAX: usize = 16 * 1024;
 
-/// An answer, with whatever status.
+/// A response, with any status.
 #[derive(Debug)]
 pub struct Response {
     context: Context,
-    /// What was asked, for an error's words.
+    /// The request's method and URL, for error messages.
     place: String,
     answer: HttpResponse,
 }
@@ -29,12 +31,12 @@ impl Response {
         Self { context, place, answer }
     }
 
-    /// Returns the status.
+    /// Returns the status code.
     pub const fn status(&self) -> u16 {
         self.answer.status
     }
 
-    /// Returns a header, named in any case; the first if there are several.
+    /// Returns a header by its name in any case; the first if there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.answer.headers.iter();
         headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -45,35 +47,35 @@ impl Response {
         &self.answer.body
     }
 
-    /// Returns the body as text; what is no UTF-8 is replaced.
+    /// Returns the body as text; invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.answer.body).into_owned()
     }
 
-    /// Reads the body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Errors
-    /// A [`Failure`] to try again, which says what was asked and where the answer is not as expected: mostly something
-    /// stands between us and the service.
+    /// A [`Failure`] to retry, which names the request and where the response differs from what was expected: the usual
+    /// cause is something between the host and the service, such as a proxy.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.answer.body).map_err(|error| self.malformed(error))
     }
 
-    /// Makes the failure of an answer that is not what was expected; `why` says in what way.
+    /// Makes the failure for an unexpected response; `why` says what is unexpected.
     pub fn malformed(&self, why: impl std::fmt::Display) -> Failure {
         let kind = self.header("content-type").unwrap_or("no type");
         let (place, bytes) = (&self.place, self.answer.body.len());
         Failure::retry(cut(&format!("{place} answered what was not expected ({kind}, {bytes} bytes): {why}")))
     }
 
-    /// Returns the answer if its status is a success, and what the status means for the call if it is not.
+    /// Returns the response if its status is a success; otherwise, what the status means for the call.
     ///
     /// # Errors
-    /// - a success with a web page for a body: to be tried again, for something stands between us and the service
+    /// - a success with a web page as its body: retry, since something between the host and the service responded
     /// - 401, 403: unauthorized
-    /// - 429, 503: to be tried again, when `Retry-After` says (seconds or a date) if it does
-    /// - 408, 425 and all other 5xx: to be tried again
-    /// - all else: refused, with the service's own words, cut
+    /// - 429, 503: retry, after the time in `Retry-After` (seconds or a date) if it is set
+    /// - 408, 425 and all other 5xx: retry
+    /// - all others: refused, with the service's own message, truncated
     pub fn ok(self) -> Result<Self, Failure> {
         match self.status() {
             200..=299 if self.is_web_page() => Err(self.malformed("a web page; does something stand in between?")),
@@ -82,7 +84,8 @@ impl Response {
         }
     }
 
-    /// Returns what the status means for the call, as [`ok`](Self::ok) does, of an answer that was looked at already.
+    /// Returns what the status means for the call, as [`ok`](Self::ok) does, for a response that has already been
+    /// examined.
     pub fn failure(&self) -> Failure {
         let status = self.status();
         let reason = match self.words() {
@@ -100,7 +103,7 @@ impl Response {
         }
     }
 
-    /// Returns how long the service asks to be left alone, by its `Retry-After`.
+    /// Returns the delay that the service requests in `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.header("retry-after")?.trim();
         if let Ok(seconds) = text.parse::<u32>() {
@@ -110,7 +113,7 @@ impl Response {
         Some(Duration::from_secs(at).saturating_sub(Duration::from_millis(self.context.now_millis())))
     }
 
-    /// Whether the body is HTML, whatever its type is said to be: a hotel's network, a proxy's own words.
+    /// Whether the body is HTML, whatever its content type: a captive portal, or a proxy's error page.
     fn is_web_page(&self) -> bool {
         let begins = |word: &str| {
             let body = self.answer.body.trim_ascii_start();
@@ -119,7 +122,7 @@ impl Response {
         begins("<!doctype html") || begins("<html")
     }
 
-    /// Returns the service's own words about what is wrong, cut and in one line.
+    /// Returns the service's error message, truncated and on one line.
     fn words(&self) -> Option<String> {
         let body = &self.answer.body[..self.answer.body.len().min(WORDS_SOURCE_BYTES_MAX)];
         let said = serde_json::from_slice::<Value>(body).ok().and_then(|value| words_of(&value));
@@ -129,7 +132,7 @@ impl Response {
     }
 }
 
-/// Finds the sentence in an error as services write it: `{"error": "…"}`, `{"errors": [{"message": "…"}]}` and so on.
+/// Finds the message in common forms of JSON errors: `{"error": "…"}`, `{"errors": [{"message": "…"}]}` and so on.
 fn words_of(value: &Value) -> Option<String> {
     const KEYS: [&str; 7] = ["message", "error", "errors", "detail", "error_description", "title", "reason"];
     match value {
@@ -143,7 +146,7 @@ fn words_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Leaves the tags out of what may be HTML or XML.
+/// Removes the tags from a text that may be HTML or XML.
 fn without_markup(text: &str) -> String {
     let mut words = String::with_capacity(text.len());
     let mut in_tag = false;
@@ -162,7 +165,7 @@ fn without_markup(text: &str) -> String {
     words
 }
 
-/// Cuts a text at [`WORDS_BYTES_MAX`], between two letters.
+/// Truncates a text to [`WORDS_BYTES_MAX`], at a character boundary.
 fn cut(text: &str) -> String {
     if text.len() <= WORDS_BYTES_MAX {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! `linecamp-zone`: the model zone on a loopback port, for trying a provider by hand.
+//! `linecamp-zone`: serves the fake zone on a loopback port, for trying a provider by hand.
 //!
 //! ```text
 //! linecamp-zone --zone example.org --token s3cret [--listen 127.0.0.1:8053]

@@ -1,4 +1,4 @@
-//! What a provider writes.
+//! Checks of what a provider writes.
 
 use linecamp_provider::{Change, Failure, RecordSet};
 
@@ -7,7 +7,7 @@ use crate::bench::{Bench, Outcome, Room, Trouble, changed, compared, difference,
 use crate::subject::{Ask, Ending};
 use crate::world::Plan;
 
-/// Changes of one step in the check of many, if the provider takes so many.
+/// Changes per change set in the check with many changes, if the provider accepts that many.
 const MANY: u32 = 20;
 
 pub(super) fn does_each_change(bench: &Bench<'_>) -> Outcome {
@@ -28,7 +28,7 @@ pub(super) fn does_each_change(bench: &Bench<'_>) -> Outcome {
     for (_, second) in &lives {
         step(&room, &[Change::delete(second.clone())])?;
     }
-    // From one type to another at one name, in one step.
+    // From one type to another at the same name, in one change set.
     let (address, alias) =
         (bench.set("moves", "A", &["192.0.2.1"]), bench.set("moves", "CNAME", &["a.elsewhere.example"]));
     step(&room, &[Change::create(address.clone())])?;
@@ -58,7 +58,7 @@ pub(super) fn writes_txt(bench: &Bench<'_>) -> Outcome {
     seen_or_noted(values.len(), &left_out)
 }
 
-/// Whether changes are refused because of their name. Then nothing of them is there.
+/// Whether the changes are refused because of their name. If so, none of them may have been applied.
 fn is_refused(room: &Room<'_>, changes: &[Change]) -> Result<bool, Trouble> {
     let before = room.truth();
     let ask = room.applying(changes);
@@ -97,7 +97,7 @@ pub(super) fn writes_nothing_twice(bench: &Bench<'_>) -> Outcome {
     let claim = bench.set("_linecamp-a.www", "TXT", &["claim \"a\"; \\195\\188"]);
     step(&room, &[Change::create(old.clone()), Change::create(claim.clone())])?;
     step(&room, &[Change::replace(old.clone(), new.clone())])?;
-    // Done already, asked anew: by other steps, in another order of values, and of what is gone already.
+    // Repeated changes that are already done: in other change sets, with another order of values, and for deleted sets.
     let twice = [
         vec![Change::replace(old.clone(), new.clone())],
         vec![Change::create(new.clone())],
@@ -128,7 +128,7 @@ pub(super) fn does_a_step_once(bench: &Bench<'_>) -> Outcome {
     Ok("three times under one key".to_owned())
 }
 
-/// Has changes done and looks whether they, and nothing else, were.
+/// Applies changes, and checks that exactly these were applied.
 pub(super) fn step(room: &Room<'_>, changes: &[Change]) -> Result<(), Trouble> {
     let expected = changed(&room.truth(), changes);
     let ask = room.applying(changes);
@@ -139,13 +139,13 @@ pub(super) fn step(room: &Room<'_>, changes: &[Change]) -> Result<(), Trouble> {
     ensure(untrue.is_none(), || format!("{}: it says {untrue:?} is there", words(&ask)))
 }
 
-/// Returns a claim and its record.
+/// Returns the creation of an ownership TXT record (the "claim") and of its record.
 pub(super) fn claimed(bench: &Bench<'_>) -> [Change; 2] {
     let claim = bench.set("_linecamp-a.www", "TXT", &["linecamp-claim owner=acme site=7"]);
     [Change::create(claim), Change::create(bench.set("www", "A", &["192.0.2.1"]))]
 }
 
-/// Returns what is asked in turn when something goes wrong: all that a provider can be asked.
+/// Returns one call of each kind that the checks make under faults.
 pub(super) fn all_asks(bench: &Bench<'_>, room: &Room<'_>) -> Vec<Ask> {
     vec![Ask::Check, room.observing(&["foreign", "www"]), room.applying(&claimed(bench))]
 }

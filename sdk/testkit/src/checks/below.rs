@@ -1,4 +1,4 @@
-//! What a provider makes of names that lie in a zone below the zone.
+//! Checks of names that lie in a delegated zone below the zone.
 
 use linecamp_provider::{Change, Failure};
 
@@ -16,7 +16,7 @@ pub(super) fn names_the_zone(bench: &Bench<'_>) -> Outcome {
     room.plant(&bench.set("one", "A", &["192.0.2.1"]));
     room.plant(&bench.set("www.sub", "A", &["192.0.2.1"]));
     delegated(&room)?;
-    // At the zone's own name, below it, where something is and where nothing is.
+    // At the delegated name and below it, with and without records.
     let hidden = [BELOW, "www.sub", "_linecamp-a.www.sub", "a.b.sub"];
     for label in hidden {
         in_zone_below(bench, &room, &room.observing(&[label]))?;
@@ -30,7 +30,7 @@ pub(super) fn names_the_zone(bench: &Bench<'_>) -> Outcome {
     }
     let (there, next) = (bench.set("www.sub", "A", &["192.0.2.1"]), bench.set("www.sub", "A", &["192.0.2.2"]));
     in_zone_below(bench, &room, &room.applying(&[Change::replace(there, next)]))?;
-    // Names that only look like it lie in the zone.
+    // Names that only look similar belong to the zone.
     same(&room, &["one", "notsub", "sub.one"])?;
     Ok(format!("{} names", hidden.len()))
 }
@@ -48,7 +48,7 @@ pub(super) fn deletes_what_is_hidden(bench: &Bench<'_>) -> Outcome {
     let ask = room.applying(&[Change::delete(other)]);
     let (ending, _) = room.call(Plan::Calm, &ask);
     ensure(matches!(ending, Ending::Failed(Failure::Conflict { .. })), || format!("{}: {ending:?}", words(&ask)))?;
-    // One change a step where the provider is not atomic.
+    // One change per change set if the provider is not atomic.
     let all = [Change::delete(record), Change::delete(claim)];
     let size = if bench.described.abilities.atomic { all.len() } else { 1 };
     for step in all.chunks(size) {
@@ -70,7 +70,8 @@ fn delegated(room: &Room<'_>) -> Result<(), Trouble> {
     }
 }
 
-/// The call is refused because of the one name that lies below, the zone there is named, and nothing is written.
+/// Checks that the call is refused because of the one name below, that the refusal names the zone, and that nothing is
+/// written.
 fn in_zone_below(bench: &Bench<'_>, room: &Room<'_>, ask: &Ask) -> Result<(), Trouble> {
     let (before, writes) = (room.truth(), room.writes());
     let (ending, _) = room.call(Plan::Calm, ask);

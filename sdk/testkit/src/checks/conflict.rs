@@ -1,4 +1,4 @@
-//! What a provider does when somebody else was there first.
+//! Checks of what a provider does when someone else's records already exist.
 
 use linecamp_provider::{Change, Failure, RecordSet};
 
@@ -72,7 +72,7 @@ pub(super) fn compares_at_the_service(bench: &Bench<'_>) -> Outcome {
     Ok("overtaken before each request: a conflict, nothing lost".to_owned())
 }
 
-/// The changes end in a conflict that names the name, and nothing is written.
+/// Checks that the changes end in a conflict with the right name, and that nothing is written.
 pub(super) fn conflict(room: &Room<'_>, changes: &[Change]) -> Result<(), Trouble> {
     let (before, writes) = (room.truth(), room.writes());
     let ask = room.applying(changes);

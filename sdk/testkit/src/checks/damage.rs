@@ -1,4 +1,4 @@
-//! What a provider makes of answers that are none.
+//! Checks of what a provider does with damaged responses.
 
 use super::fault::{is_right, sweep};
 use super::recovery::finishes_a_life;

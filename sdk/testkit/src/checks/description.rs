@@ -1,4 +1,4 @@
-//! What a provider says of itself, and its config.
+//! Checks of a provider's description and config schema.
 
 use linecamp_provider::Failure;
 use serde_json::{Map, Value, json};
@@ -9,13 +9,13 @@ use crate::schema::Schema;
 use crate::subject::{Ask, Ending};
 use crate::world::Plan;
 
-/// Bytes of a plugin's name: a DNS label, as all names of Linecamp are.
+/// Maximum length of a plugin's name in bytes: a DNS label, like all names in Linecamp.
 const NAME_BYTES_MAX: usize = 63;
 
-/// Letters of the sentence about a plugin. A longer one is a page.
+/// Maximum length of a plugin's one-sentence description in characters.
 const ABOUT_LETTERS_MAX: usize = 200;
 
-/// Bytes of a secret's name.
+/// Maximum length of a secret's name in bytes.
 const SECRET_NAME_BYTES_MAX: usize = 64;
 
 pub(super) fn describes_itself(bench: &Bench<'_>) -> Outcome {
@@ -129,7 +129,8 @@ fn config(bench: &Bench<'_>) -> Result<Map<String, Value>, Trouble> {
     }
 }
 
-/// Both the schema and the provider refuse it; the provider names the setting, and asks nobody.
+/// Checks that both the schema and the provider refuse the config, and that the provider names the setting and sends no
+/// requests.
 fn refuses(bench: &Bench<'_>, schema: &Schema, wrong: Map<String, Value>, setting: &str) -> Result<(), Trouble> {
     let wrong = Value::Object(wrong);
     ensure(schema.problem(&wrong).is_some(), || format!("`{setting}`: the schema lets it pass"))?;

@@ -1,4 +1,4 @@
-//! What a provider makes of records that the zone holds and does not serve.
+//! Checks of what a provider does with records that the zone contains but does not serve.
 
 use linecamp_provider::{Change, RecordSet};
 
@@ -44,7 +44,7 @@ pub(super) fn sees_what_is_disabled(bench: &Bench<'_>) -> Outcome {
     Ok(format!("{} sets, nothing written over them", sets.len()))
 }
 
-/// Each of the sets that was asked for is there, whatever it is said to hold.
+/// Checks that each requested set is observed, whatever its values.
 fn sees(room: &Room<'_>, sets: &[RecordSet], ask: &Ask) -> Result<(), Trouble> {
     let found = room.done(ask)?;
     let Ask::Observe { names, .. } = ask else { return Ok(()) };

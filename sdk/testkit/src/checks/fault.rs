@@ -1,4 +1,4 @@
-//! What a provider does when the service is in trouble.
+//! Checks of what a provider does when the service fails.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) fn comes_back_when_told(bench: &Bench<'_>) -> Outcome {
     };
     let mut count = check(told(429, "7"), |after| after == Some(Duration::from_secs(7)))?;
     count += check(told(503, "120"), |after| after == Some(Duration::from_secs(120)))?;
-    // The clock goes on while the calls ask.
+    // The clock advances while the calls run.
     let is_near = |after: Option<Duration>| after.is_some_and(|after| (60..=90).contains(&after.as_secs()));
     count += check(told(429, &http_date(bench.subject.now_millis() / 1000 + 90)), is_near)?;
     count += check(told(429, "soon"), |_| true)?;
@@ -89,7 +89,7 @@ pub(super) fn says_unauthorized(bench: &Bench<'_>) -> Outcome {
     Ok(format!("{count} calls"))
 }
 
-/// Who asks nobody cannot be examined so.
+/// Skips the check for a provider that sends no requests.
 fn asked(count: usize) -> Result<(), Trouble> {
     match count {
         0 => Err(Trouble::Skipped("it asks nobody".to_owned())),
@@ -97,7 +97,7 @@ fn asked(count: usize) -> Result<(), Trouble> {
     }
 }
 
-/// Writes a moment, in seconds since 1970 began, as HTTP does: `Fri, 15 Jan 2027 08:01:30 GMT`.
+/// Formats seconds since the Unix epoch as an HTTP date: `Fri, 15 Jan 2027 08:01:30 GMT`.
 fn http_date(seconds: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -118,7 +118,7 @@ fn http_date(seconds: u64) -> String {
     format!("{weekday}, {:02} {} {year} {hour:02}:{minute:02}:{second:02} GMT", day + 1, MONTHS[month])
 }
 
-/// Asks each thing with a fault at each of its requests in turn, in rooms of their own.
+/// Makes each kind of call with the fault at each of its requests in turn, in a new room each time.
 pub(super) fn sweep(
     bench: &Bench<'_>,
     fault: &Fault,
@@ -131,14 +131,14 @@ pub(super) fn sweep(
     Ok(())
 }
 
-/// Asks one thing with a fault at each of its requests in turn, until it no longer asks so often.
+/// Makes one call with the fault at each of its requests in turn, until it sends fewer requests than that.
 pub(super) fn sweep_one(
     bench: &Bench<'_>,
     fault: &Fault,
     prepare: &dyn Fn(&Room<'_>) -> Ask,
     mut judge: impl FnMut(&Ask, &Ending, Seen, &Room<'_>) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
-    /// Requests of one call that are cut at. A call with more is cut at its first ones.
+    /// The number of requests per call at which the fault is injected. Later requests are not tested.
     const REQUESTS_MAX: usize = 50;
     for at in 0..REQUESTS_MAX {
         let room = bench.room();
@@ -154,7 +154,7 @@ pub(super) fn sweep_one(
     Ok(())
 }
 
-/// Whether what was done is right: what was observed is there.
+/// Whether a successful observation matches the zone's contents; `true` for all other calls.
 pub(super) fn is_right(ask: &Ask, ending: &Ending, room: &Room<'_>) -> bool {
     let (Ask::Observe { names, .. }, Ending::Done(found)) = (ask, ending) else { return true };
     let truth: Vec<_> = room.truth().into_iter().filter(|set| names.contains(&set.name)).collect();

@@ -1,4 +1,4 @@
-//! What was seen in all rooms together.
+//! Checks of the observations from all rooms.
 
 use crate::bench::{Bench, Outcome, Trouble, ensure};
 use crate::world::secret_in_config;

@@ -1,4 +1,4 @@
-//! What a provider sees.
+//! Checks of what a provider observes.
 
 use linecamp_provider::{Change, RecordSet, txt};
 
@@ -7,7 +7,7 @@ use crate::bench::{Bench, Outcome, Room, Trouble, compared, difference, ensure};
 use crate::subject::{Ask, Ending};
 use crate::world::Plan;
 
-/// Contents that services write in ways of their own.
+/// TXT contents that services represent in different ways.
 const TXT_VALUES: [&str; 9] = [
     "v=spf1 include:_spf.example.org ~all",
     "with \"quotes\" and a \\092 backslash",
@@ -20,7 +20,7 @@ const TXT_VALUES: [&str; 9] = [
     "percent %41 &amp; <tag>",
 ];
 
-/// Records that the kit plants when it cannot ask for small pages: three pages of a hundred.
+/// The number of records that the kit seeds if it cannot set a small page size: three pages of 100.
 const MANY: usize = 250;
 
 pub(super) fn sees_what_is_there(bench: &Bench<'_>) -> Outcome {
@@ -63,19 +63,20 @@ pub(super) fn sees_txt(bench: &Bench<'_>) -> Outcome {
     seen_or_noted(values.len() + 1, &left_out)
 }
 
-/// Returns TXT contents that services write in ways of their own, short ones and such as take several strings.
+/// Returns TXT contents that services represent in different ways, short ones and ones of several character-strings.
 pub(super) fn txt_values() -> Vec<String> {
     let string = "x".repeat(255);
     let long = [string.clone(), format!("{string}y{string} end"), format!("{string}\\255{string}")];
     TXT_VALUES.map(str::to_owned).into_iter().chain(long).collect()
 }
 
-/// Whether a TXT content has bytes outside of printable ASCII: a service that keeps texts may have no way to say it.
+/// Whether a TXT content has bytes outside printable ASCII, which a service that stores text may be unable to
+/// represent.
 pub(super) fn is_more_than_text(value: &str) -> bool {
     txt::to_bytes(value).iter().any(|byte| !(b' '..=b'~').contains(byte))
 }
 
-/// Ends a check of `count` TXT values, some of which the service has no way to say.
+/// Ends a check of `count` TXT values, some of which the service may be unable to represent.
 pub(super) fn seen_or_noted(count: usize, left_out: &[&str]) -> Outcome {
     let kept = count - left_out.len();
     match left_out.first() {
@@ -90,7 +91,7 @@ pub(super) fn seen_or_noted(count: usize, left_out: &[&str]) -> Outcome {
 pub(super) fn sees_nothing(bench: &Bench<'_>) -> Outcome {
     let room = bench.room();
     room.plant(&bench.set("there", "A", &["192.0.2.1"]));
-    // Below a name that is there, beside it, above it, and one that a wildcard stands for.
+    // Below an existing name, beside it, above it, and a name that a wildcard covers.
     let labels = ["nothing", "below.there", "ther", "x.wild", "wild"];
     for label in labels {
         same(&room, &[label])?;
@@ -106,7 +107,7 @@ pub(super) fn infers_nothing(bench: &Bench<'_>) -> Outcome {
     }
     room.plant(&bench.set("taken", "A", &["198.51.100.9"]));
     room.plant(&bench.set("_linecamp-a.zz", "TXT", &["claim of others"]));
-    // What is there comes before what is not, and after it, and between; few names and many.
+    // Existing names before, after and between names that do not exist; few names and many.
     let few: [&[&str]; 4] = [&["absent", "taken"], &["taken", "zzz"], &["foreign", "none", "taken"], &["commented"]];
     let many = ["a1", "a2", "a3", "a4", "a5", "a6", "foreign", "taken", "z1", "_linecamp-a.zz", "z2"];
     for labels in few.into_iter().chain([&many[..]]) {
@@ -121,7 +122,7 @@ pub(super) fn infers_nothing(bench: &Bench<'_>) -> Outcome {
     Ok(format!("{} questions, sets that were not asked for and sets without values in the answers", few.len() + 1))
 }
 
-/// The host asks for as many names as this in one call.
+/// The number of names that the host observes in one call.
 const NAMES_ASKED: usize = 16;
 
 pub(super) fn looks_at_many_names(bench: &Bench<'_>) -> Outcome {
@@ -129,7 +130,7 @@ pub(super) fn looks_at_many_names(bench: &Bench<'_>) -> Outcome {
     let hosts: Vec<_> = (0..NAMES_ASKED / 2).map(|index| format!("n{index}.many")).collect();
     let claims: Vec<_> = hosts.iter().map(|host| format!("_linecamp-a.{host}")).collect();
     let labels: Vec<_> = hosts.iter().chain(&claims).map(String::as_str).collect();
-    // Where nothing is, where everything is, and halfway.
+    // With no records, with all records, and with half of them.
     same(&room, &labels)?;
     for (host, claim) in hosts.iter().zip(&claims) {
         room.plant(&bench.set(host, "A", &["192.0.2.1"]));
@@ -178,7 +179,7 @@ pub(super) fn misses_a_zone(bench: &Bench<'_>) -> Outcome {
     }
 }
 
-/// What is observed at these labels is what is there.
+/// Checks that the records observed at these labels are the zone's contents.
 pub(super) fn same(room: &Room<'_>, labels: &[&str]) -> Result<(), Trouble> {
     let found = compared(room.done(&room.observing(labels))?);
     let truth = room.truth_at(labels);

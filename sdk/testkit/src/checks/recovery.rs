@@ -1,4 +1,4 @@
-//! What becomes of a step that went wrong: it is finished, by the same call again.
+//! Checks that a failed change set is finished by repeating the call.
 
 use linecamp_provider::{Change, Failure, RecordSet};
 
@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::subject::{Ask, Ending};
 use crate::world::{Plan, Seen};
 
-/// Requests of one attempt that are cut at. An attempt with more is cut at its first ones.
+/// The number of requests per attempt at which the fault is injected. Later requests are not tested.
 const REQUESTS_CUT_MAX: usize = 50;
 
 pub(super) fn finishes_what_was_cut(bench: &Bench<'_>) -> Outcome {
@@ -26,8 +26,8 @@ pub(super) fn finishes_what_was_lost(bench: &Bench<'_>) -> Outcome {
     Ok(format!("{count} answers lost, once or twice"))
 }
 
-/// Has sets of several values go wrong on their way to others, and single ones; returns how often. A service that
-/// cannot write a set at once leaves half of one then, and the next attempt has to know it.
+/// Interrupts changes between record sets of one and of several values; returns the number of interruptions. A service
+/// that cannot write a whole set leaves it half written, and the next attempt must recognize that.
 fn finishes_sets(bench: &Bench<'_>, fault: &Fault) -> Result<usize, Trouble> {
     let ttls = [bench.ttl(), bench.ttl().saturating_add(60).min(bench.described.abilities.ttl_max)];
     let set = |ttl: usize, values: &[&str]| RecordSet { ttl: ttls[ttl], ..bench.set("half", "A", values) };
@@ -47,7 +47,7 @@ fn finishes_sets(bench: &Bench<'_>, fault: &Fault) -> Result<usize, Trouble> {
         Change::replace(claim("claim a"), claim("claim b")),
     ];
     let mut count = 0;
-    // Without another time to live there is nothing to change where only that would.
+    // If the TTL cannot vary, a change of only the TTL changes nothing.
     for change in changes.iter().filter(|change| change.before != change.after) {
         count += finishes(bench, fault, (change.before.as_slice(), std::slice::from_ref(change)))?;
     }
@@ -74,7 +74,8 @@ fn has_record(room: &Room<'_>) -> bool {
     room.truth_at(&["www"]).iter().any(|set| set.rtype == "A")
 }
 
-/// Has a claim, its record and the end of an old record go wrong; returns how often.
+/// Interrupts the creation of an ownership TXT record and its record and the deletion of an old record; returns the
+/// number of interruptions.
 pub(super) fn finishes_a_life(bench: &Bench<'_>, fault: &Fault) -> Result<usize, Trouble> {
     let old = bench.set("old", "A", &["192.0.2.7"]);
     let mut changes = claimed(bench).to_vec();
@@ -84,8 +85,8 @@ pub(super) fn finishes_a_life(bench: &Bench<'_>, fault: &Fault) -> Result<usize,
     finishes(bench, fault, (&[old], &changes))
 }
 
-/// Has a step go wrong at each of its requests, again at each of its second attempt's, and done under the same key,
-/// where these sets are; returns how often.
+/// With these sets in the zone, interrupts a change set at each of its requests, and its second attempt again at each
+/// of its own, then applies it with the same key; returns the number of interruptions.
 pub(super) fn finishes(
     bench: &Bench<'_>,
     fault: &Fault,
@@ -118,8 +119,8 @@ pub(super) fn finishes(
     Ok(count)
 }
 
-/// Has a step done. It does not conflict with itself, whatever half of it is there; if it says it is done, it is; and
-/// without trouble it says so.
+/// Attempts a change set. It must not conflict with its own partial result; if it reports success, it must be applied;
+/// and without a fault it must succeed.
 fn attempt(room: &Room<'_>, (ask, expected): (&Ask, &[RecordSet]), plan: Plan) -> Result<Seen, Trouble> {
     let trouble = match &plan {
         Plan::At(index, fault) => format!("{} at request {}", fault.words(), index + 1),

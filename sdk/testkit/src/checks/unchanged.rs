@@ -1,4 +1,5 @@
-//! A claim that goes along unchanged beside a real change: it says whose the record is, and has to be there still.
+//! Checks of an ownership TXT record (the "claim") that is unchanged in a change set with a real change: it names the
+//! record's owner and must still exist.
 
 use std::slice;
 
@@ -33,7 +34,8 @@ pub(super) fn keeps_what_goes_along(bench: &Bench<'_>) -> Outcome {
     Ok(format!("{} steps, {count} of them cut off or lost", steps.len() + 4 + count))
 }
 
-/// Whoever claims it by then has it, and so has nobody: the record beside it stays as it is.
+/// If another owner has the ownership TXT record, or it no longer exists, the call is a conflict: the record beside it
+/// stays as it is.
 fn heeds_who_claims(bench: &Bench<'_>, claim: &RecordSet) -> Result<(), Trouble> {
     let [_, record] = claimed(bench);
     let theirs = RecordSet { values: vec!["linecamp-claim owner=somebody-else".to_owned()], ..claim.clone() };
@@ -45,7 +47,8 @@ fn heeds_who_claims(bench: &Bench<'_>, claim: &RecordSet) -> Result<(), Trouble>
     Ok(())
 }
 
-/// A step that went wrong is finished beside it, too; returns how often one went wrong.
+/// An interrupted change set with an unchanged ownership TXT record is finished too; returns the number of
+/// interruptions.
 fn finishes_beside(bench: &Bench<'_>, claim: &RecordSet) -> Result<usize, Trouble> {
     let [_, record] = claimed(bench);
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! The whole examination of a file.
+//! The complete test run of a component file.
 
 use std::error::Error;
 use std::fs;
@@ -22,19 +22,19 @@ use crate::setup::Setup;
 use crate::subject::{Ask, Ending, Subject};
 use crate::world::Plan;
 
-/// Bytes of a polite component: sites fetch it over thin lines. A larger one is noted.
+/// Recommended maximum size of a component in bytes: sites download it over slow links. A larger one gets a note.
 const POLITE_BYTES: u64 = 300 * 1024;
 
-/// Bytes by which memory is measured: a page of WebAssembly.
+/// The unit in which memory is measured, in bytes: a WebAssembly page.
 const PAGE_BYTES: usize = 64 * 1024;
 
-/// Calls of which the time is measured.
+/// The number of calls over which the time is measured.
 const TIMED_CALLS: u32 = 50;
 
-/// The zone, if nobody names one.
+/// The default zone.
 const ZONE_DEFAULT: &str = "example.org";
 
-/// How a component is to be examined.
+/// How to test a component.
 #[derive(Debug)]
 pub struct CheckSetup {
     compiler: PathBuf,
@@ -44,27 +44,27 @@ pub struct CheckSetup {
 }
 
 impl CheckSetup {
-    /// Takes the program `linecamp-plugin-compiler`, which lies beside the daemon.
+    /// Takes the path of the program `linecamp-plugin-compiler`, which is installed beside the daemon.
     pub fn new(compiler: impl Into<PathBuf>) -> Self {
         Self { compiler: compiler.into(), config: None, zone: None, service: None }
     }
 
-    /// Takes a config in JSON. Without, one is made of what the schema requires.
+    /// Sets the config, in JSON. By default, one is made from the settings that the schema requires.
     #[must_use]
     pub fn config(mut self, json: &str) -> Self {
         self.config = Some(json.to_owned());
         self
     }
 
-    /// Takes a zone; without, it is `example.org`.
+    /// Sets the zone. The default is `example.org`.
     #[must_use]
     pub fn zone(mut self, zone: &str) -> Self {
         self.zone = Some(zone.to_owned());
         self
     }
 
-    /// Takes a model of the service, with its own config and zone: then everything is examined. Without, what can be
-    /// examined when nobody answers sensibly.
+    /// Sets a fake of the service, with its own config and zone, and enables all checks. Without a fake, only those
+    /// checks run that need no meaningful responses.
     #[must_use]
     pub fn against(mut self, setup: Setup) -> Self {
         self.service = Some(setup);
@@ -72,9 +72,9 @@ impl CheckSetup {
     }
 }
 
-/// Examines a built component in the real host. What is wrong is a row of the report, and so is a file that is none.
+/// Tests a built component in the real host. Every problem is a row of the report, even a file that is not a component.
 ///
-/// Blocks; not to be called where an async runtime is entered.
+/// This call blocks; do not call it from inside an async runtime.
 pub fn check_component(path: &Path, check: CheckSetup) -> Report {
     let mut report = Report::new(path.display().to_string());
     let found = match inspect(path, &host_config(&check.compiler, Limits::default())) {
@@ -134,18 +134,18 @@ fn chain(error: &dyn Error) -> String {
     words
 }
 
-/// Returns a setup with a service that has nothing to say.
+/// Returns a setup with a service that has no data.
 fn silent(described: &Description, config: Option<String>, zone: Option<String>) -> Setup {
     let config = config.unwrap_or_else(|| sample::config(&described.config_schema));
     let setup = Setup::new(zone.as_deref().unwrap_or(ZONE_DEFAULT), &config, || Silence);
     described.secrets.iter().fold(setup, |setup, want| {
-        // In base64, so that it will do for a TSIG key too.
+        // In base64, so that it is also valid as a TSIG key.
         let value = BASE64.encode(format!("no real secret: {}", want.name).as_bytes());
         setup.secret(want.name.as_str(), &value)
     })
 }
 
-/// A service that answers, and says nothing.
+/// A service whose responses contain no data.
 struct Silence;
 
 impl Service for Silence {
@@ -174,7 +174,7 @@ impl Service for Silence {
     }
 }
 
-/// Adds what a call takes.
+/// Adds the resources that a call uses to the report.
 fn measure(report: &mut Report, bench: &Bench<'_>, house: &House<'_>) {
     let room = bench.room();
     let ask = room.observing(&["foreign", "www"]);
@@ -197,7 +197,7 @@ fn measure(report: &mut Report, bench: &Bench<'_>, house: &House<'_>) {
     report.push("takes memory to be asked everything", verdict, evidence);
 }
 
-/// Returns the least memory with which all calls end as they do with plenty: found by halving.
+/// Returns the least memory, found by bisection, with which no call breaks.
 fn least_memory(bench: &Bench<'_>, house: &House<'_>) -> Result<usize, PlayError> {
     let suffices = |bytes: usize| {
         let limits = Limits { memory_bytes: bytes, ..Limits::default() };
@@ -218,7 +218,7 @@ fn least_memory(bench: &Bench<'_>, house: &House<'_>) -> Result<usize, PlayError
     Ok(enough * PAGE_BYTES)
 }
 
-/// Returns the processor time of the host's threads so far, where the system says it.
+/// Returns the CPU time that the host's threads have used so far, where the system provides it.
 fn thread_time() -> Option<Duration> {
     let tasks = fs::read_dir("/proc/self/task").ok()?;
     let nanos = tasks.flatten().filter_map(|task| {

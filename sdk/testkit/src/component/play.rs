@@ -1,4 +1,4 @@
-//! The component as a subject: each call goes through a host, as the daemon's do.
+//! The component as a subject: each call goes through a host, as in the daemon.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,27 +21,27 @@ use super::stage::{Stage, provider_name};
 use crate::subject::{Ask, Described, Ending, Subject};
 use crate::world::World;
 
-/// Why a component could not be brought onto the stage.
+/// Why a component could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlayError {
-    /// A directory for it, or its copy.
+    /// Its directory could not be created, or the component could not be copied.
     #[error("the component could not be copied to a directory of its own")]
     Directory(#[source] std::io::Error),
-    /// The host.
+    /// The host did not start.
     #[error("the host did not start")]
     Host(#[source] PluginHostError),
 }
 
-/// A plugin directory with the component in it, for one host after the other: it is compiled once.
+/// A plugin directory with the component in it, shared by successive hosts: the component is compiled only once.
 pub(super) struct House<'a> {
     description: &'a Description,
     compiler: &'a Path,
-    /// It goes with the house.
+    /// Deleted when this value is dropped.
     directory: TempDir,
 }
 
 impl<'a> House<'a> {
-    /// Copies the component to a directory of its own.
+    /// Copies the component to a new directory.
     pub(super) fn new(path: &Path, description: &'a Description, compiler: &'a Path) -> Result<Self, PlayError> {
         let directory = tempfile::tempdir().map_err(PlayError::Directory)?;
         let place = directory.path().join(format!("{}.wasm", description.name));
@@ -138,7 +138,7 @@ impl Subject for Play {
         let asked = self.spec(world, config).and_then(|spec| Ok((spec, request(ask)?)));
         match asked {
             Ok((spec, request)) => ending(self.reply(spec, request)),
-            // The daemon would not have asked so.
+            // The daemon would not have sent this call.
             Err(why) => Ending::Broken(format!("cannot be asked: {why}")),
         }
     }
@@ -220,7 +220,7 @@ fn failed(failure: ProviderFailure) -> Ending {
         ProviderFailure::Refused { reason, name } => {
             Failure::Refused { reason: reason.to_string(), field: None, name: name.map(|name| name.to_string()) }
         }
-        // The host puts the name before the words.
+        // The host prepends the name to the message.
         ProviderFailure::Conflict { reason } => {
             let name = reason.as_str().split(": ").next().unwrap_or_default().to_owned();
             Failure::Conflict { name, owner: reason.to_string() }

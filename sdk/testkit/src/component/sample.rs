@@ -1,8 +1,8 @@
-//! A config out of a schema, for a component of which nobody said more.
+//! Makes a sample config from a schema, for a component that is tested without a config.
 
 use serde_json::{Map, Value, json};
 
-/// Returns a config with what is required, as its schema gives examples of it.
+/// Returns a config with the required settings, from the schema's defaults and examples.
 pub(super) fn config(schema: &str) -> String {
     let schema: Value = serde_json::from_str(schema).unwrap_or_default();
     object(&schema).to_string()

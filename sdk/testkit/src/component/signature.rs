@@ -1,4 +1,4 @@
-//! The server's end of TSIG (RFC 8945): takes the signature off a message that the host signed, and signs the answer.
+//! The server side of TSIG (RFC 8945): verifies and removes the host's signature on a message, and signs the response.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -13,20 +13,20 @@ use domain::rdata::tsig::Time48;
 use domain::tsig::{Algorithm, Key, KeyName, KeyStore, ServerTransaction};
 use linecamp_provider::Tsig;
 
-/// Bytes of a DNS message's head.
+/// Length of a DNS message's header in bytes.
 const HEAD_BYTES: usize = 12;
 
-/// A message that was signed, and waits for its answer.
+/// A signed message whose response is pending.
 pub(super) struct Signed {
-    /// By which key; its secret is a name of the setup.
+    /// The key that signed the message; its `secret` is a secret's name in the setup.
     pub(super) key: Tsig,
     transaction: ServerTransaction<Arc<Key>>,
 }
 
-/// Takes the signature off a message, if it has one that a secret of the setup made.
+/// Removes the signature from a message, if it is signed with a secret of the setup.
 ///
 /// # Errors
-/// Words about a message that does not read, or is signed by something else.
+/// A message that says why the DNS message cannot be parsed, or that another key signed it.
 pub(super) fn take_off(bytes: &[u8], secrets: &[(String, String)]) -> Result<(Vec<u8>, Option<Signed>), String> {
     let mut refusal = None;
     for (name, secret) in secrets {
@@ -53,7 +53,7 @@ pub(super) fn take_off(bytes: &[u8], secrets: &[(String, String)]) -> Result<(Ve
 }
 
 impl Signed {
-    /// Signs an answer. One that is no message stays as it is: then the signature is the least that is wrong with it.
+    /// Signs a response. One that is not a DNS message is returned unchanged: its signature does not matter.
     pub(super) fn sign(self, answer: Vec<u8>) -> Vec<u8> {
         if answer.len() < HEAD_BYTES {
             return answer;
@@ -67,8 +67,7 @@ impl Signed {
     }
 }
 
-/// Returns what a server answers that does not know the key: `NOTAUTH`, and `BADKEY` without a signature (RFC 8945,
-/// 5.2.1).
+/// Returns a server's response to an unknown key: `NOTAUTH`, and `BADKEY` without a signature (RFC 8945, 5.2.1).
 pub(super) fn not_authorised(message: &[u8]) -> Vec<u8> {
     let none = HashMap::<(KeyName, Algorithm), Arc<Key>>::new();
     let refused = || {
@@ -79,7 +78,7 @@ pub(super) fn not_authorised(message: &[u8]) -> Vec<u8> {
     refused().unwrap_or_default()
 }
 
-/// Has one secret under every name and algorithm, and remembers which was asked for.
+/// A key store that returns one secret for every name and algorithm, and records the key that was requested.
 struct Ring<'a> {
     secret: &'a [u8],
     found: Mutex<(String, String)>,
@@ -105,7 +104,7 @@ fn end_of_records(message: &Message<Vec<u8>>) -> Result<usize, String> {
     Ok(records.pos())
 }
 
-/// A builder's target that is a message already: the empty head with which a builder begins is passed over.
+/// A builder target that already contains a message: it ignores the empty header that the builder writes first.
 struct Finished {
     answer: Vec<u8>,
     is_begun: bool,

@@ -1,4 +1,4 @@
-//! What takes the network's place: requests that the gate let through go to the room whose turn it is.
+//! The replacement for the network: requests that the gate allows go to the current room.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,29 +16,30 @@ use super::signature;
 use crate::service::{DnsRequest, Request};
 use crate::world::World;
 
-/// Where every name leads: an address of documentation (RFC 5737), so that a mistake reaches nobody.
+/// The address to which every name resolves: a documentation address (RFC 5737), so that a mistake reaches no real
+/// host.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// What the provider under examination is called.
+/// The name of the provider under test.
 pub(super) fn provider_name() -> Name {
     Name::parse("examined").expect("a constant that is a name")
 }
 
-/// The place of the network, and of the site's secrets.
+/// The replacement for the network and for the site's secrets.
 #[derive(Clone, Default)]
-pub(super) struct Stage(Arc<Mutex<Scene>>);
+pub(super) struct Stage(Arc<Mutex<CallWorld>>);
 
 #[derive(Default)]
-struct Scene {
+struct CallWorld {
     world: Option<World>,
     secrets: Vec<(String, String)>,
 }
 
 impl Stage {
-    /// Sets what the next calls meet.
+    /// Sets the environment of the next calls.
     pub(super) fn set(&self, world: &World) {
-        let mut scene = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *scene = Scene { world: Some(world.clone()), secrets: world.secrets() };
+        let mut call_world = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *call_world = CallWorld { world: Some(world.clone()), secrets: world.secrets() };
     }
 
     fn world(&self) -> Result<World, OutboundError> {
@@ -46,7 +47,7 @@ impl Stage {
         world.ok_or_else(|| OutboundError::Unreachable("nobody is here".to_owned()))
     }
 
-    /// Every secret of the setup may go wherever the world says that the provider reaches, and nowhere else.
+    /// Every secret of the setup may be sent to the endpoints that the provider may call, and nowhere else.
     fn scope(&self) -> SecretScope {
         let reaches = self.world().map(|world| world.reaches()).unwrap_or_default();
         let hosts: BTreeSet<_> =
@@ -124,7 +125,7 @@ impl Secrets for Stage {
     }
 }
 
-/// Returns a request as the model knows them.
+/// Converts a request from the host's type to the fake service's.
 fn arrived(target: &Target, request: &http::Request<Bytes>) -> Result<Request, OutboundError> {
     let methods = [Method::Get, Method::Head, Method::Post, Method::Put, Method::Patch, Method::Delete];
     let method = methods.into_iter().find(|method| method.as_str() == request.method().as_str());
@@ -138,7 +139,7 @@ fn arrived(target: &Target, request: &http::Request<Bytes>) -> Result<Request, O
     Ok(Request::new(method, &url, request.headers().iter().map(pair).collect(), request.body().to_vec()))
 }
 
-/// Returns an answer as the host knows them.
+/// Converts a response from the fake service's type to the host's.
 fn departed(answer: HttpResponse) -> Result<http::Response<Bytes>, OutboundError> {
     let mut builder = http::Response::builder().status(answer.status);
     for (name, value) in &answer.headers {

@@ -1,7 +1,7 @@
-//! What others do with one message for everybody: mosquitto and nats-server, over TLS with client certificates, with
-//! an answer of each subscriber to the publisher.
+//! What brokers need to send one message to all subscribers: mosquitto and nats-server, over TLS with client
+//! certificates, with an answer of each subscriber to the publisher.
 //!
-//! Their clients here speak as much of each protocol as that takes, and no more.
+//! The clients here implement only the necessary parts of each protocol.
 
 pub(crate) mod mqtt;
 pub(crate) mod nats;
@@ -22,22 +22,22 @@ use tokio_rustls::client::TlsStream;
 
 use crate::serving::PATIENCE;
 
-/// Bytes of a message: as long as a label's document.
+/// Bytes of a message: the size of a label's document.
 pub(crate) const MESSAGE_BYTES: usize = 300;
 
 /// An encrypted connection to a peer.
 pub(crate) type Stream = TlsStream<TcpStream>;
 
-/// What came of one message to everybody, at the publisher.
+/// The result of one message to all subscribers, as seen by the publisher.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pushed {
-    /// When half of the answers were there.
+    /// When half of the answers had arrived.
     pub(crate) middle: Duration,
-    /// When the last was.
+    /// When the last one had arrived.
     pub(crate) last: Duration,
 }
 
-/// An authority for one peer, with files for its server and the configuration of its clients.
+/// A CA for one peer, with files for its server and the configuration of its clients.
 pub(crate) struct MemberCredentials {
     pub(crate) ca: PathBuf,
     pub(crate) certificate: PathBuf,
@@ -46,12 +46,12 @@ pub(crate) struct MemberCredentials {
 }
 
 impl MemberCredentials {
-    /// Makes them in `folder`.
+    /// Creates them in `folder`.
     pub(crate) fn make(folder: &Path) -> anyhow::Result<Self> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::new(Vec::new())?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Its own name: OpenSSL takes a leaf whose issuer is called like itself for self-signed.
+        // A name of its own: OpenSSL considers a leaf self-signed if its issuer has the same name.
         ca.distinguished_name.push(DnType::CommonName, "bench authority");
         let ca_certificate = ca.self_signed(&ca_key)?;
         let issuer = Issuer::new(ca, ca_key);
@@ -78,7 +78,7 @@ impl MemberCredentials {
         })
     }
 
-    /// Shakes hands on a connection.
+    /// Performs the TLS handshake on a connection.
     pub(crate) async fn secure(&self, stream: TcpStream) -> anyhow::Result<Stream> {
         let name = ServerName::try_from("localhost")?;
         Ok(TlsConnector::from(Arc::clone(&self.client)).connect(name, stream).await?)
@@ -98,14 +98,14 @@ fn client_config(
     Ok(Arc::new(config))
 }
 
-/// Connects without delay for small packets.
+/// Connects with `TCP_NODELAY`.
 pub(crate) async fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Waits until a peer that was started takes connections.
+/// Waits until a started peer accepts connections.
 pub(crate) async fn wait_for(address: SocketAddr, name: &str) -> anyhow::Result<()> {
     let until = Instant::now() + PATIENCE;
     while TcpStream::connect(address).await.is_err() {

@@ -1,4 +1,5 @@
-//! mosquitto: MQTT 3.1.1, QoS 1 to each subscriber, which acknowledges and publishes an answer (QoS 0, the cheaper).
+//! mosquitto: MQTT 3.1.1, QoS 1 to each subscriber, which acknowledges and publishes an answer (QoS 0, the cheaper
+//! one).
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use crate::machine;
 use crate::place::free_address;
 use crate::serving::Process;
 
-/// Packet types (MQTT 3.1.1, table 2.1), with the flags that are fixed for them.
+/// Packet types (MQTT 3.1.1, table 2.1), with their fixed flags.
 const CONNECT: u8 = 0x10;
 const CONNACK: u8 = 0x20;
 const PUBLISH_QOS0: u8 = 0x30;
@@ -24,11 +25,11 @@ const PUBACK: u8 = 0x40;
 const SUBSCRIBE: u8 = 0x82;
 const SUBACK: u8 = 0x90;
 
-/// What everybody subscribes to, and where answers go.
+/// The topic of all subscribers, and the topic for answers.
 const TOPIC: &[u8] = b"d";
 const ANSWERS: &[u8] = b"a";
 
-/// Handshakes at once.
+/// Maximum concurrent handshakes.
 const CONNECTING_MAX: usize = 32;
 
 /// A broker with its subscribers.
@@ -41,7 +42,7 @@ pub(crate) struct Mosquitto {
 }
 
 impl Mosquitto {
-    /// Starts a broker in `folder` and as many subscribers.
+    /// Starts a broker in `folder`, and `sites` subscribers.
     pub(crate) async fn start(program: &Path, folder: &Path, online: usize, sites: usize) -> anyhow::Result<Self> {
         let (papers, address) = (MemberCredentials::make(folder)?, free_address()?);
         let config = config(folder, &papers, address)?;
@@ -66,12 +67,12 @@ impl Mosquitto {
         Ok(Self { process, publisher, subscribers, sites, packet: 0 })
     }
 
-    /// Returns the number of the broker's process.
+    /// Returns the broker's process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Sends one message to everybody and waits for every answer.
+    /// Sends one message to all subscribers and waits for every answer.
     pub(crate) async fn push(&mut self) -> anyhow::Result<Pushed> {
         if let Some(lost) = self.subscribers.try_join_next() {
             bail!("a subscriber was lost: {lost:?}");
@@ -84,7 +85,7 @@ impl Mosquitto {
         let (mut answers, mut middle) = (0, began.elapsed());
         while answers < self.sites {
             let (kind, _) = read_packet(&mut self.publisher).await?;
-            // The broker acknowledges our own message in between.
+            // The broker's acknowledgement of our own message arrives in between.
             if kind == PUBLISH_QOS0 {
                 answers += 1;
                 if answers == self.sites.div_ceil(2) {
@@ -95,7 +96,7 @@ impl Mosquitto {
         Ok(Pushed { middle, last: began.elapsed() })
     }
 
-    /// Ends it.
+    /// Stops the broker and its subscribers.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.subscribers.shutdown().await;
         self.process.terminate().await
@@ -126,7 +127,7 @@ async fn open(
     topic: &[u8],
 ) -> anyhow::Result<BufStream<Stream>> {
     let mut stream = BufStream::with_capacity(2048, 2048, papers.secure(connect(address).await?).await?);
-    // Level 4, clean session, no keep-alive.
+    // Protocol level 4, clean session, no keep-alive.
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0x02, 0, 0];
     text(&mut body, name.as_bytes());
     stream.write_all(&packet(CONNECT, &body)).await?;
@@ -174,7 +175,7 @@ fn text(body: &mut Vec<u8>, bytes: &[u8]) {
     body.extend(bytes);
 }
 
-/// Puts the fixed header in front: seven bits of the length a byte, the lowest first.
+/// Prepends the fixed header: seven bits of the length per byte, lowest first.
 fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
     let (mut bytes, mut length) = (vec![kind], body.len());
     loop {
@@ -189,7 +190,7 @@ fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Returns type and body of the next packet; a message's "duplicate" and "retain" flags are taken off.
+/// Returns the type and body of the next packet; a message's "duplicate" and "retain" flags are cleared.
 async fn read_packet(stream: &mut BufStream<Stream>) -> anyhow::Result<(u8, Vec<u8>)> {
     let first = stream.read_u8().await?;
     let kind = if first & 0xf0 == PUBLISH_QOS0 { first & 0xf6 } else { first };

@@ -16,11 +16,11 @@ use crate::machine;
 use crate::place::free_address;
 use crate::serving::Process;
 
-/// What everybody subscribes to, and where answers go.
+/// The subject of all subscribers, and the subject for answers.
 const SUBJECT: &str = "d";
 const ANSWERS: &str = "a";
 
-/// Handshakes at once.
+/// Maximum concurrent handshakes.
 const CONNECTING_MAX: usize = 32;
 
 /// A server with its subscribers.
@@ -32,7 +32,7 @@ pub(crate) struct Nats {
 }
 
 impl Nats {
-    /// Starts a server in `folder` and as many subscribers.
+    /// Starts a server in `folder`, and `sites` subscribers.
     pub(crate) async fn start(program: &Path, folder: &Path, online: usize, sites: usize) -> anyhow::Result<Self> {
         let (papers, address) = (MemberCredentials::make(folder)?, free_address()?);
         let config = folder.join("nats.conf");
@@ -65,12 +65,12 @@ impl Nats {
         Ok(Self { process, publisher, subscribers, sites })
     }
 
-    /// Returns the number of the server's process.
+    /// Returns the server's process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Sends one message to everybody and waits for every answer.
+    /// Sends one message to all subscribers and waits for every answer.
     pub(crate) async fn push(&mut self) -> anyhow::Result<Pushed> {
         if let Some(lost) = self.subscribers.try_join_next() {
             bail!("a subscriber was lost: {lost:?}");
@@ -90,18 +90,18 @@ impl Nats {
         Ok(Pushed { middle, last: began.elapsed() })
     }
 
-    /// Ends it.
+    /// Stops the server and its subscribers.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.subscribers.shutdown().await;
         self.process.terminate().await
     }
 }
 
-/// Connects and subscribes. The server speaks first, in the clear; what follows is encrypted.
+/// Connects and subscribes. The server sends the first line in the clear; everything after is encrypted.
 async fn open(papers: &MemberCredentials, address: SocketAddr, subject: &str) -> anyhow::Result<BufStream<Stream>> {
     let mut stream = connect(address).await?;
     let mut info = String::new();
-    // A small buffer would do, but what it read ahead would be lost: there is nothing ahead before we answer.
+    // Dropping the reader would lose what it read ahead, but the server sends nothing more before we answer.
     BufReader::new(&mut stream).read_line(&mut info).await?;
     anyhow::ensure!(info.starts_with("INFO "), "nats-server said {info:?}");
     let mut stream = BufStream::with_capacity(2048, 2048, papers.secure(stream).await?);
@@ -143,7 +143,7 @@ fn publish(subject: &str, reply: Option<&str>, message: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Reads the next message and returns where answers to it go. Answers the server's own pings on the way.
+/// Reads the next message and returns its reply subject. Answers the server's pings on the way.
 async fn next_message(stream: &mut BufStream<Stream>) -> anyhow::Result<Option<String>> {
     let mut line = String::new();
     loop {

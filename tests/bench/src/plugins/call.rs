@@ -17,7 +17,7 @@ use crate::numbers::{median, micros, millis, percentile};
 use crate::place::Bench;
 use crate::table::{Bound, Figure, Table};
 
-/// The budgets, of medians.
+/// The budgets, for medians.
 const LOAD_MS_MAX: f64 = 1.0;
 const CALL_US_MAX: f64 = 100.0;
 
@@ -41,7 +41,7 @@ pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> 
     Ok(())
 }
 
-/// What a call is made of, one after the other on this thread.
+/// Measures the parts of a call, one after the other on this thread.
 async fn stepwise(
     plugin: &PluginRef,
     parts: &Parts,
@@ -49,7 +49,7 @@ async fn stepwise(
     (folder, table): (&Path, &mut Table),
 ) -> anyhow::Result<()> {
     let conformance_run = ConformanceRun::open(&parts.config(folder))?;
-    // The first time it is compiled.
+    // The first load compiles it.
     let loaded = conformance_run.load(plugin).await?;
     let burst = Burst::begin(&[]);
     let (loads, calls) = (bench.scale(300, 20), bench.scale(3_000, 100));
@@ -84,7 +84,7 @@ async fn stepwise(
     Ok(())
 }
 
-/// The same as the daemon has it: over a queue to the plugins' thread, and back as an event.
+/// Measures a call as the daemon makes it: over a queue to the plugins' thread, and back as an event.
 async fn through_the_host(
     plugin: &PluginRef,
     parts: &Parts,
@@ -98,7 +98,7 @@ async fn through_the_host(
     let mut times = Vec::with_capacity(calls);
     for number in 0..=calls {
         let took = refused(&mut host, CallId(number as u64), &spec).await?;
-        // The first one loads.
+        // The first call loads the plugin.
         if 0 < number {
             times.push(took);
         }
@@ -113,7 +113,7 @@ async fn through_the_host(
     Ok(())
 }
 
-/// Has a provider without settings checked, and insists on their refusal.
+/// Validates a provider without settings, and asserts that the plugin rejects it.
 async fn refused(host: &mut PluginHost, call: CallId, spec: &Arc<ProviderSpec>) -> anyhow::Result<Duration> {
     let began = Instant::now();
     host.call(ProviderCall { call, spec: Arc::clone(spec), is_local: true, request: ProviderRequest::Check });
@@ -125,7 +125,7 @@ async fn refused(host: &mut PluginHost, call: CallId, spec: &Arc<ProviderSpec>) 
     }
 }
 
-/// A provider whose settings lack what every plugin needs, and hold what none knows.
+/// A provider whose settings lack what every plugin needs, and contain a key that none knows.
 fn spec(plugin: &PluginRef) -> anyhow::Result<ProviderSpec> {
     Ok(ProviderSpec {
         name: Name::parse("bench")?,

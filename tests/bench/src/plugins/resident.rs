@@ -1,4 +1,4 @@
-//! The memory of a daemon with two DNS plugins that does nothing.
+//! The memory of an idle daemon with two DNS plugins.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,11 +21,11 @@ const RESIDENT_MIB_MAX: f64 = 10.0;
 /// How long a daemon is left alone before it counts as idle.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// What a plugin calls a secret, and what it does with it.
+/// A plugin's name for a secret, and its usage.
 type Secret = (&'static str, &'static str);
 
-/// Two plugins and the settings they need. Nobody listens where they point: each is loaded, asks once, is refused, and
-/// waits.
+/// Two plugins with their settings. Nothing listens at their endpoints: each is loaded, makes one request, is refused,
+/// and waits.
 const PROVIDERS: [(&str, &str, &[Secret]); 2] = [
     ("dns-powerdns", "api = \"http://127.0.0.1:9\"", &[("api-key", "header")]),
     (
@@ -67,7 +67,7 @@ pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> 
     Ok(())
 }
 
-/// Gives the daemon its plugins and their providers. Returns the configuration's file.
+/// Configures the daemon's plugins and their providers. Returns the path of the configuration file.
 fn configure(parts: &Parts, daemon: &Daemon, folder: &Path) -> anyhow::Result<String> {
     let secret = folder.join("secret");
     std::fs::write(&secret, "secret")?;
@@ -96,7 +96,7 @@ fn configure(parts: &Parts, daemon: &Daemon, folder: &Path) -> anyhow::Result<St
     Ok(path.to_str().context("the folder's name is text")?.to_owned())
 }
 
-/// Waits until each plugin was loaded: it has said its version, and its service was found absent.
+/// Waits until each plugin is loaded: its version is known, and its service was found unavailable.
 async fn loaded(daemon: &Daemon) -> anyhow::Result<()> {
     let is_loaded = |provider: &Value| {
         let has_version = provider["plugin"].as_str().is_some_and(|plugin| plugin.contains(' '));

@@ -1,8 +1,7 @@
-//! What else could be asked instead of a plugin: a process that is started for each question, and a service on this
-//! machine that is asked over HTTP.
+//! Alternatives to a plugin: a process started for each request, and a local service queried over HTTP.
 //!
-//! Both get the cheapest form there is: a shell that reads a line and answers it, and a server that answers at once
-//! over a connection that stays open. Neither holds anything back from what it may reach.
+//! Both have their cheapest form: a shell that reads a line and answers it, and a server that answers immediately over
+//! a persistent connection. Neither restricts which endpoints it may reach.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -24,11 +23,11 @@ use crate::numbers::{median, micros, percentile};
 use crate::place::Bench;
 use crate::table::{Figure, Table};
 
-/// As long as the smallest call's: what a plugin says of itself is some hundreds of bytes.
+/// The size of the smallest call's answer: a plugin's description of itself is some hundreds of bytes.
 const ANSWER: &str = r#"{"name": "dns-fake", "version": "0.1.0", "about": "Keeps records behind a small zone API."}"#;
 
 pub(super) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
-    // What is started here, the shells and the server's thread, is under it too.
+    // The burst also covers what is started here: the shells and the server's thread.
     let _burst = Burst::begin(&[]);
     let spawns = bench.scale(500, 20);
     let times = (0..spawns).map(|_| spawned()).collect::<anyhow::Result<Vec<_>>>()?;
@@ -67,7 +66,7 @@ fn spawned() -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-/// Starts a server on a thread of its own, for as long as this process lives.
+/// Starts a server on a separate thread, for the lifetime of this process.
 fn serve() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to listen")?;
     let address = listener.local_addr()?;
@@ -78,7 +77,7 @@ fn serve() -> anyhow::Result<SocketAddr> {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            // Whatever ends the connection, the request on it reports.
+            // If the connection ends, the pending request reports why.
             let server = hyper::server::conn::http1::Builder::new();
             drop(server.serve_connection(TokioIo::new(stream), service_fn(answer)).await);
             anyhow::Ok(())

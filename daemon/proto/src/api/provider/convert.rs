@@ -1,4 +1,4 @@
-//! What was written about a provider, checked; and the model's words as the API shows them.
+//! Validation of a provider's configuration, and conversion of the model's values to API types.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,18 +23,18 @@ use super::{
 use crate::convert::{provider_config, provider_spec_bytes, too_long};
 use crate::limits::EXTRA_VALUES_MAX;
 
-/// What TOML makes of a date where it does not know what else it could be.
+/// The key under which `toml` represents a date in an untyped value.
 const TOML_DATE: &str = "$__toml_private_datetime";
 
-/// Reads a DNS name as people write it: Unicode, upper case and one trailing dot are fine.
+/// Parses a DNS name as people write it: Unicode, upper case and one trailing dot are allowed.
 ///
 /// # Errors
-/// [`DomainNameError`] says what is wrong with which label.
+/// [`DomainNameError`] names the invalid label and the problem.
 pub fn domain_name(text: &str) -> Result<DomainName, DomainNameError> {
     DomainName::parse(&a_labels(text)?)
 }
 
-/// Turns Unicode into IDNA A-labels (UTS 46, non-transitional, as browsers do).
+/// Converts Unicode to IDNA A-labels (UTS 46, non-transitional, as browsers do).
 fn a_labels(text: &str) -> Result<String, DomainNameError> {
     if text.is_ascii() {
         return Ok(text.to_owned());
@@ -49,14 +49,14 @@ fn a_labels(text: &str) -> Result<String, DomainNameError> {
     }
 }
 
-/// Reads the digest of a plugin: `sha256:` and 64 hexadecimal digits, or the digits alone.
+/// Parses the digest of a plugin: `sha256:` and 64 hexadecimal digits, or the digits alone.
 pub fn plugin_digest(text: &str) -> Option<PluginDigest> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
     bytes.try_into().ok().map(PluginDigest::from_bytes)
 }
 
-/// Names the key that does not read.
+/// Attaches the key to a parse error.
 fn setting<T, E: fmt::Display>(key: impl fmt::Display, parsed: Result<T, E>) -> Result<T, SettingError> {
     parsed.map_err(|problem| refuse(key, problem))
 }
@@ -72,7 +72,7 @@ fn count(key: impl fmt::Display, found: usize, count_max: usize) -> Result<(), S
     }
 }
 
-/// Reads a list in which order and repetition mean nothing.
+/// Parses a list as a set: order and duplicates do not matter.
 fn set<T: Ord, E: fmt::Display>(
     key: &str,
     found: &[String],
@@ -85,10 +85,10 @@ fn set<T: Ord, E: fmt::Display>(
 }
 
 impl ProviderBody {
-    /// Returns the settings, checked, and with what was left out filled in.
+    /// Validates the settings and fills in defaults.
     ///
     /// # Errors
-    /// [`SettingError`] names the first key that does not read.
+    /// [`SettingError`] names the first invalid key.
     pub fn to_spec(&self) -> Result<ProviderSpec, SettingError> {
         let digest = self.digest.as_deref().map(|text| match plugin_digest(text) {
             Some(digest) => Ok(digest),
@@ -145,7 +145,7 @@ impl ProviderBody {
     }
 }
 
-/// Writes a plugin's own settings as one line of JSON, keys sorted, so that what says the same is the same.
+/// Formats a plugin's own settings as one line of JSON with sorted keys, so that equal settings are equal texts.
 fn config(found: &Map<String, Value>) -> Result<ProviderConfig, String> {
     let mut config = Value::Object(found.clone());
     if has_date(&config) {
@@ -186,7 +186,8 @@ fn shown(key: &str) -> String {
     key.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
-/// Whether an `@` stands before the path of a URL. A password with a `/` in it makes what looks like a port.
+/// Whether an `@` comes before the path of a URL. A password containing a `/` makes the text before it look like a
+/// port.
 fn has_user_info(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("://") else { return false };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -209,7 +210,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     Endpoint::parse(written.as_deref().unwrap_or(text)).map_err(|error| error.to_string())
 }
 
-/// Reads a template label by label, because what stands in braces is no name yet.
+/// Parses a template label by label, because a placeholder is not a valid name yet.
 fn name_template(text: &str) -> Result<NameTemplate, String> {
     let one = |label: &str| if label.contains('{') { Ok(label.to_owned()) } else { a_labels(label) };
     let labels: Result<Vec<_>, _> = text.split('.').map(one).collect();
@@ -239,7 +240,7 @@ impl ExtraRecordBody {
     }
 }
 
-/// Reads a value. One without placeholders has to fit its type already.
+/// Parses a value. One without placeholders must fit its type already.
 fn record_value(rtype: &RecordType, text: &str) -> Result<Text, String> {
     let text = match rtype {
         RecordType::Cname if !text.contains('{') => a_labels(text).map_err(|error| error.to_string())?,
@@ -253,7 +254,7 @@ fn record_value(rtype: &RecordType, text: &str) -> Result<Text, String> {
 }
 
 impl From<&ProviderSpec> for ProviderBody {
-    /// Everything that can be said is said: of a provider as it is, nobody has to know what was left out.
+    /// Sets every field, defaults included, so that readers need not know the defaults.
     fn from(spec: &ProviderSpec) -> Self {
         let texts = |endpoints: &BTreeSet<Endpoint>| endpoints.iter().map(ToString::to_string).collect();
         Self {

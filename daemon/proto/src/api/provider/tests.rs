@@ -10,7 +10,7 @@ fn body(json: &str) -> ProviderBody {
     serde_json::from_str(json).expect("reads")
 }
 
-/// Returns what is least said, with one key said otherwise.
+/// Returns the minimal provider with one key changed.
 fn with(key: &str, value: serde_json::Value) -> ProviderBody {
     let mut json: serde_json::Map<_, _> = serde_json::from_str(LEAST).expect("reads");
     json.insert(key.to_owned(), value);

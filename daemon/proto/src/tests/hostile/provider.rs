@@ -1,11 +1,11 @@
-//! Providers, plugins and records of DNS, as a peer or a disk may bend them.
+//! Providers, plugins and DNS records, as a peer or a disk may corrupt them.
 
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX};
 
 use super::*;
 use crate::wire::link::v1::spec_document;
 
-/// The place of the one document with a body in the samples.
+/// The index of the one document with a body in the samples.
 const ALIVE: usize = 0;
 
 fn check_spec_entry(change: impl FnOnce(&mut wire::SpecEntry), path_and_problem: &str) {
@@ -134,7 +134,7 @@ fn bad_settings_of_dns_are_refused_with_their_place() {
     );
 }
 
-/// Each part keeps within its limit, and all together do not.
+/// Each part keeps its limit, but all together exceed the total.
 #[test]
 fn settings_that_would_not_fit_a_frame_are_refused() {
     check_spec(

@@ -1,4 +1,4 @@
-//! Providers, plugins and records of DNS.
+//! Providers, plugins and DNS records.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Providers, plugins and records of DNS.
+//! Providers, plugins and DNS records.
 
 use linecamp_model::limits::{
     EXTRA_RECORDS_MAX, GRANTS_PER_PROVIDER_MAX, PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX, PROVIDER_SPEC_BYTES_MAX,
@@ -176,7 +176,7 @@ pub(super) fn provider_status_body() -> BoxedStrategy<Keyed<StatusBody>> {
     status.prop_map(keyed).boxed()
 }
 
-/// A provider that is gone, of which nothing but the key is left.
+/// A deleted provider, of which only the key is left.
 pub(super) fn gone<B: std::fmt::Debug + Clone + 'static>() -> BoxedStrategy<Keyed<B>> {
     name().prop_map(|name| (DocumentKey::Provider(ProviderId::of(&name)), None)).boxed()
 }

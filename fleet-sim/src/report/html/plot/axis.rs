@@ -1,14 +1,14 @@
-//! Where a value stands on an axis, and which values are named there.
+//! Positions on an axis, and its ticks.
 
 use crate::report::units::{bytes, count, short};
 
-/// As many named values fit beside a plot without crowding it.
+/// Number of ticks that fit beside a plot without crowding it.
 const TICKS_ASIDE: f64 = 5.0;
-/// As many fit below one on a phone, where every other is left out, and on a screen.
+/// Number of ticks that fit below a plot on a screen; on a phone, every other one is omitted.
 const TICKS_BELOW: f64 = 7.0;
-/// Two named values closer than this part of the axis would overlap.
+/// Minimum distance of two ticks, as a fraction of the axis.
 const TICK_GAP: f64 = 0.12;
-/// What people count time in: seconds and its unit, and which multiples of it are round.
+/// Units of time in seconds, with the multiples that count as round.
 const CLOCK: [(f64, &str, &[f64]); 4] = [
     (1.0, "s", &[1.0, 2.0, 5.0, 10.0, 20.0, 30.0]),
     (60.0, "min", &[1.0, 2.0, 5.0, 10.0, 20.0, 30.0]),
@@ -17,7 +17,7 @@ const CLOCK: [(f64, &str, &[f64]); 4] = [
 ];
 const DAY: f64 = 86_400.0;
 
-/// An axis that begins at zero.
+/// An axis that starts at zero.
 #[derive(Clone, Debug)]
 pub(crate) struct Axis {
     end: f64,
@@ -25,7 +25,7 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// Makes an axis of time up to `end`, in seconds.
+    /// Creates a time axis up to `end`, in seconds.
     pub(crate) fn time(end: f64) -> Self {
         let end = checked(end);
         let rough = end / TICKS_BELOW;
@@ -37,17 +37,17 @@ impl Axis {
         Self { end, ticks: steps(step, end).map(|at| (at, label(at))).collect() }
     }
 
-    /// Makes an axis for numbers up to `most`, rounded up.
+    /// Creates an axis for numbers up to `most`, rounded up.
     pub(crate) fn count(most: f64) -> Self {
         Self::rounded(most, short)
     }
 
-    /// Makes an axis for amounts of bytes up to `most`, rounded up.
+    /// Creates an axis for bytes up to `most`, rounded up.
     pub(crate) fn bytes(most: f64) -> Self {
         Self::rounded(most, |value| if value == 0.0 { "0".into() } else { bytes(value) })
     }
 
-    /// Makes an axis that ends at exactly `all`, and names it.
+    /// Creates an axis that ends at exactly `all`, with a tick there.
     pub(crate) fn all(all: u32) -> Self {
         let end = checked(all.into());
         let is_clear = |at: &f64| end - at >= TICK_GAP * end;
@@ -64,29 +64,29 @@ impl Axis {
         Self { end, ticks: steps(step, end).map(|at| (at, label(at))).collect() }
     }
 
-    /// Returns the named values with their names.
+    /// Returns the ticks with their labels.
     pub(crate) fn ticks(&self) -> &[(f64, String)] {
         &self.ticks
     }
 
-    /// Returns where a value stands, from 0 to 1. What is beyond an end stands at it; what is no number, at the start.
+    /// Returns the position of a value, from 0 to 1. Values beyond an end are clamped; NaN is at the start.
     pub(crate) fn fraction(&self, value: f64) -> f64 {
         let fraction = value / self.end;
         if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) }
     }
 
-    /// Returns where a value stands, from the left.
+    /// Returns the position of a value, from the left.
     pub(crate) fn percent(&self, value: f64) -> String {
         percent(self.fraction(value))
     }
 
-    /// Returns where a value stands, from the top.
+    /// Returns the position of a value, from the top.
     pub(crate) fn percent_from_top(&self, value: f64) -> String {
         percent(1.0 - self.fraction(value))
     }
 }
 
-/// Returns an end that an axis can have.
+/// Returns `end` if it is a valid end of an axis, or else 1.
 fn checked(end: f64) -> f64 {
     if end.is_finite() && end > 0.0 { end } else { 1.0 }
 }
@@ -100,7 +100,7 @@ fn nice(rough: f64) -> f64 {
 
 /// Returns zero and every multiple of a step up to an end.
 fn steps(step: f64, end: f64) -> impl Iterator<Item = f64> {
-    // As many as any axis has, should a step be too small to count.
+    // A limit for any axis, in case the step is too small.
     (0..=16_u32).map(move |number| f64::from(number) * step).take_while(move |at| *at <= end * 1.000_001)
 }
 

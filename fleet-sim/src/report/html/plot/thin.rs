@@ -1,11 +1,11 @@
-//! Fewer points than there are, without losing what a reader looks for.
+//! Reduces the points of a plot without losing its features.
 
 use std::collections::BinaryHeap;
 
-/// A plot has at most about this many points: there are no more pixels in which to see them.
+/// Approximate maximum points of a plot: there are no more pixels to show them.
 const POINTS_MAX: usize = 600;
-/// Points among which to choose. More would take noticeable time, in the worst case this times the number chosen, and
-/// make a difference of less than a pixel.
+/// Maximum candidate points. More would take noticeable time, in the worst case this times the number selected, and
+/// change the plot by less than a pixel.
 const CANDIDATES_MAX: usize = 10 * POINTS_MAX;
 /// A band has three points for each bucket: low, mean and high.
 const BUCKETS_MAX: usize = POINTS_MAX / 3;
@@ -13,11 +13,11 @@ const BUCKETS_MAX: usize = POINTS_MAX / 3;
 /// A series: its value at each point.
 pub(crate) type Series<'a> = &'a dyn Fn(usize) -> f64;
 
-/// Returns which of `len` evenly spaced points to draw, in order; all of them, if they are few.
+/// Returns which of `len` evenly spaced points to draw, in order; all of them if they are few.
 ///
-/// The first, the last, and the lowest and highest of every series are always among them. The others are chosen one by
-/// one: each is the point that is furthest, in any series, from the line drawn so far (Ramer, 1972; Douglas and
-/// Peucker, 1973). So an edge stays an edge, and a spike stays where it was.
+/// The first, the last, and the lowest and highest of every series are always included. The others are chosen one by
+/// one: each is the point furthest, in any series, from the line drawn so far (Ramer, 1972; Douglas and Peucker, 1973).
+/// So edges stay sharp, and spikes stay in place.
 pub(crate) fn keep_shape(len: usize, series: &[Series<'_>]) -> Vec<usize> {
     if len <= POINTS_MAX {
         return (0..len).collect();
@@ -44,7 +44,7 @@ pub(crate) fn keep_shape(len: usize, series: &[Series<'_>]) -> Vec<usize> {
     kept.into_iter().map(|at| points[at]).collect()
 }
 
-/// Returns the first point, the last, and the lowest and highest of every series in many stretches.
+/// Returns the first point, the last, and the lowest and highest of every series in many ranges.
 fn candidates(len: usize, series: &[Series<'_>]) -> Vec<usize> {
     let stretches = len.min(CANDIDATES_MAX / (2 * series.len().max(1)));
     let mut points = vec![0, len - 1];
@@ -61,7 +61,7 @@ fn candidates(len: usize, series: &[Series<'_>]) -> Vec<usize> {
     points
 }
 
-/// Returns the point between two that is furthest from the line between them, unless all are on it.
+/// Returns the point furthest from the line between two points, unless all are on it.
 fn widest(points: &[usize], from: usize, to: usize, series: &[Series<'_>]) -> Option<Gap> {
     let (start, end) = (points[from], points[to]);
     let distance = |at: usize, value: &Series<'_>| {
@@ -73,31 +73,31 @@ fn widest(points: &[usize], from: usize, to: usize, series: &[Series<'_>]) -> Op
     (from + 1..to).map(gap).max().filter(|gap| gap.distance_bits > 0)
 }
 
-/// A stretch of candidates of which none is kept, and the one that is furthest from the line across it. Ordered by how
-/// far that is.
+/// A range of candidates of which none is selected yet, with the candidate furthest from the line across it. Ordered by
+/// that distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Gap {
-    /// The distance's bits: those of floating-point numbers that are not negative are in the numbers' order.
+    /// The bits of the distance: for non-negative floats, bits sort like the numbers.
     distance_bits: u64,
     from: usize,
     at: usize,
     to: usize,
 }
 
-/// A stretch of a series.
+/// A range of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bucket {
-    /// Its middle.
+    /// Its midpoint.
     pub(crate) at: f64,
-    /// The lowest value in it.
+    /// The lowest value.
     pub(crate) low: f64,
-    /// The mean of all.
+    /// The mean value.
     pub(crate) mean: f64,
-    /// The highest value in it.
+    /// The highest value.
     pub(crate) high: f64,
 }
 
-/// Returns points in as many stretches as can be drawn; one for each point, if they are few.
+/// Returns points in as many ranges as can be drawn; one for each point if they are few.
 pub(crate) fn buckets(points: &[(f64, f64)]) -> Vec<Bucket> {
     let stretches = points.len().min(BUCKETS_MAX);
     let bucket = |points: &[(f64, f64)]| {
@@ -113,7 +113,7 @@ pub(crate) fn buckets(points: &[(f64, f64)]) -> Vec<Bucket> {
     (0..stretches).filter_map(|number| bucket(&points[stretch(number, stretches, points.len())])).collect()
 }
 
-/// Returns one of several equal stretches.
+/// Returns one of several equal ranges.
 fn stretch(number: usize, of: usize, len: usize) -> std::ops::Range<usize> {
     number * len / of..(number + 1) * len / of
 }

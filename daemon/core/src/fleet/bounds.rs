@@ -1,0 +1,285 @@
+//! Tests: every collection that an operator or a site can grow has a limit, reports reaching it, and stays within it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use linecamp_model::limits::{
+    API_KEYS_MAX, ENVIRONMENTS_MAX, PLUGINS_MAX, PROVIDERS_PER_ENVIRONMENT_MAX, REMOVED_KEYS_MAX, SERVER_EVENTS_MAX,
+    SERVER_EVENTS_PER_SITE_MAX, SITES_PER_ENVIRONMENT_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX,
+};
+use linecamp_model::{
+    Event, EventKind, FleetChange, FleetProvider, FromServer, FromSite, Generation, Hello, Incarnation, Instant,
+    JoinRequest, JoinSecret, KeyFingerprint, Now, PluginDigest, PluginFile, RefusalCode, RunId, SecretHash, Selector,
+    SessionId, SiteId, Text, TokenId, VersionRange, WallTime,
+};
+
+use super::config::{FIRST_MESSAGE_MAX, OPENING_SESSIONS_MAX, SWEEP_PERIOD};
+use super::operator::{NewToken, decide};
+use super::registry::{self, Joining};
+use super::state::FleetState;
+use super::{
+    Credential, EnvironmentEdit, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, Peer, SavedFleet,
+    SessionEvent,
+};
+use crate::ledger::Replay;
+use crate::rng::Rng;
+use crate::testing::{name, patch};
+
+const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
+const NOW: Now = Now { instant: Instant::ORIGIN, wall: WallTime::from_unix_millis(1_800_000_000_000) };
+
+/// Returns a different 32 bytes for each number.
+fn bytes(number: usize) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    bytes
+}
+
+fn digest(number: usize) -> PluginDigest {
+    PluginDigest::from_bytes(bytes(number))
+}
+
+fn key(number: usize) -> KeyFingerprint {
+    KeyFingerprint::from_bytes(bytes(number))
+}
+
+fn token(number: usize) -> NewToken {
+    let id = u64::try_from(number).unwrap().to_be_bytes();
+    NewToken {
+        id: TokenId::from_bytes(id),
+        secret: JoinSecret::from_bytes([7; 16]).hash(),
+        environment: name("default"),
+        ttl: Duration::from_secs(3600),
+        uses: TOKEN_USES_MAX,
+        labels: patch(&[]),
+    }
+}
+
+fn apply(state: &mut FleetState, decide: impl FnOnce(&FleetState) -> Vec<FleetChange>) {
+    for change in decide(state) {
+        state.apply(change);
+    }
+}
+
+/// Returns a state with the environment `default`.
+fn state() -> FleetState {
+    let mut state = FleetState::default();
+    apply(&mut state, |_| vec![FleetChange::Environment(name("default"), Some(super::ENVIRONMENT_DEFAULT))]);
+    state
+}
+
+/// Fills a collection to its limit and checks that each further command is refused with the limit in its text.
+fn check_limit(state: &mut FleetState, there_are: usize, limit: usize, command: impl Fn(usize) -> FleetCommand) {
+    for number in there_are..limit {
+        apply(state, |state| decide(state, command(number), NOW).expect("there is room").changes);
+    }
+    for number in limit..limit + 3 {
+        match decide(state, command(number), NOW) {
+            Err(FleetCommandError::Limit(text)) => assert!(text.contains(&limit.to_string()), "{text}"),
+            other => panic!("number {number} of {limit} was not refused: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn api_keys_have_a_bound() {
+    check_limit(&mut state(), 0, API_KEYS_MAX, |number| {
+        FleetCommand::AddApiKey(SecretHash::from_bytes(bytes(number)), name(&format!("k{number}")))
+    });
+}
+
+#[test]
+fn join_tokens_have_a_bound_and_so_have_their_life_and_their_uses() {
+    let mut state = state();
+    check_limit(&mut state, 0, TOKENS_MAX, |number| FleetCommand::CreateToken(token(number)));
+    let second = Duration::from_secs(1);
+    let (long, many) =
+        (NewToken { ttl: TOKEN_TTL_MAX + second, ..token(0) }, NewToken { uses: TOKEN_USES_MAX + 1, ..token(0) });
+    for (new, number) in [(long, "366 days"), (many, "100000 uses")] {
+        match decide(&self::state(), FleetCommand::CreateToken(new), NOW) {
+            Err(FleetCommandError::Invalid(text)) => assert!(text.contains(number), "{text}"),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn environments_have_a_bound() {
+    check_limit(&mut state(), 1, ENVIRONMENTS_MAX, |number| {
+        FleetCommand::CreateEnvironment(name(&format!("e{number}")), EnvironmentEdit::default())
+    });
+}
+
+#[test]
+fn providers_of_an_environment_have_a_bound() {
+    let provider = |number| {
+        let mut spec = crate::stories::provider();
+        spec.name = name(&format!("p{number}"));
+        Box::new(FleetProvider { sites: Selector::default(), matches_facts: false, spec })
+    };
+    check_limit(&mut state(), 0, PROVIDERS_PER_ENVIRONMENT_MAX, |number| {
+        FleetCommand::SetProvider(name("default"), provider(number), false)
+    });
+}
+
+#[test]
+fn plugins_of_the_server_have_a_bound() {
+    check_limit(&mut state(), 0, PLUGINS_MAX, |number| {
+        FleetCommand::AddPlugin(digest(number), PluginFile { name: name("p"), bytes: 1, pushed_at: NOW.wall })
+    });
+}
+
+#[test]
+fn sites_of_an_environment_have_a_bound() {
+    let mut state = state();
+    let new = token(1);
+    let (id, secret) = (new.id, JoinSecret::from_bytes([7; 16]));
+    apply(&mut state, |state| decide(state, FleetCommand::CreateToken(new), NOW).unwrap().changes);
+    let request = |number: usize| JoinRequest {
+        versions: VERSIONS,
+        token: id,
+        secret,
+        name: name(&format!("s{number}")),
+        daemon_version: Text::default(),
+    };
+    for number in 0..SITES_PER_ENVIRONMENT_MAX {
+        apply(&mut state, |state| match registry::join(state, key(number), &request(number), NOW) {
+            Ok(Joining::New(_, changes)) => changes,
+            other => panic!("site {number}: {other:?}"),
+        });
+    }
+    let number = SITES_PER_ENVIRONMENT_MAX;
+    let refusal = registry::join(&state, key(number), &request(number), NOW).expect_err("it is full");
+    assert_eq!(refusal.code, RefusalCode::EnvironmentFull);
+    assert!(refusal.to_string().contains("10000 sites"), "{refusal}");
+    let again = registry::join(&state, key(0), &request(0), NOW);
+    assert!(matches!(again, Ok(Joining::Again(_))), "who is a member stays one: {again:?}");
+}
+
+#[test]
+fn events_have_a_bound_for_each_origin() {
+    let mut state = FleetState::default();
+    let event = || Event { at: NOW.wall, kind: EventKind::DaemonStarted, site: None, text: Text::default() };
+    for _ in 0..SERVER_EVENTS_MAX + 100 {
+        apply(&mut state, |state| state.event_changes(event()));
+    }
+    assert_eq!(state.events.len(), SERVER_EVENTS_MAX);
+    for site in 0..=SERVER_EVENTS_MAX / SERVER_EVENTS_PER_SITE_MAX {
+        let site = SiteId::of_key(&key(site));
+        for _ in 0..SERVER_EVENTS_PER_SITE_MAX / 50 + 1 {
+            let events = (0..50).map(|_| event()).collect();
+            apply(&mut state, |state| state.site_event_changes(site, events, NOW));
+        }
+        let of_site = state.events.values().filter(|logged| logged.event.site == Some(site)).count();
+        assert_eq!(of_site, SERVER_EVENTS_PER_SITE_MAX);
+    }
+    assert_eq!(state.events.len(), 2 * SERVER_EVENTS_MAX, "neither pushes out the other");
+}
+
+fn fleet(records: Vec<FleetChange>) -> Fleet {
+    let config = FleetConfig { versions: VERSIONS, certificate_life: FIRST_MESSAGE_MAX * 1_000 };
+    Fleet::new(config, SavedFleet { records, ..SavedFleet::default() }, Rng::new(1), NOW)
+}
+
+fn later(time: Duration) -> Now {
+    Now { instant: NOW.instant + time, wall: NOW.wall + time }
+}
+
+#[test]
+fn keys_of_removed_sites_have_a_bound_and_the_oldest_go() {
+    let of = |number: usize| {
+        let millis = u64::try_from(number).unwrap();
+        FleetChange::RevokedKey(key(number), Some(WallTime::from_unix_millis(millis)))
+    };
+    let mut fleet = fleet((0..REMOVED_KEYS_MAX + 5).map(of).collect());
+    fleet.handle_timeout(later(SWEEP_PERIOD));
+    let outputs = std::iter::from_fn(|| fleet.poll_output());
+    let changes: Vec<_> = outputs
+        .filter_map(|output| match output {
+            FleetOutput::Persist { changes, .. } => Some(changes),
+            _ => None,
+        })
+        .flatten()
+        .filter(|change| matches!(change, FleetChange::RevokedKey(..)))
+        .collect();
+    let oldest: Vec<_> = (0..5).map(|number| FleetChange::RevokedKey(key(number), None)).collect();
+    assert_eq!(changes, oldest);
+}
+
+fn refusals(fleet: &mut Fleet) -> Vec<(SessionId, RefusalCode)> {
+    let refusal = |output| match output {
+        FleetOutput::Hangup { session, refusal } => Some((session, refusal.code)),
+        _ => None,
+    };
+    std::iter::from_fn(|| fleet.poll_output()).filter_map(refusal).collect()
+}
+
+fn open(fleet: &mut Fleet, number: usize) -> SessionId {
+    let id = SessionId(u64::try_from(number).unwrap());
+    let peer =
+        Peer { fingerprint: key(number), credential: Credential::SelfMade, address: Text::lossy("192.0.2.1:4433") };
+    fleet.handle_session(id, SessionEvent::Opened(peer), NOW);
+    id
+}
+
+#[test]
+fn sessions_that_have_not_greeted_have_a_bound() {
+    let mut fleet = fleet(Vec::new());
+    for number in 0..OPENING_SESSIONS_MAX {
+        open(&mut fleet, number);
+    }
+    assert_eq!(refusals(&mut fleet), []);
+    let last = open(&mut fleet, OPENING_SESSIONS_MAX);
+    assert_eq!(refusals(&mut fleet), [(last, RefusalCode::Busy)]);
+}
+
+#[test]
+fn greetings_are_charged() {
+    let mut state = state();
+    let new = token(1);
+    let id = new.id;
+    apply(&mut state, |state| decide(state, FleetCommand::CreateToken(new), NOW).unwrap().changes);
+    let request = JoinRequest {
+        versions: VERSIONS,
+        token: id,
+        secret: JoinSecret::from_bytes([7; 16]),
+        name: name("camp"),
+        daemon_version: Text::default(),
+    };
+    let Ok(Joining::New(_, mut records)) = registry::join(&state, key(1), &request, NOW) else { panic!("it joins") };
+    records.push(FleetChange::Environment(name("default"), Some(super::ENVIRONMENT_DEFAULT)));
+    let mut fleet = fleet(records);
+    let is_slowed = (0..1_000_u64).any(|number| {
+        let session = SessionId(number);
+        let peer = Peer { fingerprint: key(1), credential: Credential::Issued, address: Text::lossy("192.0.2.1:4433") };
+        fleet.handle_session(session, SessionEvent::Opened(peer), NOW);
+        let hello = Hello {
+            versions: VERSIONS,
+            run: RunId::from_bytes([1; 8]),
+            daemon_version: Text::default(),
+            wall: NOW.wall,
+            spec_incarnation: Incarnation(0),
+            spec_held: Generation::ZERO,
+            status_incarnation: Incarnation(1),
+            facts: BTreeMap::new(),
+        };
+        fleet.handle_session(session, SessionEvent::Received(FromSite::Hello(hello)), NOW);
+        refusals(&mut fleet).contains(&(session, RefusalCode::Busy))
+    });
+    assert!(is_slowed, "a thousand greetings at one moment were taken");
+}
+
+#[test]
+fn a_session_that_does_not_greet_is_closed_in_time() {
+    let mut fleet = fleet(Vec::new());
+    let silent = open(&mut fleet, 1);
+    fleet.handle_timeout(later(FIRST_MESSAGE_MAX - Duration::from_millis(1)));
+    assert_eq!(refusals(&mut fleet), []);
+    fleet.handle_timeout(later(FIRST_MESSAGE_MAX));
+    assert_eq!(refusals(&mut fleet).into_iter().map(|(session, _)| session).collect::<Vec<_>>(), [silent]);
+    fleet.handle_session(silent, SessionEvent::Received(FromSite::Renew), later(FIRST_MESSAGE_MAX));
+    let said = std::iter::from_fn(|| fleet.poll_output());
+    assert!(
+        !said.into_iter().any(|output| matches!(output, FleetOutput::Send { message: FromServer::Identity(_), .. }))
+    );
+}

@@ -1,0 +1,67 @@
+//! Banned words: each has a standard term in the field.
+//!
+//! The list only grows. A word is added when its last use is gone.
+
+use crate::report::Report;
+use crate::tree::files;
+
+/// Banned words and their replacements. Matched as whole words, in code, comments and documents.
+const BANNED: [(&str, &str); 38] = [
+    ("Spot", "LocalAccess, or `local`"),
+    ("serve_the_spot", "serve_local_calls"),
+    ("Reread", "ConfigLoader"),
+    ("Blotter", "Redactor"),
+    ("blotter", "redactor"),
+    ("blotted", "redacted"),
+    ("ServerJudge", "ServerVerifier"),
+    ("PeerJudge", "ClientVerifier"),
+    ("Shelf", "PluginSlot"),
+    ("Surroundings", "CallContext"),
+    ("Rehearsal", "ConformanceRun"),
+    ("Vouched", "RequestToSign"),
+    ("Intake", "UploadService"),
+    ("Departed", "RevokedKey"),
+    ("has_departed", "is_revoked"),
+    ("HeldRecord", "OwnedRecord"),
+    ("HeldState", "Ownership"),
+    ("status_history", "status_incarnation"),
+    ("spec_history", "spec_incarnation"),
+    ("ROUND_PERIOD", "RECONCILE_INTERVAL"),
+    ("SECOND_LOOK", "RECHECK_DELAY"),
+    ("LAPS_MAX", "PASSES_MAX"),
+    ("DeactivateAsked", "DeactivateRequested"),
+    ("asked_at", "requested_at"),
+    ("JoinErrand", "JoinCommand"),
+    ("Remark", "CheckResult"),
+    ("Berth", "SiteSlot"),
+    ("Happening", "SimEvent, PairEvent"),
+    ("is_so_already", "is_noop"),
+    ("let_go", "abandon_records"),
+    ("singly", "one_change_per_call"),
+    ("on_the_spot", "local"),
+    ("need_of_wanted", "action_for_wanted"),
+    ("Mark", "ReplicationCursor, or the noun that says what is marked"),
+    ("Following", "SessionProgress"),
+    ("WrittenError", "LayersError"),
+    ("Scene", "PlanInput"),
+    ("Desk", "PendingReplies"),
+];
+
+/// Files that quote the words: this list, and the changelog.
+const EXCEPT: [&str; 2] = ["tests/tidy/language.rs", "CHANGELOG.md"];
+
+#[test]
+fn no_banned_word_is_written() {
+    let mut report = Report::default();
+    for file in files().iter().filter(|file| !EXCEPT.contains(&file.path.as_str())) {
+        for (line, number) in file.text.lines().zip(1..) {
+            let words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            for word in words {
+                if let Some((_, standard)) = BANNED.iter().find(|(banned, _)| *banned == word) {
+                    report.add(&file.path, number, format!("`{word}`: write {standard}"));
+                }
+            }
+        }
+    }
+    report.finish("write the standard term; if there is a better one than the list has, change the list.");
+}
