@@ -42,7 +42,7 @@ pub(crate) enum ArgumentError {
     #[error("no labels given: use KEY=VALUE to set a label or KEY- to remove it")]
     MissingLabels,
     /// More labels than one owner may set.
-    #[error("too many labels: {count} given, at most {LABELS_PER_OWNER_MAX} per owner")]
+    #[error("too many labels: {count} given; an owner has at most {LABELS_PER_OWNER_MAX} labels")]
     TooManyLabels { count: usize },
     /// An invalid `--set`.
     #[error("invalid setting `{argument}`: use KEY=TEXT or KEY:=JSON")]

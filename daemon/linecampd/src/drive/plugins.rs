@@ -153,3 +153,25 @@ pub(crate) fn host_config(directory: PathBuf, config: &PluginConfig) -> HostConf
         limits,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn disk_work_on_pushed_plugins_does_not_run_on_the_daemons_thread() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut driver = PluginDriver::new(directory.path().to_owned(), None);
+        let (digest, own) = (PluginDigest::of(b"component"), thread::current().id());
+        driver.ask_disk(digest, move |_| match thread::current().id() == own {
+            true => Err(io::Error::other("this is the daemon's thread")),
+            false => Ok(None),
+        });
+        match driver.event().await {
+            PluginEvent::Kept { result, .. } => assert_eq!(result, Ok(None)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
