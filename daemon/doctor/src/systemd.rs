@@ -25,7 +25,7 @@ pub fn systemd_runs() -> bool {
     Path::new(RUNS).is_dir()
 }
 
-/// Evaluates the state of the service `unit`. `is_answering`: whether its process responds, whoever started it.
+/// Evaluates the state of the service `unit`. `is_answering`: whether its process responds, started by systemd or not.
 pub fn service(unit: &str, is_answering: bool) -> CheckResult {
     if !systemd_runs() {
         return CheckResult::skipped("systemd does not run this machine");
@@ -49,7 +49,7 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> C
     let journal = format!("see why: `journalctl -u {unit} -n 50 --no-pager`");
     match (of("LoadState"), of("ActiveState")) {
         ("not-found" | "masked", _) if is_answering => {
-            CheckResult::skipped(format!("systemd has no unit {unit}, and it runs: somebody else starts it"))
+            CheckResult::skipped(format!("{unit} runs, but systemd has no unit for it: it was not started by systemd"))
         }
         ("not-found", _) => {
             CheckResult::skipped(format!("systemd has no unit {unit}: it was not installed by a package"))
@@ -63,7 +63,7 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> C
             };
             let restarts = of("NRestarts");
             if !matches!(restarts, "" | "0") {
-                return CheckResult::warn(format!("{evidence}; systemd has started it anew {restarts} times"), journal);
+                return CheckResult::warn(format!("{evidence}; systemd has restarted it {restarts} times"), journal);
             }
             if of("UnitFileState") == "disabled" {
                 let remedy = format!("`systemctl enable {unit}`");
@@ -72,7 +72,7 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> C
             CheckResult::ok(evidence)
         }
         ("loaded", "inactive") if is_answering => {
-            CheckResult::skipped(format!("{unit} is inactive, and it runs: somebody else started it"))
+            CheckResult::skipped(format!("{unit} runs, but its unit is inactive: it was not started by systemd"))
         }
         // It is also `no` for a unit that was never started.
         ("loaded", "inactive") if of("ConditionResult") == "no" && !of("ConditionTimestamp").is_empty() => {
@@ -113,10 +113,10 @@ mod tests {
         check(&format!("{active}NRestarts=0\nStatusText=linked to a:1"), true, Verdict::Ok, "Sun 2026: linked to a:1");
         check(&format!("{active}NRestarts=4"), true, Verdict::Warn, "4 times");
         check(&active.replace("enabled", "disabled"), true, Verdict::Warn, "systemctl enable linecampd");
-        check("LoadState=not-found\nActiveState=inactive", true, Verdict::Skipped, "somebody else");
+        check("LoadState=not-found\nActiveState=inactive", true, Verdict::Skipped, "systemd has no unit");
         check("LoadState=not-found\nActiveState=inactive", false, Verdict::Skipped, "not installed by a package");
         check("LoadState=masked\nActiveState=inactive", false, Verdict::Fail, "unmask");
-        check("LoadState=loaded\nActiveState=inactive", true, Verdict::Skipped, "somebody else started it");
+        check("LoadState=loaded\nActiveState=inactive", true, Verdict::Skipped, "its unit is inactive");
         check("LoadState=loaded\nActiveState=inactive", false, Verdict::Fail, "enable --now");
         let waits = "LoadState=loaded\nActiveState=inactive\nConditionResult=no\nConditionTimestamp=Sun 2026";
         check(waits, false, Verdict::Warn, "nothing to run yet");

@@ -10,6 +10,7 @@ use linecamp_model::{
     RecordType, Salvage, Selector, SiteChange, SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
 };
 
+use super::hostile::provider_status;
 use super::plugins::push;
 use super::provider;
 use crate::testing::{Pair, name};
@@ -18,7 +19,7 @@ use crate::{FleetCommand, Force};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Returns a provider's status with `records` record sets of 4 KiB.
-fn status(base: Generation, number: usize, records: usize) -> FromSite {
+fn status(base: Generation, number: u64, records: usize) -> FromSite {
     let record = |record: usize| RecordStatus {
         zone: DomainName::parse("example.org").unwrap(),
         key: RecordKey { name: DomainName::parse(&format!("r{record}.example.org")).unwrap(), rtype: RecordType::Txt },
@@ -27,14 +28,7 @@ fn status(base: Generation, number: usize, records: usize) -> FromSite {
         state: RecordState::Kept,
         detail: Text::default(),
     };
-    let status = ProviderStatus {
-        name: name(&format!("p{number}")),
-        is_local: true,
-        plugin: Text::default(),
-        trouble: None,
-        converged: Generation::ZERO,
-        records: (0..records).map(record).collect(),
-    };
+    let status = ProviderStatus { records: (0..records).map(record).collect(), ..provider_status(number) };
     let (key, to) = (DocumentKey::Provider(ProviderId::of(&status.name)), base.next());
     let documents = BTreeMap::from([(key, Document { generation: to, body: Some(StatusBody::Provider(status)) })]);
     FromSite::Status(StatusDelta { base, to, snapshot: false, documents })
@@ -62,10 +56,10 @@ fn flood(pair: &mut Pair, message: impl Fn(&Pair, usize) -> FromSite) -> usize {
 fn the_records_of_one_status_have_a_bound_however_many_messages_they_come_in() {
     let mut pair = Pair::linked(1);
     pair.impersonate(0);
-    let mut taken = 0;
+    let mut taken = 0_usize;
     while pair.hangup_of(0).is_none() {
         let base = pair.status_head();
-        pair.say(0, status(base, taken, 8));
+        pair.say(0, status(base, taken as u64, 8));
         pair.run_for(10 * MINUTE);
         taken += 1;
         assert!(taken * 8 * 4_096 < 2 * REPORTED_RECORDS_BYTES_MAX, "{taken} messages were taken");

@@ -32,15 +32,20 @@ fn batch(first: u64, events: usize) -> FromSite {
     FromSite::Events(EventBatch { first, dropped: 0, events })
 }
 
-fn provider(number: u64) -> (DocumentKey, StatusBody) {
-    let status = ProviderStatus {
+/// Returns the status of a provider without records.
+pub(super) fn provider_status(number: u64) -> ProviderStatus {
+    ProviderStatus {
         name: name(&format!("p{number}")),
         is_local: true,
         plugin: Text::default(),
         trouble: None,
         converged: Generation::ZERO,
         records: Vec::new(),
-    };
+    }
+}
+
+fn provider(number: u64) -> (DocumentKey, StatusBody) {
+    let status = provider_status(number);
     (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status))
 }
 

@@ -119,7 +119,7 @@ pub struct SiteQuery {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SelectorLabels {
-    /// All effective labels, whoever set them.
+    /// All effective labels, of every owner.
     #[default]
     Effective,
     /// The labels assigned to the site: those that place a provider.

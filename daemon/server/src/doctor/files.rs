@@ -69,7 +69,7 @@ pub(super) fn authority(place: &Place) -> CheckResult {
         ),
         Err(error) => CheckResult::fail(
             describe(&error),
-            "without the whole `ca` folder every site has to join anew: restore it from a backup before anything else",
+            "without the complete `ca` directory every site has to join again: restore it from a backup first",
         ),
     }
 }
@@ -84,10 +84,7 @@ fn judge_authority(pin: &str, start: WallTime, end: WallTime, now: WallTime) -> 
     }
     let evidence = format!("authority {pin}, good until {end}");
     if end < now + AUTHORITY_SOON {
-        return CheckResult::warn(
-            evidence,
-            "plan for a new authority: all sites have to join anew when this one has ended",
-        );
+        return CheckResult::warn(evidence, "plan for a new CA: all sites have to join again when this one expires");
     }
     CheckResult::ok(evidence)
 }

@@ -213,7 +213,7 @@ fn https(config: &Config, api: Result<Health, Trouble>, is_running: bool) -> Che
              the server",
         ),
         Err(Trouble::Dial(error)) if error.needs_operator() => CheckResult::fail(
-            format!("somebody else answers at {address}: {}", chain(&error)),
+            format!("another process answers at {address}: {}", chain(&error)),
             format!("`ss -lntp 'sport = :{}'` shows who", address.port()),
         ),
         Err(_) if !is_running => CheckResult::skipped("no server runs on this directory"),
