@@ -84,7 +84,7 @@ fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
     // Uploaded once, it is available; a dry run shows what would be done at the selected site, and changes nothing.
     let component = fs::read(plugin(setup.plugin)).expect("the plugin");
     let digest = push(&fleet, &plugin(setup.plugin), setup.plugin);
-    provide(&fleet, &setup, &digest, &["--dry-run", "--deletes"]);
+    provide(&fleet, &setup, &digest, &["--dry-run", "--allow-deletes"]);
     fleet.cli(&["site", "label", "camp", "dns=main"]).ok();
     // Before it is observed, its state is `unknown`.
     let plan = wait_planned(&fleet, |plan| {
@@ -95,20 +95,20 @@ fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
     assert_eq!(fetched(&site, &digest).as_ref(), Some(&component), "it came over the link");
     assert_eq!(server.dump(ZONE), before, "a dry run changes nothing");
 
-    provide(&fleet, &setup, &digest, &["--deletes"]);
+    provide(&fleet, &setup, &digest, &["--allow-deletes"]);
     wait_answer(&fleet, &server, &["192.0.2.1"]);
-    let plan = wait_planned(&fleet, |plan| plan["kept"] == 1);
+    let plan = wait_planned(&fleet, |plan| plan["in_sync"] == 1);
     assert_eq!(plan["records"], Value::Array(Vec::new()), "nothing is left to do");
     let listed = fleet.json(&["dns", "ls", "--provider", "main-dns"])["items"].clone();
     assert_eq!(listed.as_array().map(Vec::len), Some(1), "one site was selected: {listed}");
-    assert_eq!((&listed[0]["site"], &listed[0]["state"]), (&"camp".into(), &"kept".into()), "{listed}");
+    assert_eq!((&listed[0]["site"], &listed[0]["state"]), (&"camp".into(), &"in-sync".into()), "{listed}");
 
     // Another build replaces it by digest, and the first is no longer needed.
     let newer = fleet.directory().join("newer.wasm");
     fs::write(&newer, [&*component, &CUSTOM_SECTION].concat()).expect("a file");
     let second = push(&fleet, &newer, setup.plugin);
     assert_ne!(digest, second);
-    provide(&fleet, &setup, &second, &["--deletes"]);
+    provide(&fleet, &setup, &second, &["--allow-deletes"]);
     let in_use = format!("digest={second}");
     fleet.wait_for("the second build to be in use", PATIENCE * 2, || site.log().contains(&in_use).then_some(()));
     fleet.cli(&["host", "label", "camp", &format!("{ADDRESS}=192.0.2.2")]).ok();

@@ -70,7 +70,7 @@ fn lives(mut server: Box<dyn NameServer>) {
     wait_answer(&fleet, &*server, &["192.0.2.1"]);
     let condition = fleet.wait_for("the foreign name to be a condition", PATIENCE, || {
         let conditions = show(&fleet, "camp")["conditions"].clone();
-        conditions.as_array()?.iter().find(|condition| condition["kind"] == "record-foreign").cloned()
+        conditions.as_array()?.iter().find(|condition| condition["kind"] == "record-conflict").cloned()
     });
     assert!(condition["detail"].as_str().is_some_and(|detail| detail.contains("taken.camp")), "{condition}");
 
@@ -83,7 +83,7 @@ fn lives(mut server: Box<dyn NameServer>) {
     wait_answer(&fleet, &*server, &[]);
     site.local(&["label", "set", "--host", &format!("{SWITCH}=true")]).ok();
     wait_answer(&fleet, &*server, &["192.0.2.2"]);
-    let is_kept = |record: &serde_json::Value| record["name"] == NAME && record["state"] == "kept";
+    let is_kept = |record: &serde_json::Value| record["name"] == NAME && record["state"] == "in-sync";
     fleet.wait_for("the record to be seen and listed as kept", PATIENCE, || {
         let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
         listed.as_array().is_some_and(|records| records.iter().any(is_kept)).then_some(())
@@ -139,7 +139,7 @@ fn loses_a_name_to_a_zone_below(mut server: Box<dyn NameServer>) {
     let said = condition["detail"].as_str().unwrap_or_default();
     assert!(said.contains(&format!("lies in zone {BELOW}")), "{condition}");
     let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
-    let is_kept = |record: &serde_json::Value| record["state"] == "kept";
+    let is_kept = |record: &serde_json::Value| record["state"] == "in-sync";
     assert!(!listed.as_array().is_some_and(|records| records.iter().any(is_kept)), "{listed}");
     fleet.cli(&["site", "deactivate", "camp"]).ok();
     wait_state(&fleet, "inactive");
@@ -202,7 +202,7 @@ fn a_wrong_key_and_an_absent_server_are_named_and_mended() {
         fleet.wait_for(&format!("the trouble to be named: {words:?}"), PATIENCE * 2, || {
             let said = site.local(&["provider", "ls", "-o", "json"]);
             let listed = (said.code == Some(0)).then(|| said.json())?;
-            let trouble = listed[0]["trouble"].as_str().unwrap_or_default().to_owned();
+            let trouble = listed[0]["failure"].as_str().unwrap_or_default().to_owned();
             words.iter().all(|word| trouble.contains(word)).then_some(())
         });
     };

@@ -85,7 +85,7 @@ fn every_command_about_names_in_dns_works_as_pasted() {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let log = std::fs::read_to_string(fleet.directory().join("linecampd.log")).unwrap_or_default();
     assert!(said.status.success(), "{}\n{}\n{log}", text(&said.stdout), text(&said.stderr));
-    for words in ["conflict, left unchanged", "record-foreign", "own-dns", "Keeps records"] {
+    for words in ["conflict, left unchanged", "record-conflict", "own-dns", "Keeps records"] {
         assert!(text(&said.stdout).contains(words), "it shows {words}: {}", text(&said.stdout));
     }
     assert_eq!(server.ask(NAME, "A"), ["192.0.2.7"], "the site's own provider keeps it in the end");

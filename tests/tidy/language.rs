@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::tree::files;
 
 /// Banned words and their replacements. Matched as whole words, in code, comments and documents.
-const BANNED: [(&str, &str); 38] = [
+const BANNED: [(&str, &str); 46] = [
     ("Spot", "LocalAccess, or `local`"),
     ("serve_the_spot", "serve_local_calls"),
     ("Reread", "ConfigLoader"),
@@ -45,6 +45,14 @@ const BANNED: [(&str, &str); 38] = [
     ("WrittenError", "LayersError"),
     ("Scene", "PlanInput"),
     ("Desk", "PendingReplies"),
+    ("HeldKey", "OwnedRecordKey"),
+    ("HeldLabel", "LabelEntry"),
+    ("dark_since", "offline_since"),
+    ("is_leaving", "is_withdrawing"),
+    ("RecordForeign", "RecordConflict"),
+    ("RecordsHeld", "RecordsRetained"),
+    ("records_in_trouble", "records_failed"),
+    ("dark_changes", "offline_changes"),
 ];
 
 /// Files that quote the words: this list, and the changelog.

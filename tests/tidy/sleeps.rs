@@ -172,7 +172,7 @@ mod tests {
         check("let ended = wait_until(COMMAND_MAX, || ended());", false);
         check("assert!(process.wait_ended(SPAN).is_none());", true);
         check("while begun.elapsed() < Duration::from_millis(moment) {", true);
-        check("(LIFE + SLACK < dark.elapsed()).then_some(())", true);
+        check("(LIFE + SLACK < offline.elapsed()).then_some(())", true);
 
         check("assert!(begun.elapsed() < LIMIT);", false);
         check("let found = wait_until(PATIENCE, || process.ended());", false);

@@ -176,7 +176,7 @@ fn preview_note(preview: &Preview) -> String {
 }
 
 pub(crate) fn offline_clause(preview: &Preview) -> String {
-    match preview.dark {
+    match preview.offline {
         0 => String::new(),
         offline => format!(", {offline} of them offline: offline sites apply this when they reconnect"),
     }

@@ -14,9 +14,9 @@ use crate::output::{Cell, Color, Table, TextStyle, clean};
 const CONDITIONS: [ConditionKind; 5] = [
     ConditionKind::PluginFailed,
     ConditionKind::ProviderFailed,
-    ConditionKind::RecordForeign,
+    ConditionKind::RecordConflict,
     ConditionKind::RecordQuarantined,
-    ConditionKind::RecordsHeld,
+    ConditionKind::RecordsRetained,
 ];
 
 #[derive(Debug, clap::Subcommand)]
@@ -26,7 +26,7 @@ pub(crate) enum DnsCommand {
 Examples:
   linecamp dns ls
   linecamp dns ls --site camp-042
-  linecamp dns ls --environment production --state foreign -o json")]
+  linecamp dns ls --environment production --state conflict -o json")]
     Ls(Ls),
     /// Show the DNS changes planned by a site
     ///
@@ -50,7 +50,7 @@ pub(crate) struct Ls {
     /// Only records of this provider
     #[arg(long, value_name = "NAME", value_parser = argument::name)]
     provider: Option<Name>,
-    /// Only records in this state, such as kept or foreign
+    /// Only records in this state, such as in-sync or conflict
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Option<RecordState>,
 }
@@ -70,7 +70,7 @@ struct SitePlan {
     /// If not connected, the records are from the last report.
     link: Link,
     /// Number of records in sync.
-    kept: usize,
+    in_sync: usize,
     /// The other records.
     records: Vec<RecordView>,
     /// Conditions that explain why.
@@ -126,8 +126,8 @@ impl Plan {
 
 impl SitePlan {
     fn new(site: Site, records: Vec<RecordView>) -> Self {
-        let (kept, records): (Vec<_>, Vec<_>) =
-            records.into_iter().partition(|record| record.state == RecordState::Kept.as_str());
+        let (in_sync, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| record.state == RecordState::InSync.as_str());
         let is_relevant = |condition: &Condition| {
             ConditionKind::parse(&condition.kind).is_some_and(|kind| CONDITIONS.contains(&kind))
         };
@@ -135,7 +135,7 @@ impl SitePlan {
             site: site.name,
             environment: site.environment,
             link: site.link,
-            kept: kept.len(),
+            in_sync: in_sync.len(),
             records,
             conditions: site.conditions.into_iter().filter(is_relevant).collect(),
         }
@@ -143,9 +143,9 @@ impl SitePlan {
 
     fn text(&self, style: &TextStyle) -> String {
         let mut text = match self.records.len() {
-            0 if self.kept == 0 => format!("{}: no records\n", clean(&self.site)),
-            0 => format!("{}: all records in sync ({})\n", clean(&self.site), self.kept),
-            count => format!("{}: {count} not in sync, {} in sync\n", clean(&self.site), self.kept),
+            0 if self.in_sync == 0 => format!("{}: no records\n", clean(&self.site)),
+            0 => format!("{}: all records in sync ({})\n", clean(&self.site), self.in_sync),
+            count => format!("{}: {count} not in sync, {} in sync\n", clean(&self.site), self.in_sync),
         };
         if !self.link.is_connected() {
             let (since, age) = (clean(&self.link.since), style.age(&self.link.since));
@@ -203,7 +203,7 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
 fn observed(record: &RecordView, style: &TextStyle) -> String {
     let (Some(values), Some(at)) = (&record.observed, &record.observed_at) else { return "never".into() };
     let values = if values.is_empty() { "nothing".to_owned() } else { values.join(" ") };
-    match record.state == RecordState::Kept.as_str() && record.trouble.is_none() {
+    match record.state == RecordState::InSync.as_str() && record.failure.is_none() {
         true => values,
         false => format!("{values} ({} ago)", style.age(at)),
     }
@@ -211,8 +211,8 @@ fn observed(record: &RecordView, style: &TextStyle) -> String {
 
 /// Returns why a record is not in sync: its own detail, else the error of its provider.
 fn detail(record: &RecordView) -> &str {
-    match (&record.trouble, record.detail.is_empty()) {
-        (Some(trouble), true) => trouble,
+    match (&record.failure, record.detail.is_empty()) {
+        (Some(failure), true) => failure,
         (_, _) => &record.detail,
     }
 }
@@ -220,13 +220,13 @@ fn detail(record: &RecordView) -> &str {
 /// Describes a state as a plan. A state unknown to this version is printed as is.
 fn describe(state: &str) -> &str {
     match RecordState::parse(state) {
-        Some(RecordState::Kept) => "in sync",
+        Some(RecordState::InSync) => "in sync",
         Some(RecordState::Create) => "create",
         Some(RecordState::Update) => "update",
         Some(RecordState::Delete) => "delete",
-        Some(RecordState::Foreign) => "conflict, left unchanged",
+        Some(RecordState::Conflict) => "conflict, left unchanged",
         Some(RecordState::Quarantined) => "quarantined, retried later",
-        Some(RecordState::Held) => "no longer desired, retained",
+        Some(RecordState::Retained) => "no longer desired, retained",
         Some(RecordState::Unknown) => "not observed yet",
         None => state,
     }
@@ -234,10 +234,10 @@ fn describe(state: &str) -> &str {
 
 fn color(state: &str) -> Color {
     match RecordState::parse(state) {
-        Some(RecordState::Kept) => Color::Green,
+        Some(RecordState::InSync) => Color::Green,
         Some(RecordState::Create | RecordState::Update | RecordState::Delete) => Color::Yellow,
-        Some(RecordState::Foreign | RecordState::Quarantined) => Color::Red,
-        Some(RecordState::Held | RecordState::Unknown) => Color::Dim,
+        Some(RecordState::Conflict | RecordState::Quarantined) => Color::Red,
+        Some(RecordState::Retained | RecordState::Unknown) => Color::Dim,
         None => Color::Plain,
     }
 }
@@ -249,11 +249,11 @@ mod tests {
     use crate::site::tests::site;
 
     fn record(name: &str, state: RecordState, detail: &str) -> RecordView {
-        let values = if state == RecordState::Held { Vec::new() } else { vec!["192.0.2.7".into()] };
+        let values = if state == RecordState::Retained { Vec::new() } else { vec!["192.0.2.7".into()] };
         let observed = match state {
             RecordState::Unknown => None,
             RecordState::Create => Some(Vec::new()),
-            RecordState::Kept => Some(values.clone()),
+            RecordState::InSync => Some(values.clone()),
             _ => Some(vec!["192.0.2.1".into()]),
         };
         RecordView {
@@ -268,12 +268,12 @@ mod tests {
             observed,
             state: state.to_string(),
             detail: detail.into(),
-            trouble: (state == RecordState::Update).then(|| "provider main-dns: wrong key".into()),
+            failure: (state == RecordState::Update).then(|| "provider main-dns: wrong key".into()),
         }
     }
 
     fn records() -> Vec<RecordView> {
-        let detail = |state| if state == RecordState::Foreign { "no ownership TXT record" } else { "" };
+        let detail = |state| if state == RecordState::Conflict { "no ownership TXT record" } else { "" };
         let all = RecordState::ALL.iter().enumerate();
         all.map(|(index, state)| record(&format!("r{index}"), *state, detail(*state))).collect()
     }
@@ -292,7 +292,7 @@ mod tests {
             offline.conditions.push(Condition { kind: kind.into(), since, detail: detail.into() });
         }
         let plan = |site, records| SitePlan::new(site, records).text(&plain());
-        let done = plan(site("camp-042"), vec![record("a", RecordState::Kept, "")]);
+        let done = plan(site("camp-042"), vec![record("a", RecordState::InSync, "")]);
         let none = plan(site("camp-042"), Vec::new());
         insta::assert_snapshot!([plan(offline, records()), done, none].join("---\n"));
     }

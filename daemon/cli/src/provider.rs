@@ -30,8 +30,8 @@ Examples:
     /// Remove a provider
     ///
     /// Each site first deletes the provider's records, then drops the provider. If the provider was added without
-    /// --deletes, the records stay in DNS and an event names them. --force does the same at once, for example if the
-    /// name server is down, also for a provider whose removal is still in progress.
+    /// --allow-deletes, the records stay in DNS and an event names them. --force does the same at once, for example if
+    /// the name server is down, also for a provider whose removal is still in progress.
     #[command(after_help = "\
 Examples:
   linecamp provider rm main-dns

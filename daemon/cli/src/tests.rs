@@ -29,7 +29,8 @@ fn valid_command_lines_are_accepted() {
         "linecamp environment edit lab --approval on",
         "linecamp event tail --site camp-042",
         "linecamp provider add main-dns --plugin dns-powerdns --owner acme --zone example.org --sites tier=web \
-         --set api=http://10.0.0.5:8081 --secret api-key=pdns-key --reach-private 10.0.0.5:8081 --plain-http --deletes",
+         --set api=http://10.0.0.5:8081 --secret api-key=pdns-key --reach-private 10.0.0.5:8081 --plain-http \
+         --allow-deletes",
         "linecamp provider add --file main-dns.toml --sites tier=web --replace",
         "linecamp provider ls --environment lab",
         "linecamp provider show main-dns -o json",
@@ -39,7 +40,7 @@ fn valid_command_lines_are_accepted() {
         "linecamp plugin push dns_powerdns.wasm --name dns-powerdns",
         "linecamp plugin ls",
         "linecamp plugin rm sha256:07",
-        "linecamp dns ls --site camp-042 -l tier=web --provider main-dns --state foreign",
+        "linecamp dns ls --site camp-042 -l tier=web --provider main-dns --state conflict",
         "linecamp dns plan camp-042",
         "linecamp login https://h:1 --ca x.pem --key-file -",
         "linecamp version",

@@ -243,13 +243,13 @@ impl Fleet {
     /// Marks every site as reconnecting at startup, unless it was disconnected before.
     fn expect_everybody(&mut self, now: Now) {
         let sites = self.ledger.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone());
-        let sites: Vec<_> = sites.map(|(id, _, of)| (id, of.dark_since)).collect();
-        for (id, dark_since) in sites {
-            let link = match dark_since {
+        let sites: Vec<_> = sites.map(|(id, _, of)| (id, of.offline_since)).collect();
+        for (id, offline_since) in sites {
+            let link = match offline_since {
                 Some(since) => Link::new(LinkState::Disconnected, since, Text::default()),
                 None => Link::new(LinkState::Reconnecting, now.wall, Text::default()),
             };
-            if dark_since.is_none() {
+            if offline_since.is_none() {
                 self.timers.set(FleetTimer::Disconnect(id), now.instant + START_GRACE.max(DISCONNECTED_AFTER));
             }
             self.downlink.links.insert(id, link);
@@ -353,16 +353,16 @@ impl Fleet {
         };
         link.state = LinkState::Disconnected;
         let since = link.since;
-        let changes = self.dark_changes(site, Some(since));
+        let changes = self.offline_changes(site, Some(since));
         let note = (EventKind::SiteDisconnected, Some(site), format!("no link since {since}"));
         self.stage_noted(changes, note, Vec::new(), now);
     }
 
     /// Returns the changes that record since when a site is offline, or that it is online.
-    fn dark_changes(&self, site: SiteId, dark_since: Option<WallTime>) -> Vec<FleetChange> {
+    fn offline_changes(&self, site: SiteId, offline_since: Option<WallTime>) -> Vec<FleetChange> {
         let known = self.ledger.state().site(site).map(|(_, registration)| registration);
-        let changed = known.filter(|registration| registration.dark_since != dark_since);
-        let after = changed.map(|before| linecamp_model::Registration { dark_since, ..before.clone() });
+        let changed = known.filter(|registration| registration.offline_since != offline_since);
+        let after = changed.map(|before| linecamp_model::Registration { offline_since, ..before.clone() });
         after.into_iter().map(|after| FleetChange::Site(site, Some(after))).collect()
     }
 

@@ -34,9 +34,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, HeldKey, Instant, Now, OwnedRecord,
-    ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordChange, RecordKey,
-    RunId, SiteId, Text, WallTime,
+    CallId, Claim, ConditionKind, DnsAbilities, DomainName, EventKind, Generation, Instant, Now, OwnedRecord,
+    OwnedRecordKey, ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus,
+    RecordChange, RecordKey, RunId, SiteId, Text, WallTime,
 };
 
 pub(crate) use self::act::Act;
@@ -99,7 +99,7 @@ enum State {
 
 /// Why a provider fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub(crate) struct Failure {
     pub(crate) kind: ConditionKind,
     pub(crate) text: Text,
 }
@@ -127,7 +127,7 @@ pub(crate) struct Provider {
     /// Until when an abandoned call may still change something; `None` before the first round.
     unsure_until: Option<Instant>,
     backoff: Backoff,
-    trouble: Option<Trouble>,
+    failure: Option<Failure>,
     steps_done: u64,
 }
 
@@ -135,7 +135,7 @@ pub(crate) struct Provider {
 pub(crate) struct Scope<'a> {
     pub(crate) site: SiteId,
     pub(crate) run: RunId,
-    pub(crate) held: &'a BTreeMap<HeldKey, OwnedRecord>,
+    pub(crate) held: &'a BTreeMap<OwnedRecordKey, OwnedRecord>,
     /// The other providers of the site. They share its claim and manage their own records.
     pub(crate) others: &'a BTreeMap<ProviderId, Provider>,
     pub(crate) calls: &'a mut CallId,
@@ -163,7 +163,7 @@ impl Provider {
             look_names_max: LOOK_NAMES_MAX,
             unsure_until: None,
             backoff: Backoff::new(),
-            trouble: None,
+            failure: None,
             steps_done: 0,
         }
     }
@@ -214,8 +214,8 @@ impl Provider {
 
     /// Restores records from the ownership notes. For a leaving provider, a record that was started but not observed
     /// since counts as existing: a call whose answer was lost may have created it.
-    pub(crate) fn restore_pending<'a>(&mut self, notes: impl Iterator<Item = &'a HeldKey>) {
-        if self.spec.is_leaving && !self.lets_go() {
+    pub(crate) fn restore_pending<'a>(&mut self, notes: impl Iterator<Item = &'a OwnedRecordKey>) {
+        if self.spec.is_withdrawing && !self.lets_go() {
             for key in notes.filter(|key| key.provider == self.id) {
                 self.zones.entry(key.zone.clone()).or_default().restore_pending(&key.record);
             }
@@ -255,7 +255,7 @@ impl Provider {
 
     /// Whether every zone was observed in its desired state, as far as that is possible.
     pub(crate) fn is_settled(&self) -> bool {
-        self.trouble.is_none() && self.zones.values().all(Zone::is_settled)
+        self.failure.is_none() && self.zones.values().all(Zone::is_settled)
     }
 
     /// Whether a round is due and can start.
@@ -385,19 +385,19 @@ impl Provider {
     /// Returns the status of the provider and as many of its records as fit in `bytes_max`. `generation` is that of its
     /// central settings.
     pub(crate) fn status(&self, bytes_max: usize, generation: Generation) -> ProviderStatus {
-        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, self.spec.dns.deletes));
+        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, self.spec.dns.allow_deletes));
         ProviderStatus {
             name: self.spec.name.clone(),
             is_local: self.is_local,
             plugin: self.plugin.clone(),
-            trouble: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
+            failure: self.failure.as_ref().map(|failure| failure.text.clone()),
             converged: if self.is_settled() { generation } else { Generation::ZERO },
             records: report::within(bytes_max, records),
         }
     }
 
-    pub(crate) const fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
+    pub(crate) const fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
     }
 
     /// Returns the records for which no valid name could be built.
@@ -407,7 +407,7 @@ impl Provider {
 
     /// Describes what the provider is doing.
     pub(crate) fn doing(&self) -> String {
-        match (&self.state, &self.trouble) {
+        match (&self.state, &self.failure) {
             (State::Idle, _) if self.is_settled() => format!("every record is as it is wanted{}", self.unsearched()),
             (State::Idle, None) => format!("looked, and has not done all{}", self.unsearched()),
             (State::Checking { .. }, _) => "checks its settings".to_owned(),
@@ -417,8 +417,8 @@ impl Provider {
             (State::Applying { zone, steps, .. }, _) => {
                 format!("changes records in zone {zone}, {} steps to go", steps.len() + 1)
             }
-            (State::Idle | State::Waiting, Some(trouble)) => {
-                format!("failed {} times: {}", self.backoff.tries(), trouble.text)
+            (State::Idle | State::Waiting, Some(failure)) => {
+                format!("failed {} times: {}", self.backoff.tries(), failure.text)
             }
             (State::Waiting, None) => "waits for the disk".to_owned(),
         }
@@ -467,7 +467,7 @@ impl Scope<'_> {
         let is_rival = |other: &ProviderSpec| !other.is_dry_run && other.dns.owner == spec.dns.owner;
         for (id, other) in self.others.iter().filter(|(_, other)| is_rival(&other.spec)) {
             for record in other.wanted_in(zone) {
-                let note = HeldKey { provider: *id, zone: zone.clone(), record: record.clone() };
+                let note = OwnedRecordKey { provider: *id, zone: zone.clone(), record: record.clone() };
                 rivals.entry(record.clone()).or_default().push(Rival {
                     name: other.spec.name.clone(),
                     goes_first: other.spec.name < spec.name,
@@ -480,7 +480,7 @@ impl Scope<'_> {
     }
 
     fn held_in(&self, provider: ProviderId, zone: &DomainName) -> BTreeMap<RecordKey, OwnedRecord> {
-        let is_meant = |key: &HeldKey| key.provider == provider && key.zone == *zone;
+        let is_meant = |key: &OwnedRecordKey| key.provider == provider && key.zone == *zone;
         let held = self.held.iter().filter(|(key, _)| is_meant(key));
         held.map(|(key, record)| (key.record.clone(), record.clone())).collect()
     }

@@ -348,7 +348,7 @@ impl Pair {
     }
 
     /// Returns the value of one of camp's labels, as the site has it.
-    pub fn held_label(&self, wanted: &str) -> Option<String> {
+    pub fn label_entry(&self, wanted: &str) -> Option<String> {
         self.site().label(wanted)
     }
 

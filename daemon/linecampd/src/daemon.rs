@@ -305,7 +305,7 @@ impl Daemon {
                     Ok(()) => self.site.handle_persisted(write, now),
                     Err(fault) => self.site.handle_persist_failed(write, fault, now),
                 }
-                self.manager.trouble(self.store.is_failing().then_some("the site database cannot be written"));
+                self.manager.degraded(self.store.is_failing().then_some("the site database cannot be written"));
             }
             Event::Saved(Saved::Kept(identity)) => self.site.handle_identity_saved(Ok(identity), now),
             Event::Saved(Saved::Unsaved(unsaved)) => self.site.handle_identity_unsaved(unsaved, now),

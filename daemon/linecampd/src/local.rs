@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use linecamp_core::{Site, SiteCommand, SiteCommandError, StoreFault};
 use linecamp_model::{
-    CommandId, HeldKey, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Name, Now, ProviderId,
-    RecordKey, RecordType,
+    CommandId, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Name, Now, OwnedRecordKey,
+    ProviderId, RecordKey, RecordType,
 };
 use linecamp_proto::api::{Error, ErrorCode, domain_name};
 use linecamp_proto::local::{
@@ -232,7 +232,7 @@ pub(crate) struct PendingReplies {
 enum Wanted {
     Labels,
     Records,
-    Record(HeldKey),
+    Record(OwnedRecordKey),
 }
 
 impl PendingReplies {
@@ -347,7 +347,7 @@ fn adoption([zone, name, rtype, provider]: [&str; 4]) -> LocalCommand {
     let read = |text: &str| domain_name(text).map_err(|error| error.to_string());
     let provider = Name::parse(provider).map_err(|error| format!("the provider: {error}"))?;
     let record = RecordKey { name: read(name)?, rtype: RecordType::of(rtype) };
-    let key = HeldKey { provider: ProviderId::of(&provider), zone: read(zone)?, record };
+    let key = OwnedRecordKey { provider: ProviderId::of(&provider), zone: read(zone)?, record };
     Ok((SiteCommand::AdoptRecord(key.clone()), Wanted::Record(key)))
 }
 
@@ -358,7 +358,7 @@ fn local_providers(site: &Site, now: Now) -> Vec<LocalProvider> {
     statuses.iter().map(|status| LocalProvider::new(status, spec(&status.name))).collect()
 }
 
-fn records_at(site: &Site, key: &HeldKey, now: Now) -> Vec<LocalRecord> {
+fn records_at(site: &Site, key: &OwnedRecordKey, now: Now) -> Vec<LocalRecord> {
     let mut statuses = site.view(now).providers;
     statuses.retain(|status| ProviderId::of(&status.name) == key.provider);
     for status in &mut statuses {

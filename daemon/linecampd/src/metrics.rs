@@ -173,7 +173,7 @@ fn write_site(metrics: &mut Metrics, site: &LocalView) {
 }
 
 fn write_providers(metrics: &mut Metrics, providers: &[ProviderStatus]) {
-    let failing = providers.iter().filter(|provider| provider.trouble.is_some()).count();
+    let failing = providers.iter().filter(|provider| provider.failure.is_some()).count();
     metrics
         .family("linecamp_providers", Kind::Gauge, "Providers of the site, by state.")
         .sample(&[("state", "working")], providers.len() - failing)

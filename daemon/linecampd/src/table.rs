@@ -84,9 +84,9 @@ pub(crate) fn providers(providers: &[LocalProvider]) -> String {
             provider.origin.clone(),
             provider.plugin.clone(),
             provider.records.to_string(),
-            provider.records_in_trouble.to_string(),
+            provider.records_failed.to_string(),
             grants.unwrap_or_else(|| UNKNOWN.to_owned()),
-            provider.trouble.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
+            provider.failure.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
         ]
     }));
     lay_out(&rows)
@@ -106,7 +106,7 @@ pub(crate) fn records(records: &[LocalRecord]) -> String {
             record.observed_at.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
             record.state.clone(),
             record.provider.clone(),
-            record.trouble.clone().filter(|_| record.detail.is_empty()).unwrap_or_else(|| record.detail.clone()),
+            record.failure.clone().filter(|_| record.detail.is_empty()).unwrap_or_else(|| record.detail.clone()),
         ]
     }));
     lay_out(&rows)

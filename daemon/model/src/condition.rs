@@ -72,12 +72,12 @@ words! {
         /// reconcile.
         ProviderFailed = "provider-failed",
         /// A desired DNS name belongs to another owner. Clears when it is released, adopted, or no longer desired.
-        RecordForeign = "record-foreign",
+        RecordConflict = "record-conflict",
         /// A DNS record cannot be written as desired and is quarantined. Clears when the desired record changes.
         RecordQuarantined = "record-quarantined",
         /// DNS records that are no longer desired are retained: deletes are not enabled, there were too many at once,
         /// or their provider is no longer configured. Clears when they are gone.
-        RecordsHeld = "records-held",
+        RecordsRetained = "records-retained",
         /// Reported facts could not be read recently; their last values are kept. Clears when each of them is read
         /// again or found absent.
         FactsStale = "facts-stale",
@@ -112,9 +112,9 @@ impl ConditionKind {
             | Self::RecoverRefused
             | Self::PluginFailed
             | Self::ProviderFailed
-            | Self::RecordForeign
+            | Self::RecordConflict
             | Self::RecordQuarantined
-            | Self::RecordsHeld
+            | Self::RecordsRetained
             | Self::FactsStale
             | Self::PluginFetchFailed => false,
         }

@@ -255,7 +255,7 @@ pub struct LabelPatch {
 
 /// A label value, and when its owner set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldLabel {
+pub struct LabelEntry {
     /// The value.
     pub value: LabelValue,
     /// When the value was set, by the writer's clock.
@@ -264,14 +264,14 @@ pub struct HeldLabel {
 
 /// The labels of one owner on one site or host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LabelSet(BTreeMap<LabelKey, HeldLabel>);
+pub struct LabelSet(BTreeMap<LabelKey, LabelEntry>);
 
 impl LabelSet {
     /// Creates a set from labels that were stored or received.
     ///
     /// # Errors
     /// [`LabelError::TooMany`].
-    pub fn from_map(labels: BTreeMap<LabelKey, HeldLabel>) -> Result<Self, LabelError> {
+    pub fn from_map(labels: BTreeMap<LabelKey, LabelEntry>) -> Result<Self, LabelError> {
         match labels.len() {
             count if LABELS_PER_OWNER_MAX < count => Err(LabelError::TooMany { count }),
             _ => Ok(Self(labels)),
@@ -289,7 +289,7 @@ impl LabelSet {
             match labels.get(key) {
                 Some(held) if held.value == *value => {}
                 Some(_) | None => {
-                    labels.insert(key.clone(), HeldLabel { value: value.clone(), since: now });
+                    labels.insert(key.clone(), LabelEntry { value: value.clone(), since: now });
                 }
             }
         }
@@ -306,7 +306,7 @@ impl LabelSet {
     }
 
     /// Returns the labels ordered by key.
-    pub fn iter(&self) -> impl Iterator<Item = (&LabelKey, &HeldLabel)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&LabelKey, &LabelEntry)> {
         self.0.iter()
     }
 

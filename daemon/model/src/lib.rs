@@ -41,7 +41,7 @@ pub use event::{Event, EventKind, LoggedEvent};
 pub use generation::{Generation, Incarnation};
 pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RunId, SessionId, SiteId, TokenId, WriteId};
 pub use label::{
-    EffectiveLabel, EffectiveLabels, HeldLabel, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelSet,
+    EffectiveLabel, EffectiveLabels, Label, LabelEntry, LabelError, LabelInput, LabelKey, LabelPatch, LabelSet,
     LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
 };
 pub use message::{
@@ -56,7 +56,7 @@ pub use provider::{
     RecordStatus, SecretName,
 };
 pub use record::{
-    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HeldKey, Life, PluginFile, Registration,
+    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, Life, OwnedRecordKey, PluginFile, Registration,
     ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,
 };
 pub use selector::{Selector, SelectorError, SelectorProblem};

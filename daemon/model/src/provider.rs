@@ -32,7 +32,7 @@ pub struct ProviderSpec {
     /// Whether to observe and plan without changing anything.
     pub is_dry_run: bool,
     /// Whether the provider withdraws all of its records: the step before it is deleted.
-    pub is_leaving: bool,
+    pub is_withdrawing: bool,
 }
 
 /// Identifies a plugin: by name, and for a plugin pushed from the server also by the digest of its component.
@@ -60,7 +60,7 @@ pub struct DnsSpec {
     /// Whether a gateway that reports no address of its own uses the address the server sees it connect from.
     pub observed_address: bool,
     /// Whether records may be deleted. If not, a record that is no longer desired is retained and reported.
-    pub deletes: bool,
+    pub allow_deletes: bool,
     /// Whether an inactive host loses its records. The default is to keep them, because its workloads continue to run.
     pub withdraw_inactive: bool,
     /// Records in addition to those of the hosts.
@@ -365,7 +365,7 @@ pub struct ProviderStatus {
     /// The plugin, with the version from its description; only the name until it has been described.
     pub plugin: Text,
     /// Why the provider does not work, if it does not.
-    pub trouble: Option<Text>,
+    pub failure: Option<Text>,
     /// The generation of the central settings at which every zone was last observed to hold the desired records and, if
     /// the provider withdraws its records, none of them. Zero if that has not happened yet or the site configured the
     /// provider.
@@ -436,7 +436,7 @@ words! {
     /// The state of a record set.
     RecordState {
         /// In sync when last observed.
-        Kept = "kept",
+        InSync = "in-sync",
         /// To be created: a change set is planned, and applied unless this is a dry run.
         Create = "create",
         /// To be updated.
@@ -444,11 +444,11 @@ words! {
         /// To be deleted.
         Delete = "delete",
         /// In conflict: another owner has the name and keeps it.
-        Foreign = "foreign",
+        Conflict = "conflict",
         /// Cannot be written, and is quarantined.
         Quarantined = "quarantined",
         /// No longer desired but retained, because deletes are not enabled or the limit per reconcile is reached.
-        Held = "held",
+        Retained = "retained",
         /// Desired, and not observed yet.
         Unknown = "unknown",
     }
@@ -457,7 +457,7 @@ words! {
 impl RecordState {
     /// Returns whether the record set exists and the site owns it.
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Kept | Self::Update | Self::Delete | Self::Held)
+        matches!(self, Self::InSync | Self::Update | Self::Delete | Self::Retained)
     }
 }
 

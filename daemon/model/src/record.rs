@@ -34,12 +34,12 @@ pub enum SiteChange {
     /// The address from which the server last saw the site connect.
     ObservedAddress(Option<IpAddr>),
     /// A DNS record set that the site owns, or has started to create or delete.
-    Held(HeldKey, Option<OwnedRecord>),
+    OwnedRecord(OwnedRecordKey, Option<OwnedRecord>),
 }
 
 /// Identifies a record set that a site owns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HeldKey {
+pub struct OwnedRecordKey {
     /// The provider.
     pub provider: ProviderId,
     /// The zone.
@@ -197,7 +197,7 @@ pub struct Registration {
     /// The lifecycle state of its gateway host.
     pub gateway: Life,
     /// When it was disconnected; `None` if it was connected at the last check.
-    pub dark_since: Option<WallTime>,
+    pub offline_since: Option<WallTime>,
     /// The total number of recoveries with an expired certificate.
     pub recoveries: u32,
     /// The number of those recoveries since `recovery_day`.

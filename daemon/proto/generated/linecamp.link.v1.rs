@@ -33,7 +33,7 @@ pub mod from_site {
         /// Asks for a piece of a plugin's component.
         #[prost(message, tag = "8")]
         WantPlugin(super::PluginWant),
-        /// The troubles of the site's own storage, all of them.
+        /// The conditions of the site's own storage: the complete list.
         #[prost(message, tag = "9")]
         Storage(super::StorageReport),
     }
@@ -389,7 +389,7 @@ pub struct ProviderSpec {
     pub dry_run: bool,
     /// Withdraws all it has and keeps nothing.
     #[prost(bool, tag = "9")]
-    pub leaving: bool,
+    pub withdraw: bool,
 }
 /// Which secret of the site is what the plugin calls by a name. A name comes once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -437,7 +437,7 @@ pub struct DnsSpec {
     pub observed_address: bool,
     /// Whether records may be deleted.
     #[prost(bool, tag = "7")]
-    pub deletes: bool,
+    pub allow_deletes: bool,
     /// Whether a host that is out of service loses its records.
     #[prost(bool, tag = "8")]
     pub withdraw_inactive: bool,
@@ -497,7 +497,7 @@ pub struct ProviderStatus {
     pub plugin: ::prost::alloc::string::String,
     /// Why it does not work. Absent: it does.
     #[prost(string, optional, tag = "4")]
-    pub trouble: ::core::option::Option<::prost::alloc::string::String>,
+    pub failure: ::core::option::Option<::prost::alloc::string::String>,
     /// One of a zone, name and type, in any order.
     #[prost(message, repeated, tag = "5")]
     pub records: ::prost::alloc::vec::Vec<RecordStatus>,
@@ -553,7 +553,7 @@ pub struct Label {
     #[prost(uint64, tag = "3")]
     pub since_millis: u64,
 }
-/// One trouble of one site.
+/// One failure of one site.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Condition {
     #[prost(enumeration = "ConditionKind", tag = "1")]
@@ -709,13 +709,13 @@ impl RecordType {
 #[repr(i32)]
 pub enum RecordState {
     Unspecified = 0,
-    Kept = 1,
+    InSync = 1,
     Create = 2,
     Update = 3,
     Delete = 4,
-    Foreign = 5,
+    Conflict = 5,
     Quarantined = 6,
-    Held = 7,
+    Retained = 7,
     Unknown = 8,
 }
 impl RecordState {
@@ -726,13 +726,13 @@ impl RecordState {
     pub fn as_str_name(&self) -> &'static str {
         match self {
             Self::Unspecified => "RECORD_STATE_UNSPECIFIED",
-            Self::Kept => "RECORD_STATE_KEPT",
+            Self::InSync => "RECORD_STATE_IN_SYNC",
             Self::Create => "RECORD_STATE_CREATE",
             Self::Update => "RECORD_STATE_UPDATE",
             Self::Delete => "RECORD_STATE_DELETE",
-            Self::Foreign => "RECORD_STATE_FOREIGN",
+            Self::Conflict => "RECORD_STATE_CONFLICT",
             Self::Quarantined => "RECORD_STATE_QUARANTINED",
-            Self::Held => "RECORD_STATE_HELD",
+            Self::Retained => "RECORD_STATE_RETAINED",
             Self::Unknown => "RECORD_STATE_UNKNOWN",
         }
     }
@@ -740,13 +740,13 @@ impl RecordState {
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
             "RECORD_STATE_UNSPECIFIED" => Some(Self::Unspecified),
-            "RECORD_STATE_KEPT" => Some(Self::Kept),
+            "RECORD_STATE_IN_SYNC" => Some(Self::InSync),
             "RECORD_STATE_CREATE" => Some(Self::Create),
             "RECORD_STATE_UPDATE" => Some(Self::Update),
             "RECORD_STATE_DELETE" => Some(Self::Delete),
-            "RECORD_STATE_FOREIGN" => Some(Self::Foreign),
+            "RECORD_STATE_CONFLICT" => Some(Self::Conflict),
             "RECORD_STATE_QUARANTINED" => Some(Self::Quarantined),
-            "RECORD_STATE_HELD" => Some(Self::Held),
+            "RECORD_STATE_RETAINED" => Some(Self::Retained),
             "RECORD_STATE_UNKNOWN" => Some(Self::Unknown),
             _ => None,
         }
@@ -821,7 +821,7 @@ impl Origin {
         }
     }
 }
-/// Which trouble.
+/// Which failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ConditionKind {
@@ -839,9 +839,9 @@ pub enum ConditionKind {
     RecoverRefused = 11,
     PluginFailed = 12,
     ProviderFailed = 13,
-    RecordForeign = 14,
+    RecordConflict = 14,
     RecordQuarantined = 15,
-    RecordsHeld = 16,
+    RecordsRetained = 16,
     FactsStale = 17,
     PluginFetchFailed = 18,
     IdentityNotSaved = 19,
@@ -868,9 +868,9 @@ impl ConditionKind {
             Self::RecoverRefused => "CONDITION_KIND_RECOVER_REFUSED",
             Self::PluginFailed => "CONDITION_KIND_PLUGIN_FAILED",
             Self::ProviderFailed => "CONDITION_KIND_PROVIDER_FAILED",
-            Self::RecordForeign => "CONDITION_KIND_RECORD_FOREIGN",
+            Self::RecordConflict => "CONDITION_KIND_RECORD_CONFLICT",
             Self::RecordQuarantined => "CONDITION_KIND_RECORD_QUARANTINED",
-            Self::RecordsHeld => "CONDITION_KIND_RECORDS_HELD",
+            Self::RecordsRetained => "CONDITION_KIND_RECORDS_RETAINED",
             Self::FactsStale => "CONDITION_KIND_FACTS_STALE",
             Self::PluginFetchFailed => "CONDITION_KIND_PLUGIN_FETCH_FAILED",
             Self::IdentityNotSaved => "CONDITION_KIND_IDENTITY_NOT_SAVED",
@@ -894,9 +894,9 @@ impl ConditionKind {
             "CONDITION_KIND_RECOVER_REFUSED" => Some(Self::RecoverRefused),
             "CONDITION_KIND_PLUGIN_FAILED" => Some(Self::PluginFailed),
             "CONDITION_KIND_PROVIDER_FAILED" => Some(Self::ProviderFailed),
-            "CONDITION_KIND_RECORD_FOREIGN" => Some(Self::RecordForeign),
+            "CONDITION_KIND_RECORD_CONFLICT" => Some(Self::RecordConflict),
             "CONDITION_KIND_RECORD_QUARANTINED" => Some(Self::RecordQuarantined),
-            "CONDITION_KIND_RECORDS_HELD" => Some(Self::RecordsHeld),
+            "CONDITION_KIND_RECORDS_RETAINED" => Some(Self::RecordsRetained),
             "CONDITION_KIND_FACTS_STALE" => Some(Self::FactsStale),
             "CONDITION_KIND_PLUGIN_FETCH_FAILED" => Some(Self::PluginFetchFailed),
             "CONDITION_KIND_IDENTITY_NOT_SAVED" => Some(Self::IdentityNotSaved),

@@ -126,7 +126,7 @@ pub struct Registration {
     pub gateway: ::core::option::Option<Life>,
     /// Since when it has been disconnected. Absent: it was not when last looked at.
     #[prost(uint64, optional, tag = "7")]
-    pub dark_since_millis: ::core::option::Option<u64>,
+    pub offline_since_millis: ::core::option::Option<u64>,
     /// Recoveries with an expired certificate, in all.
     #[prost(uint32, tag = "8")]
     pub recoveries: u32,

@@ -261,7 +261,7 @@ pub struct Preview {
     /// How many match.
     pub matched: usize,
     /// How many of those are not connected: the change applies when they reconnect.
-    pub dark: usize,
+    pub offline: usize,
     /// The matches.
     pub items: Vec<PreviewItem>,
 }

@@ -151,11 +151,11 @@ pub struct LocalProvider {
     /// The plugin, with its version if known.
     pub plugin: String,
     /// Why it does not work; `null` if it does.
-    pub trouble: Option<String>,
+    pub failure: Option<String>,
     /// How many records it manages or wants, as far as they are reported.
     pub records: usize,
     /// How many of those are `foreign`, `quarantined` or `held`.
-    pub records_in_trouble: usize,
+    pub records_failed: usize,
     /// Its settings, including grants; `null` if it is no longer configured.
     pub settings: Option<ProviderBody>,
 }
@@ -183,7 +183,7 @@ pub struct LocalRecord {
     /// Why it is not in sync; empty if there is no reason to give.
     pub detail: String,
     /// Why its provider cannot observe or change it now; `null` if it can.
-    pub trouble: Option<String>,
+    pub failure: Option<String>,
 }
 
 /// The effective labels at each level.

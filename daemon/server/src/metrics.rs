@@ -100,8 +100,8 @@ impl LoopState<'_> {
         let sum = |count: fn(&ProviderSummary) -> usize| providers.iter().map(count).sum::<usize>();
         metrics
             .family("linecamp_provider_sites", Kind::Gauge, "Sites of all central providers, by how it is there.")
-            .sample(&[("state", "failing")], sum(|of| of.in_trouble))
-            .sample(&[("state", "pending")], sum(|of| of.sites.saturating_sub(of.in_trouble + of.converged)))
+            .sample(&[("state", "failing")], sum(|of| of.failed))
+            .sample(&[("state", "pending")], sum(|of| of.sites.saturating_sub(of.failed + of.converged)))
             .sample(&[("state", "working")], sum(|of| of.converged));
         metrics.one("linecamp_providers", Kind::Gauge, "Central providers.", providers.len());
         metrics.one("linecamp_plugins", Kind::Gauge, "Components that were pushed.", self.fleet.plugins().count());
@@ -109,7 +109,7 @@ impl LoopState<'_> {
         let is_failing = u8::from(self.fleet.store_fault().is_some());
         metrics.one("linecamp_store_failing", Kind::Gauge, help, is_failing);
         let help = "Sites that say their own storage is in trouble: full, unwritable or damaged.";
-        metrics.one("linecamp_sites_storage_trouble", Kind::Gauge, help, self.fleet.storage_trouble_count());
+        metrics.one("linecamp_sites_storage_failed", Kind::Gauge, help, self.fleet.storage_failure_count());
         let help = "Number of the newest event of the fleet.";
         metrics.one("linecamp_events_total", Kind::Counter, help, self.fleet.last_event());
     }
@@ -152,7 +152,7 @@ mod tests {
             joined_at: NOW.wall,
             life,
             gateway: life,
-            dark_since: None,
+            offline_since: None,
             recoveries: 0,
             recoveries_today: 0,
             recovery_day: NOW.wall,

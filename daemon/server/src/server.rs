@@ -170,7 +170,7 @@ impl ServerLoop {
                     }
                     (write, Err(fault)) => self.undo(write, fault, now),
                 }
-                self.manager.trouble(self.store.is_failing().then_some("the fleet database cannot be written"));
+                self.manager.degraded(self.store.is_failing().then_some("the fleet database cannot be written"));
             }
             Event::Request(Request::Command(command, reply)) => {
                 let id = self.pending_replies.take(reply);

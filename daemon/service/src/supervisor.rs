@@ -27,9 +27,9 @@ pub struct ServiceManager {
     /// Interval of watchdog notifications; `None` if the watchdog is disabled.
     period: Option<Duration>,
     next: Instant,
-    /// The status, to which `trouble` and `note` are appended.
+    /// The status, to which `degraded` and `note` are appended.
     words: String,
-    trouble: Option<String>,
+    degraded: Option<String>,
     note: Option<String>,
     /// The last status that was sent.
     status: String,
@@ -42,7 +42,7 @@ impl ServiceManager {
     /// If called outside a tokio runtime.
     pub fn of_environment() -> Self {
         let period = sd_notify::watchdog_enabled().map(|limit| (limit / SIGNS_PER_LIMIT).max(PERIOD_MIN));
-        Self { period, next: Instant::now(), words: String::new(), trouble: None, note: None, status: String::new() }
+        Self { period, next: Instant::now(), words: String::new(), degraded: None, note: None, status: String::new() }
     }
 
     /// Reports that the service is ready: everything it listens on is open. A link is not required.
@@ -57,9 +57,9 @@ impl ServiceManager {
     }
 
     /// Sets or clears a problem, shown after the status. An unchanged problem is not sent again.
-    pub fn trouble(&mut self, words: Option<&str>) {
-        if self.trouble.as_deref() != words {
-            self.trouble = words.map(str::to_owned);
+    pub fn degraded(&mut self, words: Option<&str>) {
+        if self.degraded.as_deref() != words {
+            self.degraded = words.map(str::to_owned);
             self.say_status();
         }
     }
@@ -72,7 +72,7 @@ impl ServiceManager {
 
     fn say_status(&mut self) {
         let words = Some(&self.words).filter(|words| !words.is_empty());
-        let parts = [words, self.trouble.as_ref(), self.note.as_ref()];
+        let parts = [words, self.degraded.as_ref(), self.note.as_ref()];
         let words = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; ");
         let words = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
         let words: String = words.take(STATUS_LETTERS_MAX).collect();

@@ -83,6 +83,18 @@ pub enum StoreError {
         /// The newest version that this build supports.
         supported: u32,
     },
+    /// An unreleased build wrote the database. It was not changed.
+    #[error(
+        "database {} has schema v{found} of an unreleased build, which this build cannot read: move it away to start \
+         with an empty one",
+        path.display()
+    )]
+    TooOld {
+        /// The database file.
+        path: PathBuf,
+        /// The version of the file.
+        found: u32,
+    },
     /// The file is a valid database of another kind. It was not changed.
     #[error("{} is not a {expected} database: its application id is {found:#010x}", path.display())]
     OtherKind {
@@ -123,7 +135,11 @@ impl StoreError {
     /// Returns whether a retry is pointless until an operator intervenes: exit code 3.
     pub fn needs_operator(&self) -> bool {
         match self {
-            Self::TooNew { .. } | Self::OtherKind { .. } | Self::Damaged { .. } | Self::NoWriteAheadLog { .. } => true,
+            Self::TooNew { .. }
+            | Self::TooOld { .. }
+            | Self::OtherKind { .. }
+            | Self::Damaged { .. }
+            | Self::NoWriteAheadLog { .. } => true,
             Self::InUse { .. }
             | Self::ForeignDirectory { .. }
             | Self::Lock { .. }
@@ -273,6 +289,12 @@ mod tests {
         check(
             StoreError::TooNew { path: path.clone(), found: 9, supported: 1 },
             "database /d/fleet.db has schema v9, newer than this build's v1: run a newer build",
+            true,
+        );
+        check(
+            StoreError::TooOld { path: path.clone(), found: 1 },
+            "database /d/fleet.db has schema v1 of an unreleased build, which this build cannot read: move it away to \
+             start with an empty one",
             true,
         );
         check(

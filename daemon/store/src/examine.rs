@@ -51,6 +51,7 @@ pub fn examine(path: &Path, kind: Kind) -> Result<Examined, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migrate::LATEST;
     use crate::{Change, OnDamage, Store};
 
     #[test]
@@ -66,7 +67,7 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
 
         let examined = examine(&path, Kind::Fleet).unwrap();
-        assert_eq!((examined.version, examined.documents, examined.log_bytes), (1, 1, 0));
+        assert_eq!((examined.version, examined.documents, examined.log_bytes), (LATEST, 1, 0));
         assert_eq!(names(directory.path()), before);
         assert_eq!(fs::read(&path).unwrap(), bytes);
         assert!(matches!(examine(&path, Kind::Site), Err(StoreError::OtherKind { .. })));

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{StoreError, is_damage};
-use crate::migrate::{self, FailedStep, LATEST};
+use crate::migrate::{self, FailedStep, LATEST, OLDEST};
 use crate::quarantine::set_aside;
 
 /// Permissions of a new database: only the daemon may read it. SQLite gives its logs the same permissions.
@@ -153,6 +153,7 @@ pub(crate) fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<
     }
     match u32::try_from(found_version) {
         Ok(0) | Err(_) => Err(damaged(format!("its schema version is {found_version}"))),
+        Ok(found) if found < OLDEST => Err(StoreError::TooOld { path: path.to_owned(), found }),
         Ok(found) if LATEST < found => Err(StoreError::TooNew { path: path.to_owned(), found, supported: LATEST }),
         Ok(found) => Ok(found),
     }

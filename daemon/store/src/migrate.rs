@@ -8,15 +8,18 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::file::Kind;
 
-/// The migrations in order: the one at index 0 leads to version 1.
-const STEPS: [&str; 1] = [include_str!("schema/0001_documents.sql")];
+/// The oldest version that this build reads. Version 1 was never released and used other record keys.
+pub(crate) const OLDEST: u32 = 2;
+
+/// The migrations in order: the one at index 0 leads to version [`OLDEST`].
+const STEPS: [&str; 1] = [include_str!("schema/0002_documents.sql")];
 
 /// The version after the last migration.
 pub(crate) const LATEST: u32 = {
-    assert!(STEPS.len() < 10_000, "a step's file name has four digits");
-    #[expect(clippy::cast_possible_truncation, reason = "fewer than 10,000")]
-    let latest = STEPS.len() as u32;
-    latest
+    assert!(STEPS.len() < 9_000, "a step's file name has four digits");
+    #[expect(clippy::cast_possible_truncation, reason = "fewer than 9,000")]
+    let steps = STEPS.len() as u32;
+    OLDEST - 1 + steps
 };
 
 /// A failed migration, with the cause.
@@ -28,7 +31,7 @@ pub(crate) struct FailedStep {
 
 /// Applies the migrations after `version`, up to [`LATEST`].
 pub(crate) fn climb(connection: &mut Connection, kind: Kind, version: u32) -> Result<(), FailedStep> {
-    for (next, step) in (1..).zip(STEPS) {
+    for (next, step) in (OLDEST..).zip(STEPS) {
         if version < next {
             take(connection, kind, next, step).map_err(|cause| FailedStep { version: next, cause })?;
         }
@@ -59,7 +62,7 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         assert_eq!(names.len(), STEPS.len());
-        for (version, name) in (1..).zip(names) {
+        for (version, name) in (OLDEST..).zip(names) {
             assert!(name.starts_with(&format!("{version:04}_")), "{name} is not step {version}");
         }
     }

@@ -32,9 +32,9 @@ pub(crate) const SELECT_LABEL: (&str, &str) = ("dns", "on");
 const CONDITIONS: [ConditionKind; 5] = [
     ConditionKind::PluginFailed,
     ConditionKind::ProviderFailed,
-    ConditionKind::RecordForeign,
+    ConditionKind::RecordConflict,
     ConditionKind::RecordQuarantined,
-    ConditionKind::RecordsHeld,
+    ConditionKind::RecordsRetained,
 ];
 
 /// State of the zone.
@@ -209,14 +209,14 @@ impl Watch {
         let troubles = share.local.conditions.iter().filter(|condition| CONDITIONS.contains(&condition.kind));
         // A restored disk may bring back notes of a provider that has left since: these need a person's attention.
         let is_expected = |kind| match kind {
-            ConditionKind::RecordForeign => !blocked.is_empty(),
-            ConditionKind::RecordsHeld => is_loose,
+            ConditionKind::RecordConflict => !blocked.is_empty(),
+            ConditionKind::RecordsRetained => is_loose,
             _ => false,
         };
-        if let Some(trouble) = troubles.clone().find(|trouble| !is_expected(trouble.kind)) {
-            return Some(format!("{name} has {}: {}", trouble.kind, trouble.detail));
+        if let Some(failure) = troubles.clone().find(|failure| !is_expected(failure.kind)) {
+            return Some(format!("{name} has {}: {}", failure.kind, failure.detail));
         }
-        let is_told = troubles.into_iter().any(|trouble| trouble.kind == ConditionKind::RecordForeign);
+        let is_told = troubles.into_iter().any(|failure| failure.kind == ConditionKind::RecordConflict);
         (!is_told && !blocked.is_empty()).then(|| format!("{name} says nothing of {blocked:?}, which is foreign"))
     }
 
@@ -294,8 +294,8 @@ fn doing(local: &LocalView) -> String {
     let of_provider = |provider: &linecamp_model::ProviderStatus| {
         let records =
             provider.records.iter().map(|record| format!("{} {} {}", record.key, record.state, record.detail));
-        let trouble = provider.trouble.as_ref().map(ToString::to_string).unwrap_or_default();
-        format!("{}: {trouble} [{}]", provider.name, records.collect::<Vec<_>>().join(", "))
+        let failure = provider.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("{}: {failure} [{}]", provider.name, records.collect::<Vec<_>>().join(", "))
     };
     local.providers.iter().map(of_provider).collect::<Vec<_>>().join("; ")
 }

@@ -160,7 +160,7 @@ fn provider_of(name: &Name, is_big: bool) -> ProviderStatus {
         name: name.clone(),
         is_local: true,
         plugin: Text::lossy(&words),
-        trouble: is_big.then(|| Text::lossy(&words)),
+        failure: is_big.then(|| Text::lossy(&words)),
         converged: Generation::ZERO,
         records: Vec::new(),
     }
@@ -174,7 +174,7 @@ fn records(chance: &mut Chance) -> Vec<RecordStatus> {
         zone: zone.clone(),
         key: RecordKey { name: zone.below(&format!("r{family}-{number:03}")).expect("a name"), rtype: RecordType::Txt },
         values: BTreeSet::from([format!("\"{}\"", "t".repeat(400)).into_boxed_str()]),
-        state: RecordState::Kept,
+        state: RecordState::InSync,
         observed: None,
         detail: Text::default(),
     };

@@ -214,7 +214,7 @@ impl<'a> World<'a> {
             seconds: seconds.as_secs_f64(),
             cut,
             black_holed,
-            dark: sites.iter().filter(|site| !site.link.is_connected()).count(),
+            offline: sites.iter().filter(|site| !site.link.is_connected()).count(),
             behind: sites.iter().filter(|site| !has_converged(site)).count(),
             back: back.times.len(),
             back_50_seconds: back.seconds(50),

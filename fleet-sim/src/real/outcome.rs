@@ -123,7 +123,7 @@ pub struct Cut {
     /// Sites that could send but received nothing.
     pub black_holed: usize,
     /// Sites that the server did not report connected at the end of the cut.
-    pub dark: usize,
+    pub offline: usize,
     /// Sites that had not converged at the end of the cut.
     pub behind: usize,
     /// Sites that were linked and had converged afterwards: all of them, or the run would have failed.
@@ -229,7 +229,7 @@ impl Storm {
 impl Cut {
     fn tell(&self, rows: &mut Rows) {
         let what = format!("out of reach for {:.0} s", self.seconds);
-        let who = format!("{} cut, {} hear nothing; {} dark at the end", self.cut, self.black_holed, self.dark);
+        let who = format!("{} cut, {} hear nothing; {} offline at the end", self.cut, self.black_holed, self.offline);
         row(rows, &what, who);
         row(rows, "  half of them back and converged after", seconds(self.back_50_seconds));
         row(rows, "  all after", seconds(self.back_all_seconds));
@@ -289,7 +289,7 @@ mod tests {
                 seconds: 10.0,
                 cut: 6,
                 black_holed: 6,
-                dark: 0,
+                offline: 0,
                 behind: 12,
                 back: 12,
                 back_50_seconds: 1.0,
@@ -307,7 +307,7 @@ mod tests {
         for line in [
             "24 sites, seed 7, short waits",
             "server killed, back after 5 s, 100 ms each way, 5 % loss: half linked  1.00 s",
-            "6 cut, 6 hear nothing; 0 dark at the end",
+            "6 cut, 6 hear nothing; 0 offline at the end",
             "21 of 21 processes, the last after 0.50 s",
             "server: ERROR lost",
         ] {

@@ -32,7 +32,7 @@ pub fn page(outcomes: &[Outcome]) -> String {
     };
     let mut text = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\n<meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light offline\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src &#39;none&#39;; style-src \
          &#39;unsafe-inline&#39;\"/>\n<title>{title}</title>\n<style>\n{STYLE}</style></head>\n<body><main>\n<p \
          class=\"brand\"><b>Linecamp</b> fleet simulation</p>\n",

@@ -13,7 +13,7 @@ const STEP: f64 = 600.0;
 pub(crate) fn failed() -> Outcome {
     Outcome {
         scenario: "storms-and-partitions".into(),
-        about: "A month of bad luck: the server restarts, a region goes dark, and the server stays away for hours."
+        about: "A month of bad luck: the server restarts, a region goes offline, and the server stays away for hours."
             .into(),
         mode: "quic".into(),
         seed: 42,

@@ -73,7 +73,7 @@ impl<C: Carrier> World<C> {
             let node = &self.nodes[*number];
             let providers = node.site.as_ref().map(|site| site.view(node.now(self.elapsed)).providers);
             let mut records = providers.iter().flatten().flat_map(|provider| &provider.records);
-            records.any(|record| record.state == RecordState::Kept)
+            records.any(|record| record.state == RecordState::InSync)
         };
         (0..self.nodes.len()).filter(keeps)
     }
@@ -99,7 +99,7 @@ impl<C: Carrier> World<C> {
         let is_selected = label(&view.labels, SELECT_LABEL.0) == Some(SELECT_LABEL.1);
         let central = fleet.providers(None);
         let central =
-            central.iter().map(|summary| &summary.provider.spec).filter(|spec| is_selected && !spec.is_leaving);
+            central.iter().map(|summary| &summary.provider.spec).filter(|spec| is_selected && !spec.is_withdrawing);
         let address = node.facts.get(&own_address()).map_or("", LabelValue::as_str);
         Some(with(&Share {
             name: node.name.as_str(),
@@ -140,12 +140,12 @@ fn provider(called: &str, template: &str) -> ProviderSpec {
             ttl: Ttl::DEFAULT,
             hosts: Selector::default(),
             observed_address: false,
-            deletes: true,
+            allow_deletes: true,
             withdraw_inactive: false,
             extra: Vec::new(),
         },
         is_dry_run: false,
-        is_leaving: false,
+        is_withdrawing: false,
     }
 }
 

@@ -53,12 +53,12 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     fleet.stop().await;
     server.terminate().await?;
     server.start().await?;
-    let dark = machine::memory(server.id()?)?;
+    let offline = machine::memory(server.id()?)?;
     let how = format!(
         "VmRSS after a restart with nobody linked ({} KiB), less the empty server, over {sites}",
-        dark.resident
+        offline.resident
     );
-    table.state("of which records", Figure::new(each(dark.resident, before.resident), "KB"), &how);
+    table.state("of which records", Figure::new(each(offline.resident, before.resident), "KB"), &how);
     Ok(())
 }
 

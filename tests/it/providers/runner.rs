@@ -187,11 +187,11 @@ fn spec(plugin: &str, grant: Grant) -> ProviderSpec {
             ttl: Ttl::DEFAULT,
             hosts: Selector::parse("").expect("a selector"),
             observed_address: false,
-            deletes: false,
+            allow_deletes: false,
             withdraw_inactive: false,
             extra: Vec::new(),
         },
         is_dry_run: false,
-        is_leaving: false,
+        is_withdrawing: false,
     }
 }

@@ -17,8 +17,8 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Add a provider, or update one with --replace
 ///
 /// Each site selected by --sites publishes a record for each of its hosts in every --zone. Records not owned by --owner
-/// are never changed, and no record is deleted without --deletes. Secrets stay at the sites: --secret names a secret of
-/// the site's configuration, which must allow this provider in its table [secrets.NAME].
+/// are never changed, and no record is deleted without --allow-deletes. Secrets stay at the sites: --secret names a
+/// secret of the site's configuration, which must allow this provider in its table [secrets.NAME].
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -105,7 +105,7 @@ struct Settings {
     observed_address: bool,
     /// Allow deleting records that are no longer desired
     #[arg(long)]
-    deletes: bool,
+    allow_deletes: bool,
     /// Withdraw the records of inactive hosts
     #[arg(long)]
     withdraw_inactive: bool,
@@ -157,10 +157,10 @@ impl Settings {
             ttl: self.ttl,
             hosts: self.hosts,
             observed_address: self.observed_address,
-            deletes: self.deletes,
+            allow_deletes: self.allow_deletes,
             withdraw_inactive: self.withdraw_inactive,
             dry_run: self.dry_run,
-            leaving: false,
+            withdraw: false,
             records: Vec::new(),
             config: self.set.into_iter().map(setting).collect::<Result<Map<_, _>, _>>()?,
             secrets: self.secrets.into_iter().map(pair).collect::<Result<BTreeMap<_, _>, _>>()?,

@@ -18,7 +18,7 @@ pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
             sites_cell(provider),
             at_cell(provider),
             Cell::from(provider.converged_count.to_string()),
-            trouble_cell(provider),
+            failure_cell(provider),
         ]
     };
     let headings = ["NAME", "ENVIRONMENT", "PLUGIN", "ZONES", "SITES", "AT", "CONVERGED", "IN TROUBLE"];
@@ -35,7 +35,7 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
         ["placed by".into(), Cell::from(placed_by(provider))],
         ["at".into(), at_cell(provider)],
         ["converged at".into(), Cell::from(provider.converged_count.to_string())],
-        ["in trouble at".into(), trouble_cell(provider)],
+        ["in trouble at".into(), failure_cell(provider)],
     ];
     let listed = |items: &[String]| items.join(" ");
     let optional = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -57,7 +57,7 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
         ("secrets", listed(&pairs)),
         ("reach", listed(&settings.reach)),
         ("reach private", listed(&settings.reach_private)),
-        ("switched on", switches(settings)),
+        ("enabled", switches(settings)),
     ];
     facts.extend(more.map(|(key, value)| [key.into(), Cell::from(value)]));
     Table::bare().with(facts).render(style)
@@ -66,7 +66,7 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
 /// Renders a removed provider.
 pub(super) fn removed(provider: &ProviderView, force: bool) -> String {
     let name = clean(&provider.name);
-    let rest = match (provider.site_count, provider.settings.deletes && !force) {
+    let rest = match (provider.site_count, provider.settings.allow_deletes && !force) {
         (0, _) => "it was not placed at any site",
         (_, true) => "sites are deleting its records; see `linecamp dns ls`",
         (_, false) => "its records stay in DNS; see `linecamp event ls` for their names",
@@ -81,7 +81,7 @@ const fn placed_by(provider: &ProviderView) -> &'static str {
 
 fn sites_cell(provider: &ProviderView) -> Cell {
     Cell::from(match provider.sites.as_str() {
-        _ if provider.leaving => "none (being removed)",
+        _ if provider.withdraw => "none (being removed)",
         "" => "all",
         sites => sites,
     })
@@ -95,16 +95,16 @@ fn at_cell(provider: &ProviderView) -> Cell {
     }
 }
 
-fn trouble_cell(provider: &ProviderView) -> Cell {
-    let color = if provider.trouble_count == 0 { Color::Plain } else { Color::Red };
-    Cell::colored(&provider.trouble_count.to_string(), color)
+fn failure_cell(provider: &ProviderView) -> Cell {
+    let color = if provider.failed_count == 0 { Color::Plain } else { Color::Red };
+    Cell::colored(&provider.failed_count.to_string(), color)
 }
 
 fn switches(settings: &ProviderBody) -> String {
     let all = [
-        ("leaving", settings.leaving),
+        ("withdraw", settings.withdraw),
         ("dry-run", settings.dry_run),
-        ("deletes", settings.deletes),
+        ("allow-deletes", settings.allow_deletes),
         ("withdraw-inactive", settings.withdraw_inactive),
         ("observed-address", settings.observed_address),
         ("plain-http", settings.plain_http),
@@ -126,7 +126,7 @@ mod tests {
             "zones": ["example.org", "example.net"],
             "template": "{host}.{site}",
             "ttl": 300,
-            "deletes": true,
+            "allow_deletes": true,
             "dry_run": true,
             "records": [{"template": "@", "type": "TXT", "values": ["site {site}"]}],
             "config": {"api": "http://10.0.0.5:8081"},
@@ -139,20 +139,20 @@ mod tests {
             sites: "tier=web".into(),
             match_facts: false,
             settings: serde_json::from_value(settings).expect("valid"),
-            leaving: false,
+            withdraw: false,
             site_count: 12,
             converged_count: 10,
-            trouble_count: 1,
+            failed_count: 1,
             left_out_count: 0,
         }
     }
 
     #[test]
     fn providers_are_listed_shown_and_removed() {
-        let all = ProviderView { sites: String::new(), trouble_count: 0, ..provider() };
-        let leaving = ProviderView { leaving: true, ..all.clone() };
+        let all = ProviderView { sites: String::new(), failed_count: 0, ..provider() };
+        let leaving = ProviderView { withdraw: true, ..all.clone() };
         let mut kept = provider();
-        kept.settings.deletes = false;
+        kept.settings.allow_deletes = false;
         let unused = ProviderView { site_count: 0, ..provider() };
         let parts = [
             list(&[provider(), all, leaving], &plain()),

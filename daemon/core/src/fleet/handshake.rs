@@ -228,8 +228,8 @@ impl Fleet {
                 outputs.push(FleetOutput::Send { session: id, message: FromServer::Probe });
             }
         }
-        if self.is_dark(site) {
-            let changes = self.dark_changes(site, None);
+        if self.is_offline(site) {
+            let changes = self.offline_changes(site, None);
             let note = (EventKind::SiteReturned, Some(site), "linked again".to_owned());
             self.stage_noted(changes, note, Vec::new(), now);
         }
@@ -329,8 +329,8 @@ impl Fleet {
         self.clear_condition(site, ConditionKind::DuplicateIdentity);
     }
 
-    fn is_dark(&self, site: SiteId) -> bool {
-        self.ledger.state().site(site).is_some_and(|(_, registration)| registration.dark_since.is_some())
+    fn is_offline(&self, site: SiteId) -> bool {
+        self.ledger.state().site(site).is_some_and(|(_, registration)| registration.offline_since.is_some())
     }
 }
 

@@ -172,14 +172,14 @@ pub struct ProviderSummary {
     /// At how many of those all of its records were last seen in sync.
     pub converged: usize,
     /// At how many of those it fails.
-    pub in_trouble: usize,
+    pub failed: usize,
     /// How many sites it selects that have no room for another provider and therefore lack it.
     pub left_out: usize,
 }
 
 impl ProviderSummary {
     const fn new(environment: Name, provider: FleetProvider) -> Self {
-        Self { environment, provider, sites: 0, converged: 0, in_trouble: 0, left_out: 0 }
+        Self { environment, provider, sites: 0, converged: 0, failed: 0, left_out: 0 }
     }
 
     fn count_if_left_out(&mut self, site: SiteId, record: &SiteRecord) {
@@ -194,7 +194,7 @@ impl ProviderSummary {
         let status = record.providers().find(|status| ProviderId::of(&status.name) == id);
         self.sites += 1;
         match status {
-            Some(status) if status.trouble.is_some() => self.in_trouble += 1,
+            Some(status) if status.failure.is_some() => self.failed += 1,
             Some(status) if !status.is_local && requested_at <= status.converged => self.converged += 1,
             Some(_) | None => {}
         }
@@ -207,8 +207,8 @@ fn letting_go(state: &FleetState, environment: &Name, name: &Name) -> Vec<(SiteI
     let sites = state.registered().filter(|(_, _, site)| site.environment == *environment);
     let change = |(id, record, _): (SiteId, &SiteRecord, _)| {
         let Some(SpecBody::Provider(before)) = record.spec.body(key) else { return None };
-        let dns = DnsSpec { deletes: false, ..before.dns.clone() };
-        let after = ProviderSpec { is_leaving: true, dns, ..(**before).clone() };
+        let dns = DnsSpec { allow_deletes: false, ..before.dns.clone() };
+        let after = ProviderSpec { is_withdrawing: true, dns, ..(**before).clone() };
         let body = Some(SpecBody::Provider(Box::new(after.clone())));
         let document = Document { generation: record.spec.head().next(), body };
         (**before != after).then_some((id, FleetChange::Spec(id, key, Some(document))))
@@ -263,8 +263,8 @@ fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
         }
     }
     for (id, spec) in held.iter().filter(|(id, _)| !wanted.contains_key(id)) {
-        if !spec.is_leaving {
-            bodies.push((*id, Some(ProviderSpec { is_leaving: true, ..(*spec).clone() })));
+        if !spec.is_withdrawing {
+            bodies.push((*id, Some(ProviderSpec { is_withdrawing: true, ..(*spec).clone() })));
         } else if has_left(record, incarnation, *id) {
             bodies.push((*id, None));
         }

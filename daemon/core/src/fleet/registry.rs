@@ -104,7 +104,7 @@ fn newcomer(
         joined_at: now.wall,
         life: life(phase),
         gateway: life(Phase::Registering),
-        dark_since: None,
+        offline_since: None,
         recoveries: 0,
         recoveries_today: 0,
         recovery_day: now.wall,

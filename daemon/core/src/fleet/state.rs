@@ -122,8 +122,8 @@ pub(crate) fn records_of(provider: &ProviderStatus) -> Option<String> {
         zones.entry(&record.zone).or_default().push(record.key.to_string());
     }
     let ours: Vec<_> = zones.iter().map(|(zone, keys)| format!("zone {zone}: {}", keys.join(", "))).collect();
-    let trouble = provider.trouble.as_ref().map_or_else(String::new, |trouble| format!(" ({trouble})"));
-    (!ours.is_empty()).then(|| format!("provider {}, {}{trouble}", provider.name, ours.join("; ")))
+    let failure = provider.failure.as_ref().map_or_else(String::new, |failure| format!(" ({failure})"));
+    (!ours.is_empty()).then(|| format!("provider {}, {}{failure}", provider.name, ours.join("; ")))
 }
 
 impl FleetState {

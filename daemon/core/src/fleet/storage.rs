@@ -68,7 +68,7 @@ impl Fleet {
     }
 
     /// Returns the number of sites whose last report contains a storage condition.
-    pub fn storage_trouble_count(&self) -> usize {
+    pub fn storage_failure_count(&self) -> usize {
         self.downlink.links.values().filter(|link| !link.storage.is_empty()).count()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::{CallId, EventKind, HeldKey, OwnedRecord, ProviderRequest, Text};
+use linecamp_model::{CallId, EventKind, OwnedRecord, OwnedRecordKey, ProviderRequest, Text};
 
 /// One request. `Call` and `Note` are answered once each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub(crate) enum Act {
     /// Call the plugin.
     Call { call: CallId, request: ProviderRequest },
     /// Persist these ownership notes; `None` deletes one.
-    Note(Vec<(HeldKey, Option<OwnedRecord>)>),
+    Note(Vec<(OwnedRecordKey, Option<OwnedRecord>)>),
     /// Wait this long before the next round.
     Wait(Duration),
     /// Record an event for operators.

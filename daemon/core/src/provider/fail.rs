@@ -6,7 +6,7 @@ use linecamp_model::{Claim, ConditionKind, DomainName, ProviderFailure, RecordCh
 
 use super::act::Act;
 use super::{
-    CONFLICT_RETRY_FIRST, Provider, RECHECK_DELAY, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, Scope, State, Trouble,
+    CONFLICT_RETRY_FIRST, Failure, Provider, RECHECK_DELAY, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, Scope, State,
     is_claim,
 };
 
@@ -91,7 +91,7 @@ impl Provider {
         };
         let text =
             format!("provider {} (plugin {}), {}: {what}{}", self.spec.name, self.plugin, tried, failure.reason());
-        self.trouble = Some(Trouble { kind, text: Text::lossy(&text) });
+        self.failure = Some(Failure { kind, text: Text::lossy(&text) });
         let asked = match failure {
             ProviderFailure::Retry { after, .. } => after.unwrap_or_default().min(RETRY_AFTER_MAX),
             _ => std::time::Duration::ZERO,

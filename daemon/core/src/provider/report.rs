@@ -3,25 +3,25 @@
 use std::collections::BTreeSet;
 
 use linecamp_model::limits::{RECORDS_PER_PROVIDER_MAX, reported_record_bytes};
-use linecamp_model::{Generation, HeldKey, ProviderStatus, RecordState, RecordStatus, Text};
+use linecamp_model::{Generation, OwnedRecordKey, ProviderStatus, RecordState, RecordStatus, Text};
 
 /// Returns the status of a provider that is no longer configured: `last` is its last reported status, `notes` list the
 /// records it has left.
 pub(crate) fn status_of_gone<'a>(
     last: &ProviderStatus,
-    notes: impl Iterator<Item = &'a HeldKey>,
+    notes: impl Iterator<Item = &'a OwnedRecordKey>,
     bytes_max: usize,
 ) -> ProviderStatus {
-    let why = Text::lossy("its provider is not configured any more: put it back with `leaving = true`");
+    let why = Text::lossy("its provider is not configured any more: put it back with `withdraw = true`");
     let records = notes.map(|key| {
         let is_meant = |record: &&RecordStatus| record.zone == key.zone && record.key == key.record;
         let observed = last.records.iter().find(is_meant).and_then(|record| record.observed.clone());
         let (zone, key, detail) = (key.zone.clone(), key.record.clone(), why.clone());
-        RecordStatus { zone, key, values: BTreeSet::new(), observed, state: RecordState::Held, detail }
+        RecordStatus { zone, key, values: BTreeSet::new(), observed, state: RecordState::Retained, detail }
     });
     ProviderStatus {
         is_local: true,
-        trouble: Some(Text::lossy("it is not configured any more")),
+        failure: Some(Text::lossy("it is not configured any more")),
         converged: Generation::ZERO,
         records: within(bytes_max, records),
         ..last.clone()

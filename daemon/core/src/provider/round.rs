@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use linecamp_model::{
-    Claim, DomainName, EventKind, HeldKey, OwnedRecord, ProviderFailure, ProviderRequest, RecordChange, RecordKey,
-    RecordSet, Text,
+    Claim, DomainName, EventKind, OwnedRecord, OwnedRecordKey, ProviderFailure, ProviderRequest, RecordChange,
+    RecordKey, RecordSet, Text,
 };
 
 use super::fail::records_of;
@@ -15,7 +15,7 @@ use crate::records::{DELETES_PER_ROUND_MAX, Plan, PlanInput, plan};
 impl Provider {
     /// Whether the provider is leaving and may not delete its records.
     pub(super) const fn lets_go(&self) -> bool {
-        self.spec.is_leaving && (self.spec.is_dry_run || !self.spec.dns.deletes)
+        self.spec.is_withdrawing && (self.spec.is_dry_run || !self.spec.dns.allow_deletes)
     }
 
     /// Leaves without a call: the records stay, including their ownership TXT records, and are reported once.
@@ -42,7 +42,7 @@ impl Provider {
         self.state = State::Idle;
         self.is_look = false;
         self.backoff.reset();
-        self.trouble = None;
+        self.failure = None;
         // Rounds start up to a fifth early at random: sites that were powered on together spread out.
         let regular = RECONCILE_INTERVAL - scope.rng.delay_up_to(RECONCILE_INTERVAL / 5);
         let unsure_for = self.unsure_until.map(|until| until.saturating_since(scope.now));
@@ -59,7 +59,7 @@ impl Provider {
         let zone = self.zones.entry(name.clone()).or_default();
         zone.passes += 1;
         zone.note_unreadable(&held, observed);
-        let deletes_max = if self.spec.is_leaving { usize::MAX } else { DELETES_PER_ROUND_MAX };
+        let deletes_max = if self.spec.is_withdrawing { usize::MAX } else { DELETES_PER_ROUND_MAX };
         let plan = plan(&PlanInput {
             claim: &claim,
             abilities,
@@ -70,12 +70,12 @@ impl Provider {
             others: &others,
             rivals: &rivals,
             observed,
-            deletes: self.spec.dns.deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
+            deletes: self.spec.dns.allow_deletes.then_some(deletes_max.saturating_sub(zone.deleted)),
             one_change_per_call: zone.one_change_per_call || self.has_small_steps,
         });
         let is_passive = self.spec.is_dry_run || self.is_look || !scope.may_change;
         zone.learn(&plan, observed, scope.wall);
-        zone.settle(plan.steps.is_empty() || self.spec.is_dry_run, self.spec.is_leaving && !self.spec.is_dry_run);
+        zone.settle(plan.steps.is_empty() || self.spec.is_dry_run, self.spec.is_withdrawing && !self.spec.is_dry_run);
         zone.failures = 0;
         match (is_passive, zone.passes) {
             (true, _) => self.next_zone(scope),
@@ -95,11 +95,11 @@ impl Provider {
 
     fn carry_out(&mut self, zone: DomainName, plan: Plan, scope: &mut Scope<'_>) -> Vec<Act> {
         let steps: VecDeque<_> = plan.steps.into();
-        let mut changes: Vec<(HeldKey, Option<OwnedRecord>)> = Vec::new();
+        let mut changes: Vec<(OwnedRecordKey, Option<OwnedRecord>)> = Vec::new();
         let left = plan.left.iter().map(|(record, why)| format!("{record} ({why})")).collect::<Vec<_>>();
         let text = format!("{} leaves these in zone {zone}: {}", self.spec.name, left.join("; "));
         let event = (!left.is_empty()).then(|| Act::Event(EventKind::RecordsLeft, Text::lossy(&text)));
-        let key = |record: RecordKey| HeldKey { provider: self.id, zone: zone.clone(), record };
+        let key = |record: RecordKey| OwnedRecordKey { provider: self.id, zone: zone.clone(), record };
         changes.extend(plan.notes.into_iter().map(|(record, note)| (key(record), Some(note))));
         changes.extend(plan.forget.into_iter().map(|record| (key(record), None)));
         if changes.is_empty() {

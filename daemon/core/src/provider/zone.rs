@@ -224,9 +224,9 @@ impl Zone {
     }
 
     /// Stores whether the last observation left nothing to do; a leaving provider must also have no records left.
-    pub(super) fn settle(&mut self, is_at_rest: bool, is_leaving: bool) {
+    pub(super) fn settle(&mut self, is_at_rest: bool, is_withdrawing: bool) {
         self.is_at_rest = is_at_rest;
-        self.is_held_up = is_leaving && self.standing.values().any(|standing| standing.state.is_ours());
+        self.is_held_up = is_withdrawing && self.standing.values().any(|standing| standing.state.is_ours());
     }
 
     /// Settles a zone with no desired and no owned records.
@@ -267,7 +267,7 @@ impl Zone {
         self.wanted.nameless.iter()
     }
 
-    /// Returns the status of each record set; undesired ones are to be deleted if `deletes` are enabled.
+    /// Returns the status of each record set; undesired ones are to be deleted if `allow_deletes` are enabled.
     pub(super) fn statuses(&self, zone: &DomainName, deletes: bool) -> impl Iterator<Item = RecordStatus> {
         let zone = zone.clone();
         let keys = self.wanted.sets.keys().chain(self.wanted.set_aside.keys()).chain(self.standing.keys());
@@ -294,13 +294,13 @@ impl Zone {
         let was_in = |state| standing.is_some_and(|standing| standing.state == state);
         let observed = self.observed.get(key);
         match (desired, observed) {
-            (Some(_), _) if was_in(State::Foreign) => Some((State::Foreign, standing?.detail.clone())),
+            (Some(_), _) if was_in(State::Conflict) => Some((State::Conflict, standing?.detail.clone())),
             (Some(_), None) => Some((State::Unknown, Text::default())),
             (Some(_), Some(observed)) if observed.values.is_empty() => Some((State::Create, Text::default())),
             (Some(_), Some(_)) => Some((State::Update, Text::default())),
             (None, _) if !standing?.state.is_ours() => None,
             (None, _) if deletes => Some((State::Delete, Text::default())),
-            (None, _) => Some((State::Held, Text::lossy("deletes are not enabled for this provider"))),
+            (None, _) => Some((State::Retained, Text::lossy("deletes are not enabled for this provider"))),
         }
     }
 }

@@ -82,13 +82,13 @@ pub(crate) struct Plan {
 /// The action a record set needs.
 enum Action {
     /// None.
-    Kept,
+    Nothing,
     /// Apply these changes, in this order.
     Change(RecordState, Vec<RecordChange>),
     /// Delete what was written although it was not observed.
     Undo(RecordState, Vec<RecordChange>),
     /// None possible: another owner has it.
-    Foreign(String),
+    Conflict(String),
     /// Quarantine: something else must be fixed first.
     Aside(String),
     /// None: another provider of the site has it.
@@ -138,23 +138,23 @@ fn action_for_wanted(input: &PlanInput<'_>, seen: &Seen<'_>, set: &RecordSet) ->
     if !is_ours && state != Some(Ownership::Adopting) && !planted(Mutant::ForeignClaimIgnored) {
         match (&holder, claim_there, there) {
             (Some(other), _, _) => {
-                return Action::Foreign(format!("claimed by owner {} for site {}", other.owner, other.site));
+                return Action::Conflict(format!("claimed by owner {} for site {}", other.owner, other.site));
             }
-            (None, Some(_), _) => return Action::Foreign(format!("{} holds a text that is no claim", claim.key.name)),
+            (None, Some(_), _) => return Action::Conflict(format!("{} holds a text that is no claim", claim.key.name)),
             // If only the ownership TXT record was lost, the record set is still the one we created.
             (None, None, Some(there))
                 if state != Some(Ownership::Owned) || (there.values != set.values && !is_as_noted(held, there)) =>
             {
-                return Action::Foreign(format!("there is one without a claim: {}", cut(there)));
+                return Action::Conflict(format!("there is one without a claim: {}", cut(there)));
             }
             (None, None, _) => {}
         }
     }
     if let Some(neighbour) = seen.neighbour(&set.key) {
-        let is_leaving = input.held.contains_key(neighbour) && !input.wanted.sets.contains_key(neighbour);
-        return match is_leaving && input.deletes.is_some() {
+        let is_withdrawing = input.held.contains_key(neighbour) && !input.wanted.sets.contains_key(neighbour);
+        return match is_withdrawing && input.deletes.is_some() {
             true => Action::Aside(format!("waits until {neighbour} is gone: an alias stands alone")),
-            false => Action::Foreign(format!("{neighbour} is there, and an alias stands alone")),
+            false => Action::Conflict(format!("{neighbour} is there, and an alias stands alone")),
         };
     }
     if let (None, None, Some(held)) = (there, claim_there, held)
@@ -179,7 +179,7 @@ fn action_for_wanted(input: &PlanInput<'_>, seen: &Seen<'_>, set: &RecordSet) ->
         changes.push(RecordChange { before: there.cloned(), after: Some(set.clone()) });
     }
     match (changes.is_empty(), there) {
-        (true, _) => Action::Kept,
+        (true, _) => Action::Nothing,
         (false, None) => Action::Change(RecordState::Create, changes),
         (false, Some(_)) => Action::Change(RecordState::Update, changes),
     }
@@ -346,13 +346,13 @@ impl Plan {
     /// A desired record set that is not served stays quarantined, whatever was written of it.
     fn stand_left(&mut self, input: &PlanInput<'_>, key: &RecordKey, detail: &str) {
         if !input.wanted.sets.contains_key(key) {
-            self.stand(key, RecordState::Held, detail);
+            self.stand(key, RecordState::Retained, detail);
         }
     }
 
     fn take(&mut self, key: &RecordKey, action: Action, units: &mut Vec<(RecordKey, Vec<RecordChange>)>) {
         match action {
-            Action::Kept => self.stand(key, RecordState::Kept, ""),
+            Action::Nothing => self.stand(key, RecordState::InSync, ""),
             Action::Change(state, changes) => {
                 self.stand(key, state, "");
                 units.push((key.clone(), changes));
@@ -363,7 +363,7 @@ impl Plan {
                 self.blind.insert(key.clone());
                 units.push((key.clone(), changes));
             }
-            Action::Foreign(detail) => self.stand(key, RecordState::Foreign, &detail),
+            Action::Conflict(detail) => self.stand(key, RecordState::Conflict, &detail),
             Action::Aside(detail) => self.stand(key, RecordState::Quarantined, &detail),
             Action::Yield(detail) => {
                 self.stand(key, RecordState::Quarantined, &detail);
@@ -382,7 +382,7 @@ impl Plan {
     fn note(&mut self, input: &PlanInput<'_>, set: &RecordSet, action: &Action) {
         let held = input.held.get(&set.key);
         let state = match (action, held) {
-            (Action::Kept, _) => Ownership::Owned,
+            (Action::Nothing, _) => Ownership::Owned,
             (_, Some(held)) => held.state,
             (_, None) => Ownership::Pending,
         };
@@ -390,7 +390,7 @@ impl Plan {
         let is_older = matches!(action, Action::Change(..)) && held.is_some_and(|held| held.claim != *input.claim);
         let claim = held.filter(|_| is_older).map_or(input.claim, |held| &held.claim);
         let note = OwnedRecord { claim: claim.clone(), state, ttl: set.ttl, values: set.values.clone() };
-        if matches!(action, Action::Kept | Action::Change(..)) && held != Some(&note) {
+        if matches!(action, Action::Nothing | Action::Change(..)) && held != Some(&note) {
             self.notes.insert(set.key.clone(), note);
         }
     }

@@ -152,7 +152,7 @@ fn what_is_foreign_stays_and_is_named() {
         let before = keeper.server.zone(ZONE);
         keeper.settle();
         let (state, detail) = keeper.state(&wanted.key);
-        assert_eq!(state, RecordState::Foreign);
+        assert_eq!(state, RecordState::Conflict);
         assert!(detail.contains(words), "{detail}");
         keeper.wanted = Wanted::default();
         keeper.settle();
@@ -188,7 +188,7 @@ fn a_name_is_taken_over_only_by_explicit_wish() {
     assert_eq!(keeper.held[&wanted.key].state, Ownership::Owned, "the wish is fulfilled once");
     keeper.server.plant(ZONE, "_linecamp-a.gw.example.org", "TXT", &[&other]);
     keeper.settle();
-    assert_eq!(keeper.state(&wanted.key).0, RecordState::Foreign, "and not for ever");
+    assert_eq!(keeper.state(&wanted.key).0, RecordState::Conflict, "and not for ever");
 }
 
 #[test]
@@ -200,12 +200,12 @@ fn nothing_is_deleted_before_deletes_are_enabled_and_then_not_too_much_at_once()
     keeper.deletes = None;
     assert!(keeper.plan().steps.is_empty());
     let (state, detail) = keeper.state(&sets[0].key);
-    assert_eq!((state, detail.contains("not enabled")), (RecordState::Held, true));
+    assert_eq!((state, detail.contains("not enabled")), (RecordState::Retained, true));
     keeper.deletes = Some(2);
     let plan = keeper.round(usize::MAX);
     let states: Vec<_> = plan.standing.values().map(|(state, _)| *state).collect();
     assert_eq!(states.iter().filter(|state| **state == RecordState::Delete).count(), 2);
-    assert_eq!(states.iter().filter(|state| **state == RecordState::Held).count(), 3);
+    assert_eq!(states.iter().filter(|state| **state == RecordState::Retained).count(), 3);
     assert_eq!(keeper.server.zone(ZONE).len(), 6, "three records and their claims are left");
 }
 
@@ -241,7 +241,7 @@ fn what_stands_as_it_was_noted_is_ours_without_its_claim() {
     keeper.server.pluck(ZONE, "_linecamp-a.gw.example.org", "TXT");
     keeper.wanted = Wanted::default();
     keeper.deletes = None;
-    assert_eq!(keeper.state(&wanted.key).0, RecordState::Held, "not before deletes are enabled");
+    assert_eq!(keeper.state(&wanted.key).0, RecordState::Retained, "not before deletes are enabled");
     keeper.deletes = Some(9);
     keeper.settle();
     assert!(keeper.server.zone(ZONE).is_empty() && keeper.held.is_empty());
@@ -361,7 +361,7 @@ fn dns_spec() -> DnsSpec {
         ttl: Ttl::DEFAULT,
         hosts: Selector::default(),
         observed_address: false,
-        deletes: false,
+        allow_deletes: false,
         withdraw_inactive: false,
         extra: Vec::new(),
     }

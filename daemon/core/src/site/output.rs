@@ -1,7 +1,7 @@
 //! Inputs and outputs of a site's state machine.
 
 use linecamp_model::{
-    CallId, CommandId, DialId, FromServer, FromSite, HeldKey, IdentityGrant, LabelError, LabelPatch, Level,
+    CallId, CommandId, DialId, FromServer, FromSite, IdentityGrant, LabelError, LabelPatch, Level, OwnedRecordKey,
     PluginDigest, PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, SiteChange, Text, WriteId,
 };
 
@@ -124,7 +124,7 @@ pub enum SiteCommand {
     /// Let every provider read its zones and plan, without changing anything. Answered when all have finished.
     PlanRecords,
     /// Adopt a DNS name from its current owner.
-    AdoptRecord(HeldKey),
+    AdoptRecord(OwnedRecordKey),
 }
 
 /// Why a local command failed.

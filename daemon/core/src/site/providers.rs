@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX};
 use linecamp_model::{
-    CallId, CommandId, ConditionKind, DocumentKey, DomainName, Generation, HeldKey, Now, OwnedRecord, Ownership,
+    CallId, CommandId, ConditionKind, DocumentKey, DomainName, Generation, Now, OwnedRecord, OwnedRecordKey, Ownership,
     PluginDigest, ProviderFailure, ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RecordState, SiteChange,
     SpecBody, StatusBody, Target, Text,
 };
@@ -30,14 +30,14 @@ pub(super) struct Providers {
     /// Commands that wait for a plan, each with the providers it waits for.
     looks: Vec<(CommandId, BTreeSet<ProviderId>)>,
     /// Whether the site is being removed, and whether its withdraw deadline has passed.
-    is_leaving: bool,
+    is_withdrawing: bool,
     has_given_up: bool,
 }
 
 impl Providers {
     /// Whether every provider is settled, or the withdraw deadline has passed.
     pub(super) fn is_settled(&self) -> bool {
-        self.machines.values().all(Provider::is_settled) || (self.is_leaving && self.has_given_up)
+        self.machines.values().all(Provider::is_settled) || (self.is_withdrawing && self.has_given_up)
     }
 
     /// Returns the status of each provider, by name; `spec` has the central ones.
@@ -173,7 +173,7 @@ impl Site {
     }
 
     /// Adds an ownership note to adopt a name from its current owner.
-    pub(super) fn adopt_record(&mut self, command: CommandId, key: HeldKey, now: Now) {
+    pub(super) fn adopt_record(&mut self, command: CommandId, key: OwnedRecordKey, now: Now) {
         let status = self
             .providers
             .machines
@@ -181,7 +181,7 @@ impl Site {
             .map(|machine| (machine, machine.status(REPORTED_RECORDS_BYTES_MAX, Generation::ZERO)));
         let is_foreign = |status: &ProviderStatus| {
             let mut records = status.records.iter();
-            records.any(|held| held.zone == key.zone && held.key == key.record && held.state == RecordState::Foreign)
+            records.any(|held| held.zone == key.zone && held.key == key.record && held.state == RecordState::Conflict)
         };
         match status {
             Some((machine, status)) if is_foreign(&status) => {
@@ -189,7 +189,7 @@ impl Site {
                 let (ttl, values) = (machine.spec().dns.ttl, BTreeSet::new());
                 let note = OwnedRecord { claim, state: Ownership::Adopting, ttl, values };
                 let provider = key.provider;
-                self.stage(&[SiteChange::Held(key, Some(note))], vec![Release::Reply(command)]);
+                self.stage(&[SiteChange::OwnedRecord(key, Some(note))], vec![Release::Reply(command)]);
                 if let Some(machine) = self.providers.machines.get_mut(&provider) {
                     machine.go_round(false);
                 }
@@ -211,7 +211,7 @@ impl Site {
             return;
         }
         let Some((site_name, environment, target)) = self.site_spec().map(place_of) else { return };
-        self.follow_leaving(target == Target::Removed, now);
+        self.apply_withdraw(target == Target::Removed, now);
         let hosts = self.host_inputs(target);
         let gone: Vec<_> = self.providers.machines.keys().filter(|id| !specs.contains_key(id)).copied().collect();
         for id in gone {
@@ -221,12 +221,12 @@ impl Site {
         }
         let mut is_new_want = false;
         for (id, (mut spec, is_local)) in specs {
-            spec.is_leaving |= target == Target::Removed;
+            spec.is_withdrawing |= target == Target::Removed;
             let held = self.ledger.state().held.keys().filter(|key| key.provider == id).map(|key| key.zone.clone());
             let mut zones: BTreeMap<DomainName, Wanted> = held.map(|zone| (zone, Wanted::default())).collect();
             for zone in &spec.dns.zones {
                 let at = At { site: &site_name, environment: &environment, zone };
-                let should = if spec.is_leaving { Wanted::default() } else { wanted(&spec.dns, at, &hosts) };
+                let should = if spec.is_withdrawing { Wanted::default() } else { wanted(&spec.dns, at, &hosts) };
                 zones.insert(zone.clone(), should);
             }
             let is_new = !self.providers.machines.contains_key(&id);
@@ -307,7 +307,8 @@ impl Site {
                     self.outputs.push_back(SiteOutput::Call { call, provider, is_local, request });
                 }
                 Act::Note(notes) => {
-                    let changes: Vec<_> = notes.into_iter().map(|(key, note)| SiteChange::Held(key, note)).collect();
+                    let changes: Vec<_> =
+                        notes.into_iter().map(|(key, note)| SiteChange::OwnedRecord(key, note)).collect();
                     self.stage(&changes, vec![Release::Noted(id)]);
                 }
                 Act::Wait(delay) => self.timers.set(Timer::Round(id), now.instant + delay),
@@ -372,20 +373,20 @@ impl Site {
         }
     }
 
-    fn follow_leaving(&mut self, is_leaving: bool, now: Now) {
-        if is_leaving && !self.providers.is_leaving {
+    fn apply_withdraw(&mut self, is_withdrawing: bool, now: Now) {
+        if is_withdrawing && !self.providers.is_withdrawing {
             self.timers.set(Timer::Withdraw, now.instant + WITHDRAW_MAX);
-        } else if !is_leaving {
+        } else if !is_withdrawing {
             self.timers.clear(Timer::Withdraw);
             self.providers.has_given_up = false;
         }
-        self.providers.is_leaving = is_leaving;
+        self.providers.is_withdrawing = is_withdrawing;
     }
 
     fn provider_conditions(&mut self, now: Now) {
         for kind in [ConditionKind::PluginFailed, ConditionKind::ProviderFailed] {
-            let troubles = self.providers.machines.values().filter_map(Provider::trouble);
-            let texts: Vec<_> = troubles.filter(|trouble| trouble.kind == kind).map(|t| t.text.to_string()).collect();
+            let failures = self.providers.machines.values().filter_map(Provider::failure);
+            let texts: Vec<_> = failures.filter(|failure| failure.kind == kind).map(|t| t.text.to_string()).collect();
             self.level(kind, named(&texts), now);
         }
         let statuses = self.providers.statuses(&self.ledger.state().spec);
@@ -393,17 +394,17 @@ impl Site {
             let records = statuses.iter().flat_map(|status| &status.records).filter(move |held| held.state == state);
             records.map(|held| format!("{}: {}", held.key, held.detail)).collect::<Vec<_>>()
         };
-        self.level(ConditionKind::RecordForeign, named(&in_state(RecordState::Foreign)), now);
+        self.level(ConditionKind::RecordConflict, named(&in_state(RecordState::Conflict)), now);
         let mut aside = in_state(RecordState::Quarantined);
         aside.extend(self.providers.machines.values().flat_map(Provider::nameless).map(Text::to_string));
         self.level(ConditionKind::RecordQuarantined, named(&aside), now);
-        let mut held = in_state(RecordState::Held);
+        let mut held = in_state(RecordState::Retained);
         let orphans =
             self.ledger.state().held.keys().filter(|key| !self.providers.machines.contains_key(&key.provider));
         held.extend(orphans.map(|key| {
-            format!("{}: its provider is not configured any more: put it back with `leaving = true`", key.record)
+            format!("{}: its provider is not configured any more: put it back with `withdraw = true`", key.record)
         }));
-        self.level(ConditionKind::RecordsHeld, named(&held), now);
+        self.level(ConditionKind::RecordsRetained, named(&held), now);
     }
 
     fn site_id(&self) -> linecamp_model::SiteId {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use linecamp_model::limits::{COUNTER_MAX, OUTBOX_EVENTS_MAX};
-use linecamp_model::{Event, HeldKey, LabelSet, Level, OwnedRecord, SiteChange, SiteOrigin, SpecBody, StatusBody};
+use linecamp_model::{
+    Event, LabelSet, Level, OwnedRecord, OwnedRecordKey, SiteChange, SiteOrigin, SpecBody, StatusBody,
+};
 
 use crate::ledger::Replay;
 use crate::mutants::{Mutant, planted};
@@ -21,7 +23,7 @@ pub(crate) struct SiteState {
     /// The site's address as last observed by the server.
     pub(crate) observed: Option<IpAddr>,
     /// DNS record sets the site owns, or has started to create or delete.
-    pub(crate) held: BTreeMap<HeldKey, OwnedRecord>,
+    pub(crate) held: BTreeMap<OwnedRecordKey, OwnedRecord>,
 }
 
 impl SiteState {
@@ -69,9 +71,9 @@ impl Replay for SiteState {
             SiteChange::ObservedAddress(address) => {
                 SiteChange::ObservedAddress(std::mem::replace(&mut self.observed, address))
             }
-            SiteChange::Held(key, record) => {
+            SiteChange::OwnedRecord(key, record) => {
                 let before = set(&mut self.held, key.clone(), record);
-                SiteChange::Held(key, before)
+                SiteChange::OwnedRecord(key, before)
             }
         }
     }

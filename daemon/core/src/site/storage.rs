@@ -156,7 +156,7 @@ impl Site {
             self.ignored += 1;
             return;
         };
-        let (kind, detail) = trouble(fault, &self.config.directory);
+        let (kind, detail) = failure(fault, &self.config.directory);
         let other = if kind == ConditionKind::DiskFull { ConditionKind::StoreFailed } else { ConditionKind::DiskFull };
         self.clear(other, now);
         self.raise(kind, detail, now);
@@ -275,7 +275,7 @@ impl Site {
     }
 }
 
-fn trouble(fault: StoreFault, directory: &Text) -> (ConditionKind, Text) {
+fn failure(fault: StoreFault, directory: &Text) -> (ConditionKind, Text) {
     let (kind, words) = match fault {
         StoreFault::DiskFull => (
             ConditionKind::DiskFull,

@@ -101,7 +101,7 @@ impl Chaos {
         assert_eq!(view.spec_generation, view.converged_generation, "seed {seed}: {}", pair.trace());
         assert!(matches!(view.phase, Phase::Active | Phase::Inactive), "seed {seed}: {}", view.phase);
         for key in ["k0", "k1", "k2", "k3"] {
-            assert_eq!(pair.held_label(key), pair.seen_label(key), "seed {seed}: {}", pair.trace());
+            assert_eq!(pair.label_entry(key), pair.seen_label(key), "seed {seed}: {}", pair.trace());
         }
         for (key, told) in self.assigned.iter().filter(|(_, told)| told.is_some()) {
             assert_eq!(pair.seen_label(key), *told, "seed {seed}: acknowledged and lost: {}", pair.trace());

@@ -21,7 +21,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(10 * MINUTE);
     assert_eq!(pair.nodes[0].replies, [Err(SiteCommandError::Store(StoreFault::DiskFull))]);
-    assert_eq!(pair.held_label("rack"), None, "what could not be kept does not hold");
+    assert_eq!(pair.label_entry("rack"), None, "what could not be kept does not hold");
     assert_ne!(pair.view().spec_generation, pair.view().applied_generation, "and is not acknowledged");
     let conditions = pair.site().view(pair.now()).conditions;
     assert!(conditions.iter().any(|condition| condition.kind == ConditionKind::DiskFull));
@@ -31,7 +31,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     assert!(pair.nodes[0].writes - before < 100, "and the disk is not hammered");
     pair.nodes[0].disk_mood = DiskMood::Well;
     pair.run_for(2 * MINUTE);
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
     assert!(pair.site().view(pair.now()).conditions.is_empty());
 }
 
@@ -59,9 +59,9 @@ fn a_lost_site_database_is_filled_again_from_the_server() {
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(MINUTE);
     pair.lose_site_database();
-    assert_eq!(pair.held_label("rack"), None);
+    assert_eq!(pair.label_entry("rack"), None);
     pair.run_for(5 * MINUTE);
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
     assert_eq!(pair.seen_label("door"), None, "what only the site knew is gone, and the server says so");
     assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
 }
@@ -74,14 +74,14 @@ fn a_server_restored_from_a_backup_wins_over_what_it_forgot() {
         pair.ask(assign(&[rack])).expect("assigned");
     }
     pair.run_for(MINUTE);
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r3"));
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r3"));
     pair.restore_fleet(backup);
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
-    assert_eq!(pair.held_label("rack"), None, "the site follows the server's word");
+    assert_eq!(pair.label_entry("rack"), None, "the site follows the server's word");
     pair.ask(assign(&["rack=r9"])).expect("assigned");
     pair.run_for(MINUTE);
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r9"));
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r9"));
 }
 
 #[test]

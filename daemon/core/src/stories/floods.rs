@@ -25,7 +25,7 @@ fn status(base: Generation, number: u64, records: usize) -> FromSite {
         key: RecordKey { name: DomainName::parse(&format!("r{record}.example.org")).unwrap(), rtype: RecordType::Txt },
         values: BTreeSet::from(["x".repeat(4_096).into()]),
         observed: None,
-        state: RecordState::Kept,
+        state: RecordState::InSync,
         detail: Text::default(),
     };
     let status = ProviderStatus { records: (0..records).map(record).collect(), ..provider_status(number) };

@@ -38,7 +38,7 @@ pub(super) fn provider_status(number: u64) -> ProviderStatus {
         name: name(&format!("p{number}")),
         is_local: true,
         plugin: Text::default(),
-        trouble: None,
+        failure: None,
         converged: Generation::ZERO,
         records: Vec::new(),
     }
@@ -82,7 +82,7 @@ fn a_claim_to_hold_more_spec_than_the_server_begins_a_new_incarnation_for_that_s
     assert!(pair.is_linked() && pair.is_linked_node(other));
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
     assert!(pair.deltas_delivered <= deltas + 4, "the other site was told nothing again");
     pair.crash_fleet();
     pair.run_for(5 * MINUTE);
@@ -99,7 +99,7 @@ fn an_acknowledgement_of_what_was_never_sent_costs_the_session() {
     pair.run_for(5 * MINUTE);
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn a_site_joins_links_and_is_active() {
     assert_eq!((view.phase, view.link.state), (Phase::Active, LinkState::Connected));
     assert_eq!(view.hosts[0].phase, Phase::Active);
     assert_eq!(view.spec_generation, view.converged_generation);
-    assert_eq!(pair.held_label("region").as_deref(), Some("eu"), "labels of the token are assigned");
+    assert_eq!(pair.label_entry("region").as_deref(), Some("eu"), "labels of the token are assigned");
     assert!(pair.events().iter().any(|event| event.kind == EventKind::SiteJoined));
 }
 

@@ -24,10 +24,10 @@ fn a_label_assigned_centrally_is_soon_held_at_the_site() {
     let mut pair = Pair::linked(1);
     pair.ask(assign(&["rack=r7"])).expect("assigned");
     pair.run_for(Duration::from_secs(1));
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
     assert!(settled(&pair), "the operator sees that it converged");
     pair.crash_site();
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"), "it is on the site's disk");
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"), "it is on the site's disk");
 }
 
 /// The link is cut at every step; the same steps run again later, and there is no other code path.
@@ -43,7 +43,7 @@ fn a_label_arrives_although_the_link_is_cut_at_any_step() {
         pair.run_for(10 * MINUTE);
         pair.heal(0);
         pair.run_for(3 * MINUTE);
-        assert_eq!(pair.held_label("rack").as_deref(), Some("r7"), "after {steps} steps: {}", pair.trace());
+        assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"), "after {steps} steps: {}", pair.trace());
         assert!(settled(&pair), "after {steps} steps");
     }
 }
@@ -63,8 +63,8 @@ fn nothing_acknowledged_is_lost_in_a_crash_at_any_step() {
             kill(&mut pair);
             pair.run_for(10 * MINUTE);
             assert!(settled(&pair), "after {steps} steps: {}", pair.trace());
-            assert_eq!(pair.held_label("rack"), pair.seen_label("rack"), "both sides agree");
-            assert_eq!(pair.held_label("door"), pair.seen_label("door"), "both sides agree");
+            assert_eq!(pair.label_entry("rack"), pair.seen_label("rack"), "both sides agree");
+            assert_eq!(pair.label_entry("door"), pair.seen_label("door"), "both sides agree");
             assert!(!assigned || pair.seen_label("rack").is_some(), "acknowledged to the operator: {steps}");
             assert!(!set || pair.seen_label("door").is_some(), "acknowledged on the spot: {steps}");
         }
@@ -83,7 +83,7 @@ fn a_label_set_offline_arrives_once() {
     pair.run_for(DAY);
     pair.heal(0);
     pair.run_for(3 * MINUTE);
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"));
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
     assert_eq!(pair.deltas_delivered, before + 1);
 }
 
@@ -95,11 +95,11 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
     pair.ask(assign(&["rack=central", "tier=gold"])).expect("assigned");
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["rack=local", "door=3"])));
     pair.run_for(Duration::from_secs(7 * 24 * 3600));
-    assert_eq!(pair.held_label("rack").as_deref(), Some("local"), "the site goes on with its own");
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("local"), "the site goes on with its own");
     pair.heal(0);
     pair.run_for(3 * MINUTE);
     for (label, value) in [("rack", "central"), ("tier", "gold"), ("door", "3")] {
-        assert_eq!(pair.held_label(label).as_deref(), Some(value));
+        assert_eq!(pair.label_entry(label).as_deref(), Some(value));
         assert_eq!(pair.seen_label(label).as_deref(), Some(value));
     }
     assert_eq!(pair.view().labels[&key("rack")].owner, Owner::Assigned);
@@ -121,7 +121,7 @@ fn facts_show_up_as_reported_and_only_when_they_change() {
     assert_eq!((pair.nodes[0].writes, pair.fleet_writes), before, "steady state writes nothing");
     pair.crash_site();
     pair.run_for(Duration::from_millis(1));
-    assert_eq!(pair.held_label(fact.as_str()).as_deref(), Some("linux"), "kept over a restart");
+    assert_eq!(pair.label_entry(fact.as_str()).as_deref(), Some("linux"), "kept over a restart");
 }
 
 #[test]

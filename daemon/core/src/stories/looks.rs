@@ -77,7 +77,7 @@ fn what_was_left_over_is_found_once_the_zone_can_be_listed() {
     let claim: Vec<_> = claim.values.iter().map(|value| &**value).collect();
     let claim = claim.join("");
     pair.name_server.plant(ZONE, "_linecamp-a.old.example.org", "TXT", &[&claim]);
-    pair.nodes[0].disk.retain(|key, _| !key.starts_with("held"));
+    pair.nodes[0].disk.retain(|key, _| !key.starts_with("owned"));
     pair.name_server.listing_fails = Some(failures()[0].clone());
     pair.crash_site();
     pair.run_for(2 * MINUTE);
@@ -108,7 +108,7 @@ fn a_set_that_cannot_be_read_is_left_alone_and_the_rest_goes_on() {
         pair.name_server.unreadable.clear();
         pair.name_server.pluck(ZONE, name, if name == GATEWAY { "A" } else { "TXT" });
         pair.run_for(2 * RECONCILE_INTERVAL);
-        assert_eq!((state_of(&pair, &RecordType::A), conditions(&pair)), (Some(RecordState::Kept), Vec::new()));
+        assert_eq!((state_of(&pair, &RecordType::A), conditions(&pair)), (Some(RecordState::InSync), Vec::new()));
     }
 }
 

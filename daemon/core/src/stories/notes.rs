@@ -41,7 +41,7 @@ fn a_removed_site_names_the_records_of_a_provider_that_is_not_configured() {
     pair.run_for(MINUTE);
     let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
     assert_eq!(central.len(), 1, "the operator sees them");
-    assert_eq!(central[0].1.records[0].state, RecordState::Held);
+    assert_eq!(central[0].1.records[0].state, RecordState::Retained);
     remove(&mut pair);
     pair.run_for(MINUTE);
     assert!(pair.nodes[0].ended.is_some(), "nothing holds it up");

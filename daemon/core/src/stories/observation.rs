@@ -149,7 +149,7 @@ fn a_round_says_three_things() {
     let check = |pair: &mut Pair, fact: Fact, expected: Option<&str>| {
         let now = pair.now();
         pair.nodes[0].site.handle_facts(round(&[("a", fact)]), now);
-        assert_eq!(pair.held_label("a").as_deref(), expected);
+        assert_eq!(pair.label_entry("a").as_deref(), expected);
     };
     check(&mut pair, Fact::NotObserved(Text::lossy("why")), None);
     check(&mut pair, one, Some("1"));

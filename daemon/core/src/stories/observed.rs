@@ -30,7 +30,7 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
     let mut pair = site_with(40, provider());
     pair.run_for(MINUTE);
     let kept = record(&pair);
-    assert!(kept.state == RecordState::Kept && seen(&kept) == ["192.0.2.1"], "{kept:?}");
+    assert!(kept.state == RecordState::InSync && seen(&kept) == ["192.0.2.1"], "{kept:?}");
     pair.name_server.mood = Mood::Locked;
     label(&mut pair, &format!("{FIXED}=192.0.2.7"));
     pair.run_for(MINUTE);
@@ -39,10 +39,10 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
     assert_eq!((after.observed, after.values), (kept.observed, ["192.0.2.7".into()].into()), "with its age");
     let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
     assert_eq!(central[0].1.records[0].state, RecordState::Update, "the operator sees it");
-    assert!(central[0].1.trouble.as_ref().expect("in trouble").as_str().contains("wrong key"));
+    assert!(central[0].1.failure.as_ref().expect("in trouble").as_str().contains("wrong key"));
     label(&mut pair, &format!("{FIXED}=192.0.2.1"));
     pair.run_for(MINUTE);
-    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Kept), "it was seen as it is desired again");
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::InSync), "it was seen as it is desired again");
 }
 
 /// A daemon that restarts while its name server is unreachable keeps its earlier observations.
@@ -52,7 +52,7 @@ fn a_restart_keeps_what_was_observed_before() {
     pair.name_server.mood = Mood::Away;
     pair.crash_site();
     pair.run_for(MINUTE);
-    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Kept));
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::InSync));
     label(&mut pair, &format!("{FIXED}=192.0.2.7"));
     pair.run_for(MINUTE);
     assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Update));
@@ -132,7 +132,7 @@ fn what_was_written_and_not_seen_is_deleted_when_its_provider_leaves() {
     pair.name_server.names_hidden = false;
     configure(&mut pair, Some(provider()));
     pair.run_for(5 * MINUTE);
-    configure(&mut pair, Some(ProviderSpec { is_leaving: true, ..provider() }));
+    configure(&mut pair, Some(ProviderSpec { is_withdrawing: true, ..provider() }));
     pair.run_for(2 * RECONCILE_INTERVAL);
     assert!(pair.name_server.zone(ZONE).is_empty(), "{:?}", pair.name_server.zone(ZONE));
     configure(&mut pair, None);

@@ -78,8 +78,8 @@ fn a_provider_that_is_removed_by_force_does_not_wait() {
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
     pair.run_for(RECONCILE_INTERVAL);
     assert_eq!(names(&pair), ["dns"], "it waits");
-    let shown_leaving = pair.fleet.providers(None);
-    assert!(shown_leaving.len() == 1 && shown_leaving[0].provider.spec.is_leaving, "and is shown");
+    let shown_withdrawing = pair.fleet.providers(None);
+    assert!(shown_withdrawing.len() == 1 && shown_withdrawing[0].provider.spec.is_withdrawing, "and is shown");
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::Yes)).expect("removed by force");
     pair.run_for(MINUTE);
     assert_eq!(names(&pair), [""; 0]);

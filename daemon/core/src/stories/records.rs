@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, DnsSpec, DomainName, EventKind, FleetProvider, Grant, HeldKey, LabelValue, Level, NameTemplate,
-    OwnerId, PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState, RecordType, Selector, Ttl,
+    ConditionKind, DnsSpec, DomainName, EventKind, FleetProvider, Grant, LabelValue, Level, NameTemplate,
+    OwnedRecordKey, OwnerId, PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState, RecordType,
+    Selector, Ttl,
 };
 
 use crate::testing::{DiskMood, Mood, Pair, key, name, patch, site_ref};
@@ -31,12 +32,12 @@ pub(crate) fn provider() -> ProviderSpec {
             ttl: Ttl::DEFAULT,
             hosts: Selector::default(),
             observed_address: false,
-            deletes: true,
+            allow_deletes: true,
             withdraw_inactive: false,
             extra: Vec::new(),
         },
         is_dry_run: false,
-        is_leaving: false,
+        is_withdrawing: false,
     }
 }
 
@@ -280,9 +281,9 @@ fn a_foreign_name_is_a_condition_until_somebody_adopts_it() {
     configure(&mut pair, Some(provider()));
     pair.run_for(5 * MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 198.51.100.7")]);
-    assert_eq!(conditions(&pair)[0].0, ConditionKind::RecordForeign);
+    assert_eq!(conditions(&pair)[0].0, ConditionKind::RecordConflict);
     let record = RecordKey { name: DomainName::parse(GATEWAY).unwrap(), rtype: RecordType::A };
-    let held = |rtype| HeldKey {
+    let held = |rtype| OwnedRecordKey {
         provider: ProviderId::of(&name("dns")),
         zone: DomainName::parse(ZONE).unwrap(),
         record: RecordKey { rtype, ..record.clone() },
@@ -303,7 +304,7 @@ fn a_dry_run_plans_and_changes_nothing() {
     assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Create));
     configure(&mut pair, Some(provider()));
     pair.run_for(MINUTE);
-    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Kept));
+    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::InSync));
 }
 
 #[test]
@@ -384,8 +385,8 @@ fn records_of_a_provider_that_is_gone_are_named() {
     configure(&mut pair, None);
     pair.run_for(MINUTE);
     let found = conditions(&pair);
-    assert!(found[0].0 == ConditionKind::RecordsHeld && found[0].1.contains(GATEWAY), "{found:?}");
-    configure(&mut pair, Some(ProviderSpec { is_leaving: true, ..provider() }));
+    assert!(found[0].0 == ConditionKind::RecordsRetained && found[0].1.contains(GATEWAY), "{found:?}");
+    configure(&mut pair, Some(ProviderSpec { is_withdrawing: true, ..provider() }));
     pair.run_for(MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty());
     assert_eq!(conditions(&pair), []);
@@ -395,7 +396,7 @@ fn records_of_a_provider_that_is_gone_are_named() {
 #[test]
 fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     let mut pair = plain_site(27);
-    let dns = DnsSpec { deletes: false, ..provider().dns };
+    let dns = DnsSpec { allow_deletes: false, ..provider().dns };
     let add = |dns: &DnsSpec| {
         let spec = ProviderSpec { dns: dns.clone(), ..provider() };
         let provider = FleetProvider { sites: Selector::parse("").unwrap(), spec, matches_facts: false };
@@ -414,14 +415,15 @@ fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     assert_eq!(left.len(), 1);
     assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
     pair.name_server.mood = Mood::Well;
-    pair.ask(add(&DnsSpec { deletes: true, ..dns })).expect("added");
+    pair.ask(add(&DnsSpec { allow_deletes: true, ..dns })).expect("added");
     pair.run_for(MINUTE);
     assert!(is_converged(&pair), "they are its own still");
 }
 
 #[test]
 fn a_removed_site_that_may_not_delete_names_what_it_leaves() {
-    let mut pair = site_with(28, ProviderSpec { dns: DnsSpec { deletes: false, ..provider().dns }, ..provider() });
+    let mut pair =
+        site_with(28, ProviderSpec { dns: DnsSpec { allow_deletes: false, ..provider().dns }, ..provider() });
     remove(&mut pair);
     pair.run_for(MINUTE);
     assert!(pair.nodes[0].ended.is_some());

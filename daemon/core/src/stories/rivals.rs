@@ -44,14 +44,14 @@ fn of_two_providers_that_want_one_name_the_first_has_it_and_the_other_says_so() 
         pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(pair.name_server.writes.len(), writes, "nobody writes any more");
         // The other leaves: it does not own the name and must not delete it.
-        settings(&mut pair, vec![one.clone(), ProviderSpec { is_leaving: true, ..two.clone() }]);
+        settings(&mut pair, vec![one.clone(), ProviderSpec { is_withdrawing: true, ..two.clone() }]);
         pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.101"]);
         let written = pair.name_server.writes[writes..].iter().filter_map(|(_, change)| change.key());
         let shared: Vec<_> = written.filter(|key| key.name.as_str().contains("shared")).collect();
         assert!(shared.is_empty(), "it is not even deleted and written again: {shared:?}");
         // The first leaves: the other takes the name over.
-        settings(&mut pair, vec![ProviderSpec { is_leaving: true, ..one }, two]);
+        settings(&mut pair, vec![ProviderSpec { is_withdrawing: true, ..one }, two]);
         pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.199"]);
         assert_eq!(conditions(&pair), []);

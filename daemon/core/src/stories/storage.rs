@@ -189,7 +189,7 @@ fn a_site_that_starts_on_a_disk_that_takes_nothing_links_and_says_so() {
     pair.run_for(2 * MINUTE);
     assert!(pair.is_linked());
     assert!(seen(&pair, ConditionKind::DiskFull).is_some());
-    assert_eq!(pair.held_label("rack").as_deref(), Some("r7"), "it goes on from what it has");
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"), "it goes on from what it has");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn change_key(change: &SiteChange) -> String {
         SiteChange::LocalLabels(level, _) => format!("labels {level}"),
         SiteChange::Event(seq, _) => format!("event {seq:020}"),
         SiteChange::ObservedAddress(_) => "observed".to_owned(),
-        SiteChange::Held(key, _) => format!("held {} {} {}", key.provider, key.zone, key.record),
+        SiteChange::OwnedRecord(key, _) => format!("owned {} {} {}", key.provider, key.zone, key.record),
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn is_site_removal(change: &SiteChange) -> bool {
         SiteChange::LocalLabels(_, body) => body.is_none(),
         SiteChange::Event(_, body) => body.is_none(),
         SiteChange::ObservedAddress(body) => body.is_none(),
-        SiteChange::Held(_, body) => body.is_none(),
+        SiteChange::OwnedRecord(_, body) => body.is_none(),
     }
 }
 

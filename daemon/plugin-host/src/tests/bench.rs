@@ -330,12 +330,12 @@ pub(super) fn spec_of(config: &str, grant: &Grant) -> ProviderSpec {
             ttl: Ttl::DEFAULT,
             hosts: Selector::parse("").unwrap(),
             observed_address: false,
-            deletes: false,
+            allow_deletes: false,
             withdraw_inactive: false,
             extra: Vec::new(),
         },
         is_dry_run: false,
-        is_leaving: false,
+        is_withdrawing: false,
     }
 }
 

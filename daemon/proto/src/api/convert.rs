@@ -159,7 +159,7 @@ impl From<&[Site]> for Preview {
         };
         Self {
             matched: sites.len(),
-            dark: sites.iter().filter(|site| !site.link.is_connected()).count(),
+            offline: sites.iter().filter(|site| !site.link.is_connected()).count(),
             items: sites.iter().map(item).collect(),
         }
     }

@@ -9,7 +9,7 @@
 //! | `template` | `{host}.{site}.{environment}` |
 //! | `ttl` | 300 seconds |
 //! | `hosts` | all of them |
-//! | `observed_address`, `deletes`, `withdraw_inactive`, `dry_run`, `leaving`, `plain_http` | no |
+//! | `observed_address`, `allow_deletes`, `withdraw_inactive`, `dry_run`, `withdraw`, `plain_http` | no |
 //! | `records`, `secrets`, `reach`, `reach_private` | none |
 //! | `config` | `{}` |
 //!
@@ -57,7 +57,7 @@ pub struct ProviderBody {
     pub observed_address: bool,
     /// Whether records may be deleted.
     #[serde(default)]
-    pub deletes: bool,
+    pub allow_deletes: bool,
     /// Whether to delete the records of inactive hosts.
     #[serde(default)]
     pub withdraw_inactive: bool,
@@ -66,7 +66,7 @@ pub struct ProviderBody {
     pub dry_run: bool,
     /// Whether to withdraw all records: the step before the provider is removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub leaving: bool,
+    pub withdraw: bool,
     /// Extra records of every selected host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<ExtraRecordBody>,
@@ -147,13 +147,13 @@ pub struct ProviderView {
     /// Its settings.
     pub settings: ProviderBody,
     /// Whether it is withdrawing its records before it is removed.
-    pub leaving: bool,
+    pub withdraw: bool,
     /// How many sites have it.
     pub site_count: u64,
     /// At how many of those all of its records were last observed as desired.
     pub converged_count: u64,
     /// At how many of those it has a problem.
-    pub trouble_count: u64,
+    pub failed_count: u64,
     /// How many sites it selects that have 16 providers already, and so do not get it.
     pub left_out_count: u64,
 }
@@ -166,7 +166,7 @@ pub struct ProviderCount {
     /// At how many of those all of its records were last observed as desired.
     pub converged: u64,
     /// At how many of those it has a problem.
-    pub in_trouble: u64,
+    pub failed: u64,
     /// How many sites it selects that are at their provider limit.
     pub left_out: u64,
 }
@@ -211,7 +211,7 @@ pub struct RecordView {
     /// Why it is not in sync; empty if there is no reason to give.
     pub detail: String,
     /// Why its provider cannot observe or change it now; `null` if it can.
-    pub trouble: Option<String>,
+    pub failure: Option<String>,
 }
 
 /// The site and provider of a record.
@@ -224,7 +224,7 @@ pub struct RecordPlace<'a> {
     /// The site's provider.
     pub provider: &'a model::Name,
     /// The provider's problem, if any.
-    pub trouble: Option<&'a model::Text>,
+    pub failure: Option<&'a model::Text>,
 }
 
 /// Why a provider's configuration is invalid.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::limits::{CONDITIONS_MAX, LABELS_PER_OWNER_MAX};
-use linecamp_model::{Condition, Event, HeldLabel, LabelKey, LabelSet, LabelValue, SiteId, Text, WallTime};
+use linecamp_model::{Condition, Event, LabelEntry, LabelKey, LabelSet, LabelValue, SiteId, Text, WallTime};
 
 use crate::convert::field::{bytes, count, field, list, word};
 use crate::convert::{FieldError, Wire, WireEnum};
@@ -24,7 +24,7 @@ pub(crate) fn labels(name: &str, found: Vec<wire::Label>) -> Result<LabelSet, Fi
     count(name, found.len(), LABELS_PER_OWNER_MAX)?;
     let mut labels = BTreeMap::new();
     for (index, label) in found.into_iter().enumerate() {
-        let (key, held) = held_label(&label).map_err(|error| error.within_element(name, index))?;
+        let (key, held) = label_entry(&label).map_err(|error| error.within_element(name, index))?;
         if let Some(key) = (labels.contains_key(&key)).then_some(&key) {
             return Err(FieldError::new("key", format!("`{key}` comes twice")).within_element(name, index));
         }
@@ -49,8 +49,8 @@ pub(crate) fn facts(name: &str, found: Vec<wire::Label>) -> Result<BTreeMap<Labe
     Ok(labels.iter().map(|(key, held)| (key.clone(), held.value.clone())).collect())
 }
 
-fn held_label(label: &wire::Label) -> Result<(LabelKey, HeldLabel), FieldError> {
-    let held = HeldLabel {
+fn label_entry(label: &wire::Label) -> Result<(LabelKey, LabelEntry), FieldError> {
+    let held = LabelEntry {
         value: field("value", LabelValue::parse(&label.value))?,
         since: WallTime::from_unix_millis(label.since_millis),
     };

@@ -55,7 +55,7 @@ impl Wire for wire::ProviderSpec {
             grant: Some(wire::Grant::from_model(&spec.grant)),
             dns: Some(wire::DnsSpec::from_model(&spec.dns)),
             dry_run: spec.is_dry_run,
-            leaving: spec.is_leaving,
+            withdraw: spec.is_withdrawing,
         }
     }
 
@@ -72,7 +72,7 @@ impl Wire for wire::ProviderSpec {
             grant: message("grant", self.grant)?,
             dns: message("dns", self.dns)?,
             is_dry_run: self.dry_run,
-            is_leaving: self.leaving,
+            is_withdrawing: self.withdraw,
         };
         match provider_spec_bytes(&spec) {
             ..=PROVIDER_SPEC_BYTES_MAX => Ok(spec),
@@ -150,7 +150,7 @@ impl Wire for wire::DnsSpec {
             ttl: dns.ttl.seconds(),
             hosts: dns.hosts.to_string(),
             observed_address: dns.observed_address,
-            deletes: dns.deletes,
+            allow_deletes: dns.allow_deletes,
             withdraw_inactive: dns.withdraw_inactive,
             extra: dns.extra.iter().map(wire::ExtraRecord::from_model).collect(),
         }
@@ -165,7 +165,7 @@ impl Wire for wire::DnsSpec {
             ttl: ttl.ok_or_else(|| FieldError::new("ttl", format!("DNS cannot say {} seconds", self.ttl)))?,
             hosts: field("hosts", Selector::parse(&self.hosts))?,
             observed_address: self.observed_address,
-            deletes: self.deletes,
+            allow_deletes: self.allow_deletes,
             withdraw_inactive: self.withdraw_inactive,
             extra: list("extra", self.extra, EXTRA_RECORDS_MAX)?,
         })
@@ -202,19 +202,19 @@ impl Wire for wire::ProviderStatus {
             name: status.name.as_str().to_owned(),
             local: status.is_local,
             plugin: status.plugin.as_str().to_owned(),
-            trouble: status.trouble.as_ref().map(|trouble| trouble.as_str().to_owned()),
+            failure: status.failure.as_ref().map(|failure| failure.as_str().to_owned()),
             records: status.records.iter().map(wire::RecordStatus::from_model).collect(),
             converged: status.converged.0,
         }
     }
 
     fn into_model(self) -> Result<ProviderStatus, FieldError> {
-        let trouble = self.trouble.map(|trouble| field("trouble", Text::parse(&trouble)));
+        let failure = self.failure.map(|failure| field("failure", Text::parse(&failure)));
         Ok(ProviderStatus {
             name: field("name", Name::parse(&self.name))?,
             is_local: self.local,
             plugin: field("plugin", Text::parse(&self.plugin))?,
-            trouble: trouble.transpose()?,
+            failure: failure.transpose()?,
             converged: generation("converged", self.converged)?,
             records: records(self.records)?,
         })

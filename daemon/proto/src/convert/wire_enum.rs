@@ -57,9 +57,9 @@ words!(
         RecoverRefused,
         PluginFailed,
         ProviderFailed,
-        RecordForeign,
+        RecordConflict,
         RecordQuarantined,
-        RecordsHeld,
+        RecordsRetained,
         FactsStale,
         PluginFetchFailed,
         IdentityNotSaved,
@@ -95,7 +95,7 @@ words!(
     }
 );
 
-words!(link::RecordState = RecordState { Kept, Create, Update, Delete, Foreign, Quarantined, Held, Unknown });
+words!(link::RecordState = RecordState { InSync, Create, Update, Delete, Conflict, Quarantined, Retained, Unknown });
 
 impl WireEnum for RecordType {
     /// A type that is never written has no number: zero, which is rejected.

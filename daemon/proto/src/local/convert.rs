@@ -68,15 +68,16 @@ impl LocalProvider {
     /// Returns the provider from its status, with its settings if it has any.
     pub fn new(status: &model::ProviderStatus, spec: Option<&model::ProviderSpec>) -> Self {
         use model::RecordState as State;
-        let is_in_trouble =
-            |record: &&model::RecordStatus| matches!(record.state, State::Foreign | State::Quarantined | State::Held);
+        let is_failed = |record: &&model::RecordStatus| {
+            matches!(record.state, State::Conflict | State::Quarantined | State::Retained)
+        };
         Self {
             name: status.name.to_string(),
             origin: if status.is_local { "local" } else { "central" }.into(),
             plugin: status.plugin.to_string(),
-            trouble: status.trouble.as_ref().map(ToString::to_string),
+            failure: status.failure.as_ref().map(ToString::to_string),
             records: status.records.len(),
-            records_in_trouble: status.records.iter().filter(is_in_trouble).count(),
+            records_failed: status.records.iter().filter(is_failed).count(),
             settings: spec.map(ProviderBody::from),
         }
     }
@@ -95,7 +96,7 @@ impl LocalRecord {
             observed_at: record.observed.as_ref().map(|seen| seen.at.to_string()),
             state: record.state.to_string(),
             detail: record.detail.to_string(),
-            trouble: provider.trouble.as_ref().map(ToString::to_string),
+            failure: provider.failure.as_ref().map(ToString::to_string),
         }
     }
 

@@ -90,7 +90,7 @@ fn a_provider_and_its_records_are_written_as_promised() {
     insta::assert_snapshot!(all.join("\n"));
     let with_settings = LocalProvider::new(&status, Some(&spec));
     written(&with_settings);
-    assert_eq!((with_settings.records, with_settings.records_in_trouble), (4, 1));
+    assert_eq!((with_settings.records, with_settings.records_failed), (4, 1));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         }
         FleetChange::Site(site, body) => row::<record::Registration>(format!("site/{site}"), body.as_ref()),
         FleetChange::ReplicationCursor(site, body) => {
-            row::<record::ReplicationCursor>(format!("site/{site}/mark"), body.as_ref())
+            row::<record::ReplicationCursor>(format!("site/{site}/cursor"), body.as_ref())
         }
         FleetChange::Spec(site, document, body) => {
             let key = format!("site/{site}/spec/{}", key::from_document(*document));
@@ -38,7 +38,7 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::LoggedEvent>(format!("event/{}", key::from_number(*number)), body.as_ref())
         }
         FleetChange::RevokedKey(fingerprint, body) => {
-            let key = format!("departed/{}", key::from_digest(fingerprint.as_bytes()));
+            let key = format!("revoked-key/{}", key::from_digest(fingerprint.as_bytes()));
             row::<record::Moment>(key, body.as_ref())
         }
         FleetChange::Provider(environment, name, body) => {
@@ -84,7 +84,7 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             let number = found.part(key::number(number))?;
             FleetChange::Event(number, Some(found.read::<record::LoggedEvent>()?))
         }
-        ["departed", fingerprint] => {
+        ["revoked-key", fingerprint] => {
             let fingerprint = KeyFingerprint::from_bytes(found.part(key::digest(fingerprint))?);
             FleetChange::RevokedKey(fingerprint, Some(found.read::<record::Moment>()?))
         }
@@ -107,7 +107,7 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
     let path = std::str::from_utf8(key).unwrap_or_default();
     let path: Vec<&str> = path.split('/').collect();
     let salvaged = match path.as_slice() {
-        ["departed", fingerprint] => key::digest(fingerprint)
+        ["revoked-key", fingerprint] => key::digest(fingerprint)
             .map(|digest| FleetChange::RevokedKey(KeyFingerprint::from_bytes(digest), Some(WallTime::EPOCH))),
         ["token-use", token, site] => TokenId::parse(token)
             .zip(SiteId::parse(site))
@@ -138,7 +138,7 @@ fn provider(found: RawRecord<'_>, environment: Name, name: Name) -> Result<Fleet
 fn site_part(found: RawRecord<'_>, site: SiteId, part: &[&str]) -> Result<FleetChange, ProtoError> {
     let change = match part {
         [] => FleetChange::Site(site, Some(found.read::<record::Registration>()?)),
-        ["mark"] => FleetChange::ReplicationCursor(site, Some(found.read::<record::ReplicationCursor>()?)),
+        ["cursor"] => FleetChange::ReplicationCursor(site, Some(found.read::<record::ReplicationCursor>()?)),
         ["spec", about @ ..] => {
             let about = found.part(key::document(about))?;
             FleetChange::Spec(site, about, Some(found.read_document::<link::SpecDocument, _>(about)?))

@@ -4,7 +4,7 @@
 //! zero-padded to full width. Ids and digests are lower-case hexadecimal. A key has exactly one spelling.
 
 use data_encoding::HEXLOWER;
-use linecamp_model::{DocumentKey, DomainName, HeldKey, HostId, Level, ProviderId, RecordKey};
+use linecamp_model::{DocumentKey, DomainName, HostId, Level, OwnedRecordKey, ProviderId, RecordKey};
 
 use crate::convert::record_type;
 use crate::limits::COUNTER_MAX;
@@ -53,14 +53,14 @@ pub(super) fn document(path: &[&str]) -> Option<DocumentKey> {
 }
 
 /// Formats the key of an owned record set.
-pub(super) fn from_held(key: &HeldKey) -> String {
+pub(super) fn from_owned(key: &OwnedRecordKey) -> String {
     format!("{}/{}/{}/{}", key.provider, key.zone, key.record.name, key.record.rtype)
 }
 
 /// Parses the key of an owned record set. Names contain no `/`, and are in lower case already.
-pub(super) fn held(path: &[&str]) -> Option<HeldKey> {
+pub(super) fn owned(path: &[&str]) -> Option<OwnedRecordKey> {
     let [provider, zone, name, rtype] = path else { return None };
-    Some(HeldKey {
+    Some(OwnedRecordKey {
         provider: ProviderId::parse(provider)?,
         zone: domain_name(zone)?,
         record: RecordKey { name: domain_name(name)?, rtype: record_type(rtype).ok()? },

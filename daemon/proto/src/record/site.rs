@@ -26,8 +26,8 @@ pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
         SiteChange::ObservedAddress(body) => {
             row::<record::ObservedAddress>("observed-address".to_owned(), body.as_ref())
         }
-        SiteChange::Held(held, body) => {
-            row::<record::OwnedRecord>(format!("held/{}", key::from_held(held)), body.as_ref())
+        SiteChange::OwnedRecord(held, body) => {
+            row::<record::OwnedRecord>(format!("owned/{}", key::from_owned(held)), body.as_ref())
         }
     }
 }
@@ -58,9 +58,9 @@ pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
             SiteChange::Event(number, Some(found.read::<link::Event>()?))
         }
         ["observed-address"] => SiteChange::ObservedAddress(Some(found.read::<record::ObservedAddress>()?)),
-        ["held", held @ ..] => {
-            let held = found.part(key::held(held))?;
-            SiteChange::Held(held, Some(found.read::<record::OwnedRecord>()?))
+        ["owned", path @ ..] => {
+            let held = found.part(key::owned(path))?;
+            SiteChange::OwnedRecord(held, Some(found.read::<record::OwnedRecord>()?))
         }
         _ => return Err(unknown_key(found.key)),
     };

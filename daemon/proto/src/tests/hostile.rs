@@ -365,12 +365,12 @@ fn a_record_that_does_not_read_costs_one_site_at_most() {
         status(DocumentKey::Host(HostId::from_bytes([0x22; 16]))),
     );
     check(&format!("site/{site}"), Salvage::Quarantine(id));
-    check(&format!("site/{site}/mark"), Salvage::Quarantine(id));
+    check(&format!("site/{site}/cursor"), Salvage::Quarantine(id));
     check(&format!("site/{site}/spec/site"), Salvage::Quarantine(id));
     check(&format!("site/{site}/what/is/this"), Salvage::Quarantine(id));
     check("event/00000000000000000007", Salvage::Remove(FleetChange::Event(7, None)));
     let departed = FleetChange::RevokedKey(KeyFingerprint::from_bytes([0x99; 32]), Some(WallTime::EPOCH));
-    check(&format!("departed/{digest}"), Salvage::Keep(departed));
+    check(&format!("revoked-key/{digest}"), Salvage::Keep(departed));
     let used = FleetChange::TokenUse(TokenId::from_bytes([0x33; 8]), id, Some(WallTime::EPOCH));
     check(&format!("token-use/{token}/{site}"), Salvage::Keep(used));
     for key in ["origin", "environment/default", "token/33", "event/7", "site/0", "", "a/b/c"] {

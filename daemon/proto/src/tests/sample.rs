@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
-    FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, HostId, HostSpec, HostStatus,
-    IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
+    FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostSpec, HostStatus, IdentityGrant,
+    Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life,
     LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId, SecretHash,
     SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token,
     TokenId, VersionRange, WallTime, Welcome,
@@ -32,7 +32,7 @@ fn text(text: &str) -> Text {
 }
 
 fn labels(pairs: &[(&str, &str)]) -> LabelSet {
-    let held = |value| HeldLabel { value: LabelValue::parse(value).expect("a value"), since: WALL };
+    let held = |value| LabelEntry { value: LabelValue::parse(value).expect("a value"), since: WALL };
     let labels: BTreeMap<_, _> =
         pairs.iter().map(|(key, value)| (LabelKey::parse(key).expect("a key"), held(value))).collect();
     LabelSet::from_map(labels).expect("few")
@@ -384,7 +384,7 @@ fn registration() -> Registration {
         joined_at: WALL,
         life: life(Phase::Active, 1),
         gateway: life(Phase::Deactivating, 19),
-        dark_since: Some(LATER),
+        offline_since: Some(LATER),
         recoveries: 4,
         recoveries_today: 1,
         recovery_day: WALL,

@@ -10,10 +10,10 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, Event, EventBatch, EventKind, FromServer,
-    FromSite, Generation, HeldLabel, HostId, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret,
-    LabelKey, LabelSet, LabelValue, Name, Observed, Origin, PluginDigest, PluginPiece, ProviderId, ProviderSpec,
-    ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus, SpecBody,
-    StatusBody, Target, Text, TokenId, VersionRange, WallTime,
+    FromSite, Generation, HostId, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret,
+    LabelEntry, LabelKey, LabelSet, LabelValue, Name, Observed, Origin, PluginDigest, PluginPiece, ProviderId,
+    ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus,
+    SpecBody, StatusBody, Target, Text, TokenId, VersionRange, WallTime,
 };
 use prost::Message;
 
@@ -34,7 +34,7 @@ fn text() -> Text {
 
 fn labels() -> LabelSet {
     let held =
-        HeldLabel { value: LabelValue::parse(&"v".repeat(LABEL_VALUE_BYTES_MAX)).expect("a value"), since: WALL };
+        LabelEntry { value: LabelValue::parse(&"v".repeat(LABEL_VALUE_BYTES_MAX)).expect("a value"), since: WALL };
     let key = |index| LabelKey::parse(&format!("{index:0LABEL_KEY_BYTES_MAX$}")).expect("a key");
     let labels: BTreeMap<_, _> = (0..LABELS_PER_OWNER_MAX).map(|index| (key(index), held.clone())).collect();
     LabelSet::from_map(labels).expect("no more than there may be")
@@ -94,7 +94,7 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
             name: spec.name,
             is_local: true,
             plugin: text(),
-            trouble: Some(text()),
+            failure: Some(text()),
             converged: Generation(COUNTER_MAX),
             records,
         };
@@ -116,7 +116,7 @@ fn a_reported_record_takes_no_more_than_it_counts_for() {
             name: name(),
             is_local: true,
             plugin: text(),
-            trouble: None,
+            failure: None,
             converged: Generation::ZERO,
             records: Vec::new(),
         };
@@ -158,7 +158,7 @@ fn record(place: &str, values: &[&str], detail: Text) -> RecordStatus {
         key: RecordKey { name: domain, rtype: RecordType::Txt },
         values: values.iter().map(|value| (*value).into()).collect(),
         observed: Some(Observed { at: WALL, values: values.iter().map(|value| (*value).into()).collect() }),
-        state: RecordState::Held,
+        state: RecordState::Retained,
         detail,
     }
 }

@@ -13,8 +13,8 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
-    FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldLabel, Hello, HostId, HostSpec, HostStatus,
-    IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelKey, LabelSet, LabelValue, Level, Life,
+    FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostSpec, HostStatus, IdentityGrant,
+    Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life,
     LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId, SecretHash,
     SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token,
     TokenId, VersionRange, WallTime, Welcome,
@@ -71,7 +71,7 @@ fn label_value() -> impl Strategy<Value = LabelValue> {
 }
 
 fn labels() -> impl Strategy<Value = LabelSet> {
-    let held = || (label_value(), wall()).prop_map(|(value, since)| HeldLabel { value, since });
+    let held = || (label_value(), wall()).prop_map(|(value, since)| LabelEntry { value, since });
     length(LABELS_PER_OWNER_MAX)
         .prop_flat_map(move |count| btree_map(label_key(), held(), 0..=count))
         .prop_map(|labels| LabelSet::from_map(labels).expect("few"))
@@ -323,7 +323,7 @@ pub(super) fn site_record() -> impl Strategy<Value = SiteChange> {
             .prop_map(|(level, labels)| SiteChange::LocalLabels(level, Some(labels))),
         (counter(), event()).prop_map(|(number, event)| SiteChange::Event(number, Some(event))),
         provider::address().prop_map(|address| SiteChange::ObservedAddress(Some(address))),
-        provider::held().prop_map(|(key, held)| SiteChange::Held(key, Some(held))),
+        provider::held().prop_map(|(key, held)| SiteChange::OwnedRecord(key, Some(held))),
     ]
 }
 
@@ -344,7 +344,7 @@ fn registration() -> impl Strategy<Value = Registration> {
         joined_at: origin.3,
         life: lives.0,
         gateway: lives.1,
-        dark_since: lives.2,
+        offline_since: lives.2,
         recoveries: recoveries.0,
         recoveries_today: recoveries.1,
         recovery_day: recoveries.2,

@@ -75,8 +75,8 @@ async fn edit(
     Body(edit): Body<ProviderEdit>,
 ) -> Result<Json<ProviderView>, Refused> {
     let before = one(&api, name.clone(), in_query(&query)?).await?;
-    if before.provider.spec.is_leaving && (edit.sites.is_none() || edit.settings.is_none()) {
-        let text = format!("provider {name} is leaving: name both its sites and its settings to keep it");
+    if before.provider.spec.is_withdrawing && (edit.sites.is_none() || edit.settings.is_none()) {
+        let text = format!("provider {name} is being removed: name both its sites and its settings to keep it");
         return Err(Refused::bad_request(text));
     }
     let mut after = before.provider;
@@ -107,7 +107,7 @@ async fn remove(
     let mut before = one(&api, name.clone(), environment).await?;
     let force = if query.force { Force::Yes } else { Force::No };
     api.command(FleetCommand::RemoveProvider(before.environment.clone(), name, force)).await?;
-    before.provider.spec.is_leaving = 0 < before.count.sites;
+    before.provider.spec.is_withdrawing = 0 < before.count.sites;
     Ok(Json((&before).into()))
 }
 
@@ -141,7 +141,7 @@ fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<StoredProvider> {
         count: ProviderCount {
             sites: found.sites as u64,
             converged: found.converged as u64,
-            in_trouble: found.in_trouble as u64,
+            failed: found.failed as u64,
             left_out: found.left_out as u64,
         },
     });

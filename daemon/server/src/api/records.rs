@@ -73,8 +73,8 @@ impl Wanted {
         let mut bytes = 0;
         for environment in environments {
             for (site, status) in self.statuses(fleet, &environment, now) {
-                let trouble = status.trouble.as_ref();
-                let place = RecordPlace { environment: &environment, site: &site, provider: &status.name, trouble };
+                let failure = status.failure.as_ref();
+                let place = RecordPlace { environment: &environment, site: &site, provider: &status.name, failure };
                 let records =
                     status.records.iter().filter(|record| self.state.is_none_or(|state| state == record.state));
                 for view in records.map(|record| RecordView::new(place, record)) {
@@ -108,7 +108,7 @@ impl Wanted {
 fn text_bytes(view: &RecordView) -> usize {
     let texts = [&view.site, &view.environment, &view.provider, &view.zone, &view.name, &view.rtype, &view.detail];
     let texts: usize = texts.iter().map(|text| text.len()).sum();
-    let observed = view.observed.iter().flatten().chain(&view.trouble);
+    let observed = view.observed.iter().flatten().chain(&view.failure);
     let values: usize = view.values.iter().chain(observed).map(|value| value.len() + VALUE_FRAME_BYTES).sum();
     RECORD_FRAME_BYTES + texts + values
 }

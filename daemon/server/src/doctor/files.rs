@@ -124,6 +124,7 @@ fn missing(place: &Place) -> CheckResult {
 fn remedy(error: &StoreError) -> &'static str {
     match error {
         StoreError::TooNew { .. } => "install the newer package again, which wrote it",
+        StoreError::TooOld { .. } => "move the file away: the server then starts with an empty database",
         StoreError::Damaged { .. } | StoreError::OtherKind { .. } => {
             "keep the file aside, restore the directory from a backup, and look at the disk: `dmesg | tail`"
         }

@@ -161,7 +161,7 @@ fn ask_here(config: &Config, trust: &Trust) -> Result<Health, Trouble> {
     let runtime = runtime.map_err(|error| Trouble::Broken(error.to_string()))?;
     let host = config.server_url.host();
     runtime.block_on(async {
-        let mut trouble = Trouble::Broken(format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
+        let mut failure = Trouble::Broken(format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
         // A machine without IPv6 also listens on [::], but answers only on 127.0.0.1.
         for address in [own(config.https), SocketAddr::from((Ipv4Addr::LOCALHOST, config.https.port()))] {
             let asked = async {
@@ -170,14 +170,14 @@ fn ask_here(config: &Config, trust: &Trust) -> Result<Health, Trouble> {
             };
             match timeout(ANSWER_LIMIT / 2, asked).await {
                 Ok(Ok(health)) => return Ok(health),
-                Ok(Err(error)) => trouble = error,
+                Ok(Err(error)) => failure = error,
                 Err(_) => {}
             }
-            if matches!(&trouble, Trouble::Dial(error) if error.needs_operator()) {
+            if matches!(&failure, Trouble::Dial(error) if error.needs_operator()) {
                 break;
             }
         }
-        Err(trouble)
+        Err(failure)
     })
 }
 

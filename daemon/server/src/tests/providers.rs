@@ -164,15 +164,15 @@ async fn a_provider_is_made_changed_and_taken_away() {
     assert_eq!((status, &again["error"]["code"]), (409, &json!("name-taken")));
 
     let mut changed = settings(None);
-    changed["deletes"] = json!(true);
+    changed["allow_deletes"] = json!(true);
     let edit = json!({"sites": "", "settings": changed});
     let (status, edited) = server.ask("PATCH", "/api/v1/providers/main-dns", Some(edit)).await;
-    assert_eq!((status, &edited["sites"], &edited["settings"]["deletes"]), (200, &json!(""), &json!(true)));
+    assert_eq!((status, &edited["sites"], &edited["settings"]["allow_deletes"]), (200, &json!(""), &json!(true)));
     let (_, all) = server.ask("GET", "/api/v1/providers?environment=default", None).await;
     assert_eq!(all["items"], json!([edited]));
 
     let (status, removed) = server.ask("DELETE", "/api/v1/providers/main-dns", None).await;
-    assert_eq!((status, &removed["leaving"]), (200, &json!(false)), "no site has it");
+    assert_eq!((status, &removed["withdraw"]), (200, &json!(false)), "no site has it");
     let (status, gone) = server.ask("GET", "/api/v1/providers/main-dns", None).await;
     assert_eq!((status, &gone["error"]["code"]), (404, &json!("not-found")));
 }
@@ -232,14 +232,14 @@ async fn what_a_site_says_of_its_records_can_be_asked_for() {
     .await;
     let found: Vec<_> =
         all["items"].as_array().unwrap().iter().map(|record| (&record["name"], &record["state"])).collect();
-    assert_eq!(found, [(&json!("a.example.org"), &json!("kept")), (&json!("b.example.org"), &json!("foreign"))]);
+    assert_eq!(found, [(&json!("a.example.org"), &json!("in-sync")), (&json!("b.example.org"), &json!("conflict"))]);
     assert_eq!(all["items"][0]["values"], json!(["192.0.2.7"]));
     let count = async |query: &str| records(query).await["items"].as_array().unwrap().len();
     for query in ["site=camp-1&environment=default", "selector=region%3Deu", "provider=main-dns"] {
         assert_eq!(count(query).await, 2, "{query}");
     }
-    assert_eq!(count("state=foreign").await, 1);
-    for query in ["site=camp-2", "environment=lab", "selector=region%3Dus", "provider=other", "state=held"] {
+    assert_eq!(count("state=conflict").await, 1);
+    for query in ["site=camp-2", "environment=lab", "selector=region%3Dus", "provider=other", "state=retained"] {
         assert_eq!(count(query).await, 0, "{query}");
     }
 }
@@ -259,9 +259,9 @@ fn said() -> FromSite {
         name: name.clone(),
         is_local: false,
         plugin: Text::lossy("dns-fake"),
-        trouble: None,
+        failure: None,
         converged: Generation(0),
-        records: vec![record("a.example.org", RecordState::Kept), record("b.example.org", RecordState::Foreign)],
+        records: vec![record("a.example.org", RecordState::InSync), record("b.example.org", RecordState::Conflict)],
     };
     let body = Some(StatusBody::Provider(status));
     let document = Document { generation: Generation(1), body };

@@ -95,6 +95,21 @@ fn a_damaged_fleet_database_is_refused_and_left_as_it_is() {
     assert_eq!(fs::read(&path).unwrap(), damaged);
 }
 
+/// A build that was never released used other record keys: its databases are not converted.
+#[test]
+fn a_database_of_an_unreleased_build_is_refused_and_left_unchanged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("site.db");
+    filled(&path, Kind::Site);
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", OLDEST - 1).unwrap();
+    let before = fs::read(&path).unwrap();
+
+    let refused = open(&path, Kind::Site, OnDamage::Quarantine).unwrap_err();
+
+    assert!(matches!(refused, StoreError::TooOld { found, .. } if found == OLDEST - 1), "{refused}");
+    assert!(fs::read(&path).unwrap() == before, "the file was changed");
+}
+
 /// Neither the database nor the log of a killed process is touched: the newer build finds both unchanged.
 #[test]
 fn a_newer_database_is_refused_and_left_as_it_is() {

@@ -39,7 +39,7 @@ impl Camp {
         let words = ["provider", "add", PROVIDER, "--replace", "--sites", "demo=true", "--plugin", PLUGIN];
         let more =
             ["--digest", digest, "--owner", "dev", "--zone", ZONE, "--set", &api, "--secret", "token=zone-token"];
-        let grants = ["--reach-private", &reach, "--plain-http", "--deletes"];
+        let grants = ["--reach-private", &reach, "--plain-http", "--allow-deletes"];
         self.linecamp(&[&words[..], &more[..], &grants[..]].concat())?;
         write_site_config(&self.data, zone)?;
         Ok(zone)

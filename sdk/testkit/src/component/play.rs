@@ -103,12 +103,12 @@ impl Play {
                 ttl: Ttl::DEFAULT,
                 hosts: Selector::parse("").expect("nothing selects all"),
                 observed_address: false,
-                deletes: true,
+                allow_deletes: true,
                 withdraw_inactive: false,
                 extra: Vec::new(),
             },
             is_dry_run: false,
-            is_leaving: false,
+            is_withdrawing: false,
         })
     }
 

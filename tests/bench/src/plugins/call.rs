@@ -140,11 +140,11 @@ fn spec(plugin: &PluginRef) -> anyhow::Result<ProviderSpec> {
             ttl: Ttl::DEFAULT,
             hosts: Selector::default(),
             observed_address: false,
-            deletes: false,
+            allow_deletes: false,
             withdraw_inactive: false,
             extra: Vec::new(),
         },
         is_dry_run: false,
-        is_leaving: false,
+        is_withdrawing: false,
     })
 }

@@ -100,7 +100,7 @@ fn configure(parts: &Parts, daemon: &Daemon, folder: &Path) -> anyhow::Result<St
 async fn loaded(daemon: &Daemon) -> anyhow::Result<()> {
     let is_loaded = |provider: &Value| {
         let has_version = provider["plugin"].as_str().is_some_and(|plugin| plugin.contains(' '));
-        has_version && provider["trouble"].is_string()
+        has_version && provider["failure"].is_string()
     };
     let all = |answer: &Value| {
         let providers = answer["ok"].as_array();

@@ -106,7 +106,7 @@ impl ProviderBody {
             },
             dns: self.dns()?,
             is_dry_run: self.dry_run,
-            is_leaving: self.leaving,
+            is_withdrawing: self.withdraw,
         };
         match provider_spec_bytes(&spec) {
             ..=PROVIDER_SPEC_BYTES_MAX => Ok(spec),
@@ -129,7 +129,7 @@ impl ProviderBody {
             ttl: ttl.ok_or_else(|| refuse("ttl", format_args!("is 0 to {} seconds", i32::MAX)))?,
             hosts: setting("hosts", Selector::parse(self.hosts.as_deref().unwrap_or_default()))?,
             observed_address: self.observed_address,
-            deletes: self.deletes,
+            allow_deletes: self.allow_deletes,
             withdraw_inactive: self.withdraw_inactive,
             extra: self.records.iter().enumerate().map(extra).collect::<Result<_, _>>()?,
         })
@@ -267,10 +267,10 @@ impl From<&ProviderSpec> for ProviderBody {
             ttl: Some(spec.dns.ttl.seconds()),
             hosts: Some(spec.dns.hosts.to_string()),
             observed_address: spec.dns.observed_address,
-            deletes: spec.dns.deletes,
+            allow_deletes: spec.dns.allow_deletes,
             withdraw_inactive: spec.dns.withdraw_inactive,
             dry_run: spec.is_dry_run,
-            leaving: spec.is_leaving,
+            withdraw: spec.is_withdrawing,
             records: spec.dns.extra.iter().map(ExtraRecordBody::from).collect(),
             config: serde_json::from_str(spec.config.as_str()).unwrap_or_default(),
             secrets: spec.secrets.iter().map(|(name, secret)| (name.to_string(), secret.to_string())).collect(),
@@ -300,10 +300,10 @@ impl ProviderView {
             sites: provider.sites.to_string(),
             match_facts: provider.matches_facts,
             settings: ProviderBody::from(&provider.spec),
-            leaving: provider.spec.is_leaving,
+            withdraw: provider.spec.is_withdrawing,
             site_count: count.sites,
             converged_count: count.converged,
-            trouble_count: count.in_trouble,
+            failed_count: count.failed,
             left_out_count: count.left_out,
         }
     }
@@ -336,7 +336,7 @@ impl RecordView {
             observed_at: record.observed.as_ref().map(|seen| seen.at.to_string()),
             state: record.state.to_string(),
             detail: record.detail.to_string(),
-            trouble: place.trouble.map(ToString::to_string),
+            failure: place.failure.map(ToString::to_string),
         }
     }
 }

@@ -31,7 +31,7 @@ fn what_is_left_out_has_the_promised_value() {
 
 #[test]
 fn settings_survive_their_words() {
-    let spec = ProviderSpec { is_leaving: false, ..sample::provider_spec() };
+    let spec = ProviderSpec { is_withdrawing: false, ..sample::provider_spec() };
     let body = ProviderBody::from(&spec);
     insta::assert_snapshot!(written(&body));
     assert_eq!(body.to_spec(), Ok(spec));
@@ -232,13 +232,13 @@ fn a_provider_a_plugin_and_a_record_are_written_as_promised() {
         environment: &environment,
         site: &site,
         provider: &status.name,
-        trouble: status.trouble.as_ref(),
+        failure: status.failure.as_ref(),
     };
     let all = [
         written(&ProviderView::new(
             &environment,
             &provider,
-            ProviderCount { sites: 12, converged: 10, in_trouble: 1, left_out: 0 },
+            ProviderCount { sites: 12, converged: 10, failed: 1, left_out: 0 },
         )),
         written(&PluginView::new(&plugin_digest(&"ab".repeat(32)).expect("a digest"), &file)),
         written(&RecordView::new(place, &status.records[1])),

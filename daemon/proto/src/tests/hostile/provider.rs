@@ -218,7 +218,7 @@ fn a_key_of_a_held_record_has_one_spelling() {
     let body = record::OwnedRecord { owner: "acme".to_owned(), site: vec![1; 16], state: 1, ..Default::default() }
         .encode_to_vec();
     let check = |place: &str, is_key: bool| {
-        let found = site_record(format!("held/{place}").as_bytes(), &body);
+        let found = site_record(format!("owned/{place}").as_bytes(), &body);
         assert_eq!(found.is_ok(), is_key, "{place}: {found:?}");
     };
     check(&format!("{id}/acme.example/*.acme.example/A"), true);

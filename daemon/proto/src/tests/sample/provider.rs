@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use linecamp_model::{
-    Claim, DnsSpec, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, NameTemplate,
-    Observed, OwnedRecord, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant,
+    Claim, DnsSpec, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, NameTemplate, Observed,
+    OwnedRecord, OwnedRecordKey, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant,
     ProviderConfig, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType,
     SecretName, Selector, Ttl,
 };
@@ -52,12 +52,12 @@ pub(crate) fn provider_spec() -> ProviderSpec {
             ttl: Ttl::of(120).expect("two minutes"),
             hosts: Selector::parse("tier = front, !lab").expect("a selector"),
             observed_address: true,
-            deletes: true,
+            allow_deletes: true,
             withdraw_inactive: true,
             extra: vec![extra],
         },
         is_dry_run: true,
-        is_leaving: true,
+        is_withdrawing: true,
     }
 }
 
@@ -82,17 +82,17 @@ pub(crate) fn provider_status() -> ProviderStatus {
         name: name("shop-zone"),
         is_local: true,
         plugin: text("dns-powerdns 0.1.0"),
-        trouble: Some(text("dns.acme.example:8443 does not answer")),
+        failure: Some(text("dns.acme.example:8443 does not answer")),
         converged: Generation(20),
         records: vec![
-            record("*.camp-042.acme.example", RecordType::Cname, [alias, alias], RecordState::Kept, ""),
+            record("*.camp-042.acme.example", RecordType::Cname, [alias, alias], RecordState::InSync, ""),
             record("camp-042.acme.example", RecordType::A, [addresses, &["192.0.2.9"]], RecordState::Update, ""),
             unseen,
             record(
                 "camp-042.acme.example",
                 RecordType::Txt,
                 [&[], &["x"]],
-                RecordState::Held,
+                RecordState::Retained,
                 "deletes are not enabled",
             ),
         ],
@@ -130,7 +130,7 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
 
 pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
     let key = DocumentKey::Provider(provider_id());
-    let held = HeldKey {
+    let held = OwnedRecordKey {
         provider: provider_id(),
         zone: domain("acme.example"),
         record: RecordKey { name: domain("*.camp-042.acme.example"), rtype: RecordType::Aaaa },
@@ -145,7 +145,7 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         ("spec-provider", SiteChange::Spec(key, Some(spec_document()))),
         ("status-provider", SiteChange::Status(key, Some(status_document()))),
         ("observed-address", SiteChange::ObservedAddress(Some([192, 0, 2, 7].into()))),
-        ("held", SiteChange::Held(held, Some(body))),
+        ("owned", SiteChange::OwnedRecord(held, Some(body))),
     ]
 }
 

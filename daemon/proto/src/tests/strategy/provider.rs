@@ -6,8 +6,8 @@ use linecamp_model::limits::{
     ZONES_PER_PROVIDER_MAX, reported_record_bytes,
 };
 use linecamp_model::{
-    Claim, DnsSpec, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, HeldKey, NameTemplate, Observed,
-    OwnedRecord, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig,
+    Claim, DnsSpec, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, NameTemplate, Observed, OwnedRecord,
+    OwnedRecordKey, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig,
     ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SecretName, Selector,
     Ttl,
 };
@@ -92,14 +92,14 @@ fn dns() -> impl Strategy<Value = DnsSpec> {
     let extra = length(EXTRA_RECORDS_MAX).prop_flat_map(|count| vec(extra(), count));
     let ttl = (0..=u32::MAX >> 1).prop_map(|seconds| Ttl::of(seconds).expect("below 2^31"));
     (owner(), zones, template(), ttl, selector(), any::<[bool; 3]>(), extra).prop_map(
-        |(owner, zones, template, ttl, hosts, [observed_address, deletes, withdraw_inactive], extra)| DnsSpec {
+        |(owner, zones, template, ttl, hosts, [observed_address, allow_deletes, withdraw_inactive], extra)| DnsSpec {
             owner,
             zones,
             template,
             ttl,
             hosts,
             observed_address,
-            deletes,
+            allow_deletes,
             withdraw_inactive,
             extra,
         },
@@ -115,7 +115,7 @@ fn provider_spec() -> impl Strategy<Value = ProviderSpec> {
         length(SECRETS_PER_PROVIDER_MAX).prop_flat_map(|count| btree_map(secret_name(), secret_name(), 0..=count));
     let plugin = (name(), option::of(digest())).prop_map(|(name, digest)| PluginRef { name, digest });
     (name(), plugin, config(), secrets, grant(), dns(), any::<[bool; 2]>())
-        .prop_map(|(name, plugin, config, secrets, grant, dns, [is_dry_run, is_leaving])| ProviderSpec {
+        .prop_map(|(name, plugin, config, secrets, grant, dns, [is_dry_run, is_withdrawing])| ProviderSpec {
             name,
             plugin,
             config,
@@ -123,7 +123,7 @@ fn provider_spec() -> impl Strategy<Value = ProviderSpec> {
             grant,
             dns,
             is_dry_run,
-            is_leaving,
+            is_withdrawing,
         })
         .prop_filter("too long together", |spec| provider_spec_bytes(spec) <= PROVIDER_SPEC_BYTES_MAX)
 }
@@ -167,8 +167,8 @@ pub(super) fn provider_spec_body() -> BoxedStrategy<Keyed<SpecBody>> {
 pub(super) fn provider_status_body() -> BoxedStrategy<Keyed<StatusBody>> {
     let said = (text(), option::of(text()), generation());
     let status =
-        (name(), any::<bool>(), said, records()).prop_map(|(name, is_local, (plugin, trouble, converged), records)| {
-            ProviderStatus { name, is_local, plugin, trouble, converged, records }
+        (name(), any::<bool>(), said, records()).prop_map(|(name, is_local, (plugin, failure, converged), records)| {
+            ProviderStatus { name, is_local, plugin, failure, converged, records }
         });
     let keyed = |status: ProviderStatus| {
         (DocumentKey::Provider(ProviderId::of(&status.name)), Some(StatusBody::Provider(status)))
@@ -197,9 +197,9 @@ pub(super) fn piece() -> impl Strategy<Value = PluginPiece> {
     })
 }
 
-pub(super) fn held() -> impl Strategy<Value = (HeldKey, OwnedRecord)> {
+pub(super) fn held() -> impl Strategy<Value = (OwnedRecordKey, OwnedRecord)> {
     let key = (uniform16(any::<u8>()), domain(), domain(), any_record_type()).prop_map(|(id, zone, name, rtype)| {
-        HeldKey { provider: ProviderId::from_bytes(id), zone, record: RecordKey { name, rtype } }
+        OwnedRecordKey { provider: ProviderId::from_bytes(id), zone, record: RecordKey { name, rtype } }
     });
     let ttl = (0..=u32::MAX >> 1).prop_map(|seconds| Ttl::of(seconds).expect("below 2^31"));
     let values = btree_set(word(&['a', ' ', '"', '\\', '\u{e9}'], 300).prop_map(String::into_boxed_str), 0..3);
