@@ -16,7 +16,7 @@ pub enum Kind {
     /// Everything sent to a site is lost.
     CutDown,
     /// A site is offline for weeks.
-    Dark,
+    Offline,
     /// The router in front of a site loses its NAT mapping: the site gets another address.
     Rebind,
     /// A site loses power.
@@ -135,7 +135,7 @@ impl Kind {
             Self::Cut
             | Self::CutUp
             | Self::CutDown
-            | Self::Dark
+            | Self::Offline
             | Self::Rebind
             | Self::Reboot
             | Self::Crash
@@ -204,7 +204,7 @@ impl Kind {
 
     /// Returns whether it affects a site's line, whatever runs on the site.
     pub(crate) const fn is_of_line(self) -> bool {
-        matches!(self, Self::Cut | Self::CutUp | Self::CutDown | Self::Dark | Self::Rebind)
+        matches!(self, Self::Cut | Self::CutUp | Self::CutDown | Self::Offline | Self::Rebind)
     }
 
     /// Returns whether it requires a scenario that defines members.
@@ -229,7 +229,7 @@ impl Kind {
         const DAY: u64 = 24 * HOUR;
         let (min, max) = match self {
             Self::Cut | Self::CutUp | Self::CutDown => (SECOND, 20 * MINUTE),
-            Self::Dark => (7 * DAY, 30 * DAY),
+            Self::Offline => (7 * DAY, 30 * DAY),
             Self::Reboot => (20 * SECOND, 5 * MINUTE),
             Self::Crash | Self::Restart | Self::ServerCrash | Self::ServerStop => (SECOND, 30 * SECOND),
             Self::DiskFull | Self::DiskSlow | Self::ClockLost => (MINUTE, HOUR),

@@ -197,7 +197,7 @@ fn voyages(chance: &mut Chance, site: u64, from: Duration, ends_at: Duration) ->
     while at < ends_at {
         let lasts = chance.between(7 * DAY, 21 * DAY);
         let site = u32::try_from(site).unwrap_or(0);
-        acts.push(Act { at, kind: Kind::Dark, site, lasts, draw: chance.bits() });
+        acts.push(Act { at, kind: Kind::Offline, site, lasts, draw: chance.bits() });
         at += lasts + chance.between(DAY, 5 * DAY);
     }
     acts

@@ -39,7 +39,7 @@ impl<C: Carrier> World<C> {
             return self.act_on_hostile(node, act);
         }
         match act.kind {
-            Kind::Cut | Kind::Dark => self.cut(node, (true, true), act.lasts),
+            Kind::Cut | Kind::Offline => self.cut(node, (true, true), act.lasts),
             Kind::CutUp => self.cut(node, (true, false), act.lasts),
             Kind::CutDown => self.cut(node, (false, true), act.lasts),
             Kind::Rebind => self.carrier.rebind(node),
