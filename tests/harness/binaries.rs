@@ -7,8 +7,16 @@ use std::sync::OnceLock;
 /// Set by `cargo xtask test` to the directory of the built programs.
 const BINARIES: &str = "LINECAMP_BINARIES";
 
-const PACKAGES: [&str; 6] =
-    ["linecamp-server", "linecampd", "linecamp", "fleet-sim", "linecamp-plugin-compiler", "linecamp-tests"];
+const PACKAGES: [&str; 8] = [
+    "linecamp-server",
+    "linecampd",
+    "linecamp",
+    "fleet-sim",
+    "linecamp-plugin-compiler",
+    "linecamp-testkit",
+    "linecamp-tests",
+    "xtask",
+];
 
 /// Set by `cargo xtask test` to the directory of the built plugins.
 const PLUGINS: &str = "LINECAMP_PLUGINS";

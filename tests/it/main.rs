@@ -2,7 +2,8 @@
 //!
 //! There are few of them, because most behavior is tested at a lower level: decisions in `core`, encoding in `proto`,
 //! disk crashes in `store`, the wire in `transport`. The journeys test that the programs combine these parts correctly.
-//! `linecamp_tests` documents how to write one; [`shown`] parses what the programs print.
+//! `linecamp_tests` documents how to write one; [`shown`] parses what the programs print; [`shell`] runs the
+//! commands of a documentation page.
 
 mod author;
 mod central;
@@ -22,6 +23,8 @@ mod noise;
 mod observation;
 mod offline;
 mod packages;
+mod page;
+mod pages;
 mod partition;
 mod readme;
 mod refused;
@@ -29,6 +32,7 @@ mod removal;
 mod restart;
 mod secrets;
 mod service;
+mod shell;
 mod shown;
 mod sim;
 mod sim_real;

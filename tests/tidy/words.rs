@@ -75,7 +75,7 @@ fn every_module_is_named_after_what_it_holds() {
             }
         }
     }
-    report.finish("it holds two things, or one that has a better name: see the words of product.");
+    report.finish("it holds two things, or one that has a better name: see packaging/docs/glossary.md.");
 }
 
 /// Only the unbounded constructor of std's channel takes no argument.

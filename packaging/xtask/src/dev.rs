@@ -2,10 +2,14 @@
 //!
 //! Everything goes through the real programs: `linecamp-server init`, a token from `linecamp`, `linecampd join`. Ports
 //! are free ones. Data is temporary unless `--keep` names a directory; existing data there is reused. An in-memory zone
-//! runs beside them, in which the sites manage their names.
+//! runs beside them, in which the sites manage their names. While the file `offline` exists in the data directory, the
+//! server is stopped and the sites are offline.
+//!
+//! Tests set [`BINARIES`] and the directory of the plugins: then nothing is built, and these programs are started.
 
 mod names;
 
+use std::env;
 use std::fs;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -21,10 +25,16 @@ use crate::child::Child;
 use crate::plugins;
 use crate::run::{binaries, cargo, read, say, step};
 use crate::stop::Stop;
+use crate::test::BINARIES;
 
 /// How long a start or a first connection may take: both take less than a second, and a loaded machine gets a minute.
 const START_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
+
+/// The server's process: the first one that is started.
+const SERVER: &str = "linecamp-server";
+/// While this file exists in the data directory, the server is stopped.
+const OFFLINE_FILE: &str = "offline";
 
 /// The packages to run, built together: that the daemon then has features that only the plugin compiler needs is
 /// harmless here, and saves building its dependencies twice.
@@ -34,12 +44,7 @@ const PACKAGES: [&str; 5] =
 /// Builds, starts, waits for Ctrl-C, and stops.
 pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     let mut steps = Steps { count: 4 + options.sites, done: 0 };
-    let is_first = !binaries()?.join(PACKAGES[0]).exists();
-    let patience = if is_first { " (the first time, some 6 minutes of processor time)" } else { "" };
-    let mut build = cargo(["build"]);
-    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
-    step(&steps.next(&format!("building the programs{patience}")), build)?;
-    let component = plugins::build_only(names::PLUGIN, &steps.next("building the DNS plugin"))?;
+    let (binaries, component) = programs(&mut steps)?;
     let temporary = tempfile::Builder::new().prefix("linecamp-dev-").tempdir().context("failed to make a directory")?;
     let data = match &options.keep {
         None => temporary.path().to_owned(),
@@ -49,7 +54,7 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
         }
     };
     let stop = Stop::listen()?;
-    let mut camp = Camp { binaries: binaries()?, data, login: Login::default(), children: Vec::new() };
+    let mut camp = Camp { binaries, data, login: Login::default(), children: Vec::new() };
     let ended = camp.start(options.sites, &component, &mut steps, &stop).and_then(|()| camp.watch(&stop));
     // Sites first, so that none of them logs a lost link.
     while let Some(mut child) = camp.children.pop() {
@@ -60,6 +65,22 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
         Err(error) if error.is::<Asked>() => Ok(()),
         ended => ended,
     }
+}
+
+/// Builds the programs and the plugin, or finds those that a test has built; returns the directory of the programs and
+/// the plugin's component.
+fn programs(steps: &mut Steps) -> anyhow::Result<(PathBuf, PathBuf)> {
+    if let (Some(built), Some(plugins)) = (env::var_os(BINARIES), env::var_os(plugins::VARIABLE)) {
+        steps.done += 2;
+        return Ok((built.into(), Path::new(&plugins).join(plugins::file(names::PLUGIN))));
+    }
+    let is_first = !binaries()?.join(PACKAGES[0]).exists();
+    let patience = if is_first { " (the first time, some 6 minutes of processor time)" } else { "" };
+    let mut build = cargo(["build"]);
+    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    step(&steps.next(&format!("building the programs{patience}")), build)?;
+    let component = plugins::build_only(names::PLUGIN, &steps.next("building the DNS plugin"))?;
+    Ok((binaries()?, component))
 }
 
 /// Progress.
@@ -145,13 +166,17 @@ impl Camp {
         let mut next = || lines.next().with_context(|| format!("{} is cut short", kept_login.display()));
         self.login = Login { url: next()?, pin: next()?, key: next()? };
 
-        let address = self.login.url.trim_start_matches("https://").to_owned();
-        let mut run = self.command("linecamp-server");
-        run.arg("run").arg("--data").arg(&directory).args(["--https", &address, "--quic", &address]);
-        self.spawn("linecamp-server", run)?;
+        self.children.insert(0, self.spawn_server()?);
         let log_of_server = |camp: &Self, marker| address_after(&camp.children.first()?.log(), marker);
         self.wait("the server to listen", stop, |camp| Ok(log_of_server(camp, "https listening on")))?;
         self.wait("the server to listen for sites", stop, |camp| Ok(log_of_server(camp, "quic listening on")))
+    }
+
+    fn spawn_server(&self) -> anyhow::Result<Child> {
+        let address = self.login.url.trim_start_matches("https://");
+        let mut run = self.command(SERVER);
+        run.arg("run").arg("--data").arg(self.data.join("server")).args(["--https", address, "--quic", address]);
+        Child::spawn(SERVER, &self.data, run)
     }
 
     fn start_site(&mut self, name: &str, number: u32, quic: SocketAddr, stop: &Stop) -> anyhow::Result<()> {
@@ -209,8 +234,21 @@ impl Camp {
 
     /// Runs until interrupted, which is success, or until a program dies.
     fn watch(&mut self, stop: &Stop) -> anyhow::Result<()> {
+        let offline = self.data.join(OFFLINE_FILE);
         while !stop.is_asked_within(POLL) {
             self.check_alive()?;
+            let is_stopped = self.children.first().is_none_or(|child| child.name() != SERVER);
+            match (offline.exists(), is_stopped) {
+                (true, false) => {
+                    say("stopping the server: the sites are offline");
+                    self.children.remove(0).stop();
+                }
+                (false, true) => {
+                    say("starting the server again");
+                    self.children.insert(0, self.spawn_server()?);
+                }
+                (true, true) | (false, false) => {}
+            }
         }
         Ok(())
     }
@@ -233,14 +271,16 @@ impl Camp {
         println!("\nData and logs: {}\n", self.data.display());
         println!("In another terminal, first this line:\n");
         let path = self.binaries.display();
-        println!("  export LINECAMP_URL={url} LINECAMP_PIN={pin} LINECAMP_KEY={key} PATH={path}:$PATH\n");
+        let data = self.data.display();
+        println!("  export DEV={data} LINECAMP_URL={url} LINECAMP_PIN={pin} LINECAMP_KEY={key} PATH={path}:$PATH\n");
         println!("and then, for example:\n");
         println!("  linecamp site ls -l region=eu");
         println!("  linecamp site show camp-001");
         println!("  linecamp site label camp-001 rack=r7");
         println!("  linecamp dns ls");
         println!("  linecamp event tail");
-        println!("  linecampd why --data {}", self.data.join("camp-001").display());
+        println!("  linecampd why --data $DEV/camp-001");
+        println!("  touch $DEV/{OFFLINE_FILE}    # stops the server; remove the file to start it again");
         let (zone, token) = (format!("http://{zone}/zones/{}/records", names::ZONE), names::TOKEN);
         println!("  curl -H 'Authorization: Bearer {token}' {zone}\n");
     }

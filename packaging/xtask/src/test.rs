@@ -35,7 +35,7 @@ use crate::toolchain::{cargo_tool, target_directory};
 use crate::{package, plugins, toolchain};
 
 /// The variable with the directory of the programs that end-to-end tests start.
-const BINARIES: &str = "LINECAMP_BINARIES";
+pub(crate) const BINARIES: &str = "LINECAMP_BINARIES";
 
 /// The variable with the directory of the packages that they install.
 const PACKAGES: &str = "LINECAMP_PACKAGES";

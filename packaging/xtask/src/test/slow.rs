@@ -23,7 +23,7 @@ const OTHER_CLOCK: [&str; 2] =
     ["start::a_site_that_booted_in_1970_links_and_says_so", "doctor::a_wrong_clock_is_named_in_both_directions"];
 
 /// Programs of the workspace that journeys start beside the released ones.
-const HELPERS: [&str; 3] = ["linecamp-sim", "linecamp-zone", "hold-packets"];
+const HELPERS: [&str; 4] = ["linecamp-sim", "linecamp-zone", "hold-packets", "xtask"];
 
 /// How long new seeds are tried, in minutes.
 const SEARCH_MINUTES: &str = "10";

@@ -1,0 +1,137 @@
+//! The commands of the operators' pages, as pasted, at a site and a server that run.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use linecamp_tests::{Fleet, Site, plugin, skip};
+
+use crate::page::{Block, Page};
+use crate::shell::Shell;
+use crate::shown::linked;
+
+/// The site in the pages' examples.
+const SITE: &str = "camp-042";
+
+/// A server and a site in the directories of this test instead of those of the packages.
+struct Place {
+    fleet: Fleet,
+    site: Site,
+}
+
+impl Place {
+    fn start() -> Self {
+        let fleet = Fleet::start();
+        let site = linked(&fleet, SITE);
+        fs::create_dir(fleet.directory().join("linecampd.d")).expect("a directory can be made");
+        Self { fleet, site }
+    }
+
+    fn page(&self, path: &str) -> Page {
+        let text = |path: &std::path::Path| path.display().to_string();
+        let plugins = plugin("dns-powerdns");
+        Page::read(path).with(&[
+            ("/var/lib/linecamp-server", &text(self.fleet.server.data())),
+            ("/var/lib/linecamp", &text(self.site.data())),
+            ("/etc/linecamp", &text(self.fleet.directory())),
+            ("target/wasm32-wasip2/release", &text(plugins.parent().expect("a folder"))),
+        ])
+    }
+
+    /// Starts a shell of an operator who is logged in, in which both services' programs find their directories.
+    fn shell(&self) -> Shell {
+        let fleet = &self.fleet;
+        let checkout = format!("{}/..", std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the directory"));
+        let variables = [
+            ("LINECAMP_URL", fleet.url()),
+            ("LINECAMP_PIN", fleet.pin()),
+            ("LINECAMP_KEY", fleet.key()),
+            ("LINECAMP", &checkout),
+        ];
+        let mut shell = Shell::start(fleet.directory(), &variables);
+        shell.run(&format!(
+            "linecampd() {{\n case \"$1 $*\" in config*|plugin*|*--data*) command linecampd \"$@\";;\n\
+             *) command linecampd \"$@\" --data '{}';; esac\n}}\n\
+             linecamp-server() {{\n case \"$1\" in doctor) command linecamp-server \"$@\" --data '{}';;\n\
+             *) command linecamp-server \"$@\";; esac\n}}\n",
+            self.site.data().display(),
+            fleet.server.data().display()
+        ));
+        shell
+    }
+
+    /// Runs all commands of a page; returns them with their output.
+    fn follow(&self, path: &str) -> String {
+        let mut shell = self.shell();
+        let page = self.page(path);
+        let blocks: Vec<Block<'_>> = page.blocks().into_iter().filter(|block| block.language != "yaml").collect();
+        shell.follow(&blocks);
+        shell.transcript().to_owned()
+    }
+}
+
+#[test]
+fn every_command_about_labels_works_as_pasted() {
+    let said = Place::start().follow("packaging/docs/labels.md");
+    assert!(said.contains(SITE) && said.contains("door"), "{said}");
+}
+
+#[test]
+fn every_command_about_configuration_works_as_pasted() {
+    let said = Place::start().follow("packaging/docs/configuration.md");
+    assert!(said.contains("10-log.toml") && said.contains("#[secrets.pdns-key]"), "{said}");
+}
+
+#[test]
+fn every_command_about_troubleshooting_works_as_pasted() {
+    let place = Place::start();
+    let said = place.follow("packaging/docs/troubleshooting.md");
+    for word in ["site-joined", "active"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(place.fleet.directory().join("camp-042-site.tar.gz").exists(), "{said}");
+    // The page names every check.
+    let page = Page::read("packaging/docs/troubleshooting.md");
+    let data = place.fleet.server.data().display().to_string();
+    let server = place.fleet.run("linecamp-server", &["doctor", "--data", &data, "-o", "json"], &[]);
+    for report in [place.site.local(&["doctor", "-o", "json"]).json(), server.json()] {
+        for check in report["checks"].as_array().expect("checks") {
+            let name = check["name"].as_str().expect("a name");
+            assert!(page.text().contains(&format!("`{name}`")), "the page names the check {name}");
+        }
+    }
+}
+
+#[test]
+fn every_command_about_metrics_works_as_pasted_and_every_metric_is_listed() {
+    if std::process::Command::new("curl").arg("--version").output().is_err() {
+        return skip("curl", "curl is not installed");
+    }
+    let place = Place::start();
+    fs::copy(place.fleet.server.data().join("ca/certificate.pem"), place.fleet.directory().join("server-ca.pem"))
+        .expect("the certificate can be copied");
+    let said = place.follow("packaging/docs/metrics.md");
+    let printed: BTreeSet<&str> =
+        said.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_whitespace().next()).collect();
+    let page = Page::read("packaging/docs/metrics.md");
+    let (_, lists) = page.text().split_once("## Metrics of the server").expect("the page lists metrics");
+    let listed: BTreeSet<&str> = lists.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(listed, printed);
+}
+
+#[test]
+fn every_command_for_plugin_authors_works_as_pasted() {
+    let said = Place::start().follow("packaging/docs/plugin-authors.md");
+    assert!(said.contains("dns-powerdns"), "{said}");
+}
+
+/// The simulator is the tests' own build, and shorter runs: the page's take a release build.
+#[test]
+fn every_command_about_the_simulator_works_as_pasted() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let mut shell = Shell::start(place.path(), &[]);
+    shell.run("sim() { case $1 in run) linecamp-sim \"$@\" --sites 8 --days 0.25;; *) linecamp-sim \"$@\";; esac; }");
+    let page = Page::read("packaging/docs/simulator.md")
+        .with(&[("cargo xtask sim", "sim"), ("seed=7 sites=12", "seed=7 sites=8 days=0.25")]);
+    shell.follow(&page.blocks());
+    assert!(place.path().join("smoke.html").exists(), "{}", shell.transcript());
+}
