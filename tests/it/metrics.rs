@@ -105,7 +105,7 @@ fn a_server_says_its_numbers_to_who_has_a_key() {
     let fleet = Fleet::start();
     let ask = |authorization: &str| {
         let url = format!("https://{}/metrics", fleet.server.https());
-        // Like in the README: the key is on no command line.
+        // Like on the page about metrics: the key is on no command line.
         let curl = Command::new("curl")
             .args(["--silent", "--max-time", "20", "--write-out", "%{http_code}", "--header", "@-", &url, "--cacert"])
             .arg(fleet.server.data().join("ca/certificate.pem"))
