@@ -1,7 +1,7 @@
 //! The commands of the README and of the pages that lead from nothing to a fleet, as pasted.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use linecamp_tests::{Fleet, Machine, NameServer as _, Port, PowerDns, plugin, program};
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,6 +16,8 @@ const PORT: &str = "8443";
 #[derive(Debug)]
 struct Dev {
     process: Child,
+    /// Kept open: it prints more than the line.
+    _output: Lines<BufReader<ChildStdout>>,
     /// The line that it tells the reader to paste.
     export: String,
 }
@@ -31,9 +33,10 @@ impl Dev {
             .stdout(Stdio::piped())
             .spawn()
             .expect("xtask can be run");
-        let printed = BufReader::new(process.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
-        let export = printed.map(|line| line.trim().to_owned()).find(|line| line.starts_with("export "));
-        Self { process, export: export.expect("it prints an export line") }
+        let mut output = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let mut lines = output.by_ref().map_while(Result::ok);
+        let export = lines.find(|line| line.trim_start().starts_with("export "));
+        Self { process, _output: output, export: export.expect("it prints an export line") }
     }
 }
 
