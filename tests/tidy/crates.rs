@@ -9,11 +9,12 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and the ones of ours that each may depend on, in code or in tests.
-const OURS: [(&str, &[&str]); 25] = [
+const OURS: [(&str, &[&str]); 26] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
     ("linecamp-service", &[]),
+    ("linecamp-table", &[]),
     ("linecamp-doctor", &["linecamp-model", "linecamp-transport"]),
     ("linecamp-store", &["linecamp-model"]),
     ("linecamp-transport", &["linecamp-proto", "linecamp-model"]),
@@ -39,8 +40,15 @@ const OURS: [(&str, &[&str]); 25] = [
     ("linecamp-bench", &BELOW_BENCH),
 ];
 
-const BELOW_CLI: [&str; 6] =
-    ["linecamp-doctor", "linecamp-model", "linecamp-pages", "linecamp-proto", "linecamp-testkit", "linecamp-transport"];
+const BELOW_CLI: [&str; 7] = [
+    "linecamp-doctor",
+    "linecamp-model",
+    "linecamp-pages",
+    "linecamp-proto",
+    "linecamp-table",
+    "linecamp-testkit",
+    "linecamp-transport",
+];
 const BELOW_SERVER: [&str; 8] = [
     "linecamp-core",
     "linecamp-doctor",
@@ -52,12 +60,13 @@ const BELOW_SERVER: [&str; 8] = [
     "linecamp-transport",
 ];
 /// The bench measures the server's parts, and plugins.
-const BELOW_BENCH: [&str; 6] = [
+const BELOW_BENCH: [&str; 7] = [
     "linecamp-core",
     "linecamp-model",
     "linecamp-plugin-host",
     "linecamp-proto",
     "linecamp-store",
+    "linecamp-table",
     "linecamp-transport",
 ];
 const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
