@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use crate::argument;
 use crate::client::ApiRequest;
+use crate::conditions::conditions_table;
 use crate::global::Context;
-use crate::output::{Cell, Color, Table, TextStyle, clean};
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Color, Table, clean};
 
 /// Conditions that explain why records are not in sync.
 const CONDITIONS: [ConditionKind; 5] = [
@@ -164,15 +166,10 @@ impl SitePlan {
         };
         if !self.records.is_empty() {
             let table = Table::new(["RECORD", "TYPE", "PLAN", "DESIRED", "OBSERVED", "PROVIDER", "DETAIL"]);
-            text += &format!("\n{}", table.with(self.records.iter().map(row)).render(style));
+            text += &format!("\n{}", table.with(self.records.iter().map(row)).render(style.colors));
         }
-        let condition_row = |condition: &Condition| {
-            let age = style.age(&condition.since);
-            [Cell::colored(&condition.kind, Color::Red), Cell::from(age), Cell::from(&condition.detail)]
-        };
         if !self.conditions.is_empty() {
-            let table = Table::new(["CONDITION", "SINCE", "DETAIL"]);
-            text += &format!("\n{}", table.with(self.conditions.iter().map(condition_row)).render(style));
+            text += &format!("\n{}", conditions_table(&self.conditions, style));
         }
         text
     }
@@ -196,7 +193,7 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
         ]
     };
     let headings = ["RECORD", "TYPE", "STATE", "DESIRED", "OBSERVED", "SITE", "ENVIRONMENT", "PROVIDER", "DETAIL"];
-    Table::new(headings).with(records.iter().map(row)).render(style)
+    Table::new(headings).with(records.iter().map(row)).render(style.colors)
 }
 
 /// Renders the observed values, with their age unless the record is in sync and its provider works.
@@ -245,8 +242,8 @@ fn color(state: &str) -> Color {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::plain;
-    use crate::site::tests::site;
+    use crate::fixtures::site;
+    use crate::text_style::plain;
 
     fn record(name: &str, state: RecordState, detail: &str) -> RecordView {
         let values = if state == RecordState::Retained { Vec::new() } else { vec!["192.0.2.7".into()] };

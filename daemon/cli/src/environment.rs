@@ -10,7 +10,8 @@ use linecamp_proto::api::{Environment, EnvironmentEdit, EnvironmentRequest, List
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Table, TextStyle};
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Table};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum EnvironmentCommand {
@@ -122,13 +123,13 @@ fn list(environments: &[Environment], style: &TextStyle) -> String {
     };
     Table::new(["NAME", "SITES", "APPROVAL", "RECOVERIES PER DAY", "REMOVED KEEP"])
         .with(environments.iter().map(row))
-        .render(style)
+        .render(style.colors)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::plain;
+    use crate::text_style::plain;
 
     #[test]
     fn environments_are_listed_with_their_rules() {

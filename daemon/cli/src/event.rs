@@ -12,7 +12,8 @@ use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, Event, EventSource, List};
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Table, TextStyle, clean};
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Table, clean};
 
 /// Default `--limit` of `ls`.
 const LS_DEFAULT: usize = 100;
@@ -118,7 +119,7 @@ fn list(events: &[Event], style: &TextStyle) -> String {
             Cell::from(&event.text),
         ]
     };
-    Table::new(["AT", "SITE", "KIND", "SOURCE", "TEXT"]).with(events.iter().map(row)).render(style)
+    Table::new(["AT", "SITE", "KIND", "SOURCE", "TEXT"]).with(events.iter().map(row)).render(style.colors)
 }
 
 /// Returns the source of an event.
@@ -139,7 +140,7 @@ fn line(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::plain;
+    use crate::text_style::plain;
 
     #[test]
     fn events_are_shown_in_columns() {

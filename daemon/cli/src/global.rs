@@ -9,7 +9,7 @@ use linecamp_proto::api::path::NameQuery;
 use crate::argument;
 use crate::client::Client;
 use crate::config::{Config, ConfigError, Env};
-use crate::output::{Format, Output};
+use crate::output::{Output, OutputFormat};
 
 /// The environment used by default. Every server has it.
 const ENVIRONMENT_DEFAULT: &str = "default";
@@ -19,9 +19,9 @@ const ENVIRONMENT_DEFAULT: &str = "default";
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Output format: table or json
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     #[arg(hide_possible_values = true)]
-    output: Format,
+    output: OutputFormat,
     /// Environment; required if the name exists in several environments
     #[arg(long, global = true, value_parser = argument::name, value_name = "NAME")]
     environment: Option<Name>,

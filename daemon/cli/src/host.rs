@@ -6,10 +6,12 @@ use linecamp_proto::api::{Host, LabelChange, List};
 
 use crate::argument;
 use crate::client::ApiRequest;
+use crate::edit::EditArgs;
 use crate::global::Context;
-use crate::output::{Cell, Table, TextStyle, clean};
-use crate::site::{EditArgs, label_patch, labels_table};
+use crate::labels::{label_patch, labels_table};
 use crate::state::{self, State};
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Table, clean};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum HostCommand {
@@ -143,7 +145,7 @@ fn list(hosts: &[Host], style: &TextStyle) -> String {
     };
     Table::new(["NAME", "SITE", "ENVIRONMENT", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"])
         .with(hosts.iter().map(row))
-        .render(style)
+        .render(style.colors)
 }
 
 fn show(host: &Host, style: &TextStyle) -> String {
@@ -163,7 +165,7 @@ fn show(host: &Host, style: &TextStyle) -> String {
     }
     let link = format!("{} {}", host.link.state, style.age(&host.link.since));
     facts.push(["link".into(), Cell::colored(&link, state::color(&host.link.state))]);
-    let facts = Table::bare().with(facts).render(style);
+    let facts = Table::bare().with(facts).render(style.colors);
     match labels_table(&host.labels, style) {
         labels if labels.is_empty() => facts,
         labels => facts + "\n" + &labels,
@@ -172,7 +174,7 @@ fn show(host: &Host, style: &TextStyle) -> String {
 
 fn changed(host: &Host, style: &TextStyle) -> String {
     let state = State::from(host);
-    let state_text = style.paint(&clean(state.name()), state::color(state.name()));
+    let state_text = style.paint(state.name(), state::color(state.name()));
     let mut text = format!("{}  {state_text}  site {}\n", clean(&host.name), clean(&host.site));
     if !host.link.is_connected() {
         text += "the site is offline; it applies this when it reconnects\n";
@@ -183,8 +185,8 @@ fn changed(host: &Host, style: &TextStyle) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::plain;
-    use crate::site::tests::host;
+    use crate::fixtures::host;
+    use crate::text_style::plain;
 
     #[test]
     fn hosts_are_listed_and_shown_with_their_labels() {

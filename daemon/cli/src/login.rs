@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::client::{ApiRequest, Client};
 use crate::config::{ApiKey, Config, ConfigError, ConfigFile, ServerUrl, config_path};
 use crate::global::Context;
-use crate::output::clean;
+use linecamp_table::clean;
 
 /// Bytes read of a key file. A longer file is not a key file, and its beginning is rejected as a key.
 const KEY_FILE_BYTES_MAX: u64 = 4096;

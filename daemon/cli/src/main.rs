@@ -12,32 +12,34 @@
 //! The server validates everything again; the only local state is the login. `plugin new` and `plugin check` need no
 //! server.
 //!
-//! | exit code | meaning |
-//! |---|---|
-//! | 0 | done; also when the reader of stdout closed the pipe, or Ctrl-C ended `event tail` |
-//! | 1 | failed: the server was unreachable or rejected the request, or a component failed its conformance checks |
-//! | 2 | bad arguments or config: no request was sent, or the server rejected it as malformed |
-//! | 3 | needs an operator: the API key was rejected, or the server could not be authenticated |
+//! Errors become exit codes in `exit`.
 
 #![forbid(unsafe_code)]
 
 mod argument;
-mod bulk;
 mod client;
+mod conditions;
 mod config;
 mod dns;
+mod edit;
 mod environment;
 mod event;
+mod exit;
+#[cfg(test)]
+mod fixtures;
 mod global;
 mod host;
 mod installer;
+mod labels;
 mod login;
 mod output;
 mod plugin;
+mod preview;
 mod provider;
 mod site;
 mod state;
 mod support;
+mod text_style;
 mod token;
 mod version;
 
@@ -45,15 +47,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::argument::ArgumentError;
-use crate::client::ClientError;
-use crate::config::{ConfigError, ProcessEnv};
+use crate::config::ProcessEnv;
 use crate::global::{Context, Global};
-use crate::output::OutputError;
-
-const EXIT_FAILED: u8 = 1;
-const EXIT_USAGE: u8 = 2;
-const EXIT_OPERATOR: u8 = 3;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,7 +109,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             context.out.note(&format!("linecamp: cannot start the runtime: {error}"));
-            return EXIT_FAILED.into();
+            return ExitCode::from(exit::FAILED);
         }
     };
     let result = runtime.block_on(run(cli.command, &context));
@@ -122,7 +117,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&error, &context),
+        Err(error) => exit::report(&error, &context),
     }
 }
 
@@ -140,34 +135,6 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Event(command) => command.run(context).await,
         Command::SupportBundle(support) => support.run(context).await,
         Command::Version(version) => version.run(context).await,
-    }
-}
-
-/// Prints an error and how to fix it. Returns the exit code.
-fn report(error: &anyhow::Error, context: &Context<'_>) -> ExitCode {
-    if let Some(OutputError::Closed) = error.downcast_ref() {
-        return ExitCode::SUCCESS;
-    }
-    context.out.note(&format!("linecamp: {error:#}"));
-    if let Some(advice) = advice(error) {
-        context.out.note(&format!("  {advice}"));
-    }
-    exit_code(error).into()
-}
-
-fn advice(error: &anyhow::Error) -> Option<String> {
-    let client = error.downcast_ref().and_then(ClientError::advice);
-    client.or_else(|| error.downcast_ref().and_then(ConfigError::advice))
-}
-
-fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ArgumentError>() || error.is::<ConfigError>() {
-        return EXIT_USAGE;
-    }
-    match error.downcast_ref::<ClientError>() {
-        Some(error) if error.needs_operator() => EXIT_OPERATOR,
-        Some(error) if error.blames_request() => EXIT_USAGE,
-        Some(_) | None => EXIT_FAILED,
     }
 }
 

@@ -16,7 +16,8 @@ use linecamp_proto::api::{List, PluginView, plugin_digest};
 use crate::argument::{self, ArgumentError};
 use crate::client::ApiRequest;
 use crate::global::Context;
-use crate::output::{Cell, Table, TextStyle, clean};
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Table, clean};
 
 /// Header of a component: WebAssembly magic, version 13, layer 1.
 const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -163,13 +164,13 @@ fn list(plugins: &[PluginView], style: &TextStyle) -> String {
             Cell::from(style.age(&plugin.pushed_at)),
         ]
     };
-    Table::new(["NAME", "DIGEST", "BYTES", "AGE"]).with(plugins.iter().map(row)).render(style)
+    Table::new(["NAME", "DIGEST", "BYTES", "AGE"]).with(plugins.iter().map(row)).render(style.colors)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::plain;
+    use crate::text_style::plain;
 
     #[test]
     fn a_plugin_is_shown_with_its_provider_options() {

@@ -8,9 +8,9 @@ use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SelectorLabels, Si
 use linecamp_proto::api::{ErrorCode, List, Preview, ProviderEdit, ProviderRequest, ProviderView, Site};
 
 use crate::argument;
-use crate::bulk;
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
+use crate::preview;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ProviderCommand {
@@ -112,9 +112,9 @@ async fn preview(request: &ProviderRequest, client: &mut Client, context: &Conte
     let query = SiteQuery { selector: Some(request.sites.clone()), environment, labels: Some(labels) };
     let sites: List<Site> = client.send(ApiRequest::get(path::SITES).query(&query)).await?;
     let preview = Preview::from(&sites.items[..]);
-    context.out.show(&preview, |style| bulk::preview_text(&preview, style))?;
+    context.out.show(&preview, |style| preview::table(&preview, style))?;
     let name = &request.settings.name;
-    let offline = bulk::offline_clause(&preview);
+    let offline = preview::offline_clause(&preview);
     context.out.note(&format!(
         "provider {name} would be placed at {} sites{offline}, selected by {selected_by}; labels set locally at \
          a site are ignored\nnothing changed; omit --preview to apply",

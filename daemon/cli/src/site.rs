@@ -1,18 +1,18 @@
 //! `linecamp site`.
 
+mod bulk;
 mod text;
 
-use clap::ArgGroup;
-use linecamp_model::{LabelPatch, Name, Selector, Text};
+use linecamp_model::{Name, Selector};
 use linecamp_proto::api::path::{self, SiteQuery, at};
-use linecamp_proto::api::{Edit, LabelChange, List, Site};
+use linecamp_proto::api::{LabelChange, List, Site};
 
-pub(crate) use text::{changed, labels_table};
-
-use crate::argument::{self, LabelArgs};
-use crate::bulk::{self, Action, SelectorArgs, Targets};
+use self::bulk::{Action, SelectorArgs, Targets};
+use crate::argument;
 use crate::client::ApiRequest;
+use crate::edit::EditArgs;
 use crate::global::Context;
+use crate::labels::{self, label_patch};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum SiteCommand {
@@ -97,20 +97,6 @@ pub(crate) struct Label {
     targets: SelectorArgs,
 }
 
-#[derive(Debug, clap::Args)]
-#[command(group(ArgGroup::new("edited").required(true).multiple(true).args(["new_name", "description"])))]
-pub(crate) struct EditArgs {
-    /// The site or host
-    #[arg(value_name = "NAME", value_parser = argument::name)]
-    pub(crate) target: Name,
-    /// New name
-    #[arg(long = "name", id = "new_name", value_name = "NAME", value_parser = argument::name)]
-    pub(crate) new_name: Option<Name>,
-    /// New description; empty removes it
-    #[arg(long, value_name = "TEXT", value_parser = argument::text)]
-    pub(crate) description: Option<Text>,
-}
-
 /// Remove sites
 ///
 /// A site must be inactive or pending: deactivate it first, or use --force. The server keeps the data of a removed
@@ -181,26 +167,9 @@ impl Label {
                 bulk::run_many(&selector, self.targets.yes, &action, context).await
             }
             None => {
-                let (name, arguments) = argument::name_and_rest(&self.arguments)?;
+                let (name, arguments) = labels::name_and_rest(&self.arguments)?;
                 bulk::run_one(&name, &change(arguments)?, context).await
             }
-        }
-    }
-}
-
-/// Parses label arguments. Warns about repeated keys.
-pub(crate) fn label_patch(arguments: &[String], context: &Context<'_>) -> anyhow::Result<LabelPatch> {
-    let args = LabelArgs::parse(arguments)?;
-    args.warn(&context.out);
-    Ok(args.patch)
-}
-
-impl EditArgs {
-    /// Returns the request body.
-    pub(crate) fn edit(&self) -> Edit {
-        Edit {
-            name: self.new_name.as_ref().map(ToString::to_string),
-            description: self.description.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -208,9 +177,6 @@ impl EditArgs {
 async fn edit_site(args: &EditArgs, context: &Context<'_>) -> anyhow::Result<()> {
     let request = ApiRequest::patch(at(path::SITE, &args.target)).query(&context.name_query()).body(&args.edit());
     let site: Site = context.client()?.send(request).await?;
-    context.out.show(&site, |style| changed(&site, style))?;
+    context.out.show(&site, |style| text::changed(&site, style))?;
     Ok(())
 }
-
-#[cfg(test)]
-pub(crate) use text::tests;

@@ -3,7 +3,8 @@
 use linecamp_model::{LinkState, Phase};
 use linecamp_proto::api::{Host, Link, PreviewItem, Site};
 
-use crate::output::{Cell, Color, TextStyle};
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Color};
 
 /// The phase and link of a site or host.
 #[derive(Clone, Copy, Debug)]

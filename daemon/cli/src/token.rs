@@ -12,7 +12,9 @@ use crate::argument;
 use crate::client::ApiRequest;
 use crate::global::Context;
 use crate::installer;
-use crate::output::{Cell, Color, Table, TextStyle, clean};
+use crate::labels;
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Color, Table, clean};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TokenCommand {
@@ -89,7 +91,7 @@ impl Create {
             environment: context.environment_or_default(),
             ttl_seconds: self.ttl.as_secs(),
             uses: self.uses,
-            labels: argument::label_options(self.labels, &context.out)?,
+            labels: labels::label_options(self.labels, &context.out)?,
         };
         let mut client = context.client()?;
         let created: TokenCreated = client.send(ApiRequest::post(path::TOKENS).body(&request)).await?;
@@ -163,13 +165,13 @@ fn list_text(tokens: &[Token], style: &TextStyle) -> String {
     };
     Table::new(["ID", "ENVIRONMENT", "STATE", "EXPIRES IN", "USES LEFT", "AGE", "LABELS"])
         .with(tokens.iter().map(row))
-        .render(style)
+        .render(style.colors)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::plain;
+    use crate::text_style::plain;
 
     fn token(state: &str) -> Token {
         Token {

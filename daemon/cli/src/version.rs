@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::client::ApiRequest;
 use crate::config::ConfigError;
 use crate::global::Context;
-use crate::output::{clean, in_largest_unit};
+use crate::text_style::in_largest_unit;
+use linecamp_table::clean;
 
 /// The version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -2,7 +2,8 @@
 
 use linecamp_proto::api::{ProviderBody, ProviderView};
 
-use crate::output::{Cell, Color, Table, TextStyle, clean};
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Color, Table, clean};
 
 /// Renders a list of providers.
 pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
@@ -22,7 +23,7 @@ pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
         ]
     };
     let headings = ["NAME", "ENVIRONMENT", "PLUGIN", "ZONES", "SITES", "AT", "CONVERGED", "IN TROUBLE"];
-    Table::new(headings).with(providers.iter().map(row)).render(style)
+    Table::new(headings).with(providers.iter().map(row)).render(style.colors)
 }
 
 /// Renders a provider.
@@ -60,7 +61,7 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
         ("enabled", switches(settings)),
     ];
     facts.extend(more.map(|(key, value)| [key.into(), Cell::from(value)]));
-    Table::bare().with(facts).render(style)
+    Table::bare().with(facts).render(style.colors)
 }
 
 /// Renders a removed provider.
@@ -116,7 +117,7 @@ fn switches(settings: &ProviderBody) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::plain;
+    use crate::text_style::plain;
 
     fn provider() -> ProviderView {
         let settings = serde_json::json!({

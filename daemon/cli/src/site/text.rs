@@ -1,9 +1,13 @@
 //! Sites as text.
 
-use linecamp_proto::api::{Condition, Host, Label, Site};
+use linecamp_model::Phase;
+use linecamp_proto::api::{Host, Site};
 
-use crate::output::{Cell, Color, Table, TextStyle, clean};
+use crate::conditions::conditions_table;
+use crate::labels::labels_table;
 use crate::state::{self, State};
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Color, Table, clean};
 
 /// Renders a list of sites.
 pub(crate) fn list(sites: &[Site], style: &TextStyle) -> String {
@@ -26,7 +30,7 @@ pub(crate) fn list(sites: &[Site], style: &TextStyle) -> String {
         ]
     };
     let headings = ["NAME", "ENVIRONMENT", "STATE", "SINCE", "HOSTS", "SPEC", "CONVERGED", "DAEMON", "CONDITIONS"];
-    Table::new(headings).with(sites.iter().map(row)).render(style)
+    Table::new(headings).with(sites.iter().map(row)).render(style.colors)
 }
 
 /// Renders a site. The last line is its sync state.
@@ -52,7 +56,7 @@ pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
         ["recoveries".into(), Cell::from(site.recoveries.to_string())],
     ]);
     let sections = [
-        Table::bare().with(facts).render(style),
+        Table::bare().with(facts).render(style.colors),
         hosts_table(&site.hosts, style),
         labels_table(&site.labels, style),
         conditions_table(&site.conditions, style),
@@ -65,10 +69,10 @@ pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
 /// Renders a site after a change: its state, its sync state, and whether it applies the change later.
 pub(crate) fn changed(site: &Site, style: &TextStyle) -> String {
     let state = State::from(site);
-    let state_text = style.paint(&clean(state.name()), state::color(state.name()));
+    let state_text = style.paint(state.name(), state::color(state.name()));
     let mut text = format!("{}  {state_text}  {}\n", clean(&site.name), sync_line(site, style));
-    let is_gone = site.state == "removed";
-    if !is_gone && !site.link.is_connected() && site.converged_generation < site.spec_generation {
+    let is_removed = site.state == Phase::Removed.as_str();
+    if !is_removed && !site.link.is_connected() && site.converged_generation < site.spec_generation {
         text += "the site is offline; it applies this when it reconnects\n";
     }
     text
@@ -82,7 +86,7 @@ fn sync_line(site: &Site, style: &TextStyle) -> String {
         site.spec_generation,
         site.applied_generation,
         site.converged_generation,
-        style.paint(&clean(&link.state), state::color(&link.state)),
+        style.paint(&link.state, state::color(&link.state)),
         style.age(&link.since),
     )
 }
@@ -101,102 +105,16 @@ fn hosts_table(hosts: &[Host], style: &TextStyle) -> String {
             Cell::from(&host.description),
         ]
     };
-    Table::new(["HOST", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"]).with(hosts.iter().map(row)).render(style)
-}
-
-/// Renders labels with their owners; empty if there are none.
-pub(crate) fn labels_table(labels: &[Label], style: &TextStyle) -> String {
-    if labels.is_empty() {
-        return String::new();
-    }
-    let row = |label: &Label| {
-        [
-            Cell::from(&label.key),
-            Cell::from(&label.value),
-            Cell::from(&label.owner),
-            Cell::from(&label.level),
-            Cell::from(style.age(&label.since)),
-        ]
-    };
-    Table::new(["LABEL", "VALUE", "OWNER", "LEVEL", "SINCE"]).with(labels.iter().map(row)).render(style)
-}
-
-fn conditions_table(conditions: &[Condition], style: &TextStyle) -> String {
-    if conditions.is_empty() {
-        return String::new();
-    }
-    let row = |condition: &Condition| {
-        [
-            Cell::colored(&condition.kind, Color::Red),
-            Cell::from(style.age(&condition.since)),
-            Cell::from(&condition.detail),
-        ]
-    };
-    Table::new(["CONDITION", "SINCE", "DETAIL"]).with(conditions.iter().map(row)).render(style)
+    Table::new(["HOST", "ORIGIN", "STATE", "SINCE", "DESCRIPTION"]).with(hosts.iter().map(row)).render(style.colors)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use linecamp_proto::api::Link;
+mod tests {
+    use linecamp_proto::api::Condition;
 
     use super::*;
-    use crate::output::tests::plain;
-
-    fn label(key: &str, value: &str, owner: &str) -> Label {
-        Label {
-            key: key.into(),
-            value: value.into(),
-            owner: owner.into(),
-            since: "2026-11-20T02:27:00Z".into(),
-            level: "site".into(),
-        }
-    }
-
-    pub(crate) fn host(name: &str) -> Host {
-        Host {
-            id: "0707".into(),
-            name: name.into(),
-            site: name.into(),
-            environment: "default".into(),
-            origin: "gateway".into(),
-            description: String::new(),
-            state: "active".into(),
-            state_since: "2026-11-01T02:27:00Z".into(),
-            waits_for: None,
-            link: link(),
-            labels: vec![label("rack", "r7", "assigned")],
-        }
-    }
-
-    fn link() -> Link {
-        Link { state: "connected".into(), since: "2026-11-19T02:27:00Z".into(), address: "192.0.2.7:4711".into() }
-    }
-
-    pub(crate) fn site(name: &str) -> Site {
-        Site {
-            id: "0707".into(),
-            name: name.into(),
-            environment: "default".into(),
-            description: "behind the shop".into(),
-            state: "active".into(),
-            state_since: "2026-11-01T02:27:00Z".into(),
-            waits_for: None,
-            link: link(),
-            labels: vec![
-                label("io.linecamp.host.docker_version", "27.1.0", "reported"),
-                label("rack", "r7", "assigned"),
-            ],
-            spec_generation: 19,
-            applied_generation: 19,
-            converged_generation: 19,
-            daemon_version: "0.1.0".into(),
-            joined_at: "2025-10-18T02:27:00Z".into(),
-            token: "0909090909090909".into(),
-            recoveries: 1,
-            hosts: vec![host(name)],
-            conditions: Vec::new(),
-        }
-    }
+    use crate::fixtures::site;
+    use crate::text_style::plain;
 
     fn degraded() -> Site {
         let mut site = site("harbour-1");

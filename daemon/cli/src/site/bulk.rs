@@ -6,15 +6,17 @@
 
 use linecamp_model::{Name, Selector};
 use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SiteQuery, at};
-use linecamp_proto::api::{LabelChange, List, Preview, PreviewItem, Site};
+use linecamp_proto::api::{LabelChange, List, Preview, Site};
 use serde::Serialize;
 
+use super::text;
 use crate::argument::{self, ArgumentError};
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
-use crate::output::{Cell, Color, Table, TextStyle};
-use crate::site;
+use crate::preview;
 use crate::state::State;
+use crate::text_style::TextStyle;
+use linecamp_table::{Cell, Color, Table};
 
 /// One site by name, or several by selector.
 #[derive(Debug, clap::Args)]
@@ -32,15 +34,15 @@ pub(crate) struct Targets {
 pub(crate) struct SelectorArgs {
     /// All sites whose labels match, instead of NAME; only a preview without --yes
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
-    pub(crate) selector: Option<Selector>,
+    pub(super) selector: Option<Selector>,
     /// Apply the change to all matching sites
     #[arg(long, requires = "selector")]
-    pub(crate) yes: bool,
+    pub(super) yes: bool,
 }
 
 impl Targets {
     /// Runs `action` on the targets.
-    pub(crate) async fn run(self, action: Action, context: &Context<'_>) -> anyhow::Result<()> {
+    pub(super) async fn run(self, action: Action, context: &Context<'_>) -> anyhow::Result<()> {
         match (self.name, self.selection.selector) {
             (_, Some(selector)) => run_many(&selector, self.selection.yes, &action, context).await,
             (Some(name), None) => run_one(&name, &action, context).await,
@@ -51,7 +53,7 @@ impl Targets {
 
 /// A change to a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(super) enum Action {
     /// Change its labels.
     Label(LabelChange),
     /// Deactivate it.
@@ -82,15 +84,15 @@ impl Action {
 }
 
 /// Runs `action` on one site and prints the site.
-pub(crate) async fn run_one(name: &Name, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
+pub(super) async fn run_one(name: &Name, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
     let request = action.request(name.as_str(), context.environment_text());
     let site: Site = context.client()?.send(request).await?;
-    context.out.show(&site, |style| site::changed(&site, style))?;
+    context.out.show(&site, |style| text::changed(&site, style))?;
     Ok(())
 }
 
 /// Runs `action` on all sites matching `selector`. Only previews them unless `yes` is set.
-pub(crate) async fn run_many(
+pub(super) async fn run_many(
     selector: &Selector,
     yes: bool,
     action: &Action,
@@ -105,15 +107,15 @@ pub(crate) async fn run_many(
     let sites: List<Site> = client.send(ApiRequest::get(path::SITES).query(&query)).await?;
     let preview = Preview::from(&sites.items[..]);
     if !yes {
-        context.out.show(&preview, |style| preview_text(&preview, style))?;
-        context.out.note(&preview_note(&preview));
+        context.out.show(&preview, |style| preview::table(&preview, style))?;
+        context.out.note(&preview::note(&preview));
         return Ok(());
     }
     let outcomes = run_each(&preview, action, &mut client).await;
     let failed = outcomes.items.iter().filter(|outcome| outcome.error.is_some()).count();
     context.out.show(&outcomes, |style| outcomes_text(&outcomes, style))?;
     if preview.matched == 0 {
-        context.out.note(&preview_note(&preview));
+        context.out.note(&preview::note(&preview));
     }
     match failed {
         0 => Ok(()),
@@ -156,32 +158,6 @@ struct Outcome {
     error: Option<String>,
 }
 
-pub(crate) fn preview_text(preview: &Preview, style: &TextStyle) -> String {
-    if preview.items.is_empty() {
-        return String::new();
-    }
-    let row = |item: &PreviewItem| {
-        let state = State::from(item);
-        [Cell::from(&item.name), Cell::from(&item.environment), state.cell(), state.since_cell(style)]
-    };
-    Table::new(["NAME", "ENVIRONMENT", "STATE", "SINCE"]).with(preview.items.iter().map(row)).render(style)
-}
-
-fn preview_note(preview: &Preview) -> String {
-    let verb = if preview.matched == 1 { "site matches" } else { "sites match" };
-    match preview.matched {
-        0 => "no site matches; nothing changed".into(),
-        matched => format!("{matched} {verb}{}\nnothing changed; add --yes to apply", offline_clause(preview)),
-    }
-}
-
-pub(crate) fn offline_clause(preview: &Preview) -> String {
-    match preview.offline {
-        0 => String::new(),
-        offline => format!(", {offline} of them offline: offline sites apply this when they reconnect"),
-    }
-}
-
 fn outcomes_text(outcomes: &List<Outcome>, style: &TextStyle) -> String {
     if outcomes.items.is_empty() {
         return String::new();
@@ -194,28 +170,13 @@ fn outcomes_text(outcomes: &List<Outcome>, style: &TextStyle) -> String {
         let state = outcome.state.as_deref().unwrap_or_default();
         [Cell::from(&outcome.name), Cell::from(&outcome.environment), Cell::from(state), result]
     };
-    Table::new(["NAME", "ENVIRONMENT", "STATE", "RESULT"]).with(outcomes.items.iter().map(row)).render(style)
+    Table::new(["NAME", "ENVIRONMENT", "STATE", "RESULT"]).with(outcomes.items.iter().map(row)).render(style.colors)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::plain;
-    use crate::site::tests::site;
-
-    fn preview() -> Preview {
-        let mut offline = site("camp-007");
-        offline.link.state = "disconnected".into();
-        Preview::from(&[site("camp-042"), offline][..])
-    }
-
-    #[test]
-    fn a_preview_shows_the_sites_and_how_many_are_offline() {
-        insta::assert_snapshot!(preview_text(&preview(), &plain()) + &preview_note(&preview()));
-        let none = Preview::from(&[][..]);
-        assert_eq!(preview_text(&none, &plain()), "");
-        assert_eq!(preview_note(&none), "no site matches; nothing changed");
-    }
+    use crate::text_style::plain;
 
     #[test]
     fn an_outcome_shows_what_was_rejected() {
