@@ -32,8 +32,8 @@ Examples:
     Ls(Ls),
     /// Show the DNS changes planned by a site
     ///
-    /// Shows desired and observed values, and when they were observed. A provider with --dry-run plans changes but does
-    /// not make them. For an offline site, shows its last report.
+    /// Shows desired and observed values, and when they were observed. A provider with --dry-run plans changes
+    /// without applying them. For an offline site, shows its last report.
     #[command(after_help = "\
 Examples:
   linecamp dns plan camp-042

@@ -14,7 +14,7 @@ pub(crate) struct EditArgs {
     #[arg(value_name = "NAME", value_parser = argument::name)]
     pub(crate) target: Name,
     /// New name
-    #[arg(long = "name", id = "new_name", value_name = "NAME", value_parser = argument::name)]
+    #[arg(long = "name", id = "new_name", value_name = "NEW_NAME", value_parser = argument::name)]
     pub(crate) new_name: Option<Name>,
     /// New description; empty removes it
     #[arg(long, value_name = "TEXT", value_parser = argument::text)]

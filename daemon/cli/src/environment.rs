@@ -22,7 +22,7 @@ Example:
     Ls,
     /// Create an environment
     ///
-    /// Rules that are not given have the server's defaults.
+    /// Rules that are not given are set to the server's defaults.
     #[command(after_help = "\
 Examples:
   linecamp environment create lab
@@ -40,7 +40,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
-    /// Name
+    /// Name of the new environment
     #[arg(value_parser = argument::name)]
     name: Name,
     #[command(flatten)]
@@ -68,10 +68,10 @@ struct Rules {
     /// Require an operator to accept new sites: on or off
     #[arg(long, value_name = "SWITCH", value_parser = argument::switch)]
     approval: Option<bool>,
-    /// How often in 24 hours a site can reconnect with an expired certificate
+    /// Maximum reconnects per site in 24 hours with an expired certificate
     #[arg(long, value_name = "N")]
     recoveries_per_day: Option<u32>,
-    /// How long to keep the data of a removed site
+    /// Time to keep the data of a removed site
     #[arg(long, value_name = "DURATION", value_parser = argument::removed_keep)]
     removed_keep: Option<Duration>,
 }

@@ -22,10 +22,10 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     #[arg(hide_possible_values = true)]
     output: OutputFormat,
-    /// Environment; required if the name exists in several environments
+    /// Environment to use; required if a name exists in several environments
     #[arg(long, global = true, value_parser = argument::name, value_name = "NAME")]
     environment: Option<Name>,
-    /// How long to wait for a response from the server
+    /// Time to wait for a response from the server
     #[arg(long, global = true, value_parser = argument::timeout, default_value = "30s", value_name = "DURATION")]
     timeout: Duration,
     /// Trust the CA certificates in this PEM file instead of a pin [env: LINECAMP_CA]
@@ -39,7 +39,7 @@ pub(crate) struct Context<'a> {
     pub(crate) out: Output,
     /// The process environment.
     pub(crate) env: &'a dyn Env,
-    /// How long to wait for a response.
+    /// The time to wait for a response.
     pub(crate) timeout: Duration,
     /// The CA file given on the command line.
     pub(crate) ca: Option<PathBuf>,

@@ -30,11 +30,12 @@ Example:
     Show(HostArg),
     Label(Label),
     /// Change a host's name or description
+    #[command(override_usage = "linecamp host edit <NAME> [--name <NEW_NAME>] [--description <TEXT>]")]
     #[command(after_help = "\
 Example:
   linecamp host edit camp-042 --description 'the left one'")]
     Edit(EditArgs),
-    /// Deactivate a host: place nothing new there, keep what is running
+    /// Deactivate a host: schedule nothing new there, keep running workloads
     #[command(after_help = "\
 Example:
   linecamp host deactivate camp-042")]
@@ -75,7 +76,7 @@ pub(crate) struct Label {
     /// The host
     #[arg(value_parser = argument::name)]
     name: Name,
-    /// The labels
+    /// Labels to set or remove
     #[arg(value_name = "KEY=VALUE|KEY-", required = true)]
     arguments: Vec<String>,
 }

@@ -29,9 +29,9 @@ Examples:
     Show(ProviderArg),
     /// Remove a provider
     ///
-    /// Each site first deletes the provider's records, then drops the provider. If the provider was added without
-    /// --allow-deletes, the records stay in DNS and an event names them. --force does the same at once, for example if
-    /// the name server is down, also for a provider whose removal is still in progress.
+    /// Each site first deletes the provider's records and then removes the provider. If the provider was added without
+    /// --allow-deletes, the records stay in DNS and an event lists them. --force removes the provider immediately and
+    /// leaves its records in DNS, for example if the name server is down. It also finishes a removal in progress.
     #[command(after_help = "\
 Examples:
   linecamp provider rm main-dns
@@ -50,7 +50,7 @@ pub(crate) struct ProviderArg {
 pub(crate) struct Rm {
     #[command(flatten)]
     one: ProviderArg,
-    /// Leave the records in DNS and do not wait for their deletion
+    /// Remove immediately and leave the records in DNS
     #[arg(long)]
     force: bool,
 }

@@ -33,12 +33,13 @@ Examples:
     Show(SiteArg),
     Label(Label),
     /// Change a site's name or description
+    #[command(override_usage = "linecamp site edit <NAME> [--name <NEW_NAME>] [--description <TEXT>]")]
     #[command(after_help = "\
 Examples:
   linecamp site edit camp-042 --description 'behind the shop, ask for Ana'
   linecamp site edit camp-042 --name harbour-1")]
     Edit(EditArgs),
-    /// Deactivate sites: place nothing new there, keep what is running
+    /// Deactivate sites: schedule nothing new there, keep running workloads
     #[command(after_help = "\
 Examples:
   linecamp site deactivate camp-042
@@ -90,7 +91,7 @@ Examples:
   linecamp site label -l 'region=eu' ring=canary --yes    apply"
 )]
 pub(crate) struct Label {
-    /// The site (omit with -l), then the labels
+    /// The site, unless -l is given, followed by the labels to set or remove
     #[arg(value_name = "NAME|KEY=VALUE|KEY-", required = true)]
     arguments: Vec<String>,
     #[command(flatten)]
@@ -100,8 +101,8 @@ pub(crate) struct Label {
 /// Remove sites
 ///
 /// A site must be inactive or pending: deactivate it first, or use --force. The server keeps the data of a removed
-/// site for the time set with `linecamp environment edit --removed-keep`. Its machines are not changed. A removed site
-/// cannot reconnect with its key; its machine can join again as a new site.
+/// site for the time set with `linecamp environment edit --removed-keep`. Nothing is changed on the site's machines. A
+/// removed site cannot reconnect with its key; its machine can join again as a new site.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

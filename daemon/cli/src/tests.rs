@@ -65,7 +65,7 @@ fn invalid_command_lines_are_rejected() {
     check("linecamp site label", "required");
     check("linecamp site edit camp-042", "--description <TEXT>");
     check("linecamp environment edit lab", "--approval <SWITCH>");
-    check("linecamp host edit camp-042", "--name <NAME>");
+    check("linecamp host edit camp-042", "--name <NEW_NAME>");
     check("linecamp environment edit lab --approval maybe", "expected `on` or `off`");
     check("linecamp host label camp-042", "required");
     check("linecamp token create --ttl 500days", "is out of range: expected 1s to");

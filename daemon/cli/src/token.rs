@@ -36,14 +36,15 @@ Example:
 ///
 /// Prints the token and the command to run at a site. The token is shown only once: the server stores only its hash. It
 /// contains the pin of the server's key, so that a site authenticates the server on its first connection. Sites join
-/// --environment [default: default].
+/// the environment given with --environment [default: default].
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   linecamp token create
   linecamp token create --file camp.tar
   linecamp token create --environment production --ttl 7days --uses 50 --label region=eu
-  ssh camp-042 sudo linecampd join $(linecamp token create -q) --data /var/lib/linecamp --name camp-042")]
+  ssh camp-042 sudo linecampd join $(linecamp token create -q) \\
+      --data /var/lib/linecamp --name camp-042")]
 pub(crate) struct Create {
     /// Lifetime of the token
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = argument::ttl)]
@@ -58,7 +59,7 @@ pub(crate) struct Create {
     /// Print only TOKEN@HOST:PORT
     #[arg(short, long)]
     quiet: bool,
-    /// Write an offline installer with the token to FILE.tar
+    /// Write an offline installer that contains the token to FILE.tar
     #[arg(long, value_name = "FILE.tar", conflicts_with = "quiet")]
     file: Option<PathBuf>,
 }

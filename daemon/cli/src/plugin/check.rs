@@ -25,7 +25,8 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 #[command(after_help = "\
 Examples:
   linecamp plugin check target/wasm32-wasip2/release/dns_example.wasm
-  linecamp plugin check dns_example.wasm --config '{\"api\": \"https://dns.example\"}' --zone lab.example
+  linecamp plugin check dns_example.wasm --zone lab.example \\
+      --config '{\"api\": \"https://dns.example\"}'
   linecamp plugin check dns_example.wasm -o json | jq '.rows[] | select(.verdict == \"fail\")'
 
 Exit codes: 0 all tests passed, 1 a test failed, 2 bad arguments.")]

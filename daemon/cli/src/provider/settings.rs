@@ -41,15 +41,15 @@ pub(crate) struct Add {
     /// The provider's name
     #[arg(value_parser = argument::name, required_unless_present = "file")]
     name: Option<Name>,
-    /// Sites that get the provider, by assigned labels [default: all sites of the environment]
+    /// Sites that get the provider, selected by assigned labels [default: all in the environment]
     ///
     /// Labels set locally at a site are ignored, so that a site cannot give itself a provider.
     #[arg(long, value_name = "SELECTOR", value_parser = argument::selector)]
     sites: Option<Selector>,
-    /// Let --sites also match facts reported by the sites
+    /// Let --sites also match the facts that sites report
     #[arg(long)]
     match_facts: bool,
-    /// Show which sites would get it; change nothing
+    /// Show the sites that would get the provider; change nothing
     #[arg(long)]
     preview: bool,
     /// Update an existing provider; options not given are reset to their defaults
@@ -67,28 +67,28 @@ struct Settings {
     /// Plugin, such as dns-powerdns
     #[arg(long, value_name = "PLUGIN", value_parser = argument::name, required_unless_present = "file")]
     plugin: Option<Name>,
-    /// Plugin digest, as shown by `linecamp plugin ls` [default: the plugin of that name at the site]
+    /// Plugin digest, as shown by `linecamp plugin ls` [default: use the site's plugin of that name]
     #[arg(long, value_name = "DIGEST")]
     digest: Option<String>,
-    /// Owner of the records: an identifier of this fleet, unique among all writers of the zone
+    /// Owner id written to ownership TXT records; unique among all writers of the zone
     #[arg(long, value_name = "OWNER", required_unless_present = "file")]
     owner: Option<String>,
     /// Zone to publish records in; repeatable
     #[arg(long = "zone", value_name = "ZONE", required_unless_present = "file")]
     zones: Vec<String>,
-    /// Template of record names, with {host}, {site} and {environment}
+    /// Record name template with {host}, {site} and {environment}
     #[arg(long, value_name = "TEMPLATE")]
     template: Option<String>,
     /// TTL of the records in seconds
     #[arg(long, value_name = "SECONDS")]
     ttl: Option<u32>,
-    /// Hosts that get a record [default: all]
+    /// Hosts that get a record, selected by labels [default: all]
     #[arg(long, value_name = "SELECTOR")]
     hosts: Option<String>,
     /// Plugin setting: KEY=TEXT, or KEY:=JSON for other types; repeatable
     #[arg(long = "set", value_name = "KEY=TEXT")]
     set: Vec<String>,
-    /// Secret: its name in the plugin and its name at the site; repeatable
+    /// Secret: the plugin's name for it and the site's name for it; repeatable
     #[arg(long = "secret", value_name = "NAME=SECRET")]
     secrets: Vec<String>,
     /// Public endpoint that the plugin may connect to; repeatable
@@ -100,16 +100,16 @@ struct Settings {
     /// Allow HTTP without TLS
     #[arg(long)]
     plain_http: bool,
-    /// For a gateway without its own address, publish the address seen by the server
+    /// Publish the address seen by the server for a gateway without a public address
     #[arg(long)]
     observed_address: bool,
     /// Allow deleting records that are no longer desired
     #[arg(long)]
     allow_deletes: bool,
-    /// Withdraw the records of inactive hosts
+    /// Delete the records of inactive hosts
     #[arg(long)]
     withdraw_inactive: bool,
-    /// Plan changes but do not make them; see `linecamp dns plan`
+    /// Plan changes without applying them; see `linecamp dns plan`
     #[arg(long)]
     dry_run: bool,
 }

@@ -17,12 +17,12 @@ pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
             Cell::from(&provider.settings.plugin),
             Cell::from(provider.settings.zones.join(",")),
             sites_cell(provider),
-            at_cell(provider),
+            placed_cell(provider),
             Cell::from(provider.converged_count.to_string()),
             failure_cell(provider),
         ]
     };
-    let headings = ["NAME", "ENVIRONMENT", "PLUGIN", "ZONES", "SITES", "AT", "CONVERGED", "IN TROUBLE"];
+    let headings = ["NAME", "ENVIRONMENT", "PLUGIN", "ZONES", "SITES", "PLACED", "CONVERGED", "FAILING"];
     Table::new(headings).with(providers.iter().map(row)).render(style.colors)
 }
 
@@ -33,10 +33,10 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
         ["name", &provider.name].map(Cell::from),
         ["environment", &provider.environment].map(Cell::from),
         ["sites".into(), sites_cell(provider)],
-        ["placed by".into(), Cell::from(placed_by(provider))],
-        ["at".into(), at_cell(provider)],
+        ["selected by".into(), Cell::from(selected_by(provider))],
+        ["placed at".into(), placed_cell(provider)],
         ["converged at".into(), Cell::from(provider.converged_count.to_string())],
-        ["in trouble at".into(), failure_cell(provider)],
+        ["failing at".into(), failure_cell(provider)],
     ];
     let listed = |items: &[String]| items.join(" ");
     let optional = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -76,7 +76,7 @@ pub(super) fn removed(provider: &ProviderView, force: bool) -> String {
 }
 
 /// Returns the labels that the site selector matches.
-const fn placed_by(provider: &ProviderView) -> &'static str {
+const fn selected_by(provider: &ProviderView) -> &'static str {
     if provider.match_facts { "assigned labels and reported facts" } else { "assigned labels" }
 }
 
@@ -88,7 +88,7 @@ fn sites_cell(provider: &ProviderView) -> Cell {
     })
 }
 
-fn at_cell(provider: &ProviderView) -> Cell {
+fn placed_cell(provider: &ProviderView) -> Cell {
     let placed = provider.site_count;
     match provider.left_out_count {
         0 => Cell::from(placed.to_string()),

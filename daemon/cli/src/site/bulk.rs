@@ -21,7 +21,7 @@ use linecamp_table::{Cell, Color, Table};
 /// One site by name, or several by selector.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Targets {
-    /// The site
+    /// The site; omit with -l
     #[arg(value_name = "NAME", value_parser = argument::name)]
     #[arg(required_unless_present = "selector", conflicts_with_all = ["selector", "yes"])]
     name: Option<Name>,
@@ -32,7 +32,7 @@ pub(crate) struct Targets {
 /// Several sites by selector.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SelectorArgs {
-    /// All sites whose labels match, instead of NAME; only a preview without --yes
+    /// Change all sites whose labels match, instead of NAME; without --yes, only preview
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
     pub(super) selector: Option<Selector>,
     /// Apply the change to all matching sites
