@@ -13,7 +13,7 @@ use targets::TARGETS;
 const SHAKES: u64 = 400;
 
 #[test]
-fn every_entry_of_a_corpus_is_taken_or_refused_and_nothing_more() {
+fn every_corpus_entry_is_accepted_or_rejected_without_a_panic() {
     for (name, target) in TARGETS {
         let entries = corpus(name);
         assert!(!entries.is_empty(), "tests/fuzz/corpus/{name} holds what it has met");
@@ -22,7 +22,7 @@ fn every_entry_of_a_corpus_is_taken_or_refused_and_nothing_more() {
 }
 
 #[test]
-fn a_shaken_entry_is_taken_or_refused_and_nothing_more() {
+fn a_mutated_corpus_entry_is_accepted_or_rejected_without_a_panic() {
     for (name, target) in TARGETS {
         let entries = corpus(name);
         let mut chance = 0x9e37_79b9_7f4a_7c15_u64;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::binaries::program;
-use crate::place::Place;
+use crate::namespace::Place;
 use crate::process::clean_environment;
 use crate::wait::wait_until;
 

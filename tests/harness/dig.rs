@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_digs_is_a_record_whatever_separates_its_words() {
+    fn dig_output_is_parsed_with_any_whitespace() {
         let text = "; <<>> DiG\n\na.example.\t\t300 IN\tTXT\t\"two  words\"\n\nkey. 0 ANY TSIG hmac-sha256. 1\n";
         assert_eq!(records(text), ["a.example. 300 TXT \"two  words\""]);
     }

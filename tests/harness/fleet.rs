@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use crate::cli::Said;
 use crate::logs::Logs;
+use crate::namespace::Place;
 use crate::network::Network;
-use crate::place::Place;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::wait::{PATIENCE, wait_until};

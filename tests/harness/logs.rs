@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_known_by_its_level_not_by_its_words() {
+    fn an_error_is_recognized_by_its_level_not_its_text() {
         let check = |line, expected| assert_eq!(is_error(line), expected, "{line}");
         check("2026-11-22T03:20:00Z ERROR linecampd: failed to commit", true);
         check("ERROR failed", true);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_taken_out_of_a_log() {
+    fn colors_are_removed_from_a_log() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "\u{1b}[2mtime\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m x").unwrap();
         assert_eq!(read(file.path()), "time ERROR x");

@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dump_without_ours_is_what_others_have() {
+    fn a_dump_without_our_records_has_only_records_of_others() {
         let lines = [
             "example.org. 3600 SOA ns1.example.org. hostmaster.example.org. 7 10800 3600 604800 3600",
             "a.example.org. 300 A 192.0.2.1",
@@ -325,22 +325,22 @@ mod tests {
     }
 
     #[test]
-    fn powerdns_keeps_what_is_planted() {
+    fn powerdns_keeps_seeded_records() {
         crate::PowerDns::start().into_iter().for_each(|server| lives(Box::new(server)));
     }
 
     #[test]
-    fn bind_keeps_what_is_planted() {
+    fn bind_keeps_seeded_records() {
         crate::UpdateServer::bind().into_iter().for_each(|server| lives(Box::new(server)));
     }
 
     #[test]
-    fn knot_keeps_what_is_planted() {
+    fn knot_keeps_seeded_records() {
         crate::UpdateServer::knot().into_iter().for_each(|server| lives(Box::new(server)));
     }
 
     #[test]
-    fn moto_keeps_what_is_planted_while_it_lives() {
+    fn moto_keeps_seeded_records_until_it_stops() {
         crate::Moto::start().into_iter().for_each(|server| lives(Box::new(server)));
     }
 }

@@ -22,7 +22,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::binaries::program;
-use crate::place::Place;
+use crate::namespace::Place;
 use crate::skip::skip;
 
 /// Third-party tools this needs.

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_given_to_one_at_a_time() {
+    fn a_port_is_reserved_by_one_test_at_a_time() {
         let (first, second) = (Port::take(), Port::take());
         assert_ne!(first.address(), second.address());
     }

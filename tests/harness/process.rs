@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binaries::program;
 use crate::logs::{self, Logs};
-use crate::place::Place;
+use crate::namespace::Place;
 use crate::skip::skip;
 use crate::wait::{PATIENCE, wait_until};
 

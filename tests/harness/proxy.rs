@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_wire_loses_everything_until_it_heals() {
+    fn a_cut_link_drops_every_datagram_until_it_is_restored() {
         let world = world();
         world.proxy.cut_after(1);
         world.send_up("passes");
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rebound_wire_comes_from_another_port() {
+    fn a_rebound_link_uses_another_source_port() {
         let world = world();
         let before = world.send_up("one");
         world.proxy.rebind();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delayed_wire_takes_its_time() {
+    fn a_delayed_link_delays_datagrams() {
         let world = world();
         world.proxy.delay(Duration::from_millis(100));
         let started = Instant::now();

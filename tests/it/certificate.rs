@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use linecamp_tests::Fleet;
 
-use crate::shown::{events, linked, show, wait_facts, wait_seen};
+use crate::site_view::{events, linked, show, wait_facts, wait_seen};
 
 /// The shortest certificate lifetime of a server.
 const LIFE: Duration = Duration::from_secs(60);

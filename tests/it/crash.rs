@@ -6,7 +6,7 @@ use std::thread;
 use linecamp_tests::{Fleet, PATIENCE, Process, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::shown::{events, label, linked, show, wait_converged, wait_facts, wait_held, wait_seen};
+use crate::site_view::{events, label, linked, show, wait_converged, wait_facts, wait_held, wait_seen};
 
 /// After how many writes to the victim's database it is killed: immediately, and in the middle of a command. If a
 /// command writes less, the kill follows the command.
@@ -47,7 +47,7 @@ fn meanwhile<T: Send>(file: &Path, writes: usize, does: impl FnOnce() -> T + Sen
 }
 
 #[test]
-fn a_label_acknowledged_by_a_server_that_is_killed_is_there_afterwards() {
+fn a_label_acknowledged_by_a_killed_server_survives() {
     let mut fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     let log = log_of(&fleet.server.data().join("fleet.db"));
@@ -78,7 +78,7 @@ fn a_label_acknowledged_by_a_server_that_is_killed_is_there_afterwards() {
 }
 
 #[test]
-fn a_label_acknowledged_by_a_daemon_that_is_killed_is_there_afterwards() {
+fn a_label_acknowledged_by_a_killed_daemon_survives() {
     let fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     let mut acknowledged = Vec::new();
@@ -114,7 +114,7 @@ fn a_label_acknowledged_by_a_daemon_that_is_killed_is_there_afterwards() {
 }
 
 #[test]
-fn a_join_whose_server_is_killed_is_done_once() {
+fn a_join_during_a_server_crash_happens_once() {
     let mut fleet = Fleet::start();
     let quic = fleet.server.quic();
     let log = log_of(&fleet.server.data().join("fleet.db"));
@@ -138,7 +138,7 @@ fn a_join_whose_server_is_killed_is_done_once() {
 }
 
 #[test]
-fn a_join_that_is_killed_can_be_done_again() {
+fn a_killed_join_can_be_retried() {
     let fleet = Fleet::start();
     let quic = fleet.server.quic();
     let log = log_of(&fleet.server.data().join("fleet.db"));

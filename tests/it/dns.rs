@@ -5,7 +5,7 @@
 
 use linecamp_tests::{Fleet, Moto, NameServer, PATIENCE, PowerDns, SecretSetup, Site, UpdateServer, ZoneDump, plugin};
 
-use crate::shown::show;
+use crate::site_view::show;
 
 const ZONE: &str = "example.org";
 const NAME: &str = "camp.camp.default.example.org";
@@ -152,17 +152,17 @@ fn loses_a_name_to_a_zone_below(mut server: Box<dyn NameServer>) {
 }
 
 #[test]
-fn a_name_in_a_zone_below_is_named_and_undone_at_powerdns() {
+fn a_name_in_a_child_zone_is_reported_and_reverted_at_powerdns() {
     PowerDns::start().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
 }
 
 #[test]
-fn a_name_in_a_zone_below_is_named_and_undone_at_bind() {
+fn a_name_in_a_child_zone_is_reported_and_reverted_at_bind() {
     UpdateServer::bind().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
 }
 
 #[test]
-fn a_name_in_a_zone_below_is_named_and_undone_at_knot() {
+fn a_name_in_a_child_zone_is_reported_and_reverted_at_knot() {
     UpdateServer::knot().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
 }
 
@@ -188,7 +188,7 @@ fn a_site_keeps_its_records_at_route_53() {
 
 /// An error names the plugin, what was attempted and what to do; once the cause is fixed, the site recovers by itself.
 #[test]
-fn a_wrong_key_and_an_absent_server_are_named_and_mended() {
+fn a_wrong_key_and_a_stopped_name_server_are_reported_until_fixed() {
     let Some(mut server) = PowerDns::start() else { return };
     server.create_zone(ZONE);
     let fleet = Fleet::start();

@@ -9,7 +9,7 @@ use std::process::Command;
 use linecamp_tests::{Fleet, PATIENCE, Said, Site, UdpProxy, program, skip};
 use serde_json::Value;
 
-use crate::shown::{events, linked, show};
+use crate::site_view::{events, linked, show};
 
 /// The finding of one check in a report.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ fn server_doctor(fleet: &Fleet, more: &[&str]) -> Said {
 }
 
 #[test]
-fn a_healthy_site_has_nothing_amiss_and_its_session_is_left_alone() {
+fn a_healthy_site_passes_all_checks_and_its_session_is_not_disturbed() {
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     let before = (show(&fleet, "camp")["link"].clone(), events(&fleet, "camp", "daemon-started").len());
@@ -96,7 +96,7 @@ fn a_healthy_site_has_nothing_amiss_and_its_session_is_left_alone() {
 }
 
 #[test]
-fn a_server_that_is_down_is_told_from_a_path_that_is_blocked() {
+fn a_stopped_server_is_distinguished_from_a_blocked_path() {
     let mut fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     site.kill();
@@ -120,7 +120,7 @@ fn a_server_that_is_down_is_told_from_a_path_that_is_blocked() {
 }
 
 #[test]
-fn a_cut_wire_is_a_blocked_path_while_the_server_runs() {
+fn a_cut_link_is_a_blocked_path_while_the_server_runs() {
     let fleet = Fleet::start();
     let proxy = UdpProxy::start(fleet.server.quic());
     let site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &[]);
@@ -135,7 +135,7 @@ fn a_cut_wire_is_a_blocked_path_while_the_server_runs() {
 }
 
 #[test]
-fn an_address_where_nothing_answers_and_a_name_that_is_none_are_named() {
+fn an_unreachable_address_and_an_unresolvable_name_are_reported() {
     let fleet = Fleet::start();
     let site = fleet.join("camp", &[]);
     // RFC 5737 reserves this address; names below `invalid` do not exist (RFC 6761).
@@ -154,7 +154,7 @@ fn an_address_where_nothing_answers_and_a_name_that_is_none_are_named() {
 }
 
 #[test]
-fn a_wrong_authority_is_named_with_both_pins() {
+fn a_wrong_authority_is_reported_with_both_pins() {
     let (fleet, other) = (Fleet::start(), Fleet::start());
     let site = fleet.join("camp", &[]);
     let config = format!("servers = [\"{}\"]", other.server.quic());
@@ -172,7 +172,7 @@ fn a_wrong_authority_is_named_with_both_pins() {
 }
 
 #[test]
-fn a_site_that_has_not_joined_is_no_failure() {
+fn a_site_that_has_not_joined_fails_no_check() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("new");
     let report = examined_at(&fleet, &data, None);
@@ -187,7 +187,7 @@ fn a_site_that_has_not_joined_is_no_failure() {
 }
 
 #[test]
-fn a_wrong_clock_is_named_in_both_directions() {
+fn a_wrong_clock_is_reported_in_both_directions() {
     let fleet = Fleet::start();
     let site = fleet.join("camp", &[]);
     for (time, words) in [("@1970-01-02 00:00:00", "behind the server's"), ("+200d", "the clock here shows")] {
@@ -205,7 +205,7 @@ fn a_wrong_clock_is_named_in_both_directions() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_used_is_named() {
+fn an_unusable_directory_is_reported() {
     let fleet = Fleet::start();
     let site = fleet.join("camp", &[]);
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
@@ -242,7 +242,7 @@ fn a_directory_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_daemon_that_hangs_is_told_from_one_that_does_not_run() {
+fn a_hung_daemon_is_distinguished_from_a_stopped_one() {
     let fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     site.signal(rustix::process::Signal::STOP);
@@ -255,7 +255,7 @@ fn a_daemon_that_hangs_is_told_from_one_that_does_not_run() {
 }
 
 #[test]
-fn a_healthy_server_has_nothing_that_fails() {
+fn a_healthy_server_fails_no_check() {
     let fleet = Fleet::start();
     let report = server_doctor(&fleet, &["-o", "json"]).ok().json();
     insist(&report, "authority", "ok", fleet.pin());
@@ -270,7 +270,7 @@ fn a_healthy_server_has_nothing_that_fails() {
 }
 
 #[test]
-fn a_stolen_port_and_a_broken_authority_are_named() {
+fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     let mut fleet = Fleet::start();
     assert!(fleet.server.terminate().success());
     let report = server_doctor(&fleet, &["-o", "json"]).ok().json();

@@ -2,11 +2,11 @@
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::shown::{events, show, wait_condition, wait_facts, wait_seen};
+use crate::site_view::{events, show, wait_condition, wait_facts, wait_seen};
 
 /// A cloned disk is rejected; the first machine keeps its link; the operator is notified of both.
 #[test]
-fn a_cloned_disk_is_refused_and_both_machines_are_named() {
+fn a_cloned_disk_is_rejected_and_both_machines_are_reported() {
     let fleet = Fleet::start();
     let mut first = fleet.join("camp", &[]);
     let mut copy = fleet.clone_disk(&first, "copy");
@@ -33,14 +33,14 @@ fn a_cloned_disk_is_refused_and_both_machines_are_named() {
 
 /// A machine that was reset replaces its own old session immediately: it is not a duplicate.
 #[test]
-fn a_machine_that_was_reset_is_no_duplicate() {
+fn a_reset_machine_is_not_a_duplicate() {
     let fleet = Fleet::start();
-    let mut site = crate::shown::linked(&fleet, "camp");
+    let mut site = crate::site_view::linked(&fleet, "camp");
     site.kill();
     site.start();
     fleet.wait_for("the link in the log, twice", PATIENCE, || {
         (site.log().matches("link up").count() == 2).then_some(())
     });
     assert_eq!(show(&fleet, "camp")["link"]["state"], "connected");
-    assert_eq!(crate::shown::condition(&show(&fleet, "camp"), "duplicate-identity"), None);
+    assert_eq!(crate::site_view::condition(&show(&fleet, "camp"), "duplicate-identity"), None);
 }

@@ -2,7 +2,7 @@
 
 use linecamp_tests::{Fleet, PATIENCE, wait_until};
 
-use crate::shown::{entry, label, show, wait_facts};
+use crate::site_view::{entry, label, show, wait_facts};
 
 /// A token, a join, a start, and the operator sees the site with all its names and labels.
 #[test]
@@ -45,7 +45,7 @@ fn a_site_joins_with_a_token_and_connects() {
 
 /// Joining twice with the same key gives the same site, also if the token is used up and the response was lost.
 #[test]
-fn joining_twice_is_joining_once() {
+fn joining_twice_is_idempotent() {
     let fleet = Fleet::start();
     let token = fleet.token(&["--uses", "1"]);
     let quic = fleet.server.quic();
@@ -64,7 +64,7 @@ fn joining_twice_is_joining_once() {
 }
 
 #[test]
-fn the_first_of_several_servers_may_be_dead() {
+fn a_join_succeeds_when_the_first_of_several_servers_is_down() {
     let fleet = Fleet::start();
     let token = fleet.token(&[]);
     // The discard port of another loopback address: nothing listens there.

@@ -4,13 +4,13 @@ use std::fs;
 
 use linecamp_tests::{Fleet, PATIENCE, Said};
 
-use crate::shown::{
+use crate::site_view::{
     entry, label, linked, show, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen,
 };
 
 /// Each label has an owner; a centrally set one takes precedence, and the one below it reappears when it is removed.
 #[test]
-fn labels_set_centrally_and_on_the_spot_keep_their_owners() {
+fn labels_set_centrally_and_locally_keep_their_owners() {
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
 
@@ -44,7 +44,7 @@ fn labels_set_centrally_and_on_the_spot_keep_their_owners() {
 
 /// Files in `labels.d` take effect as soon as they exist, and a broken one is a condition that names it.
 #[test]
-fn label_files_are_followed_while_the_daemon_runs() {
+fn label_files_are_reloaded_while_the_daemon_runs() {
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     let file = site.data().join("labels.d/50-shop.toml");
@@ -78,7 +78,7 @@ fn label_files_are_followed_while_the_daemon_runs() {
 
 /// How soon a file takes effect is promised: one second, on this machine.
 #[test]
-fn a_label_file_counts_within_a_second_or_so() {
+fn a_changed_label_file_applies_within_about_a_second() {
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     let written = std::time::Instant::now();
@@ -90,7 +90,7 @@ fn a_label_file_counts_within_a_second_or_so() {
 }
 
 #[test]
-fn a_selector_picks_sites_and_says_what_it_cannot_read() {
+fn a_selector_matches_sites_and_a_syntax_error_is_located() {
     let fleet = Fleet::start();
     let quic = fleet.server.quic();
     let (eu, us) = (fleet.token(&["--label", "region=eu"]), fleet.token(&["--label", "region=us"]));
@@ -98,7 +98,7 @@ fn a_selector_picks_sites_and_says_what_it_cannot_read() {
         [fleet.join_by("camp-eu", &eu, quic, &["--label", "ssd=yes"]), fleet.join_by("camp-us", &us, quic, &[])];
     for site in &mut sites {
         site.start();
-        crate::shown::wait_facts(&fleet, site.name());
+        crate::site_view::wait_facts(&fleet, site.name());
     }
     let check = |selector: &str, expected: &[&str]| {
         let listed = fleet.json(&["site", "ls", "-l", selector]);
@@ -118,7 +118,7 @@ fn a_selector_picks_sites_and_says_what_it_cannot_read() {
 }
 
 #[test]
-fn many_sites_are_labelled_after_a_preview() {
+fn many_sites_are_labeled_after_a_preview() {
     let fleet = Fleet::start();
     let token = fleet.token(&["--label", "region=eu"]);
     let mut site = fleet.join_by("camp-1", &token, fleet.server.quic(), &[]);
@@ -141,7 +141,7 @@ fn many_sites_are_labelled_after_a_preview() {
 }
 
 #[test]
-fn too_many_labels_are_refused_and_nothing_is_changed() {
+fn too_many_labels_are_rejected_without_any_change() {
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     let many: Vec<_> = (0..80).map(|number| format!("k{number}=v")).collect();

@@ -5,39 +5,39 @@
 //! `linecamp_tests` documents how to write one; [`shown`] parses what the programs print; [`shell`] runs the
 //! commands of a documentation page.
 
-mod author;
-mod central;
+mod central_providers;
 mod certificate;
+mod connection_floods;
+mod corruption;
 mod crash;
-mod crowd;
-mod damage;
 mod disk;
 mod dns;
 mod doctor;
 mod duplicate;
+mod idle;
 mod join;
 mod labels;
+mod malformed_traffic;
 mod metrics;
 mod network;
-mod noise;
 mod observation;
 mod offline;
 mod packages;
 mod page;
 mod pages;
 mod partition;
+mod plugin_authors;
 mod readme;
-mod refused;
+mod rejections;
 mod removal;
 mod restart;
 mod secrets;
 mod service;
 mod shell;
-mod shown;
 mod sim;
 mod sim_real;
+mod site_view;
 mod start;
-mod steady;
 mod storage;
 mod support;
 mod systemd;

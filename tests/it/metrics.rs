@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use linecamp_tests::{Fleet, Site, skip};
 
-use crate::shown::linked;
+use crate::site_view::linked;
 
 /// Parses text in the exposition format: every series belongs to a family whose HELP and TYPE came before, once; names
 /// are valid; no series is duplicated. Returns the series with their values.
@@ -74,7 +74,7 @@ fn say(site: &Site, request: &str) -> String {
 }
 
 #[test]
-fn a_daemon_says_its_numbers_on_its_socket() {
+fn a_daemon_serves_metrics_on_its_local_socket() {
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     let text = site.local(&["metrics"]).ok().stdout;
@@ -101,7 +101,7 @@ fn a_daemon_says_its_numbers_on_its_socket() {
 }
 
 #[test]
-fn a_server_says_its_numbers_to_who_has_a_key() {
+fn a_server_serves_metrics_to_holders_of_an_api_key() {
     let fleet = Fleet::start();
     let ask = |authorization: &str| {
         let url = format!("https://{}/metrics", fleet.server.https());

@@ -10,7 +10,7 @@ use linecamp_tests::{Fleet, Network, PATIENCE, Site};
 use serde_json::Value;
 
 use crate::doctor::{examined, insist};
-use crate::shown::{linked, show, wait_converged, wait_held, wait_seen};
+use crate::site_view::{linked, show, wait_converged, wait_held, wait_seen};
 
 /// How many labels are set, one after another, on a lossy network: some 250 packets.
 const LABELS: usize = 30;
@@ -78,7 +78,7 @@ fn wait_acknowledged(fleet: &Fleet, site: &Site) {
 }
 
 #[test]
-fn a_site_whose_address_changes_keeps_its_session() {
+fn a_session_survives_an_address_change() {
     let Some((mut network, fleet, site)) = behind_a_router() else { return };
     let (before, seen) = (session(&fleet, &site), address(&fleet));
     network.change_site_address();
@@ -96,7 +96,7 @@ fn a_site_whose_address_changes_keeps_its_session() {
 }
 
 #[test]
-fn a_site_whose_router_forgets_it_keeps_its_session() {
+fn a_session_survives_the_loss_of_nat_mappings() {
     let Some((mut network, fleet, site)) = behind_a_router() else { return };
     let before = session(&fleet, &site);
     assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
@@ -115,7 +115,7 @@ fn a_site_whose_router_forgets_it_keeps_its_session() {
 }
 
 #[test]
-fn labels_arrive_and_the_session_stays_where_a_tenth_of_all_packets_is_lost() {
+fn labels_arrive_and_the_session_survives_ten_percent_packet_loss() {
     let Some((network, fleet, site)) = behind_a_router() else { return };
     let before = session(&fleet, &site);
     network.lose(10);
@@ -127,7 +127,7 @@ fn labels_arrive_and_the_session_stays_where_a_tenth_of_all_packets_is_lost() {
 }
 
 #[test]
-fn a_site_at_the_end_of_a_long_line_joins_and_is_administered() {
+fn a_site_on_a_high_latency_link_joins_and_is_managed() {
     let Some(mut network) = Network::start() else { return };
     if !network.delay(DELAY) {
         return;
@@ -154,7 +154,7 @@ fn a_site_at_the_end_of_a_long_line_joins_and_is_administered() {
 }
 
 #[test]
-fn a_path_that_swallows_udp_is_named_and_the_link_is_back_when_it_is_open() {
+fn a_path_that_drops_udp_is_reported_and_the_link_recovers() {
     let Some((network, fleet, mut site)) = behind_a_router() else { return };
     let server = fleet.server.quic();
     insist(&examined(&site), "udp", "ok", &format!("UDP {} of {} answers", server.port(), server.ip()));

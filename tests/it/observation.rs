@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use linecamp_tests::Fleet;
 
-use crate::shown::{wait_condition, wait_no_condition, wait_seen};
+use crate::site_view::{wait_condition, wait_no_condition, wait_seen};
 
 const DOCKER: &str = "io.linecamp.host.docker_version";
 
@@ -48,7 +48,7 @@ impl FakeDocker {
 
 /// A daemon observes its facts when it starts, so each start here is one observation.
 #[test]
-fn a_docker_that_is_slow_keeps_its_label_and_one_that_is_gone_does_not() {
+fn a_slow_docker_keeps_its_label_and_a_removed_one_loses_it() {
     let fleet = Fleet::start();
     let docker = FakeDocker::start(fleet.directory().join("docker.sock"));
     let mut site = fleet.join("camp", &[]);

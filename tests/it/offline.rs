@@ -2,10 +2,10 @@
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::shown::{entry, events, label, linked, show, wait_converged, wait_held, wait_seen};
+use crate::site_view::{entry, events, label, linked, show, wait_converged, wait_held, wait_seen};
 
 #[test]
-fn a_site_is_administrable_on_the_spot_while_the_server_is_away() {
+fn a_site_is_managed_locally_while_the_server_is_down() {
     let mut fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();

@@ -36,7 +36,7 @@ fn lintian_finds_no_error() {
 
 /// Each package has its files, a page for every command, and configuration files that keep the owner's changes.
 #[test]
-fn the_packages_hold_what_they_are_about() {
+fn packages_contain_the_expected_files() {
     let Some(packages) = packages() else { return };
     let expected: [(&str, &[&str], &str); 4] = [
         (
@@ -75,7 +75,7 @@ fn the_packages_hold_what_they_are_about() {
 
 /// The only timestamp in them is the last commit's: rebuilt, they are identical.
 #[test]
-fn nothing_in_a_package_says_when_it_was_made() {
+fn packages_contain_no_build_time() {
     let Some(packages) = packages() else { return };
     let mut times = BTreeSet::new();
     for package in current(&packages) {

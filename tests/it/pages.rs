@@ -7,7 +7,7 @@ use linecamp_tests::{Fleet, Site, plugin, skip};
 
 use crate::page::{Block, Page};
 use crate::shell::Shell;
-use crate::shown::linked;
+use crate::site_view::linked;
 
 /// The site in the pages' examples.
 const SITE: &str = "camp-042";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_tests::{Fleet, PATIENCE, Site, UdpProxy};
 
-use crate::shown::{events, label, show, wait_converged, wait_facts, wait_held, wait_seen};
+use crate::site_view::{events, label, show, wait_converged, wait_facts, wait_held, wait_seen};
 
 /// A site behind a proxy that can cut the link.
 fn behind_a_wire(fleet: &Fleet) -> (UdpProxy, Site) {
@@ -18,7 +18,7 @@ fn behind_a_wire(fleet: &Fleet) -> (UdpProxy, Site) {
 
 /// The link is cut after a number of the story's datagrams: before it, between any two steps, and after it.
 #[test]
-fn a_label_arrives_although_the_link_is_cut_at_any_step() {
+fn a_label_arrives_when_the_link_is_cut_at_any_step() {
     let fleet = Fleet::start();
     let (proxy, site) = behind_a_wire(&fleet);
     for datagrams in 0..8 {
@@ -39,7 +39,7 @@ fn a_label_arrives_although_the_link_is_cut_at_any_step() {
 /// The same on a slow link, where the site is changed, too, during the cut: after a number of datagrams since the
 /// operator's command returned.
 #[test]
-fn a_label_arrives_although_the_link_is_cut_at_any_moment() {
+fn a_label_arrives_when_the_link_is_cut_at_any_time() {
     let fleet = Fleet::start();
     let (proxy, site) = behind_a_wire(&fleet);
     let passed = || proxy.traffic().datagrams_up + proxy.traffic().datagrams_down;
@@ -96,7 +96,7 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
 
 /// The site's router is restarted: the site comes from another port, and its session continues.
 #[test]
-fn a_site_that_moves_keeps_its_session() {
+fn a_session_survives_a_new_source_port() {
     let fleet = Fleet::start();
     let (proxy, site) = behind_a_wire(&fleet);
     let session = || site.local(&["status", "-o", "json"]).ok().json()["link"]["since"].clone();

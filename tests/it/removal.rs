@@ -2,7 +2,7 @@
 
 use linecamp_tests::{Fleet, PATIENCE, Site};
 
-use crate::shown::{linked, show};
+use crate::site_view::{linked, show};
 
 #[track_caller]
 fn wait_state(fleet: &Fleet, name: &str, state: &str) {
@@ -21,12 +21,12 @@ fn assert_forgotten(site: &mut Site) {
 }
 
 #[test]
-fn a_site_is_taken_out_of_service_and_removed() {
+fn a_site_is_deactivated_and_removed() {
     let fleet = Fleet::start();
     let mut site = fleet.join("camp", &[]);
     let mut copy = fleet.clone_disk(&site, "copy");
     site.start();
-    crate::shown::wait_facts(&fleet, "camp");
+    crate::site_view::wait_facts(&fleet, "camp");
     std::fs::write(site.data().join("labels.d/a.toml"), "rack = \"r7\"").expect("a file");
 
     let said = fleet.cli(&["site", "rm", "camp"]).exits(1);
@@ -57,7 +57,7 @@ fn a_site_is_taken_out_of_service_and_removed() {
 }
 
 #[test]
-fn a_dark_site_that_is_removed_by_force_learns_it_on_its_return() {
+fn an_offline_site_removed_by_force_learns_it_when_it_reconnects() {
     let fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     site.kill();
@@ -72,7 +72,7 @@ fn a_dark_site_that_is_removed_by_force_learns_it_on_its_return() {
 
 /// A join with the key of a removed site is rejected, also with a valid token.
 #[test]
-fn a_removed_key_does_not_join_again() {
+fn a_removed_key_cannot_join_again() {
     let fleet = Fleet::start();
     let site = fleet.join("camp", &[]);
     let copy = fleet.clone_disk(&site, "copy");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::shown::{entry, linked, wait_seen};
+use crate::site_view::{entry, linked, wait_seen};
 
 /// Returns the second of the day from the start of a log line.
 fn second_of_day(line: &str) -> u64 {
@@ -15,7 +15,7 @@ fn second_of_day(line: &str) -> u64 {
 
 /// A planned stop assigns reconnect slots, so that no site dials before a new server can be up.
 #[test]
-fn a_planned_stop_hands_out_the_slot_in_which_to_return() {
+fn a_planned_stop_assigns_reconnect_slots() {
     let mut fleet = Fleet::start();
     let mut site = fleet.join("camp", &[]);
     site.env("LINECAMP_LOG", "debug");
@@ -44,7 +44,7 @@ fn a_planned_stop_hands_out_the_slot_in_which_to_return() {
 
 /// A killed server announces nothing. The next packet of a site reveals that its session is gone.
 #[test]
-fn a_killed_server_is_noticed_with_the_next_packet() {
+fn a_killed_server_is_detected_with_the_next_packet() {
     let mut fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     fleet.server.kill();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use linecamp_tests::Fleet;
 
-use crate::shown::{linked, wait_facts, wait_held, wait_seen};
+use crate::site_view::{linked, wait_facts, wait_held, wait_seen};
 
 /// Returns the longest line of a PEM file: the key itself.
 fn private_key(path: &Path) -> String {
@@ -27,7 +27,7 @@ fn holds(haystack: &[u8], needle: &str) -> bool {
 
 /// A whole journey at the most verbose log level, after which everything it left behind is searched.
 #[test]
-fn no_secret_is_in_a_log_an_answer_a_command_line_or_a_database() {
+fn no_secret_is_in_a_log_response_command_line_or_database() {
     let mut fleet = Fleet::start_with(&["--log", "trace"]);
     let (token, lost) = (fleet.token(&["--label", "region=eu"]), fleet.token(&["--uses", "1"]));
     let quic = fleet.server.quic();
@@ -81,7 +81,7 @@ fn no_secret_is_in_a_log_an_answer_a_command_line_or_a_database() {
 
 /// Files that contain a secret are accessible to their owner only.
 #[test]
-fn files_that_hold_a_secret_are_their_owners_alone() {
+fn files_with_a_secret_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let fleet = Fleet::start();

@@ -65,7 +65,7 @@ impl Manager {
 
 /// Ready before there is a link, alive without one for longer than the watchdog timeout, with a status for both.
 #[test]
-fn a_daemon_tells_its_service_manager_how_it_is() {
+fn a_daemon_reports_its_state_to_the_service_manager() {
     let mut fleet = Fleet::start();
     let mut site = fleet.join("camp", &[]);
     fleet.server.kill();
@@ -86,7 +86,7 @@ fn a_daemon_tells_its_service_manager_how_it_is() {
 }
 
 #[test]
-fn a_server_tells_its_service_manager_how_it_is() {
+fn a_server_reports_its_state_to_the_service_manager() {
     let mut fleet = Fleet::start();
     assert!(fleet.server.terminate().success());
     let directory = fleet.directory().to_owned();
@@ -102,7 +102,7 @@ fn a_server_tells_its_service_manager_how_it_is() {
 /// Settings apply immediately if possible, those that need a new link get one from the same process, and an invalid
 /// configuration changes nothing.
 #[test]
-fn a_daemon_that_is_reloaded_applies_what_it_can_and_says_what_it_cannot() {
+fn a_reloaded_daemon_applies_what_it_can_and_reports_the_rest() {
     let fleet = Fleet::start();
     let mut site = fleet.join("camp", &[]);
     let manager = Manager::of(&mut site, fleet.directory(), "site.notify");
@@ -144,7 +144,7 @@ fn a_daemon_that_is_reloaded_applies_what_it_can_and_says_what_it_cannot() {
 }
 
 #[test]
-fn a_server_that_is_reloaded_applies_what_it_can_and_says_what_it_cannot() {
+fn a_reloaded_server_applies_what_it_can_and_reports_the_rest() {
     let mut fleet = Fleet::start();
     let directory = fleet.directory().to_owned();
     assert!(fleet.server.terminate().success());
@@ -171,7 +171,7 @@ fn a_server_that_is_reloaded_applies_what_it_can_and_says_what_it_cannot() {
 
 /// The exposure level of `systemd-analyze security` is at most the promised one, in tenths.
 #[test]
-fn the_units_are_as_closed_as_promised() {
+fn the_units_are_sandboxed_as_specified() {
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd");
     for (unit, tenths_max) in [("linecampd.service", "20"), ("linecamp-server.service", "25")] {
         let said = Command::new("systemd-analyze")

@@ -23,7 +23,7 @@ fn outcome(directory: &Path, arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn one_seed_is_the_same_run_in_two_processes() {
+fn one_seed_gives_the_same_run_in_two_processes() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     for mode in ["model", "quic"] {
         let line = ["run", "smoke", "--seed", "7", "--sites", "8", "--days", "0.25", "--mode", mode, "-o", "json"];
@@ -44,7 +44,7 @@ fn one_seed_is_the_same_run_in_two_processes() {
 }
 
 #[test]
-fn a_scenario_that_makes_no_sense_is_refused_with_file_key_and_range() {
+fn an_invalid_scenario_is_rejected_with_file_key_and_range() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("a file can be written");
     write("key.toml", "about = \"x\"\nsites = 3\ndays = 1\nspeed = 9\n");
@@ -81,7 +81,7 @@ fn reports_are_written_and_read_back() {
 }
 
 #[test]
-fn ctrl_c_ends_a_run_with_its_report_so_far() {
+fn ctrl_c_ends_a_run_with_a_partial_report() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let [out, err] = ["out", "err"].map(|name| directory.path().join(name));
     let file = |path: &Path| File::create(path).expect("a file can be made");

@@ -40,7 +40,7 @@ impl Drop for Run {
 }
 
 #[test]
-fn twenty_four_real_daemons_join_and_come_back_after_a_storm() {
+fn twenty_four_real_daemons_join_and_reconnect_after_a_storm() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let mut run = Run::start(directory.path(), &["real", "--sites", "24", "--quick", "-o", "json"]);
     let status = run.ended(RUN_MAX);
@@ -63,7 +63,7 @@ fn twenty_four_real_daemons_join_and_come_back_after_a_storm() {
 }
 
 #[test]
-fn a_run_that_is_asked_to_end_leaves_nothing_behind() {
+fn an_interrupted_run_leaves_nothing_behind() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let kept = directory.path().join("kept");
     let place = kept.to_str().expect("the path is text");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use linecamp_tests::{Fleet, PATIENCE, program, skip};
 
-use crate::shown::linked;
+use crate::site_view::linked;
 
 fn text(path: &std::path::Path) -> &str {
     path.to_str().expect("text")
@@ -35,7 +35,7 @@ fn a_data_directory_has_one_daemon() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn a_port_in_use_is_reported() {
     let fleet = Fleet::start();
     let (data, address) = (fleet.directory().join("second"), fleet.server.https().to_string());
     let init = ["init", "--data", text(&data), "--server-url", "https://localhost:1"];
@@ -48,7 +48,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn a_mistyped_configuration_is_refused_with_file_line_and_key() {
+fn an_invalid_configuration_is_rejected_with_file_line_and_key() {
     let fleet = Fleet::start();
     let check = |program, line: &[&str], words: &[&str]| {
         let said = fleet.run(program, line, &[]).exits(2);
@@ -76,7 +76,7 @@ fn a_mistyped_configuration_is_refused_with_file_line_and_key() {
 
 /// A drop-in beside the file, and a variable: both programs list everything that was read.
 #[test]
-fn a_configuration_that_is_fine_names_who_has_a_part_in_it() {
+fn a_valid_configuration_lists_the_files_and_variables_read() {
     let fleet = Fleet::start();
     let folder = fleet.directory().join("c.d");
     fs::create_dir(&folder).expect("a folder");
@@ -116,7 +116,7 @@ fn a_newer_database_needs_a_newer_program() {
 }
 
 #[test]
-fn a_read_only_data_directory_is_named() {
+fn a_read_only_data_directory_is_reported() {
     let fleet = Fleet::start();
     let site = fleet.join("camp", &[]);
     let open = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
@@ -147,7 +147,7 @@ fn a_read_only_data_directory_is_named() {
 
 /// A machine without a real-time clock boots in 1970, connects anyway, and reports that its clock is wrong.
 #[test]
-fn a_site_that_booted_in_1970_links_and_says_so() {
+fn a_site_that_booted_in_1970_connects_and_reports_its_clock() {
     let fleet = Fleet::start();
     let mut site = fleet.join("camp", &[]);
     if !site.set_clock("@1970-01-02 00:00:00") {
@@ -155,8 +155,8 @@ fn a_site_that_booted_in_1970_links_and_says_so() {
     }
     site.start();
     fleet.wait_for("the link", PATIENCE, || {
-        (crate::shown::show(&fleet, "camp")["link"]["state"] == "connected").then_some(())
+        (crate::site_view::show(&fleet, "camp")["link"]["state"] == "connected").then_some(())
     });
-    let detail = crate::shown::wait_condition(&fleet, "camp", "clock-skew");
+    let detail = crate::site_view::wait_condition(&fleet, "camp", "clock-skew");
     assert!(detail.contains("behind"), "{detail}");
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use linecamp_tests::{Fleet, PATIENCE, Site, skip};
 
-use crate::damage::fill;
+use crate::corruption::fill;
 use crate::disk::{ReadOnly, SmallDisk};
-use crate::shown::{condition, events, linked, show, wait_condition, wait_held};
+use crate::site_view::{condition, events, linked, show, wait_condition, wait_held};
 
 /// How long a retry may take: a failed store is retried every half minute.
 const RETRIED: Duration = Duration::from_secs(90);
@@ -37,7 +37,7 @@ fn wait_cleared(fleet: &Fleet, kind: &str) {
 
 /// A site's disk fills up under its daemon: the server names the disk within seconds, and what is not stored.
 #[test]
-fn the_centre_names_a_full_disk_of_a_site_within_seconds() {
+fn the_server_reports_a_full_site_disk_within_seconds() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
@@ -76,7 +76,7 @@ fn refused_writes(site: &Site) -> u64 {
 
 /// A disk stays full until space is freed: the condition neither clears nor flaps.
 #[test]
-fn a_full_disk_stays_named_until_there_is_room() {
+fn a_full_disk_is_reported_until_space_is_free() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
@@ -137,7 +137,7 @@ fn a_site_without_inodes_starts_after_a_crash() {
 
 /// A daemon that starts on a read-only disk connects anyway, with what a crash left, and reports it.
 #[test]
-fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
+fn a_site_on_a_read_only_disk_connects_and_reports_it() {
     let fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     fleet.cli(&["site", "label", "camp", "rack=r1"]).ok();
@@ -170,7 +170,7 @@ fn a_site_that_starts_on_a_read_only_disk_links_and_says_so() {
 
 /// A certificate that cannot be saved is a condition until it is saved; meanwhile the link is renewed from memory.
 #[test]
-fn a_certificate_that_cannot_be_saved_stays_a_condition_until_it_is() {
+fn an_unsaved_certificate_is_a_condition_until_it_is_saved() {
     let mut fleet = Fleet::start();
     fleet.server.terminate();
     let path = fleet.server.data().join("server.toml");
@@ -195,7 +195,7 @@ fn a_certificate_that_cannot_be_saved_stays_a_condition_until_it_is() {
 
 /// A server that starts on a read-only disk keeps its fleet connected, rejects changes, and reports it.
 #[test]
-fn a_server_that_starts_on_a_read_only_disk_keeps_its_fleet_linked() {
+fn a_server_on_a_read_only_disk_keeps_its_fleet_connected() {
     let mut fleet = Fleet::start();
     let _site = linked(&fleet, "camp");
     fleet.server.kill();

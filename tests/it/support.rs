@@ -9,7 +9,7 @@ use std::process::Command;
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::shown::{linked, wait_facts, wait_held};
+use crate::site_view::{linked, wait_facts, wait_held};
 
 /// Unpacks a bundle with `tar`, and returns its files by name.
 fn unpack(fleet: &Fleet, bundle: &Path) -> BTreeMap<String, String> {
@@ -39,7 +39,7 @@ fn planted(name: &str) -> String {
 
 /// Plants secrets wherever one could be, and searches every byte of both bundles for them.
 #[test]
-fn no_secret_that_is_planted_anywhere_is_in_a_bundle() {
+fn a_support_bundle_contains_no_secret() {
     let fleet = Fleet::start();
     let token = fleet.token(&[]);
     let (in_file, in_setting, in_url) = (planted("file"), planted("setting"), planted("url"));
@@ -141,7 +141,7 @@ fn key_of(path: &Path) -> String {
 
 /// A bundle can be created on a half-broken site, and never overwrites an existing file.
 #[test]
-fn a_bundle_is_written_without_a_daemon_and_over_nothing() {
+fn a_support_bundle_is_written_without_a_daemon_and_overwrites_nothing() {
     let mut fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     site.kill();

@@ -62,12 +62,12 @@ fn on(release: &str, story: impl FnOnce(Camp)) {
 }
 
 #[test]
-fn one_line_makes_a_bare_debian_12_a_site() {
+fn one_command_installs_a_site_on_debian_12() {
     on("bookworm", one_line);
 }
 
 #[test]
-fn one_line_makes_a_bare_debian_13_a_site() {
+fn one_command_installs_a_site_on_debian_13() {
     on("trixie", one_line);
 }
 
@@ -110,7 +110,7 @@ fn one_line(camp: Camp) {
 
 /// Installation from one file, without a download. The server is down at first, so the daemon joins when it is back.
 #[test]
-fn a_file_makes_a_debian_13_a_site_that_fetches_nothing() {
+fn an_offline_installer_installs_a_site_on_debian_13() {
     on("trixie", |mut camp| {
         let file = camp.fleet.directory().join("camp.tar");
         let path = file.to_str().expect("the path is text").to_owned();
@@ -131,12 +131,12 @@ fn a_file_makes_a_debian_13_a_site_that_fetches_nothing() {
 }
 
 #[test]
-fn a_wedged_daemon_is_ended_and_a_lonely_one_is_not_on_debian_12() {
+fn a_hung_daemon_is_killed_and_an_offline_one_is_not_on_debian_12() {
     on("bookworm", wedged);
 }
 
 #[test]
-fn a_wedged_daemon_is_ended_and_a_lonely_one_is_not_on_debian_13() {
+fn a_hung_daemon_is_killed_and_an_offline_one_is_not_on_debian_13() {
     on("trixie", wedged);
 }
 
@@ -170,12 +170,12 @@ fn wedged(mut camp: Camp) {
 }
 
 #[test]
-fn a_power_cut_without_a_server_leaves_a_site_that_answers_on_debian_12() {
+fn a_site_answers_after_a_power_cut_without_a_server_on_debian_12() {
     on("bookworm", power_cut);
 }
 
 #[test]
-fn a_power_cut_without_a_server_leaves_a_site_that_answers_on_debian_13() {
+fn a_site_answers_after_a_power_cut_without_a_server_on_debian_13() {
     on("trixie", power_cut);
 }
 
@@ -244,7 +244,7 @@ fn upgrade(camp: Camp) {
 }
 
 #[test]
-fn the_other_kind_of_package_is_installed_upgraded_and_removed() {
+fn a_package_of_the_other_format_is_installed_upgraded_and_removed() {
     on("trixie-rpm", other_kind);
 }
 
@@ -286,12 +286,12 @@ fn other_kind(camp: Camp) {
 }
 
 #[test]
-fn the_sandbox_holds_from_inside_on_debian_12() {
+fn the_unit_sandbox_confines_the_daemon_on_debian_12() {
     on("bookworm", sandbox);
 }
 
 #[test]
-fn the_sandbox_holds_from_inside_on_debian_13() {
+fn the_unit_sandbox_confines_the_daemon_on_debian_13() {
     on("trixie", sandbox);
 }
 

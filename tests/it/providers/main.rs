@@ -3,9 +3,9 @@
 //! The journeys of `tests/it/dns.rs` cover a site's lifecycle; here a plugin is called directly, to test every change
 //! it can make and every error it must report with each server.
 
-mod below;
-mod oddities;
+mod child_zones;
 mod runner;
+mod unusual_zones;
 
 use linecamp_model::{ProviderFailure, ProviderReply, ProviderRequest, RecordSet};
 use linecamp_tests::{Moto, NameServer, PowerDns, TsigKey, UpdateServer};
@@ -166,48 +166,48 @@ fn in_order(sets: &[RecordSet]) -> Vec<RecordSet> {
 }
 
 #[test]
-fn the_plugin_keeps_records_at_powerdns() {
+fn the_plugin_manages_records_at_powerdns() {
     PowerDns::start().into_iter().for_each(|server| keeps_records(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_names_troubles_at_powerdns() {
+fn the_plugin_reports_failures_at_powerdns() {
     PowerDns::start().into_iter().for_each(|server| names_troubles(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_keeps_records_at_bind() {
+fn the_plugin_manages_records_at_bind() {
     UpdateServer::bind().into_iter().for_each(|server| keeps_records(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_names_troubles_at_bind() {
+fn the_plugin_reports_failures_at_bind() {
     UpdateServer::bind().into_iter().for_each(|server| names_troubles(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_keeps_records_at_knot() {
+fn the_plugin_manages_records_at_knot() {
     UpdateServer::knot().into_iter().for_each(|server| keeps_records(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_names_troubles_at_knot() {
+fn the_plugin_reports_failures_at_knot() {
     UpdateServer::knot().into_iter().for_each(|server| names_troubles(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_keeps_records_at_route_53() {
+fn the_plugin_manages_records_at_route_53() {
     Moto::start().into_iter().for_each(|server| keeps_records(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_names_troubles_at_route_53() {
+fn the_plugin_reports_failures_at_route_53() {
     Moto::start().into_iter().for_each(|server| names_troubles(Box::new(server)));
 }
 
 /// A key that the server knows but that lacks permission is not retried forever; an unknown key is not authenticated.
 #[test]
-fn a_key_without_permission_is_named() {
+fn a_key_without_permission_is_reported() {
     if let Some(mut server) = Moto::start() {
         server.create_zone(ZONE);
         let mut plugin = Runner::new(&server);
@@ -233,7 +233,7 @@ fn a_key_without_permission_is_named() {
 /// Clock skew is not reported as a wrong key: the call is retried, and the error says which clock is where. (BIND does
 /// not start under libfaketime.)
 #[test]
-fn a_wrong_clock_is_named() {
+fn a_wrong_clock_is_reported() {
     let Some(mut server) = UpdateServer::knot() else { return };
     server.create_zone(ZONE);
     if !server.set_clock("-1h") {

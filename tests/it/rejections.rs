@@ -3,7 +3,7 @@
 use linecamp_model::{JoinSecret, JoinToken, Pin};
 use linecamp_tests::{Fleet, PATIENCE, Said};
 
-use crate::shown::{entry, linked};
+use crate::site_view::{entry, linked};
 
 #[track_caller]
 fn check(said: Said, sentence: &str) {
@@ -12,7 +12,7 @@ fn check(said: Said, sentence: &str) {
 }
 
 #[test]
-fn a_token_that_does_not_work_says_why() {
+fn an_unusable_token_is_rejected_with_a_reason() {
     let fleet = Fleet::start();
     let quic = fleet.server.quic();
     let try_it = |token: &str| fleet.try_join("late", token, quic, &[]);
@@ -46,7 +46,7 @@ fn a_token_that_does_not_work_says_why() {
 }
 
 #[test]
-fn a_token_of_another_server_names_both_authorities() {
+fn a_token_of_another_server_is_rejected_with_both_pins() {
     let (fleet, other) = (Fleet::start(), Fleet::start());
     let said = fleet.try_join("camp", &other.token(&[]), fleet.server.quic(), &[]);
     assert!(said.stderr.contains(fleet.pin()) && said.stderr.contains(other.pin()), "{}", said.stderr);
@@ -54,7 +54,7 @@ fn a_token_of_another_server_names_both_authorities() {
 }
 
 #[test]
-fn a_name_is_one_sites() {
+fn a_name_belongs_to_one_site() {
     let fleet = Fleet::start();
     let token = fleet.token(&[]);
     let (data, quic) = (fleet.directory().join("second"), fleet.server.quic());
@@ -70,7 +70,7 @@ fn a_name_is_one_sites() {
 /// A token that was mistyped, truncated, or put in the wrong place is not echoed: the terminal may be visible to
 /// others.
 #[test]
-fn a_malformed_token_is_refused_without_its_secret() {
+fn a_malformed_token_is_rejected_without_printing_its_secret() {
     let fleet = Fleet::start();
     let token = fleet.token(&[]);
     let address = fleet.server.quic();
@@ -109,7 +109,7 @@ fn a_malformed_token_is_refused_without_its_secret() {
 
 /// A token in place of its id is not echoed either.
 #[test]
-fn a_token_in_the_place_of_its_id_is_not_repeated() {
+fn a_token_given_as_its_id_is_not_printed() {
     let fleet = Fleet::start();
     let token = fleet.token(&[]);
     let said = fleet.cli(&["token", "revoke", &format!("{token}@{}", fleet.server.quic())]);

@@ -17,7 +17,7 @@ const GUIDE_SECONDS_MAX: &str = "330";
 const TABLES: usize = 3;
 
 #[test]
-fn every_command_of_the_guide_works_as_pasted() {
+fn every_command_of_the_plugin_guide_works_as_written() {
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
     let root = Path::new(&root).join("..").canonicalize().expect("the workspace is there");
     let guide = fs::read_to_string(root.join("sdk/GUIDE.md")).expect("there is a guide");
@@ -63,7 +63,7 @@ fn commands(guide: &str) -> String {
 }
 
 #[test]
-fn a_component_is_examined_from_the_command_line() {
+fn plugin_check_runs_the_conformance_tests() {
     let component = plugin("dns-fake");
     let component = component.to_str().expect("text");
     let said = linecamp(&["plugin", "check", component, "--zone", "example.net", "-o", "json"], 0);
@@ -78,7 +78,7 @@ fn a_component_is_examined_from_the_command_line() {
 }
 
 #[test]
-fn what_cannot_be_examined_says_what_to_do() {
+fn plugin_check_rejects_an_unusable_file_and_says_what_to_do() {
     let component = plugin("dns-fake");
     let component = component.to_str().expect("text");
     let check = |line: &[&str], code, words: &str| {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use linecamp_tests::{Fleet, skip};
 use rustix::process::geteuid;
 
-use crate::shown::linked;
+use crate::site_view::linked;
 
 /// Less than the timeout of an idle connection (10 s): a request served within it did not wait for the others to
 /// disconnect.
@@ -44,7 +44,7 @@ fn page(fleet: &Fleet, path: &str) -> std::io::Result<String> {
 }
 
 #[test]
-fn a_crowd_that_says_nothing_shuts_nobody_out_of_the_server() {
+fn idle_connections_do_not_lock_operators_out_of_the_server() {
     let packages = tempfile::tempdir().expect("a directory");
     let package = format!("linecampd_{}_amd64.deb", env!("CARGO_PKG_VERSION"));
     fs::write(packages.path().join(&package), "a package").expect("a file");
@@ -133,7 +133,7 @@ impl Drop for Client {
 }
 
 #[test]
-fn a_crowd_of_one_user_does_not_shut_root_out_of_the_local_socket() {
+fn connections_of_one_user_do_not_lock_root_out_of_the_local_socket() {
     if !geteuid().is_root() {
         return skip("root", "idle local connections of another user: only root can be one");
     }

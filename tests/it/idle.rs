@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use linecamp_tests::{Fleet, PATIENCE, Traffic, UdpProxy};
 
-use crate::shown::{entry, wait_converged, wait_facts};
+use crate::site_view::{entry, wait_converged, wait_facts};
 
 /// The time between two keep-alives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -33,7 +33,7 @@ fn written(paths: &[PathBuf]) -> Vec<Option<(u64, SystemTime)>> {
 }
 
 #[test]
-fn a_settled_fleet_writes_nothing_and_says_next_to_nothing() {
+fn an_idle_fleet_writes_nothing_and_sends_almost_nothing() {
     let fleet = Fleet::start();
     let proxy = UdpProxy::start(fleet.server.quic());
     let mut site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &["--label", "rack=r7"]);

@@ -8,7 +8,7 @@ use linecamp_tests::{Fleet, NameServer, PATIENCE, PowerDns, ProviderSetup, Site,
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::shown::{condition, entry, show, wait_no_condition};
+use crate::site_view::{condition, entry, show, wait_no_condition};
 
 const ZONE: &str = "example.org";
 const NAME: &str = "camp.camp.default.example.org";
@@ -73,7 +73,7 @@ fn fetched(site: &Site, digest: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
+fn a_central_provider_with_a_pushed_plugin_is_added_changed_and_removed() {
     let Some(mut server) = PowerDns::start() else { return };
     server.create_zone(ZONE);
     let (before, setup) = (server.dump(ZONE), server.provider());
@@ -130,7 +130,7 @@ fn a_pushed_plugin_and_a_central_provider_keep_records_change_and_go() {
 /// A plugin uploaded under another's name is rejected at the site, which reports a condition and continues; the right
 /// one clears it.
 #[test]
-fn a_plugin_under_a_wrong_name_is_a_condition_until_the_right_one_is_named() {
+fn a_provider_with_a_wrong_plugin_name_raises_a_condition_until_corrected() {
     let Some(mut server) = PowerDns::start() else { return };
     server.create_zone(ZONE);
     let setup = server.provider();
@@ -154,7 +154,7 @@ fn a_plugin_under_a_wrong_name_is_a_condition_until_the_right_one_is_named() {
 /// The server's configuration alone does not release a site's secret: the site binds the secret to its destination, and
 /// the error says what to add to the site's configuration.
 #[test]
-fn a_central_provider_gets_a_secret_only_where_the_site_binds_it_to() {
+fn a_central_provider_gets_a_secret_only_where_the_site_binds_it() {
     let Some(mut server) = PowerDns::start() else { return };
     server.create_zone(ZONE);
     let setup = server.provider();

@@ -91,21 +91,21 @@ fn is_named_and_undone(server: &mut dyn NameServer, plugin: &mut Runner, below: 
 }
 
 #[test]
-fn the_plugin_names_what_lies_below_at_powerdns() {
+fn the_plugin_reports_a_child_zone_at_powerdns() {
     PowerDns::start().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_names_what_lies_below_at_bind() {
+fn the_plugin_reports_a_child_zone_at_bind() {
     UpdateServer::bind().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_names_what_lies_below_at_knot() {
+fn the_plugin_reports_a_child_zone_at_knot() {
     UpdateServer::knot().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_names_what_lies_below_at_route_53() {
+fn the_plugin_reports_a_child_zone_at_route_53() {
     Moto::start().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linecamp_tests::Fleet;
 
-use crate::shown::{linked, wait_held, wait_seen};
+use crate::site_view::{linked, wait_held, wait_seen};
 
 /// Random bytes, the same in every run (Marsaglia's xorshift).
 fn rubbish(seed: u64, bytes: usize) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn rubbish(seed: u64, bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn garbage_at_the_link_port_disturbs_nobody() {
+fn garbage_on_the_link_port_does_not_affect_others() {
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     let doing = || site.local(&["status", "-o", "json"]).ok().json()["link_doing"].clone();
@@ -42,7 +42,7 @@ fn garbage_at_the_link_port_disturbs_nobody() {
 }
 
 #[test]
-fn garbage_and_half_a_handshake_at_the_https_port_disturb_nobody() {
+fn garbage_and_partial_handshakes_on_the_https_port_do_not_affect_others() {
     let fleet = Fleet::start();
     let site = linked(&fleet, "camp");
     let open = || TcpStream::connect(fleet.server.https()).expect("the port is open");

@@ -6,11 +6,11 @@ use std::path::Path;
 use linecamp_tests::{Fleet, PATIENCE};
 
 use crate::disk::SmallDisk;
-use crate::shown::{linked, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen};
+use crate::site_view::{linked, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen};
 
 /// A corrupt site database is moved aside, and the site is restored from what the server knows.
 #[test]
-fn a_damaged_database_is_put_aside_and_filled_again() {
+fn a_corrupt_site_database_is_moved_aside_and_resynced() {
     let fleet = Fleet::start();
     let mut site = linked(&fleet, "camp");
     fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
@@ -38,7 +38,7 @@ fn a_damaged_database_is_put_aside_and_filled_again() {
 
 /// No program may replace a corrupt fleet database.
 #[test]
-fn a_damaged_fleet_database_needs_an_operator() {
+fn a_corrupt_server_database_needs_an_operator() {
     let mut fleet = Fleet::start();
     fleet.token(&[]);
     assert!(fleet.server.terminate().success());
@@ -64,7 +64,7 @@ pub(crate) fn fill(path: &Path) {
 
 /// A full disk rejects what cannot be stored, keeps the link, and recovers as soon as there is space.
 #[test]
-fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
+fn a_full_site_disk_raises_a_condition_and_loses_nothing() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");

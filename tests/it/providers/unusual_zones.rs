@@ -118,21 +118,21 @@ fn respects_what_is_there(plugin: &mut Runner, zone: &str) {
 }
 
 #[test]
-fn the_plugin_sees_through_oddities_at_powerdns() {
+fn the_plugin_handles_unusual_zones_at_powerdns() {
     PowerDns::start().into_iter().for_each(|server| sees_through_oddities(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_sees_through_oddities_at_bind() {
+fn the_plugin_handles_unusual_zones_at_bind() {
     UpdateServer::bind().into_iter().for_each(|server| sees_through_oddities(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_sees_through_oddities_at_knot() {
+fn the_plugin_handles_unusual_zones_at_knot() {
     UpdateServer::knot().into_iter().for_each(|server| sees_through_oddities(Box::new(server)));
 }
 
 #[test]
-fn the_plugin_sees_through_oddities_at_route_53() {
+fn the_plugin_handles_unusual_zones_at_route_53() {
     Moto::start().into_iter().for_each(|server| sees_through_oddities(Box::new(server)));
 }
