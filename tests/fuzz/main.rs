@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use targets::TARGETS;
 
 /// How often each entry is shaken.
-const SHAKES: u64 = 400;
+const MUTATIONS: u64 = 400;
 
 #[test]
 fn every_corpus_entry_is_accepted_or_rejected_without_a_panic() {
@@ -25,10 +25,10 @@ fn every_corpus_entry_is_accepted_or_rejected_without_a_panic() {
 fn a_mutated_corpus_entry_is_accepted_or_rejected_without_a_panic() {
     for (name, target) in TARGETS {
         let entries = corpus(name);
-        let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         for entry in &entries {
-            for _ in 0..SHAKES {
-                target(&shaken(entry, &entries, &mut chance));
+            for _ in 0..MUTATIONS {
+                target(&mutated(entry, &entries, &mut random));
             }
         }
     }
@@ -46,12 +46,12 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 }
 
 /// Flips, cuts, repeats or joins: the simple ways in which bytes go wrong.
-fn shaken(entry: &[u8], entries: &[Vec<u8>], chance: &mut u64) -> Vec<u8> {
+fn mutated(entry: &[u8], entries: &[Vec<u8>], random: &mut u64) -> Vec<u8> {
     let mut draw = |below: usize| {
-        *chance ^= *chance << 13;
-        *chance ^= *chance >> 7;
-        *chance ^= *chance << 17;
-        usize::try_from(*chance % u64::try_from(below.max(1)).expect("small")).expect("small")
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        usize::try_from(*random % u64::try_from(below.max(1)).expect("small")).expect("small")
     };
     let mut bytes = entry.to_vec();
     for _ in 0..=draw(3) {

@@ -1,8 +1,8 @@
 //! BIND 9.
 
 use crate::dig::TsigKey;
-use crate::name_server::Housing;
-use crate::update_server::{Brand, PLUGIN_TYPES, ServedZone, UpdateServer};
+use crate::name_server::ServerInstance;
+use crate::update_server::{PLUGIN_TYPES, Product, ServedZone, UpdateServer};
 
 impl UpdateServer {
     /// Starts BIND 9 without zones; `None` if it is not installed.
@@ -11,18 +11,18 @@ impl UpdateServer {
     /// If it does not start, with its log.
     pub fn bind() -> Option<Self> {
         let arguments = &["-g", "-n", "1", "-c"];
-        Self::start(Brand { product: "BIND 9", program: "named", arguments, configuration })
+        Self::start(Product { product: "BIND 9", program: "named", arguments, configuration })
     }
 }
 
-fn configuration(housing: &Housing, zones: &[ServedZone]) -> String {
+fn configuration(instance: &ServerInstance, zones: &[ServedZone]) -> String {
     let zones: String = zones.iter().map(zone_clause).collect();
     let keys = [TsigKey::PLUGIN, TsigKey::OPERATOR].map(key_clause).concat();
-    format!("{}controls {{ }};\n{keys}{zones}", options(housing))
+    format!("{}controls {{ }};\n{keys}{zones}", options(instance))
 }
 
-fn options(housing: &Housing) -> String {
-    let (port, home) = (housing.port.address().port(), housing.path(""));
+fn options(instance: &ServerInstance) -> String {
+    let (port, home) = (instance.port.address().port(), instance.path(""));
     format!(
         "options {{
   directory \"{home}\";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::binaries::program;
-use crate::namespace::Place;
+use crate::namespace::NetworkNamespace;
 use crate::process::clean_environment;
 use crate::wait::wait_until;
 
@@ -17,7 +17,7 @@ const COMMAND_MAX: Duration = Duration::from_secs(60);
 
 /// The output of a completed program.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct CommandOutput {
     /// The command line, for messages.
     pub line: String,
     /// The exit code; `None` if a signal killed it.
@@ -28,7 +28,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-impl Said {
+impl CommandOutput {
     /// Asserts that it succeeded.
     ///
     /// # Panics
@@ -69,9 +69,15 @@ impl Said {
     }
 }
 
-impl Place {
+impl NetworkNamespace {
     /// Runs one of our programs there to completion.
-    pub(crate) fn run(&self, name: &str, arguments: &[&str], environment: &[(&str, &str)], home: &Path) -> Said {
+    pub(crate) fn run(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        home: &Path,
+    ) -> CommandOutput {
         let mut command = self.command(program(name));
         command.args(arguments);
         clean_environment(&mut command);
@@ -81,7 +87,7 @@ impl Place {
 }
 
 /// Runs any command to completion; `line` names it in messages, and its output is stored below `home` while it runs.
-pub(crate) fn run_command(mut command: Command, line: String, home: &Path) -> Said {
+pub(crate) fn run_command(mut command: Command, line: String, home: &Path) -> CommandOutput {
     let output = tempfile::tempdir_in(home).expect("a directory for the output can be made");
     let (out, err) = (output.path().join("out"), output.path().join("err"));
     // Files, since nothing drains a pipe while we wait.
@@ -89,13 +95,18 @@ pub(crate) fn run_command(mut command: Command, line: String, home: &Path) -> Sa
     command.stdout(File::create(&out).expect("a file can be made"));
     command.stderr(File::create(&err).expect("a file can be made"));
     let mut child = command.spawn().unwrap_or_else(|error| panic!("`{line}` does not start: {error}"));
-    let ended = wait_until(COMMAND_MAX, || child.try_wait().expect("a child can be asked"));
-    if ended.is_none() {
+    let exit_status = wait_until(COMMAND_MAX, || child.try_wait().expect("a child can be asked"));
+    if exit_status.is_none() {
         let _ = child.kill();
         let _ = child.wait();
     }
     let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-    let said = Said { line, code: ended.and_then(|status| status.code()), stdout: read(&out), stderr: read(&err) };
-    assert!(ended.is_some(), "`{}` did not end:\n{}{}", said.line, said.stdout, said.stderr);
+    let said = CommandOutput {
+        line,
+        code: exit_status.and_then(|status| status.code()),
+        stdout: read(&out),
+        stderr: read(&err),
+    };
+    assert!(exit_status.is_some(), "`{}` did not end:\n{}{}", said.line, said.stdout, said.stderr);
     said
 }

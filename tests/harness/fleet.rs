@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::Said;
+use crate::cli::CommandOutput;
 use crate::logs::Logs;
-use crate::namespace::Place;
+use crate::namespace::NetworkNamespace;
 use crate::network::Network;
 use crate::ports::Port;
 use crate::process::Process;
@@ -28,7 +28,7 @@ pub struct Fleet {
     key: String,
     logs: Logs,
     expected_errors: Vec<String>,
-    ground: Ground,
+    topology: Topology,
     directory: TempDir,
 }
 
@@ -44,28 +44,32 @@ impl Fleet {
     /// Like [`Fleet::start`], with more arguments for `linecamp-server run`.
     pub fn start_with(arguments: &[&str]) -> Self {
         let port = Port::take();
-        let ground = Ground { address: port.address(), center: Place::default(), field: Place::default() };
-        Self::start_on(ground, Some(port), arguments)
+        let topology = Topology {
+            address: port.address(),
+            server_side: NetworkNamespace::default(),
+            site_side: NetworkNamespace::default(),
+        };
+        Self::start_on(topology, Some(port), arguments)
     }
 
     /// Like [`Fleet::start`], across a router: the server and its operators on one side, every site on the other.
     pub fn start_in(network: &Network) -> Self {
-        let (center, field) = (network.server().clone(), network.site().clone());
-        Self::start_on(Ground { address: network.server_address(), center, field }, None, &[])
+        let (server_side, site_side) = (network.server().clone(), network.site().clone());
+        Self::start_on(Topology { address: network.server_address(), server_side, site_side }, None, &[])
     }
 
-    fn start_on(ground: Ground, port: Option<Port>, arguments: &[&str]) -> Self {
+    fn start_on(topology: Topology, port: Option<Port>, arguments: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("linecamp-it-").tempdir().expect("a directory can be made");
         let logs = Logs::default();
-        let url = format!("https://{}", ground.address);
+        let url = format!("https://{}", topology.address);
         let data = directory.path().join("server");
         let text = data.to_str().expect("the path is text");
         let init = ["init", "--data", text, "--server-url", &url];
-        let init = ground.center.run("linecamp-server", &init, &[], directory.path()).ok();
-        let process = server_process(&ground, &data, arguments, directory.path(), &logs);
-        let server = Server { process, address: ground.address, data, _port: port };
+        let init = topology.server_side.run("linecamp-server", &init, &[], directory.path()).ok();
+        let process = server_process(&topology, &data, arguments, directory.path(), &logs);
+        let server = Server { process, address: topology.address, data, _port: port };
         let (pin, key) = (init.word_after("pin:"), init.word_after("admin key:"));
-        let mut fleet = Self { server, url, pin, key, logs, expected_errors: Vec::new(), ground, directory };
+        let mut fleet = Self { server, url, pin, key, logs, expected_errors: Vec::new(), topology, directory };
         fleet.start_server();
         fleet
     }
@@ -81,14 +85,14 @@ impl Fleet {
     }
 
     /// Runs `linecamp` as the admin.
-    pub fn cli(&self, arguments: &[&str]) -> Said {
+    pub fn cli(&self, arguments: &[&str]) -> CommandOutput {
         let login = [("LINECAMP_URL", &*self.url), ("LINECAMP_PIN", &*self.pin), ("LINECAMP_KEY", &*self.key)];
-        self.ground.center.run("linecamp", arguments, &login, self.directory.path())
+        self.topology.server_side.run("linecamp", arguments, &login, self.directory.path())
     }
 
     /// Runs any of the programs with these environment variables, and without a login.
-    pub fn run(&self, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
-        self.ground.center.run(program, arguments, variables, self.directory.path())
+    pub fn run(&self, program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
+        self.topology.server_side.run(program, arguments, variables, self.directory.path())
     }
 
     /// Returns any of the programs as a process of this test with its own log, not yet started.
@@ -126,16 +130,16 @@ impl Fleet {
     }
 
     /// Runs `linecampd join`, which may fail.
-    pub fn try_join(&self, name: &str, token: &str, server: SocketAddr, arguments: &[&str]) -> Said {
+    pub fn try_join(&self, name: &str, token: &str, server: SocketAddr, arguments: &[&str]) -> CommandOutput {
         let data = self.directory.path().join(name);
         let (target, data) = (format!("{token}@{server}"), data.to_str().expect("the path is text"));
         let line = [&["join", &*target, "--data", data, "--name", name], arguments].concat();
-        self.ground.field.run("linecampd", &line, &[], self.directory.path())
+        self.topology.site_side.run("linecampd", &line, &[], self.directory.path())
     }
 
     /// Returns a site whose directory exists. Its daemon is not started.
     pub fn site(&self, name: &str) -> Site {
-        Site::new(name, self.directory.path(), &self.logs, &self.ground.field)
+        Site::new(name, self.directory.path(), &self.logs, &self.topology.site_side)
     }
 
     /// Copies the directory of a stopped site, like a disk clone.
@@ -204,18 +208,18 @@ impl Drop for Fleet {
 
 /// The server's address, the network of the server and its operators, and the network of the sites.
 #[derive(Debug)]
-struct Ground {
+struct Topology {
     address: SocketAddr,
-    center: Place,
-    field: Place,
+    server_side: NetworkNamespace,
+    site_side: NetworkNamespace,
 }
 
-fn server_process(ground: &Ground, data: &Path, more: &[&str], home: &Path, logs: &Logs) -> Process {
-    let address = ground.address.to_string();
+fn server_process(topology: &Topology, data: &Path, more: &[&str], home: &Path, logs: &Logs) -> Process {
+    let address = topology.address.to_string();
     let mut arguments: Vec<OsString> = vec!["run".into(), "--data".into(), data.into()];
     arguments.extend(["--https", &*address, "--quic", &*address].map(OsString::from));
     arguments.extend(more.iter().map(OsString::from));
-    Process::new("linecamp-server", arguments, home, home.join("server.log"), logs).within(ground.center.clone())
+    Process::new("linecamp-server", arguments, home, home.join("server.log"), logs).within(topology.server_side.clone())
 }
 
 /// A server's process, with its exclusive port.
@@ -266,16 +270,16 @@ pub struct Site {
     name: String,
     data: PathBuf,
     home: PathBuf,
-    place: Place,
+    namespace: NetworkNamespace,
 }
 
 impl Site {
-    fn new(name: &str, home: &Path, logs: &Logs, place: &Place) -> Self {
+    fn new(name: &str, home: &Path, logs: &Logs, namespace: &NetworkNamespace) -> Self {
         let data = home.join(name);
         let arguments = vec!["run".into(), "--data".into(), data.clone().into()];
         let process = Process::new("linecampd", arguments, home, home.join(format!("{name}.log")), logs);
-        let (process, place) = (process.within(place.clone()), place.clone());
-        Self { process, name: name.to_owned(), data, home: home.to_owned(), place }
+        let (process, namespace) = (process.within(namespace.clone()), namespace.clone());
+        Self { process, name: name.to_owned(), data, home: home.to_owned(), namespace }
     }
 
     /// Returns its name.
@@ -302,9 +306,9 @@ impl Site {
     }
 
     /// Runs `linecampd VERB … --data DIR`: the local command line.
-    pub fn local(&self, arguments: &[&str]) -> Said {
+    pub fn local(&self, arguments: &[&str]) -> CommandOutput {
         let data = self.data.to_str().expect("the path is text");
-        self.place.run("linecampd", &[arguments, &["--data", data]].concat(), &[], &self.home)
+        self.namespace.run("linecampd", &[arguments, &["--data", data]].concat(), &[], &self.home)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Knot DNS.
 
 use crate::dig::TsigKey;
-use crate::name_server::Housing;
-use crate::update_server::{Brand, PLUGIN_TYPES, ServedZone, UpdateServer};
+use crate::name_server::ServerInstance;
+use crate::update_server::{PLUGIN_TYPES, Product, ServedZone, UpdateServer};
 
 impl UpdateServer {
     /// Starts Knot DNS without zones; `None` if it is not installed.
@@ -10,11 +10,11 @@ impl UpdateServer {
     /// # Panics
     /// If it does not start, with its log.
     pub fn knot() -> Option<Self> {
-        Self::start(Brand { product: "Knot DNS", program: "knotd", arguments: &["-c"], configuration })
+        Self::start(Product { product: "Knot DNS", program: "knotd", arguments: &["-c"], configuration })
     }
 }
 
-fn configuration(housing: &Housing, zones: &[ServedZone]) -> String {
+fn configuration(instance: &ServerInstance, zones: &[ServedZone]) -> String {
     let (plugin, operator) = (TsigKey::PLUGIN.name, TsigKey::OPERATOR.name);
     let zone = |ServedZone { name, is_signed }: &ServedZone| {
         let signing = if *is_signed { "on" } else { "off" };
@@ -26,11 +26,11 @@ fn configuration(housing: &Housing, zones: &[ServedZone]) -> String {
         [] => String::new(),
         zones => format!("zone:\n{}", zones.iter().map(zone).collect::<String>()),
     };
-    format!("{}{}{}{zones}", server(housing), keys(), access())
+    format!("{}{}{}{zones}", server(instance), keys(), access())
 }
 
-fn server(housing: &Housing) -> String {
-    let (server, home) = (housing.port.address(), housing.path(""));
+fn server(instance: &ServerInstance) -> String {
+    let (server, home) = (instance.port.address(), instance.path(""));
     format!(
         "server:
   rundir: \"{home}\"

@@ -47,7 +47,7 @@ mod update_server;
 mod wait;
 
 pub use binaries::{plugin, program, target_directory};
-pub use cli::Said;
+pub use cli::CommandOutput;
 pub use dig::{Answer, TsigKey, dig};
 pub use fleet::{Fleet, Server, Site};
 pub use machine::{Machine, packages};

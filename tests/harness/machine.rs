@@ -15,7 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::binaries::target_directory;
-use crate::cli::{Said, run_command};
+use crate::cli::{CommandOutput, run_command};
 use crate::skip::skip;
 use crate::wait::wait_until;
 
@@ -131,12 +131,12 @@ impl Machine {
     }
 
     /// Runs a shell command as root.
-    pub fn run(&self, line: &str) -> Said {
+    pub fn run(&self, line: &str) -> CommandOutput {
         self.run_with(line, &[])
     }
 
     /// Runs a shell command as root, with arguments `$1` and so on.
-    pub fn run_with(&self, line: &str, arguments: &[&str]) -> Said {
+    pub fn run_with(&self, line: &str, arguments: &[&str]) -> CommandOutput {
         let running = self.running.as_ref().expect("the machine is on");
         let mut command = Command::new("nsenter");
         command.args(["--target", &running.init, "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd"]);

@@ -12,7 +12,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::binaries::target_directory;
-use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, filler, run, words_of};
+use crate::name_server::{NameServer, ProviderSetup, SecretSetup, ServerInstance, ZoneDump, fields_of, filler, run};
 use crate::process::Process;
 use crate::skip::skip;
 
@@ -29,7 +29,7 @@ const SERVER: &str = include_str!("moto_server.py");
 /// A moto server.
 #[derive(Debug)]
 pub struct Moto {
-    housing: Housing,
+    instance: ServerInstance,
     python: PathBuf,
     zones: Vec<String>,
     /// The id and the secret of an access key, by user.
@@ -51,14 +51,14 @@ impl Moto {
             skip("name-servers", &why);
             return None;
         }
-        let housing = Housing::new("moto_server", python.clone(), |home, address| {
+        let instance = ServerInstance::new("moto_server", python.clone(), |home, address| {
             let (host, port) = (address.ip().to_string(), address.port().to_string());
             let server = home.join("serve.py").into_os_string();
             [server, "-H".into(), host.into(), "-p".into(), port.into()].map(OsString::from).into()
         });
-        housing.write("operate.py", SCRIPT);
-        housing.write("serve.py", SERVER);
-        let mut server = Self { housing, python, zones: Vec::new(), keys: json!({}) };
+        instance.write("operate.py", SCRIPT);
+        instance.write("serve.py", SERVER);
+        let mut server = Self { instance, python, zones: Vec::new(), keys: json!({}) };
         server.restart();
         Some(server)
     }
@@ -73,12 +73,12 @@ impl Moto {
     }
 
     fn url(&self) -> String {
-        format!("http://{}", self.housing.port.address())
+        format!("http://{}", self.instance.port.address())
     }
 
     fn operate(&self, arguments: &[&str], input: &str) -> String {
         let mut command = Command::new(&self.python);
-        command.args([&self.housing.path("operate.py"), &self.url()]).args(arguments);
+        command.args([&self.instance.path("operate.py"), &self.url()]).args(arguments);
         let key = |index: usize| self.keys["operator"][index].as_str().unwrap_or("nobody");
         command.envs([("AWS_ACCESS_KEY_ID", key(0)), ("AWS_SECRET_ACCESS_KEY", key(1))]);
         command.envs([("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_CONFIG_FILE", "/dev/null")]);
@@ -101,7 +101,7 @@ impl NameServer for Moto {
                 SecretSetup { name: "access-key-id", usage: "sigv4-key-id", value: id.to_owned() },
                 SecretSetup { name: "secret-access-key", usage: "sigv4", value: secret.to_owned() },
             ],
-            reach: self.housing.port.address(),
+            reach: self.instance.port.address(),
         }
     }
 
@@ -119,11 +119,11 @@ impl NameServer for Moto {
         false
     }
 
-    fn plant(&self, zone: &str, records: &[&str]) {
+    fn seed(&self, zone: &str, records: &[&str]) {
         self.operate(&["plant", zone], &records.join("\n"));
     }
 
-    fn uproot(&self, zone: &str, name: &str, rtype: &str) {
+    fn remove_records(&self, zone: &str, name: &str, rtype: &str) {
         self.operate(&["uproot", zone, name, rtype], "");
     }
 
@@ -131,16 +131,16 @@ impl NameServer for Moto {
         ZoneDump::of(self.operate(&["dump", zone], "").lines().map(str::to_owned))
     }
 
-    fn ask(&self, name: &str, rtype: &str) -> Vec<String> {
+    fn query(&self, name: &str, rtype: &str) -> Vec<String> {
         let holds = |zone: &&String| name == **zone || name.ends_with(&format!(".{zone}"));
         let zone = self.zones.iter().find(holds).unwrap_or_else(|| panic!("no zone holds {name}"));
         let dump = self.dump(zone);
-        let records = dump.lines().map(words_of).filter(|words| words[0] == format!("{name}.") && words[2] == rtype);
+        let records = dump.lines().map(fields_of).filter(|words| words[0] == format!("{name}.") && words[2] == rtype);
         records.map(|words| words[3].to_owned()).collect()
     }
 
     fn is_ready(&self) -> bool {
-        TcpStream::connect(self.housing.port.address()).is_ok()
+        TcpStream::connect(self.instance.port.address()).is_ok()
     }
 
     fn keeps_data(&self) -> bool {
@@ -148,11 +148,11 @@ impl NameServer for Moto {
     }
 
     fn process(&mut self) -> &mut Process {
-        &mut self.housing.process
+        &mut self.instance.process
     }
 
     fn restart(&mut self) {
-        self.housing.process.start();
+        self.instance.process.start();
         self.wait_ready();
         self.zones.clear();
         self.keys = json!({});

@@ -53,17 +53,17 @@ pub trait NameServer: Debug {
     }
 
     /// Adds records to a zone as someone else, bypassing all plugins: lines of `NAME. TTL TYPE VALUE`.
-    fn plant(&self, zone: &str, records: &[&str]);
+    fn seed(&self, zone: &str, records: &[&str]);
 
     /// Deletes all records of a name and type from a zone, as someone else.
-    fn uproot(&self, zone: &str, name: &str, rtype: &str);
+    fn remove_records(&self, zone: &str, name: &str, rtype: &str);
 
     /// Returns the contents of a zone.
     fn dump(&self, zone: &str) -> ZoneDump;
 
     /// Returns the values that a client gets for a name, sorted; empty if there are none. Servers that serve DNS are
     /// queried with `dig`.
-    fn ask(&self, name: &str, rtype: &str) -> Vec<String>;
+    fn query(&self, name: &str, rtype: &str) -> Vec<String>;
 
     /// Returns whether it answers.
     fn is_ready(&self) -> bool;
@@ -166,9 +166,9 @@ impl ZoneDump {
     /// Returns the lines without the records that signing creates (DNSSEC), which every change recreates.
     #[must_use]
     pub fn without_signatures(&self) -> Self {
-        const MADE: [&str; 8] = ["RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY", "TYPE65534"];
-        let is_made = |line: &str| line.split(' ').nth(2).is_some_and(|rtype| MADE.contains(&rtype));
-        Self(self.0.iter().filter(|line| !is_made(line)).cloned().collect())
+        const GENERATED: [&str; 8] = ["RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY", "TYPE65534"];
+        let is_generated = |line: &str| line.split(' ').nth(2).is_some_and(|rtype| GENERATED.contains(&rtype));
+        Self(self.0.iter().filter(|line| !is_generated(line)).cloned().collect())
     }
 
     /// Returns the lines whose name does not end with any of these suffixes: records of others, to be compared byte for
@@ -206,20 +206,20 @@ fn without_serial(line: &str) -> String {
 ///
 /// # Panics
 /// If the line does not have this form.
-pub(crate) fn words_of(line: &str) -> [&str; 4] {
+pub(crate) fn fields_of(line: &str) -> [&str; 4] {
     let words: Vec<_> = line.splitn(4, ' ').collect();
     words.try_into().unwrap_or_else(|_| panic!("`{line}` is not NAME. TTL TYPE VALUE"))
 }
 
 /// What each server has: a directory, a log, a process, and the port where it answers.
 #[derive(Debug)]
-pub(crate) struct Housing {
+pub(crate) struct ServerInstance {
     pub(crate) process: Process,
     pub(crate) port: Port,
     pub(crate) directory: TempDir,
 }
 
-impl Housing {
+impl ServerInstance {
     /// Prepares a server; `arguments` derives its arguments from its directory and its address.
     pub(crate) fn new<A: Into<OsString>>(
         name: &'static str,
@@ -270,8 +270,8 @@ pub(crate) fn run(mut command: Command, input: &str) -> String {
     let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("a child can be waited for");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} with `{input}` ended with {}:\n{said}{complaint}", output.status);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} with `{input}` ended with {}:\n{said}{errors}", output.status);
     said
 }
 
@@ -303,14 +303,14 @@ mod tests {
             "text.example.org. 60 TXT \"two words\" \"and more\"",
             "mail.example.org. 3600 MX 10 www.example.org.",
         ];
-        server.plant("example.org", &planted);
+        server.seed("example.org", &planted);
         let dump = server.dump("example.org");
         for record in planted {
             assert!(dump.lines().any(|line| line == record), "{record} is not in\n{dump:?}");
         }
         assert_eq!(dump.lines().count(), bare.lines().count() + planted.len(), "{dump:?}");
-        assert_eq!(server.ask("www.example.org", "A"), ["192.0.2.80", "192.0.2.81"]);
-        assert!(server.ask("www.example.org", "AAAA").is_empty());
+        assert_eq!(server.query("www.example.org", "A"), ["192.0.2.80", "192.0.2.81"]);
+        assert!(server.query("www.example.org", "AAAA").is_empty());
 
         server.freeze();
         server.thaw();
@@ -319,8 +319,8 @@ mod tests {
         server.restart();
         if server.keeps_data() {
             assert_eq!(server.dump("example.org"), dump);
-            server.uproot("example.org", "www.example.org", "A");
-            assert!(server.ask("www.example.org", "A").is_empty());
+            server.remove_records("example.org", "www.example.org", "A");
+            assert!(server.query("www.example.org", "A").is_empty());
         }
     }
 

@@ -6,11 +6,11 @@ use std::process::Command;
 
 /// Where a program is started; by default, the test's own network.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Place {
+pub(crate) struct NetworkNamespace {
     namespace: Option<PathBuf>,
 }
 
-impl Place {
+impl NetworkNamespace {
     /// The network namespace that this file refers to.
     pub(crate) fn within(namespace: PathBuf) -> Self {
         Self { namespace: Some(namespace) }

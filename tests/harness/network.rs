@@ -22,7 +22,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::binaries::program;
-use crate::namespace::Place;
+use crate::namespace::NetworkNamespace;
 use crate::skip::skip;
 
 /// Third-party tools this needs.
@@ -54,7 +54,7 @@ pub struct Network {
     lan: u8,
     wan: u8,
     thousand: u8,
-    delay: Option<Keeper>,
+    delay: Option<NamespaceHolder>,
 }
 
 impl Network {
@@ -78,12 +78,12 @@ impl Network {
         SERVER
     }
 
-    pub(crate) fn server(&self) -> &Place {
-        &self.server.place
+    pub(crate) fn server(&self) -> &NetworkNamespace {
+        &self.server.namespace
     }
 
-    pub(crate) fn site(&self) -> &Place {
-        &self.site.place
+    pub(crate) fn site(&self) -> &NetworkNamespace {
+        &self.site.namespace
     }
 
     /// Moves the site to another network behind the same router: it gets another address and loses the old one, and the
@@ -139,25 +139,25 @@ impl Network {
     /// it; the skip is then recorded.
     pub fn delay(&mut self, delay: Duration) -> bool {
         let arguments = ["-A", "FORWARD", "-j", "NFQUEUE", "--queue-num", QUEUE];
-        let said = self.router.place.command("iptables").args(arguments).output().expect("iptables starts");
+        let said = self.router.namespace.command("iptables").args(arguments).output().expect("iptables starts");
         if !said.status.success() {
             skip("long-line", &format!("no queues: {}", String::from_utf8_lossy(&said.stderr).trim()));
             return false;
         }
-        let mut hold = self.router.place.command(program("hold-packets"));
+        let mut hold = self.router.namespace.command(program("hold-packets"));
         hold.arg(QUEUE).arg(delay.as_millis().to_string());
-        let mut keeper = Keeper::start(hold);
+        let mut holder = NamespaceHolder::start(hold);
         let mut line = String::new();
         // Without an answer it has exited, and reported why on the test's stderr.
-        let _ = BufReader::new(keeper.0.stdout.as_mut().expect("it is piped")).read_line(&mut line);
+        let _ = BufReader::new(holder.0.stdout.as_mut().expect("it is piped")).read_line(&mut line);
         assert_eq!(line, "ready\n", "hold-packets holds no packets");
-        self.delay = Some(keeper);
+        self.delay = Some(holder);
         true
     }
 
     fn connect(&mut self) {
         for (link, host) in [("lan", &self.site), ("wan", &self.server)] {
-            let id = host.keeper.0.id();
+            let id = host.holder.0.id();
             self.router.ip(&format!("link add {link} type veth peer name eth0 netns {id}\nlink set {link} up\n"));
             host.ip("link set lo up\nlink set eth0 up\n");
         }
@@ -200,23 +200,23 @@ impl Network {
 /// A host: a network namespace, and the process that keeps it alive.
 #[derive(Debug)]
 struct Host {
-    keeper: Keeper,
-    place: Place,
+    holder: NamespaceHolder,
+    namespace: NetworkNamespace,
 }
 
 impl Host {
     fn start() -> Self {
         let mut cat = Command::new("unshare");
         cat.args(["--net", "cat"]);
-        let mut keeper = Keeper::start(cat);
-        let (input, output) = (keeper.0.stdin.as_mut(), keeper.0.stdout.as_mut());
+        let mut holder = NamespaceHolder::start(cat);
+        let (input, output) = (holder.0.stdin.as_mut(), holder.0.stdout.as_mut());
         let mut echo = [0];
         // It echoes its input only once it has its namespace.
-        let heard = input.expect("it is piped").write_all(b"\n");
-        let heard = heard.and_then(|()| output.expect("it is piped").read_exact(&mut echo));
-        heard.expect("a namespace can be made");
-        let place = Place::within(Path::new("/proc").join(keeper.0.id().to_string()).join("ns/net"));
-        Self { keeper, place }
+        let echoed = input.expect("it is piped").write_all(b"\n");
+        let echoed = echoed.and_then(|()| output.expect("it is piped").read_exact(&mut echo));
+        echoed.expect("a namespace can be made");
+        let namespace = NetworkNamespace::within(Path::new("/proc").join(holder.0.id().to_string()).join("ns/net"));
+        Self { holder, namespace }
     }
 
     /// Runs several `ip` commands, one per line.
@@ -230,13 +230,13 @@ impl Host {
 
     /// Runs a tool there, asserts that it succeeds, and returns its output.
     fn run(&self, tool: &str, arguments: &[&str], input: &str) -> String {
-        let mut command = self.place.command(tool);
+        let mut command = self.namespace.command(tool);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{tool} does not start: {error}"));
         let written = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
         let said = child.wait_with_output().expect("a child can be waited for");
-        let complaint = String::from_utf8_lossy(&said.stderr);
-        assert!(said.status.success(), "{tool} {arguments:?} says: {complaint}{input}");
+        let errors = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{tool} {arguments:?} says: {errors}{input}");
         written.expect("what succeeds has read its input");
         String::from_utf8_lossy(&said.stdout).into_owned()
     }
@@ -244,16 +244,16 @@ impl Host {
 
 /// A process that exits with the test, however the test ends, because its input is closed then.
 #[derive(Debug)]
-struct Keeper(Child);
+struct NamespaceHolder(Child);
 
-impl Keeper {
+impl NamespaceHolder {
     fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Self(command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}")))
     }
 }
 
-impl Drop for Keeper {
+impl Drop for NamespaceHolder {
     fn drop(&mut self) {
         // It may have exited by itself.
         let _ = self.0.kill();

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::dig::{dig, transfer};
-use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, find, run, words_of};
+use crate::name_server::{NameServer, ProviderSetup, SecretSetup, ServerInstance, ZoneDump, fields_of, find, run};
 use crate::ports::Port;
 use crate::process::Process;
 
@@ -18,7 +18,7 @@ const API_KEY: &str = "a-key-of-the-tests";
 /// A PowerDNS authoritative server over SQLite.
 #[derive(Debug)]
 pub struct PowerDns {
-    housing: Housing,
+    instance: ServerInstance,
     api: Port,
 }
 
@@ -33,13 +33,13 @@ impl PowerDns {
             find(needed, "PowerDNS")?;
         }
         let api = Port::take();
-        let housing = Housing::new("pdns_server", program, |home, _| {
+        let instance = ServerInstance::new("pdns_server", program, |home, _| {
             let home = home.display();
             [format!("--config-dir={home}"), "--daemon=no".into(), "--guardian=no".into(), "--write-pid=no".into()]
                 .into()
         });
-        housing.write("pdns.conf", &configuration(&housing, &api));
-        let mut server = Self { housing, api };
+        instance.write("pdns.conf", &configuration(&instance, &api));
+        let mut server = Self { instance, api };
         server.sql(&std::fs::read_to_string(SCHEMA).expect("the package has the tables of its database"));
         server.restart();
         Some(server)
@@ -48,27 +48,27 @@ impl PowerDns {
     /// Executes SQL on the database, which may be in use.
     fn sql(&self, statements: &str) {
         let mut sqlite = Command::new("sqlite3");
-        sqlite.arg(self.housing.path("pdns.db"));
+        sqlite.arg(self.instance.path("pdns.db"));
         run(sqlite, &format!(".timeout 5000\n{statements}"));
     }
 
     /// Runs `pdnsutil`, PowerDNS's administration tool.
     fn util(&self, arguments: &[&str]) {
         let mut command = Command::new(find("pdnsutil", "PowerDNS").expect("it was there at the start"));
-        command.arg("--config-dir").arg(self.housing.directory.path()).args(arguments);
+        command.arg("--config-dir").arg(self.instance.directory.path()).args(arguments);
         run(command, "");
     }
 }
 
-fn configuration(housing: &Housing, api: &Port) -> String {
-    let (dns, api) = (housing.port.address(), api.address());
+fn configuration(instance: &ServerInstance, api: &Port) -> String {
+    let (dns, api) = (instance.port.address(), api.address());
     // No external queries for security advisories, and no caches: a write is visible to the next query.
     [
         "launch=gsqlite3",
-        &format!("gsqlite3-database={}", housing.path("pdns.db")),
+        &format!("gsqlite3-database={}", instance.path("pdns.db")),
         &format!("local-address={}", dns.ip()),
         &format!("local-port={}", dns.port()),
-        &format!("socket-dir={}", housing.path("")),
+        &format!("socket-dir={}", instance.path("")),
         "api=yes",
         &format!("api-key={API_KEY}"),
         "webserver=yes",
@@ -137,33 +137,33 @@ impl NameServer for PowerDns {
         ));
     }
 
-    fn plant(&self, zone: &str, records: &[&str]) {
+    fn seed(&self, zone: &str, records: &[&str]) {
         for record in records {
-            let [name, ttl, rtype, value] = words_of(record);
+            let [name, ttl, rtype, value] = fields_of(record);
             self.util(&["add-record", zone, relative(name, zone), rtype, ttl, value]);
         }
     }
 
-    fn uproot(&self, zone: &str, name: &str, rtype: &str) {
+    fn remove_records(&self, zone: &str, name: &str, rtype: &str) {
         self.util(&["delete-rrset", zone, relative(name, zone), rtype]);
     }
 
     fn dump(&self, zone: &str) -> ZoneDump {
-        transfer(self.housing.port.address(), zone, None)
+        transfer(self.instance.port.address(), zone, None)
     }
 
-    fn ask(&self, name: &str, rtype: &str) -> Vec<String> {
-        let records = dig(self.housing.port.address(), name, rtype).records;
-        records.iter().map(|record| words_of(record)[3].to_owned()).collect()
+    fn query(&self, name: &str, rtype: &str) -> Vec<String> {
+        let records = dig(self.instance.port.address(), name, rtype).records;
+        records.iter().map(|record| fields_of(record)[3].to_owned()).collect()
     }
 
     fn is_ready(&self) -> bool {
         // The answer for a missing zone is an answer, too.
-        let answers = || !dig(self.housing.port.address(), "ready.test", "SOA").status.is_empty();
+        let answers = || !dig(self.instance.port.address(), "ready.test", "SOA").status.is_empty();
         TcpStream::connect(self.api.address()).is_ok() && answers()
     }
 
     fn process(&mut self) -> &mut Process {
-        &mut self.housing.process
+        &mut self.instance.process
     }
 }

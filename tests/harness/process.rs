@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binaries::program;
 use crate::logs::{self, Logs};
-use crate::namespace::Place;
+use crate::namespace::NetworkNamespace;
 use crate::skip::skip;
 use crate::wait::{PATIENCE, wait_until};
 
@@ -21,7 +21,7 @@ use crate::wait::{PATIENCE, wait_until};
 pub struct Process {
     name: &'static str,
     path: Option<PathBuf>,
-    place: Place,
+    namespace: NetworkNamespace,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     log: PathBuf,
@@ -34,8 +34,8 @@ impl Process {
     pub(crate) fn new(name: &'static str, arguments: Vec<OsString>, home: &Path, log: PathBuf, logs: &Logs) -> Self {
         let environment = vec![("HOME".into(), home.into()), ("NO_COLOR".into(), "1".into())];
         logs.add(&log);
-        let place = Place::default();
-        Self { name, path: None, place, arguments, environment, log, logs: logs.clone(), child: None }
+        let namespace = NetworkNamespace::default();
+        Self { name, path: None, namespace, arguments, environment, log, logs: logs.clone(), child: None }
     }
 
     /// Uses the third-party program at this path.
@@ -45,8 +45,8 @@ impl Process {
     }
 
     /// Runs it in the network of another host.
-    pub(crate) fn within(mut self, place: Place) -> Self {
-        self.place = place;
+    pub(crate) fn within(mut self, namespace: NetworkNamespace) -> Self {
+        self.namespace = namespace;
         self
     }
 
@@ -64,7 +64,7 @@ impl Process {
     /// does this, is not installed; the skip is then recorded.
     pub fn set_clock(&mut self, time: &str) -> bool {
         let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
-        let library = places.iter().map(|place| format!("{place}/faketime/libfaketime.so.1"));
+        let library = places.iter().map(|namespace| format!("{namespace}/faketime/libfaketime.so.1"));
         let Some(library) = library.into_iter().find(|path| Path::new(path).exists()) else {
             skip("another-clock", &format!("{}: libfaketime is not installed", self.name));
             return false;
@@ -83,7 +83,7 @@ impl Process {
         assert!(!self.is_running(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log can be opened");
         let copy = log.try_clone().expect("a file can be opened twice");
-        let mut command = self.place.command(self.path.clone().unwrap_or_else(|| program(self.name)));
+        let mut command = self.namespace.command(self.path.clone().unwrap_or_else(|| program(self.name)));
         command.args(&self.arguments).stdin(Stdio::null()).stdout(copy).stderr(log);
         clean_environment(&mut command);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -92,11 +92,11 @@ impl Process {
 
     /// Returns whether it is running.
     pub fn is_running(&mut self) -> bool {
-        self.ended().is_none() && self.child.is_some()
+        self.exit_status().is_none() && self.child.is_some()
     }
 
     /// Returns its exit status, if it was started and has exited.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().and_then(|child| child.try_wait().expect("a child can be asked"))
     }
 
@@ -115,8 +115,8 @@ impl Process {
     /// If it is not running, or does not exit.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        let ended = self.wait_ended(PATIENCE);
-        ended.unwrap_or_else(|| panic!("{} did not end when asked\n{}", self.name, self.logs.tails()))
+        let exit_status = self.wait_for_exit(PATIENCE);
+        exit_status.unwrap_or_else(|| panic!("{} did not end when asked\n{}", self.name, self.logs.tails()))
     }
 
     /// Sends a signal, such as SIGSTOP to simulate a hung machine.
@@ -136,8 +136,8 @@ impl Process {
     }
 
     /// Waits until it has exited; `None` if the time is up first.
-    pub fn wait_ended(&mut self, timeout: Duration) -> Option<ExitStatus> {
-        wait_until(timeout, || self.ended())
+    pub fn wait_for_exit(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        wait_until(timeout, || self.exit_status())
     }
 
     /// Returns its full log, over all its starts.
@@ -154,7 +154,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking()
-            && let Some(status) = self.ended()
+            && let Some(status) = self.exit_status()
         {
             eprintln!("{} had ended by itself: {status}", self.name);
         }
@@ -163,7 +163,7 @@ impl Drop for Process {
 }
 
 /// Variables that a service manager sets for its services.
-const OF_A_MANAGER: [&str; 5] =
+const SERVICE_MANAGER_VARIABLES: [&str; 5] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY"];
 
 /// Removes the user's login, labels and log filter: a journey must not depend on who runs it.
@@ -171,7 +171,7 @@ pub(crate) fn clean_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let is_ours = ["LINECAMP_", "CATTLE_", "XDG_"].iter().any(|prefix| text.starts_with(prefix));
-        if is_ours || text == "RUST_LOG" || OF_A_MANAGER.contains(&&*text) {
+        if is_ours || text == "RUST_LOG" || SERVICE_MANAGER_VARIABLES.contains(&&*text) {
             command.env_remove(&name);
         }
     }

@@ -13,9 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Maximum datagrams in transit: one second of a fast link. Excess datagrams are lost, as in any router.
-const WAITING_MAX: usize = 4096;
+const QUEUED_MAX: usize = 4096;
 /// How often an idle thread checks whether it should exit.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Maximum size of a UDP datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
@@ -46,7 +46,7 @@ struct Shared {
     state: Mutex<State>,
     front: UdpSocket,
     server: SocketAddr,
-    is_over: AtomicBool,
+    is_stopped: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ struct State {
     cut_after: Option<u64>,
     delay: Duration,
     /// The socket towards the server, by a site's address.
-    behind: BTreeMap<SocketAddr, Arc<UdpSocket>>,
+    upstream: BTreeMap<SocketAddr, Arc<UdpSocket>>,
     traffic: Traffic,
 }
 
@@ -81,12 +81,12 @@ impl UdpProxy {
     pub fn start(server: SocketAddr) -> Self {
         let front = listen();
         let address = front.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared { state: Mutex::default(), front, server, is_over: AtomicBool::new(false) });
-        let (courier, arrivals) = sync_channel(WAITING_MAX);
+        let shared = Arc::new(Shared { state: Mutex::default(), front, server, is_stopped: AtomicBool::new(false) });
+        let (queue, arrivals) = sync_channel(QUEUED_MAX);
         let sender = Arc::clone(&shared);
         thread::spawn(move || deliver(&sender, &arrivals));
         let reader = Arc::clone(&shared);
-        thread::spawn(move || read_front(&reader, &courier));
+        thread::spawn(move || read_front(&reader, &queue));
         Self { shared, address }
     }
 
@@ -125,7 +125,7 @@ impl UdpProxy {
     /// Drops the sockets towards the server, like a restarted NAT: from here on sites come from other ports, and what
     /// the server sends to the old ones is lost.
     pub fn rebind(&self) {
-        self.shared.lock().behind.clear();
+        self.shared.lock().upstream.clear();
     }
 
     /// Returns the traffic so far.
@@ -136,7 +136,7 @@ impl UdpProxy {
 
 impl Drop for UdpProxy {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.is_stopped.store(true, Ordering::Relaxed);
         self.rebind();
     }
 }
@@ -146,8 +146,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
     }
 }
 
@@ -178,49 +178,49 @@ impl State {
 
 fn listen() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket can be bound");
-    socket.set_read_timeout(Some(LOOK)).expect("a socket takes a timeout");
+    socket.set_read_timeout(Some(POLL_INTERVAL)).expect("a socket takes a timeout");
     socket
 }
 
 /// Reads datagrams from sites.
-fn read_front(shared: &Arc<Shared>, courier: &SyncSender<Datagram>) {
+fn read_front(shared: &Arc<Shared>, queue: &SyncSender<Datagram>) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-    while !shared.is_over() {
+    while !shared.is_stopped() {
         let Ok((bytes, site)) = shared.front.recv_from(&mut buffer) else {
             continue;
         };
-        let behind = {
+        let upstream = {
             let mut state = shared.lock();
-            let opened = state.behind.entry(site).or_insert_with(|| {
+            let opened = state.upstream.entry(site).or_insert_with(|| {
                 let socket = Arc::new(listen());
                 // Not connected, since a refused port would make a connected socket fail; so each send names its peer.
-                let (shared, courier, reader) = (Arc::clone(shared), courier.clone(), Arc::clone(&socket));
-                thread::spawn(move || read_behind(&shared, &courier, &reader, site));
+                let (shared, queue, reader) = (Arc::clone(shared), queue.clone(), Arc::clone(&socket));
+                thread::spawn(move || read_upstream(&shared, &queue, &reader, site));
                 socket
             });
             Arc::clone(opened)
         };
-        enqueue(shared, courier, &buffer[..bytes], Route::Up(behind));
+        enqueue(shared, queue, &buffer[..bytes], Route::Up(upstream));
     }
 }
 
 /// Reads datagrams from the server to one site, as long as that site uses this socket.
-fn read_behind(shared: &Shared, courier: &SyncSender<Datagram>, socket: &Arc<UdpSocket>, site: SocketAddr) {
+fn read_upstream(shared: &Shared, queue: &SyncSender<Datagram>, socket: &Arc<UdpSocket>, site: SocketAddr) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-    let is_current = || shared.lock().behind.get(&site).is_some_and(|current| Arc::ptr_eq(current, socket));
-    while !shared.is_over() && is_current() {
+    let is_current = || shared.lock().upstream.get(&site).is_some_and(|current| Arc::ptr_eq(current, socket));
+    while !shared.is_stopped() && is_current() {
         let Ok((bytes, from)) = socket.recv_from(&mut buffer) else {
             continue;
         };
         if from == shared.server && is_current() {
-            enqueue(shared, courier, &buffer[..bytes], Route::Down(site));
+            enqueue(shared, queue, &buffer[..bytes], Route::Down(site));
         }
     }
 }
 
-fn enqueue(shared: &Shared, courier: &SyncSender<Datagram>, bytes: &[u8], route: Route) {
+fn enqueue(shared: &Shared, queue: &SyncSender<Datagram>, bytes: &[u8], route: Route) {
     let due = Instant::now() + shared.lock().delay;
-    match courier.try_send(Datagram { due, bytes: bytes.to_vec(), route }) {
+    match queue.try_send(Datagram { due, bytes: bytes.to_vec(), route }) {
         Ok(()) | Err(TrySendError::Disconnected(_)) => {}
         Err(TrySendError::Full(_)) => shared.lock().traffic.lost += 1,
     }
@@ -229,11 +229,13 @@ fn enqueue(shared: &Shared, courier: &SyncSender<Datagram>, bytes: &[u8], route:
 /// Delivers everything in order of arrival, each datagram when it is due.
 fn deliver(shared: &Shared, arrivals: &Receiver<Datagram>) {
     let mut waiting: VecDeque<Datagram> = VecDeque::new();
-    while !shared.is_over() {
-        let wait = waiting.front().map_or(LOOK, |first| first.due.saturating_duration_since(Instant::now()).min(LOOK));
+    while !shared.is_stopped() {
+        let wait = waiting
+            .front()
+            .map_or(POLL_INTERVAL, |first| first.due.saturating_duration_since(Instant::now()).min(POLL_INTERVAL));
         // While too much is queued, arrivals fill the channel, and then they are lost.
         let next =
-            if waiting.len() < WAITING_MAX { arrivals.recv_timeout(wait) } else { Err(RecvTimeoutError::Timeout) };
+            if waiting.len() < QUEUED_MAX { arrivals.recv_timeout(wait) } else { Err(RecvTimeoutError::Timeout) };
         match next {
             Ok(datagram) => waiting.push_back(datagram),
             Err(RecvTimeoutError::Timeout) => {}
@@ -259,23 +261,23 @@ fn deliver(shared: &Shared, arrivals: &Receiver<Datagram>) {
 mod tests {
     use super::*;
 
-    struct World {
+    struct TestLink {
         server: UdpSocket,
         site: UdpSocket,
         proxy: UdpProxy,
     }
 
-    fn world() -> World {
+    fn test_link() -> TestLink {
         let (server, site) = (listen(), listen());
         for socket in [&server, &site] {
             socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         }
         let proxy = UdpProxy::start(server.local_addr().unwrap());
         site.connect(proxy.address()).unwrap();
-        World { server, site, proxy }
+        TestLink { server, site, proxy }
     }
 
-    impl World {
+    impl TestLink {
         fn send_up(&self, text: &str) -> SocketAddr {
             self.site.send(text.as_bytes()).unwrap();
             let mut buffer = [0; 100];
@@ -287,41 +289,41 @@ mod tests {
 
     #[test]
     fn datagrams_pass_both_ways_and_are_counted() {
-        let world = world();
-        let from = world.send_up("hello");
-        world.server.send_to(b"hi", from).unwrap();
+        let test_link = test_link();
+        let from = test_link.send_up("hello");
+        test_link.server.send_to(b"hi", from).unwrap();
         let mut buffer = [0; 100];
-        assert_eq!(world.site.recv(&mut buffer).unwrap(), 2);
+        assert_eq!(test_link.site.recv(&mut buffer).unwrap(), 2);
         let expected = Traffic { datagrams_up: 1, datagrams_down: 1, bytes_up: 5, bytes_down: 2, lost: 0 };
-        assert_eq!(world.proxy.traffic(), expected);
+        assert_eq!(test_link.proxy.traffic(), expected);
     }
 
     #[test]
     fn a_cut_link_drops_every_datagram_until_it_is_restored() {
-        let world = world();
-        world.proxy.cut_after(1);
-        world.send_up("passes");
-        world.site.send(b"lost").unwrap();
-        crate::wait_until(crate::PATIENCE, || (world.proxy.traffic().lost == 1).then_some(())).unwrap();
-        assert!(world.proxy.is_cut());
-        world.proxy.heal();
-        world.send_up("passes again");
+        let test_link = test_link();
+        test_link.proxy.cut_after(1);
+        test_link.send_up("passes");
+        test_link.site.send(b"lost").unwrap();
+        crate::wait_until(crate::PATIENCE, || (test_link.proxy.traffic().lost == 1).then_some(())).unwrap();
+        assert!(test_link.proxy.is_cut());
+        test_link.proxy.heal();
+        test_link.send_up("passes again");
     }
 
     #[test]
     fn a_rebound_link_uses_another_source_port() {
-        let world = world();
-        let before = world.send_up("one");
-        world.proxy.rebind();
-        assert_ne!(world.send_up("two"), before);
+        let test_link = test_link();
+        let before = test_link.send_up("one");
+        test_link.proxy.rebind();
+        assert_ne!(test_link.send_up("two"), before);
     }
 
     #[test]
     fn a_delayed_link_delays_datagrams() {
-        let world = world();
-        world.proxy.delay(Duration::from_millis(100));
+        let test_link = test_link();
+        test_link.proxy.delay(Duration::from_millis(100));
         let started = Instant::now();
-        world.send_up("slow");
+        test_link.send_up("slow");
         assert!(started.elapsed() >= Duration::from_millis(100));
     }
 }

@@ -8,7 +8,9 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::dig::{TsigKey, dig, transfer};
-use crate::name_server::{Housing, NameServer, ProviderSetup, SecretSetup, ZoneDump, filler, find, run, words_of};
+use crate::name_server::{
+    NameServer, ProviderSetup, SecretSetup, ServerInstance, ZoneDump, fields_of, filler, find, run,
+};
 use crate::process::Process;
 use crate::wait::{PATIENCE, wait_until};
 
@@ -19,9 +21,9 @@ pub(crate) const PLUGIN_TYPES: [&str; 4] = ["A", "AAAA", "CNAME", "TXT"];
 /// transfer them.
 #[derive(Debug)]
 pub struct UpdateServer {
-    housing: Housing,
+    instance: ServerInstance,
     zones: Vec<ServedZone>,
-    brand: Brand,
+    product: Product,
 }
 
 #[derive(Debug)]
@@ -32,13 +34,13 @@ pub(crate) struct ServedZone {
 
 /// The differences between the products.
 #[derive(Debug)]
-pub(crate) struct Brand {
+pub(crate) struct Product {
     pub(crate) product: &'static str,
     pub(crate) program: &'static str,
     /// The arguments before the path of the configuration file.
     pub(crate) arguments: &'static [&'static str],
     /// Returns the configuration for these zones.
-    pub(crate) configuration: fn(&Housing, &[ServedZone]) -> String,
+    pub(crate) configuration: fn(&ServerInstance, &[ServedZone]) -> String,
 }
 
 /// The name of the configuration file.
@@ -46,16 +48,16 @@ const CONFIGURATION: &str = "server.conf";
 
 impl UpdateServer {
     /// Starts a server without zones; `None` if it is not installed.
-    pub(crate) fn start(brand: Brand) -> Option<Self> {
-        let program: PathBuf = find(brand.program, brand.product)?;
+    pub(crate) fn start(product: Product) -> Option<Self> {
+        let program: PathBuf = find(product.program, product.product)?;
         for needed in ["dig", "nsupdate"] {
-            find(needed, brand.product)?;
+            find(needed, product.product)?;
         }
-        let housing = Housing::new(brand.program, program, |home, _| {
-            let words = brand.arguments.iter().map(Into::into);
+        let instance = ServerInstance::new(product.program, program, |home, _| {
+            let words = product.arguments.iter().map(Into::into);
             words.chain([home.join(CONFIGURATION).into_os_string()]).collect()
         });
-        let mut server = Self { housing, zones: Vec::new(), brand };
+        let mut server = Self { instance, zones: Vec::new(), product };
         server.configure();
         server.restart();
         Some(server)
@@ -63,12 +65,12 @@ impl UpdateServer {
 
     /// Returns the address where it answers.
     pub fn address(&self) -> SocketAddr {
-        self.housing.port.address()
+        self.instance.port.address()
     }
 
     /// Restarts it with another clock, as set by [`Process::set_clock`]; false if that is not possible.
     pub fn set_clock(&mut self, time: &str) -> bool {
-        let is_set = self.housing.process.set_clock(time);
+        let is_set = self.instance.process.set_clock(time);
         if is_set {
             self.kill();
             self.restart();
@@ -80,16 +82,16 @@ impl UpdateServer {
     fn create(&mut self, zone: ServedZone, records: &str) {
         let (name, soa) = (zone.name.clone(), "@ SOA ns1 hostmaster 1 10800 3600 604800 3600");
         let file = format!("$ORIGIN {name}.\n$TTL 3600\n{soa}\n@ NS ns1\nns1 A 127.0.0.1\n{records}\n");
-        self.housing.write(&format!("{name}.zone"), &file);
+        self.instance.write(&format!("{name}.zone"), &file);
         self.zones.push(zone);
         self.configure();
-        self.housing.process.signal(Signal::HUP);
+        self.instance.process.signal(Signal::HUP);
         let served = wait_until(PATIENCE, || self.serves(&name).then_some(()));
-        assert!(served.is_some(), "{name} is not served:\n{}", self.housing.process.log());
+        assert!(served.is_some(), "{name} is not served:\n{}", self.instance.process.log());
     }
 
     fn configure(&self) {
-        self.housing.write(CONFIGURATION, &(self.brand.configuration)(&self.housing, &self.zones));
+        self.instance.write(CONFIGURATION, &(self.product.configuration)(&self.instance, &self.zones));
     }
 
     fn update(&self, zone: &str, lines: &str) {
@@ -107,7 +109,7 @@ impl UpdateServer {
 
 impl NameServer for UpdateServer {
     fn product(&self) -> &'static str {
-        self.brand.product
+        self.product.product
     }
 
     fn provider(&self) -> ProviderSetup {
@@ -133,16 +135,16 @@ impl NameServer for UpdateServer {
         self.create(ServedZone { name: zone.to_owned(), is_signed: true }, "");
         let is_signed = || !dig(self.address(), zone, "DNSKEY").records.is_empty();
         let signed = wait_until(PATIENCE, || is_signed().then_some(()));
-        assert!(signed.is_some(), "{zone} is not signed:\n{}", self.housing.process.log());
+        assert!(signed.is_some(), "{zone} is not signed:\n{}", self.instance.process.log());
         true
     }
 
-    fn plant(&self, zone: &str, records: &[&str]) {
-        let add = |record: &&str| format!("update add {}\n", words_of(record).join(" "));
+    fn seed(&self, zone: &str, records: &[&str]) {
+        let add = |record: &&str| format!("update add {}\n", fields_of(record).join(" "));
         self.update(zone, &records.iter().map(add).collect::<String>());
     }
 
-    fn uproot(&self, zone: &str, name: &str, rtype: &str) {
+    fn remove_records(&self, zone: &str, name: &str, rtype: &str) {
         self.update(zone, &format!("update delete {name}. {rtype}\n"));
     }
 
@@ -150,9 +152,9 @@ impl NameServer for UpdateServer {
         transfer(self.address(), zone, Some(TsigKey::OPERATOR))
     }
 
-    fn ask(&self, name: &str, rtype: &str) -> Vec<String> {
+    fn query(&self, name: &str, rtype: &str) -> Vec<String> {
         let records = dig(self.address(), name, rtype).records;
-        records.iter().map(|record| words_of(record)[3].to_owned()).collect()
+        records.iter().map(|record| fields_of(record)[3].to_owned()).collect()
     }
 
     fn is_ready(&self) -> bool {
@@ -162,6 +164,6 @@ impl NameServer for UpdateServer {
     }
 
     fn process(&mut self) -> &mut Process {
-        &mut self.housing.process
+        &mut self.instance.process
     }
 }

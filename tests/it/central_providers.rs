@@ -56,7 +56,7 @@ fn provide(fleet: &Fleet, setup: &ProviderSetup, digest: &str, more: &[&str]) {
 #[track_caller]
 fn wait_answer(fleet: &Fleet, server: &PowerDns, expected: &[&str]) {
     fleet.wait_for(&format!("{NAME} to be {expected:?}"), PATIENCE * 2, || {
-        (server.ask(NAME, "A") == expected).then_some(())
+        (server.query(NAME, "A") == expected).then_some(())
     });
 }
 
@@ -175,7 +175,7 @@ fn a_central_provider_gets_a_secret_only_where_the_site_binds_it() {
         });
         assert!(detail.contains(&what) && detail.contains(&format!("[secrets.{}]", secret.name)), "{detail}");
         assert!(!detail.contains(&secret.value), "{detail}");
-        assert_eq!(server.ask(NAME, "A"), [""; 0]);
+        assert_eq!(server.query(NAME, "A"), [""; 0]);
     };
     refused(&["binds it to nothing", "`hosts`, `use` and `providers`", "linecampd.toml"]);
     // A secret that is missing in the configuration is rejected with the same message.

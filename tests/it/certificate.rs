@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{events, linked, show, wait_facts, wait_seen};
+use crate::site_view::{connected_site, events, show, wait_facts, wait_label_at_server};
 
 /// The shortest certificate lifetime of a server.
 const LIFE: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ fn a_site_whose_certificate_has_expired_recovers() {
         .expect("the configuration is there");
     writeln!(file, "certificate_life = \"{}s\"", LIFE.as_secs()).expect("a line");
     fleet.start_server();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     let until = site.local(&["status", "-o", "json"]).ok().json()["certificate_expires_at"].clone();
     site.kill();
     let end = until.as_str().expect("the daemon has a certificate").to_owned();
@@ -40,7 +40,7 @@ fn a_site_whose_certificate_has_expired_recovers() {
     let renewed = site.local(&["status", "-o", "json"]).ok().json()["certificate_expires_at"].clone();
     assert!(until.as_str() < renewed.as_str(), "{until} < {renewed}");
     site.local(&["label", "set", "rack=r7"]).ok();
-    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    wait_label_at_server(&fleet, "camp", "rack", Some("r7"));
 }
 
 /// Returns this machine's time, in the daemon's format.

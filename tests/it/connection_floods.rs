@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use linecamp_tests::{Fleet, skip};
 use rustix::process::geteuid;
 
-use crate::site_view::linked;
+use crate::site_view::connected_site;
 
 /// Less than the timeout of an idle connection (10 s): a request served within it did not wait for the others to
 /// disconnect.
-const SOON: Duration = Duration::from_secs(8);
+const RESPONSE_MAX: Duration = Duration::from_secs(8);
 
 /// Requests a page from the server; returns its status.
-fn page(fleet: &Fleet, path: &str) -> std::io::Result<String> {
+fn http_status(fleet: &Fleet, path: &str) -> std::io::Result<String> {
     let mut curl = Command::new("curl")
         .args([
             "--silent",
@@ -51,7 +51,7 @@ fn idle_connections_do_not_lock_operators_out_of_the_server() {
     let config = packages.path().join("server.toml");
     fs::write(&config, format!("site_packages = {:?}\n", packages.path())).expect("a file");
     let fleet = Fleet::start_with(&["--config", config.to_str().expect("text")]);
-    let crowd: Vec<_> = (0..300)
+    let idle_clients: Vec<_> = (0..300)
         .map(|number| {
             let mut stream = TcpStream::connect(fleet.server.https()).expect("the port is open");
             if number % 2 == 0 {
@@ -63,18 +63,18 @@ fn idle_connections_do_not_lock_operators_out_of_the_server() {
         .collect();
     let since = Instant::now();
     fleet.cli(&["site", "ls"]).ok();
-    assert!(since.elapsed() < SOON, "an operator waited {:?}", since.elapsed());
-    match page(&fleet, "/metrics") {
+    assert!(since.elapsed() < RESPONSE_MAX, "an operator waited {:?}", since.elapsed());
+    match http_status(&fleet, "/metrics") {
         Ok(status) => {
-            let install = [page(&fleet, "/install"), page(&fleet, &format!("/install/{package}"))];
+            let install = [http_status(&fleet, "/install"), http_status(&fleet, &format!("/install/{package}"))];
             let statuses = install.map(|status| status.expect("curl was there a moment ago"));
             assert_eq!((&*status, statuses), ("200", ["200".to_owned(), "200".to_owned()]));
-            assert!(since.elapsed() < SOON, "metrics and an installation waited {:?}", since.elapsed());
+            assert!(since.elapsed() < RESPONSE_MAX, "metrics and an installation waited {:?}", since.elapsed());
         }
         Err(error) => skip("curl", &format!("metrics and an installation beside a crowd: no curl here ({error})")),
     }
-    let _site = linked(&fleet, "camp");
-    drop(crowd);
+    let _site = connected_site(&fleet, "camp");
+    drop(idle_clients);
 }
 
 /// Opens the given number of connections, sends the given text on each, reports that, prints the response on the first
@@ -138,14 +138,14 @@ fn connections_of_one_user_do_not_lock_root_out_of_the_local_socket() {
         return skip("root", "idle local connections of another user: only root can be one");
     }
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let socket = site.data().join("linecampd.sock");
     for open in [fleet.directory(), site.data()] {
         fs::set_permissions(open, Permissions::from_mode(0o711)).expect("it is ours");
     }
     fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("it is ours");
-    let crowd = match Client::start(4_000_001, &socket, 200, "") {
-        Ok(crowd) => crowd,
+    let idle_clients = match Client::start(4_000_001, &socket, 200, "") {
+        Ok(idle_clients) => idle_clients,
         Err(error) => return skip("perl", &format!("idle local connections of another user: no perl here ({error})")),
     };
     let since = Instant::now();
@@ -155,5 +155,5 @@ fn connections_of_one_user_do_not_lock_root_out_of_the_local_socket() {
     let mut other = Client::start(4_000_002, &socket, 1, "{\"do\":\"status\"}\n").expect("perl was there a moment ago");
     let answer = other.answer();
     assert!(answer.contains("daemon_version"), "{answer}");
-    drop(crowd);
+    drop(idle_clients);
 }

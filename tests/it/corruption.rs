@@ -6,15 +6,17 @@ use std::path::Path;
 use linecamp_tests::{Fleet, PATIENCE};
 
 use crate::disk::SmallDisk;
-use crate::site_view::{linked, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen};
+use crate::site_view::{
+    connected_site, wait_condition, wait_converged, wait_label_at_server, wait_label_at_site, wait_no_condition,
+};
 
 /// A corrupt site database is moved aside, and the site is restored from what the server knows.
 #[test]
 fn a_corrupt_site_database_is_moved_aside_and_resynced() {
     let fleet = Fleet::start();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
-    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r7"));
     wait_converged(&fleet, "camp");
     assert!(site.terminate().success());
 
@@ -26,7 +28,7 @@ fn a_corrupt_site_database_is_moved_aside_and_resynced() {
     let _ = fs::remove_file(site.data().join("site.db-wal"));
 
     site.start();
-    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r7"));
     let detail = wait_condition(&fleet, "camp", "store-damaged");
     assert!(detail.contains("site.db.damaged-1"), "{detail}");
     assert!(site.data().join("site.db.damaged-1").exists());
@@ -69,7 +71,7 @@ fn a_full_site_disk_raises_a_condition_and_loses_nothing() {
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
     let Some(_disk) = SmallDisk::mount(&data) else { return };
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     site.local(&["label", "set", "rack=r1"]).ok();
     let filler = site.data().join("filler");
     fill(&filler);
@@ -91,7 +93,7 @@ fn a_full_site_disk_raises_a_condition_and_loses_nothing() {
     // The daemon does not retry a full disk for half a minute; a restart is faster.
     assert!(site.terminate().success());
     site.start();
-    wait_seen(&fleet, "camp", "rack", Some("r2"));
+    wait_label_at_server(&fleet, "camp", "rack", Some("r2"));
     let status = fleet.wait_for("the daemon to answer again", PATIENCE, || {
         let said = site.local(&["status"]);
         (said.code == Some(0)).then_some(said.stdout)

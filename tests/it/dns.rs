@@ -42,7 +42,7 @@ fn configure(fleet: &Fleet, site: &mut Site, server: &dyn NameServer, extra: &st
 #[track_caller]
 fn wait_answer(fleet: &Fleet, server: &dyn NameServer, expected: &[&str]) {
     let what = format!("{} to say {expected:?} of {NAME}", server.product());
-    fleet.wait_for(&what, PATIENCE * 2, || (server.ask(NAME, "A") == expected).then_some(()));
+    fleet.wait_for(&what, PATIENCE * 2, || (server.query(NAME, "A") == expected).then_some(()));
 }
 
 #[track_caller]
@@ -57,9 +57,9 @@ fn foreign(server: &dyn NameServer) -> ZoneDump {
 }
 
 /// Join, labels, a new address, an unreachable server, a crash, deactivation, removal; and nothing is left.
-fn lives(mut server: Box<dyn NameServer>) {
+fn check_lifecycle(mut server: Box<dyn NameServer>) {
     server.create_zone(ZONE);
-    server.plant(ZONE, &FOREIGN);
+    server.seed(ZONE, &FOREIGN);
     let before = foreign(&*server);
     let mut fleet = Fleet::start();
     let mut site = fleet.join("camp", &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
@@ -83,10 +83,10 @@ fn lives(mut server: Box<dyn NameServer>) {
     wait_answer(&fleet, &*server, &[]);
     site.local(&["label", "set", "--host", &format!("{SWITCH}=true")]).ok();
     wait_answer(&fleet, &*server, &["192.0.2.2"]);
-    let is_kept = |record: &serde_json::Value| record["name"] == NAME && record["state"] == "in-sync";
+    let is_in_sync = |record: &serde_json::Value| record["name"] == NAME && record["state"] == "in-sync";
     fleet.wait_for("the record to be seen and listed as kept", PATIENCE, || {
         let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
-        listed.as_array().is_some_and(|records| records.iter().any(is_kept)).then_some(())
+        listed.as_array().is_some_and(|records| records.iter().any(is_in_sync)).then_some(())
     });
 
     // Killed while the name server delays a change: pending records are found, and completed or reverted.
@@ -112,7 +112,7 @@ fn lives(mut server: Box<dyn NameServer>) {
     fleet.wait_link("camp", "connected");
     fleet.cli(&["site", "deactivate", "camp"]).ok();
     wait_state(&fleet, "inactive");
-    assert_eq!(server.ask(NAME, "A"), ["192.0.2.2"], "what runs goes on");
+    assert_eq!(server.query(NAME, "A"), ["192.0.2.2"], "what runs goes on");
     fleet.cli(&["site", "rm", "camp"]).ok();
     wait_state(&fleet, "removed");
     assert_eq!(foreign(&*server), before, "{} holds what it held before, to the last byte", server.product());
@@ -120,27 +120,27 @@ fn lives(mut server: Box<dyn NameServer>) {
 
 /// A zone cut appears below the parent zone: its record is no longer served to anyone. The site reports that and names
 /// the new zone, and removal leaves nothing behind in the parent.
-fn loses_a_name_to_a_zone_below(mut server: Box<dyn NameServer>) {
-    const BELOW: &str = "default.example.org";
+fn check_child_zone(mut server: Box<dyn NameServer>) {
+    const CHILD_ZONE: &str = "default.example.org";
     server.create_zone(ZONE);
-    server.plant(ZONE, &FOREIGN[..4]);
+    server.seed(ZONE, &FOREIGN[..4]);
     let before = foreign(&*server);
     let fleet = Fleet::start();
     let mut site = fleet.join("camp", &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
     configure(&fleet, &mut site, &*server, "");
     site.start();
     wait_answer(&fleet, &*server, &["192.0.2.1"]);
-    server.create_zone(BELOW);
+    server.create_zone(CHILD_ZONE);
     fleet.cli(&["host", "label", "camp", &format!("{ADDRESS}=192.0.2.2")]).ok();
     let condition = fleet.wait_for("the zone below to be named", PATIENCE * 2, || {
         let conditions = show(&fleet, "camp")["conditions"].clone();
         conditions.as_array()?.iter().find(|condition| condition["kind"] == "record-quarantined").cloned()
     });
     let said = condition["detail"].as_str().unwrap_or_default();
-    assert!(said.contains(&format!("lies in zone {BELOW}")), "{condition}");
+    assert!(said.contains(&format!("lies in zone {CHILD_ZONE}")), "{condition}");
     let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
-    let is_kept = |record: &serde_json::Value| record["state"] == "in-sync";
-    assert!(!listed.as_array().is_some_and(|records| records.iter().any(is_kept)), "{listed}");
+    let is_in_sync = |record: &serde_json::Value| record["state"] == "in-sync";
+    assert!(!listed.as_array().is_some_and(|records| records.iter().any(is_in_sync)), "{listed}");
     fleet.cli(&["site", "deactivate", "camp"]).ok();
     wait_state(&fleet, "inactive");
     fleet.cli(&["site", "rm", "camp"]).ok();
@@ -153,37 +153,37 @@ fn loses_a_name_to_a_zone_below(mut server: Box<dyn NameServer>) {
 
 #[test]
 fn a_name_in_a_child_zone_is_reported_and_reverted_at_powerdns() {
-    PowerDns::start().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
+    PowerDns::start().into_iter().for_each(|server| check_child_zone(Box::new(server)));
 }
 
 #[test]
 fn a_name_in_a_child_zone_is_reported_and_reverted_at_bind() {
-    UpdateServer::bind().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
+    UpdateServer::bind().into_iter().for_each(|server| check_child_zone(Box::new(server)));
 }
 
 #[test]
 fn a_name_in_a_child_zone_is_reported_and_reverted_at_knot() {
-    UpdateServer::knot().into_iter().for_each(|server| loses_a_name_to_a_zone_below(Box::new(server)));
+    UpdateServer::knot().into_iter().for_each(|server| check_child_zone(Box::new(server)));
 }
 
 #[test]
 fn a_site_keeps_its_records_at_powerdns() {
-    PowerDns::start().into_iter().for_each(|server| lives(Box::new(server)));
+    PowerDns::start().into_iter().for_each(|server| check_lifecycle(Box::new(server)));
 }
 
 #[test]
 fn a_site_keeps_its_records_at_bind() {
-    UpdateServer::bind().into_iter().for_each(|server| lives(Box::new(server)));
+    UpdateServer::bind().into_iter().for_each(|server| check_lifecycle(Box::new(server)));
 }
 
 #[test]
 fn a_site_keeps_its_records_at_knot() {
-    UpdateServer::knot().into_iter().for_each(|server| lives(Box::new(server)));
+    UpdateServer::knot().into_iter().for_each(|server| check_lifecycle(Box::new(server)));
 }
 
 #[test]
 fn a_site_keeps_its_records_at_route_53() {
-    Moto::start().into_iter().for_each(|server| lives(Box::new(server)));
+    Moto::start().into_iter().for_each(|server| check_lifecycle(Box::new(server)));
 }
 
 /// An error names the plugin, what was attempted and what to do; once the cause is fixed, the site recovers by itself.
@@ -198,18 +198,18 @@ fn a_wrong_key_and_a_stopped_name_server_are_reported_until_fixed() {
     let path = fleet.directory().join(name);
     std::fs::write(&path, "wrong").expect("a file");
     site.start();
-    let trouble = |words: &[&str]| {
+    let failure = |words: &[&str]| {
         fleet.wait_for(&format!("the trouble to be named: {words:?}"), PATIENCE * 2, || {
             let said = site.local(&["provider", "ls", "-o", "json"]);
             let listed = (said.code == Some(0)).then(|| said.json())?;
-            let trouble = listed[0]["failure"].as_str().unwrap_or_default().to_owned();
-            words.iter().all(|word| trouble.contains(word)).then_some(())
+            let failure = listed[0]["failure"].as_str().unwrap_or_default().to_owned();
+            words.iter().all(|word| failure.contains(word)).then_some(())
         });
     };
-    trouble(&["plugin dns-powerdns", "credentials are not accepted"]);
+    failure(&["plugin dns-powerdns", "credentials are not accepted"]);
     server.kill();
     std::fs::write(&path, key).expect("a file");
-    trouble(&["plugin dns-powerdns", "checking its settings"]);
+    failure(&["plugin dns-powerdns", "checking its settings"]);
     server.restart();
     wait_answer(&fleet, &server, &["192.0.2.1"]);
     assert!(!site.log().contains("wrong"), "a secret does not reach the log");

@@ -6,36 +6,36 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use linecamp_tests::{Fleet, PATIENCE, Said, Site, UdpProxy, program, skip};
+use linecamp_tests::{CommandOutput, Fleet, PATIENCE, Site, UdpProxy, program, skip};
 use serde_json::Value;
 
-use crate::site_view::{events, linked, show};
+use crate::site_view::{connected_site, events, show};
 
 /// The finding of one check in a report.
 #[derive(Debug)]
-struct Seen {
+struct Finding {
     verdict: String,
     evidence: String,
     remedy: String,
 }
 
 #[track_caller]
-fn seen(report: &Value, name: &str) -> Seen {
+fn finding(report: &Value, name: &str) -> Finding {
     let checks = report["checks"].as_array().expect("a report has checks");
     let found = checks.iter().find(|check| check["name"] == name);
     let found = found.unwrap_or_else(|| panic!("there is no check {name} in {report:#}"));
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-    Seen { verdict: text("verdict"), evidence: text("evidence"), remedy: text("remedy") }
+    Finding { verdict: text("verdict"), evidence: text("evidence"), remedy: text("remedy") }
 }
 
 /// Checks a verdict, and words of its evidence or its remedy.
 #[track_caller]
-pub(crate) fn insist(report: &Value, name: &str, verdict: &str, words: &str) {
-    let seen = seen(report, name);
-    let is_said = seen.evidence.contains(words) || seen.remedy.contains(words);
-    assert!(seen.verdict == verdict && is_said, "{name} is not {verdict} with `{words}`:\n{report:#}");
+pub(crate) fn assert_check(report: &Value, name: &str, verdict: &str, words: &str) {
+    let finding = finding(report, name);
+    let is_said = finding.evidence.contains(words) || finding.remedy.contains(words);
+    assert!(finding.verdict == verdict && is_said, "{name} is not {verdict} with `{words}`:\n{report:#}");
     if ["warn", "fail"].contains(&verdict) {
-        assert!(!seen.remedy.is_empty(), "{name} has no remedy:\n{report:#}");
+        assert!(!finding.remedy.is_empty(), "{name} has no remedy:\n{report:#}");
     }
 }
 
@@ -47,13 +47,13 @@ fn failures(report: &Value) -> Vec<String> {
 }
 
 #[track_caller]
-pub(crate) fn examined(site: &Site) -> Value {
+pub(crate) fn doctor_report(site: &Site) -> Value {
     site.local(&["doctor", "-o", "json"]).json()
 }
 
 /// Runs the doctor on any directory, with or without a configuration.
 #[track_caller]
-fn examined_at(fleet: &Fleet, data: &Path, config: Option<&str>) -> Value {
+fn doctor_report_at(fleet: &Fleet, data: &Path, config: Option<&str>) -> Value {
     let mut line = vec!["doctor", "-o", "json", "--data", text(data)];
     let file = data.with_extension("toml");
     if let Some(config) = config {
@@ -67,7 +67,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("the path is text")
 }
 
-fn server_doctor(fleet: &Fleet, more: &[&str]) -> Said {
+fn server_doctor(fleet: &Fleet, more: &[&str]) -> CommandOutput {
     let data = text(fleet.server.data());
     fleet.run("linecamp-server", &[&["doctor", "--data", data], more].concat(), &[])
 }
@@ -75,20 +75,20 @@ fn server_doctor(fleet: &Fleet, more: &[&str]) -> Said {
 #[test]
 fn a_healthy_site_passes_all_checks_and_its_session_is_not_disturbed() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let before = (show(&fleet, "camp")["link"].clone(), events(&fleet, "camp", "daemon-started").len());
     let said = site.local(&["doctor"]).ok();
     assert!(said.stdout.contains("checks: nothing"), "{}", said.stdout);
-    let report = examined(&site);
+    let report = doctor_report(&site);
     assert_eq!(failures(&report), Vec::<String>::new(), "{report:#}");
     for name in ["configuration", "data-directory", "identity", "disk", "daemon", "link", "conditions", "mtu", "udp"] {
-        assert_eq!(seen(&report, name).verdict, "ok", "{name}: {report:#}");
+        assert_eq!(finding(&report, name).verdict, "ok", "{name}: {report:#}");
     }
-    insist(&report, "tls", "ok", fleet.pin());
-    insist(&report, "clock", "ok", "agrees with the server's");
+    assert_check(&report, "tls", "ok", fleet.pin());
+    assert_check(&report, "clock", "ok", "agrees with the server's");
     let version = env!("CARGO_PKG_VERSION");
-    insist(&report, "versions", "ok", &format!("the one that runs is {version}, the server is {version}"));
-    insist(&report, "file-limit", "ok", &format!("process {}", site.id().expect("it runs")));
+    assert_check(&report, "versions", "ok", &format!("the one that runs is {version}, the server is {version}"));
+    assert_check(&report, "file-limit", "ok", &format!("process {}", site.id().expect("it runs")));
     let after = (show(&fleet, "camp")["link"].clone(), events(&fleet, "camp", "daemon-started").len());
     assert_eq!(before, after, "the session is the one it was");
     let left: Vec<_> = fs::read_dir(site.data()).expect("it is there").flatten().map(|e| e.file_name()).collect();
@@ -98,24 +98,24 @@ fn a_healthy_site_passes_all_checks_and_its_session_is_not_disturbed() {
 #[test]
 fn a_stopped_server_is_distinguished_from_a_blocked_path() {
     let mut fleet = Fleet::start();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     site.kill();
     fleet.server.kill();
-    let report = examined(&site);
-    insist(&report, "udp", "fail", "nothing listens on UDP");
-    insist(&report, "daemon", "fail", "systemctl start linecampd");
-    insist(&report, "tls", "skipped", "see the check `udp`");
+    let report = doctor_report(&site);
+    assert_check(&report, "udp", "fail", "nothing listens on UDP");
+    assert_check(&report, "daemon", "fail", "systemctl start linecampd");
+    assert_check(&report, "tls", "skipped", "see the check `udp`");
     site.local(&["doctor"]).exits(1);
 
     // A listener that never replies, like a firewall that drops UDP; TCP passes.
     let swallowing = UdpSocket::bind(fleet.server.quic()).expect("the server's port is free");
-    let report = examined(&site);
+    let report = doctor_report(&site);
     // The TCP port is closed, which the machine reports immediately.
-    insist(&report, "udp", "fail", "UDP is blocked between here and there");
+    assert_check(&report, "udp", "fail", "UDP is blocked between here and there");
     let open = TcpListener::bind(fleet.server.https()).expect("the server's port is free");
-    let report = examined(&site);
-    insist(&report, "udp", "fail", "UDP is blocked between here and there");
-    insist(&report, "udp", "fail", "TCP");
+    let report = doctor_report(&site);
+    assert_check(&report, "udp", "fail", "UDP is blocked between here and there");
+    assert_check(&report, "udp", "fail", "TCP");
     drop((swallowing, open));
 }
 
@@ -126,12 +126,12 @@ fn a_cut_link_is_a_blocked_path_while_the_server_runs() {
     let site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &[]);
     proxy.cut();
     // TCP is closed at the proxy's port number.
-    let report = examined(&site);
-    insist(&report, "udp", "fail", "UDP is blocked between here and there");
+    let report = doctor_report(&site);
+    assert_check(&report, "udp", "fail", "UDP is blocked between here and there");
     proxy.heal();
-    let report = examined(&site);
-    insist(&report, "udp", "ok", "answers");
-    insist(&report, "tls", "ok", fleet.pin());
+    let report = doctor_report(&site);
+    assert_check(&report, "udp", "ok", "answers");
+    assert_check(&report, "tls", "ok", fleet.pin());
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn an_unreachable_address_and_an_unresolvable_name_are_reported() {
     let site = fleet.join("camp", &[]);
     // RFC 5737 reserves this address; names below `invalid` do not exist (RFC 6761).
     let config = format!("servers = [\"192.0.2.1:9\", \"camp.invalid:1\", \"{}\"]", fleet.server.quic());
-    let report = examined_at(&fleet, site.data(), Some(&config));
+    let report = doctor_report_at(&fleet, site.data(), Some(&config));
     // One address works, and one is enough.
     assert_eq!(failures(&report), ["daemon"], "{report:#}");
     let checks = report["checks"].as_array().expect("checks");
@@ -158,31 +158,31 @@ fn a_wrong_authority_is_reported_with_both_pins() {
     let (fleet, other) = (Fleet::start(), Fleet::start());
     let site = fleet.join("camp", &[]);
     let config = format!("servers = [\"{}\"]", other.server.quic());
-    let report = examined_at(&fleet, site.data(), Some(&config));
-    insist(&report, "udp", "ok", "answers");
-    insist(&report, "tls", "fail", &format!("it shows {}, trusted here is {}", other.pin(), fleet.pin()));
+    let report = doctor_report_at(&fleet, site.data(), Some(&config));
+    assert_check(&report, "udp", "ok", "answers");
+    assert_check(&report, "tls", "fail", &format!("it shows {}, trusted here is {}", other.pin(), fleet.pin()));
 
     // Before the join, the token's pin is used.
     let (data, token) = (fleet.directory().join("new"), fleet.directory().join("token"));
     fs::write(&token, format!("{}@{}", fleet.token(&[]), other.server.quic())).expect("a token");
     let config = format!("[join]\ntoken_file = \"{}\"\nname = \"new\"\n", token.display());
-    let report = examined_at(&fleet, &data, Some(&config));
-    insist(&report, "tls", "fail", "not the pinned");
-    insist(&report, "identity", "warn", "the daemon joins as new");
+    let report = doctor_report_at(&fleet, &data, Some(&config));
+    assert_check(&report, "tls", "fail", "not the pinned");
+    assert_check(&report, "identity", "warn", "the daemon joins as new");
 }
 
 #[test]
 fn a_site_that_has_not_joined_fails_no_check() {
     let fleet = Fleet::start();
     let data = fleet.directory().join("new");
-    let report = examined_at(&fleet, &data, None);
+    let report = doctor_report_at(&fleet, &data, None);
     assert_eq!(failures(&report), Vec::<String>::new(), "{report:#}");
-    insist(&report, "identity", "warn", "linecampd join TOKEN@HOST:PORT");
-    insist(&report, "udp", "skipped", "has not joined");
+    assert_check(&report, "identity", "warn", "linecampd join TOKEN@HOST:PORT");
+    assert_check(&report, "udp", "skipped", "has not joined");
     let config = format!("servers = [\"{}\"]", fleet.server.quic());
-    let report = examined_at(&fleet, &data, Some(&config));
-    insist(&report, "udp", "ok", "answers");
-    insist(&report, "tls", "skipped", fleet.pin());
+    let report = doctor_report_at(&fleet, &data, Some(&config));
+    assert_check(&report, "udp", "ok", "answers");
+    assert_check(&report, "tls", "skipped", fleet.pin());
     assert!(!data.exists(), "nothing is made");
 }
 
@@ -197,10 +197,10 @@ fn a_wrong_clock_is_reported_in_both_directions() {
             return;
         }
         doctor.start();
-        let ended = doctor.wait_ended(PATIENCE).expect("it ends");
+        let ended = doctor.wait_for_exit(PATIENCE).expect("it ends");
         assert_eq!(ended.code(), Some(1), "{}", doctor.log());
         let report: Value = serde_json::from_str(&doctor.log()).expect("it prints a report");
-        insist(&report, "clock", "fail", words);
+        assert_check(&report, "clock", "fail", words);
     }
 }
 
@@ -211,11 +211,11 @@ fn an_unusable_directory_is_reported() {
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
     let key = site.data().join("identity/key.pem");
     mode(&key, 0o644);
-    insist(&examined(&site), "data-directory", "fail", "chmod 600");
+    assert_check(&doctor_report(&site), "data-directory", "fail", "chmod 600");
     mode(&key, 0o600);
-    insist(&examined(&site), "data-directory", "ok", "nobody else");
+    assert_check(&doctor_report(&site), "data-directory", "ok", "nobody else");
     mode(site.data(), 0o500);
-    insist(&examined(&site), "data-directory", "fail", "its owner himself cannot use it");
+    assert_check(&doctor_report(&site), "data-directory", "fail", "its owner himself cannot use it");
     mode(site.data(), 0o555);
     mode(fleet.directory(), 0o755);
     // Root may write anywhere; another user shows what the daemon's own user gets.
@@ -238,33 +238,34 @@ fn an_unusable_directory_is_reported() {
         return skip("another-user", &complaint);
     }
     let report = serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("no report: {error}: {complaint}"));
-    insist(&report, "disk", "fail", "ermission denied");
+    assert_check(&report, "disk", "fail", "ermission denied");
 }
 
 #[test]
 fn a_hung_daemon_is_distinguished_from_a_stopped_one() {
     let fleet = Fleet::start();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     site.signal(rustix::process::Signal::STOP);
-    let report = examined(&site);
-    insist(&report, "daemon", "fail", "does not answer within");
-    insist(&report, "udp", "ok", "answers");
+    let report = doctor_report(&site);
+    assert_check(&report, "daemon", "fail", "does not answer within");
+    assert_check(&report, "udp", "ok", "answers");
     site.signal(rustix::process::Signal::CONT);
-    fleet
-        .wait_for("the daemon to go on", PATIENCE, || (seen(&examined(&site), "daemon").verdict == "ok").then_some(()));
+    fleet.wait_for("the daemon to go on", PATIENCE, || {
+        (finding(&doctor_report(&site), "daemon").verdict == "ok").then_some(())
+    });
 }
 
 #[test]
 fn a_healthy_server_fails_no_check() {
     let fleet = Fleet::start();
     let report = server_doctor(&fleet, &["-o", "json"]).ok().json();
-    insist(&report, "authority", "ok", fleet.pin());
-    insist(&report, "database", "skipped", &format!("process {}", fleet.server.id().expect("it runs")));
-    insist(&report, "https", "ok", "serves");
-    insist(&report, "link", "ok", "handshake");
-    insist(&report, "https-port", "ok", "the server that runs");
-    insist(&report, "versions", "ok", "the one that runs");
-    insist(&report, "file-limit", "ok", "files open");
+    assert_check(&report, "authority", "ok", fleet.pin());
+    assert_check(&report, "database", "skipped", &format!("process {}", fleet.server.id().expect("it runs")));
+    assert_check(&report, "https", "ok", "serves");
+    assert_check(&report, "link", "ok", "handshake");
+    assert_check(&report, "https-port", "ok", "the server that runs");
+    assert_check(&report, "versions", "ok", "the one that runs");
+    assert_check(&report, "file-limit", "ok", "files open");
     let said = server_doctor(&fleet, &[]).ok();
     assert!(said.stdout.contains("15 checks: nothing"), "{}", said.stdout);
 }
@@ -274,30 +275,30 @@ fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     let mut fleet = Fleet::start();
     assert!(fleet.server.terminate().success());
     let report = server_doctor(&fleet, &["-o", "json"]).ok().json();
-    insist(&report, "database", "ok", "sound");
-    insist(&report, "https-port", "ok", "free");
+    assert_check(&report, "database", "ok", "sound");
+    assert_check(&report, "https-port", "ok", "free");
     let before = names(fleet.server.data());
 
     let address: SocketAddr = fleet.server.https();
     let (tcp, udp) = (TcpListener::bind(address).expect("it is free"), UdpSocket::bind(address).expect("it is free"));
     let report = server_doctor(&fleet, &["-o", "json"]).exits(1).json();
-    insist(&report, "https-port", "fail", "taken by another process");
-    insist(&report, "quic-port", "fail", "ss -lntup");
+    assert_check(&report, "https-port", "fail", "taken by another process");
+    assert_check(&report, "quic-port", "fail", "ss -lntup");
     drop((tcp, udp));
 
     let key = fleet.server.data().join("ca/key.pem");
     let whole = fs::read(&key).expect("it is there");
     fs::write(&key, &whole[..whole.len() / 2]).expect("it is ours");
     let report = server_doctor(&fleet, &["-o", "json"]).exits(1).json();
-    insist(&report, "authority", "fail", "key.pem is damaged");
-    insist(&report, "authority", "fail", "restore it from a backup");
+    assert_check(&report, "authority", "fail", "key.pem is damaged");
+    assert_check(&report, "authority", "fail", "restore it from a backup");
     assert!(!report.to_string().contains("BEGIN"), "the key is not shown");
     fs::write(&key, &whole).expect("it is ours");
 
     let database = fleet.server.data().join("fleet.db");
     let sound = fs::read(&database).expect("it is there");
     fs::write(&database, [&sound[..100], &[0xff; 3000], &sound[3100..]].concat()).expect("it is ours");
-    insist(&server_doctor(&fleet, &["-o", "json"]).exits(1).json(), "database", "fail", "restore");
+    assert_check(&server_doctor(&fleet, &["-o", "json"]).exits(1).json(), "database", "fail", "restore");
     fs::write(&database, &sound).expect("it is ours");
     assert_eq!(names(fleet.server.data()), before, "nothing is left behind");
     fleet.start_server();

@@ -2,7 +2,7 @@
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::site_view::{events, show, wait_condition, wait_facts, wait_seen};
+use crate::site_view::{events, show, wait_condition, wait_facts, wait_label_at_server};
 
 /// A cloned disk is rejected; the first machine keeps its link; the operator is notified of both.
 #[test]
@@ -27,7 +27,7 @@ fn a_cloned_disk_is_rejected_and_both_machines_are_reported() {
 
     assert_eq!(link(), before, "the first is in the session it was in");
     first.local(&["label", "set", "rack=r7"]).ok();
-    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    wait_label_at_server(&fleet, "camp", "rack", Some("r7"));
     assert_eq!(events(&fleet, "camp", "duplicate-refused").len(), 1);
 }
 
@@ -35,7 +35,7 @@ fn a_cloned_disk_is_rejected_and_both_machines_are_reported() {
 #[test]
 fn a_reset_machine_is_not_a_duplicate() {
     let fleet = Fleet::start();
-    let mut site = crate::site_view::linked(&fleet, "camp");
+    let mut site = crate::site_view::connected_site(&fleet, "camp");
     site.kill();
     site.start();
     fleet.wait_for("the link in the log, twice", PATIENCE, || {

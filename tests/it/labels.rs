@@ -2,22 +2,23 @@
 
 use std::fs;
 
-use linecamp_tests::{Fleet, PATIENCE, Said};
+use linecamp_tests::{CommandOutput, Fleet, PATIENCE};
 
 use crate::site_view::{
-    entry, label, linked, show, wait_condition, wait_converged, wait_held, wait_no_condition, wait_seen,
+    connected_site, entry, label, show, wait_condition, wait_converged, wait_label_at_server, wait_label_at_site,
+    wait_no_condition,
 };
 
 /// Each label has an owner; a centrally set one takes precedence, and the one below it reappears when it is removed.
 #[test]
 fn labels_set_centrally_and_locally_keep_their_owners() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
 
     site.local(&["label", "set", "rack=local", "door=3"]).ok();
-    wait_seen(&fleet, "camp", "door", Some("3"));
+    wait_label_at_server(&fleet, "camp", "door", Some("3"));
     fleet.cli(&["site", "label", "camp", "rack=r7", "tier=gold"]).ok();
-    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r7"));
     wait_converged(&fleet, "camp");
     let shown = show(&fleet, "camp");
     for (key, value, owner) in [("rack", "r7", "assigned"), ("tier", "gold", "assigned"), ("door", "3", "local")] {
@@ -36,26 +37,26 @@ fn labels_set_centrally_and_locally_keep_their_owners() {
     assert_eq!(label(&fleet.json(&["host", "show", "camp"])["labels"], "tier"), Some("silver"));
 
     fleet.cli(&["site", "label", "camp", "rack-", "tier-"]).ok();
-    wait_held(&fleet, &site, "rack", Some("local"));
-    wait_held(&fleet, &site, "tier", None);
+    wait_label_at_site(&fleet, &site, "rack", Some("local"));
+    wait_label_at_site(&fleet, &site, "tier", None);
     site.local(&["label", "rm", "rack", "never-there"]).ok();
-    wait_seen(&fleet, "camp", "rack", None);
+    wait_label_at_server(&fleet, "camp", "rack", None);
 }
 
 /// Files in `labels.d` take effect as soon as they exist, and a broken one is a condition that names it.
 #[test]
 fn label_files_are_reloaded_while_the_daemon_runs() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let file = site.data().join("labels.d/50-shop.toml");
 
     fs::write(&file, "rack = \"r7\"\n[host]\ngpu = true\n").expect("a file");
-    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    wait_label_at_server(&fleet, "camp", "rack", Some("r7"));
     let host = &show(&fleet, "camp")["hosts"][0];
     assert_eq!(label(&host["labels"], "gpu"), Some("true"));
 
     fs::write(&file, "rack = \"r8\"\n").expect("a file");
-    wait_seen(&fleet, "camp", "rack", Some("r8"));
+    wait_label_at_server(&fleet, "camp", "rack", Some("r8"));
 
     fs::write(&file, "rack = \"r9\"\nrack = ").expect("a file");
     let detail = wait_condition(&fleet, "camp", "labels-invalid");
@@ -68,11 +69,11 @@ fn label_files_are_reloaded_while_the_daemon_runs() {
     wait_no_condition(&fleet, "camp", "labels-invalid");
     let detail = wait_condition(&fleet, "camp", "labels-repeated");
     assert!(detail.contains("rack") && detail.contains("60-twice.toml"), "{detail}");
-    wait_seen(&fleet, "camp", "rack", Some("r10"));
+    wait_label_at_server(&fleet, "camp", "rack", Some("r10"));
 
     fs::remove_file(&file).expect("it was there");
     fs::remove_file(&other).expect("it was there");
-    wait_seen(&fleet, "camp", "rack", None);
+    wait_label_at_server(&fleet, "camp", "rack", None);
     wait_no_condition(&fleet, "camp", "labels-repeated");
 }
 
@@ -80,10 +81,10 @@ fn label_files_are_reloaded_while_the_daemon_runs() {
 #[test]
 fn a_changed_label_file_applies_within_about_a_second() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let written = std::time::Instant::now();
     fs::write(site.data().join("labels.d/a.toml"), "rack = 7\n").expect("a file");
-    wait_held(&fleet, &site, "rack", Some("7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("7"));
     let took = written.elapsed();
     // Slack for a machine that compiles at the same time; the fallback poll, without inotify, comes after 30 s.
     assert!(took.as_secs() < 10, "took {took:?}");
@@ -135,7 +136,7 @@ fn many_sites_are_labeled_after_a_preview() {
     assert_eq!(label(&show(&fleet, "camp-1")["labels"], "ring"), None);
 
     fleet.cli(&["site", "label", "-l", "region=eu", "ring=canary", "--yes"]).ok();
-    wait_held(&fleet, &site, "ring", Some("canary"));
+    wait_label_at_site(&fleet, &site, "ring", Some("canary"));
     assert_eq!(label(&show(&fleet, "camp-2")["labels"], "ring"), Some("canary"));
     assert_eq!(label(&show(&fleet, "elsewhere")["labels"], "ring"), None);
 }
@@ -143,10 +144,10 @@ fn many_sites_are_labeled_after_a_preview() {
 #[test]
 fn too_many_labels_are_rejected_without_any_change() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let many: Vec<_> = (0..80).map(|number| format!("k{number}=v")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
-    let check = |said: Said, code| {
+    let check = |said: CommandOutput, code| {
         let said = said.exits(code);
         assert!(said.stderr.contains("at most 64 labels"), "{}", said.stderr);
     };
@@ -155,7 +156,7 @@ fn too_many_labels_are_rejected_without_any_change() {
 
     // More than the absolute limit is a usage error; more than the remaining capacity depends on the state.
     check(assign(&many), 2);
-    for labelled in [&assign as &dyn Fn(&[&str]) -> Said, &set] {
+    for labelled in [&assign as &dyn Fn(&[&str]) -> CommandOutput, &set] {
         labelled(&many[..40]).ok();
         check(labelled(&many[40..]), 1);
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{linked, wait_held, wait_seen};
+use crate::site_view::{connected_site, wait_label_at_server, wait_label_at_site};
 
 /// Random bytes, the same in every run (Marsaglia's xorshift).
-fn rubbish(seed: u64, bytes: usize) -> Vec<u8> {
+fn random_bytes(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let next = || {
         state ^= state << 13;
@@ -23,12 +23,12 @@ fn rubbish(seed: u64, bytes: usize) -> Vec<u8> {
 #[test]
 fn garbage_on_the_link_port_does_not_affect_others() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let doing = || site.local(&["status", "-o", "json"]).ok().json()["link_doing"].clone();
     let before = doing();
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     for number in 0..2_000_u64 {
-        let mut datagram = rubbish(number, usize::try_from(number % 1_400).expect("small"));
+        let mut datagram = random_bytes(number, usize::try_from(number % 1_400).expect("small"));
         if let (true, Some(first)) = (number % 2 == 0, datagram.first_mut()) {
             // A long header with version 1: gets as far into a decoder as possible.
             *first |= 0xc0;
@@ -37,17 +37,17 @@ fn garbage_on_the_link_port_does_not_affect_others() {
         let _ = socket.send_to(&datagram, fleet.server.quic());
     }
     fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
-    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r7"));
     assert_eq!(doing(), before, "the session is the same");
 }
 
 #[test]
 fn garbage_and_partial_handshakes_on_the_https_port_do_not_affect_others() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let open = || TcpStream::connect(fleet.server.https()).expect("the port is open");
     let mut garbage = open();
-    let _ = garbage.write_all(&rubbish(7, 10_000));
+    let _ = garbage.write_all(&random_bytes(7, 10_000));
     let _ = garbage.shutdown(std::net::Shutdown::Write);
     garbage.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     let mut answer = Vec::new();
@@ -65,8 +65,8 @@ fn garbage_and_partial_handshakes_on_the_https_port_do_not_affect_others() {
         .collect();
 
     fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
-    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r7"));
     site.local(&["label", "set", "door=3"]).ok();
-    wait_seen(&fleet, "camp", "door", Some("3"));
+    wait_label_at_server(&fleet, "camp", "door", Some("3"));
     drop((halves, plain));
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use linecamp_tests::{Fleet, Site, skip};
 
-use crate::site_view::linked;
+use crate::site_view::connected_site;
 
 /// Parses text in the exposition format: every series belongs to a family whose HELP and TYPE came before, once; names
 /// are valid; no series is duplicated. Returns the series with their values.
@@ -76,7 +76,7 @@ fn say(site: &Site, request: &str) -> String {
 #[test]
 fn a_daemon_serves_metrics_on_its_local_socket() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let text = site.local(&["metrics"]).ok().stdout;
     let numbers = series(&text);
     assert_eq!(numbers["linecamp_link_up"], 1.0);
@@ -127,9 +127,9 @@ fn a_server_serves_metrics_to_holders_of_an_api_key() {
         assert_eq!(code, "200", "{text}");
         (series(&text), text)
     };
-    let _first = linked(&fleet, "camp-1");
+    let _first = connected_site(&fleet, "camp-1");
     let before = numbers().0;
-    let _second = linked(&fleet, "camp-2");
+    let _second = connected_site(&fleet, "camp-2");
     let (after, text) = numbers();
     let key = "linecamp_sites{environment=\"default\",phase=\"active\",link=\"connected\"}";
     assert_eq!((before[key], after[key]), (1.0, 2.0));

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use linecamp_tests::{Fleet, Network, PATIENCE, Site};
 use serde_json::Value;
 
-use crate::doctor::{examined, insist};
-use crate::site_view::{linked, show, wait_converged, wait_held, wait_seen};
+use crate::doctor::{assert_check, doctor_report};
+use crate::site_view::{connected_site, show, wait_converged, wait_label_at_server, wait_label_at_site};
 
 /// How many labels are set, one after another, on a lossy network: some 250 packets.
 const LABELS: usize = 30;
@@ -26,7 +26,7 @@ const REDIAL: Duration = Duration::from_secs(90);
 fn behind_a_router() -> Option<(Network, Fleet, Site)> {
     let network = Network::start()?;
     let fleet = Fleet::start_in(&network);
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     wait_converged(&fleet, "camp");
     Some((network, fleet, site))
 }
@@ -54,11 +54,11 @@ fn is_behind(fleet: &Fleet, network: &Network) -> bool {
 
 /// Changes a label on both ends, and waits until each has the other's: the server first, whose change reaches a site
 /// that moved with its next keep-alive, since only the site knows its new address.
-fn tell_both(fleet: &Fleet, site: &Site, value: &str) {
+fn change_both_sides(fleet: &Fleet, site: &Site, value: &str) {
     fleet.cli(&["site", "label", "camp", &format!("rack={value}")]).ok();
-    wait_held(fleet, site, "rack", Some(value));
+    wait_label_at_site(fleet, site, "rack", Some(value));
     site.local(&["label", "set", &format!("door={value}")]).ok();
-    wait_seen(fleet, "camp", "door", Some(value));
+    wait_label_at_server(fleet, "camp", "door", Some(value));
     wait_converged(fleet, "camp");
     wait_acknowledged(fleet, site);
 }
@@ -82,16 +82,16 @@ fn a_session_survives_an_address_change() {
     let Some((mut network, fleet, site)) = behind_a_router() else { return };
     let (before, seen) = (session(&fleet, &site), address(&fleet));
     network.change_site_address();
-    tell_both(&fleet, &site, "r1");
+    change_both_sides(&fleet, &site, "r1");
     assert_eq!(session(&fleet, &site), before);
     assert_ne!(address(&fleet), seen, "its router knows the new address by another port");
 
     // A site that has something to send sends it immediately, from whatever address it has.
     network.change_site_address();
-    let told = Instant::now();
+    let started = Instant::now();
     site.local(&["label", "set", "door=r2"]).ok();
-    wait_seen(&fleet, "camp", "door", Some("r2"));
-    assert!(told.elapsed() < PATIENCE / 3, "it took {:?}", told.elapsed());
+    wait_label_at_server(&fleet, "camp", "door", Some("r2"));
+    assert!(started.elapsed() < PATIENCE / 3, "it took {:?}", started.elapsed());
     assert_eq!(session(&fleet, &site), before);
 }
 
@@ -102,15 +102,15 @@ fn a_session_survives_the_loss_of_nat_mappings() {
     assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
     network.rebind_nat();
     assert!(!is_behind(&fleet, &network), "the old port is not one of the new");
-    tell_both(&fleet, &site, "r1");
+    change_both_sides(&fleet, &site, "r1");
     assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
     assert_eq!(session(&fleet, &site), before);
 
     network.change_outer_address();
     site.local(&["label", "set", "door=r2"]).ok();
-    wait_seen(&fleet, "camp", "door", Some("r2"));
+    wait_label_at_server(&fleet, "camp", "door", Some("r2"));
     assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
-    tell_both(&fleet, &site, "r3");
+    change_both_sides(&fleet, &site, "r3");
     assert_eq!(session(&fleet, &site), before);
 }
 
@@ -120,7 +120,7 @@ fn labels_arrive_and_the_session_survives_ten_percent_packet_loss() {
     let before = session(&fleet, &site);
     network.lose(10);
     for number in 0..LABELS {
-        tell_both(&fleet, &site, &format!("r{number}"));
+        change_both_sides(&fleet, &site, &format!("r{number}"));
     }
     assert_ne!(network.lost(), 0, "packets were lost");
     assert_eq!(session(&fleet, &site), before);
@@ -140,16 +140,16 @@ fn a_site_on_a_high_latency_link_joins_and_is_managed() {
     fleet.wait_link("camp", "connected");
     wait_converged(&fleet, "camp");
     let before = session(&fleet, &site);
-    let told = Instant::now();
+    let started = Instant::now();
     fleet.cli(&["site", "label", "camp", "rack=r1"]).ok();
-    wait_held(&fleet, &site, "rack", Some("r1"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r1"));
     wait_converged(&fleet, "camp");
-    assert!(told.elapsed() >= 2 * DELAY, "there and back again: {:?}", told.elapsed());
-    tell_both(&fleet, &site, "r2");
+    assert!(started.elapsed() >= 2 * DELAY, "there and back again: {:?}", started.elapsed());
+    change_both_sides(&fleet, &site, "r2");
     assert_eq!(session(&fleet, &site), before);
-    let report = examined(&site);
+    let report = doctor_report(&site);
     for check in ["udp", "tls", "clock"] {
-        insist(&report, check, "ok", "");
+        assert_check(&report, check, "ok", "");
     }
 }
 
@@ -157,7 +157,7 @@ fn a_site_on_a_high_latency_link_joins_and_is_managed() {
 fn a_path_that_drops_udp_is_reported_and_the_link_recovers() {
     let Some((network, fleet, mut site)) = behind_a_router() else { return };
     let server = fleet.server.quic();
-    insist(&examined(&site), "udp", "ok", &format!("UDP {} of {} answers", server.port(), server.ip()));
+    assert_check(&doctor_report(&site), "udp", "ok", &format!("UDP {} of {} answers", server.port(), server.ip()));
 
     // A daemon started behind such a network has no idle timeout to wait for.
     assert!(site.terminate().success());
@@ -166,10 +166,10 @@ fn a_path_that_drops_udp_is_reported_and_the_link_recovers() {
     let state = || site.local(&["status", "-o", "json"]);
     let shown = fleet.wait_for("the daemon to answer", PATIENCE, || Some(state()).filter(|said| said.code == Some(0)));
     assert_ne!(shown.json()["link"]["state"], "connected");
-    let report = examined(&site);
-    insist(&report, "udp", "fail", "UDP is blocked between here and there");
-    insist(&report, "udp", "fail", &format!("TCP {} answers", server.port()));
-    insist(&report, "udp", "fail", &format!("let UDP {} through", server.port()));
+    let report = doctor_report(&site);
+    assert_check(&report, "udp", "fail", "UDP is blocked between here and there");
+    assert_check(&report, "udp", "fail", &format!("TCP {} answers", server.port()));
+    assert_check(&report, "udp", "fail", &format!("let UDP {} through", server.port()));
     site.local(&["doctor"]).exits(1);
     assert_ne!(state().json()["link"]["state"], "connected");
     assert_ne!(network.lost(), 0, "packets were swallowed");
@@ -178,6 +178,6 @@ fn a_path_that_drops_udp_is_reported_and_the_link_recovers() {
     fleet.wait_for("the link to be back", REDIAL, || {
         (show(&fleet, "camp")["link"]["state"] == "connected").then_some(())
     });
-    tell_both(&fleet, &site, "r1");
-    insist(&examined(&site), "udp", "ok", "answers");
+    change_both_sides(&fleet, &site, "r1");
+    assert_check(&doctor_report(&site), "udp", "ok", "answers");
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{wait_condition, wait_no_condition, wait_seen};
+use crate::site_view::{wait_condition, wait_label_at_server, wait_no_condition};
 
 const DOCKER: &str = "io.linecamp.host.docker_version";
 
@@ -54,23 +54,23 @@ fn a_slow_docker_keeps_its_label_and_a_removed_one_loses_it() {
     let mut site = fleet.join("camp", &[]);
     site.configure(&format!("docker_socket = \"{}\"\n", docker.socket.display()));
     site.start();
-    wait_seen(&fleet, "camp", DOCKER, Some("29.1.3"));
+    wait_label_at_server(&fleet, "camp", DOCKER, Some("29.1.3"));
 
     docker.set_slow(true);
     site.terminate();
     site.start();
     let detail = wait_condition(&fleet, "camp", "facts-stale");
     assert!(detail.contains(DOCKER) && detail.contains("did not answer within 1 s"), "{detail}");
-    wait_seen(&fleet, "camp", DOCKER, Some("29.1.3"));
+    wait_label_at_server(&fleet, "camp", DOCKER, Some("29.1.3"));
 
     docker.set_slow(false);
     site.terminate();
     site.start();
     wait_no_condition(&fleet, "camp", "facts-stale");
-    wait_seen(&fleet, "camp", DOCKER, Some("29.1.3"));
+    wait_label_at_server(&fleet, "camp", DOCKER, Some("29.1.3"));
 
     fs::remove_file(&docker.socket).expect("it was there");
     site.terminate();
     site.start();
-    wait_seen(&fleet, "camp", DOCKER, None);
+    wait_label_at_server(&fleet, "camp", DOCKER, None);
 }

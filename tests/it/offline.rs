@@ -2,20 +2,22 @@
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::site_view::{entry, events, label, linked, show, wait_converged, wait_held, wait_seen};
+use crate::site_view::{
+    connected_site, entry, events, label, show, wait_converged, wait_label_at_server, wait_label_at_site,
+};
 
 #[test]
 fn a_site_is_managed_locally_while_the_server_is_down() {
     let mut fleet = Fleet::start();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
-    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r7"));
     wait_converged(&fleet, "camp");
     fleet.server.kill();
     site.kill();
 
     site.start();
-    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r7"));
     let status = site.local(&["status", "-o", "json"]).ok().json();
     assert_eq!((&status["name"], &status["environment"]), (&"camp".into(), &"default".into()));
     assert_eq!((&status["target"], &status["link"]["state"]), (&"active".into(), &"reconnecting".into()));
@@ -28,13 +30,13 @@ fn a_site_is_managed_locally_while_the_server_is_down() {
     assert!(link["next"]["at"].is_string(), "it says when it tries again: {link}");
 
     site.local(&["label", "set", "door=3"]).ok();
-    wait_held(&fleet, &site, "door", Some("3"));
+    wait_label_at_site(&fleet, &site, "door", Some("3"));
     site.local(&["label", "set", "--host", "shelf=low"]).ok();
     let said = fleet.cli(&["site", "ls"]).exits(1);
     assert!(said.stderr.contains("check that linecamp-server is running there"), "{}", said.stderr);
 
     fleet.start_server();
-    wait_seen(&fleet, "camp", "door", Some("3"));
+    wait_label_at_server(&fleet, "camp", "door", Some("3"));
     assert_eq!(label(&show(&fleet, "camp")["hosts"][0]["labels"], "shelf"), Some("low"));
     fleet.wait_for("the events of the time offline", PATIENCE, || {
         let set = events(&fleet, "camp", "labels-set-locally");

@@ -7,21 +7,21 @@ use linecamp_tests::{Fleet, Site, plugin, skip};
 
 use crate::page::{Block, Page};
 use crate::shell::Shell;
-use crate::site_view::linked;
+use crate::site_view::connected_site;
 
 /// The site in the pages' examples.
 const SITE: &str = "camp-042";
 
 /// A server and a site in the directories of this test instead of those of the packages.
-struct Place {
+struct PageSetup {
     fleet: Fleet,
     site: Site,
 }
 
-impl Place {
+impl PageSetup {
     fn start() -> Self {
         let fleet = Fleet::start();
-        let site = linked(&fleet, SITE);
+        let site = connected_site(&fleet, SITE);
         fs::create_dir(fleet.directory().join("linecampd.d")).expect("a directory can be made");
         Self { fleet, site }
     }
@@ -71,29 +71,29 @@ impl Place {
 
 #[test]
 fn every_command_about_labels_works_as_pasted() {
-    let said = Place::start().follow("packaging/docs/labels.md");
+    let said = PageSetup::start().follow("packaging/docs/labels.md");
     assert!(said.contains(SITE) && said.contains("door"), "{said}");
 }
 
 #[test]
 fn every_command_about_configuration_works_as_pasted() {
-    let said = Place::start().follow("packaging/docs/configuration.md");
+    let said = PageSetup::start().follow("packaging/docs/configuration.md");
     assert!(said.contains("10-log.toml") && said.contains("#[secrets.pdns-key]"), "{said}");
 }
 
 #[test]
 fn every_command_about_troubleshooting_works_as_pasted() {
-    let place = Place::start();
-    let said = place.follow("packaging/docs/troubleshooting.md");
+    let setup = PageSetup::start();
+    let said = setup.follow("packaging/docs/troubleshooting.md");
     for word in ["site-joined", "active"] {
         assert!(said.contains(word), "{word}: {said}");
     }
-    assert!(place.fleet.directory().join("camp-042-site.tar.gz").exists(), "{said}");
+    assert!(setup.fleet.directory().join("camp-042-site.tar.gz").exists(), "{said}");
     // The page names every check.
     let page = Page::read("packaging/docs/troubleshooting.md");
-    let data = place.fleet.server.data().display().to_string();
-    let server = place.fleet.run("linecamp-server", &["doctor", "--data", &data, "-o", "json"], &[]);
-    for report in [place.site.local(&["doctor", "-o", "json"]).json(), server.json()] {
+    let data = setup.fleet.server.data().display().to_string();
+    let server = setup.fleet.run("linecamp-server", &["doctor", "--data", &data, "-o", "json"], &[]);
+    for report in [setup.site.local(&["doctor", "-o", "json"]).json(), server.json()] {
         for check in report["checks"].as_array().expect("checks") {
             let name = check["name"].as_str().expect("a name");
             assert!(page.text().contains(&format!("`{name}`")), "the page names the check {name}");
@@ -106,10 +106,10 @@ fn every_command_about_metrics_works_as_pasted_and_every_metric_is_listed() {
     if std::process::Command::new("curl").arg("--version").output().is_err() {
         return skip("curl", "curl is not installed");
     }
-    let place = Place::start();
-    fs::copy(place.fleet.server.data().join("ca/certificate.pem"), place.fleet.directory().join("server-ca.pem"))
+    let setup = PageSetup::start();
+    fs::copy(setup.fleet.server.data().join("ca/certificate.pem"), setup.fleet.directory().join("server-ca.pem"))
         .expect("the certificate can be copied");
-    let said = place.follow("packaging/docs/metrics.md");
+    let said = setup.follow("packaging/docs/metrics.md");
     let printed: BTreeSet<&str> =
         said.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_whitespace().next()).collect();
     let page = Page::read("packaging/docs/metrics.md");
@@ -120,18 +120,18 @@ fn every_command_about_metrics_works_as_pasted_and_every_metric_is_listed() {
 
 #[test]
 fn every_command_for_plugin_authors_works_as_pasted() {
-    let said = Place::start().follow("packaging/docs/plugin-authors.md");
+    let said = PageSetup::start().follow("packaging/docs/plugin-authors.md");
     assert!(said.contains("dns-powerdns"), "{said}");
 }
 
 /// The simulator is the tests' own build, and shorter runs: the page's take a release build.
 #[test]
 fn every_command_about_the_simulator_works_as_pasted() {
-    let place = tempfile::tempdir().expect("a temporary folder");
-    let mut shell = Shell::start(place.path(), &[]);
+    let setup = tempfile::tempdir().expect("a temporary folder");
+    let mut shell = Shell::start(setup.path(), &[]);
     shell.run("sim() { case $1 in run) linecamp-sim \"$@\" --sites 8 --days 0.25;; *) linecamp-sim \"$@\";; esac; }");
     let page = Page::read("packaging/docs/simulator.md")
         .with(&[("cargo xtask sim", "sim"), ("seed=7 sites=12", "seed=7 sites=8 days=0.25")]);
     shell.follow(&page.blocks());
-    assert!(place.path().join("smoke.html").exists(), "{}", shell.transcript());
+    assert!(setup.path().join("smoke.html").exists(), "{}", shell.transcript());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_tests::{Fleet, PATIENCE, Site, UdpProxy};
 
-use crate::site_view::{events, label, show, wait_converged, wait_facts, wait_held, wait_seen};
+use crate::site_view::{events, label, show, wait_converged, wait_facts, wait_label_at_server, wait_label_at_site};
 
 /// A site behind a proxy that can cut the link.
 fn behind_a_wire(fleet: &Fleet) -> (UdpProxy, Site) {
@@ -31,7 +31,7 @@ fn a_label_arrives_when_the_link_is_cut_at_any_step() {
             (proxy.is_cut() || shown["spec_generation"] == shown["converged_generation"]).then_some(())
         });
         proxy.heal();
-        wait_held(&fleet, &site, "rack", Some(&value));
+        wait_label_at_site(&fleet, &site, "rack", Some(&value));
         wait_converged(&fleet, "camp");
     }
 }
@@ -58,8 +58,8 @@ fn a_label_arrives_when_the_link_is_cut_at_any_time() {
         proxy.cut();
         site.local(&["label", "set", &format!("door={value}")]).ok();
         proxy.heal();
-        wait_held(&fleet, &site, "rack", Some(&value));
-        wait_seen(&fleet, "camp", "door", Some(&value));
+        wait_label_at_site(&fleet, &site, "rack", Some(&value));
+        wait_label_at_server(&fleet, "camp", "door", Some(&value));
         wait_converged(&fleet, "camp");
     }
     for number in 0..4 {
@@ -81,17 +81,17 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
     site.start();
     fleet.server.kill();
     fleet.start_server();
-    wait_held(&fleet, &site, "rack", Some("local"));
+    wait_label_at_site(&fleet, &site, "rack", Some("local"));
     assert_eq!(label(&show(&fleet, "camp")["labels"], "rack"), Some("central"));
 
     proxy.heal();
     for (key, value) in [("rack", "central"), ("tier", "gold"), ("door", "3")] {
-        wait_held(&fleet, &site, key, Some(value));
-        wait_seen(&fleet, "camp", key, Some(value));
+        wait_label_at_site(&fleet, &site, key, Some(value));
+        wait_label_at_server(&fleet, "camp", key, Some(value));
     }
     wait_converged(&fleet, "camp");
     fleet.cli(&["site", "label", "camp", "rack-"]).ok();
-    wait_held(&fleet, &site, "rack", Some("local"));
+    wait_label_at_site(&fleet, &site, "rack", Some("local"));
 }
 
 /// The site's router is restarted: the site comes from another port, and its session continues.
@@ -103,7 +103,7 @@ fn a_session_survives_a_new_source_port() {
     let before = (session(), show(&fleet, "camp")["link"]["address"].clone());
     proxy.rebind();
     site.local(&["label", "set", "rack=r7"]).ok();
-    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    wait_label_at_server(&fleet, "camp", "rack", Some("r7"));
     assert_eq!(session(), before.0);
     assert_ne!(show(&fleet, "camp")["link"]["address"], before.1, "the server sees where it is");
 }

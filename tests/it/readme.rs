@@ -83,7 +83,7 @@ fn every_command_about_names_in_dns_works_as_pasted() {
     const NAME: &str = "camp-042.camp-042.default.example.org";
     let Some(mut server) = PowerDns::start() else { return };
     server.create_zone("example.org");
-    server.plant("example.org", &[&format!("{NAME}. 300 A 198.51.100.7")]);
+    server.seed("example.org", &[&format!("{NAME}. 300 A 198.51.100.7")]);
     let setup = server.provider();
     let fleet = Fleet::start();
     let site = fleet.join("camp-042", &[]);
@@ -114,7 +114,7 @@ fn every_command_about_names_in_dns_works_as_pasted() {
     for words in ["conflict, left unchanged", "record-conflict", "own-dns", "Keeps records"] {
         assert!(shell.transcript().contains(words), "it shows {words}: {}", shell.transcript());
     }
-    assert_eq!(server.ask(NAME, "A"), ["192.0.2.7"], "the site's own provider keeps it in the end");
+    assert_eq!(server.query(NAME, "A"), ["192.0.2.7"], "the site's own provider keeps it in the end");
 }
 
 /// The restart after a change of a site's configuration.

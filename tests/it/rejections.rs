@@ -1,12 +1,12 @@
 //! Rejected joins and their errors: the reason, what to do, and never a secret.
 
 use linecamp_model::{JoinSecret, JoinToken, Pin};
-use linecamp_tests::{Fleet, PATIENCE, Said};
+use linecamp_tests::{CommandOutput, Fleet, PATIENCE};
 
-use crate::site_view::{entry, linked};
+use crate::site_view::{connected_site, entry};
 
 #[track_caller]
-fn check(said: Said, sentence: &str) {
+fn check(said: CommandOutput, sentence: &str) {
     let said = said.exits(3);
     assert!(said.stderr.contains(sentence), "`{sentence}` is not in:\n{}", said.stderr);
 }
@@ -62,7 +62,7 @@ fn a_name_belongs_to_one_site() {
         let target = format!("{token}@{quic}");
         fleet.run("linecampd", &["join", &target, "--name", name, "--data", data.to_str().expect("text")], &[])
     };
-    let _first = linked(&fleet, "camp");
+    let _first = connected_site(&fleet, "camp");
     check(line("camp"), "the name camp is taken in environment default: choose another with --name");
     line("camp-2").ok();
 }

@@ -2,7 +2,7 @@
 
 use linecamp_tests::{Fleet, PATIENCE, Site};
 
-use crate::site_view::{linked, show};
+use crate::site_view::{connected_site, show};
 
 #[track_caller]
 fn wait_state(fleet: &Fleet, name: &str, state: &str) {
@@ -11,7 +11,7 @@ fn wait_state(fleet: &Fleet, name: &str, state: &str) {
 
 #[track_caller]
 fn assert_forgotten(site: &mut Site) {
-    let ended = site.wait_ended(PATIENCE).expect("it ends by itself");
+    let ended = site.wait_for_exit(PATIENCE).expect("it ends by itself");
     assert_eq!(ended.code(), Some(3), "{}", site.log());
     assert!(site.log().contains("the server has removed this site"), "{}", site.log());
     let is_there = |part: &str| site.data().join(part).exists();
@@ -44,7 +44,7 @@ fn a_site_is_deactivated_and_removed() {
     assert_forgotten(&mut site);
     assert!(site.data().join("labels.d/a.toml").exists(), "labels.d is the machine's own");
     site.start();
-    let ended = site.wait_ended(PATIENCE).expect("there is nothing to run");
+    let ended = site.wait_for_exit(PATIENCE).expect("there is nothing to run");
     assert_eq!(ended.code(), Some(3));
 
     // A copy of its disk can never reconnect.
@@ -59,7 +59,7 @@ fn a_site_is_deactivated_and_removed() {
 #[test]
 fn an_offline_site_removed_by_force_learns_it_when_it_reconnects() {
     let fleet = Fleet::start();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     site.kill();
     fleet.cli(&["site", "rm", "camp", "--force"]).ok();
     assert_eq!(show(&fleet, "camp")["state"], "removed");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::site_view::{entry, linked, wait_seen};
+use crate::site_view::{connected_site, entry, wait_label_at_server};
 
 /// Returns the second of the day from the start of a log line.
 fn second_of_day(line: &str) -> u64 {
@@ -46,14 +46,14 @@ fn a_planned_stop_assigns_reconnect_slots() {
 #[test]
 fn a_killed_server_is_detected_with_the_next_packet() {
     let mut fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     fleet.server.kill();
     fleet.start_server();
     assert_eq!(site.local(&["status", "-o", "json"]).ok().json()["link"]["state"], "connected", "nobody told it");
 
     let said = Instant::now();
     site.local(&["label", "set", "rack=r7"]).ok();
-    wait_seen(&fleet, "camp", "rack", Some("r7"));
+    wait_label_at_server(&fleet, "camp", "rack", Some("r7"));
     assert!(said.elapsed() < Duration::from_secs(12), "before any timeout: {:?}", said.elapsed());
     assert!(site.log().contains("the peer has started again"), "{}", site.log());
 }

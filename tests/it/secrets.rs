@@ -5,7 +5,7 @@ use std::path::Path;
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{linked, wait_facts, wait_held, wait_seen};
+use crate::site_view::{connected_site, wait_facts, wait_label_at_server, wait_label_at_site};
 
 /// Returns the longest line of a PEM file: the key itself.
 fn private_key(path: &Path) -> String {
@@ -43,9 +43,9 @@ fn no_secret_is_in_a_log_response_command_line_or_database() {
     site.start();
     wait_facts(&fleet, "camp");
     site.local(&["label", "set", "door=3"]).ok();
-    wait_seen(&fleet, "camp", "door", Some("3"));
+    wait_label_at_server(&fleet, "camp", "door", Some("3"));
     fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
-    wait_held(&fleet, &site, "rack", Some("r7"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r7"));
     let lines = command_lines();
     for verb in [&["status"][..], &["why"], &["host", "ls"], &["label", "ls"]] {
         said.push(site.local(&[verb, &["-o", "json"]].concat()).ok());
@@ -85,7 +85,7 @@ fn files_with_a_secret_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let (data, server) = (site.data(), fleet.server.data());
     for path in [
         data.join("identity/key.pem"),

@@ -9,10 +9,10 @@ use linecamp_tests::{Fleet, PATIENCE, Process, Site, skip};
 use rustix::process::Signal;
 
 /// The watchdog timeout, in microseconds.
-const LIMIT_USEC: &str = "900000";
+const WATCHDOG_USEC: &str = "900000";
 
 /// Watchdog notifications that span more than twice that time: three are sent within it.
-const SIGNS: usize = 7;
+const PINGS: usize = 7;
 
 /// The manager's end of the socket.
 struct Manager(UnixDatagram);
@@ -24,12 +24,12 @@ impl Manager {
         let socket = UnixDatagram::bind(&path).expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
         process.env("NOTIFY_SOCKET", path);
-        process.env("WATCHDOG_USEC", LIMIT_USEC);
+        process.env("WATCHDOG_USEC", WATCHDOG_USEC);
         Self(socket)
     }
 
     #[track_caller]
-    fn hear(&self) -> String {
+    fn receive(&self) -> String {
         let mut message = [0; 4096];
         let bytes = self.0.recv(&mut message).expect("the manager is told something");
         String::from_utf8_lossy(&message[..bytes]).trim().to_owned()
@@ -39,7 +39,7 @@ impl Manager {
     #[track_caller]
     fn wait(&self, expected: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.hear().starts_with(expected) {
+        while !self.receive().starts_with(expected) {
             assert!(Instant::now() < deadline, "nobody says {expected}");
         }
     }
@@ -49,15 +49,15 @@ impl Manager {
     fn wait_status(&self, part: &str) {
         let deadline = Instant::now() + PATIENCE;
         let is_it = |said: String| said.starts_with("STATUS=") && said.contains(part);
-        while !is_it(self.hear()) {
+        while !is_it(self.receive()) {
             assert!(Instant::now() < deadline, "no status says {part}");
         }
     }
 
     /// Receives for longer than the watchdog timeout.
     #[track_caller]
-    fn insist_on_life(&self) {
-        for _ in 0..SIGNS {
+    fn expect_watchdog_pings(&self) {
+        for _ in 0..PINGS {
             self.wait("WATCHDOG=1");
         }
     }
@@ -73,7 +73,7 @@ fn a_daemon_reports_its_state_to_the_service_manager() {
     site.start();
     manager.wait("READY=1");
     manager.wait("STATUS=no link, the site works on without the server");
-    manager.insist_on_life();
+    manager.expect_watchdog_pings();
     fleet.start_server();
     manager.wait("STATUS=linked to ");
     assert!(fleet.server.terminate().success());
@@ -94,7 +94,7 @@ fn a_server_reports_its_state_to_the_service_manager() {
     fleet.start_server();
     manager.wait("READY=1");
     manager.wait("STATUS=https on ");
-    manager.insist_on_life();
+    manager.expect_watchdog_pings();
     assert!(fleet.server.terminate().success());
     manager.wait("STOPPING=1");
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Joins a site, starts it, and waits until it is connected and the server has its first facts.
 #[track_caller]
-pub(crate) fn linked(fleet: &Fleet, name: &str) -> Site {
+pub(crate) fn connected_site(fleet: &Fleet, name: &str) -> Site {
     let mut site = fleet.join(name, &[]);
     site.start();
     wait_facts(fleet, name);
@@ -45,7 +45,7 @@ pub(crate) fn condition<'a>(shown: &'a Value, kind: &str) -> Option<&'a str> {
 
 /// Waits until the server has this value of a site's label; `None` for no such label.
 #[track_caller]
-pub(crate) fn wait_seen(fleet: &Fleet, name: &str, key: &str, value: Option<&str>) {
+pub(crate) fn wait_label_at_server(fleet: &Fleet, name: &str, key: &str, value: Option<&str>) {
     fleet.wait_for(&format!("{key} of {name} to be {value:?} at the server"), PATIENCE, || {
         (label(&show(fleet, name)["labels"], key) == value).then_some(())
     });
@@ -53,7 +53,7 @@ pub(crate) fn wait_seen(fleet: &Fleet, name: &str, key: &str, value: Option<&str
 
 /// Waits until the site itself has this value of a site's label; `None` for no such label.
 #[track_caller]
-pub(crate) fn wait_held(fleet: &Fleet, site: &Site, key: &str, value: Option<&str>) {
+pub(crate) fn wait_label_at_site(fleet: &Fleet, site: &Site, key: &str, value: Option<&str>) {
     fleet.wait_for(&format!("{key} to be {value:?} at the site"), PATIENCE, || {
         let status = site.local(&["status", "-o", "json"]);
         (status.code == Some(0) && label(&status.json()["labels"], key) == value).then_some(())

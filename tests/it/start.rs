@@ -6,7 +6,7 @@ use std::process::Command;
 
 use linecamp_tests::{Fleet, PATIENCE, program, skip};
 
-use crate::site_view::linked;
+use crate::site_view::connected_site;
 
 fn text(path: &std::path::Path) -> &str {
     path.to_str().expect("text")
@@ -15,7 +15,7 @@ fn text(path: &std::path::Path) -> &str {
 #[test]
 fn a_data_directory_has_one_daemon() {
     let fleet = Fleet::start();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let first = format!("in use by process {}", site.id().expect("it runs"));
     let data = text(site.data());
     let lines: [&[&str]; 3] = [
@@ -98,7 +98,7 @@ fn a_valid_configuration_lists_the_files_and_variables_read() {
 #[test]
 fn a_newer_database_needs_a_newer_program() {
     let mut fleet = Fleet::start();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     assert!(site.terminate().success() && fleet.server.terminate().success());
     for (program, data, name) in [
         ("linecampd", site.data().to_owned(), "site.db"),

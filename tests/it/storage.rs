@@ -9,13 +9,13 @@ use linecamp_tests::{Fleet, PATIENCE, Site, skip};
 
 use crate::corruption::fill;
 use crate::disk::{ReadOnly, SmallDisk};
-use crate::site_view::{condition, events, linked, show, wait_condition, wait_held};
+use crate::site_view::{condition, connected_site, events, show, wait_condition, wait_label_at_site};
 
 /// How long a retry may take: a failed store is retried every half minute.
 const RETRIED: Duration = Duration::from_secs(90);
 
 /// Writes that a full disk rejects at a retry: the status of the spec, and the retry itself.
-const REFUSED_WRITES: u64 = 2;
+const FAILED_WRITES_MIN: u64 = 2;
 
 /// The shortest certificate lifetime of a server: it is renewed after 40 seconds.
 const LIFE: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ fn the_server_reports_a_full_site_disk_within_seconds() {
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
     let Some(_disk) = SmallDisk::mount(&data) else { return };
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     let filler = site.data().join("filler");
     fill(&filler);
     fleet.wait_for("a refusal", PATIENCE, || {
@@ -68,7 +68,7 @@ fn the_server_reports_a_full_site_disk_within_seconds() {
 }
 
 /// Returns how many writes a site's disk has rejected.
-fn refused_writes(site: &Site) -> u64 {
+fn failed_writes(site: &Site) -> u64 {
     let metrics = site.local(&["metrics"]).ok().stdout;
     let line = metrics.lines().find_map(|line| line.strip_prefix("linecamp_store_writes_total{result=\"failed\"} "));
     line.and_then(|number| number.parse().ok()).expect("a number of failed writes")
@@ -81,7 +81,7 @@ fn a_full_disk_is_reported_until_space_is_free() {
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
     let Some(_disk) = SmallDisk::mount(&data) else { return };
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let filler = site.data().join("filler");
     fill(&filler);
     fleet.wait_for("a refusal", PATIENCE, || {
@@ -91,16 +91,16 @@ fn a_full_disk_is_reported_until_space_is_free() {
     });
     wait_condition(&fleet, "camp", "disk-full");
     fleet.cli(&["site", "label", "camp", "rack=r2"]).ok();
-    let before = refused_writes(&site);
+    let before = failed_writes(&site);
     fleet.wait_for("tries of the disk", RETRIED, || {
-        let refused = refused_writes(&site) - before;
+        let refused = failed_writes(&site) - before;
         assert!(condition(&show(&fleet, "camp"), "disk-full").is_some(), "after {refused} refused writes");
-        (REFUSED_WRITES <= refused).then_some(())
+        (FAILED_WRITES_MIN <= refused).then_some(())
     });
     assert_eq!(events(&fleet, "camp", "condition-raised").len(), 1);
     fs::remove_file(&filler).expect("there is room again");
     wait_cleared(&fleet, "disk-full");
-    wait_held(&fleet, &site, "rack", Some("r2"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r2"));
     assert_eq!(events(&fleet, "camp", "condition-cleared"), ["disk-full"]);
 }
 
@@ -111,7 +111,7 @@ fn a_site_without_inodes_starts_after_a_crash() {
     let data = fleet.directory().join("camp");
     fs::create_dir(&data).expect("a directory");
     let Some(_disk) = SmallDisk::mount_with(&data, "size=8m,nr_inodes=60") else { return };
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     let full = (0..1000).find_map(|number| fs::File::create_new(data.join(format!("inode-{number}"))).err());
     assert!(full.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "no inode is left");
     let doctor = site.local(&["doctor"]);
@@ -139,9 +139,9 @@ fn a_site_without_inodes_starts_after_a_crash() {
 #[test]
 fn a_site_on_a_read_only_disk_connects_and_reports_it() {
     let fleet = Fleet::start();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     fleet.cli(&["site", "label", "camp", "rack=r1"]).ok();
-    wait_held(&fleet, &site, "rack", Some("r1"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r1"));
     site.kill();
     let Some(disk) = ReadOnly::mount(site.data()) else { return };
     site.start();
@@ -164,7 +164,7 @@ fn a_site_on_a_read_only_disk_connects_and_reports_it() {
         let shown = show(&fleet, "camp");
         (shown["spec_generation"] == shown["applied_generation"]).then_some(())
     });
-    wait_held(&fleet, &site, "rack", Some("r2"));
+    wait_label_at_site(&fleet, &site, "rack", Some("r2"));
     drop(site);
 }
 
@@ -177,7 +177,7 @@ fn an_unsaved_certificate_is_a_condition_until_it_is_saved() {
     let mut file = OpenOptions::new().append(true).open(path).expect("the configuration is there");
     writeln!(file, "certificate_life = \"{}s\"", LIFE.as_secs()).expect("a line");
     fleet.start_server();
-    let site = linked(&fleet, "camp");
+    let site = connected_site(&fleet, "camp");
     let Some(disk) = ReadOnly::mount(&site.data().join("identity")) else { return };
     let detail = fleet.wait_for("a renewal that is not kept", 2 * LIFE, || {
         condition(&show(&fleet, "camp"), "identity-not-saved").map(str::to_owned)
@@ -197,7 +197,7 @@ fn an_unsaved_certificate_is_a_condition_until_it_is_saved() {
 #[test]
 fn a_server_on_a_read_only_disk_keeps_its_fleet_connected() {
     let mut fleet = Fleet::start();
-    let _site = linked(&fleet, "camp");
+    let _site = connected_site(&fleet, "camp");
     fleet.server.kill();
     let Some(disk) = ReadOnly::mount(fleet.server.data()) else { return };
     fleet.start_server();

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::site_view::{linked, wait_facts, wait_held};
+use crate::site_view::{connected_site, wait_facts, wait_label_at_site};
 
 /// Unpacks a bundle with `tar`, and returns its files by name.
 fn unpack(fleet: &Fleet, bundle: &Path) -> BTreeMap<String, String> {
@@ -27,13 +27,13 @@ fn unpack(fleet: &Fleet, bundle: &Path) -> BTreeMap<String, String> {
 }
 
 #[track_caller]
-fn insist_private(bundle: &Path) {
+fn assert_private(bundle: &Path) {
     let mode = fs::metadata(bundle).expect("it was written").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "{}", bundle.display());
 }
 
 /// A unique secret, planted under `name`.
-fn planted(name: &str) -> String {
+fn sample_secret(name: &str) -> String {
     format!("plant-{name}-5EcReT")
 }
 
@@ -42,9 +42,9 @@ fn planted(name: &str) -> String {
 fn a_support_bundle_contains_no_secret() {
     let fleet = Fleet::start();
     let token = fleet.token(&[]);
-    let (in_file, in_setting, in_url) = (planted("file"), planted("setting"), planted("url"));
+    let (in_file, in_setting, in_url) = (sample_secret("file"), sample_secret("setting"), sample_secret("url"));
     let (in_label, in_env, in_comment, in_path) =
-        (planted("label"), planted("env"), planted("comment"), planted("query"));
+        (sample_secret("label"), sample_secret("env"), sample_secret("comment"), sample_secret("query"));
     let secret_file = fleet.directory().join("pdns.key");
     fs::write(&secret_file, format!("{in_file}\n")).expect("a secret");
     let token_file = fleet.directory().join("token");
@@ -66,7 +66,7 @@ fn a_support_bundle_contains_no_secret() {
     });
     wait_facts(&fleet, "camp");
     site.local(&["label", "set", &format!("api-token={in_label}")]).ok();
-    wait_held(&fleet, &site, "api-token", Some(&in_label));
+    wait_label_at_site(&fleet, &site, "api-token", Some(&in_label));
     fleet.cli(&["site", "label", "camp", &format!("vpn-secret={in_label}")]).ok();
     fleet.cli(&["site", "edit", "camp", "--description", &format!("ask https://u:{in_url}@wiki/?t={in_path}")]).ok();
 
@@ -83,8 +83,8 @@ fn a_support_bundle_contains_no_secret() {
     let said = fleet.run("linecampd", &line, &variables).ok();
     assert!(said.stdout.starts_with(&format!("wrote {} (", there.display())), "{}", said.stdout);
     fleet.cli(&["support-bundle", "camp", "--file", &text(&here)]).ok();
-    insist_private(&there);
-    insist_private(&here);
+    assert_private(&there);
+    assert_private(&here);
 
     let (there, here) = (unpack(&fleet, &there), unpack(&fleet, &here));
     let secrets = [
@@ -143,7 +143,7 @@ fn key_of(path: &Path) -> String {
 #[test]
 fn a_support_bundle_is_written_without_a_daemon_and_overwrites_nothing() {
     let mut fleet = Fleet::start();
-    let mut site = linked(&fleet, "camp");
+    let mut site = connected_site(&fleet, "camp");
     site.kill();
     fleet.server.kill();
     let file = fleet.directory().join("b.tar.gz");

@@ -5,20 +5,20 @@
 
 use std::time::Instant;
 
-use linecamp_tests::{Fleet, Machine, Said, packages};
+use linecamp_tests::{CommandOutput, Fleet, Machine, packages};
 
 /// A watchdog timeout short enough for a test, in seconds.
 const WATCHDOG_SECONDS: u64 = 3;
 
 /// A fleet whose server has packages for sites, and a machine.
-struct Camp {
+struct SiteMachine {
     fleet: Fleet,
     machine: Machine,
     /// The configuration that the server reads at every start.
     _config: tempfile::NamedTempFile,
 }
 
-impl Camp {
+impl SiteMachine {
     fn set_up(release: &str) -> Option<Self> {
         let packages = packages()?;
         let machine = Machine::boot(release)?;
@@ -30,20 +30,20 @@ impl Camp {
     }
 
     /// Returns the command that `linecamp token create` prints for a bare machine.
-    fn line(&self) -> String {
+    fn install_command(&self) -> String {
         let made = self.fleet.json(&["token", "create", "--label", "region=eu"]);
         made["install"].as_str().expect("the server has packages").to_owned()
     }
 
     /// Installs the site with that command, as pasted.
-    fn install(&self, name: &str) -> Said {
-        let said = self.machine.run(&format!("{} --name {name}", self.line())).ok();
+    fn install(&self, name: &str) -> CommandOutput {
+        let said = self.machine.run(&format!("{} --name {name}", self.install_command())).ok();
         self.fleet.wait_link(name, "connected");
         said
     }
 
     /// Shortens the watchdog timeout.
-    fn watch_closely(&self) {
+    fn shorten_watchdog(&self) {
         let text = format!("[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n");
         self.machine.write("/etc/systemd/system/linecampd.service.d/watch.conf", "644", &text);
         self.machine.run("systemctl daemon-reload && systemctl restart linecampd").ok();
@@ -55,25 +55,25 @@ impl Camp {
 }
 
 /// Runs a story on a release; where machines cannot be booted, the skip has been reported.
-fn on(release: &str, story: impl FnOnce(Camp)) {
-    if let Some(camp) = Camp::set_up(release) {
+fn on_release(release: &str, story: impl FnOnce(SiteMachine)) {
+    if let Some(camp) = SiteMachine::set_up(release) {
         story(camp);
     }
 }
 
 #[test]
 fn one_command_installs_a_site_on_debian_12() {
-    on("bookworm", one_line);
+    on_release("bookworm", one_line);
 }
 
 #[test]
 fn one_command_installs_a_site_on_debian_13() {
-    on("trixie", one_line);
+    on_release("trixie", one_line);
 }
 
 /// Installed, active, connected; a second run changes nothing; its secrets and its journal are there; it stops
 /// immediately.
-fn one_line(camp: Camp) {
+fn one_line(camp: SiteMachine) {
     // A local user tries to take over the site: files in /tmp are not trusted.
     camp.machine.write("/tmp/token", "644", "lct_x@127.0.0.1:1\n");
     let said = camp.install("camp-001");
@@ -92,9 +92,9 @@ fn one_line(camp: Camp) {
     camp.machine.run("useradd nobody-else && ! runuser -u nobody-else -- linecampd status").ok();
     camp.machine.run("! grep -rs lct_ /etc /var/lib /var/log /run --include=* -l").ok();
 
-    let line = "journalctl --unit linecampd --output json SITE=camp-001";
+    let install_command = "journalctl --unit linecampd --output json SITE=camp-001";
     let lines = camp.machine.wait_for("the journal to have fields", || {
-        Some(camp.machine.run(line).stdout).filter(|lines| lines.contains("\"SESSION\""))
+        Some(camp.machine.run(install_command).stdout).filter(|lines| lines.contains("\"SESSION\""))
     });
     assert!(lines.contains("\"PRIORITY\""), "{lines}");
 
@@ -111,7 +111,7 @@ fn one_line(camp: Camp) {
 /// Installation from one file, without a download. The server is down at first, so the daemon joins when it is back.
 #[test]
 fn an_offline_installer_installs_a_site_on_debian_13() {
-    on("trixie", |mut camp| {
+    on_release("trixie", |mut camp| {
         let file = camp.fleet.directory().join("camp.tar");
         let path = file.to_str().expect("the path is text").to_owned();
         camp.fleet.cli(&["token", "create", "--file", &path]).ok();
@@ -132,27 +132,27 @@ fn an_offline_installer_installs_a_site_on_debian_13() {
 
 #[test]
 fn a_hung_daemon_is_killed_and_an_offline_one_is_not_on_debian_12() {
-    on("bookworm", wedged);
+    on_release("bookworm", hung_daemon);
 }
 
 #[test]
 fn a_hung_daemon_is_killed_and_an_offline_one_is_not_on_debian_13() {
-    on("trixie", wedged);
+    on_release("trixie", hung_daemon);
 }
 
-fn wedged(mut camp: Camp) {
+fn hung_daemon(mut camp: SiteMachine) {
     camp.install("camp-001");
-    camp.watch_closely();
+    camp.shorten_watchdog();
     camp.fleet.wait_link("camp-001", "connected");
     let pid = camp.daemon("MainPID");
 
     // Offline for three times the watchdog timeout, measured by the watchdog timestamps that systemd recorded.
     camp.fleet.server.kill();
     camp.machine.wait_for("the link to be lost", || camp.daemon("StatusText").starts_with("no link").then_some(()));
-    let last_sign = || camp.daemon("WatchdogTimestampMonotonic").parse::<u64>().expect("microseconds");
-    let alone = last_sign();
+    let last_ping = || camp.daemon("WatchdogTimestampMonotonic").parse::<u64>().expect("microseconds");
+    let offline_since = last_ping();
     camp.machine.wait_for("signs of life without a link", || {
-        (alone + 3 * WATCHDOG_SECONDS * 1_000_000 < last_sign()).then_some(())
+        (offline_since + 3 * WATCHDOG_SECONDS * 1_000_000 < last_ping()).then_some(())
     });
     assert!(camp.daemon("StatusText").starts_with("no link"), "{}", camp.daemon("StatusText"));
     assert_eq!((camp.daemon("MainPID"), camp.daemon("NRestarts")), (pid.clone(), "0".to_owned()));
@@ -171,18 +171,18 @@ fn wedged(mut camp: Camp) {
 
 #[test]
 fn a_site_answers_after_a_power_cut_without_a_server_on_debian_12() {
-    on("bookworm", power_cut);
+    on_release("bookworm", power_cut);
 }
 
 #[test]
 fn a_site_answers_after_a_power_cut_without_a_server_on_debian_13() {
-    on("trixie", power_cut);
+    on_release("trixie", power_cut);
 }
 
-fn power_cut(mut camp: Camp) {
+fn power_cut(mut camp: SiteMachine) {
     camp.install("camp-001");
     camp.fleet.cli(&["site", "label", "camp-001", "tier=gold"]).ok();
-    let has_label = |camp: &Camp| camp.machine.run("linecampd label ls").stdout.contains("gold").then_some(());
+    let has_label = |camp: &SiteMachine| camp.machine.run("linecampd label ls").stdout.contains("gold").then_some(());
     camp.machine.wait_for("the label to arrive", || has_label(&camp));
     camp.machine.run("linecampd label set door=3").ok();
     camp.fleet.server.kill();
@@ -198,15 +198,15 @@ fn power_cut(mut camp: Camp) {
 
 #[test]
 fn an_upgrade_keeps_a_site_and_a_purge_leaves_nothing_on_debian_12() {
-    on("bookworm", upgrade);
+    on_release("bookworm", upgrade);
 }
 
 #[test]
 fn an_upgrade_keeps_a_site_and_a_purge_leaves_nothing_on_debian_13() {
-    on("trixie", upgrade);
+    on_release("trixie", upgrade);
 }
 
-fn upgrade(camp: Camp) {
+fn upgrade(camp: SiteMachine) {
     camp.machine.run("dpkg --install /packages/previous/linecampd_*.deb").ok();
     assert_eq!(camp.daemon("ActiveState"), "inactive", "there is nothing to run yet");
     let token = format!("{}@{}", camp.fleet.token(&[]), camp.fleet.server.quic());
@@ -245,13 +245,13 @@ fn upgrade(camp: Camp) {
 
 #[test]
 fn a_package_of_the_other_format_is_installed_upgraded_and_removed() {
-    on("trixie-rpm", other_kind);
+    on_release("trixie-rpm", other_format);
 }
 
 /// As an administrator of an RPM distribution expects: enabled and not started, edited files stay, and the data
 /// directory outlasts the package. Debian's rpm does not know what dpkg installed.
-fn other_kind(camp: Camp) {
-    let rpm = |line: &str| camp.machine.run(&format!("rpm {line}")).ok();
+fn other_format(camp: SiteMachine) {
+    let rpm = |install_command: &str| camp.machine.run(&format!("rpm {install_command}")).ok();
     let times = rpm("--query --package --queryformat '[%{FILEMTIMES}\\n]' /packages/current/*.rpm").stdout;
     assert!(times.lines().all(|time| Some(time) == times.lines().next()), "the last commit's is the only one: {times}");
     rpm("--install --nodeps /packages/previous/linecampd-*.rpm");
@@ -287,12 +287,12 @@ fn other_kind(camp: Camp) {
 
 #[test]
 fn the_unit_sandbox_confines_the_daemon_on_debian_12() {
-    on("bookworm", sandbox);
+    on_release("bookworm", sandbox);
 }
 
 #[test]
 fn the_unit_sandbox_confines_the_daemon_on_debian_13() {
-    on("trixie", sandbox);
+    on_release("trixie", sandbox);
 }
 
 /// Attempts from inside the sandbox; each must be denied, or show what is hidden.
@@ -311,14 +311,14 @@ const PROBES: [(&str, &str); 12] = [
     ("become root", "sh -c 'cp /bin/sh /var/lib/linecamp/sh && chmod u+s /var/lib/linecamp/sh'"),
 ];
 
-fn sandbox(camp: Camp) {
+fn sandbox(camp: SiteMachine) {
     camp.install("camp-001");
     camp.machine.write("/etc/linecamp/secrets/pdns-key", "600", "a planted secret");
     camp.machine.run("mkdir -p /home/op && touch /home/op/letter && systemctl stop linecampd").ok();
     let script: String = PROBES
         .iter()
-        .map(|(what, line)| {
-            format!("if {line} > /dev/null 2>&1; then echo 'OPEN: {what}'; else echo 'shut: {what}'; fi\n")
+        .map(|(what, install_command)| {
+            format!("if {install_command} > /dev/null 2>&1; then echo 'OPEN: {what}'; else echo 'shut: {what}'; fi\n")
         })
         .collect();
     let script = format!("{script}cat \"$CREDENTIALS_DIRECTORY/secret_pdns-key\"\nid -un\n");

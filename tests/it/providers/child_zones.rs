@@ -8,50 +8,50 @@ use super::runner::{Runner, create, delete, domain, failure, observing, replace,
 use super::{ZONE, in_order};
 
 /// How a name comes to be served from elsewhere, and the message about it.
-struct Below {
+struct ChildZone {
     /// The name at which the zone begins.
     apex: &'static str,
     /// A record of the zone; if `None`, the server gets a zone of its own with that name.
     record: Option<&'static str>,
-    said: &'static str,
+    message: &'static str,
 }
 
-const BELOW: [Below; 3] = [
-    Below { apex: "default.example.org", record: None, said: "lies in zone default.example.org" },
-    Below {
+const CHILD_ZONES: [ChildZone; 3] = [
+    ChildZone { apex: "default.example.org", record: None, message: "lies in zone default.example.org" },
+    ChildZone {
         apex: "leased.example.org",
         record: Some("leased.example.org. 300 NS ns1.elsewhere.example."),
-        said: "lies in zone leased.example.org",
+        message: "lies in zone leased.example.org",
     },
-    Below {
+    ChildZone {
         apex: "moved.example.org",
         record: Some("moved.example.org. 300 DNAME elsewhere.example."),
-        said: "below the DNAME record of moved.example.org",
+        message: "below the DNAME record of moved.example.org",
     },
 ];
 
-fn names_what_lies_below(mut server: Box<dyn NameServer>) {
+fn reports_child_zones(mut server: Box<dyn NameServer>) {
     let product = server.product();
     server.create_zone(ZONE);
     let mut plugin = Runner::new(&*server);
-    for below in &BELOW {
-        let (is_zone, is_dname) = (below.record.is_none(), below.apex == "moved.example.org");
-        let is_known = match product {
+    for child in &CHILD_ZONES {
+        let (is_zone, is_dname) = (child.record.is_none(), child.apex == "moved.example.org");
+        let is_supported = match product {
             // It serves zones where they are delegated to, and does not support DNAME.
             "moto" => !is_zone && !is_dname,
             // It rejects a DNAME above a name that is in use, so a DNAME cannot hide one.
             "Knot DNS" => !is_dname,
             _ => true,
         };
-        if is_known {
-            is_named_and_undone(&mut *server, &mut plugin, below);
+        if is_supported {
+            is_reported_and_reverted(&mut *server, &mut plugin, child);
         }
     }
 }
 
-fn is_named_and_undone(server: &mut dyn NameServer, plugin: &mut Runner, below: &Below) {
+fn is_reported_and_reverted(server: &mut dyn NameServer, plugin: &mut Runner, child: &ChildZone) {
     let before = server.dump(ZONE);
-    let name = format!("camp.camp.{}", below.apex);
+    let name = format!("camp.camp.{}", child.apex);
     let record = set(&format!("{name} 300 A"), &["192.0.2.1"]);
     let claim = set(&format!("_linecamp-a.{name} 300 TXT"), &["linecamp-claim owner=acme site=7"]);
     let visible = set("camp.example.org 300 A", &["192.0.2.2"]);
@@ -59,22 +59,22 @@ fn is_named_and_undone(server: &mut dyn NameServer, plugin: &mut Runner, below: 
     let all = ["camp.example.org", &name, claim.key.name.as_str()];
     assert_eq!(plugin.observe(ZONE, &all), in_order(&[visible.clone(), record.clone(), claim.clone()]));
 
-    let is_planted = below.record.inspect(|record| server.plant(ZONE, &[record])).is_some();
-    if !is_planted {
-        server.create_zone(below.apex);
+    let is_seeded = child.record.inspect(|record| server.seed(ZONE, &[record])).is_some();
+    if !is_seeded {
+        server.create_zone(child.apex);
     }
-    let refused = |reply: ProviderReply, name: &str| match failure(reply) {
+    let assert_rejected = |reply: ProviderReply, name: &str| match failure(reply) {
         ProviderFailure::Refused { reason, name: Some(blamed) } if blamed == domain(name) => {
-            assert!(reason.as_str().contains(below.said), "{reason}");
+            assert!(reason.as_str().contains(child.message), "{reason}");
         }
         other => panic!("{}: {name}: {other:?}", server.product()),
     };
-    for hidden in [&*name, claim.key.name.as_str(), &format!("new.{}", below.apex)] {
-        refused(plugin.ask(observing(ZONE, &["absent.example.org", hidden])), hidden);
+    for hidden in [&*name, claim.key.name.as_str(), &format!("new.{}", child.apex)] {
+        assert_rejected(plugin.call(observing(ZONE, &["absent.example.org", hidden])), hidden);
     }
-    let new = set(&format!("new.{} 300 A", below.apex), &["192.0.2.3"]);
-    refused(plugin.apply(ZONE, &[create(&new)]), new.key.name.as_str());
-    refused(plugin.apply(ZONE, &[replace(&record, &set(&format!("{name} 60 A"), &["192.0.2.4"]))]), &name);
+    let new = set(&format!("new.{} 300 A", child.apex), &["192.0.2.3"]);
+    assert_rejected(plugin.apply(ZONE, &[create(&new)]), new.key.name.as_str());
+    assert_rejected(plugin.apply(ZONE, &[replace(&record, &set(&format!("{name} 60 A"), &["192.0.2.4"]))]), &name);
     // A record that differs from what was written belongs to someone else.
     let other = plugin.apply(ZONE, &[delete(&set(&format!("{name} 300 A"), &["192.0.2.77"]))]);
     assert!(matches!(other, ProviderReply::Failed(ProviderFailure::Conflict { .. })), "{other:?}");
@@ -83,29 +83,29 @@ fn is_named_and_undone(server: &mut dyn NameServer, plugin: &mut Runner, below: 
     for _ in 0..2 {
         plugin.done(ZONE, &[delete(&record), delete(&claim), delete(&visible)]);
     }
-    if let Some(record) = below.record {
+    if let Some(record) = child.record {
         let [name, _, rtype, ..] = record.split(' ').collect::<Vec<_>>()[..] else { panic!("{record}") };
-        server.uproot(ZONE, name.trim_end_matches('.'), rtype);
+        server.remove_records(ZONE, name.trim_end_matches('.'), rtype);
     }
-    assert_eq!(server.dump(ZONE), before, "{}: nothing is left below {}", server.product(), below.apex);
+    assert_eq!(server.dump(ZONE), before, "{}: nothing is left below {}", server.product(), child.apex);
 }
 
 #[test]
 fn the_plugin_reports_a_child_zone_at_powerdns() {
-    PowerDns::start().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
+    PowerDns::start().into_iter().for_each(|server| reports_child_zones(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_reports_a_child_zone_at_bind() {
-    UpdateServer::bind().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
+    UpdateServer::bind().into_iter().for_each(|server| reports_child_zones(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_reports_a_child_zone_at_knot() {
-    UpdateServer::knot().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
+    UpdateServer::knot().into_iter().for_each(|server| reports_child_zones(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_reports_a_child_zone_at_route_53() {
-    Moto::start().into_iter().for_each(|server| names_what_lies_below(Box::new(server)));
+    Moto::start().into_iter().for_each(|server| reports_child_zones(Box::new(server)));
 }

@@ -25,7 +25,7 @@ const FOREIGN: [&str; 7] = [
 ];
 
 /// Record sets of every managed type, and what each is changed to.
-fn lives() -> Vec<(RecordSet, RecordSet)> {
+fn changes() -> Vec<(RecordSet, RecordSet)> {
     let long = "x".repeat(300);
     vec![
         (
@@ -48,47 +48,51 @@ fn lives() -> Vec<(RecordSet, RecordSet)> {
 }
 
 /// Desired records are created, observed as written, written once, and deleted without leftovers.
-fn keeps_records(mut server: Box<dyn NameServer>) {
+fn manages_records(mut server: Box<dyn NameServer>) {
     server.create_zone(ZONE);
-    server.plant(ZONE, &FOREIGN);
+    server.seed(ZONE, &FOREIGN);
     let before = server.dump(ZONE);
     let mut plugin = Runner::new(&*server);
-    assert!(matches!(plugin.ask(ProviderRequest::Check), ProviderReply::Checked(_)));
-    let lives = lives();
-    let names: Vec<_> = lives.iter().map(|(first, _)| first.key.name.to_string()).collect();
+    assert!(matches!(plugin.call(ProviderRequest::Check), ProviderReply::Checked(_)));
+    let changes = changes();
+    let names: Vec<_> = changes.iter().map(|(first, _)| first.key.name.to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     assert_eq!(plugin.observe(ZONE, &names), [], "nothing is there, whatever a wildcard answers");
 
     let mut there: Vec<RecordSet> = Vec::new();
-    for pair in lives.chunks(3) {
+    for pair in changes.chunks(3) {
         let changes: Vec<_> = pair.iter().map(|(first, _)| create(first)).collect();
         plugin.done(ZONE, &changes);
         let dump = server.dump(ZONE);
-        let serial = server.ask(ZONE, "SOA");
+        let serial = server.query(ZONE, "SOA");
         plugin.done(ZONE, &changes);
-        assert_eq!((server.dump(ZONE), server.ask(ZONE, "SOA")), (dump, serial), "done already, so nothing is written");
+        assert_eq!(
+            (server.dump(ZONE), server.query(ZONE, "SOA")),
+            (dump, serial),
+            "done already, so nothing is written"
+        );
         there.extend(pair.iter().map(|(first, _)| first.clone()));
         assert_eq!(plugin.observe(ZONE, &names), in_order(&there));
     }
-    assert_eq!(server.ask("gw.example.org", "A"), ["192.0.2.1"]);
+    assert_eq!(server.query("gw.example.org", "A"), ["192.0.2.1"]);
     // Route 53 escapes in octal, zone files in decimal.
     let umlaut = if server.product() == "moto" { r"\303\274" } else { r"\195\188" };
-    assert_eq!(server.ask("gw.example.org", "TXT"), [format!(r#""a \"quoted\" word; a back\\slash, {umlaut}""#)]);
+    assert_eq!(server.query("gw.example.org", "TXT"), [format!(r#""a \"quoted\" word; a back\\slash, {umlaut}""#)]);
 
-    for (first, second) in &lives {
+    for (first, second) in &changes {
         plugin.done(ZONE, &[replace(first, second)]);
         // The reply was lost, and the change set is retried.
         plugin.done(ZONE, &[replace(first, second)]);
     }
-    let seconds: Vec<_> = lives.iter().map(|(_, second)| second.clone()).collect();
+    let seconds: Vec<_> = changes.iter().map(|(_, second)| second.clone()).collect();
     assert_eq!(plugin.observe(ZONE, &names), in_order(&seconds));
-    assert_eq!(server.ask("gw.example.org", "A"), ["192.0.2.10", "192.0.2.2"]);
+    assert_eq!(server.query("gw.example.org", "A"), ["192.0.2.10", "192.0.2.2"]);
 
     // From one type to another at one name, in one change set.
-    let (alias, address) = (&lives[4].1, set("to.example.org 300 A", &["192.0.2.3"]));
+    let (alias, address) = (&changes[4].1, set("to.example.org 300 A", &["192.0.2.3"]));
     plugin.done(ZONE, &[delete(alias), create(&address)]);
     plugin.done(ZONE, &[delete(&address), create(alias)]);
-    assert_eq!(server.ask("to.example.org", "CNAME"), ["www.elsewhere.example."]);
+    assert_eq!(server.query("to.example.org", "CNAME"), ["www.elsewhere.example."]);
 
     for second in &seconds {
         plugin.done(ZONE, &[delete(second)]);
@@ -120,7 +124,7 @@ fn respects_others(plugin: &mut Runner) {
 }
 
 /// Every error is reported, and clears when its cause is fixed.
-fn names_troubles(mut server: Box<dyn NameServer>) {
+fn reports_failures(mut server: Box<dyn NameServer>) {
     server.create_zone(ZONE);
     let mut plugin = Runner::new(&*server);
     let setup = server.provider();
@@ -129,28 +133,28 @@ fn names_troubles(mut server: Box<dyn NameServer>) {
 
     let secret = setup.secrets.last().expect("each has a secret").clone();
     let wrong = if setup.plugin == "dns-rfc2136" { TsigKey::STRANGER.secret } else { "wrong" };
-    plugin.tell(secret.name, wrong);
-    for reply in [plugin.ask(observing(ZONE, &["gw.example.org"])), plugin.apply(ZONE, &[delete(&record)])] {
+    plugin.set_secret(secret.name, wrong);
+    for reply in [plugin.call(observing(ZONE, &["gw.example.org"])), plugin.apply(ZONE, &[delete(&record)])] {
         let failed = failure(reply);
         assert!(matches!(failed, ProviderFailure::Unauthorized { .. }), "{failed:?}");
         assert!(!failed.reason().as_str().contains(wrong), "{failed:?}");
     }
-    plugin.tell(secret.name, &secret.value);
+    plugin.set_secret(secret.name, &secret.value);
 
-    let absent = failure(plugin.ask(observing("example.com", &["gw.example.com"])));
+    let absent = failure(plugin.call(observing("example.com", &["gw.example.com"])));
     assert!(matches!(absent, ProviderFailure::Refused { .. }), "{absent:?}");
     assert!(absent.reason().as_str().contains("example.com"), "{absent:?}");
 
     server.freeze();
-    let frozen = failure(plugin.ask(observing(ZONE, &["gw.example.org"])));
+    let hung = failure(plugin.call(observing(ZONE, &["gw.example.org"])));
     server.thaw();
-    assert!(matches!(frozen, ProviderFailure::Retry { .. }), "{frozen:?}");
+    assert!(matches!(hung, ProviderFailure::Retry { .. }), "{hung:?}");
     assert_eq!(plugin.observe(ZONE, &["gw.example.org"]), std::slice::from_ref(&record));
 
     server.kill();
     for request in [ProviderRequest::Check, observing(ZONE, &["gw.example.org"])] {
-        let away = failure(plugin.ask(request));
-        assert!(matches!(away, ProviderFailure::Retry { .. }), "{away:?}");
+        let stopped = failure(plugin.call(request));
+        assert!(matches!(stopped, ProviderFailure::Retry { .. }), "{stopped:?}");
     }
     if server.keeps_data() {
         server.restart();
@@ -167,42 +171,42 @@ fn in_order(sets: &[RecordSet]) -> Vec<RecordSet> {
 
 #[test]
 fn the_plugin_manages_records_at_powerdns() {
-    PowerDns::start().into_iter().for_each(|server| keeps_records(Box::new(server)));
+    PowerDns::start().into_iter().for_each(|server| manages_records(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_reports_failures_at_powerdns() {
-    PowerDns::start().into_iter().for_each(|server| names_troubles(Box::new(server)));
+    PowerDns::start().into_iter().for_each(|server| reports_failures(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_manages_records_at_bind() {
-    UpdateServer::bind().into_iter().for_each(|server| keeps_records(Box::new(server)));
+    UpdateServer::bind().into_iter().for_each(|server| manages_records(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_reports_failures_at_bind() {
-    UpdateServer::bind().into_iter().for_each(|server| names_troubles(Box::new(server)));
+    UpdateServer::bind().into_iter().for_each(|server| reports_failures(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_manages_records_at_knot() {
-    UpdateServer::knot().into_iter().for_each(|server| keeps_records(Box::new(server)));
+    UpdateServer::knot().into_iter().for_each(|server| manages_records(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_reports_failures_at_knot() {
-    UpdateServer::knot().into_iter().for_each(|server| names_troubles(Box::new(server)));
+    UpdateServer::knot().into_iter().for_each(|server| reports_failures(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_manages_records_at_route_53() {
-    Moto::start().into_iter().for_each(|server| keeps_records(Box::new(server)));
+    Moto::start().into_iter().for_each(|server| manages_records(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_reports_failures_at_route_53() {
-    Moto::start().into_iter().for_each(|server| names_troubles(Box::new(server)));
+    Moto::start().into_iter().for_each(|server| reports_failures(Box::new(server)));
 }
 
 /// A key that the server knows but that lacks permission is not retried forever; an unknown key is not authenticated.
@@ -212,8 +216,8 @@ fn a_key_without_permission_is_reported() {
         server.create_zone(ZONE);
         let mut plugin = Runner::new(&server);
         let (id, secret) = server.key("reader");
-        plugin.tell("access-key-id", id);
-        plugin.tell("secret-access-key", secret);
+        plugin.set_secret("access-key-id", id);
+        plugin.set_secret("secret-access-key", secret);
         assert_eq!(plugin.observe(ZONE, &["gw.example.org"]), []);
         let denied = failure(plugin.apply(ZONE, &[create(&set("gw.example.org 300 A", &["192.0.2.1"]))]));
         assert!(matches!(denied, ProviderFailure::Unauthorized { .. }), "{denied:?}");
@@ -224,7 +228,7 @@ fn a_key_without_permission_is_reported() {
         server.create_zone(ZONE);
         let mut plugin = Runner::new(&server);
         plugin.set("key_name", TsigKey::STRANGER.name);
-        let unknown = failure(plugin.ask(observing(ZONE, &["gw.example.org"])));
+        let unknown = failure(plugin.call(observing(ZONE, &["gw.example.org"])));
         assert!(matches!(unknown, ProviderFailure::Unauthorized { .. }), "{unknown:?}");
         assert!(unknown.reason().as_str().contains("BADKEY"), "{unknown:?}");
     }

@@ -29,7 +29,7 @@ const REPLY_TIME: Duration = Duration::from_secs(120);
 pub(super) struct Runner {
     host: PluginHost,
     runtime: Runtime,
-    secrets: Arc<Known>,
+    secrets: Arc<TestSecrets>,
     config: Value,
     spec: ProviderSpec,
     calls: u64,
@@ -38,12 +38,12 @@ pub(super) struct Runner {
 
 /// Secrets that a test sets and changes, each with its permitted use.
 #[derive(Debug)]
-struct Known {
+struct TestSecrets {
     server: Endpoint,
     values: Mutex<BTreeMap<String, (String, SecretUse)>>,
 }
 
-impl Secrets for Known {
+impl Secrets for TestSecrets {
     fn find(&self, name: &SecretName) -> SiteSecret {
         let Some((value, usage)) = self.values.lock().expect("nobody panicked").get(name.as_str()).cloned() else {
             return SiteSecret::missing(name, "the test");
@@ -70,7 +70,7 @@ impl Runner {
             limits: Limits { call_time: CALL_TIME, ..Limits::default() },
         };
         let endpoint = Endpoint::parse(&setup.reach.to_string()).expect("an address");
-        let secrets = Arc::new(Known { server: endpoint.clone(), values: Mutex::default() });
+        let secrets = Arc::new(TestSecrets { server: endpoint.clone(), values: Mutex::default() });
         let host = PluginHost::start(config, Arc::clone(&secrets) as Arc<dyn Secrets>).expect("the host starts");
         let grant = Grant { reach_private: [endpoint].into(), plain_http: true, ..Grant::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -78,15 +78,15 @@ impl Runner {
         for secret in &setup.secrets {
             let name = SecretName::parse(secret.name).expect("a secret's name");
             let usage = SecretUse::parse(secret.usage).expect("a use of secrets");
-            let known = (secret.value.clone(), usage);
-            secrets.values.lock().expect("nobody panicked").insert(name.to_string(), known);
+            let entry = (secret.value.clone(), usage);
+            secrets.values.lock().expect("nobody panicked").insert(name.to_string(), entry);
             spec.secrets.insert(name.clone(), name);
         }
         Self { host, runtime, secrets, config: setup.config, spec, calls: 0, _directory: directory }
     }
 
     /// Changes the value of a secret.
-    pub(super) fn tell(&self, secret: &str, value: &str) {
+    pub(super) fn set_secret(&self, secret: &str, value: &str) {
         let mut values = self.secrets.values.lock().expect("nobody panicked");
         value.clone_into(&mut values.get_mut(secret).expect("a secret of the setup").0);
     }
@@ -97,7 +97,7 @@ impl Runner {
     }
 
     /// Calls the plugin, and returns the reply.
-    pub(super) fn ask(&mut self, request: ProviderRequest) -> ProviderReply {
+    pub(super) fn call(&mut self, request: ProviderRequest) -> ProviderReply {
         self.calls += 1;
         self.spec.config = ProviderConfig::of_json(&self.config.to_string()).expect("a config");
         let spec = Arc::new(self.spec.clone());
@@ -112,7 +112,7 @@ impl Runner {
     /// Observes these names, and fails without a result.
     #[track_caller]
     pub(super) fn observe(&mut self, zone: &str, names: &[&str]) -> Vec<RecordSet> {
-        match self.ask(observing(zone, names)) {
+        match self.call(observing(zone, names)) {
             ProviderReply::Observed(sets) => sets,
             other => panic!("{other:?}"),
         }
@@ -121,7 +121,7 @@ impl Runner {
     /// Applies changes.
     pub(super) fn apply(&mut self, zone: &str, changes: &[RecordChange]) -> ProviderReply {
         let key = Text::parse("a step of a test").expect("a text");
-        self.ask(ProviderRequest::Apply { zone: domain(zone), key, changes: changes.to_vec() })
+        self.call(ProviderRequest::Apply { zone: domain(zone), key, changes: changes.to_vec() })
     }
 
     /// Applies changes, and fails if they are not done.

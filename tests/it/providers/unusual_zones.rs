@@ -15,7 +15,7 @@ const SETS: usize = 20_000;
 const SETS_MOTO: usize = 500;
 
 /// Names relative to the zone.
-const ODD: [&str; 14] = [
+const UNUSUAL: [&str; 14] = [
     "taken 300 A 198.51.100.1",
     "taken 300 A 198.51.100.2",
     "_linecamp-a.taken 300 TXT \"of somebody else\"",
@@ -32,17 +32,17 @@ const ODD: [&str; 14] = [
     "moved 300 DNAME elsewhere.example.",
 ];
 
-fn sees_through_oddities(mut server: Box<dyn NameServer>) {
+fn handles_unusual_zones(mut server: Box<dyn NameServer>) {
     let is_moto = server.product() == "moto";
     server.create_large_zone("example.org", if is_moto { SETS_MOTO } else { SETS });
     let mut plugin = Runner::new(&*server);
-    in_an_odd_zone(&*server, &mut plugin, "example.org");
+    check_unusual_zone(&*server, &mut plugin, "example.org");
     if server.create_signed_zone("example.net") {
-        in_an_odd_zone(&*server, &mut plugin, "example.net");
+        check_unusual_zone(&*server, &mut plugin, "example.net");
     }
 }
 
-fn in_an_odd_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) {
+fn check_unusual_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) {
     let is_moto = server.product() == "moto";
     // Relative targets and names belong to the zone. Route 53 does not support DNAME, and stores names in lower case;
     // moto stores them as received, and then does not find them by a name in lower case.
@@ -51,15 +51,15 @@ fn in_an_odd_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) {
         let line = if is_moto { line.replace("MiXeD", "mixed") } else { line };
         line.replacen(' ', &format!(".{zone}. "), 1)
     };
-    let odd: Vec<_> = ODD.iter().filter(|line| !(is_moto && line.contains("DNAME"))).map(absolute).collect();
-    server.plant(zone, &odd.iter().map(String::as_str).collect::<Vec<_>>());
+    let odd: Vec<_> = UNUSUAL.iter().filter(|line| !(is_moto && line.contains("DNAME"))).map(absolute).collect();
+    server.seed(zone, &odd.iter().map(String::as_str).collect::<Vec<_>>());
     // On sets that exist, and on some that do not.
     for (label, rtype) in [("taken", "A"), ("commented", "A"), ("_linecamp-a.new", "TXT"), ("mail", "MX")] {
         server.comment(zone, &format!("{label}.{zone}"), rtype);
     }
     let before = server.dump(zone).without_signatures();
-    sees_what_is_there(plugin, zone);
-    respects_what_is_there(plugin, zone);
+    observes_existing_records(plugin, zone);
+    leaves_existing_records(plugin, zone);
     assert_eq!(server.dump(zone).without_signatures(), before, "a conflict leaves nothing behind");
 
     let (claim, record) = (
@@ -74,7 +74,7 @@ fn in_an_odd_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) {
 }
 
 /// Existing records are observed whatever else is requested in the same call, before or after.
-fn sees_what_is_there(plugin: &mut Runner, zone: &str) {
+fn observes_existing_records(plugin: &mut Runner, zone: &str) {
     let there = in_order(&[
         set(&format!("taken.{zone} 300 A"), &["198.51.100.1", "198.51.100.2"]),
         set(&format!("_linecamp-a.taken.{zone} 300 TXT"), &["of somebody else"]),
@@ -100,7 +100,7 @@ fn sees_what_is_there(plugin: &mut Runner, zone: &str) {
 }
 
 /// Nothing is overwritten, whichever of the names comes first.
-fn respects_what_is_there(plugin: &mut Runner, zone: &str) {
+fn leaves_existing_records(plugin: &mut Runner, zone: &str) {
     let new = |label: &str| set(&format!("{label}.{zone} 300 A"), &["192.0.2.9"]);
     let steps = [
         vec![create(&new("taken"))],
@@ -119,20 +119,20 @@ fn respects_what_is_there(plugin: &mut Runner, zone: &str) {
 
 #[test]
 fn the_plugin_handles_unusual_zones_at_powerdns() {
-    PowerDns::start().into_iter().for_each(|server| sees_through_oddities(Box::new(server)));
+    PowerDns::start().into_iter().for_each(|server| handles_unusual_zones(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_handles_unusual_zones_at_bind() {
-    UpdateServer::bind().into_iter().for_each(|server| sees_through_oddities(Box::new(server)));
+    UpdateServer::bind().into_iter().for_each(|server| handles_unusual_zones(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_handles_unusual_zones_at_knot() {
-    UpdateServer::knot().into_iter().for_each(|server| sees_through_oddities(Box::new(server)));
+    UpdateServer::knot().into_iter().for_each(|server| handles_unusual_zones(Box::new(server)));
 }
 
 #[test]
 fn the_plugin_handles_unusual_zones_at_route_53() {
-    Moto::start().into_iter().for_each(|server| sees_through_oddities(Box::new(server)));
+    Moto::start().into_iter().for_each(|server| handles_unusual_zones(Box::new(server)));
 }
