@@ -1,4 +1,4 @@
-//! Replays every corpus on every test run, and shakes each entry a little, the same way each time.
+//! Replays every corpus on every test run, and mutates each entry, the same way each time.
 //!
 //! A corpus is grown with `cargo +nightly fuzz run TARGET --fuzz-dir tests/fuzz`; what it finds is committed.
 
@@ -9,14 +9,14 @@ use std::path::PathBuf;
 
 use targets::TARGETS;
 
-/// How often each entry is shaken.
+/// Mutations per corpus entry.
 const MUTATIONS: u64 = 400;
 
 #[test]
 fn every_corpus_entry_is_accepted_or_rejected_without_a_panic() {
     for (name, target) in TARGETS {
         let entries = corpus(name);
-        assert!(!entries.is_empty(), "tests/fuzz/corpus/{name} holds what it has met");
+        assert!(!entries.is_empty(), "tests/fuzz/corpus/{name} has entries");
         entries.iter().for_each(|entry| target(entry));
     }
 }
@@ -45,7 +45,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).expect("an entry can be read")).collect()
 }
 
-/// Flips, cuts, repeats or joins: the simple ways in which bytes go wrong.
+/// Flips, truncates, inserts, repeats or joins bytes.
 fn mutated(entry: &[u8], entries: &[Vec<u8>], random: &mut u64) -> Vec<u8> {
     let mut draw = |below: usize| {
         *random ^= *random << 13;

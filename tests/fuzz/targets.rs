@@ -1,7 +1,7 @@
-//! What is fuzzed: one function for each door through which somebody else's bytes come in.
+//! Fuzz targets: one for each decoder of untrusted bytes.
 //!
-//! A target takes any bytes and returns. A panic, an endless loop or an allocation out of proportion is a bug; so is a
-//! value that was let in and does not survive its own encoding.
+//! A target accepts any bytes and returns. A panic, an endless loop or a disproportionate allocation is a bug, and so is
+//! an accepted value that changes when it is encoded and decoded again.
 
 use linecamp_model::{JoinTarget, Label, LabelInput, Name, Pin, Selector, ServerAddress};
 use linecamp_proto::frame::FrameDecoder;
@@ -10,10 +10,10 @@ use linecamp_proto::{
     decode_from_server, decode_from_site, decode_refusal, encode_from_server, encode_from_site, record,
 };
 
-/// A door, by name.
+/// A fuzz target and its name.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
-/// Every door.
+/// All fuzz targets.
 pub(crate) const TARGETS: [Target; 8] = [
     ("from_site", from_site),
     ("from_server", from_server),
@@ -97,7 +97,7 @@ pub(crate) fn texts(bytes: &[u8]) {
         assert_eq!(ServerAddress::parse(&address.to_string()), Ok(address));
     }
     if let Ok(target) = JoinTarget::parse(text) {
-        assert!(!format!("{target:?}").contains(&target.token.reveal()), "a secret shows");
+        assert!(!format!("{target:?}").contains(&target.token.reveal()), "a secret is printed");
     }
 }
 

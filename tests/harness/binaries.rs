@@ -1,4 +1,4 @@
-//! Paths of the programs that a journey starts.
+//! Paths of the programs that the tests start.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,7 +30,7 @@ const PLUGIN_PACKAGES: [&str; 4] = ["dns-fake", "dns-powerdns", "dns-rfc2136", "
 pub fn plugin(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let path = DIRECTORY.get_or_init(find_plugins).join(format!("{}.wasm", name.replace('-', "_")));
-    assert!(path.exists(), "{} is not there: run the tests with `cargo xtask test`", path.display());
+    assert!(path.exists(), "{} does not exist: run the tests with `cargo xtask test`", path.display());
     path
 }
 
@@ -40,7 +40,7 @@ fn find_plugins() -> PathBuf {
     }
     let mut cargo = cargo(&["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
     cargo.args(PLUGIN_PACKAGES.iter().flat_map(|package| ["--package", package]));
-    assert!(cargo.status().is_ok_and(|status| status.success()), "the plugins do not build");
+    assert!(cargo.status().is_ok_and(|status| status.success()), "failed to build the plugins");
     target_directory().join("wasm32-wasip2/release")
 }
 
@@ -49,8 +49,8 @@ fn find_plugins() -> PathBuf {
 /// # Panics
 /// If cargo did not build this test.
 pub fn target_directory() -> PathBuf {
-    let own = std::env::current_exe().expect("a test knows its own executable");
-    own.ancestors().nth(3).expect("a test's executable stands in target/debug/deps").to_owned()
+    let own = std::env::current_exe().expect("the path of the test executable is known");
+    own.ancestors().nth(3).expect("the test executable is in target/debug/deps").to_owned()
 }
 
 fn cargo(arguments: &[&str]) -> Command {
@@ -67,7 +67,7 @@ fn cargo(arguments: &[&str]) -> Command {
 pub fn program(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let path = DIRECTORY.get_or_init(find).join(name);
-    assert!(path.exists(), "{} is not there: run the tests with `cargo xtask test`", path.display());
+    assert!(path.exists(), "{} does not exist: run the tests with `cargo xtask test`", path.display());
     path
 }
 
@@ -80,6 +80,6 @@ fn find() -> PathBuf {
     for package in PACKAGES {
         cargo.args(["--package", package]);
     }
-    assert!(cargo.status().is_ok_and(|status| status.success()), "the programs do not build");
+    assert!(cargo.status().is_ok_and(|status| status.success()), "failed to build the programs");
     target_directory().join("debug")
 }

@@ -44,7 +44,7 @@ impl CommandOutput {
     /// With its output if it exited otherwise.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "`{}` said:\n{}{}", self.line, self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "`{}` exited with another code:\n{}{}", self.line, self.stdout, self.stderr);
         self
     }
 
@@ -94,8 +94,8 @@ pub(crate) fn run_command(mut command: Command, line: String, home: &Path) -> Co
     command.stdin(Stdio::null());
     command.stdout(File::create(&out).expect("a file can be made"));
     command.stderr(File::create(&err).expect("a file can be made"));
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("`{line}` does not start: {error}"));
-    let exit_status = wait_until(COMMAND_MAX, || child.try_wait().expect("a child can be asked"));
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("failed to start `{line}`: {error}"));
+    let exit_status = wait_until(COMMAND_MAX, || child.try_wait().expect("the child has not been waited for"));
     if exit_status.is_none() {
         let _ = child.kill();
         let _ = child.wait();
@@ -107,6 +107,6 @@ pub(crate) fn run_command(mut command: Command, line: String, home: &Path) -> Co
         stdout: read(&out),
         stderr: read(&err),
     };
-    assert!(exit_status.is_some(), "`{}` did not end:\n{}{}", said.line, said.stdout, said.stderr);
+    assert!(exit_status.is_some(), "`{}` did not exit in time:\n{}{}", said.line, said.stdout, said.stderr);
     said
 }

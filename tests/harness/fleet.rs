@@ -202,7 +202,12 @@ impl Drop for Fleet {
             return;
         }
         let errors = self.logs.errors(&self.expected_errors);
-        assert!(errors.is_empty(), "the log level ERROR fails a test:\n{}\n{}", errors.join("\n"), self.logs.tails());
+        assert!(
+            errors.is_empty(),
+            "log lines with level ERROR fail a test:\n{}\n{}",
+            errors.join("\n"),
+            self.logs.tails()
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Journeys through real processes: a server, its sites, the operator's CLI, and the network between them.
+//! Harness of the end-to-end tests: real processes of a server, its sites and the operator's CLI, and the network
+//! between them.
 //!
 //! A test starts with [`Fleet::start`]: a temporary directory, a server with exclusive ports, its admin's login.
 //! [`Fleet::token`] and [`Fleet::join`] use the programs as an operator would; [`Fleet::cli`] runs the operator's CLI.
@@ -23,7 +24,7 @@
 //! The programs are those next to the test's own executable, as built by `cargo xtask test`. When started by other
 //! means, the harness has cargo rebuild them, once per process.
 
-#![allow(clippy::print_stderr, reason = "what is skipped is said to the person who runs the tests")]
+#![allow(clippy::print_stderr, reason = "skipped tests are reported to the person who runs them")]
 #![forbid(unsafe_code)]
 
 mod binaries;

@@ -56,7 +56,7 @@ find "$group" -depth -type d -exec rmdir {} + || true
 pub fn packages() -> Option<PathBuf> {
     let found = std::env::var_os(PACKAGES).map(PathBuf::from).filter(|path| path.join("current").exists());
     if found.is_none() {
-        skip("packages", "there are none; `cargo xtask test` makes them");
+        skip("packages", "no packages found; `cargo xtask test` builds them");
     }
     found
 }
@@ -115,7 +115,7 @@ impl Machine {
             let state = self.run("systemctl is-system-running");
             ["running\n", "degraded\n"].contains(&&*state.stdout).then_some(())
         });
-        assert!(is_up.is_some(), "{} does not come up:\n{}", self.name, self.console());
+        assert!(is_up.is_some(), "{} did not start:\n{}", self.name, self.console());
     }
 
     /// Kills everything on the machine at once, process 1 first.
@@ -123,7 +123,7 @@ impl Machine {
         let Some(mut running) = self.running.take() else { return };
         let _ = Command::new("kill").args(["-9", &running.init]).status();
         // The namespace takes its mounts with it.
-        let ended = wait_until(PATIENCE, || running.launcher.try_wait().expect("a child can be asked"));
+        let ended = wait_until(PATIENCE, || running.launcher.try_wait().expect("the child has not been waited for"));
         if ended.is_none() {
             let _ = running.launcher.kill();
             let _ = running.launcher.wait();
@@ -219,13 +219,13 @@ fn probe() -> Result<(), String> {
 fn base(release: &str) -> Option<PathBuf> {
     let base = target_directory().join(ROOTS).join(release);
     let why = if !base.exists() {
-        "there is no root of it; `cargo xtask test` makes one, as root on Debian"
+        "no root file system; `cargo xtask test` creates one, as root on Debian"
     } else if !rustix::process::geteuid().is_root() {
-        "only root boots machines"
+        "booting a machine requires root"
     } else if !Path::new("/usr/bin/systemd-nspawn").exists() {
         "systemd-nspawn is not installed"
     } else if let Err(refused) = probe() {
-        skip("machines", &format!("{release}: the system does not let us mount what it needs: {refused}"));
+        skip("machines", &format!("{release}: cannot mount the required file systems: {refused}"));
         return None;
     } else {
         return Some(base);

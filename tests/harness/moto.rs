@@ -47,7 +47,7 @@ impl Moto {
         // Written last by the installation.
         if !environment.join("complete").is_file() {
             let place = python.display();
-            let why = format!("Route 53: there is no {place}, and `cargo xtask test` could not install it");
+            let why = format!("Route 53: {place} not found, and `cargo xtask test` could not install it");
             skip("name-servers", &why);
             return None;
         }

@@ -2,7 +2,7 @@
 //!
 //! [`PowerDns`](crate::PowerDns), BIND and Knot ([`UpdateServer`](crate::UpdateServer)) and, as Route 53,
 //! [`Moto`](crate::Moto) each start on loopback, on exclusive ports, in their own directory, and are killed when
-//! dropped. A journey uses all of them through one trait, [`NameServer`], so that the same test runs against all four.
+//! dropped. A test uses all of them through one trait, [`NameServer`], so that the same test runs against all four.
 //!
 //! A server that is not installed is not a failure: its `start` calls [`skip`](crate::skip()) and returns `None`.
 
@@ -101,7 +101,7 @@ pub trait NameServer: Debug {
     fn wait_ready(&mut self) {
         let ready = wait_until(PATIENCE, || (self.is_ready() || !self.process().is_running()).then_some(()));
         let running = self.process().is_running();
-        assert!(ready.is_some() && running, "{} does not come up:\n{}", self.product(), self.process().log());
+        assert!(ready.is_some() && running, "{} did not start:\n{}", self.product(), self.process().log());
     }
 }
 
@@ -236,7 +236,7 @@ impl ServerInstance {
 
     /// Writes one of the server's files.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.directory.path().join(name), text).expect("a file of a server's can be written");
+        std::fs::write(self.directory.path().join(name), text).expect("a server file can be written");
     }
 
     /// Returns the path of one of the server's files, as text.
@@ -251,7 +251,7 @@ pub(crate) fn find(program: &str, product: &str) -> Option<PathBuf> {
     let directories = std::env::split_paths(&path).chain(SERVER_DIRECTORIES.map(PathBuf::from));
     let found = directories.map(|directory| directory.join(program)).find(|path| path.is_file());
     if found.is_none() {
-        let why = format!("{product}: there is no `{program}`, and `cargo xtask test` could not install it");
+        let why = format!("{product}: `{program}` not found, and `cargo xtask test` could not install it");
         skip("name-servers", &why);
     }
     found
@@ -265,13 +265,13 @@ pub(crate) fn find(program: &str, product: &str) -> Option<PathBuf> {
 pub(crate) fn run(mut command: Command, input: &str) -> String {
     clean_environment(&mut command);
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = piped.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let mut child = piped.unwrap_or_else(|error| panic!("failed to start {command:?}: {error}"));
     // A program that does not read all of it reports why by its exit code.
     let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("a child can be waited for");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} with `{input}` ended with {}:\n{said}{errors}", output.status);
+    assert!(output.status.success(), "{command:?} with `{input}` exited with {}:\n{said}{errors}", output.status);
     said
 }
 
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(dump.lines().collect::<Vec<_>>(), ["ba.example.org. 300 A 192.0.2.2", soa]);
     }
 
-    /// Tests what every journey relies on, with each server.
+    /// Checks what the end-to-end tests rely on, with each server.
     fn lives(mut server: Box<dyn NameServer>) {
         server.create_zone("example.org");
         server.create_zone("example.net");

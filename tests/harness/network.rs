@@ -150,7 +150,7 @@ impl Network {
         let mut line = String::new();
         // Without an answer it has exited, and reported why on the test's stderr.
         let _ = BufReader::new(holder.0.stdout.as_mut().expect("it is piped")).read_line(&mut line);
-        assert_eq!(line, "ready\n", "hold-packets holds no packets");
+        assert_eq!(line, "ready\n", "hold-packets did not start");
         self.delay = Some(holder);
         true
     }
@@ -232,12 +232,12 @@ impl Host {
     fn run(&self, tool: &str, arguments: &[&str], input: &str) -> String {
         let mut command = self.namespace.command(tool);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{tool} does not start: {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("failed to start {tool}: {error}"));
         let written = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
         let said = child.wait_with_output().expect("a child can be waited for");
         let errors = String::from_utf8_lossy(&said.stderr);
-        assert!(said.status.success(), "{tool} {arguments:?} says: {errors}{input}");
-        written.expect("what succeeds has read its input");
+        assert!(said.status.success(), "{tool} {arguments:?} failed: {errors}{input}");
+        written.expect("a successful command has read its input");
         String::from_utf8_lossy(&said.stdout).into_owned()
     }
 }
@@ -249,7 +249,7 @@ struct NamespaceHolder(Child);
 impl NamespaceHolder {
     fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}")))
+        Self(command.spawn().unwrap_or_else(|error| panic!("failed to start {command:?}: {error}")))
     }
 }
 
@@ -264,7 +264,7 @@ impl Drop for NamespaceHolder {
 /// Returns why a network is not possible here.
 fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("only root makes networks".to_owned());
+        return Some("creating networks requires root".to_owned());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = |tool: &&str| std::env::split_paths(&path).any(|directory| directory.join(tool).exists());

@@ -80,14 +80,14 @@ impl Process {
     /// # Panics
     /// If it is already running, or cannot be started.
     pub fn start(&mut self) {
-        assert!(!self.is_running(), "{} runs already", self.name);
+        assert!(!self.is_running(), "{} is already running", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log can be opened");
         let copy = log.try_clone().expect("a file can be opened twice");
         let mut command = self.namespace.command(self.path.clone().unwrap_or_else(|| program(self.name)));
         command.args(&self.arguments).stdin(Stdio::null()).stdout(copy).stderr(log);
         clean_environment(&mut command);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", self.name)));
+        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("failed to start {}: {error}", self.name)));
     }
 
     /// Returns whether it is running.
@@ -97,7 +97,7 @@ impl Process {
 
     /// Returns its exit status, if it was started and has exited.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
-        self.child.as_mut().and_then(|child| child.try_wait().expect("a child can be asked"))
+        self.child.as_mut().and_then(|child| child.try_wait().expect("the child has not been waited for"))
     }
 
     /// Kills it immediately (SIGKILL): to others, this looks like a crash or a power cut.
@@ -116,7 +116,7 @@ impl Process {
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         let exit_status = self.wait_for_exit(PATIENCE);
-        exit_status.unwrap_or_else(|| panic!("{} did not end when asked\n{}", self.name, self.logs.tails()))
+        exit_status.unwrap_or_else(|| panic!("{} did not exit after SIGTERM\n{}", self.name, self.logs.tails()))
     }
 
     /// Sends a signal, such as SIGSTOP to simulate a hung machine.
@@ -124,14 +124,14 @@ impl Process {
     /// # Panics
     /// If it is not running.
     pub fn signal(&mut self, signal: Signal) {
-        assert!(self.is_running(), "{} does not run\n{}", self.name, self.logs.tails());
-        let child = self.child.as_ref().expect("it runs");
+        assert!(self.is_running(), "{} is not running\n{}", self.name, self.logs.tails());
+        let child = self.child.as_ref().expect("the process is running");
         let pid = Pid::from_child(child);
-        kill_process(pid, signal).expect("a child that was not waited for can be signalled");
+        kill_process(pid, signal).expect("a running child can be signaled");
         // The kernel stops threads one after the other: until the last one has stopped, an answer may still be sent.
         if signal == Signal::STOP {
             let stopped = wait_until(PATIENCE, || is_stopped(pid).then_some(()));
-            assert!(stopped.is_some(), "{} does not stop\n{}", self.name, self.logs.tails());
+            assert!(stopped.is_some(), "{} did not stop after SIGSTOP\n{}", self.name, self.logs.tails());
         }
     }
 
@@ -156,7 +156,7 @@ impl Drop for Process {
         if std::thread::panicking()
             && let Some(status) = self.exit_status()
         {
-            eprintln!("{} had ended by itself: {status}", self.name);
+            eprintln!("{} had already exited: {status}", self.name);
         }
         self.kill();
     }
@@ -166,7 +166,7 @@ impl Drop for Process {
 const SERVICE_MANAGER_VARIABLES: [&str; 5] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY"];
 
-/// Removes the user's login, labels and log filter: a journey must not depend on who runs it.
+/// Removes the user's login, labels and log filter: a test must not depend on who runs it.
 pub(crate) fn clean_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

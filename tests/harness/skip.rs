@@ -17,11 +17,11 @@ const RUNNING: [&str; 2] = ["NEXTEST_BINARY_ID", "NEXTEST_TEST_NAME"];
 pub fn skip(need: &str, why: &str) {
     eprintln!("SKIPPED: {need}: {why}");
     if let Some(path) = std::env::var_os(SKIPPED) {
-        let mut file = OpenOptions::new().append(true).create(true).open(path).expect("the list of what is skipped");
+        let mut file = OpenOptions::new().append(true).create(true).open(path).expect("the list of skipped tests");
         let [binary, test] = RUNNING.map(|name| std::env::var(name).unwrap_or_default());
         // One line in one write, so that lines of several tests do not mix.
         let line = [&binary, &test, need, why].map(|word| word.split_whitespace().collect::<Vec<_>>().join(" "));
         let line = format!("{}\n", line.join("\t"));
-        file.write_all(line.as_bytes()).expect("the list of what is skipped takes a line");
+        file.write_all(line.as_bytes()).expect("the list of skipped tests can be appended to");
     }
 }

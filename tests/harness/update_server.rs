@@ -87,7 +87,7 @@ impl UpdateServer {
         self.configure();
         self.instance.process.signal(Signal::HUP);
         let served = wait_until(PATIENCE, || self.serves(&name).then_some(()));
-        assert!(served.is_some(), "{name} is not served:\n{}", self.instance.process.log());
+        assert!(served.is_some(), "{name} is not served in time:\n{}", self.instance.process.log());
     }
 
     fn configure(&self) {

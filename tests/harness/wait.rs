@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a journey waits for something that takes a second on an idle machine: long enough that only what never
-/// happens is reported, even while other jobs compile.
+/// How long a test waits for something that takes a second on an idle machine: long enough that a timeout means that it
+/// never happens, even while other jobs compile.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a condition is polled: a tenth of what a person notices, and cheap.

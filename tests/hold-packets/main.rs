@@ -1,8 +1,8 @@
-//! Holds each packet of a netfilter queue for a while: what a long line does. For kernels without netem.
+//! Delays each packet of a netfilter queue, to simulate a high-latency link. For kernels without netem.
 //!
-//! `hold-packets QUEUE MILLISECONDS` says `ready` when it has the queue, and ends when its input does, so that it
-//! outlives no test. Packets keep their order. The kernel queues 1,024 of them and drops what comes on top, as a router
-//! does. A packet is held up to 20 ms longer than asked: that is how often the queue is looked at.
+//! `hold-packets QUEUE MILLISECONDS` prints `ready` once it owns the queue, and exits when its standard input closes, so
+//! that it never outlives a test. Packets keep their order. The kernel queues 1,024 packets and drops any others, as a
+//! router does. A packet is held up to 20 ms longer than requested, because the queue is polled every 20 ms.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use linecamp_tests::wait_until;
 use nfq::{Message, Queue, Verdict};
 
-/// How long to wait for a packet where none is held; no more than how often the loop turns.
+/// How long to wait for a packet if none is held.
 const IDLE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -24,10 +24,10 @@ fn main() -> ExitCode {
     let queue = arguments.next().and_then(|text| text.parse().ok());
     let held = arguments.next().and_then(|text| text.parse().ok());
     let (Some(queue), Some(held)) = (queue, held.map(Duration::from_millis)) else {
-        return failed("the arguments are QUEUE MILLISECONDS");
+        return failed("usage: hold-packets QUEUE MILLISECONDS");
     };
     thread::spawn(|| {
-        // Nothing is said to it: this ends with whoever started it.
+        // No input is expected: this process exits with the process that started it.
         let _ = io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(what: &str) -> ExitCode {
-    // There is nobody to tell where this cannot be written.
+    // If this cannot be written, the error cannot be reported at all.
     let _ = writeln!(io::stderr(), "hold-packets: {what}");
     ExitCode::FAILURE
 }
@@ -57,7 +57,7 @@ fn hold(number: u16, delay: Duration) -> io::Result<Infallible> {
             held.push_back((Instant::now() + delay, packet?));
         }
         while held.front().is_some_and(|(due, _)| *due <= Instant::now()) {
-            let (_, mut packet) = held.pop_front().expect("one is due");
+            let (_, mut packet) = held.pop_front().expect("the first packet is due");
             packet.set_verdict(Verdict::Accept);
             queue.verdict(packet)?;
         }

@@ -92,13 +92,13 @@ fn a_central_provider_with_a_pushed_plugin_is_added_changed_and_removed() {
     });
     let record = entry(&plan["records"], "name", NAME).expect("it was there");
     assert_eq!(record["provider"], "main-dns", "{plan}");
-    assert_eq!(fetched(&site, &digest).as_ref(), Some(&component), "it came over the link");
+    assert_eq!(fetched(&site, &digest).as_ref(), Some(&component), "it was transferred over the link");
     assert_eq!(server.dump(ZONE), before, "a dry run changes nothing");
 
     provide(&fleet, &setup, &digest, &["--allow-deletes"]);
     wait_answer(&fleet, &server, &["192.0.2.1"]);
     let plan = wait_planned(&fleet, |plan| plan["in_sync"] == 1);
-    assert_eq!(plan["records"], Value::Array(Vec::new()), "nothing is left to do");
+    assert_eq!(plan["records"], Value::Array(Vec::new()), "no changes are pending");
     let listed = fleet.json(&["dns", "ls", "--provider", "main-dns"])["items"].clone();
     assert_eq!(listed.as_array().map(Vec::len), Some(1), "one site was selected: {listed}");
     assert_eq!((&listed[0]["site"], &listed[0]["state"]), (&"camp".into(), &"in-sync".into()), "{listed}");
@@ -118,13 +118,13 @@ fn a_central_provider_with_a_pushed_plugin_is_added_changed_and_removed() {
     // Removal: first the records, then the provider.
     fleet.cli(&["provider", "rm", "main-dns"]).ok();
     wait_answer(&fleet, &server, &[]);
-    fleet.wait_for("the provider to leave the site", PATIENCE, || {
+    fleet.wait_for("the provider to be removed from the site", PATIENCE, || {
         (site.local(&["provider", "ls", "-o", "json"]).ok().json() == Value::Array(Vec::new())).then_some(())
     });
-    assert_eq!(server.dump(ZONE), before, "nothing is left behind");
+    assert_eq!(server.dump(ZONE), before, "nothing remains");
     assert_eq!(fleet.json(&["dns", "ls"])["items"], Value::Array(Vec::new()));
     fleet.cli(&["plugin", "rm", &second]).ok();
-    assert!(!other.data().join("plugins/pushed").exists(), "who was not selected fetched nothing");
+    assert!(!other.data().join("plugins/pushed").exists(), "a site that was not selected downloaded nothing");
 }
 
 /// A plugin uploaded under another's name is rejected at the site, which reports a condition and continues; the right
@@ -140,7 +140,7 @@ fn a_provider_with_a_wrong_plugin_name_raises_a_condition_until_corrected() {
     let wrong = push(&fleet, &plugin("dns-fake"), setup.plugin);
     provide(&fleet, &setup, &wrong, &[]);
     // Until it has been transferred, the condition says that it is missing.
-    fleet.wait_for("the wrong name to be a condition", PATIENCE, || {
+    fleet.wait_for("a condition about the wrong name", PATIENCE, || {
         let shown = show(&fleet, "camp");
         let detail = condition(&shown, "plugin-failed")?;
         detail.contains("it says that it is `dns-fake`, and the file that it is `dns-powerdns`").then_some(())

@@ -39,7 +39,7 @@ fn http_status(fleet: &Fleet, path: &str) -> std::io::Result<String> {
         .stdout(Stdio::piped())
         .spawn()?;
     let header = format!("Authorization: Bearer {}", fleet.key());
-    curl.stdin.take().expect("it was asked for").write_all(header.as_bytes())?;
+    curl.stdin.take().expect("stdio is piped").write_all(header.as_bytes())?;
     Ok(String::from_utf8_lossy(&curl.wait_with_output()?.stdout).into_owned())
 }
 
@@ -67,11 +67,13 @@ fn idle_connections_do_not_lock_operators_out_of_the_server() {
     match http_status(&fleet, "/metrics") {
         Ok(status) => {
             let install = [http_status(&fleet, "/install"), http_status(&fleet, &format!("/install/{package}"))];
-            let statuses = install.map(|status| status.expect("curl was there a moment ago"));
+            let statuses = install.map(|status| status.expect("curl is installed"));
             assert_eq!((&*status, statuses), ("200", ["200".to_owned(), "200".to_owned()]));
             assert!(since.elapsed() < RESPONSE_MAX, "metrics and an installation waited {:?}", since.elapsed());
         }
-        Err(error) => skip("curl", &format!("metrics and an installation beside a crowd: no curl here ({error})")),
+        Err(error) => {
+            skip("curl", &format!("metrics and an installation during a connection flood: curl not found ({error})"))
+        }
     }
     let _site = connected_site(&fleet, "camp");
     drop(idle_clients);
@@ -110,7 +112,7 @@ impl Client {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut said = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut said = BufReader::new(child.stdout.take().expect("stdio is piped"));
         let mut line = String::new();
         said.read_line(&mut line)?;
         assert_eq!(line, "open\n", "the connections are open");
@@ -135,7 +137,7 @@ impl Drop for Client {
 #[test]
 fn connections_of_one_user_do_not_lock_root_out_of_the_local_socket() {
     if !geteuid().is_root() {
-        return skip("root", "idle local connections of another user: only root can be one");
+        return skip("root", "idle local connections of another user: requires root");
     }
     let fleet = Fleet::start();
     let site = connected_site(&fleet, "camp");
@@ -146,13 +148,15 @@ fn connections_of_one_user_do_not_lock_root_out_of_the_local_socket() {
     fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("it is ours");
     let idle_clients = match Client::start(4_000_001, &socket, 200, "") {
         Ok(idle_clients) => idle_clients,
-        Err(error) => return skip("perl", &format!("idle local connections of another user: no perl here ({error})")),
+        Err(error) => {
+            return skip("perl", &format!("idle local connections of another user: perl not found ({error})"));
+        }
     };
     let since = Instant::now();
     site.local(&["status"]).ok();
     assert!(since.elapsed() < Duration::from_secs(1), "root waited {:?}", since.elapsed());
 
-    let mut other = Client::start(4_000_002, &socket, 1, "{\"do\":\"status\"}\n").expect("perl was there a moment ago");
+    let mut other = Client::start(4_000_002, &socket, 1, "{\"do\":\"status\"}\n").expect("perl is installed");
     let answer = other.answer();
     assert!(answer.contains("daemon_version"), "{answer}");
     drop(idle_clients);

@@ -1,4 +1,4 @@
-//! Corrupt or full disks.
+//! Corrupt databases, and a full disk at a site.
 
 use std::fs;
 use std::path::Path;
@@ -21,10 +21,10 @@ fn a_corrupt_site_database_is_moved_aside_and_resynced() {
     assert!(site.terminate().success());
 
     let path = site.data().join("site.db");
-    let mut bytes = fs::read(&path).expect("the database is there");
+    let mut bytes = fs::read(&path).expect("the database exists");
     let middle = bytes.len() / 2;
     bytes[middle..].fill(0xa5);
-    fs::write(&path, &bytes).expect("it can be written");
+    fs::write(&path, &bytes).expect("the database can be overwritten");
     let _ = fs::remove_file(site.data().join("site.db-wal"));
 
     site.start();
@@ -45,14 +45,14 @@ fn a_corrupt_server_database_needs_an_operator() {
     fleet.token(&[]);
     assert!(fleet.server.terminate().success());
     let path = fleet.server.data().join("fleet.db");
-    let mut bytes = fs::read(&path).expect("the database is there");
+    let mut bytes = fs::read(&path).expect("the database exists");
     let middle = bytes.len() / 2;
     bytes[middle..].fill(0xa5);
-    fs::write(&path, &bytes).expect("it can be written");
+    fs::write(&path, &bytes).expect("the database can be overwritten");
     let data = fleet.server.data().to_str().expect("text").to_owned();
     let said = fleet.run("linecamp-server", &["run", "--data", &data], &[]).exits(3);
     assert!(said.stderr.contains("fleet.db is damaged") && said.stderr.contains("backup"), "{}", said.stderr);
-    assert_eq!(fs::read(&path).expect("the database is there"), bytes, "it is not touched");
+    assert_eq!(fs::read(&path).expect("the database exists"), bytes, "the file is unchanged");
 }
 
 /// Writes until the disk is full.
@@ -85,10 +85,10 @@ fn a_full_site_disk_raises_a_condition_and_loses_nothing() {
     assert!(refused.stderr.contains("full"), "{}", refused.stderr);
     let status = site.local(&["status"]).ok();
     assert!(status.stdout.contains("disk-full"), "{}", status.stdout);
-    assert!(status.stdout.contains("connected"), "the link stays: {}", status.stdout);
-    assert!(status.stdout.contains("r1"), "what was there is there: {}", status.stdout);
+    assert!(status.stdout.contains("connected"), "the link stays up: {}", status.stdout);
+    assert!(status.stdout.contains("r1"), "existing data is kept: {}", status.stdout);
 
-    fs::remove_file(&filler).expect("there is room again");
+    fs::remove_file(&filler).expect("space is freed");
     site.local(&["label", "set", "rack=r2"]).ok();
     // The daemon does not retry a full disk for half a minute; a restart is faster.
     assert!(site.terminate().success());

@@ -96,7 +96,7 @@ fn a_label_acknowledged_by_a_killed_daemon_survives() {
         site.wait_for_exit(PATIENCE).expect("it was killed");
         site.start();
         let is_up = || (site.local(&["status"]).code == Some(0)).then_some(());
-        assert!(wait_until(PATIENCE, is_up).is_some(), "it starts again");
+        assert!(wait_until(PATIENCE, is_up).is_some(), "it restarts");
         if said.code == Some(0) {
             wait_label_at_site(&fleet, &site, &key, Some("open"));
             acknowledged.push(setting);
@@ -113,7 +113,7 @@ fn a_label_acknowledged_by_a_killed_daemon_survives() {
     wait_label_at_server(&fleet, "camp", "door", Some("last"));
     let set = events(&fleet, "camp", "labels-set-locally");
     for setting in &acknowledged {
-        assert_eq!(set.iter().filter(|text| text.ends_with(setting)).count(), 1, "{setting} is told once: {set:?}");
+        assert_eq!(set.iter().filter(|text| text.ends_with(setting)).count(), 1, "{setting} is reported once: {set:?}");
         let key = setting.trim_end_matches("=open");
         assert_eq!(label(&show(&fleet, "camp")["labels"], key), Some("open"));
     }

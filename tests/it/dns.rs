@@ -41,7 +41,7 @@ fn configure(fleet: &Fleet, site: &mut Site, server: &dyn NameServer, extra: &st
 
 #[track_caller]
 fn wait_answer(fleet: &Fleet, server: &dyn NameServer, expected: &[&str]) {
-    let what = format!("{} to say {expected:?} of {NAME}", server.product());
+    let what = format!("{} to answer {expected:?} for {NAME}", server.product());
     fleet.wait_for(&what, PATIENCE * 2, || (server.query(NAME, "A") == expected).then_some(()));
 }
 
@@ -68,7 +68,7 @@ fn check_lifecycle(mut server: Box<dyn NameServer>) {
     configure(&fleet, &mut site, &*server, taken);
     site.start();
     wait_answer(&fleet, &*server, &["192.0.2.1"]);
-    let condition = fleet.wait_for("the foreign name to be a condition", PATIENCE, || {
+    let condition = fleet.wait_for("a condition about the foreign name", PATIENCE, || {
         let conditions = show(&fleet, "camp")["conditions"].clone();
         conditions.as_array()?.iter().find(|condition| condition["kind"] == "record-conflict").cloned()
     });
@@ -84,7 +84,7 @@ fn check_lifecycle(mut server: Box<dyn NameServer>) {
     site.local(&["label", "set", "--host", &format!("{SWITCH}=true")]).ok();
     wait_answer(&fleet, &*server, &["192.0.2.2"]);
     let is_in_sync = |record: &serde_json::Value| record["name"] == NAME && record["state"] == "in-sync";
-    fleet.wait_for("the record to be seen and listed as kept", PATIENCE, || {
+    fleet.wait_for("the record to be observed and in sync", PATIENCE, || {
         let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
         listed.as_array().is_some_and(|records| records.iter().any(is_in_sync)).then_some(())
     });
@@ -93,7 +93,7 @@ fn check_lifecycle(mut server: Box<dyn NameServer>) {
     for _ in 0..2 {
         server.freeze();
         site.local(&["label", "set", "--host", &format!("{SWITCH}=false")]).ok();
-        fleet.wait_for("a call to be under way", PATIENCE, || {
+        fleet.wait_for("a call to be in progress", PATIENCE, || {
             let why = site.local(&["why", "-o", "json"]).ok().json();
             let busy = ["looks at", "changes records", "checks"];
             let provider = why.as_array()?.iter().find(|line| line["part"] == "provider")?;
@@ -112,14 +112,14 @@ fn check_lifecycle(mut server: Box<dyn NameServer>) {
     fleet.wait_link("camp", "connected");
     fleet.cli(&["site", "deactivate", "camp"]).ok();
     wait_state(&fleet, "inactive");
-    assert_eq!(server.query(NAME, "A"), ["192.0.2.2"], "what runs goes on");
+    assert_eq!(server.query(NAME, "A"), ["192.0.2.2"], "running workloads keep their records");
     fleet.cli(&["site", "rm", "camp"]).ok();
     wait_state(&fleet, "removed");
-    assert_eq!(foreign(&*server), before, "{} holds what it held before, to the last byte", server.product());
+    assert_eq!(foreign(&*server), before, "{} has the same foreign records as before", server.product());
 }
 
-/// A zone cut appears below the parent zone: its record is no longer served to anyone. The site reports that and names
-/// the new zone, and removal leaves nothing behind in the parent.
+/// A child zone appears: the site's record in the parent zone is no longer served. The site reports the child zone by
+/// name, and removal leaves nothing behind in the parent zone.
 fn check_child_zone(mut server: Box<dyn NameServer>) {
     const CHILD_ZONE: &str = "default.example.org";
     server.create_zone(ZONE);
@@ -132,7 +132,7 @@ fn check_child_zone(mut server: Box<dyn NameServer>) {
     wait_answer(&fleet, &*server, &["192.0.2.1"]);
     server.create_zone(CHILD_ZONE);
     fleet.cli(&["host", "label", "camp", &format!("{ADDRESS}=192.0.2.2")]).ok();
-    let condition = fleet.wait_for("the zone below to be named", PATIENCE * 2, || {
+    let condition = fleet.wait_for("the child zone to be reported", PATIENCE * 2, || {
         let conditions = show(&fleet, "camp")["conditions"].clone();
         conditions.as_array()?.iter().find(|condition| condition["kind"] == "record-quarantined").cloned()
     });
@@ -199,7 +199,7 @@ fn a_wrong_key_and_a_stopped_name_server_are_reported_until_fixed() {
     std::fs::write(&path, "wrong").expect("a file");
     site.start();
     let failure = |words: &[&str]| {
-        fleet.wait_for(&format!("the trouble to be named: {words:?}"), PATIENCE * 2, || {
+        fleet.wait_for(&format!("the failure to be reported: {words:?}"), PATIENCE * 2, || {
             let said = site.local(&["provider", "ls", "-o", "json"]);
             let listed = (said.code == Some(0)).then(|| said.json())?;
             let failure = listed[0]["failure"].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The doctors of site and server: each problem is named by its check, and nothing is disturbed.
+//! `doctor` of daemon and server: each problem is reported by its check, and running services are not disturbed.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -88,9 +88,9 @@ fn a_healthy_site_passes_all_checks_and_its_session_is_not_disturbed() {
     assert_check(&report, "clock", "ok", "agrees with the server's");
     let version = env!("CARGO_PKG_VERSION");
     assert_check(&report, "versions", "ok", &format!("the one that runs is {version}, the server is {version}"));
-    assert_check(&report, "file-limit", "ok", &format!("process {}", site.id().expect("it runs")));
+    assert_check(&report, "file-limit", "ok", &format!("process {}", site.id().expect("the process is running")));
     let after = (show(&fleet, "camp")["link"].clone(), events(&fleet, "camp", "daemon-started").len());
-    assert_eq!(before, after, "the session is the one it was");
+    assert_eq!(before, after, "the session is unchanged");
     let left: Vec<_> = fs::read_dir(site.data()).expect("it is there").flatten().map(|e| e.file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("doctor")), "{left:?}");
 }
@@ -147,7 +147,7 @@ fn an_unreachable_address_and_an_unresolvable_name_are_reported() {
     let dead = checks.iter().find(|check| check["name"] == "udp" && check["subject"] == "192.0.2.1:9");
     let nameless = checks.iter().find(|check| check["subject"] == "camp.invalid:1");
     for found in [dead, nameless] {
-        let found = found.unwrap_or_else(|| panic!("it is looked at: {report:#}"));
+        let found = found.unwrap_or_else(|| panic!("each is checked: {report:#}"));
         assert_eq!(found["verdict"], "warn", "{found:#}");
         assert!(found["evidence"].as_str().is_some_and(|text| text.contains("one is enough")), "{found:#}");
     }
@@ -215,7 +215,7 @@ fn an_unusable_directory_is_reported() {
     mode(&key, 0o600);
     assert_check(&doctor_report(&site), "data-directory", "ok", "nobody else");
     mode(site.data(), 0o500);
-    assert_check(&doctor_report(&site), "data-directory", "fail", "its owner himself cannot use it");
+    assert_check(&doctor_report(&site), "data-directory", "fail", "the owner cannot use the directory");
     mode(site.data(), 0o555);
     mode(fleet.directory(), 0o755);
     // Root may write anywhere; another user shows what the daemon's own user gets.
@@ -231,7 +231,7 @@ fn an_unusable_directory_is_reported() {
     mode(site.data(), 0o700);
     let said = match said {
         Ok(said) => said,
-        Err(error) => return skip("another-user", &format!("no setpriv here: {error}")),
+        Err(error) => return skip("another-user", &format!("setpriv not found: {error}")),
     };
     let complaint = String::from_utf8_lossy(&said.stderr);
     if complaint.contains("setpriv:") {
@@ -250,7 +250,7 @@ fn a_hung_daemon_is_distinguished_from_a_stopped_one() {
     assert_check(&report, "daemon", "fail", "does not answer within");
     assert_check(&report, "udp", "ok", "answers");
     site.signal(rustix::process::Signal::CONT);
-    fleet.wait_for("the daemon to go on", PATIENCE, || {
+    fleet.wait_for("the daemon to resume", PATIENCE, || {
         (finding(&doctor_report(&site), "daemon").verdict == "ok").then_some(())
     });
 }
@@ -260,7 +260,12 @@ fn a_healthy_server_fails_no_check() {
     let fleet = Fleet::start();
     let report = server_doctor(&fleet, &["-o", "json"]).ok().json();
     assert_check(&report, "authority", "ok", fleet.pin());
-    assert_check(&report, "database", "skipped", &format!("process {}", fleet.server.id().expect("it runs")));
+    assert_check(
+        &report,
+        "database",
+        "skipped",
+        &format!("process {}", fleet.server.id().expect("the process is running")),
+    );
     assert_check(&report, "https", "ok", "serves");
     assert_check(&report, "link", "ok", "handshake");
     assert_check(&report, "https-port", "ok", "the server that runs");
@@ -292,7 +297,7 @@ fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     let report = server_doctor(&fleet, &["-o", "json"]).exits(1).json();
     assert_check(&report, "authority", "fail", "key.pem is damaged");
     assert_check(&report, "authority", "fail", "restore it from a backup");
-    assert!(!report.to_string().contains("BEGIN"), "the key is not shown");
+    assert!(!report.to_string().contains("BEGIN"), "the key is not printed");
     fs::write(&key, &whole).expect("it is ours");
 
     let database = fleet.server.data().join("fleet.db");
@@ -300,7 +305,7 @@ fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     fs::write(&database, [&sound[..100], &[0xff; 3000], &sound[3100..]].concat()).expect("it is ours");
     assert_check(&server_doctor(&fleet, &["-o", "json"]).exits(1).json(), "database", "fail", "restore");
     fs::write(&database, &sound).expect("it is ours");
-    assert_eq!(names(fleet.server.data()), before, "nothing is left behind");
+    assert_eq!(names(fleet.server.data()), before, "nothing remains");
     fleet.start_server();
 }
 

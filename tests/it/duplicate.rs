@@ -21,11 +21,11 @@ fn a_cloned_disk_is_rejected_and_both_machines_are_reported() {
     assert!(detail.contains(&format!("{address} is linked")), "{address}: {detail}");
     assert!(detail.contains("was refused") && detail.matches("127.0.0.1:").count() == 2, "{detail}");
     let sentence = format!("another machine, at {address}, is linked with this identity");
-    fleet.wait_for("the copy to say so", PATIENCE, || copy.log().contains(&sentence).then_some(()));
+    fleet.wait_for("the copy to report it", PATIENCE, || copy.log().contains(&sentence).then_some(()));
     let said = copy.local(&["why"]).ok();
     assert!(said.stdout.contains(&sentence), "{}", said.stdout);
 
-    assert_eq!(link(), before, "the first is in the session it was in");
+    assert_eq!(link(), before, "the session of the first machine is unchanged");
     first.local(&["label", "set", "rack=r7"]).ok();
     wait_label_at_server(&fleet, "camp", "rack", Some("r7"));
     assert_eq!(events(&fleet, "camp", "duplicate-refused").len(), 1);

@@ -1,4 +1,4 @@
-//! Steady state: nothing is written, and almost nothing is sent.
+//! An idle fleet: nothing is written, and almost nothing is sent.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -46,12 +46,12 @@ fn an_idle_fleet_writes_nothing_and_sends_almost_nothing() {
         entry(&why, "part", "events")
             .is_some_and(|events| events["state"].as_str().is_some_and(|state| state.starts_with("0 wait")))
     };
-    fleet.wait_for("the events to be told", PATIENCE, || is_told().then_some(()));
+    fleet.wait_for("the events to be acknowledged", PATIENCE, || is_told().then_some(()));
 
     // Activity still under way restarts the observation: a write, or datagrams in quick succession.
     let begin = || (written(&paths), proxy.traffic(), Instant::now());
     let mut watch = begin();
-    let bytes = fleet.wait_for("three keep-alives, and nothing written", SETTLED_MAX, || {
+    let bytes = fleet.wait_for("three keep-alives without a disk write", SETTLED_MAX, || {
         let (files, before, began) = &watch;
         let (now, took) = (proxy.traffic(), began.elapsed());
         let is_over = DATAGRAMS <= datagrams(now) - datagrams(*before);

@@ -57,7 +57,7 @@ fn joining_twice_is_idempotent() {
     let anew = fleet.try_join("camp", &token, quic, &[]).ok();
     assert!(anew.stdout.starts_with("joined as camp"), "{}", anew.stdout);
     let other = fleet.try_join("camp", &token, quic, &["--name", "other"]);
-    assert_ne!(other.code, Some(0), "one directory is one site");
+    assert_ne!(other.code, Some(0), "a directory belongs to one site");
 
     assert_eq!(fleet.json(&["site", "ls"])["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(fleet.json(&["token", "ls"])["items"][0]["state"], "used-up");

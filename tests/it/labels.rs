@@ -61,7 +61,7 @@ fn label_files_are_reloaded_while_the_daemon_runs() {
     fs::write(&file, "rack = \"r9\"\nrack = ").expect("a file");
     let detail = wait_condition(&fleet, "camp", "labels-invalid");
     assert!(detail.contains("50-shop.toml") && detail.contains("line 2"), "{detail}");
-    assert_eq!(label(&show(&fleet, "camp")["labels"], "rack"), Some("r8"), "what it last said stays");
+    assert_eq!(label(&show(&fleet, "camp")["labels"], "rack"), Some("r8"), "the last valid labels are kept");
 
     let other = site.data().join("labels.d/60-twice.toml");
     fs::write(&file, "rack = \"r9\"\n").expect("a file");

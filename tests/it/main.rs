@@ -1,9 +1,9 @@
-//! Journeys: what an operator does, end to end, through the real programs.
+//! End-to-end tests: what an operator does, through the real programs.
 //!
 //! There are few of them, because most behavior is tested at a lower level: decisions in `core`, encoding in `proto`,
-//! disk crashes in `store`, the wire in `transport`. The journeys test that the programs combine these parts correctly.
-//! `linecamp_tests` documents how to write one; [`shown`] parses what the programs print; [`shell`] runs the
-//! commands of a documentation page.
+//! disk crashes in `store`, the wire in `transport`. The end-to-end tests check that the programs combine these parts
+//! correctly. `linecamp_tests` documents how to write one; [`site_view`] parses what the programs print; [`shell`] runs
+//! the commands of a documentation page.
 
 mod central_providers;
 mod certificate;

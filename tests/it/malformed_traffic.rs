@@ -1,4 +1,4 @@
-//! Internet background noise on open ports. No member of the fleet notices.
+//! Malformed traffic on open ports does not affect the fleet.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
@@ -38,7 +38,7 @@ fn garbage_on_the_link_port_does_not_affect_others() {
     }
     fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
     wait_label_at_site(&fleet, &site, "rack", Some("r7"));
-    assert_eq!(doing(), before, "the session is the same");
+    assert_eq!(doing(), before, "the session is unchanged");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn series(text: &str) -> BTreeMap<String, f64> {
             let name = series.split('{').next().unwrap_or_default();
             assert!(typed.contains_key(name), "{line}");
             let value = value.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
-            assert!(found.insert(series.to_owned(), value).is_none(), "{line} is there twice");
+            assert!(found.insert(series.to_owned(), value).is_none(), "{line} is duplicated");
         }
     }
     assert!(text.ends_with('\n') && !found.is_empty(), "{text}");
@@ -57,7 +57,7 @@ trait OutputOf {
 impl OutputOf for Command {
     fn output_of(&mut self, text: &str) -> std::io::Result<(bool, String)> {
         let mut child = self.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        child.stdin.take().expect("it was asked for").write_all(text.as_bytes())?;
+        child.stdin.take().expect("stdio is piped").write_all(text.as_bytes())?;
         let output = child.wait_with_output()?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
@@ -66,7 +66,7 @@ impl OutputOf for Command {
 
 /// Sends a request to the daemon's socket, and returns the response.
 fn say(site: &Site, request: &str) -> String {
-    let mut stream = UnixStream::connect(site.data().join("linecampd.sock")).expect("the socket is there");
+    let mut stream = UnixStream::connect(site.data().join("linecampd.sock")).expect("the socket exists");
     stream.write_all(request.as_bytes()).expect("the daemon reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the daemon answers");
@@ -94,7 +94,7 @@ fn a_daemon_serves_metrics_on_its_local_socket() {
     assert!(say(&site, "GET /else HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
     assert!(say(&site, "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     let endless = format!("GET /metrics HTTP/1.1\r\n{}", "x: y\r\n".repeat(30_000));
-    let mut stream = UnixStream::connect(site.data().join("linecampd.sock")).expect("the socket is there");
+    let mut stream = UnixStream::connect(site.data().join("linecampd.sock")).expect("the socket exists");
     // The daemon may close before it has received all of it.
     let _ = stream.write_all(endless.as_bytes());
     site.local(&["status"]).ok();
@@ -123,7 +123,7 @@ fn a_server_serves_metrics_to_holders_of_an_api_key() {
     assert_eq!(refused, "401");
     let authorization = format!("Authorization: Bearer {}", fleet.key());
     let numbers = || {
-        let (code, text) = ask(&authorization).expect("curl was there a moment ago");
+        let (code, text) = ask(&authorization).expect("curl is installed");
         assert_eq!(code, "200", "{text}");
         (series(&text), text)
     };

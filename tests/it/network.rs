@@ -84,7 +84,7 @@ fn a_session_survives_an_address_change() {
     network.change_site_address();
     change_both_sides(&fleet, &site, "r1");
     assert_eq!(session(&fleet, &site), before);
-    assert_ne!(address(&fleet), seen, "its router knows the new address by another port");
+    assert_ne!(address(&fleet), seen, "the router maps the new address to another port");
 
     // A site that has something to send sends it immediately, from whatever address it has.
     network.change_site_address();
@@ -99,17 +99,17 @@ fn a_session_survives_an_address_change() {
 fn a_session_survives_the_loss_of_nat_mappings() {
     let Some((mut network, fleet, site)) = behind_a_router() else { return };
     let before = session(&fleet, &site);
-    assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
+    assert!(is_behind(&fleet, &network), "{} is the router's mapping", address(&fleet));
     network.rebind_nat();
-    assert!(!is_behind(&fleet, &network), "the old port is not one of the new");
+    assert!(!is_behind(&fleet, &network), "the old port is outside the new range");
     change_both_sides(&fleet, &site, "r1");
-    assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
+    assert!(is_behind(&fleet, &network), "{} is the router's mapping", address(&fleet));
     assert_eq!(session(&fleet, &site), before);
 
     network.change_outer_address();
     site.local(&["label", "set", "door=r2"]).ok();
     wait_label_at_server(&fleet, "camp", "door", Some("r2"));
-    assert!(is_behind(&fleet, &network), "{} is where the router puts it", address(&fleet));
+    assert!(is_behind(&fleet, &network), "{} is the router's mapping", address(&fleet));
     change_both_sides(&fleet, &site, "r3");
     assert_eq!(session(&fleet, &site), before);
 }
@@ -135,7 +135,7 @@ fn a_site_on_a_high_latency_link_joins_and_is_managed() {
     let fleet = Fleet::start_in(&network);
     let began = Instant::now();
     let mut site = fleet.join("camp", &[]);
-    assert!(began.elapsed() >= 4 * DELAY, "a handshake and an answer take two round trips: {:?}", began.elapsed());
+    assert!(began.elapsed() >= 4 * DELAY, "a handshake and a response take two round trips: {:?}", began.elapsed());
     site.start();
     fleet.wait_link("camp", "connected");
     wait_converged(&fleet, "camp");
@@ -144,7 +144,7 @@ fn a_site_on_a_high_latency_link_joins_and_is_managed() {
     fleet.cli(&["site", "label", "camp", "rack=r1"]).ok();
     wait_label_at_site(&fleet, &site, "rack", Some("r1"));
     wait_converged(&fleet, "camp");
-    assert!(started.elapsed() >= 2 * DELAY, "there and back again: {:?}", started.elapsed());
+    assert!(started.elapsed() >= 2 * DELAY, "one round trip: {:?}", started.elapsed());
     change_both_sides(&fleet, &site, "r2");
     assert_eq!(session(&fleet, &site), before);
     let report = doctor_report(&site);
@@ -175,7 +175,7 @@ fn a_path_that_drops_udp_is_reported_and_the_link_recovers() {
     assert_ne!(network.lost(), 0, "packets were swallowed");
 
     network.heal();
-    fleet.wait_for("the link to be back", REDIAL, || {
+    fleet.wait_for("the link to recover", REDIAL, || {
         (show(&fleet, "camp")["link"]["state"] == "connected").then_some(())
     });
     change_both_sides(&fleet, &site, "r1");

@@ -14,7 +14,7 @@ fn current(packages: &Path) -> Vec<PathBuf> {
 
 /// Runs a program on a package and returns its output.
 fn ask(program: &str, arguments: &[&str], package: &Path) -> String {
-    let said = Command::new(program).args(arguments).arg(package).output().expect("dpkg is everywhere on Debian");
+    let said = Command::new(program).args(arguments).arg(package).output().expect("dpkg is installed on every Debian");
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success(), "{program} {}: {text}{}", package.display(), String::from_utf8_lossy(&said.stderr));
     text
@@ -66,10 +66,13 @@ fn packages_contain_the_expected_files() {
         assert!(!held.lines().any(|line| !line.contains(" 0/0 ") && !line.contains("root/root")), "{name}: {held}");
         let script =
             format!("dpkg-deb --fsys-tarfile \"$0\" | tar --extract --to-stdout ./usr/share/doc/{name}/copyright");
-        assert!(ask("sh", &["-c", &script], package).contains("\nCopyright: 2026 "), "{name} says whose it is");
+        assert!(
+            ask("sh", &["-c", &script], package).contains("\nCopyright: 2026 "),
+            "{name} names its copyright holder"
+        );
         let control = ask("dpkg-deb", &["--info"], package);
         assert_eq!(control.contains("conffiles"), !settings.is_empty(), "{control}");
-        assert!(!control.contains("\n Depends: lib"), "{name} needs nothing: {control}");
+        assert!(!control.contains("\n Depends: lib"), "{name} has no dependencies: {control}");
     }
 }
 

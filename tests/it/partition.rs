@@ -26,7 +26,7 @@ fn a_label_arrives_when_the_link_is_cut_at_any_step() {
         proxy.cut_after(datagrams);
         fleet.cli(&["site", "label", "camp", &format!("rack={value}")]).ok();
         // A story shorter than the cut is over before it; then there is nothing left to recover.
-        fleet.wait_for("the cut, or the end", PATIENCE, || {
+        fleet.wait_for("the cut, or the end of the exchange", PATIENCE, || {
             let shown = show(&fleet, "camp");
             (proxy.is_cut() || shown["spec_generation"] == shown["converged_generation"]).then_some(())
         });
@@ -48,7 +48,7 @@ fn a_label_arrives_when_the_link_is_cut_at_any_time() {
         proxy.delay(Duration::from_millis(15));
         fleet.cli(&["site", "label", "camp", &format!("rack={value}")]).ok();
         let before = passed();
-        fleet.wait_for("the moment, or the end", PATIENCE, || {
+        fleet.wait_for("the time of the cut, or the end of the exchange", PATIENCE, || {
             let is_over = || {
                 let shown = show(&fleet, "camp");
                 shown["spec_generation"] == shown["converged_generation"]
@@ -65,7 +65,7 @@ fn a_label_arrives_when_the_link_is_cut_at_any_time() {
     for number in 0..4 {
         let set = events(&fleet, "camp", "labels-set-locally");
         let of_this = set.iter().filter(|text| text.contains(&format!("door=r{number}")));
-        assert_eq!(of_this.count(), 1, "each is told once: {set:?}");
+        assert_eq!(of_this.count(), 1, "each is reported once: {set:?}");
     }
 }
 
@@ -105,5 +105,5 @@ fn a_session_survives_a_new_source_port() {
     site.local(&["label", "set", "rack=r7"]).ok();
     wait_label_at_server(&fleet, "camp", "rack", Some("r7"));
     assert_eq!(session(), before.0);
-    assert_ne!(show(&fleet, "camp")["link"]["address"], before.1, "the server sees where it is");
+    assert_ne!(show(&fleet, "camp")["link"]["address"], before.1, "the server reports the new address");
 }

@@ -1,4 +1,4 @@
-//! The plugin author's path: the guide's commands as pasted, and the conformance test of a component.
+//! Commands for plugin authors: those of the guide, and `linecamp plugin check`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ const TABLES: usize = 3;
 #[test]
 fn every_command_of_the_plugin_guide_works_as_written() {
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
-    let root = Path::new(&root).join("..").canonicalize().expect("the workspace is there");
-    let guide = fs::read_to_string(root.join("sdk/GUIDE.md")).expect("there is a guide");
+    let root = Path::new(&root).join("..").canonicalize().expect("the workspace exists");
+    let guide = fs::read_to_string(root.join("sdk/GUIDE.md")).expect("the guide exists");
     let place = place();
     // Left from an earlier run.
     let _ = fs::remove_dir_all(place.join(PROJECT));

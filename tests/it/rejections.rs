@@ -103,7 +103,7 @@ fn a_malformed_token_is_rejected_without_printing_its_secret() {
             repeated.push(text);
         }
     }
-    assert!(repeated.is_empty(), "the secret is repeated:\n{}", repeated.concat());
+    assert!(repeated.is_empty(), "the secret is printed:\n{}", repeated.concat());
     assert!(!data.exists(), "nothing was begun");
 }
 

@@ -11,12 +11,12 @@ fn wait_state(fleet: &Fleet, name: &str, state: &str) {
 
 #[track_caller]
 fn assert_forgotten(site: &mut Site) {
-    let ended = site.wait_for_exit(PATIENCE).expect("it ends by itself");
+    let ended = site.wait_for_exit(PATIENCE).expect("the daemon exits");
     assert_eq!(ended.code(), Some(3), "{}", site.log());
     assert!(site.log().contains("the server has removed this site"), "{}", site.log());
     let is_there = |part: &str| site.data().join(part).exists();
     for part in ["identity/key.pem", "identity/membership.pem", "site.db", "site.db-wal"] {
-        assert!(!is_there(part), "{part} is still there");
+        assert!(!is_there(part), "{part} still exists");
     }
 }
 
@@ -42,9 +42,9 @@ fn a_site_is_deactivated_and_removed() {
     wait_state(&fleet, "camp", "removed");
 
     assert_forgotten(&mut site);
-    assert!(site.data().join("labels.d/a.toml").exists(), "labels.d is the machine's own");
+    assert!(site.data().join("labels.d/a.toml").exists(), "labels.d belongs to the machine");
     site.start();
-    let ended = site.wait_for_exit(PATIENCE).expect("there is nothing to run");
+    let ended = site.wait_for_exit(PATIENCE).expect("no identity is left to run with");
     assert_eq!(ended.code(), Some(3));
 
     // A copy of its disk can never reconnect.
@@ -53,7 +53,7 @@ fn a_site_is_deactivated_and_removed() {
     let mut again = fleet.join("camp", &[]);
     again.start();
     fleet.wait_link("camp", "connected");
-    assert_eq!(show(&fleet, "camp")["state"], "active", "the name means the one that lives");
+    assert_eq!(show(&fleet, "camp")["state"], "active", "the name refers to the active site");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn a_planned_stop_assigns_reconnect_slots() {
 
     assert!(fleet.server.terminate().success());
     let why = site.local(&["why", "-o", "json"]).ok().json();
-    let link = entry(&why, "part", "link").expect("there is a link");
+    let link = entry(&why, "part", "link").expect("the site has a link");
     assert!(link["state"].as_str().is_some_and(|text| text.contains("server is stopping")), "{link}");
     let dials = || {
         let log = site.log();
@@ -34,7 +34,7 @@ fn a_planned_stop_assigns_reconnect_slots() {
         (2 <= lines.len()).then(|| (lines[0], lines[1]))
     };
     let (down, dialled) = fleet.wait_for("a redial", PATIENCE, dials);
-    assert!(1 <= (dialled + 86_400 - down) % 86_400, "it left a second to the next server");
+    assert!(1 <= (dialled + 86_400 - down) % 86_400, "the next server started within a second");
 
     fleet.start_server();
     let back = Instant::now();
@@ -49,11 +49,15 @@ fn a_killed_server_is_detected_with_the_next_packet() {
     let site = connected_site(&fleet, "camp");
     fleet.server.kill();
     fleet.start_server();
-    assert_eq!(site.local(&["status", "-o", "json"]).ok().json()["link"]["state"], "connected", "nobody told it");
+    assert_eq!(
+        site.local(&["status", "-o", "json"]).ok().json()["link"]["state"],
+        "connected",
+        "it notices without a message"
+    );
 
     let said = Instant::now();
     site.local(&["label", "set", "rack=r7"]).ok();
     wait_label_at_server(&fleet, "camp", "rack", Some("r7"));
-    assert!(said.elapsed() < Duration::from_secs(12), "before any timeout: {:?}", said.elapsed());
+    assert!(said.elapsed() < Duration::from_secs(12), "no timeout was needed: {:?}", said.elapsed());
     assert!(site.log().contains("the peer has started again"), "{}", site.log());
 }

@@ -1,4 +1,4 @@
-//! Secrets are where they belong, and nowhere else.
+//! Secrets are stored only in their own files, which only their owner can read.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn holds(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
-/// A whole journey at the most verbose log level, after which everything it left behind is searched.
+/// Runs a site from join to removal at the most verbose log level, and then searches everything it left behind.
 #[test]
 fn no_secret_is_in_a_log_response_command_line_or_database() {
     let mut fleet = Fleet::start_with(&["--log", "trace"]);
@@ -76,7 +76,7 @@ fn no_secret_is_in_a_log_response_command_line_or_database() {
             assert!(!holds(&bytes, secret), "{secret} is in {}", file.path().display());
         }
     }
-    assert!(100 < site.log().lines().count(), "the log says much");
+    assert!(100 < site.log().lines().count(), "the log has debug lines");
 }
 
 /// Files that contain a secret are accessible to their owner only.

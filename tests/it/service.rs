@@ -1,4 +1,4 @@
-//! Notifications to the service manager, played by a socket of the test, and the units it reads.
+//! Notifications to the service manager, which the test simulates with a socket, and the unit files.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -31,7 +31,7 @@ impl Manager {
     #[track_caller]
     fn receive(&self) -> String {
         let mut message = [0; 4096];
-        let bytes = self.0.recv(&mut message).expect("the manager is told something");
+        let bytes = self.0.recv(&mut message).expect("a notification arrives");
         String::from_utf8_lossy(&message[..bytes]).trim().to_owned()
     }
 
@@ -40,7 +40,7 @@ impl Manager {
     fn wait(&self, expected: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.receive().starts_with(expected) {
-            assert!(Instant::now() < deadline, "nobody says {expected}");
+            assert!(Instant::now() < deadline, "no notification {expected}");
         }
     }
 
@@ -50,7 +50,7 @@ impl Manager {
         let deadline = Instant::now() + PATIENCE;
         let is_it = |said: String| said.starts_with("STATUS=") && said.contains(part);
         while !is_it(self.receive()) {
-            assert!(Instant::now() < deadline, "no status says {part}");
+            assert!(Instant::now() < deadline, "no status contains {part}");
         }
     }
 
@@ -82,7 +82,7 @@ fn a_daemon_reports_its_state_to_the_service_manager() {
         manager.wait("STOPPING=1");
     });
     assert!(site.terminate().success());
-    stopping.join().expect("it says that it stops");
+    stopping.join().expect("it reports that it stops");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_reloaded_daemon_applies_what_it_can_and_reports_the_rest() {
     manager.wait("STATUS=linked to ");
     let shown = site.local(&["label", "ls"]).ok().stdout;
     assert!(shown.contains("door"), "{shown}");
-    assert_eq!(site.id(), id, "all of it is one process");
+    assert_eq!(site.id(), id, "the process is the same");
     assert!(site.terminate().success());
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 fn simulate(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(program("linecamp-sim"));
     let output = command.args(arguments).current_dir(directory).output().expect("linecamp-sim starts");
-    let text = |bytes| String::from_utf8(bytes).expect("it says text");
+    let text = |bytes| String::from_utf8(bytes).expect("the output is text");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
@@ -92,12 +92,12 @@ fn ctrl_c_ends_a_run_with_a_partial_report() {
     // It prints that it is running after it has begun to handle signals.
     let is_running = wait_until(PATIENCE, || said(&err).contains("running soak").then_some(()));
     let asked = kill_process(Pid::from_child(&child), Signal::INT);
-    let ended = wait_until(PATIENCE, || child.try_wait().expect("a child can be asked"));
+    let ended = wait_until(PATIENCE, || child.try_wait().expect("the child has not been waited for"));
     // It has exited; if not, the test fails, and must not leave it behind.
     let _ = child.kill();
     assert!(is_running.is_some() && asked.is_ok(), "{}", said(&err));
     assert_eq!(ended.and_then(|status| status.code()), Some(130), "{}", said(&err));
-    let outcome: Value = serde_json::from_str(&said(&out)).expect("it prints what it has");
+    let outcome: Value = serde_json::from_str(&said(&out)).expect("it prints the partial report");
     assert_eq!(outcome["outcome"], "interrupted");
     assert!(0 < outcome["events"].as_u64().expect("a number"), "{outcome}");
 }

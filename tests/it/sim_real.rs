@@ -25,7 +25,7 @@ impl Run {
     }
 
     fn ended(&mut self, timeout: Duration) -> Option<ExitStatus> {
-        wait_until(timeout, || self.0.try_wait().expect("a child can be asked"))
+        wait_until(timeout, || self.0.try_wait().expect("the child has not been waited for"))
     }
 }
 
@@ -53,13 +53,13 @@ fn twenty_four_real_daemons_join_and_reconnect_after_a_storm() {
     assert!(20 <= figure("/join/separate"), "{outcome}");
     assert_eq!(figure("/join/separate") + figure("/join/hosted"), 24);
     assert_eq!(figure("/storms/0/back"), 24);
-    assert_eq!(figure("/cut/back"), 12, "half were out of reach, and came back");
+    assert_eq!(figure("/cut/back"), 12, "half of the sites were offline and reconnected");
     assert_eq!(figure("/stop/clean"), figure("/stop/processes"));
     assert_eq!(outcome["errors"], Value::Array(Vec::new()), "the log level ERROR fails a test");
 
     let kept = fs::read_dir(directory.path()).expect("it can be listed").filter_map(Result::ok);
     let kept: Vec<_> = kept.map(|entry| entry.file_name()).filter(|name| name != "out" && name != "err").collect();
-    assert!(kept.is_empty(), "it removes what it made: {kept:?}");
+    assert!(kept.is_empty(), "temporary files are removed: {kept:?}");
 }
 
 #[test]
@@ -71,13 +71,13 @@ fn an_interrupted_run_leaves_nothing_behind() {
     let said = |name| fs::read_to_string(directory.path().join(name)).unwrap_or_default();
     let is_up = || said("kept/camp-003.log").contains("link up").then_some(());
     assert!(wait_until(PATIENCE, is_up).is_some(), "{}", said("err"));
-    kill_process(Pid::from_child(&run.0), Signal::TERM).expect("it runs");
+    kill_process(Pid::from_child(&run.0), Signal::TERM).expect("the process is running");
 
     let status = run.ended(PATIENCE).expect("it ends");
     assert_eq!(status.code(), Some(1), "{}", said("err"));
     assert!(said("err").contains("a signal asked for it"), "{}", said("err"));
     for site in 1..=3 {
         let lock = File::open(kept.join(format!("camp-00{site}/data/lock"))).expect("the daemon had its lock");
-        lock.try_lock().expect("no daemon holds it any more");
+        lock.try_lock().expect("the lock is free");
     }
 }

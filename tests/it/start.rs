@@ -16,7 +16,7 @@ fn text(path: &std::path::Path) -> &str {
 fn a_data_directory_has_one_daemon() {
     let fleet = Fleet::start();
     let site = connected_site(&fleet, "camp");
-    let first = format!("in use by process {}", site.id().expect("it runs"));
+    let first = format!("in use by process {}", site.id().expect("the process is running"));
     let data = text(site.data());
     let lines: [&[&str]; 3] = [
         &["run", "--data", data],
@@ -30,7 +30,7 @@ fn a_data_directory_has_one_daemon() {
     site.local(&["status"]).ok();
     let server = fleet.server.data().to_owned();
     let said = fleet.run("linecamp-server", &["run", "--data", text(&server)], &[]);
-    let first = format!("in use by process {}", fleet.server.id().expect("it runs"));
+    let first = format!("in use by process {}", fleet.server.id().expect("the process is running"));
     assert!(said.code != Some(0) && said.stderr.contains(&first), "{}", said.stderr);
 }
 
@@ -105,13 +105,13 @@ fn a_newer_database_needs_a_newer_program() {
         ("linecamp-server", fleet.server.data().to_owned(), "fleet.db"),
     ] {
         let path = data.join(name);
-        let mut bytes = fs::read(&path).expect("the database is there");
+        let mut bytes = fs::read(&path).expect("the database exists");
         // The `user_version` of SQLite's header (SQLite, "Database File Format", 1.3).
         bytes[60..64].copy_from_slice(&1_000_u32.to_be_bytes());
-        fs::write(&path, &bytes).expect("it can be written");
+        fs::write(&path, &bytes).expect("the database can be overwritten");
         let said = fleet.run(program, &["run", "--data", text(&data)], &[]).exits(3);
         assert!(said.stderr.contains(name) && said.stderr.contains("v1000, newer than"), "{}", said.stderr);
-        assert_eq!(fs::read(&path).expect("the database is there"), bytes, "it is not touched");
+        assert_eq!(fs::read(&path).expect("the database exists"), bytes, "the file is unchanged");
     }
 }
 
@@ -122,7 +122,7 @@ fn a_read_only_data_directory_is_reported() {
     let open = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
     // Owned by another user, readable but not writable.
     for path in [fleet.directory(), site.data()] {
-        open(path, 0o555).expect("its owner may say so");
+        open(path, 0o555).expect("the owner can change the mode");
     }
     let mut run = if rustix::process::geteuid().is_root() {
         let mut run = Command::new("setpriv");
@@ -133,10 +133,10 @@ fn a_read_only_data_directory_is_reported() {
         Command::new(program("linecampd"))
     };
     let said = run.args(["run", "--data", text(site.data())]).output();
-    open(fleet.directory(), 0o755).expect("its owner may say so");
+    open(fleet.directory(), 0o755).expect("the owner can change the mode");
     let (code, words) = match &said {
         Ok(said) => (said.status.code(), String::from_utf8_lossy(&said.stderr)),
-        Err(error) => return skip("another-user", &format!("no setpriv here: {error}")),
+        Err(error) => return skip("another-user", &format!("setpriv not found: {error}")),
     };
     if words.contains("setpriv:") {
         return skip("another-user", &words);

@@ -50,7 +50,7 @@ fn the_server_reports_a_full_site_disk_within_seconds() {
         let said = (0..20).map(|number| site.local(&["label", "set", &format!("k{number}={long}")]));
         said.into_iter().find(|said| said.code != Some(0))
     });
-    let detail = fleet.wait_for("the centre to hear of it", Duration::from_secs(5), || {
+    let detail = fleet.wait_for("the server to receive the report", Duration::from_secs(5), || {
         condition(&show(&fleet, "camp"), "disk-full").map(str::to_owned)
     });
     assert!(detail.contains(&*data.display().to_string()) && detail.contains("not kept"), "{detail}");
@@ -61,7 +61,7 @@ fn the_server_reports_a_full_site_disk_within_seconds() {
     site.start();
     fleet.wait_link("camp", "connected");
     wait_condition(&fleet, "camp", "disk-full");
-    fs::remove_file(&filler).expect("there is room again");
+    fs::remove_file(&filler).expect("space is freed");
     wait_cleared(&fleet, "disk-full");
     site.local(&["label", "set", "rack=r2"]).ok();
     assert_eq!(events(&fleet, "camp", "condition-cleared"), ["disk-full"]);
@@ -92,13 +92,13 @@ fn a_full_disk_is_reported_until_space_is_free() {
     wait_condition(&fleet, "camp", "disk-full");
     fleet.cli(&["site", "label", "camp", "rack=r2"]).ok();
     let before = failed_writes(&site);
-    fleet.wait_for("tries of the disk", RETRIED, || {
-        let refused = failed_writes(&site) - before;
-        assert!(condition(&show(&fleet, "camp"), "disk-full").is_some(), "after {refused} refused writes");
-        (FAILED_WRITES_MIN <= refused).then_some(())
+    fleet.wait_for("retried writes", RETRIED, || {
+        let failed = failed_writes(&site) - before;
+        assert!(condition(&show(&fleet, "camp"), "disk-full").is_some(), "after {failed} failed writes");
+        (FAILED_WRITES_MIN <= failed).then_some(())
     });
     assert_eq!(events(&fleet, "camp", "condition-raised").len(), 1);
-    fs::remove_file(&filler).expect("there is room again");
+    fs::remove_file(&filler).expect("space is freed");
     wait_cleared(&fleet, "disk-full");
     wait_label_at_site(&fleet, &site, "rack", Some("r2"));
     assert_eq!(events(&fleet, "camp", "condition-cleared"), ["disk-full"]);
@@ -113,7 +113,7 @@ fn a_site_without_inodes_starts_after_a_crash() {
     let Some(_disk) = SmallDisk::mount_with(&data, "size=8m,nr_inodes=60") else { return };
     let mut site = connected_site(&fleet, "camp");
     let full = (0..1000).find_map(|number| fs::File::create_new(data.join(format!("inode-{number}"))).err());
-    assert!(full.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "no inode is left");
+    assert!(full.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "all inodes are used");
     let doctor = site.local(&["doctor"]);
     assert!(doctor.stdout.contains("df -i"), "{}", doctor.stdout);
     site.kill();
@@ -123,14 +123,14 @@ fn a_site_without_inodes_starts_after_a_crash() {
 
     // Without an old socket to replace, it connects anyway, and reports what is missing.
     site.kill();
-    fs::remove_file(data.join("linecampd.sock")).expect("the socket of the dead daemon");
+    fs::remove_file(data.join("linecampd.sock")).expect("the socket of the killed daemon");
     fs::File::create_new(data.join("inode-of-the-socket")).expect("its inode");
     site.start();
     let detail = wait_condition(&fleet, "camp", "local-socket-failed");
     assert!(detail.contains("No space left") && detail.contains("df -i"), "{detail}");
     let said = site.local(&["status"]);
     assert!(said.stderr.contains("linecampd runs on") && said.stderr.contains("no inodes"), "{}", said.stderr);
-    fs::remove_file(data.join("inode-of-the-socket")).expect("an inode is free again");
+    fs::remove_file(data.join("inode-of-the-socket")).expect("an inode is freed");
     wait_cleared(&fleet, "local-socket-failed");
     site.local(&["status"]).ok();
 }
@@ -179,7 +179,7 @@ fn an_unsaved_certificate_is_a_condition_until_it_is_saved() {
     fleet.start_server();
     let site = connected_site(&fleet, "camp");
     let Some(disk) = ReadOnly::mount(&site.data().join("identity")) else { return };
-    let detail = fleet.wait_for("a renewal that is not kept", 2 * LIFE, || {
+    let detail = fleet.wait_for("a renewal that is not saved", 2 * LIFE, || {
         condition(&show(&fleet, "camp"), "identity-not-saved").map(str::to_owned)
     });
     assert!(detail.contains("ead-only"), "{detail}");
@@ -211,7 +211,7 @@ fn a_server_on_a_read_only_disk_keeps_its_fleet_connected() {
     }
 
     disk.make_writable();
-    fleet.wait_for("a change that is kept", RETRIED, || {
+    fleet.wait_for("a change that is saved", RETRIED, || {
         (fleet.cli(&["site", "label", "camp", "rack=r1"]).code == Some(0)).then_some(())
     });
     fleet.server.terminate();

@@ -54,10 +54,10 @@ impl SiteMachine {
     }
 }
 
-/// Runs a story on a release; where machines cannot be booted, the skip has been reported.
-fn on_release(release: &str, story: impl FnOnce(SiteMachine)) {
+/// Runs a test on a Debian release; if machines cannot be booted here, the skip has been recorded.
+fn on_release(release: &str, test: impl FnOnce(SiteMachine)) {
     if let Some(camp) = SiteMachine::set_up(release) {
-        story(camp);
+        test(camp);
     }
 }
 
@@ -84,7 +84,7 @@ fn one_line(camp: SiteMachine) {
     let pid = camp.daemon("MainPID");
     let again = camp.install("camp-001");
     assert!(again.stderr.contains("camp-001 is a site"), "{}", again.stderr);
-    assert_eq!(camp.daemon("MainPID"), pid, "what runs is left alone");
+    assert_eq!(camp.daemon("MainPID"), pid, "the running daemon is not restarted");
     assert_eq!(camp.fleet.json(&["site", "ls"])["items"].as_array().map(Vec::len), Some(1));
 
     // Members of the group may run commands; the token is nowhere.
@@ -151,7 +151,7 @@ fn hung_daemon(mut camp: SiteMachine) {
     camp.machine.wait_for("the link to be lost", || camp.daemon("StatusText").starts_with("no link").then_some(()));
     let last_ping = || camp.daemon("WatchdogTimestampMonotonic").parse::<u64>().expect("microseconds");
     let offline_since = last_ping();
-    camp.machine.wait_for("signs of life without a link", || {
+    camp.machine.wait_for("watchdog pings without a link", || {
         (offline_since + 3 * WATCHDOG_SECONDS * 1_000_000 < last_ping()).then_some(())
     });
     assert!(camp.daemon("StatusText").starts_with("no link"), "{}", camp.daemon("StatusText"));
@@ -162,8 +162,8 @@ fn hung_daemon(mut camp: SiteMachine) {
 
     // It is alive but does nothing.
     camp.machine.run(&format!("kill -STOP {pid}")).ok();
-    camp.machine.wait_for("the watchdog to end it", || (camp.daemon("NRestarts") == "1").then_some(()));
-    camp.machine.wait_for("it to be back", || (camp.daemon("ActiveState") == "active").then_some(()));
+    camp.machine.wait_for("the watchdog to kill the daemon", || (camp.daemon("NRestarts") == "1").then_some(()));
+    camp.machine.wait_for("the daemon to restart", || (camp.daemon("ActiveState") == "active").then_some(()));
     assert_ne!(camp.daemon("MainPID"), pid);
     assert!(camp.machine.journal().contains("Watchdog timeout"), "{}", camp.machine.journal());
     camp.fleet.wait_link("camp-001", "connected");
@@ -188,7 +188,7 @@ fn power_cut(mut camp: SiteMachine) {
     camp.fleet.server.kill();
     camp.machine.power_cut();
     camp.machine.power_on();
-    camp.machine.wait_for("the daemon to be back", || (camp.daemon("ActiveState") == "active").then_some(()));
+    camp.machine.wait_for("the daemon to restart", || (camp.daemon("ActiveState") == "active").then_some(()));
     let labels = camp.machine.run("linecampd label ls").ok().stdout;
     assert!(labels.contains("gold") && labels.contains("door") && labels.contains("region"), "{labels}");
     camp.fleet.start_server();
@@ -227,7 +227,7 @@ fn upgrade(camp: SiteMachine) {
 
     camp.install("camp-001");
     assert!(camp.machine.run("dpkg-query -W linecampd").stdout.contains(env!("CARGO_PKG_VERSION")));
-    assert_ne!(camp.daemon("MainPID"), pid, "the new one runs");
+    assert_ne!(camp.daemon("MainPID"), pid, "the new version runs");
     let after = camp.fleet.json(&["site", "show", "camp-001"]);
     assert_eq!(after["id"], before["id"]);
     assert_eq!(after["labels"], before["labels"]);
@@ -253,7 +253,10 @@ fn a_package_of_the_other_format_is_installed_upgraded_and_removed() {
 fn other_format(camp: SiteMachine) {
     let rpm = |install_command: &str| camp.machine.run(&format!("rpm {install_command}")).ok();
     let times = rpm("--query --package --queryformat '[%{FILEMTIMES}\\n]' /packages/current/*.rpm").stdout;
-    assert!(times.lines().all(|time| Some(time) == times.lines().next()), "the last commit's is the only one: {times}");
+    assert!(
+        times.lines().all(|time| Some(time) == times.lines().next()),
+        "the only time is that of the last commit: {times}"
+    );
     rpm("--install --nodeps /packages/previous/linecampd-*.rpm");
     assert_eq!((camp.daemon("UnitFileState"), camp.daemon("ActiveState")), ("enabled".into(), "inactive".into()));
     let token = format!("{}@{}", camp.fleet.token(&[]), camp.fleet.server.quic());
@@ -266,7 +269,7 @@ fn other_format(camp: SiteMachine) {
     rpm("--upgrade --nodeps /packages/current/linecampd-*.rpm");
     assert_eq!(rpm("--query linecampd --queryformat '%{VERSION}'").stdout, env!("CARGO_PKG_VERSION"));
     camp.fleet.wait_link("camp-001", "connected");
-    assert_ne!(camp.daemon("MainPID"), pid, "the new one runs");
+    assert_ne!(camp.daemon("MainPID"), pid, "the new version runs");
     assert_eq!(camp.fleet.json(&["site", "show", "camp-001"])["id"], before["id"]);
     camp.machine.run("grep -q '# mine' /etc/linecamp/linecampd.toml").ok();
     rpm("--verify --nodeps linecampd --noconfig");

@@ -1,5 +1,5 @@
-//! A zone cut below the zone: records for its names in the parent are served to no one. So they are not written, the
-//! zone is named, and those written before that zone existed are deleted.
+//! A child zone below the configured zone: records at its names in the parent zone are never served. The plugin does not
+//! write them, reports the child zone, and deletes records written before the child zone existed.
 
 use linecamp_model::{ProviderFailure, ProviderReply};
 use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};
@@ -7,11 +7,11 @@ use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};
 use super::runner::{Runner, create, delete, domain, failure, observing, replace, set};
 use super::{ZONE, in_order};
 
-/// How a name comes to be served from elsewhere, and the message about it.
+/// A child zone or alias that hides names of the parent zone, and the expected error message.
 struct ChildZone {
-    /// The name at which the zone begins.
+    /// The apex of the child zone.
     apex: &'static str,
-    /// A record of the zone; if `None`, the server gets a zone of its own with that name.
+    /// The record in the parent zone; if `None`, the server gets a zone with this name.
     record: Option<&'static str>,
     message: &'static str,
 }
@@ -87,7 +87,7 @@ fn is_reported_and_reverted(server: &mut dyn NameServer, plugin: &mut Runner, ch
         let [name, _, rtype, ..] = record.split(' ').collect::<Vec<_>>()[..] else { panic!("{record}") };
         server.remove_records(ZONE, name.trim_end_matches('.'), rtype);
     }
-    assert_eq!(server.dump(ZONE), before, "{}: nothing is left below {}", server.product(), child.apex);
+    assert_eq!(server.dump(ZONE), before, "{}: nothing remains below {}", server.product(), child.apex);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Each DNS plugin in the real host, against the real server it is for.
 //!
-//! The journeys of `tests/it/dns.rs` cover a site's lifecycle; here a plugin is called directly, to test every change
+//! The tests in `tests/it/dns.rs` cover a site's lifecycle; here a plugin is called directly, to test every change
 //! it can make and every error it must report with each server.
 
 mod child_zones;
@@ -57,7 +57,7 @@ fn manages_records(mut server: Box<dyn NameServer>) {
     let changes = changes();
     let names: Vec<_> = changes.iter().map(|(first, _)| first.key.name.to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    assert_eq!(plugin.observe(ZONE, &names), [], "nothing is there, whatever a wildcard answers");
+    assert_eq!(plugin.observe(ZONE, &names), [], "nothing exists at these names, whatever a wildcard answers");
 
     let mut there: Vec<RecordSet> = Vec::new();
     for pair in changes.chunks(3) {
@@ -69,7 +69,7 @@ fn manages_records(mut server: Box<dyn NameServer>) {
         assert_eq!(
             (server.dump(ZONE), server.query(ZONE, "SOA")),
             (dump, serial),
-            "done already, so nothing is written"
+            "already applied, so nothing is written"
         );
         there.extend(pair.iter().map(|(first, _)| first.clone()));
         assert_eq!(plugin.observe(ZONE, &names), in_order(&there));
@@ -98,7 +98,7 @@ fn manages_records(mut server: Box<dyn NameServer>) {
         plugin.done(ZONE, &[delete(second)]);
         plugin.done(ZONE, &[delete(second)]);
     }
-    assert_eq!(server.dump(ZONE), before, "{} holds what others put there, to the byte", server.product());
+    assert_eq!(server.dump(ZONE), before, "{} has the same records of others as before", server.product());
     respects_others(&mut plugin);
     assert_eq!(server.dump(ZONE), before, "a conflict leaves nothing behind");
 }

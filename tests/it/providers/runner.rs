@@ -45,7 +45,7 @@ struct TestSecrets {
 
 impl Secrets for TestSecrets {
     fn find(&self, name: &SecretName) -> SiteSecret {
-        let Some((value, usage)) = self.values.lock().expect("nobody panicked").get(name.as_str()).cloned() else {
+        let Some((value, usage)) = self.values.lock().expect("no thread panicked").get(name.as_str()).cloned() else {
             return SiteSecret::missing(name, "the test");
         };
         let hosts = BTreeSet::from([self.server.clone()]);
@@ -79,7 +79,7 @@ impl Runner {
             let name = SecretName::parse(secret.name).expect("a secret's name");
             let usage = SecretUse::parse(secret.usage).expect("a use of secrets");
             let entry = (secret.value.clone(), usage);
-            secrets.values.lock().expect("nobody panicked").insert(name.to_string(), entry);
+            secrets.values.lock().expect("no thread panicked").insert(name.to_string(), entry);
             spec.secrets.insert(name.clone(), name);
         }
         Self { host, runtime, secrets, config: setup.config, spec, calls: 0, _directory: directory }
@@ -87,7 +87,7 @@ impl Runner {
 
     /// Changes the value of a secret.
     pub(super) fn set_secret(&self, secret: &str, value: &str) {
-        let mut values = self.secrets.values.lock().expect("nobody panicked");
+        let mut values = self.secrets.values.lock().expect("no thread panicked");
         value.clone_into(&mut values.get_mut(secret).expect("a secret of the setup").0);
     }
 

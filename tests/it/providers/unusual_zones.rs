@@ -70,7 +70,7 @@ fn check_unusual_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) 
     let names = [format!("_linecamp-a.new.{zone}"), format!("absent.{zone}"), format!("new.{zone}")];
     assert_eq!(plugin.observe(zone, &names.each_ref().map(String::as_str)), [claim.clone(), record.clone()]);
     plugin.done(zone, &[delete(&record), delete(&claim)]);
-    assert_eq!(server.dump(zone).without_signatures(), before, "{} holds what it held", server.product());
+    assert_eq!(server.dump(zone).without_signatures(), before, "{} has the same records as before", server.product());
 }
 
 /// Existing records are observed whatever else is requested in the same call, before or after.
