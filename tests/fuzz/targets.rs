@@ -1,7 +1,7 @@
 //! Fuzz targets: one for each decoder of untrusted bytes.
 //!
-//! A target accepts any bytes and returns. A panic, an endless loop or a disproportionate allocation is a bug, and so is
-//! an accepted value that changes when it is encoded and decoded again.
+//! A target accepts any bytes and returns. A panic, an endless loop or a disproportionate allocation is a bug, and so
+//! is an accepted value that changes when it is encoded and decoded again.
 
 use linecamp_model::{JoinTarget, Label, LabelInput, Name, Pin, Selector, ServerAddress};
 use linecamp_proto::frame::FrameDecoder;

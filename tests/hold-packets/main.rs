@@ -1,8 +1,8 @@
 //! Delays each packet of a netfilter queue, to simulate a high-latency link. For kernels without netem.
 //!
-//! `hold-packets QUEUE MILLISECONDS` prints `ready` once it owns the queue, and exits when its standard input closes, so
-//! that it never outlives a test. Packets keep their order. The kernel queues 1,024 packets and drops any others, as a
-//! router does. A packet is held up to 20 ms longer than requested, because the queue is polled every 20 ms.
+//! `hold-packets QUEUE MILLISECONDS` prints `ready` once it owns the queue, and exits when its standard input closes,
+//! so that it never outlives a test. Packets keep their order. The kernel queues 1,024 packets and drops any others, as
+//! a router does. A packet is held up to 20 ms longer than requested, because the queue is polled every 20 ms.
 
 #![forbid(unsafe_code)]
 

@@ -14,6 +14,7 @@ use linecamp_transport::LinkSettings;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::environment::Bench;
 use crate::fleet_client::{FleetPlan, SiteFleet, site_name};
 use crate::machine::{self, Burst};
 use crate::memory::quiet;
@@ -21,7 +22,6 @@ use crate::numbers::{median, median_of, millis, percentile};
 use crate::peers::Pushed;
 use crate::peers::mqtt::Mosquitto;
 use crate::peers::nats::Nats;
-use crate::place::Bench;
 use crate::serving::{Process, Server};
 use crate::table::{Bound, Figure, Table};
 
@@ -38,8 +38,8 @@ const INSTALL: &str = "not installed: apt-get install mosquitto nats-server";
 
 pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let sites = bench.scale(1_000, 50);
-    beside_brokers(bench, table, sites).await?;
-    through_the_api(bench, table, sites).await?;
+    compare_with_brokers(bench, table, sites).await?;
+    through_api(bench, table, sites).await?;
     with_disks(bench, table, sites).await
 }
 
@@ -53,9 +53,9 @@ async fn nats(bench: &Bench, folder: &Path, sites: usize) -> anyhow::Result<Nats
     Nats::start(&program, folder, bench.online, sites).await
 }
 
-async fn beside_brokers(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::Result<()> {
+async fn compare_with_brokers(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::Result<()> {
     let (folder, memory) = (bench.scratch()?, bench.memory()?);
-    let mut parts = Parts::start(bench, folder.path())?;
+    let mut parts = ServerParts::start(bench, folder.path())?;
     let fleet = join(&parts.target, memory.path(), None, sites).await?;
     let (mqtt_folder, nats_folder) = (bench.scratch()?, bench.scratch()?);
     let mut mosquitto = mosquitto(bench, mqtt_folder.path(), sites).await;
@@ -65,7 +65,7 @@ async fn beside_brokers(bench: &Bench, table: &mut Table, sites: usize) -> anyho
 
     let (mut ours, mut theirs) = (Vec::new(), [const { Vec::new() }; 2]);
     let lost = machine::datagrams_lost();
-    let (mut words, mut deciding, mut ran) = ("", Vec::new(), [const { Vec::new() }; 2]);
+    let (mut scheduling, mut deciding, mut ran) = ("", Vec::new(), [const { Vec::new() }; 2]);
     for push in 0..=PUSHES {
         let scheduled = Burst::begin(&[parts.process.id()]);
         let ends = [parts.process.id(), std::process::id()];
@@ -75,16 +75,16 @@ async fn beside_brokers(bench: &Bench, table: &mut Table, sites: usize) -> anyho
             all.push(millis(machine::cpu_time(end)?.saturating_sub(before?)));
         }
         deciding.push(parts.ordered);
-        words = scheduled.words();
+        scheduling = scheduled.describe();
         drop(scheduled);
         let mut beside = [None, None];
         if let Ok(mosquitto) = &mut mosquitto {
             let _scheduled = Burst::begin(&[mosquitto.id()]);
-            beside[0] = Some(timeout(PUSH_LIMIT, mosquitto.push()).await.context("an answer was lost")??);
+            beside[0] = Some(timeout(PUSH_LIMIT, mosquitto.push()).await.context("a response was lost")??);
         }
         if let Ok(nats) = &mut nats {
             let _scheduled = Burst::begin(&[nats.id()]);
-            beside[1] = Some(timeout(PUSH_LIMIT, nats.push()).await.context("an answer was lost")??);
+            beside[1] = Some(timeout(PUSH_LIMIT, nats.push()).await.context("a response was lost")??);
         }
         if 0 < push {
             ours.push(pushed);
@@ -95,35 +95,35 @@ async fn beside_brokers(bench: &Bench, table: &mut Table, sites: usize) -> anyho
     let how = format!(
         "1 label on {sites} sites in one turn of the server's machine, store and listener (child process without \
          HTTP), to the last SpecAck at the server; real commit there, sites without their disk; median of {PUSHES}, \
-         {words}; half after {:.1} ms, the machine had decided after {:.1} ms; until then {:.0} ms of the server's \
+         {scheduling}; half after {:.1} ms, the decision took {:.1} ms; {:.0} ms of the server's \
          CPU, {:.0} ms of the sites'; {lost} datagrams lost to full socket buffers in all pushes",
         millis(median(&ours.iter().map(|pushed| pushed.middle).collect::<Vec<_>>())),
         millis(median(&deciding)),
         median_of(&ran[0]),
         median_of(&ran[1]),
     );
-    table.state("last durable ack", Figure::new(last_ms(&ours), "ms"), &how);
+    table.add_unbounded("last durable ack", Figure::new(last_ms(&ours), "ms"), &how);
     fleet.stop().await;
     match mosquitto {
         Ok(mosquitto) => {
-            tell_peer(table, "mosquitto", &ours, &theirs[0]);
+            add_peer_row(table, "mosquitto", &ours, &theirs[0]);
             mosquitto.stop().await?;
         }
-        Err(error) => table.miss("last durable ack over mosquitto", &format!("{error:#}")),
+        Err(error) => table.add_missing("last durable ack over mosquitto", &format!("{error:#}")),
     }
     match nats {
         Ok(nats) => {
-            tell_peer(table, "nats-server", &ours, &theirs[1]);
+            add_peer_row(table, "nats-server", &ours, &theirs[1]);
             nats.stop().await
         }
         Err(error) => {
-            table.miss("last durable ack over nats-server", &format!("{error:#}"));
+            table.add_missing("last durable ack over nats-server", &format!("{error:#}"));
             Ok(())
         }
     }
 }
 
-fn tell_peer(table: &mut Table, name: &str, ours: &[Pushed], theirs: &[Pushed]) {
+fn add_peer_row(table: &mut Table, name: &str, ours: &[Pushed], theirs: &[Pushed]) {
     let line = format!("last durable ack over {name}");
     let millis_of = |pushed: &Pushed| millis(pushed.last);
     let ratios: Vec<_> = ours.iter().zip(theirs).map(|(ours, theirs)| millis_of(ours) / millis_of(theirs)).collect();
@@ -137,11 +137,11 @@ fn tell_peer(table: &mut Table, name: &str, ours: &[Pushed], theirs: &[Pushed]) 
         last_ms(theirs),
         millis(median(&theirs.iter().map(|pushed| pushed.middle).collect::<Vec<_>>()))
     );
-    table.judge(&line, Figure::new(median_of(&ratios), ""), Bound::AtMost(RATIO_MAX), &how);
+    table.add_bounded(&line, Figure::new(median_of(&ratios), ""), Bound::AtMost(RATIO_MAX), &how);
 }
 
 /// The API has no request to label a fleet, so this sends one request per site.
-async fn through_the_api(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::Result<()> {
+async fn through_api(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::Result<()> {
     let (folder, memory) = (bench.scratch()?, bench.memory()?);
     let server = Server::start_new(bench, folder.path()).await?;
     let fleet = join(&server.token(None).await?, memory.path(), None, sites).await?;
@@ -156,10 +156,10 @@ async fn through_the_api(bench: &Bench, table: &mut Table, sites: usize) -> anyh
         }
     }
     let how = format!(
-        "linecamp-server; the API has no order for many sites: {sites} POSTs over {CONNECTIONS} kept connections, from \
+        "linecamp-server; the API labels site by site: {sites} POSTs over {CONNECTIONS} kept connections, from \
          the first request to the last site's ack (at the site), sites without their disk; median of {PUSHES}"
     );
-    table.state("the same through the API", Figure::new(millis(median(&last)), "ms"), &how);
+    table.add_unbounded("the same through the API", Figure::new(millis(median(&last)), "ms"), &how);
     fleet.stop().await;
     Ok(())
 }
@@ -172,9 +172,9 @@ async fn label_all(server: &Server, fleet: &SiteFleet, sites: usize, push: usize
         clients.push(api);
     }
     let began = Instant::now();
-    let mut asking = JoinSet::new();
+    let mut requests = JoinSet::new();
     for (first, mut api) in clients.into_iter().enumerate() {
-        asking.spawn(async move {
+        requests.spawn(async move {
             let mut generations = Vec::new();
             for site in (first..sites).step_by(CONNECTIONS) {
                 let change = LabelChange {
@@ -188,19 +188,19 @@ async fn label_all(server: &Server, fleet: &SiteFleet, sites: usize, push: usize
         });
     }
     let mut wanted = vec![0; sites];
-    while let Some(asked) = asking.join_next().await {
-        for (site, generation) in asked?? {
+    while let Some(response) = requests.join_next().await {
+        for (site, generation) in response?? {
             wanted[site] = generation;
         }
     }
     let limit = Duration::from_secs(20);
-    fleet.board.wait("labelled", limit, |site, record| wanted[site] <= record.acked.0).await?;
+    fleet.progress.wait("labeled", limit, |site, record| wanted[site] <= record.acked.0).await?;
     Ok(fleet.last(|record| record.acked_at).saturating_duration_since(began))
 }
 
 async fn with_disks(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::Result<()> {
     let (folder, memory, disks) = (bench.scratch()?, bench.memory()?, bench.scratch()?);
-    let mut parts = Parts::start(bench, folder.path())?;
+    let mut parts = ServerParts::start(bench, folder.path())?;
     let fleet = join(&parts.target, memory.path(), Some(disks.path()), sites).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut last = Vec::new();
@@ -215,7 +215,7 @@ async fn with_disks(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::R
          writer threads on core 1; median of {PUSHES}, slowest {:.0} ms, no SCHED_FIFO",
         millis(percentile(&last, 1.0))
     );
-    table.state("the same with the sites' disks", Figure::new(millis(median(&last)), "ms"), &how);
+    table.add_unbounded("the same with the sites' disks", Figure::new(millis(median(&last)), "ms"), &how);
     fleet.stop().await;
     Ok(())
 }
@@ -238,12 +238,12 @@ async fn join(target: &JoinTarget, home: &Path, disks: Option<&Path>, sites: usi
 
 /// The server's parts without HTTP, in a child process: see `serve_fleet`.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct ServerParts {
     pub(crate) process: Process,
     pub(crate) target: JoinTarget,
     /// How long the state machine took to process the last push.
     ordered: Duration,
-    orders: ChildStdin,
+    commands: ChildStdin,
     answers: Option<BufReader<ChildStdout>>,
 }
 
@@ -255,46 +255,46 @@ pub(crate) struct StoreCounters {
     pub(crate) changes: u64,
 }
 
-impl Parts {
+impl ServerParts {
     /// Starts the child process in `folder`.
     pub(crate) fn start(bench: &Bench, folder: &Path) -> anyhow::Result<Self> {
         let mut command = machine::on_server_core(std::env::current_exe()?, bench.online);
         command.args(["serve-fleet", "--data"]).arg(folder);
         let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-        let orders = process.child().stdin.take().context("a child's stdin is a pipe")?;
+        let commands = process.child().stdin.take().context("a child's stdin is a pipe")?;
         let stdout = process.child().stdout.take().context("a child's stdout is a pipe")?;
         let (mut answers, mut line) = (BufReader::new(stdout), String::new());
         answers.read_line(&mut line)?;
         let target = line.trim().strip_prefix("ready ").context("the server's parts did not start")?;
         let target = JoinTarget::parse(target)?;
-        Ok(Self { process, target, ordered: Duration::ZERO, orders, answers: Some(answers) })
+        Ok(Self { process, target, ordered: Duration::ZERO, commands, answers: Some(answers) })
     }
 
     /// Sets one label on every linked site.
     pub(crate) async fn push(&mut self, number: usize) -> anyhow::Result<Pushed> {
-        let [_, ordered, middle, last] = self.ask(&format!("push v{number}")).await?.map(Duration::from_micros);
+        let [_, ordered, middle, last] = self.execute(&format!("push v{number}")).await?.map(Duration::from_micros);
         self.ordered = ordered;
         Ok(Pushed { middle, last })
     }
 
     /// Returns the store's counters.
     pub(crate) async fn counters(&mut self) -> anyhow::Result<StoreCounters> {
-        let [_, commits, writes, changes] = self.ask("counters").await?;
+        let [_, commits, writes, changes] = self.execute("counters").await?;
         Ok(StoreCounters { commits, writes, changes })
     }
 
-    /// Sends an order and returns its answer: a word, which is parsed as 0, and three numbers.
-    async fn ask(&mut self, order: &str) -> anyhow::Result<[u64; 4]> {
-        writeln!(self.orders, "{order}")?;
-        let mut answers = self.answers.take().context("an order at a time")?;
+    /// Sends a command and returns its response: a keyword, which is parsed as 0, and three numbers.
+    async fn execute(&mut self, command: &str) -> anyhow::Result<[u64; 4]> {
+        writeln!(self.commands, "{command}")?;
+        let mut answers = self.answers.take().context("one command at a time")?;
         // On another thread, because the sites need this one to answer.
         let reading = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
             answers.read_line(&mut line).map(|_| (answers, line))
         });
-        let (answers, line) = timeout(PUSH_LIMIT, reading).await.context("the server's parts do not answer")???;
+        let (answers, line) = timeout(PUSH_LIMIT, reading).await.context("the server's parts did not answer")???;
         self.answers = Some(answers);
-        let words: Vec<_> = line.split_whitespace().map(|word| word.parse().unwrap_or(0)).collect();
-        words.try_into().map_err(|_| anyhow::anyhow!("the server's parts said {line:?}"))
+        let fields: Vec<_> = line.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+        fields.try_into().map_err(|_| anyhow::anyhow!("unexpected output of the server's parts: {line:?}"))
     }
 }

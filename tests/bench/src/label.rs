@@ -7,11 +7,11 @@ use linecamp_model::Generation;
 use linecamp_proto::api::{LabelChange, Site, path};
 use linecamp_transport::LinkSettings;
 
+use crate::environment::Bench;
 use crate::fleet_client::{FleetPlan, SiteFleet, site_name};
 use crate::machine::Burst;
 use crate::memory::quiet;
 use crate::numbers::{millis, percentile};
-use crate::place::Bench;
 use crate::serving::Server;
 use crate::table::{Bound, Figure, Table};
 
@@ -44,21 +44,26 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         answered.push(began.elapsed());
         let wanted = Generation(site.spec_generation);
         let limit = Duration::from_secs(5);
-        fleet.board.wait("on the disk", limit, |_, record| wanted <= record.durable).await?;
-        durable.push(fleet.board.record(0).durable_at.saturating_duration_since(began));
+        fleet.progress.wait("on the disk", limit, |_, record| wanted <= record.durable).await?;
+        durable.push(fleet.progress.record(0).durable_at.saturating_duration_since(began));
     }
-    let words = scheduled.words();
+    let scheduling = scheduled.describe();
     drop(scheduled);
     let how = format!(
         "{sets} sets in turn over one kept HTTPS connection; from the request to the commit in the site's own store \
-         (WAL, FULL, on {}), site in the bench's process, {words}",
+         (WAL, FULL, on {}), site in the bench's process, {scheduling}",
         folder.path().parent().unwrap_or_else(|| folder.path()).display()
     );
     let figure = |times: &[Duration], part| Figure::new(millis(percentile(times, part)), "ms");
-    table.judge("set centrally to durable at the site, p99", figure(&durable, 0.99), Bound::AtMost(P99_MS_MAX), &how);
-    table.state("the same, p50", figure(&durable, 0.5), "as above");
-    table.state("the API's answer (durable at the server), p50", figure(&answered, 0.5), "as above");
-    table.state("the API's answer, p99", figure(&answered, 0.99), "as above");
+    table.add_bounded(
+        "set centrally to durable at the site, p99",
+        figure(&durable, 0.99),
+        Bound::AtMost(P99_MS_MAX),
+        &how,
+    );
+    table.add_unbounded("the same, p50", figure(&durable, 0.5), "as above");
+    table.add_unbounded("the API's answer (durable at the server), p50", figure(&answered, 0.5), "as above");
+    table.add_unbounded("the API's answer, p99", figure(&answered, 0.99), "as above");
     fleet.stop().await;
     Ok(())
 }

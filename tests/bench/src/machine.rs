@@ -34,8 +34,8 @@ pub(crate) fn load() -> f64 {
 /// Returns the path of a program, if it is installed.
 pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
-    places.map(|place| place.join(program)).find(|path| path.is_file())
+    let directories = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    directories.map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
 /// Returns whether server and clients have separate cores.
@@ -46,7 +46,7 @@ pub(crate) fn has_pins(online: usize) -> bool {
 /// Pins the bench itself to the clients' core. Processes started before are not moved.
 pub(crate) fn pin_self(online: usize) {
     if has_pins(online) {
-        tell("taskset", ["-acp", CLIENT_CORE, &std::process::id().to_string()]);
+        run_tool("taskset", ["-acp", CLIENT_CORE, &std::process::id().to_string()]);
     }
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        crate::say(&format!("the limit of open files stays: {error}"));
+        crate::say(&format!("cannot raise the limit of open files: {error}"));
     }
 }
 
@@ -82,13 +82,13 @@ impl Burst {
     pub(crate) fn begin(servers: &[u32]) -> Self {
         let mut processes = servers.to_vec();
         processes.push(std::process::id());
-        let grant = |process: &u32| tell("chrt", ["-a", "-f", "-p", "10", &process.to_string()]);
+        let grant = |process: &u32| run_tool("chrt", ["-a", "-f", "-p", "10", &process.to_string()]);
         let is_granted = processes.iter().all(grant);
         Self { processes, is_granted }
     }
 
     /// Describes how it was scheduled.
-    pub(crate) const fn words(&self) -> &'static str {
+    pub(crate) const fn describe(&self) -> &'static str {
         if self.is_granted { "SCHED_FIFO" } else { "no SCHED_FIFO" }
     }
 }
@@ -96,12 +96,12 @@ impl Burst {
 impl Drop for Burst {
     fn drop(&mut self) {
         for process in &self.processes {
-            tell("chrt", ["-a", "-o", "-p", "0", &process.to_string()]);
+            run_tool("chrt", ["-a", "-o", "-p", "0", &process.to_string()]);
         }
     }
 }
 
-fn tell<const N: usize>(program: &str, arguments: [&str; N]) -> bool {
+fn run_tool<const N: usize>(program: &str, arguments: [&str; N]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
@@ -132,7 +132,7 @@ pub(crate) fn cpu_ticks(process: u32) -> anyhow::Result<Duration> {
     let text = read(&format!("/proc/{process}/stat"))?;
     let after_name = text.rsplit_once(") ").context("the kernel changed /proc/PID/stat")?.1;
     let fields: Vec<&str> = after_name.split(' ').collect();
-    let ticks = [11, 12].map(|place| fields.get(place).and_then(|field| field.parse::<u64>().ok()));
+    let ticks = [11, 12].map(|environment| fields.get(environment).and_then(|field| field.parse::<u64>().ok()));
     let [Some(user), Some(system)] = ticks else {
         anyhow::bail!("the kernel changed /proc/PID/stat");
     };

@@ -2,34 +2,35 @@
 //!
 //! `linecamp-bench link` measures the real server, the real daemon, and thousands of real site state machines over the
 //! real transport, on this machine's loopback. `linecamp-bench plugins` measures the shipped plugins in the real host.
-//! Each prints one table and writes it to `target/bench` as JSON. No timing fails the bench: a missed budget is `SHORT`
-//! in the table, and a person judges it with the load in mind. Servers run on core 0 and clients on core 1 where
+//! Each prints one table and writes it to `target/bench` as JSON. No timing fails the bench: a missed budget is
+//! `MISSED` in the table, and a person judges it with the load in mind. Servers run on core 0 and clients on core 1 where
 //! possible; timed bursts run under SCHED_FIFO where allowed.
 //!
 //! | exit code | meaning |
 //! |---|---|
-//! | 0 | everything was measured, `SHORT` or not |
+//! | 0 | everything was measured, `MISSED` or not |
 //! | 1 | something could not be measured; the last lines state what and why |
 //! | 2 | bad arguments |
 
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the person who ran it")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "output is for the person who runs it")]
 
+mod admission;
 mod api_client;
 mod crypto;
 mod daemon;
+mod environment;
 mod fanout;
 mod fleet_client;
-mod greet;
 mod label;
 mod machine;
 mod member;
 mod memory;
 mod numbers;
 mod peers;
-mod place;
 #[cfg(feature = "plugins")]
 mod plugins;
+mod progress;
 mod serve_bare;
 mod serve_fleet;
 mod serving;
@@ -44,10 +45,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::place::Bench;
+use crate::environment::Bench;
 use crate::table::Table;
 
-/// Measures Linecamp
+/// Run benchmarks
 #[derive(Debug, Parser)]
 #[command(name = "linecamp-bench")]
 struct Cli {
@@ -57,36 +58,36 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measures the link between sites and their server
+    /// Measure the link between sites and their server
     Link {
-        /// A short run with few sites, to see that it works
+        /// Run with few sites, only to check that the benchmarks work
         #[arg(long)]
         quick: bool,
-        /// One line of the table only; may be repeated
+        /// Run only this measurement; repeatable
         #[arg(long, value_name = "NAME")]
         only: Vec<Line>,
     },
-    /// Measures plugins, and a daemon that has some
+    /// Measure plugins, and a daemon with plugins
     #[cfg(feature = "plugins")]
     Plugins {
-        /// A short run with few calls, to see that it works
+        /// Run with few calls, only to check that the benchmarks work
         #[arg(long)]
         quick: bool,
-        /// One part of the table only; may be repeated
+        /// Run only this measurement; repeatable
         #[arg(long, value_name = "NAME")]
         only: Vec<PluginLine>,
     },
-    /// Accepts, reads one frame, answers one frame: what the server is compared with
+    /// Run an accept loop that answers one frame, as the baseline of the server
     #[command(hide = true)]
     ServeBare {
-        /// The folder of the authority
+        /// Directory of the certificate authority
         #[arg(long)]
         ca: PathBuf,
     },
-    /// The server's machine, store and listener without its HTTP, told what to do on stdin
+    /// Run the server's state machine, store and listener without HTTP, controlled by stdin
     #[command(hide = true)]
     ServeFleet {
-        /// An empty folder
+        /// Empty data directory
         #[arg(long)]
         data: PathBuf,
     },
@@ -96,7 +97,7 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Line {
     Memory,
-    Greet,
+    Admission,
     Label,
     Fanout,
     Storm,
@@ -110,7 +111,7 @@ enum Line {
 enum PluginLine {
     Size,
     Call,
-    Rivals,
+    Alternatives,
     Resident,
 }
 
@@ -159,7 +160,7 @@ impl Line {
     async fn measure(self, bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
         match self {
             Self::Memory => memory::measure(bench, table).await,
-            Self::Greet => greet::measure(bench, table).await,
+            Self::Admission => admission::measure(bench, table).await,
             Self::Label => label::measure(bench, table).await,
             Self::Fanout => fanout::measure(bench, table).await,
             Self::Storm => storm::measure(bench, table).await,
@@ -191,11 +192,11 @@ impl Run {
         measure: impl AsyncFnOnce(&mut Table) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let name = line.to_possible_value().expect("no line is hidden").get_name().to_owned();
-        say(&format!("{name}: begins, load {:.2}", machine::load()));
+        say(&format!("{name}: started, load {:.2}", machine::load()));
         self.table.begin(&name);
         // A separate runtime, so that no measurement affects the next.
         if let Err(error) = runtime()?.block_on(measure(&mut self.table)) {
-            self.table.miss("all that is not above", &format!("{error:#}"));
+            self.table.add_missing("remaining lines", &format!("{error:#}"));
         }
         Ok(())
     }
@@ -210,7 +211,7 @@ impl Run {
         };
         println!("\nload {load:.2} before, {:.2} after; {pins}", machine::load());
         if bench.is_quick {
-            println!("a quick run: it shows that the bench works, not how fast anything is");
+            println!("quick run: checks that the benchmarks work; the numbers are not meaningful");
         }
         println!("\n{}\n{}", table.text(), bench.results(name).display());
         let missing = table.missing();

@@ -24,7 +24,7 @@ use linecamp_transport::{
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
 
-use crate::fleet_client::Board;
+use crate::progress::SiteProgress;
 use crate::site_disk::{Durable, SiteDisk};
 
 /// The facts that a machine like those of the trial collects.
@@ -89,7 +89,7 @@ pub(crate) struct Start {
     pub(crate) target: JoinTarget,
     pub(crate) identity: PathBuf,
     pub(crate) dialer: Arc<Dialer>,
-    pub(crate) board: Arc<Board>,
+    pub(crate) progress: Arc<SiteProgress>,
 }
 
 /// A site and its drivers.
@@ -98,9 +98,9 @@ pub(crate) struct Member {
     index: usize,
     identity: PathBuf,
     servers: Vec<ServerAddress>,
-    papers: MemberCredentials,
+    credentials: MemberCredentials,
     dialer: Arc<Dialer>,
-    board: Arc<Board>,
+    progress: Arc<SiteProgress>,
     clock: Clock,
     disk: SiteDisk,
     /// Pending writes of spec documents, with their generation.
@@ -108,7 +108,7 @@ pub(crate) struct Member {
     dialing: Option<(DialId, JoinHandle<Result<Session, DialError>>)>,
     link: Option<(DialId, SessionSender, SessionReceiver)>,
     pending: VecDeque<Event>,
-    is_over: bool,
+    is_stopped: bool,
 }
 
 enum Event {
@@ -143,32 +143,32 @@ impl Member {
             site: Site::new(config, SavedSite::default(), rng, clock.now()),
             index: start.index,
             identity: start.identity,
-            papers: MemberCredentials::Joining(Arc::new(key), start.target.token.pin),
+            credentials: MemberCredentials::Joining(Arc::new(key), start.target.token.pin),
             servers: start.target.servers,
             dialer: start.dialer,
-            board: start.board,
+            progress: start.progress,
             clock,
             disk,
             specs: BTreeMap::new(),
             dialing: None,
             link: None,
             pending: VecDeque::new(),
-            is_over: false,
+            is_stopped: false,
         })
     }
 
     /// Runs until the bench ends it; `door` is released at the first welcome.
-    pub(crate) async fn run(mut self, door: Result<OwnedSemaphorePermit, AcquireError>) {
-        let mut door = Some(door);
+    pub(crate) async fn run(mut self, permit: Result<OwnedSemaphorePermit, AcquireError>) {
+        let mut permit = Some(permit);
         loop {
             while let Some(output) = self.site.poll_output() {
                 self.perform(output).await;
             }
-            if self.is_over {
+            if self.is_stopped {
                 return;
             }
-            if door.is_some() && 0 < self.board.record(self.index).welcomes {
-                door = None;
+            if permit.is_some() && 0 < self.progress.record(self.index).welcomes {
+                permit = None;
             }
             let event = self.next_event().await;
             self.handle(event);
@@ -195,7 +195,7 @@ impl Member {
             Event::Timeout => self.site.handle_timeout(now),
             Event::Durable(durable) => {
                 if let Some(held) = self.specs.remove(&durable.write) {
-                    self.board.note(self.index, |record| {
+                    self.progress.update(self.index, |record| {
                         (record.durable, record.durable_at) = (held, durable.at);
                     });
                 }
@@ -225,7 +225,7 @@ impl Member {
 
     fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
         if matches!(message, FromServer::Welcome(_)) {
-            self.board.note(self.index, |record| {
+            self.progress.update(self.index, |record| {
                 record.welcomes += 1;
                 record.welcomed_at = Instant::now();
             });
@@ -234,12 +234,12 @@ impl Member {
     }
 
     fn lose(&mut self, dial: DialId, reason: LossReason, now: Now) {
-        let words = match &reason {
+        let text = match &reason {
             LossReason::Closed(refusal) => refusal.to_string(),
             LossReason::Failed(text) => text.to_string(),
         };
-        self.board.note(self.index, |record| {
-            record.last_loss = Some(words);
+        self.progress.update(self.index, |record| {
+            record.last_loss = Some(text);
             record.lost_at = Instant::now();
         });
         self.link = None;
@@ -267,8 +267,8 @@ impl Member {
             }
             SiteOutput::CollectFacts => self.pending.push_back(Event::Facts),
             SiteOutput::Forget(refusal) | SiteOutput::JoinRefused(refusal) => {
-                self.board.note(self.index, |record| record.last_loss = Some(refusal.to_string()));
-                self.is_over = true;
+                self.progress.update(self.index, |record| record.last_loss = Some(refusal.to_string()));
+                self.is_stopped = true;
             }
             // This fleet has no providers.
             SiteOutput::Call { .. } | SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) => {}
@@ -280,10 +280,10 @@ impl Member {
 
     fn dial(&mut self, dial: Dial) {
         if dial.purpose == Purpose::Link {
-            debug_assert!(matches!(self.papers, MemberCredentials::Member(_)), "it links once it has joined");
+            debug_assert!(matches!(self.credentials, MemberCredentials::Member(_)), "it links once it has joined");
         }
-        let (papers, dialer) = (self.papers.clone(), Arc::clone(&self.dialer));
-        let reaching = tokio::spawn(async move { papers.dial(&dialer, &dial.server).await });
+        let (credentials, dialer) = (self.credentials.clone(), Arc::clone(&self.dialer));
+        let reaching = tokio::spawn(async move { credentials.dial(&dialer, &dial.server).await });
         self.dialing = Some((dial.dial, reaching));
     }
 
@@ -294,7 +294,7 @@ impl Member {
         match sender.send(&encode_from_site(message)).await {
             Ok(()) => {
                 if let FromSite::SpecAck(held) = message {
-                    self.board.note(self.index, |record| {
+                    self.progress.update(self.index, |record| {
                         (record.acked, record.acked_at) = (*held, Instant::now());
                     });
                 }
@@ -317,7 +317,7 @@ impl Member {
         let identity = adopted.map_err(|error| Text::lossy(&error.to_string()))?;
         let validity = identity.certificate_validity();
         let seen = CoreIdentity { site: identity.site_id(), not_before: validity.start, not_after: validity.end };
-        self.papers = MemberCredentials::Member(Arc::new(identity));
+        self.credentials = MemberCredentials::Member(Arc::new(identity));
         Ok(seen)
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use linecamp_proto::api::{Server as Counts, path};
 use linecamp_transport::LinkSettings;
 
+use crate::environment::Bench;
 use crate::fleet_client::{FleetPlan, SiteFleet};
 use crate::machine;
 use crate::numbers::count;
-use crate::place::Bench;
 use crate::serving::Server;
 use crate::table::{Bound, Figure, Table};
 
@@ -45,9 +45,14 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         before.resident, after.resident
     );
     let resident = each(after.resident, before.resident);
-    table.judge("server memory per linked idle site", Figure::new(resident, "KB"), Bound::AtMost(SITE_KB_MAX), &how);
+    table.add_bounded(
+        "server memory per linked idle site",
+        Figure::new(resident, "KB"),
+        Bound::AtMost(SITE_KB_MAX),
+        &how,
+    );
     let anonymous = each(after.anonymous, before.anonymous);
-    table.state("the same, RssAnon only", Figure::new(anonymous, "KB"), "as above");
+    table.add_unbounded("the same, RssAnon only", Figure::new(anonymous, "KB"), "as above");
 
     idle(bench, table, &server, sites).await?;
     fleet.stop().await;
@@ -55,10 +60,10 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     server.start().await?;
     let offline = machine::memory(server.id()?)?;
     let how = format!(
-        "VmRSS after a restart with nobody linked ({} KiB), less the empty server, over {sites}",
+        "VmRSS after a restart with no site connected ({} KiB), less the empty server, over {sites}",
         offline.resident
     );
-    table.state("of which records", Figure::new(each(offline.resident, before.resident), "KB"), &how);
+    table.add_unbounded("of which records", Figure::new(each(offline.resident, before.resident), "KB"), &how);
     Ok(())
 }
 
@@ -76,14 +81,19 @@ async fn idle(bench: &Bench, table: &mut Table, server: &Server, sites: usize) -
         span.as_secs(),
         counts.connected
     );
-    table.judge(
+    table.add_bounded(
         &format!("idle CPU with {sites} sites"),
         Figure::new(percent, "%"),
         Bound::AtMost(IDLE_CPU_PERCENT_MAX),
         &how,
     );
     let how = "of fleet.db and fleet.db-wal, those whose size or time changed in that time";
-    table.judge("database files written while idle", Figure::new(count(writes as u64), ""), Bound::AtMost(0.0), how);
+    table.add_bounded(
+        "database files written while idle",
+        Figure::new(count(writes as u64), ""),
+        Bound::AtMost(0.0),
+        how,
+    );
     Ok(())
 }
 
@@ -97,5 +107,5 @@ pub(crate) async fn quiet(server: &Server) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    anyhow::bail!("the server's database is never left alone")
+    anyhow::bail!("the server's database does not become idle")
 }

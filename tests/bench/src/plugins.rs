@@ -3,9 +3,9 @@
 //! Loading and calls go through the plugin host as in the daemon, in a program built like the daemon: static, small,
 //! for musl. `cargo xtask bench plugins` builds everything and sets the paths.
 
+mod alternatives;
 mod call;
 mod resident;
-mod rivals;
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ use clap::ValueEnum as _;
 use linecamp_plugin_host::{HostConfig, Limits};
 
 use crate::PluginLine;
+use crate::environment::Bench;
 use crate::numbers::count;
-use crate::place::Bench;
 use crate::table::{Bound, Figure, Table};
 
 /// The size budget of a component.
@@ -42,7 +42,7 @@ pub(crate) async fn measure(line: PluginLine, bench: &Bench, table: &mut Table) 
     match line {
         PluginLine::Size => sizes(&parts, bench, table),
         PluginLine::Call => call::measure(&parts, bench, table).await,
-        PluginLine::Rivals => rivals::measure(bench, table).await,
+        PluginLine::Alternatives => alternatives::measure(bench, table).await,
         PluginLine::Resident => resident::measure(&parts, bench, table).await,
     }
 }
@@ -61,23 +61,28 @@ fn sizes(parts: &Parts, bench: &Bench, table: &mut Table) -> anyhow::Result<()> 
     };
     for name in PLUGINS {
         let size = Figure::new(bytes(&parts.component(name))? / 1e3, "KB");
-        table.judge(&format!("component {name}"), size, Bound::AtMost(COMPONENT_KB_MAX), "the file, built for release");
+        table.add_bounded(
+            &format!("component {name}"),
+            size,
+            Bound::AtMost(COMPONENT_KB_MAX),
+            "the file, built for release",
+        );
     }
     let megabytes = |path: &Path| bytes(path).map(|bytes| Figure::new(bytes / 1e6, "MB"));
     let how = "the static program, which runs plugins and has no compiler in it";
-    table.state("linecampd", megabytes(bench.daemon())?, how);
+    table.add_unbounded("linecampd", megabytes(bench.daemon())?, how);
     let how = "the static program beside it, which runs for each new plugin and then is gone";
-    table.state("linecamp-plugin-compiler", megabytes(&parts.compiler)?, how);
+    table.add_unbounded("linecamp-plugin-compiler", megabytes(&parts.compiler)?, how);
     Ok(())
 }
 
 impl Parts {
     fn find() -> anyhow::Result<Self> {
-        let place = |variable| {
+        let environment = |variable| {
             let path = std::env::var_os(variable).map(PathBuf::from);
             path.with_context(|| format!("{variable} is not set: `cargo xtask bench plugins` builds what it names"))
         };
-        Ok(Self { components: place(PLUGINS_VARIABLE)?, compiler: place(COMPILER_VARIABLE)? })
+        Ok(Self { components: environment(PLUGINS_VARIABLE)?, compiler: environment(COMPILER_VARIABLE)? })
     }
 
     /// Returns the path of a component.

@@ -1,5 +1,5 @@
 //! The server's parts without its HTTP: the real `Fleet`, store and listener in a loop like the server's. A child
-//! process of the bench, which sends orders on stdin and reads the results on stdout.
+//! process of the bench, which sends commands on stdin and reads the results on stdout.
 //!
 //! | line in | action | line out |
 //! |---|---|---|
@@ -40,11 +40,11 @@ use crate::member::Clock;
 use crate::numbers::{micros, percentile};
 
 /// Queue length of the server's own loop.
-const NOTES_MAX: usize = 128;
+const EVENTS_MAX: usize = 128;
 /// Queue length of the server's own sessions.
 const OUTGOING_MAX: usize = 24;
 
-enum Note {
+enum Event {
     Opened(Proven, String, SessionHandle),
     Received(FromSite),
     Closed,
@@ -101,11 +101,11 @@ async fn serve(data: &Path) -> anyhow::Result<()> {
         ServerLoop { fleet, clock, authority, store: opened.store, sessions: HashMap::new(), commands: 0, push: None };
     this.perform_outputs()?;
     let token = this.make_token()?;
-    say(&format!("ready {}@{address}", token.reveal()))?;
+    print_line(&format!("ready {}@{address}", token.reveal()))?;
 
-    let (note_sender, mut notes) = mpsc::channel(NOTES_MAX);
+    let (note_sender, mut events) = mpsc::channel(EVENTS_MAX);
     tokio::spawn(accept(listener, note_sender));
-    let mut orders = orders();
+    let mut read_lines = read_lines();
     loop {
         let deadline = this.fleet.next_deadline().map(|(deadline, _)| deadline);
         // The same order as in the server's own loop.
@@ -116,11 +116,11 @@ async fn serve(data: &Path) -> anyhow::Result<()> {
                 answer.result.context("the bench's disk has room")?;
                 this.fleet.handle_persisted(WriteId(answer.write), this.clock.now());
             }
-            order = orders.recv() => match order {
-                Some(order) => this.obey(&order)?,
+            line = read_lines.recv() => match line {
+                Some(line) => this.execute(&line)?,
                 None => return Ok(()),
             },
-            Some((id, note)) = notes.recv() => this.note(id, note)?,
+            Some((id, handle_event)) = events.recv() => this.handle_event(id, handle_event)?,
         }
         this.perform_outputs()?;
     }
@@ -150,14 +150,14 @@ impl ServerLoop {
         self.perform_outputs()
     }
 
-    fn obey(&mut self, order: &str) -> anyhow::Result<()> {
-        match order.split_once(' ') {
+    fn execute(&mut self, line: &str) -> anyhow::Result<()> {
+        match line.split_once(' ') {
             Some(("push", value)) => self.push(value),
-            None if order == "counters" => {
+            None if line == "counters" => {
                 let counters = self.store.counters();
-                say(&format!("counters {} {} {}", counters.commits, counters.writes, counters.changes))
+                print_line(&format!("counters {} {} {}", counters.commits, counters.writes, counters.changes))
             }
-            _ => bail!("no such order: {order}"),
+            _ => bail!("no such order: {line}"),
         }
     }
 
@@ -181,9 +181,9 @@ impl ServerLoop {
         Ok(())
     }
 
-    fn note(&mut self, id: SessionId, note: Note) -> anyhow::Result<()> {
-        let event = match note {
-            Note::Opened(peer, address, handle) => {
+    fn handle_event(&mut self, id: SessionId, handle_event: Event) -> anyhow::Result<()> {
+        let event = match handle_event {
+            Event::Opened(peer, address, handle) => {
                 let credential = match peer.credential {
                     Shown::SelfMade => Credential::SelfMade,
                     Shown::Issued { .. } => Credential::Issued,
@@ -194,13 +194,13 @@ impl ServerLoop {
                 self.sessions.insert(id, open);
                 SessionEvent::Opened(Peer { fingerprint: peer.fingerprint, credential, address: Text::lossy(&address) })
             }
-            Note::Received(message) => {
+            Event::Received(message) => {
                 if matches!(message, FromSite::SpecAck(_)) {
                     self.acknowledged(id)?;
                 }
                 SessionEvent::Received(message)
             }
-            Note::Closed => {
+            Event::Closed => {
                 self.sessions.remove(&id);
                 SessionEvent::Closed(Text::default())
             }
@@ -219,7 +219,7 @@ impl ServerLoop {
         let [middle, last] = [0.5, 1.0].map(|part| micros(percentile(&acks, part)));
         let ordered = micros(push.ordered);
         self.push = None;
-        say(&format!("pushed {ordered:.0} {middle:.0} {last:.0}"))
+        print_line(&format!("pushed {ordered:.0} {middle:.0} {last:.0}"))
     }
 
     fn perform_outputs(&mut self) -> anyhow::Result<()> {
@@ -276,33 +276,33 @@ impl ServerLoop {
     }
 }
 
-async fn accept(listener: Listener, notes: mpsc::Sender<(SessionId, Note)>) {
+async fn accept(listener: Listener, events: mpsc::Sender<(SessionId, Event)>) {
     let mut last = SessionId::default();
     while let Some(incoming) = listener.accept().await {
         last = last.next();
-        tokio::spawn(converse(last, incoming, notes.clone()));
+        tokio::spawn(run_session(last, incoming, events.clone()));
     }
 }
 
-async fn converse(id: SessionId, incoming: Incoming, notes: mpsc::Sender<(SessionId, Note)>) {
+async fn run_session(id: SessionId, incoming: Incoming, events: mpsc::Sender<(SessionId, Event)>) {
     let Ok((peer, session)) = incoming.establish().await else {
         return;
     };
     let (outgoing, queue) = mpsc::channel(OUTGOING_MAX);
     let closer = session.closer();
     let address = session.remote_address().to_string();
-    let opened = Note::Opened(peer, address, SessionHandle { outgoing, closer });
-    if notes.send((id, opened)).await.is_ok() {
-        talk(id, session, queue, &notes).await;
-        drop(notes.send((id, Note::Closed)).await);
+    let opened = Event::Opened(peer, address, SessionHandle { outgoing, closer });
+    if events.send((id, opened)).await.is_ok() {
+        relay_frames(id, session, queue, &events).await;
+        drop(events.send((id, Event::Closed)).await);
     }
 }
 
-async fn talk(
+async fn relay_frames(
     id: SessionId,
     session: Session,
     mut queue: mpsc::Receiver<Vec<u8>>,
-    notes: &mpsc::Sender<(SessionId, Note)>,
+    events: &mpsc::Sender<(SessionId, Event)>,
 ) {
     let (mut sender, mut receiver) = session.split();
     let read = async {
@@ -310,7 +310,7 @@ async fn talk(
             let Ok(message) = decode_from_site(&payload) else {
                 return;
             };
-            if notes.send((id, Note::Received(message))).await.is_err() {
+            if events.send((id, Event::Received(message))).await.is_err() {
                 return;
             }
         }
@@ -328,9 +328,9 @@ async fn talk(
     }
 }
 
-/// Reads orders on a separate thread; the channel closes with stdin.
-fn orders() -> mpsc::Receiver<String> {
-    let (sender, orders) = mpsc::channel(1);
+/// Reads commands on a separate thread; the channel closes with stdin.
+fn read_lines() -> mpsc::Receiver<String> {
+    let (sender, read_lines) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             if sender.blocking_send(line).is_err() {
@@ -338,10 +338,10 @@ fn orders() -> mpsc::Receiver<String> {
             }
         }
     });
-    orders
+    read_lines
 }
 
-fn say(line: &str) -> anyhow::Result<()> {
+fn print_line(line: &str) -> anyhow::Result<()> {
     println!("{line}");
     std::io::stdout().flush().context("failed to print")
 }

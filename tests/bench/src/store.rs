@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use linecamp_store::{Answer, Change, Kind, OnDamage, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::LinkSettings;
 
-use crate::fanout::Parts;
+use crate::environment::Bench;
+use crate::fanout::ServerParts;
 use crate::fleet_client::{FleetPlan, SiteFleet};
 use crate::numbers::{count, median, micros};
-use crate::place::Bench;
 use crate::table::{Bound, Figure, Table};
 
 /// The budget: without grouping there would be three or more commits per join.
@@ -30,14 +30,14 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         "one 4 KiB page written in place and fdatasync, median, on {}",
         folder.path().parent().unwrap_or_else(|| folder.path()).display()
     );
-    table.state("the disk's fdatasync", Figure::new(micros(sync), "µs"), &how);
+    table.add_unbounded("the disk's fdatasync", Figure::new(micros(sync), "µs"), &how);
     commits(bench, table, folder.path(), sync)
 }
 
 async fn joins(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let (folder, memory) = (bench.scratch()?, bench.memory()?);
     let sites = bench.scale(1_000, 100);
-    let mut parts = Parts::start(bench, folder.path())?;
+    let mut parts = ServerParts::start(bench, folder.path())?;
     let before = parts.counters().await?;
     let began = Instant::now();
     let fleet = SiteFleet::join(&FleetPlan {
@@ -54,14 +54,15 @@ async fn joins(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let after = parts.counters().await?;
     let (commits, writes) = (after.commits - before.commits, after.writes - before.writes);
     let how = format!(
-        "{sites} sites at once, all linked after {:.1} s: {commits} commits for {writes} writes ({:.1} writes a commit) \
-         with {} rows; the bound is the bench's own; the server's machine, store and listener in a child process, first reports included",
+        "{sites} sites at once, all linked after {:.1} s: {commits} commits for {writes} writes ({:.1} per commit) \
+         with {} rows; the bound is the bench's own; the server's machine, store and listener in a child process, \
+         first reports included",
         took.as_secs_f64(),
         count(writes) / count(commits.max(1)),
         after.changes - before.changes
     );
     let each = count(commits) / count(sites as u64);
-    table.judge("commits a join", Figure::new(each, ""), Bound::AtMost(COMMITS_PER_JOIN_MAX), &how);
+    table.add_bounded("commits per join", Figure::new(each, ""), Bound::AtMost(COMMITS_PER_JOIN_MAX), &how);
     fleet.stop().await;
     Ok(())
 }
@@ -116,14 +117,14 @@ fn commits(bench: &Bench, table: &mut Table, folder: &Path, sync: Duration) -> a
     );
     let total: Duration = single.iter().sum();
     let rate = count(single.len() as u64) / total.as_secs_f64();
-    table.state("commits a second, one row each", Figure::new(rate, "/s"), &how);
+    table.add_unbounded("commits a second, one row each", Figure::new(rate, "/s"), &how);
     let (groups, writes) = (after.commits - before.commits, after.writes - before.writes);
     let how = format!(
         "{GROUP} writes of one row handed over at once, {rounds} times: {:.1} writes a commit, {:.0} commits/s",
         count(writes) / count(groups),
         count(groups) / took.as_secs_f64()
     );
-    table.state("rows a second, grouped", Figure::new(count(writes) / took.as_secs_f64(), "/s"), &how);
+    table.add_unbounded("rows a second, grouped", Figure::new(count(writes) / took.as_secs_f64(), "/s"), &how);
     Ok(())
 }
 

@@ -3,14 +3,14 @@
 //! A missed bound is marked in the table and never a failure: the numbers are for people, who know what else the
 //! machine was doing.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::Context as _;
+use linecamp_table::{Align, Cell};
 use serde::Serialize;
 
+use crate::environment::Bench;
 use crate::machine;
-use crate::place::Bench;
 
 /// The bound of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,9 +58,9 @@ pub(crate) enum Verdict {
     /// Within its bound.
     Ok,
     /// Not within its bound.
-    Short,
+    Missed,
     /// Without a bound.
-    Stated,
+    Unbounded,
     /// Not measured.
     Missing,
 }
@@ -88,7 +88,7 @@ impl Table {
     }
 
     /// Adds a row with a bound.
-    pub(crate) fn judge(&mut self, line: &str, figure: Figure, bound: Bound, how: &str) {
+    pub(crate) fn add_bounded(&mut self, line: &str, figure: Figure, bound: Bound, how: &str) {
         let (limit, sign, is_ok) = match bound {
             Bound::AtMost(limit) => (limit, "≤", figure.value <= limit),
             Bound::AtLeast(limit) => (limit, "≥", limit <= figure.value),
@@ -96,31 +96,31 @@ impl Table {
         self.push(Row {
             group: self.group.clone(),
             line: line.to_owned(),
-            measured: spell(figure),
+            measured: format_figure(figure),
             figure: Some(figure),
-            bound: format!("{sign} {}", spell(Figure::new(limit, figure.unit))),
+            bound: format!("{sign} {}", format_figure(Figure::new(limit, figure.unit))),
             ratio: (limit != 0.0).then_some(figure.value / limit),
-            verdict: if is_ok { Verdict::Ok } else { Verdict::Short },
+            verdict: if is_ok { Verdict::Ok } else { Verdict::Missed },
             how: how.to_owned(),
         });
     }
 
     /// Adds a row without a bound.
-    pub(crate) fn state(&mut self, line: &str, figure: Figure, how: &str) {
+    pub(crate) fn add_unbounded(&mut self, line: &str, figure: Figure, how: &str) {
         self.push(Row {
             group: self.group.clone(),
             line: line.to_owned(),
-            measured: spell(figure),
+            measured: format_figure(figure),
             figure: Some(figure),
             bound: "-".to_owned(),
             ratio: None,
-            verdict: Verdict::Stated,
+            verdict: Verdict::Unbounded,
             how: how.to_owned(),
         });
     }
 
     /// Adds a line that could not be measured.
-    pub(crate) fn miss(&mut self, line: &str, why: &str) {
+    pub(crate) fn add_missing(&mut self, line: &str, why: &str) {
         self.push(Row {
             group: self.group.clone(),
             line: line.to_owned(),
@@ -141,33 +141,22 @@ impl Table {
 
     /// Formats the table as text.
     pub(crate) fn text(&self) -> String {
-        let head = ["line", "measured", "bound", "verdict", "how measured"].map(str::to_owned);
-        let cells = self.rows.iter().map(|row| {
+        let row = |row: &Row| {
             let verdict = match (row.verdict, row.ratio) {
                 (Verdict::Ok, Some(ratio)) => format!("{ratio:.2} ok"),
                 (Verdict::Ok, None) => "ok".to_owned(),
-                (Verdict::Short, Some(ratio)) => format!("{ratio:.2} SHORT"),
-                (Verdict::Short, None) => "SHORT".to_owned(),
-                (Verdict::Stated, _) => "stated".to_owned(),
+                (Verdict::Missed, Some(ratio)) => format!("{ratio:.2} MISSED"),
+                (Verdict::Missed, None) => "MISSED".to_owned(),
+                (Verdict::Unbounded, _) => "no bound".to_owned(),
                 (Verdict::Missing, _) => "NOT MEASURED".to_owned(),
             };
             let line = format!("{}: {}", row.group, row.line);
-            [line, row.measured.clone(), row.bound.clone(), verdict, row.how.clone()]
-        });
-        let cells: Vec<_> = std::iter::once(head).chain(cells).collect();
-        let mut widths = [0; 4];
-        for row in &cells {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        let mut text = String::new();
-        for [line, measured, bound, verdict, how] in &cells {
-            let [a, b, c, d] = widths;
-            writeln!(text, "{line:<a$}  {measured:>b$}  {bound:>c$}  {verdict:<d$}  {how}")
-                .expect("a string takes everything");
-        }
-        text
+            [&line, &row.measured, &row.bound, &verdict, &row.how].map(Cell::from)
+        };
+        linecamp_table::Table::new(["line", "measured", "bound", "verdict", "how measured"])
+            .align([Align::Left, Align::Right, Align::Right, Align::Left, Align::Left])
+            .with(self.rows.iter().map(row))
+            .render(false)
     }
 
     /// Writes the table of a run as JSON.
@@ -191,7 +180,7 @@ impl Table {
 }
 
 /// Formats a number with three significant digits.
-fn spell(figure: Figure) -> String {
+fn format_figure(figure: Figure) -> String {
     let Figure { value, unit } = figure;
     let number = match value.abs() {
         0.0 => "0".to_owned(),
@@ -212,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_number_keeps_three_digits() {
-        let check = |value, expected: &str| assert_eq!(spell(Figure::new(value, "ms")), expected);
+        let check = |value, expected: &str| assert_eq!(format_figure(Figure::new(value, "ms")), expected);
         check(1234.5, "1234 ms");
         check(31.41, "31.4 ms");
         check(4.567, "4.57 ms");
@@ -223,11 +212,11 @@ mod tests {
     #[test]
     fn a_bound_is_kept_or_short() {
         let mut table = Table::default();
-        table.judge("rate", Figure::new(0.79, ""), Bound::AtLeast(0.8), "how");
-        table.judge("memory", Figure::new(40.0, "KB"), Bound::AtMost(40.0), "how");
-        table.judge("writes", Figure::new(0.0, ""), Bound::AtMost(0.0), "how");
+        table.add_bounded("rate", Figure::new(0.79, ""), Bound::AtLeast(0.8), "how");
+        table.add_bounded("memory", Figure::new(40.0, "KB"), Bound::AtMost(40.0), "how");
+        table.add_bounded("writes", Figure::new(0.0, ""), Bound::AtMost(0.0), "how");
         let verdicts: Vec<_> = table.rows.iter().map(|row| row.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Short, Verdict::Ok, Verdict::Ok]);
+        assert_eq!(verdicts, [Verdict::Missed, Verdict::Ok, Verdict::Ok]);
         assert!(table.missing().is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! A child zone below the configured zone: records at its names in the parent zone are never served. The plugin does not
-//! write them, reports the child zone, and deletes records written before the child zone existed.
+//! A child zone below the configured zone: records at its names in the parent zone are never served. The plugin does
+//! not write them, reports the child zone, and deletes records written before the child zone existed.
 
 use linecamp_model::{ProviderFailure, ProviderReply};
 use linecamp_tests::{Moto, NameServer, PowerDns, UpdateServer};

@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::task::JoinSet;
 
 use super::{MESSAGE_BYTES, MemberCredentials, Pushed, Stream, connect, wait_for};
+use crate::environment::free_address;
 use crate::machine;
-use crate::place::free_address;
 use crate::serving::Process;
 
 /// Packet types (MQTT 3.1.1, table 2.1), with their fixed flags.
@@ -44,22 +44,22 @@ pub(crate) struct Mosquitto {
 impl Mosquitto {
     /// Starts a broker in `folder`, and `sites` subscribers.
     pub(crate) async fn start(program: &Path, folder: &Path, online: usize, sites: usize) -> anyhow::Result<Self> {
-        let (papers, address) = (MemberCredentials::make(folder)?, free_address()?);
-        let config = config(folder, &papers, address)?;
+        let (credentials, address) = (MemberCredentials::make(folder)?, free_address()?);
+        let config = config(folder, &credentials, address)?;
         let mut command: Command = machine::on_server_core(program, online);
         command.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Process::spawn(&mut command)?;
         wait_for(address, "mosquitto").await?;
-        let mut publisher = open(&papers, address, "publisher", ANSWERS).await?;
+        let mut publisher = open(&credentials, address, "publisher", ANSWERS).await?;
         publisher.flush().await?;
-        let papers = std::sync::Arc::new(papers);
+        let credentials = std::sync::Arc::new(credentials);
         let (mut opening, mut subscribers) = (JoinSet::new(), JoinSet::new());
         for site in 0..sites {
             if CONNECTING_MAX <= opening.len() {
                 subscribers.spawn(answer_all(opening.join_next().await.context("some connect")???));
             }
-            let papers = std::sync::Arc::clone(&papers);
-            opening.spawn(async move { open(&papers, address, &format!("s{site}"), TOPIC).await });
+            let credentials = std::sync::Arc::clone(&credentials);
+            opening.spawn(async move { open(&credentials, address, &format!("s{site}"), TOPIC).await });
         }
         while let Some(opened) = opening.join_next().await {
             subscribers.spawn(answer_all(opened??));
@@ -103,7 +103,7 @@ impl Mosquitto {
     }
 }
 
-fn config(folder: &Path, papers: &MemberCredentials, address: SocketAddr) -> anyhow::Result<PathBuf> {
+fn config(folder: &Path, credentials: &MemberCredentials, address: SocketAddr) -> anyhow::Result<PathBuf> {
     let path = folder.join("mosquitto.conf");
     let user = if rustix::process::geteuid().is_root() { "user root\n" } else { "" };
     let text = format!(
@@ -111,9 +111,9 @@ fn config(folder: &Path, papers: &MemberCredentials, address: SocketAddr) -> any
          allow_anonymous true\npersistence false\nmax_inflight_messages 0\nmax_queued_messages 0\n\
          set_tcp_nodelay true\nlog_type none\n{user}",
         port = address.port(),
-        ca = papers.ca.display(),
-        certificate = papers.certificate.display(),
-        key = papers.key.display(),
+        ca = credentials.ca.display(),
+        certificate = credentials.certificate.display(),
+        key = credentials.key.display(),
     );
     fs::write(&path, text).context("failed to write mosquitto's configuration")?;
     Ok(path)
@@ -121,12 +121,12 @@ fn config(folder: &Path, papers: &MemberCredentials, address: SocketAddr) -> any
 
 /// Connects and subscribes.
 async fn open(
-    papers: &MemberCredentials,
+    credentials: &MemberCredentials,
     address: SocketAddr,
     name: &str,
     topic: &[u8],
 ) -> anyhow::Result<BufStream<Stream>> {
-    let mut stream = BufStream::with_capacity(2048, 2048, papers.secure(connect(address).await?).await?);
+    let mut stream = BufStream::with_capacity(2048, 2048, credentials.secure(connect(address).await?).await?);
     // Protocol level 4, clean session, no keep-alive.
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0x02, 0, 0];
     text(&mut body, name.as_bytes());

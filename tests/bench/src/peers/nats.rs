@@ -12,8 +12,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::task::JoinSet;
 
 use super::{MESSAGE_BYTES, MemberCredentials, Pushed, Stream, connect, wait_for};
+use crate::environment::free_address;
 use crate::machine;
-use crate::place::free_address;
 use crate::serving::Process;
 
 /// The subject of all subscribers, and the subject for answers.
@@ -34,30 +34,30 @@ pub(crate) struct Nats {
 impl Nats {
     /// Starts a server in `folder`, and `sites` subscribers.
     pub(crate) async fn start(program: &Path, folder: &Path, online: usize, sites: usize) -> anyhow::Result<Self> {
-        let (papers, address) = (MemberCredentials::make(folder)?, free_address()?);
+        let (credentials, address) = (MemberCredentials::make(folder)?, free_address()?);
         let config = folder.join("nats.conf");
         let text = format!(
             "host: 127.0.0.1\nport: {port}\ntls {{\n cert_file: \"{certificate}\"\n key_file: \"{key}\"\n \
              ca_file: \"{ca}\"\n verify: true\n timeout: 10\n}}\n",
             port = address.port(),
-            certificate = papers.certificate.display(),
-            key = papers.key.display(),
-            ca = papers.ca.display(),
+            certificate = credentials.certificate.display(),
+            key = credentials.key.display(),
+            ca = credentials.ca.display(),
         );
         fs::write(&config, text).context("failed to write nats-server's configuration")?;
         let mut command: Command = machine::on_server_core(program, online);
         command.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Process::spawn(&mut command)?;
         wait_for(address, "nats-server").await?;
-        let publisher = open(&papers, address, ANSWERS).await?;
-        let papers = Arc::new(papers);
+        let publisher = open(&credentials, address, ANSWERS).await?;
+        let credentials = Arc::new(credentials);
         let (mut opening, mut subscribers) = (JoinSet::new(), JoinSet::new());
         for _ in 0..sites {
             if CONNECTING_MAX <= opening.len() {
                 subscribers.spawn(answer_all(opening.join_next().await.context("some connect")???));
             }
-            let papers = Arc::clone(&papers);
-            opening.spawn(async move { open(&papers, address, SUBJECT).await });
+            let credentials = Arc::clone(&credentials);
+            opening.spawn(async move { open(&credentials, address, SUBJECT).await });
         }
         while let Some(opened) = opening.join_next().await {
             subscribers.spawn(answer_all(opened??));
@@ -98,13 +98,17 @@ impl Nats {
 }
 
 /// Connects and subscribes. The server sends the first line in the clear; everything after is encrypted.
-async fn open(papers: &MemberCredentials, address: SocketAddr, subject: &str) -> anyhow::Result<BufStream<Stream>> {
+async fn open(
+    credentials: &MemberCredentials,
+    address: SocketAddr,
+    subject: &str,
+) -> anyhow::Result<BufStream<Stream>> {
     let mut stream = connect(address).await?;
     let mut info = String::new();
     // Dropping the reader would lose what it read ahead, but the server sends nothing more before we answer.
     BufReader::new(&mut stream).read_line(&mut info).await?;
     anyhow::ensure!(info.starts_with("INFO "), "nats-server said {info:?}");
-    let mut stream = BufStream::with_capacity(2048, 2048, papers.secure(stream).await?);
+    let mut stream = BufStream::with_capacity(2048, 2048, credentials.secure(stream).await?);
     let hello = format!(
         "CONNECT {{\"verbose\":false,\"pedantic\":false,\"tls_required\":true,\"lang\":\"bench\",\"version\":\"1\"}}\r\n\
          SUB {subject} 1\r\nPING\r\n"
@@ -151,8 +155,8 @@ async fn next_message(stream: &mut BufStream<Stream>) -> anyhow::Result<Option<S
         if stream.read_line(&mut line).await? == 0 {
             bail!("nats-server closed the connection");
         }
-        let words: Vec<_> = line.split_whitespace().collect();
-        match words.as_slice() {
+        let scheduling: Vec<_> = line.split_whitespace().collect();
+        match scheduling.as_slice() {
             ["MSG", _, _, rest @ .., bytes] => {
                 let reply = rest.first().map(|&reply| reply.to_owned());
                 let mut body = vec![0; bytes.parse::<usize>()? + 2];

@@ -12,9 +12,9 @@ use linecamp_model::{
 use linecamp_plugin_host::{ConformanceRun, HostEvent, PluginHost, ProviderCall, Secrets, SiteSecret};
 
 use super::{PLUGINS, Parts};
+use crate::environment::Bench;
 use crate::machine::Burst;
 use crate::numbers::{median, micros, millis, percentile};
-use crate::place::Bench;
 use crate::table::{Bound, Figure, Table};
 
 /// The budgets, for medians.
@@ -63,11 +63,16 @@ async fn stepwise(
     let how = format!(
         "from the files in the page cache to a description: read and hash the component, hash and map its compiled \
          form, one call; {}; median of {loads}, p99 {:.2} ms",
-        burst.words(),
+        burst.describe(),
         millis(percentile(&times, 0.99))
     );
     let name = &plugin.name;
-    table.judge(&format!("{name}: load"), Figure::new(millis(median(&times)), "ms"), Bound::AtMost(LOAD_MS_MAX), &how);
+    table.add_bounded(
+        &format!("{name}: load"),
+        Figure::new(millis(median(&times)), "ms"),
+        Bound::AtMost(LOAD_MS_MAX),
+        &how,
+    );
 
     let mut times = Vec::with_capacity(calls);
     for _ in 0..calls {
@@ -80,7 +85,7 @@ async fn stepwise(
         micros(percentile(&times, 0.99))
     );
     let figure = Figure::new(micros(median(&times)), "µs");
-    table.judge(&format!("{name}: instantiate and smallest call"), figure, Bound::AtMost(CALL_US_MAX), &how);
+    table.add_bounded(&format!("{name}: instantiate and smallest call"), figure, Bound::AtMost(CALL_US_MAX), &how);
     Ok(())
 }
 
@@ -97,7 +102,7 @@ async fn through_the_host(
     let calls = bench.scale(3_000, 100);
     let mut times = Vec::with_capacity(calls);
     for number in 0..=calls {
-        let took = refused(&mut host, CallId(number as u64), &spec).await?;
+        let took = time_rejected_call(&mut host, CallId(number as u64), &spec).await?;
         // The first call loads the plugin.
         if 0 < number {
             times.push(took);
@@ -106,15 +111,15 @@ async fn through_the_host(
     let how = format!(
         "`check` of settings that do not read, so that nothing is sent: to the plugins' thread, a new instance, and \
          back as an event; {}; median of {calls}",
-        burst.words()
+        burst.describe()
     );
     let figure = Figure::new(micros(median(&times)), "µs");
-    table.state(&format!("{}: a whole call as the daemon makes it", plugin.name), figure, &how);
+    table.add_unbounded(&format!("{}: a whole call as the daemon makes it", plugin.name), figure, &how);
     Ok(())
 }
 
 /// Validates a provider without settings, and asserts that the plugin rejects it.
-async fn refused(host: &mut PluginHost, call: CallId, spec: &Arc<ProviderSpec>) -> anyhow::Result<Duration> {
+async fn time_rejected_call(host: &mut PluginHost, call: CallId, spec: &Arc<ProviderSpec>) -> anyhow::Result<Duration> {
     let began = Instant::now();
     host.call(ProviderCall { call, spec: Arc::clone(spec), is_local: true, request: ProviderRequest::Check });
     let event = host.event().await;

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::Parts;
 use crate::daemon::Daemon;
+use crate::environment::Bench;
 use crate::machine;
 use crate::numbers::count;
-use crate::place::Bench;
 use crate::serving::Server;
 use crate::table::{Bound, Figure, Table};
 
@@ -55,12 +55,12 @@ pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> 
             SETTLE.as_secs()
         );
         if is_new {
-            table.state("resident memory, just compiled", mebibytes(held.resident), &how);
+            table.add_unbounded("resident memory, just compiled", mebibytes(held.resident), &how);
         } else {
             let bound = Bound::AtMost(RESIDENT_MIB_MAX);
-            table.judge("resident memory, two plugins, idle", mebibytes(held.resident), bound, &how);
+            table.add_bounded("resident memory, two plugins, idle", mebibytes(held.resident), bound, &how);
             let how = "as above: what the kernel cannot drop";
-            table.state("RssAnon, two plugins, idle", mebibytes(held.anonymous), how);
+            table.add_unbounded("RssAnon, two plugins, idle", mebibytes(held.anonymous), how);
         }
         process.terminate().await?;
     }

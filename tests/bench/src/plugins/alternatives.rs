@@ -18,9 +18,9 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::environment::Bench;
 use crate::machine::Burst;
 use crate::numbers::{median, micros, percentile};
-use crate::place::Bench;
 use crate::table::{Figure, Table};
 
 /// The size of the smallest call's answer: a plugin's description of itself is some hundreds of bytes.
@@ -30,28 +30,33 @@ pub(super) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     // The burst also covers what is started here: the shells and the server's thread.
     let _burst = Burst::begin(&[]);
     let spawns = bench.scale(500, 20);
-    let times = (0..spawns).map(|_| spawned()).collect::<anyhow::Result<Vec<_>>>()?;
-    state(table, "a process that answers one line", &times, "`sh` that reads a line and prints it, until it has ended");
+    let times = (0..spawns).map(|_| time_process()).collect::<anyhow::Result<Vec<_>>>()?;
+    add_row(
+        table,
+        "a process that answers one line",
+        &times,
+        "`sh` that reads a line and prints it, until it has ended",
+    );
 
     let address = serve()?;
     let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(address).await?)).await?;
     tokio::spawn(connection);
-    let asks = bench.scale(5_000, 100);
-    let mut times = Vec::with_capacity(asks);
-    for _ in 0..asks {
-        times.push(asked(&mut sender, address).await?);
+    let requests = bench.scale(5_000, 100);
+    let mut times = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        times.push(time_request(&mut sender, address).await?);
     }
     let how = "POST over one connection that stays open to a server in another thread, without TLS or a password";
-    state(table, "a webhook on loopback", &times, how);
+    add_row(table, "a webhook on loopback", &times, how);
     Ok(())
 }
 
-fn state(table: &mut Table, line: &str, times: &[Duration], what: &str) {
+fn add_row(table: &mut Table, line: &str, times: &[Duration], what: &str) {
     let how = format!("{what}; median of {}, p99 {:.0} µs", times.len(), micros(percentile(times, 0.99)));
-    table.state(line, Figure::new(micros(median(times)), "µs"), &how);
+    table.add_unbounded(line, Figure::new(micros(median(times)), "µs"), &how);
 }
 
-fn spawned() -> anyhow::Result<Duration> {
+fn time_process() -> anyhow::Result<Duration> {
     let began = Instant::now();
     let mut command = Command::new("sh");
     command.args(["-c", "read -r line; echo \"$line\""]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -91,7 +96,7 @@ async fn answer(request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes
     Ok(Response::new(Full::new(Bytes::from_static(ANSWER.as_bytes()))))
 }
 
-async fn asked(sender: &mut SendRequest<Full<Bytes>>, address: SocketAddr) -> anyhow::Result<Duration> {
+async fn time_request(sender: &mut SendRequest<Full<Bytes>>, address: SocketAddr) -> anyhow::Result<Duration> {
     let began = Instant::now();
     let request = Request::post("/describe").header(hyper::header::HOST, address.to_string());
     sender.ready().await?;

@@ -33,8 +33,8 @@ impl Bench {
         let own = std::env::current_exe().context("failed to find the bench's own program")?;
         // target/PROFILE/linecamp-bench or, where it is static, target/TRIPLE/PROFILE/linecamp-bench
         let depth = if cfg!(target_env = "musl") { 3 } else { 2 };
-        let target = own.ancestors().nth(depth).context("the bench is not in cargo's folder")?.to_owned();
-        fs::create_dir_all(target.join("bench")).context("failed to make a folder for results")?;
+        let target = own.ancestors().nth(depth).context("the bench program is not in the target directory")?.to_owned();
+        fs::create_dir_all(target.join("bench")).context("failed to create a directory for results")?;
         let (server, daemon) = (program(SERVER_VARIABLE)?, program(DAEMON_VARIABLE)?);
         Ok(Self { is_quick, online: machine::cores(), target, server, daemon })
     }
@@ -57,7 +57,7 @@ impl Bench {
     /// Creates a directory on the disk of cargo's target directory. It is removed on drop.
     pub(crate) fn scratch(&self) -> anyhow::Result<TempDir> {
         let builder = tempfile::Builder::new().prefix("run-").tempdir_in(self.target.join("bench"));
-        builder.context("failed to make a folder to work in")
+        builder.context("failed to create a directory to work in")
     }
 
     /// Creates a directory in memory if possible, for what is not measured: the sites' identities.
@@ -79,7 +79,7 @@ fn program(variable: &str) -> anyhow::Result<PathBuf> {
     let path =
         path.with_context(|| format!("{variable} is not set; `cargo xtask bench` builds the program and sets it"))?;
     if !path.is_file() {
-        bail!("{} is not there", path.display());
+        bail!("{} does not exist", path.display());
     }
     Ok(path)
 }

@@ -15,12 +15,12 @@ use linecamp_transport::{Dialer, LinkSettings, Platform, SystemClock, WallClock 
 use tokio::task::JoinSet;
 
 use crate::crypto::handshake_floor;
+use crate::environment::Bench;
 use crate::fleet_client::{FleetPlan, SiteFleet};
 use crate::machine::{self, Burst};
 use crate::member::MemberCredentials;
 use crate::memory::quiet;
 use crate::numbers::{count, median_of, micros};
-use crate::place::Bench;
 use crate::serving::{Process, Server};
 use crate::table::{Bound, Figure, Table};
 
@@ -32,12 +32,12 @@ const IN_FLIGHT: usize = 16;
 const BURSTS: usize = 5;
 /// Sockets that the callers dial from.
 const SOCKETS: usize = 4;
-/// A greeting that takes longer is an error of the bench.
-const GREETING_LIMIT: Duration = Duration::from_secs(10);
+/// An admission that takes longer fails the benchmark.
+const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The parts of a site that a greeting needs.
-struct Caller {
-    papers: MemberCredentials,
+/// The parts of a site needed for an admission.
+struct TestSite {
+    credentials: MemberCredentials,
     hello: Vec<u8>,
 }
 
@@ -45,37 +45,37 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     let (folder, memory) = (bench.scratch()?, bench.memory()?);
     let sites = bench.scale(1_000, 50);
     let server = Server::start_new(bench, folder.path()).await?;
-    let callers = callers(&server, memory.path(), sites).await?;
+    let test_sites = test_sites(&server, memory.path(), sites).await?;
     let (bare, bare_address) = start_bare(bench, &server.data().join("ca"))?;
 
-    let calls = bench.scale(1_500, 50);
+    let admissions = bench.scale(1_500, 50);
     let (mut rates, mut costs) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
-    let mut words = "";
+    let mut scheduling = "";
     for burst in 0..=BURSTS {
         for (which, address, process) in [(0, bare_address, bare.id()), (1, server.address(), server.id()?)] {
-            let (rate, cost, scheduled) = one_burst(&callers, address, process, calls).await?;
+            let (rate, cost, scheduled) = one_burst(&test_sites, address, process, admissions).await?;
             // The first burst of each is the warm-up.
             if 0 < burst {
                 rates[which].push(rate);
                 costs[which].push(cost);
             }
-            words = scheduled;
+            scheduling = scheduled;
         }
     }
     let [bare_rate, rate] = rates.each_ref().map(|rates| median_of(rates));
     let [bare_cost, cost] = costs.each_ref().map(|costs| median_of(costs));
     let ratios: Vec<_> = rates[1].iter().zip(&rates[0]).map(|(ours, bare)| ours / bare).collect();
     let how = format!(
-        "Hello to Welcome on new sessions against the same listener that answers one frame; {calls} a burst, \
-         {IN_FLIGHT} in flight, {BURSTS} bursts each, interleaved, median of ratios, {words}"
+        "Hello to Welcome on new sessions against the same listener that answers one frame; {admissions} a burst, \
+         {IN_FLIGHT} in flight, {BURSTS} bursts each, interleaved, median of ratios, {scheduling}"
     );
-    table.judge(
-        "greeting rate over a bare accept loop",
+    table.add_bounded(
+        "admission rate over a bare accept loop",
         Figure::new(median_of(&ratios), ""),
         Bound::AtLeast(RATIO_MIN),
         &how,
     );
-    table.state("greetings a second", Figure::new(rate, "/s"), &format!("bare: {bare_rate:.0}/s"));
+    table.add_unbounded("admissions per second", Figure::new(rate, "/s"), &format!("bare: {bare_rate:.0}/s"));
     let floor = {
         let _scheduled = Burst::begin(&[]);
         micros(handshake_floor()?)
@@ -84,12 +84,12 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         "run time of all server threads (schedstat); bare: {bare_cost:.0} µs; the cryptography alone (1 sign, 2 verify, \
          1 exchange, ring, measured now on core 1): {floor:.0} µs"
     );
-    table.state("server CPU a greeting", Figure::new(cost, "µs"), &how);
+    table.add_unbounded("server CPU per admission", Figure::new(cost, "µs"), &how);
     Ok(())
 }
 
 /// Joins sites, stops them, and returns what they would send in their next hello.
-async fn callers(server: &Server, home: &Path, sites: usize) -> anyhow::Result<Vec<Arc<Caller>>> {
+async fn test_sites(server: &Server, home: &Path, sites: usize) -> anyhow::Result<Vec<Arc<TestSite>>> {
     let targets = [server.token(None).await?];
     let fleet = SiteFleet::join(&FleetPlan {
         sites,
@@ -101,9 +101,9 @@ async fn callers(server: &Server, home: &Path, sites: usize) -> anyhow::Result<V
     })
     .await?;
     quiet(server).await?;
-    let records = fleet.board.records();
+    let records = fleet.progress.records();
     fleet.stop().await;
-    let mut callers = Vec::new();
+    let mut test_sites = Vec::new();
     for (site, record) in records.iter().enumerate() {
         let mut hello = Hello {
             versions: VERSIONS,
@@ -115,29 +115,34 @@ async fn callers(server: &Server, home: &Path, sites: usize) -> anyhow::Result<V
             status_incarnation: Incarnation::default(),
             facts: Default::default(),
         };
-        let papers = MemberCredentials::of_member(home, site)?;
+        let credentials = MemberCredentials::of_member(home, site)?;
         // The first welcome reports the spec incarnation; with it, the server has nothing to send after later welcomes.
-        hello.spec_incarnation = first_welcome(&papers, server.address(), &hello).await?;
+        hello.spec_incarnation = first_welcome(&credentials, server.address(), &hello).await?;
         let hello = encode_from_site(&FromSite::Hello(hello));
-        callers.push(Arc::new(Caller { papers, hello }));
+        test_sites.push(Arc::new(TestSite { credentials, hello }));
     }
-    Ok(callers)
+    Ok(test_sites)
 }
 
-async fn first_welcome(papers: &MemberCredentials, server: SocketAddr, hello: &Hello) -> anyhow::Result<Incarnation> {
+async fn first_welcome(
+    credentials: &MemberCredentials,
+    server: SocketAddr,
+    hello: &Hello,
+) -> anyhow::Result<Incarnation> {
     let dialer = Dialer::bind(LinkSettings::default(), Platform::default())?;
-    let caller = Caller { papers: papers.clone(), hello: encode_from_site(&FromSite::Hello(hello.clone())) };
-    match decode_from_server(&greet(&caller, &dialer, server).await?)? {
+    let test_site =
+        TestSite { credentials: credentials.clone(), hello: encode_from_site(&FromSite::Hello(hello.clone())) };
+    match decode_from_server(&request_admission(&test_site, &dialer, server).await?)? {
         FromServer::Welcome(welcome) => Ok(welcome.spec_incarnation),
-        other => bail!("a greeting was answered with {other:?}"),
+        other => bail!("a hello was answered with {other:?}"),
     }
 }
 
-async fn greet(caller: &Caller, dialer: &Dialer, server: SocketAddr) -> anyhow::Result<Vec<u8>> {
+async fn request_admission(test_site: &TestSite, dialer: &Dialer, server: SocketAddr) -> anyhow::Result<Vec<u8>> {
     let server = ServerAddress::parse(&server.to_string())?;
-    let session = caller.papers.dial(dialer, &server).await?;
+    let session = test_site.credentials.dial(dialer, &server).await?;
     let (mut sender, mut receiver) = session.split();
-    sender.send(&caller.hello).await?;
+    sender.send(&test_site.hello).await?;
     let answer = receiver.recv(FRAME_BYTES_MAX).await?;
     sender.close(0, b"");
     Ok(answer)
@@ -145,38 +150,40 @@ async fn greet(caller: &Caller, dialer: &Dialer, server: SocketAddr) -> anyhow::
 
 /// Returns greetings per second, the server's CPU time for each in µs, and how it was scheduled.
 async fn one_burst(
-    callers: &[Arc<Caller>],
+    test_sites: &[Arc<TestSite>],
     server: SocketAddr,
     process: u32,
-    calls: usize,
+    admissions: usize,
 ) -> anyhow::Result<(f64, f64, &'static str)> {
     let dialers = (0..SOCKETS)
         .map(|_| Dialer::bind(LinkSettings::default(), Platform::default()).map(Arc::new))
         .collect::<Result<Vec<_>, _>>()?;
     let scheduled = Burst::begin(&[process]);
     let (began, ran) = (Instant::now(), machine::cpu_time(process)?);
-    let mut flying = JoinSet::new();
-    for call in 0..calls {
-        if IN_FLIGHT <= flying.len() {
-            flying.join_next().await.context("some are flying")???;
+    let mut in_flight = JoinSet::new();
+    for number in 0..admissions {
+        if IN_FLIGHT <= in_flight.len() {
+            in_flight.join_next().await.context("some are in flight")???;
         }
-        let (caller, dialer) = (Arc::clone(&callers[call % callers.len()]), Arc::clone(&dialers[call % SOCKETS]));
-        flying.spawn(async move {
-            let greeted = tokio::time::timeout(GREETING_LIMIT, greet(&caller, &dialer, server)).await;
-            greeted.context("a greeting was not answered")?.map(drop)
+        let (test_site, dialer) =
+            (Arc::clone(&test_sites[number % test_sites.len()]), Arc::clone(&dialers[number % SOCKETS]));
+        in_flight.spawn(async move {
+            let admitted =
+                tokio::time::timeout(ADMISSION_TIMEOUT, request_admission(&test_site, &dialer, server)).await;
+            admitted.context("an admission timed out")?.map(drop)
         });
     }
-    while let Some(greeted) = flying.join_next().await {
-        greeted??;
+    while let Some(admitted) = in_flight.join_next().await {
+        admitted??;
     }
     let (took, cost) = (began.elapsed(), machine::cpu_time(process)?.saturating_sub(ran));
-    let words = scheduled.words();
+    let scheduling = scheduled.describe();
     drop(scheduled);
     for dialer in dialers {
         drop(tokio::time::timeout(Duration::from_secs(2), dialer.wait_idle()).await);
     }
-    let calls = count(calls as u64);
-    Ok((calls / took.as_secs_f64(), micros(cost) / calls, words))
+    let admissions = count(admissions as u64);
+    Ok((admissions / took.as_secs_f64(), micros(cost) / admissions, scheduling))
 }
 
 fn start_bare(bench: &Bench, ca: &Path) -> anyhow::Result<(Process, SocketAddr)> {
