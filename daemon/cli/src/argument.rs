@@ -129,13 +129,13 @@ pub(crate) fn removed_keep(text: &str) -> Result<Duration, String> {
 }
 
 fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
-    let found = humantime::parse_duration(text)
+    let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; expected a duration such as 90s, 15m, 24h or 7days"))?;
-    if found < min || max < found {
-        let shown = humantime::format_duration;
-        return Err(format!("{} is out of range: expected {} to {}", shown(found), shown(min), shown(max)));
+    if duration < min || max < duration {
+        let text_of = humantime::format_duration;
+        return Err(format!("{} is out of range: expected {} to {}", text_of(duration), text_of(min), text_of(max)));
     }
-    Ok(found)
+    Ok(duration)
 }
 
 #[cfg(test)]

@@ -80,8 +80,8 @@ struct SitePlan {
 }
 
 fn state(text: &str) -> Result<RecordState, String> {
-    let known: Vec<_> = RecordState::ALL.iter().map(|state| state.as_str()).collect();
-    RecordState::parse(text).ok_or_else(|| format!("expected one of {}", known.join(", ")))
+    let states: Vec<_> = RecordState::ALL.iter().map(|state| state.as_str()).collect();
+    RecordState::parse(text).ok_or_else(|| format!("expected one of {}", states.join(", ")))
 }
 
 impl DnsCommand {

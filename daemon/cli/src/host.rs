@@ -86,8 +86,8 @@ impl HostCommand {
         let by_name = |request: ApiRequest| request.query(&context.name_query());
         match self {
             Self::Ls(ls) => ls.run(context).await,
-            Self::Show(one) => {
-                let host: Host = context.client()?.send(by_name(ApiRequest::get(at(path::HOST, &one.name)))).await?;
+            Self::Show(arg) => {
+                let host: Host = context.client()?.send(by_name(ApiRequest::get(at(path::HOST, &arg.name)))).await?;
                 Ok(context.out.show(&host, |style| show(&host, style))?)
             }
             Self::Label(label) => {
@@ -97,11 +97,11 @@ impl HostCommand {
             Self::Edit(args) => {
                 change_host(by_name(ApiRequest::patch(at(path::HOST, &args.target))).body(&args.edit()), context).await
             }
-            Self::Deactivate(one) => {
-                change_host(by_name(ApiRequest::post(at(path::HOST_DEACTIVATE, &one.name))), context).await
+            Self::Deactivate(arg) => {
+                change_host(by_name(ApiRequest::post(at(path::HOST_DEACTIVATE, &arg.name))), context).await
             }
-            Self::Activate(one) => {
-                change_host(by_name(ApiRequest::post(at(path::HOST_ACTIVATE, &one.name))), context).await
+            Self::Activate(arg) => {
+                change_host(by_name(ApiRequest::post(at(path::HOST_ACTIVATE, &arg.name))), context).await
             }
         }
     }
@@ -151,7 +151,7 @@ fn list(hosts: &[Host], style: &TextStyle) -> String {
 
 fn show(host: &Host, style: &TextStyle) -> String {
     let state = State::from(host);
-    let mut facts = vec![
+    let mut properties = vec![
         ["name".into(), Cell::from(&host.name)],
         ["id".into(), Cell::from(&host.id)],
         ["site".into(), Cell::from(&host.site)],
@@ -162,14 +162,14 @@ fn show(host: &Host, style: &TextStyle) -> String {
         ["since".into(), Cell::from(format!("{} ({} ago)", state.since(), style.age(state.since())))],
     ];
     if let Some(waits_for) = &host.waits_for {
-        facts.push(["waits for".into(), Cell::from(waits_for)]);
+        properties.push(["waits for".into(), Cell::from(waits_for)]);
     }
     let link = format!("{} {}", host.link.state, style.age(&host.link.since));
-    facts.push(["link".into(), Cell::colored(&link, state::color(&host.link.state))]);
-    let facts = Table::bare().with(facts).render(style.colors);
+    properties.push(["link".into(), Cell::colored(&link, state::color(&host.link.state))]);
+    let properties = Table::bare().with(properties).render(style.colors);
     match labels_table(&host.labels, style) {
-        labels if labels.is_empty() => facts,
-        labels => facts + "\n" + &labels,
+        labels if labels.is_empty() => properties,
+        labels => properties + "\n" + &labels,
     }
 }
 

@@ -29,6 +29,7 @@ mod exit;
 mod fixtures;
 mod global;
 mod host;
+mod input_file;
 mod installer;
 mod labels;
 mod login;

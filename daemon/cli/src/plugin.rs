@@ -3,8 +3,6 @@
 mod check;
 mod new;
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +14,7 @@ use linecamp_proto::api::{List, PluginView, plugin_digest};
 use crate::argument::{self, ArgumentError};
 use crate::client::ApiRequest;
 use crate::global::Context;
+use crate::input_file;
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Table, clean};
 
@@ -124,26 +123,17 @@ fn name_of(file: &Path) -> Result<Name, ArgumentError> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let invalid = |error| {
         let problem = format!("the file name is not a valid plugin name ({error}): give one with --name");
-        ArgumentError::File { path: file.into(), problem }
+        input_file::invalid(file, problem)
     };
     Name::parse(&stem).map_err(invalid)
 }
 
 /// Reads a component. A file larger than the server accepts is an error.
 fn read(path: &Path) -> Result<Vec<u8>, ArgumentError> {
-    let bad = |problem: String| ArgumentError::File { path: path.into(), problem };
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(PLUGIN_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|error| bad(error.to_string()))?;
-    if PLUGIN_BYTES_MAX < bytes.len() as u64 {
-        return Err(bad(format!("too large: a plugin has at most {PLUGIN_BYTES_MAX} bytes")));
-    }
+    let bytes = input_file::read(path, PLUGIN_BYTES_MAX)?;
     match bytes.starts_with(&COMPONENT_HEAD) {
         true => Ok(bytes),
-        false => Err(bad("not a WebAssembly component: build it for wasm32-wasip2".into())),
+        false => Err(input_file::invalid(path, "not a WebAssembly component: build it for wasm32-wasip2".into())),
     }
 }
 

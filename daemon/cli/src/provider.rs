@@ -49,7 +49,7 @@ pub(crate) struct ProviderArg {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rm {
     #[command(flatten)]
-    one: ProviderArg,
+    provider: ProviderArg,
     /// Remove immediately and leave the records in DNS
     #[arg(long)]
     force: bool,
@@ -60,14 +60,14 @@ impl ProviderCommand {
         match self {
             Self::Add(add) => run_add(*add, context).await,
             Self::Ls => list(context).await,
-            Self::Show(one) => {
-                let request = ApiRequest::get(at(path::PROVIDER, &one.name)).query(&context.name_query());
+            Self::Show(arg) => {
+                let request = ApiRequest::get(at(path::PROVIDER, &arg.name)).query(&context.name_query());
                 let provider: ProviderView = context.client()?.send(request).await?;
                 Ok(context.out.show(&provider, |style| text::show(&provider, style))?)
             }
             Self::Rm(rm) => {
                 let query = RemoveQuery { environment: context.environment_text(), force: rm.force };
-                let request = ApiRequest::delete(at(path::PROVIDER, &rm.one.name)).query(&query);
+                let request = ApiRequest::delete(at(path::PROVIDER, &rm.provider.name)).query(&query);
                 let provider: ProviderView = context.client()?.send(request).await?;
                 Ok(context.out.show(&provider, |_| text::removed(&provider, rm.force))?)
             }
@@ -75,7 +75,7 @@ impl ProviderCommand {
     }
 }
 
-/// Creates a provider. With `--replace`, updates an existing one.
+/// Creates a provider. With `--replace`, updates an existing arg.
 async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()> {
     let (replace, is_preview) = (add.replaces(), add.previews());
     let request = add.request(context.environment_or_default())?;

@@ -121,12 +121,12 @@ impl SiteCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
             Self::Ls(ls) => ls.run(context).await,
-            Self::Show(one) => one.show(context).await,
+            Self::Show(arg) => arg.show(context).await,
             Self::Label(label) => label.run(context).await,
             Self::Edit(edit) => edit_site(&edit, context).await,
             Self::Deactivate(targets) => targets.run(Action::Deactivate, context).await,
             Self::Activate(targets) => targets.run(Action::Activate, context).await,
-            Self::Accept(one) => bulk::run_one(&one.name, &Action::Accept, context).await,
+            Self::Accept(arg) => bulk::run_one(&arg.name, &Action::Accept, context).await,
             Self::Rm(rm) => rm.targets.run(Action::Remove { force: rm.force }, context).await,
         }
     }

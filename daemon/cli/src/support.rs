@@ -49,7 +49,7 @@ impl SupportBundle {
             client.server()
         );
         let mut bundle = Bundle::new(title, redactor);
-        gather(&mut bundle, &mut client, site).await;
+        add_site_data(&mut bundle, &mut client, site).await;
         let path = self.file.unwrap_or_else(|| format!("linecamp-support-{}.tar.gz", self.site).into());
         // Blocking I/O is fine here: nothing else runs on this thread.
         let written = bundle.write(&path)?;
@@ -59,9 +59,9 @@ impl SupportBundle {
 }
 
 /// Adds the data of the site. A failed request is recorded in place of its data.
-async fn gather(bundle: &mut Bundle, client: &mut Client, site: Site) {
+async fn add_site_data(bundle: &mut Bundle, client: &mut Client, site: Site) {
     let (name, environment) = (Some(site.name.clone()), Some(site.environment.clone()));
-    let within = NameQuery { environment: environment.clone() };
+    let in_environment = NameQuery { environment: environment.clone() };
     bundle.document("site.json", "the site, its labels and conditions", &site);
     let query = HostQuery { site: name.clone(), environment: environment.clone(), ..HostQuery::default() };
     let hosts = list::<Host>(client, ApiRequest::get(path::HOSTS).query(&query)).await;
@@ -74,7 +74,7 @@ async fn gather(bundle: &mut Bundle, client: &mut Client, site: Site) {
     };
     let events = list::<Event>(client, ApiRequest::get(path::EVENTS).query(&query)).await;
     bundle.answer("events.json", "its newest events, at most 1,000", events);
-    let providers = list::<ProviderView>(client, ApiRequest::get(path::PROVIDERS).query(&within)).await;
+    let providers = list::<ProviderView>(client, ApiRequest::get(path::PROVIDERS).query(&in_environment)).await;
     bundle.answer("providers.json", "the providers of its environment, with settings", providers);
     let plugins = list::<PluginView>(client, ApiRequest::get(path::PLUGINS)).await;
     bundle.answer("plugins.json", "the plugins on the server", plugins);
@@ -85,8 +85,8 @@ async fn gather(bundle: &mut Bundle, client: &mut Client, site: Site) {
     bundle.answer("environments.json", "the environments and their rules", environments);
     let server = client.send::<Server>(ApiRequest::get(path::SERVER)).await.map_err(|error| error_chain(&error));
     bundle.answer("server.json", "the server's version and link counts", server);
-    let own = serde_json::json!({ "linecamp": env!("CARGO_PKG_VERSION") });
-    bundle.document("versions.json", "the version of this program", &own);
+    let versions = serde_json::json!({ "linecamp": env!("CARGO_PKG_VERSION") });
+    bundle.document("versions.json", "the version of this program", &versions);
 }
 
 async fn list<T: DeserializeOwned + Serialize>(client: &mut Client, request: ApiRequest) -> Result<Vec<T>, String> {

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use hyper::Method;
 use hyper::body::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
+
+/// The characters that are percent-encoded in a query: all but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +63,7 @@ impl ApiRequest {
                 other => other.to_string(),
             };
             self.target.push(separator);
-            self.target += &format!("{key}={}", percent_encode(&text));
+            self.target += &format!("{key}={}", utf8_percent_encode(&text, RESERVED));
             separator = '&';
         }
         self
@@ -86,18 +90,6 @@ impl ApiRequest {
     fn new(method: Method, path: impl Into<String>) -> Self {
         Self { method, target: path.into(), body: None, wait: Duration::ZERO }
     }
-}
-
-/// Percent-encodes all but the unreserved characters of RFC 3986.
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            _ => encoded += &format!("%{byte:02X}"),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use linecamp_testkit::{CheckSetup, Report, Verdict, check_component};
 
 use crate::argument::{self, ArgumentError};
 use crate::global::Context;
+use crate::input_file::{self, invalid};
 
 /// The program that compiles components, installed in the same directory as this program.
 const COMPILER: &str = "linecamp-plugin-compiler";
@@ -50,7 +51,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        fs::File::open(&self.file).map_err(|error| bad(&self.file, error.to_string()))?;
+        fs::File::open(&self.file).map_err(|error| invalid(&self.file, error.to_string()))?;
         let (compiler, config) = (compiler(self.compiler)?, config(self.config, self.config_file.as_deref())?);
         let run_checks = || {
             let mut check = CheckSetup::new(compiler);
@@ -84,7 +85,7 @@ fn compiler(given: Option<PathBuf>) -> Result<PathBuf, ArgumentError> {
     let path = given.or_else(beside).unwrap_or_else(|| COMPILER.into());
     match path.is_file() {
         true => Ok(path),
-        false => Err(bad(
+        false => Err(invalid(
             &path,
             format!("not found: {COMPILER} is installed with linecamp; give its path with --compiler FILE"),
         )),
@@ -94,32 +95,20 @@ fn compiler(given: Option<PathBuf>) -> Result<PathBuf, ArgumentError> {
 /// Returns the given config, after checking that it is a JSON object.
 fn config(given: Option<String>, file: Option<&Path>) -> Result<Option<String>, ArgumentError> {
     let is_inline = given.is_some();
-    let (place, text) = match (given, file) {
+    let (origin, text) = match (given, file) {
         (None, None) => return Ok(None),
         (Some(text), _) => (PathBuf::from("--config"), text),
-        (None, Some(path)) => (path.to_owned(), read(path).map_err(|problem| bad(path, problem))?),
+        (None, Some(path)) => (path.to_owned(), input_file::read_text(path, CONFIG_BYTES_MAX)?),
     };
     match serde_json::from_str(&text) {
         Ok(serde_json::Value::Object(_)) => Ok(Some(text)),
-        Ok(_) => Err(bad(&place, "not a JSON object such as {\"api\": \"https://dns.example.org\"}".to_owned())),
+        Ok(_) => Err(invalid(&origin, "not a JSON object such as {\"api\": \"https://dns.example.org\"}".to_owned())),
         // Probably a path.
         Err(error) if is_inline && !text.trim_start().starts_with('{') => {
-            Err(bad(&place, format!("not JSON: {error}. To read it from a file, use --config-file FILE")))
+            Err(invalid(&origin, format!("not JSON: {error}. To read it from a file, use --config-file FILE")))
         }
-        Err(error) => Err(bad(&place, format!("not JSON: {error}"))),
+        Err(error) => Err(invalid(&origin, format!("not JSON: {error}"))),
     }
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let bytes = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if CONFIG_BYTES_MAX < bytes {
-        return Err(format!("too large: {bytes} bytes, a config has at most {CONFIG_BYTES_MAX}"));
-    }
-    fs::read_to_string(path).map_err(|error| error.to_string())
-}
-
-fn bad(path: &Path, problem: String) -> ArgumentError {
-    ArgumentError::File { path: path.into(), problem }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::argument::{self, ArgumentError};
 use crate::config::Env;
 use crate::global::Context;
+use crate::input_file::invalid;
 
 /// The environment variable with the path of a Linecamp checkout.
 const CHECKOUT: &str = "LINECAMP";
@@ -84,34 +85,33 @@ fn next_steps(project: &NewProject) -> String {
 fn sdk(given: Option<PathBuf>, env: &dyn Env) -> Result<String, ArgumentError> {
     let checkout = || env.var(CHECKOUT).map(|checkout| Path::new(&checkout).join("sdk"));
     let path = given.or_else(checkout).ok_or(ArgumentError::SdkNotFound)?;
-    let bad = |problem: String| ArgumentError::File { path: path.clone(), problem };
+    let sdk_error = |problem: String| invalid(&path, problem);
     for name in CRATES {
         if !path.join(name).join("Cargo.toml").is_file() {
-            return Err(bad(format!("not the SDK: it has no {name}/Cargo.toml")));
+            return Err(sdk_error(format!("not the SDK: it has no {name}/Cargo.toml")));
         }
     }
-    let absolute = path.canonicalize().map_err(|error| bad(error.to_string()))?;
-    let text = absolute.to_str().ok_or_else(|| bad("the path is not UTF-8, which cargo requires".to_owned()))?;
+    let absolute = path.canonicalize().map_err(|error| sdk_error(error.to_string()))?;
+    let text = absolute.to_str().ok_or_else(|| sdk_error("the path is not UTF-8, which cargo requires".to_owned()))?;
     let quoted = toml::Value::from(text).to_string();
     match quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         Some(text) => Ok(text.to_owned()),
-        None => Err(bad("the path contains quotes".to_owned())),
+        None => Err(sdk_error("the path contains quotes".to_owned())),
     }
 }
 
 /// Writes the project. Fails if the directory exists.
 fn write(directory: &Path, name: &str, sdk: &str) -> Result<(), ArgumentError> {
-    let bad = |path: &Path, problem: String| ArgumentError::File { path: path.into(), problem };
     fs::create_dir(directory).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => bad(directory, "already exists".to_owned()),
-        _ => bad(directory, format!("cannot create directory: {error}")),
+        io::ErrorKind::AlreadyExists => invalid(directory, "already exists".to_owned()),
+        _ => invalid(directory, format!("cannot create directory: {error}")),
     })?;
     for (file, text) in FILES {
         let path = directory.join(file);
         let text = text.replace(TEMPLATE_NAME, name).replace(TEMPLATE_SDK, &format!("path = \"{sdk}/"));
         let folder = path.parent().expect("a file is in a directory");
         let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
-        written.map_err(|error| bad(&path, format!("cannot write file: {error}")))?;
+        written.map_err(|error| invalid(&path, format!("cannot write file: {error}")))?;
     }
     Ok(())
 }

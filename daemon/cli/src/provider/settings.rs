@@ -1,8 +1,6 @@
 //! Provider settings, from options or from a file.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use linecamp_model::{Name, Selector};
@@ -10,6 +8,7 @@ use linecamp_proto::api::{ProviderBody, ProviderRequest};
 use serde_json::{Map, Value};
 
 use crate::argument::{self, ArgumentError};
+use crate::input_file;
 
 /// Maximum size of a provider file: several times the largest valid provider. A larger file is rejected.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -195,27 +194,24 @@ struct Placement {
 
 /// Reads a provider file.
 fn read(path: &Path, name: Option<&Name>) -> Result<(Placement, ProviderBody), ArgumentError> {
-    let bad = |problem: String| ArgumentError::File { path: path.into(), problem };
-    let text = read_text(path).map_err(|error| bad(error.to_string()))?;
-    if FILE_BYTES_MAX < text.len() as u64 {
-        return Err(bad(format!("too large: a provider file has at most {} KiB", FILE_BYTES_MAX / 1024)));
-    }
+    let text = input_file::read_text(path, FILE_BYTES_MAX)?;
+    let invalid = |problem: String| input_file::invalid(path, problem);
     let is_json = path.extension().is_some_and(|ending| ending == "json");
     let mut keys: Map<String, Value> = match is_json {
-        true => serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?,
-        false => toml::from_str(&text).map_err(|error| bad(error.to_string().trim_end().to_owned()))?,
+        true => serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?,
+        false => toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?,
     };
     let sites = match keys.remove("sites") {
         None => None,
         Some(Value::String(text)) => {
-            Some(Selector::parse(&text).map_err(|error| bad(format!("sites: {error}")))?.to_string())
+            Some(Selector::parse(&text).map_err(|error| invalid(format!("sites: {error}")))?.to_string())
         }
-        Some(_) => return Err(bad("sites: expected a string such as \"tier=web\"".into())),
+        Some(_) => return Err(invalid("sites: expected a string such as \"tier=web\"".into())),
     };
     let match_facts = match keys.remove("match_facts") {
         None => false,
         Some(Value::Bool(is_set)) => is_set,
-        Some(_) => return Err(bad("match_facts: expected true or false".into())),
+        Some(_) => return Err(invalid("match_facts: expected true or false".into())),
     };
     if let Some(name) = name {
         let named = keys.entry("name").or_insert_with(|| Value::from(name.as_str()));
@@ -223,14 +219,8 @@ fn read(path: &Path, name: Option<&Name>) -> Result<(Placement, ProviderBody), A
             return Err(ArgumentError::NameMismatch { in_file: in_file.into(), given: name.to_string() });
         }
     }
-    let body = serde_json::from_value(Value::Object(keys)).map_err(|error| bad(error.to_string()))?;
+    let body = serde_json::from_value(Value::Object(keys)).map_err(|error| invalid(error.to_string()))?;
     Ok((Placement { sites, match_facts }, body))
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// Returns a warning about valid but suspicious settings.

@@ -29,7 +29,7 @@ pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
 /// Renders a provider.
 pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
     let settings = &provider.settings;
-    let mut facts = vec![
+    let mut properties = vec![
         ["name", &provider.name].map(Cell::from),
         ["environment", &provider.environment].map(Cell::from),
         ["sites".into(), sites_cell(provider)],
@@ -60,8 +60,8 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
         ("reach private", listed(&settings.reach_private)),
         ("enabled", switches(settings)),
     ];
-    facts.extend(more.map(|(key, value)| [key.into(), Cell::from(value)]));
-    Table::bare().with(facts).render(style.colors)
+    properties.extend(more.map(|(key, value)| [key.into(), Cell::from(value)]));
+    Table::bare().with(properties).render(style.colors)
 }
 
 /// Renders a removed provider.

@@ -37,7 +37,7 @@ pub(crate) fn list(sites: &[Site], style: &TextStyle) -> String {
 pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
     let state = State::from(site);
     let dated = |moment: &str| format!("{moment} ({} ago)", style.age(moment));
-    let mut facts = vec![
+    let mut properties = vec![
         ["name".into(), Cell::from(&site.name)],
         ["id".into(), Cell::from(&site.id)],
         ["environment".into(), Cell::from(&site.environment)],
@@ -46,9 +46,9 @@ pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
         ["since".into(), Cell::from(dated(state.since()))],
     ];
     if let Some(waits_for) = &site.waits_for {
-        facts.push(["waits for".into(), Cell::from(waits_for)]);
+        properties.push(["waits for".into(), Cell::from(waits_for)]);
     }
-    facts.extend([
+    properties.extend([
         ["address".into(), Cell::from(&site.link.address)],
         ["daemon".into(), Cell::from(&site.daemon_version)],
         ["joined".into(), Cell::from(dated(&site.joined_at))],
@@ -56,7 +56,7 @@ pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
         ["recoveries".into(), Cell::from(site.recoveries.to_string())],
     ]);
     let sections = [
-        Table::bare().with(facts).render(style.colors),
+        Table::bare().with(properties).render(style.colors),
         hosts_table(&site.hosts, style),
         labels_table(&site.labels, style),
         conditions_table(&site.conditions, style),
