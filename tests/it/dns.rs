@@ -30,7 +30,7 @@ fn configure(fleet: &Fleet, site: &mut Site, server: &dyn NameServer, extra: &st
     let config: toml::Table = serde_json::from_value(setup.config.clone()).expect("an object");
     let secrets: Vec<_> = setup.secrets.iter().map(|secret| format!("{0} = \"{0}\"", secret.name)).collect();
     text += &format!(
-        "[[provider]]\nname = \"main\"\nplugin = \"{}\"\nowner = \"acme\"\nzones = [\"{ZONE}\"]\ndeletes = true\n\
+        "[[provider]]\nname = \"main\"\nplugin = \"{}\"\nowner = \"acme\"\nzones = [\"{ZONE}\"]\nallow_deletes = true\n\
          reach_private = [\"{}\"]\nplain_http = true\n{extra}\n[provider.secrets]\n{}\n[provider.config]\n{config}",
         setup.plugin,
         setup.reach,

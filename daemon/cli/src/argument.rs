@@ -17,7 +17,9 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
 /// The longest retention of a removed site, ten years. Longer values are rejected.
-const REMOVED_KEEP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+const REMOVED_KEEP_MAX: Duration = Duration::from_secs(10 * 366 * SECONDS_PER_DAY);
+
+const SECONDS_PER_DAY: u64 = 24 * 3600;
 
 /// An invalid argument that clap cannot report.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,10 +134,19 @@ fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; expected a duration such as 90s, 15m, 24h or 7days"))?;
     if duration < min || max < duration {
-        let text_of = humantime::format_duration;
-        return Err(format!("{} is out of range: expected {} to {}", text_of(duration), text_of(min), text_of(max)));
+        return Err(format!("out of range: expected {} to {}", duration_text(min), duration_text(max)));
     }
     Ok(duration)
+}
+
+/// Formats a duration so that it can be given as an argument: whole days as days, not as months and years.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    let days = duration.as_secs() / SECONDS_PER_DAY;
+    match days {
+        0 => humantime::format_duration(duration).to_string(),
+        _ if duration == Duration::from_secs(days * SECONDS_PER_DAY) => format!("{days}days"),
+        _ => humantime::format_duration(duration).to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +156,8 @@ mod tests {
     #[test]
     fn a_duration_out_of_range_is_reported_with_the_range() {
         assert_eq!(ttl("24h"), Ok(Duration::from_secs(86_400)));
-        assert_eq!(timeout("0s"), Err("0s is out of range: expected 100ms to 1h".into()));
+        assert_eq!(timeout("0s"), Err("out of range: expected 100ms to 1h".into()));
+        assert_eq!(ttl("500days"), Err("out of range: expected 1s to 366days".into()));
         assert!(ttl("soon").expect_err("no duration").contains("expected a duration such as"));
     }
 }

@@ -170,9 +170,7 @@ impl Client {
 
     fn error_of(&self, response: &ApiResponse) -> ClientError {
         match serde_json::from_slice::<ErrorBody>(&response.body) {
-            Ok(body) => {
-                ClientError::Rejected { server: self.server(), code: body.error.code, message: body.error.message }
-            }
+            Ok(body) => ClientError::Rejected { code: body.error.code, message: body.error.message },
             Err(_) => ClientError::UnexpectedResponse { server: self.server(), status: response.status },
         }
     }

@@ -118,7 +118,7 @@ fn list(environments: &[Environment], style: &TextStyle) -> String {
             Cell::from(environment.sites.to_string()),
             Cell::from(if environment.approval { "on" } else { "off" }),
             Cell::from(environment.recoveries_per_day_max.to_string()),
-            Cell::from(humantime::format_duration(keep).to_string()),
+            Cell::from(argument::duration_text(keep)),
         ]
     };
     Table::new(["NAME", "SITES", "APPROVAL", "RECOVERIES PER DAY", "REMOVED KEEP"])

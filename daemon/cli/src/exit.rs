@@ -58,9 +58,7 @@ mod tests {
 
     #[test]
     fn exit_codes_follow_the_error() {
-        let rejected = |code| {
-            anyhow::Error::from(ClientError::Rejected { server: "https://h".into(), code, message: "no".into() })
-        };
+        let rejected = |code| anyhow::Error::from(ClientError::Rejected { code, message: "no".into() });
         assert_eq!(exit_code(&rejected(ErrorCode::NotFound)), FAILED);
         assert_eq!(exit_code(&rejected(ErrorCode::BadRequest)), USAGE);
         assert_eq!(exit_code(&rejected(ErrorCode::Unauthorized)), OPERATOR);

@@ -29,7 +29,7 @@ pub(crate) enum ClientError {
     )]
     InvalidResponse { server: String, source: serde_json::Error },
     #[error("{message}")]
-    Rejected { server: String, code: ErrorCode, message: String },
+    Rejected { code: ErrorCode, message: String },
     #[error("cannot build the request")]
     Request { source: hyper::http::Error },
 }
@@ -74,10 +74,7 @@ impl ClientError {
             Self::UnexpectedResponse { .. } => {
                 Some("check that the URL is that of linecamp-server, not of a proxy in front of it".into())
             }
-            Self::Rejected { server, code, .. } => match code {
-                ErrorCode::Unauthorized => {
-                    Some(format!("log in with a valid API key: linecamp login {server} --pin … --key-file FILE"))
-                }
+            Self::Rejected { code, .. } => match code {
                 ErrorCode::Ambiguous => Some("select one with --environment NAME".into()),
                 ErrorCode::Busy | ErrorCode::TooManyRequests => Some("retry in a few seconds".into()),
                 _ => None,

@@ -95,10 +95,10 @@ pub const PLUGIN: &str = "/api/v1/plugins/{digest}";
 /// The DNS records of all sites.
 pub const RECORDS: &str = "/api/v1/records";
 
-/// Returns `path` with its one `{…}` replaced by `word`: a name or an id, neither of which needs escaping.
-pub fn at(path: &str, word: &impl std::fmt::Display) -> String {
+/// Returns `path` with its one `{…}` replaced by `value`: a name or an id, neither of which needs escaping.
+pub fn at(path: &str, value: &impl std::fmt::Display) -> String {
     match (path.find('{'), path.find('}')) {
-        (Some(open), Some(close)) => format!("{}{word}{}", &path[..open], &path[close + 1..]),
+        (Some(open), Some(close)) => format!("{}{value}{}", &path[..open], &path[close + 1..]),
         (_, _) => path.into(),
     }
 }
@@ -152,7 +152,7 @@ pub struct RecordQuery {
     pub site: Option<String>,
     /// Records of the provider of this name.
     pub provider: Option<String>,
-    /// Records in this state, such as `foreign`.
+    /// Records in this state, such as `conflict`.
     pub state: Option<String>,
 }
 

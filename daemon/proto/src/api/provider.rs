@@ -108,9 +108,8 @@ pub struct ProviderRequest {
     pub environment: String,
     /// A selector: the sites of the environment that get the provider. Empty: all of them.
     pub sites: String,
-    /// Whether the selector also sees what the sites' gateways report about themselves. It always sees the labels
-    /// assigned to
-    /// the sites, and never those that a site sets locally.
+    /// Whether the selector also matches the facts that the sites' gateways report. It always matches the labels assigned
+    /// to the sites, and never those that a site sets locally.
     #[serde(default)]
     pub match_facts: bool,
     /// Its settings.
@@ -142,7 +141,7 @@ pub struct ProviderView {
     pub environment: String,
     /// A selector: the sites that get it; empty for all of them.
     pub sites: String,
-    /// Whether the selector also sees what the gateways report.
+    /// Whether the selector also matches the facts that the gateways report.
     pub match_facts: bool,
     /// Its settings.
     pub settings: ProviderBody,
@@ -184,7 +183,7 @@ pub struct PluginView {
     pub pushed_at: String,
 }
 
-/// A DNS record set that a site manages, wants, or cannot have.
+/// A DNS record set that a site manages, plans, or cannot have because of a conflict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordView {
     /// The site's name.
@@ -206,7 +205,7 @@ pub struct RecordView {
     pub observed: Option<Vec<String>>,
     /// When they were observed, as last reported: an observation without a change is not reported by itself.
     pub observed_at: Option<String>,
-    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined`, `held` or `unknown`, as last observed.
+    /// `in-sync`, `create`, `update`, `delete`, `conflict`, `quarantined`, `retained` or `unknown`, as last observed.
     pub state: String,
     /// Why it is not in sync; empty if there is no reason to give.
     pub detail: String,
