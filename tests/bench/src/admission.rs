@@ -69,13 +69,13 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         "Hello to Welcome on new sessions against the same listener that answers one frame; {admissions} a burst, \
          {IN_FLIGHT} in flight, {BURSTS} bursts each, interleaved, median of ratios, {scheduling}"
     );
-    table.add_bounded(
+    table.compare(
         "admission rate over a bare accept loop",
         Figure::new(median_of(&ratios), ""),
         Bound::AtLeast(RATIO_MIN),
         &how,
     );
-    table.add_unbounded("admissions per second", Figure::new(rate, "/s"), &format!("bare: {bare_rate:.0}/s"));
+    table.record("admissions per second", Figure::new(rate, "/s"), &format!("bare: {bare_rate:.0}/s"));
     let floor = {
         let _scheduled = Burst::begin(&[]);
         micros(handshake_floor()?)
@@ -84,7 +84,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         "run time of all server threads (schedstat); bare: {bare_cost:.0} µs; the cryptography alone (1 sign, 2 verify, \
          1 exchange, ring, measured now on core 1): {floor:.0} µs"
     );
-    table.add_unbounded("server CPU per admission", Figure::new(cost, "µs"), &how);
+    table.record("server CPU per admission", Figure::new(cost, "µs"), &how);
     Ok(())
 }
 

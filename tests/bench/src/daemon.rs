@@ -43,7 +43,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     let bytes = std::fs::metadata(program)?.len();
     let how = format!("{}, as its profile builds it", program.display());
     let megabytes = Figure::new(count(bytes) / 1e6, "MB");
-    table.add_bounded("binary", megabytes, Bound::AtMost(BINARY_MB_MAX), &how);
+    table.compare("binary", megabytes, Bound::AtMost(BINARY_MB_MAX), &how);
 
     let folder = bench.scratch()?;
     let server = Server::start_new(bench, folder.path()).await?;
@@ -64,7 +64,7 @@ async fn starts(table: &mut Table, program: &Path, target: &JoinTarget, folder: 
     }
     let how =
         format!("spawn of `linecampd run` to the answer of `status` on its socket, asked every ms; median of {STARTS}");
-    table.add_bounded(
+    table.compare(
         "start to first answer",
         Figure::new(millis(median(&times)), "ms"),
         Bound::AtMost(START_MS_MAX),
@@ -89,8 +89,8 @@ async fn idle(bench: &Bench, table: &mut Table, program: &Path, server: &Server,
     let held = machine::memory(process.id())?;
     let mebibytes = |kibibytes| Figure::new(count(kibibytes) / 1024.0, "MiB");
     let how = "VmRSS of the static linecampd, linked, 5 s after its link came up";
-    table.add_bounded("resident memory, idle", mebibytes(held.resident), Bound::AtMost(RESIDENT_MIB_MAX), how);
-    table.add_unbounded("RssAnon, idle", mebibytes(held.anonymous), "as above: what the kernel cannot drop");
+    table.compare("resident memory, idle", mebibytes(held.resident), Bound::AtMost(RESIDENT_MIB_MAX), how);
+    table.record("RssAnon, idle", mebibytes(held.anonymous), "as above: what the kernel cannot drop");
 
     // Two full periods of the slower one, after a first one that may be partial.
     let span = Duration::from_secs(if bench.is_quick { 50 } else { 190 });
@@ -99,14 +99,14 @@ async fn idle(bench: &Bench, table: &mut Table, program: &Path, server: &Server,
     tokio::time::sleep(span).await;
     let held = machine::memory(process.id())?;
     let how = format!("the same {} s later", span.as_secs());
-    table.add_unbounded("resident memory, later", mebibytes(held.resident), &how);
+    table.record("resident memory, later", mebibytes(held.resident), &how);
     let lines =
         [("a month idle, keep-alive 15 s", MONTH_MB_MAX), ("a month idle, metered (60 s)", METERED_MONTH_MB_MAX)];
     for ((line, bound), wire) in lines.into_iter().zip(&wires) {
         let Some(rate) = wire.idle_rate(from) else {
             match bench.is_quick {
                 true => crate::say(&format!("  {line}: left out of a quick run, which is shorter than its keep-alive")),
-                false => table.add_missing(line, "the wire was silent for too long"),
+                false => table.record_missing(line, "the wire was silent for too long"),
             }
             continue;
         };
@@ -117,7 +117,7 @@ async fn idle(bench: &Bench, table: &mut Table, program: &Path, server: &Server,
             rate.span.as_secs_f64()
         );
         let month = Figure::new(rate.bytes_per_second * MONTH_SECONDS / 1e6, "MB");
-        table.add_bounded(line, month, Bound::AtMost(bound), &how);
+        table.compare(line, month, Bound::AtMost(bound), &how);
     }
     Ok(())
 }

@@ -102,14 +102,14 @@ async fn compare_with_brokers(bench: &Bench, table: &mut Table, sites: usize) ->
         median_of(&ran[0]),
         median_of(&ran[1]),
     );
-    table.add_unbounded("last durable ack", Figure::new(last_ms(&ours), "ms"), &how);
+    table.record("last durable ack", Figure::new(last_ms(&ours), "ms"), &how);
     fleet.stop().await;
     match mosquitto {
         Ok(mosquitto) => {
             add_peer_row(table, "mosquitto", &ours, &theirs[0]);
             mosquitto.stop().await?;
         }
-        Err(error) => table.add_missing("last durable ack over mosquitto", &format!("{error:#}")),
+        Err(error) => table.record_missing("last durable ack over mosquitto", &format!("{error:#}")),
     }
     match nats {
         Ok(nats) => {
@@ -117,7 +117,7 @@ async fn compare_with_brokers(bench: &Bench, table: &mut Table, sites: usize) ->
             nats.stop().await
         }
         Err(error) => {
-            table.add_missing("last durable ack over nats-server", &format!("{error:#}"));
+            table.record_missing("last durable ack over nats-server", &format!("{error:#}"));
             Ok(())
         }
     }
@@ -137,7 +137,7 @@ fn add_peer_row(table: &mut Table, name: &str, ours: &[Pushed], theirs: &[Pushed
         last_ms(theirs),
         millis(median(&theirs.iter().map(|pushed| pushed.middle).collect::<Vec<_>>()))
     );
-    table.add_bounded(&line, Figure::new(median_of(&ratios), ""), Bound::AtMost(RATIO_MAX), &how);
+    table.compare(&line, Figure::new(median_of(&ratios), ""), Bound::AtMost(RATIO_MAX), &how);
 }
 
 /// The API has no request to label a fleet, so this sends one request per site.
@@ -159,7 +159,7 @@ async fn through_api(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::
         "linecamp-server; the API labels site by site: {sites} POSTs over {CONNECTIONS} kept connections, from \
          the first request to the last site's ack (at the site), sites without their disk; median of {PUSHES}"
     );
-    table.add_unbounded("the same through the API", Figure::new(millis(median(&last)), "ms"), &how);
+    table.record("the same through the API", Figure::new(millis(median(&last)), "ms"), &how);
     fleet.stop().await;
     Ok(())
 }
@@ -215,7 +215,7 @@ async fn with_disks(bench: &Bench, table: &mut Table, sites: usize) -> anyhow::R
          writer threads on core 1; median of {PUSHES}, slowest {:.0} ms, no SCHED_FIFO",
         millis(percentile(&last, 1.0))
     );
-    table.add_unbounded("the same with the sites' disks", Figure::new(millis(median(&last)), "ms"), &how);
+    table.record("the same with the sites' disks", Figure::new(millis(median(&last)), "ms"), &how);
     fleet.stop().await;
     Ok(())
 }

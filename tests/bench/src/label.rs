@@ -55,15 +55,10 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         folder.path().parent().unwrap_or_else(|| folder.path()).display()
     );
     let figure = |times: &[Duration], part| Figure::new(millis(percentile(times, part)), "ms");
-    table.add_bounded(
-        "set centrally to durable at the site, p99",
-        figure(&durable, 0.99),
-        Bound::AtMost(P99_MS_MAX),
-        &how,
-    );
-    table.add_unbounded("the same, p50", figure(&durable, 0.5), "as above");
-    table.add_unbounded("the API's answer (durable at the server), p50", figure(&answered, 0.5), "as above");
-    table.add_unbounded("the API's answer, p99", figure(&answered, 0.99), "as above");
+    table.compare("set centrally to durable at the site, p99", figure(&durable, 0.99), Bound::AtMost(P99_MS_MAX), &how);
+    table.record("the same, p50", figure(&durable, 0.5), "as above");
+    table.record("the API's answer (durable at the server), p50", figure(&answered, 0.5), "as above");
+    table.record("the API's answer, p99", figure(&answered, 0.99), "as above");
     fleet.stop().await;
     Ok(())
 }

@@ -3,8 +3,8 @@
 //! `linecamp-bench link` measures the real server, the real daemon, and thousands of real site state machines over the
 //! real transport, on this machine's loopback. `linecamp-bench plugins` measures the shipped plugins in the real host.
 //! Each prints one table and writes it to `target/bench` as JSON. No timing fails the bench: a missed budget is
-//! `MISSED` in the table, and a person judges it with the load in mind. Servers run on core 0 and clients on core 1 where
-//! possible; timed bursts run under SCHED_FIFO where allowed.
+//! `MISSED` in the table, and a person judges it with the load in mind. Servers run on core 0 and clients on core 1
+//! where possible; timed bursts run under SCHED_FIFO where allowed.
 //!
 //! | exit code | meaning |
 //! |---|---|
@@ -196,7 +196,7 @@ impl Run {
         self.table.begin(&name);
         // A separate runtime, so that no measurement affects the next.
         if let Err(error) = runtime()?.block_on(measure(&mut self.table)) {
-            self.table.add_missing("remaining lines", &format!("{error:#}"));
+            self.table.record_missing("remaining lines", &format!("{error:#}"));
         }
         Ok(())
     }

@@ -45,14 +45,9 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         before.resident, after.resident
     );
     let resident = each(after.resident, before.resident);
-    table.add_bounded(
-        "server memory per linked idle site",
-        Figure::new(resident, "KB"),
-        Bound::AtMost(SITE_KB_MAX),
-        &how,
-    );
+    table.compare("server memory per linked idle site", Figure::new(resident, "KB"), Bound::AtMost(SITE_KB_MAX), &how);
     let anonymous = each(after.anonymous, before.anonymous);
-    table.add_unbounded("the same, RssAnon only", Figure::new(anonymous, "KB"), "as above");
+    table.record("the same, RssAnon only", Figure::new(anonymous, "KB"), "as above");
 
     idle(bench, table, &server, sites).await?;
     fleet.stop().await;
@@ -63,7 +58,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         "VmRSS after a restart with no site connected ({} KiB), less the empty server, over {sites}",
         offline.resident
     );
-    table.add_unbounded("of which records", Figure::new(each(offline.resident, before.resident), "KB"), &how);
+    table.record("of which records", Figure::new(each(offline.resident, before.resident), "KB"), &how);
     Ok(())
 }
 
@@ -81,19 +76,14 @@ async fn idle(bench: &Bench, table: &mut Table, server: &Server, sites: usize) -
         span.as_secs(),
         counts.connected
     );
-    table.add_bounded(
+    table.compare(
         &format!("idle CPU with {sites} sites"),
         Figure::new(percent, "%"),
         Bound::AtMost(IDLE_CPU_PERCENT_MAX),
         &how,
     );
     let how = "of fleet.db and fleet.db-wal, those whose size or time changed in that time";
-    table.add_bounded(
-        "database files written while idle",
-        Figure::new(count(writes as u64), ""),
-        Bound::AtMost(0.0),
-        how,
-    );
+    table.compare("database files written while idle", Figure::new(count(writes as u64), ""), Bound::AtMost(0.0), how);
     Ok(())
 }
 

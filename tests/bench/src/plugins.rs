@@ -61,7 +61,7 @@ fn sizes(parts: &Parts, bench: &Bench, table: &mut Table) -> anyhow::Result<()> 
     };
     for name in PLUGINS {
         let size = Figure::new(bytes(&parts.component(name))? / 1e3, "KB");
-        table.add_bounded(
+        table.compare(
             &format!("component {name}"),
             size,
             Bound::AtMost(COMPONENT_KB_MAX),
@@ -70,9 +70,9 @@ fn sizes(parts: &Parts, bench: &Bench, table: &mut Table) -> anyhow::Result<()> 
     }
     let megabytes = |path: &Path| bytes(path).map(|bytes| Figure::new(bytes / 1e6, "MB"));
     let how = "the static program, which runs plugins and has no compiler in it";
-    table.add_unbounded("linecampd", megabytes(bench.daemon())?, how);
+    table.record("linecampd", megabytes(bench.daemon())?, how);
     let how = "the static program beside it, which runs for each new plugin and then is gone";
-    table.add_unbounded("linecamp-plugin-compiler", megabytes(&parts.compiler)?, how);
+    table.record("linecamp-plugin-compiler", megabytes(&parts.compiler)?, how);
     Ok(())
 }
 

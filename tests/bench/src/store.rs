@@ -30,7 +30,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
         "one 4 KiB page written in place and fdatasync, median, on {}",
         folder.path().parent().unwrap_or_else(|| folder.path()).display()
     );
-    table.add_unbounded("the disk's fdatasync", Figure::new(micros(sync), "µs"), &how);
+    table.record("the disk's fdatasync", Figure::new(micros(sync), "µs"), &how);
     commits(bench, table, folder.path(), sync)
 }
 
@@ -62,7 +62,7 @@ async fn joins(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
         after.changes - before.changes
     );
     let each = count(commits) / count(sites as u64);
-    table.add_bounded("commits per join", Figure::new(each, ""), Bound::AtMost(COMMITS_PER_JOIN_MAX), &how);
+    table.compare("commits per join", Figure::new(each, ""), Bound::AtMost(COMMITS_PER_JOIN_MAX), &how);
     fleet.stop().await;
     Ok(())
 }
@@ -117,14 +117,14 @@ fn commits(bench: &Bench, table: &mut Table, folder: &Path, sync: Duration) -> a
     );
     let total: Duration = single.iter().sum();
     let rate = count(single.len() as u64) / total.as_secs_f64();
-    table.add_unbounded("commits a second, one row each", Figure::new(rate, "/s"), &how);
+    table.record("commits a second, one row each", Figure::new(rate, "/s"), &how);
     let (groups, writes) = (after.commits - before.commits, after.writes - before.writes);
     let how = format!(
         "{GROUP} writes of one row handed over at once, {rounds} times: {:.1} writes a commit, {:.0} commits/s",
         count(writes) / count(groups),
         count(groups) / took.as_secs_f64()
     );
-    table.add_unbounded("rows a second, grouped", Figure::new(count(writes) / took.as_secs_f64(), "/s"), &how);
+    table.record("rows a second, grouped", Figure::new(count(writes) / took.as_secs_f64(), "/s"), &how);
     Ok(())
 }
 

@@ -81,7 +81,7 @@ async fn planned(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
         stopped.as_secs_f64(),
         percentile(&all, 0.5).as_secs_f64()
     );
-    table.add_bounded(
+    table.compare(
         "planned stop: all sites reconnected",
         Figure::new(last, "s"),
         Bound::AtMost(RECONNECT_SECONDS_MAX),
@@ -111,7 +111,7 @@ async fn killed(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
         reasons.1,
         reasons.0
     );
-    table.add_bounded(
+    table.compare(
         "killed: all sites reconnected, keep-alive 1 s",
         Figure::new(last, "s"),
         Bound::AtMost(RECONNECT_SECONDS_MAX),
@@ -119,7 +119,7 @@ async fn killed(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     );
     let longer = LinkSettings::default().keep_alive - SHORT_KEEP_ALIVE;
     let how = "computed: the line above and 14 s more until the last site sends its next packet";
-    table.add_unbounded("killed: worst with keep-alive 15 s", Figure::new(last + longer.as_secs_f64(), "s"), how);
+    table.record("killed: worst with keep-alive 15 s", Figure::new(last + longer.as_secs_f64(), "s"), how);
     results.add_rows(table, "killed");
     fleet.stop().await;
     Ok(())
@@ -180,7 +180,7 @@ impl ApiResults {
     fn add_rows(&self, table: &mut Table, storm: &str) {
         let line = format!("{storm}: API latency during it, p99");
         if self.times.is_empty() {
-            table.add_missing(&line, "no request was answered");
+            table.record_missing(&line, "no request was answered");
             return;
         }
         let how = format!(
@@ -191,7 +191,7 @@ impl ApiResults {
             millis(percentile(&self.times, 0.5))
         );
         let figure = Figure::new(millis(percentile(&self.times, 0.99)), "ms");
-        table.add_bounded(&line, figure, Bound::AtMost(API_P99_MS_MAX), &how);
+        table.compare(&line, figure, Bound::AtMost(API_P99_MS_MAX), &how);
     }
 }
 

@@ -88,7 +88,7 @@ impl Table {
     }
 
     /// Adds a row with a bound.
-    pub(crate) fn add_bounded(&mut self, line: &str, figure: Figure, bound: Bound, how: &str) {
+    pub(crate) fn compare(&mut self, line: &str, figure: Figure, bound: Bound, how: &str) {
         let (limit, sign, is_ok) = match bound {
             Bound::AtMost(limit) => (limit, "≤", figure.value <= limit),
             Bound::AtLeast(limit) => (limit, "≥", limit <= figure.value),
@@ -106,7 +106,7 @@ impl Table {
     }
 
     /// Adds a row without a bound.
-    pub(crate) fn add_unbounded(&mut self, line: &str, figure: Figure, how: &str) {
+    pub(crate) fn record(&mut self, line: &str, figure: Figure, how: &str) {
         self.push(Row {
             group: self.group.clone(),
             line: line.to_owned(),
@@ -120,7 +120,7 @@ impl Table {
     }
 
     /// Adds a line that could not be measured.
-    pub(crate) fn add_missing(&mut self, line: &str, why: &str) {
+    pub(crate) fn record_missing(&mut self, line: &str, why: &str) {
         self.push(Row {
             group: self.group.clone(),
             line: line.to_owned(),
@@ -212,9 +212,9 @@ mod tests {
     #[test]
     fn a_bound_is_kept_or_short() {
         let mut table = Table::default();
-        table.add_bounded("rate", Figure::new(0.79, ""), Bound::AtLeast(0.8), "how");
-        table.add_bounded("memory", Figure::new(40.0, "KB"), Bound::AtMost(40.0), "how");
-        table.add_bounded("writes", Figure::new(0.0, ""), Bound::AtMost(0.0), "how");
+        table.compare("rate", Figure::new(0.79, ""), Bound::AtLeast(0.8), "how");
+        table.compare("memory", Figure::new(40.0, "KB"), Bound::AtMost(40.0), "how");
+        table.compare("writes", Figure::new(0.0, ""), Bound::AtMost(0.0), "how");
         let verdicts: Vec<_> = table.rows.iter().map(|row| row.verdict).collect();
         assert_eq!(verdicts, [Verdict::Missed, Verdict::Ok, Verdict::Ok]);
         assert!(table.missing().is_empty());

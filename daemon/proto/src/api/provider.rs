@@ -108,8 +108,8 @@ pub struct ProviderRequest {
     pub environment: String,
     /// A selector: the sites of the environment that get the provider. Empty: all of them.
     pub sites: String,
-    /// Whether the selector also matches the facts that the sites' gateways report. It always matches the labels assigned
-    /// to the sites, and never those that a site sets locally.
+    /// Whether the selector also matches the facts that the sites' gateways report. It always matches the labels
+    /// assigned to the sites, and never those that a site sets locally.
     #[serde(default)]
     pub match_facts: bool,
     /// Its settings.

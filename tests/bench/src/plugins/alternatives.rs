@@ -53,7 +53,7 @@ pub(super) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
 
 fn add_row(table: &mut Table, line: &str, times: &[Duration], what: &str) {
     let how = format!("{what}; median of {}, p99 {:.0} µs", times.len(), micros(percentile(times, 0.99)));
-    table.add_unbounded(line, Figure::new(micros(median(times)), "µs"), &how);
+    table.record(line, Figure::new(micros(median(times)), "µs"), &how);
 }
 
 fn time_process() -> anyhow::Result<Duration> {

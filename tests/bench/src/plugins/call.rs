@@ -67,7 +67,7 @@ async fn stepwise(
         millis(percentile(&times, 0.99))
     );
     let name = &plugin.name;
-    table.add_bounded(
+    table.compare(
         &format!("{name}: load"),
         Figure::new(millis(median(&times)), "ms"),
         Bound::AtMost(LOAD_MS_MAX),
@@ -85,7 +85,7 @@ async fn stepwise(
         micros(percentile(&times, 0.99))
     );
     let figure = Figure::new(micros(median(&times)), "µs");
-    table.add_bounded(&format!("{name}: instantiate and smallest call"), figure, Bound::AtMost(CALL_US_MAX), &how);
+    table.compare(&format!("{name}: instantiate and smallest call"), figure, Bound::AtMost(CALL_US_MAX), &how);
     Ok(())
 }
 
@@ -114,7 +114,7 @@ async fn through_the_host(
         burst.describe()
     );
     let figure = Figure::new(micros(median(&times)), "µs");
-    table.add_unbounded(&format!("{}: a whole call as the daemon makes it", plugin.name), figure, &how);
+    table.record(&format!("{}: a whole call as the daemon makes it", plugin.name), figure, &how);
     Ok(())
 }
 

@@ -55,12 +55,12 @@ pub(super) async fn measure(parts: &Parts, bench: &Bench, table: &mut Table) -> 
             SETTLE.as_secs()
         );
         if is_new {
-            table.add_unbounded("resident memory, just compiled", mebibytes(held.resident), &how);
+            table.record("resident memory, just compiled", mebibytes(held.resident), &how);
         } else {
             let bound = Bound::AtMost(RESIDENT_MIB_MAX);
-            table.add_bounded("resident memory, two plugins, idle", mebibytes(held.resident), bound, &how);
+            table.compare("resident memory, two plugins, idle", mebibytes(held.resident), bound, &how);
             let how = "as above: what the kernel cannot drop";
-            table.add_unbounded("RssAnon, two plugins, idle", mebibytes(held.anonymous), how);
+            table.record("RssAnon, two plugins, idle", mebibytes(held.anonymous), how);
         }
         process.terminate().await?;
     }
