@@ -215,7 +215,7 @@ fn an_unusable_directory_is_reported() {
     mode(&key, 0o600);
     assert_check(&doctor_report(&site), "data-directory", "ok", "nobody else");
     mode(site.data(), 0o500);
-    assert_check(&doctor_report(&site), "data-directory", "fail", "the owner cannot use the directory");
+    assert_check(&doctor_report(&site), "data-directory", "fail", "its owner himself cannot use it");
     mode(site.data(), 0o555);
     mode(fleet.directory(), 0o755);
     // Root may write anywhere; another user shows what the daemon's own user gets.
