@@ -19,8 +19,10 @@ use crate::{package, release};
 
 /// The journeys that set a program's clock with a preloaded library, which a static program does not load. All others
 /// run.
-const OTHER_CLOCK: [&str; 2] =
-    ["start::a_site_that_booted_in_1970_connects_and_reports_its_clock", "doctor::a_wrong_clock_is_reported_in_both_directions"];
+const OTHER_CLOCK: [&str; 2] = [
+    "start::a_site_that_booted_in_1970_connects_and_reports_its_clock",
+    "doctor::a_wrong_clock_is_reported_in_both_directions",
+];
 
 /// Programs of the workspace that journeys start beside the released ones.
 const HELPERS: [&str; 4] = ["linecamp-sim", "linecamp-zone", "hold-packets", "xtask"];
