@@ -79,7 +79,7 @@ pub(crate) fn exchange_within<T: DeserializeOwned>(
     limit: Duration,
 ) -> Result<T, DaemonError> {
     let path = directory.socket();
-    let mut stream = UnixStream::connect(&path).map_err(|error| unreachable(directory, &path, &error))?;
+    let mut stream = UnixStream::connect(&path).map_err(|error| connect_error(directory, &path, &error))?;
     let failed =
         |error: io::Error| DaemonError::NoDaemon(format!("the daemon of {} does not answer: {error}", path.display()));
     stream.set_read_timeout(Some(limit)).map_err(failed)?;
@@ -102,7 +102,7 @@ pub(crate) fn exchange_within<T: DeserializeOwned>(
 }
 
 /// The lock tells whether a daemon runs: if the disk could not hold a socket, the socket alone cannot tell.
-fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> DaemonError {
+fn connect_error(directory: &DataDirectory, path: &Path, error: &io::Error) -> DaemonError {
     let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
     if let Some(pid) = DirectoryLock::holder(directory.path()).filter(|_| is_absent) {
         return DaemonError::NoSocket(format!(
@@ -110,7 +110,7 @@ fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> Dae
              within 30 s once the disk takes it; see why with: linecampd doctor",
             directory.path().display(),
             path.display(),
-            disk_trouble(path.parent().unwrap_or(path))
+            disk_problem(path.parent().unwrap_or(path))
         ));
     }
     let directory = directory.path().display();
@@ -126,7 +126,7 @@ fn unreachable(directory: &DataDirectory, path: &Path, error: &io::Error) -> Dae
 }
 
 /// Explains, as far as can be determined, why no socket could be created on the disk of `directory`.
-fn disk_trouble(directory: &Path) -> String {
+fn disk_problem(directory: &Path) -> String {
     let place = directory.display();
     match rustix::fs::statvfs(directory) {
         Ok(disk) if disk.f_flag.contains(StatVfsMountFlags::RDONLY) => {

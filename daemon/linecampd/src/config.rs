@@ -5,8 +5,8 @@
 //! configuration; its errors name the file, line and key.
 
 mod error;
+mod file;
 mod secrets;
-mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,9 +22,9 @@ pub use linecamp_service::FILE_BYTES_MAX;
 use tracing::level_filters::LevelFilter;
 
 pub use self::error::ConfigError;
+pub use self::file::{ConfigFile, Loaded};
+use self::file::{JoinFile, PluginsFile};
 pub use self::secrets::{DeclaredSecret, SecretTableError};
-pub use self::written::{ConfigFile, Loaded};
-use self::written::{JoinFile, PluginsFile};
 
 /// The default path of Docker's socket on every distribution.
 pub const DOCKER_SOCKET_DEFAULT: &str = "/var/run/docker.sock";
@@ -204,9 +204,9 @@ pub fn environment_labels(env: Env<'_>) -> Result<(LabelInput, Vec<String>), Con
 }
 
 /// Returns a warning that names the keys `input` repeats, if any.
-pub fn repeated_warning(whose: &str, input: &LabelInput) -> Option<String> {
+pub fn repeated_warning(source_name: &str, input: &LabelInput) -> Option<String> {
     let keys: Vec<_> = input.repeated.iter().map(ToString::to_string).collect();
-    (!keys.is_empty()).then(|| format!("{whose} gives {} more than once; the last one holds", keys.join(", ")))
+    (!keys.is_empty()).then(|| format!("{source_name} gives {} more than once; the last one holds", keys.join(", ")))
 }
 
 /// Resolves the log level: the environment overrides the file, and the file overrides the default.
@@ -215,7 +215,7 @@ pub fn repeated_warning(whose: &str, input: &LabelInput) -> Option<String> {
 /// [`ConfigError::Log`] names the key or variable.
 pub fn log_level(written: Option<&str>, env: Env<'_>) -> Result<LevelFilter, ConfigError> {
     let from_env = env(LOG_VARIABLE).filter(|text| !text.is_empty());
-    let (whose, found) = match (&from_env, written) {
+    let (source_name, found) = match (&from_env, written) {
         (Some(text), _) => ("variable LINECAMP_LOG", text.as_str()),
         (None, Some(text)) => ("key `log`", text),
         (None, None) => return Ok(LOG_DEFAULT),
@@ -226,7 +226,7 @@ pub fn log_level(written: Option<&str>, env: Env<'_>) -> Result<LevelFilter, Con
         "info" => Ok(LevelFilter::INFO),
         "debug" => Ok(LevelFilter::DEBUG),
         "trace" => Ok(LevelFilter::TRACE),
-        _ => Err(ConfigError::Log { whose, found: found.escape_debug().to_string() }),
+        _ => Err(ConfigError::Log { source_name, found: found.escape_debug().to_string() }),
     }
 }
 

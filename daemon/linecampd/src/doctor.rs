@@ -4,10 +4,10 @@
 //! and starts no session: servers are probed with a temporary key, so that a daemon's session is not disturbed. All
 //! checks run in parallel, each with a time limit; the whole run takes at most [`RUN_LIMIT`].
 //!
-//! The evidence comes from `here` (files and limits of this machine), `running` (the daemon and its service), and the
+//! The evidence comes from `machine` (files and limits of this machine), `running` (the daemon and its service), and the
 //! server probes of `linecamp_doctor`.
 
-mod here;
+mod machine;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -34,14 +34,14 @@ pub(crate) const UNIT: &str = "linecampd";
 pub const RUN_LIMIT: Duration = NETWORK_LIMIT;
 
 /// Time limit for local checks: a disk that needs longer to write one page is broken.
-const HERE_LIMIT: Duration = Duration::from_secs(8);
+const LOCAL_LIMIT: Duration = Duration::from_secs(8);
 
 /// Looks up an environment variable.
 pub type Variable = fn(&str) -> Option<String>;
 
 /// The site to examine.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Installation {
     /// Its data directory.
     pub directory: DataDirectory,
     /// Its configuration file, if one was given.
@@ -50,7 +50,7 @@ pub struct Place {
     pub variable: Variable,
 }
 
-impl Place {
+impl Installation {
     /// Returns the configuration file: the one that was given, or that of the installed service.
     pub(crate) fn config_file(&self) -> Option<PathBuf> {
         let installed = || Some(PathBuf::from(FILE_DEFAULT)).filter(|path| path.exists());
@@ -67,7 +67,7 @@ impl Place {
     }
 
     /// Returns the servers that a daemon would dial here, and the trust it would use.
-    fn whom(&self) -> ServerTargets {
+    fn server_targets(&self) -> ServerTargets {
         // Read errors are reported by the checks for those files.
         let config = self.read_config().ok();
         let identity = self.identity().ok().flatten();
@@ -84,21 +84,21 @@ impl Place {
 }
 
 /// Runs all checks. `progress` is called with the checks that are still running.
-pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
-    let job = |names, limit, check: fn(&Place) -> Vec<Finding>| {
-        let place = place.clone();
-        Job::new(names, limit, move || check(&place))
+pub fn examine(site: &Installation, progress: impl FnMut(&Progress)) -> Report {
+    let job = |names, limit, check: fn(&Installation) -> Vec<Finding>| {
+        let site = site.clone();
+        Job::new(names, limit, move || check(&site))
     };
     let jobs = vec![
-        job(&["configuration"], HERE_LIMIT, |place| vec![here::configuration(place).of("configuration")]),
-        job(&["data-directory"], HERE_LIMIT, |place| vec![here::directory(place).of("data-directory")]),
-        job(&["identity"], HERE_LIMIT, |place| vec![here::identity(place).of("identity")]),
-        job(&["disk"], HERE_LIMIT, |place| vec![linecamp_doctor::disk(place.directory.path()).of("disk")]),
-        job(running::CHECKS, HERE_LIMIT, running::daemon),
-        job(&["service"], HERE_LIMIT, |place| vec![running::service(place).of("service")]),
-        job(&["file-limit"], HERE_LIMIT, |place| vec![running::file_limit(place).of("file-limit")]),
-        job(&["docker"], HERE_LIMIT, |place| vec![here::docker(place).of("docker")]),
-        job(&["plugins"], HERE_LIMIT, |place| vec![here::plugins(place).of("plugins")]),
+        job(&["configuration"], LOCAL_LIMIT, |site| vec![machine::configuration(site).of("configuration")]),
+        job(&["data-directory"], LOCAL_LIMIT, |site| vec![machine::directory(site).of("data-directory")]),
+        job(&["identity"], LOCAL_LIMIT, |site| vec![machine::identity(site).of("identity")]),
+        job(&["disk"], LOCAL_LIMIT, |site| vec![linecamp_doctor::disk(site.directory.path()).of("disk")]),
+        job(running::CHECKS, LOCAL_LIMIT, running::daemon),
+        job(&["service"], LOCAL_LIMIT, |site| vec![running::service(site).of("service")]),
+        job(&["file-limit"], LOCAL_LIMIT, |site| vec![running::file_limit(site).of("file-limit")]),
+        job(&["docker"], LOCAL_LIMIT, |site| vec![machine::docker(site).of("docker")]),
+        job(&["plugins"], LOCAL_LIMIT, |site| vec![machine::plugins(site).of("plugins")]),
         job(NETWORK_CHECKS, NETWORK_LIMIT, network),
     ];
     Report::new("linecampd", env!("CARGO_PKG_VERSION"), run(jobs, progress))
@@ -109,25 +109,25 @@ const NETWORK_CHECKS: &[&str] = &["name-resolution", "mtu", "udp", "tls", "clock
 
 const _: () = assert!(SERVER_CHECKS.len() + 1 == NETWORK_CHECKS.len());
 
-fn network(place: &Place) -> Vec<Finding> {
+fn network(site: &Installation) -> Vec<Finding> {
     let mut known = Versions {
         own: env!("CARGO_PKG_VERSION"),
-        running: running::status(&place.directory).ok().map(|status| status.daemon_version),
+        running: running::status(&site.directory).ok().map(|status| status.daemon_version),
         server: None,
     };
-    let whom = place.whom();
-    let mut found = if whom.servers.is_empty() {
-        let words = match place.identity() {
+    let server_targets = site.server_targets();
+    let mut found = if server_targets.servers.is_empty() {
+        let words = match site.identity() {
             Ok(_) => "no server is known here: this site has not joined, and the configuration names none".to_owned(),
-            Err(error) => format!("no server is known here: {}", words(&error)),
+            Err(error) => format!("no server is known here: {}", chain(&error)),
         };
         SERVER_CHECKS.iter().map(|name| CheckResult::skipped(words.clone()).of(name)).collect()
     } else {
-        match look(&whom) {
-            Ok(looked) => {
-                let mut healths = looked.iter().flat_map(|one| &one.addresses).filter_map(|look| look.api.as_ref());
+        match look(&server_targets) {
+            Ok(probed) => {
+                let mut healths = probed.iter().flat_map(|one| &one.addresses).filter_map(|look| look.api.as_ref());
                 known.server = healths.find_map(|(health, _)| health.version.clone());
-                server_findings(&looked, whom.trust.as_ref(), CLOCK_SKEW_MAX)
+                server_findings(&probed, server_targets.trust.as_ref(), CLOCK_SKEW_MAX)
             }
             Err(words) => {
                 let remedy = "this machine gives no socket: see its limits, `ulimit -a`, and `dmesg | tail`";

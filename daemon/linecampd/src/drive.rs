@@ -4,6 +4,6 @@ pub(crate) mod facts;
 pub(crate) mod identity;
 pub(crate) mod link;
 pub(crate) mod plugins;
-pub(crate) mod pushed;
+pub(crate) mod pushed_plugins;
 pub(crate) mod secrets;
 pub(crate) mod store;

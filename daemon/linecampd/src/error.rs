@@ -66,7 +66,7 @@ pub enum DaemonError {
     #[error("the server refused the join: {0}")]
     JoinRefused(Refusal),
     /// No address belongs to the server that issued the join token.
-    #[error("no address leads to the server of this join token{}", Tries(.0))]
+    #[error("no address leads to the server of this join token{}", Attempts(.0))]
     WrongServer(Vec<String>),
     /// The server has removed the site.
     #[error("the server has removed this site, and its identity here is forgotten: {0}")]
@@ -82,12 +82,12 @@ pub enum DaemonError {
         asked: String,
     },
     /// No server was reached before the timeout.
-    #[error("no server answered within {limit}{}", Tries(tries))]
+    #[error("no server answered within {limit}{}", Attempts(attempts))]
     Unreachable {
         /// The timeout, formatted.
         limit: String,
         /// The attempts, and why each failed.
-        tries: Vec<String>,
+        attempts: Vec<String>,
     },
     /// Labels given on the command line could not be saved.
     #[error("failed to keep the labels: {0}")]
@@ -106,9 +106,9 @@ pub enum DaemonError {
     Refused(String),
 }
 
-struct Tries<'a>(&'a [String]);
+struct Attempts<'a>(&'a [String]);
 
-impl std::fmt::Display for Tries<'_> {
+impl std::fmt::Display for Attempts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
@@ -145,7 +145,7 @@ impl DaemonError {
     }
 
     /// Whether creating a file failed because of the disk's state, which may be temporary: full, read-only or failing.
-    pub(crate) fn is_of_the_disk(&self) -> bool {
+    pub(crate) fn is_disk_error(&self) -> bool {
         use io::ErrorKind as Kind;
         let Self::File { source, .. } = self else { return false };
         matches!(source.kind(), Kind::StorageFull | Kind::QuotaExceeded | Kind::ReadOnlyFilesystem)
@@ -195,7 +195,7 @@ mod tests {
     fn a_disk_that_takes_no_file_is_told_from_a_path_that_is_wrong() {
         let check = |source: io::Error, expected| {
             let error = DaemonError::file("open the local socket", "/d/linecampd.sock")(source);
-            assert_eq!(error.is_of_the_disk(), expected, "{error:?}");
+            assert_eq!(error.is_disk_error(), expected, "{error:?}");
         };
         check(io::ErrorKind::StorageFull.into(), true);
         check(io::ErrorKind::ReadOnlyFilesystem.into(), true);
@@ -208,7 +208,7 @@ mod tests {
     fn an_unreachable_server_is_named_with_what_failed() {
         let error = DaemonError::Unreachable {
             limit: "60s".to_owned(),
-            tries: vec!["a:1: silent".to_owned(), "b:2: no address".to_owned()],
+            attempts: vec!["a:1: silent".to_owned(), "b:2: no address".to_owned()],
         };
         assert_eq!(error.to_string(), "no server answered within 60s\n  a:1: silent\n  b:2: no address");
     }

@@ -36,7 +36,7 @@ const RANCHER_PREFIX: &str = "io.rancher.host";
 const RANCHER_FACTS: [&str; 2] = ["linux_kernel_version", "docker_version"];
 
 /// DMI vendor strings of virtual machines, and the label value for each.
-const MAKERS: [(&str, &str); 9] = [
+const VENDORS: [(&str, &str); 9] = [
     ("QEMU", "kvm"),
     ("KVM", "kvm"),
     ("Amazon EC2", "amazon"),
@@ -84,16 +84,17 @@ impl FactSources {
     /// Collects all facts once, within [`DOCKER_LIMIT`].
     pub async fn collect(&self) -> Facts {
         let number = |observed: Observed<u64>| observed.map(|number| number.map(|number| number.to_string()));
-        let switch = |observed: Observed<bool>| observed.map(|is_on| is_on.filter(|on| *on).map(|_| "true".to_owned()));
+        let flag_value =
+            |observed: Observed<bool>| observed.map(|is_on| is_on.filter(|on| *on).map(|_| "true".to_owned()));
         let observed = [
             ("linux_kernel_version", self.kernel_version()),
-            ("docker_version", docker_in_time(&self.docker_socket).await),
+            ("docker_version", docker_version_in_time(&self.docker_socket).await),
             ("os", Ok(Some("linux".to_owned()))),
             ("arch", Ok(Some(self.arch.clone()))),
             ("cpus", number(self.cpus())),
             ("memory_mib", number(self.memory_mib())),
-            ("kvm", switch(self.has_kvm())),
-            ("aes", switch(self.has_cpu_flag("aes").map(Some))),
+            ("kvm", flag_value(self.has_kvm())),
+            ("aes", flag_value(self.has_cpu_flag("aes").map(Some))),
             ("virtualization", self.virtualization()),
             ("address", (self.addresses)()),
         ];
@@ -145,11 +146,11 @@ impl FactSources {
     /// Observes the hypervisor; none on bare metal. Arm has no CPU flag for it: there, only a vendor that makes nothing
     /// but virtual machines is proof.
     fn virtualization(&self) -> Observed<String> {
-        let maker = read(&self.sys.join("class/dmi/id/sys_vendor"))?.unwrap_or_default();
-        let word = MAKERS.iter().find(|(start, _)| maker.starts_with(start)).map(|(_, word)| *word);
+        let vendor = read(&self.sys.join("class/dmi/id/sys_vendor"))?.unwrap_or_default();
+        let label = VENDORS.iter().find(|(start, _)| vendor.starts_with(start)).map(|(_, label)| *label);
         Ok(match self.has_cpu_flag("hypervisor")? {
-            true => Some(word.unwrap_or("unknown").to_owned()),
-            false => word.filter(|word| *word == "kvm").map(str::to_owned),
+            true => Some(label.unwrap_or("unknown").to_owned()),
+            false => label.filter(|label| *label == "kvm").map(str::to_owned),
         })
     }
 }
@@ -199,10 +200,12 @@ fn address_toward(own: &str, target: &str) -> Observed<String> {
 fn is_no_route(error: &io::Error) -> bool {
     use rustix::io::Errno;
 
-    let ways = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::NETDOWN, Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT];
+    let no_route = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::NETDOWN, Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT];
     // The errors for routes of type `prohibit` and `blackhole`.
-    let closed_ways = [Errno::ACCESS, Errno::INVAL];
-    error.raw_os_error().is_some_and(|code| ways.iter().chain(&closed_ways).any(|answer| answer.raw_os_error() == code))
+    let blocked_route = [Errno::ACCESS, Errno::INVAL];
+    error
+        .raw_os_error()
+        .is_some_and(|code| no_route.iter().chain(&blocked_route).any(|answer| answer.raw_os_error() == code))
 }
 
 /// Counts `4` as one and `0-3` as four.
@@ -232,13 +235,13 @@ fn parsed<T>(path: &Path, text: Option<String>, parse: impl FnOnce(&str) -> Opti
 }
 
 /// Queries Docker's version on `socket`, on a temporary runtime and within [`DOCKER_LIMIT`].
-pub(crate) fn ask_docker(socket: &Path) -> Observed<String> {
+pub(crate) fn query_docker(socket: &Path) -> Observed<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start a runtime: {error}"))?;
-    runtime.block_on(docker_in_time(socket))
+    runtime.block_on(docker_version_in_time(socket))
 }
 
-async fn docker_in_time(socket: &Path) -> Observed<String> {
+async fn docker_version_in_time(socket: &Path) -> Observed<String> {
     let asked = tokio::time::timeout(DOCKER_LIMIT, docker_version(socket)).await;
     asked.unwrap_or_else(|_| Err(format!("Docker did not answer within {} s", DOCKER_LIMIT.as_secs())))
 }

@@ -14,12 +14,12 @@ use linecamp_model::{
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
 
-use crate::daemon::{Claim, Daemon, Event, Notice, Setup};
+use crate::daemon::{Daemon, DataDirGuard, Event, Notice, Setup};
 use crate::directory::DataDirectory;
 use crate::drive::link::LinkReport;
 use crate::error::DaemonError;
 use crate::facts::FactSources;
-use crate::link_log::words;
+use crate::link_log::describe_loss;
 use crate::local::describe;
 
 /// How long to wait for the first spec after the certificate. The site has joined even if the spec does not arrive.
@@ -59,44 +59,44 @@ pub struct Joined {
 /// [`DaemonError`]: rejected, timed out, or a local problem. Repeating the call is safe.
 pub async fn join(
     directory: DataDirectory,
-    errand: JoinCommand,
+    request: JoinCommand,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Joined, DaemonError> {
-    let mut claim = Claim::take(directory)?;
-    let was_member = claim.identity.identity().is_some();
+    let mut guard = DataDirGuard::acquire(directory)?;
+    let was_member = guard.identity.identity().is_some();
     if !was_member {
-        claim.identity.prepare_to_join(errand.target.token.pin, &errand.target.servers)?;
+        guard.identity.prepare_to_join(request.target.token.pin, &request.target.servers)?;
     }
-    let servers = claim.identity.servers().to_vec();
-    let wish = JoinWish { token: errand.target.token, name: errand.name.clone() };
+    let servers = guard.identity.servers().to_vec();
+    let wish = JoinWish { token: request.target.token, name: request.name.clone() };
     let setup = Setup {
         servers: servers.clone(),
         join: (!was_member).then_some(wish),
         labels: LabelLayer::new(),
         link: LinkSettings::default(),
-        facts: errand.facts,
+        facts: request.facts,
         providers: Vec::new(),
         plugins: None,
     };
-    let mut daemon = Daemon::open(claim, setup)?;
-    let mut progressing = Progress {
+    let mut daemon = Daemon::open(guard, setup)?;
+    let mut progress = Progress {
         servers,
-        limit: errand.limit,
-        until: Instant::now() + errand.limit,
+        limit: request.limit,
+        until: Instant::now() + request.limit,
         was_member,
-        waiting: patch_labels(&mut daemon, errand.labels),
+        waiting: patch_labels(&mut daemon, request.labels),
         granted: None,
-        tries: BTreeMap::new(),
+        attempts: BTreeMap::new(),
         say: progress,
     };
-    let joined = progressing.drive(&mut daemon).await;
+    let joined = progress.run(&mut daemon).await;
     match joined {
         Err(DaemonError::Removed(refusal)) => return Err(daemon.forget(refusal)),
         Ok(_) | Err(_) => daemon.stop().await,
     }
     let joined = joined?;
-    if was_member && joined.name != errand.name {
-        return Err(DaemonError::OtherName { found: joined.name.to_string(), asked: errand.name.to_string() });
+    if was_member && joined.name != request.name {
+        return Err(DaemonError::OtherName { found: joined.name.to_string(), asked: request.name.to_string() });
     }
     Ok(joined)
 }
@@ -116,7 +116,7 @@ fn patch_labels(daemon: &mut Daemon, labels: LabelLayer) -> BTreeSet<CommandId> 
 }
 
 /// A failed attempt.
-struct Try {
+struct FailedAttempt {
     text: String,
     needs_operator: bool,
 }
@@ -130,15 +130,15 @@ struct Progress<'a> {
     /// Label changes that are not durable yet.
     waiting: BTreeSet<CommandId>,
     granted: Option<(Name, Name)>,
-    tries: BTreeMap<ServerAddress, Try>,
+    attempts: BTreeMap<ServerAddress, FailedAttempt>,
     say: &'a mut dyn FnMut(&str),
 }
 
 impl Progress<'_> {
-    async fn drive(&mut self, daemon: &mut Daemon) -> Result<Joined, DaemonError> {
+    async fn run(&mut self, daemon: &mut Daemon) -> Result<Joined, DaemonError> {
         loop {
             for notice in daemon.perform_outputs() {
-                self.hear(notice)?;
+                self.handle_notice(notice)?;
             }
             let view = daemon.site.view(daemon.clock.now());
             if let (Some(joined), true) = (self.confirmed(&view), self.waiting.is_empty()) {
@@ -147,26 +147,27 @@ impl Progress<'_> {
             let event = tokio::select! {
                 biased;
                 event = daemon.next_event() => event,
-                () = tokio::time::sleep_until(self.until) => return self.give_up(&view),
+                () = tokio::time::sleep_until(self.until) => return self.handle_timeout(&view),
             };
             match &event {
                 Event::Stop => return Err(DaemonError::Interrupted),
-                Event::Link(report) => self.note(report)?,
+                Event::Link(report) => self.handle_report(report)?,
                 Event::Timeout
                 | Event::Store(_)
-                | Event::Saved(_)
+                | Event::IdentitySaved(_)
                 | Event::Facts(_)
                 | Event::DropIns(_)
                 | Event::Plugin(_)
                 | Event::LocalSocket(_)
                 | Event::Local(_)
-                | Event::SignDue => {}
+                | Event::Reload
+                | Event::WatchdogDue => {}
             }
             daemon.handle_event(event);
         }
     }
 
-    fn hear(&mut self, notice: Notice) -> Result<(), DaemonError> {
+    fn handle_notice(&mut self, notice: Notice) -> Result<(), DaemonError> {
         match notice {
             Notice::Granted { name, environment } => {
                 self.granted = Some((name, environment));
@@ -182,16 +183,16 @@ impl Progress<'_> {
         Ok(())
     }
 
-    fn note(&mut self, report: &LinkReport) -> Result<(), DaemonError> {
+    fn handle_report(&mut self, report: &LinkReport) -> Result<(), DaemonError> {
         match &report.event {
             LinkEvent::Lost(_, reason) => {
-                let text = words(reason);
+                let text = describe_loss(reason);
                 (self.say)(&format!("not joined yet: {text}"));
-                let failed = Try { text, needs_operator: report.needs_operator };
-                self.tries.insert(report.server.clone(), failed);
-                let is_hopeless = |server| self.tries.get(server).is_some_and(|tried| tried.needs_operator);
+                let failed = FailedAttempt { text, needs_operator: report.needs_operator };
+                self.attempts.insert(report.server.clone(), failed);
+                let is_hopeless = |server| self.attempts.get(server).is_some_and(|attempts| attempts.needs_operator);
                 if !self.was_member && self.servers.iter().all(is_hopeless) {
-                    return Err(DaemonError::WrongServer(self.tried()));
+                    return Err(DaemonError::WrongServer(self.attempts()));
                 }
             }
             LinkEvent::Received(_, FromServer::Welcome(_)) => {
@@ -220,20 +221,23 @@ impl Progress<'_> {
     }
 
     /// Handles the timeout: succeeds if a certificate was issued, now or earlier.
-    fn give_up(&mut self, view: &LocalView) -> Result<Joined, DaemonError> {
+    fn handle_timeout(&mut self, view: &LocalView) -> Result<Joined, DaemonError> {
         let from_before = view.name.clone().zip(view.environment.clone()).filter(|_| self.was_member);
         let known = self.granted.clone().or(from_before);
         if let Some(joined) = known.and_then(|(name, environment)| self.joined(name, environment, view)) {
             (self.say)("the server did not confirm it in time; the daemon goes on trying when it runs");
             return Ok(joined);
         }
-        Err(DaemonError::Unreachable { limit: humantime::format_duration(self.limit).to_string(), tries: self.tried() })
+        Err(DaemonError::Unreachable {
+            limit: humantime::format_duration(self.limit).to_string(),
+            attempts: self.attempts(),
+        })
     }
 
-    fn tried(&self) -> Vec<String> {
-        let line = |server: &ServerAddress| match self.tries.get(server) {
-            Some(tried) if tried.text.contains(&server.to_string()) => tried.text.clone(),
-            Some(tried) => format!("{server}: {}", tried.text),
+    fn attempts(&self) -> Vec<String> {
+        let line = |server: &ServerAddress| match self.attempts.get(server) {
+            Some(attempts) if attempts.text.contains(&server.to_string()) => attempts.text.clone(),
+            Some(attempts) => format!("{server}: {}", attempts.text),
             None => format!("{server}: no answer yet"),
         };
         self.servers.iter().map(line).collect()

@@ -10,7 +10,7 @@
 //! Files are read in name order; if several set one key at one level, the last file wins. A file that cannot be parsed
 //! keeps its previous labels, and the daemon reports the problem. If no previous labels are known, because the daemon
 //! has just started, the scan is partial and the site keeps the labels it had. The kernel reports changes ([`notify`]);
-//! in addition the directory is scanned every [`LOOK_PERIOD`], because some file systems never report changes. A scan
+//! in addition the directory is scanned every [`SCAN_INTERVAL`], because some file systems never report changes. A scan
 //! depends only on the directory and the previous labels, not on what triggered it.
 
 use std::collections::BTreeMap;
@@ -42,48 +42,48 @@ const SETTLE: Duration = Duration::from_millis(150);
 const SETTLE_MAX: Duration = Duration::from_millis(600);
 
 /// The interval of scans without a change notification.
-const LOOK_PERIOD: Duration = Duration::from_secs(30);
+const SCAN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Rate limit of scans: a burst of ten, so that someone editing files sees each change at once, then one every two
 /// seconds. Each scan may read 4 MB and, if labels changed, costs a write here and one at the server. Continuous writes
 /// are read late, but the last one is always read.
-const LOOK_RATE: RateLimit = RateLimit { burst: 10, interval: Duration::from_secs(2) };
+const SCAN_RATE: RateLimit = RateLimit { burst: 10, interval: Duration::from_secs(2) };
 
 /// Level, key, value, and byte offset in the file.
-type Found = Vec<(Level, LabelKey, LabelValue, usize)>;
+type ParsedLabels = Vec<(Level, LabelKey, LabelValue, usize)>;
 
 /// The directory, and the labels last read from each file.
 #[derive(Debug)]
-pub struct LabelsFolder {
+pub struct LabelsDir {
     path: PathBuf,
-    said: BTreeMap<String, Found>,
-    was_listed: bool,
+    last_good: BTreeMap<String, ParsedLabels>,
+    has_listed: bool,
 }
 
-impl LabelsFolder {
+impl LabelsDir {
     /// Sets the path; the first scan creates the directory.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, said: BTreeMap::new(), was_listed: false }
+        Self { path, last_good: BTreeMap::new(), has_listed: false }
     }
 
     /// Scans all files.
-    pub fn look(&mut self) -> DropIns {
+    pub fn scan(&mut self) -> DropIns {
         let mut problems = Vec::new();
         let mut files = match list(&self.path) {
             Ok(files) => {
-                self.was_listed = true;
+                self.has_listed = true;
                 files
             }
             Err(error) => {
                 problems.push(format!("{}: {error}", self.path.display()));
-                self.said.keys().cloned().collect()
+                self.last_good.keys().cloned().collect()
             }
         };
         // A file that exists but is not read keeps its previous labels.
-        self.said.retain(|name, _| files.contains(name));
-        let mut is_partial = !self.was_listed;
+        self.last_good.retain(|name, _| files.contains(name));
+        let mut is_partial = !self.has_listed;
         if FILES_MAX < files.len() {
-            is_partial |= files[FILES_MAX..].iter().any(|name| !self.said.contains_key(name));
+            is_partial |= files[FILES_MAX..].iter().any(|name| !self.last_good.contains_key(name));
             let first = &files[FILES_MAX];
             problems.push(format!("more than {FILES_MAX} files; {first} and those after it are not read"));
             files.truncate(FILES_MAX);
@@ -91,16 +91,16 @@ impl LabelsFolder {
         for name in files {
             match read(&self.path.join(&name)) {
                 Ok(found) => {
-                    self.said.insert(name, found);
+                    self.last_good.insert(name, found);
                 }
                 Err(problem) => {
-                    is_partial |= !self.said.contains_key(&name);
+                    is_partial |= !self.last_good.contains_key(&name);
                     problems.push(format!("{name}: {problem}"));
                 }
             }
         }
-        let (labels, repeated) = overlay(&self.said);
-        DropIns { labels, invalid: sentence(&problems), repeated: sentence(&repeated), is_partial }
+        let (labels, repeated) = merge(&self.last_good);
+        DropIns { labels, invalid: joined(&problems), repeated: joined(&repeated), is_partial }
     }
 
     /// Starts watching on a separate thread; sends each changed result to `drop_ins` until the receiver is closed.
@@ -115,24 +115,24 @@ impl LabelsFolder {
     /// [`watch`](Self::watch) with a given token bucket and sleep function.
     fn watch_at(
         mut self,
-        mut pace: TokenBucket,
+        mut bucket: TokenBucket,
         sleep: impl Fn(Duration) + Send + 'static,
         (mut current, drop_ins): (DropIns, mpsc::Sender<DropIns>),
     ) -> io::Result<()> {
         let run = move || {
-            let (wake, woken) = sync_channel(1);
+            let (wake, wakeups) = sync_channel(1);
             let mut watch = Watch::new(&self.path, &wake);
             while !drop_ins.is_closed() {
-                wait(&woken);
-                sleep(pace.reserve(1, LOOK_RATE, Instant::now()));
-                let fresh = self.look();
+                wait(&wakeups);
+                sleep(bucket.reserve(1, SCAN_RATE, Instant::now()));
+                let scanned = self.scan();
                 // A directory that was removed and recreated is a different inode to the kernel.
-                if watch.folder != folder_id(&self.path) {
+                if watch.dir != dir_id(&self.path) {
                     watch = Watch::new(&self.path, &wake);
                 }
-                if fresh != current {
-                    current = fresh.clone();
-                    if drop_ins.blocking_send(fresh).is_err() {
+                if scanned != current {
+                    current = scanned.clone();
+                    if drop_ins.blocking_send(scanned).is_err() {
                         return;
                     }
                 }
@@ -145,7 +145,7 @@ impl LabelsFolder {
 
 /// The kernel's change notifications for the directory.
 struct Watch {
-    folder: Option<(u64, u64)>,
+    dir: Option<(u64, u64)>,
     _watcher: Option<RecommendedWatcher>,
 }
 
@@ -154,13 +154,13 @@ impl Watch {
         let watcher = watcher(path, wake.clone());
         if let Err(error) = &watcher {
             tracing::warn!(
-                folder = %path.display(),
+                dir = %path.display(),
                 %error,
-                seconds = LOOK_PERIOD.as_secs(),
+                seconds = SCAN_INTERVAL.as_secs(),
                 "label files cannot be watched, so changes are noticed late"
             );
         }
-        Self { folder: folder_id(path), _watcher: watcher.ok() }
+        Self { dir: dir_id(path), _watcher: watcher.ok() }
     }
 }
 
@@ -177,19 +177,19 @@ fn watcher(path: &Path, wake: SyncSender<()>) -> notify::Result<RecommendedWatch
 }
 
 /// Waits until the next scan is due.
-fn wait(woken: &Receiver<()>) {
-    if woken.recv_timeout(LOOK_PERIOD).is_err() {
+fn wait(wakeups: &Receiver<()>) {
+    if wakeups.recv_timeout(SCAN_INTERVAL).is_err() {
         return;
     }
     let rounds = SETTLE_MAX.as_millis() / SETTLE.as_millis();
     for _ in 0..rounds {
-        if woken.recv_timeout(SETTLE).is_err() {
+        if wakeups.recv_timeout(SETTLE).is_err() {
             return;
         }
     }
 }
 
-fn folder_id(path: &Path) -> Option<(u64, u64)> {
+fn dir_id(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
@@ -211,7 +211,7 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn read(path: &Path) -> Result<Found, String> {
+fn read(path: &Path) -> Result<ParsedLabels, String> {
     let mut text = String::new();
     // A pipe would block forever.
     if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
@@ -227,13 +227,13 @@ fn read(path: &Path) -> Result<Found, String> {
 }
 
 /// Parses a file's labels, in the order they appear.
-fn parse(text: &str) -> Result<Found, String> {
+fn parse(text: &str) -> Result<ParsedLabels, String> {
     let at = |offset: usize, problem: &str| format!("line {}: {problem}", line_of(text, offset));
     let table = DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
         at(offset, &error.message().trim_end().replace('\n', "; "))
     })?;
-    let mut found = Found::new();
+    let mut found = ParsedLabels::new();
     for (key, value) in table.get_ref() {
         let level = match (key.get_ref().as_ref(), value.get_ref()) {
             ("site", DeValue::Table(table)) => Some((Level::Site, table)),
@@ -253,7 +253,7 @@ fn parse(text: &str) -> Result<Found, String> {
 }
 
 fn flatten(
-    found: &mut Found,
+    found: &mut ParsedLabels,
     level: Level,
     key: &str,
     offset: usize,
@@ -283,11 +283,11 @@ fn flatten(
 }
 
 /// Merges the files, and reports duplicate keys.
-fn overlay(said: &BTreeMap<String, Found>) -> (LabelLayer, Vec<String>) {
+fn merge(last_good: &BTreeMap<String, ParsedLabels>) -> (LabelLayer, Vec<String>) {
     let mut labels = LabelLayer::new();
     let mut from: BTreeMap<(Level, &LabelKey), &str> = BTreeMap::new();
     let mut repeated = Vec::new();
-    for (name, found) in said {
+    for (name, found) in last_good {
         for (level, key, value, _) in found {
             labels.entry(*level).or_default().insert(key.clone(), value.clone());
             if let Some(earlier) = from.insert((*level, key), name) {
@@ -300,7 +300,7 @@ fn overlay(said: &BTreeMap<String, Found>) -> (LabelLayer, Vec<String>) {
     (labels, repeated)
 }
 
-fn sentence(parts: &[String]) -> Option<Text> {
+fn joined(parts: &[String]) -> Option<Text> {
     (!parts.is_empty()).then(|| Text::lossy(&parts.join("; ")))
 }
 

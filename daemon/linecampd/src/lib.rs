@@ -55,6 +55,7 @@ mod table;
 
 pub use directory::{DATA_DEFAULT, DataDirectory};
 pub use error::{DaemonError, chain};
+pub use reload::ConfigLoader;
 
 /// The link driver without the daemon around it: a simulator runs hundreds of them in one process, with an in-memory
 /// network and in-memory credentials.

@@ -16,7 +16,7 @@ pub(crate) struct LinkLog {
 
 impl LinkLog {
     /// Describes the link's state after the latest report about `server`.
-    pub(crate) fn words(&self, server: &ServerAddress) -> String {
+    pub(crate) fn status(&self, server: &ServerAddress) -> String {
         match (self.is_up, &self.last_problem) {
             (true, _) => format!("linked to {server}"),
             (false, Some(problem)) => format!("no link, the site works on without the server; {server}: {problem}"),
@@ -24,7 +24,7 @@ impl LinkLog {
         }
     }
 
-    pub(crate) fn note(&mut self, report: &LinkReport) {
+    pub(crate) fn log(&mut self, report: &LinkReport) {
         let server = &report.server;
         match &report.event {
             LinkEvent::Received(_, FromServer::Welcome(welcome)) => {
@@ -34,7 +34,7 @@ impl LinkLog {
                 self.last_problem = None;
             }
             LinkEvent::Lost(_, reason) => {
-                let reason = words(reason);
+                let reason = describe_loss(reason);
                 let session = self.session.take().map(|session| session.0);
                 let is_known = self.last_problem.as_ref() == Some(&reason);
                 match (self.is_up, is_known) {
@@ -51,7 +51,7 @@ impl LinkLog {
 }
 
 /// Describes why a link was lost.
-pub(crate) fn words(reason: &LossReason) -> String {
+pub(crate) fn describe_loss(reason: &LossReason) -> String {
     match reason {
         LossReason::Closed(refusal) => refusal.to_string(),
         LossReason::Failed(text) => text.to_string(),
@@ -72,9 +72,9 @@ mod tests {
             server: ServerAddress::parse("a:1").unwrap(),
             needs_operator: false,
         };
-        log.note(&report);
+        log.log(&report);
         assert_eq!(log.last_problem.as_deref(), Some("silent"));
-        log.note(&report);
+        log.log(&report);
         assert!(!log.is_up);
     }
 }

@@ -6,7 +6,7 @@
 //! users, identified by the kernel's peer credentials. The socket appears under its name with its final permissions, in
 //! one atomic step.
 
-mod doorway;
+mod admission;
 mod http;
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use self::doorway::{CHANGE_COST, Doorway, RATE, WhoIs, accept};
+use self::admission::{Admission, CHANGE_COST, PeerUid, RATE, accept};
 use crate::error::DaemonError;
 
 /// How long a client may take to send its request, and to read the response. After that it is disconnected.
@@ -87,11 +87,11 @@ impl LocalServer {
         Self::open_for(path, calls, |stream| Ok(stream.peer_cred()?.uid()))
     }
 
-    fn open_for(path: PathBuf, calls: mpsc::Sender<LocalCall>, who: WhoIs) -> Result<Self, DaemonError> {
+    fn open_for(path: PathBuf, calls: mpsc::Sender<LocalCall>, peer_uid: PeerUid) -> Result<Self, DaemonError> {
         let listener =
             bind(&path, |path| UnixListener::bind(path)).map_err(DaemonError::file("open the local socket", &path))?;
         let (stop, stopping) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, Arc::new(Doorway::new(calls, who)), stopping));
+        let accepting = tokio::spawn(accept(listener, Arc::new(Admission::new(calls, peer_uid)), stopping));
         Ok(Self { path, stop, accepting })
     }
 
@@ -113,17 +113,17 @@ impl Drop for LocalServer {
 
 /// Opens the socket at `path`. The caller holds the directory's lock, so an existing socket is stale.
 fn bind(path: &Path, listen: impl Fn(&Path) -> io::Result<UnixListener>) -> io::Result<UnixListener> {
-    match bind_beside(path, &listen) {
-        Err(error) if is_without_room(&error) && is_socket(path) => {
+    match bind_temporary(path, &listen) {
+        Err(error) if is_disk_full(&error) && is_socket(path) => {
             // The stale socket may occupy the last inode; removing it frees the inode for the new one.
             fs::remove_file(path)?;
-            bind_beside(path, &listen)
+            bind_temporary(path, &listen)
         }
         bound => bound,
     }
 }
 
-fn is_without_room(error: &io::Error) -> bool {
+fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
@@ -132,25 +132,25 @@ fn is_socket(path: &Path) -> bool {
 }
 
 /// Binds to a temporary name, sets the permissions and renames, so that the socket is never visible without them.
-fn bind_beside(path: &Path, listen: impl Fn(&Path) -> io::Result<UnixListener>) -> io::Result<UnixListener> {
-    let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
+fn bind_temporary(path: &Path, listen: impl Fn(&Path) -> io::Result<UnixListener>) -> io::Result<UnixListener> {
+    let temporary = path.with_extension("new");
+    match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let listener = listen(&beside)?;
-    fs::set_permissions(&beside, Permissions::from_mode(SOCKET_MODE))?;
-    fs::rename(&beside, path)?;
+    let listener = listen(&temporary)?;
+    fs::set_permissions(&temporary, Permissions::from_mode(SOCKET_MODE))?;
+    fs::rename(&temporary, path)?;
     Ok(listener)
 }
 
-async fn serve(stream: &mut UnixStream, user: u32, permit: &ConnectionPermit<u32>, doorway: &Doorway) {
-    let said = timeout(CLIENT_LIMIT, read_request(stream)).await;
+async fn serve(stream: &mut UnixStream, user: u32, permit: &ConnectionPermit<u32>, admission: &Admission) {
+    let received = timeout(CLIENT_LIMIT, read_request(stream)).await;
     permit.set_busy(true);
-    let response = match said {
-        Ok(Ok(Said::Line(request))) => answer(user, request, doorway).await,
-        Ok(Ok(Said::Http(line))) => match http::check(&line) {
-            Ok(()) => http::wrap(&answer(user, LocalRequest::Metrics {}, doorway).await),
+    let response = match received {
+        Ok(Ok(ClientRequest::Line(request))) => answer(user, request, admission).await,
+        Ok(Ok(ClientRequest::Http(line))) => match http::check(&line) {
+            Ok(()) => http::wrap(&answer(user, LocalRequest::Metrics {}, admission).await),
             Err(refusal) => refusal,
         },
         Ok(Err(error)) => line_of(&LocalResponse::<()>::Error(error)),
@@ -162,15 +162,15 @@ async fn serve(stream: &mut UnixStream, user: u32, permit: &ConnectionPermit<u32
 }
 
 /// What a client sent.
-enum Said {
+enum ClientRequest {
     /// A request line of our own protocol.
     Line(LocalRequest),
     /// The request line of an HTTP request.
     Http(Vec<u8>),
 }
 
-async fn answer(user: u32, request: LocalRequest, doorway: &Doorway) -> Vec<u8> {
-    match doorway.reserve(user, &request) {
+async fn answer(user: u32, request: LocalRequest, admission: &Admission) -> Vec<u8> {
+    match admission.reserve(user, &request) {
         Ok(wait) => tokio::time::sleep(wait).await,
         Err(wait) => {
             let text = format!(
@@ -184,7 +184,7 @@ async fn answer(user: u32, request: LocalRequest, doorway: &Doorway) -> Vec<u8> 
     }
     let (reply, answer) = oneshot::channel();
     let call = LocalCall { request, reply: Reply(reply) };
-    let (code, message) = match doorway.calls.send(call).await {
+    let (code, message) = match admission.calls.send(call).await {
         Ok(()) => match timeout(REPLY_LIMIT, answer).await {
             Ok(Ok(line)) => return line,
             Ok(Err(_)) => (ErrorCode::Busy, "the daemon is stopping"),
@@ -195,7 +195,7 @@ async fn answer(user: u32, request: LocalRequest, doorway: &Doorway) -> Vec<u8> 
     line_of(&LocalResponse::<()>::Error(Error::new(code, message)))
 }
 
-async fn read_request(stream: &mut UnixStream) -> Result<Said, Error> {
+async fn read_request(stream: &mut UnixStream) -> Result<ClientRequest, Error> {
     let bad = |problem: String| Error::new(ErrorCode::BadRequest, problem);
     let mut line = Vec::new();
     let limit = REQUEST_BYTES_MAX as u64 + 1;
@@ -207,11 +207,11 @@ async fn read_request(stream: &mut UnixStream) -> Result<Said, Error> {
     }
     if http::is_http(&line) {
         return match http::skip_head(&mut reader).await {
-            true => Ok(Said::Http(line)),
+            true => Ok(ClientRequest::Http(line)),
             false => Err(bad("the head of the HTTP request does not end".to_owned())),
         };
     }
-    serde_json::from_slice(&line).map(Said::Line).map_err(|error| bad(format!("this is no request: {error}")))
+    serde_json::from_slice(&line).map(ClientRequest::Line).map_err(|error| bad(format!("this is no request: {error}")))
 }
 
 fn line_of(response: &impl Serialize) -> Vec<u8> {
@@ -224,12 +224,12 @@ fn line_of(response: &impl Serialize) -> Vec<u8> {
 #[derive(Debug, Default)]
 pub(crate) struct PendingReplies {
     last: CommandId,
-    waiting: BTreeMap<CommandId, (Reply, Wanted)>,
+    waiting: BTreeMap<CommandId, (Reply, ReplyKind)>,
 }
 
 /// What the response contains on success.
 #[derive(Debug)]
-enum Wanted {
+enum ReplyKind {
     Labels,
     Records,
     Record(OwnedRecordKey),
@@ -244,10 +244,10 @@ impl PendingReplies {
 
     /// Answers a request at once, or passes it to the state machine and stores the reply channel.
     ///
-    /// `numbers` renders the metrics; it is called only for a metrics request.
-    pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now, numbers: impl FnOnce(&Site) -> String) {
+    /// `metrics` renders the metrics; it is called only for a metrics request.
+    pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now, metrics: impl FnOnce(&Site) -> String) {
         let LocalCall { request, reply } = call;
-        note(&request);
+        log_request(&request);
         let patch = match request {
             LocalRequest::Status {} => return reply.ok(LocalStatus::from(&site.view(now))),
             LocalRequest::Why {} => return reply.ok(site.why(now).iter().map(WhyLine::from).collect::<Vec<_>>()),
@@ -258,17 +258,17 @@ impl PendingReplies {
             }
             LocalRequest::DnsList {} => return reply.ok(LocalRecord::all(&site.view(now).providers)),
             LocalRequest::ProviderList {} => return reply.ok(local_providers(site, now)),
-            LocalRequest::Metrics {} => return reply.ok(numbers(site)),
-            LocalRequest::DnsPlan {} => Ok((SiteCommand::PlanRecords, Wanted::Records)),
-            LocalRequest::DnsAdopt { zone, name, rtype, provider } => adoption([&zone, &name, &rtype, &provider]),
-            LocalRequest::LabelSet { labels, level } => labelling(level, patch_to_set(&labels)),
-            LocalRequest::LabelRemove { keys, level } => labelling(level, patch_to_remove(&keys)),
+            LocalRequest::Metrics {} => return reply.ok(metrics(site)),
+            LocalRequest::DnsPlan {} => Ok((SiteCommand::PlanRecords, ReplyKind::Records)),
+            LocalRequest::DnsAdopt { zone, name, rtype, provider } => adopt_command([&zone, &name, &rtype, &provider]),
+            LocalRequest::LabelSet { labels, level } => label_command(level, patch_to_set(&labels)),
+            LocalRequest::LabelRemove { keys, level } => label_command(level, patch_to_remove(&keys)),
         };
         match patch {
-            Ok((asked, wanted)) => {
+            Ok((site_command, kind)) => {
                 let command = self.next_command();
-                self.waiting.insert(command, (reply, wanted));
-                site.handle_command(command, asked, now);
+                self.waiting.insert(command, (reply, kind));
+                site.handle_command(command, site_command, now);
             }
             Err(problem) => reply.error(Error::new(ErrorCode::BadRequest, problem)),
         }
@@ -282,13 +282,13 @@ impl PendingReplies {
         site: &Site,
         now: Now,
     ) -> bool {
-        let Some((reply, wanted)) = self.waiting.remove(&command) else {
+        let Some((reply, kind)) = self.waiting.remove(&command) else {
             return false;
         };
-        match (result, wanted) {
-            (Ok(()), Wanted::Labels) => reply.ok(LocalLabels::from(&site.view(now))),
-            (Ok(()), Wanted::Records) => reply.ok(LocalRecord::all(&site.view(now).providers)),
-            (Ok(()), Wanted::Record(key)) => reply.ok(records_at(site, &key, now)),
+        match (result, kind) {
+            (Ok(()), ReplyKind::Labels) => reply.ok(LocalLabels::from(&site.view(now))),
+            (Ok(()), ReplyKind::Records) => reply.ok(LocalRecord::all(&site.view(now).providers)),
+            (Ok(()), ReplyKind::Record(key)) => reply.ok(records_at(site, &key, now)),
             (Err(error), _) => {
                 let code = match error {
                     SiteCommandError::Labels(LabelError::TooMany { .. }) => ErrorCode::Limit,
@@ -303,7 +303,7 @@ impl PendingReplies {
 }
 
 /// Logs a request: changes at info level, reads at debug level.
-fn note(request: &LocalRequest) {
+fn log_request(request: &LocalRequest) {
     let look = |call| tracing::debug!(call, "asked on the spot");
     let change = |call| tracing::info!(call, "asked on the spot");
     match request {
@@ -336,19 +336,19 @@ pub(crate) fn describe(error: &SiteCommandError) -> String {
     }
 }
 
-type LocalCommand = Result<(SiteCommand, Wanted), String>;
+type LocalCommand = Result<(SiteCommand, ReplyKind), String>;
 
-fn labelling(level: LabelLevel, patch: Result<LabelPatch, LabelError>) -> LocalCommand {
+fn label_command(level: LabelLevel, patch: Result<LabelPatch, LabelError>) -> LocalCommand {
     let patch = patch.map_err(|error| error.to_string())?;
-    Ok((SiteCommand::PatchLabels(Level::from(level), patch), Wanted::Labels))
+    Ok((SiteCommand::PatchLabels(Level::from(level), patch), ReplyKind::Labels))
 }
 
-fn adoption([zone, name, rtype, provider]: [&str; 4]) -> LocalCommand {
+fn adopt_command([zone, name, rtype, provider]: [&str; 4]) -> LocalCommand {
     let read = |text: &str| domain_name(text).map_err(|error| error.to_string());
     let provider = Name::parse(provider).map_err(|error| format!("the provider: {error}"))?;
     let record = RecordKey { name: read(name)?, rtype: RecordType::of(rtype) };
     let key = OwnedRecordKey { provider: ProviderId::of(&provider), zone: read(zone)?, record };
-    Ok((SiteCommand::AdoptRecord(key.clone()), Wanted::Record(key)))
+    Ok((SiteCommand::AdoptRecord(key.clone()), ReplyKind::Record(key)))
 }
 
 fn local_providers(site: &Site, now: Now) -> Vec<LocalProvider> {

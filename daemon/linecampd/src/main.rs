@@ -27,7 +27,7 @@ use linecampd::config::{
     DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, Loaded, environment_labels, join_target, log_level, read_text,
     repeated_warning,
 };
-use linecampd::doctor::{self, Place};
+use linecampd::doctor::{self, Installation};
 use linecampd::facts::FactSources;
 use linecampd::join::{JoinCommand, Joined};
 use linecampd::{DaemonError, DataDirectory, chain, daemon, forget, join, log, plugin, support};
@@ -92,7 +92,7 @@ fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
     let quiet = variable(LOG_VARIABLE).is_none();
     log::init(if quiet { LevelFilter::ERROR } else { log_level(None, &variable)? });
     let name = Name::parse(&args.name).map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
-    let errand = JoinCommand {
+    let command = JoinCommand {
         target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
         name,
         labels: join_labels(&args)?,
@@ -100,7 +100,7 @@ fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
         facts: FactSources::of_this_machine(Path::new(DOCKER_SOCKET_DEFAULT), true),
     };
     let directory = DataDirectory::new(&args.data);
-    let joined = runtime()?.block_on(join::join(directory, errand, &mut say))?;
+    let joined = runtime()?.block_on(join::join(directory, command, &mut say))?;
     print(&describe_joined(&joined, &args.data))
 }
 
@@ -198,8 +198,8 @@ fn do_show_plugin(file: &Path, config: Option<&Path>) -> Result<(), DaemonError>
 
 /// Exit code 1 means that a check failed, not that the doctor itself failed.
 fn do_doctor(args: DoctorArgs) -> ExitCode {
-    let place = Place { directory: DataDirectory::new(&args.data), config: args.config, variable };
-    let report = doctor::examine(&place, show_progress());
+    let site = Installation { directory: DataDirectory::new(&args.data), config: args.config, variable };
+    let report = doctor::examine(&site, show_progress());
     clear_progress();
     let text = match args.output {
         args::OutputFormat::Table => linecamp_doctor::table(&report),
@@ -216,9 +216,9 @@ fn do_doctor(args: DoctorArgs) -> ExitCode {
 }
 
 fn do_support_bundle(args: SupportArgs) -> Result<(), DaemonError> {
-    let place = Place { directory: DataDirectory::new(&args.data), config: args.config, variable };
+    let site = Installation { directory: DataDirectory::new(&args.data), config: args.config, variable };
     let output = args.file.unwrap_or_else(support::default_output);
-    let written = support::write_bundle(&place, &output, show_progress());
+    let written = support::write_bundle(&site, &output, show_progress());
     clear_progress();
     print(&written?.report())
 }

@@ -14,7 +14,7 @@ use linecamp_service::{Commits, Kind, Metrics};
 
 /// Counters of the loop since the process started.
 #[derive(Debug)]
-pub(crate) struct Counts {
+pub(crate) struct Counters {
     started: WallTime,
     dials: u64,
     sessions: u64,
@@ -31,7 +31,7 @@ pub(crate) struct Counts {
     clock_offset: Option<f64>,
 }
 
-impl Counts {
+impl Counters {
     /// Starts all counters at zero.
     pub(crate) fn start(now: Now) -> Self {
         Self {
@@ -96,8 +96,8 @@ impl Counts {
     }
 
     /// Counts a configuration reload that was applied or rejected.
-    pub(crate) const fn reload(&mut self, is_taken: bool) {
-        self.reloads[is_taken as usize] += 1;
+    pub(crate) const fn reload(&mut self, is_applied: bool) {
+        self.reloads[is_applied as usize] += 1;
     }
 
     /// Counts a request on the local socket.
@@ -118,7 +118,7 @@ impl Counts {
         write_site(&mut metrics, site);
         write_providers(&mut metrics, &site.providers);
         let help = "Answers of plugins to calls, by result.";
-        by_word(&mut metrics, "linecamp_plugin_calls_total", help, "result", &self.calls);
+        write_by_label(&mut metrics, "linecamp_plugin_calls_total", help, "result", &self.calls);
         commits.write(&mut metrics);
         let help = "Requests on the local socket.";
         metrics.one("linecamp_local_requests_total", Kind::Counter, help, self.local_requests);
@@ -137,11 +137,11 @@ impl Counts {
         metrics.one("linecamp_link_change_timestamp_seconds", Kind::Gauge, help, since);
         metrics.one("linecamp_link_dials_total", Kind::Counter, "Dials of a server.", self.dials);
         let help = "Dials that led to no session, by reason.";
-        by_word(metrics, "linecamp_link_dial_failures_total", help, "reason", &self.failures);
+        write_by_label(metrics, "linecamp_link_dial_failures_total", help, "reason", &self.failures);
         let help = "Sessions with a server that began; all but the first are reconnects.";
         metrics.one("linecamp_link_sessions_total", Kind::Counter, help, self.sessions);
         let help = "Sessions with a server that ended, by reason.";
-        by_word(metrics, "linecamp_link_losses_total", help, "reason", &self.losses);
+        write_by_label(metrics, "linecamp_link_losses_total", help, "reason", &self.losses);
         if let Some(offset) = self.clock_offset {
             let help = "The server's clock less ours, when the link began last.";
             metrics.one("linecamp_clock_offset_seconds", Kind::Gauge, help, offset);
@@ -185,7 +185,7 @@ fn write_providers(metrics: &mut Metrics, providers: &[ProviderStatus]) {
     }
 }
 
-fn by_word(
+fn write_by_label(
     metrics: &mut Metrics,
     name: &'static str,
     help: &str,
@@ -193,8 +193,8 @@ fn by_word(
     counts: &BTreeMap<&'static str, u64>,
 ) {
     let mut family = metrics.family(name, Kind::Counter, help);
-    for (word, count) in counts {
-        family.sample(&[(label, word)], count);
+    for (value, count) in counts {
+        family.sample(&[(label, value)], count);
     }
 }
 

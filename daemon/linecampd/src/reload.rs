@@ -10,8 +10,10 @@ use std::error::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
-use crate::daemon::ConfigLoader;
 use crate::error::{DaemonError, chain};
+
+/// Loads the configuration again, on SIGHUP.
+pub type ConfigLoader = Box<dyn Fn() -> Result<Config, ConfigError>>;
 
 /// The active configuration, and how to reload it.
 pub(crate) struct Reload {
@@ -21,18 +23,18 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    pub(crate) fn new(config: Config, reread: Option<ConfigLoader>) -> Result<Self, DaemonError> {
-        let listen = |reread| {
+    pub(crate) fn new(config: Config, loader: Option<ConfigLoader>) -> Result<Self, DaemonError> {
+        let listen = |loader| {
             let hangup = signal(SignalKind::hangup());
             hangup
-                .map(|hangup| (reread, hangup))
+                .map(|hangup| (loader, hangup))
                 .map_err(|source| DaemonError::System { what: "listen for SIGHUP", source })
         };
-        Ok(Self { config, source: reread.map(listen).transpose()? })
+        Ok(Self { config, source: loader.map(listen).transpose()? })
     }
 
     /// Waits for SIGHUP. Cancel-safe.
-    pub(crate) async fn asked(&mut self) {
+    pub(crate) async fn requested(&mut self) {
         match &mut self.source {
             Some((_, hangup)) => drop(hangup.recv().await),
             None => std::future::pending().await,
@@ -41,15 +43,15 @@ impl Reload {
 
     /// Reloads the configuration and compares it with the active one.
     pub(crate) fn read(&self, is_member: bool) -> Result<(Config, Changes), ConfigError> {
-        let config = self.source.as_ref().map_or_else(|| Ok(self.config.clone()), |(reread, _)| reread())?;
+        let config = self.source.as_ref().map_or_else(|| Ok(self.config.clone()), |(loader, _)| loader())?;
         let changes = Changes::between(&self.config, &config, is_member);
         Ok((config, changes))
     }
 
     /// Activates the reloaded configuration. Returns the service manager's status text: the changes that still need a
     /// restart.
-    pub(crate) fn take(&mut self, config: Config, changes: &Changes) -> Option<String> {
-        tracing::info!(changes = changes.words(), "configuration read again");
+    pub(crate) fn activate(&mut self, config: Config, changes: &Changes) -> Option<String> {
+        tracing::info!(changes = changes.describe(), "configuration read again");
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         if !changes.restart.is_empty() {
             tracing::warn!(keys = changes.restart.join(", "), "the configuration has changes that wait for a restart");
@@ -61,7 +63,7 @@ impl Reload {
     }
 
     /// Logs why the reloaded configuration was rejected. Returns the service manager's status text.
-    pub(crate) fn refuse(&self, error: &(dyn Error + 'static)) -> Option<String> {
+    pub(crate) fn reject(&self, error: &(dyn Error + 'static)) -> Option<String> {
         let problem = chain(error);
         tracing::warn!(problem, "the configuration was not taken, and the one before it holds");
         Some(format!("the configuration was not taken: {problem}"))
@@ -83,44 +85,44 @@ impl Changes {
     /// Compares the active configuration with the reloaded one. A site that has joined ignores `[join]`.
     pub(crate) fn between(old: &Config, new: &Config, is_member: bool) -> Self {
         let mut changes = Self::default();
-        let mut note = |is_changed: bool, when: When, key| {
+        let mut note = |is_changed: bool, when: Apply, key| {
             if is_changed {
                 match when {
-                    When::AtOnce => changes.at_once.push(key),
-                    When::Reconnect => changes.reconnect.push(key),
-                    When::Restart => changes.restart.push(key),
+                    Apply::AtOnce => changes.at_once.push(key),
+                    Apply::Reconnect => changes.reconnect.push(key),
+                    Apply::Restart => changes.restart.push(key),
                 }
             }
         };
-        note(old.log != new.log, When::AtOnce, "log");
-        note(old.docker_socket != new.docker_socket, When::AtOnce, "docker_socket");
-        note(old.rancher_labels != new.rancher_labels, When::AtOnce, "rancher_labels");
-        note(old.plugins.secrets != new.plugins.secrets, When::AtOnce, "secrets");
-        note(old.servers != new.servers, When::Reconnect, "servers");
-        note(old.is_metered != new.is_metered, When::Reconnect, "link.metered");
-        note(old.providers != new.providers, When::Reconnect, "provider");
-        note(old.plugins.compiler != new.plugins.compiler, When::Reconnect, "plugins.compiler");
-        note(old.plugins.ca_file != new.plugins.ca_file, When::Reconnect, "plugins.ca_file");
-        note(old.plugins.publishers != new.plugins.publishers, When::Reconnect, "plugins.publishers");
-        note(old.plugins.memory_mib != new.plugins.memory_mib, When::Reconnect, "plugins.memory_mib");
-        note(old.join != new.join && !is_member, When::Restart, "join");
+        note(old.log != new.log, Apply::AtOnce, "log");
+        note(old.docker_socket != new.docker_socket, Apply::AtOnce, "docker_socket");
+        note(old.rancher_labels != new.rancher_labels, Apply::AtOnce, "rancher_labels");
+        note(old.plugins.secrets != new.plugins.secrets, Apply::AtOnce, "secrets");
+        note(old.servers != new.servers, Apply::Reconnect, "servers");
+        note(old.is_metered != new.is_metered, Apply::Reconnect, "link.metered");
+        note(old.providers != new.providers, Apply::Reconnect, "provider");
+        note(old.plugins.compiler != new.plugins.compiler, Apply::Reconnect, "plugins.compiler");
+        note(old.plugins.ca_file != new.plugins.ca_file, Apply::Reconnect, "plugins.ca_file");
+        note(old.plugins.publishers != new.plugins.publishers, Apply::Reconnect, "plugins.publishers");
+        note(old.plugins.memory_mib != new.plugins.memory_mib, Apply::Reconnect, "plugins.memory_mib");
+        note(old.join != new.join && !is_member, Apply::Restart, "join");
         changes
     }
 
     /// Describes the changes for the log and the service manager.
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let parts = [
             (&self.at_once, "changed"),
             (&self.reconnect, "changed, with a new link"),
             (&self.restart, "waits for a restart"),
         ];
         let parts = parts.into_iter().filter(|(keys, _)| !keys.is_empty());
-        let words: Vec<_> = parts.map(|(keys, what)| format!("{} {what}", keys.join(", "))).collect();
-        if words.is_empty() { "nothing changed".to_owned() } else { words.join("; ") }
+        let describe: Vec<_> = parts.map(|(keys, what)| format!("{} {what}", keys.join(", "))).collect();
+        if describe.is_empty() { "nothing changed".to_owned() } else { describe.join("; ") }
     }
 }
 
-enum When {
+enum Apply {
     AtOnce,
     Reconnect,
     Restart,
@@ -160,16 +162,16 @@ mod tests {
 
     #[test]
     fn a_wish_to_join_waits_for_a_restart_and_means_nothing_to_a_member() {
-        let wish = config("[join]\ntoken_file = \"/t\"\nname = \"n\"");
-        let changes = Changes::between(&config(""), &wish, false);
-        assert_eq!(changes.words(), "join waits for a restart");
-        assert_eq!(Changes::between(&config(""), &wish, true), Changes::default());
+        let join = config("[join]\ntoken_file = \"/t\"\nname = \"n\"");
+        let changes = Changes::between(&config(""), &join, false);
+        assert_eq!(changes.describe(), "join waits for a restart");
+        assert_eq!(Changes::between(&config(""), &join, true), Changes::default());
     }
 
     #[test]
     fn the_words_name_every_key() {
         let changes = Changes::between(&config(""), &config("log = \"warn\"\nservers = [\"a:1\"]"), true);
-        assert_eq!(changes.words(), "log changed; servers changed, with a new link");
-        assert_eq!(Changes::default().words(), "nothing changed");
+        assert_eq!(changes.describe(), "log changed; servers changed, with a new link");
+        assert_eq!(Changes::default().describe(), "nothing changed");
     }
 }

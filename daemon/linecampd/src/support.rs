@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::client::exchange_within;
 use crate::config::read_text;
-use crate::doctor::{Place, UNIT, examine};
+use crate::doctor::{Installation, UNIT, examine};
 use crate::error::{DaemonError, chain};
 
 /// Time limit for each answer of the daemon: all records of a site on a slow machine.
@@ -70,47 +70,51 @@ pub fn default_output() -> PathBuf {
 ///
 /// # Errors
 /// [`DaemonError::Bundle`] if it cannot be written. Missing parts are not an error.
-pub fn write_bundle(place: &Place, output: &Path, progress: impl FnMut(&Progress)) -> Result<SavedBundle, DaemonError> {
+pub fn write_bundle(
+    site: &Installation,
+    output: &Path,
+    progress: impl FnMut(&Progress),
+) -> Result<SavedBundle, DaemonError> {
     let now = SystemClock.now();
     let title =
         format!("Linecamp support bundle, made at the site at {now}, by linecampd {}", env!("CARGO_PKG_VERSION"));
-    let mut bundle = Bundle::new(title, redactor(place));
-    let report = examine(place, progress);
+    let mut bundle = Bundle::new(title, redactor(site));
+    let report = examine(site, progress);
     bundle.text("doctor.txt", "what the doctor found, with remedies", &linecamp_doctor::table(&report));
     bundle.document("doctor.json", "the same for programs", &report);
-    let status: Result<LocalStatus, _> = ask(place, &LocalRequest::Status {});
+    let status: Result<LocalStatus, _> = ask(site, &LocalRequest::Status {});
     bundle.answer("status.json", "how the site is", status);
-    bundle.answer::<Vec<WhyLine>>("why.json", "what each part waits for", ask(place, &LocalRequest::Why {}));
-    bundle.answer::<LocalLabels>("labels.json", "labels", ask(place, &LocalRequest::LabelList {}));
-    bundle.answer::<Vec<LocalHost>>("hosts.json", "hosts", ask(place, &LocalRequest::HostList {}));
-    bundle.answer::<Vec<LocalProvider>>("providers.json", "providers", ask(place, &LocalRequest::ProviderList {}));
-    bundle.answer::<Vec<LocalRecord>>("records.json", "DNS records", ask(place, &LocalRequest::DnsList {}));
-    bundle.answer("configuration.json", "the configuration, as it was read", configuration(place));
+    bundle.answer::<Vec<WhyLine>>("why.json", "what each part waits for", ask(site, &LocalRequest::Why {}));
+    bundle.answer::<LocalLabels>("labels.json", "labels", ask(site, &LocalRequest::LabelList {}));
+    bundle.answer::<Vec<LocalHost>>("hosts.json", "hosts", ask(site, &LocalRequest::HostList {}));
+    bundle.answer::<Vec<LocalProvider>>("providers.json", "providers", ask(site, &LocalRequest::ProviderList {}));
+    bundle.answer::<Vec<LocalRecord>>("records.json", "DNS records", ask(site, &LocalRequest::DnsList {}));
+    bundle.answer("configuration.json", "the configuration, as it was read", configuration(site));
     match journal(UNIT) {
         Ok(lines) => bundle.text("journal.txt", "the last lines of the service's log", &lines),
         Err(words) => bundle.text("journal.txt", "the service's log", &format!("not there: {words}\n")),
     }
     bundle.document("system.json", "the machine, and the versions", &system(now));
-    bundle.document("files.json", "names, sizes and owners in the data directory", &listing(place.directory.path()));
+    bundle.document("files.json", "names, sizes and owners in the data directory", &listing(site.directory.path()));
     Ok(bundle.write(output)?)
 }
 
-fn ask<T: DeserializeOwned>(place: &Place, request: &LocalRequest) -> Result<T, String> {
-    exchange_within(&place.directory, request, ANSWER_LIMIT).map_err(|error| chain(&error))
+fn ask<T: DeserializeOwned>(site: &Installation, request: &LocalRequest) -> Result<T, String> {
+    exchange_within(&site.directory, request, ANSWER_LIMIT).map_err(|error| chain(&error))
 }
 
 /// Loads every readable secret of this site, so that it can be redacted.
-fn redactor(place: &Place) -> Redactor {
+fn redactor(site: &Installation) -> Redactor {
     let mut redactor = Redactor::default();
     let mut directories = vec![PathBuf::from(SECRETS_INSTALLED)];
-    let mut files = vec![place.directory.path().join("identity/key.pem")];
-    if let Ok(config) = place.read_config() {
+    let mut files = vec![site.directory.path().join("identity/key.pem")];
+    if let Ok(config) = site.read_config() {
         files.extend(config.plugins.secrets.into_values().filter_map(|secret| secret.file));
         files.extend(config.join.map(|join| join.token_file));
         directories.extend(config.plugins.credentials);
     }
     // Include the files named by a configuration that does not resolve.
-    files.extend(written(place).iter().filter_map(|(_, table)| table.as_ref()).flat_map(named_files));
+    files.extend(written(site).iter().filter_map(|(_, table)| table.as_ref()).flat_map(named_files));
     for directory in directories {
         let entries = fs::read_dir(directory).into_iter().flatten().take(SECRETS_MAX).flatten();
         files.extend(entries.map(|entry| entry.path()));
@@ -139,8 +143,8 @@ fn named_files(written: &toml::Table) -> Vec<PathBuf> {
 }
 
 /// Reads the configuration file and its drop-ins; `None` for one that is not valid TOML.
-fn written(place: &Place) -> Vec<(PathBuf, Option<toml::Table>)> {
-    let Some(file) = place.config_file() else { return Vec::new() };
+fn written(site: &Installation) -> Vec<(PathBuf, Option<toml::Table>)> {
+    let Some(file) = site.config_file() else { return Vec::new() };
     let is_ours = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
     let beside = fs::read_dir(file.with_extension("d")).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<_> = beside.filter(is_ours).take(DROP_INS_MAX).collect();
@@ -154,8 +158,8 @@ fn written(place: &Place) -> Vec<(PathBuf, Option<toml::Table>)> {
 }
 
 /// Returns the configuration without comments, which may contain anything.
-fn configuration(place: &Place) -> Result<Value, String> {
-    let written = written(place);
+fn configuration(site: &Installation) -> Result<Value, String> {
+    let written = written(site);
     if written.is_empty() {
         return Ok(json!({ "note": "no configuration file; defaults hold" }));
     }

@@ -36,10 +36,10 @@ pub enum ConfigError {
         count: usize,
     },
     /// The log level is unknown.
-    #[error("{whose} is `{found}`, not one of error, warn, info, debug, trace")]
+    #[error("{source_name} is `{found}`, not one of error, warn, info, debug, trace")]
     Log {
         /// The key or variable.
-        whose: &'static str,
+        source_name: &'static str,
         /// The value found.
         found: String,
     },
@@ -116,7 +116,7 @@ impl ConfigError {
     pub(super) fn key(&self) -> Option<String> {
         Some(match self {
             Self::Server(_) | Self::Servers { .. } => "servers".to_owned(),
-            Self::Log { whose, .. } if whose.starts_with("key") => "log".to_owned(),
+            Self::Log { source_name, .. } if source_name.starts_with("key") => "log".to_owned(),
             Self::Name(_) => "join.name".to_owned(),
             Self::HalfJoin { found, .. } => (*found).to_owned(),
             Self::Provider { number, .. } | Self::ProviderTwice { number, .. } => format!("provider.{number}"),

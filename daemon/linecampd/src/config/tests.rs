@@ -9,9 +9,9 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
         let found = variables.iter().find(|(key, _)| *key == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    let mut written = LayeredConfig::new(&written::ADDING);
-    written.add_text::<ConfigFile>(Path::new("c.toml"), text)?;
-    Loaded::of(&written, &env)
+    let mut layers = LayeredConfig::new(&file::CONCATENATED);
+    layers.add_text::<ConfigFile>(Path::new("c.toml"), text)?;
+    Loaded::of(&layers, &env)
 }
 
 fn resolve(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -39,9 +39,9 @@ fn commented_in(with_examples: bool) -> String {
 fn the_sample_means_the_defaults_as_it_stands_and_with_all_it_says_of_them() {
     let default = resolve("", &[]).unwrap();
     assert_eq!(resolve(SAMPLE, &[]).unwrap(), default);
-    let mut said = resolve(&commented_in(false), &[]).unwrap();
-    let memory = said.plugins.memory_mib.take().expect("the sample says it");
-    assert_eq!(said, default);
+    let mut config = resolve(&commented_in(false), &[]).unwrap();
+    let memory = config.plugins.memory_mib.take().expect("the sample says it");
+    assert_eq!(config, default);
     assert_eq!(memory as usize * 1024 * 1024, linecamp_plugin_host::Limits::default().memory_bytes);
 }
 
@@ -160,8 +160,8 @@ fn a_table_binds_a_secret_and_a_path_alone_binds_it_to_nothing() {
     let config = resolve(&table("", ""), &[]).unwrap();
     let secret = &config.plugins.secrets[&SecretName::parse("pdns-key").unwrap()];
     assert_eq!(secret.file.as_deref(), Some(Path::new("/f")));
-    let said = "as header toward 10.0.0.5:8081 (also over plain HTTP), pdns.example:443, for main-dns";
-    assert_eq!(secret.to_string(), said);
+    let expected = "as header toward 10.0.0.5:8081 (also over plain HTTP), pdns.example:443, for main-dns";
+    assert_eq!(secret.to_string(), expected);
     assert_eq!(config.warnings, [""; 0]);
     let secret = |text: &str| {
         let config = resolve(text, &[]).unwrap();
@@ -195,11 +195,11 @@ fn a_table_that_does_not_bind_a_secret_wholly_is_refused_with_file_line_and_key(
 
 #[test]
 fn a_drop_in_may_replace_a_path_by_a_table() {
-    let mut written = LayeredConfig::new(&written::ADDING);
-    written.add_text::<ConfigFile>(Path::new("c.toml"), "[secrets]\npdns-key = \"/old\"").unwrap();
-    written.add_text::<ConfigFile>(Path::new("c.d/1.toml"), &table("", "")).unwrap();
-    written.add_text::<ConfigFile>(Path::new("c.d/2.toml"), "[secrets.pdns-key]\nuse = \"bearer\"").unwrap();
-    let loaded = Loaded::of(&written, &|_| None).unwrap();
+    let mut layers = LayeredConfig::new(&file::CONCATENATED);
+    layers.add_text::<ConfigFile>(Path::new("c.toml"), "[secrets]\npdns-key = \"/old\"").unwrap();
+    layers.add_text::<ConfigFile>(Path::new("c.d/1.toml"), &table("", "")).unwrap();
+    layers.add_text::<ConfigFile>(Path::new("c.d/2.toml"), "[secrets.pdns-key]\nuse = \"bearer\"").unwrap();
+    let loaded = Loaded::of(&layers, &|_| None).unwrap();
     let secret = loaded.config.plugins.secrets.values().next().unwrap();
     assert!(secret.to_string().starts_with("as bearer toward 10.0.0.5:8081"), "{secret}");
 }

@@ -2,63 +2,73 @@
 //! over whatever must survive the restart.
 
 use linecamp_service::{Commits, ServiceManager};
-use tokio::sync::mpsc;
 
-use super::{Claim, Daemon, Setup, setup_of};
+use super::local_access::LocalAccess;
+use super::{Daemon, DataDirGuard, Setup, setup_of};
 use crate::config::Config;
+use crate::error::DaemonError;
 use crate::facts::FactSources;
-use crate::local::{LocalCall, LocalServer};
 use crate::log;
-use crate::metrics::Counts;
-use crate::reload::Reload;
+use crate::metrics::Counters;
+use crate::reload::{Changes, Reload};
 
 /// What one run of the state machine hands to the next.
-pub(super) struct Next {
-    pub(super) claim: Claim,
-    pub(super) setup: Setup,
-    pub(super) local_access: LocalAccess,
+pub(super) struct Handoff {
+    closed: Closed,
+    setup: Setup,
+    local: Option<LocalAccess>,
 }
 
-/// What survives a restart of the state machine. A local client sees only a short delay.
-pub(super) struct LocalAccess {
-    pub(super) local: Option<LocalServer>,
-    pub(super) local_later: Option<mpsc::Sender<LocalCall>>,
-    pub(super) calls: Option<mpsc::Receiver<LocalCall>>,
-    pub(super) kept: Kept,
+/// What is left of a daemon whose link and database are closed.
+pub(super) struct Closed {
+    pub(super) guard: DataDirGuard,
+    pub(super) reload: Option<Reload>,
+    pub(super) process: ProcessState,
 }
 
 /// Service manager state and counters since the process started.
-pub(super) struct Kept {
+pub(super) struct ProcessState {
     pub(super) manager: ServiceManager,
-    pub(super) counts: Counts,
+    pub(super) counters: Counters,
     pub(super) commits: Commits,
 }
 
 impl Daemon {
+    /// Opens everything again after a restart of the state machine.
+    pub(super) fn resume(handoff: Handoff) -> Result<Self, DaemonError> {
+        let Handoff { closed: Closed { guard, reload, process }, setup, local } = handoff;
+        let mut daemon = Self::open(guard, setup)?;
+        (daemon.reload, daemon.local) = (reload, local);
+        (daemon.manager, daemon.counters, daemon.store.commits) = (process.manager, process.counters, process.commits);
+        Ok(daemon)
+    }
+
     /// Reloads the configuration. Returns the setup for a restart of the state machine if the changes require one.
-    pub(super) fn reload(&mut self, reload: &mut Reload) -> Option<Setup> {
+    pub(super) fn reload(&mut self) -> Option<Setup> {
+        let mut reload = self.reload.take()?;
         self.manager.reloading();
-        let is_member = self.claim.identity.identity().is_some();
-        let (setup, words, is_taken) = match reload.read(is_member) {
-            Ok((config, changes)) => {
-                let setup = match changes.reconnect.is_empty() {
-                    true => Ok(None),
-                    false => setup_of(&config, &mut self.claim).map(Some),
-                };
-                match setup {
-                    Ok(setup) => {
-                        self.apply(&config);
-                        (setup, reload.take(config, &changes), true)
-                    }
-                    Err(error) => (None, reload.refuse(&error), false),
-                }
+        let prepared = self.prepare_reload(&reload);
+        self.counters.reload(prepared.is_ok());
+        let (status, setup) = match prepared {
+            Ok((config, changes, setup)) => {
+                self.apply(&config);
+                (reload.activate(config, &changes), setup)
             }
-            Err(error) => (None, reload.refuse(&error), false),
+            Err(error) => (reload.reject(&error), None),
         };
-        self.manager.note(words);
+        self.reload = Some(reload);
+        self.manager.note(status);
         self.manager.ready();
-        self.counts.reload(is_taken);
         setup
+    }
+
+    fn prepare_reload(&mut self, reload: &Reload) -> Result<(Config, Changes, Option<Setup>), DaemonError> {
+        let (config, changes) = reload.read(self.guard.identity.identity().is_some())?;
+        let setup = match changes.reconnect.is_empty() {
+            true => None,
+            false => Some(setup_of(&config, &mut self.guard)?),
+        };
+        Ok((config, changes, setup))
     }
 
     /// Applies the changes that need no restart.
@@ -72,10 +82,10 @@ impl Daemon {
     }
 
     /// Shuts this state machine down so that another one can take its place.
-    pub(super) async fn hand_over(mut self, setup: Setup) -> Next {
-        let (local, local_later, calls) = (self.local.take(), self.local_later.take(), self.calls.take());
-        let (claim, mut kept) = self.close().await;
-        kept.counts.hand_over();
-        Next { claim, setup, local_access: LocalAccess { local, local_later, calls, kept } }
+    pub(super) async fn hand_over(mut self, setup: Setup) -> Handoff {
+        let local = self.local.take();
+        let mut closed = self.close().await;
+        closed.process.counters.hand_over();
+        Handoff { closed, setup, local }
     }
 }

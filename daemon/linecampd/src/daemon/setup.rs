@@ -13,15 +13,15 @@ use crate::facts::FactSources;
 
 /// The lock on a data directory, and the identity stored there.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct DataDirGuard {
     pub(crate) directory: DataDirectory,
     pub(crate) identity: IdentityDriver,
     _lock: DirectoryLock,
 }
 
-impl Claim {
+impl DataDirGuard {
     /// Locks `directory`; creates it if it does not exist.
-    pub(crate) fn take(directory: DataDirectory) -> Result<Self, DaemonError> {
+    pub(crate) fn acquire(directory: DataDirectory) -> Result<Self, DaemonError> {
         let lock = directory.lock()?;
         Ok(Self { identity: IdentityDriver::load(directory.identity())?, directory, _lock: lock })
     }
@@ -47,20 +47,20 @@ pub(crate) struct Setup {
 }
 
 /// Derives the setup from the configuration. The token file is read only if the site has not joined.
-pub(crate) fn setup_of(config: &Config, claim: &mut Claim) -> Result<Setup, DaemonError> {
-    let is_member = claim.identity.identity().is_some();
+pub(crate) fn setup_of(config: &Config, guard: &mut DataDirGuard) -> Result<Setup, DaemonError> {
+    let is_member = guard.identity.identity().is_some();
     let (join, join_servers) = match &config.join {
         Some(join) if !is_member => {
             let (wish, servers) = wish_of(join.clone(), &config.servers)?;
-            claim.identity.prepare_to_join(wish.token.pin, &servers)?;
+            guard.identity.prepare_to_join(wish.token.pin, &servers)?;
             (Some(wish), servers)
         }
         Some(_) | None if is_member => (None, Vec::new()),
         Some(_) | None => {
-            return Err(DaemonError::NotJoined { directory: claim.directory.path().to_owned() });
+            return Err(DaemonError::NotJoined { directory: guard.directory.path().to_owned() });
         }
     };
-    let servers = [config.servers.clone(), join_servers, claim.identity.servers().to_vec()];
+    let servers = [config.servers.clone(), join_servers, guard.identity.servers().to_vec()];
     Ok(Setup {
         servers: servers.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(),
         join,

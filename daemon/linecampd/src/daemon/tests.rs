@@ -25,7 +25,7 @@ fn a_directory_without_a_site_says_what_to_do() {
 fn a_second_daemon_is_refused_and_names_the_first() {
     let directory = tempfile::tempdir().unwrap();
     let data = DataDirectory::new(directory.path());
-    let _first = Claim::take(data).unwrap();
+    let _first = DataDirGuard::acquire(data).unwrap();
     let error = run_in(directory.path());
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");

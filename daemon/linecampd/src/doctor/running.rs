@@ -7,7 +7,7 @@ use linecamp_doctor::{CheckResult, Finding};
 use linecamp_proto::local::{LocalRequest, LocalStatus};
 use linecamp_store::DirectoryLock;
 
-use super::{Place, UNIT};
+use super::{Installation, UNIT};
 use crate::client::exchange_within;
 use crate::directory::DataDirectory;
 use crate::error::DaemonError;
@@ -51,22 +51,22 @@ pub(crate) fn status(directory: &DataDirectory) -> Result<LocalStatus, DaemonErr
 }
 
 /// Requests the daemon's status and evaluates the answer.
-pub(super) fn daemon(place: &Place) -> Vec<Finding> {
+pub(super) fn daemon(site: &Installation) -> Vec<Finding> {
     let began = Instant::now();
-    let answered = status(&place.directory);
+    let answered = status(&site.directory);
     let took = began.elapsed();
     let [daemon, link, conditions] = match answered {
-        Ok(status) => [answering(place, &status, took), link(&status), conditions(&status)],
+        Ok(status) => [answering(site, &status, took), link(&status), conditions(&status)],
         Err(error) => {
             let silent = || CheckResult::skipped("no daemon answers that could say");
-            [unanswered(place, &error), silent(), silent()]
+            [unanswered(site, &error), silent(), silent()]
         }
     };
     vec![daemon.of("daemon"), link.of("link"), conditions.of("conditions")]
 }
 
-fn answering(place: &Place, status: &LocalStatus, took: Duration) -> CheckResult {
-    let socket = place.directory.socket();
+fn answering(site: &Installation, status: &LocalStatus, took: Duration) -> CheckResult {
+    let socket = site.directory.socket();
     let evidence = format!("linecampd {} answers at {} in {took:.1?}", status.daemon_version, socket.display());
     match ANSWER_SLOW < took {
         true => CheckResult::warn(evidence, "its loop is busy: `linecampd why`, `top`, and the check `disk`"),
@@ -74,10 +74,10 @@ fn answering(place: &Place, status: &LocalStatus, took: Duration) -> CheckResult
     }
 }
 
-fn unanswered(place: &Place, error: &DaemonError) -> CheckResult {
-    let socket = place.directory.socket();
+fn unanswered(site: &Installation, error: &DaemonError) -> CheckResult {
+    let socket = site.directory.socket();
     let words = super::words(error);
-    let is_member = place.identity().ok().flatten().is_some();
+    let is_member = site.identity().ok().flatten().is_some();
     if matches!(error, DaemonError::NoSocket(_)) {
         return CheckResult::warn(
             words,
@@ -128,23 +128,23 @@ fn conditions(status: &LocalStatus) -> CheckResult {
 }
 
 /// Checks the systemd service, if it uses this directory.
-pub(super) fn service(place: &Place) -> CheckResult {
-    if !place.directory.is_installed() {
-        let data = place.directory.path().display();
+pub(super) fn service(site: &Installation) -> CheckResult {
+    if !site.directory.is_installed() {
+        let data = site.directory.path().display();
         return CheckResult::skipped(format!("the installed service works on another directory than {data}"));
     }
-    linecamp_doctor::service(UNIT, running_pid(place).is_some() || peer(&place.directory).is_some())
+    linecamp_doctor::service(UNIT, running_pid(site).is_some() || peer(&site.directory).is_some())
 }
 
 /// Checks the daemon's limit of open files.
-pub(super) fn file_limit(place: &Place) -> CheckResult {
-    linecamp_doctor::file_limit(running_pid(place), FILES_NEEDED, UNIT)
+pub(super) fn file_limit(site: &Installation) -> CheckResult {
+    linecamp_doctor::file_limit(running_pid(site), FILES_NEEDED, UNIT)
 }
 
 /// Returns the daemon's PID: the peer of its socket or, without a socket, the holder of the lock.
-fn running_pid(place: &Place) -> Option<u32> {
-    let by_socket = peer(&place.directory).and_then(|peer| peer.pid);
-    by_socket.or_else(|| DirectoryLock::holder(place.directory.path()))
+fn running_pid(site: &Installation) -> Option<u32> {
+    let by_socket = peer(&site.directory).and_then(|peer| peer.pid);
+    by_socket.or_else(|| DirectoryLock::holder(site.directory.path()))
 }
 
 #[cfg(test)]

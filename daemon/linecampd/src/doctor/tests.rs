@@ -23,8 +23,8 @@ const NAMES: [&str; 17] = [
     "versions",
 ];
 
-fn place(data: &std::path::Path, config: Option<PathBuf>) -> Place {
-    Place { directory: DataDirectory::new(data), config, variable: |_| None }
+fn site(data: &std::path::Path, config: Option<PathBuf>) -> Installation {
+    Installation { directory: DataDirectory::new(data), config, variable: |_| None }
 }
 
 fn verdict(report: &Report, name: &str) -> Verdict {
@@ -34,7 +34,7 @@ fn verdict(report: &Report, name: &str) -> Verdict {
 #[test]
 fn an_empty_place_is_examined_and_every_check_has_its_name() {
     let data = tempfile::tempdir().unwrap();
-    let report = examine(&place(&data.path().join("absent"), None), |_| {});
+    let report = examine(&site(&data.path().join("absent"), None), |_| {});
     let names: Vec<_> = report.checks.iter().map(|finding| finding.name).collect();
     assert_eq!(names, NAMES);
     assert!(!report.has_failed(), "{report:?}");
@@ -48,7 +48,7 @@ fn a_configuration_that_does_not_read_is_named_with_its_line() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("site.toml");
     std::fs::write(&file, "log = \"info\"\nrancher_lables = true\n").unwrap();
-    let report = examine(&place(data.path(), Some(file)), |_| {});
+    let report = examine(&site(data.path(), Some(file)), |_| {});
     let found = &report.checks[0];
     assert_eq!((found.name, found.verdict), ("configuration", Verdict::Fail));
     assert!(found.evidence.contains("line 2") && found.evidence.contains("rancher_lables"), "{found:?}");
@@ -60,7 +60,7 @@ fn a_token_that_cannot_be_used_is_named_and_not_repeated() {
     let (file, token) = (data.path().join("site.toml"), data.path().join("token"));
     std::fs::write(&token, "lct_nonsense@camp:1").unwrap();
     std::fs::write(&file, format!("[join]\ntoken_file = \"{}\"\nname = \"camp\"\n", token.display())).unwrap();
-    let report = examine(&place(data.path(), Some(file)), |_| {});
+    let report = examine(&site(data.path(), Some(file)), |_| {});
     assert_eq!(verdict(&report, "identity"), Verdict::Fail);
     assert!(!report.json().contains("lct_nonsense"), "{}", report.json());
 }

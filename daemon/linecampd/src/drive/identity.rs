@@ -46,7 +46,7 @@ impl Credentials {
 #[derive(Debug)]
 pub(crate) struct IdentityDriver {
     path: PathBuf,
-    papers: Option<Credentials>,
+    credentials: Option<Credentials>,
     /// Servers to store with a new membership.
     servers: Vec<ServerAddress>,
     /// An identity in use that is not saved to disk.
@@ -55,9 +55,9 @@ pub(crate) struct IdentityDriver {
 
 /// The result of saving a certificate.
 #[derive(Clone, Debug)]
-pub(crate) enum Saved {
+pub(crate) enum SaveResult {
     /// Saved to disk.
-    Kept(SiteIdentity),
+    Saved(SiteIdentity),
     /// In use, but not saved to disk.
     Unsaved(UnsavedIdentity),
     /// Unusable, or it is the first certificate and could not be saved.
@@ -70,7 +70,7 @@ impl IdentityDriver {
         let identity = linecamp_transport::SiteIdentity::load(&path)?;
         Ok(Self {
             servers: identity.as_ref().map(|one| one.servers().to_vec()).unwrap_or_default(),
-            papers: identity.map(|identity| Credentials::Member(Arc::new(identity))),
+            credentials: identity.map(|identity| Credentials::Member(Arc::new(identity))),
             unsaved: None,
             path,
         })
@@ -79,19 +79,19 @@ impl IdentityDriver {
     /// Prepares to join at `servers`; creates the site's key if there is none.
     pub(crate) fn prepare_to_join(&mut self, pin: Pin, servers: &[ServerAddress]) -> Result<(), TransportError> {
         let key = SiteKey::load_or_create(&self.path)?;
-        self.papers = Some(Credentials::Joining(Arc::new(key), pin));
+        self.credentials = Some(Credentials::Joining(Arc::new(key), pin));
         self.servers = servers.to_vec();
         Ok(())
     }
 
     /// Returns the part of the identity that the state machine needs.
     pub(crate) fn identity(&self) -> Option<SiteIdentity> {
-        self.papers.as_ref().and_then(Credentials::identity)
+        self.credentials.as_ref().and_then(Credentials::identity)
     }
 
     /// Returns the credentials for a dial.
-    pub(crate) fn papers(&self) -> Option<Credentials> {
-        self.papers.clone()
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        self.credentials.clone()
     }
 
     /// Returns the servers that the site joined.
@@ -106,15 +106,15 @@ impl IdentityDriver {
 
     /// Makes a grant durable. This blocks while two small files are synced, once in months. A member that cannot save
     /// the grant uses it anyway, so that the site stays connected.
-    pub(crate) fn save(&mut self, grant: IdentityGrant) -> Saved {
+    pub(crate) fn save(&mut self, grant: IdentityGrant) -> SaveResult {
         self.unsaved = None;
         let saved =
             linecamp_transport::SiteIdentity::adopt(&self.path, &grant.certificate, &grant.authorities, &self.servers);
         match saved {
             Ok(identity) => {
-                let seen = for_machine(&identity);
-                self.papers = Some(Credentials::Member(Arc::new(identity)));
-                Saved::Kept(seen)
+                let identity_view = for_machine(&identity);
+                self.credentials = Some(Credentials::Member(Arc::new(identity)));
+                SaveResult::Saved(identity_view)
             }
             Err(error) => {
                 let problem = chain(&error);
@@ -124,20 +124,20 @@ impl IdentityDriver {
                     Some(identity) => {
                         let unsaved = UnsavedIdentity { grant, identity, problem };
                         self.unsaved = Some(unsaved.clone());
-                        Saved::Unsaved(unsaved)
+                        SaveResult::Unsaved(unsaved)
                     }
-                    None => Saved::Failed(problem),
+                    None => SaveResult::Failed(problem),
                 }
             }
         }
     }
 
     fn use_unsaved(&mut self, grant: &IdentityGrant) -> Option<SiteIdentity> {
-        let Some(Credentials::Member(member)) = &self.papers else { return None };
+        let Some(Credentials::Member(member)) = &self.credentials else { return None };
         let renewed = member.renewed(&grant.certificate, &grant.authorities).ok()?;
-        let seen = for_machine(&renewed);
-        self.papers = Some(Credentials::Member(Arc::new(renewed)));
-        Some(seen)
+        let identity_view = for_machine(&renewed);
+        self.credentials = Some(Credentials::Member(Arc::new(renewed)));
+        Some(identity_view)
     }
 }
 

@@ -40,7 +40,7 @@ const ADDRESSES_MAX: usize = 4;
 const ADDRESS_DELAY: Duration = Duration::from_secs(1);
 
 /// How long to keep reading after a send failed, to receive the server's close reason if it has arrived.
-const LAST_WORDS_LIMIT: Duration = Duration::from_secs(1);
+const CLOSE_REASON_LIMIT: Duration = Duration::from_secs(1);
 
 /// A report from a dial's task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,25 +70,25 @@ struct Handle {
 }
 
 impl LinkDriver {
-    /// Opens the socket that all dials share, or uses the one that `outside` provides.
+    /// Opens the socket that all dials share, or uses the one that `platform` provides.
     ///
     /// # Errors
     /// [`TransportError`] if the socket cannot be opened.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn bind(settings: LinkSettings, outside: Platform) -> Result<Self, TransportError> {
+    pub fn bind(settings: LinkSettings, platform: Platform) -> Result<Self, TransportError> {
         let (reporter, reports) = mpsc::channel(REPORTS_MAX);
-        Ok(Self { dialer: Arc::new(Dialer::bind(settings, outside)?), dials: BTreeMap::new(), reports, reporter })
+        Ok(Self { dialer: Arc::new(Dialer::bind(settings, platform)?), dials: BTreeMap::new(), reports, reporter })
     }
 
     /// Starts a dial in its own task.
-    pub fn dial(&mut self, dial: Dial, papers: Credentials) {
+    pub fn dial(&mut self, dial: Dial, credentials: Credentials) {
         let (outgoing, to_send) = mpsc::channel(OUTGOING_MAX);
         let (hang_up, hung_up) = oneshot::channel();
         let handle = Handle { server: dial.server.clone(), outgoing, hang_up };
         self.dials.insert(dial.dial, handle);
-        let task = DialTask { dialer: Arc::clone(&self.dialer), dial, papers, reporter: self.reporter.clone() };
+        let task = DialTask { dialer: Arc::clone(&self.dialer), dial, credentials, reporter: self.reporter.clone() };
         tokio::spawn(task.run(to_send, hung_up));
     }
 
@@ -144,7 +144,7 @@ impl LinkDriver {
 struct DialTask {
     dialer: Arc<Dialer>,
     dial: Dial,
-    papers: Credentials,
+    credentials: Credentials,
     reporter: mpsc::Sender<LinkReport>,
 }
 
@@ -166,7 +166,7 @@ impl DialTask {
         let session = tokio::select! {
             biased;
             _ = &mut hung_up => return,
-            session = self.reach() => session,
+            session = self.connect() => session,
         };
         let loss = match session {
             Ok(session) => {
@@ -178,7 +178,7 @@ impl DialTask {
                         close(&closer, &refusal.unwrap_or_else(|_| stopping()));
                         return;
                     }
-                    loss = self.converse(session, to_send) => loss,
+                    loss = self.run_session(session, to_send) => loss,
                 }
             }
             Err(loss) => loss,
@@ -195,15 +195,15 @@ impl DialTask {
 
     /// Connects to the server: tries the first address, and each further one in parallel after another
     /// [`ADDRESS_DELAY`].
-    async fn reach(&self) -> Result<Session, Loss> {
+    async fn connect(&self) -> Result<Session, Loss> {
         let server = &self.dial.server;
-        let addresses = resolve(server).await.map_err(|error| self.unreached(&[error]))?;
+        let addresses = resolve(server).await.map_err(|error| self.dial_failed(&[error]))?;
         let mut tries = JoinSet::new();
         for (place, address) in (0..).zip(addresses.into_iter().take(ADDRESSES_MAX)) {
-            let (dialer, papers) = (Arc::clone(&self.dialer), self.papers.clone());
+            let (dialer, credentials) = (Arc::clone(&self.dialer), self.credentials.clone());
             tries.spawn(async move {
                 tokio::time::sleep(ADDRESS_DELAY * place).await;
-                try_address(&dialer, address, &papers).await
+                try_address(&dialer, address, &credentials).await
             });
         }
         let mut errors = Vec::new();
@@ -214,17 +214,20 @@ impl DialTask {
                 Err(error) => return Err(Loss::failed(&format!("{server}: {error}"))),
             }
         }
-        Err(self.unreached(&errors))
+        Err(self.dial_failed(&errors))
     }
 
-    fn unreached(&self, errors: &[DialError]) -> Loss {
+    fn dial_failed(&self, errors: &[DialError]) -> Loss {
         let server = self.dial.server.to_string();
         let causes: Vec<_> = errors.iter().map(|error| chain(error)).collect();
         let text = causes.join("; ");
-        Loss { needs_operator: errors.iter().any(DialError::needs_operator), ..Loss::failed(&named(&server, &text)) }
+        Loss {
+            needs_operator: errors.iter().any(DialError::needs_operator),
+            ..Loss::failed(&with_server_name(&server, &text))
+        }
     }
 
-    async fn converse(&self, session: Session, to_send: mpsc::Receiver<Vec<u8>>) -> Loss {
+    async fn run_session(&self, session: Session, to_send: mpsc::Receiver<Vec<u8>>) -> Loss {
         let closer = session.closer();
         let (sender, mut receiver) = session.split();
         let end = {
@@ -235,7 +238,7 @@ impl DialTask {
                 biased;
                 loss = &mut receiving => return loss,
                 end = send_all(sender, to_send) => {
-                    if let Ok(loss) = tokio::time::timeout(LAST_WORDS_LIMIT, &mut receiving).await {
+                    if let Ok(loss) = tokio::time::timeout(CLOSE_REASON_LIMIT, &mut receiving).await {
                         return loss;
                     }
                     end
@@ -243,7 +246,7 @@ impl DialTask {
             }
         };
         close(&closer, &stopping());
-        self.ended(end)
+        self.session_ended(end)
     }
 
     async fn receive(&self, receiver: &mut SessionReceiver) -> Loss {
@@ -251,10 +254,10 @@ impl DialTask {
             let message = match receiver.recv(FRAME_BYTES_MAX).await {
                 Ok(payload) => decode_from_server(&payload).map_err(|error| chain(&error)),
                 Err(SessionEnd::BadFrame(error)) => Err(error.to_string()),
-                Err(end) => return self.ended(end),
+                Err(end) => return self.session_ended(end),
             };
             match message {
-                Ok(message) => self.received(message).await,
+                Ok(message) => self.handle_message(message).await,
                 Err(problem) => {
                     let refusal = Refusal::new(RefusalCode::Protocol, &problem);
                     receiver.close(refusal_code_number(refusal.code), &encode_refusal(&refusal));
@@ -264,11 +267,11 @@ impl DialTask {
         }
     }
 
-    async fn received(&self, message: FromServer) {
+    async fn handle_message(&self, message: FromServer) {
         self.report(LinkEvent::Received(self.dial.dial, message), false).await;
     }
 
-    fn ended(&self, end: SessionEnd) -> Loss {
+    fn session_ended(&self, end: SessionEnd) -> Loss {
         if let SessionEnd::Closed { code, reason } = &end
             && let Some(refusal) = decode_refusal(*code, reason)
         {
@@ -278,8 +281,8 @@ impl DialTask {
     }
 }
 
-async fn try_address(dialer: &Dialer, address: SocketAddr, papers: &Credentials) -> Result<Session, DialError> {
-    dialer.dial(address, papers.credentials(), &papers.trust()).await
+async fn try_address(dialer: &Dialer, address: SocketAddr, credentials: &Credentials) -> Result<Session, DialError> {
+    dialer.dial(address, credentials.credentials(), &credentials.trust()).await
 }
 
 /// Sends until the session or the daemon ends. Each message is sent in full: a partial frame would break the session.
@@ -302,7 +305,7 @@ fn stopping() -> Refusal {
 }
 
 /// Prefixes the server's name unless the text already contains it.
-fn named(server: &str, text: &str) -> String {
+fn with_server_name(server: &str, text: &str) -> String {
     if text.contains(server) { text.to_owned() } else { format!("{server}: {text}") }
 }
 
@@ -312,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_server_once() {
-        let check = |server, text, expected| assert_eq!(named(server, text), expected);
+        let check = |server, text, expected| assert_eq!(with_server_name(server, text), expected);
         check("10.0.0.1:443", "10.0.0.1:443 is silent", "10.0.0.1:443 is silent");
         check("camp:443", "10.0.0.1:443 is silent", "camp:443: 10.0.0.1:443 is silent");
     }

@@ -9,7 +9,7 @@ use linecamp_model::{CallId, Name, PluginDigest, PluginPiece, ProviderFailure, P
 use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
 use tokio::sync::mpsc;
 
-use super::pushed::Pushed;
+use super::pushed_plugins::PushedPlugins;
 use super::secrets::SecretFiles;
 use crate::config::{DeclaredSecret, PluginConfig};
 use crate::error::chain;
@@ -19,17 +19,17 @@ const COMPILER: &str = "linecamp-plugin-compiler";
 
 /// Where to look for it, relative to the daemon's directory: next to the daemon, or where packages put internal
 /// programs.
-const COMPILER_PLACES: [&str; 2] = [".", "../libexec/linecamp"];
+const COMPILER_DIRS: [&str; 2] = [".", "../libexec/linecamp"];
 
 /// A plugin event.
 #[derive(Debug)]
 pub(crate) enum PluginEvent {
     /// A call finished.
-    Replied { call: CallId, reply: ProviderReply, seen: Option<Text> },
+    Replied { call: CallId, reply: ProviderReply, version: Option<Text> },
     /// A plugin's file changed.
     Changed { name: Name, result: Result<Text, Text> },
     /// How many bytes of a pushed plugin are stored, `None` if it is complete; or why the disk failed.
-    Kept { digest: PluginDigest, result: Result<Option<u64>, Text> },
+    Stored { digest: PluginDigest, result: Result<Option<u64>, Text> },
 }
 
 /// Starts the plugin host on first use.
@@ -40,20 +40,20 @@ pub(crate) struct PluginDriver {
     config: Option<PluginConfig>,
     secrets: Arc<SecretFiles>,
     host: Option<PluginHost>,
-    pushed: Pushed,
+    pushed: PushedPlugins,
     /// Results of disk work on pushed plugins, sent by blocking threads, at most one per plugin at a time.
-    kept: (mpsc::Sender<PluginEvent>, mpsc::Receiver<PluginEvent>),
+    disk_results: (mpsc::Sender<PluginEvent>, mpsc::Receiver<PluginEvent>),
     /// Events available at once. Each answers one output of the state machine, so there are never more than those.
-    known: VecDeque<PluginEvent>,
+    ready: VecDeque<PluginEvent>,
 }
 
 impl PluginDriver {
     pub(crate) fn new(directory: PathBuf, config: Option<PluginConfig>) -> Self {
-        let pushed = Pushed::new(directory.clone());
-        let places = config.as_ref().map(|config| (config.secrets.clone(), config.credentials.clone()));
-        let (declared, credentials) = places.unwrap_or_default();
+        let pushed = PushedPlugins::new(directory.clone());
+        let paths = config.as_ref().map(|config| (config.secrets.clone(), config.credentials.clone()));
+        let (declared, credentials) = paths.unwrap_or_default();
         let secrets = Arc::new(SecretFiles::new(declared, credentials));
-        Self { directory, config, secrets, host: None, pushed, kept: mpsc::channel(1), known: VecDeque::new() }
+        Self { directory, config, secrets, host: None, pushed, disk_results: mpsc::channel(1), ready: VecDeque::new() }
     }
 
     /// Replaces the declared secrets from the next call on. Returns whether anything changed.
@@ -70,42 +70,46 @@ impl PluginDriver {
             Err(error) => {
                 let reason = Text::lossy(&chain(&error));
                 let reply = ProviderReply::Failed(ProviderFailure::Missing { reason });
-                self.known.push_back(PluginEvent::Replied { call: id, reply, seen: None });
+                self.ready.push_back(PluginEvent::Replied { call: id, reply, version: None });
             }
         }
     }
 
     /// Reports how much of a pushed plugin is stored; the answer arrives as an event.
     pub(crate) fn measure(&self, digest: PluginDigest) {
-        self.ask_disk(digest, move |pushed| pushed.measure(digest));
+        self.run_disk_work(digest, move |pushed| pushed.measure(digest));
     }
 
     /// Stores a chunk of a pushed plugin; the answer arrives as an event.
     pub(crate) fn keep(&self, piece: PluginPiece) {
-        self.ask_disk(piece.digest, move |pushed| pushed.keep(&piece));
+        self.run_disk_work(piece.digest, move |pushed| pushed.append(&piece));
     }
 
     /// Runs disk work on a blocking thread: a complete plugin is up to 32 MiB to read, hash and sync.
-    fn ask_disk(&self, digest: PluginDigest, ask: impl FnOnce(&Pushed) -> io::Result<Option<u64>> + Send + 'static) {
-        let (pushed, teller) = (self.pushed.clone(), self.kept.0.clone());
+    fn run_disk_work(
+        &self,
+        digest: PluginDigest,
+        work: impl FnOnce(&PushedPlugins) -> io::Result<Option<u64>> + Send + 'static,
+    ) {
+        let (pushed, sender) = (self.pushed.clone(), self.disk_results.0.clone());
         tokio::spawn(async move {
-            let asked = tokio::task::spawn_blocking(move || ask(&pushed)).await.map_err(io::Error::other).flatten();
-            let result = asked.map_err(|error| Text::lossy(&format!("cannot be kept on this site's disk: {error}")));
+            let outcome = tokio::task::spawn_blocking(move || work(&pushed)).await.map_err(io::Error::other).flatten();
+            let result = outcome.map_err(|error| Text::lossy(&format!("cannot be kept on this site's disk: {error}")));
             // If the loop is gone, the result is dropped.
-            let _ = teller.send(PluginEvent::Kept { digest, result }).await;
+            let _ = sender.send(PluginEvent::Stored { digest, result }).await;
         });
     }
 
     /// Returns the next event. Cancel-safe.
     pub(crate) async fn event(&mut self) -> PluginEvent {
-        if let Some(event) = self.known.pop_front() {
+        if let Some(event) = self.ready.pop_front() {
             return event;
         }
-        let Self { host, kept, .. } = self;
+        let Self { host, disk_results, .. } = self;
         tokio::select! {
             event = host_event(host) => event,
             // `self` holds a sender, so the channel does not close.
-            Some(event) = kept.1.recv() => event,
+            Some(event) = disk_results.1.recv() => event,
         }
     }
 
@@ -124,8 +128,8 @@ async fn host_event(host: &mut Option<PluginHost>) -> PluginEvent {
     let Some(host) = host else { return std::future::pending().await };
     match host.event().await {
         HostEvent::Replied { call, reply, plugin } => {
-            let seen = plugin.map(|seen| Text::lossy(&format!("{} {}", seen.name, seen.version)));
-            PluginEvent::Replied { call, reply, seen }
+            let version = plugin.map(|plugin| Text::lossy(&format!("{} {}", plugin.name, plugin.version)));
+            PluginEvent::Replied { call, reply, version }
         }
         HostEvent::PluginChanged { name, result } => {
             PluginEvent::Changed { name, result: result.map(|digest| Text::lossy(&digest.to_string())) }
@@ -135,8 +139,8 @@ async fn host_event(host: &mut Option<PluginHost>) -> PluginEvent {
 
 fn installed_compiler() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
-    let mut places = COMPILER_PLACES.iter().map(|place| own.with_file_name(place).join(COMPILER));
-    places.find(|path| path.exists())
+    let mut paths = COMPILER_DIRS.iter().map(|place| own.with_file_name(place).join(COMPILER));
+    paths.find(|path| path.exists())
 }
 
 /// Builds the host configuration for plugins in `directory`.
@@ -165,12 +169,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut driver = PluginDriver::new(directory.path().to_owned(), None);
         let (digest, own) = (PluginDigest::of(b"component"), thread::current().id());
-        driver.ask_disk(digest, move |_| match thread::current().id() == own {
+        driver.run_disk_work(digest, move |_| match thread::current().id() == own {
             true => Err(io::Error::other("this is the daemon's thread")),
             false => Ok(None),
         });
         match driver.event().await {
-            PluginEvent::Kept { result, .. } => assert_eq!(result, Ok(None)),
+            PluginEvent::Stored { result, .. } => assert_eq!(result, Ok(None)),
             other => panic!("{other:?}"),
         }
     }

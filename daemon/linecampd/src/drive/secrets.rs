@@ -16,7 +16,7 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// The prefix of systemd credentials loaded from a directory: `LoadCredential=secret:DIR` creates a credential
 /// `secret_NAME` for each file NAME in it.
-const FROM_FOLDER: &str = "secret_";
+const CREDENTIAL_PREFIX: &str = "secret_";
 
 /// The secrets that the configuration declares. Read on each use, so that a rotated secret applies from the next call
 /// on.
@@ -45,7 +45,7 @@ impl SecretFiles {
         if let Some(file) = &declared.file {
             return if file.exists() { Ok(file.clone()) } else { Err(format!("{}", file.display())) };
         }
-        let names = [name.to_string(), format!("{FROM_FOLDER}{name}")];
+        let names = [name.to_string(), format!("{CREDENTIAL_PREFIX}{name}")];
         let credentials = self.credentials.iter().flat_map(|directory| names.iter().map(|name| directory.join(name)));
         credentials.into_iter().find(|path| path.exists()).ok_or_else(|| {
             format!(
@@ -115,14 +115,14 @@ mod tests {
         fs::write(file("own"), "one\n").unwrap();
         fs::write(file("given"), "two\n").unwrap();
         fs::write(file("secret_of-folder"), "three\n").unwrap();
-        let known = BTreeMap::from([
+        let declared_secrets = BTreeMap::from([
             (name("own"), declared(Some(file("own")))),
             (name("given"), declared(None)),
             (name("of-folder"), declared(None)),
             (name("none"), declared(None)),
             (name("lost"), declared(Some(file("lost")))),
         ]);
-        let secrets = SecretFiles::new(known, Some(directory.path().to_owned()));
+        let secrets = SecretFiles::new(declared_secrets, Some(directory.path().to_owned()));
         for found in ["own", "given", "of-folder"] {
             assert!(secrets.find(&name(found)).content.is_ok(), "{found}");
         }
@@ -156,8 +156,9 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
         fs::write(&long, vec![b'a'; 64 * 1024 + 1]).unwrap();
-        let known = [("pipe", pipe), ("long", long)].map(|(secret, file)| (name(secret), declared(Some(file))));
-        let secrets = SecretFiles::new(BTreeMap::from(known), None);
+        let declared_secrets =
+            [("pipe", pipe), ("long", long)].map(|(secret, file)| (name(secret), declared(Some(file))));
+        let secrets = SecretFiles::new(BTreeMap::from(declared_secrets), None);
         assert!(problem(&secrets, "pipe").contains("it is no file"));
         assert!(problem(&secrets, "long").contains("more than 65536 bytes"));
     }

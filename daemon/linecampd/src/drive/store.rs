@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 /// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Settled {
+pub(crate) struct WriteResult {
     pub(crate) write: WriteId,
     pub(crate) result: Result<(), StoreFault>,
 }
@@ -55,14 +55,14 @@ impl StoreDriver {
                     return Ok(opened.0.with(Vec::new(), None));
                 }
                 drop(opened);
-                let aside = set_aside(path)?;
+                let moved_to = set_aside(path)?;
                 let (driver, _) = Self::open_file(path)?;
-                Ok(driver.with(Vec::new(), Some(aside)))
+                Ok(driver.with(Vec::new(), Some(moved_to)))
             }
         }
     }
 
-    fn open_file(path: &Path) -> Result<(Self, Loaded), StoreError> {
+    fn open_file(path: &Path) -> Result<(Self, LoadedDocuments), StoreError> {
         // As many as the store can queue, so that its thread never blocks on us.
         let (sender, answers) = mpsc::channel(QUEUE_WRITES_MAX);
         let Opened { store, documents, quarantined, unwritable } =
@@ -84,19 +84,19 @@ impl StoreDriver {
             is_unwritable,
             commits: Commits::default(),
         };
-        Ok((driver, Loaded { documents, quarantined }))
+        Ok((driver, LoadedDocuments { documents, quarantined }))
     }
 
     fn with(self, records: Vec<SiteChange>, damaged: Option<PathBuf>) -> OpenedStore {
         let damaged = damaged.map(|path| {
-            tracing::warn!(aside = %path.display(), "the site database was damaged, was put aside, and begins empty");
+            tracing::warn!(moved_to = %path.display(), "the site database was damaged, was put aside, and begins empty");
             Text::lossy(&path.display().to_string())
         });
         OpenedStore { driver: self, records, damaged }
     }
 
     /// Submits a write to the disk. Returns the result only if the store rejects the write at once.
-    pub(crate) fn commit(&mut self, write: WriteId, changes: &[SiteChange]) -> Option<Settled> {
+    pub(crate) fn commit(&mut self, write: WriteId, changes: &[SiteChange]) -> Option<WriteResult> {
         let changes = changes.iter().map(|change| {
             let (key, body) = record::site_change(change);
             Change { key, body }
@@ -104,25 +104,25 @@ impl StoreDriver {
         let changes: Vec<_> = changes.collect();
         let bytes = changes.iter().map(|change| change.key.len() + change.body.as_ref().map_or(0, Vec::len)).sum();
         self.commits.given(write.0, bytes);
-        let taken = self.store.submit(write.0, changes);
-        self.submitted(write, taken)
+        let submitted = self.store.submit(write.0, changes);
+        self.submitted(write, submitted)
     }
 
     /// Tests whether the disk has room again after a failed write. Returns as [`commit`](Self::commit) does.
-    pub(crate) fn try_room(&mut self, write: WriteId) -> Option<Settled> {
+    pub(crate) fn try_room(&mut self, write: WriteId) -> Option<WriteResult> {
         self.commits.given(write.0, 0);
         self.trial = Some(write);
-        let taken = self.store.submit_trial(write.0);
-        self.submitted(write, taken)
+        let submitted = self.store.submit_trial(write.0);
+        self.submitted(write, submitted)
     }
 
-    fn submitted(&mut self, write: WriteId, taken: Result<(), linecamp_store::StoreFault>) -> Option<Settled> {
-        match taken {
+    fn submitted(&mut self, write: WriteId, submitted: Result<(), linecamp_store::StoreFault>) -> Option<WriteResult> {
+        match submitted {
             Ok(()) => {
                 self.waiting += 1;
                 None
             }
-            Err(fault) => Some(self.settled(write, Err(fault))),
+            Err(fault) => Some(self.write_result(write, Err(fault))),
         }
     }
 
@@ -137,11 +137,11 @@ impl StoreDriver {
     }
 
     /// Returns the next result from the disk. Cancel-safe.
-    pub(crate) async fn answer(&mut self) -> Settled {
+    pub(crate) async fn answer(&mut self) -> WriteResult {
         match self.answers.recv().await {
             Some(answer) => {
                 self.waiting -= 1;
-                self.settled(WriteId(answer.write), answer.result)
+                self.write_result(WriteId(answer.write), answer.result)
             }
             // Cannot happen: the store holds the sender, and `self` holds the store.
             None => std::future::pending().await,
@@ -165,7 +165,7 @@ impl StoreDriver {
         self.store.close();
     }
 
-    fn settled(&mut self, write: WriteId, result: Result<(), linecamp_store::StoreFault>) -> Settled {
+    fn write_result(&mut self, write: WriteId, result: Result<(), linecamp_store::StoreFault>) -> WriteResult {
         match &result {
             Err(fault) => {
                 if !std::mem::replace(&mut self.is_failing, true) {
@@ -185,11 +185,11 @@ impl StoreDriver {
             FaultKind::ReadOnly => StoreFault::ReadOnly,
             FaultKind::DiskFailing | FaultKind::Overloaded | FaultKind::Other => StoreFault::Failed,
         });
-        Settled { write, result }
+        WriteResult { write, result }
     }
 }
 
-struct Loaded {
+struct LoadedDocuments {
     documents: Vec<linecamp_store::Document>,
     quarantined: Option<PathBuf>,
 }
@@ -214,7 +214,7 @@ mod tests {
         SiteChange::LocalLabels(Level::Site, Some(labels))
     }
 
-    async fn commit(driver: &mut StoreDriver, change: SiteChange) -> Settled {
+    async fn commit(driver: &mut StoreDriver, change: SiteChange) -> WriteResult {
         assert_eq!(driver.commit(WriteId(1), &[change]), None);
         driver.answer().await
     }
@@ -224,8 +224,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
         let mut opened = StoreDriver::open(&path).unwrap();
-        let settled = commit(&mut opened.driver, labels()).await;
-        assert_eq!(settled.result, Ok(()));
+        let write_result = commit(&mut opened.driver, labels()).await;
+        assert_eq!(write_result.result, Ok(()));
         assert!(opened.driver.is_idle());
         opened.driver.close();
 
@@ -241,8 +241,8 @@ mod tests {
         std::fs::write(&path, "rubbish".repeat(1000)).unwrap();
         let opened = StoreDriver::open(&path).unwrap();
         assert_eq!(opened.records, []);
-        let aside = opened.damaged.unwrap();
-        assert!(aside.as_str().ends_with("site.db.damaged-1"), "{aside}");
+        let moved_to = opened.damaged.unwrap();
+        assert!(moved_to.as_str().ends_with("site.db.damaged-1"), "{moved_to}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::*;
 
 /// The server's answer to the handshake.
 #[derive(Clone, Copy)]
-enum Greeting {
+enum HandshakeReply {
     Welcome,
     Refuse(RefusalCode),
 }
@@ -40,29 +40,29 @@ impl Server {
         Self { listener: Arc::new(listener.unwrap()), authority, _ca: ca }
     }
 
-    fn answer(&self, greeting: Greeting) -> tokio::task::JoinHandle<()> {
+    fn answer(&self, reply: HandshakeReply) -> tokio::task::JoinHandle<()> {
         let (listener, authority) = (Arc::clone(&self.listener), Arc::clone(&self.authority));
         tokio::spawn(async move {
             while let Some(incoming) = listener.accept().await {
-                serve(incoming, &authority, greeting).await;
+                serve(incoming, &authority, reply).await;
             }
         })
     }
 
-    fn errand(&self) -> JoinCommand {
-        let mut errand = errand(&self.listener.local_addr().to_string());
-        errand.target.token.pin = self.authority.pin();
-        errand.limit = Duration::from_secs(20);
-        errand
+    fn join_command(&self) -> JoinCommand {
+        let mut join_command = join_command(&self.listener.local_addr().to_string());
+        join_command.target.token.pin = self.authority.pin();
+        join_command.limit = Duration::from_secs(20);
+        join_command
     }
 }
 
-async fn serve(incoming: Incoming, authority: &Authority, greeting: Greeting) {
+async fn serve(incoming: Incoming, authority: &Authority, reply: HandshakeReply) {
     let (peer, session) = incoming.establish().await.unwrap();
     let closer = session.closer();
     let (mut sender, mut receiver) = Session::split(session);
     let first = receiver.recv(64 * 1024).await.unwrap();
-    let answer = match (decode_from_site(&first).unwrap(), greeting) {
+    let answer = match (decode_from_site(&first).unwrap(), reply) {
         (FromSite::Join(_), _) => {
             let begin = SystemClock.now();
             let validity = begin..begin + Duration::from_secs(3600);
@@ -74,8 +74,8 @@ async fn serve(incoming: Incoming, authority: &Authority, greeting: Greeting) {
                 authorities: vec![authority.certificate_der().to_vec()],
             })]
         }
-        (_, Greeting::Welcome) => vec![FromServer::Welcome(welcome()), FromServer::Spec(spec())],
-        (_, Greeting::Refuse(code)) => {
+        (_, HandshakeReply::Welcome) => vec![FromServer::Welcome(welcome()), FromServer::Spec(spec())],
+        (_, HandshakeReply::Refuse(code)) => {
             let refusal = Refusal::new(code, "an operator removed it");
             return closer.close(refusal_code_number(code), &encode_refusal(&refusal));
         }
@@ -117,7 +117,7 @@ fn spec() -> SpecDelta {
     }
 }
 
-fn errand(server: &str) -> JoinCommand {
+fn join_command(server: &str) -> JoinCommand {
     let labels = LabelInput::parse_list(["rack=r7"]).unwrap().labels;
     JoinCommand {
         target: JoinTarget {
@@ -142,7 +142,7 @@ async fn an_address_that_nobody_answers_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let data = DataDirectory::new(directory.path());
 
-    let error = join(data.clone(), errand(&server), &mut |_| {}).await.unwrap_err();
+    let error = join(data.clone(), join_command(&server), &mut |_| {}).await.unwrap_err();
 
     assert_eq!(error.exit_code(), 1, "{error}");
     assert!(error.to_string().contains(&server), "{error}");
@@ -157,10 +157,10 @@ async fn an_address_that_nobody_answers_is_named() {
 #[tokio::test]
 async fn a_site_joins_once_and_says_so_ever_after() {
     let server = Server::new();
-    let _serving = server.answer(Greeting::Welcome);
+    let _serving = server.answer(HandshakeReply::Welcome);
     let directory = tempfile::tempdir().unwrap();
     let data = DataDirectory::new(directory.path());
-    let mut joined = join(data.clone(), server.errand(), &mut |_| {}).await.unwrap();
+    let mut joined = join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
     let expected = Joined {
         name: Name::parse("camp-042").unwrap(),
         environment: Name::parse("default").unwrap(),
@@ -169,10 +169,10 @@ async fn a_site_joins_once_and_says_so_ever_after() {
     };
     assert_eq!(joined, expected);
 
-    joined = join(data.clone(), server.errand(), &mut |_| {}).await.unwrap();
+    joined = join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
     assert!(joined.was_member);
 
-    let mut other = server.errand();
+    let mut other = server.join_command();
     other.name = Name::parse("camp-043").unwrap();
     let error = join(data, other, &mut |_| {}).await.unwrap_err();
     assert_eq!(error.exit_code(), 3, "{error}");
@@ -182,12 +182,12 @@ async fn a_site_joins_once_and_says_so_ever_after() {
 #[tokio::test]
 async fn a_server_with_another_key_is_refused_at_once() {
     let server = Server::new();
-    let _serving = server.answer(Greeting::Welcome);
+    let _serving = server.answer(HandshakeReply::Welcome);
     let directory = tempfile::tempdir().unwrap();
-    let mut errand = server.errand();
-    errand.target.token.pin = Pin::of(b"another");
+    let mut join_command = server.join_command();
+    join_command.target.token.pin = Pin::of(b"another");
 
-    let error = join(DataDirectory::new(directory.path()), errand, &mut |_| {}).await.unwrap_err();
+    let error = join(DataDirectory::new(directory.path()), join_command, &mut |_| {}).await.unwrap_err();
 
     assert_eq!(error.exit_code(), 3, "{error}");
     assert!(error.to_string().contains("not the pinned"), "{error}");
@@ -196,15 +196,15 @@ async fn a_server_with_another_key_is_refused_at_once() {
 #[tokio::test]
 async fn a_removed_site_forgets_who_it_was() {
     let server = Server::new();
-    let serving = server.answer(Greeting::Welcome);
+    let serving = server.answer(HandshakeReply::Welcome);
     let directory = tempfile::tempdir().unwrap();
     let data = DataDirectory::new(directory.path());
-    join(data.clone(), server.errand(), &mut |_| {}).await.unwrap();
+    join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
     serving.abort();
     let _ = serving.await;
-    let _serving = server.answer(Greeting::Refuse(RefusalCode::Removed));
+    let _serving = server.answer(HandshakeReply::Refuse(RefusalCode::Removed));
 
-    let error = join(data.clone(), server.errand(), &mut |_| {}).await.unwrap_err();
+    let error = join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap_err();
 
     assert_eq!(error.exit_code(), 3, "{error}");
     assert!(error.to_string().contains("an operator removed it"), "{error}");

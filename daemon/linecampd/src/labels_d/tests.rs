@@ -1,14 +1,14 @@
 use super::*;
 
-fn folder() -> (tempfile::TempDir, LabelsFolder) {
+fn dir() -> (tempfile::TempDir, LabelsDir) {
     let directory = tempfile::tempdir().unwrap();
-    let folder = LabelsFolder::new(directory.path().join("labels.d"));
-    (directory, folder)
+    let dir = LabelsDir::new(directory.path().join("labels.d"));
+    (directory, dir)
 }
 
-fn write(folder: &LabelsFolder, name: &str, text: &str) {
-    fs::create_dir_all(&folder.path).unwrap();
-    fs::write(folder.path.join(name), text).unwrap();
+fn write(dir: &LabelsDir, name: &str, text: &str) {
+    fs::create_dir_all(&dir.path).unwrap();
+    fs::write(dir.path.join(name), text).unwrap();
 }
 
 fn shown(drop_ins: &DropIns) -> Vec<String> {
@@ -22,15 +22,15 @@ fn words(text: &Option<Text>) -> &str {
 
 #[test]
 fn tables_flatten_and_name_their_level() {
-    let (_directory, mut folder) = folder();
+    let (_directory, mut dir) = dir();
     write(
-        &folder,
+        &dir,
         "a.toml",
         "rack = \"r7\"\nio.linecamp.x = \"y\"\n[site]\nunits = 0x10\n[site.a.b]\nc = -1\n\
          [host]\ngpu = true\n\"k/v\" = \"\"\n[zone]\nid = 3",
     );
-    write(&folder, "readme.txt", "not = labels");
-    let drop_ins = folder.look();
+    write(&dir, "readme.txt", "not = labels");
+    let drop_ins = dir.scan();
     assert_eq!((&drop_ins.invalid, &drop_ins.repeated), (&None, &None));
     assert_eq!(
         shown(&drop_ins),
@@ -48,17 +48,17 @@ fn tables_flatten_and_name_their_level() {
 
 #[test]
 fn a_missing_folder_is_made_and_empty() {
-    let (_directory, mut folder) = folder();
-    assert_eq!(folder.look(), DropIns::default());
-    assert!(folder.path.is_dir());
+    let (_directory, mut dir) = dir();
+    assert_eq!(dir.scan(), DropIns::default());
+    assert!(dir.path.is_dir());
 }
 
 #[test]
 fn the_later_file_wins_and_both_are_named() {
-    let (_directory, mut folder) = folder();
-    write(&folder, "20-b.toml", "rack = \"r2\"\n[host]\nrack = \"h\"");
-    write(&folder, "10-a.toml", "rack = \"r1\"\nx.y = 1\n\"x.y\" = 2");
-    let drop_ins = folder.look();
+    let (_directory, mut dir) = dir();
+    write(&dir, "20-b.toml", "rack = \"r2\"\n[host]\nrack = \"h\"");
+    write(&dir, "10-a.toml", "rack = \"r1\"\nx.y = 1\n\"x.y\" = 2");
+    let drop_ins = dir.scan();
     assert_eq!(shown(&drop_ins), ["site rack=r2", "site x.y=2", "host rack=h"]);
     assert_eq!(
         words(&drop_ins.repeated),
@@ -68,14 +68,14 @@ fn the_later_file_wins_and_both_are_named() {
 
 #[test]
 fn a_bad_file_is_named_with_its_line_and_keeps_what_it_said() {
-    let (_directory, mut folder) = folder();
-    write(&folder, "a.toml", "rack = \"r7\"");
-    write(&folder, "b.toml", "tier = \"lab\"");
-    folder.look();
+    let (_directory, mut dir) = dir();
+    write(&dir, "a.toml", "rack = \"r7\"");
+    write(&dir, "b.toml", "tier = \"lab\"");
+    dir.scan();
 
     let mut check = |text: &str, expected: &str| {
-        write(&folder, "a.toml", text);
-        let drop_ins = folder.look();
+        write(&dir, "a.toml", text);
+        let drop_ins = dir.scan();
         assert!(words(&drop_ins.invalid).starts_with(expected), "{:?}", drop_ins.invalid);
         assert_eq!(shown(&drop_ins), ["site rack=r7", "site tier=lab"], "{text}");
     };
@@ -88,53 +88,53 @@ fn a_bad_file_is_named_with_its_line_and_keeps_what_it_said() {
     check("x = 99999999999999999999", "a.toml: line 1: `x`: ");
     check(&"#".repeat(70_000), "a.toml: it has more than 65536 bytes");
 
-    fs::remove_file(folder.path.join("a.toml")).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, folder.path.join("a.toml"), rustix::fs::Mode::RUSR).unwrap();
-    let drop_ins = folder.look();
+    fs::remove_file(dir.path.join("a.toml")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, dir.path.join("a.toml"), rustix::fs::Mode::RUSR).unwrap();
+    let drop_ins = dir.scan();
     assert_eq!(words(&drop_ins.invalid), "a.toml: it is not a file");
-    fs::remove_file(folder.path.join("a.toml")).unwrap();
+    fs::remove_file(dir.path.join("a.toml")).unwrap();
 
-    write(&folder, "a.toml", "rack = \"r8\"");
-    let drop_ins = folder.look();
+    write(&dir, "a.toml", "rack = \"r8\"");
+    let drop_ins = dir.scan();
     assert_eq!(drop_ins.invalid, None);
     assert_eq!(shown(&drop_ins), ["site rack=r8", "site tier=lab"]);
 }
 
 #[test]
 fn a_look_is_partial_while_something_is_not_known() {
-    let (_directory, mut folder) = folder();
-    fs::write(&folder.path, "a file where a folder should be").unwrap();
-    assert!(folder.look().is_partial, "the folder cannot be listed");
-    fs::remove_file(&folder.path).unwrap();
-    write(&folder, "a.toml", "rack = ");
-    assert!(folder.look().is_partial, "what the file said in an earlier run is not known");
-    write(&folder, "a.toml", "rack = \"r7\"");
-    assert!(!folder.look().is_partial);
-    write(&folder, "a.toml", "rack = ");
-    let drop_ins = folder.look();
+    let (_directory, mut dir) = dir();
+    fs::write(&dir.path, "a file where a folder should be").unwrap();
+    assert!(dir.scan().is_partial, "the folder cannot be listed");
+    fs::remove_file(&dir.path).unwrap();
+    write(&dir, "a.toml", "rack = ");
+    assert!(dir.scan().is_partial, "what the file said in an earlier run is not known");
+    write(&dir, "a.toml", "rack = \"r7\"");
+    assert!(!dir.scan().is_partial);
+    write(&dir, "a.toml", "rack = ");
+    let drop_ins = dir.scan();
     assert_eq!((drop_ins.is_partial, shown(&drop_ins)), (false, vec!["site rack=r7".to_owned()]));
-    fs::remove_dir_all(&folder.path).unwrap();
-    fs::write(&folder.path, "a file where a folder should be").unwrap();
-    let drop_ins = folder.look();
+    fs::remove_dir_all(&dir.path).unwrap();
+    fs::write(&dir.path, "a file where a folder should be").unwrap();
+    let drop_ins = dir.scan();
     assert_eq!((drop_ins.is_partial, shown(&drop_ins)), (false, vec!["site rack=r7".to_owned()]));
 }
 
 #[test]
 fn a_file_that_goes_takes_its_labels_along() {
-    let (_directory, mut folder) = folder();
-    write(&folder, "a.toml", "rack = \"r7\"");
-    folder.look();
-    fs::remove_file(folder.path.join("a.toml")).unwrap();
-    assert_eq!(shown(&folder.look()), [""; 0]);
+    let (_directory, mut dir) = dir();
+    write(&dir, "a.toml", "rack = \"r7\"");
+    dir.scan();
+    fs::remove_file(dir.path.join("a.toml")).unwrap();
+    assert_eq!(shown(&dir.scan()), [""; 0]);
 }
 
 #[test]
 fn more_files_than_the_limit_are_not_read() {
-    let (_directory, mut folder) = folder();
+    let (_directory, mut dir) = dir();
     for number in 0..=FILES_MAX {
-        write(&folder, &format!("{number:03}.toml"), &format!("k{number} = 1"));
+        write(&dir, &format!("{number:03}.toml"), &format!("k{number} = 1"));
     }
-    let drop_ins = folder.look();
+    let drop_ins = dir.scan();
     assert_eq!(shown(&drop_ins).len(), FILES_MAX);
     assert!(words(&drop_ins.invalid).contains("more than 64 files; 064.toml"));
     assert!(drop_ins.is_partial);
@@ -142,41 +142,41 @@ fn more_files_than_the_limit_are_not_read() {
 
 #[test]
 fn a_file_more_than_the_limit_takes_no_label_away() {
-    let (_directory, mut folder) = folder();
+    let (_directory, mut dir) = dir();
     for number in 1..=FILES_MAX {
-        write(&folder, &format!("{number:03}.toml"), &format!("k{number} = 1"));
+        write(&dir, &format!("{number:03}.toml"), &format!("k{number} = 1"));
     }
-    assert_eq!(shown(&folder.look()).len(), FILES_MAX);
-    write(&folder, "000.toml", "k0 = 1");
-    let drop_ins = folder.look();
+    assert_eq!(shown(&dir.scan()).len(), FILES_MAX);
+    write(&dir, "000.toml", "k0 = 1");
+    let drop_ins = dir.scan();
     assert_eq!((shown(&drop_ins).len(), drop_ins.is_partial), (FILES_MAX + 1, false));
 }
 
 #[test]
 fn a_flood_of_changes_is_looked_at_ten_times_and_then_every_two_seconds() {
     let began = Instant::now();
-    let (mut pace, mut now, mut looks) = (TokenBucket::full(began), began, Vec::new());
+    let (mut bucket, mut now, mut scans) = (TokenBucket::full(began), began, Vec::new());
     while now.duration_since(began) < Duration::from_secs(600) {
         // A file is written as soon as the directory has settled.
         now += SETTLE;
-        now += pace.reserve(1, LOOK_RATE, now);
-        looks.push(now.duration_since(began));
+        now += bucket.reserve(1, SCAN_RATE, now);
+        scans.push(now.duration_since(began));
     }
-    assert!(looks[9] < Duration::from_secs(2), "who edits a few files waits for nothing");
-    assert!((300..=311).contains(&looks.len()), "{} looks in ten minutes", looks.len());
+    assert!(scans[9] < Duration::from_secs(2), "who edits a few files waits for nothing");
+    assert!((300..=311).contains(&scans.len()), "{} looks in ten minutes", scans.len());
 }
 
 #[test]
 fn a_change_is_noticed_while_the_folder_is_watched_at_its_rate() {
-    let (_directory, mut folder) = folder();
-    let path = folder.path.clone();
-    let first = folder.look();
+    let (_directory, mut dir) = dir();
+    let path = dir.path.clone();
+    let first = dir.scan();
     let (sender, mut receiver) = mpsc::channel(4);
     // Reserve so much that the bucket does not refill during this test.
     let mut emptied = TokenBucket::full(Instant::now());
-    emptied.reserve(10 * LOOK_RATE.burst, LOOK_RATE, Instant::now());
+    emptied.reserve(10 * SCAN_RATE.burst, SCAN_RATE, Instant::now());
     let (slept, sleeps) = std::sync::mpsc::channel();
-    folder.watch_at(emptied, move |time| _ = slept.send(time), (first, sender)).unwrap();
+    dir.watch_at(emptied, move |time| _ = slept.send(time), (first, sender)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         // The watch may not have started yet, so write until a change is noticed.

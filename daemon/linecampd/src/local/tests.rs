@@ -5,7 +5,7 @@ use linecamp_model::{RunId, SiteId, Text, WallTime, WriteId};
 use linecamp_proto::VERSIONS;
 use linecamp_service::ConnectionCounts;
 
-use super::doorway::{RATE_WAIT_MAX, SHARES, admit};
+use super::admission::{RATE_WAIT_MAX, SHARES, admit};
 use super::*;
 
 const NOW: Now = Now { instant: linecamp_model::Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
@@ -24,10 +24,10 @@ impl Camp {
         Self::with(|stream| Ok(stream.peer_cred()?.uid()))
     }
 
-    fn with(who: WhoIs) -> Self {
+    fn with(peer_uid: PeerUid) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (sender, calls) = mpsc::channel(8);
-        let server = LocalServer::open_for(directory.path().join("linecampd.sock"), sender, who).unwrap();
+        let server = LocalServer::open_for(directory.path().join("linecampd.sock"), sender, peer_uid).unwrap();
         let config = SiteConfig {
             daemon_version: Text::lossy("1.2.3"),
             directory: Text::lossy("/var/lib/linecamp"),
@@ -231,24 +231,24 @@ async fn idle_connections_of_one_user_shut_nobody_out() {
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_one_user_is_delayed_and_then_refused_and_others_are_not() {
     let (sender, mut calls) = mpsc::channel(1);
-    let doorway = Doorway::new(sender, |_| Ok(0));
+    let admission = Admission::new(sender, |_| Ok(0));
     let change = LocalRequest::LabelSet { labels: BTreeMap::new(), level: LabelLevel::Site };
     let flood = || {
-        let waits: Vec<_> = (0..1_000).map_while(|_| doorway.reserve(MEMBER, &change).ok()).collect();
+        let waits: Vec<_> = (0..1_000).map_while(|_| admission.reserve(MEMBER, &change).ok()).collect();
         (waits.len(), waits.last().copied())
     };
     assert_eq!(flood(), (150, Some(RATE_WAIT_MAX)), "a hundred at once, then ten a second for five seconds");
     assert_eq!(flood(), (0, None));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(flood().0, 10);
-    assert_eq!(doorway.reserve(OTHER, &change), Ok(Duration::ZERO));
-    let refused = answer(MEMBER, change.clone(), &doorway).await;
+    assert_eq!(admission.reserve(OTHER, &change), Ok(Duration::ZERO));
+    let refused = answer(MEMBER, change.clone(), &admission).await;
     let refused: serde_json::Value = serde_json::from_slice(&refused).unwrap();
     assert_eq!(refused.pointer("/error/code").unwrap(), "too-many-requests", "{refused}");
     let turn = RATE.interval * CHANGE_COST;
     tokio::time::advance(turn).await;
     let since = tokio::time::Instant::now();
-    let (_, waited) = tokio::join!(answer(MEMBER, change, &doorway), async {
+    let (_, waited) = tokio::join!(answer(MEMBER, change, &admission), async {
         drop(calls.recv().await.unwrap());
         since.elapsed()
     });
@@ -256,46 +256,46 @@ async fn a_flood_of_one_user_is_delayed_and_then_refused_and_others_are_not() {
 }
 
 tokio::task_local! {
-    /// The user that a connection belongs to, at a `Doorway` without a socket.
+    /// The user that a connection belongs to, at a `Admission` without a socket.
     static VISITOR: u32;
 }
 
-/// A `Doorway` without a socket, so that its clock can be paused.
-fn doorway() -> Arc<Doorway> {
-    Arc::new(Doorway::new(mpsc::channel(1).0, |_| Ok(VISITOR.get())))
+/// A `Admission` without a socket, so that its clock can be paused.
+fn admission() -> Arc<Admission> {
+    Arc::new(Admission::new(mpsc::channel(1).0, |_| Ok(VISITOR.get())))
 }
 
 /// Connects as `user` and sends nothing. Returns the user's end, and the task that ends when the connection is served.
-async fn come(doorway: &Arc<Doorway>, user: u32) -> (UnixStream, JoinHandle<()>) {
+async fn come(admission: &Arc<Admission>, user: u32) -> (UnixStream, JoinHandle<()>) {
     let (end, served) = UnixStream::pair().unwrap();
-    let served = tokio::spawn(VISITOR.scope(user, admit(served, Arc::clone(doorway))));
+    let served = tokio::spawn(VISITOR.scope(user, admit(served, Arc::clone(admission))));
     tokio::task::yield_now().await;
     (end, served)
 }
 
 /// Occupies all connection slots of unprivileged users.
-async fn crowd(doorway: &Arc<Doorway>) -> Vec<(UnixStream, JoinHandle<()>)> {
+async fn crowd(admission: &Arc<Admission>) -> Vec<(UnixStream, JoinHandle<()>)> {
     let mut crowd = Vec::new();
     for _ in 0..SHARES.unauthenticated_max {
-        crowd.push(come(doorway, MEMBER).await);
+        crowd.push(come(admission, MEMBER).await);
     }
     crowd
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_local_connection_that_makes_room_for_another_user_ends_at_once() {
-    let (doorway, since) = (doorway(), tokio::time::Instant::now());
-    let mut crowd = crowd(&doorway).await;
-    let _other = come(&doorway, OTHER).await;
+    let (admission, since) = (admission(), tokio::time::Instant::now());
+    let mut crowd = crowd(&admission).await;
+    let _other = come(&admission, OTHER).await;
     crowd.swap_remove(0).1.await.unwrap();
     assert_eq!(since.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_local_connection_that_says_nothing_makes_room_for_its_own_user_after_its_grace() {
-    let (doorway, since) = (doorway(), tokio::time::Instant::now());
-    let mut crowd = crowd(&doorway).await;
-    let _another = come(&doorway, MEMBER).await;
+    let (admission, since) = (admission(), tokio::time::Instant::now());
+    let mut crowd = crowd(&admission).await;
+    let _another = come(&admission, MEMBER).await;
     crowd.swap_remove(0).1.await.unwrap();
     let took = since.elapsed();
     assert!(SHARES.idle_grace <= took && took < CLIENT_LIMIT / 2, "{took:?}");
@@ -303,17 +303,17 @@ async fn a_local_connection_that_says_nothing_makes_room_for_its_own_user_after_
 
 #[tokio::test(start_paused = true)]
 async fn root_takes_no_place_of_other_users_and_they_none_of_his() {
-    let doorway = doorway();
-    let _crowd = crowd(&doorway).await;
-    let _root = come(&doorway, 0).await;
+    let admission = admission();
+    let _crowd = crowd(&admission).await;
+    let _root = come(&admission, 0).await;
     let full = ConnectionCounts { unauthenticated: SHARES.unauthenticated_max, ..ConnectionCounts::default() };
-    assert_eq!(doorway.places.counts(), ConnectionCounts { authenticated: 1, ..full });
+    assert_eq!(admission.connections.counts(), ConnectionCounts { authenticated: 1, ..full });
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_local_client_has_two_seconds_for_its_line() {
-    let (doorway, since) = (doorway(), tokio::time::Instant::now());
-    let (_end, served) = come(&doorway, MEMBER).await;
+    let (admission, since) = (admission(), tokio::time::Instant::now());
+    let (_end, served) = come(&admission, MEMBER).await;
     served.await.unwrap();
     let took = since.elapsed();
     assert!(CLIENT_LIMIT <= took && took < CLIENT_LIMIT * 2, "{took:?}");
@@ -325,9 +325,9 @@ async fn a_dead_socket_gives_its_inode_to_the_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("linecampd.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let without_inodes = |beside: &Path| match path.exists() {
+    let without_inodes = |temporary: &Path| match path.exists() {
         true => Err(io::ErrorKind::StorageFull.into()),
-        false => UnixListener::bind(beside),
+        false => UnixListener::bind(temporary),
     };
     let _listener = bind(&path, without_inodes).unwrap();
     UnixStream::connect(&path).await.unwrap();

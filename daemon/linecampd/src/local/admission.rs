@@ -49,24 +49,24 @@ const USERS_MAX: usize = 256;
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
 /// Returns the peer's user ID, or the error if the system cannot tell.
-pub(super) type WhoIs = fn(&UnixStream) -> io::Result<u32>;
+pub(super) type PeerUid = fn(&UnixStream) -> io::Result<u32>;
 
 /// State shared by all connections.
-pub(super) struct Doorway {
+pub(super) struct Admission {
     pub(super) calls: mpsc::Sender<LocalCall>,
-    who: WhoIs,
-    lobby: ConnectionLimiter<u32>,
-    pub(super) places: ConnectionLimiter<u32>,
+    peer_uid: PeerUid,
+    waiting: ConnectionLimiter<u32>,
+    pub(super) connections: ConnectionLimiter<u32>,
     rates: Mutex<TokenBuckets<u32>>,
 }
 
-impl Doorway {
-    pub(super) fn new(calls: mpsc::Sender<LocalCall>, who: WhoIs) -> Self {
+impl Admission {
+    pub(super) fn new(calls: mpsc::Sender<LocalCall>, peer_uid: PeerUid) -> Self {
         Self {
             calls,
-            who,
-            lobby: ConnectionLimiter::new(WAITING),
-            places: ConnectionLimiter::new(SHARES),
+            peer_uid,
+            waiting: ConnectionLimiter::new(WAITING),
+            connections: ConnectionLimiter::new(SHARES),
             rates: Mutex::new(TokenBuckets::new(RATE, USERS_MAX)),
         }
     }
@@ -80,7 +80,7 @@ impl Doorway {
     }
 }
 
-pub(super) async fn accept(listener: UnixListener, doorway: Arc<Doorway>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn accept(listener: UnixListener, admission: Arc<Admission>, mut stop: watch::Receiver<bool>) {
     // Dropping the set aborts its connections, so no connection outlives this task.
     let mut connections = JoinSet::new();
     loop {
@@ -90,7 +90,7 @@ pub(super) async fn accept(listener: UnixListener, doorway: Arc<Doorway>, mut st
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(admit(stream, Arc::clone(&doorway)));
+                    connections.spawn(admit(stream, Arc::clone(&admission)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the local socket could not accept a connection");
@@ -109,8 +109,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Serves a connection once it is admitted.
-pub(super) async fn admit(mut stream: UnixStream, doorway: Arc<Doorway>) {
-    let user = match (doorway.who)(&stream) {
+pub(super) async fn admit(mut stream: UnixStream, admission: Arc<Admission>) {
+    let user = match (admission.peer_uid)(&stream) {
         Ok(user) => user,
         Err(error) => return tracing::debug!(%error, "the system does not say who asks at the local socket"),
     };
@@ -118,14 +118,14 @@ pub(super) async fn admit(mut stream: UnixStream, doorway: Arc<Doorway>) {
         true => Class::Authenticated,
         false => Class::Unauthenticated,
     };
-    let Some(waiting) = doorway.lobby.admit(user, class) else { return };
-    let Some(permit) = doorway.places.admit_within(WAITING_LIMIT, (user, class), waiting).await else {
+    let Some(waiting) = admission.waiting.admit(user, class) else { return };
+    let Some(permit) = admission.connections.admit_within(WAITING_LIMIT, (user, class), waiting).await else {
         return tracing::debug!(user, "there is no place for another local connection");
     };
     tokio::select! {
         biased;
         () = permit.evicted() => tracing::debug!(user, "a local connection had to make room for another"),
-        () = serve(&mut stream, user, &permit, &doorway) => {}
+        () = serve(&mut stream, user, &permit, &admission) => {}
     }
 }
 

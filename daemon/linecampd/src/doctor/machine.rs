@@ -10,29 +10,29 @@ use linecamp_doctor::{CheckResult, Private, is_forbidden, permissions};
 use linecamp_model::WallTime;
 use linecamp_transport::{SystemClock, TransportError, WallClock as _};
 
-use super::{Place, running, words};
+use super::{Installation, running};
 use crate::config::{Config, join_target, read_text};
 use crate::drive::plugins::host_config;
-use crate::error::DaemonError;
-use crate::facts::ask_docker;
+use crate::error::{DaemonError, chain};
+use crate::facts::query_docker;
 
 /// The most entries counted in a plugin directory.
 const ENTRIES_MAX: usize = 10_000;
 
 /// Loads the configuration as a start would, and checks that the files it names exist.
-pub(super) fn configuration(place: &Place) -> CheckResult {
-    let file = place.config_file();
+pub(super) fn configuration(site: &Installation) -> CheckResult {
+    let file = site.config_file();
     let shown = file
         .as_ref()
         .map_or_else(|| "no file is named, and defaults hold".to_owned(), |file| file.display().to_string());
-    let config = match place.read_config() {
+    let config = match site.read_config() {
         Ok(config) => config,
         Err(error) if is_forbidden(&error) => {
-            return CheckResult::skipped(format!("{}; run this with sudo", words(&error)));
+            return CheckResult::skipped(format!("{}; run this with sudo", chain(&error)));
         }
         Err(error) => {
             return CheckResult::fail(
-                words(&error),
+                chain(&error),
                 "mend what it names; `linecampd config check --help` shows every key",
             );
         }
@@ -60,8 +60,8 @@ fn missing_files(config: &Config) -> Vec<String> {
 }
 
 /// Checks the owner of the data directory, and the permissions of private files in it.
-pub(super) fn directory(place: &Place) -> CheckResult {
-    let directory = &place.directory;
+pub(super) fn directory(site: &Installation) -> CheckResult {
+    let directory = &site.directory;
     let identity = directory.identity();
     let is_member = identity.join("membership.pem").exists();
     let private = [
@@ -75,17 +75,17 @@ pub(super) fn directory(place: &Place) -> CheckResult {
 }
 
 /// Checks the site's identity, and whether its certificate has expired.
-pub(super) fn identity(place: &Place) -> CheckResult {
-    match place.identity() {
+pub(super) fn identity(site: &Installation) -> CheckResult {
+    match site.identity() {
         Ok(Some(identity)) => {
             let end = identity.certificate_validity().end;
             let servers: Vec<_> = identity.servers().iter().map(ToString::to_string).collect();
             let who = format!("site {}, joined at {}", identity.site_id(), servers.join(", "));
-            judge_certificate(&who, end, SystemClock.now())
+            evaluate_certificate(&who, end, SystemClock.now())
         }
-        Ok(None) => not_joined(place),
-        Err(error) if is_forbidden(&error) => CheckResult::skipped(format!("{}; run this with sudo", words(&error))),
-        Err(error) => CheckResult::fail(words(&error), remedy_of(&error)),
+        Ok(None) => not_joined(site),
+        Err(error) if is_forbidden(&error) => CheckResult::skipped(format!("{}; run this with sudo", chain(&error))),
+        Err(error) => CheckResult::fail(chain(&error), remedy_of(&error)),
     }
 }
 
@@ -98,7 +98,7 @@ fn remedy_of(error: &DaemonError) -> &'static str {
     }
 }
 
-fn judge_certificate(who: &str, end: WallTime, now: WallTime) -> CheckResult {
+fn evaluate_certificate(who: &str, end: WallTime, now: WallTime) -> CheckResult {
     if end < now {
         let evidence = format!("{who}; its certificate ended at {end}, and the clock here shows {now}");
         return CheckResult::warn(
@@ -109,10 +109,10 @@ fn judge_certificate(who: &str, end: WallTime, now: WallTime) -> CheckResult {
     CheckResult::ok(format!("{who}; certificate until {end}"))
 }
 
-fn not_joined(place: &Place) -> CheckResult {
-    let data = place.directory.path().display();
+fn not_joined(site: &Installation) -> CheckResult {
+    let data = site.directory.path().display();
     let evidence = format!("{data} belongs to no site yet");
-    let Some(join) = place.read_config().ok().and_then(|config| Some((config.join?, config.servers))) else {
+    let Some(join) = site.read_config().ok().and_then(|config| Some((config.join?, config.servers))) else {
         let remedy = format!(
             "`linecamp token create` on the operator's machine, then `linecampd join TOKEN@HOST:PORT --data {data} --name NAME`"
         );
@@ -120,7 +120,7 @@ fn not_joined(place: &Place) -> CheckResult {
     };
     let (join, servers) = join;
     let file = join.token_file.display();
-    let target = read_text(&join.token_file).map_err(|error| linecamp_doctor::chain(&error));
+    let target = read_text(&join.token_file).map_err(|error| chain(&error));
     // Token errors never contain the token.
     match target.and_then(|text| join_target(&text, &servers).map_err(|error| error.to_string())) {
         Ok(_) => CheckResult::warn(
@@ -135,14 +135,14 @@ fn not_joined(place: &Place) -> CheckResult {
 }
 
 /// Queries Docker at the configured socket; having no Docker is fine.
-pub(super) fn docker(place: &Place) -> CheckResult {
-    let Ok(config) = place.read_config() else {
+pub(super) fn docker(site: &Installation) -> CheckResult {
+    let Ok(config) = site.read_config() else {
         return CheckResult::skipped("the configuration does not say where Docker is: it cannot be read");
     };
     let socket = config.docker_socket;
     let path = socket.display();
     match UnixStream::connect(&socket) {
-        Ok(_) => match ask_docker(&socket) {
+        Ok(_) => match query_docker(&socket) {
             Ok(Some(version)) => CheckResult::ok(format!("Docker {version} answers at {path}")),
             Ok(None) => CheckResult::skipped(format!("no Docker here: {path} is not there any more")),
             Err(reason) => CheckResult::warn(
@@ -162,19 +162,19 @@ pub(super) fn docker(place: &Place) -> CheckResult {
 }
 
 /// Checks the components, their compiled forms, and the plugin compiler.
-pub(super) fn plugins(place: &Place) -> CheckResult {
-    let Ok(config) = place.read_config() else {
+pub(super) fn plugins(site: &Installation) -> CheckResult {
+    let Ok(config) = site.read_config() else {
         return CheckResult::skipped("the configuration does not say how plugins are run: it cannot be read");
     };
-    let directory = place.directory.plugins();
+    let directory = site.directory.plugins();
     let host = host_config(directory.clone(), &config.plugins);
-    let seen = Plugins {
+    let observed = Plugins {
         components: count(&directory, ".wasm") + count(&directory.join("pushed"), ".wasm"),
         compiled: count(&directory.join("cache"), ".cwasm"),
         is_exposed: [directory.clone(), directory.join("cache")].iter().any(|path| is_exposed(path)),
         compiler: is_program(&host.compiler),
     };
-    judge_plugins(&directory, &host.compiler, &seen)
+    evaluate_plugins(&directory, &host.compiler, &observed)
 }
 
 struct Plugins {
@@ -186,17 +186,17 @@ struct Plugins {
     compiler: bool,
 }
 
-fn judge_plugins(directory: &Path, compiler: &Path, seen: &Plugins) -> CheckResult {
-    let (place, compiler) = (directory.display(), compiler.display());
-    let evidence = format!("{} components in {place}, {} compiled", seen.components, seen.compiled);
-    if seen.is_exposed {
-        let remedy = format!("as root: chmod -R go-w {place}; a directory that others may write to is refused");
+fn evaluate_plugins(directory: &Path, compiler: &Path, observed: &Plugins) -> CheckResult {
+    let (site, compiler) = (directory.display(), compiler.display());
+    let evidence = format!("{} components in {site}, {} compiled", observed.components, observed.compiled);
+    if observed.is_exposed {
+        let remedy = format!("as root: chmod -R go-w {site}; a directory that others may write to is refused");
         return CheckResult::fail(format!("{evidence}; others than its owner may write there"), remedy);
     }
-    match (seen.components, seen.compiler) {
+    match (observed.components, observed.compiler) {
         (_, true) => CheckResult::ok(format!("{evidence}, compiler {compiler}")),
         (0, false) => {
-            CheckResult::skipped(format!("no plugins in {place}, and no compiler at {compiler}, which only they need"))
+            CheckResult::skipped(format!("no plugins in {site}, and no compiler at {compiler}, which only they need"))
         }
         (_, false) => CheckResult::fail(
             format!("{evidence}; the compiler {compiler} is not there, or is no program"),
@@ -229,8 +229,8 @@ mod tests {
     #[test]
     fn a_certificate_that_ended_is_worth_a_look() {
         let now = WallTime::from_unix_millis(1_795_314_424_000);
-        assert_eq!(judge_certificate("s", now + Duration::from_secs(1), now).verdict, Verdict::Ok);
-        let ended = judge_certificate("s", now, now + Duration::from_secs(1));
+        assert_eq!(evaluate_certificate("s", now + Duration::from_secs(1), now).verdict, Verdict::Ok);
+        let ended = evaluate_certificate("s", now, now + Duration::from_secs(1));
         assert_eq!(ended.verdict, Verdict::Warn);
         assert!(ended.evidence.contains("ended at 2026-11-22"), "{ended:?}");
     }
@@ -238,9 +238,9 @@ mod tests {
     #[test]
     fn plugins_need_a_compiler_and_a_directory_of_their_own() {
         let check = |components, is_exposed, compiler, expected| {
-            let seen = Plugins { components, compiled: 1, is_exposed, compiler };
-            let remark = judge_plugins(Path::new("/d/plugins"), Path::new("/c"), &seen);
-            assert_eq!(remark.verdict, expected, "{remark:?}");
+            let observed = Plugins { components, compiled: 1, is_exposed, compiler };
+            let result = evaluate_plugins(Path::new("/d/plugins"), Path::new("/c"), &observed);
+            assert_eq!(result.verdict, expected, "{result:?}");
         };
         check(2, false, true, Verdict::Ok);
         check(0, false, false, Verdict::Skipped);

@@ -18,11 +18,11 @@ const FILES_MAX: usize = 2 * PROVIDERS_PER_SITE_MAX;
 
 /// The directory of pushed plugins.
 #[derive(Clone, Debug)]
-pub(crate) struct Pushed {
+pub(crate) struct PushedPlugins {
     directory: PathBuf,
 }
 
-impl Pushed {
+impl PushedPlugins {
     pub(crate) fn new(plugins: PathBuf) -> Self {
         Self { directory: plugins.join("pushed") }
     }
@@ -51,23 +51,23 @@ impl Pushed {
     ///
     /// # Errors
     /// The I/O error; the stored size may then be smaller than before.
-    pub(crate) fn keep(&self, piece: &PluginPiece) -> io::Result<Option<u64>> {
+    pub(crate) fn append(&self, piece: &PluginPiece) -> io::Result<Option<u64>> {
         fs::create_dir_all(&self.directory)?;
         let part = self.path(piece.digest, "part");
         if !part.try_exists()? {
-            self.make_room()?;
+            self.delete_oldest()?;
         }
         let mut file = OpenOptions::new().create(true).append(true).open(&part)?;
-        let held = file.metadata()?.len();
-        if held != piece.offset || PLUGIN_BYTES_MAX < piece.total {
-            return Ok(Some(held));
+        let stored = file.metadata()?.len();
+        if stored != piece.offset || PLUGIN_BYTES_MAX < piece.total {
+            return Ok(Some(stored));
         }
         file.write_all(&piece.bytes)?;
-        let held = held + piece.bytes.len() as u64;
-        if held < piece.total {
-            return Ok(Some(held));
+        let stored = stored + piece.bytes.len() as u64;
+        if stored < piece.total {
+            return Ok(Some(stored));
         }
-        if held != piece.total || PluginDigest::of(&fs::read(&part)?) != piece.digest {
+        if stored != piece.total || PluginDigest::of(&fs::read(&part)?) != piece.digest {
             tracing::warn!(digest = %piece.digest, "a plugin that was fetched is not what its digest says: again");
             fs::remove_file(&part)?;
             return Ok(Some(0));
@@ -79,7 +79,7 @@ impl Pushed {
     }
 
     /// Deletes the oldest files to make room for one more.
-    fn make_room(&self) -> io::Result<()> {
+    fn delete_oldest(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn pieces_become_a_component_and_a_wrong_one_begins_again() {
         let directory = tempfile::tempdir().unwrap();
-        let pushed = Pushed::new(directory.path().to_owned());
+        let pushed = PushedPlugins::new(directory.path().to_owned());
         let whole = b"0123456789";
         let digest = PluginDigest::of(whole);
         let piece = |offset: usize, bytes: &[u8]| PluginPiece {
@@ -112,10 +112,10 @@ mod tests {
             bytes: bytes.to_vec(),
         };
         assert_eq!(pushed.measure(digest).unwrap(), Some(0));
-        assert_eq!(pushed.keep(&piece(0, &whole[..4])).unwrap(), Some(4));
-        assert_eq!(pushed.keep(&piece(0, &whole[..4])).unwrap(), Some(4), "the same one again");
-        assert_eq!(pushed.keep(&piece(4, b"xxxxxx")).unwrap(), Some(0), "not what the digest says");
-        assert_eq!(pushed.keep(&piece(0, whole)).unwrap(), None);
+        assert_eq!(pushed.append(&piece(0, &whole[..4])).unwrap(), Some(4));
+        assert_eq!(pushed.append(&piece(0, &whole[..4])).unwrap(), Some(4), "the same one again");
+        assert_eq!(pushed.append(&piece(4, b"xxxxxx")).unwrap(), Some(0), "not what the digest says");
+        assert_eq!(pushed.append(&piece(0, whole)).unwrap(), None);
         assert_eq!(pushed.measure(digest).unwrap(), None);
         assert_eq!(fs::read(pushed.path(digest, "wasm")).unwrap(), whole);
     }
@@ -123,12 +123,12 @@ mod tests {
     #[test]
     fn plugins_that_come_and_go_reach_a_bound_and_the_newest_stay() {
         let directory = tempfile::tempdir().unwrap();
-        let pushed = Pushed::new(directory.path().to_owned());
+        let pushed = PushedPlugins::new(directory.path().to_owned());
         let bytes = |number: u8| vec![number; 10];
         for number in 0..100_u8 {
             let digest = PluginDigest::of(&bytes(number));
             let piece = PluginPiece { digest, offset: 0, total: 10, bytes: bytes(number) };
-            assert_eq!(pushed.keep(&piece).unwrap(), None);
+            assert_eq!(pushed.append(&piece).unwrap(), None);
             assert!(fs::read_dir(directory.path().join("pushed")).unwrap().count() <= FILES_MAX);
             assert_eq!(pushed.measure(digest).unwrap(), None);
         }
@@ -137,13 +137,13 @@ mod tests {
     #[test]
     fn what_cannot_be_measured_is_not_taken_for_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let pushed = Pushed::new(directory.path().to_owned());
+        let pushed = PushedPlugins::new(directory.path().to_owned());
         let digest = PluginDigest::of(b"a component");
         fs::write(directory.path().join("pushed"), "a file where a folder should be").unwrap();
         pushed.measure(digest).unwrap_err();
         let piece = PluginPiece { digest, offset: 0, total: 11, bytes: b"a component".to_vec() };
-        pushed.keep(&piece).unwrap_err();
+        pushed.append(&piece).unwrap_err();
         fs::remove_file(directory.path().join("pushed")).unwrap();
-        assert_eq!(pushed.keep(&piece).unwrap(), None, "and it goes on when the disk is well");
+        assert_eq!(pushed.append(&piece).unwrap(), None, "and it goes on when the disk is well");
     }
 }

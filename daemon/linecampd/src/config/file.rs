@@ -11,7 +11,7 @@ use super::secrets::SecretFile;
 use super::{Config, ConfigError, Env, VARIABLES};
 
 /// Arrays of tables that are concatenated across files.
-pub(super) const ADDING: [&str; 1] = ["provider"];
+pub(super) const CONCATENATED: [&str; 1] = ["provider"];
 
 /// The configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -96,7 +96,7 @@ impl Loaded {
 }
 
 fn written(path: &Path) -> Result<LayeredConfig, ConfigError> {
-    let mut written = LayeredConfig::new(&ADDING);
+    let mut written = LayeredConfig::new(&CONCATENATED);
     written.add::<ConfigFile>(path)?;
     Ok(written)
 }

@@ -1,0 +1,103 @@
+//! Opening the daemon's drivers.
+
+use std::collections::VecDeque;
+
+use linecamp_core::{Rng, SavedSite, Site, SiteConfig};
+use linecamp_model::{RunId, Text};
+use linecamp_proto::VERSIONS;
+use linecamp_service::ServiceManager;
+use linecamp_transport::Platform;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::local_access::LocalAccess;
+use super::{Daemon, DataDirGuard, Event, Setup};
+use crate::clock::{Clock, random};
+use crate::drive::facts::FactsDriver;
+use crate::drive::identity::SaveResult;
+use crate::drive::link::LinkDriver;
+use crate::drive::plugins::PluginDriver;
+use crate::drive::store::{OpenedStore, StoreDriver};
+use crate::error::{DaemonError, chain};
+use crate::labels_d::LabelsDir;
+use crate::link_log::LinkLog;
+use crate::local::PendingReplies;
+use crate::metrics::Counters;
+
+impl Daemon {
+    /// Opens everything except the local socket.
+    pub(crate) fn open(guard: DataDirGuard, setup: Setup) -> Result<Self, DaemonError> {
+        let OpenedStore { driver: store, records, damaged } = StoreDriver::open(&guard.directory.database())?;
+        let clock = Clock::start();
+        let config = SiteConfig {
+            daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
+            directory: Text::lossy(&guard.directory.path().display().to_string()),
+            versions: VERSIONS,
+            run: RunId::from_bytes(random()?),
+            servers: setup.servers,
+            labels: setup.labels,
+            join: setup.join,
+            providers: setup.providers,
+        };
+        let mut labels_dir = LabelsDir::new(guard.directory.labels());
+        let drop_ins = labels_dir.scan();
+        let saved = SavedSite { identity: guard.identity.identity(), records, damaged, drop_ins: drop_ins.clone() };
+        let site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random()?)), clock.now());
+        let (sender, receiver) = mpsc::channel(1);
+        let stop_signal =
+            |kind| signal(kind).map_err(|source| DaemonError::System { what: "listen for signals", source });
+        Ok(Self {
+            site,
+            pending_replies: PendingReplies::default(),
+            clock,
+            link: LinkDriver::bind(setup.link, Platform::default())?,
+            link_log: LinkLog::default(),
+            store,
+            facts: FactsDriver::new(setup.facts),
+            plugins: PluginDriver::new(guard.directory.plugins(), setup.plugins),
+            local: None,
+            reload: None,
+            drop_ins: receiver,
+            labels_dir: Some((labels_dir, drop_ins, sender)),
+            stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
+            manager: ServiceManager::of_environment(),
+            counters: Counters::start(clock.now()),
+            pending: unsaved_identity(&guard),
+            guard,
+        })
+    }
+
+    /// Opens the local socket unless it is open, and watches the label files.
+    pub(super) fn serve_local_calls(&mut self) -> Result<(), DaemonError> {
+        self.local.get_or_insert_with(LocalAccess::new);
+        match self.open_local_socket() {
+            Ok(()) => {}
+            // The link is useful even without the local socket.
+            Err(error) if self.store.is_unwritable || error.is_disk_error() => {
+                tracing::warn!(problem = chain(&error), "cannot open the local socket; retrying in the background");
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some((labels_dir, drop_ins, sender)) = self.labels_dir.take() {
+            labels_dir
+                .watch(drop_ins, sender)
+                .map_err(|source| DaemonError::System { what: "start the thread that watches label files", source })?;
+        }
+        Ok(())
+    }
+
+    /// Opens the local socket unless it is open, and reports the result to the state machine.
+    pub(super) fn open_local_socket(&mut self) -> Result<(), DaemonError> {
+        let Some(local) = self.local.as_mut().filter(|local| !local.is_open()) else { return Ok(()) };
+        let opened = local.open(self.guard.directory.socket());
+        let result = opened.as_ref().map(|_| ()).map_err(|error| Text::lossy(&chain(error)));
+        self.pending.push_back(Event::LocalSocket(result));
+        opened
+    }
+}
+
+/// After a reload, the new state machine does not know what the previous one could not save.
+fn unsaved_identity(guard: &DataDirGuard) -> VecDeque<Event> {
+    let unsaved = guard.identity.unsaved();
+    unsaved.map(|unsaved| Event::IdentitySaved(SaveResult::Unsaved(unsaved))).into_iter().collect()
+}

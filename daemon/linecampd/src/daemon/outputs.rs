@@ -1,0 +1,74 @@
+//! Carrying out the state machine's outputs.
+
+use std::sync::Arc;
+
+use linecamp_core::{Purpose, SiteOutput};
+use linecamp_plugin_host::ProviderCall;
+
+use super::{Daemon, Event, Notice};
+use crate::drive::identity::SaveResult;
+use crate::error::chain;
+
+impl Daemon {
+    /// Carries out the state machine's outputs until none are left.
+    pub(crate) fn perform_outputs(&mut self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        while let Some(output) = self.site.poll_output() {
+            notices.extend(self.perform(output));
+        }
+        notices
+    }
+
+    fn perform(&mut self, output: SiteOutput) -> Option<Notice> {
+        match output {
+            SiteOutput::Dial(dial) => {
+                tracing::debug!(server = %dial.server, is_join = dial.purpose == Purpose::Join, "dialing");
+                let credentials = self.guard.identity.credentials();
+                let credentials = credentials.expect("the state machine dials only with an identity or a join token");
+                self.counters.dial();
+                self.link.dial(dial, credentials);
+            }
+            SiteOutput::Send { dial, message } => {
+                let loss = self.link.send(dial, &message);
+                self.pending.extend(loss.map(Event::Link));
+            }
+            SiteOutput::Hangup { dial, refusal } => self.link.hang_up(dial, refusal),
+            SiteOutput::Persist { write, changes } => {
+                let rejected = self.store.commit(write, &changes);
+                self.pending.extend(rejected.map(Event::Store));
+            }
+            SiteOutput::TryStore(write) => {
+                let rejected = self.store.try_room(write);
+                self.pending.extend(rejected.map(Event::Store));
+            }
+            SiteOutput::ResumeStore(write) => self.store.resume(write),
+            SiteOutput::SaveIdentity(grant) => {
+                let (name, environment) = (grant.name.clone(), grant.environment.clone());
+                let saved = self.guard.identity.save(grant);
+                let is_saved = matches!(saved, SaveResult::Saved(_));
+                self.pending.push_back(Event::IdentitySaved(saved));
+                return is_saved.then_some(Notice::Granted { name, environment });
+            }
+            SiteOutput::Call { call, provider, is_local, request } => {
+                tracing::debug!(%call, provider = %provider.name, "calling plugin");
+                self.plugins.call(ProviderCall { call, spec: Arc::from(provider), is_local, request });
+            }
+            SiteOutput::MeasurePlugin(digest) => self.plugins.measure(digest),
+            SiteOutput::KeepPiece(piece) => self.plugins.keep(piece),
+            SiteOutput::OpenLocalSocket => match self.open_local_socket() {
+                Ok(()) => tracing::info!("local socket opened"),
+                Err(error) => tracing::debug!(problem = chain(&error), "cannot open the local socket"),
+            },
+            SiteOutput::CollectFacts => self.facts.collect(),
+            SiteOutput::Reply { command, result } => {
+                let now = self.clock.now();
+                if !self.pending_replies.reply(command, &result, &self.site, now) {
+                    return Some(Notice::Replied(command, result));
+                }
+            }
+            SiteOutput::Forget(refusal) => return Some(Notice::Removed(refusal)),
+            SiteOutput::JoinRefused(refusal) => return Some(Notice::JoinRefused(refusal)),
+        }
+        None
+    }
+}

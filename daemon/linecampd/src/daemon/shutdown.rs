@@ -1,0 +1,65 @@
+//! Ending a run of the state machine.
+
+use std::time::Duration;
+
+use linecamp_model::Refusal;
+
+use super::Daemon;
+use super::handoff::{Closed, ProcessState};
+use crate::error::DaemonError;
+use crate::forget::forget_locked;
+
+/// How long shutdown may wait for others: the disk, the server, local clients. Together with closing the database it
+/// stays below the promised 2 s.
+const STOP_LIMIT: Duration = Duration::from_millis(1500);
+
+impl Daemon {
+    /// Closes the link, flushes all pending writes, and closes the database.
+    pub(crate) async fn stop(self) {
+        let _closed = self.close().await;
+    }
+
+    pub(super) async fn close(mut self) -> Closed {
+        // A reload that is requested meanwhile is for the next run.
+        let reload = self.reload.take();
+        self.site.handle_stop();
+        let drained = async {
+            loop {
+                self.perform_outputs();
+                if self.store.is_idle() && self.pending.is_empty() {
+                    break;
+                }
+                let event = self.next_event().await;
+                self.handle_event(event);
+            }
+            if let Some(local) = &mut self.local {
+                local.finish().await;
+            }
+            // A dial that did not connect has no session to close.
+            if self.link_log.is_up {
+                self.link.wait_idle().await;
+            }
+        };
+        if tokio::time::timeout(STOP_LIMIT, drained).await.is_err() {
+            // Over a satellite link the close alone takes longer; the server then detects the loss by timeout.
+            match self.store.is_idle() {
+                true => tracing::debug!("shutdown did not wait for the server or a local client to close"),
+                false => tracing::warn!("shutdown did not wait for the disk: unconfirmed changes may be lost"),
+            }
+        }
+        let commits = std::mem::take(&mut self.store.commits);
+        self.store.close();
+        let process = ProcessState { manager: self.manager, counters: self.counters, commits };
+        Closed { guard: self.guard, reload, process }
+    }
+
+    /// Deletes this site's data after the server has removed the site.
+    pub(crate) fn forget(self, refusal: Refusal) -> DaemonError {
+        tracing::warn!(%refusal, "the server has removed this site; deleting its data");
+        self.store.close();
+        match forget_locked(&self.guard.directory) {
+            Ok(()) => DaemonError::Removed(refusal),
+            Err(error) => error,
+        }
+    }
+}
