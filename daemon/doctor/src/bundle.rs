@@ -22,7 +22,7 @@ pub const FILES_MAX: usize = 16;
 /// Bundles are private to their owner.
 const MODE: u32 = 0o600;
 
-const CUT: &str = "\n[cut: a file in a bundle has at most 4 MiB]\n";
+const TRUNCATED: &str = "\n[truncated: a file in a bundle has at most 4 MiB]\n";
 
 /// Why a bundle was not written.
 #[derive(Debug)]
@@ -33,9 +33,9 @@ pub struct BundleError {
 
 impl std::fmt::Display for BundleError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "failed to write the bundle {}", self.path.display())?;
+        write!(f, "cannot write the support bundle {}", self.path.display())?;
         if self.source.kind() == io::ErrorKind::AlreadyExists {
-            f.write_str("; take it away first, or name another file with --file")?;
+            f.write_str("; remove it first, or choose another file with --file")?;
         }
         Ok(())
     }
@@ -61,7 +61,7 @@ impl SavedBundle {
     pub fn report(&self) -> String {
         let kib = self.bytes.div_ceil(1024);
         format!(
-            "wrote {} ({kib} KiB); secrets are taken out, names and addresses are not: look into it before you send it\n",
+            "wrote {} ({kib} KiB). Secrets are redacted; names and addresses are not: review it before you send it.\n",
             self.path.display()
         )
     }
@@ -85,23 +85,23 @@ impl Bundle {
     /// Adds a text under a name; `what` describes it in the list of files.
     pub fn text(&mut self, name: &'static str, what: &'static str, text: &str) {
         // Redact before truncating: half a secret would not be recognized.
-        self.keep(name, what, cut(&self.redactor.text(text)));
+        self.keep(name, what, truncated(&self.redactor.text(text)));
     }
 
     /// Adds a JSON document.
     pub fn document(&mut self, name: &'static str, what: &'static str, document: &impl Serialize) {
         let text = match serde_json::to_value(document) {
             Ok(value) => serde_json::to_string_pretty(&self.redactor.value(value)).unwrap_or_default() + "\n",
-            Err(error) => format!("this could not be written down: {error}\n"),
+            Err(error) => format!("cannot be serialized: {error}\n"),
         };
-        self.keep(name, what, cut(&text));
+        self.keep(name, what, truncated(&text));
     }
 
     /// Adds the result of a request, or the reason it failed.
     pub fn answer<T: Serialize>(&mut self, name: &'static str, what: &'static str, answer: Result<T, String>) {
         match answer {
             Ok(document) => self.document(name, what, &document),
-            Err(words) => self.text(name, what, &format!("not there: {words}\n")),
+            Err(words) => self.text(name, what, &format!("not available: {words}\n")),
         }
     }
 
@@ -152,30 +152,30 @@ impl Bundle {
     }
 
     fn readme(&self) -> String {
-        let mut text = format!("{}\n\nWhat is in it:\n\n", self.redactor.text(&self.title));
+        let mut text = format!("{}\n\nContents:\n\n", self.redactor.text(&self.title));
         let width = self.files.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
         for (name, what, _) in &self.files {
             text += &format!("  {name:<width$}  {what}\n");
         }
         if 0 < self.left_out {
-            text += &format!("\n{} files more were left out: a bundle has at most {FILES_MAX}.\n", self.left_out);
+            text += &format!("\n{} more files were left out: a bundle has at most {FILES_MAX}.\n", self.left_out);
         }
-        text += "\nTaken out, and marked as [redacted]: the contents of secret files, tokens, keys, the values of settings\n\
-                 and labels whose names sound like a secret, and in URLs the user and what follows the question mark.\n\
-                 Names, addresses, labels and logs are as they are. The configuration has lost its comments.\n";
+        text += "\nReplaced by [redacted]: the contents of secret files, tokens, keys, the values of settings and labels\n\
+                 whose names suggest a secret, and the user and query of URLs. Names, addresses, other labels and logs are\n\
+                 unchanged. The configuration has no comments.\n";
         text
     }
 }
 
-fn cut(text: &str) -> String {
+fn truncated(text: &str) -> String {
     if text.len() <= FILE_BYTES_MAX {
         return text.to_owned();
     }
-    let mut end = FILE_BYTES_MAX - CUT.len();
+    let mut end = FILE_BYTES_MAX - TRUNCATED.len();
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].to_owned() + CUT
+    text[..end].to_owned() + TRUNCATED
 }
 
 #[cfg(test)]
@@ -203,11 +203,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("b.tar.gz");
         let mut redactor = Redactor::default();
-        redactor.know(b"hunter22");
+        redactor.add_secret(b"hunter22");
         let mut bundle = Bundle::new("A bundle", redactor);
         bundle.text("log.txt", "what was logged", "it is hunter22\n");
         bundle.text("long.txt", "too much", &"0123456789abcde\n".repeat(FILE_BYTES_MAX / 16 + 9));
-        bundle.answer("status.json", "how it is", Err::<(), _>("nobody answers".to_owned()));
+        bundle.answer("status.json", "how it is", Err::<(), _>("no answer".to_owned()));
         bundle.document("labels.json", "labels", &serde_json::json!({"password": "x"}));
         for _ in 0..FILES_MAX {
             bundle.text("more.txt", "more", "x");
@@ -219,12 +219,12 @@ mod tests {
         let files = unpack(&path);
         assert_eq!(files["linecamp-support/log.txt"], "it is [redacted]\n");
         assert!(files["linecamp-support/long.txt"].len() <= FILE_BYTES_MAX);
-        assert!(files["linecamp-support/long.txt"].ends_with(CUT));
-        assert_eq!(files["linecamp-support/status.json"], "not there: nobody answers\n");
+        assert!(files["linecamp-support/long.txt"].ends_with(TRUNCATED));
+        assert_eq!(files["linecamp-support/status.json"], "not available: no answer\n");
         let readme = &files["linecamp-support/README.txt"];
-        assert!(readme.contains("log.txt      what was logged") && readme.contains("4 files more"), "{readme}");
+        assert!(readme.contains("log.txt      what was logged") && readme.contains("4 more files"), "{readme}");
 
         let again = Bundle::new("Another", Redactor::default()).write(&path).unwrap_err();
-        assert!(again.to_string().contains("name another file with --file"), "{again}");
+        assert!(again.to_string().contains("choose another file with --file"), "{again}");
     }
 }

@@ -19,25 +19,26 @@ const BYTES_MAX: u64 = 4 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerTime {
     /// The time it reported, to the second.
-    Said(WallTime),
+    Reported(WallTime),
     /// The range it must be in, from the validity of its certificate.
     Within(Range<WallTime>),
 }
 
 /// Compares `ours` with the server's clock. A difference of more than `skew_max` is wrong.
 pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) -> CheckResult {
-    let remedy = "see which of the two clocks is wrong; on this machine `timedatectl set-ntp true` (or chrony) keeps \
-                  it right, and `date -s` sets it once";
+    let remedy = "check which of the two clocks is wrong; on this machine, `timedatectl set-ntp true` (or chrony) keeps \
+                  it correct, and `date -s` sets it once";
     match theirs {
-        None => CheckResult::skipped(format!("no server said what time it is; the clock here shows {ours}")),
-        Some(ServerTime::Said(said)) => {
-            let apart = ours.distance(*said);
-            let way = if ours < *said { "behind" } else { "ahead of" };
+        None => CheckResult::skipped(format!("no server reported its time; the local clock shows {ours}")),
+        Some(ServerTime::Reported(reported)) => {
+            let apart = ours.distance(*reported);
+            let way = if ours < *reported { "behind" } else { "ahead of" };
             // The server reports whole seconds, and its response was in transit.
             if apart <= Duration::from_secs(2) {
-                return CheckResult::ok(format!("the clock here agrees with the server's, {said}"));
+                return CheckResult::ok(format!("the local clock agrees with the server's, {reported}"));
             }
-            let evidence = format!("the clock here shows {ours}, {} {way} the server's ({said})", spelled(apart));
+            let evidence =
+                format!("the local clock shows {ours}, {} {way} the server's ({reported})", format_span(apart));
             match skew_max < apart {
                 true => CheckResult::fail(evidence, remedy),
                 false => CheckResult::ok(evidence),
@@ -45,8 +46,8 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
         }
         Some(ServerTime::Within(range)) => {
             let evidence = format!(
-                "the clock here shows {ours}; by its certificate, which it makes anew each day, the server's is between {} \
-                 and {}",
+                "the local clock shows {ours}; the server's clock is between {} and {} according to its certificate, which \
+                 it renews every day",
                 range.start, range.end
             );
             match ours < range.start.earlier(skew_max) || range.end + skew_max < ours {
@@ -58,25 +59,27 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
 }
 
 /// Asks systemd whether the clock is synchronized.
-pub fn synchronised() -> CheckResult {
+pub fn synchronized() -> CheckResult {
     if !systemd_runs() {
-        return CheckResult::skipped("systemd does not run this machine, so nobody can be asked who keeps the clock");
+        return CheckResult::skipped(
+            "systemd is not running on this machine, so whether the clock is synchronized is unknown",
+        );
     }
     let arguments = ["show", "--property=NTPSynchronized", "--value"];
     match run_command("timedatectl", &arguments, LIMIT, BYTES_MAX) {
-        Ok(ran) => judge_synchronised(ran.stdout.trim()),
-        Err(error) => CheckResult::skipped(format!("nobody can be asked who keeps the clock: {error}")),
+        Ok(ran) => evaluate_synchronized(ran.stdout.trim()),
+        Err(error) => CheckResult::skipped(format!("cannot determine whether the clock is synchronized: {error}")),
     }
 }
 
-fn judge_synchronised(answer: &str) -> CheckResult {
+fn evaluate_synchronized(answer: &str) -> CheckResult {
     match answer {
-        "yes" => CheckResult::ok("the clock is synchronised, says timedatectl"),
+        "yes" => CheckResult::ok("timedatectl: the clock is synchronized"),
         "no" => CheckResult::warn(
-            "the clock is not synchronised, says timedatectl",
+            "timedatectl: the clock is not synchronized",
             "`timedatectl set-ntp true`, or install chrony; certificates are issued by this clock",
         ),
-        _ => CheckResult::skipped("timedatectl does not say whether the clock is synchronised"),
+        _ => CheckResult::skipped("timedatectl does not report whether the clock is synchronized"),
     }
 }
 
@@ -92,7 +95,7 @@ impl Earlier for WallTime {
 }
 
 /// Formats a duration in its two largest units.
-fn spelled(span: Duration) -> String {
+fn format_span(span: Duration) -> String {
     let seconds = span.as_secs();
     match (seconds / 86_400, seconds % 86_400 / 3600, seconds % 3600 / 60) {
         (0, 0, 0) => format!("{seconds} s"),
@@ -113,23 +116,23 @@ mod tests {
 
     #[track_caller]
     fn check(ours: WallTime, theirs: &ServerTime, expected: Verdict, words: &str) {
-        let remark = clock(ours, Some(theirs), SKEW);
-        assert_eq!(remark.verdict, expected, "{remark:?}");
-        assert!(remark.evidence.contains(words), "{remark:?}");
+        let result = clock(ours, Some(theirs), SKEW);
+        assert_eq!(result.verdict, expected, "{result:?}");
+        assert!(result.evidence.contains(words), "{result:?}");
     }
 
     #[test]
-    fn a_clock_is_compared_with_what_the_server_says() {
-        let said = ServerTime::Said(NOW);
-        check(NOW + Duration::from_secs(1), &said, Verdict::Ok, "agrees");
-        check(NOW + Duration::from_secs(80), &said, Verdict::Ok, "1 min 20 s ahead of");
-        check(NOW + DAY, &said, Verdict::Fail, "1 d 0 h ahead of the server's");
-        check(WallTime::EPOCH, &said, Verdict::Fail, "behind the server's");
+    fn the_clock_is_compared_with_the_servers() {
+        let reported = ServerTime::Reported(NOW);
+        check(NOW + Duration::from_secs(1), &reported, Verdict::Ok, "agrees");
+        check(NOW + Duration::from_secs(80), &reported, Verdict::Ok, "1 min 20 s ahead of");
+        check(NOW + DAY, &reported, Verdict::Fail, "1 d 0 h ahead of the server's");
+        check(WallTime::EPOCH, &reported, Verdict::Fail, "behind the server's");
         assert_eq!(clock(NOW, None, SKEW).verdict, Verdict::Skipped);
     }
 
     #[test]
-    fn without_its_word_the_servers_certificate_bounds_it() {
+    fn without_a_reported_time_the_certificate_bounds_the_servers_clock() {
         let within = ServerTime::Within(NOW..NOW + DAY);
         check(NOW + DAY / 2, &within, Verdict::Ok, "between");
         check(NOW.earlier(SKEW), &within, Verdict::Ok, "between");
@@ -139,9 +142,9 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_the_clock_is_said_or_not() {
-        assert_eq!(judge_synchronised("yes").verdict, Verdict::Ok);
-        assert_eq!(judge_synchronised("no").verdict, Verdict::Warn);
-        assert_eq!(judge_synchronised("").verdict, Verdict::Skipped);
+    fn synchronization_is_read_from_timedatectl() {
+        assert_eq!(evaluate_synchronized("yes").verdict, Verdict::Ok);
+        assert_eq!(evaluate_synchronized("no").verdict, Verdict::Warn);
+        assert_eq!(evaluate_synchronized("").verdict, Verdict::Skipped);
     }
 }

@@ -11,13 +11,13 @@ use rustix::fs::statvfs;
 use crate::finding::CheckResult;
 
 /// Free space below which to warn: a database with its log and a plugin still fit a few times.
-const ROOM_LOW: u64 = 100 * MIB;
+const SPACE_LOW: u64 = 100 * MIB;
 
 /// Free space below which nothing important fits: the database's log grows to a megabyte, a plugin has up to 8.
-const ROOM_NONE: u64 = 16 * MIB;
+const SPACE_CRITICAL: u64 = 16 * MIB;
 
 /// Free inodes below which to warn.
-const FILES_LOW: u64 = 1000;
+const INODES_LOW: u64 = 1000;
 
 /// A slower write means that the disk is failing or overloaded: flash takes some 10 ms.
 const WRITE_SLOW: Duration = Duration::from_secs(1);
@@ -29,11 +29,11 @@ const MIB: u64 = 1024 * 1024;
 
 /// What was observed of a disk.
 #[derive(Debug)]
-struct Seen {
+struct DiskState {
     /// Free bytes available to a program.
-    room: u64,
+    free_bytes: u64,
     /// Free inodes, if the file system counts them.
-    files: Option<u64>,
+    free_inodes: Option<u64>,
     /// How long it took to write, flush and remove a file, or why that failed.
     write: io::Result<Duration>,
 }
@@ -41,57 +41,63 @@ struct Seen {
 /// Measures the free space in `directory`, and writes, flushes and removes a small file there.
 pub fn disk(directory: &Path) -> CheckResult {
     if !directory.is_dir() {
-        return CheckResult::skipped(format!("{} is not there", directory.display()));
+        return CheckResult::skipped(format!("{} does not exist", directory.display()));
     }
     match statvfs(directory) {
         Ok(found) => {
-            let seen = Seen {
-                room: found.f_bavail.saturating_mul(found.f_frsize),
-                files: (found.f_files != 0).then_some(found.f_favail),
+            let state = DiskState {
+                free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+                free_inodes: (found.f_files != 0).then_some(found.f_favail),
                 write: write(directory),
             };
-            judge(directory, &seen)
+            evaluate(directory, &state)
         }
         Err(error) => CheckResult::fail(
-            format!("failed to ask how full the disk of {} is: {error}", directory.display()),
-            format!("look at the disk: `df -h {0}`, `dmesg | tail`", directory.display()),
+            format!("cannot get the free space of {}: {error}", directory.display()),
+            format!("check the disk: `df -h {0}`, `dmesg | tail`", directory.display()),
         ),
     }
 }
 
-fn judge(directory: &Path, seen: &Seen) -> CheckResult {
+fn evaluate(directory: &Path, state: &DiskState) -> CheckResult {
     let place = directory.display();
-    let make_room = format!("make room: `df -h {place}` and `du -xsh {place}/*` show where it went");
-    let make_inodes = format!("remove files: `df -i {place}` and `du --inodes -x {place}` show where inodes went");
-    let room = format!("{} MiB free in {place}", seen.room / MIB);
-    if seen.files == Some(0) {
-        return CheckResult::fail(format!("no more files can be made: all inodes are in use ({room})"), make_inodes);
+    let free_space = format!("free space: `df -h {place}` and `du -xsh {place}/*` show what uses it");
+    let free_inodes_remedy =
+        format!("remove files: `df -i {place}` and `du --inodes -x {place}` show what uses the inodes");
+    let room = format!("{} MiB free in {place}", state.free_bytes / MIB);
+    if state.free_inodes == Some(0) {
+        return CheckResult::fail(
+            format!("no more files can be created: all inodes are in use ({room})"),
+            free_inodes_remedy,
+        );
     }
-    let took = match &seen.write {
+    let took = match &state.write {
         Ok(took) => took,
         Err(error) => {
             let remedy = match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => make_room,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => free_space,
                 io::ErrorKind::PermissionDenied => {
-                    format!("see whose it is with `ls -ld {place}`, and run this as that user or with sudo")
+                    format!("find the owner with `ls -ld {place}`, and run this as that user or with sudo")
                 }
                 io::ErrorKind::ReadOnlyFilesystem => {
-                    format!("see why with `dmesg | tail`; `mount -o remount,rw` once the disk is sound ({place})")
+                    format!(
+                        "find the cause with `dmesg | tail`; when the disk is healthy, `mount -o remount,rw` ({place})"
+                    )
                 }
-                _ => format!("look at the disk: `dmesg | tail`, `smartctl -a` on the device of `df {place}`"),
+                _ => format!("check the disk: `dmesg | tail`, `smartctl -a` on the device of `df {place}`"),
             };
-            return CheckResult::fail(format!("a file could not be written there: {error} ({room})"), remedy);
+            return CheckResult::fail(format!("cannot write a file there: {error} ({room})"), remedy);
         }
     };
     let evidence = format!("{room}; {} KiB written, flushed and removed in {took:.1?}", WRITE_BYTES / 1024);
-    match seen.files {
-        _ if seen.room < ROOM_NONE => CheckResult::fail(evidence, make_room),
-        Some(files) if files < FILES_LOW => {
-            CheckResult::warn(format!("{evidence}; only {files} inodes left"), make_inodes)
+    match state.free_inodes {
+        _ if state.free_bytes < SPACE_CRITICAL => CheckResult::fail(evidence, free_space),
+        Some(inodes) if inodes < INODES_LOW => {
+            CheckResult::warn(format!("{evidence}; only {inodes} inodes left"), free_inodes_remedy)
         }
-        _ if seen.room < ROOM_LOW => CheckResult::warn(evidence, make_room),
+        _ if state.free_bytes < SPACE_LOW => CheckResult::warn(evidence, free_space),
         _ if WRITE_SLOW < *took => {
-            CheckResult::warn(evidence, "the disk is slow or dying: `dmesg | tail`, `iostat -x 1`, `smartctl -a`")
+            CheckResult::warn(evidence, "the disk is slow or failing: `dmesg | tail`, `iostat -x 1`, `smartctl -a`")
         }
         _ => CheckResult::ok(evidence),
     }
@@ -114,33 +120,33 @@ mod tests {
     use crate::Verdict;
 
     #[test]
-    fn a_disk_is_written_to_and_left_as_it_was() {
+    fn the_write_test_leaves_no_file_behind() {
         let directory = tempfile::tempdir().unwrap();
-        let remark = disk(directory.path());
-        assert!(remark.evidence.contains("written, flushed and removed"), "{remark:?}");
+        let result = disk(directory.path());
+        assert!(result.evidence.contains("written, flushed and removed"), "{result:?}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         assert_eq!(disk(&directory.path().join("absent")).verdict, Verdict::Skipped);
     }
 
     #[test]
-    fn a_verdict_follows_room_files_and_the_write() {
-        let check = |room, files, write: io::Result<Duration>, expected, words: &str| {
-            let remark = judge(Path::new("/d"), &Seen { room, files, write });
-            assert_eq!(remark.verdict, expected, "{remark:?}");
-            let text = format!("{} {}", remark.evidence, remark.remedy.unwrap_or_default());
+    fn a_verdict_depends_on_space_inodes_and_the_write_test() {
+        let check = |free_bytes, free_inodes, write: io::Result<Duration>, expected, words: &str| {
+            let result = evaluate(Path::new("/d"), &DiskState { free_bytes, free_inodes, write });
+            assert_eq!(result.verdict, expected, "{result:?}");
+            let text = format!("{} {}", result.evidence, result.remedy.unwrap_or_default());
             assert!(text.contains(words), "{text}");
         };
         let quick = || Ok(Duration::from_millis(3));
         check(5000 * MIB, None, quick(), Verdict::Ok, "5000 MiB free in /d");
         check(5000 * MIB, Some(9), quick(), Verdict::Warn, "9 inodes");
         check(5000 * MIB, Some(0), quick(), Verdict::Fail, "inodes are in use");
-        check(50 * MIB, Some(99_999), quick(), Verdict::Warn, "make room");
-        check(5 * MIB, None, quick(), Verdict::Fail, "make room");
-        check(5000 * MIB, None, Ok(Duration::from_secs(4)), Verdict::Warn, "slow or dying");
+        check(50 * MIB, Some(99_999), quick(), Verdict::Warn, "free space");
+        check(5 * MIB, None, quick(), Verdict::Fail, "free space");
+        check(5000 * MIB, None, Ok(Duration::from_secs(4)), Verdict::Warn, "slow or failing");
         let failed = |kind: io::ErrorKind| Err(kind.into());
-        check(0, None, failed(io::ErrorKind::StorageFull), Verdict::Fail, "make room");
+        check(0, None, failed(io::ErrorKind::StorageFull), Verdict::Fail, "free space");
         check(5000 * MIB, Some(0), failed(io::ErrorKind::StorageFull), Verdict::Fail, "`df -i /d`");
-        check(5000 * MIB, None, failed(io::ErrorKind::PermissionDenied), Verdict::Fail, "whose it is");
+        check(5000 * MIB, None, failed(io::ErrorKind::PermissionDenied), Verdict::Fail, "find the owner");
         check(5000 * MIB, None, failed(io::ErrorKind::ReadOnlyFilesystem), Verdict::Fail, "remount,rw");
         check(5000 * MIB, None, failed(io::ErrorKind::Other), Verdict::Fail, "smartctl");
     }

@@ -20,8 +20,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Returns its name.
-    pub const fn word(self) -> &'static str {
+    /// Returns its label in a table.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Skipped => "skipped",
             Self::Ok => "ok",
@@ -63,9 +63,9 @@ impl CheckResult {
         Self { verdict: Verdict::Fail, evidence: evidence.into(), remedy: Some(remedy.into()) }
     }
 
-    /// Downgrades a failure to a warning, because something else does the same work; `why` says what.
+    /// Downgrades a failure to a warning; `why` names what does the same work.
     #[must_use]
-    pub fn tempered(mut self, why: &str) -> Self {
+    pub fn downgraded(mut self, why: &str) -> Self {
         if self.verdict == Verdict::Fail {
             self.verdict = Verdict::Warn;
             self.evidence = format!("{}; {why}", self.evidence);
@@ -137,18 +137,18 @@ impl Report {
 
     /// Formats the report as JSON.
     pub fn json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("texts and words") + "\n"
+        serde_json::to_string_pretty(self).expect("strings and enums serialize") + "\n"
     }
 }
 
 /// Makes an external text safe for a terminal.
 fn printable(text: &str) -> String {
-    let kept = text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c });
-    let mut kept: String = kept.collect();
+    let out = text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c });
+    let mut out: String = out.collect();
     if TEXT_CHARS_MAX < text.chars().count() {
-        kept += "…";
+        out += "…";
     }
-    kept
+    out
 }
 
 #[cfg(test)]
@@ -156,9 +156,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_verdict_is_the_reports() {
+    fn a_report_has_its_worst_verdict() {
         let report =
-            |remarks: Vec<CheckResult>| Report::new("p", "1", remarks.into_iter().map(|r| r.of("c")).collect());
+            |results: Vec<CheckResult>| Report::new("p", "1", results.into_iter().map(|r| r.of("c")).collect());
         assert_eq!(report(vec![]).verdict, Verdict::Skipped);
         assert_eq!(report(vec![CheckResult::ok(""), CheckResult::skipped("")]).verdict, Verdict::Ok);
         let mixed = report(vec![CheckResult::fail("", ""), CheckResult::warn("", "")]);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_does_not_steer_the_terminal() {
+    fn control_characters_do_not_reach_the_terminal() {
         let finding = CheckResult::ok(format!("a\u{1b}[31m\nb{}", "x".repeat(2000))).about("c", "d\r");
         assert!(!finding.evidence.contains('\u{1b}') && !finding.evidence.contains('\n'));
         assert_eq!(finding.evidence.chars().count(), TEXT_CHARS_MAX + 1);

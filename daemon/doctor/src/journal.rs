@@ -20,13 +20,13 @@ const BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Why there are none, for people.
 pub fn journal(unit: &str) -> Result<String, String> {
     if !systemd_runs() {
-        return Err("systemd does not run this machine, so there is no journal".to_owned());
+        return Err("systemd is not running on this machine, so there is no journal".to_owned());
     }
     let lines = JOURNAL_LINES.to_string();
     let arguments = ["-u", unit, "-n", &lines, "-o", "short-iso", "--no-pager", "-q"];
     let ran = run_command("journalctl", &arguments, LIMIT, BYTES_MAX)?;
     if !ran.is_ok && ran.stdout.is_empty() {
-        return Err(format!("journalctl shows nothing of {unit}; may this user read the journal?"));
+        return Err(format!("journalctl has no entries for {unit}; check that this user may read the journal"));
     }
     Ok(ran.stdout)
 }

@@ -37,6 +37,7 @@ mod reach;
 mod redact;
 mod route;
 mod run;
+mod sensitive;
 mod server;
 mod shape;
 mod show;
@@ -44,19 +45,22 @@ mod systemd;
 mod version;
 
 pub use bundle::{Bundle, BundleError, FILE_BYTES_MAX, FILES_MAX, SavedBundle};
-pub use clock::{ServerTime, clock, synchronised};
-pub use command::{Ran, run_command};
+pub use clock::{ServerTime, clock, synchronized};
+pub use command::{CommandOutput, run_command};
 pub use disk::disk;
 pub use finding::{CheckResult, Finding, Report, Verdict};
-pub use http::{Health, ask_health};
+pub use http::{Health, HttpResponse, fetch_health, http_get};
 pub use journal::{JOURNAL_LINES, journal};
 pub use limits::{file_limit, kernel_number, udp_buffers};
 pub use permissions::{Owned, Private, is_forbidden, permissions};
-pub use reach::{TcpAnswer, UdpAnswer, UdpSeen, tcp_answer, udp, udp_answer};
-pub use redact::{Redactor, sounds_secret};
+pub use reach::{PathProbe, TcpAnswer, UdpAnswer, tcp_answer, udp, udp_answer};
+pub use redact::Redactor;
 pub use route::mtu;
 pub use run::{Job, Progress, run};
-pub use server::{AddressReport, NETWORK_LIMIT, SERVER_CHECKS, ServerReport, ServerTargets, look, server_findings};
+pub use sensitive::is_sensitive_name;
+pub use server::{
+    AddressReport, NETWORK_LIMIT, SERVER_CHECKS, ServerReport, ServerTargets, probe_servers, server_findings,
+};
 pub use show::{progress_line, table};
 pub use systemd::{service, systemd_runs};
 pub use version::{Versions, versions};

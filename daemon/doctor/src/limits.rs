@@ -15,17 +15,17 @@ const FILE_BYTES_MAX: u64 = 16 * 1024;
 pub fn file_limit(pid: Option<u32>, needed: u64, unit: &str) -> CheckResult {
     let of_process = pid.and_then(|pid| Some((pid, open_files(&read(&format!("/proc/{pid}/limits"))?)?)));
     match of_process {
-        Some((pid, limit)) => judge_files(&format!("process {pid} may have"), limit, needed, unit),
+        Some((pid, limit)) => evaluate_files(&format!("process {pid} may open"), limit, needed, unit),
         None => {
             let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-            judge_files("a process started from here may have", limit, needed, unit)
+            evaluate_files("a process started from this shell may open", limit, needed, unit)
         }
     }
 }
 
-fn judge_files(who: &str, limit: u64, needed: u64, unit: &str) -> CheckResult {
-    let shown = if limit == u64::MAX { "any number of".to_owned() } else { limit.to_string() };
-    let evidence = format!("{who} {shown} files open at once; {needed} are enough");
+fn evaluate_files(who: &str, limit: u64, needed: u64, unit: &str) -> CheckResult {
+    let shown = if limit == u64::MAX { "an unlimited number of".to_owned() } else { limit.to_string() };
+    let evidence = format!("{who} {shown} files; {needed} are enough");
     if limit < needed {
         let remedy = format!(
             "raise it: LimitNOFILE={needed} in `systemctl edit {unit}`, then `systemctl restart {unit}`; in a shell \
@@ -48,15 +48,15 @@ fn open_files(limits: &str) -> Option<u64> {
 /// Evaluates the buffers that the kernel grants a socket that requests `wanted` bytes.
 pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> CheckResult {
     let (Some(receive), Some(send)) = (receive, send) else {
-        return CheckResult::skipped("the kernel does not show net.core.rmem_max and net.core.wmem_max here");
+        return CheckResult::skipped("cannot read net.core.rmem_max and net.core.wmem_max here");
     };
     let evidence = format!(
-        "net.core.rmem_max is {receive} and net.core.wmem_max {send} bytes; the link's socket asks for {wanted}"
+        "net.core.rmem_max is {receive} and net.core.wmem_max {send} bytes; the link's socket requests {wanted}"
     );
     if receive.min(send) < wanted {
         let remedy = format!(
-            "matters from some hundred sites on, when they return all at once: `sysctl -w net.core.rmem_max={wanted} \
-             net.core.wmem_max={wanted}`, kept in /etc/sysctl.d/, then restart the server"
+            "needed when hundreds of sites reconnect at once: `sysctl -w net.core.rmem_max={wanted} \
+             net.core.wmem_max={wanted}`, save it in /etc/sysctl.d/, then restart the server"
         );
         return CheckResult::warn(evidence, remedy);
     }
@@ -80,21 +80,21 @@ mod tests {
     use crate::Verdict;
 
     #[test]
-    fn the_limit_of_a_process_is_read_and_judged() {
+    fn the_file_limit_of_a_process_is_evaluated() {
         let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
                       Max open files            1024                 524288               files\n";
         assert_eq!(open_files(limits), Some(1024));
         assert_eq!(open_files("Max open files  unlimited unlimited files"), Some(u64::MAX));
         assert_eq!(open_files("Max processes 1 1"), None);
-        assert_eq!(judge_files("it may have", 1024, 256, "linecampd").verdict, Verdict::Ok);
-        let low = judge_files("it may have", 64, 256, "linecampd");
+        assert_eq!(evaluate_files("it may open", 1024, 256, "linecampd").verdict, Verdict::Ok);
+        let low = evaluate_files("it may open", 64, 256, "linecampd");
         assert!(low.remedy.is_some_and(|remedy| remedy.contains("LimitNOFILE=256")));
         let own = file_limit(Some(std::process::id()), 1, "linecampd");
         assert!(own.evidence.starts_with(&format!("process {}", std::process::id())), "{own:?}");
     }
 
     #[test]
-    fn small_buffers_are_worth_a_look() {
+    fn small_buffers_are_a_warning() {
         assert_eq!(udp_buffers(None, Some(1), 10).verdict, Verdict::Skipped);
         assert_eq!(udp_buffers(Some(10), Some(10), 10).verdict, Verdict::Ok);
         let small = udp_buffers(Some(9), Some(10), 10);

@@ -43,46 +43,43 @@ pub struct Owned {
 }
 
 /// Examines `directory` and the private files in it. They must all belong to one user: the one that runs `program`,
-/// which is `runner` if a process of it is running.
-pub fn permissions(directory: &Path, private: &[Private], program: &str, runner: Option<u32>) -> CheckResult {
-    let top = match look(directory) {
+/// which is `process_uid` if a process of it is running.
+pub fn permissions(directory: &Path, private: &[Private], program: &str, process_uid: Option<u32>) -> CheckResult {
+    let top = match inspect(directory) {
         Ok(top) if top.is_directory => top,
         Ok(_) => {
             return CheckResult::fail(
-                format!("{} is no directory", directory.display()),
-                "name the data directory: --data",
+                format!("{} is not a directory", directory.display()),
+                "pass the data directory with --data",
             );
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return CheckResult::skipped(format!("{} is not there", directory.display()));
+            return CheckResult::skipped(format!("{} does not exist", directory.display()));
         }
-        Err(error) => return unseen(directory, &error),
+        Err(error) => return failed(directory, &error),
     };
     let mut seen = vec![top];
     let mut missing = Vec::new();
     for one in private {
-        match look(&one.path) {
+        match inspect(&one.path) {
             Ok(found) => seen.push(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 missing.extend(one.is_needed.then_some(one.path.as_path()));
             }
-            Err(error) => return unseen(&one.path, &error),
+            Err(error) => return failed(&one.path, &error),
         }
     }
-    judge(&seen, &missing, program, runner, &users())
+    evaluate(&seen, &missing, program, process_uid, &users())
 }
 
-fn unseen(path: &Path, error: &io::Error) -> CheckResult {
+fn failed(path: &Path, error: &io::Error) -> CheckResult {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        return CheckResult::skipped(format!(
-            "{} may not be looked at by this user; run this with sudo",
-            path.display()
-        ));
+        return CheckResult::skipped(format!("this user may not read {}; run this with sudo", path.display()));
     }
-    CheckResult::fail(format!("failed to look at {}: {error}", path.display()), "look at the disk: `dmesg | tail`")
+    CheckResult::fail(format!("cannot read {}: {error}", path.display()), "check the disk: `dmesg | tail`")
 }
 
-fn look(path: &Path) -> io::Result<Owned> {
+fn inspect(path: &Path) -> io::Result<Owned> {
     let found = fs::symlink_metadata(path)?;
     // A link to a directory on another disk is allowed.
     let found = if found.is_symlink() { fs::metadata(path)? } else { found };
@@ -90,8 +87,8 @@ fn look(path: &Path) -> io::Result<Owned> {
 }
 
 /// Evaluates what was observed, the directory first.
-fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, users: &str) -> CheckResult {
-    let Some(top) = seen.first() else { return CheckResult::skipped("there is nothing to look at") };
+fn evaluate(seen: &[Owned], missing: &[&Path], program: &str, process_uid: Option<u32>, users: &str) -> CheckResult {
+    let Some(top) = seen.first() else { return CheckResult::skipped("there is nothing to check") };
     let name = |uid| user(users, uid);
     let (place, owner) = (top.path.display(), name(top.uid));
     let (mut problems, mut remedies) = (Vec::new(), Vec::new());
@@ -100,9 +97,9 @@ fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, 
         remedies.push(format!("restore {} from a backup", path.display()));
     }
     // Root's processes can read any file.
-    if let Some(runner) = runner.filter(|runner| *runner != 0 && *runner != top.uid) {
-        problems.push(format!("{program} runs as {}, and {place} belongs to {owner}", name(runner)));
-        remedies.push(format!("chown -R {}: {place}", name(runner)));
+    if let Some(process_uid) = process_uid.filter(|process_uid| *process_uid != 0 && *process_uid != top.uid) {
+        problems.push(format!("{program} runs as {}, and {place} belongs to {owner}", name(process_uid)));
+        remedies.push(format!("chown -R {}: {place}", name(process_uid)));
     }
     for one in seen {
         let path = one.path.display();
@@ -111,17 +108,17 @@ fn judge(seen: &[Owned], missing: &[&Path], program: &str, runner: Option<u32>, 
             remedies.push(format!("chown -R {owner}: {path}"));
         }
         if one.mode & OTHERS != 0 {
-            problems.push(format!("{path} has mode {:03o}, so others than its owner may look into it", one.mode));
+            problems.push(format!("{path} has mode {:03o}: users other than its owner have access", one.mode));
             remedies.push(format!("chmod {} {path}", if one.is_directory { "700" } else { "600" }));
         }
         let needed = if one.is_directory { OWNER_OF_DIRECTORY } else { OWNER_OF_FILE };
         if one.mode & needed != needed {
-            problems.push(format!("{path} has mode {:03o}, so its owner himself cannot use it", one.mode));
+            problems.push(format!("{path} has mode {:03o}: its owner cannot use it", one.mode));
             remedies.push(format!("chmod u+rwX {path}"));
         }
     }
     if problems.is_empty() {
-        return CheckResult::ok(format!("{place} belongs to {owner}, and nobody else may look into it"));
+        return CheckResult::ok(format!("{place} belongs to {owner}, and only its owner has access"));
     }
     CheckResult::fail(problems.join("; "), format!("as root: {}", remedies.join("; ")))
 }
@@ -167,30 +164,34 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(seen: &[Owned], runner: Option<u32>, words: &[&str]) {
-        let remark = judge(seen, &[], "linecampd", runner, USERS);
+    fn check(seen: &[Owned], process_uid: Option<u32>, words: &[&str]) {
+        let result = evaluate(seen, &[], "linecampd", process_uid, USERS);
         let expected = if words.is_empty() { Verdict::Ok } else { Verdict::Fail };
-        assert_eq!(remark.verdict, expected, "{remark:?}");
-        let text = format!("{} do: {}", remark.evidence, remark.remedy.unwrap_or_default());
+        assert_eq!(result.verdict, expected, "{result:?}");
+        let text = format!("{} fix: {}", result.evidence, result.remedy.unwrap_or_default());
         assert!(words.iter().all(|word| text.contains(word)), "{text}");
     }
 
     #[test]
-    fn what_is_private_is_one_users() {
+    fn private_files_belong_to_one_user() {
         let top = owned("/d", 990, 0o700);
         check(&[top.clone(), owned("/d/key.pem", 990, 0o600)], Some(990), &[]);
         // The process runs as root.
         check(std::slice::from_ref(&top), Some(0), &[]);
         let words = ["/d/key.pem belongs to root, and /d to linecamp", "chown -R linecamp: /d/key.pem"];
         check(&[top.clone(), owned("/d/key.pem", 0, 0o600)], None, &words);
-        let words = ["mode 644, so others than its owner may look", "chmod 600 /d/key.pem"];
+        let words = ["mode 644: users other than its owner have access", "chmod 600 /d/key.pem"];
         check(&[top.clone(), owned("/d/key.pem", 990, 0o644)], None, &words);
-        check(&[owned("/d", 990, 0o555)], None, &["mode 555, so its owner himself", "chmod u+rwX /d", "chmod 700 /d"]);
+        check(
+            &[owned("/d", 990, 0o555)],
+            None,
+            &["mode 555: its owner cannot use it", "chmod u+rwX /d", "chmod 700 /d"],
+        );
         check(&[owned("/d", 0, 0o700)], Some(990), &["linecampd runs as linecamp, and /d belongs to root"]);
     }
 
     #[test]
-    fn what_is_needed_and_missing_is_named() {
+    fn a_missing_required_file_is_named() {
         let directory = tempfile::tempdir().unwrap();
         // Independent of the umask of the test.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);

@@ -23,7 +23,7 @@ const TRIES: [Duration; 4] =
 const TCP_LIMIT: Duration = Duration::from_secs(4);
 
 /// Bytes of the probe: the size of a QUIC Initial packet, so that a path too narrow for it fails here too.
-const QUESTION_BYTES: usize = 1200;
+const PROBE_BYTES: usize = 1200;
 
 /// A version reserved to force version negotiation (RFC 9000, 15).
 const NO_VERSION: [u8; 4] = [0x1a, 0x2a, 0x3a, 0x4a];
@@ -56,54 +56,54 @@ pub enum TcpAnswer {
 
 /// All results for one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UdpSeen {
+pub struct PathProbe {
     /// The UDP probe.
     pub udp: UdpAnswer,
     /// Whether a QUIC handshake got a reply, trusted or not.
-    pub is_shaking: bool,
+    pub has_handshake: bool,
     /// The TCP probe at the same port number.
     pub tcp: TcpAnswer,
 }
 
 /// Evaluates whether UDP reaches `address` and back.
-pub fn udp(address: SocketAddr, seen: &UdpSeen) -> CheckResult {
+pub fn udp(address: SocketAddr, seen: &PathProbe) -> CheckResult {
     let port = address.port();
     let (ip, tcp) = (address.ip(), described(&seen.tcp, port));
     let listens = format!(
         "on the server: `systemctl status linecamp-server`, `ss -lnup 'sport = :{port}'`; a firewall that rejects \
-         UDP looks the same: it has to let UDP {port} in"
+         UDP looks the same: it must allow UDP {port}"
     );
-    match (&seen.udp, seen.is_shaking, &seen.tcp) {
+    match (&seen.udp, seen.has_handshake, &seen.tcp) {
         (UdpAnswer::Answered(took), true, _) => CheckResult::ok(format!("UDP {port} of {ip} answers after {took:.1?}")),
         (_, true, _) => CheckResult::ok(format!("UDP {port} of {ip} answers a QUIC handshake")),
         (UdpAnswer::Answered(took), false, _) => CheckResult::fail(
-            format!("UDP {port} of {ip} answers a small question after {took:.1?}, and no QUIC handshake"),
-            "packets of 1,200 bytes get lost on the way back (see the check `mtu`), or the server is far too busy: its \
-             log says so",
+            format!("UDP {port} of {ip} answers a small packet after {took:.1?}, but no QUIC handshake"),
+            "packets of 1,200 bytes are lost on the way back (see the check `mtu`), or the server is overloaded: see its \
+             log",
         ),
         (UdpAnswer::Unsent(error), false, _) => CheckResult::fail(
-            format!("UDP to {ip} could not be sent: {error}"),
-            format!("see whether there is a way: `ip route get {ip}`; and whether a firewall here forbids it"),
+            format!("cannot send UDP to {ip}: {error}"),
+            format!("check the route: `ip route get {ip}`; and whether a local firewall blocks it"),
         ),
         (UdpAnswer::Refused, false, TcpAnswer::Connected(_)) => CheckResult::fail(
-            format!("nothing listens on UDP {port} of {ip} (it said so), and {tcp}"),
+            format!("nothing listens on UDP {port} of {ip} (port unreachable), and {tcp}"),
             format!(
-                "the server may listen for sites at another port: its key `quic`, the address in join tokens; {listens}"
+                "the server may listen for sites on another port: see its key `quic` and the address in join tokens; {listens}"
             ),
         ),
         (UdpAnswer::Refused, false, _) => {
-            CheckResult::fail(format!("nothing listens on UDP {port} of {ip} (it said so), and {tcp}"), listens)
+            CheckResult::fail(format!("nothing listens on UDP {port} of {ip} (port unreachable), and {tcp}"), listens)
         }
         (UdpAnswer::Silent, false, TcpAnswer::Connected(_) | TcpAnswer::Refused(_)) => CheckResult::fail(
-            format!("UDP is blocked between here and there: no answer on UDP {port} of {ip}, while {tcp}"),
+            format!("UDP is blocked on the path: no answer on UDP {port} of {ip}, while {tcp}"),
             format!(
-                "let UDP {port} through in both directions, in the firewall here, of this place, and of the server"
+                "allow UDP {port} in both directions in the firewalls of this machine, of this location and of the server"
             ),
         ),
         (UdpAnswer::Silent, false, TcpAnswer::Silent | TcpAnswer::Unsent(_)) => CheckResult::fail(
-            format!("nothing answers there: no answer on UDP {port} of {ip}, and {tcp}"),
+            format!("the server does not answer: no answer on UDP {port} of {ip}, and {tcp}"),
             format!(
-                "check that {ip} is the server's address, that it runs, and the way there: `ip route get {ip}`, `ping {ip}`"
+                "check that {ip} is the server's address, that the server is running, and the route: `ip route get {ip}`, `ping {ip}`"
             ),
         ),
     }
@@ -113,14 +113,14 @@ fn described(tcp: &TcpAnswer, port: u16) -> String {
     match tcp {
         TcpAnswer::Connected(took) => format!("TCP {port} answers after {took:.1?}"),
         TcpAnswer::Refused(took) => format!("TCP {port} is refused after {took:.1?}"),
-        TcpAnswer::Silent => format!("TCP {port} is silent too"),
+        TcpAnswer::Silent => format!("TCP {port} does not answer either"),
         TcpAnswer::Unsent(error) => format!("TCP {port}: {error}"),
     }
 }
 
 /// Probes UDP.
 pub async fn udp_answer(address: SocketAddr) -> UdpAnswer {
-    match ask_udp(address).await {
+    match probe_udp(address).await {
         Ok(Some(took)) => UdpAnswer::Answered(took),
         Ok(None) => UdpAnswer::Silent,
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => UdpAnswer::Refused,
@@ -128,17 +128,17 @@ pub async fn udp_answer(address: SocketAddr) -> UdpAnswer {
     }
 }
 
-async fn ask_udp(address: SocketAddr) -> io::Result<Option<Duration>> {
+async fn probe_udp(address: SocketAddr) -> io::Result<Option<Duration>> {
     let own = match address.ip() {
         IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let socket = UdpSocket::bind(own).await?;
     socket.connect(address).await?;
-    let question = question(address);
+    let probe_packet = probe_packet(address);
     for wait in TRIES {
         let asked = Instant::now();
-        socket.send(&question).await?;
+        socket.send(&probe_packet).await?;
         let mut answer = [0; 64];
         // Any datagram from there is a reply; a longer one is truncated.
         match timeout(wait, socket.recv(&mut answer)).await {
@@ -150,7 +150,7 @@ async fn ask_udp(address: SocketAddr) -> io::Result<Option<Duration>> {
 }
 
 /// A long-header packet of an unsupported version, padded (RFC 8999, 5.1).
-fn question(address: SocketAddr) -> Vec<u8> {
+fn probe_packet(address: SocketAddr) -> Vec<u8> {
     let mut packet = vec![0xc0];
     packet.extend(NO_VERSION);
     for id in [address.port().to_be_bytes(), [0xd0, 0xc7]] {
@@ -158,7 +158,7 @@ fn question(address: SocketAddr) -> Vec<u8> {
         packet.extend([0; 6]);
         packet.extend(id);
     }
-    packet.resize(QUESTION_BYTES, 0);
+    packet.resize(PROBE_BYTES, 0);
     packet
 }
 
@@ -182,31 +182,31 @@ mod tests {
     const MS: Duration = Duration::from_millis(3);
 
     #[track_caller]
-    fn check(udp_answer: UdpAnswer, is_shaking: bool, tcp: TcpAnswer, expected: Verdict, words: &str) {
-        let remark = udp("192.0.2.1:8443".parse().unwrap(), &UdpSeen { udp: udp_answer, is_shaking, tcp });
-        assert_eq!(remark.verdict, expected, "{remark:?}");
-        assert!(remark.evidence.contains(words), "{remark:?}");
-        assert_eq!(remark.remedy.is_some(), expected != Verdict::Ok, "{remark:?}");
+    fn check(udp_answer: UdpAnswer, has_handshake: bool, tcp: TcpAnswer, expected: Verdict, words: &str) {
+        let result = udp("192.0.2.1:8443".parse().unwrap(), &PathProbe { udp: udp_answer, has_handshake, tcp });
+        assert_eq!(result.verdict, expected, "{result:?}");
+        assert!(result.evidence.contains(words), "{result:?}");
+        assert_eq!(result.remedy.is_some(), expected != Verdict::Ok, "{result:?}");
     }
 
     #[test]
-    fn a_blocked_path_is_told_from_a_silent_machine() {
-        let blocked = "UDP is blocked between here and there";
+    fn a_blocked_path_is_distinguished_from_a_machine_that_is_down() {
+        let blocked = "UDP is blocked on the path";
         check(UdpAnswer::Silent, false, TcpAnswer::Connected(MS), Verdict::Fail, blocked);
         check(UdpAnswer::Silent, false, TcpAnswer::Refused(MS), Verdict::Fail, blocked);
-        check(UdpAnswer::Silent, false, TcpAnswer::Silent, Verdict::Fail, "nothing answers there");
+        check(UdpAnswer::Silent, false, TcpAnswer::Silent, Verdict::Fail, "the server does not answer");
         let unsent = || TcpAnswer::Unsent("no route".to_owned());
-        check(UdpAnswer::Silent, false, unsent(), Verdict::Fail, "nothing answers there");
+        check(UdpAnswer::Silent, false, unsent(), Verdict::Fail, "the server does not answer");
         check(UdpAnswer::Refused, false, TcpAnswer::Connected(MS), Verdict::Fail, "nothing listens on UDP 8443");
         check(UdpAnswer::Refused, false, TcpAnswer::Refused(MS), Verdict::Fail, "nothing listens on UDP 8443");
-        check(UdpAnswer::Unsent("no route".to_owned()), false, unsent(), Verdict::Fail, "could not be sent");
+        check(UdpAnswer::Unsent("no route".to_owned()), false, unsent(), Verdict::Fail, "cannot send UDP");
         check(UdpAnswer::Answered(MS), false, TcpAnswer::Connected(MS), Verdict::Fail, "no QUIC handshake");
         check(UdpAnswer::Answered(MS), true, TcpAnswer::Silent, Verdict::Ok, "answers after");
         check(UdpAnswer::Silent, true, TcpAnswer::Silent, Verdict::Ok, "QUIC handshake");
     }
 
     #[tokio::test]
-    async fn a_closed_port_and_an_open_one_are_told_apart() {
+    async fn closed_and_open_ports_are_distinguished() {
         let closed = {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             socket.local_addr().unwrap()
@@ -215,13 +215,13 @@ mod tests {
         let open = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = open.local_addr().unwrap();
         let echo = tokio::spawn(async move {
-            let mut question = [0; 1500];
-            let (bytes, from) = open.recv_from(&mut question).await.unwrap();
+            let mut probe_packet = [0; 1500];
+            let (bytes, from) = open.recv_from(&mut probe_packet).await.unwrap();
             open.send_to(b"x", from).await.unwrap();
             bytes
         });
         assert!(matches!(udp_answer(address).await, UdpAnswer::Answered(_)));
-        assert_eq!(echo.await.unwrap(), QUESTION_BYTES);
+        assert_eq!(echo.await.unwrap(), PROBE_BYTES);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(matches!(tcp_answer(address).await, TcpAnswer::Connected(_)));

@@ -19,17 +19,17 @@ const ORDINARY: u32 = 1280;
 /// Evaluates the largest packet to `server` that the kernel knows of: from the interface, the route, and what routers
 /// on the path reported.
 pub fn mtu(server: SocketAddr) -> CheckResult {
-    match asked(server) {
-        Ok((own, mtu)) => judge(server.ip(), own, mtu),
+    match path_mtu(server) {
+        Ok((own, mtu)) => evaluate(server.ip(), own, mtu),
         Err(error) => CheckResult::fail(
-            format!("there is no way to {}: {error}", server.ip()),
-            format!("see what is there: `ip route get {}`, `ip address`", server.ip()),
+            format!("no route to {}: {error}", server.ip()),
+            format!("check the routes: `ip route get {}`, `ip address`", server.ip()),
         ),
     }
 }
 
 /// Connecting a UDP socket sends nothing.
-fn asked(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
+fn path_mtu(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
     let unspecified: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -43,18 +43,18 @@ fn asked(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
     Ok((socket.local_addr()?.ip(), mtu))
 }
 
-fn judge(server: IpAddr, own: IpAddr, mtu: u32) -> CheckResult {
+fn evaluate(server: IpAddr, own: IpAddr, mtu: u32) -> CheckResult {
     let headers = if server.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
     let needed = QUIC_BYTES + headers;
-    let evidence = format!("packets of {mtu} bytes may go to {server}, from {own}; a link needs {needed}");
+    let evidence = format!("MTU to {server} from {own}: {mtu} bytes; a link needs {needed}");
     let remedy = format!(
-        "find the narrow interface with `ip route get {server}` and `ip link`, and widen it, such as \
+        "find the interface with `ip route get {server}` and `ip link`, and raise its MTU, such as \
          `ip link set dev NAME mtu 1500`; a VPN inside a VPN is the usual cause"
     );
     match mtu {
         _ if mtu < needed => CheckResult::fail(evidence, remedy),
         _ if mtu < ORDINARY => {
-            CheckResult::warn(format!("{evidence}, which leaves little for a tunnel on the way"), remedy)
+            CheckResult::warn(format!("{evidence}, which leaves little room for a tunnel on the path"), remedy)
         }
         _ => CheckResult::ok(evidence),
     }
@@ -66,11 +66,11 @@ mod tests {
     use crate::Verdict;
 
     #[test]
-    fn a_narrow_way_is_named() {
+    fn a_small_mtu_is_reported() {
         let check = |ip: &str, mtu, expected| {
             let ip: IpAddr = ip.parse().unwrap();
-            let remark = judge(ip, ip, mtu);
-            assert_eq!(remark.verdict, expected, "{remark:?}");
+            let result = evaluate(ip, ip, mtu);
+            assert_eq!(result.verdict, expected, "{result:?}");
         };
         check("192.0.2.1", 1500, Verdict::Ok);
         check("192.0.2.1", 1280, Verdict::Ok);
@@ -80,9 +80,9 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_knows_the_way_to_itself() {
-        let remark = mtu("127.0.0.1:9".parse().unwrap());
-        assert_eq!(remark.verdict, Verdict::Ok, "{remark:?}");
-        assert!(remark.evidence.contains("from 127.0.0.1"), "{remark:?}");
+    fn the_kernel_reports_the_mtu_of_loopback() {
+        let result = mtu("127.0.0.1:9".parse().unwrap());
+        assert_eq!(result.verdict, Verdict::Ok, "{result:?}");
+        assert!(result.evidence.contains("from 127.0.0.1"), "{result:?}");
     }
 }

@@ -13,7 +13,7 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
 pub struct Job {
     names: &'static [&'static str],
     limit: Duration,
-    look: Box<dyn FnOnce() -> Vec<Finding> + Send>,
+    check: Box<dyn FnOnce() -> Vec<Finding> + Send>,
 }
 
 impl Job {
@@ -21,9 +21,9 @@ impl Job {
     pub fn new(
         names: &'static [&'static str],
         limit: Duration,
-        look: impl FnOnce() -> Vec<Finding> + Send + 'static,
+        check: impl FnOnce() -> Vec<Finding> + Send + 'static,
     ) -> Self {
-        Self { names, limit, look: Box::new(look) }
+        Self { names, limit, check: Box::new(check) }
     }
 }
 
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The checks that have not returned.
-    pub waits_for: Vec<&'static str>,
+    pub waiting_for: Vec<&'static str>,
     /// Time since the start.
     pub elapsed: Duration,
 }
@@ -52,26 +52,26 @@ pub fn run(jobs: Vec<Job>, mut progress: impl FnMut(&Progress)) -> Vec<Finding> 
         let sender = sender.clone();
         let spawned = thread::Builder::new().name(format!("check-{place}")).spawn(move || {
             // Fails if the run has timed out on this job.
-            drop(sender.send((place, (job.look)())));
+            drop(sender.send((place, (job.check)())));
         });
-        let refused = spawned.err().map(|error| format!("the system gave no thread to look: {error}"));
-        let found = refused.map(|words| unseen(job.names, &words));
+        let refused = spawned.err().map(|error| format!("cannot start a thread for the check: {error}"));
+        let found = refused.map(|words| failed(job.names, &words));
         waiting.push(Waiting { names: job.names, until: began + job.limit, limit: job.limit, found });
     }
     loop {
         let now = Instant::now();
         for job in waiting.iter_mut().filter(|job| job.found.is_none() && job.until <= now) {
-            let words = format!("the check did not come back within {} s", job.limit.as_secs());
-            job.found = Some(unseen(job.names, &words));
+            let words = format!("the check did not finish within {} s", job.limit.as_secs());
+            job.found = Some(failed(job.names, &words));
         }
         let open: Vec<_> = waiting.iter().filter(|job| job.found.is_none()).collect();
         let Some(next) = open.iter().map(|job| job.until).min() else { break };
         let wait = next.saturating_duration_since(now).min(PROGRESS_PERIOD);
-        let waits_for = open.iter().flat_map(|job| job.names.iter().copied()).collect();
+        let waiting_for = open.iter().flat_map(|job| job.names.iter().copied()).collect();
         match receiver.recv_timeout(wait) {
             Ok((place, found)) => waiting[place].found = Some(found),
-            Err(RecvTimeoutError::Timeout) => progress(&Progress { waits_for, elapsed: began.elapsed() }),
-            Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
+            Err(RecvTimeoutError::Timeout) => progress(&Progress { waiting_for, elapsed: began.elapsed() }),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("this function holds a sender"),
         }
     }
     waiting.into_iter().flat_map(|job| job.found.unwrap_or_default()).collect()
@@ -84,8 +84,8 @@ struct Waiting {
     found: Option<Vec<Finding>>,
 }
 
-fn unseen(names: &[&'static str], words: &str) -> Vec<Finding> {
-    let remedy = "look for a disk, a name server or a program that hangs: `dmesg | tail`, `ps -eo pid,stat,cmd`";
+fn failed(names: &[&'static str], words: &str) -> Vec<Finding> {
+    let remedy = "find the disk, name server or program that hangs: `dmesg | tail`, `ps -eo pid,stat,cmd`";
     names.iter().map(|name| CheckResult::fail(words, remedy).of(name)).collect()
 }
 
@@ -97,7 +97,7 @@ mod tests {
     use crate::Verdict;
 
     #[test]
-    fn a_check_that_hangs_has_failed_and_the_others_are_heard_in_their_order() {
+    fn a_check_that_hangs_fails_and_the_others_keep_their_order() {
         let (release, hangs) = sync_channel::<()>(0);
         let jobs = vec![
             Job::new(&["slow", "slower"], Duration::from_millis(50), move || {
@@ -110,22 +110,22 @@ mod tests {
         drop(release);
         let names: Vec<_> = found.iter().map(|finding| (finding.name, finding.verdict)).collect();
         assert_eq!(names, [("slow", Verdict::Fail), ("slower", Verdict::Fail), ("quick", Verdict::Ok)]);
-        assert!(found[0].evidence.contains("did not come back"), "{found:?}");
+        assert!(found[0].evidence.contains("did not finish"), "{found:?}");
     }
 
     #[test]
-    fn whoever_waits_is_told_what_for() {
+    fn progress_names_the_checks_that_are_still_running() {
         let (release, hangs) = sync_channel::<()>(0);
         let job = Job::new(&["slow"], Duration::from_secs(60), move || {
             let _ = hangs.recv();
             vec![]
         });
         let mut release = Some(release);
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         run(vec![job], |progress| {
-            heard.push(progress.waits_for.clone());
+            received.push(progress.waiting_for.clone());
             release = None;
         });
-        assert_eq!(heard[0], ["slow"]);
+        assert_eq!(received[0], ["slow"]);
     }
 }

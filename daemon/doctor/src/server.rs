@@ -1,6 +1,6 @@
 //! Checks of servers as seen from this machine: name, path, packets, certificate, clock.
 //!
-//! All addresses of all servers are probed concurrently: [`look`] takes [`NETWORK_LIMIT`] at most, whatever does not
+//! All addresses of all servers are probed concurrently: [`probe_servers`] takes [`NETWORK_LIMIT`] at most, whatever does not
 //! respond. It completes a handshake and closes the connection. It sends no message of the link's protocol, so that no
 //! session is opened and a daemon connected at the same time is not disturbed.
 
@@ -16,14 +16,14 @@ use tokio::time::timeout;
 use crate::chain;
 use crate::clock::{ServerTime, clock};
 use crate::finding::{CheckResult, Finding, Verdict};
-use crate::http::{Health, ask_health};
-use crate::reach::{UdpSeen, tcp_answer, udp, udp_answer};
+use crate::http::{Health, fetch_health};
+use crate::reach::{PathProbe, tcp_answer, udp, udp_answer};
 use crate::route::mtu;
 
-/// The names of the checks made from one [`look`], in their order.
+/// The names of the checks made from one [`probe_servers`], in their order.
 pub const SERVER_CHECKS: &[&str] = &["name-resolution", "mtu", "udp", "tls", "clock"];
 
-/// The longest a [`look`] takes: name resolution, then a handshake, and a moment to close the connections.
+/// The longest a [`probe_servers`] takes: name resolution, then a handshake, and a moment to close the connections.
 pub const NETWORK_LIMIT: Duration = Duration::from_secs(12);
 
 /// Time for name resolution: one name server may not respond. A daemon waits twice as long.
@@ -50,7 +50,7 @@ pub struct AddressReport {
     /// The address.
     pub address: SocketAddr,
     /// The UDP and TCP probes.
-    pub seen: UdpSeen,
+    pub paths: PathProbe,
     /// The handshake of the link.
     pub link: Probed<()>,
     /// The API at the same port number, and what our own clock showed when it responded.
@@ -63,7 +63,7 @@ pub struct ServerReport {
     /// The server.
     pub server: ServerAddress,
     /// How long its name resolution took, or why it has no address.
-    pub named: Result<Duration, String>,
+    pub resolved: Result<Duration, String>,
     /// Its addresses, as many as are probed.
     pub addresses: Vec<AddressReport>,
 }
@@ -72,67 +72,67 @@ pub struct ServerReport {
 ///
 /// # Errors
 /// Why nothing was probed, for people: this machine provides no socket or no thread.
-pub fn look(whom: &ServerTargets) -> Result<Vec<ServerReport>, String> {
+pub fn probe_servers(targets: &ServerTargets) -> Result<Vec<ServerReport>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("failed to start looking: {error}"))?;
-    let looked = runtime.block_on(look_at_all(whom));
+    let runtime = runtime.map_err(|error| format!("cannot start the network checks: {error}"))?;
+    let probed = runtime.block_on(probe_all(targets));
     // Do not wait for a name lookup that never ends.
     runtime.shutdown_background();
-    looked
+    probed
 }
 
-async fn look_at_all(whom: &ServerTargets) -> Result<Vec<ServerReport>, String> {
+async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String> {
     let probe = LinkProbe::bind(HANDSHAKE_LIMIT).map_err(|error| chain(&error))?;
     let probe = Arc::new(probe);
-    let trust = Arc::new(whom.trust.clone().unwrap_or(Trust::Authorities(Vec::new())));
+    let trust = Arc::new(targets.trust.clone().unwrap_or(Trust::Authorities(Vec::new())));
     let mut tasks = JoinSet::new();
-    for (place, server) in whom.servers.iter().cloned().enumerate() {
+    for (place, server) in targets.servers.iter().cloned().enumerate() {
         let (probe, trust) = (Arc::clone(&probe), Arc::clone(&trust));
-        tasks.spawn(async move { (place, look_at_server(server, &probe, &trust).await) });
+        tasks.spawn(async move { (place, probe_server(server, &probe, &trust).await) });
     }
-    let mut looked = tasks.join_all().await;
-    looked.sort_by_key(|(place, _)| *place);
+    let mut probed = tasks.join_all().await;
+    probed.sort_by_key(|(place, _)| *place);
     if let Some(probe) = Arc::into_inner(probe) {
         probe.part().await;
     }
-    Ok(looked.into_iter().map(|(_, looked)| looked).collect())
+    Ok(probed.into_iter().map(|(_, probed)| probed).collect())
 }
 
-async fn look_at_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &Arc<Trust>) -> ServerReport {
+async fn probe_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &Arc<Trust>) -> ServerReport {
     let began = Instant::now();
-    let resolved = match timeout(NAME_LIMIT, resolve(&server)).await {
-        Ok(resolved) => resolved.map_err(|error| chain(&error)),
+    let resolution = match timeout(NAME_LIMIT, resolve(&server)).await {
+        Ok(addresses) => addresses.map_err(|error| chain(&error)),
         Err(_) => Err(format!("no name server answered within {} s", NAME_LIMIT.as_secs())),
     };
-    let addresses = match resolved {
+    let addresses = match resolution {
         Ok(addresses) => addresses,
-        Err(words) => return ServerReport { server, named: Err(words), addresses: Vec::new() },
+        Err(words) => return ServerReport { server, resolved: Err(words), addresses: Vec::new() },
     };
-    let named = Ok(began.elapsed());
+    let resolved = Ok(began.elapsed());
     let mut tasks = JoinSet::new();
     for address in addresses.into_iter().take(ADDRESSES_MAX) {
         let (probe, trust) = (Arc::clone(probe), Arc::clone(trust));
-        tasks.spawn(async move { look_at_address(address, &probe, &trust).await });
+        tasks.spawn(async move { probe_address(address, &probe, &trust).await });
     }
     let mut addresses = tasks.join_all().await;
-    addresses.sort_by_key(|look| look.address);
-    ServerReport { server, named, addresses }
+    addresses.sort_by_key(|report| report.address);
+    ServerReport { server, resolved, addresses }
 }
 
-async fn look_at_address(address: SocketAddr, probe: &LinkProbe, trust: &Trust) -> AddressReport {
+async fn probe_address(address: SocketAddr, probe: &LinkProbe, trust: &Trust) -> AddressReport {
     let (udp, link, tcp, api) = tokio::join!(
         udp_answer(address),
         probe.look(address, trust),
         tcp_answer(address),
         timeout(HANDSHAKE_LIMIT, health(address, trust)),
     );
-    let seen = UdpSeen { udp, is_shaking: has_answered(&link), tcp };
-    AddressReport { address, seen, link, api: api.ok().flatten() }
+    let paths = PathProbe { udp, has_handshake: has_answered(&link), tcp };
+    AddressReport { address, paths, link, api: api.ok().flatten() }
 }
 
 async fn health(address: SocketAddr, trust: &Trust) -> Option<(Health, WallTime)> {
     let stream = probe_api(address, None, trust).await.result.ok()?;
-    let health = ask_health(stream).await.ok()?;
+    let health = fetch_health(stream).await.ok()?;
     Some((health, SystemClock.now()))
 }
 
@@ -146,49 +146,50 @@ fn has_answered(link: &Probed<()>) -> bool {
 }
 
 /// Evaluates the reports of the servers. An unreachable server is a warning if another one is reachable.
-pub fn server_findings(looked: &[ServerReport], trust: Option<&Trust>, skew_max: Duration) -> Vec<Finding> {
-    let (mut names, mut widths, mut ways, mut papers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for one in looked {
+pub fn server_findings(probed: &[ServerReport], trust: Option<&Trust>, skew_max: Duration) -> Vec<Finding> {
+    let (mut names, mut mtus, mut paths, mut handshakes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for one in probed {
         let server = one.server.to_string();
         names.push((name(one), server.clone()));
-        for look in &one.addresses {
-            let at = look.address.to_string();
-            let subject = if at == server { at } else { format!("{server} at {}", look.address.ip()) };
-            widths.push((mtu(look.address), subject.clone()));
-            ways.push((udp(look.address, &look.seen), subject.clone()));
-            papers.push((tls(&look.link, trust), subject));
+        for report in &one.addresses {
+            let at = report.address.to_string();
+            let subject = if at == server { at } else { format!("{server} at {}", report.address.ip()) };
+            mtus.push((mtu(report.address), subject.clone()));
+            paths.push((udp(report.address, &report.paths), subject.clone()));
+            handshakes.push((tls(&report.link, trust), subject));
         }
     }
-    let groups = [("name-resolution", names), ("mtu", widths), ("udp", ways), ("tls", papers)];
-    let mut found: Vec<_> = groups.into_iter().flat_map(|(name, remarks)| group(name, remarks)).collect();
-    let (ours, theirs) = server_time(looked);
+    let groups = [("name-resolution", names), ("mtu", mtus), ("udp", paths), ("tls", handshakes)];
+    let mut found: Vec<_> = groups.into_iter().flat_map(|(name, results)| group(name, results)).collect();
+    let (ours, theirs) = server_time(probed);
     found.push(clock(ours, theirs.as_ref(), skew_max).of("clock"));
     found
 }
 
-fn group(name: &'static str, remarks: Vec<(CheckResult, String)>) -> Vec<Finding> {
-    if remarks.is_empty() {
-        return vec![CheckResult::skipped("there is no address to look at").of(name)];
+fn group(name: &'static str, results: Vec<(CheckResult, String)>) -> Vec<Finding> {
+    if results.is_empty() {
+        return vec![CheckResult::skipped("no address to check").of(name)];
     }
-    let works = remarks.iter().any(|(remark, _)| matches!(remark.verdict, Verdict::Ok | Verdict::Warn));
-    let temper =
-        |remark: CheckResult| if works { remark.tempered("another address does, and one is enough") } else { remark };
-    remarks.into_iter().map(|(remark, subject)| temper(remark).about(name, &subject)).collect()
+    let works = results.iter().any(|(result, _)| matches!(result.verdict, Verdict::Ok | Verdict::Warn));
+    let downgrade = |result: CheckResult| {
+        if works { result.downgraded("another address works, and one is enough") } else { result }
+    };
+    results.into_iter().map(|(result, subject)| downgrade(result).about(name, &subject)).collect()
 }
 
-fn name(looked: &ServerReport) -> CheckResult {
-    let host = looked.server.host();
-    match &looked.named {
+fn name(probed: &ServerReport) -> CheckResult {
+    let host = probed.server.host();
+    match &probed.resolved {
         Ok(_) if host.parse::<std::net::IpAddr>().is_ok() => {
-            CheckResult::ok("an address, so there is nothing to look up")
+            CheckResult::ok("an IP address, so no name resolution is needed")
         }
         Ok(took) => {
-            let ips: Vec<_> = looked.addresses.iter().map(|look| look.address.ip().to_string()).collect();
-            CheckResult::ok(format!("{host} is {}, found in {took:.1?}", ips.join(", ")))
+            let ips: Vec<_> = probed.addresses.iter().map(|report| report.address.ip().to_string()).collect();
+            CheckResult::ok(format!("{host} resolves to {} in {took:.1?}", ips.join(", ")))
         }
         Err(words) => CheckResult::fail(
             words.clone(),
-            format!("`getent ahosts {host}`; the name servers are in /etc/resolv.conf, and the name is in DNS or not"),
+            format!("check the name with `getent ahosts {host}`, and the name servers in /etc/resolv.conf"),
         ),
     }
 }
@@ -199,16 +200,16 @@ fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
     let Some(trust) = trust else {
         return match shown.last() {
             Some(pin) => CheckResult::skipped(format!(
-                "the authority there is {pin}; which one is right is known once this site has a join token"
+                "the server shows authority {pin}; this site needs a join token to verify it"
             )),
-            None => CheckResult::skipped("whom to trust is known once this site has a join token"),
+            None => CheckResult::skipped("no trusted authority yet: this site needs a join token"),
         };
     };
     let error = match (&link.result, &link.shown) {
         (Ok(()), Some(shown)) => {
-            let authority = shown.authorities.last().map_or_else(|| "the one trusted".to_owned(), Pin::to_string);
+            let authority = shown.authorities.last().map_or_else(|| "the trusted one".to_owned(), Pin::to_string);
             return CheckResult::ok(format!(
-                "handshake in {:.1?}, certificate good until {}, of authority {authority}",
+                "handshake in {:.1?}, certificate valid until {}, authority {authority}",
                 link.took, shown.validity.end
             ));
         }
@@ -216,24 +217,22 @@ fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
         (Err(error), _) => error,
     };
     let words = chain(error);
-    let restored = "if the server was set up anew, restore its `ca` folder from the backup, or take a new token there \
+    let restored = "if the server was reinstalled, restore its `ca` directory from a backup, or create a new token there \
                     and join again: `linecampd forget`, then `linecampd join`";
     match error {
-        DialError::Silent { .. } => CheckResult::skipped("no handshake came to a certificate; see the check `udp`"),
+        DialError::Silent { .. } => CheckResult::skipped("the handshake did not complete; see the check `udp`"),
         DialError::ForeignAuthority { .. } => CheckResult::fail(
-            format!("{words}; it shows {}, trusted here is {}", pins(shown), pins(&trust.pins())),
+            format!("{words}; the server shows {}, this site trusts {}", pins(shown), pins(&trust.pins())),
             restored,
         ),
         DialError::WrongPin { .. } => CheckResult::fail(words, restored),
         DialError::Expired { .. } => {
-            CheckResult::fail(words, "see the check `clock`, here and with `linecamp-server doctor`")
+            CheckResult::fail(words, "see the check `clock` here and in `linecamp-server doctor`")
         }
-        DialError::WrongName { .. } => {
-            CheckResult::fail(words, "see who answers there: the address may be another machine's")
-        }
+        DialError::WrongName { .. } => CheckResult::fail(words, "check the address: it may belong to another machine"),
         _ => CheckResult::fail(
-            format!("something answers in QUIC, and it is no server of sites, or one of another kind: {words}"),
-            "see who answers there, and whether the server is of a version that speaks with this one",
+            format!("a QUIC server answers, but it is not a compatible linecamp-server: {words}"),
+            "check the address, and that the server's version is compatible with this one",
         ),
     }
 }
@@ -244,20 +243,20 @@ fn pins(pins: &[Pin]) -> String {
 }
 
 /// Returns the best available reading of the server's clock, and what ours showed at that time.
-fn server_time(looked: &[ServerReport]) -> (WallTime, Option<ServerTime>) {
-    let all = || looked.iter().flat_map(|one| &one.addresses);
-    let said = all().find_map(|look| {
-        let (health, ours) = look.api.as_ref()?;
-        Some((*ours, Some(ServerTime::Said(health.date?))))
+fn server_time(probed: &[ServerReport]) -> (WallTime, Option<ServerTime>) {
+    let all = || probed.iter().flat_map(|one| &one.addresses);
+    let reported = all().find_map(|report| {
+        let (health, ours) = report.api.as_ref()?;
+        Some((*ours, Some(ServerTime::Reported(health.date?))))
     });
     let within = || {
-        all().find_map(|look| {
-            let is_believed = matches!(look.link.result, Ok(()) | Err(DialError::Expired { .. }));
-            let shown = look.link.shown.as_ref().filter(|_| is_believed)?;
+        all().find_map(|report| {
+            let is_trusted = matches!(report.link.result, Ok(()) | Err(DialError::Expired { .. }));
+            let shown = report.link.shown.as_ref().filter(|_| is_trusted)?;
             Some((SystemClock.now(), Some(ServerTime::Within(shown.server_time()))))
         })
     };
-    said.or_else(within).unwrap_or_else(|| (SystemClock.now(), None))
+    reported.or_else(within).unwrap_or_else(|| (SystemClock.now(), None))
 }
 
 #[cfg(test)]
@@ -273,18 +272,18 @@ mod tests {
 
     #[track_caller]
     fn check(result: Result<(), DialError>, expected: Verdict, words: &str) {
-        let remark = tls(&probed(result), Some(&Trust::Pin(Pin::of(b"trusted"))));
-        assert_eq!(remark.verdict, expected, "{remark:?}");
-        assert!(remark.evidence.contains(words), "{remark:?}");
+        let result = tls(&probed(result), Some(&Trust::Pin(Pin::of(b"trusted"))));
+        assert_eq!(result.verdict, expected, "{result:?}");
+        assert!(result.evidence.contains(words), "{result:?}");
     }
 
     #[test]
-    fn a_certificate_is_judged_with_the_exact_reason() {
+    fn a_handshake_failure_has_its_exact_reason() {
         let server = || "192.0.2.1:8443".to_owned();
-        check(Ok(()), Verdict::Ok, "good until 1970-01-01");
+        check(Ok(()), Verdict::Ok, "valid until 1970-01-01");
         let silent = DialError::Silent { server: server(), limit: Duration::from_secs(5), transport: "UDP" };
         check(Err(silent), Verdict::Skipped, "see the check `udp`");
-        let both = format!("it shows {}, trusted here is {}", Pin::of(b"shown"), Pin::of(b"trusted"));
+        let both = format!("the server shows {}, this site trusts {}", Pin::of(b"shown"), Pin::of(b"trusted"));
         check(Err(DialError::ForeignAuthority { server: server() }), Verdict::Fail, &both);
         let (not_after, now) = (WallTime::EPOCH, WallTime::EPOCH + Duration::from_secs(5));
         check(Err(DialError::Expired { server: server(), not_after, now }), Verdict::Fail, "ended at 1970");
@@ -298,8 +297,8 @@ mod tests {
 
     #[test]
     fn one_address_that_works_makes_the_others_failures_warnings() {
-        let bad = || (CheckResult::fail("dead", "look"), "b:1".to_owned());
-        let verdicts = |remarks| group("udp", remarks).iter().map(|finding| finding.verdict).collect::<Vec<_>>();
+        let bad = || (CheckResult::fail("no answer", "check it"), "b:1".to_owned());
+        let verdicts = |results| group("udp", results).iter().map(|finding| finding.verdict).collect::<Vec<_>>();
         assert_eq!(verdicts(vec![bad()]), [Verdict::Fail]);
         assert_eq!(verdicts(vec![(CheckResult::ok(""), "a:1".to_owned()), bad()]), [Verdict::Ok, Verdict::Warn]);
         assert_eq!(verdicts(vec![]), [Verdict::Skipped]);

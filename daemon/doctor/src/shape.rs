@@ -1,9 +1,9 @@
 //! Recognizing secrets by their shape, in a text of unknown structure.
 
-use crate::redact::{GONE, sounds_secret};
+use crate::sensitive::{REDACTED, is_sensitive_name};
 
 /// Prefixes of our own secrets.
-const OURS: [&str; 2] = ["lct_", "lck_"];
+const TOKEN_PREFIXES: [&str; 2] = ["lct_", "lck_"];
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
@@ -13,24 +13,24 @@ const QUOTES: [char; 3] = ['"', '\'', '`'];
 
 /// Redacts private keys in PEM, marker to marker; one without an end marker redacts the rest.
 pub(crate) fn without_pem(text: &str) -> String {
-    let mut kept = String::new();
+    let mut out = String::new();
     let mut rest = text;
     while let Some(begin) = rest.find(BEGIN) {
         let (before, from) = rest.split_at(begin);
-        kept += before;
+        out += before;
         let label = from.lines().next().unwrap_or_default();
         if label.contains("PRIVATE") || label.contains("SECRET") {
-            kept += GONE;
+            out += REDACTED;
             let end = from.find(END).map(|end| end + from[end..].find('\n').unwrap_or(from.len() - end));
             rest = &from[end.unwrap_or(from.len())..];
         } else {
             // A public PEM block may lack its end marker, and be followed by a private one.
             let (marker, after) = from.split_at(BEGIN.len());
-            kept += marker;
+            out += marker;
             rest = after;
         }
     }
-    kept + rest
+    out + rest
 }
 
 /// What to expect of the next word of a line.
@@ -48,7 +48,7 @@ enum Next {
 
 /// Redacts what has the shape of a secret in one line.
 pub(crate) fn shapes(line: &str) -> String {
-    let mut kept = String::with_capacity(line.len());
+    let mut out = String::with_capacity(line.len());
     let mut next = Next::Any;
     for piece in line.split_inclusive(is_gap) {
         let word = piece.trim_end_matches(is_gap);
@@ -56,21 +56,21 @@ pub(crate) fn shapes(line: &str) -> String {
         if let Next::Until(quote) = next {
             if word.contains(quote) {
                 next = Next::Any;
-                kept += gap;
+                out += gap;
             }
             continue;
         }
         if !word.is_empty() {
             let (shown, after) = shape(word, next);
-            kept += &shown;
+            out += &shown;
             next = after;
         }
         // Gaps inside redacted text are removed with it.
         if !matches!(next, Next::Until(_)) {
-            kept += gap;
+            out += gap;
         }
     }
-    kept
+    out
 }
 
 fn is_gap(c: char) -> bool {
@@ -87,24 +87,25 @@ fn shape(word: &str, expected: Next) -> (String, Next) {
         (Next::MaybeValue, "=" | ":" | "=>" | ":=") => return (word.to_owned(), Next::Secret),
         // `Authorization: Bearer x`: the scheme is not secret, what follows it is.
         (Next::Secret, _) if is_scheme(word) => return (word.to_owned(), Next::Secret),
-        (Next::Secret, _) => return (GONE.to_owned(), after(word)),
+        (Next::Secret, _) => return (REDACTED.to_owned(), after(word)),
         _ if is_scheme(word) => return (word.to_owned(), Next::Secret),
         _ => {}
     }
     if let Some((name, value)) = word.split_once('=').or_else(|| word.split_once(':'))
         && is_name(name)
-        && sounds_secret(name.trim_matches(QUOTES).trim_matches('-'))
+        && is_sensitive_name(name.trim_matches(QUOTES).trim_matches('-'))
     {
         return match value.trim_matches(QUOTES) {
             "" => (word.to_owned(), Next::Secret),
-            _ => (format!("{}={GONE}", name.trim_matches(QUOTES)), after(value)),
+            _ => (format!("{}={REDACTED}", name.trim_matches(QUOTES)), after(value)),
         };
     }
     let shown = if word.contains("://") { url(word) } else { word.to_owned() };
-    let shown = if OURS.iter().any(|start| shown.contains(start)) { ours(&shown) } else { shown };
+    let shown =
+        if TOKEN_PREFIXES.iter().any(|start| shown.contains(start)) { redact_own_tokens(&shown) } else { shown };
     let bare = word.trim_matches(QUOTES);
-    let is_telling = is_name(bare) && sounds_secret(bare);
-    (shown, if is_telling { Next::MaybeValue } else { Next::Any })
+    let is_sensitive = is_name(bare) && is_sensitive_name(bare);
+    (shown, if is_sensitive { Next::MaybeValue } else { Next::Any })
 }
 
 /// Whether a redacted value continues after the gap.
@@ -122,14 +123,15 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Keeps the prefix of our secret, and what surrounds it.
-fn ours(word: &str) -> String {
-    let at = OURS.iter().filter_map(|start| word.find(start)).min().unwrap_or_default();
+fn redact_own_tokens(word: &str) -> String {
+    let at = TOKEN_PREFIXES.iter().filter_map(|start| word.find(start)).min().unwrap_or_default();
     let (before, from) = word.split_at(at);
     let is_body = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '=' | '.');
     let end = from.find(|c| !is_body(c)).unwrap_or(from.len());
     let rest = &from[end..];
-    let rest = if OURS.iter().any(|start| rest.contains(start)) { ours(rest) } else { rest.to_owned() };
-    format!("{before}{}{GONE}{rest}", &from[.."lct_".len()])
+    let rest =
+        if TOKEN_PREFIXES.iter().any(|start| rest.contains(start)) { redact_own_tokens(rest) } else { rest.to_owned() };
+    format!("{before}{}{REDACTED}{rest}", &from[.."lct_".len()])
 }
 
 /// Keeps scheme, host and path.
@@ -139,15 +141,15 @@ fn url(word: &str) -> String {
     let (place, has_query) = cut.map_or((rest, false), |at| (&rest[..at], true));
     let (authority, path) = place.find('/').map_or((place, ""), |at| place.split_at(at));
     let host = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{GONE}@{host}"),
+        Some((_, host)) => format!("{REDACTED}@{host}"),
         None => authority.to_owned(),
     };
     // A password with a slash in it makes the host look like a path.
     let path = match path.rsplit_once('@') {
-        Some((_, path)) => format!("/{GONE}@{path}"),
+        Some((_, path)) => format!("/{REDACTED}@{path}"),
         None => path.to_owned(),
     };
-    let query = if has_query { format!("?{GONE}") } else { String::new() };
+    let query = if has_query { format!("?{REDACTED}") } else { String::new() };
     format!("{scheme}://{host}{path}{query}")
 }
 
@@ -156,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_loses_what_follows_a_telling_name() {
+    fn the_value_after_a_sensitive_name_is_redacted() {
         let check = |line: &str, expected: &str| assert_eq!(shapes(line), expected, "{line}");
         check("join lct_0123abcd@camp:8443 now", "join lct_[redacted]@camp:8443 now");
         check("key lck_abc-def_g.", "key lck_[redacted]");
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn private_keys_go_from_marker_to_marker() {
+    fn private_keys_are_redacted_from_marker_to_marker() {
         let check = |text: &str, expected: &str| assert_eq!(without_pem(text), expected, "{text}");
         check("a\n-----BEGIN PRIVATE KEY-----\nAAA\n-----END PRIVATE KEY-----\nb", "a\n[redacted]\nb");
         check("-----BEGIN EC PRIVATE KEY-----\nAAA", "[redacted]");

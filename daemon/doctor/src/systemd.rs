@@ -28,13 +28,13 @@ pub fn systemd_runs() -> bool {
 /// Evaluates the state of the service `unit`. `is_answering`: whether its process responds, started by systemd or not.
 pub fn service(unit: &str, is_answering: bool) -> CheckResult {
     if !systemd_runs() {
-        return CheckResult::skipped("systemd does not run this machine");
+        return CheckResult::skipped("systemd is not running on this machine");
     }
     match run_command("systemctl", &["show", unit, "--no-pager", PROPERTIES], LIMIT, BYTES_MAX) {
-        Ok(ran) => judge(unit, &properties(&ran.stdout), is_answering),
+        Ok(ran) => evaluate(unit, &properties(&ran.stdout), is_answering),
         Err(error) => CheckResult::warn(
-            format!("systemd was asked of {unit}: {error}"),
-            "see whether it answers: `systemctl status`",
+            format!("cannot get the state of {unit} from systemd: {error}"),
+            "check that systemd responds: `systemctl status`",
         ),
     }
 }
@@ -44,15 +44,15 @@ fn properties(text: &str) -> BTreeMap<&str, &str> {
     text.lines().filter_map(|line| line.split_once('=')).collect()
 }
 
-fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> CheckResult {
+fn evaluate(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> CheckResult {
     let of = |name| properties.get(name).copied().unwrap_or_default();
-    let journal = format!("see why: `journalctl -u {unit} -n 50 --no-pager`");
+    let journal = format!("see the log: `journalctl -u {unit} -n 50 --no-pager`");
     match (of("LoadState"), of("ActiveState")) {
         ("not-found" | "masked", _) if is_answering => {
             CheckResult::skipped(format!("{unit} runs, but systemd has no unit for it: it was not started by systemd"))
         }
         ("not-found", _) => {
-            CheckResult::skipped(format!("systemd has no unit {unit}: it was not installed by a package"))
+            CheckResult::skipped(format!("systemd has no unit {unit}: it was not installed from a package"))
         }
         ("masked", _) => CheckResult::fail(format!("{unit} is masked"), format!("`systemctl unmask {unit}`")),
         ("loaded", "active") => {
@@ -67,7 +67,7 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> C
             }
             if of("UnitFileState") == "disabled" {
                 let remedy = format!("`systemctl enable {unit}`");
-                return CheckResult::warn(format!("{evidence}; it will not start with the machine"), remedy);
+                return CheckResult::warn(format!("{evidence}; it does not start at boot"), remedy);
             }
             CheckResult::ok(evidence)
         }
@@ -77,10 +77,8 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> C
         // It is also `no` for a unit that was never started.
         ("loaded", "inactive") if of("ConditionResult") == "no" && !of("ConditionTimestamp").is_empty() => {
             CheckResult::warn(
-                format!(
-                    "{unit} is not started, because a condition of its unit is not met: there is nothing to run yet"
-                ),
-                format!("`systemctl status {unit}` names the condition"),
+                format!("{unit} is not started: a condition of its unit is not met, so there is nothing to run yet"),
+                format!("see which condition: `systemctl status {unit}`"),
             )
         }
         ("loaded", "inactive") => {
@@ -90,7 +88,7 @@ fn judge(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -> C
             let (result, status) = (of("Result"), of("ExecMainStatus"));
             CheckResult::fail(format!("{unit} is {state} ({result}, exit code {status})"), journal)
         }
-        (state, _) => CheckResult::fail(format!("systemd cannot use {unit}: its state is `{state}`"), journal),
+        (state, _) => CheckResult::fail(format!("systemd cannot load {unit}: its load state is `{state}`"), journal),
     }
 }
 
@@ -101,20 +99,20 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, is_answering: bool, expected: Verdict, words: &str) {
-        let remark = judge("linecampd", &properties(text), is_answering);
-        assert_eq!(remark.verdict, expected, "{remark:?}");
-        let text = format!("{} {}", remark.evidence, remark.remedy.unwrap_or_default());
+        let result = evaluate("linecampd", &properties(text), is_answering);
+        assert_eq!(result.verdict, expected, "{result:?}");
+        let text = format!("{} {}", result.evidence, result.remedy.unwrap_or_default());
         assert!(text.contains(words), "{text}");
     }
 
     #[test]
-    fn a_service_is_judged_by_what_systemd_says() {
+    fn a_service_is_evaluated_by_its_state_in_systemd() {
         let active = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nActiveEnterTimestamp=Sun 2026\n";
         check(&format!("{active}NRestarts=0\nStatusText=linked to a:1"), true, Verdict::Ok, "Sun 2026: linked to a:1");
         check(&format!("{active}NRestarts=4"), true, Verdict::Warn, "4 times");
         check(&active.replace("enabled", "disabled"), true, Verdict::Warn, "systemctl enable linecampd");
         check("LoadState=not-found\nActiveState=inactive", true, Verdict::Skipped, "systemd has no unit");
-        check("LoadState=not-found\nActiveState=inactive", false, Verdict::Skipped, "not installed by a package");
+        check("LoadState=not-found\nActiveState=inactive", false, Verdict::Skipped, "not installed from a package");
         check("LoadState=masked\nActiveState=inactive", false, Verdict::Fail, "unmask");
         check("LoadState=loaded\nActiveState=inactive", true, Verdict::Skipped, "its unit is inactive");
         check("LoadState=loaded\nActiveState=inactive", false, Verdict::Fail, "enable --now");
@@ -123,6 +121,6 @@ mod tests {
         let failed = "LoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=3";
         check(failed, false, Verdict::Fail, "failed (exit-code, exit code 3)");
         check("LoadState=bad-setting", false, Verdict::Fail, "journalctl");
-        check("rubbish", false, Verdict::Fail, "cannot use");
+        check("rubbish", false, Verdict::Fail, "cannot load");
     }
 }

@@ -15,22 +15,22 @@ pub struct Versions {
 
 /// Compares them. `unit` is the service to restart.
 pub fn versions(known: &Versions, unit: &str) -> CheckResult {
-    let mut words = vec![format!("this program is {}", known.own)];
-    words.extend(known.running.as_ref().map(|version| format!("the one that runs is {version}")));
-    words.extend(known.server.as_ref().map(|version| format!("the server is {version}")));
+    let mut words = vec![format!("this program: {}", known.own)];
+    words.extend(known.running.as_ref().map(|version| format!("running: {version}")));
+    words.extend(known.server.as_ref().map(|version| format!("server: {version}")));
     let evidence = words.join(", ");
     if known.running.as_ref().is_some_and(|running| running != known.own) {
-        let remedy = format!("`systemctl restart {unit}`, so that what is installed is what runs");
+        let remedy = format!("`systemctl restart {unit}` to run the installed version");
         return CheckResult::warn(evidence, remedy);
     }
     match known.server.as_deref().map(|server| (minor(server), minor(known.own))) {
         Some((Some(server), Some(own))) if server < own => CheckResult::warn(
             evidence,
-            "a server speaks with daemons of its own version and the one before: upgrade it first",
+            "a server supports daemons of its own version and the previous one: upgrade the server first",
         ),
         Some((Some(server), Some(own))) if (own.0, own.1 + 1) < server => CheckResult::warn(
             evidence,
-            format!("this end is more than one version behind: upgrade the package, then restart {unit}"),
+            format!("this version is more than one behind the server: upgrade the package, then restart {unit}"),
         ),
         _ => CheckResult::ok(evidence),
     }
@@ -48,22 +48,22 @@ mod tests {
     use crate::Verdict;
 
     #[test]
-    fn ends_may_be_one_version_apart_and_the_server_ahead() {
+    fn the_server_may_be_one_version_ahead() {
         let check = |running: Option<&str>, server: Option<&str>, expected, words: &str| {
             let known =
                 Versions { own: "0.5.2", running: running.map(str::to_owned), server: server.map(str::to_owned) };
-            let remark = versions(&known, "linecampd");
-            assert_eq!(remark.verdict, expected, "{remark:?}");
-            let text = format!("{} {}", remark.evidence, remark.remedy.unwrap_or_default());
+            let result = versions(&known, "linecampd");
+            assert_eq!(result.verdict, expected, "{result:?}");
+            let text = format!("{} {}", result.evidence, result.remedy.unwrap_or_default());
             assert!(text.contains(words), "{text}");
         };
-        check(None, None, Verdict::Ok, "this program is 0.5.2");
-        check(Some("0.5.2"), Some("0.5.0"), Verdict::Ok, "the server is 0.5.0");
+        check(None, None, Verdict::Ok, "this program: 0.5.2");
+        check(Some("0.5.2"), Some("0.5.0"), Verdict::Ok, "server: 0.5.0");
         check(Some("0.5.1"), None, Verdict::Warn, "systemctl restart linecampd");
         check(None, Some("0.6.0"), Verdict::Ok, "0.6.0");
-        check(None, Some("0.7.0"), Verdict::Warn, "more than one version behind");
-        check(None, Some("1.0.0"), Verdict::Warn, "more than one version behind");
-        check(None, Some("0.4.9"), Verdict::Warn, "upgrade it first");
+        check(None, Some("0.7.0"), Verdict::Warn, "more than one behind");
+        check(None, Some("1.0.0"), Verdict::Warn, "more than one behind");
+        check(None, Some("0.4.9"), Verdict::Warn, "upgrade the server first");
         check(None, Some("unknown"), Verdict::Ok, "unknown");
     }
 }

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use linecamp_core::CLOCK_SKEW_MAX;
 use linecamp_doctor::{
-    CheckResult, Finding, Job, NETWORK_LIMIT, Progress, Report, SERVER_CHECKS, ServerTargets, Versions, look, run,
-    server_findings, versions,
+    CheckResult, Finding, Job, NETWORK_LIMIT, Progress, Report, SERVER_CHECKS, ServerTargets, Versions, probe_servers,
+    run, server_findings, versions,
 };
 use linecamp_model::ServerAddress;
 use linecamp_transport::{SiteIdentity, Trust};
@@ -123,10 +123,11 @@ fn network(site: &Installation) -> Vec<Finding> {
         };
         SERVER_CHECKS.iter().map(|name| CheckResult::skipped(words.clone()).of(name)).collect()
     } else {
-        match look(&server_targets) {
+        match probe_servers(&server_targets) {
             Ok(probed) => {
-                let mut healths = probed.iter().flat_map(|one| &one.addresses).filter_map(|look| look.api.as_ref());
-                known.server = healths.find_map(|(health, _)| health.version.clone());
+                let mut responses =
+                    probed.iter().flat_map(|one| &one.addresses).filter_map(|report| report.api.as_ref());
+                known.server = responses.find_map(|(health, _)| health.version.clone());
                 server_findings(&probed, server_targets.trust.as_ref(), CLOCK_SKEW_MAX)
             }
             Err(words) => {

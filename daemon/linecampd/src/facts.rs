@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linecamp_core::{Fact, Facts};
+use linecamp_doctor::{HttpResponse, http_get};
 use linecamp_model::{LabelKey, LabelValue, Text};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 /// The observed value, `None` if there is none, or why it was not observed.
@@ -103,7 +103,7 @@ impl FactSources {
             let is_for_rancher = self.rancher_labels && RANCHER_FACTS.contains(&name);
             let fact = fact_of(observed);
             for prefix in [Some(PREFIX), is_for_rancher.then_some(RANCHER_PREFIX)].into_iter().flatten() {
-                let key = LabelKey::parse(&format!("{prefix}.{name}")).expect("made of fixed words");
+                let key = LabelKey::parse(&format!("{prefix}.{name}")).expect("built from constants");
                 facts.insert(key, fact.clone());
             }
         }
@@ -177,7 +177,7 @@ fn own_addresses() -> Observed<String> {
 fn addresses(of_routes: [Option<String>; 2]) -> Observed<String> {
     let observed: Vec<_> = of_routes.into_iter().flatten().collect();
     match observed.is_empty() {
-        true => Err("there is no route out of this machine".to_owned()),
+        true => Err("this machine has no default route".to_owned()),
         false => Ok(Some(observed.join(","))),
     }
 }
@@ -192,7 +192,7 @@ fn address_toward(own: &str, target: &str) -> Observed<String> {
         Ok(address) if address.is_unspecified() || address.is_loopback() => Ok(None),
         Ok(address) => Ok(Some(address.to_string())),
         Err(error) if is_no_route(&error) => Ok(None),
-        Err(error) => Err(format!("cannot ask for the route to {target}: {error}")),
+        Err(error) => Err(format!("cannot get the route to {target}: {error}")),
     }
 }
 
@@ -231,7 +231,7 @@ fn cannot_read(path: &Path, error: &io::Error) -> String {
 
 fn parsed<T>(path: &Path, text: Option<String>, parse: impl FnOnce(&str) -> Option<T>) -> Observed<T> {
     let Some(text) = text else { return Ok(None) };
-    parse(&text).map(Some).ok_or_else(|| format!("{} is not as the kernel writes it", path.display()))
+    parse(&text).map(Some).ok_or_else(|| format!("{} has an unexpected format", path.display()))
 }
 
 /// Queries Docker's version on `socket`, on a temporary runtime and within [`DOCKER_LIMIT`].
@@ -246,28 +246,24 @@ async fn docker_version_in_time(socket: &Path) -> Observed<String> {
     asked.unwrap_or_else(|_| Err(format!("Docker did not answer within {} s", DOCKER_LIMIT.as_secs())))
 }
 
-/// Queries Docker's version with HTTP/1.0, so that the response is not chunked and the connection ends with it. Without
-/// a socket there is no Docker; one that refuses connections or returns garbage may be starting.
+/// Queries Docker's version. Without a socket there is no Docker; one that refuses connections or returns garbage may
+/// be starting.
 async fn docker_version(socket: &Path) -> Observed<String> {
-    let mut stream = match UnixStream::connect(socket).await {
+    let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot connect to Docker at {}: {error}", socket.display())),
     };
-    let failed = |error: io::Error| format!("cannot ask Docker for its version: {error}");
-    stream.write_all(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n").await.map_err(failed)?;
-    let mut answer = Vec::new();
-    stream.take(DOCKER_BYTES_MAX).read_to_end(&mut answer).await.map_err(failed)?;
-    version_in(&answer).map(Some).ok_or_else(|| "Docker answered without a version".to_owned())
+    let response = http_get(stream, "docker", "/version", DOCKER_BYTES_MAX).await;
+    let response = response.map_err(|error| format!("cannot get Docker's version: {error}"))?;
+    version_in(&response).map(Some).ok_or_else(|| "Docker's response has no version".to_owned())
 }
 
 /// Extracts the version from Docker's response.
-fn version_in(answer: &[u8]) -> Option<String> {
-    let (head, body) = str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
-    let status = head.split_whitespace().nth(1)?;
-    let version: serde_json::Value = serde_json::from_str(body).ok()?;
-    let version = version.get("Version")?.as_str()?;
-    (status == "200" && !version.is_empty()).then(|| version.to_owned())
+fn version_in(response: &HttpResponse) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(&response.body).ok()?;
+    let version = body.get("Version")?.as_str()?;
+    (response.status == 200 && !version.is_empty()).then(|| version.to_owned())
 }
 
 #[cfg(test)]
@@ -328,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_machine_without_a_route_has_addresses_that_are_not_observed() {
-        assert!(addresses([None, None]).is_err(), "they are not known to be gone");
+        assert!(addresses([None, None]).is_err(), "not observed, rather than absent");
         let six = || Some("2001:db8::7".to_owned());
         assert_eq!(addresses([None, six()]), Ok(six()));
         let both = addresses([Some("192.0.2.7".to_owned()), six()]);
@@ -336,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_reports_what_its_kernel_says() {
+    fn facts_come_from_kernel_files() {
         let machine = Machine::new()
             .with("proc/sys/kernel/osrelease", "6.12.57+deb13-amd64\n")
             .with("proc/meminfo", "MemTotal:       16303428 kB\nMemFree:  1 kB\n")
@@ -361,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_absent() {
+    fn missing_sources_are_absent_facts() {
         let machine =
             Machine::new().with("proc/cpuinfo", "flags : fpu").with("sys/class/dmi/id/sys_vendor", "Supermicro");
         assert_eq!(machine.facts(), ["io.linecamp.host.arch=x86_64", "io.linecamp.host.os=linux"]);
@@ -369,12 +365,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_and_cannot_be_read_is_not_observed() {
+    fn unreadable_sources_are_not_observed() {
         let machine = Machine::new()
-            .with("proc/cpuinfo/a", "a folder where a file should be")
+            .with("proc/cpuinfo/a", "a directory where a file should be")
             .with("proc/meminfo", "MemTotal: lots")
             .with("sys/devices/system/cpu/online", "3-1")
-            .with("dev", "a file where a folder should be");
+            .with("dev", "a file where a directory should be");
         assert_eq!(machine.facts(), ["io.linecamp.host.arch=x86_64", "io.linecamp.host.os=linux"]);
         let reasons =
             reasons_of(&FactSources { addresses: || Err("too many sockets".to_owned()), ..machine.sources() });
@@ -398,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn docker_is_asked_for_its_whole_version() {
+    fn dockers_full_version_is_reported() {
         let (machine, server) = docker("HTTP/1.0 200 OK\r\nX: y\r\n\r\n{\"Version\":\"29.1.3-ce\",\"Os\":\"linux\"}");
         let facts = machine.facts();
         server.join().unwrap();
@@ -407,12 +403,12 @@ mod tests {
     }
 
     #[test]
-    fn a_docker_that_does_not_answer_well_is_not_observed_and_none_is_absent() {
+    fn an_invalid_docker_response_is_not_observed_and_no_docker_is_absent() {
         assert_eq!(reasons_of(&Machine::new().sources()), [], "there is no socket");
         let machine = Machine::new();
         drop(std::os::unix::net::UnixListener::bind(machine.sources().docker_socket).unwrap());
         let reasons = reasons_of(&machine.sources());
-        assert!(reasons.len() == 1 && reasons[0].1.contains("refused"), "nobody listens: {reasons:?}");
+        assert!(reasons.len() == 1 && reasons[0].1.contains("refused"), "nothing listens: {reasons:?}");
         for answer in [
             "HTTP/1.0 500 No\r\n\r\n{\"Version\":\"1\"}",
             "HTTP/1.0 200 OK\r\n\r\n{",
@@ -427,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_docker_that_is_slow_is_not_observed() {
+    fn a_slow_docker_is_not_observed() {
         let machine = Machine::new();
         let _silent = std::os::unix::net::UnixListener::bind(machine.sources().docker_socket).unwrap();
         let reasons = reasons_of(&machine.sources());
@@ -435,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_that_rancher_uses_can_be_switched_off() {
+    fn rancher_labels_can_be_disabled() {
         let machine = Machine::new().with("proc/sys/kernel/osrelease", "6.1");
         let sources = FactSources { rancher_labels: false, ..machine.sources() };
         assert!(!facts_of(&sources).iter().any(|fact| fact.contains("rancher")));

@@ -149,7 +149,7 @@ async fn serve(stream: &mut UnixStream, user: u32, permit: &ConnectionPermit<u32
     permit.set_busy(true);
     let response = match received {
         Ok(Ok(ClientRequest::Line(request))) => answer(user, request, admission).await,
-        Ok(Ok(ClientRequest::Http(line))) => match http::check(&line) {
+        Ok(Ok(ClientRequest::Http(head))) => match http::check(&head) {
             Ok(()) => http::wrap(&answer(user, LocalRequest::Metrics {}, admission).await),
             Err(refusal) => refusal,
         },
@@ -165,7 +165,7 @@ async fn serve(stream: &mut UnixStream, user: u32, permit: &ConnectionPermit<u32
 enum ClientRequest {
     /// A request line of our own protocol.
     Line(LocalRequest),
-    /// The request line of an HTTP request.
+    /// The head of an HTTP request.
     Http(Vec<u8>),
 }
 
@@ -174,7 +174,7 @@ async fn answer(user: u32, request: LocalRequest, admission: &Admission) -> Vec<
         Ok(wait) => tokio::time::sleep(wait).await,
         Err(wait) => {
             let text = format!(
-                "user {user} asks more than {} changes or {} looks a second, and nothing was done; try again in {} s",
+                "rate limit exceeded: user {user} may make {} changes or {} reads per second; nothing was done, retry in {} s",
                 1_000 / (RATE.interval * CHANGE_COST).as_millis(),
                 1_000 / RATE.interval.as_millis(),
                 wait.as_secs() + 1
@@ -188,7 +188,7 @@ async fn answer(user: u32, request: LocalRequest, admission: &Admission) -> Vec<
         Ok(()) => match timeout(REPLY_LIMIT, answer).await {
             Ok(Ok(line)) => return line,
             Ok(Err(_)) => (ErrorCode::Busy, "the daemon is stopping"),
-            Err(_) => (ErrorCode::Busy, "the disk takes long: look again later whether it was done"),
+            Err(_) => (ErrorCode::Busy, "the disk is slow: check later whether the change was made"),
         },
         Err(_) => (ErrorCode::Busy, "the daemon is stopping"),
     };
@@ -200,22 +200,22 @@ async fn read_request(stream: &mut UnixStream) -> Result<ClientRequest, Error> {
     let mut line = Vec::new();
     let limit = REQUEST_BYTES_MAX as u64 + 1;
     let mut reader = BufReader::new(stream.take(limit));
-    reader.read_until(b'\n', &mut line).await.map_err(|error| bad(format!("failed to read the request: {error}")))?;
+    reader.read_until(b'\n', &mut line).await.map_err(|error| bad(format!("cannot read the request: {error}")))?;
     if REQUEST_BYTES_MAX < line.len() {
-        let problem = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+        let problem = format!("a request may have at most {REQUEST_BYTES_MAX} bytes");
         return Err(Error::new(ErrorCode::TooLarge, problem));
     }
     if http::is_http(&line) {
-        return match http::skip_head(&mut reader).await {
+        return match http::read_head(&mut reader, &mut line).await {
             true => Ok(ClientRequest::Http(line)),
-            false => Err(bad("the head of the HTTP request does not end".to_owned())),
+            false => Err(bad("the HTTP request has no end of its headers".to_owned())),
         };
     }
-    serde_json::from_slice(&line).map(ClientRequest::Line).map_err(|error| bad(format!("this is no request: {error}")))
+    serde_json::from_slice(&line).map(ClientRequest::Line).map_err(|error| bad(format!("invalid request: {error}")))
 }
 
 fn line_of(response: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(response).expect("our own shapes have no maps with odd keys");
+    let mut line = serde_json::to_vec(response).expect("responses are plain JSON");
     line.push(b'\n');
     line
 }
@@ -304,17 +304,17 @@ impl PendingReplies {
 
 /// Logs a request: changes at info level, reads at debug level.
 fn log_request(request: &LocalRequest) {
-    let look = |call| tracing::debug!(call, "asked on the spot");
-    let change = |call| tracing::info!(call, "asked on the spot");
+    let read = |call| tracing::debug!(call, "local request");
+    let change = |call| tracing::info!(call, "local request");
     match request {
-        LocalRequest::Status {} => look("status"),
-        LocalRequest::Why {} => look("why"),
-        LocalRequest::LabelList {} => look("label_list"),
-        LocalRequest::HostList {} => look("host_list"),
-        LocalRequest::DnsList {} => look("dns_list"),
-        LocalRequest::ProviderList {} => look("provider_list"),
-        LocalRequest::Metrics {} => look("metrics"),
-        LocalRequest::DnsPlan {} => look("dns_plan"),
+        LocalRequest::Status {} => read("status"),
+        LocalRequest::Why {} => read("why"),
+        LocalRequest::LabelList {} => read("label_list"),
+        LocalRequest::HostList {} => read("host_list"),
+        LocalRequest::DnsList {} => read("dns_list"),
+        LocalRequest::ProviderList {} => read("provider_list"),
+        LocalRequest::Metrics {} => read("metrics"),
+        LocalRequest::DnsPlan {} => read("dns_plan"),
         LocalRequest::DnsAdopt { .. } => change("dns_adopt"),
         LocalRequest::LabelSet { .. } => change("label_set"),
         LocalRequest::LabelRemove { .. } => change("label_remove"),
@@ -326,12 +326,12 @@ pub(crate) fn describe(error: &SiteCommandError) -> String {
     match error {
         SiteCommandError::Labels(error) => error.to_string(),
         SiteCommandError::Record(text) => text.to_string(),
-        SiteCommandError::Store(StoreFault::DiskFull) => "the disk is full, and nothing was changed".to_owned(),
+        SiteCommandError::Store(StoreFault::DiskFull) => "disk full; nothing was changed".to_owned(),
         SiteCommandError::Store(StoreFault::ReadOnly) => {
-            "the data directory cannot be written, and nothing was changed: see its mount and permissions".to_owned()
+            "cannot write to the data directory; nothing was changed. Check its mount and permissions".to_owned()
         }
         SiteCommandError::Store(StoreFault::Failed) => {
-            "the site database cannot be written, and nothing was changed: see the daemon's log".to_owned()
+            "cannot write to the site database; nothing was changed. See the daemon's log".to_owned()
         }
     }
 }
@@ -345,7 +345,7 @@ fn label_command(level: LabelLevel, patch: Result<LabelPatch, LabelError>) -> Lo
 
 fn adopt_command([zone, name, rtype, provider]: [&str; 4]) -> LocalCommand {
     let read = |text: &str| domain_name(text).map_err(|error| error.to_string());
-    let provider = Name::parse(provider).map_err(|error| format!("the provider: {error}"))?;
+    let provider = Name::parse(provider).map_err(|error| format!("provider: {error}"))?;
     let record = RecordKey { name: read(name)?, rtype: RecordType::of(rtype) };
     let key = OwnedRecordKey { provider: ProviderId::of(&provider), zone: read(zone)?, record };
     Ok((SiteCommand::AdoptRecord(key.clone()), ReplyKind::Record(key)))

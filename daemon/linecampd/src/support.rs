@@ -122,14 +122,14 @@ fn redactor(site: &Installation) -> Redactor {
     for file in files {
         // A secret that cannot be read here can only appear in collected data if another process wrote it there.
         match read(&file, SECRET_BYTES_MAX) {
-            Ok(bytes) => redactor.know(&bytes),
+            Ok(bytes) => redactor.add_secret(&bytes),
             // The value may be a secret that was entered instead of a path.
-            Err(_) if !file.exists() => redactor.know(file.as_os_str().as_encoded_bytes()),
+            Err(_) if !file.exists() => redactor.add_secret(file.as_os_str().as_encoded_bytes()),
             Err(_) => {}
         }
     }
-    for (_, value) in std::env::vars().filter(|(name, _)| linecamp_doctor::sounds_secret(name)) {
-        redactor.know(value.as_bytes());
+    for (_, value) in std::env::vars().filter(|(name, _)| linecamp_doctor::is_sensitive_name(name)) {
+        redactor.add_secret(value.as_bytes());
     }
     redactor
 }

@@ -15,7 +15,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linecamp_doctor::{Finding, Job, NETWORK_LIMIT, Progress, Report, kernel_number, run, synchronised, udp_buffers};
+use linecamp_doctor::{Finding, Job, NETWORK_LIMIT, Progress, Report, kernel_number, run, synchronized, udp_buffers};
 use linecamp_store::DirectoryLock;
 
 use crate::config::{Config, FILE_DEFAULT, Overrides};
@@ -90,7 +90,7 @@ pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
             let of = |name| kernel_number(&format!("/proc/sys/net/core/{name}"));
             vec![udp_buffers(of("rmem_max"), of("wmem_max"), UDP_BUFFER_BYTES).of("udp-buffers")]
         }),
-        job(&["clock"], HERE_LIMIT, |_| vec![synchronised().of("clock")]),
+        job(&["clock"], HERE_LIMIT, |_| vec![synchronized().of("clock")]),
         job(&["service"], HERE_LIMIT, |place| vec![service(place).of("service")]),
     ];
     Report::new("linecamp-server", env!("CARGO_PKG_VERSION"), run(jobs, progress))

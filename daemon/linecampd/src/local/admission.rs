@@ -73,7 +73,7 @@ impl Admission {
 
     /// Charges a request to its user's rate limit. Returns how long the request has to wait.
     pub(super) fn reserve(&self, user: u32, request: &LocalRequest) -> Result<Duration, Duration> {
-        let cost = if changes(request) { CHANGE_COST } else { 1 };
+        let cost = if is_change(request) { CHANGE_COST } else { 1 };
         let now = tokio::time::Instant::now().into_std();
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.reserve_within(user, cost, RATE_WAIT_MAX, now)
@@ -93,7 +93,7 @@ pub(super) async fn accept(listener: UnixListener, admission: Arc<Admission>, mu
                     connections.spawn(admit(stream, Arc::clone(&admission)));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the local socket could not accept a connection");
+                    tracing::warn!(%error, "cannot accept a connection on the local socket");
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },
@@ -112,7 +112,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 pub(super) async fn admit(mut stream: UnixStream, admission: Arc<Admission>) {
     let user = match (admission.peer_uid)(&stream) {
         Ok(user) => user,
-        Err(error) => return tracing::debug!(%error, "the system does not say who asks at the local socket"),
+        Err(error) => return tracing::debug!(%error, "cannot get the user of a local connection"),
     };
     let class = match user == 0 || user == rustix::process::geteuid().as_raw() {
         true => Class::Authenticated,
@@ -120,17 +120,17 @@ pub(super) async fn admit(mut stream: UnixStream, admission: Arc<Admission>) {
     };
     let Some(waiting) = admission.waiting.admit(user, class) else { return };
     let Some(permit) = admission.connections.admit_within(WAITING_LIMIT, (user, class), waiting).await else {
-        return tracing::debug!(user, "there is no place for another local connection");
+        return tracing::debug!(user, "connection limit reached on the local socket");
     };
     tokio::select! {
         biased;
-        () = permit.evicted() => tracing::debug!(user, "a local connection had to make room for another"),
+        () = permit.evicted() => tracing::debug!(user, "local connection closed to make room for another"),
         () = serve(&mut stream, user, &permit, &admission) => {}
     }
 }
 
 /// Whether a request changes something, or causes calls to providers.
-const fn changes(request: &LocalRequest) -> bool {
+const fn is_change(request: &LocalRequest) -> bool {
     match request {
         LocalRequest::Status {}
         | LocalRequest::Why {}

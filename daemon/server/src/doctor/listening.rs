@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use linecamp_doctor::{
-    CheckResult, Finding, Health, ServerReport, ServerTargets, Verdict, Versions, ask_health, chain, look, udp,
-    versions,
+    CheckResult, Finding, Health, ServerReport, ServerTargets, Verdict, Versions, chain, fetch_health, probe_servers,
+    udp, versions,
 };
 use linecamp_model::ServerAddress;
 use linecamp_transport::{Authority, DialError, SystemClock, Trust, WallClock as _, probe_api};
@@ -85,7 +85,7 @@ pub(super) fn answers(place: &Place) -> Vec<Finding> {
     };
     // One thread for each: sequentially they would take too long.
     let (looked, (resolved, api)) = std::thread::scope(|scope| {
-        let looking = scope.spawn(|| look(&whom));
+        let looking = scope.spawn(|| probe_servers(&whom));
         let here = (look_up(&urls), ask_here(&config, &trust));
         let lost = || Err("the look ended by itself".to_owned());
         (looking.join().unwrap_or_else(|_| lost()), here)
@@ -166,7 +166,7 @@ fn ask_here(config: &Config, trust: &Trust) -> Result<Health, Trouble> {
         for address in [own(config.https), SocketAddr::from((Ipv4Addr::LOCALHOST, config.https.port()))] {
             let asked = async {
                 let stream = probe_api(address, Some(host), trust).await.result.map_err(Trouble::Dial)?;
-                ask_health(stream).await.map_err(|error| Trouble::Broken(error.to_string()))
+                fetch_health(stream).await.map_err(|error| Trouble::Broken(error.to_string()))
             };
             match timeout(ANSWER_LIMIT / 2, asked).await {
                 Ok(Ok(health)) => return Ok(health),
@@ -245,7 +245,7 @@ fn links(looked: Result<Vec<ServerReport>, String>, config: &Config, is_running:
 }
 
 fn link(looked: &ServerReport, config: &Config, is_running: bool) -> CheckResult {
-    if let Err(words) = &looked.named {
+    if let Err(words) = &looked.resolved {
         return CheckResult::fail(words.clone(), "sites go by that name: put it into DNS, or correct link_addresses");
     }
     let mut worst: Option<CheckResult> = None;
@@ -257,7 +257,7 @@ fn link(looked: &ServerReport, config: &Config, is_running: bool) -> CheckResult
                 "correct link_addresses, or what forwards packets to this machine",
             ),
             Err(_) if !is_running => CheckResult::skipped("no server runs on this directory"),
-            Err(error) => unreached(udp(at.address, &at.seen), config, &chain(error)),
+            Err(error) => unreached(udp(at.address, &at.paths), config, &chain(error)),
         };
         if worst.as_ref().is_none_or(|worst| worst.verdict < remark.verdict) {
             worst = Some(remark);
