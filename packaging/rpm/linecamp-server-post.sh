@@ -1,6 +1,6 @@
 install -d -m 0700 -o linecamp-server -g linecamp-server /var/lib/linecamp-server
 install -d -m 0755 /etc/linecamp/server.d
 if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
-# $1 is 1 at the first installation, more at an upgrade, which restarts what runs and starts nothing.
+# $1 is 1 at the first installation and greater at an upgrade, which restarts a running service and starts no other.
 if [ "$1" -eq 1 ]; then systemctl enable linecamp-server.service > /dev/null 2>&1 || true; fi
 if [ "$1" -gt 1 ] && [ -d /run/systemd/system ]; then systemctl try-restart linecamp-server.service || true; fi

@@ -1,2 +1,2 @@
-# What it kept stays: rpm knows no purge.
+# Data and settings are kept: rpm has no purge.
 if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
