@@ -78,7 +78,7 @@ fn a_healthy_site_passes_all_checks_and_its_session_is_not_disturbed() {
     let site = connected_site(&fleet, "camp");
     let before = (show(&fleet, "camp")["link"].clone(), events(&fleet, "camp", "daemon-started").len());
     let said = site.local(&["doctor"]).ok();
-    assert!(said.stdout.contains("checks: nothing"), "{}", said.stdout);
+    assert!(!said.stdout.contains("failed"), "{}", said.stdout);
     let report = doctor_report(&site);
     assert_eq!(failures(&report), Vec::<String>::new(), "{report:#}");
     for name in ["configuration", "data-directory", "identity", "disk", "daemon", "link", "conditions", "mtu", "udp"] {
@@ -87,7 +87,7 @@ fn a_healthy_site_passes_all_checks_and_its_session_is_not_disturbed() {
     assert_check(&report, "tls", "ok", fleet.pin());
     assert_check(&report, "clock", "ok", "agrees with the server's");
     let version = env!("CARGO_PKG_VERSION");
-    assert_check(&report, "versions", "ok", &format!("the one that runs is {version}, the server is {version}"));
+    assert_check(&report, "versions", "ok", &format!("running: {version}, server: {version}"));
     assert_check(&report, "file-limit", "ok", &format!("process {}", site.id().expect("the process is running")));
     let after = (show(&fleet, "camp")["link"].clone(), events(&fleet, "camp", "daemon-started").len());
     assert_eq!(before, after, "the session is unchanged");
@@ -111,10 +111,10 @@ fn a_stopped_server_is_distinguished_from_a_blocked_path() {
     let swallowing = UdpSocket::bind(fleet.server.quic()).expect("the server's port is free");
     let report = doctor_report(&site);
     // The TCP port is closed, which the machine reports immediately.
-    assert_check(&report, "udp", "fail", "UDP is blocked between here and there");
+    assert_check(&report, "udp", "fail", "UDP is blocked on the path");
     let open = TcpListener::bind(fleet.server.https()).expect("the server's port is free");
     let report = doctor_report(&site);
-    assert_check(&report, "udp", "fail", "UDP is blocked between here and there");
+    assert_check(&report, "udp", "fail", "UDP is blocked on the path");
     assert_check(&report, "udp", "fail", "TCP");
     drop((swallowing, open));
 }
@@ -127,7 +127,7 @@ fn a_cut_link_is_a_blocked_path_while_the_server_runs() {
     proxy.cut();
     // TCP is closed at the proxy's port number.
     let report = doctor_report(&site);
-    assert_check(&report, "udp", "fail", "UDP is blocked between here and there");
+    assert_check(&report, "udp", "fail", "UDP is blocked on the path");
     proxy.heal();
     let report = doctor_report(&site);
     assert_check(&report, "udp", "ok", "answers");
@@ -160,7 +160,12 @@ fn a_wrong_authority_is_reported_with_both_pins() {
     let config = format!("servers = [\"{}\"]", other.server.quic());
     let report = doctor_report_at(&fleet, site.data(), Some(&config));
     assert_check(&report, "udp", "ok", "answers");
-    assert_check(&report, "tls", "fail", &format!("it shows {}, trusted here is {}", other.pin(), fleet.pin()));
+    assert_check(
+        &report,
+        "tls",
+        "fail",
+        &format!("the server shows {}, this site trusts {}", other.pin(), fleet.pin()),
+    );
 
     // Before the join, the token's pin is used.
     let (data, token) = (fleet.directory().join("new"), fleet.directory().join("token"));
@@ -190,7 +195,7 @@ fn a_site_that_has_not_joined_fails_no_check() {
 fn a_wrong_clock_is_reported_in_both_directions() {
     let fleet = Fleet::start();
     let site = fleet.join("camp", &[]);
-    for (time, words) in [("@1970-01-02 00:00:00", "behind the server's"), ("+200d", "the clock here shows")] {
+    for (time, words) in [("@1970-01-02 00:00:00", "behind the server's"), ("+200d", "the local clock shows")] {
         let line = ["doctor", "--data", text(site.data()), "-o", "json"];
         let mut doctor = fleet.process("linecampd", &line, &format!("doctor{time}.log"));
         if !doctor.set_clock(time) {
@@ -213,9 +218,9 @@ fn an_unusable_directory_is_reported() {
     mode(&key, 0o644);
     assert_check(&doctor_report(&site), "data-directory", "fail", "chmod 600");
     mode(&key, 0o600);
-    assert_check(&doctor_report(&site), "data-directory", "ok", "nobody else");
+    assert_check(&doctor_report(&site), "data-directory", "ok", "only its owner");
     mode(site.data(), 0o500);
-    assert_check(&doctor_report(&site), "data-directory", "fail", "its owner himself cannot use it");
+    assert_check(&doctor_report(&site), "data-directory", "fail", "its owner cannot use it");
     mode(site.data(), 0o555);
     mode(fleet.directory(), 0o755);
     // Root may write anywhere; another user shows what the daemon's own user gets.
@@ -269,10 +274,10 @@ fn a_healthy_server_fails_no_check() {
     assert_check(&report, "https", "ok", "serves");
     assert_check(&report, "link", "ok", "handshake");
     assert_check(&report, "https-port", "ok", "the server that runs");
-    assert_check(&report, "versions", "ok", "the one that runs");
-    assert_check(&report, "file-limit", "ok", "files open");
+    assert_check(&report, "versions", "ok", "running: ");
+    assert_check(&report, "file-limit", "ok", " files; ");
     let said = server_doctor(&fleet, &[]).ok();
-    assert!(said.stdout.contains("15 checks: nothing"), "{}", said.stdout);
+    assert!(said.stdout.contains("15 checks"), "{}", said.stdout);
 }
 
 #[test]

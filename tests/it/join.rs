@@ -83,7 +83,7 @@ fn a_site_waits_until_it_is_accepted() {
     fleet.cli(&["environment", "create", "lab", "--approval", "on"]).ok();
     let token = fleet.token(&["--environment", "lab"]);
     let said = fleet.try_join("camp", &token, fleet.server.quic(), &[]).ok();
-    assert!(said.stdout.contains("an operator has to accept it"), "{}", said.stdout);
+    assert!(said.stdout.contains("waiting for an operator to accept it"), "{}", said.stdout);
 
     let mut site = fleet.site("camp");
     site.start();

@@ -30,7 +30,7 @@ fn a_planned_stop_assigns_reconnect_slots() {
         let log = site.log();
         let down = log.lines().skip_while(|line| !line.contains("link down"));
         let lines: Vec<_> =
-            down.filter(|line| line.contains("link down") || line.contains("dialling")).map(second_of_day).collect();
+            down.filter(|line| line.contains("link down") || line.contains("dialing")).map(second_of_day).collect();
         (2 <= lines.len()).then(|| (lines[0], lines[1]))
     };
     let (down, dialled) = fleet.wait_for("a redial", PATIENCE, dials);

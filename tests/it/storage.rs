@@ -129,7 +129,7 @@ fn a_site_without_inodes_starts_after_a_crash() {
     let detail = wait_condition(&fleet, "camp", "local-socket-failed");
     assert!(detail.contains("No space left") && detail.contains("df -i"), "{detail}");
     let said = site.local(&["status"]);
-    assert!(said.stderr.contains("linecampd runs on") && said.stderr.contains("no inodes"), "{}", said.stderr);
+    assert!(said.stderr.contains("is running in") && said.stderr.contains("no free inodes"), "{}", said.stderr);
     fs::remove_file(data.join("inode-of-the-socket")).expect("an inode is freed");
     wait_cleared(&fleet, "local-socket-failed");
     site.local(&["status"]).ok();
@@ -153,9 +153,9 @@ fn a_site_on_a_read_only_disk_connects_and_reports_it() {
     assert_ne!(shown["spec_generation"], shown["applied_generation"], "nothing is acknowledged");
     wait_condition(&fleet, "camp", "local-socket-failed");
     let said = site.local(&["status"]);
-    assert!(said.stderr.contains("linecampd runs on") && said.stderr.contains("read-only"), "{}", said.stderr);
+    assert!(said.stderr.contains("is running in") && said.stderr.contains("read-only"), "{}", said.stderr);
     let doctor = site.local(&["doctor"]);
-    assert!(!doctor.stdout.contains("no daemon runs"), "{}", doctor.stdout);
+    assert!(!doctor.stdout.contains("no daemon is running"), "{}", doctor.stdout);
 
     disk.make_writable();
     wait_cleared(&fleet, "store-failed");

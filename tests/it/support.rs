@@ -150,7 +150,7 @@ fn a_support_bundle_is_written_without_a_daemon_and_overwrites_nothing() {
     let path = file.to_str().expect("text");
     site.local(&["support-bundle", "--file", path]).ok();
     let files = unpack(&fleet, &file);
-    assert!(files["status.json"].contains("not there: no daemon runs"), "{}", files["status.json"]);
+    assert!(files["status.json"].contains("not available: no daemon is running"), "{}", files["status.json"]);
     assert!(files["doctor.txt"].contains("FAIL"), "{}", files["doctor.txt"]);
     let said = site.local(&["support-bundle", "--file", path]).exits(1);
     assert!(said.stderr.contains("--file"), "{}", said.stderr);

@@ -6,11 +6,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use linecampd::DATA_DEFAULT;
 use linecampd::config::{FILE_DEFAULT, SAMPLE};
 
-/// The Linecamp daemon of one site
+/// Run and inspect the Linecamp daemon of this site
 #[derive(Debug, Parser)]
 #[command(
     name = "linecampd",
-    after_help = "Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 a person has to do something first."
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -19,37 +19,37 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make this machine a site of a server
+    /// Join a server as a new site
     Join(JoinArgs),
-    /// Run the daemon, until SIGTERM or SIGINT
+    /// Run the daemon in the foreground until SIGTERM or SIGINT
     Run(RunArgs),
-    /// Show how the site is
+    /// Show this site's status
     Status(AskArgs),
-    /// Show what each part of the daemon does, and what it waits for
+    /// Show what each part of the daemon is doing and waiting for
     Why(AskArgs),
-    /// Show the daemon's numbers, as Prometheus reads them; `GET /metrics` on the local socket says the same
+    /// Show the daemon's metrics in Prometheus text format (also `GET /metrics` on the local socket)
     Metrics(AskArgs),
-    /// Show and change labels, also while the server is away
+    /// List, set and remove local labels; works while the server is unreachable
     Label(LabelArgs),
-    /// Show the site's hosts
+    /// List the site's hosts
     Host(HostArgs),
-    /// Show the site's DNS records, plan them afresh, take a name over; also while the server is away
+    /// List, plan and adopt the site's DNS records; works while the server is unreachable
     Dns(DnsArgs),
-    /// Show the site's providers
+    /// List the site's providers
     Provider(ProviderArgs),
-    /// Show what a plugin is and wants
+    /// Inspect a plugin
     Plugin(PluginArgs),
-    /// Forget which site this directory is, for good; labels.d stays
+    /// Delete this site's identity and database permanently; labels.d is kept
     Forget(ForgetArgs),
-    /// Work on configuration files
+    /// Validate configuration files
     Config(ConfigArgs),
-    /// Find out what is wrong here: servers, clock, disk, permissions, the daemon; changes nothing, disturbs nobody
+    /// Diagnose this site: servers, clock, disk, permissions, daemon; changes nothing
     ///
-    /// Works with and without a running daemon, before and after the site joined. Takes 12 seconds at most. Run it as
-    /// root, or as the user who runs the daemon: others may not look at everything.
-    #[command(after_help = "Exit codes: 0 nothing fails, 1 something fails.")]
+    /// Works with and without a running daemon, before and after the site has joined. Takes at most 12 seconds. Run it
+    /// as root or as the daemon's user: some checks are skipped for other users.
+    #[command(after_help = "Exit codes: 0 no check failed, 1 a check failed.")]
     Doctor(DoctorArgs),
-    /// Write a file for whoever helps you: the doctor's findings, status, configuration, log; without secrets
+    /// Write a redacted support bundle: doctor report, status, configuration, log
     SupportBundle(SupportArgs),
     /// Show the version
     Version,
@@ -57,83 +57,83 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct JoinArgs {
-    /// TOKEN@HOST:PORT[,HOST:PORT...], as `linecamp token create` prints it
+    /// Join token and servers, as printed by `linecamp token create`: TOKEN@HOST:PORT[,HOST:PORT...]
     ///
-    /// Every user of this machine can see the arguments of its processes. Where that matters, write `-` to read all
-    /// of it from stdin, `-@HOST:PORT` to read the token alone from stdin, or use --token-file.
+    /// All users of this machine can see the arguments of its processes. To keep the token from them, pass `-` to read
+    /// the whole argument from stdin, `-@HOST:PORT` to read only the token from stdin, or use --token-file.
     #[arg(value_name = "TOKEN@HOST:PORT")]
     pub(crate) target: Option<String>,
-    /// Read TOKEN@HOST:PORT from a file; with HOST:PORT as argument, the file holds the token alone
+    /// Read TOKEN@HOST:PORT from a file; if HOST:PORT is given as the argument, the file contains only the token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The data directory; made if it is not there
+    /// Data directory; created if it does not exist
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// The name the site would like: a-z, 0-9 and hyphens
+    /// Requested name of the site: a-z, 0-9 and hyphens
     #[arg(long)]
     pub(crate) name: String,
-    /// A label of the site; may be repeated, the last one of a key holds
+    /// Label of the site; may be repeated, the last value of a key wins
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,
-    /// A label of the gateway host, beside those in LINECAMP_HOST_LABELS (foo=bar&hello=world)
+    /// Label of the gateway host, in addition to those in LINECAMP_HOST_LABELS (foo=bar&hello=world)
     #[arg(long = "host-label", value_name = "KEY=VALUE")]
     pub(crate) host_labels: Vec<String>,
-    /// How long to try, such as 90s or 5m
+    /// How long to keep trying, such as 90s or 5m
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) timeout: humantime::Duration,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// The data directory
+    /// Data directory
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// A configuration file, with drop-ins in NAME.d beside it; `linecampd config check --help` shows all keys
+    /// Configuration file, with drop-ins in NAME.d next to it; `linecampd config check --help` lists all keys
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
-    /// The data directory
+    /// Data directory
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// The configuration file; without, that of the installed service, if it is its data directory
+    /// Configuration file [default: that of the installed service, for its data directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// How to show what was found
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: OutputFormat,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SupportArgs {
-    /// The data directory
+    /// Data directory
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// The configuration file; without, that of the installed service, if it is its data directory
+    /// Configuration file [default: that of the installed service, for its data directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where to write it, a .tar.gz that must not exist; without, linecamp-support-TIME.tar.gz here
+    /// Path of the bundle, which must not exist [default: linecamp-support-TIME.tar.gz]
     #[arg(long, alias = "output", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct AskArgs {
-    /// The data directory of the running daemon
+    /// Data directory of the running daemon
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// How to show the answer
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: OutputFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// For people
+    /// Table for people
     Table,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 
@@ -145,25 +145,25 @@ pub(crate) struct LabelArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabelCommand {
-    /// List the labels that hold for the gateway host, the site's included
+    /// List the gateway host's effective labels, including those of the site
     Ls(AskArgs),
-    /// Set labels of the site, which every host inherits; done when they are on the disk
+    /// Set local labels of the site, which all hosts inherit; returns when they are durable
     Set {
         /// Labels to set
         #[arg(required = true, value_name = "KEY=VALUE")]
         labels: Vec<String>,
-        /// Of the gateway host instead of the site
+        /// Set labels of the gateway host instead of the site
         #[arg(long)]
         host: bool,
         #[command(flatten)]
         ask: AskArgs,
     },
-    /// Take labels away that were set on the spot
+    /// Remove local labels
     Rm {
-        /// Keys to take away; one that is not there is no error
+        /// Keys to remove; a missing key is not an error
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
-        /// Of the gateway host instead of the site
+        /// Remove labels of the gateway host instead of the site
         #[arg(long)]
         host: bool,
         #[command(flatten)]
@@ -179,7 +179,7 @@ pub(crate) struct HostArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
-    /// List the hosts
+    /// List hosts
     Ls(AskArgs),
 }
 
@@ -191,22 +191,22 @@ pub(crate) struct DnsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DnsCommand {
-    /// List the records as the last round left them
+    /// List the records and their states as of the last reconcile
     Ls(AskArgs),
-    /// Look at all zones afresh and show what would be done; nothing is changed by it
+    /// Query all zones and show the planned changes without applying them
     Plan(AskArgs),
-    /// Take a name over from whoever has it, with the record it holds
+    /// Take over a record that another owner manages, or that has no owner
     #[command(after_help = "Example: linecampd dns adopt --data /var/lib/linecamp --provider main-dns example.org \
                             gw.camp-042.retail.example.org A")]
     Adopt {
-        /// The provider that is to keep it
+        /// Provider that will manage the record
         #[arg(long)]
         provider: String,
-        /// The zone
+        /// Zone
         zone: String,
-        /// The name, whole
+        /// Fully qualified name
         name: String,
-        /// The type, such as A
+        /// Record type, such as A
         #[arg(value_name = "TYPE")]
         rtype: String,
         #[command(flatten)]
@@ -222,7 +222,7 @@ pub(crate) struct ProviderArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProviderCommand {
-    /// List the providers, what each may reach, and what is wrong with it
+    /// List providers, the endpoints each may reach, and its failure
     Ls(AskArgs),
 }
 
@@ -234,12 +234,12 @@ pub(crate) struct PluginArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Load a component as the daemon would, and show what it is and wants; what it may have, `provider ls` shows
+    /// Load a plugin and show its description and requirements; `provider ls` shows what is granted
     #[command(after_help = "Example: linecampd plugin show plugins/dns-powerdns.wasm --config linecampd.toml")]
     Show {
-        /// The component
+        /// Plugin file (.wasm)
         file: PathBuf,
-        /// The configuration file, for its table [plugins]
+        /// Configuration file, for its table [plugins]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -247,7 +247,7 @@ pub(crate) enum PluginCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ForgetArgs {
-    /// The data directory
+    /// Data directory
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
 }
@@ -260,13 +260,13 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Say whether a configuration can be used, and which files and variables have a part in it
+    /// Validate the configuration and list the files and variables read
     #[command(after_long_help = SAMPLE)]
     Check {
-        /// The file; drop-ins are looked for in the folder beside it, NAME.d
+        /// Configuration file; drop-ins are read from NAME.d next to it
         #[arg(default_value = FILE_DEFAULT)]
         file: PathBuf,
-        /// How to show the answer
+        /// Output format
         #[arg(short, long, value_name = "FORMAT", default_value = "table")]
         output: OutputFormat,
     },
@@ -279,12 +279,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_do_not_contradict_each_other() {
+    fn the_arguments_are_consistent() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn every_command_has_a_page() {
+    fn every_command_has_a_man_page() {
         linecamp_pages::write(&Args::command());
     }
 }

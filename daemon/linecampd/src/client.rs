@@ -61,7 +61,7 @@ fn show<T: DeserializeOwned + Serialize>(
     let answer: T = exchange(directory, request)?;
     Ok(match format {
         Format::Table => table(&answer),
-        Format::Json => serde_json::to_string_pretty(&answer).expect("it was JSON a moment ago") + "\n",
+        Format::Json => serde_json::to_string_pretty(&answer).expect("the response was JSON") + "\n",
     })
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn exchange_within<T: DeserializeOwned>(
     let path = directory.socket();
     let mut stream = UnixStream::connect(&path).map_err(|error| connect_error(directory, &path, &error))?;
     let failed =
-        |error: io::Error| DaemonError::NoDaemon(format!("the daemon of {} does not answer: {error}", path.display()));
+        |error: io::Error| DaemonError::NoDaemon(format!("the daemon at {} does not answer: {error}", path.display()));
     stream.set_read_timeout(Some(limit)).map_err(failed)?;
     stream.set_write_timeout(Some(limit)).map_err(failed)?;
     let mut line = serde_json::to_vec(request).expect("a request is plain JSON");
@@ -96,7 +96,9 @@ pub(crate) fn exchange_within<T: DeserializeOwned>(
         Err(_) if answer.is_empty() => Err(failed(io::ErrorKind::UnexpectedEof.into())),
         Err(error) => {
             let path = path.display();
-            Err(DaemonError::NoDaemon(format!("what answers on {path} is no daemon of this version: {error}")))
+            Err(DaemonError::NoDaemon(format!(
+                "invalid response from {path}; the daemon there has another version: {error}"
+            )))
         }
     }
 }
@@ -106,8 +108,8 @@ fn connect_error(directory: &DataDirectory, path: &Path, error: &io::Error) -> D
     let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
     if let Some(pid) = DirectoryLock::holder(directory.path()).filter(|_| is_absent) {
         return DaemonError::NoSocket(format!(
-            "linecampd runs on {} as process {pid}, but its local socket {} cannot be reached: {}. It opens the socket \
-             within 30 s once the disk takes it; see why with: linecampd doctor",
+            "linecampd (pid {pid}) is running in {}, but its local socket {} is not available: {}. It opens the socket \
+             within 30 s when the disk is writable. Diagnose with: linecampd doctor",
             directory.path().display(),
             path.display(),
             disk_problem(path.parent().unwrap_or(path))
@@ -116,12 +118,15 @@ fn connect_error(directory: &DataDirectory, path: &Path, error: &io::Error) -> D
     let directory = directory.path().display();
     DaemonError::NoDaemon(match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            format!("no daemon runs on {directory}; start it with: linecampd run --data {directory}")
+            format!("no daemon is running in {directory}. Start it with: linecampd run --data {directory}")
         }
         io::ErrorKind::PermissionDenied => {
-            format!("{} may only be used by who runs the daemon; try the same with sudo", path.display())
+            format!(
+                "permission denied: {} is open to root and the daemon's user and group. Retry with sudo",
+                path.display()
+            )
         }
-        _ => format!("failed to open {}: {error}", path.display()),
+        _ => format!("cannot open {}: {error}", path.display()),
     })
 }
 
@@ -130,13 +135,13 @@ fn disk_problem(directory: &Path) -> String {
     let place = directory.display();
     match rustix::fs::statvfs(directory) {
         Ok(disk) if disk.f_flag.contains(StatVfsMountFlags::RDONLY) => {
-            format!("{place} is on a read-only disk (dmesg | tail, mount -o remount,rw)")
+            format!("{place} is on a read-only disk (check dmesg, then mount -o remount,rw)")
         }
         Ok(disk) if disk.f_files != 0 && disk.f_favail == 0 => {
-            format!("the disk of {place} has no inodes left; remove files there (df -i {place})")
+            format!("the disk of {place} has no free inodes; remove files there (df -i {place})")
         }
         Ok(disk) if disk.f_bavail == 0 => format!("the disk of {place} is full; free space there (df -h {place})"),
-        Ok(_) | Err(_) => "it is about to start, or could not open it when it started".to_owned(),
+        Ok(_) | Err(_) => "the daemon is starting, or could not open the socket when it started".to_owned(),
     }
 }
 
@@ -145,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_daemon_whose_socket_is_not_there_is_not_taken_for_none() {
+    fn a_running_daemon_without_a_socket_is_recognized() {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDirectory::new(directory.path());
         let _lock = data.lock().unwrap();
@@ -153,7 +158,7 @@ mod tests {
             let error = ask(&data, &LocalRequest::Status {}, Format::Table).unwrap_err();
             assert_eq!(error.exit_code(), 1);
             assert!(matches!(error, DaemonError::NoSocket(_)), "{error}");
-            assert!(error.to_string().contains(&format!("as process {}", std::process::id())), "{error}");
+            assert!(error.to_string().contains(&format!("(pid {})", std::process::id())), "{error}");
         };
         check();
         drop(std::os::unix::net::UnixListener::bind(data.socket()).unwrap());
@@ -164,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_daemon_it_says_how_to_start_one() {
+    fn without_a_daemon_the_error_names_the_start_command() {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDirectory::new(directory.path());
         let check = || {
             let error = ask(&data, &LocalRequest::Status {}, Format::Table).unwrap_err();
             assert_eq!(error.exit_code(), 1);
-            assert!(error.to_string().contains("start it with: linecampd run --data"), "{error}");
+            assert!(error.to_string().contains("Start it with: linecampd run --data"), "{error}");
         };
         check();
         drop(std::os::unix::net::UnixListener::bind(data.socket()).unwrap());
@@ -178,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_shown_in_the_daemons_own_words() {
+    fn the_daemons_error_message_is_shown() {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDirectory::new(directory.path());
         let listener = std::os::unix::net::UnixListener::bind(data.socket()).unwrap();

@@ -24,7 +24,7 @@ use tracing::level_filters::LevelFilter;
 pub use self::error::ConfigError;
 pub use self::file::{ConfigFile, Loaded};
 use self::file::{JoinFile, PluginsFile};
-pub use self::secrets::{DeclaredSecret, SecretTableError};
+pub use self::secrets::{DeclaredSecret, SecretTableError, SecretsError};
 
 /// The default path of Docker's socket on every distribution.
 pub const DOCKER_SOCKET_DEFAULT: &str = "/var/run/docker.sock";
@@ -204,9 +204,9 @@ pub fn environment_labels(env: Env<'_>) -> Result<(LabelInput, Vec<String>), Con
 }
 
 /// Returns a warning that names the keys `input` repeats, if any.
-pub fn repeated_warning(source_name: &str, input: &LabelInput) -> Option<String> {
+pub fn repeated_warning(source: &str, input: &LabelInput) -> Option<String> {
     let keys: Vec<_> = input.repeated.iter().map(ToString::to_string).collect();
-    (!keys.is_empty()).then(|| format!("{source_name} gives {} more than once; the last one holds", keys.join(", ")))
+    (!keys.is_empty()).then(|| format!("{source} sets {} more than once; the last value wins", keys.join(", ")))
 }
 
 /// Resolves the log level: the environment overrides the file, and the file overrides the default.
@@ -215,9 +215,9 @@ pub fn repeated_warning(source_name: &str, input: &LabelInput) -> Option<String>
 /// [`ConfigError::Log`] names the key or variable.
 pub fn log_level(written: Option<&str>, env: Env<'_>) -> Result<LevelFilter, ConfigError> {
     let from_env = env(LOG_VARIABLE).filter(|text| !text.is_empty());
-    let (source_name, found) = match (&from_env, written) {
-        (Some(text), _) => ("variable LINECAMP_LOG", text.as_str()),
-        (None, Some(text)) => ("key `log`", text),
+    let found = match (&from_env, written) {
+        (Some(text), _) => text.as_str(),
+        (None, Some(text)) => text,
         (None, None) => return Ok(LOG_DEFAULT),
     };
     match found {
@@ -226,7 +226,10 @@ pub fn log_level(written: Option<&str>, env: Env<'_>) -> Result<LevelFilter, Con
         "info" => Ok(LevelFilter::INFO),
         "debug" => Ok(LevelFilter::DEBUG),
         "trace" => Ok(LevelFilter::TRACE),
-        _ => Err(ConfigError::Log { source_name, found: found.escape_debug().to_string() }),
+        unknown => {
+            let found = unknown.escape_debug().to_string();
+            Err(if from_env.is_some() { ConfigError::LogVariable { found } } else { ConfigError::Log { found } })
+        }
     }
 }
 

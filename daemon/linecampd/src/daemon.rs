@@ -213,7 +213,7 @@ impl Daemon {
                     Ok(()) => self.site.handle_persisted(write, now),
                     Err(fault) => self.site.handle_persist_failed(write, fault, now),
                 }
-                self.manager.degraded(self.store.is_failing().then_some("the site database cannot be written"));
+                self.manager.degraded(self.store.is_failing().then_some("cannot write to the site database"));
             }
             Event::IdentitySaved(SaveResult::Saved(identity)) => self.site.handle_identity_saved(Ok(identity), now),
             Event::IdentitySaved(SaveResult::Unsaved(unsaved)) => self.site.handle_identity_unsaved(unsaved, now),
@@ -248,7 +248,7 @@ impl Daemon {
                 self.counters.reply(&reply);
                 match &reply {
                     ProviderReply::Failed(failure) => tracing::debug!(%call, ?failure, "plugin failed"),
-                    _ => tracing::debug!(%call, "plugin answered"),
+                    _ => tracing::debug!(%call, "plugin replied"),
                 }
                 if let Some(version) = version {
                     self.site.handle_plugin_seen(call, version);

@@ -71,8 +71,9 @@ impl Installation {
         // Read errors are reported by the checks for those files.
         let config = self.read_config().ok();
         let identity = self.identity().ok().flatten();
-        let wish = config.as_ref().and_then(|config| Some((config.join.as_ref()?, &config.servers)));
-        let target = wish.and_then(|(join, servers)| join_target(&read_text(&join.token_file).ok()?, servers).ok());
+        let join_request = config.as_ref().and_then(|config| Some((config.join.as_ref()?, &config.servers)));
+        let target =
+            join_request.and_then(|(join, servers)| join_target(&read_text(&join.token_file).ok()?, servers).ok());
         let (token_servers, pin) = target.map_or((Vec::new(), None), |target| (target.servers, Some(target.token.pin)));
         let joined: Vec<ServerAddress> =
             identity.as_ref().map_or_else(Vec::new, |identity| identity.servers().to_vec());
@@ -118,8 +119,8 @@ fn network(site: &Installation) -> Vec<Finding> {
     let server_targets = site.server_targets();
     let mut found = if server_targets.servers.is_empty() {
         let words = match site.identity() {
-            Ok(_) => "no server is known here: this site has not joined, and the configuration names none".to_owned(),
-            Err(error) => format!("no server is known here: {}", chain(&error)),
+            Ok(_) => "no server to check: this site has not joined, and the configuration names none".to_owned(),
+            Err(error) => format!("no server to check: {}", chain(&error)),
         };
         SERVER_CHECKS.iter().map(|name| CheckResult::skipped(words.clone()).of(name)).collect()
     } else {
@@ -131,16 +132,11 @@ fn network(site: &Installation) -> Vec<Finding> {
                 server_findings(&probed, server_targets.trust.as_ref(), CLOCK_SKEW_MAX)
             }
             Err(words) => {
-                let remedy = "this machine gives no socket: see its limits, `ulimit -a`, and `dmesg | tail`";
+                let remedy = "cannot open a socket on this machine: check its limits, `ulimit -a`, and `dmesg | tail`";
                 SERVER_CHECKS.iter().map(|name| CheckResult::fail(words.clone(), remedy).of(name)).collect()
             }
         }
     };
     found.push(versions(&known, UNIT).of("versions"));
     found
-}
-
-/// Formats an error for a finding.
-fn words(error: &DaemonError) -> String {
-    chain(error)
 }

@@ -24,7 +24,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// A file or directory of the daemon could not be created, read or removed.
-    #[error("failed to {what} {path}", path = path.display())]
+    #[error("cannot {what} {path}", path = path.display())]
     File {
         /// The operation: `read`, `create` and so on.
         what: &'static str,
@@ -34,7 +34,7 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// The operating system denied a basic resource.
-    #[error("failed to {what}")]
+    #[error("cannot {what}")]
     System {
         /// The operation.
         what: &'static str,
@@ -49,7 +49,7 @@ pub enum DaemonError {
     Transport(#[from] TransportError),
     /// The directory has no identity, and no join is configured.
     #[error(
-        "{directory} belongs to no site yet; run `linecampd join TOKEN@HOST:PORT --data {directory} --name NAME`, with a join token that `linecamp token create` prints",
+        "the data directory {directory} has not joined a server. Create a join token with `linecamp token create`, then run: linecampd join TOKEN@HOST:PORT --data {directory} --name NAME",
         directory = directory.display()
     )]
     NotJoined {
@@ -63,23 +63,23 @@ pub enum DaemonError {
     #[error(transparent)]
     Plugin(#[from] PluginHostError),
     /// The server rejected the join.
-    #[error("the server refused the join: {0}")]
+    #[error("the server rejected the join: {0}")]
     JoinRefused(Refusal),
     /// No address belongs to the server that issued the join token.
-    #[error("no address leads to the server of this join token{}", Attempts(.0))]
+    #[error("none of the addresses belongs to the server that issued this join token{}", Attempts(.0))]
     WrongServer(Vec<String>),
     /// The server has removed the site.
-    #[error("the server has removed this site, and its identity here is forgotten: {0}")]
+    #[error("the server has removed this site; its identity and database here are deleted: {0}")]
     Removed(Refusal),
     /// The directory already belongs to a site with another name.
     #[error(
-        "already joined as {found}, not {asked}; a site keeps its name here (an operator may rename it), and another site needs a directory of its own"
+        "this data directory has already joined as {found}, not {requested}. An operator can rename the site; a second site needs its own data directory (--data)"
     )]
     OtherName {
         /// The site's name.
         found: String,
         /// The requested name.
-        asked: String,
+        requested: String,
     },
     /// No server was reached before the timeout.
     #[error("no server answered within {limit}{}", Attempts(attempts))]
@@ -90,10 +90,10 @@ pub enum DaemonError {
         attempts: Vec<String>,
     },
     /// Labels given on the command line could not be saved.
-    #[error("failed to keep the labels: {0}")]
+    #[error("cannot save the labels: {0}")]
     Labels(String),
     /// Stopped by a signal before completion.
-    #[error("stopped before it was done")]
+    #[error("interrupted before the join finished")]
     Interrupted,
     /// No daemon answers on the local socket.
     #[error("{0}")]
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exit_code_says_who_has_to_act() {
+    fn the_exit_code_depends_on_who_has_to_act() {
         let check = |error: DaemonError, code| assert_eq!(error.exit_code(), code, "{error}");
         let directory = PathBuf::from("/d");
         let in_use = StoreError::InUse { directory: directory.clone(), pid: Some(7) };
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_takes_no_file_is_told_from_a_path_that_is_wrong() {
+    fn a_disk_error_is_distinguished_from_a_wrong_path() {
         let check = |source: io::Error, expected| {
             let error = DaemonError::file("open the local socket", "/d/linecampd.sock")(source);
             assert_eq!(error.is_disk_error(), expected, "{error:?}");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreachable_server_is_named_with_what_failed() {
+    fn an_unreachable_server_is_listed_with_its_failure() {
         let error = DaemonError::Unreachable {
             limit: "60s".to_owned(),
             attempts: vec!["a:1: silent".to_owned(), "b:2: no address".to_owned()],

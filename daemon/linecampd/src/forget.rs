@@ -13,7 +13,7 @@ use crate::error::DaemonError;
 /// [`DaemonError`] if a daemon is running there, or a file cannot be removed.
 pub fn forget(directory: &DataDirectory) -> Result<(), DaemonError> {
     if !directory.path().is_dir() {
-        let problem = format!("{} is no directory", directory.path().display());
+        let problem = format!("{} is not a directory", directory.path().display());
         return Err(DaemonError::Argument(problem));
     }
     let _lock = directory.lock()?;
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forgetting_leaves_labels_alone_and_nothing_of_the_site() {
+    fn forgetting_deletes_the_site_and_keeps_labels() {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDirectory::new(directory.path());
         linecamp_transport::SiteKey::load_or_create(&data.identity()).unwrap();

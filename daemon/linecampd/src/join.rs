@@ -68,10 +68,10 @@ pub async fn join(
         guard.identity.prepare_to_join(request.target.token.pin, &request.target.servers)?;
     }
     let servers = guard.identity.servers().to_vec();
-    let wish = JoinWish { token: request.target.token, name: request.name.clone() };
+    let join_request = JoinWish { token: request.target.token, name: request.name.clone() };
     let setup = Setup {
         servers: servers.clone(),
-        join: (!was_member).then_some(wish),
+        join: (!was_member).then_some(join_request),
         labels: LabelLayer::new(),
         link: LinkSettings::default(),
         facts: request.facts,
@@ -96,7 +96,7 @@ pub async fn join(
     }
     let joined = joined?;
     if was_member && joined.name != request.name {
-        return Err(DaemonError::OtherName { found: joined.name.to_string(), asked: request.name.to_string() });
+        return Err(DaemonError::OtherName { found: joined.name.to_string(), requested: request.name.to_string() });
     }
     Ok(joined)
 }
@@ -187,7 +187,7 @@ impl Progress<'_> {
         match &report.event {
             LinkEvent::Lost(_, reason) => {
                 let text = describe_loss(reason);
-                (self.say)(&format!("not joined yet: {text}"));
+                (self.say)(&format!("join attempt failed: {text}"));
                 let failed = FailedAttempt { text, needs_operator: report.needs_operator };
                 self.attempts.insert(report.server.clone(), failed);
                 let is_hopeless = |server| self.attempts.get(server).is_some_and(|attempts| attempts.needs_operator);
@@ -225,7 +225,7 @@ impl Progress<'_> {
         let from_before = view.name.clone().zip(view.environment.clone()).filter(|_| self.was_member);
         let known = self.granted.clone().or(from_before);
         if let Some(joined) = known.and_then(|(name, environment)| self.joined(name, environment, view)) {
-            (self.say)("the server did not confirm it in time; the daemon goes on trying when it runs");
+            (self.say)("the server did not confirm the join in time; the daemon retries when it runs");
             return Ok(joined);
         }
         Err(DaemonError::Unreachable {
@@ -238,7 +238,7 @@ impl Progress<'_> {
         let line = |server: &ServerAddress| match self.attempts.get(server) {
             Some(attempts) if attempts.text.contains(&server.to_string()) => attempts.text.clone(),
             Some(attempts) => format!("{server}: {}", attempts.text),
-            None => format!("{server}: no answer yet"),
+            None => format!("{server}: no answer"),
         };
         self.servers.iter().map(line).collect()
     }

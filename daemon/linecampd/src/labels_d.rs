@@ -85,7 +85,7 @@ impl LabelsDir {
         if FILES_MAX < files.len() {
             is_partial |= files[FILES_MAX..].iter().any(|name| !self.last_good.contains_key(name));
             let first = &files[FILES_MAX];
-            problems.push(format!("more than {FILES_MAX} files; {first} and those after it are not read"));
+            problems.push(format!("more than {FILES_MAX} files: {first} and later ones are ignored"));
             files.truncate(FILES_MAX);
         }
         for name in files {
@@ -154,10 +154,10 @@ impl Watch {
         let watcher = watcher(path, wake.clone());
         if let Err(error) = &watcher {
             tracing::warn!(
-                dir = %path.display(),
+                directory = %path.display(),
                 %error,
                 seconds = SCAN_INTERVAL.as_secs(),
-                "label files cannot be watched, so changes are noticed late"
+                "cannot watch the label files; scanning them periodically"
             );
         }
         Self { dir: dir_id(path), _watcher: watcher.ok() }
@@ -215,13 +215,13 @@ fn read(path: &Path) -> Result<ParsedLabels, String> {
     let mut text = String::new();
     // A pipe would block forever.
     if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
-        return Err("it is not a file".to_owned());
+        return Err("not a regular file".to_owned());
     }
     File::open(path)
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
         .map_err(|error| error.to_string())?;
     if FILE_BYTES_MAX < text.len() as u64 {
-        return Err(format!("it has more than {FILE_BYTES_MAX} bytes"));
+        return Err(format!("larger than {FILE_BYTES_MAX} bytes"));
     }
     parse(&text)
 }
@@ -273,7 +273,7 @@ fn flatten(
             .map_err(|error| failed(format!("`{key}`: {error}")))?
             .to_string(),
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) => {
-            return Err(failed(format!("`{key}` is neither a text, a whole number, nor true or false")));
+            return Err(failed(format!("`{key}` must be a string, an integer or a boolean")));
         }
     };
     let label_key = LabelKey::parse(key).map_err(|error| failed(error.to_string()))?;

@@ -18,9 +18,9 @@ impl LinkLog {
     /// Describes the link's state after the latest report about `server`.
     pub(crate) fn status(&self, server: &ServerAddress) -> String {
         match (self.is_up, &self.last_problem) {
-            (true, _) => format!("linked to {server}"),
-            (false, Some(problem)) => format!("no link, the site works on without the server; {server}: {problem}"),
-            (false, None) => format!("reaching {server}"),
+            (true, _) => format!("connected to {server}"),
+            (false, Some(problem)) => format!("offline, the site keeps working; {server}: {problem}"),
+            (false, None) => format!("connecting to {server}"),
         }
     }
 
@@ -39,8 +39,8 @@ impl LinkLog {
                 let is_known = self.last_problem.as_ref() == Some(&reason);
                 match (self.is_up, is_known) {
                     (true, _) => tracing::info!(%server, session, reason, "link down"),
-                    (false, false) => tracing::warn!(%server, reason, "no link"),
-                    (false, true) => tracing::debug!(%server, reason, "no link"),
+                    (false, false) => tracing::warn!(%server, reason, "connection failed"),
+                    (false, true) => tracing::debug!(%server, reason, "connection failed"),
                 }
                 self.is_up = false;
                 self.last_problem = Some(reason);
@@ -65,15 +65,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_problem_is_told_once_until_the_link_was_up() {
+    fn a_link_problem_is_logged_once_until_the_link_is_up() {
         let mut log = LinkLog::default();
         let report = LinkReport {
-            event: LinkEvent::Lost(DialId(1), LossReason::Failed(Text::lossy("silent"))),
+            event: LinkEvent::Lost(DialId(1), LossReason::Failed(Text::lossy("timed out"))),
             server: ServerAddress::parse("a:1").unwrap(),
             needs_operator: false,
         };
         log.log(&report);
-        assert_eq!(log.last_problem.as_deref(), Some("silent"));
+        assert_eq!(log.last_problem.as_deref(), Some("timed out"));
         log.log(&report);
         assert!(!log.is_up);
     }

@@ -70,14 +70,15 @@ struct Log {
 
 impl Log {
     fn shows(metadata: &Metadata<'_>) -> bool {
-        let asked = level();
+        let configured = level();
         let is_ours = metadata.target().starts_with("linecamp");
-        let level = if is_ours || LevelFilter::DEBUG <= asked { asked } else { asked.min(LevelFilter::WARN) };
+        let level =
+            if is_ours || LevelFilter::DEBUG <= configured { configured } else { configured.min(LevelFilter::WARN) };
         metadata.is_event() && *metadata.level() <= level
     }
 
     /// Writes the event to the journal. Returns false if no journal is reachable.
-    fn say(&self, metadata: &Metadata<'_>, mut line: Line) -> bool {
+    fn write_to_journal(&self, metadata: &Metadata<'_>, mut line: Line) -> bool {
         let Some(journal) = &self.journal else { return false };
         let message = line.text();
         if let Some(site) = SITE.read().unwrap_or_else(PoisonError::into_inner).clone() {
@@ -101,11 +102,11 @@ impl Subscriber for Log {
         let mut line = Line::default();
         event.record(&mut line);
         let text = line.text();
-        if self.say(event.metadata(), line) {
+        if self.write_to_journal(event.metadata(), line) {
             return;
         }
         let wall = WallTime::EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut text = format!("{wall} {:5} {text}", word(*event.metadata().level()));
+        let mut text = format!("{wall} {:5} {text}", label(*event.metadata().level()));
         text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         text.push('\n');
         // A failed write to stderr cannot be reported.
@@ -122,7 +123,7 @@ impl Subscriber for Log {
     fn exit(&self, _span: &span::Id) {}
 }
 
-const fn word(level: Level) -> &'static str {
+const fn label(level: Level) -> &'static str {
     match level {
         Level::ERROR => "ERROR",
         Level::WARN => "WARN",
@@ -178,13 +179,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_has_its_word() {
-        let words = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE].map(word);
-        assert_eq!(words, ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"]);
+    fn every_level_has_a_name() {
+        let names = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE].map(label);
+        assert_eq!(names, ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"]);
     }
 
     #[test]
-    fn an_event_is_an_entry_of_the_journal_with_its_fields_and_the_sites_name() {
+    fn a_journal_entry_has_the_events_fields_and_the_sites_name() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -198,15 +199,15 @@ mod tests {
             tracing::debug!(target: "linecampd::daemon", call = "7", "plugin called");
         });
         let mut bytes = [0; 4096];
-        let mut heard = || {
+        let mut received = || {
             let count = socket.recv(&mut bytes).unwrap();
             String::from_utf8_lossy(&bytes[..count]).into_owned()
         };
         assert_eq!(
-            heard(),
+            received(),
             "MESSAGE=link down session=12 reason=\"no way\"\nPRIORITY=6\nSYSLOG_IDENTIFIER=linecampd\nTARGET=linecampd::daemon\n\
              SESSION=12\nREASON=no way\nSITE=camp-042\n"
         );
-        assert!(heard().contains("\nCALL=7\nSITE=camp-042\n"), "the level changed in between");
+        assert!(received().contains("\nCALL=7\nSITE=camp-042\n"), "the level changed in between");
     }
 }

@@ -38,7 +38,7 @@ use crate::args::{
 };
 
 fn main() -> ExitCode {
-    let done = match Args::parse().command {
+    let result = match Args::parse().command {
         Command::Join(args) => do_join(args),
         Command::Run(args) => do_run(&args),
         Command::Status(args) => ask(&args, &LocalRequest::Status {}),
@@ -63,10 +63,10 @@ fn main() -> ExitCode {
         Command::SupportBundle(args) => do_support_bundle(args),
         Command::Version => print(&format!("linecampd {}\n", env!("CARGO_PKG_VERSION"))),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("linecampd: {}", chain(&error)));
+            print_error(&format!("linecampd: {}", chain(&error)));
             ExitCode::from(error.exit_code())
         }
     }
@@ -79,12 +79,12 @@ fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
         tracing::warn!("{warning}");
     }
     let path = args.config.clone();
-    let reread = move || Loaded::load(path.as_deref(), &variable).map(|loaded| loaded.config);
+    let load = move || Loaded::load(path.as_deref(), &variable).map(|loaded| loaded.config);
     let runtime = runtime()?;
-    let ended = runtime.block_on(daemon::run(DataDirectory::new(&args.data), config, Some(Box::new(reread))));
+    let result = runtime.block_on(daemon::run(DataDirectory::new(&args.data), config, Some(Box::new(load))));
     // Do not wait for a thread that is still writing a plugin chunk to disk: the file stays a partial upload.
     runtime.shutdown_background();
-    ended
+    result
 }
 
 fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
@@ -100,15 +100,15 @@ fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
         facts: FactSources::of_this_machine(Path::new(DOCKER_SOCKET_DEFAULT), true),
     };
     let directory = DataDirectory::new(&args.data);
-    let joined = runtime()?.block_on(join::join(directory, command, &mut say))?;
+    let joined = runtime()?.block_on(join::join(directory, command, &mut print_error))?;
     print(&describe_joined(&joined, &args.data))
 }
 
 fn describe_joined(joined: &Joined, data: &Path) -> String {
     let already = if joined.was_member { "already " } else { "" };
-    let pending = if joined.is_pending { ", where an operator has to accept it" } else { "" };
+    let pending = if joined.is_pending { ", waiting for an operator to accept it" } else { "" };
     format!(
-        "{already}joined as {} in environment {}{pending}; start it with: linecampd run --data {}\n",
+        "{already}joined as {} in environment {}{pending}; start the daemon: linecampd run --data {}\n",
         joined.name,
         joined.environment,
         data.display()
@@ -127,7 +127,8 @@ fn read_target(argument: Option<&str>, token_file: Option<&Path>) -> Result<Join
             None => (argument.to_owned(), Vec::new()),
         },
         (None, None) => {
-            let problem = "say what to join with: TOKEN@HOST:PORT, `-` to read it from stdin, or --token-file FILE";
+            let problem =
+                "a join token is required: pass TOKEN@HOST:PORT, `-` to read it from stdin, or --token-file FILE";
             return Err(DaemonError::Argument(problem.to_owned()));
         }
     };
@@ -140,14 +141,14 @@ fn read_stdin() -> Result<String, DaemonError> {
         .lock()
         .take(FILE_BYTES_MAX)
         .read_to_string(&mut text)
-        .map_err(|error| DaemonError::Argument(format!("failed to read the join token from stdin: {error}")))?;
+        .map_err(|error| DaemonError::Argument(format!("cannot read the join token from stdin: {error}")))?;
     Ok(text)
 }
 
 /// Collects the labels to join with. Arguments override the environment.
 fn join_labels(args: &JoinArgs) -> Result<LabelLayer, DaemonError> {
     let (mut host, warnings) = environment_labels(&variable)?;
-    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    warnings.iter().for_each(|warning| print_error(&format!("warning: {warning}")));
     let site = label_arguments("--label", &args.labels)?;
     host.labels.extend(label_arguments("--host-label", &args.host_labels)?);
     Ok(LabelLayer::from([(Level::Site, site), (Level::Host, host.labels)]))
@@ -159,7 +160,7 @@ fn label_arguments(
 ) -> Result<BTreeMap<linecamp_model::LabelKey, linecamp_model::LabelValue>, DaemonError> {
     let input = LabelInput::parse_list(texts).map_err(|error| DaemonError::Argument(format!("{option}: {error}")))?;
     if let Some(warning) = repeated_warning(option, &input) {
-        say(&format!("warning: {warning}"));
+        print_error(&format!("warning: {warning}"));
     }
     Ok(input.labels)
 }
@@ -196,7 +197,7 @@ fn do_show_plugin(file: &Path, config: Option<&Path>) -> Result<(), DaemonError>
     print(&plugin::show(file, &config.plugins)?)
 }
 
-/// Exit code 1 means that a check failed, not that the doctor itself failed.
+/// Exit code 1 means that a check failed.
 fn do_doctor(args: DoctorArgs) -> ExitCode {
     let site = Installation { directory: DataDirectory::new(&args.data), config: args.config, variable };
     let report = doctor::examine(&site, show_progress());
@@ -209,7 +210,7 @@ fn do_doctor(args: DoctorArgs) -> ExitCode {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => {
-            say(&format!("linecampd: {}", chain(&error)));
+            print_error(&format!("linecampd: {}", chain(&error)));
             ExitCode::FAILURE
         }
     }
@@ -242,7 +243,7 @@ fn clear_progress() {
 fn do_forget(data: PathBuf) -> Result<(), DaemonError> {
     forget::forget(&DataDirectory::new(&data))?;
     print(&format!(
-        "forgotten: {} belongs to no site any more; the server still lists the site until an operator removes it\n",
+        "deleted the site in {}; the server lists it until an operator removes it: linecamp site rm NAME\n",
         data.display()
     ))
 }
@@ -258,7 +259,7 @@ fn do_check(file: &Path, output: args::OutputFormat) -> Result<(), DaemonError> 
         return Ok(());
     }
     for warning in &loaded.config.warnings {
-        say(&format!("warning: {warning}"));
+        print_error(&format!("warning: {warning}"));
     }
     print(&check::text(file, &loaded))
 }
@@ -295,6 +296,6 @@ fn print(text: &str) -> Result<(), DaemonError> {
 }
 
 /// Writes a message to stderr. Write errors are ignored.
-fn say(text: &str) {
+fn print_error(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -111,19 +111,19 @@ impl Counters {
         metrics
             .family("linecamp_build_info", Kind::Gauge, "Always 1, with the version of the daemon.")
             .sample(&[("program", "linecampd"), ("version", env!("CARGO_PKG_VERSION"))], 1);
-        let help = "When the process started, in seconds since 1970.";
+        let help = "Start time of the process, in seconds since 1970.";
         metrics.one("process_start_time_seconds", Kind::Gauge, help, seconds_between(self.started, WallTime::EPOCH));
         metrics.process();
         self.write_link(&mut metrics, site);
         write_site(&mut metrics, site);
         write_providers(&mut metrics, &site.providers);
-        let help = "Answers of plugins to calls, by result.";
+        let help = "Plugin calls, by result.";
         write_by_label(&mut metrics, "linecamp_plugin_calls_total", help, "result", &self.calls);
         commits.write(&mut metrics);
         let help = "Requests on the local socket.";
         metrics.one("linecamp_local_requests_total", Kind::Counter, help, self.local_requests);
         metrics
-            .family("linecamp_reloads_total", Kind::Counter, "Times the configuration was read again, by result.")
+            .family("linecamp_reloads_total", Kind::Counter, "Configuration reloads, by result.")
             .sample(&[("result", "refused")], self.reloads[0])
             .sample(&[("result", "taken")], self.reloads[1]);
         metrics.into_text()
@@ -131,41 +131,41 @@ impl Counters {
 
     fn write_link(&self, metrics: &mut Metrics, site: &LocalView) {
         let is_up = u8::from(site.link.state == LinkState::Connected);
-        metrics.one("linecamp_link_up", Kind::Gauge, "1 while the server is linked, 0 while it is not.", is_up);
+        metrics.one("linecamp_link_up", Kind::Gauge, "1 while connected to a server, otherwise 0.", is_up);
         let since = seconds_between(site.link.since, WallTime::EPOCH);
-        let help = "Since when the link is as it is, in seconds since 1970.";
+        let help = "Time of the last change of the link state, in seconds since 1970.";
         metrics.one("linecamp_link_change_timestamp_seconds", Kind::Gauge, help, since);
-        metrics.one("linecamp_link_dials_total", Kind::Counter, "Dials of a server.", self.dials);
-        let help = "Dials that led to no session, by reason.";
+        metrics.one("linecamp_link_dials_total", Kind::Counter, "Connection attempts to a server.", self.dials);
+        let help = "Connection attempts that failed, by reason.";
         write_by_label(metrics, "linecamp_link_dial_failures_total", help, "reason", &self.failures);
-        let help = "Sessions with a server that began; all but the first are reconnects.";
+        let help = "Sessions established with a server; all but the first are reconnects.";
         metrics.one("linecamp_link_sessions_total", Kind::Counter, help, self.sessions);
         let help = "Sessions with a server that ended, by reason.";
         write_by_label(metrics, "linecamp_link_losses_total", help, "reason", &self.losses);
         if let Some(offset) = self.clock_offset {
-            let help = "The server's clock less ours, when the link began last.";
+            let help = "The server's clock minus the local clock, at the start of the last session.";
             metrics.one("linecamp_clock_offset_seconds", Kind::Gauge, help, offset);
         }
     }
 }
 
 fn write_site(metrics: &mut Metrics, site: &LocalView) {
-    let help = "Number of the newest change of the spec that the site holds durably.";
+    let help = "Newest spec generation stored durably.";
     metrics.one("linecamp_spec_applied_generation", Kind::Gauge, help, site.applied_generation.0);
     let lag = site.applied_generation.0.saturating_sub(site.converged_generation.0);
-    let help = "Changes of the spec that the site holds and does not match yet.";
+    let help = "Spec generations stored but not converged.";
     metrics.one("linecamp_spec_lag_generations", Kind::Gauge, help, lag);
-    let help = "Events that wait for the server.";
+    let help = "Events queued for the server.";
     metrics.one("linecamp_outbox_events", Kind::Gauge, help, site.outbox_events);
-    let help = "Events that were dropped since the database began, because too many waited.";
+    let help = "Events dropped because the queue was full, since the database was created.";
     metrics.one("linecamp_outbox_dropped_events_total", Kind::Counter, help, site.events_dropped);
-    let mut conditions = metrics.family("linecamp_conditions", Kind::Gauge, "Troubles that the site is in, by kind.");
+    let mut conditions = metrics.family("linecamp_conditions", Kind::Gauge, "Active conditions of the site, by kind.");
     for kind in linecamp_model::ConditionKind::ALL {
         let count = site.conditions.iter().filter(|condition| condition.kind == *kind).count();
         conditions.sample(&[("kind", kind.as_str())], count);
     }
     if let Some(end) = site.certificate_expires_at {
-        let help = "When the site's certificate expires, in seconds since 1970.";
+        let help = "Expiry of the site's certificate, in seconds since 1970.";
         let end = seconds_between(end, WallTime::EPOCH);
         metrics.one("linecamp_certificate_expiry_timestamp_seconds", Kind::Gauge, help, end);
     }

@@ -51,22 +51,22 @@ impl Reload {
     /// Activates the reloaded configuration. Returns the service manager's status text: the changes that still need a
     /// restart.
     pub(crate) fn activate(&mut self, config: Config, changes: &Changes) -> Option<String> {
-        tracing::info!(changes = changes.describe(), "configuration read again");
+        tracing::info!(changes = changes.describe(), "configuration reloaded");
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         if !changes.restart.is_empty() {
-            tracing::warn!(keys = changes.restart.join(", "), "the configuration has changes that wait for a restart");
+            tracing::warn!(keys = changes.restart.join(", "), "configuration changes need a restart");
         }
         // Keep comparing against the active `join` while its change waits for a restart.
         let join = if changes.restart.is_empty() { config.join.clone() } else { self.config.join.clone() };
         self.config = Config { join, ..config };
-        (!changes.restart.is_empty()).then(|| format!("waits for a restart: {}", changes.restart.join(", ")))
+        (!changes.restart.is_empty()).then(|| format!("restart needed for: {}", changes.restart.join(", ")))
     }
 
     /// Logs why the reloaded configuration was rejected. Returns the service manager's status text.
     pub(crate) fn reject(&self, error: &(dyn Error + 'static)) -> Option<String> {
         let problem = chain(error);
-        tracing::warn!(problem, "the configuration was not taken, and the one before it holds");
-        Some(format!("the configuration was not taken: {problem}"))
+        tracing::warn!(problem, "configuration reload failed; keeping the previous one");
+        Some(format!("configuration reload failed: {problem}"))
     }
 }
 
@@ -113,8 +113,8 @@ impl Changes {
     pub(crate) fn describe(&self) -> String {
         let parts = [
             (&self.at_once, "changed"),
-            (&self.reconnect, "changed, with a new link"),
-            (&self.restart, "waits for a restart"),
+            (&self.reconnect, "changed, reconnecting"),
+            (&self.restart, "changed, restart needed"),
         ];
         let parts = parts.into_iter().filter(|(keys, _)| !keys.is_empty());
         let describe: Vec<_> = parts.map(|(keys, what)| format!("{} {what}", keys.join(", "))).collect();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_says_when_it_holds() {
+    fn every_key_has_a_time_when_it_takes_effect() {
         let check = |text: &str, at_once: &[&str], reconnect: &[&str]| {
             let changes = Changes::between(&config(""), &config(text), true);
             assert_eq!(
@@ -161,17 +161,17 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_to_join_waits_for_a_restart_and_means_nothing_to_a_member() {
+    fn a_join_needs_a_restart_and_is_ignored_by_a_member() {
         let join = config("[join]\ntoken_file = \"/t\"\nname = \"n\"");
         let changes = Changes::between(&config(""), &join, false);
-        assert_eq!(changes.describe(), "join waits for a restart");
+        assert_eq!(changes.describe(), "join changed, restart needed");
         assert_eq!(Changes::between(&config(""), &join, true), Changes::default());
     }
 
     #[test]
-    fn the_words_name_every_key() {
+    fn the_description_names_every_key() {
         let changes = Changes::between(&config(""), &config("log = \"warn\"\nservers = [\"a:1\"]"), true);
-        assert_eq!(changes.describe(), "log changed; servers changed, with a new link");
+        assert_eq!(changes.describe(), "log changed; servers changed, reconnecting");
         assert_eq!(Changes::default().describe(), "nothing changed");
     }
 }

@@ -77,25 +77,33 @@ pub fn write_bundle(
 ) -> Result<SavedBundle, DaemonError> {
     let now = SystemClock.now();
     let title =
-        format!("Linecamp support bundle, made at the site at {now}, by linecampd {}", env!("CARGO_PKG_VERSION"));
+        format!("Linecamp support bundle of a site, created at {now} by linecampd {}", env!("CARGO_PKG_VERSION"));
     let mut bundle = Bundle::new(title, redactor(site));
     let report = examine(site, progress);
-    bundle.text("doctor.txt", "what the doctor found, with remedies", &linecamp_doctor::table(&report));
-    bundle.document("doctor.json", "the same for programs", &report);
+    bundle.text("doctor.txt", "doctor report", &linecamp_doctor::table(&report));
+    bundle.document("doctor.json", "doctor report as JSON", &report);
     let status: Result<LocalStatus, _> = ask(site, &LocalRequest::Status {});
-    bundle.answer("status.json", "how the site is", status);
-    bundle.answer::<Vec<WhyLine>>("why.json", "what each part waits for", ask(site, &LocalRequest::Why {}));
-    bundle.answer::<LocalLabels>("labels.json", "labels", ask(site, &LocalRequest::LabelList {}));
+    bundle.answer("status.json", "site status", status);
+    bundle.answer::<Vec<WhyLine>>(
+        "why.json",
+        "what each part of the daemon waits for",
+        ask(site, &LocalRequest::Why {}),
+    );
+    bundle.answer::<LocalLabels>("labels.json", "effective labels", ask(site, &LocalRequest::LabelList {}));
     bundle.answer::<Vec<LocalHost>>("hosts.json", "hosts", ask(site, &LocalRequest::HostList {}));
     bundle.answer::<Vec<LocalProvider>>("providers.json", "providers", ask(site, &LocalRequest::ProviderList {}));
     bundle.answer::<Vec<LocalRecord>>("records.json", "DNS records", ask(site, &LocalRequest::DnsList {}));
-    bundle.answer("configuration.json", "the configuration, as it was read", configuration(site));
+    bundle.answer("configuration.json", "configuration files without comments", configuration(site));
     match journal(UNIT) {
-        Ok(lines) => bundle.text("journal.txt", "the last lines of the service's log", &lines),
-        Err(words) => bundle.text("journal.txt", "the service's log", &format!("not there: {words}\n")),
+        Ok(lines) => bundle.text("journal.txt", "last lines of the service's log", &lines),
+        Err(words) => bundle.text("journal.txt", "the service's log", &format!("not available: {words}\n")),
     }
-    bundle.document("system.json", "the machine, and the versions", &system(now));
-    bundle.document("files.json", "names, sizes and owners in the data directory", &listing(site.directory.path()));
+    bundle.document("system.json", "machine and versions", &system(now));
+    bundle.document(
+        "files.json",
+        "names, sizes and owners of files in the data directory",
+        &listing(site.directory.path()),
+    );
     Ok(bundle.write(output)?)
 }
 
@@ -161,12 +169,12 @@ fn written(site: &Installation) -> Vec<(PathBuf, Option<toml::Table>)> {
 fn configuration(site: &Installation) -> Result<Value, String> {
     let written = written(site);
     if written.is_empty() {
-        return Ok(json!({ "note": "no configuration file; defaults hold" }));
+        return Ok(json!({ "note": "no configuration file; defaults apply" }));
     }
     // Parse errors may quote the file's text, so they are left out; the doctor's finding gives the line.
     let shown = written.into_iter().map(|(path, table)| {
         let value = table.and_then(|table| serde_json::to_value(table).ok());
-        (path.display().to_string(), value.unwrap_or_else(|| json!("it does not read as TOML")))
+        (path.display().to_string(), value.unwrap_or_else(|| json!("invalid TOML")))
     });
     Ok(Value::Object(shown.collect()))
 }
@@ -237,7 +245,7 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // A pipe or a device would block forever.
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("not a regular file"));
     }
     File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
     Ok(bytes)

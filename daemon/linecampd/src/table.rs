@@ -14,7 +14,7 @@ pub(crate) fn status(status: &LocalStatus) -> String {
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| UNKNOWN.to_owned());
     let link = format!("{} since {}", status.link.state, status.link.since);
     let spec = format!("applied {}, converged {}", status.applied_generation, status.converged_generation);
-    let events = format!("{} wait, {} dropped", status.outbox_events, status.events_dropped);
+    let events = format!("{} queued, {} dropped", status.outbox_events, status.events_dropped);
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut text = lay_out(&[
         row("site", or_unknown(&status.name)),
@@ -74,7 +74,7 @@ pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
 
 /// Formats the site's providers, the endpoints each may reach, and its errors.
 pub(crate) fn providers(providers: &[LocalProvider]) -> String {
-    let mut rows = vec![header(&["PROVIDER", "ORIGIN", "PLUGIN", "RECORDS", "IN TROUBLE", "MAY REACH", "TROUBLE"])];
+    let mut rows = vec![header(&["PROVIDER", "ORIGIN", "PLUGIN", "RECORDS", "FAILED", "MAY REACH", "FAILURE"])];
     rows.extend(providers.iter().map(|provider| {
         let settings = provider.settings.as_ref();
         let grants = settings.map(|settings| [settings.reach.clone(), settings.reach_private.clone()].concat());
@@ -116,7 +116,7 @@ pub(crate) fn records(records: &[LocalRecord]) -> String {
 fn observed(record: &LocalRecord) -> String {
     match record.observed.as_deref() {
         None => "never".to_owned(),
-        Some([]) => "nothing".to_owned(),
+        Some([]) => "none".to_owned(),
         Some(values) => values.join(" "),
     }
 }
@@ -127,7 +127,7 @@ pub(crate) fn plugin(report: &PluginReport) -> String {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let list = |values: Vec<String>| if values.is_empty() { UNKNOWN.to_owned() } else { values.join(", ") };
     let secret = |want: &SecretWant| {
-        format!("{} ({}{})", want.name, want.about, if want.is_required { "" } else { "; not required" })
+        format!("{} ({}{})", want.name, want.about, if want.is_required { "" } else { "; optional" })
     };
     lay_out(&[
         row("plugin", format!("{} {}", about.name, about.version)),
@@ -135,8 +135,8 @@ pub(crate) fn plugin(report: &PluginReport) -> String {
         row("file", report.path.display().to_string()),
         row("digest", report.digest.to_string()),
         row("bytes", report.bytes.to_string()),
-        row("wants to reach", list(about.reaches.iter().map(ToString::to_string).collect())),
-        row("wants secrets", list(about.secrets.iter().map(secret).collect())),
+        row("endpoints", list(about.reaches.iter().map(ToString::to_string).collect())),
+        row("secrets", list(about.secrets.iter().map(secret).collect())),
         row("imports", list(report.imports.clone())),
     ])
 }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_the_host_stand_for_those_it_inherits() {
+    fn host_labels_include_inherited_site_labels() {
         let label = |key: &str, level: &str| Label {
             key: key.to_owned(),
             value: "1".to_owned(),

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, SERVERS_PER_SITE_MAX};
-use linecamp_model::{LabelError, Name, NameError, ProviderError, TokenError};
+use linecamp_model::{LabelError, Name, NameError, TokenError};
 use linecamp_plugin_host::PluginHostError;
 use linecamp_proto::api::SettingError;
 use linecamp_service::LayersError;
 
-use super::{MEMORY_MIB_MAX, SecretTableError};
+use super::{LOG_VARIABLE, MEMORY_MIB_MAX, SecretsError};
+
+/// The log levels, for people.
+const LEVELS: &str = "error, warn, info, debug, trace";
 
 /// Why a configuration is invalid.
 #[derive(Debug, thiserror::Error)]
@@ -30,16 +33,20 @@ pub enum ConfigError {
     #[error("key `servers`: {0}")]
     Server(TokenError),
     /// More servers than a site tries.
-    #[error("key `servers` has {count} addresses, and at most {SERVERS_PER_SITE_MAX} are tried")]
+    #[error("key `servers` has {count} addresses; at most {SERVERS_PER_SITE_MAX} are allowed")]
     Servers {
         /// The number found.
         count: usize,
     },
-    /// The log level is unknown.
-    #[error("{source_name} is `{found}`, not one of error, warn, info, debug, trace")]
+    /// The log level in the file is unknown.
+    #[error("key `log` is `{found}`; allowed: {LEVELS}")]
     Log {
-        /// The key or variable.
-        source_name: &'static str,
+        /// The value found.
+        found: String,
+    },
+    /// The log level in the environment is unknown.
+    #[error("variable {LOG_VARIABLE} is `{found}`; allowed: {LEVELS}")]
+    LogVariable {
         /// The value found.
         found: String,
     },
@@ -47,7 +54,7 @@ pub enum ConfigError {
     #[error("key `join.name`: {0}")]
     Name(NameError),
     /// Only one of the two keys that a join needs.
-    #[error("key `{found}` is there, and `{missing}` is not; a daemon joins with both")]
+    #[error("key `{found}` is set but `{missing}` is not; a join needs both")]
     HalfJoin {
         /// The key that is set.
         found: &'static str,
@@ -71,32 +78,19 @@ pub enum ConfigError {
         number: usize,
     },
     /// More providers than a site may have.
-    #[error("there are {count} tables `[[provider]]`, and a site has at most {PROVIDERS_PER_SITE_MAX} providers")]
+    #[error("{count} tables `[[provider]]`; a site has at most {PROVIDERS_PER_SITE_MAX} providers")]
     Providers {
         /// The number found.
         count: usize,
     },
-    /// A secret's name is invalid.
-    #[error("table `[secrets]`")]
-    SecretName {
-        /// The name found.
-        name: String,
-        /// The cause.
-        source: ProviderError,
-    },
-    /// The table of a secret is invalid.
-    #[error("table `[secrets.{name}]`")]
-    Secret {
-        /// The secret's name.
-        name: String,
-        /// The cause, with the key.
-        source: SecretTableError,
-    },
+    /// The table of secrets is invalid.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// A publisher's key is invalid.
     #[error("key `plugins.publishers`: {0}")]
     Publisher(PluginHostError),
     /// The memory limit of a plugin call is out of range.
-    #[error("key `plugins.memory_mib` is {found}, and not 1 to {MEMORY_MIB_MAX}")]
+    #[error("key `plugins.memory_mib` is {found}; allowed: 1 to {MEMORY_MIB_MAX}")]
     Memory {
         /// The value found.
         found: u32,
@@ -116,15 +110,15 @@ impl ConfigError {
     pub(super) fn key(&self) -> Option<String> {
         Some(match self {
             Self::Server(_) | Self::Servers { .. } => "servers".to_owned(),
-            Self::Log { source_name, .. } if source_name.starts_with("key") => "log".to_owned(),
+            Self::Log { .. } => "log".to_owned(),
             Self::Name(_) => "join.name".to_owned(),
             Self::HalfJoin { found, .. } => (*found).to_owned(),
             Self::Provider { number, .. } | Self::ProviderTwice { number, .. } => format!("provider.{number}"),
             Self::Providers { .. } => format!("provider.{}", PROVIDERS_PER_SITE_MAX + 1),
-            Self::SecretName { name, .. } | Self::Secret { name, .. } => format!("secrets.{name}"),
+            Self::Secrets(error) => format!("secrets.{}", error.secret()),
             Self::Publisher(_) => "plugins.publishers".to_owned(),
             Self::Memory { .. } => "plugins.memory_mib".to_owned(),
-            Self::LayeredConfig(_) | Self::At { .. } | Self::Log { .. } | Self::Labels { .. } => return None,
+            Self::LayeredConfig(_) | Self::At { .. } | Self::LogVariable { .. } | Self::Labels { .. } => return None,
         })
     }
 }

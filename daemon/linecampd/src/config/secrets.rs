@@ -15,8 +15,6 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::ConfigError;
-
 /// A secret that the configuration declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredSecret {
@@ -30,7 +28,7 @@ pub struct DeclaredSecret {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretTableError {
     /// A key is missing, or its list is empty.
-    #[error("`{key}` says nothing; a secret in a table is bound by `hosts`, `use` and `providers`, all three")]
+    #[error("`{key}` is missing or empty; a secret table needs `hosts`, `use` and `providers`")]
     Missing {
         /// The key.
         key: &'static str,
@@ -44,13 +42,13 @@ pub enum SecretTableError {
         source: ProviderError,
     },
     /// A host is listed for plain HTTP but not among the hosts that may receive the secret.
-    #[error("`plain_http` has {host}, which is not among `hosts`")]
+    #[error("`plain_http` contains {host}, which is not in `hosts`")]
     PlainHttp {
         /// The host.
         host: Endpoint,
     },
     /// The use is unknown.
-    #[error("`use` is `{found}`, not one of {}", SecretUse::ALL.map(SecretUse::as_str).join(", "))]
+    #[error("`use` is `{found}`; allowed: {}", SecretUse::ALL.map(SecretUse::as_str).join(", "))]
     Use {
         /// The value found.
         found: String,
@@ -58,6 +56,36 @@ pub enum SecretTableError {
     /// A provider's name is invalid.
     #[error("`providers`: {0}")]
     Provider(NameError),
+}
+
+/// Why the table `[secrets]` is invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// A secret's name is invalid.
+    #[error("table `[secrets]`")]
+    Name {
+        /// The name found.
+        name: String,
+        /// The cause.
+        source: ProviderError,
+    },
+    /// The table of a secret is invalid.
+    #[error("table `[secrets.{name}]`")]
+    Table {
+        /// The secret's name.
+        name: String,
+        /// The cause, with the key.
+        source: SecretTableError,
+    },
+}
+
+impl SecretsError {
+    /// Returns the name of the secret, as written.
+    pub(super) fn secret(&self) -> &str {
+        match self {
+            Self::Name { name, .. } | Self::Table { name, .. } => name,
+        }
+    }
 }
 
 /// A secret as written.
@@ -85,7 +113,7 @@ impl<'de> Deserialize<'de> for SecretFile {
             type Value = SecretFile;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the path of a file, or a table")
+                f.write_str("a file path or a table")
             }
 
             fn visit_str<E>(self, path: &str) -> Result<SecretFile, E> {
@@ -104,26 +132,25 @@ impl<'de> Deserialize<'de> for SecretFile {
 pub(super) fn resolve(
     written: BTreeMap<String, SecretFile>,
     providers: &[ProviderSpec],
-) -> Result<(BTreeMap<SecretName, DeclaredSecret>, Vec<String>), ConfigError> {
+) -> Result<(BTreeMap<SecretName, DeclaredSecret>, Vec<String>), SecretsError> {
     let mut declared = BTreeMap::new();
     for (name, secret) in written {
-        let parsed =
-            SecretName::parse(&name).map_err(|source| ConfigError::SecretName { name: name.clone(), source })?;
+        let parsed = SecretName::parse(&name).map_err(|source| SecretsError::Name { name: name.clone(), source })?;
         let secret = match secret {
             SecretFile::Bare(file) => DeclaredSecret { file: Some(file), scope: SecretScope::LocalProviders },
-            SecretFile::Bound(table) => table.resolve().map_err(|source| ConfigError::Secret { name, source })?,
+            SecretFile::Bound(table) => table.resolve().map_err(|source| SecretsError::Table { name, source })?,
         };
         declared.insert(parsed, secret);
     }
     let named: Vec<_> = providers.iter().flat_map(|provider| provider.secrets.values()).collect();
-    let is_idle = |name: &SecretName, secret: &DeclaredSecret| {
+    let is_unused = |name: &SecretName, secret: &DeclaredSecret| {
         secret.scope == SecretScope::LocalProviders && !named.contains(&name)
     };
-    let idle = declared.iter().filter(|(name, secret)| is_idle(name, secret));
-    let warnings = idle.map(|(name, _)| {
+    let unused = declared.iter().filter(|(name, secret)| is_unused(name, secret));
+    let warnings = unused.map(|(name, _)| {
         format!(
-            "the secret {name} is for no provider: none of this configuration names it, and one of the server gets it \
-             only with `hosts`, `use` and `providers` in a table [secrets.{name}]"
+            "no provider can use the secret {name}: no provider in this configuration names it, and a provider from the \
+             server needs a table [secrets.{name}] with `hosts`, `use` and `providers`"
         )
     });
     let warnings = warnings.collect();
@@ -183,6 +210,6 @@ impl fmt::Display for DeclaredSecret {
         };
         let hosts: Vec<_> = binding.hosts.iter().map(host).collect();
         let providers: Vec<_> = binding.providers.iter().map(ToString::to_string).collect();
-        write!(f, "as {} toward {}, for {}", uses.join(", "), hosts.join(", "), providers.join(", "))
+        write!(f, "as {} to {}, for {}", uses.join(", "), hosts.join(", "), providers.join(", "))
     }
 }

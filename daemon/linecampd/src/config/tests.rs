@@ -19,11 +19,11 @@ fn resolve(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError
 }
 
 /// Uncomments the sample's commented-out keys, except those of examples.
-fn commented_in(with_examples: bool) -> String {
+fn uncommented(with_examples: bool) -> String {
     let mut is_example = false;
     let lines = SAMPLE.lines().filter_map(|line| {
         let words = line.strip_prefix("# ");
-        is_example = words.map_or(is_example, |words| words.ends_with("An example."));
+        is_example = words.map_or(is_example, |words| words.ends_with("Example:"));
         // There are no default providers, so their tables are examples throughout.
         match line.strip_prefix('#').filter(|_| words.is_none()) {
             Some(key) if with_examples || !is_example => Some(key),
@@ -36,23 +36,23 @@ fn commented_in(with_examples: bool) -> String {
 }
 
 #[test]
-fn the_sample_means_the_defaults_as_it_stands_and_with_all_it_says_of_them() {
+fn the_sample_equals_the_defaults_as_shipped_and_uncommented() {
     let default = resolve("", &[]).unwrap();
     assert_eq!(resolve(SAMPLE, &[]).unwrap(), default);
-    let mut config = resolve(&commented_in(false), &[]).unwrap();
-    let memory = config.plugins.memory_mib.take().expect("the sample says it");
+    let mut config = resolve(&uncommented(false), &[]).unwrap();
+    let memory = config.plugins.memory_mib.take().expect("the sample sets it");
     assert_eq!(config, default);
     assert_eq!(memory as usize * 1024 * 1024, linecamp_plugin_host::Limits::default().memory_bytes);
 }
 
 #[test]
-fn the_sample_says_of_every_key_what_it_is_and_all_of_it_is_understood() {
-    let commented_in = commented_in(true);
-    let config = resolve(&commented_in, &[]).unwrap();
+fn the_sample_documents_every_key_and_is_valid_uncommented() {
+    let uncommented = uncommented(true);
+    let config = resolve(&uncommented, &[]).unwrap();
     assert_eq!(config.join.unwrap().name.as_str(), "camp-042");
     assert_eq!(config.providers[0].name.as_str(), "main-dns");
     let unset = |text: &str| format!("{text}\nno_such_key = 1\n");
-    let lines: Vec<_> = commented_in.lines().collect();
+    let lines: Vec<_> = uncommented.lines().collect();
     for table in ["", "[link]", "[join]", "[plugins]", "[secrets.pdns-key]", "[[provider]]"] {
         // On an unknown key, serde lists all keys that it knows.
         let error = resolve(&unset(table), &[]).unwrap_err().to_string();
@@ -64,7 +64,7 @@ fn the_sample_says_of_every_key_what_it_is_and_all_of_it_is_understood() {
                 line.starts_with(&format!("{key} ="))
                     || line.starts_with('[') && line.trim_matches(['[', ']']).ends_with(key)
             };
-            assert!(section.iter().any(is_there), "the sample does not say what {key} of {table} is");
+            assert!(section.iter().any(is_there), "the sample does not document {key} of {table}");
         }
     }
     for variable in VARIABLES {
@@ -73,7 +73,7 @@ fn the_sample_says_of_every_key_what_it_is_and_all_of_it_is_understood() {
 }
 
 #[test]
-fn who_has_a_part_is_known() {
+fn the_files_and_variables_read_are_listed() {
     let loaded =
         load("log = \"warn\"", &[("LINECAMP_LOG", "debug"), ("CATTLE_HOST_LABELS", ""), ("HOME", "/")]).unwrap();
     assert_eq!(loaded.files, [Path::new("c.toml")]);
@@ -81,7 +81,7 @@ fn who_has_a_part_is_known() {
 }
 
 #[test]
-fn every_key_is_understood() {
+fn every_key_is_read() {
     let config = resolve(
         "servers = [\"a:1\", \"[::1]:2\"]\nrancher_labels = false\ndocker_socket = \"/d\"\nlog = \"warn\"\n\
          [link]\nmetered = true\n[join]\ntoken_file = \"/t\"\nname = \"camp\"",
@@ -96,7 +96,7 @@ fn every_key_is_understood() {
 }
 
 #[test]
-fn a_mistake_is_named_with_file_line_and_key() {
+fn an_error_names_file_line_and_key() {
     let check = |text: &str, words: &[&str]| {
         let error = chain(&resolve(text, &[]).unwrap_err());
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
@@ -114,12 +114,12 @@ fn a_mistake_is_named_with_file_line_and_key() {
     check("[[provider]]\nname = \"n\"\nplugin = \"P\"\nowner = \"o\"\nzones = []", &["c.toml: line 1: ", "number 1"]);
     check("[join]\ntoken_file = \"t\"\nname = \"Camp\"", &["c.toml: line 3: key `join.name`", "column 1"]);
     check("[secrets]\n\"A b\" = \"/x\"", &["c.toml: line 2: table `[secrets]`", "A b"]);
-    check("[secrets]\na = 1", &["c.toml: line 2: key `a`", "the path of a file, or a table"]);
+    check("[secrets]\na = 1", &["c.toml: line 2: key `a`", "a file path or a table"]);
     check("\n[secrets.a]\nhost = []", &["c.toml: line 3: ", "unknown field `host`", "`hosts`", "`use`"]);
 }
 
 #[test]
-fn the_environment_goes_before_the_file() {
+fn the_environment_overrides_the_file() {
     let config = resolve("log = \"warn\"", &[("LINECAMP_LOG", "debug")]).unwrap();
     assert_eq!(config.log, LevelFilter::DEBUG);
     let error = resolve("", &[("LINECAMP_LOG", "all")]).unwrap_err();
@@ -127,7 +127,7 @@ fn the_environment_goes_before_the_file() {
 }
 
 #[test]
-fn labels_of_the_environment_are_the_gateways_and_ours_win() {
+fn labels_from_the_environment_belong_to_the_gateway_and_ours_win() {
     let config = resolve("", &[("CATTLE_HOST_LABELS", "rack=r1&old=1"), ("LINECAMP_HOST_LABELS", "rack=r7&a%20b=x")]);
     assert_eq!(config.unwrap_err().to_string(), "variable LINECAMP_HOST_LABELS");
 
@@ -135,7 +135,7 @@ fn labels_of_the_environment_are_the_gateways_and_ours_win() {
         resolve("", &[("CATTLE_HOST_LABELS", "rack=r1&old=1"), ("LINECAMP_HOST_LABELS", "rack=r6&rack=r7")]).unwrap();
     let labels: Vec<_> = config.labels[&Level::Host].iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(labels, ["old=1", "rack=r7"]);
-    assert_eq!(config.warnings, ["variable LINECAMP_HOST_LABELS gives rack more than once; the last one holds"]);
+    assert_eq!(config.warnings, ["variable LINECAMP_HOST_LABELS sets rack more than once; the last value wins"]);
 }
 
 /// A table that binds a secret, with one key replaced or left out.
@@ -160,57 +160,57 @@ fn a_table_binds_a_secret_and_a_path_alone_binds_it_to_nothing() {
     let config = resolve(&table("", ""), &[]).unwrap();
     let secret = &config.plugins.secrets[&SecretName::parse("pdns-key").unwrap()];
     assert_eq!(secret.file.as_deref(), Some(Path::new("/f")));
-    let expected = "as header toward 10.0.0.5:8081 (also over plain HTTP), pdns.example:443, for main-dns";
+    let expected = "as header to 10.0.0.5:8081 (also over plain HTTP), pdns.example:443, for main-dns";
     assert_eq!(secret.to_string(), expected);
     assert_eq!(config.warnings, [""; 0]);
     let secret = |text: &str| {
         let config = resolve(text, &[]).unwrap();
         config.plugins.secrets.values().next().unwrap().clone()
     };
-    assert_eq!(secret(&table("file", "")).file, None, "it is a credential of systemd");
-    assert!(secret(&table("plain_http", "")).to_string().starts_with("as header toward 10.0.0.5:8081, pdns"));
+    assert_eq!(secret(&table("file", "")).file, None, "a systemd credential");
+    assert!(secret(&table("plain_http", "")).to_string().starts_with("as header to 10.0.0.5:8081, pdns"));
     assert_eq!(secret("[secrets]\na = \"/x\"").scope, SecretScope::LocalProviders);
 }
 
 #[test]
-fn a_table_that_does_not_bind_a_secret_wholly_is_refused_with_file_line_and_key() {
+fn an_incomplete_secret_table_is_rejected_with_file_line_and_key() {
     let check = |key: &str, instead: &str, words: &[&str]| {
         let error = chain(&resolve(&format!("\n{}", table(key, instead)), &[]).unwrap_err());
         let start = "c.toml: line 2: table `[secrets.pdns-key]`: ";
         assert!(error.contains(start) && words.iter().all(|word| error.contains(word)), "{error}");
     };
     for key in ["hosts", "use", "providers"] {
-        check(key, "", &[&*format!("`{key}` says nothing"), "`hosts`, `use` and `providers`"]);
+        check(key, "", &[&*format!("`{key}` is missing"), "`hosts`, `use` and `providers`"]);
     }
     for key in ["hosts", "providers"] {
-        check(key, "[]", &[&*format!("`{key}` says nothing")]);
+        check(key, "[]", &[&*format!("`{key}` is missing")]);
     }
     check("hosts", "[\"10.0.0.5\"]", &["`hosts`", "10.0.0.5", "HOST:PORT"]);
     check("hosts", "[\"*.example.org:443\"]", &["`hosts`", "HOST:PORT"]);
     check("plain_http", "[\"http://h:1\"]", &["`plain_http`", "HOST:PORT"]);
-    check("plain_http", "[\"10.0.0.6:8081\"]", &["10.0.0.6:8081, which is not among `hosts`"]);
+    check("plain_http", "[\"10.0.0.6:8081\"]", &["10.0.0.6:8081, which is not in `hosts`"]);
     check("use", "\"cookie\"", &["`use` is `cookie`", "bearer, basic, header, sigv4", "tsig"]);
     check("providers", "[\"Main\"]", &["`providers`", "column 1"]);
 }
 
 #[test]
-fn a_drop_in_may_replace_a_path_by_a_table() {
+fn a_drop_in_may_replace_a_path_with_a_table() {
     let mut layers = LayeredConfig::new(&file::CONCATENATED);
     layers.add_text::<ConfigFile>(Path::new("c.toml"), "[secrets]\npdns-key = \"/old\"").unwrap();
     layers.add_text::<ConfigFile>(Path::new("c.d/1.toml"), &table("", "")).unwrap();
     layers.add_text::<ConfigFile>(Path::new("c.d/2.toml"), "[secrets.pdns-key]\nuse = \"bearer\"").unwrap();
     let loaded = Loaded::of(&layers, &|_| None).unwrap();
     let secret = loaded.config.plugins.secrets.values().next().unwrap();
-    assert!(secret.to_string().starts_with("as bearer toward 10.0.0.5:8081"), "{secret}");
+    assert!(secret.to_string().starts_with("as bearer to 10.0.0.5:8081"), "{secret}");
 }
 
 #[test]
-fn a_secret_that_no_provider_can_use_is_worth_a_look_and_one_that_only_a_provider_names_is_a_credential() {
+fn an_unusable_secret_is_a_warning_and_an_undeclared_one_is_a_credential() {
     let provider = "[[provider]]\nname = \"n\"\nplugin = \"p\"\nowner = \"o\"\nzones = [\"a.example\"]\n\
                     secrets = { key = \"named\", other = \"credential\" }\n";
     let config = resolve(&format!("{provider}[secrets]\nidle = \"/x\"\nnamed = \"/y\""), &[]).unwrap();
     assert_eq!(config.warnings.len(), 1);
-    assert!(config.warnings[0].contains("the secret idle is for no provider"), "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("no provider can use the secret idle"), "{:?}", config.warnings);
     assert!(config.warnings[0].contains("[secrets.idle]"), "{:?}", config.warnings);
     let files: Vec<_> = config.plugins.secrets.values().map(|secret| secret.file.as_deref()).collect();
     assert_eq!(files, [None, Some(Path::new("/x")), Some(Path::new("/y"))], "credential, idle, named");

@@ -51,9 +51,9 @@ pub(crate) fn setup_of(config: &Config, guard: &mut DataDirGuard) -> Result<Setu
     let is_member = guard.identity.identity().is_some();
     let (join, join_servers) = match &config.join {
         Some(join) if !is_member => {
-            let (wish, servers) = wish_of(join.clone(), &config.servers)?;
-            guard.identity.prepare_to_join(wish.token.pin, &servers)?;
-            (Some(wish), servers)
+            let (join_request, servers) = join_request_of(join.clone(), &config.servers)?;
+            guard.identity.prepare_to_join(join_request.token.pin, &servers)?;
+            (Some(join_request), servers)
         }
         Some(_) | None if is_member => (None, Vec::new()),
         Some(_) | None => {
@@ -72,8 +72,8 @@ pub(crate) fn setup_of(config: &Config, guard: &mut DataDirGuard) -> Result<Setu
     })
 }
 
-fn wish_of(join: JoinConfig, servers: &[ServerAddress]) -> Result<(JoinWish, Vec<ServerAddress>), DaemonError> {
+fn join_request_of(join: JoinConfig, servers: &[ServerAddress]) -> Result<(JoinWish, Vec<ServerAddress>), DaemonError> {
     let target = join_target(&read_text(&join.token_file)?, servers)?;
-    let wish = JoinWish { token: target.token, name: join.name };
-    Ok((wish, target.servers))
+    let join_request = JoinWish { token: target.token, name: join.name };
+    Ok((join_request, target.servers))
 }

@@ -14,7 +14,7 @@ fn run_in(directory: &Path) -> DaemonError {
 }
 
 #[test]
-fn a_directory_without_a_site_says_what_to_do() {
+fn a_directory_without_a_site_names_the_join_command() {
     let directory = tempfile::tempdir().unwrap();
     let error = run_in(directory.path());
     assert_eq!(error.exit_code(), 3);
@@ -22,7 +22,7 @@ fn a_directory_without_a_site_says_what_to_do() {
 }
 
 #[test]
-fn a_second_daemon_is_refused_and_names_the_first() {
+fn a_second_daemon_is_rejected_and_names_the_first() {
     let directory = tempfile::tempdir().unwrap();
     let data = DataDirectory::new(directory.path());
     let _first = DataDirGuard::acquire(data).unwrap();

@@ -24,7 +24,7 @@ pub(super) fn configuration(site: &Installation) -> CheckResult {
     let file = site.config_file();
     let shown = file
         .as_ref()
-        .map_or_else(|| "no file is named, and defaults hold".to_owned(), |file| file.display().to_string());
+        .map_or_else(|| "no configuration file; defaults apply".to_owned(), |file| file.display().to_string());
     let config = match site.read_config() {
         Ok(config) => config,
         Err(error) if is_forbidden(&error) => {
@@ -33,19 +33,19 @@ pub(super) fn configuration(site: &Installation) -> CheckResult {
         Err(error) => {
             return CheckResult::fail(
                 chain(&error),
-                "mend what it names; `linecampd config check --help` shows every key",
+                "fix the named key; `linecampd config check --help` documents every key",
             );
         }
     };
     let mut doubts = config.warnings.clone();
     doubts.extend(missing_files(&config));
     if doubts.is_empty() {
-        let evidence = if file.is_some() { format!("{shown} reads") } else { shown };
+        let evidence = if file.is_some() { format!("{shown} is valid") } else { shown };
         return CheckResult::ok(evidence);
     }
     CheckResult::warn(
         format!("{shown}: {}", doubts.join("; ")),
-        "mend what it names, then `systemctl reload linecampd`",
+        "fix the named problem, then `systemctl reload linecampd`",
     )
 }
 
@@ -56,7 +56,7 @@ fn missing_files(config: &Config) -> Vec<String> {
     let ca_file = config.plugins.ca_file.iter().map(|path| ("ca_file in [plugins]".to_owned(), path.as_path()));
     let is_missing = |path: &Path| matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
     let named = secrets.chain(ca_file).filter(|(_, path)| is_missing(path));
-    named.map(|(key, _)| format!("the file that the key {key} names is not there")).collect()
+    named.map(|(key, _)| format!("the file named by {key} does not exist")).collect()
 }
 
 /// Checks the owner of the data directory, and the permissions of private files in it.
@@ -80,7 +80,7 @@ pub(super) fn identity(site: &Installation) -> CheckResult {
         Ok(Some(identity)) => {
             let end = identity.certificate_validity().end;
             let servers: Vec<_> = identity.servers().iter().map(ToString::to_string).collect();
-            let who = format!("site {}, joined at {}", identity.site_id(), servers.join(", "));
+            let who = format!("site {}, joined {}", identity.site_id(), servers.join(", "));
             evaluate_certificate(&who, end, SystemClock.now())
         }
         Ok(None) => not_joined(site),
@@ -92,29 +92,29 @@ pub(super) fn identity(site: &Installation) -> CheckResult {
 fn remedy_of(error: &DaemonError) -> &'static str {
     match error {
         DaemonError::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => {
-            "restore the folder `identity` from a backup if there is one; else `linecampd forget`, and join with a new token"
+            "restore the directory `identity` from a backup; without one, run `linecampd forget` and join with a new token"
         }
-        _ => "look at the file it names, and at the disk: `dmesg | tail`",
+        _ => "check the named file and the disk: `dmesg | tail`",
     }
 }
 
 fn evaluate_certificate(who: &str, end: WallTime, now: WallTime) -> CheckResult {
     if end < now {
-        let evidence = format!("{who}; its certificate ended at {end}, and the clock here shows {now}");
+        let evidence = format!("{who}; its certificate expired at {end}, and the local clock shows {now}");
         return CheckResult::warn(
             evidence,
-            "the server gives a new one at the next link, if it still has the site and the clock is right",
+            "the server renews it at the next connection if the site still exists there and the clock is right",
         );
     }
-    CheckResult::ok(format!("{who}; certificate until {end}"))
+    CheckResult::ok(format!("{who}; certificate valid until {end}"))
 }
 
 fn not_joined(site: &Installation) -> CheckResult {
     let data = site.directory.path().display();
-    let evidence = format!("{data} belongs to no site yet");
+    let evidence = format!("{data} has not joined a server");
     let Some(join) = site.read_config().ok().and_then(|config| Some((config.join?, config.servers))) else {
         let remedy = format!(
-            "`linecamp token create` on the operator's machine, then `linecampd join TOKEN@HOST:PORT --data {data} --name NAME`"
+            "run `linecamp token create` as an operator, then here: `linecampd join TOKEN@HOST:PORT --data {data} --name NAME`"
         );
         return CheckResult::warn(evidence, remedy);
     };
@@ -125,11 +125,11 @@ fn not_joined(site: &Installation) -> CheckResult {
     match target.and_then(|text| join_target(&text, &servers).map_err(|error| error.to_string())) {
         Ok(_) => CheckResult::warn(
             format!("{evidence}; the daemon joins as {} with the token in {file} when it starts", join.name),
-            "start it: `systemctl enable --now linecampd`, or `linecampd run`",
+            "start the daemon: `systemctl enable --now linecampd`, or `linecampd run`",
         ),
         Err(problem) => CheckResult::fail(
-            format!("{evidence}, and the token to join with cannot be used: {problem}"),
-            format!("take a new one with `linecamp token create`, and write it to {file}"),
+            format!("{evidence}, and its join token is not usable: {problem}"),
+            format!("create a new token with `linecamp token create` and write it to {file}"),
         ),
     }
 }
@@ -137,34 +137,34 @@ fn not_joined(site: &Installation) -> CheckResult {
 /// Queries Docker at the configured socket; having no Docker is fine.
 pub(super) fn docker(site: &Installation) -> CheckResult {
     let Ok(config) = site.read_config() else {
-        return CheckResult::skipped("the configuration does not say where Docker is: it cannot be read");
+        return CheckResult::skipped("the configuration with the path of Docker's socket is not readable");
     };
     let socket = config.docker_socket;
     let path = socket.display();
     match UnixStream::connect(&socket) {
         Ok(_) => match query_docker(&socket) {
-            Ok(Some(version)) => CheckResult::ok(format!("Docker {version} answers at {path}")),
-            Ok(None) => CheckResult::skipped(format!("no Docker here: {path} is not there any more")),
+            Ok(Some(version)) => CheckResult::ok(format!("Docker {version} answers on {path}")),
+            Ok(None) => CheckResult::skipped(format!("no Docker: {path} no longer exists")),
             Err(reason) => CheckResult::warn(
-                format!("something listens at {path}, and does not say a version: {reason}"),
-                "`systemctl status docker`, `docker version`; the label docker_version keeps its last value until then",
+                format!("no version from Docker on {path}: {reason}"),
+                "check `systemctl status docker` and `docker version`; the label docker_version keeps its last value",
             ),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            CheckResult::skipped(format!("no Docker here: {path} is not there"))
+            CheckResult::skipped(format!("no Docker: {path} does not exist"))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => CheckResult::warn(
-            format!("{path} may not be opened by this user"),
-            "if the daemon is to report Docker's version: `usermod -aG docker linecamp`, then `systemctl restart linecampd`",
+            format!("this user may not open {path}"),
+            "to let the daemon report Docker's version: `usermod -aG docker linecamp`, then `systemctl restart linecampd`",
         ),
-        Err(error) => CheckResult::warn(format!("nobody answers at {path}: {error}"), "`systemctl status docker`"),
+        Err(error) => CheckResult::warn(format!("no answer on {path}: {error}"), "`systemctl status docker`"),
     }
 }
 
 /// Checks the components, their compiled forms, and the plugin compiler.
 pub(super) fn plugins(site: &Installation) -> CheckResult {
     let Ok(config) = site.read_config() else {
-        return CheckResult::skipped("the configuration does not say how plugins are run: it cannot be read");
+        return CheckResult::skipped("the configuration of plugins is not readable");
     };
     let directory = site.directory.plugins();
     let host = host_config(directory.clone(), &config.plugins);
@@ -187,20 +187,21 @@ struct Plugins {
 }
 
 fn evaluate_plugins(directory: &Path, compiler: &Path, observed: &Plugins) -> CheckResult {
-    let (site, compiler) = (directory.display(), compiler.display());
-    let evidence = format!("{} components in {site}, {} compiled", observed.components, observed.compiled);
+    let (dir, compiler) = (directory.display(), compiler.display());
+    let evidence = format!("{} plugins in {dir}, {} compiled", observed.components, observed.compiled);
     if observed.is_exposed {
-        let remedy = format!("as root: chmod -R go-w {site}; a directory that others may write to is refused");
-        return CheckResult::fail(format!("{evidence}; others than its owner may write there"), remedy);
+        let remedy = format!("as root: chmod -R go-w {dir}");
+        return CheckResult::fail(
+            format!("{evidence}; users other than its owner may write there, so plugins are not loaded"),
+            remedy,
+        );
     }
     match (observed.components, observed.compiler) {
         (_, true) => CheckResult::ok(format!("{evidence}, compiler {compiler}")),
-        (0, false) => {
-            CheckResult::skipped(format!("no plugins in {site}, and no compiler at {compiler}, which only they need"))
-        }
+        (0, false) => CheckResult::skipped(format!("no plugins in {dir}, and no plugin compiler at {compiler}")),
         (_, false) => CheckResult::fail(
-            format!("{evidence}; the compiler {compiler} is not there, or is no program"),
-            "install it again (package linecampd), or name it: key `compiler` in [plugins]",
+            format!("{evidence}; the plugin compiler {compiler} does not exist or is not executable"),
+            "reinstall the package linecampd, or set the key `compiler` in [plugins]",
         ),
     }
 }
@@ -227,12 +228,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_that_ended_is_worth_a_look() {
+    fn an_expired_certificate_is_a_warning() {
         let now = WallTime::from_unix_millis(1_795_314_424_000);
         assert_eq!(evaluate_certificate("s", now + Duration::from_secs(1), now).verdict, Verdict::Ok);
         let ended = evaluate_certificate("s", now, now + Duration::from_secs(1));
         assert_eq!(ended.verdict, Verdict::Warn);
-        assert!(ended.evidence.contains("ended at 2026-11-22"), "{ended:?}");
+        assert!(ended.evidence.contains("expired at 2026-11-22"), "{ended:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use linecamp_store::DirectoryLock;
 use super::{Installation, UNIT};
 use crate::client::exchange_within;
 use crate::directory::DataDirectory;
-use crate::error::DaemonError;
+use crate::error::{DaemonError, chain};
 
 /// The checks that one status request to the daemon answers.
 pub(super) const CHECKS: &[&str] = &["daemon", "link", "conditions"];
@@ -58,7 +58,7 @@ pub(super) fn daemon(site: &Installation) -> Vec<Finding> {
     let [daemon, link, conditions] = match answered {
         Ok(status) => [answering(site, &status, took), link(&status), conditions(&status)],
         Err(error) => {
-            let silent = || CheckResult::skipped("no daemon answers that could say");
+            let silent = || CheckResult::skipped("no daemon answers");
             [unanswered(site, &error), silent(), silent()]
         }
     };
@@ -67,49 +67,49 @@ pub(super) fn daemon(site: &Installation) -> Vec<Finding> {
 
 fn answering(site: &Installation, status: &LocalStatus, took: Duration) -> CheckResult {
     let socket = site.directory.socket();
-    let evidence = format!("linecampd {} answers at {} in {took:.1?}", status.daemon_version, socket.display());
+    let evidence = format!("linecampd {} answers on {} in {took:.1?}", status.daemon_version, socket.display());
     match ANSWER_SLOW < took {
-        true => CheckResult::warn(evidence, "its loop is busy: `linecampd why`, `top`, and the check `disk`"),
+        true => CheckResult::warn(evidence, "the daemon is busy: see `linecampd why`, `top` and the check `disk`"),
         false => CheckResult::ok(evidence),
     }
 }
 
 fn unanswered(site: &Installation, error: &DaemonError) -> CheckResult {
     let socket = site.directory.socket();
-    let words = super::words(error);
+    let problem = chain(error);
     let is_member = site.identity().ok().flatten().is_some();
     if matches!(error, DaemonError::NoSocket(_)) {
         return CheckResult::warn(
-            words,
-            "the check `disk` says more; the server shows how the site is: `linecamp site show`",
+            problem,
+            "see the check `disk`; the server still shows the site: `linecamp site show`",
         );
     }
     match UnixStream::connect(&socket).map_err(|error| error.kind()) {
         Ok(_) => CheckResult::fail(
             format!(
-                "a daemon holds {}, and does not answer within {} s: {words}",
+                "the daemon on {} does not answer within {} s: {problem}",
                 socket.display(),
                 ANSWER_LIMIT.as_secs()
             ),
-            "it hangs: `systemctl restart linecampd`; its last words: `journalctl -u linecampd -n 50`",
+            "the daemon hangs: `systemctl restart linecampd`; see its log: `journalctl -u linecampd -n 50`",
         ),
-        Err(std::io::ErrorKind::PermissionDenied) => CheckResult::skipped(format!("{words} (run this with sudo)")),
+        Err(std::io::ErrorKind::PermissionDenied) => CheckResult::skipped(format!("{problem} (run this with sudo)")),
         Err(_) if is_member => CheckResult::fail(
-            words,
-            "`systemctl start linecampd` if a package installed it, and `journalctl -u linecampd -n 50` if it does not stay",
+            problem,
+            "`systemctl start linecampd`; if it stops again, `journalctl -u linecampd -n 50`",
         ),
-        Err(_) => CheckResult::skipped("no daemon runs, and this site has not joined yet"),
+        Err(_) => CheckResult::skipped("no daemon is running, and this site has not joined"),
     }
 }
 
 fn link(status: &LocalStatus) -> CheckResult {
     let link = &status.link;
-    let evidence = format!("the daemon says: {} since {}, {}", link.state, link.since, status.link_doing);
+    let evidence = format!("{} since {}: {}", link.state, link.since, status.link_doing);
     match link.state.as_str() {
         "connected" => CheckResult::ok(evidence),
         _ => CheckResult::warn(
             evidence,
-            "the checks `udp`, `tls` and `clock` say why; `linecampd why` when it tries again",
+            "see the checks `udp`, `tls` and `clock`; `linecampd why` shows the next attempt",
         ),
     }
 }
@@ -117,21 +117,21 @@ fn link(status: &LocalStatus) -> CheckResult {
 fn conditions(status: &LocalStatus) -> CheckResult {
     let all = &status.conditions;
     if all.is_empty() {
-        return CheckResult::ok("the daemon has no condition");
+        return CheckResult::ok("no active conditions");
     }
     let shown = all.iter().take(CONDITIONS_SHOWN);
     let mut words: Vec<_> = shown.map(|one| format!("{} since {}: {}", one.kind, one.since, one.detail)).collect();
     if CONDITIONS_SHOWN < all.len() {
         words.push(format!("and {} more", all.len() - CONDITIONS_SHOWN));
     }
-    CheckResult::warn(words.join("; "), "`linecampd status` and `linecampd provider ls` show all of it")
+    CheckResult::warn(words.join("; "), "see `linecampd status` and `linecampd provider ls`")
 }
 
 /// Checks the systemd service, if it uses this directory.
 pub(super) fn service(site: &Installation) -> CheckResult {
     if !site.directory.is_installed() {
         let data = site.directory.path().display();
-        return CheckResult::skipped(format!("the installed service works on another directory than {data}"));
+        return CheckResult::skipped(format!("the installed service uses another directory than {data}"));
     }
     linecamp_doctor::service(UNIT, running_pid(site).is_some() || peer(&site.directory).is_some())
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_daemon_says_of_itself_is_judged() {
+    fn the_daemons_status_is_evaluated() {
         assert_eq!(link(&status("connected", 0)).verdict, Verdict::Ok);
         assert_eq!(link(&status("reconnecting", 0)).verdict, Verdict::Warn);
         assert_eq!(conditions(&status("connected", 0)).verdict, Verdict::Ok);

@@ -32,7 +32,7 @@ fn verdict(report: &Report, name: &str) -> Verdict {
 }
 
 #[test]
-fn an_empty_place_is_examined_and_every_check_has_its_name() {
+fn every_check_of_an_empty_directory_has_its_name() {
     let data = tempfile::tempdir().unwrap();
     let report = examine(&site(&data.path().join("absent"), None), |_| {});
     let names: Vec<_> = report.checks.iter().map(|finding| finding.name).collect();
@@ -40,11 +40,11 @@ fn an_empty_place_is_examined_and_every_check_has_its_name() {
     assert!(!report.has_failed(), "{report:?}");
     assert_eq!(verdict(&report, "identity"), Verdict::Warn);
     assert_eq!(verdict(&report, "udp"), Verdict::Skipped);
-    assert!(!data.path().join("absent").exists(), "nothing is made");
+    assert!(!data.path().join("absent").exists(), "nothing is created");
 }
 
 #[test]
-fn a_configuration_that_does_not_read_is_named_with_its_line() {
+fn an_invalid_configuration_is_reported_with_its_line() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("site.toml");
     std::fs::write(&file, "log = \"info\"\nrancher_lables = true\n").unwrap();
@@ -55,7 +55,7 @@ fn a_configuration_that_does_not_read_is_named_with_its_line() {
 }
 
 #[test]
-fn a_token_that_cannot_be_used_is_named_and_not_repeated() {
+fn an_unusable_token_is_reported_and_not_repeated() {
     let data = tempfile::tempdir().unwrap();
     let (file, token) = (data.path().join("site.toml"), data.path().join("token"));
     std::fs::write(&token, "lct_nonsense@camp:1").unwrap();

@@ -118,7 +118,7 @@ impl IdentityDriver {
             }
             Err(error) => {
                 let problem = chain(&error);
-                tracing::warn!(problem, "the certificate that the server sent could not be kept");
+                tracing::warn!(problem, "cannot save the certificate that the server issued");
                 let problem = Text::lossy(&problem);
                 match self.use_unsaved(&grant) {
                     Some(identity) => {

@@ -99,9 +99,9 @@ impl LinkDriver {
             Ok(()) => None,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 let server = handle.server.clone();
-                let refusal = Refusal::new(RefusalCode::Busy, "the link takes no more messages");
+                let refusal = Refusal::new(RefusalCode::Busy, "the link cannot keep up");
                 self.hang_up(dial, refusal);
-                let text = format!("{server}: more than {OUTGOING_MAX} messages wait for the link");
+                let text = format!("{server}: more than {OUTGOING_MAX} messages are queued for the link");
                 Some(LinkReport {
                     event: LinkEvent::Lost(dial, LossReason::Failed(Text::lossy(&text))),
                     server,
@@ -261,7 +261,7 @@ impl DialTask {
                 Err(problem) => {
                     let refusal = Refusal::new(RefusalCode::Protocol, &problem);
                     receiver.close(refusal_code_number(refusal.code), &encode_refusal(&refusal));
-                    return Loss::failed(&format!("{} sent what is no message: {problem}", self.dial.server));
+                    return Loss::failed(&format!("{} sent an invalid message: {problem}", self.dial.server));
                 }
             }
         }
@@ -301,7 +301,7 @@ fn close(closer: &SessionCloser, refusal: &Refusal) {
 }
 
 fn stopping() -> Refusal {
-    Refusal::new(RefusalCode::SiteStopping, "the site gives this link up")
+    Refusal::new(RefusalCode::SiteStopping, "the site is closing this link")
 }
 
 /// Prefixes the server's name unless the text already contains it.
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn a_failure_names_the_server_once() {
         let check = |server, text, expected| assert_eq!(with_server_name(server, text), expected);
-        check("10.0.0.1:443", "10.0.0.1:443 is silent", "10.0.0.1:443 is silent");
-        check("camp:443", "10.0.0.1:443 is silent", "camp:443: 10.0.0.1:443 is silent");
+        check("10.0.0.1:443", "10.0.0.1:443 timed out", "10.0.0.1:443 timed out");
+        check("camp:443", "10.0.0.1:443 timed out", "camp:443: 10.0.0.1:443 timed out");
     }
 }

@@ -94,7 +94,8 @@ impl PluginDriver {
         let (pushed, sender) = (self.pushed.clone(), self.disk_results.0.clone());
         tokio::spawn(async move {
             let outcome = tokio::task::spawn_blocking(move || work(&pushed)).await.map_err(io::Error::other).flatten();
-            let result = outcome.map_err(|error| Text::lossy(&format!("cannot be kept on this site's disk: {error}")));
+            let result =
+                outcome.map_err(|error| Text::lossy(&format!("cannot be stored on this site's disk: {error}")));
             // If the loop is gone, the result is dropped.
             let _ = sender.send(PluginEvent::Stored { digest, result }).await;
         });
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn disk_work_on_pushed_plugins_does_not_run_on_the_daemons_thread() {
+    async fn disk_work_on_pushed_plugins_runs_off_the_daemons_thread() {
         let directory = tempfile::tempdir().unwrap();
         let mut driver = PluginDriver::new(directory.path().to_owned(), None);
         let (digest, own) = (PluginDigest::of(b"component"), thread::current().id());

@@ -68,7 +68,7 @@ impl PushedPlugins {
             return Ok(Some(stored));
         }
         if stored != piece.total || PluginDigest::of(&fs::read(&part)?) != piece.digest {
-            tracing::warn!(digest = %piece.digest, "a plugin that was fetched is not what its digest says: again");
+            tracing::warn!(digest = %piece.digest, "downloaded plugin does not match its digest; downloading again");
             fs::remove_file(&part)?;
             return Ok(Some(0));
         }
@@ -88,7 +88,7 @@ impl PushedPlugins {
         files.sort_unstable();
         let surplus = (files.len() + 1).saturating_sub(FILES_MAX);
         for (_, path) in files.into_iter().take(surplus) {
-            tracing::info!(path = %path.display(), "a plugin that came from the server makes room for another");
+            tracing::info!(path = %path.display(), "deleting an old downloaded plugin");
             fs::remove_file(path)?;
         }
         Ok(())
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_become_a_component_and_a_wrong_one_begins_again() {
+    fn chunks_become_a_component_and_a_wrong_one_restarts_the_upload() {
         let directory = tempfile::tempdir().unwrap();
         let pushed = PushedPlugins::new(directory.path().to_owned());
         let whole = b"0123456789";
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn plugins_that_come_and_go_reach_a_bound_and_the_newest_stay() {
+    fn stored_plugins_are_bounded_and_the_newest_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let pushed = PushedPlugins::new(directory.path().to_owned());
         let bytes = |number: u8| vec![number; 10];
@@ -135,15 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_is_not_taken_for_nothing() {
+    fn an_unreadable_directory_is_an_error_and_not_an_empty_one() {
         let directory = tempfile::tempdir().unwrap();
         let pushed = PushedPlugins::new(directory.path().to_owned());
         let digest = PluginDigest::of(b"a component");
-        fs::write(directory.path().join("pushed"), "a file where a folder should be").unwrap();
+        fs::write(directory.path().join("pushed"), "a file where a directory should be").unwrap();
         pushed.measure(digest).unwrap_err();
         let piece = PluginPiece { digest, offset: 0, total: 11, bytes: b"a component".to_vec() };
         pushed.append(&piece).unwrap_err();
         fs::remove_file(directory.path().join("pushed")).unwrap();
-        assert_eq!(pushed.append(&piece).unwrap(), None, "and it goes on when the disk is well");
+        assert_eq!(pushed.append(&piece).unwrap(), None, "it works again when the disk does");
     }
 }

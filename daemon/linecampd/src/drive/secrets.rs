@@ -49,8 +49,8 @@ impl SecretFiles {
         let credentials = self.credentials.iter().flat_map(|directory| names.iter().map(|name| directory.join(name)));
         credentials.into_iter().find(|path| path.exists()).ok_or_else(|| {
             format!(
-                "the folder of secrets that systemd hands over (/etc/linecamp/secrets/{name} with the packaged unit; \
-                 restart the service then), or name its `file` in [secrets.{name}] of linecampd.toml"
+                "a systemd credential (with the packaged unit: create /etc/linecamp/secrets/{name} and restart the \
+                 service), or a file named by `file` in [secrets.{name}] of linecampd.toml"
             )
         })
     }
@@ -79,12 +79,12 @@ impl Secrets for SecretFiles {
 /// is longer.
 pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
     File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes_max < bytes.len() as u64 {
-        return Err(io::Error::other(format!("it has more than {bytes_max} bytes; is it the right file?")));
+        return Err(io::Error::other(format!("larger than {bytes_max} bytes; check that this is the right file")));
     }
     Ok(bytes)
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_its_file_or_among_the_credentials_and_a_missing_one_says_where_it_belongs() {
+    fn a_secret_is_found_in_its_file_or_credential_and_a_missing_one_names_its_place() {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
         fs::write(file("own"), "one\n").unwrap();
@@ -130,7 +130,7 @@ mod tests {
         assert!(said.contains("/etc/linecamp/secrets/none") && said.contains("[secrets.none]"), "{said}");
         assert!(problem(&secrets, "lost").contains(&file("lost").display().to_string()));
         let moved = BTreeMap::from([(name("none"), declared(Some(file("given"))))]);
-        assert!(secrets.set(moved.clone()), "the places can change");
+        assert!(secrets.set(moved.clone()), "the locations can change");
         assert!(secrets.find(&name("none")).content.is_ok());
         assert!(!secrets.set(moved));
     }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_or_too_long_is_no_secret_and_nobody_waits_for_it() {
+    fn a_pipe_or_an_oversized_file_is_rejected_without_blocking() {
         let directory = tempfile::tempdir().unwrap();
         let (pipe, long) = (directory.path().join("pipe"), directory.path().join("long"));
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -159,7 +159,7 @@ mod tests {
         let declared_secrets =
             [("pipe", pipe), ("long", long)].map(|(secret, file)| (name(secret), declared(Some(file))));
         let secrets = SecretFiles::new(BTreeMap::from(declared_secrets), None);
-        assert!(problem(&secrets, "pipe").contains("it is no file"));
-        assert!(problem(&secrets, "long").contains("more than 65536 bytes"));
+        assert!(problem(&secrets, "pipe").contains("not a regular file"));
+        assert!(problem(&secrets, "long").contains("larger than 65536 bytes"));
     }
 }

@@ -49,7 +49,7 @@ impl StoreDriver {
         match read_all(&opened.1.documents) {
             Ok(records) => Ok(opened.0.with(records, opened.1.quarantined)),
             Err(problem) => {
-                tracing::warn!(problem, "a record of the site database does not read");
+                tracing::warn!(problem, "the site database has an invalid record");
                 if opened.0.is_unwritable {
                     // It cannot be moved aside now; the next start on a writable disk does that.
                     return Ok(opened.0.with(Vec::new(), None));
@@ -72,7 +72,7 @@ impl StoreDriver {
             })?;
         if let Some(problem) = &unwritable {
             let problem = crate::error::chain(problem);
-            tracing::warn!(problem, "the site database cannot be written; the site goes on from what it holds");
+            tracing::warn!(problem, "site database not writable; continuing with the stored state");
         }
         let is_unwritable = unwritable.is_some();
         let driver = Self {
@@ -89,7 +89,7 @@ impl StoreDriver {
 
     fn with(self, records: Vec<SiteChange>, damaged: Option<PathBuf>) -> OpenedStore {
         let damaged = damaged.map(|path| {
-            tracing::warn!(moved_to = %path.display(), "the site database was damaged, was put aside, and begins empty");
+            tracing::warn!(moved_to = %path.display(), "site database corrupt: moved aside, starting empty");
             Text::lossy(&path.display().to_string())
         });
         OpenedStore { driver: self, records, damaged }
@@ -169,12 +169,12 @@ impl StoreDriver {
         match &result {
             Err(fault) => {
                 if !std::mem::replace(&mut self.is_failing, true) {
-                    tracing::warn!(problem = %fault, "the site database cannot be written");
+                    tracing::warn!(problem = %fault, "cannot write to the site database");
                 }
             }
             // Only a trial write clears the failure: a smaller write may fit where the failed one does not.
             Ok(()) if self.trial == Some(write) => {
-                tracing::info!("the site database can be written again");
+                tracing::info!("site database writable again");
                 (self.is_failing, self.is_unwritable) = (false, false);
             }
             Ok(()) => {}
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_committed_is_there_at_the_next_start() {
+    async fn committed_records_are_loaded_at_the_next_start() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
         let mut opened = StoreDriver::open(&path).unwrap();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_database_is_put_aside() {
+    async fn a_corrupt_database_is_moved_aside() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
         std::fs::write(&path, "rubbish".repeat(1000)).unwrap();
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_does_not_read_puts_the_database_aside() {
+    fn an_invalid_record_moves_the_database_aside() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
         let store = Store::open(&path, Kind::Site, OnDamage::Refuse, |_| {}).unwrap().store;

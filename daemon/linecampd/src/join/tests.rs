@@ -136,7 +136,7 @@ fn join_command(server: &str) -> JoinCommand {
 }
 
 #[tokio::test]
-async fn an_address_that_nobody_answers_is_named() {
+async fn an_address_that_does_not_answer_is_named() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let server = silent.local_addr().unwrap().to_string();
     let directory = tempfile::tempdir().unwrap();
@@ -155,7 +155,7 @@ async fn an_address_that_nobody_answers_is_named() {
 }
 
 #[tokio::test]
-async fn a_site_joins_once_and_says_so_ever_after() {
+async fn joining_again_reports_the_first_join() {
     let server = Server::new();
     let _serving = server.answer(HandshakeReply::Welcome);
     let directory = tempfile::tempdir().unwrap();
@@ -194,7 +194,7 @@ async fn a_server_with_another_key_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_removed_site_forgets_who_it_was() {
+async fn a_removed_site_deletes_its_identity() {
     let server = Server::new();
     let serving = server.answer(HandshakeReply::Welcome);
     let directory = tempfile::tempdir().unwrap();

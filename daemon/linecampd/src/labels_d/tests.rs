@@ -47,14 +47,14 @@ fn tables_flatten_and_name_their_level() {
 }
 
 #[test]
-fn a_missing_folder_is_made_and_empty() {
+fn a_missing_directory_is_created_empty() {
     let (_directory, mut dir) = dir();
     assert_eq!(dir.scan(), DropIns::default());
     assert!(dir.path.is_dir());
 }
 
 #[test]
-fn the_later_file_wins_and_both_are_named() {
+fn the_later_file_wins_and_both_are_reported() {
     let (_directory, mut dir) = dir();
     write(&dir, "20-b.toml", "rack = \"r2\"\n[host]\nrack = \"h\"");
     write(&dir, "10-a.toml", "rack = \"r1\"\nx.y = 1\n\"x.y\" = 2");
@@ -67,7 +67,7 @@ fn the_later_file_wins_and_both_are_named() {
 }
 
 #[test]
-fn a_bad_file_is_named_with_its_line_and_keeps_what_it_said() {
+fn an_invalid_file_is_reported_with_its_line_and_keeps_its_labels() {
     let (_directory, mut dir) = dir();
     write(&dir, "a.toml", "rack = \"r7\"");
     write(&dir, "b.toml", "tier = \"lab\"");
@@ -81,17 +81,17 @@ fn a_bad_file_is_named_with_its_line_and_keeps_what_it_said() {
     };
     check("rack = \"r8\"\nrack = ", "a.toml: line 2: ");
     check("rack = \"r8\"\n\nrack = \"r9\"", "a.toml: line 3: ");
-    check("x = 1\ny = 1.5", "a.toml: line 2: `y` is neither");
-    check("x = [1]", "a.toml: line 1: `x` is neither");
+    check("x = 1\ny = 1.5", "a.toml: line 2: `y` must be a string");
+    check("x = [1]", "a.toml: line 1: `x` must be a string");
     check("\n\"-x\" = 1", "a.toml: line 2: label key `-x`");
     check("x = \"a\\nb\"", "a.toml: line 1: `x`: a label's value has no control");
     check("x = 99999999999999999999", "a.toml: line 1: `x`: ");
-    check(&"#".repeat(70_000), "a.toml: it has more than 65536 bytes");
+    check(&"#".repeat(70_000), "a.toml: larger than 65536 bytes");
 
     fs::remove_file(dir.path.join("a.toml")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, dir.path.join("a.toml"), rustix::fs::Mode::RUSR).unwrap();
     let drop_ins = dir.scan();
-    assert_eq!(words(&drop_ins.invalid), "a.toml: it is not a file");
+    assert_eq!(words(&drop_ins.invalid), "a.toml: not a regular file");
     fs::remove_file(dir.path.join("a.toml")).unwrap();
 
     write(&dir, "a.toml", "rack = \"r8\"");
@@ -101,26 +101,26 @@ fn a_bad_file_is_named_with_its_line_and_keeps_what_it_said() {
 }
 
 #[test]
-fn a_look_is_partial_while_something_is_not_known() {
+fn a_scan_is_partial_while_a_files_contents_are_unknown() {
     let (_directory, mut dir) = dir();
-    fs::write(&dir.path, "a file where a folder should be").unwrap();
-    assert!(dir.scan().is_partial, "the folder cannot be listed");
+    fs::write(&dir.path, "a file where a directory should be").unwrap();
+    assert!(dir.scan().is_partial, "the directory cannot be listed");
     fs::remove_file(&dir.path).unwrap();
     write(&dir, "a.toml", "rack = ");
-    assert!(dir.scan().is_partial, "what the file said in an earlier run is not known");
+    assert!(dir.scan().is_partial, "the previous contents of the file are not known");
     write(&dir, "a.toml", "rack = \"r7\"");
     assert!(!dir.scan().is_partial);
     write(&dir, "a.toml", "rack = ");
     let drop_ins = dir.scan();
     assert_eq!((drop_ins.is_partial, shown(&drop_ins)), (false, vec!["site rack=r7".to_owned()]));
     fs::remove_dir_all(&dir.path).unwrap();
-    fs::write(&dir.path, "a file where a folder should be").unwrap();
+    fs::write(&dir.path, "a file where a directory should be").unwrap();
     let drop_ins = dir.scan();
     assert_eq!((drop_ins.is_partial, shown(&drop_ins)), (false, vec!["site rack=r7".to_owned()]));
 }
 
 #[test]
-fn a_file_that_goes_takes_its_labels_along() {
+fn deleting_a_file_removes_its_labels() {
     let (_directory, mut dir) = dir();
     write(&dir, "a.toml", "rack = \"r7\"");
     dir.scan();
@@ -136,12 +136,12 @@ fn more_files_than_the_limit_are_not_read() {
     }
     let drop_ins = dir.scan();
     assert_eq!(shown(&drop_ins).len(), FILES_MAX);
-    assert!(words(&drop_ins.invalid).contains("more than 64 files; 064.toml"));
+    assert!(words(&drop_ins.invalid).contains("more than 64 files: 064.toml"));
     assert!(drop_ins.is_partial);
 }
 
 #[test]
-fn a_file_more_than_the_limit_takes_no_label_away() {
+fn a_file_above_the_limit_removes_no_label() {
     let (_directory, mut dir) = dir();
     for number in 1..=FILES_MAX {
         write(&dir, &format!("{number:03}.toml"), &format!("k{number} = 1"));
@@ -153,7 +153,7 @@ fn a_file_more_than_the_limit_takes_no_label_away() {
 }
 
 #[test]
-fn a_flood_of_changes_is_looked_at_ten_times_and_then_every_two_seconds() {
+fn continuous_changes_are_scanned_ten_times_and_then_every_two_seconds() {
     let began = Instant::now();
     let (mut bucket, mut now, mut scans) = (TokenBucket::full(began), began, Vec::new());
     while now.duration_since(began) < Duration::from_secs(600) {
@@ -162,12 +162,12 @@ fn a_flood_of_changes_is_looked_at_ten_times_and_then_every_two_seconds() {
         now += bucket.reserve(1, SCAN_RATE, now);
         scans.push(now.duration_since(began));
     }
-    assert!(scans[9] < Duration::from_secs(2), "who edits a few files waits for nothing");
+    assert!(scans[9] < Duration::from_secs(2), "a few edits are not delayed");
     assert!((300..=311).contains(&scans.len()), "{} looks in ten minutes", scans.len());
 }
 
 #[test]
-fn a_change_is_noticed_while_the_folder_is_watched_at_its_rate() {
+fn a_change_is_noticed_within_the_rate_limit() {
     let (_directory, mut dir) = dir();
     let path = dir.path.clone();
     let first = dir.scan();

@@ -99,7 +99,7 @@ impl Camp {
 }
 
 #[tokio::test]
-async fn a_question_is_answered_without_a_network() {
+async fn a_request_is_answered_without_a_network() {
     let mut camp = Camp::new();
     let mut check = async |request: &str, pointer: &str, expected: &str| {
         let answer = camp.ask(format!("{request}\n"));
@@ -132,7 +132,7 @@ async fn a_label_is_durable_before_the_reply() {
 }
 
 #[tokio::test]
-async fn a_disk_that_fails_is_an_error_and_no_label() {
+async fn a_disk_failure_is_an_error_and_sets_no_label() {
     let mut camp = Camp::new();
     let answer = camp.ask("{\"do\":\"label_set\",\"labels\":{\"rack\":\"r7\"},\"level\":\"site\"}\n");
     let writes = camp.serve_next().await;
@@ -144,7 +144,7 @@ async fn a_disk_that_fails_is_an_error_and_no_label() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused() {
+async fn an_invalid_request_is_rejected() {
     let mut camp = Camp::new();
     for (line, code) in [
         (b"hello\n".to_vec(), "bad-request"),
@@ -215,7 +215,7 @@ impl Users {
 }
 
 #[tokio::test]
-async fn idle_connections_of_one_user_shut_nobody_out() {
+async fn idle_connections_of_one_user_do_not_block_others() {
     let mut users = Users::new().await;
     let mut idle = Vec::new();
     for _ in 0..200 {
@@ -229,7 +229,7 @@ async fn idle_connections_of_one_user_shut_nobody_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_one_user_is_delayed_and_then_refused_and_others_are_not() {
+async fn requests_above_a_users_rate_are_delayed_then_rejected_and_others_are_not() {
     let (sender, mut calls) = mpsc::channel(1);
     let admission = Admission::new(sender, |_| Ok(0));
     let change = LocalRequest::LabelSet { labels: BTreeMap::new(), level: LabelLevel::Site };
@@ -292,7 +292,7 @@ async fn a_local_connection_that_makes_room_for_another_user_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_local_connection_that_says_nothing_makes_room_for_its_own_user_after_its_grace() {
+async fn an_idle_local_connection_makes_room_for_its_own_user_after_its_grace() {
     let (admission, since) = (admission(), tokio::time::Instant::now());
     let mut crowd = crowd(&admission).await;
     let _another = come(&admission, MEMBER).await;
@@ -302,7 +302,7 @@ async fn a_local_connection_that_says_nothing_makes_room_for_its_own_user_after_
 }
 
 #[tokio::test(start_paused = true)]
-async fn root_takes_no_place_of_other_users_and_they_none_of_his() {
+async fn root_and_other_users_have_separate_connection_limits() {
     let admission = admission();
     let _crowd = crowd(&admission).await;
     let _root = come(&admission, 0).await;
@@ -311,7 +311,7 @@ async fn root_takes_no_place_of_other_users_and_they_none_of_his() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_local_client_has_two_seconds_for_its_line() {
+async fn a_local_client_has_two_seconds_for_its_request() {
     let (admission, since) = (admission(), tokio::time::Instant::now());
     let (_end, served) = come(&admission, MEMBER).await;
     served.await.unwrap();
@@ -321,7 +321,7 @@ async fn a_local_client_has_two_seconds_for_its_line() {
 
 /// With no inode left, the new socket cannot be created until the stale one is removed.
 #[tokio::test]
-async fn a_dead_socket_gives_its_inode_to_the_new_one() {
+async fn a_stale_socket_frees_its_inode_for_the_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("linecampd.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -334,7 +334,7 @@ async fn a_dead_socket_gives_its_inode_to_the_new_one() {
 }
 
 #[tokio::test]
-async fn what_is_no_socket_is_not_removed_for_room() {
+async fn only_a_socket_is_removed_to_free_space() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("linecampd.sock");
     fs::write(&path, "a file").unwrap();
