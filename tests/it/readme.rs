@@ -143,7 +143,7 @@ fn every_command_about_real_machines_works_as_pasted() {
         site.run(&format!("hostname {name}")).ok();
         let said = site.run(&line).ok();
         assert!(
-            said.stderr.contains(&format!("{name} is a site, its daemon runs and is linked to ")),
+            said.stderr.contains(&format!("{name} has joined; its daemon is running and connected to ")),
             "{}",
             said.stderr
         );

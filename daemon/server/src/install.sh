@@ -1,11 +1,12 @@
 #!/bin/sh
-# Makes this machine a site of the Linecamp server at @URL@: installs the daemon, joins, starts it, and says in one
-# sentence what state that reached. What is done already is not done again.
+# Makes this machine a site of the Linecamp server at @URL@: installs the daemon, joins, starts the service, and prints
+# the result. It can be run again: completed steps are skipped.
 #
 #   sh SCRIPT [--name NAME] [--label KEY=VALUE]... < FILE_WITH_TOKEN@HOST:PORT
 #
-# The token is read from stdin, or from the file `token` beside this script; a package beside it is not fetched. Every
-# package is compared with the digest that stands here, and this script with the one in the line that fetched it.
+# The token is read from stdin, or from the file `token` next to this script. A package next to it is used instead of
+# downloading it. Every package is verified against the digest in this script, and this script against the digest in
+# the command that downloaded it.
 set -eu
 
 url='@URL@'
@@ -29,13 +30,14 @@ fetch() {
     if [ -f "$here/$1" ]; then
         cp "$here/$1" "$work/$1"
     else
-        # Whom it comes from is not asked: what it is, is known.
+        # The server is not authenticated, because the digest is known.
         /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root -o Acquire::https::Verify-Peer=false \
             -o Acquire::https::Verify-Host=false download-file "$url/install/$1" "$work/$1" "SHA256:$2" >&2 ||
-            fail "$1 could not be fetched from $url; is TCP to it open? A line that is older than the server's last" \
-                "upgrade is refused, too: make a new one with \`linecamp token create\`"
+            fail "cannot download $1 from $url. Check that TCP to it is open. An install command from before the" \
+                "server's last upgrade is invalid too: create a new one with \`linecamp token create\`"
     fi
-    printf '%s  %s\n' "$2" "$work/$1" | sha256sum --check --status || fail "$1 is not what it should be: its digest is another"
+    printf '%s  %s\n' "$2" "$work/$1" | sha256sum --check --status ||
+        fail "$1 does not match its digest"
 }
 
 install_daemon() {
@@ -49,10 +51,10 @@ install_daemon() {
     set -- $found
     fetch "$1" "$2"
     DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --install "$work/$1" > "$work/log" 2>&1 ||
-        { cat "$work/log" >&2; fail "dpkg could not install $1"; }
+        { cat "$work/log" >&2; fail "dpkg cannot install $1"; }
 }
 
-# A name of its own is made of the machine's.
+# The default name is the host name, in the characters of a site name.
 name_of() { uname -n | tr '[:upper:]' '[:lower:]' | sed 's/\..*//; s/[^a-z0-9-]/-/g; s/^-*//; s/-*$//'; }
 
 join() {
@@ -62,15 +64,15 @@ join() {
     fi
     case $target in
     lct_*@*) ;;
-    *) fail "a join token is missing: write TOKEN@HOST:PORT to stdin, as \`linecamp token create\` shows it" ;;
+    *) fail "no join token: write TOKEN@HOST:PORT to stdin, as printed by \`linecamp token create\`" ;;
     esac
     status=0
     printf '%s\n' "$target" | runuser -u linecamp -- linecampd join - --timeout 20s "$@" > "$work/log" 2>&1 || status=$?
     case $status in
     0) rm -f "$kept_token" "$kept_join" ;;
     1)
-        # Nobody answers: the daemon tries until somebody does.
-        patience=2
+        # No server answered: the daemon keeps trying to join.
+        connect_seconds=2
         cat "$work/log" >&2
         (umask 077 && printf '%s\n' "$target" > "$kept_token")
         printf '[join]\ntoken_file = "/run/credentials/linecampd.service/secret_join-token"\nname = "%s"\n' "$name" \
@@ -80,31 +82,34 @@ join() {
     esac
 }
 
-words() { systemctl show --property=StatusText --value linecampd.service; }
+# The status text is for people; whether the site is connected is read from JSON.
+status_text() { systemctl show --property=StatusText --value linecampd.service; }
+is_connected() { linecampd status --output json 2> /dev/null | grep -q '"state": "connected"'; }
 
-begin() {
+start_daemon() {
     systemctl enable --quiet linecampd.service
     systemctl start linecampd.service ||
-        fail "the daemon does not start; ask: systemctl status linecampd; journalctl -u linecampd"
+        fail "the daemon does not start. See: systemctl status linecampd; journalctl -u linecampd"
     tries=0
-    while [ "$tries" -lt "$patience" ]; do
-        case $(words) in 'linked to '*) break ;; esac
+    while [ "$tries" -lt "$connect_seconds" ] && ! is_connected; do
         tries=$((tries + 1))
         sleep 1
     done
-    state=$(words)
-    case $state in
-    'linked to '*) say "$name is a site, its daemon runs and is $state" ;;
-    *) say "$name: the daemon runs and has no link yet ($state); it goes on trying, and \`linecampd doctor\` says what is in its way" ;;
-    esac
+    if is_connected; then
+        say "$name has joined; its daemon is running and $(status_text)"
+    else
+        say "$name: the daemon is running but not connected ($(status_text)); it keeps trying." \
+            "Diagnose with: linecampd doctor"
+    fi
 }
 
-[ "$(id -u)" = 0 ] || fail "this needs root; run it with sudo"
-command -v dpkg > /dev/null || fail "this is for Debian and its like; elsewhere install the package and run: linecampd join"
-[ -d /run/systemd/system ] || fail "systemd does not run here, and the daemon is its service"
+[ "$(id -u)" = 0 ] || fail "root privileges are required; run this with sudo"
+command -v dpkg > /dev/null ||
+    fail "this script needs a Debian-based system. On others, install the package and run: linecampd join"
+[ -d /run/systemd/system ] || fail "this script needs systemd, which is not running here"
 
-# Seconds to wait for a link.
-patience=30
+# Seconds to wait for a connection.
+connect_seconds=30
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -112,10 +117,10 @@ target=
 if [ -f "$here/token" ]; then target=$(cat "$here/token"); elif [ ! -t 0 ]; then read -r target || true; fi
 
 name=
-for word in "$@"; do
-    case ${previous-} in --name) name=$word ;; esac
-    case $word in --name=*) name=${word#--name=} ;; esac
-    previous=$word
+for argument in "$@"; do
+    case ${previous-} in --name) name=$argument ;; esac
+    case $argument in --name=*) name=${argument#--name=} ;; esac
+    previous=$argument
 done
 if [ -z "$name" ]; then
     name=$(name_of)
@@ -124,4 +129,4 @@ fi
 
 install_daemon
 join "$@"
-begin
+start_daemon
