@@ -24,6 +24,18 @@ pub(crate) struct SourceFile {
 }
 
 impl SourceFile {
+    /// Creates a file that is not on disk, for tests of the rules.
+    pub(crate) fn of(path: &str, text: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            bytes: text.len(),
+            text: text.to_owned(),
+            is_test: false,
+            code: OnceLock::new(),
+            code_outside_tests: OnceLock::new(),
+        }
+    }
+
     /// Whether it is Rust source.
     pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
@@ -88,14 +100,10 @@ fn collect(root: &Path, directory: &Path, files: &mut Vec<SourceFile>) {
         } else if kind.is_file() && path.extension().is_none_or(|extension| extension != "new") {
             let Ok(bytes) = fs::read(&path) else { continue };
             let relative = path.strip_prefix(root).expect("it was found below the root");
-            files.push(SourceFile {
-                path: relative.to_string_lossy().replace('\\', "/"),
-                bytes: bytes.len(),
-                text: String::from_utf8(bytes).unwrap_or_default(),
-                is_test: false,
-                code: OnceLock::new(),
-                code_outside_tests: OnceLock::new(),
-            });
+            let path = relative.to_string_lossy().replace('\\', "/");
+            let size = bytes.len();
+            let text = String::from_utf8(bytes).unwrap_or_default();
+            files.push(SourceFile { bytes: size, ..SourceFile::of(&path, &text) });
         }
     }
 }

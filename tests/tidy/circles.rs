@@ -1,0 +1,137 @@
+//! Circles of imports: files that cannot be understood one after the other.
+//!
+//! The rule, precisely:
+//!
+//! - A file is a module. File A *uses* file B if a path in A (`use`, or a path in an expression or a type) leads to an
+//!   item that B defines. Re-exports are followed to the file that defines the item (`modules` says how).
+//! - Paths between a module and a module above or below it do not count. A module and its own parts may use each other:
+//!   the parts of one type are one unit.
+//! - A *circle* is a set of two or more files, each of which uses every other one, directly or through other files of
+//!   the set.
+//! - Code under `#[cfg(test)]` does not count: a test may use anything.
+//!
+//! To end a circle, move what both files need into a third one, or move a function to the file whose type it is about.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::modules::Modules;
+
+/// Circles that still exist. An entry allows circles among its files only, and is deleted when none
+/// of its files is in a circle. The list only shrinks, until it is empty.
+const KNOWN: [&[&str]; 20] = [
+    &["daemon/cli/src/bulk.rs", "daemon/cli/src/site.rs"],
+    &[
+        "daemon/core/src/fleet/operator.rs",
+        "daemon/core/src/fleet/output.rs",
+        "daemon/core/src/fleet/providers.rs",
+        "daemon/core/src/fleet/view.rs",
+    ],
+    &["daemon/core/src/site/output.rs", "daemon/core/src/site/uplink.rs"],
+    &["daemon/doctor/src/redact.rs", "daemon/doctor/src/shape.rs"],
+    &["daemon/linecampd/src/config/error.rs", "daemon/linecampd/src/config/secrets.rs"],
+    &["daemon/linecampd/src/daemon.rs", "daemon/linecampd/src/reload.rs"],
+    &["daemon/plugin-host/src/host.rs", "daemon/plugin-host/src/worker.rs"],
+    &[
+        "daemon/server/src/api/ask.rs",
+        "daemon/server/src/api/extract.rs",
+        "daemon/server/src/api/plugins.rs",
+        "daemon/server/src/api/refused.rs",
+    ],
+    &["daemon/server/src/config.rs", "daemon/server/src/install.rs"],
+    &["daemon/server/src/metrics.rs", "daemon/server/src/presence.rs"],
+    &[
+        "daemon/store/src/error.rs",
+        "daemon/store/src/file.rs",
+        "daemon/store/src/migrate.rs",
+        "daemon/store/src/quarantine.rs",
+        "daemon/store/src/queue.rs",
+    ],
+    &[
+        "daemon/transport/src/chance.rs",
+        "daemon/transport/src/connection_ids.rs",
+        "daemon/transport/src/platform.rs",
+        "daemon/transport/src/tls.rs",
+    ],
+    &["daemon/transport/src/identity/authority.rs", "daemon/transport/src/identity/leaf.rs"],
+    &["fleet-sim/src/world/hostile.rs", "fleet-sim/src/world/node.rs"],
+    &["packaging/xtask/src/package.rs", "packaging/xtask/src/plugins.rs"],
+    &["plugins/dns-powerdns/src/reader.rs", "plugins/dns-powerdns/src/search.rs", "plugins/dns-powerdns/src/zone.rs"],
+    &["plugins/dns-rfc2136/src/message.rs", "plugins/dns-rfc2136/src/rdata.rs"],
+    &[
+        "sdk/linecamp-provider/src/context.rs",
+        "sdk/linecamp-provider/src/http/request.rs",
+        "sdk/linecamp-provider/src/http/response.rs",
+    ],
+    &[
+        "sdk/testkit/src/checks/applying.rs",
+        "sdk/testkit/src/checks/conflict.rs",
+        "sdk/testkit/src/checks/observing.rs",
+    ],
+    &["tests/bench/src/fleet_client.rs", "tests/bench/src/member.rs"],
+];
+
+#[test]
+fn no_files_import_each_other() {
+    let modules = Modules::read();
+    let circles = circles(&modules);
+    let path = |at: &usize| modules.0[*at].file.path.as_str();
+    let is_known =
+        |circle: &BTreeSet<usize>| KNOWN.iter().any(|known| circle.iter().all(|at| known.contains(&path(at))));
+    let new: Vec<_> = circles.iter().filter(|circle| !is_known(circle)).collect();
+    let mut text = String::new();
+    for circle in &new {
+        writeln!(text, "  {:?}", circle.iter().map(path).collect::<Vec<_>>()).expect("a string takes everything");
+        for at in *circle {
+            for import in modules.imports(*at).iter().filter(|import| circle.contains(&import.target)) {
+                let (line, target) = (import.line, path(&import.target));
+                writeln!(text, "    {}:{line}: {} ({target})", path(at), import.path)
+                    .expect("a string takes everything");
+            }
+        }
+    }
+    assert!(
+        new.is_empty(),
+        "\n{} circle(s) of imports:\n{text}What to do: move what both need into a third file, or a function to the \
+         file whose type it is about.\n",
+        new.len()
+    );
+    for known in KNOWN {
+        let is_used = circles.iter().flatten().any(|at| known.contains(&path(at)));
+        assert!(is_used, "{known:?} is no circle any more: delete it from the list in tests/tidy/circles.rs");
+    }
+}
+
+/// Returns the strongly connected sets of two or more files.
+fn circles(modules: &Modules) -> BTreeSet<BTreeSet<usize>> {
+    let targets: Vec<BTreeSet<usize>> =
+        (0..modules.0.len()).map(|at| modules.imports(at).into_iter().map(|import| import.target).collect()).collect();
+    let reached: Vec<BTreeSet<usize>> = (0..targets.len()).map(|at| reach(&targets, at)).collect();
+    let circle = |at: usize| -> BTreeSet<usize> {
+        reached[at].iter().copied().filter(|other| reached[*other].contains(&at)).collect()
+    };
+    (0..targets.len()).map(circle).filter(|circle| 1 < circle.len()).collect()
+}
+
+/// Returns the files that `from` uses, directly or through others.
+fn reach(targets: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(at) = open.pop() {
+        open.extend(targets[at].iter().filter(|target| found.insert(**target)));
+    }
+    found
+}
+
+#[test]
+fn a_circle_of_two_or_more_files_is_found_and_a_module_may_know_its_parts() {
+    let modules = crate::modules::tests::modules(&[
+        ("s/a.rs", "use crate::b::B;\npub struct A;"),
+        ("s/b.rs", "mod part;\nuse crate::c;\npub struct B;\nuse part::P;"),
+        ("s/b/part.rs", "pub struct P;\nuse super::B;"),
+        ("s/c.rs", "use super::a::A;"),
+        ("s/d.rs", "use crate::a::A;"),
+        ("s/lib.rs", "mod a;\nmod b;\nmod c;\nmod d;"),
+    ]);
+    assert_eq!(circles(&modules), BTreeSet::from([BTreeSet::from([0, 1, 3])]));
+}
