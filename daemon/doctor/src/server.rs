@@ -93,7 +93,7 @@ async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String>
     let mut probed = tasks.join_all().await;
     probed.sort_by_key(|(place, _)| *place);
     if let Some(probe) = Arc::into_inner(probe) {
-        probe.part().await;
+        probe.close().await;
     }
     Ok(probed.into_iter().map(|(_, probed)| probed).collect())
 }
@@ -122,7 +122,7 @@ async fn probe_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &Arc
 async fn probe_address(address: SocketAddr, probe: &LinkProbe, trust: &Trust) -> AddressReport {
     let (udp, link, tcp, api) = tokio::join!(
         udp_answer(address),
-        probe.look(address, trust),
+        probe.probe(address, trust),
         tcp_answer(address),
         timeout(HANDSHAKE_LIMIT, health(address, trust)),
     );
@@ -266,7 +266,7 @@ mod tests {
     fn probed(result: Result<(), DialError>) -> Probed<()> {
         let pin = Pin::of(b"shown");
         let validity = WallTime::EPOCH..WallTime::EPOCH + Duration::from_secs(1000);
-        let shown = Some(linecamp_transport::Shown { authorities: vec![pin], validity });
+        let shown = Some(linecamp_transport::PresentedChain { authorities: vec![pin], validity });
         Probed { shown, took: Duration::from_millis(4), result }
     }
 

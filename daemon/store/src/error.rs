@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
-use crate::file::Kind;
-use crate::queue::{QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
+use crate::kind::Kind;
 
 /// Why a store could not be opened or a directory could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -205,13 +204,6 @@ pub enum FaultKind {
 }
 
 impl StoreFault {
-    pub(crate) fn overloaded() -> Self {
-        let text = format!(
-            "the store's queue is full ({QUEUE_WRITES_MAX} writes or {QUEUE_BYTES_MAX} bytes wait for the disk)"
-        );
-        Self { kind: FaultKind::Overloaded, text: text.into() }
-    }
-
     pub(crate) fn of_commit(error: &rusqlite::Error) -> Self {
         Self { kind: kind_of(error), text: format!("failed to commit: {error}").into() }
     }

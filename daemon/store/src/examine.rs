@@ -5,7 +5,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::StoreError;
-use crate::file::{Kind, check, failed_open};
+use crate::file::{check, failed_open};
+use crate::kind::Kind;
 use crate::unwritable::{connect, log_bytes};
 
 /// The header of an SQLite file ("Database File Format", 1.2).

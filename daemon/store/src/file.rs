@@ -1,6 +1,5 @@
 //! The database file: creating, checking, migrating and loading it.
 
-use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{StoreError, is_damage};
+use crate::kind::Kind;
 use crate::migrate::{self, FailedStep, LATEST, OLDEST};
 use crate::quarantine::set_aside;
 
@@ -33,34 +33,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A stored document: its key and its body.
 pub type Document = (Vec<u8>, Vec<u8>);
-
-/// The kind of a database. Each kind has its own application ID, so that one is never opened as the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// A site's database.
-    Site,
-    /// The server's database.
-    Fleet,
-}
-
-impl Kind {
-    /// SQLite's `application_id`: `LCst` and `LCfl` in ASCII, so that `file` and `hexdump` can tell them apart.
-    pub(crate) const fn application_id(self) -> u32 {
-        match self {
-            Self::Site => u32::from_be_bytes(*b"LCst"),
-            Self::Fleet => u32::from_be_bytes(*b"LCfl"),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Site => "site",
-            Self::Fleet => "fleet",
-        })
-    }
-}
 
 /// What to do with a corrupt file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

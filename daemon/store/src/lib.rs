@@ -44,6 +44,7 @@
 mod error;
 mod examine;
 mod file;
+mod kind;
 mod lock;
 mod migrate;
 mod quarantine;
@@ -54,7 +55,8 @@ mod writer;
 
 pub use error::{FaultKind, StoreError, StoreFault};
 pub use examine::{Examined, examine};
-pub use file::{Document, Kind, OnDamage};
+pub use file::{Document, OnDamage};
+pub use kind::Kind;
 pub use lock::DirectoryLock;
 pub use quarantine::{QUARANTINED_FILES_MAX, set_aside};
 pub use queue::{Change, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};

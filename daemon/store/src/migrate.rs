@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::file::Kind;
+use crate::kind::Kind;
 
 /// The oldest version that this build reads. Version 1 was never released and used other record keys.
 pub(crate) const OLDEST: u32 = 2;

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::error::StoreFault;
+use crate::error::{FaultKind, StoreFault};
 
 /// Maximum number of queued writes. More are rejected with [`FaultKind::Overloaded`](crate::FaultKind::Overloaded). A
 /// disk that needs 50 ms per commit falls behind only above 80,000 writes per second.
@@ -101,7 +101,7 @@ impl Queue {
             return Err(shut.fault.clone());
         }
         if QUEUE_WRITES_MAX <= state.writes.len() || QUEUE_BYTES_MAX <= state.bytes {
-            let fault = StoreFault::overloaded();
+            let fault = overloaded();
             state.shut = Some(Shut { by: write.number, fault: fault.clone() });
             return Err(fault);
         }
@@ -157,10 +157,14 @@ impl Queue {
     }
 }
 
+fn overloaded() -> StoreFault {
+    let text = format!("write queue full ({QUEUE_WRITES_MAX} writes or {QUEUE_BYTES_MAX} bytes waiting for the disk)");
+    StoreFault { kind: FaultKind::Overloaded, text: text.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::FaultKind;
 
     fn write(number: u64) -> Write {
         Write { number, changes: Vec::new(), is_trial: false }

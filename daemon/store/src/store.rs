@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::error::{StoreError, StoreFault};
-use crate::file::{self, Document, Kind, OnDamage, OpenedFile};
+use crate::file::{self, Document, OnDamage, OpenedFile};
+use crate::kind::Kind;
 use crate::queue::{Change, Probe, Queue, Write};
 use crate::unwritable::Unwritable;
 use crate::writer::{self, Answer, Counters, Database, Tally};

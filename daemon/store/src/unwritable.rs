@@ -12,7 +12,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{FaultKind, StoreError, StoreFault};
-use crate::file::{self, Document, Kind, OnDamage, OpenedFile, check, failed_open, load};
+use crate::file::{self, Document, OnDamage, OpenedFile, check, failed_open, load};
+use crate::kind::Kind;
 use crate::migrate::LATEST;
 
 /// SQLite's VFS without locks.

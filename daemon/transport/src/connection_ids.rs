@@ -18,47 +18,47 @@ use quinn::{ConnectionId, ConnectionIdGenerator};
 use quinn_proto::InvalidCid;
 use ring::hmac;
 
-use crate::chance::Chance;
+use crate::random::RandomSource;
 
 /// Bytes of an ID. Each packet to this endpoint carries one.
 const BYTES: usize = 8;
 
 /// Random bytes of an ID; the rest is the tag. Of packets with random IDs, one in 65,536 is answered, with fewer bytes
 /// than it has.
-const DRAWN_BYTES: usize = 6;
+const RANDOM_BYTES: usize = 6;
 
 /// Generates IDs, and recognizes those generated with the same key.
 pub(crate) struct ConnectionIds {
     key: hmac::Key,
-    chance: Chance,
+    random: RandomSource,
 }
 
 impl ConnectionIds {
-    pub(crate) fn new(key: u64, chance: Chance) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key.to_be_bytes()), chance }
+    pub(crate) fn new(key: u64, random: RandomSource) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key.to_be_bytes()), random }
     }
 
-    fn with_tag(&self, drawn: [u8; DRAWN_BYTES]) -> [u8; BYTES] {
-        let tag = hmac::sign(&self.key, &drawn);
+    fn with_tag(&self, nonce: [u8; RANDOM_BYTES]) -> [u8; BYTES] {
+        let tag = hmac::sign(&self.key, &nonce);
         let mut id = [0; BYTES];
-        let (head, tail) = id.split_at_mut(DRAWN_BYTES);
-        head.copy_from_slice(&drawn);
-        tail.copy_from_slice(&tag.as_ref()[..BYTES - DRAWN_BYTES]);
+        let (head, tail) = id.split_at_mut(RANDOM_BYTES);
+        head.copy_from_slice(&nonce);
+        tail.copy_from_slice(&tag.as_ref()[..BYTES - RANDOM_BYTES]);
         id
     }
 }
 
 impl ConnectionIdGenerator for ConnectionIds {
     fn generate_cid(&mut self) -> ConnectionId {
-        let mut drawn = [0; DRAWN_BYTES];
+        let mut nonce = [0; RANDOM_BYTES];
         // quinn's own generators also panic on a system without random numbers.
-        self.chance.fill(&mut drawn).expect("the system draws random bytes: it did for the handshake's keys");
-        ConnectionId::new(&self.with_tag(drawn))
+        self.random.fill(&mut nonce).expect("the system sequence random bytes: it did for the handshake's keys");
+        ConnectionId::new(&self.with_tag(nonce))
     }
 
     fn validate(&self, id: &ConnectionId) -> Result<(), InvalidCid> {
-        let drawn = id.first_chunk().ok_or(InvalidCid)?;
-        if self.with_tag(*drawn) == id[..] { Ok(()) } else { Err(InvalidCid) }
+        let nonce = id.first_chunk().ok_or(InvalidCid)?;
+        if self.with_tag(*nonce) == id[..] { Ok(()) } else { Err(InvalidCid) }
     }
 
     fn cid_len(&self) -> usize {
@@ -86,7 +86,8 @@ mod tests {
     fn a_restarted_server_knows_the_ids_it_issued_and_issues_none_of_them_again() {
         // As many as a server with 10,000 sites and its next process issue.
         const IDS: usize = 50_000;
-        let [mut before, mut after] = [ConnectionIds::new(7, Chance::System), ConnectionIds::new(7, Chance::System)];
+        let [mut before, mut after] =
+            [ConnectionIds::new(7, RandomSource::System), ConnectionIds::new(7, RandomSource::System)];
         let old: HashSet<_> = (0..IDS).map(|_| before.generate_cid()).collect();
         assert!(old.iter().all(|id| after.validate(id).is_ok()), "it resets their connections");
         assert_eq!((0..IDS).filter(|_| old.contains(&after.generate_cid())).count(), 0, "ids of two sites");
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn an_id_of_somebody_else_is_hardly_ever_taken_for_ours() {
-        let [mut others, ours] = [ConnectionIds::new(7, Chance::System), ConnectionIds::new(8, Chance::System)];
+        let [mut others, ours] =
+            [ConnectionIds::new(7, RandomSource::System), ConnectionIds::new(8, RandomSource::System)];
         // One in 65,536: 1.5 on average, and practically never more than 30.
         let taken = (0..100_000).filter(|_| ours.validate(&others.generate_cid()).is_ok()).count();
         assert!(taken < 30, "{taken} of 100,000");

@@ -39,7 +39,7 @@ pub enum DialError {
     #[error(
         "{server} shows {shown}, not the pinned {expected}; either this is another server, or the pin is of another \
          one: take a new token from the right server",
-        shown = Shown(found)
+        shown = PresentedAuthority(found)
     )]
     WrongPin {
         /// The address that was tried.
@@ -134,9 +134,9 @@ impl DialError {
     }
 }
 
-struct Shown<'a>(&'a [Pin]);
+struct PresentedAuthority<'a>(&'a [Pin]);
 
-impl std::fmt::Display for Shown<'_> {
+impl std::fmt::Display for PresentedAuthority<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
             [] => f.write_str("no authority"),

@@ -12,12 +12,14 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{DnsName, ServerName};
 
-use crate::chance::Chance;
+use crate::clock::{TlsClock, WallClock};
 use crate::dial_error::DialError;
+use crate::endpoint::site_endpoint;
 use crate::error::{Cause, TransportError};
 use crate::identity::{SERVER_NAME, SiteCredentials};
-use crate::platform::{Platform, TlsClock, WallClock};
-use crate::session::{Session, cut};
+use crate::platform::Platform;
+use crate::random::RandomSource;
+use crate::session::{Session, truncate_reason};
 use crate::settings::LinkSettings;
 use crate::socket::open_socket;
 use crate::tls;
@@ -32,7 +34,7 @@ pub struct Dialer {
     endpoint: Endpoint,
     settings: LinkSettings,
     clock: Arc<dyn WallClock>,
-    chance: Chance,
+    random: RandomSource,
     provider: Arc<CryptoProvider>,
 }
 
@@ -44,20 +46,20 @@ impl Dialer {
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn bind(settings: LinkSettings, outside: Platform) -> Result<Self, TransportError> {
+    pub fn bind(settings: LinkSettings, platform: Platform) -> Result<Self, TransportError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
         let bind_error = |source| TransportError::Bind { address, source };
-        let socket = match outside.socket {
+        let socket = match platform.socket {
             Some(socket) => socket,
             None => open_socket(address, None)
                 .or_else(|_| open_socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), None))
                 .map_err(bind_error)?,
         };
-        let config = outside.chance.site_endpoint()?;
+        let config = site_endpoint(&platform.random)?;
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = Endpoint::new_with_abstract_socket(config, None, socket, runtime).map_err(bind_error)?;
-        let provider = outside.chance.link_provider();
-        Ok(Self { endpoint, settings, clock: outside.clock, chance: outside.chance, provider })
+        let provider = tls::link_provider(&platform.random);
+        Ok(Self { endpoint, settings, clock: platform.clock, random: platform.random, provider })
     }
 
     /// Connects to `server`, verifies it, and opens the message stream.
@@ -74,14 +76,14 @@ impl Dialer {
         trust: &Trust,
     ) -> Result<Session, DialError> {
         let name = DnsName::try_from(SERVER_NAME).expect("a constant that is a DNS name");
-        let judge = Arc::new(ServerVerifier::new(
+        let verifier = Arc::new(ServerVerifier::new(
             Roots::of(trust),
             ServerName::DnsName(name),
             Arc::clone(&self.clock),
             Arc::clone(&self.provider),
         ));
-        let verifier = Arc::<ServerVerifier>::clone(&judge);
-        let config = self.client_config(credentials, verifier).map_err(|error| DialError::local(server, error))?;
+        let shared = Arc::<ServerVerifier>::clone(&verifier);
+        let config = self.client_config(credentials, shared).map_err(|error| DialError::local(server, error))?;
         let connecting = self.connecting(config, server)?;
         let limit = self.settings.handshake_limit;
         let established = tokio::time::timeout(limit, async {
@@ -94,12 +96,12 @@ impl Dialer {
             Ok(Err(error)) => error,
             Err(_) => ConnectionError::TimedOut,
         };
-        Err(dial_error(server, &judge, limit, error))
+        Err(dial_error(server, &verifier, limit, error))
     }
 
     /// Closes every session with this code and reason.
     pub fn close(&self, code: u32, reason: &[u8]) {
-        self.endpoint.close(VarInt::from_u32(code), cut(reason));
+        self.endpoint.close(VarInt::from_u32(code), truncate_reason(reason));
     }
 
     /// Waits until the peer of every closed session has been told, or the attempt has timed out.
@@ -126,13 +128,13 @@ impl Dialer {
         verifier: Arc<dyn ServerCertVerifier>,
     ) -> Result<ClientConfig, TransportError> {
         let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
-        let chain = credentials.client_chain(&self.chance)?;
+        let chain = credentials.client_chain(&self.random)?;
         let mut crypto =
             tls::client_config(Arc::clone(&self.provider), TlsClock(Arc::clone(&self.clock)), verifier, Some(chain))
                 .map_err(|error| tls_error(error.into()))?;
         crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
         let crypto = QuicClientConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
-        let mut config = self.chance.client(crypto);
+        let mut config = self.random.client(crypto);
         config.transport_config(self.settings.transport());
         Ok(config)
     }
@@ -162,12 +164,12 @@ pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialErro
 /// Returns why a handshake failed.
 pub(crate) fn dial_error(
     server: SocketAddr,
-    judge: &ServerVerifier,
+    verifier: &ServerVerifier,
     limit: Duration,
     error: ConnectionError,
 ) -> DialError {
     let server = server.to_string();
-    if let Some(refusal) = judge.refusal() {
+    if let Some(refusal) = verifier.refusal() {
         return DialError::of_refusal(server, refusal);
     }
     match error {

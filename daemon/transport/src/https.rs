@@ -12,10 +12,10 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::clock::{SystemClock, TlsClock, WallClock};
 use crate::dial_error::DialError;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver, SERVER_NAME};
-use crate::platform::{SystemClock, TlsClock, WallClock};
 use crate::session::canonical;
 use crate::tls;
 use crate::trust::{ApiTrust, Roots, ServerVerifier};
@@ -144,17 +144,17 @@ async fn connect_in_time(host: &str, port: u16, trust: &ApiTrust) -> Result<Clie
             (Roots::Store(store), name)
         }
     };
-    let judge = Arc::new(ServerVerifier::new(roots, name.clone(), Arc::clone(&clock), Arc::clone(&provider)));
-    let mut config = tls::client_config(provider, TlsClock(clock), Arc::<ServerVerifier>::clone(&judge), None)
+    let verifier = Arc::new(ServerVerifier::new(roots, name.clone(), Arc::clone(&clock), Arc::clone(&provider)));
+    let mut config = tls::client_config(provider, TlsClock(clock), Arc::<ServerVerifier>::clone(&verifier), None)
         .map_err(|error| local_error(error.into()))?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
 
-    let shake_hands = async {
+    let handshake = async {
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     };
-    shake_hands.await.map_err(|source: io::Error| match judge.refusal() {
+    handshake.await.map_err(|source: io::Error| match verifier.refusal() {
         Some(refusal) => DialError::of_refusal(server.clone(), refusal),
         None => DialError::Handshake { server: server.clone(), source: source.into() },
     })

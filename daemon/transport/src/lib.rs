@@ -33,10 +33,11 @@
 
 #![forbid(unsafe_code)]
 
-mod chance;
+mod clock;
 mod connection_ids;
 mod dial_error;
 mod dialer;
+mod endpoint;
 mod error;
 mod https;
 mod identity;
@@ -45,6 +46,7 @@ mod outbound;
 mod peer;
 mod platform;
 mod probe;
+mod random;
 mod session;
 mod settings;
 mod socket;
@@ -54,9 +56,7 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
-pub use chance::Chance;
-#[cfg(feature = "simulation")]
-pub use chance::Draws;
+pub use clock::{SystemClock, WallClock};
 pub use dial_error::DialError;
 pub use dialer::{Dialer, resolve};
 pub use error::{Cause, TransportError};
@@ -66,8 +66,11 @@ pub use linecamp_proto::frame::FrameError;
 pub use listener::{Incoming, Listener};
 pub use outbound::OutboundTls;
 pub use peer::{Credential, Peer};
-pub use platform::{AsyncUdpSocket, Platform, SystemClock, UdpPoller, WallClock, udp};
+pub use platform::{AsyncUdpSocket, Platform, UdpPoller, udp};
 pub use probe::{LinkProbe, Probed, probe_api};
+pub use random::RandomSource;
+#[cfg(feature = "simulation")]
+pub use random::SeededSequence;
 pub use session::{Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};
 pub use settings::{LinkSettings, ListenerSettings};
-pub use trust::{ApiTrust, Shown, Trust};
+pub use trust::{ApiTrust, PresentedChain, Trust};

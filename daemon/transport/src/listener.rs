@@ -9,12 +9,14 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, VarInt};
 use rustls::pki_types::CertificateDer;
 
-use crate::chance::Chance;
+use crate::clock::{TlsClock, WallClock};
+use crate::endpoint::with_connection_ids;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver};
-use crate::peer::{AnyKeyHolder, ClientVerifier, Peer};
-use crate::platform::{Platform, TlsClock, WallClock};
-use crate::session::{Session, canonical, cut};
+use crate::peer::{AnyEd25519Client, ClientVerifier, Peer};
+use crate::platform::Platform;
+use crate::random::RandomSource;
+use crate::session::{Session, canonical, truncate_reason};
 use crate::settings::ListenerSettings;
 use crate::socket::open_socket;
 use crate::tls;
@@ -42,7 +44,7 @@ pub struct Listener {
     endpoint: Endpoint,
     local_addr: SocketAddr,
     settings: ListenerSettings,
-    judge: Arc<ClientVerifier>,
+    verifier: Arc<ClientVerifier>,
     clock: Arc<dyn WallClock>,
 }
 
@@ -58,15 +60,15 @@ impl Listener {
         address: SocketAddr,
         authority: Arc<Authority>,
         settings: ListenerSettings,
-        outside: Platform,
+        platform: Platform,
     ) -> Result<Self, TransportError> {
-        authority.check_clock(outside.clock.now())?;
-        let provider = outside.chance.link_provider();
-        let judge = Arc::new(ClientVerifier::new(&authority, Arc::clone(&provider))?);
-        let endpoint_config = endpoint_config(&authority, &outside.chance);
-        let server_config = server_config(authority, &settings, provider, &outside)?;
+        authority.check_clock(platform.clock.now())?;
+        let provider = tls::link_provider(&platform.random);
+        let verifier = Arc::new(ClientVerifier::new(&authority, Arc::clone(&provider))?);
+        let endpoint_config = endpoint_config(&authority, &platform.random);
+        let server_config = server_config(authority, &settings, provider, &platform)?;
         let bind_error = |source| TransportError::Bind { address, source };
-        let socket = match outside.socket {
+        let socket = match platform.socket {
             Some(socket) => socket,
             None => open_socket(address, Some(SOCKET_BUFFER_BYTES)).map_err(bind_error)?,
         };
@@ -77,8 +79,8 @@ impl Listener {
             local_addr: endpoint.local_addr().map_err(bind_error)?,
             endpoint,
             settings,
-            judge,
-            clock: outside.clock,
+            verifier,
+            clock: platform.clock,
         })
     }
 
@@ -96,14 +98,14 @@ impl Listener {
             remote: canonical(incoming.remote_address()),
             incoming,
             settings: self.settings,
-            judge: Arc::clone(&self.judge),
+            verifier: Arc::clone(&self.verifier),
             clock: Arc::clone(&self.clock),
         })
     }
 
     /// Closes every session with this code and reason, and accepts no more.
     pub fn close(&self, code: u32, reason: &[u8]) {
-        self.endpoint.close(VarInt::from_u32(code), cut(reason));
+        self.endpoint.close(VarInt::from_u32(code), truncate_reason(reason));
     }
 
     /// Waits until the peer of every closed session has been told, or the attempt has timed out.
@@ -118,7 +120,7 @@ pub struct Incoming {
     incoming: quinn::Incoming,
     remote: SocketAddr,
     settings: ListenerSettings,
-    judge: Arc<ClientVerifier>,
+    verifier: Arc<ClientVerifier>,
     clock: Arc<dyn WallClock>,
 }
 
@@ -129,12 +131,12 @@ impl Incoming {
     }
 
     /// Returns whether the peer's address has been validated. Until then it may be spoofed.
-    pub fn is_address_proven(&self) -> bool {
+    pub fn is_address_validated(&self) -> bool {
         self.incoming.remote_address_validated()
     }
 
     /// Sends a Retry packet, which makes the peer prove its address and connect again.
-    pub fn ask_for_proof(self) {
+    pub fn require_address_validation(self) {
         if let Err(error) = self.incoming.retry() {
             error.into_incoming().ignore();
         }
@@ -151,49 +153,49 @@ impl Incoming {
     /// [`TransportError::Handshake`] or [`TransportError::HandshakeLate`]; the peer is disconnected then.
     pub async fn establish(self) -> Result<(Peer, Session), TransportError> {
         let (remote, limit) = (self.remote, self.settings.handshake_limit);
-        match tokio::time::timeout(limit, self.shake_hands()).await {
+        match tokio::time::timeout(limit, self.handshake()).await {
             Ok(Ok(established)) => Ok(established),
             Ok(Err(source)) => Err(TransportError::Handshake { remote, source }),
             Err(_) => Err(TransportError::HandshakeLate { remote, limit }),
         }
     }
 
-    async fn shake_hands(self) -> Result<(Peer, Session), Cause> {
+    async fn handshake(self) -> Result<(Peer, Session), Cause> {
         let connection = self.incoming.accept()?.await?;
         let chain = connection
             .peer_identity()
             .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
             .ok_or("the peer showed no certificate")?;
         let certificate = chain.first().ok_or("the peer showed no certificate")?;
-        let peer = self.judge.judge(certificate, self.clock.now())?;
+        let peer = self.verifier.evaluate(certificate, self.clock.now())?;
         let streams = connection.accept_bi().await?;
         Ok((peer, Session::new(&connection, streams, self.settings.idle_timeout_max)))
     }
 }
 
-fn endpoint_config(authority: &Authority, chance: &Chance) -> EndpointConfig {
+fn endpoint_config(authority: &Authority, random: &RandomSource) -> EndpointConfig {
     let secrets = authority.secrets();
     let mut config = EndpointConfig::new(Arc::new(secrets.reset_key()));
     config.min_reset_interval(RESET_INTERVAL);
-    chance.endpoint(config, secrets.cid_key())
+    with_connection_ids(config, secrets.cid_key(), random)
 }
 
 fn server_config(
     authority: Arc<Authority>,
     settings: &ListenerSettings,
     provider: Arc<rustls::crypto::CryptoProvider>,
-    outside: &Platform,
+    platform: &Platform,
 ) -> Result<quinn::ServerConfig, TransportError> {
     let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
     let token_key = Arc::new(authority.secrets().token_key());
-    let clients = Arc::new(AnyKeyHolder { provider: Arc::clone(&provider) });
-    let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(&outside.clock) });
-    let tls_clock = TlsClock(Arc::clone(&outside.clock));
+    let clients = Arc::new(AnyEd25519Client { provider: Arc::clone(&provider) });
+    let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(&platform.clock) });
+    let tls_clock = TlsClock(Arc::clone(&platform.clock));
     let mut crypto =
         tls::server_config(provider, tls_clock.clone(), clients, leaf).map_err(|error| tls_error(error.into()))?;
     crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
     let crypto = QuicServerConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
-    let mut config = quinn::ServerConfig::new(outside.chance.server(crypto), token_key);
+    let mut config = quinn::ServerConfig::new(platform.random.server(crypto), token_key);
     config
         .transport_config(settings.transport())
         .max_incoming(INCOMING_MAX)

@@ -14,9 +14,9 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
+use crate::clock::unix_time;
 use crate::error::TransportError;
 use crate::identity::{Authority, CertificateFacts, Ed25519PublicKey};
-use crate::platform::unix_time;
 
 /// A peer that proved in the current handshake that it holds a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl ClientVerifier {
     }
 
     /// Evaluates the certificate whose key was proved in a completed handshake.
-    pub(crate) fn judge(&self, certificate: &CertificateDer<'_>, now: WallTime) -> Result<Peer, Error> {
+    pub(crate) fn evaluate(&self, certificate: &CertificateDer<'_>, now: WallTime) -> Result<Peer, Error> {
         let facts = read(certificate)?;
         Ok(Peer {
             fingerprint: facts.fingerprint(),
@@ -98,11 +98,11 @@ impl ClientVerifier {
 
 /// Accepts every client that proves an Ed25519 key in its handshake; rejects clients without a certificate.
 #[derive(Debug)]
-pub(crate) struct AnyKeyHolder {
+pub(crate) struct AnyEd25519Client {
     pub(crate) provider: Arc<CryptoProvider>,
 }
 
-impl ClientCertVerifier for AnyKeyHolder {
+impl ClientCertVerifier for AnyEd25519Client {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -16,19 +16,20 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::chance::Chance;
+use crate::clock::{SystemClock, TlsClock};
 use crate::dial_error::DialError;
 use crate::dialer::{Dialer, dial_error};
 use crate::error::{Cause, TransportError};
 use crate::https::ClientTlsStream;
 use crate::identity::{SERVER_NAME, SiteCredentials, SiteKey};
-use crate::platform::{Platform, SystemClock, TlsClock};
+use crate::platform::Platform;
+use crate::random::RandomSource;
 use crate::settings::LinkSettings;
 use crate::tls;
-use crate::trust::{Roots, ServerVerifier, Shown, Trust};
+use crate::trust::{PresentedChain, Roots, ServerVerifier, Trust};
 
 /// The close reason sent to the server, for its log.
-const FAREWELL: &[u8] = b"only looking";
+const FAREWELL: &[u8] = b"probe completed";
 
 /// How long to wait until the server has been told that the probe is over. Otherwise its idle timeout drops the probe.
 const FAREWELL_LIMIT: Duration = Duration::from_millis(300);
@@ -37,7 +38,7 @@ const FAREWELL_LIMIT: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub struct Probed<T> {
     /// What the server presented, if the handshake got that far.
-    pub shown: Option<Shown>,
+    pub shown: Option<PresentedChain>,
     /// How long the probe took.
     pub took: Duration,
     /// The result of the handshake.
@@ -61,27 +62,29 @@ impl LinkProbe {
     /// If called outside a tokio runtime.
     pub fn bind(limit: Duration) -> Result<Self, TransportError> {
         let settings = LinkSettings { handshake_limit: limit, ..LinkSettings::default() };
-        Ok(Self { dialer: Dialer::bind(settings, Platform::default())?, key: SiteKey::generate(&Chance::System)? })
+        Ok(Self {
+            dialer: Dialer::bind(settings, Platform::default())?,
+            key: SiteKey::generate(&RandomSource::System)?,
+        })
     }
 
     /// Performs a handshake with `server`, verifies it, and disconnects.
-    pub async fn look(&self, server: SocketAddr, trust: &Trust) -> Probed<()> {
+    pub async fn probe(&self, server: SocketAddr, trust: &Trust) -> Probed<()> {
         let began = Instant::now();
-        let judge = judge_of(trust, server_name());
-        let result = self.shake_hands(server, &judge).await;
-        Probed { shown: judge.shown(), took: began.elapsed(), result }
+        let verifier = verifier_for(trust, server_name());
+        let result = self.handshake(server, &verifier).await;
+        Probed { shown: verifier.shown(), took: began.elapsed(), result }
     }
 
     /// Waits briefly until the servers have been told that the probes are over.
-    pub async fn part(self) {
+    pub async fn close(self) {
         drop(tokio::time::timeout(FAREWELL_LIMIT, self.dialer.wait_idle()).await);
     }
 
-    async fn shake_hands(&self, server: SocketAddr, judge: &Arc<ServerVerifier>) -> Result<(), DialError> {
+    async fn handshake(&self, server: SocketAddr, verifier: &Arc<ServerVerifier>) -> Result<(), DialError> {
         let credentials = SiteCredentials::SelfMade(&self.key);
-        let verifier = Arc::<ServerVerifier>::clone(judge);
-        let config =
-            self.dialer.client_config(credentials, verifier).map_err(|error| DialError::local(server, error))?;
+        let shared = Arc::<ServerVerifier>::clone(verifier);
+        let config = self.dialer.client_config(credentials, shared).map_err(|error| DialError::local(server, error))?;
         let connecting = self.dialer.connecting(config, server)?;
         let limit = self.dialer.handshake_limit();
         let error = match tokio::time::timeout(limit, connecting).await {
@@ -92,7 +95,7 @@ impl LinkProbe {
             Ok(Err(error)) => error,
             Err(_) => ConnectionError::TimedOut,
         };
-        Err(dial_error(server, judge, limit, error))
+        Err(dial_error(server, verifier, limit, error))
     }
 }
 
@@ -108,18 +111,18 @@ pub async fn probe_api(server: SocketAddr, host: Option<&str>, trust: &Trust) ->
             return Probed { shown: None, took: began.elapsed(), result: Err(local(error.into())) };
         }
     };
-    let judge = judge_of(trust, name.clone());
-    let result = match api_config(&judge) {
-        Ok(config) => shake_tls_hands(server, name, config).await.map_err(|source| match judge.refusal() {
+    let verifier = verifier_for(trust, name.clone());
+    let result = match api_config(&verifier) {
+        Ok(config) => tls_handshake(server, name, config).await.map_err(|source| match verifier.refusal() {
             Some(refusal) => DialError::of_refusal(server.to_string(), refusal),
             None => DialError::Handshake { server: server.to_string(), source: source.into() },
         }),
         Err(error) => Err(local(error.into())),
     };
-    Probed { shown: judge.shown(), took: began.elapsed(), result }
+    Probed { shown: verifier.shown(), took: began.elapsed(), result }
 }
 
-async fn shake_tls_hands(
+async fn tls_handshake(
     server: SocketAddr,
     name: ServerName<'static>,
     config: rustls::ClientConfig,
@@ -128,9 +131,9 @@ async fn shake_tls_hands(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-fn api_config(judge: &Arc<ServerVerifier>) -> Result<rustls::ClientConfig, Error> {
-    let (provider, verifier) = (Arc::new(tls::api_provider()), Arc::<ServerVerifier>::clone(judge));
-    let mut config = tls::client_config(provider, TlsClock(Arc::new(SystemClock)), verifier, None)?;
+fn api_config(verifier: &Arc<ServerVerifier>) -> Result<rustls::ClientConfig, Error> {
+    let (provider, shared) = (Arc::new(tls::api_provider()), Arc::<ServerVerifier>::clone(verifier));
+    let mut config = tls::client_config(provider, TlsClock(Arc::new(SystemClock)), shared, None)?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
     Ok(config)
 }
@@ -139,7 +142,7 @@ fn server_name() -> ServerName<'static> {
     ServerName::try_from(SERVER_NAME).expect("a constant that is a DNS name")
 }
 
-fn judge_of(trust: &Trust, name: ServerName<'static>) -> Arc<ServerVerifier> {
+fn verifier_for(trust: &Trust, name: ServerName<'static>) -> Arc<ServerVerifier> {
     let provider = Arc::new(tls::api_provider());
     Arc::new(ServerVerifier::new(Roots::of(trust), name, Arc::new(SystemClock), provider))
 }

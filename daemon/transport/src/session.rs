@@ -105,7 +105,7 @@ impl SessionCloser {
     /// Data still in flight is lost; see [`SessionSender::close_after_delivery`]. Only the first close takes effect.
     /// Wait for the endpoint's `wait_idle` before the process exits; otherwise the peer is not told.
     pub fn close(&self, code: u32, reason: &[u8]) {
-        self.connection.close(VarInt::from_u32(code), cut(reason));
+        self.connection.close(VarInt::from_u32(code), truncate_reason(reason));
     }
 
     /// Returns the peer's address.
@@ -240,7 +240,7 @@ impl SessionReceiver {
 }
 
 /// Truncates a close reason so that it fits one packet.
-pub(crate) fn cut(reason: &[u8]) -> &[u8] {
+pub(crate) fn truncate_reason(reason: &[u8]) -> &[u8] {
     &reason[..reason.len().min(CLOSE_BYTES_MAX)]
 }
 

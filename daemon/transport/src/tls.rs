@@ -15,7 +15,8 @@ use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, NamedGroup, ServerConfig, SignatureScheme};
 
-use crate::platform::TlsClock;
+use crate::clock::TlsClock;
+use crate::random::RandomSource;
 
 /// The ALPN protocol of the link; other QUIC clients are rejected in the handshake.
 pub(crate) const LINK_PROTOCOL: &[u8] = b"linecamp";
@@ -27,11 +28,11 @@ pub(crate) const HTTPS_PROTOCOL: &[u8] = b"http/1.1";
 ///
 /// AES-128 first: QUIC needs it for its first packets anyway, and it saves 8 % of a handshake compared to
 /// AES-256-SHA384. `ChaCha20` second, for edge processors without AES instructions.
-pub(crate) fn link_provider() -> CryptoProvider {
+pub(crate) fn link_provider(random: &RandomSource) -> Arc<CryptoProvider> {
     let mut provider = api_provider();
     provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
     provider.signature_verification_algorithms = ed25519_only(provider.signature_verification_algorithms);
-    provider
+    random.provider(provider)
 }
 
 /// Returns the cryptography of the API, where the peer may be any client or server.

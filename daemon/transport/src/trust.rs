@@ -17,8 +17,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use crate::clock::{WallClock, unix_time};
 use crate::identity::{CertificateFacts, LEAF_AGE_MAX, LEAF_SLACK};
-use crate::platform::{WallClock, unix_time};
 
 /// Maximum number of certificates read from a chain. Linecamp's own chain has two; the others are ignored.
 const CHAIN_MAX: usize = 4;
@@ -72,14 +72,14 @@ pub(crate) enum Refusal {
 
 /// What a peer presented in a handshake, whether or not it was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct PresentedChain {
     /// The pins of the authorities above its certificate, starting with the issuer.
     pub authorities: Vec<Pin>,
     /// The start and end of its certificate's validity.
     pub validity: Range<WallTime>,
 }
 
-impl Shown {
+impl PresentedChain {
     /// Returns the range in which the clock of a Linecamp server with this certificate lies: it renews the certificate
     /// every day. Only meaningful for an accepted certificate.
     pub fn server_time(&self) -> Range<WallTime> {
@@ -101,7 +101,7 @@ pub(crate) struct ServerVerifier {
     pub(crate) name: ServerName<'static>,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) provider: Arc<CryptoProvider>,
-    shown: OnceLock<Shown>,
+    shown: OnceLock<PresentedChain>,
     refusal: OnceLock<Refusal>,
 }
 
@@ -137,7 +137,7 @@ impl ServerVerifier {
     }
 
     /// Returns what the server presented, accepted or not, if the handshake got that far.
-    pub(crate) fn shown(&self) -> Option<Shown> {
+    pub(crate) fn shown(&self) -> Option<PresentedChain> {
         self.shown.get().cloned()
     }
 
@@ -146,7 +146,7 @@ impl ServerVerifier {
         self.refusal.get().cloned()
     }
 
-    fn judge(&self, leaf: &CertificateDer<'_>, shown: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+    fn verify(&self, leaf: &CertificateDer<'_>, shown: &[CertificateDer<'_>]) -> Result<(), Refusal> {
         let roots = match &self.trust {
             Roots::Pin(pin) => &pinned(*pin, shown)?,
             Roots::Store(store) => store,
@@ -209,10 +209,10 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(shown) = Shown::of(leaf, intermediates) {
+        if let Some(shown) = PresentedChain::of(leaf, intermediates) {
             self.shown.get_or_init(|| shown);
         }
-        self.judge(leaf, intermediates).map_err(|refusal| {
+        self.verify(leaf, intermediates).map_err(|refusal| {
             let alert = refusal.to_tls();
             self.refusal.get_or_init(|| refusal);
             alert

@@ -12,7 +12,7 @@ use linecamp_model::{
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
-    Authority, Chance as TransportChance, LinkSettings, Listener, ListenerSettings, Platform, SiteKey, WallClock,
+    Authority, LinkSettings, Listener, ListenerSettings, Platform, RandomSource, SiteKey, WallClock,
 };
 use linecampd::for_simulator::{Credentials, LinkDriver};
 use tokio::sync::mpsc;
@@ -80,7 +80,7 @@ impl WallClock for MachineClock {
 struct SiteEnd {
     profile: Profile,
     address: SocketAddr,
-    chance: TransportChance,
+    random: RandomSource,
     clock: Arc<MachineClock>,
     key: Arc<SiteKey>,
     papers: Credentials,
@@ -106,7 +106,7 @@ pub(super) struct Links {
     began: Instant,
     network: SimNetwork,
     authority: Arc<Authority>,
-    server_chance: TransportChance,
+    server_random: RandomSource,
     server_clock: Arc<MachineClock>,
     server_address: SocketAddr,
     server: Option<ServerEnd>,
@@ -123,17 +123,17 @@ impl Links {
     /// # Panics
     /// If called outside a tokio runtime.
     pub(super) fn new(seed: u64, began: Instant) -> Self {
-        let server_chance = TransportChance::seeded(Chance::of(seed, Purpose::Wire, u64::MAX).bytes());
+        let server_random = RandomSource::seeded(Chance::of(seed, Purpose::Wire, u64::MAX).bytes());
         let made_at = Clock { ahead_millis: -i64::try_from(AUTHORITY_AGE.as_millis()).unwrap_or(0) };
         let made_at = made_at.wall(Duration::ZERO);
-        let authority = Authority::generate(&[], made_at, server_chance.clone()).expect("an authority needs no disk");
+        let authority = Authority::generate(&[], made_at, server_random.clone()).expect("an authority needs no disk");
         let (reporter, reports) = mpsc::channel(REPORTS_MAX);
         Self {
             seed,
             began,
             network: SimNetwork::start(seed),
             authority: Arc::new(authority),
-            server_chance,
+            server_random,
             server_clock: MachineClock::new(began, Clock::default()),
             server_address: crate::world::SERVER.parse().expect("a constant that is an address"),
             server: None,
@@ -192,11 +192,11 @@ impl Links {
         };
         let address = address_of(node);
         self.network.set_path(address, path);
-        let chance = Chance::of(self.seed, Purpose::Wire, node as u64).bytes();
+        let seed = Chance::of(self.seed, Purpose::Wire, node as u64).bytes();
         self.sites.push(SiteEnd {
             profile,
             address,
-            chance: TransportChance::seeded(chance),
+            random: RandomSource::seeded(seed),
             clock: MachineClock::new(self.began, clock),
             key,
             papers,
@@ -215,16 +215,16 @@ impl Links {
         }
     }
 
-    fn outside(&self, address: SocketAddr, clock: &Arc<MachineClock>, chance: &TransportChance) -> Platform {
+    fn platform(&self, address: SocketAddr, clock: &Arc<MachineClock>, random: &RandomSource) -> Platform {
         let clock: Arc<dyn WallClock> = Arc::<MachineClock>::clone(clock);
-        Platform { clock, socket: Some(self.network.socket(address)), chance: chance.clone() }
+        Platform { clock, socket: Some(self.network.socket(address)), random: random.clone() }
     }
 }
 
 impl Carrier for Links {
     fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint {
-        let chance = TransportChance::seeded(Chance::of(self.seed, Purpose::Key, node as u64).bytes());
-        let key = Arc::new(SiteKey::generate(&chance).expect("a key needs no disk"));
+        let random = RandomSource::seeded(Chance::of(self.seed, Purpose::Key, node as u64).bytes());
+        let key = Arc::new(SiteKey::generate(&random).expect("a key needs no disk"));
         let fingerprint = key.fingerprint();
         let papers = Credentials::Joining(Arc::clone(&key), self.authority.pin());
         self.of_key.insert(fingerprint, node);
@@ -252,9 +252,9 @@ impl Carrier for Links {
 
     fn start_node(&mut self, node: NodeId) {
         let site = &self.sites[node];
-        let outside = self.outside(site.address, &site.clock, &site.chance);
+        let platform = self.platform(site.address, &site.clock, &site.random);
         let settings = if site.profile.is_metered() { LinkSettings::metered() } else { LinkSettings::default() };
-        let link = LinkDriver::bind(settings, outside).expect("a socket in memory does not refuse");
+        let link = LinkDriver::bind(settings, platform).expect("a socket in memory does not refuse");
         let (orders, received) = mpsc::channel(ORDERS_MAX);
         let (boot, reporter) = (site.boot, self.reporter.clone());
         let task = tokio::spawn(carry_out(link, received, node, boot, reporter));
@@ -271,9 +271,9 @@ impl Carrier for Links {
     }
 
     fn start_server(&mut self) {
-        let outside = self.outside(self.server_address, &self.server_clock, &self.server_chance);
+        let platform = self.platform(self.server_address, &self.server_clock, &self.server_random);
         let authority = Arc::clone(&self.authority);
-        let listener = Listener::bind(self.server_address, authority, ListenerSettings::default(), outside);
+        let listener = Listener::bind(self.server_address, authority, ListenerSettings::default(), platform);
         let listener = Arc::new(listener.expect("a socket in memory does not refuse, and the clock is late enough"));
         let (sender, notes) = mpsc::channel(SESSION_NOTES_MAX);
         let driver = server::LinkDriver::new(Arc::clone(&self.authority));

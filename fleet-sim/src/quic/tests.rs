@@ -11,7 +11,7 @@ use linecamp_core::{Dial, LinkEvent, Purpose, Rng, SessionEvent};
 use linecamp_model::{DialId, FromServer, FromSite, ServerAddress, SessionId, WallTime};
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
-    Authority, Chance, LinkSettings, Listener, ListenerSettings, Platform, SiteIdentity, SiteKey, WallClock,
+    Authority, LinkSettings, Listener, ListenerSettings, Platform, RandomSource, SiteIdentity, SiteKey, WallClock,
 };
 use linecampd::for_simulator::{Credentials, LinkDriver};
 use tokio::sync::mpsc;
@@ -44,7 +44,7 @@ struct World {
     began: Instant,
     network: SimNetwork,
     authority: Arc<Authority>,
-    server_chance: Chance,
+    server_random: RandomSource,
     server: Option<ServerEnd>,
     sites: Vec<SiteEnd>,
     trace: Trace,
@@ -57,7 +57,7 @@ struct ServerEnd {
 
 struct SiteEnd {
     address: SocketAddr,
-    chance: Chance,
+    random: RandomSource,
     papers: Credentials,
     talks: bool,
     task: JoinHandle<()>,
@@ -71,38 +71,38 @@ fn site_address(number: u8) -> SocketAddr {
     ([10, 1, 0, number], 40_000).into()
 }
 
-fn seed_of(seed: u8, whose: u8) -> Chance {
+fn seed_of(seed: u8, whose: u8) -> RandomSource {
     let mut bytes = [seed; 32];
     bytes[0] = whose;
-    Chance::seeded(bytes)
+    RandomSource::seeded(bytes)
 }
 
 impl World {
     fn start(seed: u8, path: Path) -> Self {
         let network = SimNetwork::start(u64::from(seed));
-        let server_chance = seed_of(seed, 0);
-        let authority = Arc::new(Authority::generate(&[], START, server_chance.clone()).unwrap());
+        let server_random = seed_of(seed, 0);
+        let authority = Arc::new(Authority::generate(&[], START, server_random.clone()).unwrap());
         let servers = [ServerAddress::parse(&server_address().to_string()).unwrap()];
         let mut world = Self {
             began: Instant::now(),
             network,
             authority: Arc::clone(&authority),
-            server_chance,
+            server_random,
             server: None,
             sites: Vec::new(),
             trace: Trace::default(),
         };
         world.start_server();
         for number in 1..=SITES {
-            let chance = seed_of(seed, number);
-            let key = Arc::new(SiteKey::generate(&chance).unwrap());
+            let random = seed_of(seed, number);
+            let key = Arc::new(SiteKey::generate(&random).unwrap());
             let certificate = authority.issue_site(key.public_key(), key.site_id(), START..START + MONTH).unwrap();
             let authorities = [authority.certificate_der().to_vec()];
             let identity = SiteIdentity::in_memory(key, &certificate, &authorities, &servers).unwrap();
             world.network.set_path(site_address(number), path);
             world.sites.push(SiteEnd {
                 address: site_address(number),
-                chance,
+                random,
                 papers: Credentials::Member(Arc::new(identity)),
                 talks: true,
                 task: tokio::spawn(async {}),
@@ -111,18 +111,18 @@ impl World {
         world
     }
 
-    fn outside(&self, address: SocketAddr, chance: &Chance) -> Platform {
+    fn platform(&self, address: SocketAddr, random: &RandomSource) -> Platform {
         Platform {
             clock: Arc::new(VirtualClock(self.began)),
             socket: Some(self.network.socket(address)),
-            chance: chance.clone(),
+            random: random.clone(),
         }
     }
 
     fn start_server(&mut self) {
-        let outside = self.outside(server_address(), &self.server_chance);
+        let platform = self.platform(server_address(), &self.server_random);
         let authority = Arc::clone(&self.authority);
-        let listener = Listener::bind(server_address(), authority, ListenerSettings::default(), outside).unwrap();
+        let listener = Listener::bind(server_address(), authority, ListenerSettings::default(), platform).unwrap();
         let listener = Arc::new(listener);
         let (sender, notes) = mpsc::channel(SESSION_NOTES_MAX);
         let driver = server::LinkDriver::new(Arc::clone(&self.authority));
@@ -142,8 +142,8 @@ impl World {
 
     fn start_site(&mut self, number: u8) {
         let place = usize::from(number) - 1;
-        let outside = self.outside(self.sites[place].address, &self.sites[place].chance);
-        let link = LinkDriver::bind(LinkSettings::default(), outside).unwrap();
+        let platform = self.platform(self.sites[place].address, &self.sites[place].random);
+        let link = LinkDriver::bind(LinkSettings::default(), platform).unwrap();
         let log = self.log(number);
         let site = &mut self.sites[place];
         site.task = tokio::spawn(live(link, site.papers.clone(), site.talks, Rng::new(number.into()), log));

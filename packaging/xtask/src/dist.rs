@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::arguments::{Arch, DistOptions};
-use crate::package::{self, PLUGINS, PROGRAMS, Stage, insist_on_alike};
+use crate::package::{self, PLUGINS, PROGRAMS, Stage};
+use crate::reproducible::check_reproducible;
 use crate::run::{program, read, say, step};
 use crate::toolchain::{EMULATOR, add_emulator, add_lintian};
 use crate::{plugins, release, sbom};
@@ -34,7 +35,7 @@ pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
     package::write_pages(&pages)?;
     let components = plugins::build_for_release(&PLUGINS, &work)?;
     for plugin in PLUGINS {
-        insist_on_alike(&components.join(plugins::file(plugin)), &work)?;
+        check_reproducible(&components.join(plugins::file(plugin)), &work)?;
     }
     let stage = Stage::new(work.join("stage"))?;
     for arch in &archs {

@@ -22,6 +22,7 @@ mod dist;
 mod package;
 mod plugins;
 mod release;
+mod reproducible;
 mod run;
 mod sbom;
 mod sim;

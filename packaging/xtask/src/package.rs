@@ -22,6 +22,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::plugins::file;
+use crate::reproducible::{EPOCH, epoch};
 use crate::run::{cargo, program, read, root, step};
 use crate::toolchain::cargo_tool;
 
@@ -37,9 +38,6 @@ const PREVIOUS: &str = "0.0.9";
 
 /// The test of each program that writes its pages.
 const PAGES_TEST: &str = "every_command_has_a_page";
-
-/// The variable that sets the timestamps of a build, in seconds since 1970.
-pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// The packaged providers.
 pub(crate) const PLUGINS: [&str; 3] = ["dns-powerdns", "dns-rfc2136", "dns-route53"];
@@ -233,16 +231,6 @@ pub(crate) fn write_pages(directory: &Path) -> anyhow::Result<()> {
     read(program("sh", ["-c".as_ref(), script.as_ref(), directory.as_os_str()])).map(drop)
 }
 
-/// Returns the timestamp of the build: the last commit's, unless the environment sets another.
-pub(crate) fn epoch() -> anyhow::Result<String> {
-    if let Ok(epoch) = std::env::var(EPOCH) {
-        return Ok(epoch);
-    }
-    let said = read(program("git", ["log", "-1", "--format=%ct"]));
-    let epoch = said.with_context(|| format!("failed to ask git for the last commit's time; set {EPOCH}"))?;
-    Ok(epoch.trim().to_owned())
-}
-
 /// Returns Debian's changelog, with the version and the contact; the changes are in the project's own.
 fn changelog(version: &str, epoch: &str) -> anyhow::Result<String> {
     let date = read(program("date", ["-R", "-u", "-d", &format!("@{epoch}")]))?;
@@ -256,34 +244,4 @@ fn changelog(version: &str, epoch: &str) -> anyhow::Result<String> {
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let copied = fs::copy(from, to);
     copied.map(drop).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
-}
-
-/// Configures a reproducible cargo build in `work`, without this machine's paths. `flags` are passed to the compiler.
-pub(crate) fn build_alike(build: &mut Command, work: &Path, flags: &[&str]) -> anyhow::Result<()> {
-    // The last matching prefix wins: the build directory may be inside the project's.
-    let prefixes = [(root(), "/linecamp"), (cargo_home()?, "/cargo"), (work.to_owned(), "/build")];
-    let remap = |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
-    let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).chain(prefixes.iter().map(remap)).collect();
-    build.env("RUSTFLAGS", flags.join(" "));
-    // C compilers record source paths, too.
-    build.env("CFLAGS", format!("-ffile-prefix-map={}=/linecamp", root().display()));
-    build.env("CARGO_TARGET_DIR", work).env(EPOCH, epoch()?);
-    Ok(())
-}
-
-/// Rejects a file that contains this machine's directories.
-pub(crate) fn insist_on_alike(path: &Path, work: &Path) -> anyhow::Result<()> {
-    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-    for place in [work.to_owned(), root(), cargo_home()?] {
-        let name = place.to_string_lossy();
-        if bytes.windows(name.len()).any(|window| window == name.as_bytes()) {
-            bail!("{} names {name}, so another machine would build it otherwise", path.display());
-        }
-    }
-    Ok(())
-}
-
-fn cargo_home() -> anyhow::Result<PathBuf> {
-    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    home.map(PathBuf::from).context("neither CARGO_HOME nor HOME is set")
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 
 use crate::run::{binaries, cargo, program, root, step};
-use crate::{package, toolchain};
+use crate::{reproducible, toolchain};
 
 /// The variable with the directory of the built components.
 pub(crate) const VARIABLE: &str = "LINECAMP_PLUGINS";
@@ -39,7 +39,7 @@ pub(crate) fn build_only(package: &str, what: &str) -> anyhow::Result<PathBuf> {
 /// Builds the plugins in `packages` below `work`, reproducibly, and returns their directory.
 pub(crate) fn build_for_release(packages: &[&str], work: &Path) -> anyhow::Result<PathBuf> {
     let mut build = components(packages);
-    package::build_alike(&mut build, work, &[])?;
+    reproducible::make_reproducible(&mut build, work, &[])?;
     step("building the plugins", build)?;
     Ok(work.join(TARGET).join("release"))
 }

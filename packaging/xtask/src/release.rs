@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::arguments::Arch;
-use crate::package::{build_alike, insist_on_alike};
+use crate::reproducible::{check_reproducible, make_reproducible};
 use crate::run::{cargo, root, step};
 use crate::toolchain::{add_target, c_compiler, target_directory};
 
@@ -71,7 +71,7 @@ pub(crate) fn as_released(cargo: &mut Command, arch: Arch) -> anyhow::Result<()>
         .env(format!("CC_{suffix}"), &compiler.cc)
         .env(format!("AR_{suffix}"), &compiler.ar);
     let script = format!("-Clink-arg=-T{}", root().join(SELDOM).display());
-    build_alike(cargo, &work()?, &[&LINK[..], &[&script]].concat())
+    make_reproducible(cargo, &work()?, &[&LINK[..], &[&script]].concat())
 }
 
 fn build(arch: Arch, profile: &str, packages: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
@@ -81,7 +81,7 @@ fn build(arch: Arch, profile: &str, packages: &[&str]) -> anyhow::Result<Vec<Pat
     step(&format!("building {} for {}", packages.join(", "), arch.target()), build)?;
     let work = work()?;
     let built: Vec<_> = packages.iter().map(|package| work.join(arch.target()).join(profile).join(package)).collect();
-    built.iter().try_for_each(|path| insist_on_alike(path, &work))?;
+    built.iter().try_for_each(|path| check_reproducible(path, &work))?;
     built.iter().filter(|path| path.ends_with("linecampd")).try_for_each(|path| insist_on_no_compiler(path))?;
     Ok(built)
 }

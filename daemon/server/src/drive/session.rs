@@ -159,9 +159,9 @@ impl HandshakeStats {
     pub(crate) fn admit(&self, incoming: Incoming) -> Option<(Incoming, NewcomerPermit)> {
         let remote = incoming.remote_address();
         let is_busy = self.half <= self.newcomers.counts().unauthenticated;
-        if is_busy && !incoming.is_address_proven() {
+        if is_busy && !incoming.is_address_validated() {
             tracing::debug!(%remote, "busy: the peer has to prove its address first");
-            incoming.ask_for_proof();
+            incoming.require_address_validation();
             return None;
         }
         let Some(permit) = self.newcomers.admit(Newcomer::Network(Network::of(remote.ip())), Class::Unauthenticated)

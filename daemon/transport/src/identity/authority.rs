@@ -21,8 +21,8 @@ use super::files;
 use super::leaf::{LEAF_VALIDITY, Leaf};
 use super::secrets::QuicSecrets;
 use super::x509::{self, CertificateFacts, Ed25519PublicKey, make_error};
-use crate::chance::Chance;
 use crate::error::TransportError;
+use crate::random::RandomSource;
 
 /// The name in every server certificate, independent of the server's DNS name. Sites verify this name, because they
 /// trust the authority, and an address may change.
@@ -47,7 +47,7 @@ pub struct Authority {
     facts: CertificateFacts,
     names: Vec<SanType>,
     secrets: QuicSecrets,
-    chance: Chance,
+    random: RandomSource,
     leaf: Mutex<Option<Leaf>>,
 }
 
@@ -63,7 +63,7 @@ impl Authority {
         if !files::entries(dir)?.is_empty() {
             return Err(TransportError::AuthorityExists { dir: dir.to_owned() });
         }
-        let made = Self::generate(names, now, Chance::System)?;
+        let made = Self::generate(names, now, RandomSource::System)?;
         let building = dir.with_extension("new");
         files::empty_dir(&building)?;
         files::create_dir(&building)?;
@@ -76,25 +76,25 @@ impl Authority {
     }
 
     /// Generates an authority in memory, for a server with these `names`. Certificates it issues later also use
-    /// `chance`.
+    /// `random`.
     ///
     /// # Errors
     /// [`TransportError`] if a name is invalid in a certificate.
-    pub fn generate(names: &[String], now: WallTime, chance: Chance) -> Result<Self, TransportError> {
+    pub fn generate(names: &[String], now: WallTime, random: RandomSource) -> Result<Self, TransportError> {
         let names = parse_names(names.iter().map(String::as_str))?;
-        let key = chance.new_key("the authority's key")?;
+        let key = random.new_key("the authority's key")?;
         let fingerprint = KeyFingerprint::of(&key.subject_public_key_info());
         let common_name = format!("Linecamp authority {}", SiteId::of_key(&fingerprint));
         let validity = slack_before(now)..now + AUTHORITY_VALIDITY;
-        let mut params = x509::certificate(&common_name, &validity, &chance)?;
+        let mut params = x509::certificate(&common_name, &validity, &random)?;
         x509::make_authority(&mut params);
         let signed = params.self_signed(&key).map_err(make_error("the authority's certificate"))?;
         let certificate = signed.der().clone();
         let facts = CertificateFacts::read(&certificate)
             .map_err(|problem| TransportError::BadCertificate { whose: "the authority's certificate", problem })?;
-        let secrets = QuicSecrets::draw(&chance)?;
+        let secrets = QuicSecrets::generate(&random)?;
         let issuer = Issuer::new(params, key);
-        Ok(Self { issuer, certificate, facts, names, secrets, chance, leaf: Mutex::new(None) })
+        Ok(Self { issuer, certificate, facts, names, secrets, random, leaf: Mutex::new(None) })
     }
 
     /// Loads the authority in `dir`.
@@ -126,11 +126,11 @@ impl Authority {
         let secrets = QuicSecrets::from_bytes(&files::read_required(&secrets_file, REMEDY)?)
             .ok_or_else(|| damaged(&secrets_file, "its length is wrong".to_owned()))?;
 
-        let chance = Chance::System;
-        let mut params = x509::certificate(&facts.common_name, &facts.validity, &chance)?;
+        let random = RandomSource::System;
+        let mut params = x509::certificate(&facts.common_name, &facts.validity, &random)?;
         x509::make_authority(&mut params);
         let issuer = Issuer::new(params, key);
-        Ok(Self { issuer, certificate, facts, names, secrets, chance, leaf: Mutex::new(None) })
+        Ok(Self { issuer, certificate, facts, names, secrets, random, leaf: Mutex::new(None) })
     }
 
     /// Returns the pin of this authority, as carried in a join token.
@@ -163,7 +163,7 @@ impl Authority {
     ) -> Result<Vec<u8>, TransportError> {
         let key = Ed25519PublicKey::parse(public_key)
             .ok_or(TransportError::BadPublicKey { whose: "what the site proved to hold" })?;
-        let mut params = x509::certificate(&site.to_string(), &validity, &self.chance)?;
+        let mut params = x509::certificate(&site.to_string(), &validity, &self.random)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
         let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("a site's certificate"))?;
         Ok(certificate.der().to_vec())
@@ -196,9 +196,9 @@ impl Authority {
     }
 
     fn issue_leaf(&self, now: WallTime) -> Result<Leaf, TransportError> {
-        let key = self.chance.new_key("the server's key")?;
+        let key = self.random.new_key("the server's key")?;
         let validity = slack_before(now)..now + LEAF_VALIDITY;
-        let mut params = x509::certificate(SERVER_NAME, &validity, &self.chance)?;
+        let mut params = x509::certificate(SERVER_NAME, &validity, &self.random)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ServerAuth);
         params.subject_alt_names.clone_from(&self.names);
         let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("the server's certificate"))?;

@@ -6,12 +6,9 @@ use std::time::Duration;
 use linecamp_model::WallTime;
 use rustls::crypto::ring::sign::any_eddsa_type;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::authority::Authority;
-use crate::error::{TransportError, chain};
-use crate::platform::WallClock;
+use crate::error::TransportError;
 
 /// Validity of a leaf. Ninety days leave time to notice a wrong clock before it causes failures.
 pub(super) const LEAF_VALIDITY: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -45,21 +42,5 @@ impl Leaf {
 
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)
-    }
-}
-
-/// Presents the authority's current leaf in every handshake.
-#[derive(Debug)]
-pub(crate) struct LeafResolver {
-    pub(crate) authority: Arc<Authority>,
-    pub(crate) clock: Arc<dyn WallClock>,
-}
-
-impl ResolvesServerCert for LeafResolver {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.authority
-            .server_leaf(self.clock.now())
-            .inspect_err(|error| tracing::error!(error = chain(error), "no server certificate"))
-            .ok()
     }
 }

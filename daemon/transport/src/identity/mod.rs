@@ -3,14 +3,15 @@
 mod authority;
 mod files;
 mod leaf;
+mod resolver;
 mod secrets;
 mod site;
 mod x509;
 
 pub use authority::Authority;
-
 pub use site::{SiteCredentials, SiteIdentity, SiteKey};
 
 pub(crate) use authority::{CLOCK_SLACK as LEAF_SLACK, SERVER_NAME};
-pub(crate) use leaf::{LEAF_AGE_MAX, LeafResolver};
+pub(crate) use leaf::LEAF_AGE_MAX;
+pub(crate) use resolver::LeafResolver;
 pub(crate) use x509::{CertificateFacts, Ed25519PublicKey};

@@ -6,8 +6,8 @@
 
 use ring::{hkdf, hmac};
 
-use crate::chance::Chance;
 use crate::error::TransportError;
+use crate::random::RandomSource;
 
 const RESET_KEY_BYTES: usize = 64;
 const CID_KEY_BYTES: usize = 8;
@@ -19,9 +19,9 @@ pub(crate) struct QuicSecrets([u8; BYTES]);
 
 impl QuicSecrets {
     /// Generates new secrets.
-    pub(crate) fn draw(chance: &Chance) -> Result<Self, TransportError> {
+    pub(crate) fn generate(random: &RandomSource) -> Result<Self, TransportError> {
         let mut bytes = [0; BYTES];
-        chance.fill(&mut bytes)?;
+        random.fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 

@@ -18,8 +18,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::files;
 use super::x509::{self, CertificateFacts, make_error};
-use crate::chance::Chance;
 use crate::error::TransportError;
+use crate::random::RandomSource;
 use crate::tls::ClientChain;
 use crate::trust::Trust;
 
@@ -47,7 +47,7 @@ impl SiteKey {
         if dir.join(MEMBERSHIP_FILE).exists() {
             return Err(TransportError::Missing { path, remedy: REMEDY });
         }
-        let made = Self::generate(&Chance::System)?;
+        let made = Self::generate(&RandomSource::System)?;
         files::create_dir(dir)?;
         files::write_file(&path, made.key.serialize_pem().as_bytes())?;
         Ok(made)
@@ -57,8 +57,8 @@ impl SiteKey {
     ///
     /// # Errors
     /// [`TransportError::Make`] if no random numbers are available.
-    pub fn generate(chance: &Chance) -> Result<Self, TransportError> {
-        Ok(Self::new(chance.new_key("the site's key")?))
+    pub fn generate(random: &RandomSource) -> Result<Self, TransportError> {
+        Ok(Self::new(random.new_key("the site's key")?))
     }
 
     fn new(key: KeyPair) -> Self {
@@ -81,10 +81,10 @@ impl SiteKey {
         SiteId::of_key(&self.fingerprint())
     }
 
-    fn self_made_certificate(&self, chance: &Chance) -> Result<CertificateDer<'static>, TransportError> {
+    fn self_made_certificate(&self, random: &RandomSource) -> Result<CertificateDer<'static>, TransportError> {
         // The validity is not checked, so it reveals nothing about this machine's clock.
         let validity = WallTime::EPOCH..WallTime::from_unix_millis(u64::MAX);
-        let mut params = x509::certificate(&self.site_id().to_string(), &validity, chance)?;
+        let mut params = x509::certificate(&self.site_id().to_string(), &validity, random)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
         params.use_authority_key_identifier_extension = false;
         let certificate = params.self_signed(&self.key).map_err(make_error("the site's own certificate"))?;
@@ -233,9 +233,9 @@ pub enum SiteCredentials<'a> {
 }
 
 impl SiteCredentials<'_> {
-    pub(crate) fn client_chain(self, chance: &Chance) -> Result<ClientChain, TransportError> {
+    pub(crate) fn client_chain(self, random: &RandomSource) -> Result<ClientChain, TransportError> {
         let (key, certificate) = match self {
-            Self::SelfMade(key) => (key, key.self_made_certificate(chance)?),
+            Self::SelfMade(key) => (key, key.self_made_certificate(random)?),
             Self::Issued(identity) => (&*identity.key, identity.membership.certificate.clone()),
         };
         let key = PrivatePkcs8KeyDer::from(key.key.serialized_der().to_vec());

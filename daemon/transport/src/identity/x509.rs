@@ -11,8 +11,8 @@ use rcgen::{
 use ring::signature::{ED25519, UnparsedPublicKey};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::chance::Chance;
 use crate::error::TransportError;
+use crate::random::RandomSource;
 
 /// The prefix of the 32 bytes of a key in an Ed25519 `SubjectPublicKeyInfo` (RFC 8410).
 const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -103,14 +103,14 @@ fn wall_time(unix_seconds: i64) -> WallTime {
 pub(super) fn certificate(
     common_name: &str,
     validity: &Range<WallTime>,
-    chance: &Chance,
+    random: &RandomSource,
 ) -> Result<CertificateParams, TransportError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = named(common_name);
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + x509_seconds(validity.start);
     params.not_after = epoch + x509_seconds(validity.end);
-    params.serial_number = Some(random_serial(chance)?);
+    params.serial_number = Some(random_serial(random)?);
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     Ok(params)
@@ -134,9 +134,9 @@ pub(super) fn make_error(what: &'static str) -> impl FnOnce(rcgen::Error) -> Tra
     move |source| TransportError::Make { what, source: source.into() }
 }
 
-fn random_serial(chance: &Chance) -> Result<SerialNumber, TransportError> {
+fn random_serial(random: &RandomSource) -> Result<SerialNumber, TransportError> {
     let mut serial = [0; SERIAL_BYTES];
-    chance.fill(&mut serial)?;
+    random.fill(&mut serial)?;
     // Positive and of full length, as RFC 5280 requires.
     serial[0] = serial[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&serial))

@@ -43,7 +43,7 @@ impl WallClock for HandClock {
     }
 }
 
-pub(super) fn outside(clock: &Arc<HandClock>) -> Platform {
+pub(super) fn platform(clock: &Arc<HandClock>) -> Platform {
     Platform { clock: Arc::<HandClock>::clone(clock), ..Platform::default() }
 }
 
@@ -75,7 +75,7 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let authority = Arc::new(authority(&dir.path().join("ca")));
         let clock = HandClock::at(START);
-        let listener = Listener::bind(loopback(), Arc::clone(&authority), settings, outside(&clock)).unwrap();
+        let listener = Listener::bind(loopback(), Arc::clone(&authority), settings, platform(&clock)).unwrap();
         let listener = Arc::new(listener);
         let (sender, arrivals) = mpsc::unbounded_channel();
         tokio::spawn(establish_all(Arc::clone(&listener), sender));
@@ -132,7 +132,7 @@ impl Site {
         let clock = HandClock::at(START);
         Self {
             key: SiteKey::load_or_create(&dir).unwrap(),
-            dialer: Dialer::bind(LinkSettings::default(), outside(&clock)).unwrap(),
+            dialer: Dialer::bind(LinkSettings::default(), platform(&clock)).unwrap(),
             clock,
             dir,
             _dir: temporary,

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use super::fixture::{DAY, START, Site, authority, issue, servers};
-use crate::{Authority, Chance, SiteIdentity, SiteKey, TransportError};
+use crate::{Authority, RandomSource, SiteIdentity, SiteKey, TransportError};
 
 #[tokio::test]
 async fn a_membership_survives_a_restart() {
@@ -118,9 +118,9 @@ fn a_name_that_no_certificate_can_carry_is_refused() {
 #[test]
 fn a_seed_decides_keys_secrets_and_serial_numbers() {
     let made = |seed| {
-        let chance = Chance::seeded([seed; 32]);
-        let authority = Authority::generate(&["camp.example".to_owned()], START, chance.clone()).unwrap();
-        let key = SiteKey::generate(&chance).unwrap();
+        let random = RandomSource::seeded([seed; 32]);
+        let authority = Authority::generate(&["camp.example".to_owned()], START, random.clone()).unwrap();
+        let key = SiteKey::generate(&random).unwrap();
         let leaf = authority.server_leaf(START).unwrap().cert.clone();
         (authority.certificate_der().to_vec(), leaf, issue(&authority, &key), *authority.secrets().as_bytes())
     };
@@ -131,9 +131,9 @@ fn a_seed_decides_keys_secrets_and_serial_numbers() {
 
 #[test]
 fn a_site_without_a_disk_is_a_member_all_the_same() {
-    let chance = Chance::System;
-    let authority = Authority::generate(&[], START, chance.clone()).unwrap();
-    let key = Arc::new(SiteKey::generate(&chance).unwrap());
+    let random = RandomSource::System;
+    let authority = Authority::generate(&[], START, random.clone()).unwrap();
+    let key = Arc::new(SiteKey::generate(&random).unwrap());
     let authorities = [authority.certificate_der().to_vec()];
     let certificate = issue(&authority, &key);
     let mut identity = SiteIdentity::in_memory(Arc::clone(&key), &certificate, &authorities, &servers()).unwrap();
@@ -143,7 +143,7 @@ fn a_site_without_a_disk_is_a_member_all_the_same() {
     identity.replace_certificate(&certificate).unwrap();
     assert_eq!(identity.certificate_validity(), renewed);
 
-    let of_another = issue(&authority, &SiteKey::generate(&chance).unwrap());
+    let of_another = issue(&authority, &SiteKey::generate(&random).unwrap());
     let error = SiteIdentity::in_memory(key, &of_another, &authorities, &servers()).unwrap_err();
     assert!(matches!(error, TransportError::BadCertificate { .. }), "{error:?}");
 }

@@ -7,7 +7,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::fixture::{HandClock, START, Site, authority, loopback, outside, soon};
+use super::fixture::{HandClock, START, Site, authority, loopback, platform, soon};
 use crate::{Authority, Listener, ListenerSettings, SessionEnd, Trust};
 
 /// A server in its own runtime, which ends without telling its peers.
@@ -27,7 +27,7 @@ impl Process {
             let clock = HandClock::at(START);
             let kept = runtime.block_on(async {
                 let settings = ListenerSettings::default();
-                let listener = Arc::new(Listener::bind(address, authority, settings, outside(&clock)).unwrap());
+                let listener = Arc::new(Listener::bind(address, authority, settings, platform(&clock)).unwrap());
                 started.send(listener.local_addr()).unwrap();
                 let greeting = Arc::clone(&listener);
                 let greeted = tokio::spawn(async move {

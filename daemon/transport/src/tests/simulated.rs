@@ -12,10 +12,10 @@ use std::time::Duration;
 use linecamp_proto::frame::encode_frame;
 use tokio::time::Instant;
 
-use super::fixture::{HandClock, START, authority, outside};
+use super::fixture::{HandClock, START, authority, platform};
 use crate::{
-    AsyncUdpSocket, Chance, Dialer, LinkSettings, Listener, ListenerSettings, Platform, SessionEnd, SessionReceiver,
-    SessionSender, SiteCredentials, SiteKey, Trust, UdpPoller, udp,
+    AsyncUdpSocket, Dialer, LinkSettings, Listener, ListenerSettings, Platform, RandomSource, SessionEnd,
+    SessionReceiver, SessionSender, SiteCredentials, SiteKey, Trust, UdpPoller, udp,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -108,17 +108,17 @@ async fn linked(settings: LinkSettings) -> World {
             outbound: Arc::clone(outbound),
             is_cut: Arc::clone(&is_cut),
         })),
-        chance: Chance::seeded([seed; 32]),
-        ..outside(&HandClock::at(START))
+        random: RandomSource::seeded([seed; 32]),
+        ..platform(&HandClock::at(START))
     };
-    let server_outside = plug(server_address, site_address, &up, &down, 1);
-    let site_outside = plug(site_address, server_address, &down, &up, 2);
+    let server_platform = plug(server_address, site_address, &up, &down, 1);
+    let site_platform = plug(site_address, server_address, &down, &up, 2);
 
-    let listener = Listener::bind(server_address, authority, ListenerSettings::default(), server_outside).unwrap();
+    let listener = Listener::bind(server_address, authority, ListenerSettings::default(), server_platform).unwrap();
     let listener = Arc::new(listener);
     let accepting = Arc::clone(&listener);
     let accepted = tokio::spawn(async move { accepting.accept().await.unwrap().establish().await.unwrap() });
-    let dialer = Dialer::bind(settings, site_outside).unwrap();
+    let dialer = Dialer::bind(settings, site_platform).unwrap();
     let session = dialer.dial(server_address, SiteCredentials::SelfMade(&key), &trust).await.unwrap();
     let mut site = session.split();
     site.0.send(b"hello").await.unwrap();

@@ -6,10 +6,10 @@ use linecamp_model::{Pin, WallTime};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 
-use super::fixture::{DAY, HandClock, START, Server, Site, authority, issue, loopback, outside, soon};
-use crate::chance::Chance;
+use super::fixture::{DAY, HandClock, START, Server, Site, authority, issue, loopback, platform, soon};
+use crate::clock::TlsClock;
 use crate::identity::SERVER_NAME;
-use crate::platform::TlsClock;
+use crate::random::RandomSource;
 use crate::trust::{Roots, ServerVerifier};
 use crate::{Credential, DialError, Listener, ListenerSettings, SiteCredentials, TransportError, Trust, tls};
 
@@ -92,7 +92,7 @@ async fn a_server_in_1970_refuses_to_start_and_one_that_falls_back_goes_on() {
     let mut server = Server::start();
     let clock = HandClock::at(WallTime::EPOCH);
     let settings = ListenerSettings::default();
-    let error = Listener::bind(loopback(), Arc::clone(&server.authority), settings, outside(&clock)).unwrap_err();
+    let error = Listener::bind(loopback(), Arc::clone(&server.authority), settings, platform(&clock)).unwrap_err();
     assert!(matches!(error, TransportError::ClockBeforeAuthority { .. }), "{error:?}");
 
     let site = Site::start();
@@ -128,8 +128,8 @@ async fn the_server_shows_a_new_leaf_every_day() {
 async fn a_site_cannot_pose_as_the_server() {
     let (server, thief, site) = (Server::start(), Site::start(), Site::start());
     let certificate = CertificateDer::from(issue(&server.authority, &thief.key));
-    let (_, key) = thief.self_made().client_chain(&Chance::System).unwrap();
-    let mut crypto = rustls::ServerConfig::builder_with_provider(Chance::System.link_provider())
+    let (_, key) = thief.self_made().client_chain(&RandomSource::System).unwrap();
+    let mut crypto = rustls::ServerConfig::builder_with_provider(tls::link_provider(&RandomSource::System))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_no_client_auth()
@@ -156,14 +156,14 @@ async fn a_site_cannot_pose_as_the_server() {
 async fn a_client_without_a_certificate_is_refused_in_the_handshake() {
     let mut server = Server::start();
     let clock: Arc<dyn crate::WallClock> = HandClock::at(START);
-    let judge = Arc::new(ServerVerifier::new(
+    let verifier = Arc::new(ServerVerifier::new(
         Roots::of(&server.pin()),
         ServerName::DnsName(DnsName::try_from(SERVER_NAME).unwrap()),
         Arc::clone(&clock),
-        Chance::System.link_provider(),
+        tls::link_provider(&RandomSource::System),
     ));
-    let provider = Chance::System.link_provider();
-    let mut crypto = tls::client_config(provider, TlsClock(clock), judge, None).unwrap();
+    let provider = tls::link_provider(&RandomSource::System);
+    let mut crypto = tls::client_config(provider, TlsClock(clock), verifier, None).unwrap();
     crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
     let crypto = QuicClientConfig::try_from(crypto).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(crypto));

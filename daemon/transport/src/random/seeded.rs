@@ -44,14 +44,14 @@ const X25519_BYTES: usize = 32;
 
 /// A sequence of numbers determined by a seed. Clones share it.
 #[derive(Clone)]
-pub struct Draws(Arc<Sequence>);
+pub struct SeededSequence(Arc<Sequence>);
 
 struct Sequence {
     key: hmac::Key,
     next: Mutex<u64>,
 }
 
-impl Draws {
+impl SeededSequence {
     pub(super) fn new(seed: [u8; 32]) -> Self {
         Self(Arc::new(Sequence { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), next: Mutex::new(0) }))
     }
@@ -76,19 +76,20 @@ impl Draws {
         KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der), &PKCS_ED25519)
     }
 
-    pub(super) fn decide_endpoint(&self, config: &mut EndpointConfig) {
+    pub(super) fn seed_endpoint(&self, mut config: EndpointConfig) -> EndpointConfig {
         config.rng_seed(Some(self.bytes()));
+        config
     }
 
     pub(super) fn client(&self, crypto: QuicClientConfig) -> ClientConfig {
-        let mut config = ClientConfig::new(Arc::new(Lending { inner: Arc::new(crypto), draws: self.clone() }));
-        let draws = self.clone();
-        config.initial_dst_cid_provider(Arc::new(move || ConnectionId::new(&draws.bytes::<FIRST_CID_BYTES>())));
+        let mut config = ClientConfig::new(Arc::new(SeededTls { inner: Arc::new(crypto), sequence: self.clone() }));
+        let sequence = self.clone();
+        config.initial_dst_cid_provider(Arc::new(move || ConnectionId::new(&sequence.bytes::<FIRST_CID_BYTES>())));
         config
     }
 
     pub(super) fn server(&self, crypto: QuicServerConfig) -> Arc<dyn crypto::ServerConfig> {
-        Arc::new(Lending { inner: Arc::new(crypto), draws: self.clone() })
+        Arc::new(SeededTls { inner: Arc::new(crypto), sequence: self.clone() })
     }
 
     /// Lends this sequence to rustls for the duration of one call.
@@ -100,43 +101,43 @@ impl Draws {
     }
 }
 
-impl fmt::Debug for Draws {
+impl fmt::Debug for SeededSequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Draws")
+        f.write_str("SeededSequence")
     }
 }
 
 thread_local! {
-    /// The sequence that rustls draws from during a call.
-    static LENT: RefCell<Option<Draws>> = const { RefCell::new(None) };
+    /// The sequence that rustls sequence from during a call.
+    static LENT: RefCell<Option<SeededSequence>> = const { RefCell::new(None) };
 }
 
 fn lent<const N: usize>() -> Result<[u8; N], GetRandomFailed> {
     let mut bytes = [0; N];
-    Lent.fill(&mut bytes)?;
+    LentRandom.fill(&mut bytes)?;
     Ok(bytes)
 }
 
 /// Returns the same cryptography, with randomness from the lent sequence.
 pub(super) fn provider(provider: CryptoProvider) -> CryptoProvider {
-    CryptoProvider { secure_random: &Lent, kx_groups: vec![&DrawnX25519], ..provider }
+    CryptoProvider { secure_random: &LentRandom, kx_groups: vec![&SeededX25519], ..provider }
 }
 
-/// Draws from the sequence lent to this thread.
+/// SeededSequence from the sequence lent to this thread.
 #[derive(Debug)]
-struct Lent;
+struct LentRandom;
 
-impl SecureRandom for Lent {
+impl SecureRandom for LentRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
-        LENT.with_borrow(|lent| lent.as_ref().map(|draws| draws.fill(bytes))).ok_or(GetRandomFailed)
+        LENT.with_borrow(|lent| lent.as_ref().map(|sequence| sequence.fill(bytes))).ok_or(GetRandomFailed)
     }
 }
 
 /// X25519 with an ephemeral key from the lent sequence; ring's implementation generates its own.
 #[derive(Debug)]
-struct DrawnX25519;
+struct SeededX25519;
 
-impl SupportedKxGroup for DrawnX25519 {
+impl SupportedKxGroup for SeededX25519 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
         let secret = lent()?;
         Ok(Box::new(Exchange { secret, public: x25519(secret, X25519_BASEPOINT_BYTES) }))
@@ -173,24 +174,24 @@ impl ActiveKeyExchange for Exchange {
 }
 
 /// A TLS configuration or session that lends its endpoint's sequence to rustls during every call.
-struct Lending<T: ?Sized> {
-    draws: Draws,
+struct SeededTls<T: ?Sized> {
+    sequence: SeededSequence,
     inner: T,
 }
 
-impl crypto::ClientConfig for Lending<Arc<QuicClientConfig>> {
+impl crypto::ClientConfig for SeededTls<Arc<QuicClientConfig>> {
     fn start_session(
         self: Arc<Self>,
         version: u32,
         server_name: &str,
         params: &TransportParameters,
     ) -> Result<Box<dyn Session>, ConnectError> {
-        let inner = self.draws.lend(|| Arc::clone(&self.inner).start_session(version, server_name, params))?;
-        Ok(Box::new(Lending { draws: self.draws.clone(), inner }))
+        let inner = self.sequence.lend(|| Arc::clone(&self.inner).start_session(version, server_name, params))?;
+        Ok(Box::new(SeededTls { sequence: self.sequence.clone(), inner }))
     }
 }
 
-impl crypto::ServerConfig for Lending<Arc<QuicServerConfig>> {
+impl crypto::ServerConfig for SeededTls<Arc<QuicServerConfig>> {
     fn initial_keys(&self, version: u32, dst_cid: &ConnectionId) -> Result<Keys, UnsupportedVersion> {
         self.inner.initial_keys(version, dst_cid)
     }
@@ -200,12 +201,12 @@ impl crypto::ServerConfig for Lending<Arc<QuicServerConfig>> {
     }
 
     fn start_session(self: Arc<Self>, version: u32, params: &TransportParameters) -> Box<dyn Session> {
-        let inner = self.draws.lend(|| Arc::clone(&self.inner).start_session(version, params));
-        Box::new(Lending { draws: self.draws.clone(), inner })
+        let inner = self.sequence.lend(|| Arc::clone(&self.inner).start_session(version, params));
+        Box::new(SeededTls { sequence: self.sequence.clone(), inner })
     }
 }
 
-impl Session for Lending<Box<dyn Session>> {
+impl Session for SeededTls<Box<dyn Session>> {
     fn initial_keys(&self, dst_cid: &ConnectionId, side: Side) -> Keys {
         self.inner.initial_keys(dst_cid, side)
     }
@@ -231,7 +232,7 @@ impl Session for Lending<Box<dyn Session>> {
     }
 
     fn read_handshake(&mut self, bytes: &[u8]) -> Result<bool, TransportError> {
-        self.draws.lend(|| self.inner.read_handshake(bytes))
+        self.sequence.lend(|| self.inner.read_handshake(bytes))
     }
 
     fn transport_parameters(&self) -> Result<Option<TransportParameters>, TransportError> {
@@ -239,7 +240,7 @@ impl Session for Lending<Box<dyn Session>> {
     }
 
     fn write_handshake(&mut self, bytes: &mut Vec<u8>) -> Option<Keys> {
-        self.draws.lend(|| self.inner.write_handshake(bytes))
+        self.sequence.lend(|| self.inner.write_handshake(bytes))
     }
 
     fn next_1rtt_keys(&mut self) -> Option<Pair<Box<dyn PacketKey>>> {

@@ -1,0 +1,28 @@
+//! Presents the server's certificate in handshakes.
+
+use std::sync::Arc;
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::authority::Authority;
+use crate::clock::WallClock;
+use crate::error::chain;
+
+/// Presents the authority's current leaf in every handshake.
+#[derive(Debug)]
+pub(crate) struct LeafResolver {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) clock: Arc<dyn WallClock>,
+}
+
+impl ResolvesServerCert for LeafResolver {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.authority
+            .server_leaf(self.clock.now())
+            .inspect_err(|error| {
+                tracing::error!(error = chain(error), "cannot issue the server certificate: the handshake fails")
+            })
+            .ok()
+    }
+}
